@@ -1,0 +1,111 @@
+"""Every error the service raises on purpose.
+
+    AmdError
+    ├── ConfigurationError          what was configured cannot work; the message names the cure
+    ├── CallbackRefused             a request to a webhook that is not a valid Twilio callback
+    │   ├── SignatureRefused
+    │   └── MalformedCallback
+    ├── Retryable                   the same work may succeed later
+    │   ├── DatabaseUnavailable
+    │   ├── MediaNotYet
+    │   ├── TwilioUnavailable
+    │   └── ClassifierUnavailable
+    │       └── QueueFull
+    ├── Permanent                   a retry cannot help; carries the reason that is written on the row
+    │   ├── Undecodable
+    │   ├── MediaRefused
+    │   └── ModelFailed
+    └── ModelUnusable               the model cannot be loaded or must not serve
+
+Anything else that reaches the worker is a bug: retried a few times, logged with its traceback.
+"""
+
+from amd_service.domain import Failure
+
+
+class AmdError(Exception):
+    """Base of all deliberate errors."""
+
+
+class ConfigurationError(AmdError):
+    """A setting, file or environment that cannot work. The message says what to change."""
+
+
+class CallbackRefused(AmdError):
+    """A webhook request that is not accepted."""
+
+
+class SignatureRefused(CallbackRefused):
+    """The request is not provably from Twilio."""
+
+
+class MalformedCallback(CallbackRefused):
+    """The request is signed, but a field every callback needs is missing or ill-formed."""
+
+
+class Retryable(AmdError):
+    """The same work may succeed later.
+
+    `failure` is the reason written on the row once the attempts are used up;
+    `retry_after_s` is the delay the other side asked for, if it did.
+    """
+
+    failure = Failure.GAVE_UP
+
+    def __init__(self, message: str, *, retry_after_s: float | None = None) -> None:
+        super().__init__(message)
+        self.retry_after_s = retry_after_s
+
+
+class DatabaseUnavailable(Retryable):
+    """Postgres cannot be reached, is shutting down, or closed the connection."""
+
+
+class MediaNotYet(Retryable):
+    """Twilio answers 404 for a recording; right after the callback that is normal for a while."""
+
+    failure = Failure.MEDIA_MISSING
+
+
+class TwilioUnavailable(Retryable):
+    """Timeout, connection error, 429 or 5xx from Twilio."""
+
+
+class ClassifierUnavailable(Retryable):
+    """No model is loaded and warm at the moment."""
+
+
+class QueueFull(ClassifierUnavailable):
+    """The inference queue is at its bound."""
+
+
+class Permanent(AmdError):
+    """A retry cannot help. `failure` is written on the row as the reason."""
+
+    failure: Failure
+
+    def __init__(self, message: str, failure: Failure) -> None:
+        super().__init__(message)
+        self.failure = failure
+
+
+class Undecodable(Permanent):
+    """The bytes are not audio we can read."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, Failure.UNDECODABLE)
+
+
+class MediaRefused(Permanent):
+    """Twilio will not give us the recording: credentials, deletion, encryption, external storage."""
+
+
+class ModelFailed(Permanent):
+    """The model ran and gave something that is not a probability."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, Failure.MODEL_FAILED)
+
+
+class ModelUnusable(AmdError):
+    """The model cannot be loaded, or must not serve. The message says what to do."""

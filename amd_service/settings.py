@@ -1,0 +1,303 @@
+"""Every setting, read from the environment or `.env`, checked once, passed as a value from then on."""
+
+import ipaddress
+import re
+import tomllib
+from functools import cached_property
+from pathlib import Path
+from typing import Annotated, Self
+from urllib.parse import urlsplit
+
+from pydantic import (
+    AliasChoices,
+    BaseModel,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from amd_service.domain import AccountSid, Anchor, RecordingSource, is_sid
+from amd_service.errors import ConfigurationError
+
+PRODUCTION_MODEL = "jakeBland/wav2vec-vm-finetune"
+
+# Without these Twilio retries connect failures only, once (docs: webhooks connection overrides).
+RETRY_OVERRIDES = "#rc=3&rp=5xx,ct,rt"
+
+# Channel of the called party by RecordingSource. Only DialVerb is documented (channel 2 = child call); that the
+# other two put the called party first is an inference no Twilio page confirms, hence a setting per account.
+DEFAULT_CHANNELS: dict[str, int] = {
+    RecordingSource.DIAL_VERB: 2,
+    RecordingSource.OUTBOUND_API: 1,
+    RecordingSource.START_CALL_RECORDING_API: 1,
+}
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a host name or literal address can only mean this machine."""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return False
+
+
+def _split(value: object) -> object:
+    return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
+
+
+SecretList = Annotated[list[SecretStr], NoDecode]
+
+
+class Account(BaseModel):
+    """One Twilio account or subaccount we accept callbacks from and fetch recordings of."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    account_sid: AccountSid
+    auth_tokens: list[SecretStr] = Field(
+        min_length=1,
+        description="Accepted for signatures; the first one is used for REST. Several while rotating.",
+    )
+    api_key: str | None = None
+    api_secret: SecretStr | None = None
+    channels: dict[str, int] = Field(
+        default_factory=dict, description="Channel of the called party (1 or 2) by RecordingSource."
+    )
+
+    @field_validator("account_sid")
+    @classmethod
+    def _sid_shape(cls, value: AccountSid) -> AccountSid:
+        if not is_sid(value, "AC"):
+            raise ValueError("an account SID is AC followed by 32 hexadecimal digits")
+        return value
+
+    @field_validator("channels")
+    @classmethod
+    def _channel_numbers(cls, value: dict[str, int]) -> dict[str, int]:
+        if any(channel not in (1, 2) for channel in value.values()):
+            raise ValueError("a channel is 1 or 2")
+        return value
+
+    @model_validator(mode="after")
+    def _key_has_secret(self) -> Self:
+        if (self.api_key is None) != (self.api_secret is None):
+            raise ValueError("an API key and its secret belong together: set both or neither")
+        return self
+
+    @property
+    def basic_auth(self) -> tuple[str, str]:
+        """User and password for Twilio's REST API: the API key if there is one, else SID and auth token."""
+        if self.api_key is not None and self.api_secret is not None:
+            return self.api_key, self.api_secret.get_secret_value()
+        return self.account_sid, self.auth_tokens[0].get_secret_value()
+
+    def called_party_channel(self, source: str | None) -> int | None:
+        """Channel (from 1) of the called party in a dual-channel recording, None where nobody knows."""
+        if source is None:
+            return None
+        return self.channels.get(source, DEFAULT_CHANNELS.get(source))
+
+
+class Settings(BaseSettings):
+    """The service's settings. Field descriptions are the README's settings table."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="AMD_", env_file=".env", extra="ignore", frozen=True, populate_by_name=True
+    )
+
+    # Doors
+    host: str = Field("127.0.0.1", description="Address `serve` binds.")
+    port: int = Field(8080, ge=0, le=65535, description="Port `serve` binds; 0 takes a free one.")
+    worker_port: int = Field(8081, ge=0, le=65535, description="Health and metrics port of a lone `worker`.")
+    public_url: str | None = Field(
+        None,
+        description="Base URL Twilio was given, e.g. `https://amd.example.com`; signatures are checked against it.",
+    )
+    api_keys: SecretList = Field(
+        default_factory=list,
+        description="Comma-separated keys for everything that is not a webhook. None: loopback only.",
+    )
+    max_callback_bytes: int = Field(64 * 1024, ge=1024, description="Largest callback body; more is answered 413.")
+    shutdown_grace_s: float = Field(25.0, gt=0, description="Seconds a process may take to drain after SIGTERM.")
+
+    # Database
+    database_url: SecretStr | None = Field(
+        None,
+        description="`postgresql://user:password@host/name`. Unset: an embedded Postgres, kept in `AMD_DATA_DIR`.",
+    )
+    data_dir: Path = Field(
+        Path("~/.local/share/amd-service").expanduser(),
+        description="Where the embedded Postgres keeps its data.",
+    )
+    database_pool_size: int = Field(10, ge=3, description="Pooled connections a process may hold.")
+
+    # Twilio
+    twilio_api_url: str = Field(
+        "https://api.twilio.com", description="Where recordings are fetched. Plain http only on loopback."
+    )
+    accounts_file: Path | None = Field(None, description="TOML file with several accounts; see README.")
+    account_sid: str | None = Field(
+        None,
+        validation_alias=AliasChoices("TWILIO_ACCOUNT_SID"),
+        description="The account whose callbacks are accepted.",
+    )
+    auth_token: SecretList = Field(
+        default_factory=list,
+        validation_alias=AliasChoices("TWILIO_AUTH_TOKEN"),
+        description="Its auth token; several, comma-separated, while rotating.",
+    )
+    api_key: str | None = Field(
+        None,
+        validation_alias=AliasChoices("TWILIO_API_KEY"),
+        description="API key for downloads, preferred to the token.",
+    )
+    api_secret: SecretStr | None = Field(
+        None, validation_alias=AliasChoices("TWILIO_API_SECRET"), description="The API key's secret."
+    )
+    media_max_bytes: int = Field(8 * 1024 * 1024, ge=64 * 1024, description="Most that is ever read of one recording.")
+    media_connect_timeout_s: float = Field(5.0, gt=0, description="Time-out to connect to the media host.")
+    media_read_timeout_s: float = Field(10.0, gt=0, description="Time-out between two reads of media.")
+    media_total_timeout_s: float = Field(30.0, gt=0, description="Time-out for one whole download.")
+
+    # Model and decision
+    model: str = Field(
+        PRODUCTION_MODEL,
+        description="Hub id, folder, or `demo` for the small synthetic-speech model that ships.",
+    )
+    model_revision: str | None = Field(None, description="Commit, tag or branch of a hub model.")
+    labels: str | None = Field(
+        None, description="Label names by index where the model's config has none, e.g. `human,voicemail`."
+    )
+    engine: str = Field("auto", description="Inference engine.")
+    threads: int | None = Field(None, ge=1, description="Intra-op threads. Unset: the cores this process may use.")
+    min_confidence: float = Field(
+        0.7, gt=0.5, lt=1, description="Below it: once more on a longer window, then `undecided`."
+    )
+    window_anchor: Anchor = Field(Anchor.AUTO, description="Where the window begins: `auto`, `answer` or `onset`.")
+    window_ms: int = Field(
+        2000, ge=1000, le=10_000, description="First window; 2 s is what the production model knows."
+    )
+    long_window_ms: int = Field(5000, ge=1000, le=15_000, description="Second window, used when the first is unsure.")
+    inference_queue: int = Field(32, ge=1, description="Windows that may wait for the model.")
+
+    # The job
+    worker_concurrency: int = Field(2, ge=1, description="Recordings one worker works on at a time.")
+    job_lease_s: float = Field(60.0, gt=0, description="A job held longer without a heartbeat is taken over.")
+    job_max_attempts: int = Field(6, ge=1, description="Attempts before a job is buried with its last reason.")
+    job_retry_base_s: float = Field(1.0, gt=0, description="First retry delay; doubles each time, up to 5 minutes.")
+    poll_s: float = Field(5.0, gt=0, description="Longest sleep of an idle worker when no notification comes.")
+
+    # Logs
+    log_format: str = Field(
+        "auto", pattern="^(auto|json|text)$", description="`json`, `text`, or text on a terminal only."
+    )
+    log_level: str = Field(
+        "INFO", pattern="(?i)^(debug|info|warning|error)$", description="Least level that is logged."
+    )
+
+    @field_validator("api_keys", "auth_token", mode="before")
+    @classmethod
+    def _comma_separated(cls, value: object) -> object:
+        return _split(value)
+
+    @field_validator("public_url")
+    @classmethod
+    def _public_url_shape(cls, value: str | None) -> str | None:
+        if value is None:
+            return None
+        parts = urlsplit(value)
+        if (
+            parts.scheme not in ("http", "https")
+            or not parts.hostname
+            or parts.query
+            or parts.fragment
+            or parts.username
+        ):
+            raise ValueError("must be http(s)://host[:port][/prefix], without query, fragment or password")
+        return value.rstrip("/")
+
+    @field_validator("twilio_api_url")
+    @classmethod
+    def _api_url_shape(cls, value: str) -> str:
+        parts = urlsplit(value)
+        if not parts.hostname or parts.path.strip("/") or parts.query or parts.fragment or parts.username:
+            raise ValueError("must be https://host[:port]")
+        if parts.scheme != "https" and not (parts.scheme == "http" and is_loopback(parts.hostname)):
+            raise ValueError("must be https; plain http is accepted for a loopback host only")
+        return value.rstrip("/")
+
+    @model_validator(mode="after")
+    def _accounts_are_complete(self) -> Self:
+        if self.account_sid and not self.auth_token:
+            raise ValueError(
+                "TWILIO_ACCOUNT_SID is set without TWILIO_AUTH_TOKEN: callbacks are signed with that token"
+            )
+        _ = self.accounts  # read the file now: a broken one must stop the start, not the first callback
+        return self
+
+    @cached_property
+    def accounts(self) -> dict[AccountSid, Account]:
+        """Every account we know, by SID."""
+        known = [] if self.accounts_file is None else _read_accounts(self.accounts_file)
+        if self.account_sid:
+            known.append(
+                Account(
+                    account_sid=AccountSid(self.account_sid),
+                    auth_tokens=self.auth_token,
+                    api_key=self.api_key,
+                    api_secret=self.api_secret,
+                )
+            )
+        return {account.account_sid: account for account in known}
+
+    def callback_url(self, path: str) -> str:
+        """The URL to give to Twilio for a webhook path, with retries switched on."""
+        if self.public_url is None:
+            raise ConfigurationError("AMD_PUBLIC_URL is not set: it is the base URL Twilio was given")
+        return f"{self.public_url}{path}{RETRY_OVERRIDES}"
+
+
+def _read_accounts(path: Path) -> list[Account]:
+    try:
+        tables = tomllib.loads(path.read_text(encoding="utf-8")).get("account", [])
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise ValueError(f"AMD_ACCOUNTS_FILE {path} cannot be read: {error}") from error
+    if not isinstance(tables, list) or not tables:
+        raise ValueError(f"AMD_ACCOUNTS_FILE {path} has no [[account]] table")
+    return [Account.model_validate(table) for table in tables]
+
+
+_ALIASES = {
+    "account_sid": "TWILIO_ACCOUNT_SID",
+    "auth_token": "TWILIO_AUTH_TOKEN",
+    "api_key": "TWILIO_API_KEY",
+    "api_secret": "TWILIO_API_SECRET",
+}
+
+
+def environment_name(field: str) -> str:
+    """The environment variable of a settings field."""
+    return _ALIASES.get(field, f"AMD_{field.upper()}")
+
+
+def load_settings() -> Settings:
+    """Settings from the environment and `.env`. Raises ConfigurationError naming each variable that is wrong."""
+    try:
+        return Settings()
+    except ValidationError as error:
+        lines = [_explain(str(item["loc"][0]) if item["loc"] else "", item["msg"]) for item in error.errors()]
+        raise ConfigurationError("\n".join(lines)) from error
+
+
+def _explain(location: str, message: str) -> str:
+    message = re.sub(r"^Value error, ", "", message)
+    if not location:
+        return message
+    name = location if location.startswith("TWILIO_") else environment_name(location)
+    return f"{name}: {message}"

@@ -1,0 +1,100 @@
+"""Logs and metrics: configured by a function, never on import; no secret and no full phone number in either."""
+
+import logging
+import re
+import sys
+from collections.abc import Iterator, MutableMapping
+from contextlib import contextmanager
+from time import perf_counter
+from typing import Any
+
+import structlog
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
+_SECRET_KEYS = re.compile(r"token|secret|password|authorization|signature|api_key", re.IGNORECASE)
+_E164 = re.compile(r"\+\d{7,15}\b")
+_URL_PASSWORD = re.compile(r"(?<=://)([^/@\s:]+):[^/@\s]+@")
+
+
+def _redact_text(text: str) -> str:
+    text = _E164.sub(lambda match: f"{match.group()[:3]}…{match.group()[-2:]}", text)
+    return _URL_PASSWORD.sub(r"\1:…@", text)
+
+
+def redact(_logger: object, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """structlog processor: hide secrets by key, phone numbers and URL passwords wherever they stand."""
+    for key, value in event.items():
+        if _SECRET_KEYS.search(key):
+            event[key] = "…"
+        elif isinstance(value, str):
+            event[key] = _redact_text(value)
+    return event
+
+
+def configure_logging(*, log_format: str, level: str) -> None:
+    """Send structlog and the standard library's log records (uvicorn, SQLAlchemy) to stderr in one format."""
+    as_json = log_format == "json" or (log_format == "auto" and not sys.stderr.isatty())
+    shared: list[structlog.typing.Processor] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.stdlib.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        structlog.stdlib.ExtraAdder(),
+    ]
+    # Exceptions are rendered before redaction: a traceback's text can hold a URL with a password.
+    tail: list[structlog.typing.Processor] = [
+        structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+        structlog.processors.format_exc_info,
+        redact,
+        structlog.processors.JSONRenderer() if as_json else structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty()),
+    ]
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(structlog.stdlib.ProcessorFormatter(foreign_pre_chain=shared, processors=tail))
+    logging.basicConfig(handlers=[handler], level=level.upper(), force=True)
+    logging.getLogger("httpx2").setLevel(logging.WARNING)  # it logs full URLs at INFO
+    structlog.configure(
+        processors=[*shared[:-1], structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+        wrapper_class=structlog.stdlib.BoundLogger,
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        cache_logger_on_first_use=False,
+    )
+
+
+def get_logger(name: str) -> structlog.stdlib.BoundLogger:
+    """A structured logger; SIDs are bound with `structlog.contextvars.bound_contextvars`."""
+    logger: structlog.stdlib.BoundLogger = structlog.stdlib.get_logger(name)
+    return logger
+
+
+class Metrics:
+    """The service's Prometheus metrics in a registry of their own, one per process or test."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        r = self.registry
+        self.callbacks = Counter("amd_callbacks", "Callbacks by route and outcome.", ["route", "outcome"], registry=r)
+        self.queue_depth = Gauge("amd_queue_depth", "Recordings by state.", ["state"], registry=r)
+        self.queue_oldest_s = Gauge("amd_queue_oldest_seconds", "Age of the oldest due recording.", registry=r)
+        self.stage_seconds = Histogram(
+            "amd_stage_seconds",
+            "Seconds per stage of a recording's way to its verdict.",
+            ["stage"],
+            buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30),
+            registry=r,
+        )
+        self.verdicts = Counter("amd_verdicts", "Verdicts by label and reason.", ["label", "reason"], registry=r)
+        self.failures = Counter("amd_failures", "Recordings that ended without a verdict.", ["reason"], registry=r)
+        self.retries = Counter("amd_retries", "Recordings put back for a later attempt.", ["error"], registry=r)
+        self.buried = Counter("amd_buried", "Recordings given up after their attempts.", registry=r)
+        self.loop_errors = Counter("amd_loop_errors", "Errors a background loop survived.", ["loop"], registry=r)
+        self.classifier_ready = Gauge("amd_classifier_ready", "1 when the model is loaded and warm.", registry=r)
+        self.inference_queue = Gauge("amd_inference_queue", "Windows waiting for the model.", registry=r)
+        self.inference_restarts = Counter("amd_inference_restarts", "Inference threads that died.", registry=r)
+
+    @contextmanager
+    def stage(self, name: str) -> Iterator[None]:
+        """Time a stage of the pipeline, also when it raises."""
+        started = perf_counter()
+        try:
+            yield
+        finally:
+            self.stage_seconds.labels(name).observe(perf_counter() - started)
