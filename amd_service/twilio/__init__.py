@@ -1,0 +1,1 @@
+"""What Twilio says, and what we ask of it."""

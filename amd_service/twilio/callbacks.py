@@ -1,0 +1,127 @@
+"""Form fields of Twilio's callbacks → domain events.
+
+Twilio leaves fields out, sends them empty and adds new ones without notice: absent and blank both mean "no news",
+and a field that only informs is dropped when it is garbled. Only what identifies the event is required.
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from typing import TypeVar
+from urllib.parse import parse_qsl
+
+from amd_service.domain import AccountSid, CallSid, RecordingCallback, RecordingSid, StatusCallback, is_sid
+from amd_service.errors import MalformedCallback
+
+MAX_FIELDS = 1000
+_WORD = 64  # longest status, source or date we keep; Twilio's are a third of it
+_ADDRESS = 320  # From and To can be SIP addresses
+# Up to nine digits fit Postgres' integer. Not int(): that also takes "1_0", "+1", " 1" and other scripts' digits.
+_NUMBER = re.compile(r"[0-9]{1,9}")
+
+_Sid = TypeVar("_Sid", AccountSid, CallSid, RecordingSid)
+
+
+def parse_form(body: bytes) -> tuple[tuple[str, str], ...]:
+    """Name and value pairs of a urlencoded body, in order, blanks kept, nothing stripped: what Twilio signed.
+
+    Raises MalformedCallback for a body that is not UTF-8, has more than 1000 fields, or holds a NUL, which
+    Postgres cannot store.
+    """
+    try:
+        pairs = parse_qsl(body.decode("utf-8"), keep_blank_values=True, errors="strict", max_num_fields=MAX_FIELDS)
+    except ValueError as error:
+        raise MalformedCallback(f"the body is not a UTF-8 form of at most {MAX_FIELDS} fields") from error
+    if any("\0" in name or "\0" in value for name, value in pairs):
+        raise MalformedCallback("the body holds a NUL character")
+    return tuple(pairs)
+
+
+def parse_status(parameters: Sequence[tuple[str, str]]) -> StatusCallback:
+    """A call status callback. Of a repeated field the first value that is not blank counts.
+
+    Raises MalformedCallback when AccountSid, CallSid or CallStatus is missing or ill-formed. An unknown CallStatus
+    passes as given.
+    """
+    fields = _first_values(parameters)
+    parent = fields.get("ParentCallSid", "")
+    return StatusCallback(
+        account_sid=_sid(fields, "AccountSid", "AC", AccountSid),
+        call_sid=_sid(fields, "CallSid", "CA", CallSid),
+        call_status=_required(fields, "CallStatus"),
+        sequence_number=_number(fields, "SequenceNumber"),
+        timestamp=_moment(fields, "Timestamp"),
+        parent_call_sid=CallSid(parent) if is_sid(parent, "CA") else None,
+        direction=_text(fields, "Direction"),
+        from_number=_text(fields, "From", _ADDRESS),
+        to_number=_text(fields, "To", _ADDRESS),
+        duration_s=_number(fields, "CallDuration"),  # `Duration` is billed minutes
+        answered_by=_text(fields, "AnsweredBy"),
+        machine_detection_ms=_number(fields, "MachineDetectionDuration"),
+    )
+
+
+def parse_recording(parameters: Sequence[tuple[str, str]]) -> RecordingCallback:
+    """A recording status callback. Of a repeated field the first value that is not blank counts.
+
+    RecordingUrl is not read: what is fetched is built from SIDs. Raises MalformedCallback when AccountSid, CallSid,
+    RecordingSid or RecordingStatus is missing or ill-formed. An unknown RecordingStatus passes as given.
+    """
+    fields = _first_values(parameters)
+    return RecordingCallback(
+        account_sid=_sid(fields, "AccountSid", "AC", AccountSid),
+        call_sid=_sid(fields, "CallSid", "CA", CallSid),
+        recording_sid=_sid(fields, "RecordingSid", "RE", RecordingSid),
+        recording_status=_required(fields, "RecordingStatus"),
+        source=_text(fields, "RecordingSource"),
+        track=_text(fields, "RecordingTrack"),
+        channels=_number(fields, "RecordingChannels"),
+        started_at=_moment(fields, "RecordingStartTime"),
+        duration_s=_number(fields, "RecordingDuration"),
+        error_code=_number(fields, "ErrorCode"),
+    )
+
+
+def _first_values(parameters: Sequence[tuple[str, str]]) -> dict[str, str]:
+    fields: dict[str, str] = {}
+    for name, value in parameters:
+        if value and not value.isspace():
+            fields.setdefault(name, value.strip())
+    return fields
+
+
+def _sid(fields: Mapping[str, str], name: str, prefix: str, kind: type[_Sid]) -> _Sid:
+    value = fields.get(name, "")
+    if not is_sid(value, prefix):
+        raise MalformedCallback(f"{name} must be {prefix} followed by 32 hexadecimal digits")
+    return kind(value)
+
+
+def _required(fields: Mapping[str, str], name: str) -> str:
+    value = _text(fields, name)
+    if value is None:
+        raise MalformedCallback(f"{name} is missing")
+    return value
+
+
+def _text(fields: Mapping[str, str], name: str, longest: int = _WORD) -> str | None:
+    value = fields.get(name)
+    return None if value is None else value[:longest]
+
+
+def _number(fields: Mapping[str, str], name: str) -> int | None:
+    value = fields.get(name, "")
+    return int(value) if _NUMBER.fullmatch(value) else None
+
+
+def _moment(fields: Mapping[str, str], name: str) -> datetime | None:
+    """RFC 2822 date in UTC; one without a zone is UTC, which is what Twilio documents."""
+    value = fields.get(name)
+    if value is None or len(value) > _WORD:
+        return None
+    try:
+        moment = parsedate_to_datetime(value)
+        return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+    except (ValueError, TypeError, IndexError, OverflowError):  # email.utils promises ValueError and breaks the promise
+        return None

@@ -1,0 +1,118 @@
+"""Is a webhook request really from Twilio?
+
+The algorithm is Twilio's (docs: webhooks security), its implementation the `twilio` package's `RequestValidator`.
+This file decides what is handed to it, because most ways of getting a signature wrong lie there.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+from twilio.request_validator import RequestValidator
+
+from amd_service.domain import AccountSid, is_sid
+from amd_service.errors import SignatureRefused
+from amd_service.settings import Account
+
+SIGNATURE_HEADER = b"x-twilio-signature"
+# Names the key and algorithm of the SharedKey beta; without it the auth token and HMAC-SHA1 are meant.
+SIGNATURE_SETTINGS_HEADER = b"x-twilio-webhooks-signature-settings"
+
+
+class SignedForm:
+    """Form parameters in the shape `RequestValidator` needs to see every value of a repeated name.
+
+    A plain dict keeps one value a name, and a correctly signed request with a repeated parameter would be refused.
+    """
+
+    def __init__(self, pairs: Sequence[tuple[str, str]]) -> None:
+        self._values: dict[str, list[str]] = {}
+        for name, value in pairs:
+            self._values.setdefault(name, []).append(value)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._values)
+
+    def __len__(self) -> int:
+        return len(self._values)
+
+    def getlist(self, name: str) -> list[str]:
+        return self._values[name]
+
+
+def verify(
+    accounts: Mapping[AccountSid, Account],
+    public_url: str | None,
+    raw_path: bytes,
+    query_string: bytes,
+    form: Sequence[tuple[str, str]],
+    headers: Iterable[tuple[bytes, bytes]],
+) -> Account:
+    """The account whose auth token signed this form POST.
+
+    `raw_path`, `query_string`, `headers`: as in the ASGI scope. `form`: every decoded parameter in order, blanks
+    kept, nothing stripped (`callbacks.parse_form`). The signed URL is `public_url` + `raw_path` + `?query`: never the
+    Host header, which the sender chooses. A path prefix in `public_url` is one that a proxy strips before we see it.
+
+    Raises SignatureRefused for whatever is not provably Twilio's, and nothing else. Twilio signs names and values
+    without separators, so what is proven is their concatenation; it carries no time either, so a replay is genuine.
+    """
+    url = _signed_url(public_url, raw_path, query_string)
+    signature = _signature(headers)
+    account = _account(accounts, form)
+    parameters = SignedForm(form)
+    tokens = [token.get_secret_value() for token in account.auth_tokens]
+    try:
+        genuine = any(RequestValidator(token).validate(url, parameters, signature) for token in tokens)
+    except ValueError as error:  # lone surrogates in the form, or a public URL that urlparse cannot split
+        raise SignatureRefused(f"the signature cannot be computed: {error}") from error
+    if not genuine:
+        raise SignatureRefused(
+            f"X-Twilio-Signature does not fit {url} and the auth token of {account.account_sid}: "
+            "check AMD_PUBLIC_URL (exactly what Twilio was given) and TWILIO_AUTH_TOKEN"
+        )
+    return account
+
+
+def _signed_url(public_url: str | None, raw_path: bytes, query_string: bytes) -> str:
+    if public_url is None:
+        raise SignatureRefused("AMD_PUBLIC_URL is not set: without it no signature can be checked")
+    target = raw_path + (b"?" + query_string if query_string else b"")
+    # Outside these bytes urlparse normalises (drops tabs and newlines), so two targets would share a signature.
+    if not all(0x21 <= byte <= 0x7E for byte in target):
+        raise SignatureRefused("the request target is not plain ASCII")
+    # Twilio adds bodySHA256 when it signs a URL in place of a JSON body; it has no business beside a form.
+    if b"bodySHA256" in query_string:
+        raise SignatureRefused("bodySHA256 belongs to a JSON body; callbacks must be sent as forms")
+    return public_url + target.decode("ascii")
+
+
+def _signature(headers: Iterable[tuple[bytes, bytes]]) -> str:
+    found: list[bytes] = []
+    for name, value in headers:
+        if name.lower() == SIGNATURE_SETTINGS_HEADER:
+            raise SignatureRefused(
+                "the callback is signed with a Twilio SharedKey (X-Twilio-Webhooks-Signature-Settings), which is not "
+                "supported: switch SharedKey signing off for this webhook so that the auth token signs it"
+            )
+        if name.lower() == SIGNATURE_HEADER:
+            found.append(value)
+    if len(found) != 1:
+        raise SignatureRefused(f"X-Twilio-Signature must be there once; it was there {len(found)} times")
+    if not found[0].isascii():
+        raise SignatureRefused("X-Twilio-Signature is not ASCII")
+    return found[0].decode("ascii")
+
+
+def _account(accounts: Mapping[AccountSid, Account], form: Sequence[tuple[str, str]]) -> Account:
+    claimed = {value for name, value in form if name == "AccountSid"}
+    if len(claimed) != 1:
+        raise SignatureRefused(f"one AccountSid was expected; the form has {len(claimed)}")
+    (sid,) = claimed
+    if not is_sid(sid, "AC"):  # before it is looked up or logged
+        raise SignatureRefused("AccountSid is not AC followed by 32 hexadecimal digits")
+    account = accounts.get(AccountSid(sid))
+    if account is None:
+        raise SignatureRefused(
+            f"account {sid} is not configured: set TWILIO_ACCOUNT_SID and TWILIO_AUTH_TOKEN, or add it to "
+            "AMD_ACCOUNTS_FILE (subaccounts sign with their own token)"
+        )
+    return account
