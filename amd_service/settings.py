@@ -108,7 +108,7 @@ class Settings(BaseSettings):
     """The service's settings. Field descriptions are the README's settings table."""
 
     model_config = SettingsConfigDict(
-        env_prefix="AMD_", env_file=".env", extra="ignore", frozen=True, populate_by_name=True
+        env_prefix="AMD_", env_file=".env", env_ignore_empty=True, extra="ignore", frozen=True, populate_by_name=True
     )
 
     # Doors
