@@ -6,16 +6,16 @@ and a field that only informs is dropped when it is garbled. Only what identifie
 
 import re
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
+from datetime import datetime
 from typing import TypeVar
 from urllib.parse import parse_qsl
 
 from amd_service.domain import AccountSid, CallSid, RecordingCallback, RecordingSid, StatusCallback, is_sid
 from amd_service.errors import MalformedCallback
+from amd_service.twilio.dates import parse_date
 
 MAX_FIELDS = 1000
-_WORD = 64  # longest status, source or date we keep; Twilio's are a third of it
+_WORD = 64  # longest status or source we keep; Twilio's are a third of it
 _ADDRESS = 320  # From and To can be SIP addresses
 # Up to nine digits fit Postgres' integer. Not int(): that also takes "1_0", "+1", " 1" and other scripts' digits.
 _NUMBER = re.compile(r"[0-9]{1,9}")
@@ -116,12 +116,4 @@ def _number(fields: Mapping[str, str], name: str) -> int | None:
 
 
 def _moment(fields: Mapping[str, str], name: str) -> datetime | None:
-    """RFC 2822 date in UTC; one without a zone is UTC, which is what Twilio documents."""
-    value = fields.get(name)
-    if value is None or len(value) > _WORD:
-        return None
-    try:
-        moment = parsedate_to_datetime(value)
-        return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
-    except (ValueError, TypeError, IndexError, OverflowError):  # email.utils promises ValueError and breaks the promise
-        return None
+    return parse_date(fields.get(name, ""))

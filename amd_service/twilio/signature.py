@@ -4,7 +4,8 @@ The algorithm is Twilio's (docs: webhooks security), its implementation the `twi
 This file decides what is handed to it, because most ways of getting a signature wrong lie there.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Protocol
 
 from twilio.request_validator import RequestValidator
 
@@ -12,9 +13,15 @@ from amd_service.domain import AccountSid, is_sid
 from amd_service.errors import SignatureRefused
 from amd_service.settings import Account
 
-SIGNATURE_HEADER = b"x-twilio-signature"
+SIGNATURE_HEADER = "x-twilio-signature"
 # Names the key and algorithm of the SharedKey beta; without it the auth token and HMAC-SHA1 are meant.
-SIGNATURE_SETTINGS_HEADER = b"x-twilio-webhooks-signature-settings"
+SIGNATURE_SETTINGS_HEADER = "x-twilio-webhooks-signature-settings"
+
+
+class RequestHeaders(Protocol):
+    """Request headers that may repeat; Starlette's `Headers` fits."""
+
+    def getlist(self, key: str) -> list[str]: ...
 
 
 class SignedForm:
@@ -44,11 +51,11 @@ def verify(
     raw_path: bytes,
     query_string: bytes,
     form: Sequence[tuple[str, str]],
-    headers: Iterable[tuple[bytes, bytes]],
+    headers: RequestHeaders,
 ) -> Account:
     """The account whose auth token signed this form POST.
 
-    `raw_path`, `query_string`, `headers`: as in the ASGI scope. `form`: every decoded parameter in order, blanks
+    `raw_path`, `query_string`: as in the ASGI scope. `form`: every decoded parameter in order, blanks
     kept, nothing stripped (`callbacks.parse_form`). The signed URL is `public_url` + `raw_path` + `?query`: never the
     Host header, which the sender chooses. A path prefix in `public_url` is one that a proxy strips before we see it.
 
@@ -85,21 +92,18 @@ def _signed_url(public_url: str | None, raw_path: bytes, query_string: bytes) ->
     return public_url + target.decode("ascii")
 
 
-def _signature(headers: Iterable[tuple[bytes, bytes]]) -> str:
-    found: list[bytes] = []
-    for name, value in headers:
-        if name.lower() == SIGNATURE_SETTINGS_HEADER:
-            raise SignatureRefused(
-                "the callback is signed with a Twilio SharedKey (X-Twilio-Webhooks-Signature-Settings), which is not "
-                "supported: switch SharedKey signing off for this webhook so that the auth token signs it"
-            )
-        if name.lower() == SIGNATURE_HEADER:
-            found.append(value)
+def _signature(headers: RequestHeaders) -> str:
+    if headers.getlist(SIGNATURE_SETTINGS_HEADER):
+        raise SignatureRefused(
+            "the callback is signed with a Twilio SharedKey (X-Twilio-Webhooks-Signature-Settings), which is not "
+            "supported: switch SharedKey signing off for this webhook so that the auth token signs it"
+        )
+    found = headers.getlist(SIGNATURE_HEADER)
     if len(found) != 1:
         raise SignatureRefused(f"X-Twilio-Signature must be there once; it was there {len(found)} times")
     if not found[0].isascii():
         raise SignatureRefused("X-Twilio-Signature is not ASCII")
-    return found[0].decode("ascii")
+    return found[0]
 
 
 def _account(accounts: Mapping[AccountSid, Account], form: Sequence[tuple[str, str]]) -> Account:

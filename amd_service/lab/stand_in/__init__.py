@@ -1,0 +1,1 @@
+"""A stand-in for Twilio: serves recordings, sends signed callbacks. For replay and for the tests."""

@@ -1,0 +1,56 @@
+"""The media host on a loopback port, inside the running event loop."""
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
+
+import uvicorn
+
+from amd_service.errors import ConfigurationError
+from amd_service.lab.stand_in.media_host import MediaHost
+
+
+@dataclass(frozen=True, slots=True)
+class StandIn:
+    """A running stand-in. `url`: what AMD_TWILIO_API_URL must be set to."""
+
+    url: str
+    media: MediaHost
+
+
+class _Server(uvicorn.Server):
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield  # it is a guest in this process: Ctrl-C belongs to its host
+
+
+@asynccontextmanager
+async def serve_stand_in(media: MediaHost, *, port: int = 0) -> AsyncIterator[StandIn]:
+    """`media` at 127.0.0.1 for as long as the context lasts; port 0 takes a free one.
+
+    Requests may be sent at once: the socket listens before the server starts. Raises ConfigurationError when the
+    port is taken.
+    """
+    try:
+        listening = socket.create_server(("127.0.0.1", port))
+    except OSError as error:
+        raise ConfigurationError(f"port {port} of 127.0.0.1 is taken: choose another for the stand-in") from error
+    config = uvicorn.Config(
+        media.app(),
+        lifespan="off",
+        ws="none",
+        access_log=False,
+        log_config=None,
+        log_level="warning",
+        timeout_graceful_shutdown=1,
+    )
+    server = _Server(config)
+    with listening:
+        running = asyncio.create_task(server.serve(sockets=[listening]))
+        try:
+            yield StandIn(f"http://127.0.0.1:{listening.getsockname()[1]}", media)
+        finally:
+            server.should_exit = True
+            await running
