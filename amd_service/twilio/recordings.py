@@ -170,7 +170,7 @@ class Recordings:
         """`media` if it may be audio, which the decoder will say. Ciphertext and pages are told apart here."""
         if _looks_like_audio(media.data, media.content_type):
             return media
-        if media.data.lstrip()[:1] == b"<":
+        if _is_page(media.data):
             raise Undecodable("the media host sent an XML or HTML page in place of audio")
         if (await self._metadata(account, resource)).get("encryption_details"):
             raise MediaRefused(
@@ -206,7 +206,12 @@ class Recordings:
 
 def _looks_like_audio(head: bytes | bytearray, content_type: str | None) -> bool:
     declared = (content_type or "").partition(";")[0].strip().lower()
-    return head.startswith(_MAGIC) or (declared in _HEADERLESS and head[:1] != b"<")
+    return head.startswith(_MAGIC) or (declared in _HEADERLESS and not _is_page(head))
+
+
+def _is_page(head: bytes | bytearray) -> bool:
+    # "<" alone would do but for headerless audio, where it is a sample like any other.
+    return head[:64].lstrip().lower().startswith((b"<?xml", b"<!doctype", b"<html", b"<twilioresponse"))
 
 
 async def _read_small(response: httpx2.Response) -> bytes:

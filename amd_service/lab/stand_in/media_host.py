@@ -59,11 +59,12 @@ class Reel:
 
 @dataclass(slots=True)
 class Seen:
-    """A request that arrived. `sent_bytes` grows while the body is sent."""
+    """A request that arrived. `peer`: the connection it came on. `sent_bytes` grows while the body is sent."""
 
     path: str
     query: str
     with_credentials: bool
+    peer: tuple[str, int] | None
     sent_bytes: int = 0
 
 
@@ -117,7 +118,7 @@ class MediaHost:
         return _response(NOT_FOUND) if reel is None else _media(reel, seen)
 
     def _remember(self, request: Request) -> Seen:
-        seen = Seen(request.url.path, request.url.query, "authorization" in request.headers)
+        seen = Seen(request.url.path, request.url.query, "authorization" in request.headers, request.client)
         self.requests.append(seen)
         return seen
 

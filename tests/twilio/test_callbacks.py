@@ -1,0 +1,154 @@
+from datetime import UTC, datetime
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from amd_service.errors import MalformedCallback
+from amd_service.twilio.callbacks import parse_form, parse_recording, parse_status
+
+ACCOUNT = "AC" + "a" * 32
+CALL = "CA" + "1" * 32
+RECORDING = "RE" + "2" * 32
+
+
+def status(**fields: str) -> tuple[tuple[str, str], ...]:
+    return tuple(({"AccountSid": ACCOUNT, "CallSid": CALL, "CallStatus": "completed"} | fields).items())
+
+
+def recording(**fields: str) -> tuple[tuple[str, str], ...]:
+    required = {
+        "AccountSid": ACCOUNT,
+        "CallSid": CALL,
+        "RecordingSid": RECORDING,
+        "RecordingStatus": "completed",
+    }
+    return tuple((required | fields).items())
+
+
+def test_a_status_callback_is_read_in_full() -> None:
+    parsed = parse_status(
+        status(
+            SequenceNumber="3",
+            Timestamp="Wed, 02 Sep 2026 10:15:30 +0000",
+            Direction="outbound-api",
+            From="+15005550001",
+            To="+15005550006",
+            Duration="1",
+            CallDuration="49",
+            AnsweredBy="machine_start",
+            MachineDetectionDuration="3900",
+            ParentCallSid="CA" + "9" * 32,
+        )
+    )
+    assert parsed.sequence_number == 3
+    assert parsed.timestamp == datetime(2026, 9, 2, 10, 15, 30, tzinfo=UTC)
+    assert parsed.duration_s == 49
+    assert (parsed.answered_by, parsed.machine_detection_ms) == ("machine_start", 3900)
+    assert (parsed.from_number, parsed.to_number) == ("+15005550001", "+15005550006")
+    assert parsed.parent_call_sid == "CA" + "9" * 32
+    assert parsed.direction == "outbound-api"
+
+
+def test_a_recording_callback_is_read_in_full() -> None:
+    parsed = parse_recording(
+        recording(
+            RecordingSource="OutboundAPI",
+            RecordingTrack="both",
+            RecordingChannels="2",
+            RecordingDuration="12",
+            RecordingStartTime="Wed, 02 Sep 2026 12:15:30 +0200",
+            ErrorCode="0",
+        )
+    )
+    assert (parsed.source, parsed.track, parsed.channels) == ("OutboundAPI", "both", 2)
+    assert (parsed.duration_s, parsed.error_code) == (12, 0)
+    assert parsed.started_at == datetime(2026, 9, 2, 10, 15, 30, tzinfo=UTC)
+
+
+def test_billed_minutes_are_not_the_duration() -> None:
+    assert parse_status(status(Duration="1")).duration_s is None
+
+
+def test_blank_and_absent_are_both_no_news() -> None:
+    blank = dict.fromkeys(("SequenceNumber", "Timestamp", "Direction", "From", "CallDuration", "AnsweredBy"), " ")
+    assert parse_status(status(**blank)) == parse_status(status())
+    emptied = dict.fromkeys(("RecordingUrl", "RecordingSource", "RecordingDuration", "RecordingStartTime"), "")
+    assert parse_recording(recording(**emptied)) == parse_recording(recording())
+
+
+@pytest.mark.parametrize("number", ["-1", "1.5", "1_0", "٣", "one", "0x1", "9" * 10, "+3"])
+def test_a_garbled_number_is_no_news(number: str) -> None:
+    parsed = parse_status(status(SequenceNumber=number, CallDuration=number, MachineDetectionDuration=number))
+    assert (parsed.sequence_number, parsed.duration_s, parsed.machine_detection_ms) == (None, None, None)
+
+
+@pytest.mark.parametrize(
+    "moment",
+    [
+        "yesterday",
+        "2026-09-02T10:15:30Z",
+        "Wed, 99 Sep 2026 10:15:30 +0000",
+        "Wed, 02 Sep 99999999999999999999",
+        "x" * 99,
+    ],
+)
+def test_a_garbled_date_is_no_news(moment: str) -> None:
+    assert parse_status(status(Timestamp=moment)).timestamp is None
+
+
+def test_a_date_without_a_zone_is_utc() -> None:
+    parsed = parse_status(status(Timestamp="Wed, 02 Sep 2026 10:15:30 -0000"))
+    assert parsed.timestamp == datetime(2026, 9, 2, 10, 15, 30, tzinfo=UTC)
+
+
+def test_of_a_repeated_field_the_first_that_says_something_counts() -> None:
+    form = (("CallStatus", ""), *status(CallStatus="busy"), ("CallStatus", "completed"))
+    assert parse_status(form).call_status == "busy"
+
+
+def test_an_unknown_status_passes_within_bounds() -> None:
+    assert parse_status(status(CallStatus="teleported")).call_status == "teleported"
+    assert len(parse_recording(recording(RecordingStatus="x" * 1000)).recording_status) == 64
+
+
+@pytest.mark.parametrize("missing", ["AccountSid", "CallSid", "CallStatus"])
+@pytest.mark.parametrize("value", [None, "", "  "])
+def test_a_status_needs_its_identity(missing: str, value: str | None) -> None:
+    form = tuple(pair for pair in status() if pair[0] != missing)
+    with pytest.raises(MalformedCallback, match=missing):
+        parse_status(form if value is None else (*form, (missing, value)))
+
+
+@pytest.mark.parametrize("sid", ["", "RE", CALL, RECORDING + "0", "RE" + "g" * 32, "../" + RECORDING])
+def test_a_recording_needs_its_identity(sid: str) -> None:
+    with pytest.raises(MalformedCallback, match="RecordingSid"):
+        parse_recording(recording(RecordingSid=sid))
+
+
+def test_a_garbled_parent_is_no_news() -> None:
+    assert parse_status(status(ParentCallSid="nobody")).parent_call_sid is None
+
+
+def test_a_form_keeps_order_blanks_spaces_and_repetitions() -> None:
+    assert parse_form(b"b=+1%2B&a=&b=%C3%A9&c") == (("b", " 1+"), ("a", ""), ("b", "é"), ("c", ""))
+
+
+@pytest.mark.parametrize("body", [b"a=%ff", b"\xff=1", b"a=%00", b"&".join([b"a=1"] * 1001)])
+def test_a_form_we_could_not_store_is_refused(body: bytes) -> None:
+    with pytest.raises(MalformedCallback):
+        parse_form(body)
+
+
+@given(body=st.binary(max_size=200))
+def test_any_body_is_parsed_or_refused(body: bytes) -> None:
+    try:
+        pairs = parse_form(body)
+    except MalformedCallback:
+        return
+    assert all(isinstance(name, str) and isinstance(value, str) for name, value in pairs)
+
+
+@given(fields=st.dictionaries(st.sampled_from(["SequenceNumber", "Timestamp", "CallDuration", "From"]), st.text()))
+def test_fields_that_only_inform_never_refuse_a_callback(fields: dict[str, str]) -> None:
+    assert parse_status(status(**fields)).call_sid == CALL
