@@ -1,0 +1,1 @@
+"""Window → scores: the model, the engines that run it, and the one thread they run on."""

@@ -1,0 +1,1 @@
+"""Bytes → verdict: the one place that joins audio and classifier."""

@@ -1,0 +1,70 @@
+"""Scores → human, voicemail or undecided, with the reason. Pure."""
+
+from dataclasses import dataclass
+from typing import Self
+
+from amd_service.domain import Anchor, Label, Reason, Scores
+from amd_service.settings import Settings
+
+# Raised when the same scores would get another decision; stored with every verdict.
+POLICY_VERSION = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """What a verdict rests on besides the model: thresholds (probabilities above 0.5) and windows (ms)."""
+
+    min_confidence_human: float
+    min_confidence_voicemail: float
+    window_ms: int
+    long_window_ms: int
+    anchor: Anchor
+
+    @classmethod
+    def from_settings(cls, settings: Settings) -> Self:
+        return cls(
+            min_confidence_human=settings.min_confidence_human or settings.min_confidence,
+            min_confidence_voicemail=settings.min_confidence_voicemail or settings.min_confidence,
+            window_ms=settings.window_ms,
+            long_window_ms=settings.long_window_ms,
+            anchor=settings.window_anchor,
+        )
+
+    def as_dict(self) -> dict[str, object]:
+        """What is stored with a verdict; JSON-ready."""
+        return {
+            "version": POLICY_VERSION,
+            "min_confidence": {
+                "human": self.min_confidence_human,
+                "voicemail": self.min_confidence_voicemail,
+            },
+            "window_ms": self.window_ms,
+            "long_window_ms": self.long_window_ms,
+            "anchor": str(self.anchor),
+        }
+
+    def threshold(self, label: Label) -> float:
+        """Least confidence with which a call is called human, or voicemail."""
+        return self.min_confidence_human if label is Label.HUMAN else self.min_confidence_voicemail
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """`confidence`: probability of the more probable class, whatever the label."""
+
+    label: Label
+    confidence: float
+    reason: Reason
+
+
+def top_label(scores: Scores) -> Label:
+    """The more probable class."""
+    return Label.HUMAN if scores.human > scores.voicemail else Label.VOICEMAIL
+
+
+def decide(scores: Scores, policy: Policy) -> Decision:
+    """The more probable class where it reaches its threshold, else `undecided` for low confidence."""
+    label, confidence = top_label(scores), max(scores.human, scores.voicemail)
+    if confidence >= policy.threshold(label):
+        return Decision(label, confidence, Reason.CONFIDENT)
+    return Decision(Label.UNDECIDED, confidence, Reason.LOW_CONFIDENCE)
