@@ -1,0 +1,218 @@
+"""The way to Postgres: engine, transactions, schema."""
+
+import asyncio
+import re
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from enum import StrEnum
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import asyncpg
+from alembic import command
+from alembic.config import Config
+from alembic.script import ScriptDirectory
+from alembic.util import CommandError
+from sqlalchemy import Connection, event, inspect, text
+from sqlalchemy.exc import DBAPIError, DisconnectionError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
+
+from amd_service.errors import ConfigurationError, DatabaseUnavailable
+
+# Together they keep a webhook's answer well inside the 15 seconds Twilio waits, whatever Postgres does.
+CONNECT_TIMEOUT_S = 3.0
+STATEMENT_TIMEOUT_S = 3.0
+TRANSACTION_TIMEOUT_S = 5.0
+
+# SQLSTATE classes and codes after which the same transaction may succeed: connection exceptions (08), refused
+# login (28), missing database (3D), read-only standby (25006), rollbacks on conflict (40), out of resources (53),
+# lock not available (55P03), statement timeout, shutdown and start-up (57).
+_RETRYABLE_STATES = re.compile(r"08...|28...|3D...|25006|40...|53...|55P03|57014|57P..")
+
+# Any number will do as long as every process uses the same one.
+_MIGRATION_LOCK = 7_312_840
+
+
+class SchemaState(StrEnum):
+    """How the schema in the database compares with the one this version knows."""
+
+    CURRENT = "current"
+    BEHIND = "behind"
+    NEWER = "newer"
+    MISSING = "missing"
+
+
+def driver_url(url: str) -> str:
+    """The URL as libpq and asyncpg write it. Raises ConfigurationError for anything that is not Postgres."""
+    parts = urlsplit(url)
+    if parts.scheme not in ("postgresql", "postgres", "postgresql+asyncpg"):
+        raise ConfigurationError(
+            f"AMD_DATABASE_URL begins with {parts.scheme or 'no scheme'!r}: "
+            "it must be postgresql://user:password@host/name"
+        )
+    return "postgresql" + url[len(parts.scheme) :]
+
+
+def translated(error: BaseException) -> DatabaseUnavailable | None:
+    """The error as DatabaseUnavailable where Postgres is away or busy; None for anything else."""
+    if isinstance(error, PoolTimeoutError | TimeoutError):
+        return DatabaseUnavailable(f"Postgres did not answer in time ({type(error).__name__})")
+    if isinstance(error, ConnectionError):
+        return DatabaseUnavailable(f"the connection to Postgres is lost: {error}")
+    cause = error.orig if isinstance(error, DBAPIError) else error
+    state = getattr(cause, "sqlstate", None)
+    if isinstance(state, str) and _RETRYABLE_STATES.fullmatch(state):
+        return DatabaseUnavailable(f"Postgres says: {cause}")
+    if isinstance(error, DBAPIError) and error.connection_invalidated:
+        return DatabaseUnavailable(f"the connection to Postgres is lost: {cause}")
+    return None
+
+
+async def connect(url: str, *, statement_timeout_s: float | None) -> Any:
+    """A driver connection of one's own. Raises DatabaseUnavailable, and ConfigurationError for an unusable URL."""
+    try:
+        return await asyncpg.connect(driver_url(url), timeout=CONNECT_TIMEOUT_S, command_timeout=statement_timeout_s)
+    except (OSError, TimeoutError) as error:
+        raise DatabaseUnavailable(f"Postgres cannot be reached: {error or type(error).__name__}") from error
+    except asyncpg.PostgresError as error:
+        unavailable = translated(error)
+        if unavailable is None:
+            raise
+        raise unavailable from error
+    except (asyncpg.InterfaceError, ValueError) as error:
+        raise ConfigurationError(f"AMD_DATABASE_URL cannot be used: {error}") from error
+
+
+def _refuse_closed(connection: Any, _record: object, _proxy: object) -> None:
+    # A restarted server has closed its sockets: asyncpg knows, and the pool opens a fresh connection instead.
+    # This costs no round trip, unlike a ping, and a ping would hang where the network does.
+    if connection.driver_connection.is_closed():
+        raise DisconnectionError
+
+
+class Database:
+    """A pool of connections to one Postgres. Open it once a process, `dispose()` it at the end."""
+
+    def __init__(self, url: str, *, pool_size: int = 10) -> None:
+        self.url = driver_url(url)
+        self._engine = create_async_engine(
+            "postgresql+asyncpg://",
+            async_creator=lambda: connect(self.url, statement_timeout_s=STATEMENT_TIMEOUT_S),
+            pool_size=pool_size,
+            max_overflow=0,
+            pool_timeout=CONNECT_TIMEOUT_S,
+        )
+        event.listen(self._engine.sync_engine, "checkout", _refuse_closed)
+        self._sessions = async_sessionmaker(self._engine, expire_on_commit=False)
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[AsyncSession]:
+        """A session in one transaction: committed at the end, rolled back on any error.
+
+        Raises DatabaseUnavailable where Postgres is away, busy or silent, within a few seconds.
+        """
+        try:
+            async with asyncio.timeout(TRANSACTION_TIMEOUT_S), self._sessions.begin() as session:
+                yield session
+        except Exception as error:
+            unavailable = translated(error)
+            if unavailable is None:
+                raise
+            raise unavailable from error
+
+    async def schema_state(self) -> SchemaState:
+        """Whether this version can work with the schema that is there. Raises DatabaseUnavailable."""
+        async with self.transaction() as session:
+            return await (await session.connection()).run_sync(_schema_state)
+
+    async def dispose(self) -> None:
+        """Close every pooled connection."""
+        await self._engine.dispose()
+
+
+def migrations_dir() -> Path:
+    """Where the migrations are: in the wheel beside the code, in a checkout beside the package."""
+    package = Path(str(files("amd_service")))
+    for candidate in (package / "_migrations", package.parent / "migrations"):
+        if (candidate / "env.py").is_file():
+            return candidate
+    raise ConfigurationError(f"no migrations beside {package}: reinstall amd-service")
+
+
+def alembic_config(connection: Connection | None = None) -> Config:
+    """Alembic's configuration without a file, on a connection that is already open."""
+    config = Config()
+    config.set_main_option("script_location", str(migrations_dir()).replace("%", "%%"))
+    config.attributes["connection"] = connection
+    return config
+
+
+def _schema_state(connection: Connection) -> SchemaState:
+    if not inspect(connection).has_table("alembic_version"):
+        return SchemaState.MISSING
+    revision = connection.scalar(text("select version_num from alembic_version"))
+    scripts = ScriptDirectory.from_config(alembic_config())
+    if revision is None:
+        return SchemaState.MISSING
+    if revision == scripts.get_current_head():
+        return SchemaState.CURRENT
+    try:
+        scripts.get_revision(revision)
+    except CommandError:
+        return SchemaState.NEWER
+    return SchemaState.BEHIND
+
+
+@asynccontextmanager
+async def open_engine(url: str) -> AsyncIterator[AsyncEngine]:
+    """An engine for administration: statements may take as long as they need."""
+    engine = create_async_engine("postgresql+asyncpg://", async_creator=lambda: connect(url, statement_timeout_s=None))
+    try:
+        yield engine
+    finally:
+        await engine.dispose()
+
+
+async def migrate(url: str, revision: str = "head") -> None:
+    """Bring the schema up to `revision`, all or nothing. Any number of processes may do so at once.
+
+    Raises DatabaseUnavailable, and ConfigurationError where the schema is newer than this version.
+    """
+    async with open_engine(url) as engine, engine.begin() as connection:
+        await connection.execute(text("select pg_advisory_xact_lock(:key)"), {"key": _MIGRATION_LOCK})
+        try:
+            await connection.run_sync(lambda sync: command.upgrade(alembic_config(sync), revision))
+        except CommandError as error:
+            raise ConfigurationError(f"the schema is newer than this version of amd-service: {error}") from error
+
+
+async def dashboard_role(url: str, name: str) -> None:
+    """Create role `name`, or take the one that is there, and let it read `call_log` and nothing else.
+
+    It can log in but gets no password: set one with `\\password`, or use certificate or peer authentication.
+    Raises ConfigurationError for a name that needs quoting or a role that can already write.
+    """
+    if re.fullmatch(r"[a-z_][a-z0-9_]{0,62}", name) is None or name.startswith("pg_"):
+        raise ConfigurationError(f"{name!r} cannot be a role: use lower-case letters, digits and underscores")
+    async with open_engine(url) as engine, engine.begin() as connection:
+        await connection.run_sync(_grant_reading, name)
+
+
+def _grant_reading(connection: Connection, name: str) -> None:
+    known = connection.scalar(text("select true from pg_roles where rolname = :name"), {"name": name})
+    if not known:
+        connection.execute(text(f"create role {name} login"))
+    writes = "select has_table_privilege(:name, 'call_log', 'INSERT, UPDATE, DELETE, TRUNCATE')"
+    if connection.scalar(text(writes), {"name": name}):
+        raise ConfigurationError(f"role {name} can write call_log already: choose another name for dashboards")
+    database, schema = connection.execute(text("select quote_ident(current_database()), current_schema()")).one()
+    for statement in (
+        f"alter role {name} set default_transaction_read_only = on",
+        f"grant connect on database {database} to {name}",
+        f"grant usage on schema {schema} to {name}",
+        f"grant select on call_log to {name}",
+    ):
+        connection.execute(text(statement))

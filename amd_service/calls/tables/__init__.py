@@ -1,0 +1,9 @@
+"""The four tables. Every column carries a comment: it is what `docs/call_log.md` and `\\d+` show."""
+
+from amd_service.calls.tables.base import Base
+from amd_service.calls.tables.call_log import CallLog
+from amd_service.calls.tables.callback import Callback
+from amd_service.calls.tables.recording import Recording, RecordingState
+from amd_service.calls.tables.verdict import VerdictRow
+
+__all__ = ["Base", "CallLog", "Callback", "Recording", "RecordingState", "VerdictRow"]

@@ -1,0 +1,46 @@
+"""What all tables share: naming convention, column types, closed sets as check constraints."""
+
+from collections.abc import Iterable
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import CheckConstraint, DateTime, MetaData, Text
+from sqlalchemy.dialects.postgresql import DOUBLE_PRECISION, JSONB
+from sqlalchemy.orm import DeclarativeBase
+
+# Named constraints can be dropped by a later migration; unnamed ones only by guessing what Postgres called them.
+NAMING_CONVENTION = {
+    "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+    "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+    "ck": "ck_%(table_name)s_%(constraint_name)s",
+    "fk": "fk_%(table_name)s_%(column_0_N_name)s_%(referred_table_name)s",
+    "pk": "pk_%(table_name)s",
+}
+
+
+class Base(DeclarativeBase):
+    """Base of every table."""
+
+    metadata = MetaData(naming_convention=NAMING_CONVENTION)
+    type_annotation_map = {
+        str: Text(),
+        float: DOUBLE_PRECISION(),
+        datetime: DateTime(timezone=True),
+        dict[str, Any]: JSONB(),
+        list[list[str]]: JSONB(),
+    }
+
+
+def one_of(column: str, values: Iterable[str]) -> str:
+    """SQL: the column, where it is not null, holds one of `values`."""
+    return f"{column} in ({', '.join(repr(str(value)) for value in values)})"
+
+
+def closed_set(column: str, values: Iterable[str]) -> CheckConstraint:
+    """A check that a text column holds one of `values`; unlike a Postgres enum it can shrink in a migration."""
+    return CheckConstraint(one_of(column, values), name=column)
+
+
+def probability(column: str) -> CheckConstraint:
+    """A check that a column lies in [0, 1]. NaN compares greater than every number, so it is refused too."""
+    return CheckConstraint(f"{column} >= 0 and {column} <= 1", name=column)

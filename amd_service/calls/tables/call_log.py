@@ -1,0 +1,93 @@
+"""`call_log`: one row a call, the contract with dashboards."""
+
+from datetime import datetime
+
+from sqlalchemy import CheckConstraint, Index, func
+from sqlalchemy.orm import Mapped, mapped_column
+
+from amd_service.calls.tables.base import Base, closed_set, one_of, probability
+from amd_service.domain import AnalysisState, Failure, Label, Reason
+
+_NO_MODEL_RAN = one_of("reason", (Reason.NO_SPEECH, Reason.TOO_SHORT))
+
+
+class CallLog(Base):
+    """One row a call: what Twilio says about it, and what we say answered it."""
+
+    __tablename__ = "call_log"
+    __table_args__ = (
+        closed_set("analysis_state", AnalysisState),
+        closed_set("label", Label),
+        # An error is never a label, a label never stands without a judgement.
+        CheckConstraint("(label is not null) = (analysis_state = 'judged')", name="label_when_judged"),
+        CheckConstraint(
+            f"case analysis_state when 'judged' then reason is not null and {one_of('reason', Reason)}"
+            f" when 'failed' then reason is not null and {one_of('reason', Failure)} else reason is null end",
+            name="reason_fits_state",
+        ),
+        CheckConstraint("label is null or (label = 'undecided') = (reason <> 'confident')", name="reason_fits_label"),
+        probability("confidence"),
+        CheckConstraint(
+            f"(confidence is null) = (label is null or {_NO_MODEL_RAN})",
+            name="confidence_when_a_model_ran",
+        ),
+        CheckConstraint("(verdict_at is not null) = (analysis_state = 'judged')", name="verdict_at_when_judged"),
+        Index(None, "created_at"),
+        {"comment": "One row a call: what Twilio says about it, and whether a human or a voicemail picked up."},
+    )
+
+    call_sid: Mapped[str] = mapped_column(primary_key=True, comment="Twilio's CallSid.")
+    account_sid: Mapped[str] = mapped_column(comment="Twilio account or subaccount the call belongs to.")
+    direction: Mapped[str | None] = mapped_column(
+        comment="Twilio's Direction, e.g. `outbound-api` or `outbound-dial`. Null until a status callback told it."
+    )
+    from_number: Mapped[str | None] = mapped_column(comment="Caller as Twilio gave it, usually E.164.")
+    to_number: Mapped[str | None] = mapped_column(comment="Called party as Twilio gave it, usually E.164.")
+    call_status: Mapped[str | None] = mapped_column(
+        comment="Latest CallStatus by SequenceNumber: `queued`, `initiated`, `ringing`, `in-progress`, `completed`, "
+        "`busy`, `failed`, `no-answer`, `canceled`. A terminal one stays. "
+        "Null when only a recording callback came so far."
+    )
+    started_at: Mapped[datetime | None] = mapped_column(
+        comment="When Twilio began the call: time of its first event before the answer."
+    )
+    answered_at: Mapped[datetime | None] = mapped_column(comment="When somebody or something picked up.")
+    ended_at: Mapped[datetime | None] = mapped_column(comment="When the call ended.")
+    duration_s: Mapped[int | None] = mapped_column(comment="Twilio's CallDuration, in seconds.")
+    twilio_answered_by: Mapped[str | None] = mapped_column(
+        comment="Twilio's own answering-machine detection (AnsweredBy), where it was switched on; for comparison."
+    )
+    twilio_amd_ms: Mapped[int | None] = mapped_column(
+        comment="How long Twilio's own detection took (MachineDetectionDuration), in milliseconds."
+    )
+    analysis_state: Mapped[str] = mapped_column(
+        comment="`waiting` (no recording yet), `queued`, `running`, `judged`, `failed` (see reason), "
+        "`not_applicable` (busy, no-answer, canceled, failed: nobody picked up)."
+    )
+    label: Mapped[str | None] = mapped_column(
+        comment="`human`, `voicemail` or `undecided`; not null exactly when analysis_state is `judged`."
+    )
+    confidence: Mapped[float | None] = mapped_column(
+        comment="Probability of the top class in the deciding model run, 0 to 1, also when undecided. "
+        "Null when no model ran (reason `no_speech` or `too_short`) and when not judged."
+    )
+    reason: Mapped[str | None] = mapped_column(
+        comment="When judged: `confident`, `low_confidence`, `no_speech`, `too_short`. When failed: `no_recording`, "
+        "`recording_failed`, `media_missing`, `unauthorised`, `encrypted`, `external_storage`, `undecodable`, "
+        "`model_failed`, `gave_up`. Null otherwise."
+    )
+    channels_mixed: Mapped[bool | None] = mapped_column(
+        comment="True when the called party could not be told from the caller: both were judged as one sound."
+    )
+    model_id: Mapped[str | None] = mapped_column(comment="Model of the deciding run. Null when no model ran.")
+    model_revision: Mapped[str | None] = mapped_column(
+        comment="Resolved commit of a model from the hub; null for a model from a folder."
+    )
+    verdict_at: Mapped[datetime | None] = mapped_column(comment="When the verdict was written.")
+    verdict_ms: Mapped[int | None] = mapped_column(
+        comment="Milliseconds from the recording being put up for work, on its callback, to its verdict."
+    )
+    created_at: Mapped[datetime] = mapped_column(
+        server_default=func.now(), comment="When the first callback of this call came in."
+    )
+    updated_at: Mapped[datetime] = mapped_column(server_default=func.now(), comment="When this row last changed.")

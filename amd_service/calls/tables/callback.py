@@ -1,0 +1,42 @@
+"""`callback`: every accepted request, kept raw."""
+
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import BigInteger, Identity, Index, func
+from sqlalchemy.orm import Mapped, mapped_column
+
+from amd_service.calls.tables.base import Base
+
+
+class Callback(Base):
+    """One accepted webhook request. The rows of a call and of a recording follow from these alone."""
+
+    __tablename__ = "callback"
+    __table_args__ = (
+        Index(None, "call_sid"),
+        Index(None, "received_at"),
+        {"comment": "Every accepted webhook request as it came, once: a repeated delivery leaves no second row."},
+    )
+
+    id: Mapped[int] = mapped_column(BigInteger, Identity(always=True), primary_key=True, comment="Order of arrival.")
+    sha256: Mapped[str] = mapped_column(
+        unique=True, comment="SHA-256, in hex, of the route and the sorted decoded parameters: what makes it unique."
+    )
+    route: Mapped[str] = mapped_column(comment="Where it came in: `status`, `recording`.")
+    call_sid: Mapped[str] = mapped_column(comment="Twilio's CallSid.")
+    recording_sid: Mapped[str | None] = mapped_column(
+        comment="Twilio's RecordingSid; null for a callback about the call itself."
+    )
+    account_sid: Mapped[str] = mapped_column(comment="Twilio account or subaccount that signed it.")
+    parameters: Mapped[list[list[str]]] = mapped_column(
+        comment="All form parameters as decoded, in the order sent: a list of [name, value]. "
+        "Characters Postgres cannot hold are replaced by U+FFFD."
+    )
+    facts: Mapped[dict[str, Any]] = mapped_column(
+        comment="What was understood of it; a key is absent where the callback said nothing."
+    )
+    idempotency_token: Mapped[str | None] = mapped_column(
+        comment="The I-Twilio-Idempotency-Token header. Not signed by Twilio, so nothing depends on it."
+    )
+    received_at: Mapped[datetime] = mapped_column(server_default=func.now(), comment="When it first came in.")

@@ -1,0 +1,73 @@
+"""`recording`: a row per RecordingSid, and the row is the job."""
+
+from datetime import datetime
+from enum import StrEnum
+
+from sqlalchemy import CheckConstraint, ForeignKey, Index, func, text
+from sqlalchemy.orm import Mapped, mapped_column
+
+from amd_service.calls.tables.base import Base, closed_set
+from amd_service.domain import Failure
+
+
+class RecordingState(StrEnum):
+    """How far the work on a recording has come."""
+
+    NOTED = "noted"
+    QUEUED = "queued"
+    RUNNING = "running"
+    DONE = "done"
+    DEAD = "dead"
+
+
+class Recording(Base):
+    """One recording of a call and, at the same time, the job of judging it."""
+
+    __tablename__ = "recording"
+    __table_args__ = (
+        closed_set("state", RecordingState),
+        closed_set("failure", Failure),
+        closed_set("last_failure", Failure),
+        CheckConstraint("(failure is not null) = (state = 'dead')", name="failure_when_dead"),
+        CheckConstraint("(locked_by is not null) = (state = 'running')", name="locked_when_running"),
+        CheckConstraint("attempts >= 0", name="attempts"),
+        Index(None, "call_sid"),
+        # Only unfinished work is indexed, so claiming stays as fast with a million finished rows as with none.
+        Index("ix_recording_due", "available_at", postgresql_where=text("state in ('queued', 'running')")),
+        {"comment": "One row a recording, which is also the job of judging it."},
+    )
+
+    recording_sid: Mapped[str] = mapped_column(primary_key=True, comment="Twilio's RecordingSid.")
+    call_sid: Mapped[str] = mapped_column(ForeignKey("call_log.call_sid"), comment="The call it belongs to.")
+    account_sid: Mapped[str] = mapped_column(comment="Twilio account or subaccount whose credentials fetch it.")
+    recording_status: Mapped[str | None] = mapped_column(
+        comment="Twilio's RecordingStatus: `in-progress`, `completed`, `absent`, `failed`. `completed` stays."
+    )
+    source: Mapped[str | None] = mapped_column(
+        comment="Twilio's RecordingSource, e.g. `OutboundAPI` or `DialVerb`: decides the called party's channel."
+    )
+    track: Mapped[str | None] = mapped_column(comment="Twilio's RecordingTrack: `inbound`, `outbound` or `both`.")
+    channels: Mapped[int | None] = mapped_column(comment="Twilio's RecordingChannels.")
+    started_at: Mapped[datetime | None] = mapped_column(
+        comment="Twilio's RecordingStartTime; orders the recordings of a call."
+    )
+    duration_s: Mapped[int | None] = mapped_column(comment="Twilio's RecordingDuration, in seconds.")
+    error_code: Mapped[int | None] = mapped_column(comment="Twilio's ErrorCode; 0 means none.")
+    state: Mapped[str] = mapped_column(
+        comment="`noted` (nothing to fetch yet), `queued`, `running`, `done` (has a verdict), `dead` (see failure)."
+    )
+    attempts: Mapped[int] = mapped_column(server_default=text("0"), comment="How often a worker has claimed it.")
+    available_at: Mapped[datetime] = mapped_column(
+        server_default=func.now(),
+        comment="When it may be claimed: now, after a retry's delay, or when the lease of its worker runs out.",
+    )
+    locked_by: Mapped[str | None] = mapped_column(comment="The worker that holds it; null unless running.")
+    last_error: Mapped[str | None] = mapped_column(comment="What went wrong in the latest attempt that failed.")
+    last_failure: Mapped[str | None] = mapped_column(
+        comment="The reason that will be written if the attempts run out on the latest error."
+    )
+    failure: Mapped[str | None] = mapped_column(comment="Why it could not be judged; not null exactly when dead.")
+    queued_at: Mapped[datetime | None] = mapped_column(comment="When it was first put up for work.")
+    finished_at: Mapped[datetime | None] = mapped_column(comment="When it became done or dead.")
+    created_at: Mapped[datetime] = mapped_column(server_default=func.now(), comment="When its first callback came in.")
+    updated_at: Mapped[datetime] = mapped_column(server_default=func.now(), comment="When this row last changed.")

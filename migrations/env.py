@@ -1,0 +1,33 @@
+"""Alembic's entry: runs the migrations on a connection it is given, or on AMD_DATABASE_URL from the command line."""
+
+import asyncio
+import os
+
+from alembic import context
+from sqlalchemy import Connection
+
+from amd_service.calls.database import open_engine
+from amd_service.calls.tables import Base
+
+
+def run(connection: Connection) -> None:
+    context.configure(
+        connection=connection,
+        target_metadata=Base.metadata,
+        compare_type=True,
+        compare_server_default=True,
+    )
+    with context.begin_transaction():
+        context.run_migrations()
+
+
+async def run_on_own_connection() -> None:
+    async with open_engine(os.environ["AMD_DATABASE_URL"]) as engine, engine.begin() as connection:
+        await connection.run_sync(run)
+
+
+given = context.config.attributes.get("connection")
+if given is not None:
+    run(given)
+else:
+    asyncio.run(run_on_own_connection())

@@ -1,0 +1,149 @@
+"""The way to Postgres."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+from sqlalchemy import text
+
+from amd_service.calls import database as module
+from amd_service.calls.database import Database, driver_url
+from amd_service.errors import ConfigurationError, DatabaseUnavailable
+from tests.conftest import with_database
+
+pytestmark = pytest.mark.anyio
+
+
+async def test_a_transaction_commits_at_its_end_and_rolls_back_on_an_error(database: Database) -> None:
+    with pytest.raises(ZeroDivisionError):
+        async with database.transaction() as session:
+            await session.execute(text("create table lost (id int)"))
+            raise ZeroDivisionError
+    async with database.transaction() as session:
+        assert await session.scalar(text("select to_regclass('lost')")) is None
+
+
+@pytest.mark.parametrize("scheme", ["postgres", "postgresql", "postgresql+asyncpg"])
+def test_every_usual_scheme_is_understood(scheme: str) -> None:
+    assert driver_url(f"{scheme}://u:p@h/n?sslmode=require") == "postgresql://u:p@h/n?sslmode=require"
+
+
+def test_another_database_is_refused_without_repeating_the_password() -> None:
+    with pytest.raises(ConfigurationError, match="AMD_DATABASE_URL begins with 'mysql'") as caught:
+        Database("mysql://user:hidden@host/name")
+    assert "hidden" not in str(caught.value)
+
+
+async def test_a_server_that_is_not_there_is_unavailable(tmp_path: Path) -> None:
+    for url in (f"postgresql://u@/n?host={tmp_path}", "postgresql://u:p@127.0.0.1:1/n"):
+        database = Database(url)
+        with pytest.raises(DatabaseUnavailable):
+            async with database.transaction() as session:
+                await session.execute(text("select 1"))
+        await database.dispose()
+
+
+async def test_a_missing_database_is_unavailable_and_says_so(server_url: str) -> None:
+    database = Database(with_database(server_url, "not_there"))
+    with pytest.raises(DatabaseUnavailable, match="not_there"):
+        await database.schema_state()
+    await database.dispose()
+
+
+async def test_a_connection_that_is_killed_in_a_transaction_is_unavailable_and_replaced(database: Database) -> None:
+    with pytest.raises(DatabaseUnavailable):
+        async with database.transaction() as session:
+            await session.execute(text("select pg_terminate_backend(pg_backend_pid())"))
+    async with database.transaction() as session:
+        assert await session.scalar(text("select 1")) == 1
+
+
+async def test_connections_closed_while_idle_are_replaced_without_an_error(database: Database) -> None:
+    async with database.transaction() as session:
+        backend = await session.scalar(text("select pg_backend_pid()"))
+    other = Database(database.url)
+    async with other.transaction() as session:
+        await session.execute(text("select pg_terminate_backend(:pid, 5000)"), {"pid": backend})
+    await other.dispose()
+    async with database.transaction() as session:
+        assert await session.scalar(text("select pg_backend_pid()")) != backend
+
+
+def test_the_patience_with_postgres_is_well_inside_twilios() -> None:
+    assert module.CONNECT_TIMEOUT_S + module.TRANSACTION_TIMEOUT_S < 15 - 5
+
+
+@pytest.fixture
+def short_patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "CONNECT_TIMEOUT_S", 0.5)
+    monkeypatch.setattr(module, "STATEMENT_TIMEOUT_S", 0.3)
+    monkeypatch.setattr(module, "TRANSACTION_TIMEOUT_S", 0.5)
+
+
+async def test_a_full_pool_is_unavailable(database_url: str, short_patience: None) -> None:
+    database = Database(database_url, pool_size=1)
+    async with database.transaction() as session:
+        await session.execute(text("select 1"))
+        with pytest.raises(DatabaseUnavailable, match="in time"):
+            async with database.transaction() as second:
+                await second.execute(text("select 1"))
+    await database.dispose()
+
+
+async def test_a_bug_in_a_statement_is_not_called_unavailable(database: Database) -> None:
+    with pytest.raises(Exception, match="no_such_table") as caught:
+        async with database.transaction() as session:
+            await session.execute(text("select * from no_such_table"))
+    assert not isinstance(caught.value, DatabaseUnavailable)
+
+
+@asynccontextmanager
+async def proxy(database_url: str) -> AsyncIterator[tuple[str, asyncio.Event]]:
+    """A way to the server that swallows everything once the event is set, as a broken network does."""
+    query = parse_qs(urlsplit(database_url).query)
+    frozen = asyncio.Event()
+    pumps: set[asyncio.Task[None]] = set()
+
+    async def pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while data := await reader.read(65536):
+            if not frozen.is_set():
+                writer.write(data)
+        writer.close()
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if "host" in query:
+            server = await asyncio.open_unix_connection(f"{query['host'][0]}/.s.PGSQL.5432")
+        else:
+            server = await asyncio.open_connection(urlsplit(database_url).hostname, urlsplit(database_url).port or 5432)
+        pumps.update({asyncio.create_task(pump(reader, server[1])), asyncio.create_task(pump(server[0], writer))})
+
+    listener = await asyncio.start_server(serve, "127.0.0.1", 0)
+    port = listener.sockets[0].getsockname()[1]
+    parts = urlsplit(database_url)
+    user = parts.netloc.rpartition("@")[0] or "postgres"
+    try:
+        yield f"postgresql://{user}@127.0.0.1:{port}{parts.path}?sslmode=disable", frozen
+    finally:
+        listener.close()
+        for task in pumps:
+            task.cancel()
+        await asyncio.gather(*pumps, return_exceptions=True)
+
+
+async def test_a_silent_server_is_unavailable_in_time(database_url: str, short_patience: None) -> None:
+    async with proxy(database_url) as (url, frozen):
+        database = Database(url)
+        async with database.transaction() as session:
+            await session.execute(text("select 1"))
+        frozen.set()
+        for _ in ("a pooled connection", "a new connection"):
+            began = time.monotonic()
+            with pytest.raises(DatabaseUnavailable):
+                async with database.transaction() as session:
+                    await session.execute(text("select 1"))
+            assert time.monotonic() - began < 2
+        await database.dispose()
