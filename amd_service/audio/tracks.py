@@ -1,0 +1,51 @@
+"""Decoded audio, before anybody chose a channel."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from amd_service.errors import Undecodable
+
+# Below 4 kHz there is no telephone speech, above 192 kHz no recorder: such a header is damaged.
+RATES_HZ = range(4_000, 192_001)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Tracks:
+    """Decoded audio. `samples`: float32, shape (channels, frames), finite, in [-1, 1].
+
+    `truncated`: the body ends before its own header says; what is there has been decoded. `encoding`: `mulaw`,
+    `alaw`, `pcm8` … `pcm32`, `pcm16be`, `float32`, `float64` or `mp3`.
+    """
+
+    samples: NDArray[np.float32]
+    rate_hz: int
+    truncated: bool
+    encoding: str
+
+
+def require_plausible(channels: int, rate_hz: int) -> None:
+    """Refuse what no recorder of calls writes.
+
+    More than two channels are refused, not mixed: nothing says which of them is the called party.
+
+    Raises:
+        Undecodable: naming the value and the cure.
+    """
+    if channels not in (1, 2):
+        raise Undecodable(f"The audio has {channels} channels: send one, or two with the called party on one of them.")
+    if rate_hz not in RATES_HZ:
+        raise Undecodable(f"The audio claims {rate_hz} samples a second: send {RATES_HZ[0]} to {RATES_HZ[-1]}.")
+
+
+def head_frames(max_s: float | None, rate_hz: int) -> int | None:
+    """How many frames `max_s` seconds are; None for all."""
+    return None if max_s is None else max(0, round(max_s * rate_hz))
+
+
+def make_tracks(frames: NDArray[np.float32], rate_hz: int, *, truncated: bool, encoding: str) -> Tracks:
+    """Tracks of interleaved `frames`, shape (frames, channels): NaN and infinity become 0, the rest is clipped."""
+    samples = np.ascontiguousarray(frames.T, dtype=np.float32)
+    finite = np.nan_to_num(samples, nan=0.0, posinf=0.0, neginf=0.0)
+    return Tracks(np.clip(finite, -1, 1), rate_hz, truncated, encoding)

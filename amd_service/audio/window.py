@@ -1,0 +1,49 @@
+"""The stretch of audio that the model hears."""
+
+from math import gcd
+
+import numpy as np
+import soxr
+from numpy.typing import NDArray
+
+from amd_service.domain import Anchor, Waveform, Window
+
+RATE_HZ = 16_000
+# From here on, `auto` follows the speech: a model trained on the first two seconds calls silence a confident human.
+LATE_MS = 1_000
+LEAD_MS = 200
+# What the resampler sees on both sides of the window, so that its edges are those of the whole recording.
+MARGIN_MS = 60
+
+
+def cut(waveform: Waveform, *, onset_ms: int | None, anchor: Anchor, length_ms: int) -> Window:
+    """Cut `length_ms` out of the recording at 16 kHz, or what there is: nothing is padded, nothing inside trimmed.
+
+    Audio at 16 kHz is passed on untouched; other rates go through soxr HQ, as much of them as the window needs.
+    """
+    start_ms = _start_ms(onset_ms, anchor)
+    return Window(_at_16_khz(waveform, start_ms, length_ms), start_ms, onset_ms)
+
+
+def _start_ms(onset_ms: int | None, anchor: Anchor) -> int:
+    follows = anchor is Anchor.ONSET or (anchor is Anchor.AUTO and onset_ms is not None and onset_ms > LATE_MS)
+    return max(0, onset_ms - LEAD_MS) if follows and onset_ms is not None else 0
+
+
+def _at_16_khz(waveform: Waveform, start_ms: int, length_ms: int) -> NDArray[np.float32]:
+    samples, rate_hz = waveform.samples, waveform.rate_hz
+    first, count = start_ms * RATE_HZ // 1000, length_ms * RATE_HZ // 1000
+    if rate_hz == RATE_HZ:
+        return samples[first : first + count]
+    # Only where input and output samples fall together does a piece resample to the same values as the whole.
+    step = rate_hz // gcd(rate_hz, RATE_HZ)
+    begin = max(0, (start_ms - MARGIN_MS) * rate_hz // 1000) // step * step
+    end = (start_ms + length_ms + MARGIN_MS) * rate_hz // 1000
+    piece = samples[begin:end]
+    if not len(piece):
+        return np.zeros(0, dtype=np.float32)
+    skip = first - begin * RATE_HZ // rate_hz
+    resampled = soxr.resample(piece, rate_hz, RATE_HZ, quality="HQ")[skip : skip + count]
+    # A resampler overshoots at clipped peaks.
+    clipped: NDArray[np.float32] = np.clip(resampled, -1, 1)
+    return clipped
