@@ -5,7 +5,7 @@ import re
 import tomllib
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Self
+from typing import Annotated, Any, Self
 from urllib.parse import urlsplit
 
 from pydantic import (
@@ -124,6 +124,9 @@ class Settings(BaseSettings):
         description="Comma-separated keys for everything that is not a webhook. None: loopback only.",
     )
     max_callback_bytes: int = Field(64 * 1024, ge=1024, description="Largest callback body; more is answered 413.")
+    max_upload_bytes: int = Field(
+        32 * 1024 * 1024, ge=1024, description="Largest upload to `/predict` (an hour of 8 kHz μ-law is 28.8 MB)."
+    )
     shutdown_grace_s: float = Field(25.0, gt=0, description="Seconds a process may take to drain after SIGTERM.")
 
     # Database
@@ -179,6 +182,20 @@ class Settings(BaseSettings):
     min_confidence: float = Field(
         0.7, gt=0.5, lt=1, description="Below it: once more on a longer window, then `undecided`."
     )
+    min_confidence_human: float | None = Field(
+        None, gt=0.5, lt=1, description="Threshold for `human` alone. Unset: `AMD_MIN_CONFIDENCE`."
+    )
+    min_confidence_voicemail: float | None = Field(
+        None, gt=0.5, lt=1, description="Threshold for `voicemail` alone: a human called voicemail may cost more."
+    )
+    golden: str = Field(
+        "enforce",
+        pattern="^(enforce|warn)$",
+        description="Golden clips that contradict the label order keep the classifier not ready, or only warn.",
+    )
+    golden_dir: Path | None = Field(
+        None, description="Your own golden clips: `human/` and `voicemail/` with at least 5 recordings each."
+    )
     window_anchor: Anchor = Field(Anchor.AUTO, description="Where the window begins: `auto`, `answer` or `onset`.")
     window_ms: int = Field(
         2000, ge=1000, le=10_000, description="First window; 2 s is what the production model knows."
@@ -189,7 +206,7 @@ class Settings(BaseSettings):
     # The job
     worker_concurrency: int = Field(2, ge=1, description="Recordings one worker works on at a time.")
     job_lease_s: float = Field(60.0, gt=0, description="A job held longer without a heartbeat is taken over.")
-    job_max_attempts: int = Field(6, ge=1, description="Attempts before a job is buried with its last reason.")
+    job_max_attempts: int = Field(8, ge=1, description="Attempts before a job is buried with its last reason.")
     job_retry_base_s: float = Field(1.0, gt=0, description="First retry delay; doubles each time, up to 5 minutes.")
     poll_s: float = Field(5.0, gt=0, description="Longest sleep of an idle worker when no notification comes.")
 
@@ -286,10 +303,13 @@ def environment_name(field: str) -> str:
     return _ALIASES.get(field, f"AMD_{field.upper()}")
 
 
-def load_settings() -> Settings:
-    """Settings from the environment and `.env`. Raises ConfigurationError naming each variable that is wrong."""
+def load_settings(**overrides: Any) -> Settings:
+    """Settings from the environment and `.env`, `overrides` by field name first.
+
+    Raises ConfigurationError naming each variable that is wrong.
+    """
     try:
-        return Settings()
+        return Settings(**overrides)
     except ValidationError as error:
         lines = [_explain(str(item["loc"][0]) if item["loc"] else "", item["msg"]) for item in error.errors()]
         raise ConfigurationError("\n".join(lines)) from error

@@ -87,6 +87,9 @@ class Metrics:
         self.buried = Counter("amd_buried", "Recordings given up after their attempts.", registry=r)
         self.loop_errors = Counter("amd_loop_errors", "Errors a background loop survived.", ["loop"], registry=r)
         self.classifier_ready = Gauge("amd_classifier_ready", "1 when the model is loaded and warm.", registry=r)
+        self.model_proof = Gauge(
+            "amd_model_proof", "1 for what the golden clips say about the label order.", ["outcome"], registry=r
+        )
         self.inference_queue = Gauge("amd_inference_queue", "Windows waiting for the model.", registry=r)
         self.inference_restarts = Counter("amd_inference_restarts", "Inference threads that died.", registry=r)
 
