@@ -1,0 +1,1 @@
+"""Offline work on recordings: rendering speech, training, evaluation, fixtures, replay."""

@@ -1,0 +1,1 @@
+"""Rendered utterances → call starts → the windows a model is trained and measured on."""

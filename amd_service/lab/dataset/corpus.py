@@ -1,0 +1,81 @@
+"""The rendered utterances on disk, and who said them."""
+
+import hashlib
+import json
+import random
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from amd_service.lab.synthesis.lines import Kind, Line, plan
+from amd_service.lab.synthesis.render import Sound, render
+from amd_service.lab.synthesis.voices import Engine, Split, Voice
+
+CACHE = Path(".cache/lab")
+
+# How often an engine is heard. The recorded voices of flite and festival are few, but nearest to people.
+_ENGINE_SHARE = {Engine.ESPEAK: 0.5, Engine.FLITE: 0.28, Engine.FESTIVAL: 0.22}
+
+
+@dataclass(frozen=True, eq=False)
+class Corpus:
+    """`samples`: int16, all utterances end to end at 8 kHz; `bounds`: where each begins, and the end."""
+
+    lines: Sequence[Line]
+    samples: NDArray[np.int16]
+    bounds: NDArray[np.int64]
+
+    def sound(self, index: int) -> Sound:
+        """Utterance `index`, float32 in [-1, 1]."""
+        return self.samples[self.bounds[index] : self.bounds[index + 1]].astype(np.float32) / np.float32(32768)
+
+    @cached_property
+    def _by_use(self) -> dict[tuple[Voice, str, Kind], list[int]]:
+        found: dict[tuple[Voice, str, Kind], list[int]] = {}
+        for index, line in enumerate(self.lines):
+            found.setdefault((line.voice, line.language, line.kind), []).append(index)
+        return found
+
+    @cached_property
+    def _complete(self) -> dict[tuple[Split, Engine], list[tuple[Voice, str]]]:
+        """Voice and language pairs that can say every kind of line, hence both labels."""
+        pairs = sorted({(voice, language) for voice, language, _ in self._by_use}, key=repr)
+        found: dict[tuple[Split, Engine], list[tuple[Voice, str]]] = {}
+        for voice, language in pairs:
+            if all((voice, language, kind) in self._by_use for kind in Kind):
+                found.setdefault((voice.split, voice.engine), []).append((voice, language))
+        return found
+
+    def speaker(self, split: Split, rng: random.Random) -> tuple[Voice, str]:
+        """A voice of the split and a language in which it can say both labels."""
+        engines = [engine for engine in Engine if (split, engine) in self._complete]
+        engine = rng.choices(engines, [_ENGINE_SHARE[engine] for engine in engines])[0]
+        return rng.choice(self._complete[split, engine])
+
+    def say(self, voice: Voice, language: str, kind: Kind, rng: random.Random) -> Sound:
+        """One utterance of that kind by that voice."""
+        return self.sound(rng.choice(self._by_use[voice, language, kind]))
+
+
+def load_corpus(seed: int, *, scale: float = 1.0, cache: Path = CACHE, jobs: int = 2) -> Corpus:
+    """The corpus of `plan(seed, scale=scale)`: from the cache, else rendered and kept there (about three minutes)."""
+    lines = plan(seed, scale=scale)
+    digest = hashlib.sha256(json.dumps([asdict(line) for line in lines]).encode()).hexdigest()[:16]
+    path = cache / f"corpus-{digest}.npz"
+    if not path.exists():
+        _render_to(path, lines, jobs)
+    with np.load(path) as stored:
+        return Corpus(lines, stored["samples"], stored["bounds"])
+
+
+def _render_to(path: Path, lines: Sequence[Line], jobs: int) -> None:
+    sounds = [(np.clip(sound, -1, 1) * 32767).astype(np.int16) for sound in render(lines, jobs=jobs)]
+    bounds = np.concatenate([[0], np.cumsum([len(sound) for sound in sounds])])
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_suffix(".partial.npz")
+    np.savez(partial, samples=np.concatenate(sounds), bounds=bounds)
+    partial.replace(path)

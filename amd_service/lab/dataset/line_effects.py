@@ -1,0 +1,104 @@
+"""What a telephone line does to a voice: room, noise, band, level, lost packets, companding. All at 8 kHz."""
+
+import random
+from collections.abc import Callable
+from functools import lru_cache
+
+import numpy as np
+
+from amd_service.lab.dataset.scene import Scene
+from amd_service.lab.synthesis.render import RATE_HZ, Sound
+
+_BANK_S = 40
+_MU = 255.0
+
+
+def degrade(scene: Scene, babble: Callable[[], Sound], rng: random.Random) -> Sound:
+    """The scene as the line delivers it, in [-1, 1]. `babble` gives somebody else's speech for the background.
+
+    The effects are drawn without regard to the label, so that none of them can betray it.
+    """
+    noise_rng = np.random.default_rng(rng.getrandbits(64))
+    sound = _room(scene.samples, noise_rng, rng) if rng.random() < 0.3 else scene.samples
+    loudness = _speech_level(scene, sound)
+    if rng.random() < 0.75:
+        noise = _noise(len(sound), babble, rng)
+        if rng.random() < 0.15 and scene.onset_s is not None:
+            noise = noise * scene.speech  # lines that send nothing while nobody speaks
+        sound = sound + noise * (loudness * 10 ** (-rng.uniform(5, 40) / 20))
+    if rng.random() < 0.85:
+        sound = band(sound, rng.uniform(150, 400), rng.uniform(3000, 3800))
+    sound = sound * (10 ** (-rng.uniform(2, 30) / 20) / max(float(np.abs(sound).max(initial=0.0)), 1e-4))
+    if rng.random() < 0.12:
+        sound = _lose_packets(sound, noise_rng, rng.uniform(0.005, 0.03))
+    if rng.random() < 0.85:
+        sound = companded(sound)
+    return np.clip(sound, -1, 1).astype(np.float32)
+
+
+def companded(sound: Sound) -> Sound:
+    """A μ-law round trip: 8 bits, by the formula of ITU-T G.711's continuous law."""
+    squeezed = np.sign(sound) * np.log1p(_MU * np.minimum(np.abs(sound), 1)) / np.log1p(_MU)
+    steps = np.round(squeezed * 127) / 127
+    expanded: Sound = (np.sign(steps) * np.expm1(np.abs(steps) * np.log1p(_MU)) / _MU).astype(np.float32)
+    return expanded
+
+
+def _speech_level(scene: Scene, sound: Sound) -> float:
+    spoken = sound[scene.speech] if scene.onset_s is not None else sound
+    return max(float(np.sqrt(np.mean(spoken**2))) if len(spoken) else 0.0, 0.01)
+
+
+def _room(sound: Sound, noise_rng: np.random.Generator, rng: random.Random) -> Sound:
+    """Convolved with exponentially decaying noise: direct sound plus a tail of `decay_s` to -60 dB."""
+    decay_s = rng.uniform(0.1, 0.5)
+    time = np.arange(round(decay_s * RATE_HZ)) / RATE_HZ
+    tail = noise_rng.standard_normal(len(time)) * 10 ** (-3 * time / decay_s) * rng.uniform(0.02, 0.12)
+    tail[0] = 1.0
+    size = 1 << (len(sound) + len(tail) - 1).bit_length()
+    wet = np.fft.irfft(np.fft.rfft(sound, size) * np.fft.rfft(tail, size), size)
+    return wet[: len(sound)].astype(np.float32)
+
+
+def band(sound: Sound, low_hz: float, high_hz: float) -> Sound:
+    size = 1 << (len(sound) - 1).bit_length()
+    frequency = np.fft.rfftfreq(size, 1 / RATE_HZ)
+    gain = np.clip((frequency - low_hz / 2) / (low_hz / 2), 0, 1) * np.clip((high_hz + 200 - frequency) / 200, 0, 1)
+    return np.fft.irfft(np.fft.rfft(sound, size) * gain, size)[: len(sound)].astype(np.float32)
+
+
+def _lose_packets(sound: Sound, noise_rng: np.random.Generator, share: float) -> Sound:
+    """20 ms frames lost: silent, or filled with the frame before, as a decoder would."""
+    frame = RATE_HZ // 50
+    heard = sound[: len(sound) // frame * frame].reshape(-1, frame).copy()
+    repeats = bool(noise_rng.random() < 0.5)
+    for index in np.flatnonzero(noise_rng.random(len(heard)) < share):
+        heard[index] = heard[index - 1] if repeats and index > 0 else 0.0
+    return np.concatenate([heard.reshape(-1), sound[heard.size :]])
+
+
+def _noise(count: int, babble: Callable[[], Sound], rng: random.Random) -> Sound:
+    """`count` samples of background, with a root mean square of 1."""
+    draw = rng.random()
+    if draw < 0.25:
+        voices = [np.resize(babble(), count) for _ in range(rng.randint(2, 5))]
+        wave: Sound = np.sum([np.roll(voice, rng.randrange(count)) for voice in voices], axis=0)
+    elif draw < 0.4:
+        base_hz = rng.choice((50, 60))
+        time = np.arange(count) / RATE_HZ
+        parts = [np.sin(2 * np.pi * base_hz * k * time) / k for k in (1, 2, 3, 5, 7, 9)]
+        wave = np.sum(parts, axis=0).astype(np.float32)
+    else:
+        bank = _noise_bank(rng.choice((0.0, 0.0, 0.5, 1.0)))
+        start = rng.randrange(len(bank) - count)
+        wave = bank[start : start + count]
+    return (wave / max(float(np.sqrt(np.mean(wave**2))), 1e-6)).astype(np.float32)
+
+
+@lru_cache(maxsize=4)
+def _noise_bank(slope: float) -> Sound:
+    """Noise whose amplitude falls with frequency to the power of `slope`: 0 white, 0.5 pink, 1 brown."""
+    white = np.random.default_rng(1).standard_normal(_BANK_S * RATE_HZ)
+    spectrum = np.fft.rfft(white)
+    shape = np.maximum(np.fft.rfftfreq(len(white), 1 / RATE_HZ), 20.0) ** -slope
+    return np.fft.irfft(spectrum * shape, len(white)).astype(np.float32)

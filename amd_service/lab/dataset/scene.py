@@ -1,0 +1,147 @@
+"""How calls begin: utterances, pauses, rings and beeps put on one timeline, the same rules for every voice."""
+
+import random
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import soxr
+from numpy.typing import NDArray
+
+from amd_service.domain import Label
+from amd_service.lab.dataset import tones
+from amd_service.lab.dataset.corpus import Corpus
+from amd_service.lab.synthesis.lines import Kind
+from amd_service.lab.synthesis.render import RATE_HZ, Sound
+from amd_service.lab.synthesis.voices import Split, Voice
+
+
+@dataclass(frozen=True, eq=False)
+class Scene:
+    """The called party's side of a call, clean, at 8 kHz.
+
+    `speech` marks the samples where somebody speaks; `onset_s` is the first of them. A scene of `Label.UNDECIDED` has
+    no speech: nobody can know who is there.
+    """
+
+    samples: Sound
+    speech: NDArray[np.bool_]
+    onset_s: float | None
+    label: Label
+    voice: Voice | None
+    language: str | None
+
+
+class _Timeline:
+    """Sounds put one after the other, with a note of which are speech."""
+
+    def __init__(self) -> None:
+        self._sounds: list[Sound] = []
+        self._speech: list[NDArray[np.bool_]] = []
+
+    def add(self, sound: Sound, *, speech: bool = False) -> None:
+        self._sounds.append(sound)
+        self._speech.append(np.full(len(sound), speech))
+
+    def scene(self, seconds: float, label: Label, voice: Voice | None, language: str | None) -> Scene:
+        """All that was added, cut or filled with silence to `seconds` after the first speech (or the start)."""
+        fill = tones.silence(seconds)
+        samples = np.concatenate([*self._sounds, fill])
+        speech = np.concatenate([*self._speech, np.zeros(len(fill), np.bool_)])
+        spoken = np.flatnonzero(speech)
+        onset_s = float(spoken[0]) / RATE_HZ if spoken.size else None
+        count = round(((onset_s or 0.0) + seconds) * RATE_HZ)
+        return Scene(samples[:count], speech[:count], onset_s, label, voice, language)
+
+
+def call_start(corpus: Corpus, split: Split, label: Label, seconds: float, rng: random.Random) -> Scene:
+    """A call start of `label`, long enough for a window of `seconds` after whatever comes before speech."""
+    if label is Label.UNDECIDED:
+        return _nobody(seconds, rng)
+    voice, language = corpus.speaker(split, rng)
+    timeline = _Timeline()
+    _lead(timeline, rng)
+    pace = rng.uniform(0.92, 1.09)  # plays the voice faster and higher, or slower and lower: a few voices more
+
+    def say(kind: Kind) -> None:
+        timeline.add(_paced(corpus.say(voice, language, kind, rng), pace), speech=True)
+
+    if label is Label.HUMAN:
+        _person(timeline, say, rng)
+    else:
+        _machine(timeline, say, rng)
+    return timeline.scene(seconds + 0.5, label, voice, language)
+
+
+def _paced(sound: Sound, pace: float) -> Sound:
+    paced: Sound = soxr.resample(sound, RATE_HZ * pace, RATE_HZ, quality="LQ")
+    return paced
+
+
+def _lead(timeline: _Timeline, rng: random.Random) -> None:
+    """What comes before speech: little, some or much silence, or the tail of a ringback."""
+    draw = rng.random()
+    if draw < 0.35:
+        quiet_s = rng.uniform(0.0, 0.3)
+    elif draw < 0.65:
+        quiet_s = rng.uniform(0.3, 1.0)
+    elif draw < 0.85:
+        quiet_s = rng.uniform(1.0, 3.0)
+    else:
+        ring_s = rng.uniform(0.2, 2.5)
+        quiet_s = rng.uniform(0.05, 0.8)
+        timeline.add(tones.ringback(ring_s, rng.randrange(len(tones.RINGBACKS)), rng.uniform(0.05, 0.3)))
+    timeline.add(tones.silence(quiet_s))
+
+
+def _person(timeline: _Timeline, say: Callable[[Kind], None], rng: random.Random) -> None:
+    """Somebody answers and then listens; perhaps they ask again."""
+    draw = rng.random()
+    if draw < 0.38:
+        say(Kind.ANSWER)
+    elif draw < 0.52:
+        say(Kind.OPENING)
+    elif draw < 0.86:
+        say(Kind.BUSINESS)
+    else:
+        say(Kind.OPENING)
+        timeline.add(tones.silence(rng.uniform(0.1, 0.5)))
+        say(Kind.BUSINESS)
+    while rng.random() < 0.5:
+        timeline.add(tones.silence(rng.uniform(0.6, 3.0)))
+        say(Kind.FOLLOW)
+
+
+def _machine(timeline: _Timeline, say: Callable[[Kind], None], rng: random.Random) -> None:
+    """A recorded greeting, often begun with a hello, mostly ended by a beep."""
+    draw = rng.random()
+    if draw < 0.06:
+        timeline.add(tones.special_information(rng.uniform(0.1, 0.3)))
+    elif draw < 0.42:
+        say(Kind.OPENING)
+        timeline.add(tones.silence(rng.uniform(0.08, 0.5)))
+    say(Kind.GREETING)
+    while rng.random() < 0.4:
+        timeline.add(tones.silence(rng.uniform(0.15, 0.6)))
+        say(Kind.GREETING)
+    if rng.random() < 0.7:
+        timeline.add(tones.silence(rng.uniform(0.1, 0.8)))
+        timeline.add(tones.beep(rng))
+
+
+def _nobody(seconds: float, rng: random.Random) -> Scene:
+    """Silence, rings, beeps and keys: what a window holds when the search for speech went wrong."""
+    timeline = _Timeline()
+    while rng.random() < 0.75:
+        timeline.add(tones.silence(rng.uniform(0.0, 1.5)))
+        timeline.add(
+            rng.choice(
+                (
+                    lambda: tones.beep(rng),
+                    lambda: tones.ringback(rng.uniform(0.5, 3.0), rng.randrange(len(tones.RINGBACKS))),
+                    lambda: tones.special_information(),
+                    lambda: tones.keys(rng),
+                )
+            )()
+        )
+    return timeline.scene(seconds + 0.5, Label.UNDECIDED, None, None)

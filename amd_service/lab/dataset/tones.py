@@ -1,0 +1,58 @@
+"""What a telephone line plays that is not speech: ringback, beeps, information tones, keys. All at 8 kHz."""
+
+import random
+from collections.abc import Sequence
+
+import numpy as np
+
+from amd_service.lab.synthesis.render import RATE_HZ, Sound
+
+# Frequencies and cadence (seconds on, off, on, off, …) of ringback: North America, Europe, United Kingdom.
+RINGBACKS: tuple[tuple[tuple[float, ...], tuple[float, ...]], ...] = (
+    ((440.0, 480.0), (2.0, 4.0)),
+    ((425.0,), (1.0, 4.0)),
+    ((400.0, 450.0), (0.4, 0.2, 0.4, 2.0)),
+)
+SPECIAL_INFORMATION = (950.0, 1400.0, 1800.0)
+_KEYS = ((697.0, 770.0, 852.0, 941.0), (1209.0, 1336.0, 1477.0))
+
+
+def tone(frequencies: Sequence[float], seconds: float, level: float = 0.2) -> Sound:
+    """The sum of sines, each at `level / len(frequencies)`, with 5 ms ramps against clicks."""
+    count = round(seconds * RATE_HZ)
+    time = np.arange(count) / RATE_HZ
+    wave = np.sum([np.sin(2 * np.pi * frequency * time) for frequency in frequencies], axis=0) / len(frequencies)
+    edge = np.minimum(1.0, np.minimum(np.arange(count), np.arange(count)[::-1]) / 40)
+    shaped: Sound = (level * wave * edge).astype(np.float32)
+    return shaped
+
+
+def silence(seconds: float) -> Sound:
+    return np.zeros(max(0, round(seconds * RATE_HZ)), np.float32)
+
+
+def ringback(seconds: float, kind: int = 0, level: float = 0.15) -> Sound:
+    """The last `seconds` of a ringback that was answered during its last ring."""
+    frequencies, cadence = RINGBACKS[kind]
+    cycle = [
+        tone(frequencies, length, level) if index % 2 == 0 else silence(length) for index, length in enumerate(cadence)
+    ]
+    # Ends inside a ring: the phone is picked up while it rings.
+    train = np.concatenate([*cycle * 4, cycle[0]])
+    return train[-round(seconds * RATE_HZ) :] if seconds > 0 else silence(0)
+
+
+def beep(rng: random.Random) -> Sound:
+    """A voicemail's record tone."""
+    return tone((rng.choice((440.0, 850.0, 1000.0, 1400.0, 2000.0)),), rng.uniform(0.15, 0.9), rng.uniform(0.1, 0.4))
+
+
+def special_information(level: float = 0.2) -> Sound:
+    """The three rising tones before an operator's announcement (ITU-T E.180)."""
+    return np.concatenate([tone((frequency,), 0.33, level) for frequency in SPECIAL_INFORMATION])
+
+
+def keys(rng: random.Random) -> Sound:
+    """A few touch tones."""
+    pairs = [(rng.choice(_KEYS[0]), rng.choice(_KEYS[1])) for _ in range(rng.randint(1, 5))]
+    return np.concatenate([part for pair in pairs for part in (tone(pair, 0.12), silence(0.08))])

@@ -1,0 +1,94 @@
+"""What is said by whom: the plan of utterances to render, the same for the same seed."""
+
+import random
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+
+from amd_service.lab.synthesis.phrases import BOOKS, COMPANIES, NAMES
+from amd_service.lab.synthesis.voices import ACCENTS, Engine, Split, Voice, voices
+
+
+class Kind(StrEnum):
+    """The part an utterance plays; `OPENING` begins both human and voicemail clips."""
+
+    OPENING = "opening"
+    ANSWER = "answer"
+    BUSINESS = "business"
+    FOLLOW = "follow"
+    GREETING = "greeting"
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One utterance. `rate`: speaking rate relative to the voice's own. `pitch`: relative to the voice's own."""
+
+    voice: Voice
+    kind: Kind
+    language: str
+    accent: str
+    text: str
+    rate: float
+    pitch: float
+
+
+# Shares of a voice's lines. Greetings have the most wordings, so they need the most lines.
+_KINDS: Mapping[Kind, int] = {
+    Kind.GREETING: 40,
+    Kind.BUSINESS: 24,
+    Kind.ANSWER: 18,
+    Kind.OPENING: 12,
+    Kind.FOLLOW: 6,
+}
+
+# Lines per engine and split; festival takes a second an utterance, the others a twentieth.
+_QUOTA: Mapping[tuple[Engine, Split], int] = {
+    (Engine.ESPEAK, Split.TRAIN): 6400,
+    (Engine.ESPEAK, Split.VALIDATION): 700,
+    (Engine.ESPEAK, Split.TEST): 1100,
+    (Engine.FLITE, Split.TRAIN): 2700,
+    (Engine.FLITE, Split.VALIDATION): 350,
+    (Engine.FLITE, Split.TEST): 500,
+    (Engine.FESTIVAL, Split.TRAIN): 1800,
+    (Engine.FESTIVAL, Split.TEST): 500,
+}
+
+
+def plan(seed: int, *, scale: float = 1.0) -> list[Line]:
+    """Every utterance to render, in a fixed order. `scale` shrinks or grows the number of lines of each voice."""
+    return [line for voice in voices() for line in _lines_of(voice, seed, scale)]
+
+
+def _lines_of(voice: Voice, seed: int, scale: float) -> Iterator[Line]:
+    rng = random.Random(f"{seed}/{voice.engine}/{voice.name}")  # noqa: S311 - a recipe, not a secret
+    peers = [other for other in voices() if (other.engine, other.split) == (voice.engine, voice.split)]
+    count = max(len(_KINDS), round(_QUOTA[voice.engine, voice.split] * scale / len(peers)))
+    kinds = [kind for kind, share in _KINDS.items() for _ in range(share)]
+    for index in range(count):
+        # The first lines take each kind once, so that even a tiny plan lets every voice say both labels.
+        kind = list(_KINDS)[index] if index < len(_KINDS) else rng.choice(kinds)
+        yield _line(voice, kind, rng, only_english=voice.engine is not Engine.ESPEAK or index < len(_KINDS))
+
+
+def _line(voice: Voice, kind: Kind, rng: random.Random, *, only_english: bool) -> Line:
+    other_languages = [code for code in BOOKS if code != "en"]
+    language = "en" if only_english or rng.random() < 0.55 else rng.choice(other_languages)
+    template = rng.choice(BOOKS[language][kind.value])
+    return Line(
+        voice=voice,
+        kind=kind,
+        language=language,
+        accent=rng.choice(ACCENTS[language]),
+        text=fill(template, rng),
+        rate=rng.uniform(0.85, 1.3),
+        pitch=rng.uniform(0.85, 1.2),
+    )
+
+
+def fill(template: str, rng: random.Random) -> str:
+    """The template with its slots filled."""
+    digits = rng.choices("0123456789", k=rng.choice((4, 7, 10)))
+    number = " ".join(digits[:3]) + ", " + " ".join(digits[3:])
+    return template.format(
+        name=rng.choice(NAMES), company=rng.choice(COMPANIES), number=number, time=rng.choice(("eight", "nine", "ten"))
+    )

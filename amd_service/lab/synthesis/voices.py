@@ -1,0 +1,78 @@
+"""Who speaks: the synthetic voices, and the split they belong to.
+
+A voice is a speaker, not an engine's name for one: flite's `kal`, `kal16` and festival's `kal_diphone` are one man,
+flite's and festival's `slt` one woman, so they stay on one side of the split. An espeak-ng voice is a variant (a
+vocal tract), whatever language it speaks. Neither label has a voice of its own.
+"""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Engine(StrEnum):
+    ESPEAK = "espeak-ng"
+    FLITE = "flite"
+    FESTIVAL = "festival"
+
+
+class Split(StrEnum):
+    TRAIN = "train"
+    VALIDATION = "validation"
+    TEST = "test"
+
+
+@dataclass(frozen=True, slots=True)
+class Voice:
+    """`name` as the engine calls it; `speaker` is the same for every rendering of one recorded or modelled person."""
+
+    engine: Engine
+    name: str
+    speaker: str
+    split: Split
+
+
+# espeak-ng's accents by the language of the phrase book; the split is by vocal tract, so every split speaks them all.
+ACCENTS = {
+    "en": ("en-us", "en-us", "en-gb", "en-gb-x-rp", "en-gb-scotland", "en-029"),
+    "es": ("es", "es-419"),
+    "de": ("de",),
+    "fr": ("fr-fr", "fr-be"),
+    "it": ("it",),
+    "pt": ("pt", "pt-br"),
+    "nl": ("nl",),
+    "pl": ("pl",),
+}
+
+_ESPEAK = {
+    Split.TRAIN: (
+        "m1", "m2", "m3", "m5", "m6", "m8", "f1", "f2", "f4", "klatt", "klatt3", "klatt4", "Andy", "Annie", "Alex",
+        "Gene", "Denis", "Jacky", "Lee", "Mario", "Michael", "adam", "linda", "paul", "steph", "belinda", "david",
+        "edward", "max", "rob", "shelby", "travis", "grandma", "sandro",
+    ),
+    Split.VALIDATION: ("m4", "f3", "klatt2", "Alicia", "Hugo", "john", "miguel", "anika"),
+    Split.TEST: ("m7", "f5", "Andrea", "Mike", "Marco", "robert", "grandpa", "steph3", "zac", "victor", "Henrique"),
+}  # fmt: skip
+
+_RECORDED = (
+    Voice(Engine.FLITE, "kal", "kal", Split.TRAIN),
+    Voice(Engine.FLITE, "kal16", "kal", Split.TRAIN),
+    Voice(Engine.FLITE, "slt", "slt", Split.TRAIN),
+    Voice(Engine.FLITE, "awb", "awb", Split.VALIDATION),
+    Voice(Engine.FLITE, "rms", "rms", Split.TEST),
+    Voice(Engine.FESTIVAL, "kal_diphone", "kal", Split.TRAIN),
+    Voice(Engine.FESTIVAL, "cmu_us_slt_arctic_hts", "slt", Split.TRAIN),
+    Voice(Engine.FESTIVAL, "ked_diphone", "ked", Split.TEST),
+)
+
+
+def voices() -> tuple[Voice, ...]:
+    """Every voice. Festival has three speakers in all, so validation has none of its voices."""
+    variants = tuple(
+        Voice(Engine.ESPEAK, name, f"espeak-{name}", split) for split, names in _ESPEAK.items() for name in names
+    )
+    return variants + _RECORDED
+
+
+def voice_named(engine: Engine, name: str) -> Voice:
+    """The voice that `engine` calls `name`. Raises KeyError."""
+    return {(voice.engine, voice.name): voice for voice in voices()}[engine, name]
