@@ -9,7 +9,7 @@ import anyio.to_thread
 from amd_service.audio.activity import speech_onset_ms
 from amd_service.audio.channels import CalledParty, called_party
 from amd_service.audio.decode import decode, enough
-from amd_service.audio.window import cut
+from amd_service.audio.window import LEAD_MS, cut
 from amd_service.classifier.hub import DEMO
 from amd_service.classifier.inference import Classifier, ClassifierState, Priority
 from amd_service.detector.decision import Decision, Policy, decide
@@ -22,9 +22,6 @@ from amd_service.telemetry import Metrics
 
 SEARCH_MS = 15_000
 LEAST_MS = 1000
-
-# How far before the onset an onset-anchored window begins (audio/window.py).
-_LEAD_MS = 200
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -228,5 +225,5 @@ def cut_window(heard: Heard, anchor: Anchor, length_ms: int) -> Window:
     if window.duration_ms >= LEAST_MS:
         return window
     latest_start_ms = heard.waveform.duration_ms - LEAST_MS
-    earlier = cut(heard.waveform, onset_ms=latest_start_ms + _LEAD_MS, anchor=Anchor.ONSET, length_ms=length_ms)
+    earlier = cut(heard.waveform, onset_ms=latest_start_ms + LEAD_MS, anchor=Anchor.ONSET, length_ms=length_ms)
     return replace(window, samples=earlier.samples, start_ms=earlier.start_ms)
