@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 
 import uvicorn
+from starlette.applications import Starlette
 
 from amd_service.errors import ConfigurationError
 from amd_service.lab.stand_in.media_host import MediaHost
@@ -30,15 +31,21 @@ class _Server(uvicorn.Server):
 async def serve_stand_in(media: MediaHost, *, port: int = 0) -> AsyncIterator[StandIn]:
     """`media` at 127.0.0.1 for as long as the context lasts; port 0 takes a free one.
 
-    Requests may be sent at once: the socket listens before the server starts. Raises ConfigurationError when the
-    port is taken.
+    Raises ConfigurationError when the port is taken.
     """
+    async with serve_on_loopback(media.app(), port=port) as url:
+        yield StandIn(url, media)
+
+
+@asynccontextmanager
+async def serve_on_loopback(app: Starlette, *, port: int = 0) -> AsyncIterator[str]:
+    """The URL of `app`. Requests may be sent at once: the socket listens before the server starts."""
     try:
         listening = socket.create_server(("127.0.0.1", port))
     except OSError as error:
         raise ConfigurationError(f"port {port} of 127.0.0.1 is taken: choose another for the stand-in") from error
     config = uvicorn.Config(
-        media.app(),
+        app,
         lifespan="off",
         ws="none",
         access_log=False,
@@ -50,7 +57,7 @@ async def serve_stand_in(media: MediaHost, *, port: int = 0) -> AsyncIterator[St
     with listening:
         running = asyncio.create_task(server.serve(sockets=[listening]))
         try:
-            yield StandIn(f"http://127.0.0.1:{listening.getsockname()[1]}", media)
+            yield f"http://127.0.0.1:{listening.getsockname()[1]}"
         finally:
             server.should_exit = True
             await running

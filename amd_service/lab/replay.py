@@ -1,0 +1,202 @@
+"""Replay recorded calls against a running service: the whole real flow, over HTTP, with Twilio stood in for."""
+
+import asyncio
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from secrets import token_hex
+from time import perf_counter
+
+import httpx2
+from pydantic import JsonValue
+
+from amd_service.domain import AnalysisState
+from amd_service.errors import ConfigurationError
+from amd_service.lab.recorded_calls import RecordedCall, load_calls
+from amd_service.lab.stand_in.deliveries import deliver
+from amd_service.lab.stand_in.server import StandIn
+from amd_service.settings import RETRY_OVERRIDES, Account, is_loopback
+
+CONCURRENT_CALLS = 8
+POLL_S = 0.1
+# A call with several recordings passes through final states; one that is not as expected gets this long to change.
+SETTLE_S = 1.0
+
+_FINAL = {AnalysisState.JUDGED, AnalysisState.FAILED, AnalysisState.NOT_APPLICABLE}
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How a replayed call ended.
+
+    `got`: the `call_log` row as the service tells it, empty when there is none. `mismatches`: keys of `expected`
+    that came out otherwise. `seconds`: from the last callback's answer to the verdict. `note`: what went wrong on
+    the way, such as a callback that was not accepted.
+    """
+
+    name: str
+    call_sid: str
+    expected: Mapping[str, JsonValue]
+    got: Mapping[str, JsonValue] = field(default_factory=dict)
+    mismatches: tuple[str, ...] = ()
+    seconds: float = 0.0
+    note: str | None = None
+
+    @property
+    def matched(self) -> bool:
+        return not self.mismatches and self.note is None
+
+    @property
+    def confidence(self) -> float | None:
+        confidence = self.got.get("confidence")
+        return float(confidence) if isinstance(confidence, int | float) else None
+
+
+def compare(expected: Mapping[str, JsonValue], got: Mapping[str, JsonValue]) -> tuple[str, ...]:
+    """The keys of `expected` that `got` lacks or has otherwise. A list in `expected` names acceptable values."""
+    return tuple(key for key, value in expected.items() if not _fits(value, got, key))
+
+
+def _fits(value: JsonValue, got: Mapping[str, JsonValue], key: str) -> bool:
+    return key in got and got[key] in (value if isinstance(value, list) else [value])
+
+
+async def replay(
+    directory: Path,
+    *,
+    url: str,
+    account: Account,
+    stand_in: StandIn,
+    public_url: str | None = None,
+    api_key: str | None = None,
+    deadline_s: float = 120.0,
+    on_progress: Callable[[Outcome], None] = lambda _outcome: None,
+) -> list[Outcome]:
+    """Send each recorded call's callbacks to the service at `url`, signed for `account`, and await the verdicts.
+
+    Every run makes fresh SIDs, so it may be repeated. `stand_in` serves the recordings. `public_url` is the
+    service's AMD_PUBLIC_URL where it differs from `url`. Several calls run at once; outcomes come in order of name,
+    `on_progress` as they end. Raises ConfigurationError when the service cannot be reached, refuses the API key, or
+    does not fetch its recordings from the stand-in.
+    """
+    calls = load_calls(directory)
+    async with httpx2.AsyncClient(trust_env=not is_loopback(httpx2.URL(url).host)) as client:
+        service = _Service(client, url.rstrip("/"), (public_url or url).rstrip("/"), account, api_key, deadline_s)
+        await service.check_it_asks(stand_in)
+        places = asyncio.Semaphore(CONCURRENT_CALLS)
+
+        async def run(call: RecordedCall) -> Outcome:
+            async with places:
+                outcome = await service.replay(call, stand_in)
+            on_progress(outcome)
+            return outcome
+
+        async with asyncio.TaskGroup() as group:
+            tasks = [group.create_task(run(call)) for call in calls]
+    return [task.result() for task in tasks]
+
+
+@dataclass(frozen=True, slots=True)
+class _Service:
+    """The service under replay."""
+
+    client: httpx2.AsyncClient
+    url: str
+    public_url: str
+    account: Account
+    api_key: str | None
+    deadline_s: float
+
+    async def check_it_asks(self, stand_in: StandIn) -> None:
+        """Raise ConfigurationError unless the service fetches its recordings from `stand_in`."""
+        try:
+            response = await self._get("/model-info")
+        except httpx2.TransportError as error:
+            raise ConfigurationError(f"no service answers at {self.url}: start it with `amd-service serve`") from error
+        if response.status_code in (401, 403):
+            raise ConfigurationError(f"{self.url} wants an API key: pass one of its AMD_API_KEYS")
+        configured = _json_object(response).get("twilio_api_url")
+        if configured != stand_in.url:
+            raise ConfigurationError(
+                f"the service at {self.url} fetches recordings from {configured}, not from this stand-in: "
+                f"start it with AMD_TWILIO_API_URL={stand_in.url}"
+            )
+
+    async def replay(self, call: RecordedCall, stand_in: StandIn) -> Outcome:
+        call_sid, recording_sid = f"CA{token_hex(16)}", f"RE{token_hex(16)}"
+        reel = call.reel()
+        if reel is not None:
+            stand_in.media.reels[recording_sid] = reel
+        account_sid = self.account.account_sid
+        note = await self._send(
+            call,
+            {
+                "{account_sid}": account_sid,
+                "{call_sid}": call_sid,
+                "{recording_sid}": recording_sid,
+                "{recording_url}": f"{stand_in.url}/2010-04-01/Accounts/{account_sid}/Recordings/{recording_sid}",
+            },
+        )
+        started = perf_counter()
+        got = await self._await_row(call_sid, call.expected) if note is None else {}
+        seconds = perf_counter() - started
+        return Outcome(call.name, call_sid, call.expected, got, compare(call.expected, got), seconds, note)
+
+    async def _send(self, call: RecordedCall, sids: Mapping[str, str]) -> str | None:
+        """Deliver the callbacks in order; what to say when one was not accepted."""
+        token = self.account.auth_tokens[0].get_secret_value()
+        for callback in call.callbacks:
+            delivery = await deliver(
+                self.client,
+                self.url,
+                callback.path,
+                [(name, _fill(value, sids)) for name, value in callback.form],
+                token=token,
+                signed_base=self.public_url,
+                overrides=RETRY_OVERRIDES,
+            )
+            if delivery.outcome != "2xx":
+                return f"POST {callback.path} was answered {delivery.status or delivery.outcome}"
+        return None
+
+    async def _await_row(self, call_sid: str, expected: Mapping[str, JsonValue]) -> dict[str, JsonValue]:
+        """The call's row once it is final and as expected, or as it is when time is up."""
+        deadline = perf_counter() + self.deadline_s
+        settling = False
+        while True:
+            row = await self._row(call_sid)
+            state = row.get("analysis_state")
+            if state in _FINAL and not compare(expected, row):
+                return row
+            if not settling and (state in _FINAL or _fits(expected.get("analysis_state"), row, "analysis_state")):
+                settling = True
+                deadline = min(deadline, perf_counter() + SETTLE_S)
+            if perf_counter() >= deadline:
+                return row
+            await asyncio.sleep(POLL_S)
+
+    async def _get(self, path: str) -> httpx2.Response:
+        # The key goes with questions only: the webhooks must do without, as they must for Twilio.
+        headers = {} if self.api_key is None else {"authorization": f"Bearer {self.api_key}"}
+        return await self.client.get(f"{self.url}{path}", headers=headers)
+
+    async def _row(self, call_sid: str) -> dict[str, JsonValue]:
+        try:
+            response = await self._get(f"/api/calls/{call_sid}")
+        except httpx2.TransportError:
+            return {}  # it may be restarting, which is worth replaying; the deadline bounds it
+        return _json_object(response) if response.status_code == 200 else {}
+
+
+def _fill(value: str, sids: Mapping[str, str]) -> str:
+    for placeholder, sid in sids.items():
+        value = value.replace(placeholder, sid)
+    return value
+
+
+def _json_object(response: httpx2.Response) -> dict[str, JsonValue]:
+    try:
+        found = response.json()
+    except ValueError:
+        return {}
+    return found if isinstance(found, dict) else {}
