@@ -211,7 +211,8 @@ def _looks_like_audio(head: bytes | bytearray, content_type: str | None) -> bool
 
 def _is_page(head: bytes | bytearray) -> bool:
     # "<" alone would do but for headerless audio, where it is a sample like any other.
-    return head[:64].lstrip().lower().startswith((b"<?xml", b"<!doctype", b"<html", b"<twilioresponse"))
+    text = bytes(head[:64]).removeprefix(b"\xef\xbb\xbf").lstrip().lower()
+    return text.startswith((b"<?xml", b"<!doctype", b"<html", b"<twilioresponse"))
 
 
 async def _read_small(response: httpx2.Response) -> bytes:

@@ -198,7 +198,7 @@ async def test_unknown_bytes_are_left_to_the_decoder() -> None:
     assert (await fetch(Log(ok(strange, "application/octet-stream"), metadata()))).data == strange
 
 
-@pytest.mark.parametrize("page", [b"<?xml version='1.0'?><TwilioResponse/>", b"\n <!DOCTYPE html><html/>"])
+@pytest.mark.parametrize("page", [b"<?xml version='1.0'?><x/>", b"\n <!DOCTYPE html>", b"\xef\xbb\xbf<html/>"])
 @pytest.mark.parametrize("content_type", ["application/xml", "audio/x-wav", "audio/basic"])
 async def test_a_page_in_place_of_audio_is_undecodable(page: bytes, content_type: str) -> None:
     with pytest.raises(Undecodable):
