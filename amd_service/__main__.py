@@ -1,0 +1,5 @@
+"""python -m amd_service"""
+
+from amd_service.cli import main
+
+main()

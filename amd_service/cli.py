@@ -1,0 +1,162 @@
+"""The door for people. Imports what a command needs inside the command, so that `--help` answers at once."""
+
+import asyncio
+import sys
+from collections.abc import Coroutine
+from pathlib import Path
+from typing import Annotated, Any, TypeVar
+
+import typer
+
+from amd_service import __version__
+
+T = TypeVar("T")
+
+app = typer.Typer(
+    name="amd-service",
+    help="Answering-machine detection for outbound Twilio calls: human or voicemail.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+)
+model_app = typer.Typer(no_args_is_help=True, help="Get and check the model.")
+app.add_typer(model_app, name="model")
+
+JsonFlag = Annotated[bool, typer.Option("--json", help="One JSON object a line.")]
+
+
+def main() -> None:
+    """Entry point: deliberate errors become one line on stderr and exit code 2."""
+    try:
+        app()
+    except Exception as error:
+        from amd_service.errors import AmdError
+
+        if not isinstance(error, AmdError):
+            raise
+        typer.echo(f"amd-service: {error}", err=True)
+        sys.exit(2)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(__version__)
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Show it.")] = False,
+) -> None:
+    pass
+
+
+@app.command()
+def serve(
+    worker: Annotated[bool, typer.Option(help="Also work off the queue in this process.")] = True,
+) -> None:
+    """Take callbacks, answer the API and, by default, judge recordings."""
+    from amd_service.web import server
+
+    settings = _settings_with_logs()
+    _run(server.serve(settings, with_worker=worker))
+
+
+@app.command()
+def worker() -> None:
+    """Judge recordings, with a port of its own for health and metrics."""
+    from amd_service.web import server
+
+    _run(server.work(_settings_with_logs()))
+
+
+@app.command()
+def migrate(
+    dashboard_role: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Also create a role that may read `call_log` and nothing else.")
+    ] = None,
+) -> None:
+    """Bring the database schema up to date."""
+    from amd_service.runtime import migrate_database
+
+    _run(migrate_database(_settings_with_logs(), dashboard_role))
+
+
+@app.command()
+def demo(
+    directory: Annotated[Path, typer.Argument(metavar="DIR", help="Recorded calls.")] = Path("fixtures/calls"),
+    model: Annotated[str, typer.Option(help="Hub id, folder, or `demo`.")] = "demo",
+    as_json: JsonFlag = False,
+) -> None:
+    """Run the whole flow on recorded calls with a throwaway database. Exits 1 unless all end as expected."""
+    from amd_service.lab.demo import demonstrate
+
+    if not _run(demonstrate(directory, model=model, as_json=as_json)):
+        raise typer.Exit(1)
+
+
+@app.command()
+def replay(
+    directory: Annotated[Path, typer.Argument(metavar="DIR", help="Recorded calls, see fixtures/calls.")],
+    url: Annotated[str, typer.Option(help="The running service.")] = "http://127.0.0.1:8080",
+    public_url: Annotated[str | None, typer.Option(help="Its AMD_PUBLIC_URL, where that differs from --url.")] = None,
+    port: Annotated[
+        int, typer.Option(help="Port of the stand-in for Twilio, to which AMD_TWILIO_API_URL points.")
+    ] = 8099,
+    as_json: JsonFlag = False,
+) -> None:
+    """Send recorded calls to a running service and compare. Exits 1 on any mismatch."""
+    from amd_service.lab.rehearse import rehearse
+
+    settings = _settings_with_logs(quiet=True)
+    if not _run(rehearse(directory, settings, url=url, public_url=public_url, port=port, as_json=as_json)):
+        raise typer.Exit(1)
+
+
+@app.command()
+def classify(
+    files: Annotated[list[Path], typer.Argument(metavar="FILE…", help="WAV, MP3 or .ulaw files.")],
+    model: Annotated[str | None, typer.Option(help="Instead of AMD_MODEL: hub id, folder, or `demo`.")] = None,
+    channel: Annotated[int | None, typer.Option(min=1, max=2, help="The called party in dual-channel files.")] = None,
+    as_json: JsonFlag = False,
+) -> None:
+    """Judge audio files on this machine. Exits 1 if any could not be decoded."""
+    from amd_service.lab.classify import print_verdicts
+
+    settings = _settings_with_logs(quiet=True, **({"model": model} if model else {}))
+    if not _run(print_verdicts(files, settings, channel=channel, as_json=as_json)):
+        raise typer.Exit(1)
+
+
+@app.command()
+def doctor(as_json: JsonFlag = False) -> None:
+    """Check settings, credentials, database and model, and say what to do. Exits 1 if anything fails."""
+    from amd_service.doctor import print_findings
+
+    if not _run(print_findings(_settings_with_logs(quiet=True), as_json=as_json)):
+        raise typer.Exit(1)
+
+
+@model_app.command()
+def pull() -> None:
+    """Download AMD_MODEL ahead of time and verify it."""
+    from amd_service.classifier.model import pull as pull_model
+
+    files = pull_model(_settings_with_logs(quiet=True))
+    typer.echo(f"{files.id} {files.revision or ''} is in {files.folder}\nweights sha256 {files.weights_sha256}")
+
+
+def _settings_with_logs(*, quiet: bool = False, **overrides: Any) -> Any:
+    from amd_service.settings import load_settings
+    from amd_service.telemetry import configure_logging
+
+    settings = load_settings(**overrides)
+    configure_logging(log_format=settings.log_format, level="warning" if quiet else settings.log_level)
+    return settings
+
+
+def _run(work: Coroutine[Any, Any, T]) -> T:
+    import uvloop
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        return runner.run(work)

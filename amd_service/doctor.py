@@ -1,0 +1,164 @@
+"""Checks an installation from the settings to the model, and says what to do about each thing found."""
+
+import asyncio
+import json
+import re
+from collections.abc import AsyncIterator
+from dataclasses import asdict, dataclass
+from enum import StrEnum
+from urllib.parse import urlsplit
+
+from rich.console import Console
+
+from amd_service.calls.database import Database, SchemaState
+from amd_service.calls.embedded.account import server_account
+from amd_service.calls.embedded.binaries import find_binaries
+from amd_service.detector.detector import Detector
+from amd_service.errors import AmdError, DatabaseUnavailable
+from amd_service.settings import Account, Settings, is_loopback
+from amd_service.telemetry import Metrics
+
+MODEL_TIMEOUT_S = 600.0
+
+_TOKEN = re.compile(r"[0-9a-f]{32}")
+_API_KEY = re.compile(r"SK[0-9a-fA-F]{32}")
+
+
+class Health(StrEnum):
+    """What a check found."""
+
+    OK = "ok"
+    WARN = "warn"
+    FAIL = "fail"
+
+
+_COLOUR = {Health.OK: "green", Health.WARN: "yellow", Health.FAIL: "red"}
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One check: its outcome and, unless all is well, what to do."""
+
+    check: str
+    health: Health
+    text: str
+
+
+async def print_findings(settings: Settings, *, as_json: bool) -> bool:
+    """Print each finding as it comes; whether nothing failed."""
+    console = Console()
+    well = True
+    async for finding in examine(settings):
+        well = well and finding.health is not Health.FAIL
+        if as_json:
+            print(json.dumps(asdict(finding)), flush=True)  # noqa: T201 - the command's output
+        else:
+            console.print(
+                f"[{_COLOUR[finding.health]}]{finding.health:>4}[/]  [bold]{finding.check}[/]  {finding.text}"
+            )
+    return well
+
+
+async def examine(settings: Settings) -> AsyncIterator[Finding]:
+    """Every check in turn, quick ones first. Raises nothing: what goes wrong is a finding."""
+    yield Finding("settings", Health.OK, "readable")
+    yield _public_url(settings)
+    for finding in _accounts(settings):
+        yield finding
+    yield _api_keys(settings)
+    async for finding in _database(settings):
+        yield finding
+    yield await _model(settings)
+
+
+def _public_url(settings: Settings) -> Finding:
+    check = "public URL"
+    if settings.public_url is None:
+        return Finding(check, Health.FAIL, "set AMD_PUBLIC_URL to the base URL Twilio calls; every callback is refused")
+    parts = urlsplit(settings.public_url)
+    if is_loopback(parts.hostname or ""):
+        return Finding(check, Health.WARN, f"{settings.public_url} is loopback: Twilio cannot reach it")
+    if parts.scheme != "https":
+        return Finding(check, Health.WARN, f"{settings.public_url} is not https: callbacks hold phone numbers")
+    urls = " and ".join(settings.callback_url(path) for path in ("/twilio/status", "/twilio/recording"))
+    return Finding(check, Health.OK, f"give Twilio {urls}")
+
+
+def _accounts(settings: Settings) -> list[Finding]:
+    if not settings.accounts:
+        cure = "set TWILIO_ACCOUNT_SID and TWILIO_AUTH_TOKEN, or AMD_ACCOUNTS_FILE; every callback is refused"
+        return [Finding("credentials", Health.FAIL, cure)]
+    return [_account(account) for account in settings.accounts.values()]
+
+
+def _account(account: Account) -> Finding:
+    check = f"credentials of {account.account_sid[:6]}…"
+    if not all(_TOKEN.fullmatch(token.get_secret_value()) for token in account.auth_tokens):
+        return Finding(
+            check, Health.WARN, "an auth token is usually 32 lower-case hexadecimal digits; is it the whole?"
+        )
+    if account.api_key is None:
+        return Finding(
+            check, Health.WARN, "recordings are fetched with the auth token; an API key can be revoked alone"
+        )
+    if not _API_KEY.fullmatch(account.api_key):
+        return Finding(check, Health.WARN, "an API key is SK followed by 32 hexadecimal digits")
+    return Finding(check, Health.OK, f"{len(account.auth_tokens)} token(s), API key {account.api_key[:6]}…")
+
+
+def _api_keys(settings: Settings) -> Finding:
+    check = "API keys"
+    if settings.api_keys:
+        return Finding(check, Health.OK, f"{len(settings.api_keys)} set")
+    if is_loopback(settings.host):
+        return Finding(check, Health.OK, "none: the API answers direct requests from this machine only")
+    return Finding(
+        check, Health.WARN, f"none, and bound to {settings.host}: /predict and /api answer 403; set AMD_API_KEYS"
+    )
+
+
+async def _database(settings: Settings) -> AsyncIterator[Finding]:
+    if settings.database_url is None:
+        yield _embedded(settings)
+        return
+    database = Database(settings.database_url.get_secret_value(), pool_size=settings.database_pool_size)
+    try:
+        state = await database.schema_state()
+    except DatabaseUnavailable as error:
+        yield Finding("database", Health.FAIL, f"{error}; check AMD_DATABASE_URL and that Postgres runs")
+        return
+    finally:
+        await database.dispose()
+    yield Finding("database", Health.OK, "reachable")
+    yield _schema(state)
+
+
+def _schema(state: SchemaState) -> Finding:
+    match state:
+        case SchemaState.CURRENT:
+            return Finding("schema", Health.OK, "current")
+        case SchemaState.NEWER:
+            return Finding("schema", Health.WARN, "newer than this version knows; upgrade amd-service")
+        case _:
+            return Finding("schema", Health.FAIL, f"{state}: run `amd-service migrate`")
+
+
+def _embedded(settings: Settings) -> Finding:
+    try:
+        binaries = find_binaries(None, server_account())
+    except AmdError as error:
+        return Finding("database", Health.FAIL, str(error))
+    text = f"embedded, in {settings.data_dir}, with the binaries in {binaries}; for production set AMD_DATABASE_URL"
+    return Finding("database", Health.OK, text)
+
+
+async def _model(settings: Settings) -> Finding:
+    """Load the model as `serve` would; the report holds the cure where that fails."""
+    try:
+        async with Detector.from_settings(settings, Metrics()) as detector, asyncio.timeout(MODEL_TIMEOUT_S):
+            await detector.wait_ready_or_raise()
+    except (AmdError, TimeoutError) as error:
+        return Finding("model", Health.FAIL, f"{settings.model}: {error}")
+    if settings.model == "demo":
+        return Finding("model", Health.WARN, "demo: trained on synthetic speech, never for real calls; unset AMD_MODEL")
+    return Finding("model", Health.OK, f"{settings.model} loads and answers")

@@ -1,0 +1,39 @@
+"""Writes the parts of the documentation that the code knows best: `python -m amd_service.lab.document`."""
+
+import re
+from pathlib import Path
+
+from pydantic.fields import FieldInfo
+from pydantic_core import PydanticUndefined
+
+from amd_service.settings import Settings, environment_name
+
+README = Path("README.md")
+_BETWEEN = re.compile(r"(?<=<!-- settings -->\n).*?(?=<!-- /settings -->)", re.DOTALL)
+
+
+def settings_table() -> str:
+    """The settings as a Markdown table, in the order of the class."""
+    rows = [_row(name, field) for name, field in Settings.model_fields.items()]
+    return "\n".join(["", "| variable | default | meaning |", "|---|---|---|", *rows, "", ""])
+
+
+def with_settings(readme: str) -> str:
+    """The README's text with the settings table brought up to date."""
+    return _BETWEEN.sub(lambda _: settings_table(), readme)
+
+
+def _row(name: str, field: FieldInfo) -> str:
+    return f"| `{environment_name(name)}` | {_default(field)} | {field.description} |"
+
+
+def _default(field: FieldInfo) -> str:
+    value = field.get_default(call_default_factory=True, validated_data={})
+    if value is None or value == [] or value is PydanticUndefined:
+        return ""
+    home = str(Path.home())
+    return f"`{str(value).replace(home, '~')}`"
+
+
+if __name__ == "__main__":
+    README.write_text(with_settings(README.read_text(encoding="utf-8")), encoding="utf-8")

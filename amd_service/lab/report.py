@@ -1,0 +1,93 @@
+"""What a replay shows: a bar while it runs, a table or JSON lines at its end."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, TextColumn
+from rich.progress import Progress as Bar
+from rich.table import Table
+from rich.text import Text
+
+from amd_service.lab.recorded_calls import load_calls
+from amd_service.lab.replay import Outcome
+
+_SHOWN = ("analysis_state", "label", "reason")
+
+
+class Progress:
+    """A bar over the calls of `directory`, on a terminal only."""
+
+    def __init__(self, console: Console, directory: Path) -> None:
+        columns = (TextColumn("replaying"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.description}"))
+        self._bar = Bar(*columns, console=console, transient=True, disable=not console.is_terminal)
+        self._task = self._bar.add_task("", total=len(load_calls(directory)))
+
+    def __enter__(self) -> Self:
+        self._bar.start()
+        return self
+
+    def __exit__(
+        self, _kind: type[BaseException] | None, _error: BaseException | None, _trace: TracebackType | None
+    ) -> None:
+        self._bar.stop()
+
+    def advance(self, outcome: Outcome) -> None:
+        """One more call has ended."""
+        self._bar.update(self._task, advance=1, description=outcome.name)
+
+
+def print_outcomes(outcomes: Sequence[Outcome], *, as_json: bool) -> None:
+    """Call, expected, got, confidence, seconds: as JSON lines, or as a table with a summary."""
+    if as_json:
+        for outcome in outcomes:
+            print(json.dumps(_as_line(outcome)))  # noqa: T201 - the command's output
+        return
+    console = Console(width=None if Console().is_terminal else 120)
+    console.print(_table(outcomes))
+    matched = sum(outcome.matched for outcome in outcomes)
+    console.print(f"{matched} of {len(outcomes)} calls ended as expected.")
+
+
+def _as_line(outcome: Outcome) -> dict[str, object]:
+    return {
+        "call": outcome.name,
+        "call_sid": outcome.call_sid,
+        "expected": dict(outcome.expected),
+        "got": {key: outcome.got.get(key) for key in outcome.expected},
+        "confidence": outcome.confidence,
+        "seconds": round(outcome.seconds, 3),
+        "matched": outcome.matched,
+        "note": outcome.note,
+    }
+
+
+def _table(outcomes: Sequence[Outcome]) -> Table:
+    table = Table("call", "expected", "got", "confidence", "seconds", box=None, pad_edge=False)
+    for outcome in outcomes:
+        table.add_row(
+            outcome.name,
+            _in_words({key: outcome.expected.get(key) for key in _SHOWN}),
+            Text(outcome.note or _got_in_words(outcome), style="" if outcome.matched else "bold red"),
+            "–" if outcome.confidence is None else f"{outcome.confidence:.2f}",
+            f"{outcome.seconds:.2f}",
+        )
+    return table
+
+
+def _got_in_words(outcome: Outcome) -> str:
+    shown = _in_words({key: outcome.got.get(key) for key in _SHOWN}) or "no row"
+    hidden = [f"{key}={outcome.got.get(key)}" for key in outcome.mismatches if key not in _SHOWN]
+    return " ".join([shown, *hidden])
+
+
+def _in_words(row: dict[str, object]) -> str:
+    """`human (confident)`, `failed (media_missing)`, `not_applicable`; alternatives joined by a bar."""
+    words = row.get("label") or row.get("analysis_state")
+    text = "|".join(map(str, words)) if isinstance(words, list) else str(words or "")
+    reason = row.get("reason")
+    reasons = "|".join(map(str, reason)) if isinstance(reason, list) else reason
+    return f"{text} ({reasons})" if reasons else text

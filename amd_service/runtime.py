@@ -1,0 +1,136 @@
+"""Opens and closes what a process needs. The only wiring; knows no web."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+
+from amd_service.calls.database import Database, SchemaState, dashboard_role, migrate
+from amd_service.calls.embedded import embedded_postgres
+from amd_service.detector.detector import Detector
+from amd_service.errors import ConfigurationError, DatabaseUnavailable
+from amd_service.settings import Settings
+from amd_service.telemetry import Metrics, get_logger
+from amd_service.twilio.recordings import Recordings, http_client
+from amd_service.worker.pipeline import Pipeline
+from amd_service.worker.worker import Worker
+
+log = get_logger(__name__)
+
+# The requests still open at shutdown get the rest (web/server.py).
+WORKER_SHARE_OF_GRACE = 0.6
+
+
+@dataclass(frozen=True, slots=True)
+class Runtime:
+    """What a running process holds. `worker` is None where `--no-worker` was asked for."""
+
+    settings: Settings
+    metrics: Metrics
+    database: Database
+    detector: Detector
+    worker: Worker | None
+
+    def stop_claiming(self) -> None:
+        """First step of a shutdown: take no new recording."""
+        if self.worker is not None:
+            self.worker.stop()
+
+    def classifier_report(self) -> dict[str, object]:
+        """Phase of the classifier and, where it is not ready, why and what to do; JSON-ready."""
+        return self.detector.report()
+
+
+@asynccontextmanager
+async def open_runtime(settings: Settings, *, with_worker: bool) -> AsyncIterator[Runtime]:
+    """Everything a `serve` or `worker` process needs.
+
+    Returns as soon as the database is there: the model loads in its own thread meanwhile, and whether it does
+    never closes the webhook door. Raises ConfigurationError for a schema that is behind.
+    """
+    metrics = Metrics()
+    async with AsyncExitStack() as stack:
+        database = await stack.enter_async_context(open_database(settings))
+        detector = await stack.enter_async_context(Detector.from_settings(settings, metrics))
+        worker = None
+        if with_worker:
+            client = await stack.enter_async_context(http_client(settings))
+            pipeline = Pipeline(settings.accounts, Recordings(client, settings), detector, metrics)
+            worker = Worker(
+                database=database,
+                judge=pipeline.judge,
+                ready=lambda: detector.ready,
+                settings=settings,
+                metrics=metrics,
+            )
+            await stack.enter_async_context(_running(worker, detector, settings))
+        yield Runtime(settings, metrics, database, detector, worker)
+
+
+@asynccontextmanager
+async def open_database(settings: Settings) -> AsyncIterator[Database]:
+    """The configured database with a usable schema, or an embedded one that migrates itself.
+
+    Raises ConfigurationError where the schema is behind. A configured database that is away does not stop the
+    start: the door then answers 503, which Twilio retries, and the worker waits.
+    """
+    async with AsyncExitStack() as stack:
+        if settings.database_url is None:
+            url = await stack.enter_async_context(embedded_postgres(settings.data_dir))
+            await migrate(url)
+        else:
+            url = settings.database_url.get_secret_value()
+        database = Database(url, pool_size=settings.database_pool_size)
+        stack.push_async_callback(database.dispose)
+        await _check_schema(database)
+        yield database
+
+
+async def _check_schema(database: Database) -> None:
+    try:
+        state = await database.schema_state()
+    except DatabaseUnavailable as error:
+        log.error("database away; the door opens and answers 503 until it is back", error=str(error))
+        return
+    if state in (SchemaState.MISSING, SchemaState.BEHIND):
+        raise ConfigurationError(f"the database schema is {state}: run `amd-service migrate`, then start again")
+    if state is SchemaState.NEWER:
+        log.warning("the database schema is newer than this version knows; going on, an upgrade is due")
+
+
+@asynccontextmanager
+async def _running(worker: Worker, detector: Detector, settings: Settings) -> AsyncIterator[None]:
+    task = asyncio.create_task(worker.run(grace_s=settings.shutdown_grace_s * WORKER_SHARE_OF_GRACE))
+    waker = asyncio.create_task(_wake_when_ready(worker, detector))
+    try:
+        yield
+    finally:
+        waker.cancel()
+        worker.stop()
+        await task
+
+
+async def _wake_when_ready(worker: Worker, detector: Detector) -> None:
+    await detector.wait_ready()
+    worker.wake()
+
+
+@asynccontextmanager
+async def throwaway_database() -> AsyncIterator[str]:
+    """The URL of a migrated Postgres that is gone at the end."""
+    async with embedded_postgres(None) as url:
+        await migrate(url)
+        yield url
+
+
+async def migrate_database(settings: Settings, dashboard: str | None) -> None:
+    """Bring the configured database's schema up to date; `dashboard` names a role that may read `call_log` alone."""
+    async with AsyncExitStack() as stack:
+        if settings.database_url is None:
+            url = await stack.enter_async_context(embedded_postgres(settings.data_dir))
+        else:
+            url = settings.database_url.get_secret_value()
+        await migrate(url)
+        if dashboard is not None:
+            await dashboard_role(url, dashboard)
+    log.info("schema is up to date", dashboard_role=dashboard)

@@ -1,0 +1,41 @@
+"""The app is a value built by a function: lists of routes, middleware and handlers, nothing else."""
+
+from collections.abc import Sequence
+
+from starlette.applications import Starlette
+from starlette.middleware import Middleware
+from starlette.routing import BaseRoute, Route
+
+from amd_service.runtime import Runtime
+from amd_service.web import calls_api, health, model_info, predict, webhooks
+from amd_service.web.access import AccessControl
+from amd_service.web.problems import Problem, handle_problem
+
+OPEN_PATHS = ("/health", "/ready")
+
+HEALTH_ROUTES: Sequence[BaseRoute] = (
+    Route("/health", health.health),
+    Route("/ready", health.ready),
+    Route("/ready/classifier", health.ready_classifier),
+    Route("/metrics", health.metrics),
+)
+
+SERVICE_ROUTES: Sequence[BaseRoute] = (
+    Route("/twilio/status", webhooks.receive_status, methods=["POST"]),
+    Route("/twilio/recording", webhooks.receive_recording, methods=["POST"]),
+    Route("/predict", predict.predict, methods=["POST"]),
+    Route("/model-info", model_info.model_info),
+    Route("/api/calls/{sid}", calls_api.read_call),
+    *HEALTH_ROUTES,
+)
+
+
+def create_app(runtime: Runtime, routes: Sequence[BaseRoute] = SERVICE_ROUTES) -> Starlette:
+    """The ASGI app over an open runtime. `routes`: HEALTH_ROUTES for a process that only works off the queue."""
+    app = Starlette(
+        routes=list(routes),
+        middleware=[Middleware(AccessControl, settings=runtime.settings, open_paths=OPEN_PATHS)],
+        exception_handlers={Problem: handle_problem},
+    )
+    app.state.runtime = runtime
+    return app

@@ -1,0 +1,38 @@
+"""Request bodies, never larger than allowed."""
+
+import asyncio
+from collections.abc import AsyncGenerator
+from http import HTTPStatus
+
+from starlette.requests import ClientDisconnect, Request
+
+from amd_service.web.problems import Problem
+
+
+async def stream_body(request: Request, limit: int) -> AsyncGenerator[bytes, None]:
+    """The body's chunks. Raises Problem 413 past `limit` bytes, before reading where the length is announced."""
+    announced = request.headers.get("content-length", "")
+    if announced.isdecimal() and int(announced) > limit:
+        raise _too_large(limit)
+    received = 0
+    try:
+        async for chunk in request.stream():
+            received += len(chunk)
+            if received > limit:
+                raise _too_large(limit)
+            yield chunk
+    except ClientDisconnect as error:
+        raise Problem(HTTPStatus.BAD_REQUEST, "the connection closed before the body was complete") from error
+
+
+async def read_body(request: Request, limit: int, *, timeout_s: float) -> bytes:
+    """The whole body. Raises Problem 413 past `limit` bytes, 408 when it takes longer than `timeout_s`."""
+    try:
+        async with asyncio.timeout(timeout_s):
+            return b"".join([chunk async for chunk in stream_body(request, limit)])
+    except TimeoutError as error:
+        raise Problem(HTTPStatus.REQUEST_TIMEOUT, f"the body did not arrive within {timeout_s:g} s") from error
+
+
+def _too_large(limit: int) -> Problem:
+    return Problem(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"the body may have at most {limit} bytes")

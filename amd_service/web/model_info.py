@@ -1,0 +1,21 @@
+"""GET /model-info: which model answers, how it is used, and what it is allowed."""
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse
+
+from amd_service.web.state import runtime_of
+
+
+async def model_info(request: Request) -> JSONResponse:
+    """The loaded model, its labels and their proof, windows, thresholds and limits; and where recordings come from."""
+    runtime = runtime_of(request)
+    settings = runtime.settings
+    return JSONResponse(
+        {
+            "configured": settings.model,
+            **runtime.classifier_report(),
+            "policy": dict(runtime.detector.policy.as_dict()),
+            "limits": {"max_upload_bytes": settings.max_upload_bytes, "inference_queue": settings.inference_queue},
+            "twilio_api_url": settings.twilio_api_url,
+        }
+    )

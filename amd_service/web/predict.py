@@ -1,0 +1,148 @@
+"""POST /predict: an upload in, a verdict out."""
+
+import asyncio
+from collections.abc import Coroutine
+from dataclasses import dataclass
+from http import HTTPStatus
+from time import perf_counter
+
+from starlette.datastructures import UploadFile
+from starlette.formparsers import MultiPartException, MultiPartParser
+from starlette.requests import Request
+from starlette.responses import JSONResponse
+
+from amd_service.classifier.inference import Priority
+from amd_service.domain import Verdict
+from amd_service.errors import ClassifierUnavailable, ModelFailed, QueueFull, Undecodable
+from amd_service.runtime import Runtime
+from amd_service.web.body import read_body, stream_body
+from amd_service.web.problems import Problem
+from amd_service.web.state import runtime_of
+
+UPLOAD_TIMEOUT_S = 60.0
+MULTIPART = "multipart/form-data"
+
+
+@dataclass(frozen=True, slots=True)
+class Upload:
+    """The audio of a request and the content type it was sent with."""
+
+    data: bytes
+    content_type: str | None
+
+
+async def predict(request: Request) -> JSONResponse:
+    """The verdict on an uploaded recording: multipart field `audio`, or the audio itself as the body.
+
+    Mono audio is taken as the called party alone; `?channel=1|2` names the called party of dual-channel audio.
+    `processing_time_ms` runs from the complete upload to the answer.
+    """
+    runtime = runtime_of(request)
+    channel = read_channel(request)
+    upload = await _read_upload(request, runtime.settings.max_upload_bytes)
+    started = perf_counter()
+    verdict = await _while_connected(request, _judge(runtime, upload, channel))
+    return JSONResponse(describe(verdict, processing_ms=(perf_counter() - started) * 1000))
+
+
+def read_channel(request: Request) -> int | None:
+    """The `channel` query parameter. Raises Problem 422 for anything but 1 or 2."""
+    sent = request.query_params.get("channel")
+    if sent not in (None, "1", "2"):
+        raise Problem(HTTPStatus.UNPROCESSABLE_ENTITY, "channel is 1 or 2, the channel of the called party")
+    return None if sent is None else int(sent)
+
+
+def describe(verdict: Verdict, *, processing_ms: float) -> dict[str, object]:
+    """A verdict as the API shows it. `window` and `scores` are those of the deciding run, null without one."""
+    run = verdict.runs[-1] if verdict.runs else None
+    return {
+        "label": verdict.label,
+        "confidence": verdict.confidence,
+        "processing_time_ms": round(processing_ms, 1),
+        "reason": verdict.reason,
+        "scores": run.scores.as_dict() if run else None,
+        "onset_ms": verdict.onset_ms,
+        "window": {"start_ms": run.window_start_ms, "length_ms": run.window_ms} if run else None,
+        "runs": len(verdict.runs),
+        "channel": verdict.channel,
+        "channels_mixed": verdict.channels_mixed,
+        "model": {
+            "id": run.model.id,
+            "revision": run.model.revision,
+            "engine": run.model.engine,
+            "precision": run.model.precision,
+            "proof": run.model.proof,
+        }
+        if run
+        else None,
+    }
+
+
+async def _judge(runtime: Runtime, upload: Upload, channel: int | None) -> Verdict:
+    try:
+        return await runtime.detector.judge(
+            upload.data,
+            content_type=upload.content_type,
+            channel=channel,
+            one_sided=True,
+            priority=Priority.INTERACTIVE,
+        )
+    except Undecodable as error:
+        raise Problem(HTTPStatus.UNPROCESSABLE_ENTITY, str(error)) from error
+    except QueueFull as error:
+        raise Problem(HTTPStatus.TOO_MANY_REQUESTS, str(error), {"retry-after": "1"}) from error
+    except ClassifierUnavailable as error:
+        raise Problem(HTTPStatus.SERVICE_UNAVAILABLE, str(error), {"retry-after": "5"}) from error
+    except ModelFailed as error:
+        raise Problem(HTTPStatus.INTERNAL_SERVER_ERROR, str(error)) from error
+
+
+async def _while_connected(request: Request, work: Coroutine[None, None, Verdict]) -> Verdict:
+    """The result of `work`, which is cancelled when the client leaves: nobody waits for the answer."""
+    task = asyncio.ensure_future(work)
+    gone = asyncio.ensure_future(_disconnected(request))
+    try:
+        await asyncio.wait({task, gone}, return_when=asyncio.FIRST_COMPLETED)
+        if not task.done():
+            raise Problem(HTTPStatus.BAD_REQUEST, "the client has left")
+        return task.result()
+    finally:
+        task.cancel()
+        gone.cancel()
+
+
+async def _disconnected(request: Request) -> None:
+    while (await request.receive())["type"] != "http.disconnect":
+        continue
+
+
+async def _read_upload(request: Request, limit: int) -> Upload:
+    content_type = request.headers.get("content-type", "")
+    kind = content_type.partition(";")[0].strip().lower()
+    if kind == MULTIPART:
+        return await _read_multipart(request, limit)
+    if kind.startswith("audio/") or kind == "application/octet-stream":
+        return Upload(await read_body(request, limit, timeout_s=UPLOAD_TIMEOUT_S), content_type)
+    raise Problem(
+        HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
+        f"send {MULTIPART} with the audio in the field `audio`, or the audio itself with its own content type",
+    )
+
+
+async def _read_multipart(request: Request, limit: int) -> Upload:
+    parser = MultiPartParser(request.headers, stream_body(request, limit), max_files=1, max_fields=8)
+    try:
+        async with asyncio.timeout(UPLOAD_TIMEOUT_S):
+            form = await parser.parse()
+    except MultiPartException as error:
+        raise Problem(HTTPStatus.BAD_REQUEST, f"the multipart body is malformed: {error.message}") from error
+    except TimeoutError as error:
+        raise Problem(HTTPStatus.REQUEST_TIMEOUT, "the upload did not arrive in time") from error
+    try:
+        audio = form.get("audio")
+        if not isinstance(audio, UploadFile):
+            raise Problem(HTTPStatus.UNPROCESSABLE_ENTITY, "the multipart field `audio` with a file is missing")
+        return Upload(await audio.read(), audio.content_type)
+    finally:
+        await form.close()

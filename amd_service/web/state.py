@@ -1,0 +1,11 @@
+"""What a request handler can reach."""
+
+from starlette.requests import Request
+
+from amd_service.runtime import Runtime
+
+
+def runtime_of(request: Request) -> Runtime:
+    """The process's runtime, put on the app by `create_app`."""
+    runtime: Runtime = request.app.state.runtime
+    return runtime

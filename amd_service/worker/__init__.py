@@ -1,0 +1,1 @@
+"""Claims recordings, has them judged, settles the result."""

@@ -1,0 +1,59 @@
+"""What follows an error: another attempt, or the end."""
+
+import random
+from dataclasses import dataclass
+
+from amd_service.domain import Failure
+from amd_service.errors import Permanent, QueueFull, Retryable
+
+MAX_DELAY_S = 300.0
+# A bug rarely heals by itself; two more tries tell a fluke from a fault.
+MAX_BUG_ATTEMPTS = 3
+
+
+@dataclass(frozen=True, slots=True)
+class GiveBack:
+    """Not this recording's fault: put it back, the attempt does not count."""
+
+    delay_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class RetryLater:
+    """Try again after a delay; `failure` is what it ends as should no attempt be left by then."""
+
+    delay_s: float
+    failure: Failure
+
+
+@dataclass(frozen=True, slots=True)
+class GiveUp:
+    """No further attempt; `failure` is written on the row."""
+
+    failure: Failure
+
+
+NextStep = GiveBack | RetryLater | GiveUp
+
+
+def next_step(error: Exception, *, attempts: int, max_attempts: int, base_s: float) -> NextStep:
+    """What to do with a recording after `error` in its attempt number `attempts` (from 1)."""
+    match error:
+        case QueueFull():
+            return GiveBack(base_s)
+        case Permanent():
+            return GiveUp(error.failure)
+        case Retryable() if attempts < max_attempts:
+            return RetryLater(max(error.retry_after_s or 0.0, backoff_s(attempts, base_s)), error.failure)
+        case Retryable():
+            return GiveUp(error.failure)
+        case _ if attempts < min(MAX_BUG_ATTEMPTS, max_attempts):
+            return RetryLater(backoff_s(attempts, base_s), Failure.GAVE_UP)
+        case _:
+            return GiveUp(Failure.GAVE_UP)
+
+
+def backoff_s(attempts: int, base_s: float) -> float:
+    """base · 2^(attempts-1), at most 5 minutes, less up to a quarter so that a burst spreads out."""
+    delay_s = min(MAX_DELAY_S, base_s * 2.0 ** min(attempts - 1, 32))
+    return delay_s * random.uniform(0.75, 1.0)  # noqa: S311 - spreads load, guards nothing

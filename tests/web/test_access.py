@@ -1,0 +1,46 @@
+"""Who may ask for what."""
+
+import pytest
+from starlette.datastructures import Headers
+
+from amd_service.settings import Settings
+from amd_service.web.access import refuse
+
+KEYED = Settings(api_keys="alpha, beta")  # type: ignore[arg-type]
+KEYLESS = Settings(host="127.0.0.1")
+
+
+def status(settings: Settings, **headers: str) -> int | None:
+    problem = refuse(Headers({name.replace("_", "-"): value for name, value in headers.items()}), settings)
+    return None if problem is None else problem.status.value
+
+
+@pytest.mark.parametrize("key", ["alpha", "beta"])
+def test_each_configured_key_opens(key: str) -> None:
+    assert status(KEYED, authorization=f"Bearer {key}", host="amd.example.com") is None
+
+
+@pytest.mark.parametrize("sent", ["Bearer gamma", "Bearer ", "Basic alpha", "alpha", "Bearer alphabeta", "Bearer ä"])
+def test_anything_else_is_401_even_from_this_machine(sent: str) -> None:
+    assert status(KEYED, authorization=sent, host="127.0.0.1") == 401
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1:8080", "localhost", "[::1]:8080", "127.0.0.1"])
+def test_without_keys_this_machine_may_ask(host: str) -> None:
+    assert status(KEYLESS, host=host) is None
+
+
+@pytest.mark.parametrize(
+    "host", ["amd.example.com", "10.0.0.1:8080", "", "127.0.0.1.example.com", "localhost.evil.test"]
+)
+def test_without_keys_another_host_name_is_refused(host: str) -> None:
+    assert status(KEYLESS, host=host) == 403
+
+
+@pytest.mark.parametrize("header", ["x_forwarded_for", "forwarded", "x_real_ip", "x_forwarded_host", "via"])
+def test_without_keys_a_forwarded_request_is_refused(header: str) -> None:
+    assert status(KEYLESS, host="localhost", **{header: "127.0.0.1"}) == 403
+
+
+def test_without_keys_a_public_bind_is_refused() -> None:
+    assert status(Settings(host="0.0.0.0"), host="127.0.0.1") == 403

@@ -1,0 +1,54 @@
+"""What follows an error."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from amd_service.domain import Failure
+from amd_service.errors import DatabaseUnavailable, MediaNotYet, MediaRefused, QueueFull, TwilioUnavailable, Undecodable
+from amd_service.worker.retry import MAX_DELAY_S, GiveBack, GiveUp, NextStep, RetryLater, backoff_s, next_step
+
+
+def step(error: Exception, attempts: int = 1) -> NextStep:
+    return next_step(error, attempts=attempts, max_attempts=8, base_s=1.0)
+
+
+@pytest.mark.parametrize(
+    ("error", "failure"),
+    [
+        (Undecodable("not audio"), Failure.UNDECODABLE),
+        (MediaRefused("401", Failure.UNAUTHORISED), Failure.UNAUTHORISED),
+    ],
+)
+def test_a_permanent_error_ends_the_job_at_once_with_its_reason(error: Exception, failure: Failure) -> None:
+    assert step(error) == GiveUp(failure)
+
+
+def test_a_missing_medium_is_retried_and_then_named() -> None:
+    assert isinstance(step(MediaNotYet("404"), attempts=7), RetryLater)
+    assert step(MediaNotYet("404"), attempts=8) == GiveUp(Failure.MEDIA_MISSING)
+
+
+def test_the_delay_twilio_asks_for_is_respected() -> None:
+    later = step(TwilioUnavailable("429", retry_after_s=90))
+    assert isinstance(later, RetryLater)
+    assert later.delay_s == 90
+
+
+def test_a_full_inference_queue_costs_no_attempt() -> None:
+    assert isinstance(step(QueueFull("full"), attempts=8), GiveBack)
+
+
+def test_a_bug_is_tried_three_times_only() -> None:
+    assert isinstance(step(ZeroDivisionError(), attempts=2), RetryLater)
+    assert step(ZeroDivisionError(), attempts=3) == GiveUp(Failure.GAVE_UP)
+
+
+def test_a_database_that_stays_away_ends_as_given_up() -> None:
+    assert step(DatabaseUnavailable("away"), attempts=8) == GiveUp(Failure.GAVE_UP)
+
+
+@given(attempts=st.integers(1, 10_000), base_s=st.floats(0.01, 60))
+def test_delays_grow_and_never_pass_five_minutes(attempts: int, base_s: float) -> None:
+    delay_s = backoff_s(attempts, base_s)
+    assert min(MAX_DELAY_S, base_s * 2 ** min(attempts - 1, 32)) * 0.75 <= delay_s <= MAX_DELAY_S
