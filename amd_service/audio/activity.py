@@ -35,7 +35,7 @@ PITCH_LAGS = slice(RATE_HZ // 420, RATE_HZ // 72 + 1)
 
 # The floor is the minimum of a smoothed power, about a third of its mean; a bin counts when 8 dB above that mean.
 FLOOR_FRAMES = 800 // HOP_MS
-FLOOR_FACTOR = 20.0
+FLOOR_FACTOR = 12.0
 # Below this level inside the band (dB re full scale) a frame is line noise; the idle code of mu-law lies at -72.
 SILENCE_DBFS = -64.0
 

@@ -53,7 +53,7 @@ def decode_mp3(data: bytes, max_s: float | None) -> Tracks:
     head = head_frames(max_s, first.rate_hz)
     wanted = wanted if head is None else min(head, wanted)
     try:
-        with soundfile.SoundFile(io.BytesIO(data[first.at : last.end])) as file:
+        with soundfile.SoundFile(io.BytesIO(_with_true_counts(data[first.at : last.end], len(frames)))) as file:
             samples, rate_hz = file.read(wanted, dtype="float32", always_2d=True), file.samplerate
     except soundfile.SoundFileError as error:
         raise Undecodable(f"The MP3 file cannot be decoded: {error}") from error
@@ -97,6 +97,18 @@ def _after_tag(data: bytes) -> int:
     for byte in data[6:10]:
         size = size << 7 | byte & 0x7F
     return 10 + size
+
+
+def _with_true_counts(body: bytes, frames: int) -> bytes:
+    """The body with what a leading Xing frame says of frames and bytes set right: the decoder stops at its count."""
+    at = next((found for tag in (b"Xing", b"Info") if (found := body.find(tag, 0, 64)) >= 0), None)
+    if at is None or at + 16 > len(body):
+        return body
+    flags, patched = body[at + 7], bytearray(body)
+    counts = [frames - 1] * (flags & 1) + [len(body)] * (flags >> 1 & 1)
+    for index, count in enumerate(counts):
+        patched[at + 8 + 4 * index : at + 12 + 4 * index] = count.to_bytes(4, "big")
+    return bytes(patched)
 
 
 def _first_frame(data: bytes, start: int) -> Frame | None:
