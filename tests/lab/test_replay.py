@@ -90,7 +90,7 @@ class Service:
         return Response(status_code=204)
 
     async def _judge(self, recording_sid: RecordingSid) -> dict[str, JsonValue]:
-        settings = Settings.model_validate({"twilio_api_url": self.twilio_api_url})
+        settings = Settings(_env_file=None, twilio_api_url=self.twilio_api_url)
         async with http_client(settings) as client:
             recordings = Recordings(client, settings)
             for _attempt in range(3):

@@ -1,7 +1,7 @@
 from datetime import UTC, datetime
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from amd_service.errors import MalformedCallback
@@ -140,6 +140,7 @@ def test_a_form_we_could_not_store_is_refused(body: bytes) -> None:
         parse_form(body)
 
 
+@settings(deadline=None)
 @given(body=st.binary(max_size=200))
 def test_any_body_is_parsed_or_refused(body: bytes) -> None:
     try:
@@ -149,6 +150,7 @@ def test_any_body_is_parsed_or_refused(body: bytes) -> None:
     assert all(isinstance(name, str) and isinstance(value, str) for name, value in pairs)
 
 
+@settings(deadline=None)
 @given(fields=st.dictionaries(st.sampled_from(["SequenceNumber", "Timestamp", "CallDuration", "From"]), st.text()))
 def test_fields_that_only_inform_never_refuse_a_callback(fields: dict[str, str]) -> None:
     assert parse_status(status(**fields)).call_sid == CALL

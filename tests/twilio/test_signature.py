@@ -4,7 +4,7 @@ from hmac import new as hmac
 from urllib.parse import urlencode
 
 import pytest
-from hypothesis import assume, given
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from pydantic import SecretStr
 from starlette.datastructures import Headers
@@ -123,10 +123,10 @@ def test_two_signatures_are_refused_though_one_is_right() -> None:
 
 
 def test_shared_key_signing_is_refused_by_name() -> None:
-    settings = (b"x-twilio-webhooks-signature-settings", b"key=webhooks_sharedkey_1,algorithm=HMAC_SHA256")
+    shared_key = (b"x-twilio-webhooks-signature-settings", b"key=webhooks_sharedkey_1,algorithm=HMAC_SHA256")
     right = signature(PUBLIC_URL + "/twilio/status", FORM, "new token")
     with pytest.raises(SignatureRefused, match=r"SharedKey.*switch"):
-        check(signed=right, extra=(settings,))
+        check(signed=right, extra=(shared_key,))
 
 
 def test_a_signature_over_a_json_body_does_not_vouch_for_a_form() -> None:
@@ -161,6 +161,7 @@ SEGMENTS = st.text("abcXYZ019-._~%", max_size=10)
 QUERIES = st.text("abcXYZ019-._~%+=&", max_size=20)
 
 
+@settings(deadline=None)
 @given(form=FORMS, path=SEGMENTS, query=QUERIES)
 def test_what_the_package_signs_is_accepted(form: Pairs, path: str, query: str) -> None:
     url = f"{PUBLIC_URL}/{path}" + (f"?{query}" if query else "")
@@ -168,12 +169,14 @@ def test_what_the_package_signs_is_accepted(form: Pairs, path: str, query: str) 
     assert check(form, signed=signed, path=f"/{path}".encode(), query=query.encode()).account_sid == MAIN
 
 
+@settings(deadline=None)
 @given(form=FORMS)
 def test_a_form_survives_its_way_over_the_wire(form: Pairs) -> None:
     received = parse_form(urlencode(form).encode())
     assert received == tuple(form)
 
 
+@settings(deadline=None)
 @given(form=FORMS, other=FORMS, path=SEGMENTS, other_path=SEGMENTS, query=QUERIES, other_query=QUERIES)
 def test_any_other_request_is_refused(
     form: Pairs, other: Pairs, path: str, other_path: str, query: str, other_query: str
@@ -184,6 +187,7 @@ def test_any_other_request_is_refused(
         check(other, signed=signed, path=f"/{other_path}".encode(), query=other_query.encode())
 
 
+@settings(deadline=None)
 @given(form=FORMS.filter(lambda form: len(set(form)) > 1), data=st.data())
 def test_one_changed_value_is_refused(form: Pairs, data: st.DataObject) -> None:
     at = data.draw(st.integers(1, len(form) - 1))
@@ -194,6 +198,7 @@ def test_one_changed_value_is_refused(form: Pairs, data: st.DataObject) -> None:
         check(changed, signed=signature(PUBLIC_URL + "/twilio/status", form, "new token"))
 
 
+@settings(deadline=None)
 @given(path=st.binary(max_size=20), query=st.binary(max_size=20), value=st.text(st.characters()), header=st.binary())
 def test_nothing_but_a_refusal_is_ever_raised(path: bytes, query: bytes, value: str, header: bytes) -> None:
     form = (("AccountSid", str(MAIN)), ("CallStatus", value))  # value: lone surrogates too
