@@ -28,7 +28,7 @@ STOP_TIMEOUT_S = 30.0
 
 
 async def demonstrate(directory: Path, *, model: str, as_json: bool) -> bool:
-    """Replay `directory` against a service of its own and print what became of each call; whether all is as expected."""
+    """Replay `directory` against a service of its own and print how each call ended; whether all ended as expected."""
     account = Account(
         account_sid=AccountSid(f"AC{secrets.token_hex(16)}"), auth_tokens=[SecretStr(secrets.token_hex(16))]
     )

@@ -6,7 +6,7 @@ from starlette.datastructures import Headers
 from amd_service.settings import Settings
 from amd_service.web.access import refuse
 
-KEYED = Settings(api_keys="alpha, beta")  # type: ignore[arg-type]
+KEYED = Settings(api_keys="alpha, beta")
 KEYLESS = Settings(host="127.0.0.1")
 
 

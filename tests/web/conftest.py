@@ -1,0 +1,105 @@
+"""The service over a real Postgres, its model not started: what these tests are about is the doors."""
+
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
+
+import httpx2
+import pytest
+from pydantic import SecretStr
+from sqlalchemy import func, select
+
+from amd_service.calls.database import Database
+from amd_service.calls.tables import Callback, CallLog, Recording
+from amd_service.detector.detector import Detector
+from amd_service.domain import AccountSid
+from amd_service.lab.stand_in.deliveries import sign
+from amd_service.runtime import Runtime
+from amd_service.settings import Settings
+from amd_service.telemetry import Metrics
+from amd_service.web.app import create_app
+
+PUBLIC_URL = "https://amd.example.com"
+ACCOUNT = AccountSid("AC" + "1" * 32)
+CALL = "CA" + "2" * 32
+RECORDING = "RE" + "3" * 32
+TOKEN = "a" * 32
+
+STATUS = [
+    ("AccountSid", ACCOUNT),
+    ("CallSid", CALL),
+    ("CallStatus", "completed"),
+    ("SequenceNumber", "3"),
+    ("From", "+15005550006"),
+    ("To", "+15005550010"),
+    ("ForwardedFrom", ""),
+]
+RECORDED = [
+    ("AccountSid", ACCOUNT),
+    ("CallSid", CALL),
+    ("RecordingSid", RECORDING),
+    ("RecordingStatus", "completed"),
+    ("RecordingSource", "OutboundAPI"),
+    ("RecordingTrack", "inbound"),
+    ("ErrorCode", "0"),
+]
+
+Pairs = Sequence[tuple[str, str]]
+
+
+def make_settings(**changes: object) -> Settings:
+    values: dict[str, object] = {
+        "model": "demo",
+        "public_url": PUBLIC_URL,
+        "account_sid": ACCOUNT,
+        "auth_token": [SecretStr(TOKEN)],
+        **changes,
+    }
+    return Settings(_env_file=None, **values)  # type: ignore[arg-type]
+
+
+@dataclass(frozen=True, slots=True)
+class Doors:
+    """A client in front of the app."""
+
+    client: httpx2.AsyncClient
+    runtime: Runtime
+
+    async def callback(self, path: str, pairs: Pairs, *, token: str = TOKEN, **headers: str) -> httpx2.Response:
+        """Deliver a callback signed as Twilio would; `headers` come last and may spoil it."""
+        sent = httpx2.Headers(sign(PUBLIC_URL + path, pairs, token))
+        sent.update({name.replace("_", "-"): text for name, text in headers.items()})
+        return await self.client.post(path, content=str(httpx2.QueryParams(list(pairs))), headers=sent)
+
+    async def rows(self) -> dict[str, int]:
+        async with self.runtime.database.transaction() as session:
+            counts = {
+                table.__tablename__: await session.scalar(select(func.count()).select_from(table))
+                for table in (CallLog, Callback, Recording)
+            }
+        return {name: count or 0 for name, count in counts.items()}
+
+    def counted(self, name: str, **labels: str) -> float:
+        return self.runtime.metrics.registry.get_sample_value(name, labels) or 0.0
+
+
+def open_doors(database: Database, **changes: object) -> Doors:
+    settings = make_settings(**changes)
+    metrics = Metrics()
+    runtime = Runtime(settings, metrics, database, Detector.from_settings(settings, metrics), None)
+    transport = httpx2.ASGITransport(app=create_app(runtime), raise_app_exceptions=True)
+    return Doors(httpx2.AsyncClient(transport=transport, base_url="http://127.0.0.1:8080"), runtime)
+
+
+@pytest.fixture
+async def doors(database: Database) -> AsyncIterator[Doors]:
+    opened = open_doors(database)
+    yield opened
+    await opened.client.aclose()
+
+
+@pytest.fixture
+async def closed_database() -> AsyncIterator[Database]:
+    """A database that nobody serves."""
+    database = Database("postgresql://nobody@127.0.0.1:1/nowhere")
+    yield database
+    await database.dispose()

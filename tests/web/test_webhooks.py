@@ -1,0 +1,138 @@
+"""The door for Twilio."""
+
+from collections.abc import AsyncIterator
+
+import httpx2
+import pytest
+
+from amd_service.calls.database import Database
+from amd_service.lab.stand_in.deliveries import sign
+from tests.web.conftest import ACCOUNT, CALL, PUBLIC_URL, RECORDED, STATUS, Doors, open_doors
+
+pytestmark = pytest.mark.anyio
+
+NOTHING = {"call_log": 0, "callback": 0, "recording": 0}
+
+
+async def test_a_signed_status_callback_is_stored_and_answered_204_without_a_body(doors: Doors) -> None:
+    answer = await doors.callback("/twilio/status", STATUS)
+    assert (answer.status_code, answer.content) == (204, b"")
+    assert await doors.rows() == {"call_log": 1, "callback": 1, "recording": 0}
+
+
+async def test_a_signed_recording_callback_puts_the_recording_up_for_work(doors: Doors) -> None:
+    assert (await doors.callback("/twilio/recording", RECORDED)).status_code == 204
+    answer = await doors.client.get(f"/api/calls/{CALL}")
+    assert answer.json()["analysis_state"] == "queued"
+
+
+async def test_a_repeated_callback_is_normal_and_stored_once(doors: Doors) -> None:
+    for _ in range(3):
+        assert (await doors.callback("/twilio/status", STATUS)).status_code == 204
+    assert await doors.rows() == {"call_log": 1, "callback": 1, "recording": 0}
+    assert doors.counted("amd_callbacks_total", route="status", outcome="duplicate") == 2
+
+
+async def test_without_a_signature_nothing_is_stored(doors: Doors) -> None:
+    answer = await doors.client.post("/twilio/status", data=dict(STATUS))
+    assert answer.status_code == 403
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert await doors.rows() == NOTHING
+    assert doors.counted("amd_callbacks_total", route="status", outcome="refused_403") == 1
+
+
+@pytest.mark.parametrize("signature", ["", "wrong", "ÄÖÜ", "=" * 5000])
+async def test_a_wrong_signature_is_403_and_nothing_is_stored(doors: Doors, signature: str) -> None:
+    content = str(httpx2.QueryParams(STATUS))
+    headers = {
+        b"x-twilio-signature": signature.encode("utf-8"),
+        b"content-type": b"application/x-www-form-urlencoded",
+    }
+    answer = await doors.client.post("/twilio/status", content=content, headers=list(headers.items()))
+    assert answer.status_code == 403
+    assert await doors.rows() == NOTHING
+
+
+async def test_another_accounts_token_does_not_sign(doors: Doors) -> None:
+    assert (await doors.callback("/twilio/status", STATUS, token="b" * 32)).status_code == 403
+    assert await doors.rows() == NOTHING
+
+
+async def test_the_host_header_has_no_say_in_the_signature(doors: Doors) -> None:
+    evil = await doors.client.post(
+        "/twilio/status",
+        content=str(httpx2.QueryParams(STATUS)),
+        headers=sign("https://evil.example/twilio/status", STATUS, "a" * 32) | {"host": "evil.example"},
+    )
+    assert evil.status_code == 403
+    assert (await doors.callback("/twilio/status", STATUS, host="whatever.example")).status_code == 204
+
+
+async def test_a_shared_key_signature_is_refused_with_a_clear_log_line(
+    doors: Doors, capfd: pytest.CaptureFixture[str]
+) -> None:
+    answer = await doors.callback(
+        "/twilio/status", STATUS, X_Twilio_Webhooks_Signature_Settings="key=SK1,algorithm=HMAC_SHA256"
+    )
+    assert answer.status_code == 403
+    assert await doors.rows() == NOTHING
+    captured = capfd.readouterr()
+    assert "SharedKey" in captured.out + captured.err
+
+
+@pytest.mark.parametrize("content_type", ["application/json", "text/plain", "multipart/form-data; boundary=x", ""])
+async def test_only_forms_are_callbacks(doors: Doors, content_type: str) -> None:
+    answer = await doors.callback("/twilio/status", STATUS, content_type=content_type)
+    assert answer.status_code == 415
+    assert await doors.rows() == NOTHING
+
+
+@pytest.mark.parametrize("announced", [True, False])
+async def test_a_body_over_the_cap_is_413(doors: Doors, announced: bool) -> None:
+    body = str(httpx2.QueryParams([*STATUS, ("Padding", "x" * 70_000)])).encode()
+
+    async def chunks() -> AsyncIterator[bytes]:
+        for start in range(0, len(body), 1000):
+            yield body[start : start + 1000]
+
+    answer = await doors.client.post(
+        "/twilio/status",
+        content=body if announced else chunks(),
+        headers={"content-type": "application/x-www-form-urlencoded"},
+    )
+    assert answer.status_code == 413
+    assert await doors.rows() == NOTHING
+
+
+async def test_a_signed_callback_without_a_call_sid_is_400(doors: Doors) -> None:
+    answer = await doors.callback("/twilio/status", [("AccountSid", ACCOUNT), ("CallStatus", "completed")])
+    assert answer.status_code == 400
+    assert "CallSid" in answer.json()["detail"]
+
+
+async def test_a_database_that_is_away_is_503_so_that_twilio_retries(closed_database: Database) -> None:
+    doors = open_doors(closed_database)
+    assert (await doors.callback("/twilio/status", STATUS)).status_code == 503
+    assert doors.counted("amd_callbacks_total", route="status", outcome="refused_503") == 1
+
+
+async def test_without_a_public_url_every_callback_is_refused(database: Database) -> None:
+    doors = open_doors(database, public_url=None)
+    assert (await doors.callback("/twilio/status", STATUS)).status_code == 403
+
+
+async def test_unknown_fields_are_kept_raw(doors: Doors) -> None:
+    pairs = [*STATUS, ("NewField", "1"), ("NewField", "2"), ("Blank", "")]
+    assert (await doors.callback("/twilio/status", pairs)).status_code == 204
+
+
+async def test_a_query_in_the_callback_url_is_part_of_what_is_signed(doors: Doors) -> None:
+    path = "/twilio/status?tenant=7"
+    headers = sign(PUBLIC_URL + path, STATUS, "a" * 32)
+    content = str(httpx2.QueryParams(STATUS))
+    assert (await doors.client.post(path, content=content, headers=headers)).status_code == 204
+    assert (await doors.client.post("/twilio/status", content=content, headers=headers)).status_code == 403
+
+
+async def test_get_is_not_a_callback(doors: Doors) -> None:
+    assert (await doors.client.get("/twilio/status")).status_code == 405

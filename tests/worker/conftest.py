@@ -1,0 +1,90 @@
+"""A worker over a real Postgres whose judge is a function of the test's."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from itertools import count
+
+import pytest
+from sqlalchemy import select
+
+from amd_service.calls import intake
+from amd_service.calls.database import Database
+from amd_service.calls.tables import CallLog, Recording
+from amd_service.domain import (
+    AccountSid,
+    CallSid,
+    Job,
+    Label,
+    ModelIdentity,
+    ModelRun,
+    RawCallback,
+    Reason,
+    RecordingCallback,
+    RecordingSid,
+    Scores,
+    Verdict,
+)
+from amd_service.settings import Settings
+from amd_service.telemetry import Metrics
+from amd_service.worker.worker import Worker
+
+IDENTITY = ModelIdentity("test", None, "0" * 64)
+HUMAN = Verdict(
+    label=Label.HUMAN,
+    confidence=0.9,
+    reason=Reason.CONFIDENT,
+    onset_ms=100,
+    runs=(ModelRun(Scores(0.9, 0.1), 0, 2000, 12.5, IDENTITY),),
+    channel=1,
+    channels_mixed=False,
+    audio_sha256="1" * 64,
+)
+
+_numbers = count(1)
+
+
+async def judge_human(_job: Job) -> Verdict:
+    return HUMAN
+
+
+def make_worker(
+    database: Database,
+    judge: Callable[[Job], Awaitable[Verdict]] = judge_human,
+    *,
+    ready: Callable[[], bool] = lambda: True,
+    **changes: object,
+) -> Worker:
+    settings = Settings(_env_file=None, **{"poll_s": 0.05, **changes})  # type: ignore[arg-type]
+    return Worker(database=database, judge=judge, ready=ready, settings=settings, metrics=Metrics())
+
+
+async def put_up(database: Database) -> RecordingSid:
+    """A new call with a completed recording, waiting in the queue."""
+    number = next(_numbers)
+    recording = RecordingCallback(
+        AccountSid("AC" + "1" * 32), CallSid(f"CA{number:032x}"), RecordingSid(f"RE{number:032x}"), "completed"
+    )
+    raw = RawCallback("recording", (("RecordingSid", recording.recording_sid),))
+    async with database.transaction() as session:
+        assert await intake.take_recording(session, raw, recording)
+    return recording.recording_sid
+
+
+async def read(database: Database, sid: RecordingSid) -> tuple[Recording, CallLog]:
+    async with database.transaction() as session:
+        recording = await session.get_one(Recording, sid)
+        call = await session.scalar(select(CallLog).where(CallLog.call_sid == recording.call_sid))
+    assert call is not None
+    return recording, call
+
+
+async def until(condition: Callable[[], Awaitable[bool]]) -> None:
+    """Wait for something another task or process brings about; fails after ten seconds."""
+    async with asyncio.timeout(10):
+        while not await condition():  # noqa: ASYNC110 - the change may come from another process
+            await asyncio.sleep(0.01)
+
+
+@pytest.fixture
+def finish() -> asyncio.Event:
+    return asyncio.Event()
