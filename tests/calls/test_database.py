@@ -19,10 +19,13 @@ pytestmark = pytest.mark.anyio
 
 
 async def test_a_transaction_commits_at_its_end_and_rolls_back_on_an_error(database: Database) -> None:
-    with pytest.raises(ZeroDivisionError):
+    async def fail() -> None:
         async with database.transaction() as session:
             await session.execute(text("create table lost (id int)"))
             raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        await fail()
     async with database.transaction() as session:
         assert await session.scalar(text("select to_regclass('lost')")) is None
 
@@ -79,9 +82,9 @@ def test_the_patience_with_postgres_is_well_inside_twilios() -> None:
 
 @pytest.fixture
 def short_patience(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "CONNECT_TIMEOUT_S", 0.5)
+    monkeypatch.setattr(module, "CONNECT_TIMEOUT_S", 0.3)
     monkeypatch.setattr(module, "STATEMENT_TIMEOUT_S", 0.3)
-    monkeypatch.setattr(module, "TRANSACTION_TIMEOUT_S", 0.5)
+    monkeypatch.setattr(module, "TRANSACTION_TIMEOUT_S", 1.0)
 
 
 async def test_a_full_pool_is_unavailable(database_url: str, short_patience: None) -> None:

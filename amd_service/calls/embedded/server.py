@@ -26,8 +26,7 @@ _LONGEST_SOCKET_DIR = 88
 # What the backends of a killed postmaster still hold for a moment; a later try succeeds.
 _PASSING = re.compile(r"shared memory block|lock file .* already exists")
 
-_DURABLE = ()
-_THROWAWAY = ("fsync=off", "synchronous_commit=off", "full_page_writes=off")
+_NOT_DURABLE = ("fsync=off", "synchronous_commit=off", "full_page_writes=off")
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +46,7 @@ class Server:
         self._data = directory / "postgres"
         self._log = self._data / "server.log"
         self._account = account
-        self._settings = _THROWAWAY if throwaway else _DURABLE
+        self._throwaway = throwaway
 
     def ensure_running(self) -> str:
         """Start the server unless it runs; its URL. Raises ConfigurationError when it does not come up."""
@@ -94,9 +93,18 @@ class Server:
             self._make_data(binaries)
         # Shown above to belong to no live postmaster: left in place, a reused pid would keep the server down.
         (self._data / "postmaster.pid").unlink(missing_ok=True)
-        options = ("listen_addresses=", f"unix_socket_directories={self._socket_dir()}", "port=5432", *self._settings)
+        extra = _NOT_DURABLE if self._throwaway else ()
+        options = ("listen_addresses=", f"unix_socket_directories={self._socket_dir()}", "port=5432", *extra)
         flags = shlex.join(part for option in options for part in ("-c", option))
-        command = [binaries / "pg_ctl", "start", "-w", "-t", str(int(START_TIMEOUT_S)), "-D", self._data]
+        command: list[str | Path] = [
+            binaries / "pg_ctl",
+            "start",
+            "-w",
+            "-t",
+            str(int(START_TIMEOUT_S)),
+            "-D",
+            self._data,
+        ]
         answer = self._run([*command, "-l", self._log, "-o", f"{flags} -c unix_socket_permissions=0700"])
         if answer.returncode != 0:
             self._explain(answer.stdout)
@@ -117,8 +125,10 @@ class Server:
         unfinished = self._directory / "postgres.new"
         shutil.rmtree(unfinished, ignore_errors=True)
         self._account.make_private(unfinished)
-        command = [binaries / "initdb", "-U", "postgres", "-A", "trust", "--locale=C", "-E", "UTF8"]
-        answer = self._run([*command, *(["--no-sync"] if self._settings else []), "-D", unfinished])
+        command: list[str | Path] = [binaries / "initdb", "-U", "postgres", "-A", "trust", "--locale=C", "-E", "UTF8"]
+        if self._throwaway:
+            command.append("--no-sync")
+        answer = self._run([*command, "-D", unfinished])
         if answer.returncode != 0:
             raise ConfigurationError(
                 f"initdb failed in {self._directory}; set AMD_DATABASE_URL or cure:\n{answer.stdout}"

@@ -90,4 +90,6 @@ class CallLog(Base):
     created_at: Mapped[datetime] = mapped_column(
         server_default=func.now(), comment="When the first callback of this call came in."
     )
-    updated_at: Mapped[datetime] = mapped_column(server_default=func.now(), comment="When this row last changed.")
+    updated_at: Mapped[datetime] = mapped_column(
+        server_default=func.now(), onupdate=func.now(), comment="When this row last changed."
+    )

@@ -70,4 +70,6 @@ class Recording(Base):
     queued_at: Mapped[datetime | None] = mapped_column(comment="When it was first put up for work.")
     finished_at: Mapped[datetime | None] = mapped_column(comment="When it became done or dead.")
     created_at: Mapped[datetime] = mapped_column(server_default=func.now(), comment="When its first callback came in.")
-    updated_at: Mapped[datetime] = mapped_column(server_default=func.now(), comment="When this row last changed.")
+    updated_at: Mapped[datetime] = mapped_column(
+        server_default=func.now(), onupdate=func.now(), comment="When this row last changed."
+    )

@@ -1,0 +1,125 @@
+"""The state of a call's analysis: a function of how the call went and how its recordings stand."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from amd_service.calls.history import UNANSWERED
+from amd_service.calls.tables import CallLog, Recording, RecordingState, VerdictRow
+from amd_service.domain import AnalysisState, Failure, Label
+
+# Failures that mean there never was any audio.
+WITHOUT_AUDIO = (Failure.NO_RECORDING, Failure.RECORDING_FAILED)
+
+_LAST = datetime.max.replace(tzinfo=UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """A recording and, once it is done, the run its verdict rests on."""
+
+    recording: Recording
+    verdict: VerdictRow | None
+
+    @property
+    def decides(self) -> bool:
+        return self.verdict is not None and self.verdict.label in (Label.HUMAN, Label.VOICEMAIL)
+
+
+@dataclass(frozen=True, slots=True)
+class Conclusion:
+    """State of a call's analysis; `standing` is what a verdict rests on, `failure` why there is none."""
+
+    state: AnalysisState
+    standing: Standing | None = None
+    failure: str | None = None
+
+
+def conclude(call_status: str | None, standings: Sequence[Standing]) -> Conclusion:
+    """What the recordings of a call, in any order, amount to.
+
+    The earliest human or voicemail is the verdict. While none is, unfinished work comes before a weaker result:
+    it may still give one.
+    """
+    ordered = sorted(standings, key=_by_start)
+    states = {standing.recording.state for standing in ordered}
+    done = [standing for standing in ordered if standing.verdict is not None]
+    dead = [standing.recording.failure for standing in ordered if standing.recording.state == RecordingState.DEAD]
+    for standing in done:
+        if standing.decides:
+            return Conclusion(AnalysisState.JUDGED, standing)
+    if RecordingState.RUNNING in states:
+        return Conclusion(AnalysisState.RUNNING)
+    if RecordingState.QUEUED in states:
+        return Conclusion(AnalysisState.QUEUED)
+    if done:
+        return Conclusion(AnalysisState.JUDGED, done[0])
+    if call_status in UNANSWERED and all(failure in WITHOUT_AUDIO for failure in dead):
+        return Conclusion(AnalysisState.NOT_APPLICABLE)
+    if RecordingState.NOTED in states or not dead:
+        return Conclusion(AnalysisState.WAITING)
+    return Conclusion(AnalysisState.FAILED, failure=dead[0])
+
+
+def _by_start(standing: Standing) -> tuple[datetime, str]:
+    return standing.recording.started_at or _LAST, standing.recording.recording_sid
+
+
+async def lock_call(session: AsyncSession, call_sid: str) -> CallLog:
+    """The call's row, locked against other writers until the transaction ends.
+
+    Whoever also locks a recording does that first: one order everywhere, so two writers never wait for each other.
+    """
+    statement = select(CallLog).where(CallLog.call_sid == call_sid).with_for_update(key_share=True)
+    return (await session.scalars(statement.execution_options(populate_existing=True))).one()
+
+
+async def refresh_call(session: AsyncSession, call: CallLog) -> None:
+    """Write the conclusion of a locked call onto its row."""
+    await session.flush()
+    conclusion = conclude(call.call_status, await _standings(session, call.call_sid))
+    call.analysis_state = conclusion.state
+    _write_verdict(call, conclusion)
+    await session.flush()
+
+
+def _write_verdict(call: CallLog, conclusion: Conclusion) -> None:
+    standing = conclusion.standing
+    verdict = standing.verdict if standing else None
+    call.label = verdict.label if verdict else None
+    call.confidence = verdict.confidence if verdict else None
+    call.reason = verdict.reason if verdict else conclusion.failure
+    call.channels_mixed = verdict.channels_mixed if verdict else None
+    call.model_id = verdict.model_id if verdict else None
+    call.model_revision = verdict.model_revision if verdict else None
+    call.verdict_at = verdict.created_at if verdict else None
+    call.verdict_ms = _elapsed_ms(standing) if standing else None
+
+
+def _elapsed_ms(standing: Standing) -> int | None:
+    queued_at = standing.recording.queued_at
+    if standing.verdict is None or queued_at is None:
+        return None
+    return round((standing.verdict.created_at - queued_at).total_seconds() * 1000)
+
+
+async def _standings(session: AsyncSession, call_sid: str) -> list[Standing]:
+    # The latest deciding run counts: a recording that is judged again gets new rows, the old ones stay.
+    latest = (
+        select(VerdictRow.id)
+        .where(VerdictRow.recording_sid == Recording.recording_sid, VerdictRow.decided)
+        .order_by(VerdictRow.id.desc())
+        .limit(1)
+        .correlate(Recording)
+        .scalar_subquery()
+    )
+    statement = (
+        select(Recording, VerdictRow)
+        .outerjoin(VerdictRow, (VerdictRow.id == latest) & (Recording.state == RecordingState.DONE))
+        .where(Recording.call_sid == call_sid)
+        .execution_options(populate_existing=True)
+    )
+    return [Standing(recording, verdict) for recording, verdict in await session.execute(statement)]

@@ -1,0 +1,141 @@
+"""What the callbacks of a call add up to, whatever order they came in.
+
+Nothing here depends on arrival: each value is a function of the set of callbacks. That is what makes a late, a
+repeated or an early callback harmless.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, TypeVar
+
+from pydantic import TypeAdapter
+
+from amd_service.domain import RecordingCallback, StatusCallback
+
+T = TypeVar("T")
+
+COMPLETED = "completed"
+# Endings of a call that nobody answered.
+UNANSWERED = frozenset({"busy", "no-answer", "canceled", "failed"})
+
+_BEFORE_ANSWER = ("queued", "initiated", "ringing")
+_ANSWERED = "in-progress"
+_TERMINAL = (COMPLETED, "failed", "no-answer", "busy", "canceled")
+
+# Where Twilio's numbering from 0 puts each event; used for a callback without SequenceNumber. An unknown status
+# sorts before all of them: it is kept, and moves nothing that is known.
+_USUAL_POSITION = {"queued": -1, "initiated": 0, "ringing": 1, "in-progress": 2, **dict.fromkeys(_TERMINAL, 3)}
+_UNKNOWN_POSITION = -2
+
+# `completed` has audio, so it outranks both ways of having none.
+_RECORDING_RANK = {"in-progress": 1, "absent": 2, "failed": 3, COMPLETED: 4}
+
+_STATUS = TypeAdapter(StatusCallback)
+_RECORDING = TypeAdapter(RecordingCallback)
+
+
+@dataclass(frozen=True, slots=True)
+class CallFacts:
+    """What Twilio has told about a call; None is no news. Fields are columns of `call_log`."""
+
+    direction: str | None
+    from_number: str | None
+    to_number: str | None
+    call_status: str | None
+    started_at: datetime | None
+    answered_at: datetime | None
+    ended_at: datetime | None
+    duration_s: int | None
+    twilio_answered_by: str | None
+    twilio_amd_ms: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class RecordingFacts:
+    """What Twilio has told about a recording; None is no news. Fields are columns of `recording`."""
+
+    recording_status: str | None
+    source: str | None
+    track: str | None
+    channels: int | None
+    started_at: datetime | None
+    duration_s: int | None
+    error_code: int | None
+
+
+def to_facts(callback: StatusCallback | RecordingCallback) -> dict[str, Any]:
+    """A callback as JSON, without what it did not say."""
+    adapter: TypeAdapter[Any] = _STATUS if isinstance(callback, StatusCallback) else _RECORDING
+    dumped: dict[str, Any] = adapter.dump_python(callback, mode="json", exclude_none=True)
+    return dumped
+
+
+def statuses_from(facts: Iterable[dict[str, Any]]) -> list[StatusCallback]:
+    """The status callbacks that `to_facts` wrote."""
+    return [_STATUS.validate_python(item) for item in facts]
+
+
+def recordings_from(facts: Iterable[dict[str, Any]]) -> list[RecordingCallback]:
+    """The recording callbacks that `to_facts` wrote."""
+    return [_RECORDING.validate_python(item) for item in facts]
+
+
+def call_facts(callbacks: Iterable[StatusCallback]) -> CallFacts:
+    """The call as its status callbacks tell it. The first terminal status stays, whatever comes after."""
+    ordered = sorted(callbacks, key=_in_time)
+    terminal = [callback for callback in ordered if callback.call_status in _TERMINAL]
+    current = terminal[:1] or ordered[-1:]
+    return CallFacts(
+        direction=_last(callback.direction for callback in ordered),
+        from_number=_last(callback.from_number for callback in ordered),
+        to_number=_last(callback.to_number for callback in ordered),
+        call_status=current[0].call_status if current else None,
+        started_at=_earliest(callback for callback in ordered if callback.call_status in _BEFORE_ANSWER),
+        answered_at=_earliest(callback for callback in ordered if callback.call_status == _ANSWERED),
+        ended_at=_earliest(terminal),
+        duration_s=_last(callback.duration_s for callback in reversed(terminal)),
+        twilio_answered_by=_last(callback.answered_by for callback in ordered),
+        twilio_amd_ms=_last(callback.machine_detection_ms for callback in ordered),
+    )
+
+
+def recording_facts(callbacks: Iterable[RecordingCallback]) -> RecordingFacts:
+    """The recording as its callbacks tell it. `completed` stays: there is audio."""
+    ordered = sorted(
+        callbacks, key=lambda callback: (_RECORDING_RANK.get(callback.recording_status, 0), repr(callback))
+    )
+    return RecordingFacts(
+        recording_status=_last(callback.recording_status for callback in ordered),
+        source=_last(callback.source for callback in ordered),
+        track=_last(callback.track for callback in ordered),
+        channels=_last(callback.channels for callback in ordered),
+        started_at=_last(callback.started_at for callback in ordered),
+        duration_s=_last(callback.duration_s for callback in ordered),
+        error_code=_last(callback.error_code for callback in ordered),
+    )
+
+
+def is_known_status(call_status: str) -> bool:
+    """Whether Twilio's documentation names this CallStatus."""
+    return call_status in _USUAL_POSITION
+
+
+def _in_time(callback: StatusCallback) -> tuple[int, int, int, str]:
+    """Sort key: SequenceNumber, then the state's rank; among terminal ones `completed` comes first.
+
+    The callback's text at the end makes the order total, so that equal keys cannot fall back on arrival.
+    """
+    usual = _USUAL_POSITION.get(callback.call_status, _UNKNOWN_POSITION)
+    position = usual if callback.sequence_number is None else callback.sequence_number
+    preference = _TERMINAL.index(callback.call_status) if callback.call_status in _TERMINAL else 0
+    return position, usual, preference, repr(callback)
+
+
+def _last(values: Iterable[T | None]) -> T | None:
+    said: Sequence[T] = [value for value in values if value is not None]
+    return said[-1] if said else None
+
+
+def _earliest(callbacks: Iterable[StatusCallback]) -> datetime | None:
+    return min((callback.timestamp for callback in callbacks if callback.timestamp is not None), default=None)

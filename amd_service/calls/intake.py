@@ -1,0 +1,141 @@
+"""Callbacks → rows: idempotent, and proof against any order of arrival."""
+
+import hashlib
+import json
+from dataclasses import asdict
+from typing import Any
+
+from sqlalchemy import func, select
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from amd_service.calls import history
+from amd_service.calls.analysis import WITHOUT_AUDIO, lock_call, refresh_call
+from amd_service.calls.stored import storable
+from amd_service.calls.tables import Callback, CallLog, Recording, RecordingState
+from amd_service.domain import AnalysisState, Failure, RawCallback, RecordingCallback, StatusCallback
+from amd_service.telemetry import get_logger
+
+log = get_logger(__name__)
+
+_LARGEST_INTEGER = 2**31 - 1
+
+_FAILURE_OF_STATUS = {"absent": Failure.NO_RECORDING, "failed": Failure.RECORDING_FAILED}
+
+
+async def take_status(session: AsyncSession, raw: RawCallback, status: StatusCallback) -> bool:
+    """Keep a status callback and bring the call's row up to date. False for a duplicate: nothing is changed."""
+    if not await _keep(session, raw, status):
+        return False
+    if not history.is_known_status(status.call_status):
+        log.warning("unknown CallStatus, kept", call_status=status.call_status, call_sid=status.call_sid)
+    await _ensure_call(session, status)
+    call = await lock_call(session, status.call_sid)
+    if _is_foreign(call, status):
+        return True
+    facts = await _facts(session, call, Callback.recording_sid.is_(None))
+    _update(call, history.call_facts(history.statuses_from(facts)))
+    await refresh_call(session, call)
+    return True
+
+
+async def take_recording(session: AsyncSession, raw: RawCallback, recording: RecordingCallback) -> bool:
+    """Keep a recording callback and put the recording up for work once it has audio. False for a duplicate.
+
+    A call nobody has told us about yet gets its row here: recording callbacks may overtake status callbacks.
+    """
+    if not await _keep(session, raw, recording):
+        return False
+    await _ensure_call(session, recording)
+    row = await _locked_recording(session, recording)
+    if _is_foreign(row, recording):
+        return True
+    facts = await _facts(session, row, Callback.recording_sid == row.recording_sid)
+    _update(row, history.recording_facts(history.recordings_from(facts)))
+    _advance(row)
+    await refresh_call(session, await lock_call(session, row.call_sid))
+    return True
+
+
+async def _keep(session: AsyncSession, raw: RawCallback, callback: StatusCallback | RecordingCallback) -> bool:
+    """Insert the callback; whether it is new. A concurrent twin waits here until the first one has committed."""
+    statement = insert(Callback).values(
+        sha256=fingerprint(raw),
+        route=raw.route,
+        call_sid=callback.call_sid,
+        recording_sid=callback.recording_sid if isinstance(callback, RecordingCallback) else None,
+        account_sid=callback.account_sid,
+        parameters=[[storable(name), storable(value)] for name, value in raw.parameters],
+        facts=_storable_facts(history.to_facts(callback)),
+        idempotency_token=None if raw.idempotency_token is None else storable(raw.idempotency_token),
+    )
+    return await session.scalar(statement.on_conflict_do_nothing().returning(Callback.id)) is not None
+
+
+def fingerprint(raw: RawCallback) -> str:
+    """SHA-256, in hex, of the route and the sorted decoded parameters."""
+    return hashlib.sha256(json.dumps([raw.route, sorted(raw.parameters)]).encode()).hexdigest()
+
+
+def _storable_facts(facts: dict[str, Any]) -> dict[str, Any]:
+    """Facts that fit their columns. A number beyond any real one says nothing."""
+    return {
+        key: storable(value) if isinstance(value, str) else value
+        for key, value in facts.items()
+        if not isinstance(value, int) or abs(value) <= _LARGEST_INTEGER
+    }
+
+
+async def _ensure_call(session: AsyncSession, callback: StatusCallback | RecordingCallback) -> None:
+    statement = insert(CallLog).values(
+        call_sid=callback.call_sid, account_sid=callback.account_sid, analysis_state=AnalysisState.WAITING
+    )
+    await session.execute(statement.on_conflict_do_nothing())
+
+
+async def _locked_recording(session: AsyncSession, callback: RecordingCallback) -> Recording:
+    statement = insert(Recording).values(
+        recording_sid=callback.recording_sid,
+        call_sid=callback.call_sid,
+        account_sid=callback.account_sid,
+        state=RecordingState.NOTED,
+    )
+    await session.execute(statement.on_conflict_do_nothing())
+    locked = select(Recording).where(Recording.recording_sid == callback.recording_sid).with_for_update(key_share=True)
+    return (await session.scalars(locked.execution_options(populate_existing=True))).one()
+
+
+def _is_foreign(row: CallLog | Recording, callback: StatusCallback | RecordingCallback) -> bool:
+    """Whether a callback names a row of another account or call: one account's token must not move another's."""
+    if (row.account_sid, row.call_sid) == (callback.account_sid, callback.call_sid):
+        return False
+    log.warning("callback of another account or call, kept but not used", call_sid=callback.call_sid)
+    return True
+
+
+async def _facts(session: AsyncSession, row: CallLog | Recording, about: Any) -> list[dict[str, Any]]:
+    """Facts of every callback of the row. The row is locked, so none can be missing that has been committed."""
+    statement = select(Callback.facts).where(
+        Callback.call_sid == row.call_sid, Callback.account_sid == row.account_sid, about
+    )
+    return list((await session.scalars(statement)).all())
+
+
+def _update(row: CallLog | Recording, facts: history.CallFacts | history.RecordingFacts) -> None:
+    """Write what is known. None is no news: it never blanks what an earlier callback said."""
+    for column, value in asdict(facts).items():
+        if value is not None:
+            setattr(row, column, value)
+
+
+def _advance(row: Recording) -> None:
+    """Move an untouched recording to where its status says; what a worker has touched is the worker's."""
+    ended_by_callback = row.state == RecordingState.DEAD and row.attempts == 0 and row.failure in WITHOUT_AUDIO
+    if row.state != RecordingState.NOTED and not ended_by_callback:
+        return
+    failure = _FAILURE_OF_STATUS.get(row.recording_status or "")
+    if row.recording_status == history.COMPLETED:
+        row.state, row.failure, row.finished_at = RecordingState.QUEUED, None, None
+        row.queued_at = row.available_at = func.now()
+    elif failure is not None:
+        row.state, row.failure, row.finished_at = RecordingState.DEAD, failure, func.now()

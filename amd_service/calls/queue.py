@@ -1,0 +1,262 @@
+"""The queue, which is the `recording` table: claim, heartbeat, settle, retry later, give back, bury.
+
+`available_at` is delay, retry and lease in one: due is due, whether a job waits, or its worker died. Every time
+comes from the database's clock. What ends an attempt is guarded by the worker's name and the attempt's number, so
+a worker that lost its lease can write nothing.
+"""
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import ColumnElement, Interval, and_, bindparam, case, func, insert, select, tuple_, update
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from amd_service.calls.analysis import lock_call, refresh_call
+from amd_service.calls.listener import listen
+from amd_service.calls.stored import storable
+from amd_service.calls.tables import Recording, RecordingState, VerdictRow
+from amd_service.domain import AccountSid, CallSid, Failure, Job, ModelRun, RecordingSid, Verdict
+
+__all__ = [
+    "Claimed",
+    "Depth",
+    "bury",
+    "claim",
+    "depth",
+    "give_back",
+    "heartbeat",
+    "listen",
+    "retry_later",
+    "seconds_until_due",
+    "settle",
+]
+
+_UNFINISHED = Recording.state.in_((RecordingState.QUEUED, RecordingState.RUNNING))
+_IS_DUE = and_(_UNFINISHED, Recording.available_at <= func.now())
+
+
+@dataclass(frozen=True, slots=True)
+class Claimed:
+    """What one claim brought: jobs to work on, and how many it buried because their attempts were used up."""
+
+    jobs: list[Job]
+    buried: int
+
+
+@dataclass(frozen=True, slots=True)
+class Depth:
+    """Recordings by state, and for how many seconds the oldest due one has been due (0 when none is)."""
+
+    by_state: dict[str, int]
+    oldest_due_s: float
+
+
+def _in(seconds: float) -> ColumnElement[datetime]:
+    """That many seconds from now, on the database's clock."""
+    return func.now() + bindparam(None, timedelta(seconds=seconds), type_=Interval())
+
+
+async def claim(session: AsyncSession, *, worker: str, limit: int, lease_s: float, max_attempts: int) -> Claimed:
+    """Take up to `limit` due jobs for `lease_s` seconds; bury those that have had `max_attempts` already.
+
+    That the claim itself buries is what ends a recording that kills its worker each time: nobody else would live
+    to do it.
+    """
+    # SKIP LOCKED: a row that another worker is claiming, or a callback is changing, is not waited for.
+    due = select(Recording.recording_sid).where(_IS_DUE).order_by(Recording.available_at).limit(limit)
+    taken = (await session.scalars(due.with_for_update(skip_locked=True, key_share=True))).all()
+    if not taken:
+        return Claimed([], 0)
+    recordings = (await session.scalars(_claiming(taken, worker, lease_s, max_attempts))).all()
+    # In one order, so that two claims never wait for each other's calls.
+    for call_sid in sorted({recording.call_sid for recording in recordings}):
+        await refresh_call(session, await lock_call(session, call_sid))
+    jobs = [_job(recording) for recording in recordings if recording.state == RecordingState.RUNNING]
+    return Claimed(jobs, len(recordings) - len(jobs))
+
+
+def _claiming(sids: Sequence[str], worker: str, lease_s: float, max_attempts: int) -> Any:
+    spent = Recording.attempts >= max_attempts
+    # Still marked running: its last attempt ended without a word, so an older error is not why it is given up.
+    vanished = Recording.state == RecordingState.RUNNING
+    failure = case((vanished, Failure.GAVE_UP), else_=func.coalesce(Recording.last_failure, Failure.GAVE_UP))
+    silence = func.concat("worker ", Recording.locked_by, " died or stalled in attempt ", Recording.attempts)
+    return (
+        update(Recording)
+        .where(Recording.recording_sid.in_(sids))
+        .values(
+            state=case((spent, RecordingState.DEAD), else_=RecordingState.RUNNING),
+            failure=case((spent, failure), else_=None),
+            finished_at=case((spent, func.now()), else_=None),
+            attempts=case((spent, Recording.attempts), else_=Recording.attempts + 1),
+            locked_by=case((spent, None), else_=worker),
+            available_at=case((spent, Recording.available_at), else_=_in(lease_s)),
+            last_error=case((vanished, silence), else_=Recording.last_error),
+            last_failure=case((vanished, Failure.GAVE_UP), else_=Recording.last_failure),
+        )
+        .returning(Recording)
+        .execution_options(synchronize_session=False, populate_existing=True)
+    )
+
+
+def _job(recording: Recording) -> Job:
+    return Job(
+        recording_sid=RecordingSid(recording.recording_sid),
+        account_sid=AccountSid(recording.account_sid),
+        call_sid=CallSid(recording.call_sid),
+        source=recording.source,
+        track=recording.track,
+        channels=recording.channels,
+        attempts=recording.attempts,
+        locked_by=recording.locked_by or "",
+    )
+
+
+async def heartbeat(
+    session: AsyncSession, *, worker: str, jobs: Sequence[Job], lease_s: float
+) -> frozenset[RecordingSid]:
+    """Extend the lease of every job by `lease_s` from now; the RecordingSids that are still held."""
+    held = [(job.recording_sid, job.attempts) for job in jobs]
+    statement = (
+        update(Recording)
+        .where(
+            tuple_(Recording.recording_sid, Recording.attempts).in_(held),
+            Recording.locked_by == worker,
+            Recording.state == RecordingState.RUNNING,
+        )
+        .values(available_at=_in(lease_s))
+        .returning(Recording.recording_sid)
+        .execution_options(synchronize_session=False)
+    )
+    return frozenset(RecordingSid(sid) for sid in await session.scalars(statement))
+
+
+async def settle(session: AsyncSession, job: Job, verdict: Verdict) -> bool:
+    """Write the verdict and finish the job, as one fact. False: the lease was lost and nothing is written."""
+    if not await _end_attempt(
+        session, job, state=RecordingState.DONE, finished_at=func.now(), last_error=None, last_failure=None
+    ):
+        return False
+    await session.execute(insert(VerdictRow), _verdict_rows(job, verdict))
+    await refresh_call(session, await lock_call(session, job.call_sid))
+    return True
+
+
+async def retry_later(
+    session: AsyncSession, job: Job, *, delay_s: float, error: str, failure: Failure = Failure.GAVE_UP
+) -> bool:
+    """Put the job back for `delay_s` seconds; `failure` is written if this was the last attempt. False: lease lost."""
+    return await _end_and_refresh(
+        session,
+        job,
+        state=RecordingState.QUEUED,
+        available_at=_in(delay_s),
+        last_error=storable(error),
+        last_failure=failure,
+    )
+
+
+async def give_back(session: AsyncSession, job: Job, *, delay_s: float = 0.0) -> bool:
+    """Put the job back without counting the attempt: it was not the recording's fault. False: lease lost."""
+    return await _end_and_refresh(
+        session, job, state=RecordingState.QUEUED, available_at=_in(delay_s), attempts=Recording.attempts - 1
+    )
+
+
+async def bury(session: AsyncSession, job: Job, failure: Failure, error: str) -> bool:
+    """End the job without a verdict; the reason goes on the row, never into the label. False: lease lost."""
+    return await _end_and_refresh(
+        session,
+        job,
+        state=RecordingState.DEAD,
+        failure=failure,
+        finished_at=func.now(),
+        last_error=storable(error),
+        last_failure=failure,
+    )
+
+
+async def _end_and_refresh(session: AsyncSession, job: Job, **values: Any) -> bool:
+    if not await _end_attempt(session, job, **values):
+        return False
+    await refresh_call(session, await lock_call(session, job.call_sid))
+    return True
+
+
+async def _end_attempt(session: AsyncSession, job: Job, **values: Any) -> bool:
+    """Let go of the job, if it is still ours. Check and change are one statement: nothing fits in between."""
+    statement = (
+        update(Recording)
+        .where(
+            Recording.recording_sid == job.recording_sid,
+            Recording.locked_by == job.locked_by,
+            Recording.attempts == job.attempts,
+            Recording.state == RecordingState.RUNNING,
+        )
+        .values(locked_by=None, **values)
+        .returning(Recording.recording_sid)
+        .execution_options(synchronize_session=False)
+    )
+    return await session.scalar(statement) is not None
+
+
+def _verdict_rows(job: Job, verdict: Verdict) -> list[dict[str, Any]]:
+    """A row for every run, the last one deciding; one row without scores where no model ran."""
+    policy = json.dumps(dict(verdict.policy), sort_keys=True, default=str)
+    shared = {
+        "recording_sid": job.recording_sid,
+        "attempt": job.attempts,
+        "channel": verdict.channel,
+        "channels_mixed": verdict.channels_mixed,
+        "onset_ms": verdict.onset_ms,
+        "policy": json.loads(policy),
+        "policy_version": hashlib.sha256(policy.encode()).hexdigest()[:12],
+        "audio_sha256": verdict.audio_sha256,
+    }
+    says = {"label": verdict.label, "confidence": verdict.confidence, "reason": verdict.reason}
+    silent = dict.fromkeys(says)
+    if not verdict.runs:
+        return [shared | says | _run_columns(None) | {"run_number": 0, "decided": True}]
+    last = len(verdict.runs)
+    return [
+        shared
+        | (says if number == last else silent)
+        | _run_columns(run)
+        | {"run_number": number, "decided": number == last}
+        for number, run in enumerate(verdict.runs, start=1)
+    ]
+
+
+def _run_columns(run: ModelRun | None) -> dict[str, Any]:
+    return {
+        "window_start_ms": run and run.window_start_ms,
+        "window_ms": run and run.window_ms,
+        "human_score": run and run.scores.human,
+        "voicemail_score": run and run.scores.voicemail,
+        "inference_ms": run and run.inference_ms,
+        "model_id": run and run.model.id,
+        "model_revision": run and run.model.revision,
+        "weights_sha256": run and run.model.weights_sha256,
+        "engine": run and run.model.engine,
+        "precision": run and run.model.precision,
+        "proof": run and run.model.proof,
+    }
+
+
+async def depth(session: AsyncSession) -> Depth:
+    """How much there is to do, and how late it is."""
+    counts = await session.execute(select(Recording.state, func.count()).group_by(Recording.state))
+    by_state = dict.fromkeys((str(state) for state in RecordingState), 0) | dict(counts.all())
+    oldest = select(func.extract("epoch", func.now() - func.min(Recording.available_at))).where(_IS_DUE)
+    return Depth(by_state, float(await session.scalar(oldest) or 0.0))
+
+
+async def seconds_until_due(session: AsyncSession) -> float | None:
+    """Seconds until the next job, or the next lease, is due: 0 when one is; None when there is none at all."""
+    seconds = func.extract("epoch", func.min(Recording.available_at) - func.now())
+    earliest = await session.scalar(select(seconds).where(_UNFINISHED))
+    return None if earliest is None else max(0.0, float(earliest))

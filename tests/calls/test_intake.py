@@ -1,0 +1,239 @@
+"""Callbacks → rows."""
+
+import asyncio
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from sqlalchemy import func, select
+
+from amd_service.calls import intake
+from amd_service.calls.database import Database
+from amd_service.calls.tables import Callback
+from amd_service.domain import AccountSid, CallSid, RawCallback
+from tests.calls.deliveries import (
+    ACCOUNT,
+    BEGAN,
+    CALL,
+    SECOND,
+    Delivery,
+    call_row,
+    deliver,
+    recording,
+    recording_row,
+    snapshot,
+    status,
+)
+from tests.conftest import empty
+
+pytestmark = pytest.mark.anyio
+
+INITIATED = status("initiated", from_number="+15005550006", to_number="+15005550001")
+RINGING = status("ringing")
+ANSWERED = status("in-progress", answered_by="human", machine_detection_ms=2900)
+COMPLETED = status("completed", duration_s=42)
+RECORDED = recording("completed", duration_s=30, channels=2, error_code=0)
+
+
+async def test_a_call_told_in_order_fills_its_row(database: Database) -> None:
+    assert await deliver(database, INITIATED, RINGING, ANSWERED, COMPLETED) == [True] * 4
+    call = await call_row(database)
+    assert (call.call_status, call.direction, call.duration_s) == ("completed", "outbound-api", 42)
+    assert (call.from_number, call.to_number) == ("+15005550006", "+15005550001")
+    assert call.started_at == BEGAN
+    assert call.answered_at == BEGAN + timedelta(seconds=10)
+    assert call.ended_at == BEGAN + timedelta(seconds=15)
+    assert (call.twilio_answered_by, call.twilio_amd_ms) == ("human", 2900)
+    assert (call.analysis_state, call.label) == ("waiting", None)
+
+
+async def test_a_duplicate_changes_nothing_and_says_so(database: Database) -> None:
+    await deliver(database, ANSWERED)
+    before = await call_row(database)
+    assert await deliver(database, ANSWERED) == [False]
+    assert (await call_row(database)).updated_at == before.updated_at
+    async with database.transaction() as session:
+        assert await session.scalar(select(func.count()).select_from(Callback)) == 1
+
+
+def test_the_fingerprint_ignores_the_order_of_parameters_and_nothing_else() -> None:
+    one = intake.fingerprint(RawCallback("status", (("A", "1"), ("B", "2"), ("B", "3"))))
+    assert one == intake.fingerprint(RawCallback("status", (("B", "2"), ("B", "3"), ("A", "1")), "another token"))
+    assert one != intake.fingerprint(RawCallback("recording", (("A", "1"), ("B", "2"), ("B", "3"))))
+    assert one != intake.fingerprint(RawCallback("status", (("A", "1"), ("B", "2"))))
+    assert one != intake.fingerprint(RawCallback("status", (("A", "12"), ("B", ""), ("B", "3"))))
+
+
+async def test_two_deliveries_at_once_leave_one_callback(database: Database) -> None:
+    results = await asyncio.gather(*(deliver(database, RECORDED) for _ in range(4)))
+    assert sorted(results) == [[False], [False], [False], [True]]
+
+
+async def test_callbacks_of_one_call_at_once_end_as_in_order(database: Database) -> None:
+    everything = (INITIATED, RINGING, ANSWERED, COMPLETED, RECORDED, recording("in-progress"))
+    await asyncio.gather(*(deliver(database, one) for one in everything))
+    at_once = await snapshot(database)
+    await empty(database)
+    await deliver(database, *everything)
+    assert at_once == await snapshot(database)
+
+
+async def test_late_ringing_does_not_reopen_a_completed_call(database: Database) -> None:
+    await deliver(database, COMPLETED, RINGING, status("in-progress", sequence=9))
+    assert (await call_row(database)).call_status == "completed"
+
+
+async def test_the_first_ending_stays(database: Database) -> None:
+    await deliver(database, COMPLETED, status("failed", sequence=7))
+    assert (await call_row(database)).call_status == "completed"
+
+
+async def test_without_sequence_numbers_the_state_decides(database: Database) -> None:
+    answered = replace(ANSWERED, sequence_number=None)
+    await deliver(database, answered, replace(RINGING, sequence_number=None))
+    assert (await call_row(database)).call_status == "in-progress"
+
+
+async def test_no_news_never_blanks_what_is_known(database: Database) -> None:
+    await deliver(database, INITIATED, replace(COMPLETED, direction=None, timestamp=None))
+    call = await call_row(database)
+    assert (call.direction, call.from_number, call.started_at) == ("outbound-api", "+15005550006", BEGAN)
+
+
+async def test_an_unknown_status_is_kept_and_breaks_no_order(database: Database) -> None:
+    await deliver(database, replace(RINGING, call_status="teleported", sequence_number=None), RINGING)
+    assert (await call_row(database)).call_status == "ringing"
+    await deliver(database, replace(RINGING, call_status="teleported", sequence_number=2), COMPLETED)
+    assert (await call_row(database)).call_status == "completed"
+
+
+@pytest.mark.parametrize("ending", ["busy", "no-answer", "canceled", "failed"])
+async def test_a_call_nobody_answered_has_nothing_to_analyse(database: Database, ending: str) -> None:
+    await deliver(database, INITIATED, status(ending))
+    assert (await call_row(database)).analysis_state == "not_applicable"
+    await deliver(database, recording("absent", error_code=16101))
+    assert (await call_row(database)).analysis_state == "not_applicable"
+
+
+async def test_a_recording_with_audio_wins_over_an_unanswered_ending(database: Database) -> None:
+    await deliver(database, status("busy"), RECORDED)
+    assert (await call_row(database)).analysis_state == "queued"
+
+
+async def test_a_recording_before_any_status_makes_the_call(database: Database) -> None:
+    await deliver(database, RECORDED)
+    call = await call_row(database)
+    assert (call.call_status, call.account_sid, call.analysis_state) == (None, ACCOUNT, "queued")
+
+
+async def test_a_completed_recording_is_put_up_for_work(database: Database) -> None:
+    await deliver(database, RECORDED)
+    row = await recording_row(database)
+    assert (row.state, row.source, row.channels, row.duration_s) == ("queued", "OutboundAPI", 2, 30)
+    assert (row.attempts, row.locked_by, row.failure) == (0, None, None)
+    assert row.queued_at is not None
+
+
+async def test_a_recording_in_progress_is_only_noted(database: Database) -> None:
+    await deliver(database, recording("in-progress"))
+    assert (await recording_row(database)).state == "noted"
+    assert (await call_row(database)).analysis_state == "waiting"
+
+
+@pytest.mark.parametrize(("ending", "reason"), [("absent", "no_recording"), ("failed", "recording_failed")])
+async def test_a_recording_without_audio_fails_the_call_without_a_label(
+    database: Database, ending: str, reason: str
+) -> None:
+    await deliver(database, COMPLETED, recording(ending, error_code=16101))
+    call = await call_row(database)
+    assert (call.analysis_state, call.reason, call.label, call.confidence) == ("failed", reason, None, None)
+    assert (await recording_row(database)).error_code == 16101
+
+
+@pytest.mark.parametrize("order", [1, -1])
+async def test_completed_stays_whenever_absent_comes(database: Database, order: int) -> None:
+    await deliver(database, *[RECORDED, recording("absent")][::order])
+    row = await recording_row(database)
+    assert (row.recording_status, row.state, row.failure) == ("completed", "queued", None)
+    assert (await call_row(database)).analysis_state == "queued"
+
+
+async def test_another_recording_with_audio_outlives_an_absent_one(database: Database) -> None:
+    await deliver(database, recording("absent"), recording("completed", SECOND))
+    assert (await call_row(database)).analysis_state == "queued"
+
+
+async def test_a_callback_of_another_account_moves_nothing(database: Database) -> None:
+    await deliver(database, RINGING, recording("in-progress"))
+    other = AccountSid("AC" + "b" * 32)
+    await deliver(database, replace(COMPLETED, account_sid=other), replace(RECORDED, account_sid=other))
+    assert (await call_row(database)).call_status == "ringing"
+    assert (await recording_row(database)).state == "noted"
+
+
+async def test_a_recording_stays_with_its_call(database: Database) -> None:
+    other = CallSid("CA" + "2" * 32)
+    await deliver(database, recording("in-progress"), replace(RECORDED, call_sid=other))
+    row = await recording_row(database)
+    assert (row.call_sid, row.state) == (CALL, "noted")
+
+
+async def test_what_postgres_cannot_hold_is_replaced(database: Database) -> None:
+    strange = replace(INITIATED, from_number="a\0b\ud800", duration_s=2**40)
+    async with database.transaction() as session:
+        assert await intake.take_status(session, RawCallback("status", (("From", "a\0b\ud800"),), "\0"), strange)
+    call = await call_row(database)
+    assert (call.from_number, call.duration_s) == ("a\ufffdb\ufffd", None)
+
+
+async def test_the_raw_callback_is_kept_as_it_came(database: Database) -> None:
+    parameters = (("StatusCallbackEvent", "ringing"), ("StatusCallbackEvent", "answered"), ("Empty", ""))
+    async with database.transaction() as session:
+        await intake.take_status(session, RawCallback("status", parameters, "token"), RINGING)
+    async with database.transaction() as session:
+        kept = (await session.scalars(select(Callback))).one()
+    assert kept.parameters == [list(pair) for pair in parameters]
+    assert (kept.route, kept.call_sid, kept.idempotency_token) == ("status", CALL, "token")
+
+
+CALLS: tuple[tuple[Delivery, ...], ...] = (
+    (INITIATED, RINGING, ANSWERED, COMPLETED, recording("in-progress"), RECORDED),
+    (INITIATED, RINGING, ANSWERED, COMPLETED, RECORDED, recording("in-progress", SECOND), recording("absent", SECOND)),
+    (INITIATED, COMPLETED, recording("absent"), recording("failed"), recording("completed", SECOND)),
+    (INITIATED, RINGING, status("busy", sequence=2), recording("absent", error_code=16101)),
+    (INITIATED, RINGING, status("no-answer", sequence=2), recording("in-progress"), recording("failed")),
+    (RINGING, status("busy", sequence=2), status("failed", sequence=2), recording("completed"), recording("absent")),
+    (
+        replace(INITIATED, sequence_number=None, timestamp=None),
+        replace(ANSWERED, sequence_number=None, direction="outbound-dial"),
+        replace(RINGING, call_status="teleported"),
+        COMPLETED,
+        replace(COMPLETED, duration_s=43, answered_by="unknown"),
+    ),
+)
+
+
+@st.composite
+def deliveries(draw: st.DrawFn) -> tuple[tuple[Delivery, ...], list[Delivery]]:
+    """A call's callbacks in order, and the same ones shuffled, some of them several times."""
+    call = draw(st.sampled_from(CALLS))
+    repeated = draw(st.lists(st.sampled_from(call), max_size=4))
+    return call, draw(st.permutations([*call, *repeated]))
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(both=deliveries())
+async def test_any_order_and_any_repetition_end_in_the_same_rows(
+    database: Database, both: tuple[tuple[Delivery, ...], list[Delivery]]
+) -> None:
+    in_order, shuffled = both
+    assert await _rows_after(database, shuffled) == await _rows_after(database, in_order)
+
+
+async def _rows_after(database: Database, deliveries: Any) -> dict[str, list[dict[str, Any]]]:
+    await empty(database)
+    await deliver(database, *deliveries)
+    return await snapshot(database)
