@@ -35,6 +35,7 @@ def decode_or_refuse(data: bytes, content_type: str | None = None, max_s: float 
     return tracks
 
 
+@settings(deadline=None)
 @given(
     start=st.sampled_from(
         [b"", b"RIFF\0\0\0\0WAVE", b"RIFF\0\0\0\0WAVEfmt \x10\0\0\0", b"ID3\4\0\0", b"\xff\xfb\x90\x00"]
@@ -50,13 +51,14 @@ def test_arbitrary_bytes_are_decoded_or_refused(
     enough(start + rest, 0.1)
 
 
+@settings(deadline=None)
 @given(content_type=st.text(max_size=40) | st.builds("audio/x-mulaw;{}={}".format, st.text(max_size=8), st.text()))
 def test_arbitrary_content_types_are_understood_or_refused(content_type: str) -> None:
     decode_or_refuse(b"\x10\xff" * 8, content_type)
 
 
 @pytest.mark.parametrize("name", FILES)
-@settings(max_examples=60)
+@settings(max_examples=60, deadline=None)
 @given(data=st.data())
 def test_a_file_cut_anywhere_gives_the_samples_that_are_there(name: str, data: st.DataObject) -> None:
     body = FILES[name]
@@ -70,7 +72,7 @@ def test_a_file_cut_anywhere_gives_the_samples_that_are_there(name: str, data: s
 
 
 @pytest.mark.parametrize("name", FILES)
-@settings(max_examples=60)
+@settings(max_examples=60, deadline=None)
 @given(flips=st.lists(st.tuples(st.integers(0, 120), st.integers(0, 255)), max_size=6))
 def test_damaged_headers_never_crash(name: str, flips: list[tuple[int, int]]) -> None:
     body = bytearray(FILES[name])
@@ -81,6 +83,7 @@ def test_damaged_headers_never_crash(name: str, flips: list[tuple[int, int]]) ->
     enough(bytes(body), 0.1)
 
 
+@settings(deadline=None)
 @given(
     tag=st.sampled_from([0, 1, 3, 6, 7, 0x31, 0x55, 0xFFFE]),
     channels=st.sampled_from([0, 1, 2, 3, 0xFFFF]),
@@ -101,6 +104,7 @@ def test_any_header_is_decoded_or_refused(
     decode_or_refuse(data[:4] + struct.pack("<I", riff_size) + data[8:])
 
 
+@settings(deadline=None)
 @given(size=st.integers(0, 2**32 - 1), cut=st.integers(0, 600))
 def test_the_size_in_the_header_never_adds_or_invents_samples(size: int, cut: int) -> None:
     body = pcm16(SHORT)
@@ -113,7 +117,7 @@ def test_the_size_in_the_header_never_adds_or_invents_samples(size: int, cut: in
 
 @pytest.mark.parametrize("name", FILES)
 @given(data=st.data())
-@settings(max_examples=30)
+@settings(max_examples=30, deadline=None)
 def test_enough_says_yes_only_when_the_prefix_decodes_to_that_much(name: str, data: st.DataObject) -> None:
     body = FILES[name]
     prefix = body[: data.draw(st.integers(0, len(body)))]
