@@ -49,6 +49,9 @@ def other_noises() -> Iterator[tuple[str, Array]]:
         yield f"noise {dbfs}", noise(8, dbfs)
         yield f"noise {dbfs} that sets in", np.concatenate([silence(1), noise(4, dbfs)])
         yield f"burst of noise {dbfs}", np.concatenate([noise(2, -65), noise(0.4, dbfs), noise(2, -65, seed=1)])
+    for hz in (130, 180, 260):
+        buzz = np.sign(tone((hz,), 0.6)) * np.float32(0.2)
+        yield f"buzzer {hz} Hz", np.concatenate([silence(1), buzz, silence(1)])
     clicks = silence(10)
     for at in np.random.default_rng(1).integers(0, len(clicks) - 60, 25):
         clicks[at : at + 40] = noise(0.005, -6, seed=int(at))
