@@ -1,0 +1,321 @@
+"""The queue: claim, heartbeat, settle, retry later, give back, bury."""
+
+import asyncio
+from datetime import timedelta
+
+import pytest
+from sqlalchemy import func, text, update
+
+from amd_service.calls import queue
+from amd_service.calls.call_log import read_call
+from amd_service.calls.database import Database
+from amd_service.calls.tables import Recording
+from amd_service.domain import CallSid, Failure, Job, Label, RecordingSid
+from tests.calls.deliveries import (
+    CALL,
+    FIRST,
+    SECOND,
+    call_row,
+    claim,
+    deliver,
+    no_speech,
+    recording,
+    recording_row,
+    settle,
+    snapshot,
+    status,
+    verdict,
+    verdict_rows,
+)
+
+pytestmark = pytest.mark.anyio
+
+
+async def queued(database: Database, count: int) -> list[RecordingSid]:
+    sids = [RecordingSid(f"RE{number:032x}") for number in range(count)]
+    await deliver(database, *(recording("completed", sid, call_sid=CallSid(f"CA{sid[2:]}")) for sid in sids))
+    return sids
+
+
+async def let_leases_run_out(database: Database) -> None:
+    """What waiting would do, without the wait: the database's clock is what counts."""
+    async with database.transaction() as session:
+        await session.execute(update(Recording).values(available_at=func.now() - timedelta(milliseconds=1)))
+
+
+async def one_job(database: Database) -> Job:
+    await deliver(database, recording("completed", track="inbound", channels=1))
+    (job,) = await claim(database)
+    return job
+
+
+async def test_a_claimed_job_carries_what_the_pipeline_needs(database: Database) -> None:
+    job = await one_job(database)
+    assert (job.recording_sid, job.call_sid, job.source) == (FIRST, CALL, "OutboundAPI")
+    assert (job.track, job.channels, job.attempts, job.locked_by) == ("inbound", 1, 1, "worker-1")
+    assert (await call_row(database)).analysis_state == "running"
+
+
+async def test_a_held_job_is_not_claimed_twice(database: Database) -> None:
+    await one_job(database)
+    assert await claim(database, "worker-2") == []
+
+
+async def test_a_noted_recording_is_not_claimed(database: Database) -> None:
+    await deliver(database, recording("in-progress"))
+    assert await claim(database) == []
+
+
+async def test_a_claim_takes_the_oldest_first_and_no_more_than_it_may(database: Database) -> None:
+    sids = await queued(database, 3)
+    assert [job.recording_sid for job in await claim(database, limit=1)] == sids[:1]
+    assert len(await claim(database, limit=5)) == 2
+
+
+async def test_workers_claiming_at_once_share_without_a_duplicate(database: Database) -> None:
+    sids = await queued(database, 12)
+    claims = await asyncio.gather(*(claim(database, f"worker-{number}", limit=4) for number in range(4)))
+    taken = [job.recording_sid for jobs in claims for job in jobs]
+    taken += [job.recording_sid for job in await claim(database, limit=12)]
+    assert sorted(taken) == sids
+
+
+async def test_a_verdict_finishes_the_job_and_fills_the_call(database: Database) -> None:
+    job = await one_job(database)
+    assert await settle(database, job, verdict(Label.HUMAN, runs=2))
+    call = await call_row(database)
+    assert (call.analysis_state, call.label, call.confidence, call.reason) == ("judged", "human", 0.9, "confident")
+    assert (call.model_id, call.model_revision, call.channels_mixed) == ("demo", None, False)
+    assert call.verdict_at is not None
+    assert call.verdict_ms is not None
+    assert call.verdict_ms >= 0
+    row = await recording_row(database)
+    assert (row.state, row.locked_by, row.failure) == ("done", None, None)
+
+
+async def test_every_run_is_kept_and_the_last_one_decides(database: Database) -> None:
+    await settle(database, await one_job(database), verdict(Label.UNDECIDED, human=0.6, runs=2))
+    first, last = await verdict_rows(database)
+    assert (first.run_number, first.decided, first.label, first.confidence) == (1, False, None, None)
+    assert (last.run_number, last.decided, last.label, last.confidence) == (2, True, "undecided", 0.6)
+    assert (first.human_score, first.window_ms, first.engine, first.precision) == (0.6, 2000, "torch", "fp32")
+    assert (last.policy, last.weights_sha256, last.audio_sha256) == ({"min_confidence": 0.7}, "0" * 64, "f" * 64)
+    assert len(last.policy_version) == 12
+
+
+async def test_a_verdict_without_a_model_run_leaves_a_row_without_scores(database: Database) -> None:
+    await settle(database, await one_job(database), no_speech())
+    (row,) = await verdict_rows(database)
+    assert (row.decided, row.label, row.reason, row.confidence) == (True, "undecided", "no_speech", None)
+    assert (row.human_score, row.model_id, row.run_number) == (None, None, 0)
+    call = await call_row(database)
+    assert (call.analysis_state, call.label, call.reason, call.confidence) == (
+        "judged",
+        "undecided",
+        "no_speech",
+        None,
+    )
+
+
+async def test_a_dead_workers_job_is_taken_over_and_its_late_result_shut_out(database: Database) -> None:
+    lost = await one_job(database)
+    await let_leases_run_out(database)
+    (taken,) = await claim(database, "worker-2")
+    assert (taken.recording_sid, taken.attempts) == (lost.recording_sid, 2)
+    assert not await settle(database, lost, verdict(Label.VOICEMAIL, human=0.1))
+    assert await verdict_rows(database) == []
+    assert await settle(database, taken, verdict(Label.HUMAN))
+    assert (await call_row(database)).label == "human"
+    assert not await settle(database, taken, verdict(Label.VOICEMAIL, human=0.1))
+    assert len(await verdict_rows(database)) == 1
+
+
+async def test_the_same_worker_is_shut_out_too_once_its_attempt_is_over(database: Database) -> None:
+    lost = await one_job(database)
+    await let_leases_run_out(database)
+    await claim(database)
+    async with database.transaction() as session:
+        assert not await queue.bury(session, lost, Failure.UNDECODABLE, "late")
+        assert not await queue.retry_later(session, lost, delay_s=1, error="late")
+        assert not await queue.give_back(session, lost)
+
+
+async def test_a_heartbeat_keeps_the_lease_and_names_what_is_still_held(database: Database) -> None:
+    await queued(database, 2)
+    jobs = await claim(database)
+    await let_leases_run_out(database)
+    async with database.transaction() as session:
+        held = await queue.heartbeat(session, worker="worker-1", jobs=jobs, lease_s=60)
+    assert held == {job.recording_sid for job in jobs}
+    assert await claim(database, "worker-2") == []
+    await let_leases_run_out(database)
+    (stolen,) = await claim(database, "worker-2", limit=1)
+    async with database.transaction() as session:
+        held = await queue.heartbeat(session, worker="worker-1", jobs=jobs, lease_s=60)
+    assert held == {job.recording_sid for job in jobs} - {stolen.recording_sid}
+
+
+async def test_a_recording_that_kills_its_worker_each_time_is_buried(database: Database) -> None:
+    await one_job(database)
+    for attempt in (2, 3):
+        await let_leases_run_out(database)
+        assert [job.attempts for job in await claim(database)] == [attempt]
+    await let_leases_run_out(database)
+    async with database.transaction() as session:
+        claimed = await queue.claim(session, worker="w", limit=5, lease_s=60, max_attempts=3)
+    assert (claimed.jobs, claimed.buried) == ([], 1)
+    row, call = await recording_row(database), await call_row(database)
+    assert (row.state, row.attempts, row.failure) == ("dead", 3, "gave_up")
+    assert row.last_error == "worker worker-1 died or stalled in attempt 3"
+    assert (call.analysis_state, call.reason, call.label) == ("failed", "gave_up", None)
+
+
+async def test_attempts_used_up_on_a_retryable_error_are_buried_with_its_reason(database: Database) -> None:
+    await deliver(database, recording("completed"))
+    for _ in range(3):
+        (job,) = await claim(database)
+        async with database.transaction() as session:
+            failure = Failure.MEDIA_MISSING
+            assert await queue.retry_later(session, job, delay_s=0, error="MediaNotYet: 404", failure=failure)
+    assert await claim(database) == []
+    row = await recording_row(database)
+    assert (row.failure, row.last_error) == ("media_missing", "MediaNotYet: 404")
+    assert (await call_row(database)).reason == "media_missing"
+
+
+async def test_a_retry_waits_for_its_delay(database: Database) -> None:
+    job = await one_job(database)
+    async with database.transaction() as session:
+        assert await queue.retry_later(session, job, delay_s=30, error="TwilioUnavailable: 503")
+    assert await claim(database) == []
+    assert (await call_row(database)).analysis_state == "queued"
+    async with database.transaction() as session:
+        due_s = await queue.seconds_until_due(session)
+    assert due_s is not None
+    assert 25 < due_s <= 30
+    await let_leases_run_out(database)
+    assert [job.attempts for job in await claim(database)] == [2]
+
+
+async def test_a_job_given_back_has_not_used_an_attempt(database: Database) -> None:
+    job = await one_job(database)
+    async with database.transaction() as session:
+        assert await queue.give_back(session, job)
+    assert [again.attempts for again in await claim(database)] == [1]
+
+
+async def test_a_permanent_failure_writes_its_reason_and_no_label(database: Database) -> None:
+    job = await one_job(database)
+    async with database.transaction() as session:
+        assert await queue.bury(session, job, Failure.ENCRYPTED, "MediaRefused: \0 encrypted")
+    call = await call_row(database)
+    assert (call.analysis_state, call.reason, call.label) == ("failed", "encrypted", None)
+    assert (await recording_row(database)).last_error == "MediaRefused: \ufffd encrypted"
+
+
+async def test_a_settlement_that_is_rolled_back_leaves_the_job(database: Database) -> None:
+    job = await one_job(database)
+
+    async def settle_and_fail() -> None:
+        async with database.transaction() as session:
+            await queue.settle(session, job, verdict(Label.HUMAN))
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        await settle_and_fail()
+    assert (await recording_row(database)).state == "running"
+    assert await verdict_rows(database) == []
+
+
+@pytest.mark.parametrize("order", [1, -1])
+@pytest.mark.parametrize(
+    ("first", "second", "expected"),
+    [
+        (verdict(Label.HUMAN), verdict(Label.VOICEMAIL, human=0.1), "human"),
+        (verdict(Label.UNDECIDED, human=0.6), verdict(Label.VOICEMAIL, human=0.1), "voicemail"),
+        (verdict(Label.VOICEMAIL, human=0.1), no_speech(), "voicemail"),
+        (no_speech(), verdict(Label.UNDECIDED, human=0.6), "undecided"),
+    ],
+)
+async def test_the_earliest_decided_recording_speaks_for_the_call(
+    database: Database, first: object, second: object, expected: str, order: int
+) -> None:
+    await deliver(database, recording("completed", SECOND), recording("completed", FIRST))
+    jobs = {job.recording_sid: job for job in await claim(database)}
+    for sid, said in [(FIRST, first), (SECOND, second)][::order]:
+        await settle(database, jobs[sid], said)  # type: ignore[arg-type]
+    call = await call_row(database)
+    assert (call.analysis_state, call.label) == ("judged", expected)
+    if first == no_speech() and expected == "undecided":
+        assert call.reason == "no_speech"
+
+
+async def test_a_failed_recording_does_not_hide_anothers_verdict(database: Database) -> None:
+    await deliver(database, recording("completed", FIRST), recording("completed", SECOND))
+    jobs = {job.recording_sid: job for job in await claim(database)}
+    async with database.transaction() as session:
+        await queue.bury(session, jobs[FIRST], Failure.UNDECODABLE, "XML")
+    assert (await call_row(database)).analysis_state == "running"
+    await settle(database, jobs[SECOND], verdict(Label.HUMAN))
+    assert (await call_row(database)).label == "human"
+
+
+async def test_callbacks_after_the_verdict_leave_it_alone(database: Database) -> None:
+    await settle(database, await one_job(database), verdict(Label.HUMAN))
+    before = await snapshot(database)
+    await deliver(database, recording("absent"), recording("in-progress"))
+    after = await snapshot(database)
+    assert after["call_log"] == before["call_log"]
+    assert after["recording"][0]["state"] == "done"
+    await deliver(database, status("completed", duration_s=9))
+    assert (await call_row(database)).label == "human"
+
+
+async def test_claims_settlements_and_callbacks_at_once_never_lock_each_other_out(database: Database) -> None:
+    sids = await queued(database, 8)
+
+    async def work(worker: str) -> None:
+        while jobs := await claim(database, worker, limit=2):
+            for job in jobs:
+                assert await settle(database, job, verdict(Label.HUMAN))
+
+    async def talk(sid: RecordingSid) -> None:
+        call_sid = CallSid(f"CA{sid[2:]}")
+        await deliver(database, status("ringing", call_sid=call_sid), recording("in-progress", sid, call_sid=call_sid))
+        await deliver(database, status("completed", call_sid=call_sid), recording("absent", sid, call_sid=call_sid))
+
+    await asyncio.gather(work("a"), work("b"), *(talk(sid) for sid in sids))
+    await work("c")
+    calls = (await snapshot(database))["call_log"]
+    assert [(call["call_status"], call["label"]) for call in calls] == [("completed", "human")] * 8
+
+
+async def test_depth_counts_states_and_the_age_of_what_is_due(database: Database) -> None:
+    await queued(database, 2)
+    await deliver(database, recording("in-progress", RecordingSid("RE" + "e" * 32)))
+    async with database.transaction() as session:
+        await session.execute(
+            text("update recording set available_at = now() - interval '90 s' where state = 'queued'")
+        )
+    async with database.transaction() as session:
+        depth = await queue.depth(session)
+    assert depth.by_state == {"noted": 1, "queued": 2, "running": 0, "done": 0, "dead": 0}
+    assert 90 <= depth.oldest_due_s < 150
+
+
+async def test_nothing_to_do_is_never_due(database: Database) -> None:
+    async with database.transaction() as session:
+        assert await queue.seconds_until_due(session) is None
+        assert (await queue.depth(session)).oldest_due_s == 0
+
+
+async def test_reading_a_call_gives_plain_json(database: Database) -> None:
+    await settle(database, await one_job(database), verdict(Label.HUMAN))
+    async with database.transaction() as session:
+        call = await read_call(session, CALL)
+        assert await read_call(session, CallSid("CA" + "9" * 32)) is None
+    assert call is not None
+    assert (call["call_sid"], call["label"]) == (CALL, "human")
+    assert [row["recording_sid"] for row in call["recordings"]] == [FIRST]
+    assert call["verdicts"][0]["human_score"] == 0.9
+    assert str(call["verdict_at"]).endswith("+00:00")

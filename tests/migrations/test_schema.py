@@ -1,0 +1,168 @@
+"""Migrations and models say the same, and every way between versions works."""
+
+import asyncio
+from pathlib import Path
+
+import pytest
+from alembic import command
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from sqlalchemy import Connection, text
+
+from amd_service.calls.database import (
+    Database,
+    SchemaState,
+    alembic_config,
+    connect,
+    dashboard_role,
+    migrate,
+    migrations_dir,
+    open_engine,
+)
+from amd_service.calls.document import document
+from amd_service.calls.tables import Base
+from amd_service.errors import ConfigurationError
+
+pytestmark = pytest.mark.anyio
+
+# Everything Postgres knows about the tables: columns, comments, constraints, indexes.
+CATALOGUE = """
+    select 'column', table_name || '.' || column_name, concat_ws(' ', data_type, is_nullable, column_default,
+           is_identity, col_description(table_name::regclass, ordinal_position))
+      from information_schema.columns where table_schema = 'public'
+    union all select 'table', relname, obj_description(oid) from pg_class
+     where relkind = 'r' and relnamespace = 'public'::regnamespace
+    union all select 'constraint', conname, pg_get_constraintdef(oid) from pg_constraint
+     where connamespace = 'public'::regnamespace
+    union all select 'index', indexname, indexdef from pg_indexes where schemaname = 'public'
+"""
+
+
+async def catalogue(url: str) -> set[tuple[str, str, str]]:
+    async with open_engine(url) as engine, engine.begin() as connection:
+        rows = await connection.execute(text(CATALOGUE))
+        return {(kind, name, said) for kind, name, said in rows if not str(name).startswith("alembic_version")}
+
+
+async def downgrade(url: str) -> None:
+    async with open_engine(url) as engine, engine.begin() as connection:
+        await connection.run_sync(lambda sync: command.downgrade(alembic_config(sync), "base"))
+
+
+def differences(connection: Connection) -> list[object]:
+    options = {"compare_type": True, "compare_server_default": True}
+    return list(compare_metadata(MigrationContext.configure(connection, opts=options), Base.metadata))
+
+
+async def test_alembic_finds_nothing_to_generate(database: Database) -> None:
+    async with database.transaction() as session:
+        assert await (await session.connection()).run_sync(differences) == []
+
+
+async def test_migrations_build_exactly_what_the_models_say(bare_url: str, database_url: str) -> None:
+    async with open_engine(bare_url) as engine, engine.begin() as connection:
+        await connection.run_sync(Base.metadata.create_all)
+    assert await catalogue(bare_url) == await catalogue(database_url)
+
+
+async def test_up_down_and_up_again(bare_url: str) -> None:
+    await migrate(bare_url)
+    there = await catalogue(bare_url)
+    await downgrade(bare_url)
+    assert await catalogue(bare_url) == set()
+    connection = await connect(bare_url, statement_timeout_s=5)
+    functions = await connection.fetchval("select count(*) from pg_proc where pronamespace = 'public'::regnamespace")
+    await connection.close()
+    assert functions == 0
+    await migrate(bare_url)
+    assert await catalogue(bare_url) == there
+
+
+async def test_several_processes_may_migrate_at_once(bare_url: str) -> None:
+    await asyncio.gather(*(migrate(bare_url) for _ in range(3)))
+    database = Database(bare_url)
+    assert await database.schema_state() is SchemaState.CURRENT
+    await database.dispose()
+
+
+async def test_every_constraint_and_index_has_a_name_of_ours(database_url: str) -> None:
+    names = {name for kind, name, _ in await catalogue(database_url) if kind in ("constraint", "index")}
+    assert names
+    assert {name for name in names if name.split("_")[0] not in ("ck", "fk", "ix", "pk", "uq")} == set()
+
+
+async def test_the_schema_state_follows_the_migrations(bare_url: str) -> None:
+    database = Database(bare_url)
+    assert await database.schema_state() is SchemaState.MISSING
+    await migrate(bare_url)
+    assert await database.schema_state() is SchemaState.CURRENT
+    async with database.transaction() as session:
+        await session.execute(text("update alembic_version set version_num = 'from_the_future'"))
+    assert await database.schema_state() is SchemaState.NEWER
+    with pytest.raises(ConfigurationError, match="newer"):
+        await migrate(bare_url)
+    await database.dispose()
+
+
+async def test_a_schema_between_versions_is_behind(bare_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    database = Database(bare_url)
+    await migrate(bare_url)
+    monkeypatch.setattr("alembic.script.ScriptDirectory.get_current_head", lambda _: "0002")
+    assert await database.schema_state() is SchemaState.BEHIND
+    await database.dispose()
+
+
+def test_the_migrations_are_found_in_a_checkout_and_in_a_wheel(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert (migrations_dir() / "versions").is_dir()
+    inside = tmp_path / "amd_service" / "_migrations"
+    inside.mkdir(parents=True)
+    (inside / "env.py").touch()
+    monkeypatch.setattr("amd_service.calls.database.files", lambda _: tmp_path / "amd_service")
+    assert migrations_dir() == inside
+
+
+async def test_a_dashboard_reads_the_call_log_and_nothing_else(bare_url: str) -> None:
+    await migrate(bare_url)
+    await dashboard_role(bare_url, "dashboard_reader")
+    await dashboard_role(bare_url, "dashboard_reader")
+    connection = await connect(bare_url, statement_timeout_s=5)
+    try:
+        grants = await connection.fetch(
+            "select table_name, privilege_type from information_schema.table_privileges"
+            " where grantee = 'dashboard_reader'"
+        )
+        role = await connection.fetchrow("select * from pg_authid where rolname = 'dashboard_reader'")
+        await connection.execute("set role dashboard_reader")
+        assert await connection.fetch("select * from call_log") == []
+        for statement in ("select * from callback", "delete from call_log"):
+            with pytest.raises(Exception, match="permission denied"):
+                await connection.execute(statement)
+    finally:
+        await connection.execute("reset role")
+        await connection.execute("drop owned by dashboard_reader")
+        await connection.execute("drop role dashboard_reader")
+        await connection.close()
+    assert [tuple(grant) for grant in grants] == [("call_log", "SELECT")]
+    assert (role["rolcanlogin"], role["rolpassword"], role["rolsuper"]) == (True, None, False)
+
+
+@pytest.mark.parametrize("name", ['x"; drop table call_log; --', "Upper", "", "pg_monitor", "a" * 64])
+async def test_a_name_that_needs_quoting_is_refused(database_url: str, name: str) -> None:
+    with pytest.raises(ConfigurationError, match="cannot be a role"):
+        await dashboard_role(database_url, name)
+
+
+async def test_a_role_that_can_write_is_refused(database_url: str) -> None:
+    with pytest.raises(ConfigurationError, match="can write call_log already"):
+        await dashboard_role(database_url, "postgres")
+
+
+def test_every_table_and_column_has_a_comment() -> None:
+    for table in Base.metadata.tables.values():
+        assert table.comment
+        assert [column.name for column in table.columns if not column.comment] == []
+
+
+def test_the_documentation_of_the_tables_is_current() -> None:
+    written = (Path(__file__).parents[2] / "docs" / "call_log.md").read_text(encoding="utf-8")
+    assert written == document(), "run `python -m amd_service.calls.document > docs/call_log.md`"
