@@ -106,10 +106,12 @@ def replay(
     as_json: JsonFlag = False,
 ) -> None:
     """Send recorded calls to a running service and compare. Exits 1 on any mismatch."""
-    from amd_service.lab.rehearse import rehearse
+    from amd_service.lab.rehearse import rehearse_running_service
 
     settings = _settings_with_logs(quiet=True)
-    if not _run(rehearse(directory, settings, url=url, public_url=public_url, port=port, as_json=as_json)):
+    if not _run(
+        rehearse_running_service(directory, settings, url=url, public_url=public_url, port=port, as_json=as_json)
+    ):
         raise typer.Exit(1)
 
 

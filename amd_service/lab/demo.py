@@ -6,7 +6,7 @@ import secrets
 import socket
 import sys
 import tempfile
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -16,8 +16,7 @@ from rich.console import Console
 
 from amd_service.domain import AccountSid
 from amd_service.errors import ConfigurationError
-from amd_service.lab.replay import Outcome, replay
-from amd_service.lab.report import Progress, print_outcomes
+from amd_service.lab.rehearse import rehearse
 from amd_service.lab.stand_in.media_host import MediaHost
 from amd_service.lab.stand_in.server import StandIn, serve_stand_in
 from amd_service.runtime import throwaway_database
@@ -32,25 +31,13 @@ async def demonstrate(directory: Path, *, model: str, as_json: bool) -> bool:
     account = Account(
         account_sid=AccountSid(f"AC{secrets.token_hex(16)}"), auth_tokens=[SecretStr(secrets.token_hex(16))]
     )
-    console = Console(stderr=True)
-    console.print("Starting a throwaway Postgres, a stand-in for Twilio, and the service …")
-    media = MediaHost({account.account_sid: account.basic_auth})
+    Console(stderr=True).print("Starting a throwaway Postgres, a stand-in for Twilio, and the service …")
     async with (
         throwaway_database() as database_url,
-        serve_stand_in(media) as stand_in,
+        serve_stand_in(MediaHost({account.account_sid: account.basic_auth})) as stand_in,
         _service(database_url, stand_in, account, model) as url,
     ):
-        with Progress(console, directory) as progress:
-            outcomes = await replay(
-                directory, url=url, account=account, stand_in=stand_in, on_progress=progress.advance
-            )
-    print_outcomes(outcomes, as_json=as_json)
-    return all_matched(outcomes)
-
-
-def all_matched(outcomes: Sequence[Outcome]) -> bool:
-    """Whether every call ended as expected."""
-    return all(outcome.matched for outcome in outcomes)
+        return await rehearse(directory, url=url, account=account, stand_in=stand_in, as_json=as_json)
 
 
 @asynccontextmanager

@@ -1,40 +1,66 @@
-"""The `replay` command: recorded calls against a service that somebody else runs."""
+"""A replay with everything around it: progress, table, and the question whether all went as expected."""
 
 from pathlib import Path
 
 from rich.console import Console
 
 from amd_service.errors import ConfigurationError
-from amd_service.lab.demo import all_matched
 from amd_service.lab.replay import replay
 from amd_service.lab.report import Progress, print_outcomes
 from amd_service.lab.stand_in.media_host import MediaHost
-from amd_service.lab.stand_in.server import serve_stand_in
+from amd_service.lab.stand_in.server import StandIn, serve_stand_in
 from amd_service.settings import Account, Settings
 
 
 async def rehearse(
+    directory: Path,
+    *,
+    url: str,
+    account: Account,
+    stand_in: StandIn,
+    public_url: str | None = None,
+    api_key: str | None = None,
+    as_json: bool,
+) -> bool:
+    """Replay `directory` against the service at `url` and print how each call ended.
+
+    Whether every call ended as expected and no credentials were sent where they do not belong.
+    """
+    console = Console(stderr=True)
+    with Progress(console, directory) as progress:
+        outcomes = await replay(
+            directory,
+            url=url,
+            account=account,
+            stand_in=stand_in,
+            public_url=public_url,
+            api_key=api_key,
+            on_progress=progress.advance,
+        )
+    print_outcomes(outcomes, as_json=as_json)
+    for violation in stand_in.media.violations:
+        console.print(violation, style="bold red", markup=False)
+    return not stand_in.media.violations and all(outcome.matched for outcome in outcomes)
+
+
+async def rehearse_running_service(
     directory: Path, settings: Settings, *, url: str, public_url: str | None, port: int, as_json: bool
 ) -> bool:
-    """Replay `directory` against `url` as the first configured account; whether every call ended as expected.
+    """`rehearse` against a service that somebody else runs, as the first configured account.
 
     The stand-in for Twilio listens on `port` of loopback, where the service's AMD_TWILIO_API_URL must point.
     """
     account = _first_account(settings)
-    api_key = settings.api_keys[0].get_secret_value() if settings.api_keys else None
     async with serve_stand_in(MediaHost({account.account_sid: account.basic_auth}), port=port) as stand_in:
-        with Progress(Console(stderr=True), directory) as progress:
-            outcomes = await replay(
-                directory,
-                url=url,
-                public_url=public_url or settings.public_url,
-                account=account,
-                api_key=api_key,
-                stand_in=stand_in,
-                on_progress=progress.advance,
-            )
-    print_outcomes(outcomes, as_json=as_json)
-    return all_matched(outcomes)
+        return await rehearse(
+            directory,
+            url=url,
+            account=account,
+            stand_in=stand_in,
+            public_url=public_url or settings.public_url,
+            api_key=settings.api_keys[0].get_secret_value() if settings.api_keys else None,
+            as_json=as_json,
+        )
 
 
 def _first_account(settings: Settings) -> Account:
