@@ -67,15 +67,17 @@ def load_corpus(seed: int, *, scale: float = 1.0, cache: Path = CACHE, jobs: int
     digest = hashlib.sha256(json.dumps([asdict(line) for line in lines]).encode()).hexdigest()[:16]
     path = cache / f"corpus-{digest}.npz"
     if not path.exists():
-        _render_to(path, lines, jobs)
+        corpus = build_corpus(lines, jobs=jobs)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        partial = path.with_suffix(".partial.npz")  # an interrupted run must not leave half a corpus under the name
+        np.savez(partial, samples=corpus.samples, bounds=corpus.bounds)
+        partial.replace(path)
     with np.load(path) as stored:
         return Corpus(lines, stored["samples"], stored["bounds"])
 
 
-def _render_to(path: Path, lines: Sequence[Line], jobs: int) -> None:
+def build_corpus(lines: Sequence[Line], *, jobs: int = 2) -> Corpus:
+    """The corpus of these lines, rendered now."""
     sounds = [(np.clip(sound, -1, 1) * 32767).astype(np.int16) for sound in render(lines, jobs=jobs)]
     bounds = np.concatenate([[0], np.cumsum([len(sound) for sound in sounds])])
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_suffix(".partial.npz")
-    np.savez(partial, samples=np.concatenate(sounds), bounds=bounds)
-    partial.replace(path)
+    return Corpus(lines, np.concatenate(sounds), bounds)

@@ -1,0 +1,174 @@
+"""Measures a model on voices it has never heard: `python -m amd_service.lab.evaluate --model FOLDER`.
+
+Call starts of the test split go the service's own way: onset search, window, normalisation, model, threshold.
+"""
+
+import argparse
+import json
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from transformers import AutoFeatureExtractor, AutoModelForAudioClassification
+
+from amd_service.audio.activity import speech_onset_ms
+from amd_service.audio.window import RATE_HZ, cut
+from amd_service.domain import Anchor, Label, Waveform, Window
+from amd_service.lab.dataset.corpus import CACHE, Corpus, load_corpus
+from amd_service.lab.dataset.windows import recordings
+from amd_service.lab.synthesis.render import RATE_HZ as LINE_RATE_HZ
+from amd_service.lab.synthesis.voices import Split
+
+DEMO_MODEL = Path(__file__).parents[1] / "models" / "demo"
+SHORT_MS, LONG_MS = 2000, 5000
+THRESHOLD = 0.7
+_BINS = 10
+
+Predict = Callable[[Window], float]
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """One recording judged. `short` and `long`: probability of voicemail, None when no speech was found."""
+
+    label: Label
+    engine: str
+    language: str
+    short: float | None
+    long: float | None
+
+    @property
+    def final(self) -> float | None:
+        """What the service decides from: the long window's word where the short one was unsure."""
+        unsure = self.short is not None and max(self.short, 1 - self.short) < THRESHOLD
+        return self.long if unsure else self.short
+
+
+def load_predictor(folder: Path) -> Predict:
+    """Probability of voicemail of one window, by the model in `folder`; the label order is read from its config."""
+    model = AutoModelForAudioClassification.from_pretrained(folder).eval()
+    extractor = AutoFeatureExtractor.from_pretrained(folder)  # type: ignore[no-untyped-call]
+    column = {name: int(index) for index, name in model.config.id2label.items()}["voicemail"]
+
+    def predict(window: Window) -> float:
+        inputs = extractor(window.samples, sampling_rate=RATE_HZ, return_tensors="pt")
+        with torch.inference_mode():
+            return float(model(**inputs).logits.softmax(-1)[0, column])
+
+    return predict
+
+
+def run_trials(predict: Predict, corpus: Corpus, *, count: int, seed: int, split: Split = Split.TEST) -> list[Trial]:
+    """Judges `count` call starts of the split, as many of each label."""
+    trials = []
+    for scene, heard in recordings(corpus, split, LONG_MS / 1000, seed, count):
+        waveform = Waveform(heard, LINE_RATE_HZ)
+        onset_ms = speech_onset_ms(waveform)
+        short, long = (
+            None if onset_ms is None else predict(cut(waveform, onset_ms=onset_ms, anchor=Anchor.AUTO, length_ms=ms))
+            for ms in (SHORT_MS, LONG_MS)
+        )
+        engine = str(scene.voice.engine) if scene.voice else ""
+        trials.append(Trial(scene.label, engine, scene.language or "", short, long))
+    return trials
+
+
+def measure(trials: Sequence[Trial]) -> dict[str, object]:
+    """All figures of the card; JSON-ready."""
+    return {
+        "recordings": len(trials),
+        "threshold": THRESHOLD,
+        "2 s window": _figures([(trial.label, trial.short) for trial in trials]),
+        "5 s window": _figures([(trial.label, trial.long) for trial in trials]),
+        "service (2 s, then 5 s when unsure)": _figures([(trial.label, trial.final) for trial in trials]),
+        "by engine": _grouped(trials, lambda trial: trial.engine),
+        "by language": _grouped(trials, lambda trial: trial.language),
+    }
+
+
+def _grouped(trials: Sequence[Trial], key: Callable[[Trial], str]) -> dict[str, object]:
+    return {
+        name: _figures([(trial.label, trial.final) for trial in trials if key(trial) == name])
+        for name in sorted({key(trial) for trial in trials})
+    }
+
+
+def _figures(judged: Sequence[tuple[Label, float | None]]) -> dict[str, float | int]:
+    """Rates per true label at the threshold, accuracy of the top class, and calibration.
+
+    No speech found counts as undecided and, for accuracy, as wrong.
+    """
+    humans = [score for label, score in judged if label is Label.HUMAN]
+    machines = [score for label, score in judged if label is Label.VOICEMAIL]
+    right = sum(s is not None and s < 0.5 for s in humans) + sum(s is not None and s > 0.5 for s in machines)
+    return {
+        "count": len(judged),
+        "accuracy": _share(right, len(judged)),
+        "human called human": _rate(humans, lambda s: 1 - s >= THRESHOLD),
+        "human called voicemail": _rate(humans, lambda s: s >= THRESHOLD),
+        "voicemail called voicemail": _rate(machines, lambda s: s >= THRESHOLD),
+        "voicemail called human": _rate(machines, lambda s: 1 - s >= THRESHOLD),
+        "undecided": _share(sum(s is None or max(s, 1 - s) < THRESHOLD for _, s in judged), len(judged)),
+        "calibration error": round(_calibration_error(judged), 3),
+    }
+
+
+def _rate(scores: Sequence[float | None], holds: Callable[[float], bool]) -> float:
+    return _share(sum(score is not None and holds(score) for score in scores), len(scores))
+
+
+def _share(part: int, whole: int) -> float:
+    return round(part / max(whole, 1), 3)
+
+
+def _calibration_error(judged: Iterable[tuple[Label, float | None]]) -> float:
+    """Expected calibration error of the top class, ten equal bins from 0.5 to 1."""
+    pairs = [(max(s, 1 - s), (s > 0.5) == (label is Label.VOICEMAIL)) for label, s in judged if s is not None]
+    if not pairs:
+        return 0.0
+    confidence, correct = (np.array(column, np.float64) for column in zip(*pairs, strict=True))
+    bins = np.minimum(((confidence - 0.5) * 2 * _BINS).astype(int), _BINS - 1)
+    gaps = [
+        abs(confidence[bins == index].mean() - correct[bins == index].mean()) * np.mean(bins == index)
+        for index in np.unique(bins)
+    ]
+    return float(np.sum(gaps))
+
+
+def as_markdown(measured: dict[str, object]) -> str:
+    """The card's table."""
+    rows: list[tuple[str, dict[str, float]]] = []
+    for name, value in measured.items():
+        if name.startswith("by ") and isinstance(value, dict):
+            rows += [(f"{name.removeprefix('by ')}: {part}", figures) for part, figures in value.items()]
+        elif isinstance(value, dict):
+            rows.append((name, value))
+    columns = list(rows[0][1])
+    lines = [" | ".join(["", "", *columns, ""]).strip(), "|---" * (len(columns) + 1) + "|"]
+    lines += [
+        " | ".join([f"| {name}", *(f"{figures[column]:g}" for column in columns)]) + " |" for name, figures in rows
+    ]
+    return "\n".join(lines)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--model", type=Path, default=DEMO_MODEL)
+    parser.add_argument("--seed", type=int, default=7, help="seed of the corpus and of the recordings")
+    parser.add_argument("--count", type=int, default=1200)
+    parser.add_argument("--scale", type=float, default=1.0, help="share of the utterances that was rendered")
+    parser.add_argument("--cache", type=Path, default=CACHE)
+    parser.add_argument("--json", type=Path, help="write the figures here as well")
+    options = parser.parse_args(arguments)
+    corpus = load_corpus(options.seed, scale=options.scale, cache=options.cache)
+    trials = run_trials(load_predictor(options.model), corpus, count=options.count, seed=options.seed)
+    measured = measure(trials)
+    if options.json:
+        options.json.write_text(json.dumps(measured, indent=2) + "\n", encoding="utf-8")
+    print(as_markdown(measured))  # noqa: T201 - a command's answer
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,21 @@
+"""A corpus small enough to render in a second, with made-up sounds: the lab's rules do not depend on real speech."""
+
+import numpy as np
+import pytest
+
+from amd_service.lab.dataset.corpus import Corpus
+from amd_service.lab.synthesis.lines import Kind, plan
+from amd_service.lab.synthesis.render import RATE_HZ
+
+
+@pytest.fixture(scope="session")
+def small_corpus() -> Corpus:
+    """Every voice, each kind of line once; noise bursts in place of speech, greetings longer than answers."""
+    lines = plan(1, scale=0.001)
+    rng = np.random.default_rng(1)
+    sounds = [
+        (rng.standard_normal(RATE_HZ * (4 if line.kind is Kind.GREETING else 1)) * 3000).astype(np.int16)
+        for line in lines
+    ]
+    bounds = np.concatenate([[0], np.cumsum([len(sound) for sound in sounds])])
+    return Corpus(lines, np.concatenate(sounds), bounds)
