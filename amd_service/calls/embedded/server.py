@@ -5,6 +5,8 @@ import re
 import shlex
 import shutil
 import signal
+import socket
+import struct
 import subprocess
 import tempfile
 import time
@@ -19,6 +21,10 @@ from amd_service.errors import ConfigurationError
 START_TIMEOUT_S = 60.0
 STOP_TIMEOUT_S = 20.0
 _POLL_S = 0.02
+_ANSWER_TIMEOUT_S = 2.0
+
+# https://www.postgresql.org/docs/current/protocol-message-formats.html: length 8, code 80877103
+_SSL_REQUEST = struct.pack("!ii", 8, 80877103)
 
 # A socket's whole path fits in 103 bytes everywhere (macOS); `/.s.PGSQL.5432` takes 14 of them.
 _LONGEST_SOCKET_DIR = 88
@@ -55,7 +61,7 @@ class Server:
             found = self._running()
             if found is None:
                 self._start()
-            elif found.ready:
+            elif found.ready and _answers(found.socket_dir / ".s.PGSQL.5432"):
                 return f"postgresql://postgres@/postgres?host={quote(str(found.socket_dir))}&port=5432"
             time.sleep(_POLL_S)
         raise ConfigurationError(f"the embedded Postgres did not come up; see {self._log} or set AMD_DATABASE_URL")
@@ -159,6 +165,21 @@ class Server:
             env=environment,
             **self._account.run_as,
         )
+
+
+def _answers(path: Path) -> bool:
+    """Whether a server answers at a socket: a postmaster that was killed can still look alive for a moment.
+
+    Asks for TLS, which any server accepts or declines with one byte before it wants to know who is asking.
+    """
+    with socket.socket(socket.AF_UNIX) as client:
+        client.settimeout(_ANSWER_TIMEOUT_S)
+        try:
+            client.connect(str(path))
+            client.sendall(_SSL_REQUEST)
+            return client.recv(1) in (b"S", b"N")
+        except OSError:
+            return False
 
 
 def _command_line(pid: int) -> str:
