@@ -1,6 +1,7 @@
 """Every setting, read from the environment or `.env`, checked once, passed as a value from then on."""
 
 import ipaddress
+import os
 import re
 import tomllib
 from functools import cached_property
@@ -49,6 +50,13 @@ def is_loopback(host: str) -> bool:
 
 def _split(value: object) -> object:
     return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
+
+
+def default_data_dir() -> Path:
+    """Root's server runs as an account that cannot enter root's home, and no home is opened for it."""
+    if os.geteuid() == 0:
+        return Path("/var/lib/amd-service")
+    return Path(os.environ.get("HOME", "."), ".local", "share", "amd-service")
 
 
 SecretList = Annotated[list[SecretStr], NoDecode]
@@ -135,8 +143,9 @@ class Settings(BaseSettings):
         description="`postgresql://user:password@host/name`. Unset: an embedded Postgres, kept in `AMD_DATA_DIR`.",
     )
     data_dir: Path = Field(
-        Path("~/.local/share/amd-service").expanduser(),
-        description="Where the embedded Postgres keeps its data.",
+        default_factory=default_data_dir,
+        description="Where the embedded Postgres keeps its data. Unset: `~/.local/share/amd-service`, for root "
+        "`/var/lib/amd-service`.",
     )
     database_pool_size: int = Field(10, ge=3, description="Pooled connections a process may hold.")
 

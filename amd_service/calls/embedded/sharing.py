@@ -34,7 +34,7 @@ async def embedded_postgres(data_dir: Path | None, *, throwaway: bool = False) -
         await anyio.to_thread.run_sync(_sweep, account)
         data_dir = Path(tempfile.mkdtemp(prefix=THROWAWAY_PREFIX))
         throwaway = True
-    seat = Seat(data_dir.resolve(), account, throwaway=throwaway)
+    seat = Seat(data_dir.expanduser().resolve(), account, throwaway=throwaway)
     try:
         yield await anyio.to_thread.run_sync(seat.take)
     finally:
