@@ -32,19 +32,21 @@ log = logging.getLogger(__name__)
 _LENGTHS_S = (2.0, 5.0, 1.0, 1.5, 3.0, 4.0)
 _LENGTH_SHARES = (0.58, 0.16, 0.05, 0.07, 0.08, 0.06)
 _AVERAGE_DECAY = 0.995
-_PEAK_RATE = 1.5e-3
 
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
     """How long to train, and on what. `batch_s`: seconds of audio in a batch, so that batches of windows of any length
-    cost the same. `validation_batches`: of 32 windows each."""
+    cost the same. `validation_batches`: of 32 windows each. `peak_rate`: of learning, reached after an eighth of the
+    steps. `start_from`: a folder whose weights to go on from."""
 
     seed: int
     steps: int
     check_every: int = 200
     batch_s: float = 64.0
     validation_batches: int = 12
+    peak_rate: float = 1.5e-3
+    start_from: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,6 +142,7 @@ def _mel(frequency_hz: float) -> float:
 def save(model: Any, out: Path) -> None:
     """Writes the folder that the service loads: config, weights as safetensors, feature extractor."""
     model.save_pretrained(out, safe_serialization=True)
+    (out / "model.safetensors").chmod(0o644)  # it arrives readable by its owner alone, and is to be packaged
     Wav2Vec2FeatureExtractor(  # type: ignore[no-untyped-call]
         feature_size=1, sampling_rate=16_000, padding_value=0.0, do_normalize=True, return_attention_mask=True
     ).save_pretrained(out)
@@ -163,11 +166,13 @@ def train(corpus: Corpus, out: Path, recipe: Recipe, *, workers: int = 1) -> Pat
     """Trains by the recipe and leaves the averaged weights with the least validation loss in `out`."""
     torch.manual_seed(recipe.seed)
     model = build_model()
+    if recipe.start_from is not None:
+        model = type(model).from_pretrained(recipe.start_from)
     average = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(_AVERAGE_DECAY))  # type: ignore[no-untyped-call]
     held_out = list(_validation_batches(corpus, recipe))
     loader = DataLoader(Batches(corpus, recipe), batch_size=None, num_workers=workers)
     best, running, began = float("inf"), 0.69, time.monotonic()
-    for step, loss in enumerate(_steps(model, average, loader, recipe.steps), start=1):
+    for step, loss in enumerate(_steps(model, average, loader, recipe), start=1):
         running = 0.98 * running + 0.02 * loss
         if step % recipe.check_every and step != recipe.steps:
             continue
@@ -181,10 +186,12 @@ def train(corpus: Corpus, out: Path, recipe: Recipe, *, workers: int = 1) -> Pat
     return out
 
 
-def _steps(model: torch.nn.Module, average: AveragedModel, batches: Iterable[Batch], steps: int) -> Iterator[float]:
+def _steps(model: torch.nn.Module, average: AveragedModel, batches: Iterable[Batch], recipe: Recipe) -> Iterator[float]:
     """Trains on each batch; yields its loss."""
-    optimizer = torch.optim.AdamW(model.parameters(), lr=_PEAK_RATE, betas=(0.9, 0.98), weight_decay=0.02)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, _PEAK_RATE, total_steps=steps, pct_start=0.12)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=recipe.peak_rate, betas=(0.9, 0.98), weight_decay=0.02)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(
+        optimizer, recipe.peak_rate, total_steps=recipe.steps, pct_start=0.12
+    )
     for batch in batches:
         model.train()
         loss = _loss(model, batch)
@@ -207,8 +214,11 @@ def _validation_batches(corpus: Corpus, recipe: Recipe) -> Iterator[Batch]:
 def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description="Train the small demonstration model on synthesised speech.")
     parser.add_argument("--out", type=Path, required=True, help="folder for the model")
-    parser.add_argument("--seed", type=int, default=7)
+    parser.add_argument("--seed", type=int, default=7, help="seed of weights and windows")
+    parser.add_argument("--corpus-seed", type=int, default=7, help="seed of the utterances")
     parser.add_argument("--steps", type=int, default=2200)
+    parser.add_argument("--peak-rate", type=float, default=1.5e-3)
+    parser.add_argument("--start-from", type=Path, help="a folder whose weights to go on from")
     parser.add_argument("--check-every", type=int, default=100)
     parser.add_argument("--scale", type=float, default=1.0, help="share of the utterances to render")
     parser.add_argument("--cache", type=Path, default=CACHE, help="where rendered speech is kept")
@@ -216,8 +226,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options = parser.parse_args(arguments)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     torch.set_num_threads(options.threads)
-    corpus = load_corpus(options.seed, scale=options.scale, cache=options.cache)
-    train(corpus, options.out, Recipe(options.seed, options.steps, options.check_every))
+    corpus = load_corpus(options.corpus_seed, scale=options.scale, cache=options.cache)
+    recipe = Recipe(
+        seed=options.seed,
+        steps=options.steps,
+        check_every=options.check_every,
+        peak_rate=options.peak_rate,
+        start_from=options.start_from,
+    )
+    train(corpus, options.out, recipe)
 
 
 if __name__ == "__main__":
