@@ -36,6 +36,11 @@ class Heard:
     def waveform(self) -> Waveform:
         return self.party.waveform
 
+    @property
+    def speech_ms(self) -> int:
+        """Audio since speech began."""
+        return 0 if self.onset_ms is None else self.waveform.duration_ms - self.onset_ms
+
 
 class Detector:
     """Judges recordings. Owns its classifier: `start` and `close` are those of both.
@@ -149,18 +154,38 @@ class Detector:
         Silence and audio under one second are never shown to the model: `undecided` without confidence.
         Raises Undecodable, ClassifierUnavailable, QueueFull, ModelFailed.
         """
-        if not self.ready:
-            raise ClassifierUnavailable(f"the classifier is not ready: {self.state.reason}")
-        with self._metrics.stage("listen"):
-            heard = await self._listen(
-                data, content_type=content_type, channel=channel, one_sided=one_sided, raw_rate_hz=raw_rate_hz
-            )
+        heard = await self.listen(
+            data, content_type=content_type, channel=channel, one_sided=one_sided, raw_rate_hz=raw_rate_hz
+        )
         if heard.waveform.duration_ms < LEAST_MS:
             return self._verdict(heard, Reason.TOO_SHORT)
         if heard.onset_ms is None:
             return self._verdict(heard, Reason.NO_SPEECH)
         runs, decision = await self._decide(heard, priority)
         return self._verdict(heard, decision.reason, decision=decision, runs=runs)
+
+    async def listen(
+        self,
+        data: bytes,
+        *,
+        content_type: str | None,
+        channel: int | None,
+        one_sided: bool,
+        raw_rate_hz: int | None = None,
+    ) -> Heard:
+        """The first half of `judge`: the called party and where speech begins. Raises as `judge` does."""
+        if not self.ready:
+            raise ClassifierUnavailable(f"the classifier is not ready: {self.state.reason}")
+        with self._metrics.stage("listen"):
+            return await self._listen(
+                data, content_type=content_type, channel=channel, one_sided=one_sided, raw_rate_hz=raw_rate_hz
+            )
+
+    async def glance(self, heard: Heard, length_ms: int, priority: Priority) -> Verdict:
+        """A verdict from one run on a window of `length_ms`, of audio in which speech was heard."""
+        run = await self._score(await self._window(heard, length_ms), priority)
+        decision = decide(run.scores, self._policy)
+        return self._verdict(heard, decision.reason, decision=decision, runs=(run,))
 
     async def _hear(self, data: bytes) -> Scores | None:
         """A golden clip's scores on the first window, by the way every recording goes; None without speech."""

@@ -118,7 +118,9 @@ class Gate:
         if self.proof is Proof.CONTRADICTED:
             log.warning("golden clips contradict the label order; serving all the same", cure=order.swapped_line)
         elif self.proof is not Proof.PROVEN:
-            log.warning("golden clips do not prove the label order", proof=str(self.proof), labels_from=order.source)
+            log.warning(
+                "golden clips do not prove the label order", proof=str(self.proof), labels_from=str(order.source)
+            )
         return ClassifierState(Phase.READY, f"the model is loaded and warm; its label order is {self.proof}")
 
 

@@ -7,7 +7,7 @@ from starlette.middleware import Middleware
 from starlette.routing import BaseRoute, Route
 
 from amd_service.runtime import Runtime
-from amd_service.web import calls_api, health, model_info, predict, webhooks
+from amd_service.web import calls_api, health, model_info, predict, predict_stream, webhooks
 from amd_service.web.access import AccessControl
 from amd_service.web.problems import Problem, handle_problem
 
@@ -24,6 +24,7 @@ SERVICE_ROUTES: Sequence[BaseRoute] = (
     Route("/twilio/status", webhooks.receive_status, methods=["POST"]),
     Route("/twilio/recording", webhooks.receive_recording, methods=["POST"]),
     Route("/predict", predict.predict, methods=["POST"]),
+    Route("/predict-stream", predict_stream.predict_stream, methods=["POST"]),
     Route("/model-info", model_info.model_info),
     Route("/api/calls/{sid}", calls_api.read_call),
     *HEALTH_ROUTES,

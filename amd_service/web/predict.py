@@ -1,7 +1,8 @@
 """POST /predict: an upload in, a verdict out."""
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from http import HTTPStatus
 from time import perf_counter
@@ -17,6 +18,7 @@ from amd_service.errors import ClassifierUnavailable, ModelFailed, QueueFull, Un
 from amd_service.runtime import Runtime
 from amd_service.web.body import read_body, stream_body
 from amd_service.web.problems import Problem
+from amd_service.web.shapes import PredictAnswer
 from amd_service.web.state import runtime_of
 
 UPLOAD_TIMEOUT_S = 60.0
@@ -42,7 +44,8 @@ async def predict(request: Request) -> JSONResponse:
     upload = await _read_upload(request, runtime.settings.max_upload_bytes)
     started = perf_counter()
     verdict = await _while_connected(request, _judge(runtime, upload, channel))
-    return JSONResponse(describe(verdict, processing_ms=(perf_counter() - started) * 1000))
+    answer = PredictAnswer.of(verdict, processing_ms=(perf_counter() - started) * 1000)
+    return JSONResponse(answer.model_dump(mode="json"))
 
 
 def read_channel(request: Request) -> int | None:
@@ -53,34 +56,8 @@ def read_channel(request: Request) -> int | None:
     return None if sent is None else int(sent)
 
 
-def describe(verdict: Verdict, *, processing_ms: float) -> dict[str, object]:
-    """A verdict as the API shows it. `window` and `scores` are those of the deciding run, null without one."""
-    run = verdict.runs[-1] if verdict.runs else None
-    return {
-        "label": verdict.label,
-        "confidence": verdict.confidence,
-        "processing_time_ms": round(processing_ms, 1),
-        "reason": verdict.reason,
-        "scores": run.scores.as_dict() if run else None,
-        "onset_ms": verdict.onset_ms,
-        "window": {"start_ms": run.window_start_ms, "length_ms": run.window_ms} if run else None,
-        "runs": len(verdict.runs),
-        "channel": verdict.channel,
-        "channels_mixed": verdict.channels_mixed,
-        "model": {
-            "id": run.model.id,
-            "revision": run.model.revision,
-            "engine": run.model.engine,
-            "precision": run.model.precision,
-            "proof": run.model.proof,
-        }
-        if run
-        else None,
-    }
-
-
 async def _judge(runtime: Runtime, upload: Upload, channel: int | None) -> Verdict:
-    try:
+    with as_problems():
         return await runtime.detector.judge(
             upload.data,
             content_type=upload.content_type,
@@ -88,6 +65,13 @@ async def _judge(runtime: Runtime, upload: Upload, channel: int | None) -> Verdi
             one_sided=True,
             priority=Priority.INTERACTIVE,
         )
+
+
+@contextmanager
+def as_problems() -> Iterator[None]:
+    """What can go wrong with a verdict, as the API says it."""
+    try:
+        yield
     except Undecodable as error:
         raise Problem(HTTPStatus.UNPROCESSABLE_ENTITY, str(error)) from error
     except QueueFull as error:

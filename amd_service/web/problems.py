@@ -20,11 +20,16 @@ class Problem(Exception):
 def problem_response(problem: Problem) -> JSONResponse:
     """The answer for a problem."""
     return JSONResponse(
-        {"title": problem.status.phrase, "status": problem.status.value, "detail": problem.detail},
+        problem_body(problem),
         status_code=problem.status,
         headers=problem.headers,
         media_type="application/problem+json",
     )
+
+
+def problem_body(problem: Problem) -> dict[str, object]:
+    """The problem as its JSON members."""
+    return {"title": problem.status.phrase, "status": problem.status.value, "detail": problem.detail}
 
 
 async def handle_problem(_request: Request, error: Exception) -> JSONResponse:

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
+from urllib.parse import urlencode
 
 import httpx2
 import pytest
@@ -68,7 +69,7 @@ class Doors:
         """Deliver a callback signed as Twilio would; `headers` come last and may spoil it."""
         sent = httpx2.Headers(sign(PUBLIC_URL + path, pairs, token))
         sent.update({name.replace("_", "-"): text for name, text in headers.items()})
-        return await self.client.post(path, content=str(httpx2.QueryParams(list(pairs))), headers=sent)
+        return await self.client.post(path, content=urlencode(pairs), headers=sent)
 
     async def rows(self) -> dict[str, int]:
         async with self.runtime.database.transaction() as session:
