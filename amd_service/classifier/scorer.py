@@ -44,7 +44,7 @@ class Scorer:
             model=files.id,
             revision=files.revision,
             weights_sha256=files.weights_sha256,
-            labels=list(files.labels.labels),
+            labels=",".join(files.labels.labels),
             labels_from=str(files.labels.source),
             engine=engine.name,
             precision=engine.precision,

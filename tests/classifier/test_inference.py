@@ -17,6 +17,7 @@ from safetensors.torch import load_file, save_file
 from amd_service.classifier.inference import MOST_DEATHS, Classifier, Phase, Priority
 from amd_service.classifier.labels import LabelOrder, LabelSource
 from amd_service.classifier.model import ModelFiles
+from amd_service.classifier.waiting_line import WaitingLine
 from amd_service.domain import Label, ModelRun
 from amd_service.errors import ClassifierUnavailable, ModelFailed, ModelUnusable, QueueFull
 from amd_service.settings import Settings
@@ -166,6 +167,21 @@ async def test_a_caller_who_leaves_costs_no_run_and_no_place() -> None:
             await turn()
         await asyncio.gather(first, stays)
     assert left.cancelled()
+    assert engine.calls[2:] == [[9.0], [4.0]]
+
+
+async def test_a_caller_who_leaves_as_its_turn_comes_does_no_harm(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(WaitingLine, "leave", lambda *_: None)  # too late: the thread has the ticket already
+    engine = StubEngine()
+    async with running(engine) as classifier:
+        async with busy(engine, classifier) as first:
+            left = score(classifier, 3.0)
+            await turn()
+            left.cancel()
+            await turn()
+            stays = score(classifier, 4.0)
+            await turn()
+        await asyncio.gather(first, stays)
     assert engine.calls[2:] == [[9.0], [4.0]]
 
 
