@@ -7,14 +7,12 @@ import pytest
 from sqlalchemy import func, text, update
 
 from amd_service.calls import queue
-from amd_service.calls.call_log import read_call
 from amd_service.calls.database import Database
 from amd_service.calls.tables import Recording
 from amd_service.domain import CallSid, Failure, Job, Label, RecordingSid
 from tests.calls.deliveries import (
     CALL,
     FIRST,
-    SECOND,
     call_row,
     claim,
     deliver,
@@ -227,50 +225,6 @@ async def test_a_settlement_that_is_rolled_back_leaves_the_job(database: Databas
     assert await verdict_rows(database) == []
 
 
-@pytest.mark.parametrize("order", [1, -1])
-@pytest.mark.parametrize(
-    ("first", "second", "expected"),
-    [
-        (verdict(Label.HUMAN), verdict(Label.VOICEMAIL, human=0.1), "human"),
-        (verdict(Label.UNDECIDED, human=0.6), verdict(Label.VOICEMAIL, human=0.1), "voicemail"),
-        (verdict(Label.VOICEMAIL, human=0.1), no_speech(), "voicemail"),
-        (no_speech(), verdict(Label.UNDECIDED, human=0.6), "undecided"),
-    ],
-)
-async def test_the_earliest_decided_recording_speaks_for_the_call(
-    database: Database, first: object, second: object, expected: str, order: int
-) -> None:
-    await deliver(database, recording("completed", SECOND), recording("completed", FIRST))
-    jobs = {job.recording_sid: job for job in await claim(database)}
-    for sid, said in [(FIRST, first), (SECOND, second)][::order]:
-        await settle(database, jobs[sid], said)  # type: ignore[arg-type]
-    call = await call_row(database)
-    assert (call.analysis_state, call.label) == ("judged", expected)
-    if first == no_speech() and expected == "undecided":
-        assert call.reason == "no_speech"
-
-
-async def test_a_failed_recording_does_not_hide_anothers_verdict(database: Database) -> None:
-    await deliver(database, recording("completed", FIRST), recording("completed", SECOND))
-    jobs = {job.recording_sid: job for job in await claim(database)}
-    async with database.transaction() as session:
-        await queue.bury(session, jobs[FIRST], Failure.UNDECODABLE, "XML")
-    assert (await call_row(database)).analysis_state == "running"
-    await settle(database, jobs[SECOND], verdict(Label.HUMAN))
-    assert (await call_row(database)).label == "human"
-
-
-async def test_callbacks_after_the_verdict_leave_it_alone(database: Database) -> None:
-    await settle(database, await one_job(database), verdict(Label.HUMAN))
-    before = await snapshot(database)
-    await deliver(database, recording("absent"), recording("in-progress"))
-    after = await snapshot(database)
-    assert after["call_log"] == before["call_log"]
-    assert after["recording"][0]["state"] == "done"
-    await deliver(database, status("completed", duration_s=9))
-    assert (await call_row(database)).label == "human"
-
-
 async def test_claims_settlements_and_callbacks_at_once_never_lock_each_other_out(database: Database) -> None:
     sids = await queued(database, 8)
 
@@ -307,15 +261,3 @@ async def test_nothing_to_do_is_never_due(database: Database) -> None:
     async with database.transaction() as session:
         assert await queue.seconds_until_due(session) is None
         assert (await queue.depth(session)).oldest_due_s == 0
-
-
-async def test_reading_a_call_gives_plain_json(database: Database) -> None:
-    await settle(database, await one_job(database), verdict(Label.HUMAN))
-    async with database.transaction() as session:
-        call = await read_call(session, CALL)
-        assert await read_call(session, CallSid("CA" + "9" * 32)) is None
-    assert call is not None
-    assert (call["call_sid"], call["label"]) == (CALL, "human")
-    assert [row["recording_sid"] for row in call["recordings"]] == [FIRST]
-    assert call["verdicts"][0]["human_score"] == 0.9
-    assert str(call["verdict_at"]).endswith("+00:00")

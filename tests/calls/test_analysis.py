@@ -1,0 +1,68 @@
+"""What the recordings of a call amount to."""
+
+import pytest
+
+from amd_service.calls import queue
+from amd_service.calls.database import Database
+from amd_service.domain import Failure, Label, Verdict
+from tests.calls.deliveries import (
+    FIRST,
+    SECOND,
+    call_row,
+    claim,
+    deliver,
+    no_speech,
+    recording,
+    settle,
+    snapshot,
+    status,
+    verdict,
+)
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.mark.parametrize("order", [1, -1])
+@pytest.mark.parametrize(
+    ("first", "second", "expected"),
+    [
+        (verdict(Label.HUMAN), verdict(Label.VOICEMAIL, human=0.1), "human"),
+        (verdict(Label.UNDECIDED, human=0.6), verdict(Label.VOICEMAIL, human=0.1), "voicemail"),
+        (verdict(Label.VOICEMAIL, human=0.1), no_speech(), "voicemail"),
+        (no_speech(), verdict(Label.UNDECIDED, human=0.6), "undecided"),
+    ],
+)
+async def test_the_earliest_decided_recording_speaks_for_the_call(
+    database: Database, first: Verdict, second: Verdict, expected: str, order: int
+) -> None:
+    await deliver(database, recording("completed", SECOND), recording("completed", FIRST))
+    jobs = {job.recording_sid: job for job in await claim(database)}
+    for sid, said in [(FIRST, first), (SECOND, second)][::order]:
+        await settle(database, jobs[sid], said)
+    call = await call_row(database)
+    assert (call.analysis_state, call.label) == ("judged", expected)
+    if first == no_speech() and expected == "undecided":
+        assert call.reason == "no_speech"
+
+
+async def test_a_failed_recording_does_not_hide_anothers_verdict(database: Database) -> None:
+    await deliver(database, recording("completed", FIRST), recording("completed", SECOND))
+    jobs = {job.recording_sid: job for job in await claim(database)}
+    async with database.transaction() as session:
+        await queue.bury(session, jobs[FIRST], Failure.UNDECODABLE, "XML")
+    assert (await call_row(database)).analysis_state == "running"
+    await settle(database, jobs[SECOND], verdict(Label.HUMAN))
+    assert (await call_row(database)).label == "human"
+
+
+async def test_callbacks_after_the_verdict_leave_it_alone(database: Database) -> None:
+    await deliver(database, recording("completed"))
+    (job,) = await claim(database)
+    await settle(database, job, verdict(Label.HUMAN))
+    before = await snapshot(database)
+    await deliver(database, recording("absent"), recording("in-progress"))
+    after = await snapshot(database)
+    assert after["call_log"] == before["call_log"]
+    assert after["recording"][0]["state"] == "done"
+    await deliver(database, status("completed", duration_s=9))
+    assert (await call_row(database)).label == "human"
