@@ -162,6 +162,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--cache", type=Path, default=CACHE)
     parser.add_argument("--json", type=Path, help="write the figures here as well")
     options = parser.parse_args(arguments)
+    torch.set_num_threads(1)  # a window is too little work to share out
     corpus = load_corpus(options.seed, scale=options.scale, cache=options.cache)
     trials = run_trials(load_predictor(options.model), corpus, count=options.count, seed=options.seed)
     measured = measure(trials)

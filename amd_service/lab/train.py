@@ -100,11 +100,11 @@ def build_model() -> Wav2Vec2ForSequenceClassification:
         num_conv_pos_embeddings=16,
         num_conv_pos_embedding_groups=8,
         classifier_proj_size=64,
-        hidden_dropout=0.05,
+        hidden_dropout=0.0,
         attention_dropout=0.0,
         activation_dropout=0.0,
-        feat_proj_dropout=0.1,
-        final_dropout=0.1,
+        feat_proj_dropout=0.0,
+        final_dropout=0.0,
         layerdrop=0.0,
         apply_spec_augment=False,
         mask_time_prob=0.0,
@@ -167,7 +167,7 @@ def train(corpus: Corpus, out: Path, recipe: Recipe, *, workers: int = 1) -> Pat
     torch.manual_seed(recipe.seed)
     model = build_model()
     if recipe.start_from is not None:
-        model = type(model).from_pretrained(recipe.start_from)
+        model = type(model).from_pretrained(recipe.start_from, config=model.config)
     average = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(_AVERAGE_DECAY))  # type: ignore[no-untyped-call]
     held_out = list(_validation_batches(corpus, recipe))
     loader = DataLoader(Batches(corpus, recipe), batch_size=None, num_workers=workers)

@@ -25,7 +25,7 @@ def degrade(scene: Scene, babble: Callable[[], Sound], rng: random.Random) -> So
         noise = _noise(len(sound), babble, rng)
         if rng.random() < 0.15 and scene.onset_s is not None:
             noise = noise * scene.speech  # lines that send nothing while nobody speaks
-        sound = sound + noise * (loudness * 10 ** (-rng.uniform(5, 40) / 20))
+        sound = sound + noise * (loudness * 10 ** (-rng.uniform(10, 45) / 20))
     if rng.random() < 0.85:
         sound = band(sound, rng.uniform(150, 400), rng.uniform(3000, 3800))
     sound = sound * (10 ** (-rng.uniform(2, 30) / 20) / max(float(np.abs(sound).max(initial=0.0)), 1e-4))

@@ -97,11 +97,11 @@ def _lead(timeline: _Timeline, rng: random.Random) -> None:
 def _person(timeline: _Timeline, say: Callable[[Kind], None], rng: random.Random) -> None:
     """Somebody answers and then listens; perhaps they ask again."""
     draw = rng.random()
-    if draw < 0.38:
+    if draw < 0.5:
         say(Kind.ANSWER)
-    elif draw < 0.52:
+    elif draw < 0.64:
         say(Kind.OPENING)
-    elif draw < 0.86:
+    elif draw < 0.88:
         say(Kind.BUSINESS)
     else:
         say(Kind.OPENING)
