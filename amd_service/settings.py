@@ -186,7 +186,19 @@ class Settings(BaseSettings):
     labels: str | None = Field(
         None, description="Label names by index where the model's config has none, e.g. `human,voicemail`."
     )
-    engine: str = Field("auto", description="Inference engine.")
+    engine: str = Field(
+        "auto",
+        description="`torch`, `onnx`, `openvino`, or `auto`: CUDA, else an exported engine that passed its gate, else "
+        "torch.",
+    )
+    precision: str | None = Field(
+        None,
+        pattern="^(fp32|bf16|int8)$",
+        description="`fp32`, `bf16` or `int8`. Unset: bf16 where the CPU has it; int8 only when it is set here.",
+    )
+    cache_dir: Path = Field(
+        Path("~/.cache/amd-service").expanduser(), description="Where exported engines are kept, with their gates."
+    )
     threads: int | None = Field(None, ge=1, description="Intra-op threads. Unset: the cores this process may use.")
     min_confidence: float = Field(
         0.7, gt=0.5, lt=1, description="Below it: once more on a longer window, then `undecided`."

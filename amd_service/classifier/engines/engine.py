@@ -1,16 +1,21 @@
-"""What every engine offers, and which there are."""
+"""What every engine offers, and how the one that serves is opened."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from amd_service.classifier.cores import usable_cores
-from amd_service.classifier.engines import torch
+from amd_service.classifier.engines import onnx, openvino, torch
+from amd_service.classifier.engines.choice import choose, survey
 from amd_service.classifier.model import ModelFiles
 from amd_service.errors import ModelUnusable
 from amd_service.settings import Settings
+from amd_service.telemetry import get_logger
+
+log = get_logger(__name__)
 
 
 class Engine(Protocol):
@@ -36,17 +41,21 @@ class Engine(Protocol):
         ...
 
 
-Loader = Callable[[ModelFiles, int], Engine]
-
-# By AMD_ENGINE. A loader imports its heavy library, so it runs on the inference thread only.
-LOADERS: Mapping[str, Loader] = {"torch": torch.load}
-AUTO = "torch"
-
-
 def load_engine(files: ModelFiles, settings: Settings) -> Engine:
-    """The engine that the settings name, with the model loaded. Raises ModelUnusable with the cure."""
-    name = AUTO if settings.engine == "auto" else settings.engine
-    loader = LOADERS.get(name)
-    if loader is None:
-        raise ModelUnusable(f"AMD_ENGINE={name} is not one of auto, {', '.join(LOADERS)}: correct AMD_ENGINE")
-    return loader(files, settings.threads or usable_cores())
+    """The engine that the settings choose, with the model loaded. Raises ModelUnusable with the cure."""
+    choice = choose(files, settings, survey())
+    log.info("engine chosen", engine=choice.engine, precision=choice.precision, reason=choice.reason)
+    graph = choice.artefact.graph if choice.artefact else None
+    return open_engine(choice.engine, choice.precision, files, settings.threads or usable_cores(), graph)
+
+
+def open_engine(engine: str, precision: str, files: ModelFiles, threads: int, graph: Path | None) -> Engine:
+    """One engine, whatever its gate says: `graph` is the exported file, for engines that run one."""
+    match engine, graph:
+        case "onnx", Path():
+            return onnx.load(files, threads, graph=graph, precision=precision)
+        case "openvino", Path():
+            return openvino.load(files, threads, graph=graph, precision=precision)
+        case "torch", None:
+            return torch.load(files, threads, precision)
+    raise ModelUnusable(f"{engine} with {graph or 'no graph'} is no engine")

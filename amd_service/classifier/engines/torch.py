@@ -1,4 +1,4 @@
-"""The reference engine: PyTorch in float32, on CUDA where there is a device."""
+"""The reference engine: PyTorch in float32 (or, gated, bfloat16), on CUDA where there is a device."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ class TorchEngine:
     """A `Wav2Vec2ForSequenceClassification` in evaluation mode."""
 
     name = "torch"
-    precision = "fp32"
 
-    def __init__(self, model: Any, files: ModelFiles, device: torch.device) -> None:
+    def __init__(self, model: Any, files: ModelFiles, device: torch.device, precision: str = "fp32") -> None:
+        self.precision = precision
         self._model = model
         self._normalise = files.normalise
         self._device = device
@@ -38,12 +38,12 @@ class TorchEngine:
 
         batch = np.stack([normalise(clip) if self._normalise else clip for clip in clips])
         with torch.inference_mode():
-            output = self._model(torch.from_numpy(batch).to(self._device)).logits
-        return np.asarray(output.cpu().numpy(), dtype=np.float32)
+            output = self._model(torch.from_numpy(batch).to(self._device, self._model.dtype)).logits
+        return np.asarray(output.float().cpu().numpy(), dtype=np.float32)
 
 
-def load(files: ModelFiles, threads: int) -> TorchEngine:
-    """Load the model in float32. Any weight that is missing, left over or of another shape raises ModelUnusable.
+def load(files: ModelFiles, threads: int, precision: str = "fp32") -> TorchEngine:
+    """Load the model, in bfloat16 throughout where `precision` is bf16. Errors as `load_model`.
 
     Sets PyTorch's thread count, which OpenMP keeps per calling thread: call it on the thread that runs the model.
     """
@@ -53,10 +53,19 @@ def load(files: ModelFiles, threads: int) -> TorchEngine:
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     # The reference must be float32 throughout; cuDNN would use TF32 for the convolutions.
     torch.backends.cudnn.allow_tf32 = False
+    dtype = torch.bfloat16 if precision == "bf16" else torch.float32
+    return TorchEngine(load_model(files).to(device, dtype), files, device, precision)
+
+
+def load_model(files: ModelFiles) -> Any:
+    """The model in float32, in evaluation mode, on the CPU.
+
+    Any weight that is missing, left over or of another shape raises ModelUnusable.
+    """
     with _quiet_transformers():
         _check_feature_extractor(files)
         model = _from_pretrained(files)
-    return TorchEngine(model.eval().to(device), files, device)
+    return model.eval()
 
 
 def _from_pretrained(files: ModelFiles) -> Any:

@@ -1,0 +1,163 @@
+"""Builds the graphs: OpenVINO straight from PyTorch, ONNX by PyTorch's exporter, int8 from either."""
+
+import contextlib
+import logging
+import os
+import sys
+import tempfile
+import warnings
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from amd_service.classifier.artefacts import OPSET
+from amd_service.classifier.engines.openvino import import_openvino
+from amd_service.classifier.features import normalise
+from amd_service.classifier.frames import ConvolutionalFront
+from amd_service.classifier.model import RATE_HZ, ModelFiles
+from amd_service.errors import ModelUnusable
+from amd_service.lab.export.graph import example, trace_ready
+
+Samples = NDArray[np.float32]
+Inputs = dict[str, NDArray[np.float32]]
+
+
+def build_openvino(files: ModelFiles, graph: Path) -> None:
+    """The graph in float32; the bf16 engine runs the same one under a hint."""
+    openvino = import_openvino()
+    openvino.save_model(_convert(files), str(graph), compress_to_fp16=False)
+
+
+def build_openvino_int8(files: ModelFiles, graph: Path, calibration: Sequence[Samples]) -> None:
+    """Weights and activations in int8, scales from the calibration windows, outliers smoothed into the weights."""
+    openvino = import_openvino()
+    nncf = _import_nncf()
+    assert calibration, "int8 needs windows to find its scales"
+    front = ConvolutionalFront.of_model(files.folder)
+    inputs = [_inputs(one, front, files.normalise) for one in calibration]
+    quantised = nncf.quantize(
+        _convert(files),
+        nncf.Dataset(inputs),
+        # The preset for transformers: symmetric weights, SmoothQuant before the matrix products.
+        model_type=nncf.ModelType.TRANSFORMER,
+        subset_size=len(inputs),
+    )
+    openvino.save_model(quantised, str(graph), compress_to_fp16=False)
+
+
+def build_onnx(files: ModelFiles, graph: Path) -> None:
+    """The graph in float32, weights in a file beside it: one protobuf may not pass 2 GB."""
+    _require("onnxscript", "onnx")
+    network = trace_ready(files)
+    front = ConvolutionalFront.of_model(files.folder)
+    free = {0: torch.export.Dim.DYNAMIC, 1: torch.export.Dim.DYNAMIC}
+    with torch.no_grad():
+        program = torch.onnx.export(
+            network,
+            example(front.frames(2 * RATE_HZ), 2 * RATE_HZ),
+            dynamo=True,
+            opset_version=OPSET,
+            input_names=["samples", "frame_mask"],
+            output_names=["logits"],
+            dynamic_shapes={"samples": free, "frame_mask": free},
+            verbose=False,
+        )
+    assert program is not None  # None only when a path was passed
+    program.save(graph, external_data=True)
+
+
+def build_onnx_int8(files: ModelFiles, graph: Path) -> None:
+    """Matrix products in int8: weights quantised per channel now, activations on the fly."""
+    _require("onnx", "onnx")
+    import onnx  # noqa: PLC0415 - an extra that only this needs
+    from onnxruntime.quantization import QuantType, quantize_dynamic  # noqa: PLC0415
+
+    with tempfile.TemporaryDirectory(dir=graph.parent, prefix="fp32-") as folder:
+        whole = Path(folder) / graph.name
+        build_onnx(files, whole)
+        model = onnx.load(str(whole))
+        # Shapes the exporter wrote down contradict those the quantiser infers, and it stops.
+        del model.graph.value_info[:]
+        quantize_dynamic(
+            model,
+            graph,
+            per_channel=True,
+            weight_type=QuantType.QInt8,
+            # The convolutions stay: ConvInteger is slower than float.
+            op_types_to_quantize=["MatMul", "Gemm"],
+            extra_options={"DefaultTensorType": onnx.TensorProto.FLOAT},
+        )
+
+
+# Builders that look at sound.
+CALIBRATED = frozenset({("openvino", "int8")})
+
+
+def build(engine: str, precision: str, files: ModelFiles, graph: Path, calibration: Sequence[Samples]) -> None:
+    """Write the graph of one engine at one precision to `graph`. `calibration`: windows for those in `CALIBRATED`."""
+    match engine, precision:
+        case "openvino", "int8":
+            build_openvino_int8(files, graph, calibration)
+        case "openvino", _:
+            build_openvino(files, graph)
+        case "onnx", "int8":
+            build_onnx_int8(files, graph)
+        case "onnx", _:
+            build_onnx(files, graph)
+        case _:
+            raise ModelUnusable(f"{engine} runs the model's own weights: there is no graph to build")
+
+
+@contextlib.contextmanager
+def quiet_builders() -> Iterator[None]:
+    """Keep the exporters' warnings and chatter away; their progress bars go to stderr, where ours are."""
+    exporters = [logging.getLogger(name) for name in ("torch.onnx", "torch.export", "nncf", "transformers")]
+    levels = [logger.level for logger in exporters]
+    for logger in exporters:
+        logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings(), contextlib.redirect_stdout(sys.stderr):
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        for logger, level in zip(exporters, levels, strict=True):
+            logger.setLevel(level)
+
+
+def _convert(files: ModelFiles) -> Any:
+    openvino = import_openvino()
+    front = ConvolutionalFront.of_model(files.folder)
+    free = openvino.PartialShape([-1, -1])
+    with torch.no_grad():
+        model = openvino.convert_model(
+            trace_ready(files), example_input=example(front.frames(2 * RATE_HZ), 2 * RATE_HZ), input=[free, free]
+        )
+    for port, name in zip(model.inputs, ("samples", "frame_mask"), strict=True):
+        port.set_names({name})
+    return model
+
+
+def _inputs(samples: Samples, front: ConvolutionalFront, normalised: bool) -> Inputs:
+    clip = normalise(samples) if normalised else samples
+    return {"samples": clip[None], "frame_mask": front.mask([len(clip)])}
+
+
+def _import_nncf() -> Any:
+    # NNCF reports every call to Intel's analytics server; this is the switch it reads, on import.
+    os.environ.setdefault("NNCF_CI", "1")
+    _require("nncf", "openvino")
+    import nncf  # noqa: PLC0415 - an extra that only this needs, and slow to import
+
+    nncf.set_log_level(logging.ERROR)
+    return nncf
+
+
+def _require(package: str, extra: str) -> None:
+    try:
+        __import__(package)
+    except ImportError as error:
+        raise ModelUnusable(f"exporting needs {package} ({error}): pip install 'amd-service[{extra}]'") from error

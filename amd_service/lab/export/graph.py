@@ -1,0 +1,56 @@
+"""The model as one graph of two inputs: normalised samples and the mask of real frames."""
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from amd_service.classifier.engines.torch import load_model
+from amd_service.classifier.model import ModelFiles
+from amd_service.errors import ModelUnusable
+
+# Added to attention scores of padding: enough to vanish in the softmax, small enough for every precision.
+_MASKED = -10_000.0
+
+
+class FrameMasked(nn.Module):
+    """A `Wav2Vec2ForSequenceClassification` that is told its frame mask instead of computing it from sample counts."""
+
+    def __init__(self, model: Any) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, samples: Tensor, frame_mask: Tensor) -> Tensor:
+        """Logits (clips, 2) of samples (clips, n), each normalised alone, and mask (clips, frames), 1.0 or 0.0."""
+        wav2vec2, encoder = self.model.wav2vec2, self.model.wav2vec2.encoder
+        stable = self.model.config.do_stable_layer_norm
+        real = frame_mask.unsqueeze(-1)
+        hidden, _ = wav2vec2.feature_projection(wav2vec2.feature_extractor(samples).transpose(1, 2))
+        hidden = hidden * real
+        hidden = hidden + encoder.pos_conv_embed(hidden)
+        # The two published variants of the encoder normalise before the layers or after them.
+        hidden = hidden if stable else encoder.layer_norm(hidden)
+        bias = (1.0 - frame_mask)[:, None, None, :] * _MASKED
+        for layer in encoder.layers:
+            hidden = layer(hidden, attention_mask=bias)
+        hidden = encoder.layer_norm(hidden) if stable else hidden
+        projected = self.model.projector(hidden)
+        logits: Tensor = self.model.classifier((projected * real).sum(1) / real.sum(1))
+        return logits
+
+
+def trace_ready(files: ModelFiles) -> FrameMasked:
+    """The model in float32 on the CPU, ready for an exporter. Raises ModelUnusable where it has no such graph."""
+    model = load_model(files)
+    if model.config.add_adapter or model.config.use_weighted_layer_sum:
+        raise ModelUnusable(
+            f"{files.id} uses an adapter or a weighted sum of layers, which cannot be exported: serve it with "
+            "AMD_ENGINE=torch"
+        )
+    return FrameMasked(model).eval()
+
+
+def example(front_frames: int, samples: int) -> tuple[Tensor, Tensor]:
+    """Inputs to trace with: two clips, so that no exporter takes the batch for a constant."""
+    generator = torch.Generator().manual_seed(0)
+    return torch.randn(2, samples, generator=generator), torch.ones(2, front_frames)

@@ -1,0 +1,172 @@
+"""`amd-service model export`: build an artefact once, gate it against the reference, say what was found."""
+
+import platform
+import shutil
+from collections import Counter
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+from amd_service.classifier.artefacts import PRECISIONS, Artefact, locate_artefact, machine, missing_package
+from amd_service.classifier.cores import usable_cores
+from amd_service.classifier.engines.choice import has_cuda
+from amd_service.classifier.engines.engine import Engine, open_engine
+from amd_service.classifier.gate import LEAST_WINDOWS, LIMITS, Gate, deviation, judge, write_gate
+from amd_service.classifier.model import RATE_HZ, ModelFiles, open_model
+from amd_service.domain import Label
+from amd_service.errors import ConfigurationError, ModelUnusable
+from amd_service.lab.export.build import CALIBRATED, build, quiet_builders
+from amd_service.lab.export.windows import Samples, WindowSets, draw_windows
+from amd_service.settings import Settings
+
+CALIBRATION_WINDOWS = 64
+
+# Whose versions are kept with the record, so that it can be explained later.
+_TOOLS = ("amd-service", "torch", "transformers", "onnx", "onnxscript", "onnxruntime", "openvino", "nncf")
+
+
+def export(
+    settings: Settings,
+    *,
+    engine: str,
+    precision: str,
+    windows_dir: Path | None = None,
+    again: bool = False,
+    console: Console | None = None,
+) -> Gate:
+    """Build and gate one engine of the configured model; what passed before is only said again.
+
+    `windows_dir`: recordings to calibrate and gate with, instead of those that ship. `again`: build and gate anew.
+    The record is written beside the artefact whether it passed or not; only one that passed is ever served. Takes
+    minutes. Raises ModelUnusable and ConfigurationError with the cure.
+    """
+    console = console or Console(stderr=True)
+    _check(engine, precision)
+    files = open_model(settings)
+    device = "cuda" if engine == "torch" and has_cuda() else "cpu"
+    artefact = locate_artefact(files, engine, precision, settings.cache_dir, device=device)
+    known = artefact.gate
+    if known is not None and known.passed and not again and windows_dir is None:
+        console.print(f"{engine} {precision} of {files.id} was exported before; --again makes it anew")
+        print_gate(known, artefact, console)
+        return known
+    windows = draw_windows(settings, windows_dir, gate=LEAST_WINDOWS, calibration=CALIBRATION_WINDOWS)
+    _build(files, artefact, windows, console)
+    gate = _measure(files, artefact, windows, settings, console)
+    write_gate(artefact.folder, gate)
+    print_gate(gate, artefact, console)
+    return gate
+
+
+def print_gate(gate: Gate, artefact: Artefact, console: Console) -> None:
+    """The record, for people."""
+    verdict = "[green]passed[/]" if gate.passed else "[red]failed[/]"
+    console.print(f"gate {verdict}: {gate.explanation}")
+    console.print(
+        f"  {gate.windows} windows ({gate.windows_from}): max |Δp| {gate.max_dp:.2g}, mean |Δp| {gate.mean_dp:.2g}, "
+        "flips " + ", ".join(f"{count} at {threshold}" for threshold, count in gate.flips.items())
+    )
+    console.print(f"  kept in {artefact.folder}", soft_wrap=True)
+    if not gate.passed:
+        console.print("  it will not be served")
+    elif gate.precision == "int8":
+        console.print(f"  served with AMD_ENGINE={gate.engine} AMD_PRECISION=int8, never by itself")
+
+
+def _check(engine: str, precision: str) -> None:
+    if engine not in PRECISIONS or precision not in PRECISIONS[engine]:
+        known = ", ".join(f"{name} {one}" for name, ones in PRECISIONS.items() for one in ones)
+        raise ConfigurationError(f"there is no {engine} {precision}: take one of {known}")
+    if (engine, precision) == ("torch", "fp32"):
+        raise ConfigurationError("torch fp32 is the reference: it needs neither export nor gate")
+    package = missing_package(engine)
+    if package is not None:
+        raise ModelUnusable(f"{engine} needs {package}: pip install 'amd-service[{engine}]'")
+
+
+def _build(files: ModelFiles, artefact: Artefact, windows: WindowSets, console: Console) -> None:
+    """Build beside the place and move in whole: a folder that exists holds a finished graph."""
+    if artefact.graph is None:
+        return
+    partial = artefact.folder.with_name(f"{artefact.folder.name}.partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir(parents=True)
+    with console.status(f"building {artefact.engine} {artefact.precision} of {files.id}: minutes for a large model"):
+        with quiet_builders():
+            build(artefact.engine, artefact.precision, files, partial / artefact.graph.name, windows.calibration)
+        shutil.rmtree(artefact.folder, ignore_errors=True)
+        partial.rename(artefact.folder)
+
+
+def _measure(files: ModelFiles, artefact: Artefact, windows: WindowSets, settings: Settings, console: Console) -> Gate:
+    threads = settings.threads or usable_cores()
+    reference = _probabilities("torch", "fp32", None, files, threads, windows.gate, console)
+    candidate = _probabilities(
+        artefact.engine, artefact.precision, artefact.graph, files, threads, windows.gate, console
+    )
+    found = deviation(reference, candidate, (0.5, settings.min_confidence))
+    passed, explanation = judge(found, precision=artefact.precision, windows=len(windows.gate))
+    lengths = Counter(str(len(samples) * 1000 // RATE_HZ) for samples in windows.gate)
+    return Gate(
+        engine=artefact.engine,
+        precision=artefact.precision,
+        model=files.id,
+        weights_sha256=files.weights_sha256,
+        passed=passed,
+        explanation=explanation,
+        limit=LIMITS[artefact.precision],
+        max_dp=found.max_dp,
+        mean_dp=found.mean_dp,
+        flips=dict(found.flips),
+        furthest_flip=found.furthest_flip,
+        windows=len(windows.gate),
+        window_lengths_ms=dict(lengths),
+        windows_from=windows.origin,
+        calibration_windows=len(windows.calibration) if (artefact.engine, artefact.precision) in CALIBRATED else 0,
+        versions=_versions(),
+        machine=machine(),
+        measured_at=datetime.now(UTC).isoformat(timespec="seconds"),
+    )
+
+
+def _probabilities(
+    name: str,
+    precision: str,
+    graph: Path | None,
+    files: ModelFiles,
+    threads: int,
+    windows: Sequence[Samples],
+    console: Console,
+) -> NDArray[np.float64]:
+    """Probability of voicemail of each window. The engine is let go at the end: two large ones need not fit."""
+    engine = open_engine(name, precision, files, threads, graph)
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=console) as progress:
+        task = progress.add_task(f"{name} {precision}", total=len(windows))
+        found = []
+        for samples in windows:
+            found.append(_probability(engine, files, samples))
+            progress.advance(task)
+    return np.array(found)
+
+
+def _probability(engine: Engine, files: ModelFiles, samples: Samples) -> float:
+    logits = engine.logits([samples])[0].astype(np.float64) / files.temperature
+    powers = np.exp(logits - logits.max())
+    return float((powers / powers.sum())[files.labels.labels.index(Label.VOICEMAIL)])
+
+
+def _versions() -> dict[str, str]:
+    found = {"python": platform.python_version()}
+    for name in _TOOLS:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return found

@@ -1,0 +1,160 @@
+"""Which engine serves: what is there, what passed its gate, and what was asked for."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from amd_service.classifier import artefacts
+from amd_service.classifier.artefacts import has_bf16, locate_artefact, machine
+from amd_service.classifier.engines.choice import Choice, Machine, choose
+from amd_service.classifier.hub import Located
+from amd_service.classifier.model import ModelFiles, check_files
+from amd_service.errors import ModelUnusable
+from amd_service.settings import Settings
+from tests.classifier.gates import put
+
+MODERN = Machine(cuda=False, bf16=True)
+OLD = Machine(cuda=False, bf16=False)
+GPU = Machine(cuda=True, bf16=True)
+
+
+@pytest.fixture
+def files(pristine: Path) -> ModelFiles:
+    return check_files(Located("model", pristine, None), None)
+
+
+def exported(files: ModelFiles, cache: Path, *names: str, passed: bool = True, device: str = "cpu") -> None:
+    for name in names:
+        engine, precision = name.split()
+        put(locate_artefact(files, engine, precision, cache, device=device), passed=passed)
+
+
+def chosen(files: ModelFiles, cache: Path, machine: Machine, **settings: Any) -> Choice:
+    return choose(files, Settings(cache_dir=cache, **settings), machine)
+
+
+def test_auto_without_an_export_takes_the_reference_and_names_the_command(files: ModelFiles, tmp_path: Path) -> None:
+    choice = chosen(files, tmp_path, MODERN)
+    assert (choice.engine, choice.precision, choice.artefact) == ("torch", "fp32", None)
+    assert "amd-service model export --engine openvino --precision bf16" in choice.reason
+
+
+def test_auto_takes_bf16_where_the_cpu_has_it_and_never_int8(files: ModelFiles, tmp_path: Path) -> None:
+    exported(files, tmp_path, "openvino bf16", "openvino int8", "onnx fp32", "onnx int8")
+    choice = chosen(files, tmp_path, MODERN)
+    assert (choice.engine, choice.precision) == ("openvino", "bf16")
+    assert choice.gate is not None
+    choice = chosen(files, tmp_path, OLD)
+    assert (choice.engine, choice.precision) == ("onnx", "fp32")
+
+
+def test_auto_takes_int8_when_asked(files: ModelFiles, tmp_path: Path) -> None:
+    exported(files, tmp_path, "openvino bf16", "onnx int8")
+    choice = chosen(files, tmp_path, MODERN, precision="int8")
+    assert (choice.engine, choice.precision) == ("onnx", "int8")
+    exported(files, tmp_path, "openvino int8")
+    assert chosen(files, tmp_path, MODERN, precision="int8").engine == "openvino"
+
+
+def test_auto_takes_a_gpu_before_anything_else(files: ModelFiles, tmp_path: Path) -> None:
+    exported(files, tmp_path, "openvino bf16")
+    choice = chosen(files, tmp_path, GPU)
+    assert (choice.engine, choice.precision, choice.reason) == ("torch", "fp32", "CUDA is there")
+
+
+def test_bf16_on_a_gpu_is_gated_on_the_gpu(files: ModelFiles, tmp_path: Path) -> None:
+    exported(files, tmp_path, "torch bf16", device="cpu")
+    with pytest.raises(ModelUnusable, match="--engine torch --precision bf16"):
+        chosen(files, tmp_path, GPU, precision="bf16")
+    exported(files, tmp_path, "torch bf16", device="cuda")
+    assert chosen(files, tmp_path, GPU, precision="bf16").precision == "bf16"
+
+
+def test_what_failed_its_gate_never_serves(files: ModelFiles, tmp_path: Path) -> None:
+    exported(files, tmp_path, "openvino bf16", passed=False)
+    choice = chosen(files, tmp_path, MODERN)
+    assert choice.engine == "torch"
+    assert "openvino bf16 failed its gate (past the limit)" in choice.reason
+    with pytest.raises(ModelUnusable, match="failed its gate"):
+        chosen(files, tmp_path, MODERN, engine="openvino", precision="bf16")
+
+
+@pytest.mark.parametrize(
+    ("engine", "precision", "command"),
+    [
+        ("openvino", None, "--engine openvino --precision bf16"),
+        ("openvino", "int8", "--engine openvino --precision int8"),
+        ("onnx", None, "--engine onnx --precision fp32"),
+        ("torch", "bf16", "--engine torch --precision bf16"),
+        ("auto", "int8", "--engine openvino --precision int8"),
+    ],
+)
+def test_asking_for_what_is_not_there_names_the_command(
+    files: ModelFiles, tmp_path: Path, engine: str, precision: str | None, command: str
+) -> None:
+    with pytest.raises(ModelUnusable) as refused:
+        chosen(files, tmp_path, MODERN, engine=engine, precision=precision)
+    assert f"run `amd-service model export {command}`" in str(refused.value)
+
+
+def test_asking_for_what_no_engine_does_says_what_it_does(files: ModelFiles, tmp_path: Path) -> None:
+    with pytest.raises(ModelUnusable, match="AMD_ENGINE=onnx runs fp32 or int8, not bf16"):
+        chosen(files, tmp_path, MODERN, engine="onnx", precision="bf16")
+
+
+def test_a_missing_package_is_said_with_its_install_line(
+    files: ModelFiles, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(artefacts, "_version", lambda package: None if package == "openvino" else "1")
+    with pytest.raises(ModelUnusable, match=r"pip install 'amd-service\[openvino\]'"):
+        chosen(files, tmp_path, MODERN, engine="openvino")
+    assert "pip install 'amd-service[openvino]'" in chosen(files, tmp_path, MODERN).reason
+
+
+def test_another_model_version_or_machine_has_another_place(
+    files: ModelFiles, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def place(of: ModelFiles, precision: str = "bf16") -> Path:
+        return locate_artefact(of, "openvino", precision, tmp_path).folder
+
+    usual = place(files)
+    others = {place(replace(files, weights_sha256="1" * 64)), place(files, "int8")}
+    monkeypatch.setattr(artefacts, "machine", lambda: "x86_64 sse2")
+    others.add(place(files))
+    monkeypatch.undo()
+    monkeypatch.setattr(artefacts, "_version", lambda package: f"{package} 9.9")
+    others.add(place(files))
+    monkeypatch.undo()
+    assert len(others | {usual}) == 5
+    assert place(files) == usual
+
+
+def test_a_changed_config_has_another_place(files: ModelFiles, folder: Path, tmp_path: Path) -> None:
+    copy = check_files(Located("model", folder, None), None)
+    usual = locate_artefact(files, "onnx", "fp32", tmp_path).folder
+    assert locate_artefact(copy, "onnx", "fp32", tmp_path).folder == usual
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps(config | {"layer_norm_eps": 1e-3}))
+    assert locate_artefact(copy, "onnx", "fp32", tmp_path).folder != usual
+
+
+def test_a_record_without_its_graph_counts_as_nothing(files: ModelFiles, tmp_path: Path) -> None:
+    exported(files, tmp_path, "openvino bf16")
+    artefact = locate_artefact(files, "openvino", "bf16", tmp_path)
+    assert artefact.gate is not None
+    assert artefact.graph is not None
+    artefact.graph.unlink()
+    assert artefact.gate is None
+
+
+def test_the_machine_is_told_by_what_its_cpu_can(tmp_path: Path) -> None:
+    cpuinfo = tmp_path / "cpuinfo"
+    cpuinfo.write_text("processor\t: 0\nflags\t\t: fpu sse2 avx2 avx512f amx_bf16 amx_int8\n\nprocessor\t: 1\n")
+    assert machine(cpuinfo).endswith(" avx2 avx512f amx_bf16 amx_int8")
+    assert has_bf16(cpuinfo)
+    cpuinfo.write_text("flags: fpu sse2 avx2\n")
+    assert not has_bf16(cpuinfo)
+    assert not has_bf16(tmp_path / "absent")
