@@ -1,0 +1,69 @@
+"""The commands a new user types first."""
+
+import asyncio
+import json
+import os
+import subprocess
+import sys
+import time
+
+import pytest
+
+from amd_service.lab.child import COMMAND
+from tests.end_to_end.conftest import FIXTURES
+
+pytestmark = [pytest.mark.anyio, pytest.mark.timeout(300)]
+
+
+async def run(*arguments: str, **environment: str) -> tuple[int | None, list[dict[str, object]], str]:
+    process = await asyncio.create_subprocess_exec(
+        *COMMAND,
+        *arguments,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+        env={**os.environ, "HF_HUB_OFFLINE": "1", **environment},
+        cwd=FIXTURES.parents[1],
+    )
+    out, err = await process.communicate()
+    return process.returncode, [json.loads(line) for line in out.decode().splitlines()], err.decode()
+
+
+async def test_the_demo_replays_every_recorded_call_and_each_ends_as_expected() -> None:
+    code, lines, err = await run("demo", "--json")
+    assert [line["call"] for line in lines if not line["matched"]] == [], err
+    assert len(lines) >= 16
+    assert code == 0
+
+
+async def test_classify_gives_a_line_for_every_file_and_names_only_the_undecodable() -> None:
+    files = sorted(str(path) for path in FIXTURES.glob("*/recording.*"))
+    code, lines, _ = await run("classify", "--model", "demo", "--json", *files)
+    assert [line["file"] for line in lines] == files
+    assert [line["file"] for line in lines if line["error"]] == [file for file in files if file.endswith(".xml")]
+    assert code == 1
+    assert set(lines[0]) == {
+        "file", "label", "confidence", "reason", "onset_ms", "window_start_ms", "window_ms", "scores", "model",
+        "processing_time_ms", "error",
+    }  # fmt: skip
+
+
+async def test_a_model_that_cannot_be_had_is_one_line_and_exit_code_2() -> None:
+    code, lines, err = await run("classify", "--model", "/nowhere", "--json", str(FIXTURES))
+    assert (code, lines) == (2, [])
+    assert "AMD_MODEL" in err
+    assert "Traceback" not in err
+
+
+def test_help_imports_nothing_heavy() -> None:
+    heavy = ["torch", "transformers", "sqlalchemy", "starlette", "numpy", "pydantic", "twilio"]
+    script = f"import sys, amd_service.cli; print([name for name in {heavy} if name in sys.modules])"
+    assert subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout == "[]\n"
+
+
+def test_help_answers_in_half_a_second() -> None:
+    def once() -> float:
+        started = time.perf_counter()
+        subprocess.run([*COMMAND, "--help"], capture_output=True, check=True)
+        return time.perf_counter() - started
+
+    assert min(once() for _ in range(5)) < 0.5

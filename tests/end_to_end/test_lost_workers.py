@@ -1,0 +1,52 @@
+"""What a killed worker leaves behind."""
+
+import asyncio
+import signal
+import sys
+from pathlib import Path
+
+import pytest
+
+from amd_service.lab.child import COMMAND
+from amd_service.lab.stand_in.media_host import Reel
+from tests.end_to_end.conftest import HUMAN, Scene, until_exists, until_state
+
+pytestmark = [pytest.mark.anyio, pytest.mark.timeout(180)]
+
+DOOR = (*COMMAND, "serve", "--no-worker")
+WORKER = (*COMMAND, "worker")
+FATAL = (sys.executable, "-m", "tests.end_to_end.fatal_worker")
+
+
+async def test_a_worker_killed_in_mid_inference_loses_nothing_and_another_finishes_the_job(
+    scene: Scene, tmp_path: Path
+) -> None:
+    marker = tmp_path / "inferring"
+    async with scene.child(DOOR) as door:
+        await door.until_alive()
+        call_sid = await scene.call_ends(door, Reel(HUMAN))
+        async with scene.child((*FATAL, "hang"), job_lease_s=3, marker=marker) as doomed:
+            await until_exists(marker)
+            doomed.process.send_signal(signal.SIGKILL)
+            await doomed.process.wait()
+        async with scene.child(WORKER, job_lease_s=3, poll_s=0.5):
+            call = await until_state(door, call_sid, "judged")
+    assert call["label"] == "human"
+    assert call["recordings"][0]["attempts"] == 2
+
+
+async def test_a_recording_that_kills_its_worker_each_time_is_buried_after_its_attempts(
+    scene: Scene, tmp_path: Path
+) -> None:
+    settings = {"job_lease_s": 1, "job_max_attempts": 2, "poll_s": 0.2, "marker": tmp_path / "inferring"}
+    async with scene.child(DOOR) as door:
+        await door.until_alive()
+        call_sid = await scene.call_ends(door, Reel(HUMAN))
+        for _ in range(2):
+            async with scene.child((*FATAL, "die"), **settings) as doomed:
+                async with asyncio.timeout(60):
+                    assert await doomed.process.wait() == 9
+        async with scene.child(WORKER, **settings):
+            call = await until_state(door, call_sid, "failed")
+    assert (call["label"], call["reason"]) == (None, "gave_up")
+    assert call["recordings"][0]["attempts"] == 2

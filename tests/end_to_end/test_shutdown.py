@@ -1,0 +1,45 @@
+"""SIGTERM."""
+
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from amd_service.lab.child import COMMAND
+from amd_service.lab.stand_in.media_host import Reel
+from tests.end_to_end.conftest import HUMAN, Scene, until_state
+
+pytestmark = [pytest.mark.anyio, pytest.mark.timeout(180)]
+
+
+def in_quarters() -> Iterator[bytes]:
+    size = len(HUMAN) // 4 + 1
+    yield from (HUMAN[at : at + size] for at in range(0, len(HUMAN), size))
+
+
+async def test_sigterm_gives_back_what_does_not_finish_and_exits_within_the_grace_time(scene: Scene) -> None:
+    async with scene.child((*COMMAND, "serve", "--no-worker")) as door:
+        await door.until_alive()
+        async with scene.child((*COMMAND, "worker"), shutdown_grace_s=3) as worker:
+            await worker.until_ready()
+            call_sid = await scene.call_ends(door, Reel(in_quarters, pause_s=30))
+            await until_state(door, call_sid, "running")
+            asked = time.monotonic()
+            worker.process.terminate()
+            assert await worker.process.wait() == 0
+            assert time.monotonic() - asked < 3 + 2
+        call = await until_state(door, call_sid, "queued")
+    assert call["recordings"][0]["attempts"] == 0
+
+
+async def test_sigterm_lets_a_recording_in_work_finish(scene: Scene) -> None:
+    async with scene.child((*COMMAND, "serve")) as service:
+        await service.until_ready()
+        call_sid = await scene.call_ends(service, Reel(in_quarters, pause_s=0.2))
+        await until_state(service, call_sid, "running")
+        service.process.terminate()
+        assert await service.process.wait() == 0
+    async with scene.child((*COMMAND, "serve", "--no-worker")) as door:
+        await door.until_alive()
+        call = await until_state(door, call_sid, "judged")
+    assert call["recordings"][0]["attempts"] == 1
