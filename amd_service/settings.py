@@ -144,8 +144,7 @@ class Settings(BaseSettings):
     )
     data_dir: Path = Field(
         default_factory=default_data_dir,
-        description="Where the embedded Postgres keeps its data. Unset: `~/.local/share/amd-service`, for root "
-        "`/var/lib/amd-service`.",
+        description="Where the embedded Postgres keeps its data.",
     )
     database_pool_size: int = Field(10, ge=3, description="Pooled connections a process may hold.")
 

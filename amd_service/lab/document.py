@@ -9,6 +9,8 @@ from pydantic_core import PydanticUndefined
 from amd_service.settings import Settings, environment_name
 
 README = Path("README.md")
+# These depend on who asks.
+_VARYING_DEFAULTS = {"data_dir": "`~/.local/share/amd-service`, for root `/var/lib/amd-service`"}
 _BETWEEN = re.compile(r"(?<=<!-- settings -->\n).*?(?=<!-- /settings -->)", re.DOTALL)
 
 
@@ -24,7 +26,8 @@ def with_settings(readme: str) -> str:
 
 
 def _row(name: str, field: FieldInfo) -> str:
-    return f"| `{environment_name(name)}` | {_default(field)} | {field.description} |"
+    default = _VARYING_DEFAULTS.get(name) or _default(field)
+    return f"| `{environment_name(name)}` | {default} | {field.description} |"
 
 
 def _default(field: FieldInfo) -> str:

@@ -1,0 +1,46 @@
+"""A classifier that is busy keeps nobody waiting at the door."""
+
+import asyncio
+import time
+from contextlib import suppress
+
+import httpx2
+import pytest
+
+from amd_service.lab.child import COMMAND
+from tests.end_to_end.conftest import HUMAN, Scene
+
+pytestmark = [pytest.mark.anyio, pytest.mark.timeout(180)]
+
+CALLERS = 8
+LOOKS = 100
+ROUNDS = 3
+
+
+async def test_health_answers_under_50_ms_at_the_99th_percentile_while_the_classifier_is_busy(scene: Scene) -> None:
+    async with scene.child((*COMMAND, "serve", "--no-worker")) as service:
+        await service.until_ready()
+        async with httpx2.AsyncClient(base_url=service.url, trust_env=False, timeout=60) as client:
+            callers = [asyncio.create_task(predict_for_ever(client)) for _ in range(CALLERS)]
+            # Another process may have the processor for a moment: the best of three rounds is the service's own.
+            figures = [await p99_ms(client) for _ in range(ROUNDS)]
+            judged = sum(caller.cancel() for caller in callers)
+            with suppress(asyncio.CancelledError):
+                await asyncio.gather(*callers)
+    assert judged == CALLERS, "a caller gave up before the measurement was over"
+    assert min(figures) < 50, f"p99 of GET /health in ms, by round: {figures}"
+
+
+async def predict_for_ever(client: httpx2.AsyncClient) -> None:
+    while True:
+        answer = await client.post("/predict", content=HUMAN, headers={"content-type": "audio/wav"})
+        assert answer.status_code == 200
+
+
+async def p99_ms(client: httpx2.AsyncClient) -> float:
+    times = []
+    for _ in range(LOOKS):
+        started = time.perf_counter()
+        assert (await client.get("/health")).status_code == 200
+        times.append((time.perf_counter() - started) * 1000)
+    return sorted(times)[round(LOOKS * 0.99) - 1]

@@ -1,0 +1,58 @@
+"""A Postgres that goes away and comes back."""
+
+import tempfile
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import anyio.to_thread
+import httpx2
+import pytest
+
+from amd_service.calls.database import migrate
+from amd_service.calls.embedded.account import server_account
+from amd_service.calls.embedded.server import Server
+from amd_service.calls.embedded.sharing import THROWAWAY_PREFIX, embedded_postgres
+from amd_service.lab.child import COMMAND
+from amd_service.lab.demo import make_account
+from amd_service.lab.stand_in.media_host import MediaHost, Reel
+from amd_service.lab.stand_in.server import serve_stand_in
+from tests.end_to_end.conftest import HUMAN, Scene, until, until_state
+
+pytestmark = [pytest.mark.anyio, pytest.mark.timeout(180)]
+
+
+@pytest.fixture
+async def own_server() -> AsyncIterator[tuple[str, Server]]:
+    """A migrated Postgres that this test alone uses, so that it may be stopped."""
+    directory = Path(tempfile.mkdtemp(prefix=THROWAWAY_PREFIX))
+    async with embedded_postgres(directory, throwaway=True) as url:
+        await migrate(url)
+        yield url, Server(directory, server_account(), throwaway=True)
+
+
+async def test_a_postgres_restart_is_survived_by_service_and_worker(own_server: tuple[str, Server]) -> None:
+    url, server = own_server
+    account = make_account()
+    async with serve_stand_in(MediaHost({account.account_sid: account.basic_auth})) as stand_in:
+        scene = Scene(url, stand_in, account)
+        async with (
+            scene.child((*COMMAND, "serve", "--no-worker")) as door,
+            scene.child((*COMMAND, "worker"), poll_s=1) as worker,
+        ):
+            await worker.until_ready()
+            await until_state(door, await scene.call_ends(door, Reel(HUMAN)), "judged")
+
+            await anyio.to_thread.run_sync(server.stop)
+            async with httpx2.AsyncClient(trust_env=False) as client:
+                assert (await client.get(f"{door.url}/ready")).status_code == 503
+                assert (await client.get(f"{door.url}/health")).status_code == 200
+            await anyio.to_thread.run_sync(server.ensure_running)
+
+            async def takes_calls() -> bool:
+                async with httpx2.AsyncClient(trust_env=False) as client:
+                    return (await client.get(f"{door.url}/ready")).status_code == 200
+
+            await until(takes_calls)
+            after = await until_state(door, await scene.call_ends(door, Reel(HUMAN)), "judged")
+            assert after["label"] == "human"
+            assert (door.process.returncode, worker.process.returncode) == (None, None)

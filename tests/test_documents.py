@@ -1,0 +1,47 @@
+"""What the documentation says is what the code does."""
+
+import json
+import re
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from amd_service.lab.document import with_settings
+from amd_service.settings import RETRY_OVERRIDES
+
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def test_the_readmes_settings_table_is_current() -> None:
+    assert with_settings(README) == README, "run `python -m amd_service.lab.document`"
+
+
+def test_the_readme_gives_twilio_urls_with_retries_switched_on() -> None:
+    assert RETRY_OVERRIDES in README
+
+
+def test_compose_and_the_example_environment_hold_no_password() -> None:
+    compose = (ROOT / "docker-compose.yml").read_text(encoding="utf-8")
+    assert re.findall(r"^\s+POSTGRES_PASSWORD: (.*)$", compose, re.MULTILINE) == [
+        "${POSTGRES_PASSWORD:?set POSTGRES_PASSWORD in .env}"
+    ]
+    example = (ROOT / ".env.example").read_text(encoding="utf-8")
+    secrets = re.findall(r"^(\w*(?:TOKEN|SECRET|PASSWORD|KEYS?)\w*)=(.*)$", example, re.MULTILINE)
+    assert len(secrets) >= 4
+    assert [name for name, value in secrets if value] == []
+
+
+def test_torch_is_pinned_alike_everywhere() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    (pin,) = [need for need in project["project"]["dependencies"] if need.startswith("torch")]
+    assert pin in (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines()
+    assert f"'{pin}+cpu'" in (ROOT / "Dockerfile").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("folder", sorted((ROOT / "fixtures" / "calls").iterdir()), ids=lambda folder: folder.name)
+def test_every_recorded_call_is_complete(folder: Path) -> None:
+    assert (folder / "origin.txt").read_text(encoding="utf-8").strip()
+    assert json.loads((folder / "expected.json").read_text(encoding="utf-8"))["analysis_state"]
+    assert (folder / "callbacks.jsonl").read_text(encoding="utf-8").strip()
