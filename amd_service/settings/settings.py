@@ -1,9 +1,7 @@
-"""Every setting, read from the environment or `.env`, checked once, passed as a value from then on."""
+"""The settings themselves, and the words for what is wrong with them."""
 
-import ipaddress
 import os
 import re
-import tomllib
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Self
@@ -11,8 +9,6 @@ from urllib.parse import urlsplit
 
 from pydantic import (
     AliasChoices,
-    BaseModel,
-    ConfigDict,
     Field,
     SecretStr,
     ValidationError,
@@ -21,31 +17,15 @@ from pydantic import (
 )
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
-from amd_service.domain import AccountSid, Anchor, RecordingSource, is_sid
+from amd_service.domain import AccountSid, Anchor
 from amd_service.errors import ConfigurationError
+from amd_service.settings.accounts import Account, read_accounts
+from amd_service.settings.hosts import is_loopback
 
 PRODUCTION_MODEL = "jakeBland/wav2vec-vm-finetune"
 
 # Without these Twilio retries connect failures only, once (docs: webhooks connection overrides).
 RETRY_OVERRIDES = "#rc=3&rp=5xx,ct,rt"
-
-# Channel of the called party by RecordingSource. Only DialVerb is documented (channel 2 = child call); that the
-# other two put the called party first is an inference no Twilio page confirms, hence a setting per account.
-DEFAULT_CHANNELS: dict[str, int] = {
-    RecordingSource.DIAL_VERB: 2,
-    RecordingSource.OUTBOUND_API: 1,
-    RecordingSource.START_CALL_RECORDING_API: 1,
-}
-
-
-def is_loopback(host: str) -> bool:
-    """Whether a host name or literal address can only mean this machine."""
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host.strip("[]")).is_loopback
-    except ValueError:
-        return False
 
 
 def _split(value: object) -> object:
@@ -60,56 +40,6 @@ def default_data_dir() -> Path:
 
 
 SecretList = Annotated[list[SecretStr], NoDecode]
-
-
-class Account(BaseModel):
-    """One Twilio account or subaccount we accept callbacks from and fetch recordings of."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    account_sid: AccountSid
-    auth_tokens: list[SecretStr] = Field(
-        min_length=1,
-        description="Accepted for signatures; the first one is used for REST. Several while rotating.",
-    )
-    api_key: str | None = None
-    api_secret: SecretStr | None = None
-    channels: dict[str, int] = Field(
-        default_factory=dict, description="Channel of the called party (1 or 2) by RecordingSource."
-    )
-
-    @field_validator("account_sid")
-    @classmethod
-    def _sid_shape(cls, value: AccountSid) -> AccountSid:
-        if not is_sid(value, "AC"):
-            raise ValueError("an account SID is AC followed by 32 hexadecimal digits")
-        return value
-
-    @field_validator("channels")
-    @classmethod
-    def _channel_numbers(cls, value: dict[str, int]) -> dict[str, int]:
-        if any(channel not in (1, 2) for channel in value.values()):
-            raise ValueError("a channel is 1 or 2")
-        return value
-
-    @model_validator(mode="after")
-    def _key_has_secret(self) -> Self:
-        if (self.api_key is None) != (self.api_secret is None):
-            raise ValueError("an API key and its secret belong together: set both or neither")
-        return self
-
-    @property
-    def basic_auth(self) -> tuple[str, str]:
-        """User and password for Twilio's REST API: the API key if there is one, else SID and auth token."""
-        if self.api_key is not None and self.api_secret is not None:
-            return self.api_key, self.api_secret.get_secret_value()
-        return self.account_sid, self.auth_tokens[0].get_secret_value()
-
-    def called_party_channel(self, source: str | None) -> int | None:
-        """Channel (from 1) of the called party in a dual-channel recording, None where nobody knows."""
-        if source is None:
-            return None
-        return self.channels.get(source, DEFAULT_CHANNELS.get(source))
 
 
 class Settings(BaseSettings):
@@ -281,7 +211,7 @@ class Settings(BaseSettings):
     @cached_property
     def accounts(self) -> dict[AccountSid, Account]:
         """Every account we know, by SID."""
-        known = [] if self.accounts_file is None else _read_accounts(self.accounts_file)
+        known = [] if self.accounts_file is None else read_accounts(self.accounts_file)
         if self.account_sid:
             known.append(
                 Account(
@@ -298,16 +228,6 @@ class Settings(BaseSettings):
         if self.public_url is None:
             raise ConfigurationError("AMD_PUBLIC_URL is not set: it is the base URL Twilio was given")
         return f"{self.public_url}{path}{RETRY_OVERRIDES}"
-
-
-def _read_accounts(path: Path) -> list[Account]:
-    try:
-        tables = tomllib.loads(path.read_text(encoding="utf-8")).get("account", [])
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise ValueError(f"AMD_ACCOUNTS_FILE {path} cannot be read: {error}") from error
-    if not isinstance(tables, list) or not tables:
-        raise ValueError(f"AMD_ACCOUNTS_FILE {path} has no [[account]] table")
-    return [Account.model_validate(table) for table in tables]
 
 
 _ALIASES = {
