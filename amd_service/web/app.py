@@ -3,13 +3,14 @@
 from collections.abc import Sequence
 
 from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.routing import BaseRoute, Route
 
 from amd_service.runtime import Runtime
-from amd_service.web import calls_api, health, model_info, predict, predict_stream, webhooks
+from amd_service.web import calls_api, health, model_info, openapi, predict, predict_stream, webhooks
 from amd_service.web.access import AccessControl
-from amd_service.web.problems import Problem, handle_problem
+from amd_service.web.problems import Problem, handle_bug, handle_http_exception, handle_problem
 
 OPEN_PATHS = ("/health", "/ready")
 
@@ -26,6 +27,7 @@ SERVICE_ROUTES: Sequence[BaseRoute] = (
     Route("/predict", predict.predict, methods=["POST"]),
     Route("/predict-stream", predict_stream.predict_stream, methods=["POST"]),
     Route("/model-info", model_info.model_info),
+    Route("/openapi.json", openapi.openapi),
     Route("/api/calls/{sid}", calls_api.read_call),
     *HEALTH_ROUTES,
 )
@@ -36,7 +38,11 @@ def create_app(runtime: Runtime, routes: Sequence[BaseRoute] = SERVICE_ROUTES) -
     app = Starlette(
         routes=list(routes),
         middleware=[Middleware(AccessControl, settings=runtime.settings, open_paths=OPEN_PATHS)],
-        exception_handlers={Problem: handle_problem},
+        exception_handlers={
+            Problem: handle_problem,
+            HTTPException: handle_http_exception,
+            Exception: handle_bug,
+        },
     )
     app.state.runtime = runtime
     return app

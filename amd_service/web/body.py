@@ -9,20 +9,33 @@ from starlette.requests import ClientDisconnect, Request
 from amd_service.web.problems import Problem
 
 
-async def stream_body(request: Request, limit: int) -> AsyncGenerator[bytes, None]:
-    """The body's chunks. Raises Problem 413 past `limit` bytes, before reading where the length is announced."""
+async def stream_body(request: Request, limit: int, *, idle_s: float | None = None) -> AsyncGenerator[bytes, None]:
+    """The body's chunks.
+
+    Raises Problem 413 past `limit` bytes, before reading where the length is announced; 408 when nothing comes for
+    `idle_s`; 400 when the client leaves before the end.
+    """
     announced = request.headers.get("content-length", "")
     if announced.isdecimal() and int(announced) > limit:
         raise _too_large(limit)
     received = 0
+    source = request.stream()
     try:
-        async for chunk in request.stream():
+        while (chunk := await _next(source, idle_s)) is not None:
             received += len(chunk)
             if received > limit:
                 raise _too_large(limit)
             yield chunk
     except ClientDisconnect as error:
         raise Problem(HTTPStatus.BAD_REQUEST, "the connection closed before the body was complete") from error
+
+
+async def _next(source: AsyncGenerator[bytes, None], idle_s: float | None) -> bytes | None:
+    try:
+        async with asyncio.timeout(idle_s):
+            return await anext(source, None)
+    except TimeoutError as error:
+        raise Problem(HTTPStatus.REQUEST_TIMEOUT, f"nothing of the body came for {idle_s:g} s") from error
 
 
 async def read_body(request: Request, limit: int, *, timeout_s: float) -> bytes:

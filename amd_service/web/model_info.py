@@ -3,6 +3,7 @@
 from starlette.requests import Request
 from starlette.responses import JSONResponse
 
+from amd_service.web.shapes import ModelInfoAnswer
 from amd_service.web.state import runtime_of
 
 
@@ -10,12 +11,13 @@ async def model_info(request: Request) -> JSONResponse:
     """The loaded model, its labels and their proof, windows, thresholds and limits; and where recordings come from."""
     runtime = runtime_of(request)
     settings = runtime.settings
-    return JSONResponse(
+    answer = ModelInfoAnswer.model_validate(
         {
-            "configured": settings.model,
             **runtime.classifier_report(),
-            "policy": dict(runtime.detector.policy.as_dict()),
+            "configured": settings.model,
+            "policy": runtime.detector.policy.as_dict(),
             "limits": {"max_upload_bytes": settings.max_upload_bytes, "inference_queue": settings.inference_queue},
             "twilio_api_url": settings.twilio_api_url,
         }
     )
+    return JSONResponse(answer.model_dump(mode="json"))

@@ -43,7 +43,7 @@ async def predict(request: Request) -> JSONResponse:
     channel = read_channel(request)
     upload = await _read_upload(request, runtime.settings.max_upload_bytes)
     started = perf_counter()
-    verdict = await _while_connected(request, _judge(runtime, upload, channel))
+    verdict = await while_connected(request, _judge(runtime, upload, channel))
     answer = PredictAnswer.of(verdict, processing_ms=(perf_counter() - started) * 1000)
     return JSONResponse(answer.model_dump(mode="json"))
 
@@ -82,8 +82,11 @@ def as_problems() -> Iterator[None]:
         raise Problem(HTTPStatus.INTERNAL_SERVER_ERROR, str(error)) from error
 
 
-async def _while_connected(request: Request, work: Coroutine[None, None, Verdict]) -> Verdict:
-    """The result of `work`, which is cancelled when the client leaves: nobody waits for the answer."""
+async def while_connected(request: Request, work: Coroutine[None, None, Verdict]) -> Verdict:
+    """The result of `work`, which is cancelled when the client leaves: nobody waits for the answer.
+
+    For use once the body has been read: what still comes of it is thrown away.
+    """
     task = asyncio.ensure_future(work)
     gone = asyncio.ensure_future(_disconnected(request))
     try:

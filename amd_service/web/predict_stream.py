@@ -1,8 +1,8 @@
 """POST /predict-stream: audio in a chunked body, verdicts line by line as soon as they can be given."""
 
 import json
-from collections.abc import AsyncIterator
-from contextlib import aclosing
+from collections.abc import AsyncGenerator
+from contextlib import aclosing, suppress
 from http import HTTPStatus
 from time import perf_counter
 
@@ -13,19 +13,21 @@ from starlette.types import Receive, Scope, Send
 from amd_service.detector.stream import Listening
 from amd_service.domain import Verdict
 from amd_service.web.body import stream_body
-from amd_service.web.predict import MULTIPART, as_problems, read_channel
+from amd_service.web.predict import MULTIPART, as_problems, read_channel, while_connected
 from amd_service.web.problems import Problem, problem_body
 from amd_service.web.shapes import StreamLine
 from amd_service.web.state import runtime_of
 
 NDJSON = "application/x-ndjson"
+IDLE_S = 30.0  # a caller on hold still sends silence
 
 
 async def predict_stream(request: Request) -> Response:
     """A provisional verdict once 1, 2 and 5 s of speech have arrived, then the final one; NDJSON.
 
     The body is the audio itself with its content type: WAV, MP3, or headerless audio with its rate, such as
-    `audio/x-mulaw;rate=8000`. A body longer than needed is read to its end, at most to the upload cap.
+    `audio/x-mulaw;rate=8000`. The final verdict comes at the body's end, or as soon as more audio cannot change it;
+    the rest of the body is then read and thrown away, at most to the upload cap.
     """
     content_type = request.headers.get("content-type", "")
     if content_type.partition(";")[0].strip().lower() in ("", MULTIPART, "application/json"):
@@ -33,7 +35,7 @@ async def predict_stream(request: Request) -> Response:
     return NdjsonResponse(_lines(request, content_type, read_channel(request)))
 
 
-async def _lines(request: Request, content_type: str, channel: int | None) -> AsyncIterator[StreamLine]:
+async def _lines(request: Request, content_type: str, channel: int | None) -> AsyncGenerator[StreamLine, None]:
     runtime = runtime_of(request)
     listening = Listening(runtime.detector, content_type=content_type, channel=channel, one_sided=True)
     started = perf_counter()
@@ -47,11 +49,22 @@ async def _lines(request: Request, content_type: str, channel: int | None) -> As
         )
 
     with as_problems():
-        async with aclosing(stream_body(request, runtime.settings.max_upload_bytes)) as chunks:
-            async for chunk in chunks:
+        async with aclosing(stream_body(request, runtime.settings.max_upload_bytes, idle_s=IDLE_S)) as chunks:
+            while not listening.full and (chunk := await anext(chunks, None)) is not None:
                 for provisional in await listening.feed(chunk):
                     yield line(provisional.verdict, provisional.speech_ms)
-        yield line(await listening.finish(), None)
+            if listening.full:
+                yield line(await listening.finish(), None)
+                await _drain(chunks)
+            else:
+                yield line(await while_connected(request, listening.finish()), None)
+
+
+async def _drain(chunks: AsyncGenerator[bytes, None]) -> None:
+    """Read what is left, so that a client which sends everything before it reads comes to its end."""
+    with suppress(Problem):  # the verdict is out: neither a long body nor a client that left takes it back
+        async for _ in chunks:
+            continue
 
 
 class NdjsonResponse(Response):
@@ -64,7 +77,7 @@ class NdjsonResponse(Response):
 
     media_type = NDJSON
 
-    def __init__(self, lines: AsyncIterator[StreamLine]) -> None:
+    def __init__(self, lines: AsyncGenerator[StreamLine, None]) -> None:
         super().__init__()
         self._lines = lines
         del self.headers["content-length"]
@@ -72,16 +85,20 @@ class NdjsonResponse(Response):
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002 - ASGI
         started = False
         try:
-            async for line in self._lines:
-                if not started:
-                    started = True
-                    await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
-                await self._send(send, line.model_dump_json())
+            async with aclosing(self._lines) as lines:
+                async for line in lines:
+                    if not started:
+                        started = True
+                        await self._start(send)
+                    await self._send(send, line.model_dump_json())
         except Problem as problem:
             if not started:
                 raise
             await self._send(send, json.dumps(problem_body(problem)))
         await send({"type": "http.response.body", "body": b""})
+
+    async def _start(self, send: Send) -> None:
+        await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
 
     async def _send(self, send: Send, line: str) -> None:
         await send({"type": "http.response.body", "body": line.encode() + b"\n", "more_body": True})

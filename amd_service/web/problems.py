@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from http import HTTPStatus
 
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse
 
@@ -36,3 +37,16 @@ async def handle_problem(_request: Request, error: Exception) -> JSONResponse:
     """Exception handler for `Problem`."""
     assert isinstance(error, Problem)
     return problem_response(error)
+
+
+async def handle_http_exception(request: Request, error: Exception) -> JSONResponse:
+    """Exception handler for what the router refuses: a path or a method that is not there."""
+    assert isinstance(error, HTTPException)
+    status = HTTPStatus(error.status_code)
+    detail = f"{request.method} {request.url.path} is not served; /openapi.json lists what is"
+    return problem_response(Problem(status, detail, error.headers))
+
+
+async def handle_bug(_request: Request, _error: Exception) -> JSONResponse:
+    """Last exception handler: the traceback goes to the log, not to the caller."""
+    return problem_response(Problem(HTTPStatus.INTERNAL_SERVER_ERROR, "an error of the service; its log says more"))

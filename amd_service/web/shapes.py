@@ -2,9 +2,10 @@
 
 from typing import Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue
+from pydantic import BaseModel, ConfigDict, Field
 
-from amd_service.domain import Label, ModelIdentity, ModelRun, Reason, Verdict
+from amd_service.classifier.inference import Phase
+from amd_service.domain import Anchor, Label, ModelIdentity, ModelRun, Reason, Verdict
 
 
 class Shape(BaseModel):
@@ -14,7 +15,7 @@ class Shape(BaseModel):
 
 
 class ScoresShape(Shape):
-    """Probabilities of the deciding run; they sum to 1."""
+    """A number for each label, 0 to 1."""
 
     human: float = Field(ge=0, le=1)
     voicemail: float = Field(ge=0, le=1)
@@ -56,7 +57,7 @@ class PredictAnswer(Shape):
     confidence: float | None = Field(ge=0, le=1, description="Probability of the top class in the deciding run.")
     processing_time_ms: float = Field(ge=0, description="From the complete upload to the answer.")
     reason: Reason
-    scores: ScoresShape | None
+    scores: ScoresShape | None = Field(description="Probabilities of the deciding run; they sum to 1.")
     onset_ms: int | None = Field(description="Where speech begins in the recording.")
     window: WindowShape | None
     runs: int = Field(ge=0, le=2, description="Model runs: 2 when the first window was unsure.")
@@ -91,6 +92,7 @@ def _window(run: ModelRun) -> WindowShape:
 class StreamLine(PredictAnswer):
     """A line of `/predict-stream`: a verdict on what has arrived so far, then the final one."""
 
+    processing_time_ms: float = Field(ge=0, description="From the request's head to this line.")
     provisional: bool
     speech_ms: int | None = Field(
         description="Speech heard when a provisional verdict was made; null in the final one."
@@ -105,12 +107,52 @@ class ProblemShape(Shape):
     detail: str
 
 
+class ClassifierShape(Shape):
+    """How the classifier is; `reason` says what to do where it is not ready. More members may come."""
+
+    model_config = ConfigDict(extra="allow")
+
+    phase: Phase
+    ready: bool
+    reason: str
+    model: ModelShape | None = Field(description="Null until the model is loaded.")
+    demonstration: bool = Field(description="The small model that ships answers: for demonstration and tests only.")
+    labels: list[Label] | None = Field(description="The model's outputs in their order.")
+    labels_from: str | None = Field(description="How that order is known.")
+
+
+class PolicyShape(Shape):
+    """What a verdict rests on besides the model; stored with every verdict."""
+
+    version: int
+    min_confidence: ScoresShape = Field(description="Least probability with which a call gets that label.")
+    window_ms: int
+    long_window_ms: int = Field(description="The second window, for when the first leaves it open.")
+    anchor: Anchor
+
+
+class LimitsShape(Shape):
+    """What a caller may ask for."""
+
+    max_upload_bytes: int
+    inference_queue: int = Field(description="Windows that may wait for the model; beyond that 429.")
+
+
+class ModelInfoAnswer(ClassifierShape):
+    """The model that answers, how it is used, and what it is allowed."""
+
+    configured: str = Field(description="AMD_MODEL.")
+    policy: PolicyShape
+    limits: LimitsShape
+    twilio_api_url: str = Field(description="Where recordings are fetched.")
+
+
 class HealthAnswer(Shape):
     """The process is alive."""
 
     status: Literal["alive"]
     version: str
-    classifier: dict[str, JsonValue]
+    classifier: ClassifierShape
 
 
 class ReadyAnswer(Shape):

@@ -1,0 +1,248 @@
+"""GET /openapi.json: the HTTP API as an OpenAPI 3.1 document, made of the shapes that the answers are made of."""
+
+from http import HTTPStatus
+from typing import Any
+
+from pydantic.json_schema import models_json_schema
+from starlette.requests import Request
+from starlette.responses import JSONResponse
+
+from amd_service import __version__
+from amd_service.web.predict import MULTIPART
+from amd_service.web.predict_stream import NDJSON
+from amd_service.web.row_schemas import call_schemas
+from amd_service.web.shapes import (
+    ClassifierShape,
+    HealthAnswer,
+    ModelInfoAnswer,
+    PredictAnswer,
+    ProblemShape,
+    ReadyAnswer,
+    Shape,
+    StreamLine,
+)
+from amd_service.web.webhooks import FORM
+
+Json = dict[str, Any]
+
+SHAPES = (PredictAnswer, StreamLine, ModelInfoAnswer, ClassifierShape, HealthAnswer, ReadyAnswer, ProblemShape)
+JSON_TYPE = "application/json"
+PROBLEM_TYPE = "application/problem+json"
+
+GUARDED: Json = {"security": [{"key": []}]}
+OPEN: Json = {"security": []}
+SIGNED: Json = {"security": [{"signature": []}]}
+
+DESCRIPTION = """\
+Did a human pick up, or a voicemail? Twilio reports calls and recordings to `/twilio/…`; verdicts are read from
+`/api/calls/{sid}` and from the table `call_log`. `/predict` judges an upload at once.
+
+`undecided` is an answer of its own and must stay one. Errors are problem details (RFC 9457) whose `detail` says what
+to change."""
+
+# What a caller may meet on every guarded path.
+REFUSED = (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN)
+UPLOAD_REFUSED = (
+    *REFUSED,
+    HTTPStatus.BAD_REQUEST,
+    HTTPStatus.REQUEST_TIMEOUT,
+    HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+    HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
+    HTTPStatus.UNPROCESSABLE_ENTITY,
+    HTTPStatus.TOO_MANY_REQUESTS,
+    HTTPStatus.INTERNAL_SERVER_ERROR,
+    HTTPStatus.SERVICE_UNAVAILABLE,
+)
+CALLBACK_REFUSED = (
+    HTTPStatus.BAD_REQUEST,
+    HTTPStatus.FORBIDDEN,
+    HTTPStatus.REQUEST_TIMEOUT,
+    HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+    HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
+    HTTPStatus.SERVICE_UNAVAILABLE,
+)
+HEADERS: dict[HTTPStatus, Json] = {
+    HTTPStatus.UNAUTHORIZED: {"WWW-Authenticate": {"schema": {"type": "string"}}},
+    HTTPStatus.TOO_MANY_REQUESTS: {"Retry-After": {"schema": {"type": "integer"}, "description": "Seconds."}},
+}
+
+AUDIO: Json = {"schema": {"type": "string", "format": "binary"}}
+AUDIO_BODIES: Json = dict.fromkeys(
+    ("audio/wav", "audio/mpeg", "audio/x-mulaw", "audio/x-alaw", "audio/l16", "audio/basic"), AUDIO
+)
+RAW_RATE = "Audio without a header needs its rate in the content type: `audio/x-mulaw;rate=8000`."
+CHANNEL: Json = {
+    "name": "channel",
+    "in": "query",
+    "description": "Channel of the called party in dual-channel audio. Absent: the channels are mixed.",
+    "schema": {"type": "integer", "enum": [1, 2]},
+}
+CALL_SID: Json = {
+    "name": "sid",
+    "in": "path",
+    "required": True,
+    "description": "Twilio's CallSid.",
+    "schema": {"type": "string", "pattern": "^CA[0-9a-fA-F]{32}$"},
+}
+
+
+async def openapi(_request: Request) -> JSONResponse:
+    """The document; the same for everyone who may read it."""
+    return JSONResponse(describe())
+
+
+def describe() -> Json:
+    """The API as an OpenAPI 3.1 document."""
+    _, schemas = models_json_schema(
+        [(shape, "serialization") for shape in SHAPES], ref_template="#/components/schemas/{model}"
+    )
+    return {
+        "openapi": "3.1.0",
+        "info": {"title": "amd-service", "version": __version__, "description": DESCRIPTION},
+        "paths": {**_verdict_paths(), **_call_paths(), **_webhook_paths(), **_health_paths()},
+        "components": {
+            "schemas": schemas["$defs"] | call_schemas(),
+            "securitySchemes": {
+                "key": {"type": "http", "scheme": "bearer", "description": "One of AMD_API_KEYS, where there are any."},
+                "signature": {"type": "apiKey", "in": "header", "name": "X-Twilio-Signature"},
+            },
+        },
+    }
+
+
+def _verdict_paths() -> Json:
+    upload = {
+        MULTIPART: {
+            "schema": {"type": "object", "required": ["audio"], "properties": {"audio": AUDIO["schema"]}},
+        },
+        **AUDIO_BODIES,
+        "application/octet-stream": AUDIO,
+    }
+    return {
+        "/predict": {
+            "post": {
+                **GUARDED,
+                "summary": "The verdict on a recording",
+                "description": f"WAV, MP3 or raw audio as the field `audio` or as the body itself. {RAW_RATE}",
+                "parameters": [CHANNEL],
+                "requestBody": {"required": True, "content": upload},
+                "responses": {"200": _answer("The verdict.", PredictAnswer), **_problems(*UPLOAD_REFUSED)},
+            }
+        },
+        "/predict-stream": {
+            "post": {
+                **GUARDED,
+                "summary": "Verdicts on audio while it arrives",
+                "description": f"Audio in a body that may be chunked; the answer is sent meanwhile. {RAW_RATE}",
+                "parameters": [CHANNEL],
+                "requestBody": {"required": True, "content": AUDIO_BODIES},
+                "responses": {
+                    "200": _answer(
+                        "One object a line: provisional verdicts at 1, 2 and 5 s of speech, then the final one. "
+                        "What goes wrong after the first line ends the answer with a problem as its last.",
+                        StreamLine,
+                        NDJSON,
+                    ),
+                    **_problems(*UPLOAD_REFUSED),
+                },
+            }
+        },
+        "/model-info": {
+            "get": {
+                **GUARDED,
+                "summary": "Which model answers, and how it is used",
+                "responses": {"200": _answer("The model.", ModelInfoAnswer), **_problems(*REFUSED)},
+            }
+        },
+    }
+
+
+def _call_paths() -> Json:
+    unknown = (HTTPStatus.NOT_FOUND, HTTPStatus.UNPROCESSABLE_ENTITY, HTTPStatus.SERVICE_UNAVAILABLE)
+    return {
+        "/api/calls/{sid}": {
+            "get": {
+                **GUARDED,
+                "summary": "What is known about a call",
+                "parameters": [CALL_SID],
+                "responses": {"200": _answer("The call.", "Call"), **_problems(*REFUSED, *unknown)},
+            }
+        },
+        "/openapi.json": {
+            "get": {
+                **GUARDED,
+                "summary": "This document",
+                "responses": {
+                    "200": {"description": "OpenAPI 3.1.", "content": {JSON_TYPE: {"schema": {"type": "object"}}}},
+                    **_problems(*REFUSED),
+                },
+            }
+        },
+    }
+
+
+def _webhook_paths() -> Json:
+    return {
+        "/twilio/status": {"post": _callback("A call changed its state", ["AccountSid", "CallSid", "CallStatus"])},
+        "/twilio/recording": {
+            "post": _callback("A recording changed its state", ["AccountSid", "CallSid", "RecordingSid"])
+        },
+    }
+
+
+def _callback(summary: str, required: list[str]) -> Json:
+    text = {"type": "string"}
+    form = {"type": "object", "required": required, "properties": dict.fromkeys(required, text)}
+    return {
+        **SIGNED,
+        "summary": summary,
+        "description": "Sent by Twilio, signed; give this URL to Twilio. Unknown fields are kept.",
+        "requestBody": {"required": True, "content": {FORM: {"schema": form | {"additionalProperties": text}}}},
+        "responses": {"204": {"description": "Stored, now or before."}, **_problems(*CALLBACK_REFUSED)},
+    }
+
+
+def _health_paths() -> Json:
+    classifier = _answer("The model is loaded and warm.", ClassifierShape)
+    metrics = {"description": "Prometheus text.", "content": {"text/plain": {"schema": {"type": "string"}}}}
+    return {
+        "/health": {
+            "get": {**OPEN, "summary": "Alive?", "responses": {"200": _answer("The process is alive.", HealthAnswer)}}
+        },
+        "/ready": {
+            "get": {
+                **OPEN,
+                "summary": "Able to take callbacks?",
+                "responses": {"200": _answer("Yes.", ReadyAnswer), "503": _answer("No, and why.", ReadyAnswer)},
+            }
+        },
+        "/ready/classifier": {
+            "get": {
+                **GUARDED,
+                "summary": "Able to judge?",
+                "responses": {
+                    "200": classifier,
+                    "503": classifier | {"description": "Not yet, or not at all: `reason` says what to do."},
+                    **_problems(*REFUSED),
+                },
+            }
+        },
+        "/metrics": {"get": {**GUARDED, "summary": "Figures", "responses": {"200": metrics, **_problems(*REFUSED)}}},
+    }
+
+
+def _answer(description: str, shape: type[Shape] | str, media_type: str = JSON_TYPE) -> Json:
+    name = shape if isinstance(shape, str) else shape.__name__
+    return {
+        "description": description,
+        "content": {media_type: {"schema": {"$ref": f"#/components/schemas/{name}"}}},
+    }
+
+
+def _problems(*statuses: HTTPStatus) -> Json:
+    return {str(status.value): _problem(status) for status in statuses}
+
+
+def _problem(status: HTTPStatus) -> Json:
+    answer = _answer(status.phrase, ProblemShape, PROBLEM_TYPE)
+    return answer | {"headers": HEADERS[status]} if status in HEADERS else answer
