@@ -97,6 +97,8 @@ async def while_connected(request: Request, work: Coroutine[None, None, Verdict]
     finally:
         task.cancel()
         gone.cancel()
+        # Not before its window has left the line: what the next caller finds there is then what is there.
+        await asyncio.gather(task, gone, return_exceptions=True)
 
 
 async def _disconnected(request: Request) -> None:

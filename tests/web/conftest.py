@@ -83,10 +83,11 @@ class Doors:
         return self.runtime.metrics.registry.get_sample_value(name, labels) or 0.0
 
 
-def open_doors(database: Database, **changes: object) -> Doors:
+def open_doors(database: Database, detector: Detector | None = None, **changes: object) -> Doors:
+    """`detector`: one that is started already; without it, one that never is."""
     settings = make_settings(**changes)
     metrics = Metrics()
-    runtime = Runtime(settings, metrics, database, Detector.from_settings(settings, metrics), None)
+    runtime = Runtime(settings, metrics, database, detector or Detector.from_settings(settings, metrics), None)
     transport = httpx2.ASGITransport(app=create_app(runtime), raise_app_exceptions=True)
     return Doors(httpx2.AsyncClient(transport=transport, base_url="http://127.0.0.1:8080"), runtime)
 
@@ -94,6 +95,22 @@ def open_doors(database: Database, **changes: object) -> Doors:
 @pytest.fixture
 async def doors(database: Database) -> AsyncIterator[Doors]:
     opened = open_doors(database)
+    yield opened
+    await opened.client.aclose()
+
+
+@pytest.fixture(scope="module")
+async def demo() -> AsyncIterator[Detector]:
+    """The model that ships, ready to judge."""
+    async with Detector.from_settings(make_settings(), Metrics()) as detector:
+        await detector.wait_ready_or_raise()
+        yield detector
+
+
+@pytest.fixture
+async def judging(demo: Detector, closed_database: Database) -> AsyncIterator[Doors]:
+    """The doors with a ready model; no database, which verdicts on uploads do not need."""
+    opened = open_doors(closed_database, demo)
     yield opened
     await opened.client.aclose()
 
