@@ -71,26 +71,31 @@ def build_onnx(files: ModelFiles, graph: Path) -> None:
 
 
 def build_onnx_int8(files: ModelFiles, graph: Path) -> None:
-    """Matrix products in int8: weights quantised per channel now, activations on the fly."""
+    """Matrix products in int8, of a graph in float32 that is not kept."""
+    with tempfile.TemporaryDirectory(dir=graph.parent, prefix="fp32-") as folder:
+        whole = Path(folder) / graph.name
+        build_onnx(files, whole)
+        quantise_onnx(whole, graph)
+
+
+def quantise_onnx(whole: Path, graph: Path) -> None:
+    """Write `whole` with its matrix products in int8: weights per channel now, activations on the fly."""
     _require("onnx", "onnx")
     import onnx  # noqa: PLC0415 - an extra that only this needs
     from onnxruntime.quantization import QuantType, quantize_dynamic  # noqa: PLC0415
 
-    with tempfile.TemporaryDirectory(dir=graph.parent, prefix="fp32-") as folder:
-        whole = Path(folder) / graph.name
-        build_onnx(files, whole)
-        model = onnx.load(str(whole))
-        # Shapes the exporter wrote down contradict those the quantiser infers, and it stops.
-        del model.graph.value_info[:]
-        quantize_dynamic(
-            model,
-            graph,
-            per_channel=True,
-            weight_type=QuantType.QInt8,
-            # The convolutions stay: ConvInteger is slower than float.
-            op_types_to_quantize=["MatMul", "Gemm"],
-            extra_options={"DefaultTensorType": onnx.TensorProto.FLOAT},
-        )
+    model = onnx.load(str(whole))
+    # Shapes the exporter wrote down contradict those the quantiser infers, and it stops.
+    del model.graph.value_info[:]
+    quantize_dynamic(
+        model,
+        graph,
+        per_channel=True,
+        weight_type=QuantType.QInt8,
+        # The convolutions stay: ConvInteger is slower than float.
+        op_types_to_quantize=["MatMul", "Gemm"],
+        extra_options={"DefaultTensorType": onnx.TensorProto.FLOAT},
+    )
 
 
 # Builders that look at sound.

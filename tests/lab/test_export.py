@@ -1,0 +1,153 @@
+"""Exporting builds once, gates against the reference, and activates only what passed."""
+
+from collections.abc import Sequence
+from io import StringIO
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import soundfile
+from rich.console import Console
+
+from amd_service.classifier import gate as gates
+from amd_service.classifier.artefacts import locate_artefact
+from amd_service.classifier.engines.engine import load_engine
+from amd_service.classifier.model import open_model
+from amd_service.errors import ConfigurationError, ModelUnusable
+from amd_service.lab.export import run
+from amd_service.lab.export.run import export
+from amd_service.lab.export.windows import Samples, draw_windows, read_recordings
+from amd_service.settings import Settings
+from tests.classifier.models import build_model
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return build_model(tmp_path_factory.mktemp("models") / "good")
+
+
+@pytest.fixture
+def settings(model: Path, tmp_path: Path) -> Settings:
+    return Settings(model=str(model), cache_dir=tmp_path / "cache", threads=1)
+
+
+@pytest.fixture
+def said() -> Console:
+    return Console(record=True, width=200, file=StringIO())
+
+
+@pytest.fixture
+def few_windows(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Gate with 20 windows of noise: the rules are the same."""
+
+    def draw(_settings: Settings, _folder: Path | None, *, gate: int, calibration: int) -> Any:
+        assert gate >= 200
+        rng = np.random.default_rng(0)
+        made = [rng.normal(0, 0.1, 16_000).astype(np.float32) for _ in range(20)]
+        return run.WindowSets(gate=made, calibration=made[:4], origin="noise")
+
+    monkeypatch.setattr(run, "draw_windows", draw)
+    monkeypatch.setattr(gates, "LEAST_WINDOWS", 20)
+
+
+def test_an_engine_that_passes_is_kept_recorded_and_served(settings: Settings, said: Console) -> None:
+    gate = export(settings, engine="openvino", precision="bf16", console=said)
+    assert gate.passed
+    assert gate.windows == 200
+    assert set(gate.window_lengths_ms) >= {"1000", "2000"}
+    assert 0 < gate.max_dp <= 0.02
+    assert "torch" in gate.versions
+    files = open_model(settings)
+    artefact = locate_artefact(files, "openvino", "bf16", settings.cache_dir)
+    assert artefact.gate == gate
+    text = said.export_text()
+    assert "gate passed: max |Δp|" in text
+    assert "flips" in text
+    served = load_engine(files, Settings(engine="openvino", precision="bf16", cache_dir=settings.cache_dir, threads=1))
+    assert (served.name, served.precision) == ("openvino", "bf16")
+
+
+@pytest.mark.usefixtures("few_windows")
+def test_what_passed_is_not_built_twice_unless_asked(
+    settings: Settings, said: Console, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = export(settings, engine="openvino", precision="fp32", console=said)
+    built: list[str] = []
+    real = run.build
+
+    def count(engine: str, *rest: Any) -> None:
+        built.append(engine)
+        real(engine, *rest)
+
+    monkeypatch.setattr(run, "build", count)
+    assert export(settings, engine="openvino", precision="fp32", console=said) == first
+    assert not built
+    assert "exported before" in said.export_text()
+    export(settings, engine="openvino", precision="fp32", again=True, console=said)
+    assert built == ["openvino"]
+
+
+@pytest.mark.usefixtures("few_windows")
+def test_an_engine_past_the_limit_is_kept_with_the_reason_and_not_served(
+    settings: Settings, said: Console, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(gates, "LIMITS", {"bf16": 1e-9})
+    monkeypatch.setattr(run, "LIMITS", {"bf16": 1e-9})
+    gate = export(settings, engine="torch", precision="bf16", console=said)
+    assert not gate.passed
+    assert "it will not be served" in said.export_text()
+    with pytest.raises(ModelUnusable, match=r"failed its gate \(max \|Δp\| .* is past the limit of 1e-09 for bf16\)"):
+        load_engine(open_model(settings), settings.model_copy(update={"engine": "torch", "precision": "bf16"}))
+
+
+@pytest.mark.usefixtures("few_windows")
+def test_a_build_that_fails_leaves_nothing_that_could_be_taken_for_an_engine(
+    settings: Settings, said: Console, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def half(_engine: str, _precision: str, _files: Any, graph: Path, _calibration: Sequence[Samples]) -> None:
+        graph.write_bytes(b"half a graph")
+        raise OSError("no space left on device")
+
+    monkeypatch.setattr(run, "build", half)
+    with pytest.raises(OSError, match="no space"):
+        export(settings, engine="onnx", precision="fp32", console=said)
+    artefact = locate_artefact(open_model(settings), "onnx", "fp32", settings.cache_dir)
+    assert not artefact.folder.exists()
+
+
+@pytest.mark.parametrize(
+    ("engine", "precision", "cure"),
+    [("torch", "fp32", "is the reference"), ("onnx", "bf16", "take one of"), ("abacus", "fp32", "take one of")],
+)
+def test_what_cannot_be_exported_is_refused_with_the_choices(
+    settings: Settings, engine: str, precision: str, cure: str
+) -> None:
+    with pytest.raises(ConfigurationError, match=cure):
+        export(settings, engine=engine, precision=precision)
+
+
+def test_windows_are_the_same_for_the_same_seed_and_not_shared_with_the_calibration() -> None:
+    settings = Settings()
+    first = draw_windows(settings, None, gate=40, calibration=10)
+    second = draw_windows(settings, None, gate=40, calibration=10)
+    other = draw_windows(settings, None, gate=40, calibration=10, seed=1)
+    assert [one.tobytes() for one in first.gate] == [one.tobytes() for one in second.gate]
+    assert [one.tobytes() for one in first.gate] != [one.tobytes() for one in other.gate]
+    gate = {one.tobytes() for one in first.gate}
+    assert len(gate) == 40
+    assert gate.isdisjoint(one.tobytes() for one in first.calibration)
+    assert all(len(one) >= 16_000 and np.abs(one).max() <= 1 for one in first.gate)
+
+
+def test_the_users_own_recordings_are_read_and_the_unreadable_left_out(tmp_path: Path) -> None:
+    [(waveform, _onset_ms), *_] = read_recordings(None).waveforms
+    soundfile.write(tmp_path / "call.wav", waveform.samples, waveform.rate_hz, subtype="ULAW")
+    (tmp_path / "broken.wav").write_bytes(b"<html>")
+    soundfile.write(tmp_path / "silence.wav", np.zeros(16_000), 8000)
+    assert read_recordings(tmp_path).origin == f"1 recordings of {tmp_path.name}"
+
+
+def test_a_folder_without_speech_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match="no recording with speech"):
+        read_recordings(tmp_path)
