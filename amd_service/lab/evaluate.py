@@ -157,13 +157,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--model", type=Path, default=DEMO_MODEL)
     parser.add_argument("--seed", type=int, default=7, help="seed of the corpus and of the recordings")
-    parser.add_argument("--count", type=int, default=1200)
+    parser.add_argument("--count", type=int, default=800)
     parser.add_argument("--scale", type=float, default=1.0, help="share of the utterances that was rendered")
     parser.add_argument("--cache", type=Path, default=CACHE)
     parser.add_argument("--json", type=Path, help="write the figures here as well")
     options = parser.parse_args(arguments)
     torch.set_num_threads(1)  # a window is too little work to share out
-    corpus = load_corpus(options.seed, scale=options.scale, cache=options.cache)
+    corpus = load_corpus(options.seed, scale=options.scale, splits=(Split.TEST,), cache=options.cache)
     trials = run_trials(load_predictor(options.model), corpus, count=options.count, seed=options.seed)
     measured = measure(trials)
     if options.json:

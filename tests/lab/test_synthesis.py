@@ -6,7 +6,7 @@ import pytest
 from amd_service.errors import ConfigurationError
 from amd_service.lab.synthesis.lines import Kind, Line, plan
 from amd_service.lab.synthesis.render import APT_LINE, RATE_HZ, render
-from amd_service.lab.synthesis.voices import Engine, Split, voice_named, voices
+from amd_service.lab.synthesis.voices import ACCENTS, Engine, Split, voice_named, voices
 
 
 def _line(engine: Engine, name: str, text: str, language: str = "en", accent: str = "en-us") -> Line:
@@ -57,6 +57,14 @@ def test_each_engine_renders_its_lines_in_order_and_without_outer_silence() -> N
     assert seconds[0] < 1 < seconds[1]
     assert seconds[4] < 1 < seconds[3]
     assert all(np.abs(sound[: RATE_HZ // 20]).max() > 0.01 * np.abs(sound).max() for sound in sounds)
+
+
+@pytest.mark.speech_engines
+@pytest.mark.parametrize(("language", "accent"), sorted({(code, a) for code, names in ACCENTS.items() for a in names}))
+def test_a_variant_is_a_voice_of_its_own_in_every_accent(language: str, accent: str) -> None:
+    names = ("m7", "f5", "m1")
+    sounds = [*render([_line(Engine.ESPEAK, name, "One two", language, accent) for name in names])]
+    assert len({sound.tobytes() for sound in sounds}) == len(names)
 
 
 @pytest.mark.speech_engines

@@ -32,11 +32,12 @@ class Voice:
 
 
 # espeak-ng's accents by the language of the phrase book; the split is by vocal tract, so every split speaks them all.
+# Not `en-gb` and `fr-fr`: under these names espeak-ng 1.51 ignores the variant, and all voices are one.
 ACCENTS = {
-    "en": ("en-us", "en-us", "en-gb", "en-gb-x-rp", "en-gb-scotland", "en-029"),
+    "en": ("en-us", "en-us", "en", "en-gb-x-rp", "en-gb-scotland", "en-029"),
     "es": ("es", "es-419"),
     "de": ("de",),
-    "fr": ("fr-fr", "fr-be"),
+    "fr": ("fr", "fr-be"),
     "it": ("it",),
     "pt": ("pt", "pt-br"),
     "nl": ("nl",),
