@@ -102,7 +102,8 @@ async def doors(database: Database) -> AsyncIterator[Doors]:
 @pytest.fixture(scope="module")
 async def demo() -> AsyncIterator[Detector]:
     """The model that ships, ready to judge."""
-    async with Detector.from_settings(make_settings(), Metrics()) as detector:
+    # One thread: torch's own wait for each other, busily, on a machine that has other things to do.
+    async with Detector.from_settings(make_settings(threads=1), Metrics()) as detector:
         await detector.wait_ready_or_raise()
         yield detector
 

@@ -1,0 +1,134 @@
+"""The document that describes the API, against the API."""
+
+import asyncio
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import schemathesis
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from schemathesis.checks import not_a_server_error
+from schemathesis.specs.openapi.checks import (
+    content_type_conformance,
+    response_schema_conformance,
+    status_code_conformance,
+)
+from starlette.routing import Route
+
+from amd_service.calls.database import Database
+from amd_service.detector.detector import Detector
+from amd_service.lab.stand_in.server import serve_on_loopback
+from amd_service.runtime import Runtime
+from amd_service.telemetry import Metrics
+from amd_service.web.app import SERVICE_ROUTES, create_app
+from amd_service.web.openapi import describe
+from amd_service.web.shapes import StreamLine
+from tests.web.conftest import CALL, RECORDED, STATUS, Doors, make_settings, open_doors
+from tests.web.recordings import HUMAN, SILENCE, VOICEMAIL, samples_of
+
+CHECKS: list[Any] = [
+    not_a_server_error,
+    status_code_conformance,
+    content_type_conformance,
+    response_schema_conformance,
+]
+
+AUDIO = st.sampled_from([HUMAN, VOICEMAIL, SILENCE, HUMAN[:300], b"RIFF"]) | st.binary(max_size=2000)
+for media_type in ("audio/wav", "audio/mpeg", "audio/x-mulaw", "audio/x-alaw", "audio/l16", "audio/basic"):
+    schemathesis.openapi.media_type(media_type, AUDIO)
+schemathesis.openapi.media_type("application/octet-stream", AUDIO)
+
+api = schemathesis.openapi.from_dict(describe())
+
+
+@pytest.fixture(scope="module")
+def service_url(database_url: str) -> Iterator[str]:
+    """The service with the model that ships, in a thread of its own: schemathesis asks and waits."""
+    started: list[str] = []
+    ready, ended = threading.Event(), threading.Event()
+
+    async def serve() -> None:
+        settings = make_settings(threads=1)
+        metrics, database = Metrics(), Database(database_url)
+        async with Detector.from_settings(settings, metrics) as detector:
+            await detector.wait_ready_or_raise()
+            async with serve_on_loopback(create_app(Runtime(settings, metrics, database, detector, None))) as url:
+                started.append(url)
+                ready.set()
+                await asyncio.to_thread(ended.wait)
+        await database.dispose()
+
+    thread = threading.Thread(target=lambda: asyncio.run(serve()))
+    thread.start()
+    assert ready.wait(60)
+    yield started[0]
+    ended.set()
+    thread.join(30)
+
+
+@api.parametrize()
+@settings(max_examples=5, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+def test_what_the_service_answers_is_in_the_document(case: schemathesis.Case[Any], service_url: str) -> None:
+    case.call_and_validate(base_url=service_url, checks=CHECKS, timeout=30)
+
+
+def test_the_document_names_every_route_and_no_other() -> None:
+    served = {
+        (route.path, method.lower())
+        for route in SERVICE_ROUTES
+        if isinstance(route, Route)
+        for method in (route.methods or set()) - {"HEAD"}
+    }
+    assert {(path, method) for path, methods in describe()["paths"].items() for method in methods} == served
+
+
+def test_every_error_is_problem_details() -> None:
+    for path, methods in describe()["paths"].items():
+        for operation in methods.values():
+            for status, answer in operation["responses"].items():
+                if status >= "400" and not path.startswith("/ready"):
+                    assert list(answer["content"]) == ["application/problem+json"], (path, status)
+
+
+def test_verdicts_begin_as_the_callers_know_them() -> None:
+    schemas = describe()["components"]["schemas"]
+    for name in ("PredictAnswer", "StreamLine"):
+        assert list(schemas[name]["properties"])[:3] == ["label", "confidence", "processing_time_ms"]
+
+
+@pytest.mark.anyio
+async def test_the_document_is_served_to_those_who_may_ask(closed_database: Database) -> None:
+    doors = open_doors(closed_database, api_keys="secret", host="0.0.0.0")
+    assert (await doors.client.get("/openapi.json")).status_code == 401
+    answer = await doors.client.get("/openapi.json", headers={"authorization": "Bearer secret"})
+    assert answer.json() == describe()
+
+
+@pytest.mark.anyio
+async def test_a_call_is_as_the_document_says(doors: Doors) -> None:
+    await doors.callback("/twilio/status", STATUS)
+    await doors.callback("/twilio/recording", RECORDED)
+    answer = await doors.client.get(f"/api/calls/{CALL}")
+    assert answer.json()["recordings"]
+    api["/api/calls/{sid}"]["GET"].validate_response(answer)
+
+
+@pytest.mark.anyio
+async def test_the_model_is_as_the_document_says_ready_or_not(judging: Doors, closed_database: Database) -> None:
+    for doors, phase in ((judging, "ready"), (open_doors(closed_database), "stopped")):
+        answer = await doors.client.get("/model-info")
+        assert answer.json()["phase"] == phase
+        api["/model-info"]["GET"].validate_response(answer)
+        api["/ready/classifier"]["GET"].validate_response(await doors.client.get("/ready/classifier"))
+        api["/health"]["GET"].validate_response(await doors.client.get("/health"))
+
+
+@pytest.mark.anyio
+async def test_every_line_of_a_stream_is_as_the_document_says(judging: Doors) -> None:
+    answer = await judging.client.post(
+        "/predict-stream", content=samples_of(HUMAN), headers={"content-type": "audio/x-mulaw;rate=8000"}
+    )
+    lines = [StreamLine.model_validate_json(line) for line in answer.text.splitlines()]
+    assert [line.provisional for line in lines] == [True, True, False]
