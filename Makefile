@@ -7,7 +7,7 @@ STAMP := .venv/.installed-
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --constraint constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help demo run test test-3.13 check format lock
+.PHONY: help demo run test test-3.13 check format lock bench
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z0-9.-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -24,6 +24,9 @@ test: $(STAMP)dev ## all tests, on a real Postgres
 
 test-3.13: .venv-3.13/.installed ## the audio and intake tests on Python 3.13, where audioop-lts takes audioop's place
 	.venv-3.13/bin/python -m pytest tests/audio tests/twilio tests/calls/test_intake.py
+
+bench: $(STAMP)dev ## measure engines and services; wants an idle machine, takes up to an hour the first time
+	$(BIN)/python -m benchmarks
 
 check: $(STAMP)dev ## formatting, lint, types, and who may import whom
 	$(BIN)/ruff format --check .

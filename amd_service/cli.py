@@ -148,6 +148,23 @@ def pull() -> None:
     typer.echo(f"{files.id} {files.revision or ''} is in {files.folder}\nweights sha256 {files.weights_sha256}")
 
 
+@model_app.command()
+def export(
+    engine: Annotated[str, typer.Option(help="onnx, openvino or torch.")],
+    precision: Annotated[str, typer.Option(help="fp32, bf16 or int8, as far as the engine has it.")],
+    windows: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Your own recordings to calibrate and gate with.")
+    ] = None,
+    again: Annotated[bool, typer.Option("--again", help="Build and gate anew.")] = False,
+) -> None:
+    """Build a faster engine of AMD_MODEL and gate it against the reference. Exits 1 if it did not pass."""
+    from amd_service.lab.export.run import export as export_engine
+
+    settings = _settings_with_logs(quiet=True)
+    if not export_engine(settings, engine=engine, precision=precision, windows_dir=windows, again=again).passed:
+        raise typer.Exit(1)
+
+
 def _settings_with_logs(*, quiet: bool = False, **overrides: Any) -> Any:
     from amd_service.settings import load_settings
     from amd_service.telemetry import configure_logging
