@@ -16,8 +16,9 @@ from amd_service.classifier.engines.engine import load_engine
 from amd_service.classifier.model import open_model
 from amd_service.errors import ConfigurationError, ModelUnusable
 from amd_service.lab.export import run
+from amd_service.lab.export.build import build
 from amd_service.lab.export.run import export
-from amd_service.lab.export.windows import Samples, draw_windows, read_recordings
+from amd_service.lab.export.windows import Samples, WindowSets, draw_windows, read_recordings
 from amd_service.settings import Settings
 from tests.classifier.models import build_model
 
@@ -45,7 +46,7 @@ def few_windows(monkeypatch: pytest.MonkeyPatch) -> None:
         assert gate >= 200
         rng = np.random.default_rng(0)
         made = [rng.normal(0, 0.1, 16_000).astype(np.float32) for _ in range(20)]
-        return run.WindowSets(gate=made, calibration=made[:4], origin="noise")
+        return WindowSets(gate=made, calibration=made[:4], origin="noise")
 
     monkeypatch.setattr(run, "draw_windows", draw)
     monkeypatch.setattr(gates, "LEAST_WINDOWS", 20)
@@ -74,11 +75,10 @@ def test_what_passed_is_not_built_twice_unless_asked(
 ) -> None:
     first = export(settings, engine="openvino", precision="fp32", console=said)
     built: list[str] = []
-    real = run.build
 
     def count(engine: str, *rest: Any) -> None:
         built.append(engine)
-        real(engine, *rest)
+        build(engine, *rest)
 
     monkeypatch.setattr(run, "build", count)
     assert export(settings, engine="openvino", precision="fp32", console=said) == first
