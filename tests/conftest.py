@@ -16,12 +16,20 @@ from amd_service.calls.database import Database, connect, migrate
 from amd_service.calls.embedded import embedded_postgres
 from amd_service.calls.embedded.sharing import THROWAWAY_PREFIX
 from amd_service.calls.tables import Base
+from tests.node import toolchain
 
 _CONNECTING = ("socket.connect", "socket.sendto")
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Ban connections to other machines, whoever makes them: an audit hook sees every Python socket."""
+    """Refuse to begin where tests that must not be left out would be, and to reach other machines."""
+    if os.environ.get("AMD_REQUIRE_NODE") and (lack := toolchain.missing()):
+        raise pytest.UsageError(f"AMD_REQUIRE_NODE is set, but {lack}")
+    _ban_other_machines()
+
+
+def _ban_other_machines() -> None:
+    """Whoever tries to connect to one: an audit hook sees every Python socket."""
     database_host = urlsplit(os.environ.get("AMD_TEST_DATABASE_URL", "")).hostname
     allowed = {"localhost", database_host}
 
@@ -34,6 +42,21 @@ def pytest_configure(config: pytest.Config) -> None:
             raise RuntimeError(f"a test tried to look up {arguments[0]!r}: only this machine is allowed")
 
     sys.addaudithook(guard)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out the tests marked `node` where they cannot run."""
+    marked = [item for item in items if item.get_closest_marker("node")]
+    if marked and toolchain.missing():
+        config.hook.pytest_deselected(items=marked)
+        items[:] = [item for item in items if item not in marked]
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say what was left out: pytest-xdist does not count deselected tests."""
+    if lack := toolchain.missing():
+        terminalreporter.write_line(f"deselected: the tests marked `node`; {lack}")
 
 
 def _text(host: object) -> str:

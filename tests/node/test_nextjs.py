@@ -1,0 +1,143 @@
+"""The route handlers of docs/nextjs under Node.js, against the real service."""
+
+import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import pytest
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from amd_service.lab.child import COMMAND, Child, free_port
+from amd_service.lab.stand_in.media_host import Reel
+from amd_service.lab.stand_in.server import serve_on_loopback
+from tests.end_to_end.conftest import Scene, until_state
+from tests.node.conftest import Backend
+from tests.web.recordings import CALLS, HUMAN
+
+pytestmark = [pytest.mark.anyio, pytest.mark.node]
+
+SID = "CA" + "5" * 32
+RECORDING = CALLS / "01-human-hello" / "recording.wav"
+SILENCE = CALLS / "21-silence" / "recording.wav"
+NO_AUDIO = CALLS / "01-human-hello" / "origin.txt"
+
+
+async def test_records_say_what_the_service_said(backend: Backend, scene: Scene) -> None:
+    """One test, because a start of the service costs more than all that is asked here."""
+    async with scene.child((*COMMAND, "serve")) as service:
+        await service.until_ready()
+        await _ask_about_uploads(backend, service)
+        await _ask_about_calls(backend, scene, service)
+
+
+async def _ask_about_uploads(backend: Backend, service: Child) -> None:
+    human = await backend.upload(service.url, RECORDING)
+    assert (human.status, human.body["status"], human.body["reason"]) == (200, "HUMAN", "confident")
+    assert 0.5 < human.body["confidence"] <= 1
+    assert human.body["processingTimeMs"] > 0
+    silence = await backend.upload(service.url, SILENCE)
+    assert (silence.status, silence.body["status"], silence.body["confidence"]) == (200, "UNDECIDED", None)
+    no_audio = await backend.upload(service.url, NO_AUDIO)
+    assert (no_audio.status, no_audio.headers["content-type"]) == (422, "application/problem+json")
+    assert "WAV or MP3" in no_audio.body["detail"]
+
+
+async def _ask_about_calls(backend: Backend, scene: Scene, service: Child) -> None:
+    call_sid = await scene.call_ends(service, Reel(HUMAN))
+    await until_state(service, call_sid, "judged")
+    call = await backend.read_call(service.url, call_sid)
+    assert (call.status, call.body["callSid"]) == (200, call_sid)
+    assert (call.body["status"], call.body["pending"], call.body["reason"]) == ("HUMAN", False, "confident")
+    unknown = await backend.read_call(service.url, "CA" + "0" * 32)
+    assert (unknown.status, unknown.headers["content-type"]) == (404, "application/problem+json")
+
+
+@asynccontextmanager
+async def answering(answer: Response) -> AsyncIterator[tuple[str, list[Request]]]:
+    """A stand-in for the service that gives one answer to everything; its URL and what it was asked."""
+    asked: list[Request] = []
+
+    async def receive(request: Request) -> Response:
+        await request.body()
+        asked.append(request)
+        return answer
+
+    async with serve_on_loopback(Starlette(routes=[Route("/{path:path}", receive, methods=["GET", "POST"])])) as url:
+        yield url, asked
+
+
+def a_call(**fields: object) -> JSONResponse:
+    row = {"call_sid": SID, "analysis_state": "judged", "label": "human", "confidence": 0.9, "reason": "confident"}
+    return JSONResponse(row | fields)
+
+
+async def test_the_key_goes_along(backend: Backend) -> None:
+    async with answering(a_call()) as (url, asked):
+        await backend.read_call(url, SID, AMD_API_KEY="a-key")
+        await backend.read_call(url, SID)
+    assert [request.headers.get("authorization") for request in asked] == ["Bearer a-key", None]
+
+
+@pytest.mark.parametrize("status", [429, 503])
+async def test_a_busy_service_asks_for_patience_and_the_backend_passes_it_on(backend: Backend, status: int) -> None:
+    busy = JSONResponse({"detail": "busy"}, status, {"retry-after": "7"}, "application/problem+json")
+    async with answering(busy) as (url, _):
+        answer = await backend.upload(url, RECORDING)
+    assert (answer.status, answer.headers["retry-after"]) == (status, "7")
+    assert answer.body == {"status": status, "detail": "busy"}
+
+
+@pytest.mark.parametrize("status", [401, 403, 500])
+async def test_what_is_wrong_between_backend_and_service_is_not_the_browsers_business(
+    backend: Backend, status: int
+) -> None:
+    async with answering(JSONResponse({"detail": "AMD_API_KEYS …"}, status)) as (url, _):
+        answer = await backend.upload(url, RECORDING)
+    assert answer.status == 502
+    assert "AMD_API_KEYS" not in answer.body["detail"]
+
+
+async def test_an_unknown_label_is_an_error_and_never_a_status(backend: Backend) -> None:
+    async with answering(a_call(label="robot")) as (url, _):
+        assert (await backend.upload(url, RECORDING)).status == 502
+        assert (await backend.read_call(url, SID)).status == 502
+
+
+async def test_undecided_stays_undecided(backend: Backend) -> None:
+    async with answering(a_call(label="undecided", confidence=None, reason="no_speech")) as (url, _):
+        call = await backend.read_call(url, SID)
+    assert (call.body["status"], call.body["confidence"], call.body["pending"]) == ("UNDECIDED", None, False)
+
+
+@pytest.mark.parametrize(("state", "pending"), [("waiting", True), ("running", True), ("failed", False)])
+async def test_a_call_without_a_verdict_has_no_status(backend: Backend, state: str, pending: bool) -> None:
+    async with answering(a_call(analysis_state=state, label=None, confidence=None, reason=None)) as (url, _):
+        call = await backend.read_call(url, SID)
+    assert (call.status, call.body["status"], call.body["pending"]) == (200, None, pending)
+
+
+async def test_a_service_that_takes_too_long_is_504(backend: Backend) -> None:
+    # The socket listens and nobody answers.
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        answer = await backend.upload(url, RECORDING, AMD_TIMEOUT_MS="50")
+    assert answer.status == 504
+
+
+async def test_a_service_that_is_away_is_502(backend: Backend) -> None:
+    answer = await backend.upload(f"http://127.0.0.1:{free_port()}", RECORDING)
+    assert (answer.status, answer.body["detail"]) == (502, "the analysis service cannot be reached")
+
+
+async def test_what_makes_no_sense_is_refused_without_asking_the_service(backend: Backend) -> None:
+    async with answering(a_call()) as (url, asked):
+        answers = [
+            await backend.upload(url, None),
+            await backend.upload(url, RECORDING, field="file"),
+            await backend.read_call(url, "../../metrics"),
+        ]
+    assert [answer.status for answer in answers] == [422, 422, 422]
+    assert asked == []
