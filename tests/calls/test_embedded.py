@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from amd_service.calls.database import connect
-from amd_service.calls.embedded import binaries, embedded_postgres
+from amd_service.calls.embedded import binaries, embedded_postgres, sharing
 from amd_service.calls.embedded.account import Account, server_account
 from amd_service.calls.embedded.binaries import find_binaries
 from amd_service.calls.embedded.server import Server
@@ -206,6 +206,22 @@ async def test_a_throwaway_server_whose_user_was_killed_is_swept_by_the_next() -
         assert not exists(data.parent)
 
 
+def leave_throwaway(directory: Path) -> None:
+    """A throwaway directory that only its owner may enter, as one whose users were killed leaves it."""
+    directory.mkdir(mode=0o700)
+    (directory / "users.lock").touch()
+
+
+def test_what_a_link_leads_to_is_not_swept(fresh: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(fresh.parent))
+    leave_throwaway(fresh)
+    leave_throwaway(fresh.parent / "amd-postgres-left")
+    (fresh.parent / "amd-postgres-link").symlink_to(fresh)
+    sharing._sweep(server_account())
+    assert not exists(fresh.parent / "amd-postgres-left")
+    assert exists(fresh / "users.lock")
+
+
 async def test_a_long_or_odd_path_gets_its_socket_elsewhere(fresh: Path) -> None:
     odd = fresh.parent / ("long, " + "x" * 100)
     async with embedded_postgres(odd) as url:
@@ -245,14 +261,21 @@ async def test_a_directory_the_account_cannot_reach_is_named_and_left_alone(fres
 
 
 @pytest.mark.skipif(not IS_ROOT, reason="only root can become another account")
-async def test_an_ordinary_account_runs_its_own_server(tmp_path: Path) -> None:
+async def test_an_ordinary_account_runs_its_own_server_beside_those_of_others(
+    fresh: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fresh.parent.chmod(0o1777)
+    leave_throwaway(fresh.parent / "amd-postgres-of-another")
+    monkeypatch.setenv("TMPDIR", str(fresh.parent))
     nobody = pwd.getpwnam("nobody")
     process = Process(None, nobody.pw_uid, nobody.pw_gid)
     data = Path(await execute(process.url, "show data_directory"))
+    assert data.parent.parent == fresh.parent
     assert (owner(data), owner(data.parent)) == (nobody.pw_uid, nobody.pw_uid)
     assert mode(data.parent) == 0o700
     process.leave()
     assert not exists(data.parent)
+    assert exists(fresh.parent / "amd-postgres-of-another" / "users.lock")
 
 
 async def test_without_any_postgres_the_cure_is_named(fresh: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,6 +7,7 @@ a killed process, so a server is never orphaned for good: the next user adopts i
 import fcntl
 import os
 import shutil
+import stat
 import tempfile
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
@@ -126,6 +127,19 @@ def _open(path: Path) -> int:
 
 
 def _sweep(account: Account) -> None:
-    for directory in Path(tempfile.gettempdir()).glob(f"{THROWAWAY_PREFIX}*"):
-        if (directory / "users.lock").exists() and directory.stat().st_uid == os.geteuid():
-            Seat(directory.resolve(), account, throwaway=True).sweep()
+    for directory in Path(tempfile.gettempdir()).resolve().glob(f"{THROWAWAY_PREFIX}*"):
+        if _is_ours(directory) and (directory / "users.lock").exists():
+            Seat(directory, account, throwaway=True).sweep()
+
+
+def _is_ours(path: Path) -> bool:
+    """Whether this is a directory of this account's, and no link to one.
+
+    Asked before anything inside is looked at: anybody can put a link, or a directory that only he may read, where
+    temporary files go.
+    """
+    try:
+        status = path.lstat()
+    except FileNotFoundError:
+        return False  # another process has just swept it
+    return stat.S_ISDIR(status.st_mode) and status.st_uid == os.geteuid()
