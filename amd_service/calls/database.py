@@ -1,9 +1,12 @@
 """The way to Postgres: engine, transactions, schema."""
 
 import asyncio
+import math
 import re
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from enum import StrEnum
 from importlib.resources import files
 from pathlib import Path
@@ -15,8 +18,8 @@ from alembic import command
 from alembic.config import Config
 from alembic.script import ScriptDirectory
 from alembic.util import CommandError
-from sqlalchemy import Connection, event, inspect, text
-from sqlalchemy.exc import DBAPIError, DisconnectionError
+from sqlalchemy import Connection, event, text
+from sqlalchemy.exc import DBAPIError, DisconnectionError, ProgrammingError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
 
@@ -27,6 +30,9 @@ CONNECT_TIMEOUT_S = 3.0
 STATEMENT_TIMEOUT_S = 3.0
 TRANSACTION_TIMEOUT_S = 5.0
 
+# For how long one look at the schema answers everybody who asks: a flood of probes takes one connection, not all.
+SCHEMA_STATE_AGE_S = 1.0
+
 # SQLSTATE classes and codes after which the same transaction may succeed: connection exceptions (08), refused
 # login (28), missing database (3D), read-only standby (25006), rollbacks on conflict (40), out of resources (53),
 # lock not available (55P03), statement timeout, shutdown and start-up (57).
@@ -34,6 +40,14 @@ _RETRYABLE_STATES = re.compile(r"08...|28...|3D...|25006|40...|53...|55P03|57014
 
 # Any number will do as long as every process uses the same one.
 _MIGRATION_LOCK = 7_312_840
+
+_UNDEFINED_TABLE = "42P01"
+
+# Never the driver's own words for a URL it cannot read, nor its traceback: they repeat pieces of the password.
+_UNREADABLE_URL = (
+    "AMD_DATABASE_URL cannot be read: write postgresql://user:password@host/name and percent-encode special characters "
+    "of user and password (e.g. / as %2F, # as %23, [ as %5B)"
+)
 
 
 class SchemaState(StrEnum):
@@ -45,9 +59,28 @@ class SchemaState(StrEnum):
     MISSING = "missing"
 
 
+@dataclass(frozen=True, slots=True)
+class Revisions:
+    """The migrations this version knows, and the last of them."""
+
+    known: frozenset[str]
+    head: str | None
+
+    def compare(self, revision: str | None) -> SchemaState:
+        """How a schema at `revision` compares with them."""
+        if revision is None:
+            return SchemaState.MISSING
+        if revision == self.head:
+            return SchemaState.CURRENT
+        return SchemaState.BEHIND if revision in self.known else SchemaState.NEWER
+
+
 def driver_url(url: str) -> str:
     """The URL as libpq and asyncpg write it. Raises ConfigurationError for anything that is not Postgres."""
-    parts = urlsplit(url)
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        raise ConfigurationError(_UNREADABLE_URL) from None
     if parts.scheme not in ("postgresql", "postgres", "postgresql+asyncpg"):
         raise ConfigurationError(
             f"AMD_DATABASE_URL begins with {parts.scheme or 'no scheme'!r}: "
@@ -82,8 +115,10 @@ async def connect(url: str, *, statement_timeout_s: float | None) -> Any:
         if unavailable is None:
             raise
         raise unavailable from error
-    except (asyncpg.InterfaceError, ValueError) as error:
+    except asyncpg.InterfaceError as error:
         raise ConfigurationError(f"AMD_DATABASE_URL cannot be used: {error}") from error
+    except ValueError:
+        raise ConfigurationError(_UNREADABLE_URL) from None
 
 
 def _refuse_closed(connection: Any, _record: object, _proxy: object) -> None:
@@ -104,9 +139,11 @@ class Database:
             pool_size=pool_size,
             max_overflow=0,
             pool_timeout=CONNECT_TIMEOUT_S,
+            hide_parameters=True,
         )
         event.listen(self._engine.sync_engine, "checkout", _refuse_closed)
         self._sessions = async_sessionmaker(self._engine, expire_on_commit=False)
+        self._schema = _SchemaWatch(self)
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[AsyncSession]:
@@ -124,9 +161,11 @@ class Database:
             raise unavailable from error
 
     async def schema_state(self) -> SchemaState:
-        """Whether this version can work with the schema that is there. Raises DatabaseUnavailable."""
-        async with self.transaction() as session:
-            return await (await session.connection()).run_sync(_schema_state)
+        """Whether this version can work with the schema that is there; what was seen a second ago at the most.
+
+        Raises DatabaseUnavailable.
+        """
+        return await self._schema.state()
 
     async def dispose(self) -> None:
         """Close every pooled connection."""
@@ -150,26 +189,53 @@ def alembic_config(connection: Connection | None = None) -> Config:
     return config
 
 
-def _schema_state(connection: Connection) -> SchemaState:
-    if not inspect(connection).has_table("alembic_version"):
-        return SchemaState.MISSING
-    revision = connection.scalar(text("select version_num from alembic_version"))
+def read_revisions() -> Revisions:
+    """The migrations this version knows. Runs their files, which takes its time: not for the event loop."""
     scripts = ScriptDirectory.from_config(alembic_config())
-    if revision is None:
-        return SchemaState.MISSING
-    if revision == scripts.get_current_head():
-        return SchemaState.CURRENT
-    try:
-        scripts.get_revision(revision)
-    except CommandError:
-        return SchemaState.NEWER
-    return SchemaState.BEHIND
+    return Revisions(frozenset(script.revision for script in scripts.walk_revisions()), scripts.get_current_head())
+
+
+class _SchemaWatch:
+    """The state of the schema, looked up by one at a time; the answer, an error too, goes to all who asked."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._looking = asyncio.Lock()
+        self._revisions: Revisions | None = None
+        self._seen: SchemaState | DatabaseUnavailable = SchemaState.MISSING
+        self._seen_at = -math.inf
+
+    async def state(self) -> SchemaState:
+        async with self._looking:
+            if time.monotonic() - self._seen_at >= SCHEMA_STATE_AGE_S:
+                self._seen = await self._look()
+                self._seen_at = time.monotonic()
+            seen = self._seen
+        if isinstance(seen, DatabaseUnavailable):
+            raise DatabaseUnavailable(str(seen)) from seen
+        return seen
+
+    async def _look(self) -> SchemaState | DatabaseUnavailable:
+        # Before a connection is taken, which must not wait for files.
+        if self._revisions is None:
+            self._revisions = await asyncio.to_thread(read_revisions)
+        try:
+            async with self._database.transaction() as session:
+                return self._revisions.compare(await session.scalar(text("select version_num from alembic_version")))
+        except DatabaseUnavailable as error:
+            return error
+        except ProgrammingError as error:
+            if getattr(error.orig, "sqlstate", None) != _UNDEFINED_TABLE:
+                raise
+            return SchemaState.MISSING
 
 
 @asynccontextmanager
 async def open_engine(url: str) -> AsyncIterator[AsyncEngine]:
     """An engine for administration: statements may take as long as they need."""
-    engine = create_async_engine("postgresql+asyncpg://", async_creator=lambda: connect(url, statement_timeout_s=None))
+    engine = create_async_engine(
+        "postgresql+asyncpg://", async_creator=lambda: connect(url, statement_timeout_s=None), hide_parameters=True
+    )
     try:
         yield engine
     finally:

@@ -1,17 +1,22 @@
 """The way to Postgres."""
 
 import asyncio
+import re
+import threading
 import time
+import traceback
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import NoReturn
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import QueuePool, event, text
+from sqlalchemy.exc import ProgrammingError
 
 from amd_service.calls import database as module
-from amd_service.calls.database import Database, driver_url
+from amd_service.calls.database import Database, Revisions, SchemaState, connect, driver_url, open_engine
 from amd_service.errors import ConfigurationError, DatabaseUnavailable
 from tests.conftest import with_database
 
@@ -41,6 +46,24 @@ def test_another_database_is_refused_without_repeating_the_password() -> None:
     assert "hidden" not in str(caught.value)
 
 
+@pytest.mark.parametrize("password", ["hunter/2secret", "hunter#2secret", "hunter?2secret", "[hunter2secret"])
+async def test_a_password_that_breaks_the_url_is_not_repeated_but_its_cure_is_named(password: str) -> None:
+    with pytest.raises(ConfigurationError, match="percent-encode") as caught:
+        await connect(f"postgresql://amd:{password}@db/amd", statement_timeout_s=None)
+    assert not re.search("hunter|secret", "".join(traceback.format_exception(caught.value)))
+
+
+async def test_the_text_of_an_error_carries_no_parameters(database: Database) -> None:
+    async with open_engine(database.url) as engine, engine.connect() as connection:
+        with pytest.raises(ProgrammingError) as caught:
+            await connection.execute(text("select :number from no_such_table"), {"number": "+15005550006"})
+    assert "+15005550006" not in str(caught.value)
+    with pytest.raises(ProgrammingError) as caught:
+        async with database.transaction() as session:
+            await session.execute(text("select :number from no_such_table"), {"number": "+15005550006"})
+    assert "+15005550006" not in str(caught.value)
+
+
 async def test_a_server_that_is_not_there_is_unavailable(tmp_path: Path) -> None:
     for url in (f"postgresql://u@/n?host={tmp_path}", "postgresql://u:p@127.0.0.1:1/n"):
         database = Database(url)
@@ -54,6 +77,58 @@ async def test_a_missing_database_is_unavailable_and_says_so(server_url: str) ->
     database = Database(with_database(server_url, "not_there"))
     with pytest.raises(DatabaseUnavailable, match="not_there"):
         await database.schema_state()
+    await database.dispose()
+
+
+async def test_any_number_who_ask_for_the_schema_take_one_connection(database_url: str) -> None:
+    database = Database(database_url)
+    taken: list[object] = []
+    event.listen(database._engine.sync_engine, "checkout", lambda *_: taken.append(None))
+    states = await asyncio.gather(*(database.schema_state() for _ in range(50)))
+    assert set(states) == {SchemaState.CURRENT}
+    assert len(taken) == 1
+    await database.dispose()
+
+
+async def test_an_outage_is_told_to_all_who_asked_after_one_attempt(monkeypatch: pytest.MonkeyPatch) -> None:
+    attempts: list[str] = []
+
+    async def away(url: str, **_: object) -> NoReturn:
+        attempts.append(url)
+        raise DatabaseUnavailable("away")
+
+    monkeypatch.setattr(module, "connect", away)
+    database = Database("postgresql://u@h/n")
+    answers = await asyncio.gather(*(database.schema_state() for _ in range(9)), return_exceptions=True)
+    assert [str(answer) for answer in answers] == ["away"] * 9
+    assert len(attempts) == 1
+    await database.dispose()
+
+
+async def test_who_leaves_while_the_schema_is_looked_up_does_not_take_the_answer_along(database: Database) -> None:
+    leaving = asyncio.create_task(database.schema_state())
+    staying = asyncio.create_task(database.schema_state())
+    await asyncio.sleep(0)
+    leaving.cancel()
+    assert await staying is SchemaState.CURRENT
+
+
+async def test_migrations_are_read_once_and_while_no_connection_is_held(
+    database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    database = Database(database_url, pool_size=1)
+    held: list[str] = []
+
+    def read() -> Revisions:
+        assert isinstance(database._engine.pool, QueuePool)
+        held.append(f"{database._engine.pool.checkedout()} in {threading.current_thread() is threading.main_thread()}")
+        return Revisions(frozenset(), None)
+
+    monkeypatch.setattr(module, "read_revisions", read)
+    monkeypatch.setattr(module, "SCHEMA_STATE_AGE_S", 0.0)
+    for _ in range(2):
+        assert await database.schema_state() is SchemaState.NEWER
+    assert held == ["0 in False"]
     await database.dispose()
 
 

@@ -91,7 +91,8 @@ async def test_every_constraint_and_index_has_a_name_of_ours(database_url: str) 
     assert {name for name in names if name.split("_")[0] not in ("ck", "fk", "ix", "pk", "uq")} == set()
 
 
-async def test_the_schema_state_follows_the_migrations(bare_url: str) -> None:
+async def test_the_schema_state_follows_the_migrations(bare_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("amd_service.calls.database.SCHEMA_STATE_AGE_S", 0.0)
     database = Database(bare_url)
     assert await database.schema_state() is SchemaState.MISSING
     await migrate(bare_url)
