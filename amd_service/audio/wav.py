@@ -17,6 +17,8 @@ from amd_service.errors import Undecodable
 PCM, FLOAT, ALAW, MULAW, EXTENSIBLE = 0x0001, 0x0003, 0x0006, 0x0007, 0xFFFE
 # What recorders write when they do not know the length yet.
 UNKNOWN_SIZES = (0, 0x7FFFFFFF, 0xFFFFFFFF)
+# Chunks of nothing could go on for a whole upload; real files have a handful before their samples.
+MOST_CHUNKS = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,10 +78,12 @@ def read_layout(data: bytes) -> Layout:
     """Find format and samples in a WAV file, or in the beginning of one.
 
     Raises:
-        Undecodable: there are none, or they are of a kind we do not read.
+        Undecodable: there are none, not within 64 chunks, or they are of a kind we do not read.
     """
     at, layout = 12, None
-    while at + 8 <= len(data):
+    for _ in range(MOST_CHUNKS):
+        if at + 8 > len(data):
+            break
         name, size = data[at : at + 4], int.from_bytes(data[at + 4 : at + 8], "little")
         if name == b"data":
             if layout is None:
@@ -88,7 +92,7 @@ def read_layout(data: bytes) -> Layout:
         if name == b"fmt " and layout is None:
             layout = _read_format(data[at + 8 : at + 8 + max(size, 16)])
         at = _next_chunk(data, at, size)
-    raise Undecodable("The WAV file ends before its audio begins: its header is cut off or damaged.")
+    raise Undecodable("The WAV file's audio is not where it should begin: its header is cut off or damaged.")
 
 
 def _with_data(layout: Layout, data_at: int, size: int) -> Layout:

@@ -2,6 +2,7 @@
 
 import audioop
 import struct
+import time
 import tracemalloc
 
 import numpy as np
@@ -162,6 +163,15 @@ CHUNKS_BEFORE = {
 def test_chunks_before_the_samples_are_stepped_over_also_with_wrong_sizes(before: bytes) -> None:
     tracks = decode(wav(pcm16(SPEECHLIKE), before_data=before))
     np.testing.assert_allclose(tracks.samples[0], SPEECHLIKE, atol=1e-4)
+
+
+def test_chunks_without_end_are_given_up_soon() -> None:
+    body = b"RIFF\0\0\0\0WAVE" + b"JUNK\0\0\0\0" * 1_000_000 + wav(pcm16(SPEECHLIKE))[12:]
+    started = time.perf_counter()
+    with pytest.raises(Undecodable, match="damaged"):
+        decode(body)
+    assert not enough(body, 0.1)
+    assert time.perf_counter() - started < 0.2
 
 
 @pytest.mark.parametrize("size", [None, 0])
