@@ -45,6 +45,8 @@ def build_openvino_int8(files: ModelFiles, graph: Path, calibration: Sequence[Sa
         # The preset for transformers: symmetric weights, SmoothQuant before the matrix products.
         model_type=nncf.ModelType.TRANSFORMER,
         subset_size=len(inputs),
+        # The positional convolution has few channels a group: in int8 it took 8.6 ms a window, in bf16 1.4 (AMX).
+        ignored_scope=nncf.IgnoredScope(types=["GroupConvolution"], validate=False),
     )
     openvino.save_model(quantised, str(graph), compress_to_fp16=False)
 
