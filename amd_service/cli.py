@@ -1,6 +1,7 @@
 """The door for people. Imports what a command needs inside the command, so that `--help` answers at once."""
 
 import asyncio
+import signal
 import sys
 from collections.abc import Coroutine
 from pathlib import Path
@@ -178,4 +179,15 @@ def _run(work: Coroutine[Any, Any, T]) -> T:
     import uvloop
 
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        return runner.run(work)
+        try:
+            return runner.run(_until_sigterm(work))
+        except asyncio.CancelledError:
+            raise SystemExit(128 + signal.SIGTERM) from None
+
+
+async def _until_sigterm(work: Coroutine[Any, Any, T]) -> T:
+    """SIGTERM cancels the work, so that what it started (a child, a Postgres) is ended. `serve` has its own way."""
+    task = asyncio.current_task()
+    assert task is not None
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
+    return await work

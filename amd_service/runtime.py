@@ -17,8 +17,9 @@ from amd_service.worker.worker import Worker
 
 log = get_logger(__name__)
 
-# The requests still open at shutdown get the rest (web/server.py).
-WORKER_SHARE_OF_GRACE = 0.6
+# Before it, requests that are still open have theirs (web/server.py); after it the window in hand
+# (classifier/inference.py). A tenth is left for closing.
+WORKER_SHARE_OF_GRACE = 0.5
 
 
 @dataclass(frozen=True, slots=True)

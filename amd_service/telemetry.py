@@ -12,23 +12,34 @@ import structlog
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 _SECRET_KEYS = re.compile(r"token|secret|password|authorization|signature|api_key", re.IGNORECASE)
-_E164 = re.compile(r"\+\d{7,15}\b")
-_URL_PASSWORD = re.compile(r"(?<=://)([^/@\s:]+):[^/@\s]+@")
+_E164 = re.compile(r"(?:\+|%2B)\d{7,15}\b", re.IGNORECASE)
+_URL_PASSWORD = re.compile(r"(?<=://)([^/@\s:]*):[^/\s]+@")
+_CREDENTIALS = re.compile(r"\b(Basic|Bearer)\s+[\w+/=.~-]{6,}|\b(token|secret|password|key)=[^&\s]+", re.IGNORECASE)
 
 
 def _redact_text(text: str) -> str:
     text = _E164.sub(lambda match: f"{match.group()[:3]}…{match.group()[-2:]}", text)
+    text = _CREDENTIALS.sub(lambda match: f"{match.group(1) or match.group(2)} …", text)
     return _URL_PASSWORD.sub(r"\1:…@", text)
+
+
+def _redact(value: Any) -> Any:
+    """The value with what must not be logged taken out, at any depth; what is no plain value becomes its text."""
+    match value:
+        case None | bool() | int() | float():
+            return value
+        case dict():
+            return {key: "…" if _SECRET_KEYS.search(str(key)) else _redact(item) for key, item in value.items()}
+        case list() | tuple() | set() | frozenset():
+            return [_redact(item) for item in value]
+        case _:
+            return _redact_text(str(value))
 
 
 def redact(_logger: object, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
     """structlog processor: hide secrets by key, phone numbers and URL passwords wherever they stand."""
-    for key, value in event.items():
-        if _SECRET_KEYS.search(key):
-            event[key] = "…"
-        elif isinstance(value, str):
-            event[key] = _redact_text(value)
-    return event
+    redacted: dict[str, Any] = _redact(dict(event))
+    return redacted
 
 
 def configure_logging(*, log_format: str, level: str) -> None:
@@ -82,9 +93,8 @@ class Metrics:
             registry=r,
         )
         self.verdicts = Counter("amd_verdicts", "Verdicts by label and reason.", ["label", "reason"], registry=r)
-        self.failures = Counter("amd_failures", "Recordings that ended without a verdict.", ["reason"], registry=r)
         self.retries = Counter("amd_retries", "Recordings put back for a later attempt.", ["error"], registry=r)
-        self.buried = Counter("amd_buried", "Recordings given up after their attempts.", registry=r)
+        self.buried = Counter("amd_buried", "Recordings that ended without a verdict.", ["reason"], registry=r)
         self.loop_errors = Counter("amd_loop_errors", "Errors a background loop survived.", ["loop"], registry=r)
         self.classifier_ready = Gauge("amd_classifier_ready", "1 when the model is loaded and warm.", registry=r)
         self.model_proof = Gauge(

@@ -16,6 +16,7 @@ from amd_service.calls.database import Database, connect, migrate
 from amd_service.calls.embedded import embedded_postgres
 from amd_service.calls.embedded.sharing import THROWAWAY_PREFIX
 from amd_service.calls.tables import Base
+from amd_service.settings import Settings
 from tests.node import toolchain
 
 _CONNECTING = ("socket.connect", "socket.sendto")
@@ -25,7 +26,16 @@ def pytest_configure(config: pytest.Config) -> None:
     """Refuse to begin where tests that must not be left out would be, and to reach other machines."""
     if os.environ.get("AMD_REQUIRE_NODE") and (lack := toolchain.missing()):
         raise pytest.UsageError(f"AMD_REQUIRE_NODE is set, but {lack}")
+    _forget_the_users_settings()
     _ban_other_machines()
+
+
+def _forget_the_users_settings() -> None:
+    """What a developer exported or wrote into `.env` must not decide how a test ends."""
+    Settings.model_config["env_file"] = None
+    for name in [name for name in os.environ if name.startswith(("AMD_", "TWILIO_"))]:
+        if not name.startswith(("AMD_TEST_", "AMD_REQUIRE_")):
+            del os.environ[name]
 
 
 def _ban_other_machines() -> None:

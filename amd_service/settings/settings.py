@@ -83,22 +83,22 @@ class Settings(BaseSettings):
         "https://api.twilio.com", description="Where recordings are fetched. Plain http only on loopback."
     )
     accounts_file: Path | None = Field(None, description="TOML file with several accounts; see README.")
-    account_sid: str | None = Field(
+    twilio_account_sid: str | None = Field(
         None,
         validation_alias=AliasChoices("TWILIO_ACCOUNT_SID"),
         description="The account whose callbacks are accepted.",
     )
-    auth_token: SecretList = Field(
+    twilio_auth_token: SecretList = Field(
         default_factory=list,
         validation_alias=AliasChoices("TWILIO_AUTH_TOKEN"),
         description="Its auth token; several, comma-separated, while rotating.",
     )
-    api_key: str | None = Field(
+    twilio_api_key: str | None = Field(
         None,
         validation_alias=AliasChoices("TWILIO_API_KEY"),
         description="API key for downloads, preferred to the token.",
     )
-    api_secret: SecretStr | None = Field(
+    twilio_api_secret: SecretStr | None = Field(
         None, validation_alias=AliasChoices("TWILIO_API_SECRET"), description="The API key's secret."
     )
     media_max_bytes: int = Field(8 * 1024 * 1024, ge=64 * 1024, description="Most that is ever read of one recording.")
@@ -168,7 +168,7 @@ class Settings(BaseSettings):
         "INFO", pattern="(?i)^(debug|info|warning|error)$", description="Least level that is logged."
     )
 
-    @field_validator("api_keys", "auth_token", mode="before")
+    @field_validator("api_keys", "twilio_auth_token", mode="before")
     @classmethod
     def _comma_separated(cls, value: object) -> object:
         return _split(value)
@@ -201,7 +201,7 @@ class Settings(BaseSettings):
 
     @model_validator(mode="after")
     def _accounts_are_complete(self) -> Self:
-        if self.account_sid and not self.auth_token:
+        if self.twilio_account_sid and not self.twilio_auth_token:
             raise ValueError(
                 "TWILIO_ACCOUNT_SID is set without TWILIO_AUTH_TOKEN: callbacks are signed with that token"
             )
@@ -212,13 +212,13 @@ class Settings(BaseSettings):
     def accounts(self) -> dict[AccountSid, Account]:
         """Every account we know, by SID."""
         known = [] if self.accounts_file is None else read_accounts(self.accounts_file)
-        if self.account_sid:
+        if self.twilio_account_sid:
             known.append(
                 Account(
-                    account_sid=AccountSid(self.account_sid),
-                    auth_tokens=self.auth_token,
-                    api_key=self.api_key,
-                    api_secret=self.api_secret,
+                    account_sid=AccountSid(self.twilio_account_sid),
+                    auth_tokens=self.twilio_auth_token,
+                    api_key=self.twilio_api_key,
+                    api_secret=self.twilio_api_secret,
                 )
             )
         return {account.account_sid: account for account in known}
@@ -231,10 +231,10 @@ class Settings(BaseSettings):
 
 
 _ALIASES = {
-    "account_sid": "TWILIO_ACCOUNT_SID",
-    "auth_token": "TWILIO_AUTH_TOKEN",
-    "api_key": "TWILIO_API_KEY",
-    "api_secret": "TWILIO_API_SECRET",
+    "twilio_account_sid": "TWILIO_ACCOUNT_SID",
+    "twilio_auth_token": "TWILIO_AUTH_TOKEN",
+    "twilio_api_key": "TWILIO_API_KEY",
+    "twilio_api_secret": "TWILIO_API_SECRET",
 }
 
 

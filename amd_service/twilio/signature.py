@@ -73,7 +73,8 @@ def verify(
         raise SignatureRefused(f"the signature cannot be computed: {error}") from error
     if not genuine:
         raise SignatureRefused(
-            f"X-Twilio-Signature does not fit {url} and the auth token of {account.account_sid}: "
+            # Without its query: people put secrets there.
+            f"X-Twilio-Signature does not fit {url.partition('?')[0]} and the auth token of {account.account_sid}: "
             "check AMD_PUBLIC_URL (exactly what Twilio was given) and TWILIO_AUTH_TOKEN"
         )
     return account

@@ -1,8 +1,10 @@
 """Who may ask: an API key, or, where none is configured, this machine alone."""
 
 import hmac
+import re
 from collections.abc import Sequence
 from http import HTTPStatus
+from urllib.parse import urlsplit
 
 from pydantic import SecretStr
 from starlette.datastructures import Headers
@@ -10,6 +12,8 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from amd_service.settings import Settings, is_loopback
 from amd_service.web.problems import Problem, problem_response
+
+_HOST = re.compile(r"(\[[0-9a-f:]+\]|[\w.-]+)(?::\d{1,5})?", re.ASCII)
 
 # A proxy on the same machine makes every stranger look like loopback; these headers give it away.
 FORWARDING_HEADERS = ("forwarded", "x-forwarded-for", "x-forwarded-host", "x-forwarded-proto", "x-real-ip", "via")
@@ -48,11 +52,12 @@ def refuse(headers: Headers, settings: Settings) -> Problem | None:
             "send one of AMD_API_KEYS as `Authorization: Bearer <key>`",
             {"www-authenticate": "Bearer"},
         )
-    if _is_local(headers, settings.host):
+    if _is_private(settings) and _is_local(headers):
         return None
     return Problem(
         HTTPStatus.FORBIDDEN,
-        "without AMD_API_KEYS only direct requests to a loopback address are answered; set AMD_API_KEYS",
+        "without AMD_API_KEYS only a service that nobody else can reach answers, and only to this machine: "
+        "set AMD_API_KEYS",
     )
 
 
@@ -65,7 +70,18 @@ def _has_key(headers: Headers, keys: Sequence[SecretStr]) -> bool:
     return any(matches)
 
 
-def _is_local(headers: Headers, bind: str) -> bool:
-    host = headers.get("host", "")
-    name = host.rsplit(":", 1)[0] if not host.endswith("]") else host
-    return is_loopback(bind) and is_loopback(name) and not any(header in headers for header in FORWARDING_HEADERS)
+def _is_private(settings: Settings) -> bool:
+    """Whether the service is meant for this machine alone.
+
+    With a public URL there is a proxy, and one that sends no forwarding header (nginx by default) makes every
+    stranger look like this machine.
+    """
+    public = settings.public_url is None or is_loopback(urlsplit(settings.public_url).hostname or "")
+    return public and is_loopback(settings.host)
+
+
+def _is_local(headers: Headers) -> bool:
+    host = _HOST.fullmatch(headers.get("host", "").lower())
+    if host is None or not is_loopback(host[1]):
+        return False
+    return not any(header in headers for header in FORWARDING_HEADERS)

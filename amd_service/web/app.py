@@ -44,5 +44,7 @@ def create_app(runtime: Runtime, routes: Sequence[BaseRoute] = SERVICE_ROUTES) -
             Exception: handle_bug,
         },
     )
+    # A redirect would lose the POST, and lead wherever the Host header says.
+    app.router.redirect_slashes = False
     app.state.runtime = runtime
     return app

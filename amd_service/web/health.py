@@ -11,13 +11,20 @@ from amd_service.calls import queue
 from amd_service.calls.database import SchemaState
 from amd_service.errors import DatabaseUnavailable
 from amd_service.runtime import Runtime
+from amd_service.telemetry import get_logger
 from amd_service.web.state import runtime_of
+
+log = get_logger(__name__)
 
 
 async def health(request: Request) -> JSONResponse:
-    """GET /health: the process is alive; how its classifier is doing. Touches neither database nor model."""
-    runtime = runtime_of(request)
-    return JSONResponse({"status": "alive", "version": __version__, "classifier": runtime.classifier_report()})
+    """GET /health: the process is alive; how far its classifier is. Touches neither database nor model.
+
+    Open to everybody, so it says no more: why a classifier is not ready names files, and is for key holders.
+    """
+    report = runtime_of(request).classifier_report()
+    shown = {name: report[name] for name in ("phase", "ready", "demonstration")}
+    return JSONResponse({"status": "alive", "version": __version__, "classifier": shown})
 
 
 async def ready(request: Request) -> JSONResponse:
@@ -25,7 +32,8 @@ async def ready(request: Request) -> JSONResponse:
     try:
         state = await runtime_of(request).database.schema_state()
     except DatabaseUnavailable as error:
-        return _readiness(False, f"database away: {error}")
+        log.warning("not ready: database away", error=str(error))
+        return _readiness(False, "the database is away")
     usable = state in (SchemaState.CURRENT, SchemaState.NEWER)
     return _readiness(usable, None if usable else f"schema is {state}: run `amd-service migrate`")
 

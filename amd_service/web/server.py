@@ -1,5 +1,6 @@
 """Runs uvicorn over an open runtime, and shuts both down in order."""
 
+import asyncio
 import signal
 import socket
 from collections.abc import Iterator, Sequence
@@ -64,9 +65,13 @@ async def _run(runtime: Runtime, routes: Sequence[BaseRoute], door: socket.socke
 
 @contextmanager
 def _signals_end_quietly() -> Iterator[None]:
-    """uvicorn raises a captured signal again after it has shut down; by default that would kill the process
-    before the worker has drained. The handlers stay on to the end: a second signal changes nothing, the grace
-    time bounds the rest."""
+    """Until here SIGTERM cancels what is being opened; from here on it ends uvicorn.
+
+    uvicorn raises a captured signal again after it has shut down; by default that would kill the process before the
+    worker has drained. The handlers stay on to the end: a second signal changes nothing, the grace time bounds the
+    rest.
+    """
+    asyncio.get_running_loop().remove_signal_handler(signal.SIGTERM)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: None)
     yield

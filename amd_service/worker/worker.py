@@ -5,6 +5,7 @@ import os
 import secrets
 import socket
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from functools import partial
 
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -12,7 +13,7 @@ from structlog.contextvars import bound_contextvars
 
 from amd_service.calls import queue
 from amd_service.calls.database import Database
-from amd_service.domain import Job, Label, Verdict
+from amd_service.domain import Failure, Job, Verdict
 from amd_service.errors import AmdError, DatabaseUnavailable
 from amd_service.settings import Settings
 from amd_service.telemetry import Metrics, get_logger
@@ -24,6 +25,16 @@ Judge = Callable[[Job], Awaitable[Verdict]]
 Write = Callable[[AsyncSession], Awaitable[bool]]
 
 DATABASE_PAUSE_S = 1.0
+LEAST_SLEEP_S = 0.2
+GIVING_BACK_SHARE = 0.2
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """How an attempt ended: what is to be written, and what is to be counted once it has been."""
+
+    write: Write
+    count: Callable[[], None] = lambda: None
 
 
 class Worker:
@@ -52,6 +63,8 @@ class Worker:
         self._held: dict[asyncio.Task[None], Job] = {}
         self._wake = asyncio.Event()
         self._stopping = False
+        # Set at shutdown: no result is held back for the database's return after it.
+        self._last_moment = float("inf")
 
     def stop(self) -> None:
         """Claim nothing more; `run` returns once what is held is finished or given back."""
@@ -103,7 +116,10 @@ class Worker:
             log.exception("claiming failed", worker=self.name)
             return DATABASE_PAUSE_S
         free = self._settings.worker_concurrency - len(self._held)
-        return self._settings.poll_s if due_s is None or not free else min(self._settings.poll_s, max(0.0, due_s))
+        if due_s is None or not free:
+            return self._settings.poll_s
+        # Due and yet not claimed: somebody else is at that row for the moment.
+        return min(self._settings.poll_s, max(LEAST_SLEEP_S, due_s))
 
     async def _sleep(self, seconds: float) -> None:
         if self._stopping:
@@ -127,7 +143,7 @@ class Worker:
                 lease_s=self._settings.job_lease_s,
                 max_attempts=self._settings.job_max_attempts,
             )
-        self._metrics.buried.inc(claimed.buried)
+        self._metrics.buried.labels(Failure.GAVE_UP).inc(claimed.buried)
         for job in claimed.jobs:
             self._start(job)
         return bool(claimed.jobs) or claimed.buried > 0
@@ -138,63 +154,82 @@ class Worker:
         task.add_done_callback(self._finished)
 
     def _finished(self, task: asyncio.Task[None]) -> None:
-        self._held.pop(task, None)
+        job = self._held.pop(task, None)
         self._wake.set()
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self._metrics.loop_errors.labels("settle").inc()
+            sid = job.recording_sid if job else None
+            log.error("a result could not be written; its lease will run out", recording_sid=sid, exc_info=error)
 
     async def _work(self, job: Job) -> None:
         with bound_contextvars(call_sid=job.call_sid, recording_sid=job.recording_sid, attempt=job.attempts):
             try:
-                write = await self._attempt(job)
+                result = await self._attempt(job)
             except asyncio.CancelledError:
-                await self._commit(partial(queue.give_back, job=job))
+                await self._commit(Result(partial(queue.give_back, job=job)))
                 raise
-            if not await self._commit(write):
+            if not await self._settle(job, result):
                 log.warning("lease lost before the result was written; whoever took over writes it")
 
-    async def _attempt(self, job: Job) -> Write:
+    async def _settle(self, job: Job, result: Result) -> bool:
+        """Write a result. What is wrong with the writing itself is a bug like any other in this attempt."""
+        try:
+            return await self._commit(result)
+        except Exception as error:  # noqa: BLE001 - becomes a row, like every failure
+            return await self._commit(self._after(error, job))
+
+    async def _attempt(self, job: Job) -> Result:
         try:
             verdict = await self._judge(job)
         except Exception as error:  # noqa: BLE001 - the one place where every failure becomes a row
             return self._after(error, job)
-        self._metrics.verdicts.labels(verdict.label, verdict.reason).inc()
         log.info("judged", label=verdict.label, confidence=verdict.confidence, reason=verdict.reason)
-        if verdict.label is Label.UNDECIDED:
-            log.debug("undecided", runs=len(verdict.runs))
-        return partial(queue.settle, job=job, verdict=verdict)
+        count = self._metrics.verdicts.labels(verdict.label, verdict.reason).inc
+        return Result(partial(queue.settle, job=job, verdict=verdict), count)
 
-    def _after(self, error: Exception, job: Job) -> Write:
+    def _after(self, error: Exception, job: Job) -> Result:
         settings = self._settings
         step = next_step(
             error, attempts=job.attempts, max_attempts=settings.job_max_attempts, base_s=settings.job_retry_base_s
         )
         text = f"{type(error).__name__}: {error}"
         log.warning("attempt failed", error=text, next=repr(step), exc_info=not isinstance(error, AmdError))
-        return self._write_step(step, job, text)
+        return self._result_of(step, job, text)
 
-    def _write_step(self, step: NextStep, job: Job, text: str) -> Write:
+    def _result_of(self, step: NextStep, job: Job, text: str) -> Result:
+        kind = text.partition(":")[0]
         match step:
             case GiveBack(delay_s):
-                return partial(queue.give_back, job=job, delay_s=delay_s)
+                count = self._metrics.retries.labels(kind).inc
+                return Result(partial(queue.give_back, job=job, delay_s=delay_s), count)
             case RetryLater(delay_s, failure):
-                self._metrics.retries.labels(text.partition(":")[0]).inc()
-                return partial(queue.retry_later, job=job, delay_s=delay_s, error=text, failure=failure)
+                count = self._metrics.retries.labels(kind).inc
+                return Result(partial(queue.retry_later, job=job, delay_s=delay_s, error=text, failure=failure), count)
             case GiveUp(failure):
-                self._metrics.failures.labels(failure).inc()
-                return partial(queue.bury, job=job, failure=failure, error=text)
+                count = self._metrics.buried.labels(failure).inc
+                return Result(partial(queue.bury, job=job, failure=failure, error=text), count)
 
-    async def _commit(self, write: Write) -> bool:
-        """Write a result, through a database outage as long as the lease lasts. False: not ours any more."""
-        deadline = asyncio.get_running_loop().time() + self._settings.job_lease_s
+    async def _commit(self, result: Result) -> bool:
+        """Write a result, through a database outage as long as lease and grace last. False: not ours any more.
+
+        Counted only when it was written: a lost lease is somebody else's to count.
+        """
+        now = asyncio.get_running_loop().time
+        last_try = now() + self._settings.job_lease_s
         while True:
             try:
                 with self._metrics.stage("settle"):
                     async with self._database.transaction() as session:
-                        return await write(session)
+                        written = await result.write(session)
             except DatabaseUnavailable as error:
                 log.warning("database away, result kept for now", error=str(error))
-                if asyncio.get_running_loop().time() > deadline:
+                if now() > min(last_try, self._last_moment):
                     return False
                 await asyncio.sleep(DATABASE_PAUSE_S)
+            else:
+                if written:
+                    result.count()
+                return written
 
     async def _keep_leases(self) -> None:
         while True:
@@ -207,21 +242,24 @@ class Worker:
 
     async def _beat(self) -> None:
         """Extend the lease of every held job; drop those another worker has taken over."""
-        if not self._held:
+        # What is claimed while Postgres answers is not in the answer, and must not be taken for lost.
+        held = {task: job for task, job in self._held.items() if not task.done()}
+        if not held:
             return
         async with self._database.transaction() as session:
-            ours = await queue.heartbeat(
-                session, worker=self.name, jobs=list(self._held.values()), lease_s=self._settings.job_lease_s
-            )
-        for task, job in list(self._held.items()):
-            if job.recording_sid not in ours:
+            ours = await queue.heartbeat(session, jobs=list(held.values()), lease_s=self._settings.job_lease_s)
+        for task, job in held.items():
+            if job not in ours:
                 task.cancel()
 
     async def _let_go(self, grace_s: float) -> None:
-        """Finish what is held, give back what does not finish in time."""
+        """Finish what is held, give back what does not finish in time; never longer than the grace time."""
+        now = asyncio.get_running_loop().time()
+        self._last_moment = now + grace_s
         if self._held:
             log.info("finishing held recordings", count=len(self._held), grace_s=grace_s)
-            await asyncio.wait(self._held, timeout=grace_s)
-        for task in (left := list(self._held)):
-            task.cancel()
-        await asyncio.gather(*left, return_exceptions=True)
+            await asyncio.wait(self._held, timeout=grace_s * (1 - GIVING_BACK_SHARE))
+        if left := list(self._held):
+            for task in left:
+                task.cancel()
+            await asyncio.wait(left, timeout=max(0.5, grace_s * GIVING_BACK_SHARE))

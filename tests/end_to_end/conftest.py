@@ -1,6 +1,7 @@
 """Whole processes against each other: Postgres, the service, workers, a stand-in for Twilio."""
 
 import asyncio
+import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from functools import partial
@@ -22,6 +23,7 @@ from amd_service.settings import RETRY_OVERRIDES, Account
 FIXTURES = Path(__file__).parents[2] / "fixtures" / "calls"
 HUMAN = (FIXTURES / "01-human-hello" / "recording.wav").read_bytes()
 DEADLINE_S = 60.0
+FATAL = (sys.executable, "-m", "tests.end_to_end.fatal_worker")
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""A real worker whose model, once loaded and proven, does something fatal in the middle of an inference.
+"""A real worker whose model, loaded and proven, does something fatal in the middle of its first recording.
 
 `python -m tests.end_to_end.fatal_worker hang|die`; makes the file AMD_MARKER when it is in there.
 """
@@ -8,11 +8,13 @@ import os
 import sys
 import time
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from amd_service.classifier.engines.torch import TorchEngine
-from amd_service.runtime import open_runtime
+from amd_service.detector.detector import Detector
+from amd_service.domain import Verdict
 from amd_service.settings import load_settings
+from amd_service.web import server
 
 
 def hang(*_: object) -> NoReturn:
@@ -26,16 +28,14 @@ def die(*_: object) -> NoReturn:
     os._exit(9)
 
 
-async def main(way: str) -> None:
-    async with open_runtime(load_settings(), with_worker=True) as runtime:
-        runtime.stop_claiming()  # this worker is replaced by one that starts when the model is spoilt
-        await runtime.detector.wait_ready()
-        TorchEngine.logits = {"hang": hang, "die": die}[way]  # type: ignore[method-assign, assignment]
-        worker = runtime.worker
-        assert worker is not None
-        worker._stopping = False
-        await worker.run(grace_s=1)
+judge = Detector.judge
+
+
+async def judge_fatally(detector: Detector, *arguments: Any, **named: Any) -> Verdict:
+    TorchEngine.logits = {"hang": hang, "die": die}[sys.argv[1]]  # type: ignore[method-assign, assignment]
+    return await judge(detector, *arguments, **named)
 
 
 if __name__ == "__main__":
-    asyncio.run(main(sys.argv[1]))
+    Detector.judge = judge_fatally  # type: ignore[method-assign, assignment]
+    asyncio.run(server.work(load_settings()))

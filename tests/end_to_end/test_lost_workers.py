@@ -2,20 +2,18 @@
 
 import asyncio
 import signal
-import sys
 from pathlib import Path
 
 import pytest
 
 from amd_service.lab.child import COMMAND
 from amd_service.lab.stand_in.media_host import Reel
-from tests.end_to_end.conftest import HUMAN, Scene, until_exists, until_state
+from tests.end_to_end.conftest import FATAL, HUMAN, Scene, until_exists, until_state
 
 pytestmark = [pytest.mark.anyio, pytest.mark.timeout(180)]
 
 DOOR = (*COMMAND, "serve", "--no-worker")
 WORKER = (*COMMAND, "worker")
-FATAL = (sys.executable, "-m", "tests.end_to_end.fatal_worker")
 
 
 async def test_a_worker_killed_in_mid_inference_loses_nothing_and_another_finishes_the_job(
@@ -25,7 +23,7 @@ async def test_a_worker_killed_in_mid_inference_loses_nothing_and_another_finish
     async with scene.child(DOOR) as door:
         await door.until_alive()
         call_sid = await scene.call_ends(door, Reel(HUMAN))
-        async with scene.child((*FATAL, "hang"), job_lease_s=3, marker=marker) as doomed:
+        async with scene.child((*FATAL, "hang"), job_lease_s=3, marker=marker, engine="torch") as doomed:
             await until_exists(marker)
             doomed.process.send_signal(signal.SIGKILL)
             await doomed.process.wait()
@@ -38,7 +36,13 @@ async def test_a_worker_killed_in_mid_inference_loses_nothing_and_another_finish
 async def test_a_recording_that_kills_its_worker_each_time_is_buried_after_its_attempts(
     scene: Scene, tmp_path: Path
 ) -> None:
-    settings = {"job_lease_s": 1, "job_max_attempts": 2, "poll_s": 0.2, "marker": tmp_path / "inferring"}
+    settings = {
+        "job_lease_s": 1,
+        "job_max_attempts": 2,
+        "poll_s": 0.2,
+        "marker": tmp_path / "inferring",
+        "engine": "torch",
+    }
     async with scene.child(DOOR) as door:
         await door.until_alive()
         call_sid = await scene.call_ends(door, Reel(HUMAN))

@@ -2,12 +2,13 @@
 
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from amd_service.lab.child import COMMAND
 from amd_service.lab.stand_in.media_host import Reel
-from tests.end_to_end.conftest import HUMAN, Scene, until_state
+from tests.end_to_end.conftest import FATAL, HUMAN, Scene, until_exists, until_state
 
 pytestmark = [pytest.mark.anyio, pytest.mark.timeout(180)]
 
@@ -27,6 +28,21 @@ async def test_sigterm_gives_back_what_does_not_finish_and_exits_within_the_grac
             asked = time.monotonic()
             worker.process.terminate()
             assert await worker.process.wait() == 0
+            assert time.monotonic() - asked < 3 + 2
+        call = await until_state(door, call_sid, "queued")
+    assert call["recordings"][0]["attempts"] == 0
+
+
+async def test_a_model_that_hangs_does_not_hold_up_the_shutdown(scene: Scene, tmp_path: Path) -> None:
+    marker = tmp_path / "inferring"
+    async with scene.child((*COMMAND, "serve", "--no-worker")) as door:
+        await door.until_alive()
+        call_sid = await scene.call_ends(door, Reel(HUMAN))
+        async with scene.child((*FATAL, "hang"), marker=marker, engine="torch", shutdown_grace_s=3) as worker:
+            await until_exists(marker)
+            asked = time.monotonic()
+            worker.process.terminate()
+            await worker.process.wait()
             assert time.monotonic() - asked < 3 + 2
         call = await until_state(door, call_sid, "queued")
     assert call["recordings"][0]["attempts"] == 0

@@ -24,6 +24,7 @@ ACCOUNT = AccountSid("AC" + "1" * 32)
 CALL = "CA" + "2" * 32
 RECORDING = "RE" + "3" * 32
 TOKEN = "a" * 32
+API_KEY = "k" * 32
 
 STATUS = [
     ("AccountSid", ACCOUNT),
@@ -51,8 +52,9 @@ def make_settings(**changes: object) -> Settings:
     values: dict[str, object] = {
         "model": "demo",
         "public_url": PUBLIC_URL,
-        "account_sid": ACCOUNT,
-        "auth_token": [SecretStr(TOKEN)],
+        "twilio_account_sid": ACCOUNT,
+        "twilio_auth_token": [SecretStr(TOKEN)],
+        "api_keys": [SecretStr(API_KEY)],
         **changes,
     }
     return Settings(_env_file=None, **values)  # type: ignore[arg-type]
@@ -89,7 +91,10 @@ def open_doors(database: Database, detector: Detector | None = None, **changes: 
     metrics = Metrics()
     runtime = Runtime(settings, metrics, database, detector or Detector.from_settings(settings, metrics), None)
     transport = httpx2.ASGITransport(app=create_app(runtime), raise_app_exceptions=True)
-    return Doors(httpx2.AsyncClient(transport=transport, base_url="http://127.0.0.1:8080"), runtime)
+    client = httpx2.AsyncClient(
+        transport=transport, base_url="http://127.0.0.1:8080", headers={"authorization": f"Bearer {API_KEY}"}
+    )
+    return Doors(client, runtime)
 
 
 @pytest.fixture

@@ -22,7 +22,7 @@ async def test_ready_needs_the_database_alone(doors: Doors) -> None:
 async def test_not_ready_while_the_database_is_away(closed_database: Database) -> None:
     answer = await open_doors(closed_database).client.get("/ready")
     assert answer.status_code == 503
-    assert "database away" in answer.json()["reason"]
+    assert "database is away" in answer.json()["reason"]
 
 
 async def test_metrics_show_callbacks_and_queue(doors: Doors) -> None:

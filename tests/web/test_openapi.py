@@ -120,6 +120,7 @@ async def test_the_model_is_as_the_document_says_ready_or_not(judging: Doors, cl
     for doors, phase in ((judging, "ready"), (open_doors(closed_database), "stopped")):
         answer = await doors.client.get("/model-info")
         assert answer.json()["phase"] == phase
+        assert (answer.json()["engine"] is None) == (phase == "stopped")
         api["/model-info"]["GET"].validate_response(answer)
         api["/ready/classifier"]["GET"].validate_response(await doors.client.get("/ready/classifier"))
         api["/health"]["GET"].validate_response(await doors.client.get("/health"))
