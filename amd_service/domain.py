@@ -217,13 +217,15 @@ class RawCallback:
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """A claimed recording: what the pipeline needs to judge it, and what guards its settlement."""
+    """A claimed recording: what the pipeline needs to judge it, and what guards its settlement.
+
+    `locked_by`: the worker and a mark of this one claim.
+    """
 
     recording_sid: RecordingSid
     account_sid: AccountSid
     call_sid: CallSid
     source: str | None
     track: str | None
-    channels: int | None
     attempts: int
     locked_by: str

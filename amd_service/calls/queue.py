@@ -1,12 +1,13 @@
 """The queue, which is the `recording` table: claim, heartbeat, settle, retry later, give back, bury.
 
 `available_at` is delay, retry and lease in one: due is due, whether a job waits, or its worker died. Every time
-comes from the database's clock. What ends an attempt is guarded by the worker's name and the attempt's number, so
+comes from the database's clock. What ends an attempt is guarded by `locked_by`, which no two claims have in common, so
 a worker that lost its lease can write nothing.
 """
 
 import hashlib
 import json
+import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -71,7 +72,9 @@ async def claim(session: AsyncSession, *, worker: str, limit: int, lease_s: floa
     taken = (await session.scalars(due.with_for_update(skip_locked=True, key_share=True))).all()
     if not taken:
         return Claimed([], 0)
-    recordings = (await session.scalars(_claiming(taken, worker, lease_s, max_attempts))).all()
+    # The attempt's number would not do to tell claims apart: giving back takes it down again.
+    holder = f"{worker}#{secrets.token_hex(4)}"
+    recordings = (await session.scalars(_claiming(taken, holder, lease_s, max_attempts))).all()
     # In one order, so that two claims never wait for each other's calls.
     for call_sid in sorted({recording.call_sid for recording in recordings}):
         await refresh_call(session, await lock_call(session, call_sid))
@@ -79,7 +82,7 @@ async def claim(session: AsyncSession, *, worker: str, limit: int, lease_s: floa
     return Claimed(jobs, len(recordings) - len(jobs))
 
 
-def _claiming(sids: Sequence[str], worker: str, lease_s: float, max_attempts: int) -> Any:
+def _claiming(sids: Sequence[str], holder: str, lease_s: float, max_attempts: int) -> Any:
     spent = Recording.attempts >= max_attempts
     # Still marked running: its last attempt ended without a word, so an older error is not why it is given up.
     vanished = Recording.state == RecordingState.RUNNING
@@ -93,7 +96,7 @@ def _claiming(sids: Sequence[str], worker: str, lease_s: float, max_attempts: in
             failure=case((spent, failure), else_=None),
             finished_at=case((spent, func.now()), else_=None),
             attempts=case((spent, Recording.attempts), else_=Recording.attempts + 1),
-            locked_by=case((spent, None), else_=worker),
+            locked_by=case((spent, None), else_=holder),
             available_at=case((spent, Recording.available_at), else_=_in(lease_s)),
             last_error=case((vanished, silence), else_=Recording.last_error),
             last_failure=case((vanished, Failure.GAVE_UP), else_=Recording.last_failure),
@@ -110,29 +113,25 @@ def _job(recording: Recording) -> Job:
         call_sid=CallSid(recording.call_sid),
         source=recording.source,
         track=recording.track,
-        channels=recording.channels,
         attempts=recording.attempts,
         locked_by=recording.locked_by or "",
     )
 
 
-async def heartbeat(
-    session: AsyncSession, *, worker: str, jobs: Sequence[Job], lease_s: float
-) -> frozenset[RecordingSid]:
-    """Extend the lease of every job by `lease_s` from now; the RecordingSids that are still held."""
-    held = [(job.recording_sid, job.attempts) for job in jobs]
+async def heartbeat(session: AsyncSession, *, jobs: Sequence[Job], lease_s: float) -> frozenset[Job]:
+    """Extend the lease of every job by `lease_s` from now; the jobs that are still held."""
+    held = {(str(job.recording_sid), job.locked_by): job for job in jobs}
     statement = (
         update(Recording)
         .where(
-            tuple_(Recording.recording_sid, Recording.attempts).in_(held),
-            Recording.locked_by == worker,
+            tuple_(Recording.recording_sid, Recording.locked_by).in_(held),
             Recording.state == RecordingState.RUNNING,
         )
         .values(available_at=_in(lease_s))
-        .returning(Recording.recording_sid)
+        .returning(Recording.recording_sid, Recording.locked_by)
         .execution_options(synchronize_session=False)
     )
-    return frozenset(RecordingSid(sid) for sid in await session.scalars(statement))
+    return frozenset(held[sid, holder or ""] for sid, holder in await session.execute(statement))
 
 
 async def settle(session: AsyncSession, job: Job, verdict: Verdict) -> bool:
@@ -194,7 +193,6 @@ async def _end_attempt(session: AsyncSession, job: Job, **values: Any) -> bool:
         .where(
             Recording.recording_sid == job.recording_sid,
             Recording.locked_by == job.locked_by,
-            Recording.attempts == job.attempts,
             Recording.state == RecordingState.RUNNING,
         )
         .values(locked_by=None, **values)

@@ -109,7 +109,11 @@ def _create_recording() -> None:
         sa.Column("state", sa.Text(), nullable=False, comment="`noted` (nothing to fetch yet), `queued`, `running`, `done` (has a verdict), `dead` (see failure)."),
         sa.Column("attempts", sa.Integer(), server_default=sa.text("0"), nullable=False, comment="How often a worker has claimed it."),
         sa.Column("available_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False, comment="When it may be claimed: now, after a retry's delay, or when the lease of its worker runs out."),
-        sa.Column("locked_by", sa.Text(), comment="The worker that holds it; null unless running."),
+        sa.Column(
+            "locked_by",
+            sa.Text(),
+            comment="The worker that holds it, `#` and a mark of this claim; null unless running.",
+        ),
         sa.Column("last_error", sa.Text(), comment="What went wrong in the latest attempt that failed."),
         sa.Column("last_failure", sa.Text(), comment="The reason that will be written if the attempts run out on the latest error."),
         sa.Column("failure", sa.Text(), comment="Why it could not be judged; not null exactly when dead."),

@@ -61,7 +61,9 @@ class Recording(Base):
         server_default=func.now(),
         comment="When it may be claimed: now, after a retry's delay, or when the lease of its worker runs out.",
     )
-    locked_by: Mapped[str | None] = mapped_column(comment="The worker that holds it; null unless running.")
+    locked_by: Mapped[str | None] = mapped_column(
+        comment="The worker that holds it, `#` and a mark of this claim; null unless running."
+    )
     last_error: Mapped[str | None] = mapped_column(comment="What went wrong in the latest attempt that failed.")
     last_failure: Mapped[str | None] = mapped_column(
         comment="The reason that will be written if the attempts run out on the latest error."
