@@ -47,10 +47,6 @@ class LabelOrder:
     source: LabelSource
 
     @property
-    def human_index(self) -> int:
-        return self.labels.index(Label.HUMAN)
-
-    @property
     def line(self) -> str:
         """The setting that states this order."""
         return f"AMD_LABELS={','.join(self.labels)}"

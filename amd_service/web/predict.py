@@ -5,6 +5,7 @@ from collections.abc import Coroutine, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from http import HTTPStatus
+from math import ceil
 from time import perf_counter
 
 from starlette.datastructures import UploadFile
@@ -75,7 +76,8 @@ def as_problems() -> Iterator[None]:
     except Undecodable as error:
         raise Problem(HTTPStatus.UNPROCESSABLE_ENTITY, str(error)) from error
     except QueueFull as error:
-        raise Problem(HTTPStatus.TOO_MANY_REQUESTS, str(error), {"retry-after": "1"}) from error
+        room_in_s = str(max(1, ceil(error.retry_after_s or 1)))
+        raise Problem(HTTPStatus.TOO_MANY_REQUESTS, str(error), {"retry-after": room_in_s}) from error
     except ClassifierUnavailable as error:
         raise Problem(HTTPStatus.SERVICE_UNAVAILABLE, str(error), {"retry-after": "5"}) from error
     except ModelFailed as error:

@@ -11,7 +11,10 @@ from starlette.types import ASGIApp, Message
 
 from amd_service.calls.database import Database
 from amd_service.classifier.waiting_line import Ticket, WaitingLine
+from amd_service.errors import QueueFull
 from amd_service.web.app import create_app
+from amd_service.web.predict import as_problems
+from amd_service.web.problems import Problem
 from tests.classifier.models import StubEngine
 from tests.detector.detectors import ready
 from tests.web.conftest import Doors, open_doors
@@ -165,6 +168,13 @@ async def test_a_full_queue_is_429_and_says_when_to_ask_again(closed_database: D
         assert problem(answer)[0] == 429
         assert int(answer.headers["retry-after"]) > 0
         assert [(await task).status_code for task in (first, *waiting)] == [200, 200]
+
+
+@pytest.mark.parametrize(("estimate_s", "header"), [(7.2, "8"), (0.01, "1"), (0.0, "1"), (None, "1")])
+def test_a_refused_caller_is_told_when_the_line_will_have_room(estimate_s: float | None, header: str) -> None:
+    with pytest.raises(Problem) as raised, as_problems():
+        raise QueueFull("the line is full", retry_after_s=estimate_s)
+    assert raised.value.headers == {"retry-after": header}
 
 
 async def test_a_client_that_leaves_is_judged_no_more(
