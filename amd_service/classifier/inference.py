@@ -9,7 +9,7 @@ from enum import StrEnum
 from time import perf_counter
 from typing import Self
 
-from amd_service.classifier.engines.engine import load_engine
+from amd_service.classifier.engines.engine import ChosenEngine, load_engine
 from amd_service.classifier.labels import LabelOrder
 from amd_service.classifier.model import CURE, open_model
 from amd_service.classifier.scorer import OpenEngine, OpenFiles, Scorer
@@ -23,6 +23,8 @@ __all__ = ["Classifier", "ClassifierState", "Phase", "Priority"]
 
 # Deaths without a window scored in between, after which the thread stays down: it would only die again.
 MOST_DEATHS = 5
+# Of the grace time: for the window in hand at shutdown. Requests and recordings have theirs before.
+FAREWELL_SHARE = 0.1
 
 log = get_logger(__name__)
 
@@ -67,7 +69,7 @@ class Classifier:
         open_engine: OpenEngine = load_engine,
         patience_s: float = 120.0,
         hub_retry_s: float = 30.0,
-        farewell_s: float = 10.0,
+        farewell_s: float | None = None,
     ) -> None:
         self._settings = settings
         self._metrics = metrics
@@ -75,7 +77,7 @@ class Classifier:
         self._open_engine = open_engine
         self._patience_s = patience_s
         self._hub_retry_s = hub_retry_s
-        self._farewell_s = farewell_s
+        self._farewell_s = settings.shutdown_grace_s * FAREWELL_SHARE if farewell_s is None else farewell_s
         self._line = WaitingLine(settings.inference_queue, metrics.inference_queue)
         self._state = ClassifierState(Phase.STOPPED, "the classifier has not been started")
         self._changed: Future[None] = Future()
@@ -110,6 +112,11 @@ class Classifier:
     def labels(self) -> LabelOrder | None:
         """Which output index means what, and how that is known; None before the first load has succeeded."""
         return self._scorer.files.labels if self._scorer else None
+
+    @property
+    def chosen(self) -> ChosenEngine | None:
+        """The engine that serves, and why it; None before the first load has succeeded."""
+        return self._scorer.chosen if self._scorer else None
 
     def start(self) -> None:
         """Start the thread. Returns at once."""

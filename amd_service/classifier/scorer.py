@@ -8,7 +8,7 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
-from amd_service.classifier.engines.engine import Engine
+from amd_service.classifier.engines.engine import ChosenEngine, Engine
 from amd_service.classifier.model import CURE, RATE_HZ, ModelFiles
 from amd_service.domain import Label, ModelIdentity, ModelRun, Scores, Window
 from amd_service.errors import ModelFailed, ModelUnusable
@@ -19,7 +19,7 @@ from amd_service.telemetry import get_logger
 WARM_UP_S = (2, 5)
 
 OpenFiles = Callable[[Settings], ModelFiles]
-OpenEngine = Callable[[ModelFiles, Settings], Engine]
+OpenEngine = Callable[[ModelFiles, Settings], ChosenEngine]
 
 log = get_logger(__name__)
 
@@ -29,15 +29,20 @@ class Scorer:
     """One engine holding one checked model. Belongs to the thread that loaded it."""
 
     files: ModelFiles
-    engine: Engine
+    chosen: ChosenEngine
     identity: ModelIdentity
+
+    @property
+    def engine(self) -> Engine:
+        return self.chosen.engine
 
     @classmethod
     def load(cls, settings: Settings, open_files: OpenFiles, open_engine: OpenEngine) -> Self:
         """Open the configured model in the configured engine. Blocks for seconds. Errors as `open_files`."""
         started = perf_counter()
         files = open_files(settings)
-        engine = open_engine(files, settings)
+        chosen = open_engine(files, settings)
+        engine = chosen.engine
         identity = ModelIdentity(files.id, files.revision, files.weights_sha256, engine.name, engine.precision)
         log.info(
             "model loaded",
@@ -52,7 +57,7 @@ class Scorer:
         )
         if files.is_demo:
             log.warning("demonstration model in use: trained on synthetic speech, for demonstration and tests only")
-        return cls(files, engine, identity)
+        return cls(files, chosen, identity)
 
     def warm_up(self) -> None:
         """Run the lengths that come first in service, on noise. Raises ModelUnusable when that gives no numbers."""

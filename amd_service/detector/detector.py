@@ -10,6 +10,7 @@ from amd_service.audio.activity import speech_onset_ms
 from amd_service.audio.channels import CalledParty, called_party
 from amd_service.audio.decode import decode, enough
 from amd_service.audio.window import LEAD_MS, cut
+from amd_service.classifier.engines.engine import ChosenEngine
 from amd_service.classifier.hub import DEMO
 from amd_service.classifier.inference import Classifier, ClassifierState, Priority
 from amd_service.detector.decision import Decision, Policy, decide
@@ -104,6 +105,11 @@ class Detector:
         """The loaded model with what the golden clips said of it, None before it is loaded."""
         identity = self._classifier.identity
         return replace(identity, proof=str(self._gate.proof)) if identity else None
+
+    @property
+    def chosen(self) -> ChosenEngine | None:
+        """The engine that serves, why it was taken and what its gate said; None before the model is loaded."""
+        return self._classifier.chosen
 
     @property
     def policy(self) -> Policy:

@@ -4,6 +4,7 @@ from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from amd_service.classifier.gate import Gate
 from amd_service.classifier.inference import Phase
 from amd_service.domain import Anchor, Label, ModelIdentity, ModelRun, Reason, Verdict
 
@@ -138,10 +139,20 @@ class LimitsShape(Shape):
     inference_queue: int = Field(description="Windows that may wait for the model; beyond that 429.")
 
 
+class EngineShape(Shape):
+    """The engine that serves; its name and precision are the model's."""
+
+    reason: str = Field(description="Why this one.")
+    gate: Gate | None = Field(
+        description="How far it was from torch fp32 when it was exported; null for torch fp32 itself."
+    )
+
+
 class ModelInfoAnswer(ClassifierShape):
     """The model that answers, how it is used, and what it is allowed."""
 
     configured: str = Field(description="AMD_MODEL.")
+    engine: EngineShape | None = Field(description="Null until the model is loaded.")
     policy: PolicyShape
     limits: LimitsShape
     twilio_api_url: str = Field(description="Where recordings are fetched.")

@@ -65,7 +65,7 @@ def reference(files: ModelFiles) -> Engine:
 
 def engine_named(name: str, files: ModelFiles, cache: Path) -> Engine:
     engine, precision = name.split()
-    return load_engine(files, Settings(engine=engine, precision=precision, cache_dir=cache, threads=1))
+    return load_engine(files, Settings(engine=engine, precision=precision, cache_dir=cache, threads=1)).engine
 
 
 def voicemail(logits: NDArray[np.float32]) -> float:

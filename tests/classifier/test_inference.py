@@ -14,6 +14,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+from amd_service.classifier.engines.engine import ChosenEngine
 from amd_service.classifier.inference import MOST_DEATHS, Classifier, Phase, Priority
 from amd_service.classifier.labels import LabelOrder, LabelSource
 from amd_service.classifier.model import ModelFiles
@@ -36,7 +37,7 @@ def stubbed(
         Settings(model="stub/stub", inference_queue=bound),
         metrics or Metrics(),
         open_files=lambda _: load(),
-        open_engine=lambda *_: engine,
+        open_engine=lambda *_: ChosenEngine(engine, "a stub"),
         **options,
     )
 

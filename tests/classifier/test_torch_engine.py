@@ -23,7 +23,7 @@ POS_CONV = "wav2vec2.encoder.pos_conv_embed.conv."
 
 
 def load(folder: Path, **settings: Any) -> Any:
-    return load_engine(check_files(Located("model", folder, None), None), Settings(threads=1, **settings))
+    return load_engine(check_files(Located("model", folder, None), None), Settings(threads=1, **settings)).engine
 
 
 def plain_transformers(folder: Path, clip: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:

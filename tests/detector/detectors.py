@@ -6,6 +6,8 @@ from pathlib import Path
 
 import numpy as np
 
+from amd_service.classifier.engines.engine import ChosenEngine
+from amd_service.classifier.gate import Gate
 from amd_service.classifier.inference import Classifier
 from amd_service.classifier.labels import LabelOrder
 from amd_service.detector.decision import Policy
@@ -22,7 +24,12 @@ NO_CLIPS = Golden(Path("/nowhere"), own=False, enforce=True)
 
 @asynccontextmanager
 async def started(
-    engine: StubEngine, *, golden: Golden = NO_CLIPS, labels: LabelOrder = HUMAN_FIRST, **settings: object
+    engine: StubEngine,
+    *,
+    golden: Golden = NO_CLIPS,
+    labels: LabelOrder = HUMAN_FIRST,
+    gate: Gate | None = None,
+    **settings: object,
 ) -> AsyncIterator[Detector]:
     configured = Settings.model_validate({"model": "stub/stub", **settings})
     metrics = Metrics()
@@ -30,7 +37,7 @@ async def started(
         configured,
         metrics,
         open_files=lambda _: model_files(labels=labels),
-        open_engine=lambda *_: engine,
+        open_engine=lambda *_: ChosenEngine(engine, "a stub", gate),
     )
     async with Detector(classifier, Policy.from_settings(configured), golden=golden, metrics=metrics) as detector:
         yield detector

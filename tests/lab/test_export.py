@@ -65,8 +65,9 @@ def test_an_engine_that_passes_is_kept_recorded_and_served(settings: Settings, s
     text = said.export_text()
     assert "gate passed: max |Δp|" in text
     assert "flips" in text
-    served = load_engine(files, Settings(engine="openvino", precision="bf16", cache_dir=settings.cache_dir, threads=1))
-    assert (served.name, served.precision) == ("openvino", "bf16")
+    chosen = load_engine(files, Settings(engine="openvino", precision="bf16", cache_dir=settings.cache_dir, threads=1))
+    assert (chosen.engine.name, chosen.engine.precision) == ("openvino", "bf16")
+    assert chosen.gate == gate
 
 
 @pytest.mark.usefixtures("few_windows")

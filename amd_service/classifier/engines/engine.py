@@ -1,6 +1,7 @@
 """What every engine offers, and how the one that serves is opened."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
@@ -10,6 +11,7 @@ from numpy.typing import NDArray
 from amd_service.classifier.cores import usable_cores
 from amd_service.classifier.engines import onnx, openvino, torch
 from amd_service.classifier.engines.choice import choose, survey
+from amd_service.classifier.gate import Gate
 from amd_service.classifier.model import ModelFiles
 from amd_service.errors import ModelUnusable
 from amd_service.settings import Settings
@@ -41,12 +43,22 @@ class Engine(Protocol):
         ...
 
 
-def load_engine(files: ModelFiles, settings: Settings) -> Engine:
+@dataclass(frozen=True, slots=True)
+class ChosenEngine:
+    """The engine that serves, why it was taken, and what its gate said; the reference has none to pass."""
+
+    engine: Engine
+    reason: str
+    gate: Gate | None = None
+
+
+def load_engine(files: ModelFiles, settings: Settings) -> ChosenEngine:
     """The engine that the settings choose, with the model loaded. Raises ModelUnusable with the cure."""
     choice = choose(files, settings, survey())
     log.info("engine chosen", engine=choice.engine, precision=choice.precision, reason=choice.reason)
     graph = choice.artefact.graph if choice.artefact else None
-    return open_engine(choice.engine, choice.precision, files, settings.threads or usable_cores(), graph)
+    engine = open_engine(choice.engine, choice.precision, files, settings.threads or usable_cores(), graph)
+    return ChosenEngine(engine, choice.reason, choice.gate)
 
 
 def open_engine(engine: str, precision: str, files: ModelFiles, threads: int, graph: Path | None) -> Engine:
