@@ -1,0 +1,97 @@
+"""`make bench`: every measurement in one run, as tables and as `benchmarks/results/<date>.json`.
+
+Needs an idle machine, some 8 GB of memory and, the first time, half an hour; builds what is missing in `.cache/`.
+"""
+
+import argparse
+import asyncio
+import json
+import os
+import platform
+from collections.abc import Sequence
+from dataclasses import asdict
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import psutil
+from rich.console import Console
+from rich.table import Table
+
+from amd_service.classifier.artefacts import machine
+from amd_service.classifier.cores import usable_cores
+from benchmarks import cuda, engines, services, xlsr
+
+RESULTS = Path("benchmarks/results")
+TOOLS = ("torch", "transformers", "onnxruntime", "openvino", "nncf", "starlette", "uvicorn", "asyncpg")
+INT8: dict[str, object] = {"engine": "openvino", "precision": "int8"}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rounds", type=int, default=5)
+    options = parser.parse_args()
+    console = Console()
+    folder = xlsr.ensure().resolve()
+    found: dict[str, Any] = {"machine": describe_machine()}
+    on_engines = engines.measure_engines(folder, rounds=options.rounds)
+    found["engines"] = asdict(on_engines)
+    engines.show(on_engines, console)
+    found["cuda"] = cuda.measure(folder)
+    found |= asyncio.run(measure_services(folder, options.rounds))
+    found["machine"]["load_after"] = os.getloadavg()
+    show_services(found, console)
+    path = RESULTS / f"{datetime.now(UTC):%Y-%m-%d}.json"
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+    console.print(f"written to {path}")
+
+
+def describe_machine() -> dict[str, Any]:
+    """What the figures were measured on."""
+    return {
+        "processor": machine(),
+        "cores": usable_cores(),
+        "memory_gb": round(psutil.virtual_memory().total / 1e9, 1),
+        "system": platform.platform(),
+        "python": platform.python_version(),
+        "versions": {name: version(name) for name in TOOLS},
+        "load_before": os.getloadavg(),
+        "measured_at": datetime.now(UTC).isoformat(timespec="seconds"),
+    }
+
+
+async def measure_services(folder: Path, rounds: int) -> dict[str, Any]:
+    """Parts (a), (c), (d) and (e), and what is promised of the small model."""
+    model = str(folder)
+    async with services.open_bench() as bench:
+        return {
+            "services": await services.compare_with_naive(bench, folder, rounds=rounds),
+            "callbacks": await services.follow_callbacks(bench, model, INT8),
+            "hour": await services.long_against_short(bench, model, INT8, rounds=rounds),
+            "start": await services.measure_start(bench, "demo"),
+            "small_model": await services.small_model_rate(bench, rounds=rounds),
+        }
+
+
+def show_services(found: dict[str, Any], console: Console) -> None:
+    rows = found["services"]["rows"]
+    _show("/predict (8 kHz μ-law uploads)", rows, console)
+    callbacks = dict(found["callbacks"])
+    _show("callback → verdict, ms", [callbacks | callbacks.pop("stage_ms_mean")], console)
+    _show("an hour against 5 s", [{"recording": name} | row for name, row in found["hour"].items()], console)
+    _show("the model that ships", [found["start"] | found["small_model"]], console)
+
+
+def _show(title: str, rows: Sequence[dict[str, Any]], console: Console) -> None:
+    table = Table(title=title, title_justify="left")
+    for column in rows[0]:
+        table.add_column(column.replace("_", " "), justify="left" if isinstance(rows[0][column], str) else "right")
+    for row in rows:
+        table.add_row(*[f"{value:.2f}" if isinstance(value, float) else str(value) for value in row.values()])
+    console.print(table)
+
+
+if __name__ == "__main__":
+    main()

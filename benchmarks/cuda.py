@@ -1,0 +1,59 @@
+"""(f) Windows a second on a GPU against batch size, and the share of its measured bf16 ceiling.
+
+`python -m benchmarks.cuda [MODEL]`; says so and measures nothing where there is no CUDA device.
+"""
+
+import json
+import sys
+from pathlib import Path
+from statistics import median
+from time import perf_counter
+from typing import Any
+
+import torch
+from transformers import Wav2Vec2ForSequenceClassification
+
+from benchmarks import xlsr
+from benchmarks.work import Work
+
+BATCHES = (1, 2, 4, 8, 16, 32, 64)
+SAMPLES = 32_000
+ROUNDS = 20
+
+
+def measure(folder: Path) -> dict[str, Any]:
+    """Rows by batch size for a model folder; `{"device": None}` without a GPU."""
+    if not torch.cuda.is_available():
+        return {"device": None}
+    model = Wav2Vec2ForSequenceClassification.from_pretrained(folder, dtype=torch.bfloat16).cuda().eval()
+    ceiling, work = _ceiling(), Work.of_model(folder, SAMPLES).total
+    rows = [_row(model, batch, work, ceiling) for batch in BATCHES]
+    return {"device": torch.cuda.get_device_name(), "bf16_gflops": ceiling, "gigaflop": work, "rows": rows}
+
+
+def _row(model: Any, batch: int, work: float, ceiling: float) -> dict[str, float]:
+    clips = torch.randn(batch, SAMPLES, dtype=torch.bfloat16, device="cuda")
+    with torch.inference_mode():
+        seconds = median(_timed(lambda: model(clips)) for _ in range(ROUNDS))
+    rate = batch / seconds
+    return {"batch": batch, "windows_per_s": rate, "ms": 1000 * seconds, "ceiling": rate * work / ceiling}
+
+
+def _ceiling() -> float:
+    """10^9 operations a second of a large bf16 product."""
+    size = 8192
+    left, right = (torch.randn(size, size, dtype=torch.bfloat16, device="cuda") for _ in range(2))
+    return 2 * size**3 / min(_timed(lambda: left @ right) for _ in range(ROUNDS)) / 1e9
+
+
+def _timed(run: Any) -> float:
+    run()
+    torch.cuda.synchronize()
+    started = perf_counter()
+    run()
+    torch.cuda.synchronize()
+    return perf_counter() - started
+
+
+if __name__ == "__main__":
+    print(json.dumps(measure(Path(sys.argv[1]) if len(sys.argv) > 1 else xlsr.ensure()), indent=1))

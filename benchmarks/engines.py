@@ -1,0 +1,234 @@
+"""Each engine and precision on one model: milliseconds per window against the naive call, share of the machine's
+ceiling, memory, load time, and deviation from the reference.
+
+`python -m benchmarks.engines` builds what is missing in `.cache/bench` and prints the table. Engines take turns within
+each round, so that whatever else the machine does hits all of them; the ratio of the minima is the steadiest figure.
+"""
+
+import argparse
+import json
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from statistics import median
+from time import perf_counter
+from typing import Any
+
+import numpy as np
+import psutil
+import torch
+from rich.console import Console
+from rich.table import Table
+
+from amd_service.classifier.artefacts import locate_artefact
+from amd_service.classifier.cores import usable_cores
+from amd_service.classifier.engines.engine import Engine, open_engine
+from amd_service.classifier.features import normalise
+from amd_service.classifier.gate import Gate
+from amd_service.classifier.model import RATE_HZ, ModelFiles, open_model
+from amd_service.lab.export.run import export
+from amd_service.settings import Settings
+from benchmarks import xlsr
+from benchmarks.clips import Clip, clips
+from benchmarks.work import Rates, Work, measure_rates
+
+CACHE = Path(".cache/bench")
+ENGINES = (
+    ("torch", "fp32"),
+    ("torch", "bf16"),
+    ("onnx", "fp32"),
+    ("onnx", "int8"),
+    ("openvino", "fp32"),
+    ("openvino", "bf16"),
+    ("openvino", "int8"),
+)
+
+Score = Callable[[Clip], object]
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One engine. Times per window; `ratio_*`: to the naive call; `ceiling`: floor over the least time (1 = at it)."""
+
+    engine: str
+    precision: str
+    median_ms: float
+    least_ms: float
+    ratio_medians: float
+    ratio_minima: float
+    ceiling: float
+    load_s: float
+    first_run_s: float
+    rss_mb: float
+    max_dp: float | None
+    mean_dp: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """`rates`: of matrix products, measured in the same run, in 10^9 operations a second."""
+
+    seconds: float
+    rounds: int
+    threads: int
+    rates: Rates
+    gigaflop: float
+    rows: list[Row]
+
+
+def measure_engines(
+    folder: Path,
+    *,
+    engines: Sequence[tuple[str, str]] = ENGINES,
+    seconds: float = 2.0,
+    rounds: int = 5,
+    threads: int | None = None,
+) -> Result:
+    """Measure engines on a model folder. Missing artefacts are exported (minutes), passed or not. Blocks."""
+    threads = threads or usable_cores()
+    settings = Settings(model=str(folder), cache_dir=CACHE, threads=threads)
+    files = open_model(settings)
+    gates = {pair: _gate(settings, files, *pair) for pair in engines if pair != ("torch", "fp32")}
+    probes = {pair: _probe_apart(folder, pair, threads) for pair in engines}
+    scores = {pair: _score_of(_open(files, *pair, threads)) for pair in engines}
+    times = _interleaved({("naive", "fp32"): _naive(files, threads), **scores}, clips(8, seconds), rounds)
+    rates, work = measure_rates(), Work.of_model(files.folder, round(seconds * RATE_HZ))
+    naive = times["naive", "fp32"]
+    rows = [
+        _row(pair, times[pair], naive, rates.floor_ms(work, pair[1]), probes.get(pair, {}), gates.get(pair))
+        for pair in times
+    ]
+    return Result(seconds, rounds, threads, rates, work.total, rows)
+
+
+def _row(
+    pair: tuple[str, str],
+    times: list[float],
+    naive: list[float],
+    floor_ms: float,
+    probe: dict[str, float],
+    gate: Gate | None,
+) -> Row:
+    nothing = float("nan")
+    return Row(
+        engine=pair[0],
+        precision=pair[1],
+        median_ms=1000 * median(times),
+        least_ms=1000 * min(times),
+        ratio_medians=median(one / other for one, other in zip(times, naive, strict=True)),
+        ratio_minima=min(times) / min(naive),
+        ceiling=floor_ms / (1000 * min(times)),
+        load_s=probe.get("load_s", nothing),
+        first_run_s=probe.get("first_run_s", nothing),
+        rss_mb=probe.get("rss_mb", nothing),
+        max_dp=gate.max_dp if gate else None,
+        mean_dp=gate.mean_dp if gate else None,
+    )
+
+
+def _gate(settings: Settings, files: ModelFiles, engine: str, precision: str) -> Gate:
+    known = locate_artefact(files, engine, precision, settings.cache_dir).gate
+    return known or export(settings, engine=engine, precision=precision)
+
+
+def _open(files: ModelFiles, engine: str, precision: str, threads: int) -> Engine:
+    artefact = locate_artefact(files, engine, precision, CACHE)
+    return open_engine(engine, precision, files, threads, artefact.graph)
+
+
+def _score_of(engine: Engine) -> Score:
+    return lambda clip: engine.logits([clip])
+
+
+def _naive(files: ModelFiles, threads: int) -> Score:
+    """What public users of such a model do: from_pretrained, eager, float32, gradients on."""
+    from transformers import Wav2Vec2ForSequenceClassification  # noqa: PLC0415
+
+    torch.set_num_threads(threads)
+    model: Any = Wav2Vec2ForSequenceClassification.from_pretrained(files.folder)
+    return lambda clip: model(torch.from_numpy(normalise(clip))[None]).logits
+
+
+def _interleaved(
+    scores: dict[tuple[str, str], Score], sounds: Sequence[Clip], rounds: int
+) -> dict[tuple[str, str], list[float]]:
+    times: dict[tuple[str, str], list[float]] = {pair: [] for pair in scores}
+    for score in scores.values():
+        score(sounds[0])
+        score(sounds[1])
+    for turn in range(rounds):
+        for pair, score in scores.items():
+            started = perf_counter()
+            score(sounds[turn % len(sounds)])
+            times[pair].append(perf_counter() - started)
+    return times
+
+
+def _probe_apart(folder: Path, pair: tuple[str, str], threads: int) -> dict[str, float]:
+    """Load time and memory, in a fresh process."""
+    command = [sys.executable, "-m", "benchmarks.engines", "--model", str(folder), "--threads", str(threads)]
+    done = subprocess.run([*command, "--probe", *pair], capture_output=True, text=True, check=True)
+    found: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
+    return found
+
+
+def _probe(folder: Path, engine: str, precision: str, threads: int) -> dict[str, float]:
+    files = open_model(Settings(model=str(folder), cache_dir=CACHE))
+    started = perf_counter()
+    opened = _open(files, engine, precision, threads)
+    loaded = perf_counter()
+    opened.logits([np.zeros(2 * RATE_HZ, np.float32)])
+    return {
+        "load_s": loaded - started,
+        "first_run_s": perf_counter() - loaded,
+        "rss_mb": psutil.Process().memory_info().rss / 1e6,
+    }
+
+
+def show(result: Result, console: Console) -> None:
+    rates = result.rates
+    table = Table(title=f"{result.seconds:g} s windows, {result.threads} threads, {result.rounds} rounds")
+    columns = ("engine", "ms median", "ms min", "ratio med", "ratio min", "ceiling", "load s", "RSS MB", "max |Δp|")
+    for column in columns:
+        table.add_column(column, justify="left" if column == "engine" else "right")
+    for row in result.rows:
+        table.add_row(
+            f"{row.engine} {row.precision}",
+            f"{row.median_ms:.0f}",
+            f"{row.least_ms:.0f}",
+            f"{row.ratio_medians:.2f}",
+            f"{row.ratio_minima:.3f}",
+            f"{row.ceiling:.0%}",
+            f"{row.load_s:.1f}",
+            f"{row.rss_mb:.0f}",
+            "" if row.max_dp is None else f"{row.max_dp:.2g}",
+        )
+    console.print(table)
+    console.print(
+        f"{result.gigaflop:.1f} GFLOP a window; matrix products at {rates.fp32:.0f} (fp32), {rates.bf16:.0f} (bf16), "
+        f"{rates.int8:.0f} (int8) GOP/s"
+    )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--model", type=Path, help="model folder; without it the XLS-R-300M-shaped random one")
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--seconds", type=float, default=2.0)
+    parser.add_argument("--threads", type=int)
+    parser.add_argument("--probe", nargs=2, metavar=("ENGINE", "PRECISION"), help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    threads = options.threads or usable_cores()
+    folder = options.model or xlsr.ensure()
+    if options.probe:
+        print(json.dumps(_probe(folder, *options.probe, threads)))
+        return
+    result = measure_engines(folder, rounds=options.rounds, seconds=options.seconds, threads=threads)
+    show(result, Console())
+    print(json.dumps(asdict(result)))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,86 @@
+"""Load on one service: uploads to /predict by any number of callers, and what /health says meanwhile."""
+
+import asyncio
+import io
+from dataclasses import dataclass
+from statistics import median
+from time import perf_counter
+
+import httpx2
+import numpy as np
+import soundfile
+
+from benchmarks.clips import clip
+
+RATE_HZ = 8000
+PAUSE_S = 0.01
+
+
+@dataclass(frozen=True, slots=True)
+class Burst:
+    """One measurement: `seconds` for all requests, `latencies_ms` of each, of `/health` in between."""
+
+    requests: int
+    seconds: float
+    latencies_ms: list[float]
+    health_ms: list[float]
+
+    @property
+    def per_second(self) -> float:
+        return self.requests / self.seconds
+
+    @property
+    def median_ms(self) -> float:
+        return median(self.latencies_ms)
+
+
+def upload(seconds: float, *, seed: int = 3) -> bytes:
+    """A μ-law WAV of speech-like sound that begins at once: 8 kHz, as telephony delivers it."""
+    buffer = io.BytesIO()
+    samples = np.concatenate([clip(seed + part, 2.0)[::2] for part in range(int(seconds // 2) + 1)])
+    soundfile.write(buffer, samples[: round(seconds * RATE_HZ)], RATE_HZ, format="WAV", subtype="ULAW")
+    return buffer.getvalue()
+
+
+async def burst(url: str, audio: bytes, *, callers: int, each: int = 1) -> Burst:
+    """`callers` at once, each sending `each` uploads one after the other."""
+    limits = httpx2.Limits(max_connections=callers + 1)
+    async with httpx2.AsyncClient(base_url=url, trust_env=False, timeout=600, limits=limits) as client:
+        watching = asyncio.create_task(_watch_health(client))
+        started = perf_counter()
+        latencies = await asyncio.gather(*[_call(client, audio, each) for _ in range(callers)])
+        seconds = perf_counter() - started
+        watching.cancel()
+        health = (await asyncio.gather(watching, return_exceptions=True))[0]
+    return Burst(callers * each, seconds, [one for many in latencies for one in many], _as_list(health))
+
+
+async def _call(client: httpx2.AsyncClient, audio: bytes, times: int) -> list[float]:
+    latencies = []
+    for _ in range(times):
+        started = perf_counter()
+        answer = await client.post("/predict", files={"audio": ("call.wav", audio, "audio/wav")})
+        answer.raise_for_status()
+        latencies.append((perf_counter() - started) * 1000)
+    return latencies
+
+
+async def _watch_health(client: httpx2.AsyncClient) -> list[float]:
+    times: list[float] = []
+    try:
+        while True:
+            started = perf_counter()
+            (await client.get("/health")).raise_for_status()
+            times.append((perf_counter() - started) * 1000)
+            await asyncio.sleep(PAUSE_S)
+    except asyncio.CancelledError:
+        return times
+
+
+def _as_list(found: object) -> list[float]:
+    return found if isinstance(found, list) else []
+
+
+def percentile(values: list[float], share: float) -> float:
+    """The value below which that share of them lies; NaN of nothing."""
+    return sorted(values)[min(len(values) - 1, round(len(values) * share))] if values else float("nan")

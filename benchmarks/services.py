@@ -1,0 +1,226 @@
+"""Whole services: the naive one against ours, from the callback to the verdict, and what a long recording costs."""
+
+import asyncio
+import io
+import sys
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from secrets import token_hex
+from statistics import median
+from time import perf_counter
+from typing import Any
+
+import httpx2
+import numpy as np
+import soundfile
+
+from amd_service.lab.child import COMMAND, Child, free_port, run_child, stop
+from amd_service.lab.demo import make_account
+from amd_service.lab.stand_in.deliveries import deliver
+from amd_service.lab.stand_in.media_host import MediaHost, Reel
+from amd_service.lab.stand_in.server import serve_stand_in
+from amd_service.runtime import throwaway_database
+from benchmarks.load import Burst, burst, percentile, upload
+
+CACHE = Path(".cache/bench").resolve()
+# (seconds of upload, callers)
+CELLS = ((2, 1), (2, 16), (5, 1), (5, 16), (30, 1))
+# A second window no longer than the first is none; a threshold nobody reaches makes every call need it.
+WITHOUT_SECOND = {"long_window_ms": 2000}
+WITH_SECOND = {"long_window_ms": 5000, "min_confidence": 0.999}
+HOUR_S = 3600
+CALLS = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Bench:
+    """Everything outside the services under measurement."""
+
+    database_url: str
+    stand_in: Any
+    account: Any
+
+    def child(self, *command: str, **settings: object) -> Any:
+        """`run_child` in this bench."""
+        return run_child(
+            (*COMMAND, *command),
+            database_url=self.database_url,
+            stand_in=self.stand_in,
+            account=self.account,
+            cache_dir=CACHE,
+            **settings,
+        )
+
+
+@asynccontextmanager
+async def open_bench() -> AsyncIterator[Bench]:
+    account = make_account()
+    async with (
+        throwaway_database() as database_url,
+        serve_stand_in(MediaHost({account.account_sid: account.basic_auth})) as stand_in,
+    ):
+        yield Bench(database_url, stand_in, account)
+
+
+async def compare_with_naive(bench: Bench, model: Path, *, rounds: int) -> dict[str, Any]:
+    """(a) and (d): requests a second and latency per service, upload and number of callers; `/health` meanwhile."""
+    variants = {
+        "openvino bf16": {"engine": "openvino", "precision": "bf16", **WITHOUT_SECOND},
+        "openvino int8": {"engine": "openvino", "precision": "int8", **WITHOUT_SECOND},
+        "openvino int8, second window": {"engine": "openvino", "precision": "int8", **WITH_SECOND},
+    }
+    async with AsyncExitStack() as stack:
+        urls = {"naive": (await stack.enter_async_context(_naive(model)))}
+        for name, settings in variants.items():
+            child = await stack.enter_async_context(bench.child("serve", "--no-worker", model=model, **settings))
+            await child.until_ready()
+            urls[name] = child.url
+        for url in urls.values():
+            await burst(url, upload(2), callers=1)
+        return await _interleave(urls, rounds)
+
+
+async def _interleave(urls: dict[str, str], rounds: int) -> dict[str, Any]:
+    found: dict[tuple[str, int, int], list[Burst]] = {}
+    for _ in range(rounds):
+        for seconds, callers in CELLS:
+            audio = upload(seconds)
+            for name, url in urls.items():
+                if name.endswith("second window") and callers > 1:
+                    continue
+                found.setdefault((name, seconds, callers), []).append(await burst(url, audio, callers=callers))
+    return {"rows": [_row(*cell, bursts, found["naive", cell[1], cell[2]]) for cell, bursts in found.items()]}
+
+
+def _row(name: str, seconds: int, callers: int, bursts: list[Burst], naive: list[Burst]) -> dict[str, Any]:
+    health = [one for burst in bursts for one in burst.health_ms]
+    return {
+        "service": name,
+        "upload_s": seconds,
+        "callers": callers,
+        "rounds": len(bursts),
+        "requests_per_s_median": median(one.per_second for one in bursts),
+        "latency_ms_median": median(one.median_ms for one in bursts),
+        "latency_ms_min": min(min(one.latencies_ms) for one in bursts),
+        "times_naive_requests_per_s": median(
+            ours.per_second / theirs.per_second for ours, theirs in zip(bursts, naive, strict=True)
+        ),
+        "share_of_naive_latency_minima": min(min(one.latencies_ms) for one in bursts)
+        / min(min(one.latencies_ms) for one in naive),
+        "health_ms_p50": percentile(health, 0.5),
+        "health_ms_p99": percentile(health, 0.99),
+    }
+
+
+@asynccontextmanager
+async def _naive(model: Path) -> AsyncIterator[str]:
+    port = free_port()
+    process = await asyncio.create_subprocess_exec(sys.executable, "-m", "benchmarks.naive", str(model), str(port))
+    try:
+        await Child(process, f"http://127.0.0.1:{port}").until_alive()
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        await stop(process)
+
+
+async def follow_callbacks(
+    bench: Bench, model: str, settings: dict[str, object], *, calls: int = CALLS
+) -> dict[str, Any]:
+    """(c) From callback to verdict, one call at a time: medians in ms, by stage, and what is not inference."""
+    audio = upload(5)
+    async with bench.child("serve", model=model, **settings) as service:
+        await service.until_ready()
+        await _verdict(bench, service, Reel(audio))
+        before = await _stage_sums(service)
+        rows = [await _verdict(bench, service, Reel(audio)) for _ in range(calls)]
+        after = await _stage_sums(service)
+    inference = [sum(run["inference_ms"] or 0 for run in row["verdicts"]) for row in rows]
+    return {
+        "model": model,
+        "calls": calls,
+        "verdict_ms_median": median(row["verdict_ms"] for row in rows),
+        "inference_ms_median": median(inference),
+        "outside_inference_ms_median": median(row["verdict_ms"] - ms for row, ms in zip(rows, inference, strict=True)),
+        "stage_ms_mean": {stage: 1000 * (after[stage] - before[stage]) / calls for stage in after},
+    }
+
+
+async def long_against_short(bench: Bench, model: str, settings: dict[str, object], *, rounds: int) -> dict[str, Any]:
+    """(e) Bytes sent and time to the verdict: an hour-long recording against one of 5 s, turn by turn."""
+    found: dict[str, list[tuple[int, float]]] = {"5 s": [], "1 h": []}
+    async with bench.child("serve", model=model, **settings) as service:
+        await service.until_ready()
+        await _verdict(bench, service, Reel(upload(5)))
+        for _ in range(rounds):
+            for name, reel in (("5 s", Reel(upload(5))), ("1 h", Reel(_an_hour))):
+                row = await _verdict(bench, service, reel)
+                found[name].append((bench.stand_in.media.requests[-1].sent_bytes, row["verdict_ms"]))
+    return {
+        name: {"sent_bytes_median": median(b for b, _ in pairs), "verdict_ms_median": median(ms for _, ms in pairs)}
+        for name, pairs in found.items()
+    }
+
+
+def _an_hour() -> Iterator[bytes]:
+    """A WAV of an hour at 8 kHz μ-law, made while it is sent."""
+    head = upload(6)
+    buffer = io.BytesIO()
+    soundfile.write(buffer, np.zeros(8, np.float32), 8000, format="WAV", subtype="ULAW")
+    header_bytes = len(buffer.getvalue()) - 8
+    body = head[header_bytes:]
+    header = bytearray(head[:header_bytes])
+    header[-4:] = (HOUR_S * 8000).to_bytes(4, "little")
+    yield bytes(header)
+    for _ in range(HOUR_S * 8000 // len(body)):
+        yield body
+
+
+async def measure_start(bench: Bench, model: str) -> dict[str, float]:
+    """Seconds from the start of the process to an open door and to a classifier that is ready."""
+    started = perf_counter()
+    async with bench.child("serve", model=model) as service:
+        await service.until_alive()
+        door_s = perf_counter() - started
+        await service.until_ready()
+        return {"door_s": door_s, "classifier_s": perf_counter() - started}
+
+
+async def small_model_rate(bench: Bench, *, rounds: int) -> dict[str, float]:
+    """Windows a second through /predict with the model that ships."""
+    async with bench.child("serve", "--no-worker", model="demo", **WITHOUT_SECOND) as service:
+        await service.until_ready()
+        bursts = [await burst(service.url, upload(2), callers=8, each=10) for _ in range(rounds)]
+    return {"windows_per_s_median": median(one.per_second for one in bursts)}
+
+
+async def _verdict(bench: Bench, service: Child, reel: Reel) -> dict[str, Any]:
+    """The row of a new call with this recording, once it is judged."""
+    call_sid, recording_sid = f"CA{token_hex(16)}", f"RE{token_hex(16)}"
+    bench.stand_in.media.reels[recording_sid] = reel
+    form = [
+        ("AccountSid", bench.account.account_sid),
+        ("CallSid", call_sid),
+        ("RecordingSid", recording_sid),
+        ("RecordingStatus", "completed"),
+        ("RecordingTrack", "inbound"),
+    ]
+    token = bench.account.auth_tokens[0].get_secret_value()
+    async with httpx2.AsyncClient(trust_env=False) as client:
+        await deliver(client, service.url, "/twilio/recording", form, token=token)
+        async with asyncio.timeout(120):
+            while True:
+                row: dict[str, Any] = (await client.get(f"{service.url}/api/calls/{call_sid}")).json()
+                if row["analysis_state"] in ("judged", "failed"):
+                    return row
+                await asyncio.sleep(0.02)
+
+
+async def _stage_sums(service: Child) -> dict[str, float]:
+    """Seconds spent so far in each stage, from /metrics."""
+    async with httpx2.AsyncClient(trust_env=False) as client:
+        text = (await client.get(f"{service.url}/metrics")).text
+    prefix = 'amd_stage_seconds_sum{stage="'
+    lines = [line.removeprefix(prefix) for line in text.splitlines() if line.startswith(prefix)]
+    return {line.split('"')[0]: float(line.split()[-1]) for line in lines}

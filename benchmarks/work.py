@@ -1,0 +1,106 @@
+"""The arithmetic one window needs, and how fast this machine multiplies: together the floor no engine can beat."""
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from time import perf_counter
+from typing import Self
+
+import torch
+from torch.nn import functional
+
+from amd_service.classifier.frames import ConvolutionalFront
+
+_GIGA = 1e9
+# Rows, inner, columns: a large square, and the shapes of the feed-forward block at 2 and 16 seconds.
+_SHAPES = ((2048, 2048, 2048), (99, 1024, 4096), (792, 1024, 4096))
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """Floating-point operations (2 per multiply-add) of one window, in 10^9."""
+
+    convolutions: float
+    positional: float
+    linears: float
+    attention: float
+
+    @property
+    def total(self) -> float:
+        return self.convolutions + self.positional + self.linears + self.attention
+
+    @classmethod
+    def of_model(cls, folder: Path, samples: int) -> Self:
+        """Counted from the shapes in a Wav2Vec2's config.json; norms, activations and softmax are left out."""
+        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+        hidden, layers = config["hidden_size"], config["num_hidden_layers"]
+        widths = [1, *config["conv_dim"]]
+        front = ConvolutionalFront.of_model(folder)
+        convolutions = 0.0
+        for index, kernel in enumerate(front.kernels):
+            upto = ConvolutionalFront(front.kernels[: index + 1], front.strides[: index + 1])
+            convolutions += 2 * kernel * widths[index] * widths[index + 1] * upto.frames(samples)
+        frames = front.frames(samples)
+        grouped = hidden // config["num_conv_pos_embedding_groups"]
+        block = 4 * hidden**2 + 2 * hidden * config["intermediate_size"]
+        return cls(
+            convolutions=convolutions / _GIGA,
+            positional=2 * config["num_conv_pos_embeddings"] * grouped * hidden * frames / _GIGA,
+            linears=2 * frames * (layers * block + widths[-1] * hidden) / _GIGA,
+            attention=4 * frames**2 * hidden * layers / _GIGA,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Rates:
+    """The best rate measured for matrix products, in 10^9 operations a second, by type of number."""
+
+    fp32: float
+    bf16: float
+    int8: float
+
+    def floor_ms(self, work: Work, precision: str) -> float:
+        """The least time for that work. int8: the linear layers in int8 and the rest in bf16 (the mixed floor)."""
+        if precision == "int8":
+            return 1000 * (work.linears / self.int8 + (work.total - work.linears) / self.bf16)
+        return 1000 * work.total / (self.bf16 if precision == "bf16" else self.fp32)
+
+
+def measure_rates(repeats: int = 12) -> Rates:
+    """Time matrix products on all threads PyTorch may use; the best of the shapes and repeats counts."""
+    return Rates(_best(_fp32, repeats), _best(_bf16, repeats), _best(_int8, repeats))
+
+
+Product = Callable[[], object]
+
+
+def _best(make: Callable[[int, int, int], Product], repeats: int) -> float:
+    return max(_rate(make(*shape), shape, repeats) for shape in _SHAPES)
+
+
+def _rate(product: Product, shape: tuple[int, int, int], repeats: int) -> float:
+    product()
+    least = float("inf")
+    for _ in range(repeats):
+        started = perf_counter()
+        product()
+        least = min(least, perf_counter() - started)
+    rows, inner, columns = shape
+    return 2 * rows * inner * columns / least / _GIGA
+
+
+def _fp32(rows: int, inner: int, columns: int) -> Product:
+    left, right = torch.randn(rows, inner), torch.randn(columns, inner)
+    return lambda: functional.linear(left, right)
+
+
+def _bf16(rows: int, inner: int, columns: int) -> Product:
+    left, right = torch.randn(rows, inner).bfloat16(), torch.randn(columns, inner).bfloat16()
+    return lambda: functional.linear(left, right)
+
+
+def _int8(rows: int, inner: int, columns: int) -> Product:
+    left = torch.randint(-127, 127, (rows, inner), dtype=torch.int8)
+    right = torch.randint(-127, 127, (inner, columns), dtype=torch.int8)
+    return lambda: torch._int_mm(left, right)
