@@ -46,7 +46,8 @@ def silence_before(seconds: float) -> Callable[[Samples, int], Samples]:
 
 def gain(decibels: float) -> Callable[[Samples, int], Samples]:
     def change(samples: Samples, _rate_hz: int) -> Samples:
-        return np.clip(samples * np.float32(10 ** (decibels / 20)), -1, 1)
+        louder: Samples = np.clip(samples * np.float32(10 ** (decibels / 20)), -1, 1)
+        return louder
 
     return change
 
