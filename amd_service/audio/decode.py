@@ -1,12 +1,12 @@
 """Bytes of a recording to samples: WAV, MP3, and raw audio that says what it is."""
 
 from amd_service.audio.mp3 import decode_mp3, holds, is_mp3
-from amd_service.audio.raw import decode_raw, read_raw_format
+from amd_service.audio.raw import decode_raw, is_raw, read_raw_format
 from amd_service.audio.tracks import Tracks
 from amd_service.audio.wav import decode_wav, is_wav, seconds_held
 from amd_service.errors import Undecodable
 
-__all__ = ["Tracks", "decode", "enough"]
+__all__ = ["Tracks", "decode", "enough", "recognises"]
 
 MARKUP = (b"<?xml", b"<!doctype", b"<html", b"<twilioresponse", b"<response", b"<error")
 
@@ -38,6 +38,14 @@ def decode(
         "The body is no audio we know (encrypted recordings look so, too): send WAV or MP3, "
         "or raw audio with its content type and rate, such as 'audio/x-mulaw;rate=8000'."
     )
+
+
+def recognises(prefix: bytes, content_type: str | None) -> bool:
+    """Whether `decode` may make something of a body that begins so: no page, no ciphertext, nothing of another kind."""
+    if _is_markup(prefix):
+        return False
+    # A tag may be longer than the prefix; nothing else begins like one.
+    return is_wav(prefix) or is_raw(content_type) or prefix.startswith(b"ID3") or is_mp3(prefix)
 
 
 def enough(prefix: bytes, seconds: float) -> bool:

@@ -36,6 +36,11 @@ class RawFormat:
     rate_hz: int
 
 
+def is_raw(content_type: str | None) -> bool:
+    """Whether a content type names an encoding without a header, with or without its rate."""
+    return _kind(content_type) in ENCODINGS
+
+
 def read_raw_format(content_type: str | None, raw_rate_hz: int | None) -> RawFormat | None:
     """What a content type says of a raw body; None when it does not name a raw encoding.
 
@@ -44,10 +49,11 @@ def read_raw_format(content_type: str | None, raw_rate_hz: int | None) -> RawFor
     Raises:
         Undecodable: a raw encoding without a rate, or with a senseless one.
     """
-    kind, *rest = (part.strip().lower() for part in (content_type or "").split(";"))
+    kind = _kind(content_type)
     encoding = ENCODINGS.get(kind)
     if encoding is None:
         return None
+    rest = (part.strip().lower() for part in (content_type or "").split(";")[1:])
     parameters = dict(part.partition("=")[::2] for part in rest)
     default = BASIC_RATE_HZ if kind == "audio/basic" else raw_rate_hz
     rate_hz = _number(parameters.get("rate"), default)
@@ -74,6 +80,10 @@ def _to_linear(payload: bytes, encoding: str) -> np.ndarray[tuple[int], np.dtype
     if encoding == "alaw":
         return np.frombuffer(audioop.alaw2lin(payload, 2), dtype=np.int16)
     return np.frombuffer(payload, dtype=">i2" if encoding == "pcm16be" else "<i2")
+
+
+def _kind(content_type: str | None) -> str:
+    return (content_type or "").partition(";")[0].strip().lower()
 
 
 def _number(text: str | None, default: int | None) -> int | None:

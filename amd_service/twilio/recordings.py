@@ -1,7 +1,8 @@
 """The first seconds of a recording, fetched safely.
 
 What is fetched is built from validated SIDs and configuration, never from a URL that somebody sent. Credentials go
-to the configured API origin alone. How much is enough is the caller's rule: an hour costs what a minute costs.
+to the configured API origin alone. What is audio, and how much of it is enough, are the caller's rules: an hour costs
+what a minute costs, and ciphertext or a page no more than its beginning.
 """
 
 import asyncio
@@ -15,7 +16,7 @@ import httpx2
 
 from amd_service import __version__
 from amd_service.domain import Failure, RecordingSid, is_sid
-from amd_service.errors import AmdError, MediaNotYet, MediaRefused, TwilioUnavailable, Undecodable
+from amd_service.errors import AmdError, MediaNotYet, MediaRefused, TwilioUnavailable
 from amd_service.settings import Account, Settings, is_loopback
 from amd_service.twilio.dates import parse_date
 
@@ -26,8 +27,17 @@ MEDIA_DOMAINS = ("twilio.com", "twiliocdn.com")
 
 _FIRST_CHECK_BYTES = 64 * 1024  # 4 s of mono 16-bit PCM
 _SMALL_BODY_BYTES = 64 * 1024  # error bodies and metadata are read up to here, so that the connection lives on
-_MAGIC = (b"RIFF", b"RIFX", b"RF64", b"ID3", b"OggS", b"fLaC", b"\xff\xfb", b"\xff\xfa", b"\xff\xf3", b"\xff\xf2")
-_HEADERLESS = ("audio/basic", "audio/x-mulaw", "audio/mulaw", "audio/pcmu", "audio/x-alaw", "audio/pcma", "audio/l16")
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """What the caller knows of audio. Both are asked with the beginning of a body, again as it grows.
+
+    `known(prefix, content_type)`: it may be audio the caller can read. `enough(prefix)`: it holds all that is needed.
+    """
+
+    known: Callable[[bytes, str | None], bool]
+    enough: Callable[[bytes], bool]
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,38 +76,39 @@ class Recordings:
         self._max_bytes = settings.media_max_bytes
         self._total_timeout_s = settings.media_total_timeout_s
 
-    async def fetch(
-        self, account: Account, recording_sid: RecordingSid, *, want_dual: bool, enough: Callable[[bytes], bool]
-    ) -> Media:
-        """The recording's head: until `enough(prefix)`, its end, or the byte cap, whichever comes first.
+    async def fetch(self, account: Account, recording_sid: RecordingSid, *, want_dual: bool, rules: Rules) -> Media:
+        """The recording's head: until it is enough, its end, or the byte cap, whichever comes first.
 
-        `want_dual` asks for both channels and falls back to what there is. Raises MediaNotYet (404),
-        TwilioUnavailable (time-outs, broken connections, 429, 5xx), MediaRefused (credentials, gone, encrypted,
-        stored elsewhere) and Undecodable (a page in place of audio).
+        `want_dual` asks for both channels and falls back to what there is. What is not known as audio is read no
+        further and, unless it is encrypted, left to the decoder to refuse. Raises MediaNotYet (404),
+        TwilioUnavailable (time-outs, broken connections, 429, 5xx) and MediaRefused (credentials, gone, encrypted,
+        stored elsewhere).
         """
         if not is_sid(recording_sid, "RE"):
             raise ValueError("a recording SID is RE followed by 32 hexadecimal digits")
         resource = self._api.join(f"/2010-04-01/Accounts/{account.account_sid}/Recordings/{recording_sid}")
         try:
             async with asyncio.timeout(self._total_timeout_s):
-                return await self._fetch(account, str(resource), want_dual, enough)
+                return await self._fetch(account, str(resource), want_dual, rules)
         except TimeoutError as error:
             raise TwilioUnavailable(f"the download took longer than {self._total_timeout_s:g} s") from error
         except (httpx2.TransportError, httpx2.InvalidURL) as error:
             raise TwilioUnavailable(f"no answer from {self._api.host}: {type(error).__name__} {error}") from error
 
-    async def _fetch(self, account: Account, resource: str, dual: bool, enough: Callable[[bytes], bool]) -> Media:
+    async def _fetch(self, account: Account, resource: str, dual: bool, rules: Rules) -> Media:
         query = {"RequestedChannels": "2"} if dual else {}
         media: Media | None = None
         async with self._open(account, f"{resource}.wav", query) as response:
             if response.status_code in (200, 206):
-                media = await self._read(response, enough)
+                media = await self._read(response, rules)
             else:
                 await _read_small(response)
         if media is not None:
-            return await self._proven_audio(media, account, resource)
+            if not rules.known(media.data, media.content_type):
+                await self._refuse_if_encrypted(account, resource)
+            return media
         if response.status_code == 400 and dual:  # Twilio's answer when only one channel was kept (its warning 16113)
-            return await self._fetch(account, resource, False, enough)
+            return await self._fetch(account, resource, False, rules)
         if response.status_code == 404:
             await self._refuse_if_stored_elsewhere(account, resource)
         raise _translated(response)
@@ -146,7 +157,7 @@ class Recordings:
             )
         return target
 
-    async def _read(self, response: httpx2.Response, enough: Callable[[bytes], bool]) -> Media:
+    async def _read(self, response: httpx2.Response, rules: Rules) -> Media:
         content_type = response.headers.get("content-type")
         buffer = bytearray()
         next_check = _FIRST_CHECK_BYTES
@@ -158,26 +169,22 @@ class Recordings:
                 if len(buffer) >= next_check:
                     # Each check copies the buffer: growing intervals keep the sum of copies linear in its size.
                     next_check = len(buffer) * 5 // 4
-                    if not _looks_like_audio(buffer, content_type) or enough(bytes(buffer)):
-                        return Media(bytes(buffer), content_type, complete=False)
+                    prefix = bytes(buffer)
+                    if not rules.known(prefix, content_type) or rules.enough(prefix):
+                        return Media(prefix, content_type, complete=False)
         except httpx2.TransportError:
-            if not buffer or not enough(bytes(buffer)):
+            if not buffer or not rules.enough(bytes(buffer)):
                 raise
             return Media(bytes(buffer), content_type, complete=False)
         return Media(bytes(buffer), content_type, complete=True)
 
-    async def _proven_audio(self, media: Media, account: Account, resource: str) -> Media:
-        """`media` if it may be audio, which the decoder will say. Ciphertext and pages are told apart here."""
-        if _looks_like_audio(media.data, media.content_type):
-            return media
-        if _is_page(media.data):
-            raise Undecodable("the media host sent an XML or HTML page in place of audio")
+    async def _refuse_if_encrypted(self, account: Account, resource: str) -> None:
+        """Ciphertext looks like anything; that it is some, the metadata says."""
         if (await self._metadata(account, resource)).get("encryption_details"):
             raise MediaRefused(
                 "the recording is encrypted with the account's public key; switch voice recording encryption off",
                 Failure.ENCRYPTED,
             )
-        return media
 
     async def _refuse_if_stored_elsewhere(self, account: Account, resource: str) -> None:
         """With external storage Twilio keeps no media (404) but the metadata says where it went."""
@@ -202,17 +209,6 @@ class Recordings:
         except (ValueError, RecursionError):
             return {}
         return found if isinstance(found, dict) else {}
-
-
-def _looks_like_audio(head: bytes | bytearray, content_type: str | None) -> bool:
-    declared = (content_type or "").partition(";")[0].strip().lower()
-    return head.startswith(_MAGIC) or (declared in _HEADERLESS and not _is_page(head))
-
-
-def _is_page(head: bytes | bytearray) -> bool:
-    # "<" alone would do but for headerless audio, where it is a sample like any other.
-    text = bytes(head[:64]).removeprefix(b"\xef\xbb\xbf").lstrip().lower()
-    return text.startswith((b"<?xml", b"<!doctype", b"<html", b"<twilioresponse"))
 
 
 async def _read_small(response: httpx2.Response) -> bytes:

@@ -2,13 +2,14 @@
 
 from collections.abc import Mapping
 
+from amd_service.audio.decode import recognises
 from amd_service.classifier.inference import Priority
 from amd_service.detector.detector import Detector
 from amd_service.domain import AccountSid, Failure, Job, RecordingSource, Verdict
 from amd_service.errors import Permanent
 from amd_service.settings import Account
 from amd_service.telemetry import Metrics
-from amd_service.twilio.recordings import Recordings
+from amd_service.twilio.recordings import Recordings, Rules
 
 
 class Pipeline:
@@ -32,7 +33,7 @@ class Pipeline:
         one_sided = is_one_sided(job)
         with self._metrics.stage("fetch"):
             media = await self._recordings.fetch(
-                account, job.recording_sid, want_dual=not one_sided, enough=self._detector.enough
+                account, job.recording_sid, want_dual=not one_sided, rules=Rules(recognises, self._detector.enough)
             )
         with self._metrics.stage("judge"):
             return await self._detector.judge(

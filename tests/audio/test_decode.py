@@ -8,7 +8,7 @@ import tracemalloc
 import numpy as np
 import pytest
 
-from amd_service.audio.decode import decode, enough
+from amd_service.audio.decode import decode, enough, recognises
 from amd_service.errors import Undecodable
 from tests.audio.signals import RATE_HZ, file_of, noise, pcm16, silence, tone, wav
 
@@ -219,6 +219,30 @@ def test_the_head_of_an_hour_takes_the_memory_of_the_head(form: str) -> None:
         tracemalloc.stop()
     assert tracks.samples.shape == (1, 20 * RATE_HZ)
     assert peak < 5_000_000
+
+
+@pytest.mark.parametrize(
+    ("prefix", "content_type"),
+    [
+        (file_of(SPEECHLIKE)[:64], None),
+        (file_of(SPEECHLIKE, form="MP3", subtype="MPEG_LAYER_III")[:1000], "application/octet-stream"),
+        (b"ID3\x04\x00\x00\x00\x10\x00\x00" + bytes(5000), "audio/mpeg"),
+        (b"\x7f" * 99, "audio/x-ulaw"),
+        (b"\x7f" * 99, "Audio/X-MuLaw; rate=8000"),
+    ],
+)
+def test_the_beginning_of_audio_is_recognised(prefix: bytes, content_type: str | None) -> None:
+    assert recognises(prefix, content_type)
+
+
+@pytest.mark.parametrize("content_type", ["audio/x-wav", "audio/basic"])
+@pytest.mark.parametrize("page", [b"<?xml version='1.0'?><x/>", b"\n <!DOCTYPE html>", b"\xef\xbb\xbf<html/>"])
+def test_a_page_is_not_recognised_whatever_it_is_declared_as(page: bytes, content_type: str) -> None:
+    assert not recognises(page, content_type)
+
+
+def test_ciphertext_is_not_recognised() -> None:
+    assert not recognises(np.random.default_rng(7).bytes(64 * 1024), "audio/x-wav")
 
 
 def prefixes_until_enough(body: bytes, seconds: float) -> int:

@@ -20,11 +20,12 @@ from amd_service.lab.stand_in.media_host import MediaHost
 from amd_service.lab.stand_in.server import StandIn, serve_on_loopback, serve_stand_in
 from amd_service.settings import Account, Settings
 from amd_service.twilio.callbacks import parse_form
-from amd_service.twilio.recordings import Recordings, http_client
+from amd_service.twilio.recordings import Recordings, Rules, http_client
 from amd_service.twilio.signature import verify
 
 AC = "AC" + "a" * 32
 ACCOUNT = Account.model_validate({"account_sid": AC, "auth_tokens": ["token"]})
+WHOLE = Rules(known=lambda _prefix, _type: True, enough=lambda _prefix: False)
 PUBLIC_URL = "https://amd.example.com"
 STEREO = b"RIFF\0\0\0\0WAVEfmt \x10\0\0\0\x01\0\x02\0" + bytes(100)
 
@@ -95,7 +96,7 @@ class Service:
             recordings = Recordings(client, settings)
             for _attempt in range(3):
                 try:
-                    media = await recordings.fetch(ACCOUNT, recording_sid, want_dual=True, enough=lambda _prefix: False)
+                    media = await recordings.fetch(ACCOUNT, recording_sid, want_dual=True, rules=WHOLE)
                 except MediaNotYet:
                     continue
                 return {"analysis_state": "judged", "label": "human", "confidence": len(media.data) / 1000}
