@@ -84,6 +84,18 @@ def migrate(
 
 
 @app.command()
+def requeue(
+    reason: Annotated[
+        str | None, typer.Option(help="Only recordings that ended with this reason, e.g. unauthorised.")
+    ] = None,
+) -> None:
+    """Put recordings that ended without a verdict up for work again, after their cause was mended."""
+    from amd_service.runtime import requeue_failed
+
+    typer.echo(f"{_run(requeue_failed(_settings_with_logs(quiet=True), reason))} recording(s) are up for work again")
+
+
+@app.command()
 def demo(
     directory: Annotated[Path, typer.Argument(metavar="DIR", help="Recorded calls.")] = Path("fixtures/calls"),
     model: Annotated[str, typer.Option(help="Hub id, folder, or `demo`.")] = "demo",

@@ -229,3 +229,5 @@ class Job:
     track: str | None
     attempts: int
     locked_by: str
+    # Since it was first put up for work, by the database's clock.
+    waited_s: float

@@ -6,11 +6,12 @@
     │   ├── SignatureRefused
     │   └── MalformedCallback
     ├── Retryable                   the same work may succeed later
-    │   ├── DatabaseUnavailable
     │   ├── MediaNotYet
-    │   ├── TwilioUnavailable
-    │   └── ClassifierUnavailable
-    │       └── QueueFull
+    │   └── Outage                  something we need is away; says nothing about this recording
+    │       ├── DatabaseUnavailable
+    │       ├── TwilioUnavailable
+    │       └── ClassifierUnavailable
+    │           └── QueueFull
     ├── Permanent                   a retry cannot help; carries the reason that is written on the row
     │   ├── Undecodable
     │   ├── MediaRefused
@@ -57,7 +58,11 @@ class Retryable(AmdError):
         self.retry_after_s = retry_after_s
 
 
-class DatabaseUnavailable(Retryable):
+class Outage(Retryable):
+    """Something we need is away for everybody. Costs a recording no attempt, however long it lasts."""
+
+
+class DatabaseUnavailable(Outage):
     """Postgres cannot be reached, is shutting down, or closed the connection."""
 
 
@@ -67,11 +72,11 @@ class MediaNotYet(Retryable):
     failure = Failure.MEDIA_MISSING
 
 
-class TwilioUnavailable(Retryable):
+class TwilioUnavailable(Outage):
     """Timeout, connection error, 429 or 5xx from Twilio."""
 
 
-class ClassifierUnavailable(Retryable):
+class ClassifierUnavailable(Outage):
     """No model is loaded and warm at the moment."""
 
 

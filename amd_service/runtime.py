@@ -5,9 +5,11 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 
+from amd_service.calls import queue
 from amd_service.calls.database import Database, SchemaState, dashboard_role, migrate
 from amd_service.calls.embedded import embedded_postgres
 from amd_service.detector.detector import Detector
+from amd_service.domain import Failure
 from amd_service.errors import ConfigurationError, DatabaseUnavailable
 from amd_service.settings import Settings
 from amd_service.telemetry import Metrics, get_logger
@@ -135,3 +137,16 @@ async def migrate_database(settings: Settings, dashboard: str | None) -> None:
         if dashboard is not None:
             await dashboard_role(url, dashboard)
     log.info("schema is up to date", dashboard_role=dashboard)
+
+
+async def requeue_failed(settings: Settings, reason: str | None) -> int:
+    """Put recordings that ended without a verdict up for work again; how many. `reason`: only those that ended so.
+
+    Raises ConfigurationError for a reason there is none of.
+    """
+    try:
+        failure = None if reason is None else Failure(reason)
+    except ValueError as error:
+        raise ConfigurationError(f"--reason must be one of {', '.join(Failure)}") from error
+    async with open_database(settings) as database, database.transaction() as session:
+        return await queue.requeue(session, failure=failure)

@@ -16,7 +16,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Interval, and_, bindparam, case, func, insert, select, tuple_, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from amd_service.calls.analysis import lock_call, refresh_call
+from amd_service.calls.analysis import WITHOUT_AUDIO, lock_call, refresh_call
 from amd_service.calls.listener import listen
 from amd_service.calls.stored import storable
 from amd_service.calls.tables import Recording, RecordingState, VerdictRow
@@ -31,6 +31,7 @@ __all__ = [
     "give_back",
     "heartbeat",
     "listen",
+    "requeue",
     "retry_later",
     "seconds_until_due",
     "settle",
@@ -78,7 +79,7 @@ async def claim(session: AsyncSession, *, worker: str, limit: int, lease_s: floa
     # In one order, so that two claims never wait for each other's calls.
     for call_sid in sorted({recording.call_sid for recording in recordings}):
         await refresh_call(session, await lock_call(session, call_sid))
-    jobs = [_job(recording) for recording in recordings if recording.state == RecordingState.RUNNING]
+    jobs = [_job(recording, lease_s) for recording in recordings if recording.state == RecordingState.RUNNING]
     return Claimed(jobs, len(recordings) - len(jobs))
 
 
@@ -106,7 +107,8 @@ def _claiming(sids: Sequence[str], holder: str, lease_s: float, max_attempts: in
     )
 
 
-def _job(recording: Recording) -> Job:
+def _job(recording: Recording, lease_s: float) -> Job:
+    put_up_at = recording.queued_at or recording.created_at
     return Job(
         recording_sid=RecordingSid(recording.recording_sid),
         account_sid=AccountSid(recording.account_sid),
@@ -115,6 +117,7 @@ def _job(recording: Recording) -> Job:
         track=recording.track,
         attempts=recording.attempts,
         locked_by=recording.locked_by or "",
+        waited_s=max(0.0, (recording.available_at - put_up_at).total_seconds() - lease_s),
     )
 
 
@@ -159,10 +162,11 @@ async def retry_later(
     )
 
 
-async def give_back(session: AsyncSession, job: Job, *, delay_s: float = 0.0) -> bool:
+async def give_back(session: AsyncSession, job: Job, *, delay_s: float = 0.0, error: str | None = None) -> bool:
     """Put the job back without counting the attempt: it was not the recording's fault. False: lease lost."""
+    said = {} if error is None else {"last_error": storable(error)}
     return await _end_and_refresh(
-        session, job, state=RecordingState.QUEUED, available_at=_in(delay_s), attempts=Recording.attempts - 1
+        session, job, state=RecordingState.QUEUED, available_at=_in(delay_s), attempts=Recording.attempts - 1, **said
     )
 
 
@@ -177,6 +181,30 @@ async def bury(session: AsyncSession, job: Job, failure: Failure, error: str) ->
         last_error=storable(error),
         last_failure=failure,
     )
+
+
+async def requeue(session: AsyncSession, *, failure: Failure | None) -> int:
+    """Put recordings that ended without a verdict up for work again; how many. `failure`: only those that ended so.
+
+    Those Twilio never had audio for stay as they are.
+    """
+    ended = [Recording.state == RecordingState.DEAD, Recording.failure.not_in(WITHOUT_AUDIO)]
+    if failure is not None:
+        ended.append(Recording.failure == failure)
+    statement = (
+        update(Recording)
+        .where(*ended)
+        .values(
+            state=RecordingState.QUEUED, failure=None, finished_at=None, attempts=0, available_at=func.now(),
+            queued_at=func.now(),
+        )
+        .returning(Recording.call_sid)
+        .execution_options(synchronize_session=False)
+    )  # fmt: skip
+    call_sids = (await session.scalars(statement)).all()
+    for call_sid in sorted(set(call_sids)):
+        await refresh_call(session, await lock_call(session, call_sid))
+    return len(call_sids)
 
 
 async def _end_and_refresh(session: AsyncSession, job: Job, **values: Any) -> bool:

@@ -158,6 +158,9 @@ class Settings(BaseSettings):
     job_lease_s: float = Field(60.0, gt=0, description="A job held longer without a heartbeat is taken over.")
     job_max_attempts: int = Field(8, ge=1, description="Attempts before a job is buried with its last reason.")
     job_retry_base_s: float = Field(1.0, gt=0, description="First retry delay; doubles each time, up to 5 minutes.")
+    job_outage_s: float = Field(
+        86_400.0, ge=0, description="An outage of Twilio or of the model is waited out this long, at no attempt's cost."
+    )
     poll_s: float = Field(5.0, gt=0, description="Longest sleep of an idle worker when no notification comes.")
 
     # Logs

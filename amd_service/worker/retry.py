@@ -4,7 +4,7 @@ import random
 from dataclasses import dataclass
 
 from amd_service.domain import Failure
-from amd_service.errors import Permanent, QueueFull, Retryable
+from amd_service.errors import Outage, Permanent, QueueFull, Retryable
 
 MAX_DELAY_S = 300.0
 # A bug rarely heals by itself; two more tries tell a fluke from a fault.
@@ -36,11 +36,21 @@ class GiveUp:
 NextStep = GiveBack | RetryLater | GiveUp
 
 
-def next_step(error: Exception, *, attempts: int, max_attempts: int, base_s: float) -> NextStep:
-    """What to do with a recording after `error` in its attempt number `attempts` (from 1)."""
+def next_step(
+    error: Exception, *, attempts: int, max_attempts: int, base_s: float, waited_s: float, outage_s: float
+) -> NextStep:
+    """What to do with a recording after `error` in its attempt number `attempts` (from 1).
+
+    `waited_s`: since it was put up for work; an outage is waited out until that reaches `outage_s`.
+    """
     match error:
         case QueueFull():
-            return GiveBack(base_s)
+            return GiveBack(max(error.retry_after_s or 0.0, base_s))
+        case Outage() if waited_s < outage_s:
+            # A quarter of the time it has lasted: doubles about every third try, and needs no count.
+            return GiveBack(max(error.retry_after_s or 0.0, _spread(max(base_s, waited_s / 4))))
+        case Outage():
+            return GiveUp(error.failure)
         case Permanent():
             return GiveUp(error.failure)
         case Retryable() if attempts < max_attempts:
@@ -55,5 +65,8 @@ def next_step(error: Exception, *, attempts: int, max_attempts: int, base_s: flo
 
 def backoff_s(attempts: int, base_s: float) -> float:
     """base · 2^(attempts-1), at most 5 minutes, less up to a quarter so that a burst spreads out."""
-    delay_s = min(MAX_DELAY_S, base_s * 2.0 ** min(attempts - 1, 32))
-    return delay_s * random.uniform(0.75, 1.0)  # noqa: S311 - spreads load, guards nothing
+    return _spread(base_s * 2.0 ** min(attempts - 1, 32))
+
+
+def _spread(delay_s: float) -> float:
+    return min(MAX_DELAY_S, delay_s) * random.uniform(0.75, 1.0)  # noqa: S311 - spreads load, guards nothing

@@ -190,7 +190,12 @@ class Worker:
     def _after(self, error: Exception, job: Job) -> Result:
         settings = self._settings
         step = next_step(
-            error, attempts=job.attempts, max_attempts=settings.job_max_attempts, base_s=settings.job_retry_base_s
+            error,
+            attempts=job.attempts,
+            max_attempts=settings.job_max_attempts,
+            base_s=settings.job_retry_base_s,
+            waited_s=job.waited_s,
+            outage_s=settings.job_outage_s,
         )
         text = f"{type(error).__name__}: {error}"
         log.warning("attempt failed", error=text, next=repr(step), exc_info=not isinstance(error, AmdError))
@@ -201,7 +206,7 @@ class Worker:
         match step:
             case GiveBack(delay_s):
                 count = self._metrics.retries.labels(kind).inc
-                return Result(partial(queue.give_back, job=job, delay_s=delay_s), count)
+                return Result(partial(queue.give_back, job=job, delay_s=delay_s, error=text), count)
             case RetryLater(delay_s, failure):
                 count = self._metrics.retries.labels(kind).inc
                 return Result(partial(queue.retry_later, job=job, delay_s=delay_s, error=text, failure=failure), count)

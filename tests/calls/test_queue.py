@@ -224,6 +224,33 @@ async def test_a_permanent_failure_writes_its_reason_and_no_label(database: Data
     assert (await recording_row(database)).last_error == "MediaRefused: \ufffd encrypted"
 
 
+async def test_a_job_knows_how_long_its_recording_has_waited(database: Database) -> None:
+    await deliver(database, recording("completed"))
+    async with database.transaction() as session:
+        await session.execute(update(Recording).values(queued_at=func.now() - timedelta(hours=2)))
+    (job,) = await claim(database)
+    assert 7200 <= job.waited_s < 7230
+
+
+async def test_what_ended_for_a_mended_reason_is_put_up_for_work_again(database: Database) -> None:
+    job = await one_job(database)
+    async with database.transaction() as session:
+        assert await queue.bury(session, job, Failure.UNAUTHORISED, "401")
+    async with database.transaction() as session:
+        assert await queue.requeue(session, failure=Failure.MEDIA_MISSING) == 0
+        assert await queue.requeue(session, failure=Failure.UNAUTHORISED) == 1
+    assert (await call_row(database)).analysis_state == "queued"
+    (again,) = await claim(database)
+    assert again.attempts == 1
+
+
+async def test_what_never_had_audio_is_not_put_up_for_work(database: Database) -> None:
+    await deliver(database, recording("absent"))
+    async with database.transaction() as session:
+        assert await queue.requeue(session, failure=None) == 0
+    assert (await call_row(database)).analysis_state == "failed"
+
+
 async def test_a_settlement_that_is_rolled_back_leaves_the_job(database: Database) -> None:
     job = await one_job(database)
 

@@ -5,12 +5,20 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from amd_service.domain import Failure
-from amd_service.errors import DatabaseUnavailable, MediaNotYet, MediaRefused, QueueFull, TwilioUnavailable, Undecodable
+from amd_service.errors import (
+    ClassifierUnavailable,
+    DatabaseUnavailable,
+    MediaNotYet,
+    MediaRefused,
+    QueueFull,
+    TwilioUnavailable,
+    Undecodable,
+)
 from amd_service.worker.retry import MAX_DELAY_S, GiveBack, GiveUp, NextStep, RetryLater, backoff_s, next_step
 
 
-def step(error: Exception, attempts: int = 1) -> NextStep:
-    return next_step(error, attempts=attempts, max_attempts=8, base_s=1.0)
+def step(error: Exception, attempts: int = 1, waited_s: float = 0.0) -> NextStep:
+    return next_step(error, attempts=attempts, max_attempts=8, base_s=1.0, waited_s=waited_s, outage_s=86_400)
 
 
 @pytest.mark.parametrize(
@@ -31,8 +39,7 @@ def test_a_missing_medium_is_retried_and_then_named() -> None:
 
 def test_the_delay_twilio_asks_for_is_respected() -> None:
     later = step(TwilioUnavailable("429", retry_after_s=90))
-    assert isinstance(later, RetryLater)
-    assert later.delay_s == 90
+    assert later == GiveBack(90)
 
 
 def test_a_full_inference_queue_costs_no_attempt() -> None:
@@ -44,8 +51,21 @@ def test_a_bug_is_tried_three_times_only() -> None:
     assert step(ZeroDivisionError(), attempts=3) == GiveUp(Failure.GAVE_UP)
 
 
-def test_a_database_that_stays_away_ends_as_given_up() -> None:
-    assert step(DatabaseUnavailable("away"), attempts=8) == GiveUp(Failure.GAVE_UP)
+@pytest.mark.parametrize(
+    "error", [TwilioUnavailable("503"), ClassifierUnavailable("gone"), DatabaseUnavailable("away")]
+)
+def test_an_outage_costs_no_attempt_and_is_asked_about_less_and_less_often(error: Exception) -> None:
+    delays = [step(error, attempts=8, waited_s=waited_s) for waited_s in (0, 60, 3600, 80_000)]
+    assert [isinstance(delay, GiveBack) for delay in delays] == [True] * 4
+    seconds = [delay.delay_s for delay in delays if isinstance(delay, GiveBack)]
+    assert seconds[0] <= 1
+    assert 11 <= seconds[1] <= 15
+    assert 225 <= seconds[2] <= 300
+    assert 225 <= seconds[3] <= 300
+
+
+def test_an_outage_of_more_than_a_day_ends_as_given_up() -> None:
+    assert step(TwilioUnavailable("503"), waited_s=86_401) == GiveUp(Failure.GAVE_UP)
 
 
 @given(attempts=st.integers(1, 10_000), base_s=st.floats(0.01, 60))
