@@ -25,7 +25,8 @@ def measure(folder: Path) -> dict[str, Any]:
     """Rows by batch size for a model folder; `{"device": None}` without a GPU."""
     if not torch.cuda.is_available():
         return {"device": None}
-    model = Wav2Vec2ForSequenceClassification.from_pretrained(folder, dtype=torch.bfloat16).cuda().eval()
+    model: Any = Wav2Vec2ForSequenceClassification.from_pretrained(folder, dtype=torch.bfloat16)
+    model.cuda().eval()
     ceiling, work = _ceiling(), Work.of_model(folder, SAMPLES).total
     rows = [_row(model, batch, work, ceiling) for batch in BATCHES]
     return {"device": torch.cuda.get_device_name(), "bf16_gflops": ceiling, "gigaflop": work, "rows": rows}

@@ -7,31 +7,24 @@ each round, so that whatever else the machine does hits all of them; the ratio o
 
 import argparse
 import json
-import subprocess
-import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from statistics import median
-from time import perf_counter
-from typing import Any
+from time import sleep
 
-import numpy as np
-import psutil
-import torch
 from rich.console import Console
 from rich.table import Table
 
 from amd_service.classifier.artefacts import locate_artefact
 from amd_service.classifier.cores import usable_cores
-from amd_service.classifier.engines.engine import Engine, open_engine
-from amd_service.classifier.features import normalise
 from amd_service.classifier.gate import Gate
 from amd_service.classifier.model import RATE_HZ, ModelFiles, open_model
 from amd_service.lab.export.run import export
 from amd_service.settings import Settings
 from benchmarks import xlsr
 from benchmarks.clips import Clip, clips
+from benchmarks.contestant import NAIVE, Contestant, Pair
 from benchmarks.work import Rates, Work, measure_rates
 
 CACHE = Path(".cache/bench")
@@ -45,7 +38,8 @@ ENGINES = (
     ("openvino", "int8"),
 )
 
-Score = Callable[[Clip], object]
+# Threads of the engine before may still spin for a moment.
+SETTLE_S = 0.3
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,14 +85,15 @@ def measure_engines(
     settings = Settings(model=str(folder), cache_dir=CACHE, threads=threads)
     files = open_model(settings)
     gates = {pair: _gate(settings, files, *pair) for pair in engines if pair != ("torch", "fp32")}
-    probes = {pair: _probe_apart(folder, pair, threads) for pair in engines}
-    scores = {pair: _score_of(_open(files, *pair, threads)) for pair in engines}
-    times = _interleaved({("naive", "fp32"): _naive(files, threads), **scores}, clips(8, seconds), rounds)
+    contestants = {pair: Contestant(folder, pair, threads, CACHE) for pair in (NAIVE, *engines)}
+    times = _interleaved(contestants, clips(8, seconds), rounds)
+    facts = {pair: contestant.facts for pair, contestant in contestants.items()}
+    for contestant in contestants.values():
+        contestant.leave()
     rates, work = measure_rates(), Work.of_model(files.folder, round(seconds * RATE_HZ))
-    naive = times["naive", "fp32"]
+    naive = times[NAIVE]
     rows = [
-        _row(pair, times[pair], naive, rates.floor_ms(work, pair[1]), probes.get(pair, {}), gates.get(pair))
-        for pair in times
+        _row(pair, times[pair], naive, rates.floor_ms(work, pair[1]), facts[pair], gates.get(pair)) for pair in times
     ]
     return Result(seconds, rounds, threads, rates, work.total, rows)
 
@@ -108,10 +103,9 @@ def _row(
     times: list[float],
     naive: list[float],
     floor_ms: float,
-    probe: dict[str, float],
+    facts: dict[str, float],
     gate: Gate | None,
 ) -> Row:
-    nothing = float("nan")
     return Row(
         engine=pair[0],
         precision=pair[1],
@@ -120,9 +114,9 @@ def _row(
         ratio_medians=median(one / other for one, other in zip(times, naive, strict=True)),
         ratio_minima=min(times) / min(naive),
         ceiling=floor_ms / (1000 * min(times)),
-        load_s=probe.get("load_s", nothing),
-        first_run_s=probe.get("first_run_s", nothing),
-        rss_mb=probe.get("rss_mb", nothing),
+        load_s=facts["load_s"],
+        first_run_s=facts["first_run_s"],
+        rss_mb=facts["rss_mb"],
         max_dp=gate.max_dp if gate else None,
         mean_dp=gate.mean_dp if gate else None,
     )
@@ -133,58 +127,17 @@ def _gate(settings: Settings, files: ModelFiles, engine: str, precision: str) ->
     return known or export(settings, engine=engine, precision=precision)
 
 
-def _open(files: ModelFiles, engine: str, precision: str, threads: int) -> Engine:
-    artefact = locate_artefact(files, engine, precision, CACHE)
-    return open_engine(engine, precision, files, threads, artefact.graph)
-
-
-def _score_of(engine: Engine) -> Score:
-    return lambda clip: engine.logits([clip])
-
-
-def _naive(files: ModelFiles, threads: int) -> Score:
-    """What public users of such a model do: from_pretrained, eager, float32, gradients on."""
-    from transformers import Wav2Vec2ForSequenceClassification  # noqa: PLC0415
-
-    torch.set_num_threads(threads)
-    model: Any = Wav2Vec2ForSequenceClassification.from_pretrained(files.folder)
-    return lambda clip: model(torch.from_numpy(normalise(clip))[None]).logits
-
-
 def _interleaved(
-    scores: dict[tuple[str, str], Score], sounds: Sequence[Clip], rounds: int
-) -> dict[tuple[str, str], list[float]]:
-    times: dict[tuple[str, str], list[float]] = {pair: [] for pair in scores}
-    for score in scores.values():
-        score(sounds[0])
-        score(sounds[1])
+    contestants: Mapping[Pair, Contestant], sounds: Sequence[Clip], rounds: int
+) -> dict[Pair, list[float]]:
+    times: dict[Pair, list[float]] = {pair: [] for pair in contestants}
+    for contestant in contestants.values():
+        contestant.seconds(sounds[0])
     for turn in range(rounds):
-        for pair, score in scores.items():
-            started = perf_counter()
-            score(sounds[turn % len(sounds)])
-            times[pair].append(perf_counter() - started)
+        for pair, contestant in contestants.items():
+            sleep(SETTLE_S)
+            times[pair].append(contestant.seconds(sounds[turn % len(sounds)]))
     return times
-
-
-def _probe_apart(folder: Path, pair: tuple[str, str], threads: int) -> dict[str, float]:
-    """Load time and memory, in a fresh process."""
-    command = [sys.executable, "-m", "benchmarks.engines", "--model", str(folder), "--threads", str(threads)]
-    done = subprocess.run([*command, "--probe", *pair], capture_output=True, text=True, check=True)
-    found: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
-    return found
-
-
-def _probe(folder: Path, engine: str, precision: str, threads: int) -> dict[str, float]:
-    files = open_model(Settings(model=str(folder), cache_dir=CACHE))
-    started = perf_counter()
-    opened = _open(files, engine, precision, threads)
-    loaded = perf_counter()
-    opened.logits([np.zeros(2 * RATE_HZ, np.float32)])
-    return {
-        "load_s": loaded - started,
-        "first_run_s": perf_counter() - loaded,
-        "rss_mb": psutil.Process().memory_info().rss / 1e6,
-    }
 
 
 def show(result: Result, console: Console) -> None:
@@ -218,13 +171,9 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=float, default=2.0)
     parser.add_argument("--threads", type=int)
-    parser.add_argument("--probe", nargs=2, metavar=("ENGINE", "PRECISION"), help=argparse.SUPPRESS)
     options = parser.parse_args()
     threads = options.threads or usable_cores()
     folder = options.model or xlsr.ensure()
-    if options.probe:
-        print(json.dumps(_probe(folder, *options.probe, threads)))
-        return
     result = measure_engines(folder, rounds=options.rounds, seconds=options.seconds, threads=threads)
     show(result, Console())
     print(json.dumps(asdict(result)))

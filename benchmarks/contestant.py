@@ -1,0 +1,82 @@
+"""One engine in a process of its own, so that nobody's spinning threads or memory are counted as another's."""
+
+import multiprocessing
+from collections.abc import Callable
+from multiprocessing.connection import Connection
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+import psutil
+
+from benchmarks.clips import Clip
+
+NAIVE = ("naive", "fp32")
+
+Pair = tuple[str, str]
+
+
+class Contestant:
+    """A loaded engine. `facts`: load_s, first_run_s, rss_mb."""
+
+    def __init__(self, folder: Path, pair: Pair, threads: int, cache: Path) -> None:
+        context = multiprocessing.get_context("spawn")
+        self._pipe, theirs = context.Pipe()
+        self._process = context.Process(target=_compete, args=(theirs, folder, pair, threads, cache), daemon=True)
+        self._process.start()
+        self.facts: dict[str, float] = self._pipe.recv()
+
+    def seconds(self, clip: Clip) -> float:
+        """How long one window takes."""
+        self._pipe.send(clip)
+        seconds: float = self._pipe.recv()
+        return seconds
+
+    def leave(self) -> None:
+        self._pipe.send(None)
+        self._process.join()
+
+
+def _compete(pipe: Connection, folder: Path, pair: Pair, threads: int, cache: Path) -> None:
+    started = perf_counter()
+    score = _naive(folder, threads) if pair == NAIVE else _engine(folder, pair, threads, cache)
+    loaded = perf_counter()
+    from benchmarks.clips import clip
+
+    score(clip(0))
+    facts = {
+        "load_s": loaded - started,
+        "first_run_s": perf_counter() - loaded,
+        "rss_mb": psutil.Process().memory_info().rss / 1e6,
+    }
+    pipe.send(facts)
+    while (window := pipe.recv()) is not None:
+        started = perf_counter()
+        score(window)
+        pipe.send(perf_counter() - started)
+
+
+def _engine(folder: Path, pair: Pair, threads: int, cache: Path) -> Callable[[Clip], object]:
+    from amd_service.classifier.artefacts import locate_artefact
+    from amd_service.classifier.engines.engine import open_engine
+    from amd_service.classifier.model import open_model
+    from amd_service.settings import Settings
+
+    files = open_model(Settings(model=str(folder), cache_dir=cache))
+    engine = open_engine(*pair, files, threads, locate_artefact(files, *pair, cache).graph)
+    return lambda clip: engine.logits([clip])
+
+
+def _naive(folder: Path, threads: int) -> Callable[[Clip], object]:
+    """What public users of such a model do: from_pretrained, eager, float32, gradients on."""
+    import torch
+    from transformers import AutoModelForAudioClassification
+
+    torch.set_num_threads(threads)
+    model: Any = AutoModelForAudioClassification.from_pretrained(folder)
+
+    def score(clip: Clip) -> object:
+        normalised = (clip - clip.mean()) / (clip.var() + 1e-7) ** 0.5
+        return model(torch.from_numpy(normalised)[None]).logits
+
+    return score
