@@ -108,6 +108,14 @@ class ProblemShape(Shape):
     detail: str
 
 
+class GlimpseShape(Shape):
+    """How far the classifier is, for everybody; why, is for those with a key."""
+
+    phase: Phase
+    ready: bool
+    demonstration: bool
+
+
 class ClassifierShape(Shape):
     """How the classifier is; `reason` says what to do where it is not ready. More members may come."""
 
@@ -163,7 +171,7 @@ class HealthAnswer(Shape):
 
     status: Literal["alive"]
     version: str
-    classifier: ClassifierShape
+    classifier: GlimpseShape
 
 
 class ReadyAnswer(Shape):

@@ -19,7 +19,7 @@ from amd_service.web.app import create_app
 from tests.audio.signals import file_of, silence, through_mulaw
 from tests.classifier.models import StubEngine
 from tests.detector.detectors import ready, speech
-from tests.web.conftest import Doors, open_doors
+from tests.web.conftest import API_KEY, Doors, open_doors
 from tests.web.recordings import HUMAN, SILENCE, VOICEMAIL, samples_of
 
 pytestmark = pytest.mark.anyio
@@ -201,7 +201,8 @@ async def test_the_first_line_comes_while_the_body_is_still_being_sent(
         reader, writer = await asyncio.open_connection("127.0.0.1", urlsplit(url).port)
         writer.write(
             b"POST /predict-stream HTTP/1.1\r\nhost: 127.0.0.1\r\nconnection: close\r\n"
-            b"content-type: audio/wav\r\ntransfer-encoding: chunked\r\n\r\n"
+            b"authorization: Bearer %b\r\n"
+            b"content-type: audio/wav\r\ntransfer-encoding: chunked\r\n\r\n" % API_KEY.encode()
         )
         half = len(LONG) // 2
         writer.write(chunk(LONG[:half]))
