@@ -82,7 +82,7 @@ class Settings(BaseSettings):
     twilio_api_url: str = Field(
         "https://api.twilio.com", description="Where recordings are fetched. Plain http only on loopback."
     )
-    accounts_file: Path | None = Field(None, description="TOML file with several accounts; see README.")
+    accounts_file: Path | None = Field(None, description="TOML file with several accounts, see below.")
     twilio_account_sid: str | None = Field(
         None,
         validation_alias=AliasChoices("TWILIO_ACCOUNT_SID"),
