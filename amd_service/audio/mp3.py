@@ -17,6 +17,8 @@ VERSION_25, VERSION_2, VERSION_1 = 0, 2, 3
 MONO = 3
 # How far the first frame may lie behind the start or the tag, and how large a damaged stretch is skipped.
 SEARCH_BYTES = 8_192
+# Damage is searched byte by byte: a file made of little else would cost seconds.
+MAX_SKIPS = 16
 # Encoder and decoder delay and a leading frame without audio (Xing): at most four frames of 72 ms.
 DELAY_S = 0.3
 
@@ -82,11 +84,14 @@ def _frames_until(data: bytes, seconds: float | None) -> Iterator[Frame]:
 
 
 def _frames(data: bytes) -> Iterator[Frame]:
-    """All frames; a damaged stretch between them is skipped, a tag at the end is not taken for one."""
-    frame = _first_frame(data, _after_tag(data))
+    """All frames; a few damaged stretches between them are skipped, a tag at the end is not taken for one."""
+    frame, skips = _first_frame(data, _after_tag(data)), 0
     while frame is not None:
         yield frame
-        frame = _read_frame(data, frame.end) or _first_frame(data, frame.end)
+        following = _read_frame(data, frame.end)
+        if following is None and skips < MAX_SKIPS:
+            following, skips = _first_frame(data, frame.end), skips + 1
+        frame = following
 
 
 def _after_tag(data: bytes) -> int:

@@ -276,3 +276,11 @@ def test_what_cannot_be_read_is_never_enough(body: bytes) -> None:
 def test_a_header_of_an_hour_is_not_an_hour_of_audio() -> None:
     assert not enough(wav(pcm16(SPEECHLIKE), data_size=57_600_000), 1.5)
     assert enough(wav(pcm16(SPEECHLIKE), data_size=57_600_000), 1.0)
+
+
+def test_an_mp3_of_little_but_damage_costs_no_time() -> None:
+    two_frames = (b"\xff\xfb\x90\xc4" + bytes(413)) * 2
+    data = (two_frames + b"\xff" * 8000) * 400
+    started = time.perf_counter()
+    enough(data, 20.0)
+    assert time.perf_counter() - started < 0.5

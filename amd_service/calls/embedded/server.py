@@ -6,6 +6,7 @@ import shlex
 import shutil
 import signal
 import socket
+import stat
 import struct
 import subprocess
 import tempfile
@@ -31,6 +32,8 @@ _LONGEST_SOCKET_DIR = 88
 
 # What the backends of a killed postmaster still hold for a moment; a later try succeeds.
 _PASSING = re.compile(r"shared memory block|lock file .* already exists")
+
+_FAR_PREFIX = "amd-socket-"
 
 _NOT_DURABLE = ("fsync=off", "synchronous_commit=off", "full_page_writes=off")
 
@@ -76,7 +79,16 @@ class Server:
             deadline = time.monotonic() + STOP_TIMEOUT_S
             while self._running() is not None and time.monotonic() < deadline:
                 time.sleep(_POLL_S)
-        shutil.rmtree(found.socket_dir, ignore_errors=True)
+        if self._is_ours(found.socket_dir):
+            shutil.rmtree(found.socket_dir, ignore_errors=True)
+
+    def _is_ours(self, socket_dir: Path) -> bool:
+        """Whether we made it: the pid file that names it belongs to the server's account, and root deletes here."""
+        far = socket_dir.parent == Path("/tmp") and socket_dir.name.startswith(_FAR_PREFIX)  # noqa: S108
+        if not far and socket_dir != self._directory / "socket":
+            return False
+        found = socket_dir.lstat() if socket_dir.exists() else None
+        return found is not None and stat.S_ISDIR(found.st_mode) and found.st_uid == self._account.uid
 
     def _running(self) -> PidFile | None:
         """The live postmaster. A pid file alone proves nothing: its process may be gone, a zombie or another's."""
@@ -148,7 +160,7 @@ class Server:
             shutil.rmtree(near, ignore_errors=True)
             self._account.make_private(near)
             return near
-        far = Path(tempfile.mkdtemp(prefix="amd-socket-", dir="/tmp"))
+        far = Path(tempfile.mkdtemp(prefix=_FAR_PREFIX, dir="/tmp"))
         os.chown(far, self._account.uid, self._account.gid)
         return far
 
