@@ -21,5 +21,5 @@ USER amd
 VOLUME /models
 EXPOSE 8080 8081
 HEALTHCHECK --interval=10s --timeout=3s --start-period=20s --retries=3 \
-  CMD ["python", "-c", "import urllib.request as u; u.urlopen('http://127.0.0.1:8080/health', timeout=2)"]
+  CMD ["python", "-c", "import os, urllib.request as u; u.urlopen(f\"http://127.0.0.1:{os.environ.get('AMD_PORT', 8080)}/health\", timeout=2)"]
 CMD ["amd-service", "serve"]

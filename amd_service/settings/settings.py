@@ -151,7 +151,11 @@ class Settings(BaseSettings):
         2000, ge=1000, le=10_000, description="First window; 2 s is what the production model knows."
     )
     long_window_ms: int = Field(5000, ge=1000, le=15_000, description="Second window, used when the first is unsure.")
-    inference_queue: int = Field(32, ge=1, description="Windows that may wait for the model.")
+    inference_queue: int = Field(
+        32,
+        ge=1,
+        description="Windows that may wait for the model, and uploads taken in at once; more are answered 429.",
+    )
 
     # The job
     worker_concurrency: int = Field(2, ge=1, description="Recordings one worker works on at a time.")

@@ -11,8 +11,10 @@ from amd_service.runtime import Runtime
 from amd_service.web import calls_api, health, model_info, openapi, predict, predict_stream, webhooks
 from amd_service.web.access import AccessControl
 from amd_service.web.problems import Problem, handle_bug, handle_http_exception, handle_problem
+from amd_service.web.uploads import UploadSlots
 
 OPEN_PATHS = ("/health", "/ready")
+UPLOAD_PATHS = ("/predict", "/predict-stream")
 
 HEALTH_ROUTES: Sequence[BaseRoute] = (
     Route("/health", health.health),
@@ -37,7 +39,10 @@ def create_app(runtime: Runtime, routes: Sequence[BaseRoute] = SERVICE_ROUTES) -
     """The ASGI app over an open runtime. `routes`: HEALTH_ROUTES for a process that only works off the queue."""
     app = Starlette(
         routes=list(routes),
-        middleware=[Middleware(AccessControl, settings=runtime.settings, open_paths=OPEN_PATHS)],
+        middleware=[
+            Middleware(AccessControl, settings=runtime.settings, open_paths=OPEN_PATHS),
+            Middleware(UploadSlots, limit=runtime.settings.inference_queue, paths=UPLOAD_PATHS),
+        ],
         exception_handlers={
             Problem: handle_problem,
             HTTPException: handle_http_exception,

@@ -1,0 +1,33 @@
+"""How many uploads are taken in at once."""
+
+import asyncio
+
+import httpx2
+import pytest
+from starlette.responses import PlainTextResponse
+from starlette.types import Receive, Scope, Send
+
+from amd_service.web.uploads import UploadSlots
+
+pytestmark = pytest.mark.anyio
+
+
+async def test_one_upload_too_many_is_429_and_every_slot_is_given_back() -> None:
+    inside, go_on = asyncio.Event(), asyncio.Event()
+
+    async def slow(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["path"] == "/predict":
+            inside.set()
+            await go_on.wait()
+        await PlainTextResponse("done")(scope, receive, send)
+
+    app = UploadSlots(slow, limit=1, paths=["/predict"])
+    async with httpx2.AsyncClient(transport=httpx2.ASGITransport(app=app), base_url="http://test") as client:
+        first = asyncio.create_task(client.post("/predict"))
+        await inside.wait()
+        refused = await client.post("/predict")
+        assert (refused.status_code, refused.headers["retry-after"]) == (429, "1")
+        assert (await client.get("/health")).status_code == 200
+        go_on.set()
+        assert (await first).status_code == 200
+        assert (await client.post("/predict")).status_code == 200
