@@ -85,6 +85,10 @@ async def until(condition: Callable[[], Awaitable[bool]]) -> None:
             await asyncio.sleep(0.01)
 
 
+async def is_in(database: Database, sid: RecordingSid, state: str) -> bool:
+    return (await read(database, sid))[0].state == state
+
+
 @pytest.fixture
 def finish() -> asyncio.Event:
     return asyncio.Event()

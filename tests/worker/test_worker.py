@@ -1,17 +1,13 @@
 """claim → judge → settle."""
 
 import asyncio
-from typing import Any
 
 import pytest
-from sqlalchemy import update
 
-from amd_service.calls import queue
 from amd_service.calls.database import Database
-from amd_service.calls.tables import Recording
 from amd_service.domain import Failure, Job, RecordingSid, Verdict
-from amd_service.errors import DatabaseUnavailable, MediaNotYet, MediaRefused, QueueFull
-from tests.worker.conftest import HUMAN, make_worker, put_up, read, until
+from amd_service.errors import MediaNotYet, MediaRefused, QueueFull
+from tests.worker.conftest import HUMAN, is_in, make_worker, put_up, read, until
 
 pytestmark = pytest.mark.anyio
 
@@ -108,14 +104,10 @@ async def test_a_notification_wakes_a_sleeping_worker(database: Database) -> Non
     task = asyncio.create_task(worker.run(grace_s=1))
     try:
         sid = await put_up(database)
-        await until(lambda: _is(database, sid, "done"))
+        await until(lambda: is_in(database, sid, "done"))
     finally:
         worker.stop()
         await task
-
-
-async def _is(database: Database, sid: RecordingSid, state: str) -> bool:
-    return (await read(database, sid))[0].state == state
 
 
 async def test_nothing_is_claimed_until_the_classifier_is_ready(database: Database) -> None:
@@ -128,7 +120,7 @@ async def test_nothing_is_claimed_until_the_classifier_is_ready(database: Databa
 
     worker = make_worker(database, ready=ready)
     task = asyncio.create_task(worker.run(grace_s=1))
-    await until(lambda: _is(database, sid, "done"))
+    await until(lambda: is_in(database, sid, "done"))
     worker.stop()
     await task
     assert asked[:4] == [False, False, False, True]
@@ -172,145 +164,3 @@ async def test_what_does_not_finish_in_the_grace_time_is_given_back_uncounted(da
     recording, call = await read(database, sid)
     assert (recording.state, recording.attempts, recording.locked_by) == ("queued", 0, None)
     assert call.analysis_state == "queued"
-
-
-async def test_a_result_after_the_lease_was_lost_is_not_written(database: Database) -> None:
-    sid = await put_up(database)
-
-    async def judge(job: Job) -> Verdict:
-        async with database.transaction() as session:
-            await session.execute(
-                update(Recording)
-                .where(Recording.recording_sid == job.recording_sid)
-                .values(locked_by="another", attempts=2)
-            )
-        return HUMAN
-
-    await make_worker(database, judge).drain()
-    recording, call = await read(database, sid)
-    assert (recording.state, recording.locked_by) == ("running", "another")
-    assert call.label is None
-
-
-async def test_a_heartbeat_keeps_a_long_job(database: Database, finish: asyncio.Event) -> None:
-    sid = await put_up(database)
-
-    async def judge(_job: Job) -> Verdict:
-        await finish.wait()
-        return HUMAN
-
-    worker = make_worker(database, judge, job_lease_s=0.6)
-    task = asyncio.create_task(worker.run(grace_s=5))
-    await until(lambda: _is(database, sid, "running"))
-    first_lease = (await read(database, sid))[0].available_at
-
-    async def extended_twice() -> bool:
-        return (await read(database, sid))[0].available_at.timestamp() > first_lease.timestamp() + 0.3
-
-    await until(extended_twice)
-    assert await make_worker(database).drain() == 0
-    finish.set()
-    await until(lambda: _is(database, sid, "done"))
-    worker.stop()
-    await task
-    assert (await read(database, sid))[0].attempts == 1
-
-
-async def test_a_job_claimed_while_a_heartbeat_is_on_its_way_is_kept(
-    database: Database, finish: asyncio.Event, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    first = await put_up(database)
-    claimed_meanwhile: list[RecordingSid] = []
-    heartbeat = queue.heartbeat
-
-    async def slow_heartbeat(session: Any, **arguments: Any) -> frozenset[Job]:
-        ours = await heartbeat(session, **arguments)
-        if not claimed_meanwhile:
-            claimed_meanwhile.append(await put_up(database))
-            await until(lambda: _is(database, claimed_meanwhile[0], "running"))
-        return ours
-
-    async def judge(_job: Job) -> Verdict:
-        await finish.wait()
-        return HUMAN
-
-    monkeypatch.setattr(queue, "heartbeat", slow_heartbeat)
-    worker = make_worker(database, judge, job_lease_s=0.6)
-    task = asyncio.create_task(worker.run(grace_s=5))
-    await until(lambda: _has(claimed_meanwhile))
-    await until(lambda: _is(database, claimed_meanwhile[0], "running"))
-    finish.set()
-    await until(lambda: _is(database, first, "done"))
-    await until(lambda: _is(database, claimed_meanwhile[0], "done"))
-    worker.stop()
-    await task
-    assert (await read(database, claimed_meanwhile[0]))[0].attempts == 1
-
-
-async def _has(found: list[RecordingSid]) -> bool:
-    return bool(found)
-
-
-async def test_a_job_that_another_worker_took_over_is_dropped_at_the_next_heartbeat(database: Database) -> None:
-    sid = await put_up(database)
-    dropped = asyncio.Event()
-
-    async def judge(_job: Job) -> Verdict:
-        try:
-            await asyncio.Event().wait()
-        finally:
-            dropped.set()
-        raise AssertionError
-
-    worker = make_worker(database, judge, job_lease_s=0.6)
-    task = asyncio.create_task(worker.run(grace_s=5))
-    await until(lambda: _is(database, sid, "running"))
-    async with database.transaction() as session:
-        await session.execute(
-            update(Recording).where(Recording.recording_sid == sid).values(locked_by="another", attempts=2)
-        )
-    async with asyncio.timeout(10):
-        await dropped.wait()
-    worker.stop()
-    await task
-    recording, _ = await read(database, sid)
-    assert (recording.state, recording.locked_by) == ("running", "another")
-
-
-async def test_a_result_that_cannot_be_written_is_a_bug_on_the_row(
-    database: Database, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    sid = await put_up(database)
-
-    async def settle(*_: Any, **__: Any) -> bool:
-        raise RuntimeError("no such column")
-
-    monkeypatch.setattr(queue, "settle", settle)
-    await make_worker(database, job_retry_base_s=60).drain()
-    recording, _ = await read(database, sid)
-    assert (recording.state, recording.attempts) == ("queued", 1)
-    assert "no such column" in (recording.last_error or "")
-
-
-async def test_a_database_that_is_away_does_not_hold_up_the_shutdown(
-    database: Database, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    await put_up(database)
-    started = asyncio.Event()
-
-    async def judge(_job: Job) -> Verdict:
-        started.set()
-        await asyncio.Event().wait()
-        raise AssertionError
-
-    worker = make_worker(database, judge, job_lease_s=60)
-    task = asyncio.create_task(worker.run(grace_s=0.5))
-    await started.wait()
-
-    def away() -> Any:
-        raise DatabaseUnavailable("away")
-
-    monkeypatch.setattr(database, "transaction", away)
-    worker.stop()
-    async with asyncio.timeout(3):
-        await task
