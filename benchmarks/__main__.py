@@ -25,7 +25,7 @@ from benchmarks import cuda, engines, services, xlsr
 
 RESULTS = Path("benchmarks/results")
 TOOLS = ("torch", "transformers", "onnxruntime", "openvino", "nncf", "starlette", "uvicorn", "asyncpg")
-INT8: dict[str, object] = {"engine": "openvino", "precision": "int8"}
+BF16: dict[str, object] = {"engine": "openvino", "precision": "bf16"}
 
 
 def main() -> None:
@@ -51,7 +51,8 @@ def main() -> None:
 def describe_machine() -> dict[str, Any]:
     """What the figures were measured on."""
     return {
-        "processor": machine(),
+        "processor": _processor(),
+        "features": machine(),
         "cores": usable_cores(),
         "memory_gb": round(psutil.virtual_memory().total / 1e9, 1),
         "system": platform.platform(),
@@ -62,15 +63,21 @@ def describe_machine() -> dict[str, Any]:
     }
 
 
+def _processor() -> str:
+    lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines() if Path("/proc/cpuinfo").exists() else []
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.processor()
+
+
 async def measure_services(folder: Path, rounds: int) -> dict[str, Any]:
     """Parts (a), (c), (d) and (e), and what is promised of the small model."""
     model = str(folder)
     async with services.open_bench() as bench:
         return {
             "services": await services.compare_with_naive(bench, folder, rounds=rounds),
-            "callbacks": await services.follow_callbacks(bench, model, INT8),
-            "hour": await services.long_against_short(bench, model, INT8, rounds=rounds),
-            "start": await services.measure_start(bench, "demo"),
+            "callbacks": await services.follow_callbacks(bench, model, BF16),
+            "hour": await services.long_against_short(bench, model, BF16, rounds=rounds),
+            "start": await services.measure_start(bench, "demo", rounds=rounds, engine="torch"),
             "small_model": await services.small_model_rate(bench, rounds=rounds),
         }
 

@@ -1,4 +1,4 @@
-"""(f) Windows a second on a GPU against batch size, and the share of its measured bf16 ceiling.
+"""(f) Windows a second on a GPU against batch size, through our own engine, and the share of the card's bf16 ceiling.
 
 `python -m benchmarks.cuda [MODEL]`; says so and measures nothing where there is no CUDA device.
 """
@@ -11,9 +11,12 @@ from time import perf_counter
 from typing import Any
 
 import torch
-from transformers import Wav2Vec2ForSequenceClassification
 
+from amd_service.classifier.engines.engine import Engine, open_engine
+from amd_service.classifier.model import open_model
+from amd_service.settings import Settings
 from benchmarks import xlsr
+from benchmarks.clips import clips
 from benchmarks.work import Work
 
 BATCHES = (1, 2, 4, 8, 16, 32, 64)
@@ -25,19 +28,26 @@ def measure(folder: Path) -> dict[str, Any]:
     """Rows by batch size for a model folder; `{"device": None}` without a GPU."""
     if not torch.cuda.is_available():
         return {"device": None}
-    model: Any = Wav2Vec2ForSequenceClassification.from_pretrained(folder, dtype=torch.bfloat16)
-    model.cuda().eval()
+    files = open_model(Settings(model=str(folder)))
     ceiling, work = _ceiling(), Work.of_model(folder, SAMPLES).total
-    rows = [_row(model, batch, work, ceiling) for batch in BATCHES]
+    rows = []
+    for precision in ("fp32", "bf16"):
+        engine = open_engine("torch", precision, files, 1, None)
+        rows += [_row(engine, precision, batch, work, ceiling) for batch in BATCHES if batch <= engine.max_batch]
     return {"device": torch.cuda.get_device_name(), "bf16_gflops": ceiling, "gigaflop": work, "rows": rows}
 
 
-def _row(model: Any, batch: int, work: float, ceiling: float) -> dict[str, float]:
-    clips = torch.randn(batch, SAMPLES, dtype=torch.bfloat16, device="cuda")
-    with torch.inference_mode():
-        seconds = median(_timed(lambda: model(clips)) for _ in range(ROUNDS))
+def _row(engine: Engine, precision: str, batch: int, work: float, ceiling: float) -> dict[str, float | str]:
+    windows = clips(batch, SAMPLES / 16_000)
+    seconds = median(_timed(lambda: engine.logits(windows)) for _ in range(ROUNDS))
     rate = batch / seconds
-    return {"batch": batch, "windows_per_s": rate, "ms": 1000 * seconds, "ceiling": rate * work / ceiling}
+    return {
+        "precision": precision,
+        "batch": batch,
+        "windows_per_s": rate,
+        "ms": 1000 * seconds,
+        "ceiling": rate * work / ceiling,
+    }
 
 
 def _ceiling() -> float:

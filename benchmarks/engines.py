@@ -33,7 +33,6 @@ ENGINES = (
     ("torch", "bf16"),
     ("onnx", "fp32"),
     ("onnx", "int8"),
-    ("openvino", "fp32"),
     ("openvino", "bf16"),
     ("openvino", "int8"),
 )
@@ -86,11 +85,12 @@ def measure_engines(
     files = open_model(settings)
     gates = {pair: _gate(settings, files, *pair) for pair in engines if pair != ("torch", "fp32")}
     contestants = {pair: Contestant(folder, pair, threads, CACHE) for pair in (NAIVE, *engines)}
+    before = measure_rates(threads)
     times = _interleaved(contestants, clips(8, seconds), rounds)
     facts = {pair: contestant.facts for pair, contestant in contestants.items()}
     for contestant in contestants.values():
         contestant.leave()
-    rates, work = measure_rates(), Work.of_model(files.folder, round(seconds * RATE_HZ))
+    rates, work = before.at_least(measure_rates(threads)), Work.of_model(files.folder, round(seconds * RATE_HZ))
     naive = times[NAIVE]
     rows = [
         _row(pair, times[pair], naive, rates.floor_ms(work, pair[1]), facts[pair], gates.get(pair)) for pair in times

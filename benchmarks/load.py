@@ -13,7 +13,7 @@ import soundfile
 from benchmarks.clips import clip
 
 RATE_HZ = 8000
-PAUSE_S = 0.01
+PERIOD_S = 0.02
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,15 +66,29 @@ async def _call(client: httpx2.AsyncClient, audio: bytes, times: int) -> list[fl
 
 
 async def _watch_health(client: httpx2.AsyncClient) -> list[float]:
+    """Latencies on a fixed schedule, from the time each was due: a stall counts for every look it delays."""
     times: list[float] = []
+    due = perf_counter()
     try:
         while True:
-            started = perf_counter()
             (await client.get("/health")).raise_for_status()
-            times.append((perf_counter() - started) * 1000)
-            await asyncio.sleep(PAUSE_S)
+            now = perf_counter()
+            while due <= now:
+                times.append((now - due) * 1000)
+                due += PERIOD_S
+            await asyncio.sleep(due - now)
     except asyncio.CancelledError:
+        times.extend((perf_counter() - missed) * 1000 for missed in _schedule(due))
         return times
+
+
+def _schedule(due: float) -> list[float]:
+    """The looks that were due and never came back."""
+    missed = []
+    while due <= perf_counter():
+        missed.append(due)
+        due += PERIOD_S
+    return missed
 
 
 def _as_list(found: object) -> list[float]:

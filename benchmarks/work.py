@@ -66,9 +66,14 @@ class Rates:
             return 1000 * (work.linears / self.int8 + (work.total - work.linears) / self.bf16)
         return 1000 * work.total / (self.bf16 if precision == "bf16" else self.fp32)
 
+    def at_least(self, other: "Rates") -> "Rates":
+        """The better of two measurements, type by type."""
+        return Rates(max(self.fp32, other.fp32), max(self.bf16, other.bf16), max(self.int8, other.int8))
 
-def measure_rates(repeats: int = 12) -> Rates:
-    """Time matrix products on all threads PyTorch may use; the best of the shapes and repeats counts."""
+
+def measure_rates(threads: int, repeats: int = 12) -> Rates:
+    """Time PyTorch's matrix products on that many threads; the best of the shapes and repeats counts."""
+    torch.set_num_threads(threads)
     return Rates(_best(_fp32, repeats), _best(_bf16, repeats), _best(_int8, repeats))
 
 
