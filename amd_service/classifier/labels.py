@@ -60,14 +60,17 @@ class LabelOrder:
 def order_labels(id2label: Mapping[str, str], stated: str | None) -> LabelOrder:
     """The order the operator states (`human,voicemail`), else the one the model's config names.
 
-    Raises ModelUnusable unless there are exactly two outputs that are one of each; names of the LABEL_0 kind
+    Raises ModelUnusable unless there are exactly two outputs, 0 and 1, that are one of each; names of the LABEL_0 kind
     give the order human, voicemail as `ASSUMED`.
     """
+    if set(id2label) != {"0", "1"}:
+        raise ModelUnusable(
+            f"the model has {len(id2label)} labels {dict(id2label)}, not two at the indexes 0 and 1: it is no "
+            "human/voicemail classifier. Set AMD_MODEL to one"
+        )
     if stated is not None:
         return LabelOrder(_both(stated.split(","), f"AMD_LABELS={stated}"), LabelSource.SETTINGS)
-    names = [id2label[key] for key in sorted(id2label, key=int)]
-    if len(names) != 2:
-        raise ModelUnusable(f"the model has {len(names)} labels {names}, not two: it is no human/voicemail classifier")
+    names = [id2label["0"], id2label["1"]]
     if all(label_of(name) is None for name in names):
         return LabelOrder((Label.HUMAN, Label.VOICEMAIL), LabelSource.ASSUMED)
     return LabelOrder(_both(names, f"the model's labels {names}"), LabelSource.CONFIG)

@@ -52,6 +52,13 @@ def test_a_stated_order_must_name_both(stated: str) -> None:
         order_labels({"0": "human", "1": "voicemail"}, stated)
 
 
-def test_three_labels_are_refused() -> None:
-    with pytest.raises(ModelUnusable, match="3 labels"):
-        order_labels({"0": "human", "1": "voicemail", "2": "fax"}, None)
+@pytest.mark.parametrize("stated", [None, "human,voicemail"])
+@pytest.mark.parametrize(
+    "names",
+    [{"0": "human", "1": "voicemail", "2": "fax"}, {"0": "human"}, {"1": "human", "2": "voicemail"}, {}],
+)
+def test_anything_but_two_outputs_is_refused_whatever_the_operator_states(
+    names: dict[str, str], stated: str | None
+) -> None:
+    with pytest.raises(ModelUnusable, match=f"has {len(names)} labels .* not two at the indexes 0 and 1.*AMD_MODEL"):
+        order_labels(names, stated)
