@@ -28,9 +28,9 @@ CURE = (
 class ModelFiles:
     """A checked model folder: what an engine needs to load it, and what identifies it.
 
-    `weights_sha256`: digest over the safetensors files in name order. `normalise`: whether each clip is brought to
-    zero mean and unit variance. `temperature`: divides the logits before the softmax; 1 where the folder has no
-    `calibration.json`.
+    `weights_sha256`: digest over the safetensors files in name order. `config_sha256`: of config.json. `normalise`:
+    whether each clip is brought to zero mean and unit variance. `temperature`: divides the logits before the softmax; 1
+    where the folder has no `calibration.json`.
     """
 
     id: str
@@ -38,14 +38,20 @@ class ModelFiles:
     revision: str | None
     weights: tuple[Path, ...]
     weights_sha256: str
+    config_sha256: str
     labels: LabelOrder
     normalise: bool
-    return_attention_mask: bool
     temperature: float
 
     @property
     def is_demo(self) -> bool:
         return self.id == DEMO
+
+    @property
+    def fingerprint(self) -> str:
+        """SHA-256 of all that decides the probabilities, apart from the engine; what is kept is kept under it."""
+        parts = (self.weights_sha256, self.config_sha256, self.normalise, self.temperature, self.labels.line)
+        return hashlib.sha256("\n".join(map(str, parts)).encode()).hexdigest()
 
 
 def open_model(settings: Settings) -> ModelFiles:
@@ -79,10 +85,10 @@ def check_files(located: Located, stated_labels: str | None) -> ModelFiles:
         revision=located.revision,
         weights=weights,
         weights_sha256=_digest(weights),
+        config_sha256=_digest((folder / "config.json",)),
         labels=order_labels(_names(config, folder), stated_labels),
         # Defaults of the feature extractor's own constructor (transformers, feature_extraction_wav2vec2.py).
         normalise=bool(features.get("do_normalize", True)),
-        return_attention_mask=bool(features.get("return_attention_mask", False)),
         temperature=_temperature(folder),
     )
 
@@ -169,9 +175,9 @@ def _temperature(folder: Path) -> float:
     return float(value)
 
 
-def _digest(weights: tuple[Path, ...]) -> str:
+def _digest(paths: tuple[Path, ...]) -> str:
     digest = hashlib.sha256()
-    for path in weights:
+    for path in paths:
         with path.open("rb") as file:
             while chunk := file.read(1 << 20):
                 digest.update(chunk)

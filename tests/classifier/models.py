@@ -63,9 +63,9 @@ def model_files(
         revision=None,
         weights=(),
         weights_sha256="0" * 64,
+        config_sha256="0" * 64,
         labels=labels,
         normalise=True,
-        return_attention_mask=False,
         temperature=temperature,
     )
 

@@ -109,7 +109,8 @@ def test_a_good_folder_is_described(folder: Path) -> None:
     files = check(folder)
     assert files.labels.labels == (Label.HUMAN, Label.VOICEMAIL)
     assert files.weights_sha256 == hashlib.sha256((folder / "model.safetensors").read_bytes()).hexdigest()
-    assert (files.normalise, files.return_attention_mask, files.temperature) == (True, True, 1.0)
+    assert files.config_sha256 == hashlib.sha256((folder / "config.json").read_bytes()).hexdigest()
+    assert (files.normalise, files.temperature) == (True, 1.0)
 
 
 def test_the_temperature_comes_with_the_model(folder: Path) -> None:
