@@ -23,6 +23,8 @@ __all__ = ["Classifier", "ClassifierState", "Phase", "Priority"]
 
 # Deaths without a window scored in between, after which the thread stays down: it would only die again.
 MOST_DEATHS = 5
+# Errors of the engine in a row, after which it is loaded again: a lost device or memory does not come back by itself.
+MOST_MISHAPS = 5
 # Of the grace time: for the window in hand at shutdown. Requests and recordings have theirs before.
 FAREWELL_SHARE = 0.1
 
@@ -86,6 +88,7 @@ class Classifier:
         self._thread: threading.Thread | None = None
         self._scorer: Scorer | None = None
         self._deaths = 0
+        self._mishaps = 0
         self._typical_s = 0.5
 
     async def __aenter__(self) -> Self:
@@ -215,12 +218,13 @@ class Classifier:
     def _load(self) -> Scorer:
         self._enter(Phase.LOADING, "loading the model")
         scorer = Scorer.load(self._settings, self._open_files, self._open_engine)
-        if self._scorer is not None and self._scorer.identity != scorer.identity:
+        if self._scorer is not None and not self._scorer.answers_like(scorer):
             # Loaded again after the thread died; what was proven about the first model would be said of another.
             raise ModelUnusable(f"{scorer.files.folder} has changed while it was in use: restart the service")
         self._enter(Phase.WARMING, "running the model for the first time")
         scorer.warm_up()
         self._scorer = scorer
+        self._mishaps = 0
         if not self._stopping.is_set():
             self._enter(Phase.READY, "the model is loaded and warm")
         return scorer
@@ -240,13 +244,17 @@ class Classifier:
         started = perf_counter()
         try:
             outcomes = scorer.score([ticket.window for ticket in tickets])
-        except Exception as error:  # noqa: BLE001  # the callers get it; the next window may well be fine
+        except Exception as error:  # the callers get it; the next window may well be fine
+            self._mishaps += 1
+            if self._mishaps >= MOST_MISHAPS:
+                _refuse(tickets, ClassifierUnavailable(f"the engine failed {self._mishaps} times in a row: {error!r}"))
+                raise
             _refuse(tickets, error)
             return
         except BaseException as death:
             _refuse(tickets, ClassifierUnavailable(f"the inference thread died of {death!r}"))
             raise
-        self._deaths = 0
+        self._deaths = self._mishaps = 0
         self._typical_s += 0.2 * ((perf_counter() - started) / len(tickets) - self._typical_s)
         for ticket, outcome in zip(tickets, outcomes, strict=True):
             if isinstance(outcome, ModelFailed):

@@ -59,6 +59,10 @@ class Scorer:
             log.warning("demonstration model in use: trained on synthetic speech, for demonstration and tests only")
         return cls(files, chosen, identity)
 
+    def answers_like(self, other: Self) -> bool:
+        """Whether both run the same files, read the same way (labels, temperature, normalisation), alike."""
+        return (self.identity, self.files) == (other.identity, other.files)
+
     def warm_up(self) -> None:
         """Run the lengths that come first in service, on noise. Raises ModelUnusable when that gives no numbers."""
         noise = np.random.default_rng(0).normal(0.0, 0.1, RATE_HZ * max(WARM_UP_S)).astype(np.float32)

@@ -15,7 +15,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from amd_service.classifier.engines.engine import ChosenEngine
-from amd_service.classifier.inference import MOST_DEATHS, Classifier, Phase, Priority
+from amd_service.classifier.inference import MOST_DEATHS, MOST_MISHAPS, Classifier, Phase, Priority
 from amd_service.classifier.labels import LabelOrder, LabelSource
 from amd_service.classifier.model import ModelFiles
 from amd_service.classifier.waiting_line import WaitingLine
@@ -226,6 +226,32 @@ async def test_an_engines_error_reaches_the_caller_and_the_thread_goes_on() -> N
     assert metrics.registry.get_sample_value("amd_inference_restarts_total") == 0
 
 
+async def test_an_engine_that_fails_on_every_window_is_loaded_again() -> None:
+    def fail(_: object) -> tuple[float, float]:
+        raise RuntimeError("the device is lost")
+
+    engine, metrics = StubEngine(), Metrics()
+    loads: list[None] = []
+
+    def load() -> ModelFiles:
+        loads.append(None)
+        engine.answer = mostly_human
+        return model_files()
+
+    async with running(engine, load=load, metrics=metrics) as classifier:
+        engine.answer = fail
+        for _ in range(MOST_MISHAPS - 1):
+            with pytest.raises(RuntimeError, match="the device is lost"):
+                await score(classifier)
+        assert len(loads) == 1
+        with pytest.raises(ClassifierUnavailable, match=r"failed 5 times in a row.*the device is lost"):
+            await score(classifier)
+        await classifier.until(lambda _: len(loads) == 2)
+        await classifier.wait_ready()
+        assert (await score(classifier)).scores.human > 0.8
+    assert metrics.registry.get_sample_value("amd_inference_restarts_total") == 1
+
+
 def die(_: object) -> tuple[float, float]:
     raise SystemExit("killed")
 
@@ -270,10 +296,16 @@ async def test_a_thread_that_only_dies_stays_down_and_says_so() -> None:
             await score(classifier)
 
 
-async def test_a_model_that_changed_under_the_service_is_not_taken_up_again() -> None:
+OTHER_ORDER = LabelOrder((Label.VOICEMAIL, Label.HUMAN), LabelSource.CONFIG)
+
+
+@pytest.mark.parametrize(
+    "change", [{"weights_sha256": "1" * 64}, {"labels": OTHER_ORDER}, {"temperature": 2.0}, {"normalise": False}]
+)
+async def test_a_model_that_changed_under_the_service_is_not_taken_up_again(change: dict[str, Any]) -> None:
     engine = StubEngine()
-    hashes = iter(("a" * 64, "b" * 64))
-    async with running(engine, load=lambda: replace(model_files(), weights_sha256=next(hashes))) as classifier:
+    loads = iter((model_files(), replace(model_files(), **change)))
+    async with running(engine, load=lambda: next(loads)) as classifier:
         engine.answer = die
         with pytest.raises(ClassifierUnavailable):
             await score(classifier)
