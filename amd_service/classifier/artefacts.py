@@ -30,7 +30,8 @@ _PACKAGES: Mapping[str, tuple[str, ...]] = {
     "openvino": ("openvino",),
 }
 # CPU features that change which kernels run, and with them the rounding.
-_FEATURES = ("avx2", "avx512f", "avx_vnni", "avx512_vnni", "avx512_bf16", "amx_bf16", "amx_int8", "asimd", "bf16")
+_X86_FEATURES = ("avx2", "avx512f", "avx_vnni", "avx512_vnni", "avx512_bf16", "amx_bf16", "amx_int8")
+_ARM_FEATURES = ("asimd", "asimddp", "i8mm", "bf16")
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +41,7 @@ class Artefact:
     engine: str
     precision: str
     folder: Path
+    weights_sha256: str
 
     @property
     def graph(self) -> Path | None:
@@ -48,10 +50,26 @@ class Artefact:
 
     @property
     def gate(self) -> Gate | None:
-        """What the gate said; None while nothing was exported (or only half, or the graph was deleted)."""
+        """What the gate said of the very graph that is there; None while nothing was exported, or only half.
+
+        Hashes the graph where there is a record of it: up to a second for a large model.
+        """
+        found = read_gate(self.folder)
+        if found is None or (found.engine, found.precision, found.weights_sha256) != self._own:
+            return None
         if self.graph is not None and not self.graph.exists():
             return None
-        return read_gate(self.folder)
+        return found if found.graph_sha256 == self.hash_graph() else None
+
+    def hash_graph(self) -> dict[str, str]:
+        """SHA-256 of the graph's files by name: the graph and what lies beside it under the same stem."""
+        if self.graph is None:
+            return {}
+        return {path.name: _sha256(path) for path in sorted(self.graph.parent.glob(f"{self.graph.stem}.*"))}
+
+    @property
+    def _own(self) -> tuple[str, str, str]:
+        return self.engine, self.precision, self.weights_sha256
 
     @property
     def command(self) -> str:
@@ -66,8 +84,7 @@ def locate_artefact(
     parts = [
         f"format {FORMAT}",
         f"opset {OPSET}",
-        files.weights_sha256,
-        hashlib.sha256((files.folder / "config.json").read_bytes()).hexdigest(),
+        files.fingerprint,
         engine,
         precision,
         repr(sorted(versions(engine).items())),
@@ -76,7 +93,8 @@ def locate_artefact(
     ]
     key = hashlib.sha256("\n".join(parts).encode()).hexdigest()[:12]
     name = f"{engine}-{precision}-{key}"
-    return Artefact(engine, precision, cache_dir.expanduser() / "artefacts" / files.weights_sha256[:16] / name)
+    folder = cache_dir / "artefacts" / files.weights_sha256[:16] / name
+    return Artefact(engine, precision, folder, files.weights_sha256)
 
 
 def missing_package(engine: str) -> str | None:
@@ -94,7 +112,9 @@ def machine(cpuinfo: Path = Path("/proc/cpuinfo")) -> str:
 
     An artefact is gated for one of these: int8 kernels without VNNI saturate where those with it do not.
     """
-    return " ".join([platform.machine() or "unknown", *(name for name in _FEATURES if name in _flags(cpuinfo))])
+    return " ".join(
+        [platform.machine() or "unknown", *(name for name in _X86_FEATURES + _ARM_FEATURES if name in _flags(cpuinfo))]
+    )
 
 
 def has_bf16(cpuinfo: Path = Path("/proc/cpuinfo")) -> bool:
@@ -110,6 +130,11 @@ def _flags(cpuinfo: Path) -> frozenset[str]:
     # `flags` on x86, `Features` on Arm.
     line = next((line for line in lines if line.split(":")[0].strip().lower() in ("flags", "features")), "")
     return frozenset(line.partition(":")[2].split())
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _version(package: str) -> str | None:

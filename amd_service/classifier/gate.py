@@ -22,12 +22,14 @@ class Gate:
     `max_dp`, `mean_dp`: |difference of the probability of voicemail| to torch fp32; NaN becomes infinite. `flips`:
     windows by threshold that lie on different sides of it. `furthest_flip`: how far from its threshold the
     reference's probability was where that happened, at most. `explanation`: why it passed or not, for people.
+    `graph_sha256`: of each file of the graph that was measured, by name; empty where the engine runs the weights.
     """
 
     engine: str
     precision: str
     model: str
     weights_sha256: str
+    graph_sha256: Mapping[str, str]
     passed: bool
     explanation: str
     limit: float
@@ -78,8 +80,6 @@ def judge(found: Deviation, *, precision: str, windows: int) -> tuple[bool, str]
         return False, f"{windows} windows are too few to tell; at least {LEAST_WINDOWS} are needed"
     if not found.max_dp <= limit:
         return False, f"max |Δp| {found.max_dp:.2g} is past the limit of {limit:g} for {precision}"
-    if found.furthest_flip > found.max_dp:
-        return False, f"a flip {found.furthest_flip:.2g} from its threshold is further than max |Δp| {found.max_dp:.2g}"
     return True, f"max |Δp| {found.max_dp:.2g} is within the limit of {limit:g} for {precision}"
 
 

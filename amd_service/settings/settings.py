@@ -180,6 +180,11 @@ class Settings(BaseSettings):
     def _comma_separated(cls, value: object) -> object:
         return _split(value)
 
+    @field_validator("cache_dir", "golden_dir")
+    @classmethod
+    def _home(cls, value: Path | None) -> Path | None:
+        return value and value.expanduser()
+
     @field_validator("public_url")
     @classmethod
     def _public_url_shape(cls, value: str | None) -> str | None:

@@ -1,15 +1,26 @@
 """Gate records for tests."""
 
+from collections.abc import Mapping
+from types import MappingProxyType
+
 from amd_service.classifier.artefacts import Artefact
 from amd_service.classifier.gate import Gate, write_gate
 
 
-def a_gate(*, engine: str = "openvino", precision: str = "bf16", passed: bool = True) -> Gate:
+def a_gate(
+    *,
+    engine: str = "openvino",
+    precision: str = "bf16",
+    passed: bool = True,
+    weights_sha256: str = "0" * 64,
+    graph_sha256: Mapping[str, str] = MappingProxyType({}),
+) -> Gate:
     return Gate(
         engine=engine,
         precision=precision,
         model="model",
-        weights_sha256="0" * 64,
+        weights_sha256=weights_sha256,
+        graph_sha256=dict(graph_sha256),
         passed=passed,
         explanation="within the limit" if passed else "past the limit",
         limit=0.02,
@@ -28,7 +39,15 @@ def a_gate(*, engine: str = "openvino", precision: str = "bf16", passed: bool = 
 
 
 def put(artefact: Artefact, *, passed: bool = True) -> None:
-    """Leave an artefact as an export would: a graph (nobody opens it) and its record."""
-    write_gate(artefact.folder, a_gate(engine=artefact.engine, precision=artefact.precision, passed=passed))
-    if artefact.graph is not None:
-        artefact.graph.touch()
+    """Leave an artefact as an export would: a graph (no graph, if none is there: nobody opens it) and its record."""
+    artefact.folder.mkdir(parents=True, exist_ok=True)
+    if artefact.graph is not None and not artefact.graph.exists():
+        artefact.graph.write_bytes(b"not a graph")
+    record = a_gate(
+        engine=artefact.engine,
+        precision=artefact.precision,
+        passed=passed,
+        weights_sha256=artefact.weights_sha256,
+        graph_sha256=artefact.hash_graph(),
+    )
+    write_gate(artefact.folder, record)

@@ -10,6 +10,8 @@ import pytest
 from amd_service.classifier import artefacts
 from amd_service.classifier.artefacts import has_bf16, locate_artefact, machine
 from amd_service.classifier.engines.choice import Choice, Machine, choose
+from amd_service.classifier.engines.engine import load_engine
+from amd_service.classifier.gate import write_gate
 from amd_service.classifier.hub import Located
 from amd_service.classifier.model import ModelFiles, check_files
 from amd_service.errors import ModelUnusable
@@ -122,13 +124,15 @@ def test_another_model_version_or_machine_has_another_place(
 
     usual = place(files)
     others = {place(replace(files, weights_sha256="1" * 64)), place(files, "int8")}
+    others |= {place(replace(files, normalise=False)), place(replace(files, temperature=2.0))}
+    others.add(place(check_files(Located("model", files.folder, None), "voicemail,human")))
     monkeypatch.setattr(artefacts, "machine", lambda: "x86_64 sse2")
     others.add(place(files))
     monkeypatch.undo()
     monkeypatch.setattr(artefacts, "_version", lambda package: f"{package} 9.9")
     others.add(place(files))
     monkeypatch.undo()
-    assert len(others | {usual}) == 5
+    assert len(others | {usual}) == 8
     assert place(files) == usual
 
 
@@ -138,7 +142,8 @@ def test_a_changed_config_has_another_place(files: ModelFiles, folder: Path, tmp
     assert locate_artefact(copy, "onnx", "fp32", tmp_path).folder == usual
     config = json.loads((folder / "config.json").read_text())
     (folder / "config.json").write_text(json.dumps(config | {"layer_norm_eps": 1e-3}))
-    assert locate_artefact(copy, "onnx", "fp32", tmp_path).folder != usual
+    changed = check_files(Located("model", folder, None), None)
+    assert locate_artefact(changed, "onnx", "fp32", tmp_path).folder != usual
 
 
 def test_a_record_without_its_graph_counts_as_nothing(files: ModelFiles, tmp_path: Path) -> None:
@@ -150,11 +155,58 @@ def test_a_record_without_its_graph_counts_as_nothing(files: ModelFiles, tmp_pat
     assert artefact.gate is None
 
 
+@pytest.mark.parametrize("file", ["model.xml", "model.bin"])
+def test_a_record_of_another_graph_counts_as_nothing(files: ModelFiles, tmp_path: Path, file: str) -> None:
+    artefact = locate_artefact(files, "openvino", "bf16", tmp_path)
+    artefact.folder.mkdir(parents=True)
+    (artefact.folder / "model.bin").write_bytes(b"weights")
+    put(artefact)
+    assert artefact.gate is not None
+    (artefact.folder / file).write_bytes(b"never measured")
+    assert artefact.gate is None
+
+
+@pytest.mark.parametrize("foreign", [{"engine": "onnx"}, {"precision": "fp32"}, {"weights_sha256": "1" * 64}])
+def test_a_record_of_something_else_counts_as_nothing(
+    files: ModelFiles, tmp_path: Path, foreign: dict[str, Any]
+) -> None:
+    artefact = locate_artefact(files, "openvino", "bf16", tmp_path)
+    put(artefact)
+    gate = artefact.gate
+    assert gate is not None
+    write_gate(artefact.folder, replace(gate, **foreign))
+    assert artefact.gate is None
+
+
+def test_auto_passes_over_what_cannot_be_opened_and_says_so(files: ModelFiles, tmp_path: Path) -> None:
+    exported(files, tmp_path, "openvino fp32", "onnx fp32")  # neither is a graph
+    found = load_engine(files, Settings(cache_dir=tmp_path, precision="fp32", threads=1))
+    assert (found.engine.name, found.engine.precision, found.gate) == ("torch", "fp32", None)
+    for graph in ("model.xml", "model.onnx"):
+        assert f"{graph} cannot be opened" in found.reason
+    with pytest.raises(ModelUnusable, match=r"model\.onnx cannot be opened"):
+        load_engine(files, Settings(cache_dir=tmp_path, engine="onnx", threads=1))
+
+
+def test_the_next_best_export_is_taken_with_what_was_wrong_with_the_best(files: ModelFiles, tmp_path: Path) -> None:
+    exported(files, tmp_path, "openvino bf16", "onnx fp32")
+    choice = choose(files, Settings(cache_dir=tmp_path), MODERN, {("openvino", "bf16"): "it is cut short"})
+    assert (choice.engine, choice.precision) == ("onnx", "fp32")
+    assert choice.reason.endswith("; it is cut short")
+
+
+def test_the_home_folder_is_understood(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert Settings(cache_dir=Path("~/engines")).cache_dir == tmp_path / "engines"
+
+
 def test_the_machine_is_told_by_what_its_cpu_can(tmp_path: Path) -> None:
     cpuinfo = tmp_path / "cpuinfo"
     cpuinfo.write_text("processor\t: 0\nflags\t\t: fpu sse2 avx2 avx512f amx_bf16 amx_int8\n\nprocessor\t: 1\n")
     assert machine(cpuinfo).endswith(" avx2 avx512f amx_bf16 amx_int8")
     assert has_bf16(cpuinfo)
+    cpuinfo.write_text("processor\t: 0\nFeatures\t: fp asimd asimddp i8mm\n")
+    assert machine(cpuinfo).endswith(" asimd asimddp i8mm")
     cpuinfo.write_text("flags: fpu sse2 avx2\n")
     assert not has_bf16(cpuinfo)
     assert not has_bf16(tmp_path / "absent")

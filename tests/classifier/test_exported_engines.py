@@ -12,18 +12,17 @@ import torch
 from numpy.typing import NDArray
 from transformers import Wav2Vec2Config, Wav2Vec2ForSequenceClassification
 
-from amd_service.classifier.artefacts import locate_artefact
+from amd_service.classifier.artefacts import Artefact, locate_artefact
 from amd_service.classifier.engines.engine import Engine, load_engine, open_engine
 from amd_service.classifier.features import normalise
 from amd_service.classifier.frames import ConvolutionalFront
-from amd_service.classifier.gate import write_gate
 from amd_service.classifier.hub import Located
 from amd_service.classifier.model import ModelFiles, check_files
 from amd_service.errors import ModelUnusable
 from amd_service.lab.export.build import build, quantise_onnx, quiet_builders
 from amd_service.lab.export.graph import FrameMasked
 from amd_service.settings import Settings
-from tests.classifier.gates import a_gate
+from tests.classifier.gates import put
 from tests.classifier.models import build_model, noise
 
 EXPORTED = ("openvino fp32", "openvino bf16", "openvino int8", "onnx fp32", "onnx int8")
@@ -39,13 +38,15 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> ModelFiles:
 def cache(files: ModelFiles, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Every exported engine of the model, with a gate that passed."""
     folder = tmp_path_factory.mktemp("cache")
+    artefacts: dict[str, Artefact] = {}
     graphs: dict[str, Path] = {}
     for name in EXPORTED:
         engine, precision = name.split()
-        artefact = locate_artefact(files, engine, precision, folder)
-        write_gate(artefact.folder, a_gate(engine=engine, precision=precision))
-        assert artefact.graph is not None
-        graphs[name] = artefact.graph
+        artefacts[name] = locate_artefact(files, engine, precision, folder)
+        artefacts[name].folder.mkdir(parents=True)
+        graph = artefacts[name].graph
+        assert graph is not None
+        graphs[name] = graph
     calibration = [noise(seconds, seed) for seed, seconds in enumerate((1.0, 2.0, 2.0, 5.0))]
     with quiet_builders():
         for name in ("openvino int8", "openvino bf16", "onnx fp32"):
@@ -55,6 +56,8 @@ def cache(files: ModelFiles, tmp_path_factory: pytest.TempPathFactory) -> Path:
         quantise_onnx(graphs["onnx fp32"], graphs["onnx int8"])
     for suffix in (".xml", ".bin"):
         shutil.copy(graphs["openvino bf16"].with_suffix(suffix), graphs["openvino fp32"].with_suffix(suffix))
+    for artefact in artefacts.values():
+        put(artefact)
     return folder
 
 
@@ -89,7 +92,7 @@ def test_coarser_engines_stay_near_the_reference_and_are_what_they_say(
     name: str, limit: float, files: ModelFiles, cache: Path, reference: Engine
 ) -> None:
     if name == "torch bf16":
-        write_gate(locate_artefact(files, "torch", "bf16", cache).folder, a_gate(engine="torch"))
+        put(locate_artefact(files, "torch", "bf16", cache))
     engine = engine_named(name, files, cache)
     assert f"{engine.name} {engine.precision}" == name
     apart = [
@@ -111,10 +114,7 @@ def test_a_result_is_not_overwritten_by_the_next_one(name: str, files: ModelFile
 @pytest.mark.parametrize("name", ["openvino int8", "onnx fp32"])
 def test_a_damaged_graph_says_how_to_make_it_again(name: str, files: ModelFiles, tmp_path: Path) -> None:
     engine, precision = name.split()
-    artefact = locate_artefact(files, engine, precision, tmp_path)
-    write_gate(artefact.folder, a_gate(engine=engine, precision=precision))
-    assert artefact.graph is not None
-    artefact.graph.write_bytes(b"not a graph")
+    put(locate_artefact(files, engine, precision, tmp_path))
     with pytest.raises(ModelUnusable, match=f"model export --engine {engine} --precision {precision} --again"):
         engine_named(name, files, tmp_path)
 

@@ -1,6 +1,8 @@
 """Exporting builds once, gates against the reference, and activates only what passed."""
 
+import threading
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from io import StringIO
 from pathlib import Path
 from typing import Any
@@ -114,7 +116,59 @@ def test_a_build_that_fails_leaves_nothing_that_could_be_taken_for_an_engine(
     with pytest.raises(OSError, match="no space"):
         export(settings, engine="onnx", precision="fp32", console=said)
     artefact = locate_artefact(open_model(settings), "onnx", "fp32", settings.cache_dir)
-    assert not artefact.folder.exists()
+    assert list(artefact.folder.parent.iterdir()) == []
+
+
+@pytest.mark.usefixtures("few_windows")
+def test_two_exports_of_a_model_wait_for_each_other(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    meeting = threading.Barrier(2)
+
+    def meet(*_: Any) -> None:
+        with pytest.raises(threading.BrokenBarrierError):
+            meeting.wait(0.3)
+        meeting.reset()
+        raise OSError("built alone")
+
+    def one(engine: str) -> str:
+        with pytest.raises(OSError, match="built alone") as ended:
+            export(settings, engine=engine, precision="fp32", console=Console(file=StringIO()))
+        return str(ended.value)
+
+    monkeypatch.setattr(run, "build", meet)
+    with ThreadPoolExecutor(2) as threads:
+        assert list(threads.map(one, ("openvino", "openvino"))) == ["built alone"] * 2
+
+
+@pytest.mark.usefixtures("few_windows")
+def test_flips_are_counted_at_the_thresholds_that_the_verdicts_use(settings: Settings, said: Console) -> None:
+    strict = settings.model_copy(update={"min_confidence_voicemail": 0.9})
+    assert set(export(strict, engine="torch", precision="bf16", console=said).flips) == {"0.5", "0.7", "0.9"}
+
+
+@pytest.mark.usefixtures("few_windows")
+def test_the_references_answers_are_kept_for_the_very_model_and_only_while_readable(
+    settings: Settings, said: Console, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+
+    def answer(name: str, *_: Any) -> Any:
+        asked.append(name)
+        return np.full(20, 0.9)
+
+    def again(**changes: Any) -> list[str]:
+        asked.clear()
+        export(settings.model_copy(update=changes), engine="torch", precision="bf16", again=True, console=said)
+        return asked.copy()
+
+    monkeypatch.setattr(run, "_probabilities", answer)
+    both, candidate_alone = ["torch", "torch"], ["torch"]
+    assert again() == both
+    assert again() == candidate_alone
+    assert again(labels="voicemail,human") == both
+    for kept in (settings.cache_dir / "references").iterdir():
+        kept.write_bytes(kept.read_bytes()[:-4])
+    assert again() == both
+    assert again() == candidate_alone
 
 
 @pytest.mark.parametrize(

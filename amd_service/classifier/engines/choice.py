@@ -1,8 +1,10 @@
 """Which engine serves, at which precision, and why. Nothing is exported or gated here."""
 
 import os
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
+from types import MappingProxyType
 
 from amd_service.classifier.artefacts import PRECISIONS, Artefact, has_bf16, locate_artefact, missing_package
 from amd_service.classifier.gate import Gate
@@ -44,20 +46,26 @@ def has_cuda() -> bool:
     return torch.cuda.is_available()
 
 
-def choose(files: ModelFiles, settings: Settings, machine: Machine) -> Choice:
+def choose(
+    files: ModelFiles,
+    settings: Settings,
+    machine: Machine,
+    unopened: Mapping[tuple[str, str], str] = MappingProxyType({}),
+) -> Choice:
     """The engine for a model under these settings.
 
     `auto` takes CUDA, else an artefact that passed its gate (bf16 only where the CPU has it, int8 only when
-    AMD_PRECISION asks for it), else torch fp32. Raises ModelUnusable, naming the command or the install line, when
+    AMD_PRECISION asks for it), else torch fp32. `unopened`: engines that were tried before, with what went wrong; they
+    are passed over. Raises ModelUnusable, naming the command or the install line, when
     something was asked for that is not there or did not pass.
     """
     _check(settings.engine, settings.precision)
     wanted = _preferences(settings, machine)
     refusals = []
     for engine, precision in wanted:
-        found = _examine(files, engine, precision, settings.cache_dir, machine)
+        found = unopened.get((engine, precision)) or _examine(files, engine, precision, settings.cache_dir, machine)
         if isinstance(found, Choice):
-            return found
+            return replace(found, reason="; ".join([found.reason, *unopened.values()]))
         refusals.append(found)
     if settings.engine == "auto" and settings.precision in (None, "fp32"):
         return Choice("torch", "fp32", f"no exported engine can serve: {'; '.join(refusals)}")

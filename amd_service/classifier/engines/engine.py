@@ -53,12 +53,24 @@ class ChosenEngine:
 
 
 def load_engine(files: ModelFiles, settings: Settings) -> ChosenEngine:
-    """The engine that the settings choose, with the model loaded. Raises ModelUnusable with the cure."""
-    choice = choose(files, settings, survey())
-    log.info("engine chosen", engine=choice.engine, precision=choice.precision, reason=choice.reason)
-    graph = choice.artefact.graph if choice.artefact else None
-    engine = open_engine(choice.engine, choice.precision, files, settings.threads or usable_cores(), graph)
-    return ChosenEngine(engine, choice.reason, choice.gate)
+    """The engine that the settings choose, with the model loaded. Raises ModelUnusable with the cure.
+
+    Where the choice is ours (`auto`) an exported engine that cannot be opened is passed over for the next best.
+    """
+    machine, unopened = survey(), dict[tuple[str, str], str]()
+    while True:
+        choice = choose(files, settings, machine, unopened)
+        log.info("engine chosen", engine=choice.engine, precision=choice.precision, reason=choice.reason)
+        graph = choice.artefact.graph if choice.artefact else None
+        try:
+            engine = open_engine(choice.engine, choice.precision, files, settings.threads or usable_cores(), graph)
+        except ModelUnusable as error:
+            if settings.engine != "auto" or choice.artefact is None:
+                raise
+            log.warning("an exported engine cannot be opened", engine=choice.engine, precision=choice.precision)
+            unopened[choice.engine, choice.precision] = str(error)
+        else:
+            return ChosenEngine(engine, choice.reason, choice.gate)
 
 
 def open_engine(engine: str, precision: str, files: ModelFiles, threads: int, graph: Path | None) -> Engine:

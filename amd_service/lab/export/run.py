@@ -1,25 +1,37 @@
 """`amd-service model export`: build an artefact once, gate it against the reference, say what was found."""
 
+import fcntl
 import hashlib
+import os
 import platform
 import shutil
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 from numpy.typing import NDArray
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from amd_service.classifier.artefacts import PRECISIONS, Artefact, locate_artefact, machine, missing_package
+from amd_service.classifier.artefacts import (
+    PRECISIONS,
+    Artefact,
+    locate_artefact,
+    machine,
+    missing_package,
+    versions,
+)
 from amd_service.classifier.cores import usable_cores
 from amd_service.classifier.engines.choice import has_cuda
 from amd_service.classifier.engines.engine import Engine, open_engine
 from amd_service.classifier.gate import LEAST_WINDOWS, LIMITS, Gate, deviation, judge, write_gate
 from amd_service.classifier.model import RATE_HZ, ModelFiles, open_model
+from amd_service.detector.decision import Policy
 from amd_service.domain import Label
 from amd_service.errors import ConfigurationError, ModelUnusable
 from amd_service.lab.export.build import CALIBRATED, build, quiet_builders
@@ -52,17 +64,18 @@ def export(
     files = open_model(settings)
     device = "cuda" if engine == "torch" and has_cuda() else "cpu"
     artefact = locate_artefact(files, engine, precision, settings.cache_dir, device=device)
-    known = artefact.gate
-    if known is not None and known.passed and not again and windows_dir is None:
-        console.print(f"{engine} {precision} of {files.id} was exported before; --again makes it anew")
-        print_gate(known, artefact, console)
-        return known
-    windows = draw_windows(settings, windows_dir, gate=LEAST_WINDOWS, calibration=CALIBRATION_WINDOWS)
-    _build(files, artefact, windows, console)
-    gate = _measure(files, artefact, windows, settings, console)
-    write_gate(artefact.folder, gate)
-    print_gate(gate, artefact, console)
-    return gate
+    with _alone(artefact.folder.parent, console):
+        known = artefact.gate
+        if known is not None and known.passed and not again and windows_dir is None:
+            console.print(f"{engine} {precision} of {files.id} was exported before; --again makes it anew")
+            print_gate(known, artefact, console)
+            return known
+        windows = draw_windows(settings, windows_dir, gate=LEAST_WINDOWS, calibration=CALIBRATION_WINDOWS)
+        _build(files, artefact, windows, console)
+        gate = _measure(files, artefact, windows, settings, console)
+        write_gate(artefact.folder, gate)
+        print_gate(gate, artefact, console)
+        return gate
 
 
 def print_gate(gate: Gate, artefact: Artefact, console: Console) -> None:
@@ -80,6 +93,19 @@ def print_gate(gate: Gate, artefact: Artefact, console: Console) -> None:
         console.print(f"  served with AMD_ENGINE={gate.engine} AMD_PRECISION=int8, never by itself")
 
 
+@contextmanager
+def _alone(folder: Path, console: Console) -> Iterator[None]:
+    """Keep other exports of the same weights waiting: one must not measure the graph that another builds."""
+    folder.mkdir(parents=True, exist_ok=True)
+    held = os.open(folder, os.O_RDONLY)
+    try:
+        with console.status("waiting for another export of this model"):
+            fcntl.flock(held, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(held)
+
+
 def _check(engine: str, precision: str) -> None:
     if engine not in PRECISIONS or precision not in PRECISIONS[engine]:
         known = ", ".join(f"{name} {one}" for name, ones in PRECISIONS.items() for one in ones)
@@ -95,23 +121,26 @@ def _build(files: ModelFiles, artefact: Artefact, windows: WindowSets, console: 
     """Build beside the place and move in whole: a folder that exists holds a finished graph."""
     if artefact.graph is None:
         return
-    partial = artefact.folder.with_name(f"{artefact.folder.name}.partial")
-    shutil.rmtree(partial, ignore_errors=True)
-    partial.mkdir(parents=True)
-    with console.status(f"building {artefact.engine} {artefact.precision} of {files.id}: minutes for a large model"):
+    doing = f"building {artefact.engine} {artefact.precision} of {files.id}: minutes for a large model"
+    with TemporaryDirectory(dir=artefact.folder.parent, prefix="build-") as folder, console.status(doing):
+        built = Path(folder, "artefact")
+        built.mkdir()
         with quiet_builders():
-            build(artefact.engine, artefact.precision, files, partial / artefact.graph.name, windows.calibration)
+            build(artefact.engine, artefact.precision, files, built / artefact.graph.name, windows.calibration)
         shutil.rmtree(artefact.folder, ignore_errors=True)
-        partial.rename(artefact.folder)
+        built.rename(artefact.folder)
 
 
 def _measure(files: ModelFiles, artefact: Artefact, windows: WindowSets, settings: Settings, console: Console) -> Gate:
     threads = settings.threads or usable_cores()
+    hashes = (
+        artefact.hash_graph()
+    )  # before the graph is opened: what is put in its place later is not what was measured
     reference = _reference(files, threads, windows.gate, settings.cache_dir, console)
     candidate = _probabilities(
         artefact.engine, artefact.precision, artefact.graph, files, threads, windows.gate, console
     )
-    found = deviation(reference, candidate, (0.5, settings.min_confidence))
+    found = deviation(reference, candidate, _thresholds(settings))
     passed, explanation = judge(found, precision=artefact.precision, windows=len(windows.gate))
     lengths = Counter(str(len(samples) * 1000 // RATE_HZ) for samples in windows.gate)
     return Gate(
@@ -119,6 +148,7 @@ def _measure(files: ModelFiles, artefact: Artefact, windows: WindowSets, setting
         precision=artefact.precision,
         model=files.id,
         weights_sha256=files.weights_sha256,
+        graph_sha256=hashes,
         passed=passed,
         explanation=explanation,
         limit=LIMITS[artefact.precision],
@@ -136,21 +166,40 @@ def _measure(files: ModelFiles, artefact: Artefact, windows: WindowSets, setting
     )
 
 
+def _thresholds(settings: Settings) -> tuple[float, ...]:
+    """Where a verdict turns: between the labels, and at the least confidence of either."""
+    policy = Policy.from_settings(settings)
+    return tuple(sorted({0.5, policy.min_confidence_human, policy.min_confidence_voicemail}))
+
+
 def _reference(
     files: ModelFiles, threads: int, windows: Sequence[Samples], cache: Path, console: Console
 ) -> NDArray[np.float64]:
     """Torch fp32's probabilities, kept for the next engine: on a large model they take longer than all the rest."""
-    key = hashlib.sha256(f"{files.weights_sha256} {files.temperature} {files.labels.line} {version('torch')}".encode())
+    device = "cuda" if has_cuda() else "cpu"
+    key = hashlib.sha256(f"{files.fingerprint} {device} {sorted(versions('torch').items())}".encode())
     for samples in windows:
         key.update(samples.tobytes())
-    kept = cache / "references" / f"{key.hexdigest()[:32]}.npy"
-    if kept.exists():
-        found: NDArray[np.float64] = np.load(kept, allow_pickle=False)
-        return found
+    path = cache / "references" / f"{key.hexdigest()[:32]}.npy"
+    kept = _read_reference(path, len(windows))
+    if kept is not None:
+        return kept
     found = _probabilities("torch", "fp32", None, files, threads, windows, console)
-    kept.parent.mkdir(parents=True, exist_ok=True)
-    np.save(kept, found)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_suffix(".partial")
+    with partial.open("wb") as file:
+        np.save(file, found)
+    partial.replace(path)
     return found
+
+
+def _read_reference(path: Path, windows: int) -> NDArray[np.float64] | None:
+    """What an earlier export kept; None where that is nothing, or nothing that can be read."""
+    try:
+        found: NDArray[np.float64] = np.load(path, allow_pickle=False)
+    except (OSError, ValueError, EOFError):
+        return None
+    return found if found.shape == (windows,) else None
 
 
 def _probabilities(
