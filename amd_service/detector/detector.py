@@ -17,7 +17,7 @@ from amd_service.detector.decision import Decision, Policy, decide
 from amd_service.detector.gate import Gate
 from amd_service.detector.proof import SHIPPED_CLIPS, Golden
 from amd_service.domain import Anchor, Label, ModelIdentity, ModelRun, Reason, Scores, Verdict, Waveform, Window
-from amd_service.errors import ClassifierUnavailable
+from amd_service.errors import ClassifierUnavailable, ConfigurationError
 from amd_service.settings import Settings
 from amd_service.telemetry import Metrics
 
@@ -194,8 +194,13 @@ class Detector:
         return self._verdict(heard, decision.reason, decision=decision, runs=(run,))
 
     async def _hear(self, data: bytes) -> Scores | None:
-        """A golden clip's scores on the first window, by the way every recording goes; None without speech."""
+        """A golden clip's scores on the first window, by the way every recording goes; None without speech.
+
+        Raises ConfigurationError for a clip of two channels: nobody says which of them is the called party.
+        """
         heard = await self._listen(data, content_type=None, channel=None, one_sided=True, raw_rate_hz=None)
+        if heard.party.mixed:
+            raise ConfigurationError("it has two channels: keep the called party's alone, golden clips are mono")
         if heard.onset_ms is None:
             return None
         window = await self._window(heard, self._policy.window_ms)

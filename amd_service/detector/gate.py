@@ -91,7 +91,7 @@ class Gate:
 
     async def _prove(self) -> Proof:
         clips = self._golden.clips()
-        hearings = [await self._hear(label, data) for label, data in await asyncio.to_thread(_read, clips)]
+        hearings = [await self._hear(*clip) for clip in await asyncio.to_thread(_read, clips)]
         proof = assess(hearings)
         self._metrics.model_proof.clear()
         self._metrics.model_proof.labels(proof).set(1)
@@ -99,19 +99,22 @@ class Gate:
         log.info("golden clips judged", proof=str(proof), clips=len(hearings), right=right, own=self._golden.own)
         return proof
 
-    async def _hear(self, label: Label, data: bytes) -> Hearing:
+    async def _hear(self, label: Label, path: Path, data: bytes) -> Hearing:
         try:
             return Hearing(label, await self._listen(data))
         except ClassifierUnavailable:
             raise
         except AmdError as error:
-            log.warning("a golden clip could not be judged", label=str(label), error=str(error))
-            return Hearing(label, None)
+            log.warning("a golden clip could not be judged", clip=str(path), error=str(error))
+        except Exception:
+            # One clip decides nothing; an engine that fails on all of them takes its thread down.
+            log.exception("unexpected error while judging a golden clip", clip=str(path))
+        return Hearing(label, None)
 
     def _judge(self) -> ClassifierState:
         order = self._classifier.labels
         assert order is not None
-        reason = objection(self.proof, order, self._golden)
+        reason = self._golden.shortage() or objection(self.proof, order, self._golden)
         if reason is not None:
             log.error("classifier not ready", reason=reason, proof=str(self.proof))
             return ClassifierState(Phase.FAILED, reason)
@@ -124,8 +127,8 @@ class Gate:
         return ClassifierState(Phase.READY, f"the model is loaded and warm; its label order is {self.proof}")
 
 
-def _read(clips: list[tuple[Label, Path]]) -> list[tuple[Label, bytes]]:
-    return [(label, path.read_bytes()) for label, path in clips]
+def _read(clips: list[tuple[Label, Path]]) -> list[tuple[Label, Path, bytes]]:
+    return [(label, path, path.read_bytes()) for label, path in clips]
 
 
 def _is_right(hearing: Hearing) -> bool:

@@ -51,6 +51,20 @@ class Golden:
             if path.is_file() and path.suffix.lower() in (".wav", ".mp3")
         ]
 
+    def shortage(self) -> str | None:
+        """Why the user's own clips cannot prove anything, in one line with the cure; None: there are enough.
+
+        A mistyped folder must not pass for one whose clips the model merely dislikes.
+        """
+        found = [label for label, _ in self.clips()]
+        if not self.own or all(found.count(label) >= LEAST_CLIPS for label in LABELS):
+            return None
+        counts = " and ".join(f"{found.count(label)} under {label}/" for label in LABELS)
+        return (
+            f"AMD_GOLDEN_DIR={self.folder} holds {counts}; at least {LEAST_CLIPS} recordings (WAV or MP3) of each are "
+            "needed. Correct it, or unset it to use the clips that ship"
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class Hearing:

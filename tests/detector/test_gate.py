@@ -13,7 +13,7 @@ from amd_service.domain import Label
 from amd_service.errors import ClassifierUnavailable, ModelUnusable
 from tests.audio.signals import Array, file_of, silence
 from tests.classifier.models import RATE_HZ, StubEngine
-from tests.detector.detectors import lay_out_clips, ready, speech, started
+from tests.detector.detectors import NO_CLIPS, lay_out_clips, ready, speech, started
 
 pytestmark = pytest.mark.anyio
 
@@ -83,8 +83,8 @@ async def test_a_model_that_names_nothing_serves_when_proven(clips: Path) -> Non
         assert detector.ready
 
 
-async def test_a_model_that_names_nothing_does_not_serve_unproven(tmp_path: Path) -> None:
-    async with started(StubEngine(), golden=golden(tmp_path), labels=ASSUMED) as detector:
+async def test_a_model_that_names_nothing_does_not_serve_unproven() -> None:
+    async with started(StubEngine(), golden=NO_CLIPS, labels=ASSUMED) as detector:
         with pytest.raises(ModelUnusable, match="AMD_LABELS=human,voicemail or AMD_LABELS=voicemail,human"):
             await detector.wait_ready_or_raise()
 
@@ -96,6 +96,54 @@ async def test_clips_that_cannot_be_judged_leave_the_order_open(tmp_path: Path) 
     async with ready(StubEngine(), golden=golden(tmp_path)) as detector:
         assert detector.identity is not None
         assert detector.identity.proof == "inconclusive"
+
+
+@pytest.mark.parametrize("enforce", [True, False])
+async def test_a_folder_without_enough_clips_of_ones_own_is_no_proof_and_no_silence(
+    clips: Path, *, enforce: bool
+) -> None:
+    (clips / "voicemail" / "9.wav").unlink()
+    async with started(StubEngine(hears_well), golden=golden(clips, enforce=enforce)) as detector:
+        with pytest.raises(ModelUnusable, match=r"AMD_GOLDEN_DIR=.* 5 under human/ and 4 under voicemail/; at least 5"):
+            await detector.wait_ready_or_raise()
+        assert detector.state.phase is Phase.FAILED
+
+
+async def test_clips_of_two_channels_are_not_mixed_but_left_out(clips: Path) -> None:
+    for path in (clips / "human").iterdir():
+        path.write_bytes(file_of(np.stack([speech(1.5), speech(1.5)], axis=1)))
+    engine = StubEngine(hears_well)
+    async with started(engine, golden=golden(clips)) as detector:
+        await detector.wait_ready_or_raise()
+        assert detector.identity is not None
+        assert detector.identity.proof == "inconclusive"
+    assert len(engine.calls) == 2 + 5  # the warm-up and the voicemails
+
+
+async def test_one_stray_error_on_a_clip_does_not_take_the_model_down(clips: Path) -> None:
+    errors: list[None] = []
+
+    def stumbles_once(clip: np.ndarray) -> tuple[float, float]:
+        if len(clip) == 1.5 * RATE_HZ and not errors:
+            errors.append(None)
+            raise RuntimeError("out of memory")
+        return hears_well(clip)
+
+    async with ready(StubEngine(stumbles_once), golden=golden(clips)) as detector:
+        assert detector.identity is not None
+        assert detector.identity.proof == "proven"  # four of five
+    assert errors
+
+
+async def test_an_engine_that_fails_on_every_clip_never_serves(clips: Path) -> None:
+    def fails_on_clips(clip: np.ndarray) -> tuple[float, float]:
+        if len(clip) == 1.5 * RATE_HZ:
+            raise RuntimeError("the device is lost")
+        return hears_well(clip)  # the warm-up
+
+    async with started(StubEngine(fails_on_clips), golden=golden(clips)) as detector:
+        with pytest.raises(ModelUnusable, match=r"died 5 times in a row.*the device is lost"):
+            await detector.wait_ready_or_raise()
 
 
 async def test_while_the_clips_are_judged_nothing_else_is(clips: Path) -> None:
