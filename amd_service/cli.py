@@ -1,6 +1,7 @@
 """The door for people. Imports what a command needs inside the command, so that `--help` answers at once."""
 
 import asyncio
+import os
 import signal
 import sys
 from collections.abc import Coroutine
@@ -97,7 +98,9 @@ def requeue(
 
 @app.command()
 def demo(
-    directory: Annotated[Path, typer.Argument(metavar="DIR", help="Recorded calls.")] = Path("fixtures/calls"),
+    directory: Annotated[
+        Path, typer.Argument(metavar="DIR", help="Recorded calls.", exists=True, file_okay=False)
+    ] = Path("fixtures/calls"),
     model: Annotated[str, typer.Option(help="Hub id, folder, or `demo`.")] = "demo",
     as_json: JsonFlag = False,
 ) -> None:
@@ -110,7 +113,9 @@ def demo(
 
 @app.command()
 def replay(
-    directory: Annotated[Path, typer.Argument(metavar="DIR", help="Recorded calls, see fixtures/calls.")],
+    directory: Annotated[
+        Path, typer.Argument(metavar="DIR", help="Recorded calls, see fixtures/calls.", exists=True, file_okay=False)
+    ],
     url: Annotated[str, typer.Option(help="The running service.")] = "http://127.0.0.1:8080",
     public_url: Annotated[str | None, typer.Option(help="Its AMD_PUBLIC_URL, where that differs from --url.")] = None,
     port: Annotated[
@@ -130,7 +135,9 @@ def replay(
 
 @app.command()
 def classify(
-    files: Annotated[list[Path], typer.Argument(metavar="FILE…", help="WAV, MP3 or .ulaw files.")],
+    files: Annotated[
+        list[Path], typer.Argument(metavar="FILE…", help="WAV, MP3 or .ulaw files.", exists=True, dir_okay=False)
+    ],
     model: Annotated[str | None, typer.Option(help="Instead of AMD_MODEL: hub id, folder, or `demo`.")] = None,
     channel: Annotated[int | None, typer.Option(min=1, max=2, help="The called party in dual-channel files.")] = None,
     as_json: JsonFlag = False,
@@ -180,10 +187,13 @@ def export(
 
 def _settings_with_logs(*, quiet: bool = False, **overrides: Any) -> Any:
     from amd_service.settings import load_settings
-    from amd_service.telemetry import configure_logging
+    from amd_service.settings.unknown import misspelt
+    from amd_service.telemetry import configure_logging, get_logger
 
     settings = load_settings(**overrides)
     configure_logging(log_format=settings.log_format, level="warning" if quiet else settings.log_level)
+    for line in misspelt(os.environ):
+        get_logger(__name__).warning(line)
     return settings
 
 

@@ -2,12 +2,14 @@
 
 import asyncio
 import json
+import os
 import re
 from collections.abc import AsyncIterator
 from dataclasses import asdict, dataclass
 from enum import StrEnum
 from urllib.parse import urlsplit
 
+from dotenv import dotenv_values
 from rich.console import Console
 
 from amd_service.calls.database import Database, SchemaState
@@ -16,6 +18,7 @@ from amd_service.calls.embedded.binaries import find_binaries
 from amd_service.detector.detector import Detector
 from amd_service.errors import AmdError, DatabaseUnavailable
 from amd_service.settings import Account, Settings, is_loopback
+from amd_service.settings.unknown import misspelt
 from amd_service.telemetry import Metrics
 
 MODEL_TIMEOUT_S = 600.0
@@ -61,7 +64,7 @@ async def print_findings(settings: Settings, *, as_json: bool) -> bool:
 
 async def examine(settings: Settings) -> AsyncIterator[Finding]:
     """Every check in turn, quick ones first. Raises nothing: what goes wrong is a finding."""
-    yield Finding("settings", Health.OK, "readable")
+    yield _settings()
     yield _public_url(settings)
     for finding in _accounts(settings):
         yield finding
@@ -69,6 +72,11 @@ async def examine(settings: Settings) -> AsyncIterator[Finding]:
     async for finding in _database(settings):
         yield finding
     yield await _model(settings)
+
+
+def _settings() -> Finding:
+    wrong = misspelt([*os.environ, *dotenv_values(".env")])
+    return Finding("settings", Health.WARN if wrong else Health.OK, "; ".join(wrong) or "readable")
 
 
 def _public_url(settings: Settings) -> Finding:
@@ -110,6 +118,8 @@ def _api_keys(settings: Settings) -> Finding:
     check = "API keys"
     if settings.api_keys:
         return Finding(check, Health.OK, f"{len(settings.api_keys)} set")
+    if settings.public_url is not None and not is_loopback(urlsplit(settings.public_url).hostname or ""):
+        return Finding(check, Health.FAIL, "none, and AMD_PUBLIC_URL is public: the API answers 403; set AMD_API_KEYS")
     if is_loopback(settings.host):
         return Finding(check, Health.OK, "none: the API answers direct requests from this machine only")
     return Finding(
@@ -146,7 +156,8 @@ def _schema(state: SchemaState) -> Finding:
 def _embedded(settings: Settings) -> Finding:
     try:
         binaries = find_binaries(None, server_account())
-    except AmdError as error:
+        settings.data_dir.mkdir(parents=True, exist_ok=True)
+    except (AmdError, OSError) as error:
         return Finding("database", Health.FAIL, str(error))
     text = f"embedded, in {settings.data_dir}, with the binaries in {binaries}; for production set AMD_DATABASE_URL"
     return Finding("database", Health.OK, text)

@@ -10,6 +10,7 @@
     │   └── Outage                  something we need is away; says nothing about this recording
     │       ├── DatabaseUnavailable
     │       ├── TwilioUnavailable
+    │       ├── CredentialsMissing
     │       └── ClassifierUnavailable
     │           └── QueueFull
     ├── Permanent                   a retry cannot help; carries the reason that is written on the row
@@ -74,6 +75,12 @@ class MediaNotYet(Retryable):
 
 class TwilioUnavailable(Outage):
     """Timeout, connection error, 429 or 5xx from Twilio."""
+
+
+class CredentialsMissing(Outage):
+    """This process has no credentials for an account whose callbacks were accepted before."""
+
+    failure = Failure.UNAUTHORISED
 
 
 class ClassifierUnavailable(Outage):

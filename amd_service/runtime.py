@@ -52,6 +52,7 @@ async def open_runtime(settings: Settings, *, with_worker: bool) -> AsyncIterato
     never closes the webhook door. Raises ConfigurationError for a schema that is behind.
     """
     metrics = Metrics()
+    _warn_of_closed_doors(settings)
     async with AsyncExitStack() as stack:
         database = await stack.enter_async_context(open_database(settings))
         detector = await stack.enter_async_context(Detector.from_settings(settings, metrics))
@@ -89,11 +90,19 @@ async def open_database(settings: Settings) -> AsyncIterator[Database]:
         yield database
 
 
+def _warn_of_closed_doors(settings: Settings) -> None:
+    if settings.public_url is None or not settings.accounts:
+        log.warning(
+            "every callback will be refused until AMD_PUBLIC_URL and the Twilio credentials are set; "
+            "`amd-service doctor` says more"
+        )
+
+
 async def _check_schema(database: Database) -> None:
     try:
         state = await database.schema_state()
     except DatabaseUnavailable as error:
-        log.error("database away; the door opens and answers 503 until it is back", error=str(error))
+        log.error("database away, see AMD_DATABASE_URL; waiting for it to come back", error=str(error))
         return
     if state in (SchemaState.MISSING, SchemaState.BEHIND):
         raise ConfigurationError(f"the database schema is {state}: run `amd-service migrate`, then start again")

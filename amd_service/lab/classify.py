@@ -14,10 +14,12 @@ from amd_service.detector.detector import Detector
 from amd_service.domain import Verdict
 from amd_service.errors import AmdError
 from amd_service.settings import Settings
-from amd_service.telemetry import Metrics
+from amd_service.telemetry import Metrics, get_logger
 
 # File name endings whose bytes carry no header; the rate of telephony is understood.
 HEADERLESS = {".ulaw": "audio/x-mulaw;rate=8000", ".ul": "audio/x-mulaw;rate=8000", ".alaw": "audio/x-alaw;rate=8000"}
+
+log = get_logger(__name__)
 
 Line = dict[str, object]
 
@@ -59,6 +61,8 @@ async def _classify_file(file: Path, detector: Detector, channel: int | None) ->
         )
     except (AmdError, OSError) as error:
         return _line(file, None, started, str(error))
+    if verdict.channels_mixed:
+        log.warning("both channels were mixed: name the called party's with --channel", file=str(file))
     return _line(file, verdict, started, None)
 
 

@@ -64,7 +64,8 @@ def load_calls(directory: Path) -> list[RecordedCall]:
     """The recorded calls below `directory`, by name. Raises ConfigurationError naming the file that is wrong."""
     calls = [_load_call(script.parent) for script in sorted(directory.glob("*/callbacks.jsonl"))]
     if not calls:
-        raise ConfigurationError(f"{directory} holds no recorded calls (folders with a callbacks.jsonl)")
+        here = " itself is one: name the folder above it" if (directory / "callbacks.jsonl").exists() else ""
+        raise ConfigurationError(f"{directory}{here or ' holds no recorded calls (folders with a callbacks.jsonl)'}")
     return calls
 
 

@@ -114,7 +114,8 @@ class _Service:
         except httpx2.TransportError as error:
             raise ConfigurationError(f"no service answers at {self.url}: start it with `amd-service serve`") from error
         if response.status_code in (401, 403):
-            raise ConfigurationError(f"{self.url} wants an API key: pass one of its AMD_API_KEYS")
+            detail = _json_object(response).get("detail")
+            raise ConfigurationError(f"{self.url} wants an API key: set AMD_API_KEYS as the service has it ({detail})")
         configured = _json_object(response).get("twilio_api_url")
         if configured != stand_in.url:
             raise ConfigurationError(
@@ -156,7 +157,8 @@ class _Service:
                 overrides=RETRY_OVERRIDES,
             )
             if delivery.outcome != "2xx":
-                return f"POST {callback.path} was answered {delivery.status or delivery.outcome}"
+                refused = "; are TWILIO_AUTH_TOKEN and --public-url the service's?" if delivery.status == 403 else ""
+                return f"POST {callback.path} was answered {delivery.status or delivery.outcome}{refused}"
         return None
 
     async def _await_row(self, call_sid: str, expected: Mapping[str, JsonValue]) -> dict[str, JsonValue]:

@@ -4,7 +4,7 @@ import tomllib
 from pathlib import Path
 from typing import Self
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator, model_validator
 
 from amd_service.domain import AccountSid, RecordingSource, is_sid
 
@@ -75,4 +75,13 @@ def read_accounts(path: Path) -> list[Account]:
         raise ValueError(f"AMD_ACCOUNTS_FILE {path} cannot be read: {error}") from error
     if not isinstance(tables, list) or not tables:
         raise ValueError(f"AMD_ACCOUNTS_FILE {path} has no [[account]] table")
-    return [Account.model_validate(table) for table in tables]
+    return [make_account(table, f"AMD_ACCOUNTS_FILE {path}, account {n}: ") for n, table in enumerate(tables, start=1)]
+
+
+def make_account(values: object, where: str) -> Account:
+    """The account of these values. Raises ValueError, naming `where` and each field that is wrong."""
+    try:
+        return Account.model_validate(values)
+    except ValidationError as error:
+        wrong = [f"{'.'.join(map(str, item['loc']))}: {item['msg']}" for item in error.errors()]
+        raise ValueError(where + "; ".join(line.replace("Value error, ", "") for line in wrong)) from error

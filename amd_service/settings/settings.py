@@ -19,7 +19,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from amd_service.domain import AccountSid, Anchor
 from amd_service.errors import ConfigurationError
-from amd_service.settings.accounts import Account, read_accounts
+from amd_service.settings.accounts import Account, make_account, read_accounts
 from amd_service.settings.hosts import is_loopback
 
 PRODUCTION_MODEL = "jakeBland/wav2vec-vm-finetune"
@@ -144,7 +144,7 @@ class Settings(BaseSettings):
         description="Golden clips that contradict the label order keep the classifier not ready, or only warn.",
     )
     golden_dir: Path | None = Field(
-        None, description="Your own golden clips: `human/` and `voicemail/` with at least 5 recordings each."
+        None, description="Your own golden clips: `human/` and `voicemail/` with at least 5 mono recordings each."
     )
     window_anchor: Anchor = Field(Anchor.AUTO, description="Where the window begins: `auto`, `answer` or `onset`.")
     window_ms: int = Field(
@@ -225,14 +225,13 @@ class Settings(BaseSettings):
         """Every account we know, by SID."""
         known = [] if self.accounts_file is None else read_accounts(self.accounts_file)
         if self.twilio_account_sid:
-            known.append(
-                Account(
-                    account_sid=AccountSid(self.twilio_account_sid),
-                    auth_tokens=self.twilio_auth_token,
-                    api_key=self.twilio_api_key,
-                    api_secret=self.twilio_api_secret,
-                )
-            )
+            values = {
+                "account_sid": self.twilio_account_sid,
+                "auth_tokens": self.twilio_auth_token,
+                "api_key": self.twilio_api_key,
+                "api_secret": self.twilio_api_secret,
+            }
+            known.append(make_account(values, "the account in TWILIO_ACCOUNT_SID and its companions: "))
         return {account.account_sid: account for account in known}
 
     def callback_url(self, path: str) -> str:

@@ -28,33 +28,34 @@ MULTIPART = "multipart/form-data"
 
 @dataclass(frozen=True, slots=True)
 class Upload:
-    """The audio of a request and the content type it was sent with."""
+    """The audio of a request, the content type it was sent with, and the called party's channel from the form."""
 
     data: bytes
     content_type: str | None
+    channel: int | None = None
 
 
 async def predict(request: Request) -> JSONResponse:
     """The verdict on an uploaded recording: multipart field `audio`, or the audio itself as the body.
 
-    Mono audio is taken as the called party alone; `?channel=1|2` names the called party of dual-channel audio.
+    Mono audio is taken as the called party alone; `channel` (1 or 2, query or form) names the called party of
+    dual-channel audio.
     `processing_time_ms` runs from the complete upload to the answer.
     """
     runtime = runtime_of(request)
-    channel = read_channel(request)
+    channel = read_channel(request.query_params.get("channel"))
     upload = await _read_upload(request, runtime.settings.max_upload_bytes)
     started = perf_counter()
-    verdict = await while_connected(request, _judge(runtime, upload, channel))
+    verdict = await while_connected(request, _judge(runtime, upload, upload.channel or channel))
     answer = PredictAnswer.of(verdict, processing_ms=(perf_counter() - started) * 1000)
     return JSONResponse(answer.model_dump(mode="json"))
 
 
-def read_channel(request: Request) -> int | None:
-    """The `channel` query parameter. Raises Problem 422 for anything but 1 or 2."""
-    sent = request.query_params.get("channel")
+def read_channel(sent: object) -> int | None:
+    """The called party's channel as it was sent, None where it was not. Raises Problem 422 for anything but 1 or 2."""
     if sent not in (None, "1", "2"):
         raise Problem(HTTPStatus.UNPROCESSABLE_ENTITY, "channel is 1 or 2, the channel of the called party")
-    return None if sent is None else int(sent)
+    return None if sent is None else int(str(sent))
 
 
 async def _judge(runtime: Runtime, upload: Upload, channel: int | None) -> Verdict:
@@ -134,6 +135,6 @@ async def _read_multipart(request: Request, limit: int) -> Upload:
         audio = form.get("audio")
         if not isinstance(audio, UploadFile):
             raise Problem(HTTPStatus.UNPROCESSABLE_ENTITY, "the multipart field `audio` with a file is missing")
-        return Upload(await audio.read(), audio.content_type)
+        return Upload(await audio.read(), audio.content_type, read_channel(form.get("channel")))
     finally:
         await form.close()

@@ -6,7 +6,7 @@ from amd_service.audio.decode import recognises
 from amd_service.classifier.inference import Priority
 from amd_service.detector.detector import Detector
 from amd_service.domain import AccountSid, Failure, Job, RecordingSource, Verdict
-from amd_service.errors import Permanent
+from amd_service.errors import CredentialsMissing, Permanent
 from amd_service.settings import Account
 from amd_service.telemetry import Metrics
 from amd_service.twilio.recordings import Recordings, Rules
@@ -27,7 +27,8 @@ class Pipeline:
         """The verdict on one recording. Raises Retryable or Permanent; anything else is a bug."""
         account = self._accounts.get(job.account_sid)
         if account is None:
-            raise Permanent(f"no credentials are configured for {job.account_sid}", Failure.UNAUTHORISED)
+            # It was configured when its callback was verified: a process started without it must not bury the call.
+            raise CredentialsMissing(f"no credentials are configured for {job.account_sid}: set them and restart")
         if holds_only_our_side(job):
             raise Permanent("RecordingTrack=outbound holds only what Twilio played", Failure.NO_RECORDING)
         one_sided = is_one_sided(job)

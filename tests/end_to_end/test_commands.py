@@ -48,7 +48,9 @@ async def test_classify_gives_a_line_for_every_file_and_names_only_the_undecodab
 
 
 async def test_a_model_that_cannot_be_had_is_one_line_and_exit_code_2() -> None:
-    code, lines, err = await run("classify", "--model", "/nowhere", "--json", str(FIXTURES))
+    code, lines, err = await run(
+        "classify", "--model", "/nowhere", "--json", str(FIXTURES / "01-human-hello" / "recording.wav")
+    )
     assert (code, lines) == (2, [])
     assert "AMD_MODEL" in err
     assert "Traceback" not in err

@@ -38,7 +38,20 @@ def find_binaries(major: int | None, account: Account) -> Path:
             return max(fitting, key=lambda place: fitting[place] or 0)
     if major is not None:
         raise ConfigurationError(f"the data in AMD_DATA_DIR needs PostgreSQL {major}, which is not here: {_CURE}")
+    _say_which_cannot_be_reached(account)
     raise ConfigurationError(f"no PostgreSQL {OLDEST_MAJOR} or later that account {account.name} can run: {_CURE}")
+
+
+def _say_which_cannot_be_reached(account: Account) -> None:
+    """Raise ConfigurationError where Postgres is installed, but behind a directory closed to `account`."""
+    for place in (*system_places(), *wheel_places()):
+        closed = [parent for parent in reversed(place.parents) if not account.can_enter(parent)]
+        if closed:
+            raise ConfigurationError(
+                f"Postgres is in {place} and must not run as root; account {account.name} cannot enter {closed[0]}: "
+                "install PostgreSQL as a system package, move this checkout to where others may enter, or set "
+                "AMD_DATABASE_URL"
+            )
 
 
 def _fits(found: int | None, wanted: int | None) -> bool:

@@ -46,7 +46,9 @@ async def serve_on_loopback(app: Starlette, *, port: int = 0) -> AsyncIterator[s
         try:
             listening.bind(("127.0.0.1", port))
         except OSError as error:
-            raise ConfigurationError(f"port {port} of 127.0.0.1 is taken: choose another for the stand-in") from error
+            raise ConfigurationError(
+                f"port {port} of 127.0.0.1 is taken: choose another (--port), and point AMD_TWILIO_API_URL at it"
+            ) from error
         listening.listen()
         server = _Server(_config(app))
         running = asyncio.create_task(server.serve(sockets=[listening]))
