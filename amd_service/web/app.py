@@ -14,7 +14,6 @@ from amd_service.web.problems import Problem, handle_bug, handle_http_exception,
 from amd_service.web.uploads import UploadSlots
 
 OPEN_PATHS = ("/health", "/ready")
-UPLOAD_PATHS = ("/predict", "/predict-stream")
 
 HEALTH_ROUTES: Sequence[BaseRoute] = (
     Route("/health", health.health),
@@ -41,7 +40,9 @@ def create_app(runtime: Runtime, routes: Sequence[BaseRoute] = SERVICE_ROUTES) -
         routes=list(routes),
         middleware=[
             Middleware(AccessControl, settings=runtime.settings, open_paths=OPEN_PATHS),
-            Middleware(UploadSlots, limit=runtime.settings.inference_queue, paths=UPLOAD_PATHS),
+            # Apart: streams last as long as calls, and must not keep uploads out.
+            Middleware(UploadSlots, limit=runtime.settings.inference_queue, path="/predict"),
+            Middleware(UploadSlots, limit=runtime.settings.inference_queue, path="/predict-stream"),
         ],
         exception_handlers={
             Problem: handle_problem,

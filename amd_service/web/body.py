@@ -3,28 +3,34 @@
 import asyncio
 from collections.abc import AsyncGenerator
 from http import HTTPStatus
+from math import inf
+from time import monotonic
 
 from starlette.requests import ClientDisconnect, Request
 
 from amd_service.web.problems import Problem
 
 
-async def stream_body(request: Request, limit: int, *, idle_s: float | None = None) -> AsyncGenerator[bytes, None]:
+async def stream_body(
+    request: Request, limit: int, *, idle_s: float | None = None, total_s: float = inf
+) -> AsyncGenerator[bytes, None]:
     """The body's chunks.
 
     Raises Problem 413 past `limit` bytes, before reading where the length is announced; 408 when nothing comes for
-    `idle_s`; 400 when the client leaves before the end.
+    `idle_s`, or when something still comes after `total_s`; 400 when the client leaves before the end.
     """
     announced = request.headers.get("content-length", "")
     if announced.isdecimal() and int(announced) > limit:
         raise _too_large(limit)
-    received = 0
+    received, started = 0, monotonic()
     source = request.stream()
     try:
         while (chunk := await _next(source, idle_s)) is not None:
             received += len(chunk)
             if received > limit:
                 raise _too_large(limit)
+            if monotonic() - started > total_s:
+                raise Problem(HTTPStatus.REQUEST_TIMEOUT, f"the body did not end within {total_s:g} s")
             yield chunk
     except ClientDisconnect as error:
         raise Problem(HTTPStatus.BAD_REQUEST, "the connection closed before the body was complete") from error

@@ -1,5 +1,6 @@
 """POST /predict-stream: audio in a chunked body, verdicts line by line as soon as they can be given."""
 
+import asyncio
 import json
 from collections.abc import AsyncGenerator
 from contextlib import aclosing, suppress
@@ -20,6 +21,8 @@ from amd_service.web.state import runtime_of
 
 NDJSON = "application/x-ndjson"
 IDLE_S = 30.0  # a caller on hold still sends silence
+STREAM_S = 600.0  # what has no verdict by then holds a place for nothing
+DRAIN_S = 5.0  # for a client that sends everything before it reads; one that sends a live call need not be heard out
 
 
 async def predict_stream(request: Request) -> Response:
@@ -27,12 +30,13 @@ async def predict_stream(request: Request) -> Response:
 
     The body is the audio itself with its content type: WAV, MP3, or headerless audio with its rate, such as
     `audio/x-mulaw;rate=8000`. The final verdict comes at the body's end, or as soon as more audio cannot change it;
-    the rest of the body is then read and thrown away, at most to the upload cap.
+    the rest of the body is then read and thrown away, for a few seconds and at most to the upload cap. A client that
+    leaves during a provisional verdict is noticed at the next read: one window may be judged for nobody.
     """
     content_type = request.headers.get("content-type", "")
     if content_type.partition(";")[0].strip().lower() in ("", MULTIPART, "application/json"):
         raise Problem(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "send the audio itself as the body, with its own content type")
-    return NdjsonResponse(_lines(request, content_type, read_channel(request)))
+    return NdjsonResponse(_lines(request, content_type, read_channel(request.query_params.get("channel"))))
 
 
 async def _lines(request: Request, content_type: str, channel: int | None) -> AsyncGenerator[StreamLine, None]:
@@ -49,7 +53,8 @@ async def _lines(request: Request, content_type: str, channel: int | None) -> As
         )
 
     with as_problems():
-        async with aclosing(stream_body(request, runtime.settings.max_upload_bytes, idle_s=IDLE_S)) as chunks:
+        body = stream_body(request, runtime.settings.max_upload_bytes, idle_s=IDLE_S, total_s=STREAM_S)
+        async with aclosing(body) as chunks:
             while not listening.full and (chunk := await anext(chunks, None)) is not None:
                 for provisional in await listening.feed(chunk):
                     yield line(provisional.verdict, provisional.speech_ms)
@@ -62,9 +67,11 @@ async def _lines(request: Request, content_type: str, channel: int | None) -> As
 
 async def _drain(chunks: AsyncGenerator[bytes, None]) -> None:
     """Read what is left, so that a client which sends everything before it reads comes to its end."""
-    with suppress(Problem):  # the verdict is out: neither a long body nor a client that left takes it back
-        async for _ in chunks:
-            continue
+    # The verdict is out: neither a long body nor a client that left takes it back.
+    with suppress(Problem, TimeoutError):
+        async with asyncio.timeout(DRAIN_S):
+            async for _ in chunks:
+                continue
 
 
 class NdjsonResponse(Response):

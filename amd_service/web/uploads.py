@@ -1,6 +1,5 @@
 """How many uploads are taken in at once."""
 
-from collections.abc import Collection
 from http import HTTPStatus
 
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -9,18 +8,18 @@ from amd_service.web.problems import Problem, problem_response
 
 
 class UploadSlots:
-    """ASGI middleware: at most `limit` requests to `paths` at a time, 429 to the next one before its body is read.
+    """ASGI middleware: at most `limit` requests to `path` at a time, 429 to the next one before its body is read.
 
     An upload is held in memory until it is judged, in the process whose webhook door must stay open.
     """
 
-    def __init__(self, app: ASGIApp, *, limit: int, paths: Collection[str]) -> None:
+    def __init__(self, app: ASGIApp, *, limit: int, path: str) -> None:
         self._app = app
         self._free = limit
-        self._paths = frozenset(paths)
+        self._path = path
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http" or scope["path"] not in self._paths:
+        if scope["type"] != "http" or scope["path"] != self._path:
             await self._app(scope, receive, send)
             return
         if self._free <= 0:

@@ -107,6 +107,11 @@ def test_every_error_is_problem_details() -> None:
                     assert list(answer["content"]) == ["application/problem+json"], (path, status)
 
 
+def test_whoever_is_sent_away_for_now_is_told_for_how_long() -> None:
+    answers = describe()["paths"]["/predict"]["post"]["responses"]
+    assert all("Retry-After" in answers[status]["headers"] for status in ("429", "503"))
+
+
 def test_verdicts_begin_as_the_callers_know_them() -> None:
     schemas = describe()["components"]["schemas"]
     for name in ("PredictAnswer", "StreamLine"):

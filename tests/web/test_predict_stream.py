@@ -140,6 +140,56 @@ async def test_past_the_cap_the_rest_is_not_read_and_the_verdict_stands(closed_d
     assert sent < 600_000
 
 
+async def test_after_the_verdict_a_live_call_is_not_heard_out(
+    closed_database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(predict_stream, "DRAIN_S", 0.01)
+
+    async def live() -> AsyncIterator[bytes]:
+        yield file_of(speech(3.0)) + bytes(600_000)
+        await asyncio.Event().wait()
+
+    async with ready(StubEngine()) as detector, asyncio.timeout(20):
+        doors = open_doors(closed_database, detector)
+        answer = await doors.client.post(
+            "/predict-stream", content=live(), headers={"content-type": "audio/pcm;rate=8000"}
+        )
+    final = json.loads(answer.text.splitlines()[-1])
+    assert (final["label"], final["provisional"]) == ("human", False)
+
+
+async def test_a_stream_without_end_ends_in_408(judging: Doors, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(predict_stream, "STREAM_S", 0.05)
+
+    async def dripping() -> AsyncIterator[bytes]:
+        yield LONG[: len(LONG) // 2]
+        while True:
+            yield b""
+            yield b"\x00"
+
+    answer = await judging.client.post("/predict-stream", content=dripping(), headers=WAV)
+    last = json.loads(answer.text.splitlines()[-1])
+    assert (last["status"], last["detail"]) == (408, "the body did not end within 0.05 s")
+
+
+async def test_streams_do_not_keep_uploads_out(closed_database: Database) -> None:
+    streaming, hang_up = asyncio.Event(), asyncio.Event()
+
+    async def live() -> AsyncIterator[bytes]:
+        yield HUMAN
+        streaming.set()
+        await hang_up.wait()
+
+    async with ready(StubEngine()) as detector:
+        doors = open_doors(closed_database, detector, inference_queue=1)
+        stream = asyncio.create_task(doors.client.post("/predict-stream", content=live(), headers=WAV))
+        await streaming.wait()
+        assert (await doors.client.post("/predict-stream", content=HUMAN, headers=WAV)).status_code == 429
+        assert (await doors.client.post("/predict", content=HUMAN, headers=WAV)).status_code == 200
+        hang_up.set()
+        assert (await stream).status_code == 200
+
+
 @pytest.mark.parametrize(
     ("body", "headers", "status"),
     [

@@ -21,7 +21,7 @@ async def test_one_upload_too_many_is_429_and_every_slot_is_given_back() -> None
             await go_on.wait()
         await PlainTextResponse("done")(scope, receive, send)
 
-    app = UploadSlots(slow, limit=1, paths=["/predict"])
+    app = UploadSlots(slow, limit=1, path="/predict")
     async with httpx2.AsyncClient(transport=httpx2.ASGITransport(app=app), base_url="http://test") as client:
         first = asyncio.create_task(client.post("/predict"))
         await inside.wait()
