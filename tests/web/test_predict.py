@@ -17,7 +17,7 @@ from amd_service.web.predict import as_problems
 from amd_service.web.problems import Problem
 from tests.classifier.models import StubEngine
 from tests.detector.detectors import ready
-from tests.web.conftest import Doors, open_doors
+from tests.web.conftest import API_KEY, Doors, open_doors
 from tests.web.recordings import CALLS, HUMAN, SILENCE, VOICEMAIL, expected, samples_of
 
 pytestmark = pytest.mark.anyio
@@ -195,6 +195,7 @@ async def test_a_client_that_leaves_is_judged_no_more(
         await asyncio.to_thread(engine.entered.acquire)
         monkeypatch.setattr(WaitingLine, "join", join_and_tell)
         await ask_until(in_line, create_app(doors.runtime))
+        assert in_line.is_set()
         engine.free.set()
         assert (await first).status_code == 200
         assert (await doors.client.post("/predict", content=HUMAN, headers=WAV)).status_code == 200
@@ -220,7 +221,11 @@ async def ask_until(left: asyncio.Event, app: ASGIApp) -> None:
         "path": "/predict",
         "raw_path": b"/predict",
         "query_string": b"",
-        "headers": [(b"content-type", b"audio/wav"), (b"host", b"localhost")],
+        "headers": [
+            (b"content-type", b"audio/wav"),
+            (b"host", b"localhost"),
+            (b"authorization", f"Bearer {API_KEY}".encode()),
+        ],
     }
     await app(scope, receive, send)
 
