@@ -154,7 +154,7 @@ class Settings(BaseSettings):
     inference_queue: int = Field(
         32,
         ge=1,
-        description="Windows that may wait for the model, and uploads, and streams, taken in at once; more are answered 429.",
+        description="Windows that may wait for the model; also uploads, and streams, at once. More are answered 429.",
     )
 
     # The job
