@@ -60,7 +60,7 @@ class Scorer:
         return cls(files, chosen, identity)
 
     def answers_like(self, other: Self) -> bool:
-        """Whether both run the same files, read the same way (labels, temperature, normalisation), alike."""
+        """Whether both give the same scores: same files, read the same way, in the same engine."""
         return (self.identity, self.files) == (other.identity, other.files)
 
     def warm_up(self) -> None:

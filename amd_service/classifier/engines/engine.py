@@ -67,7 +67,7 @@ def load_engine(files: ModelFiles, settings: Settings) -> ChosenEngine:
         except ModelUnusable as error:
             if settings.engine != "auto" or choice.artefact is None:
                 raise
-            log.warning("an exported engine cannot be opened", engine=choice.engine, precision=choice.precision)
+            log.warning("an exported engine cannot be opened, trying the next best", reason=str(error))
             unopened[choice.engine, choice.precision] = str(error)
         else:
             return ChosenEngine(engine, choice.reason, choice.gate)
