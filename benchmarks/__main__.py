@@ -32,7 +32,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=5)
     options = parser.parse_args()
-    console = Console()
+    console = Console(width=None if Console().is_terminal else 180)
     folder = xlsr.ensure().resolve()
     found: dict[str, Any] = {"machine": describe_machine()}
     on_engines = engines.measure_engines(folder, rounds=options.rounds)

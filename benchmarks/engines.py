@@ -145,7 +145,7 @@ def show(result: Result, console: Console) -> None:
     table = Table(title=f"{result.seconds:g} s windows, {result.threads} threads, {result.rounds} rounds")
     columns = ("engine", "ms median", "ms min", "ratio med", "ratio min", "ceiling", "load s", "RSS MB", "max |Δp|")
     for column in columns:
-        table.add_column(column, justify="left" if column == "engine" else "right")
+        table.add_column(column, justify="left" if column == "engine" else "right", no_wrap=True)
     for row in result.rows:
         table.add_row(
             f"{row.engine} {row.precision}",

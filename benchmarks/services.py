@@ -70,6 +70,7 @@ async def compare_with_naive(bench: Bench, model: Path, *, rounds: int) -> dict[
     """(a) and (d): requests a second and latency per service, upload and number of callers; `/health` meanwhile."""
     variants = {
         "openvino bf16": {"engine": "openvino", "precision": "bf16", **WITHOUT_SECOND},
+        "openvino int8": {"engine": "openvino", "precision": "int8", **WITHOUT_SECOND},
         "onnx int8": {"engine": "onnx", "precision": "int8", **WITHOUT_SECOND},
         "openvino bf16, second window": {"engine": "openvino", "precision": "bf16", **WITH_SECOND},
     }
