@@ -4,6 +4,7 @@ import json
 import re
 import tomllib
 from pathlib import Path
+from urllib.parse import unquote
 
 import pytest
 
@@ -45,3 +46,9 @@ def test_every_recorded_call_is_complete(folder: Path) -> None:
     assert (folder / "origin.txt").read_text(encoding="utf-8").strip()
     assert json.loads((folder / "expected.json").read_text(encoding="utf-8"))["analysis_state"]
     assert (folder / "callbacks.jsonl").read_text(encoding="utf-8").strip()
+
+
+@pytest.mark.parametrize("page", [ROOT / "README.md", *sorted((ROOT / "docs").glob("**/*.md"))], ids=lambda p: p.name)
+def test_every_relative_link_leads_somewhere(page: Path) -> None:
+    links = re.findall(r"\]\((?!https?://|#)([^)#]+)", page.read_text(encoding="utf-8"))
+    assert [link for link in links if not (page.parent / unquote(link)).exists()] == []
