@@ -5,6 +5,7 @@ import os
 import sys
 import tempfile
 from collections.abc import AsyncIterator, Iterator
+from functools import cache
 from ipaddress import ip_address
 from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
@@ -16,6 +17,9 @@ from amd_service.calls.database import Database, connect, migrate
 from amd_service.calls.embedded import embedded_postgres
 from amd_service.calls.embedded.sharing import THROWAWAY_PREFIX
 from amd_service.calls.tables import Base
+from amd_service.errors import ConfigurationError
+from amd_service.lab.synthesis.lines import plan
+from amd_service.lab.synthesis.render import require_engines
 from amd_service.settings import Settings
 from tests.node import toolchain
 
@@ -24,8 +28,8 @@ _CONNECTING = ("socket.connect", "socket.sendto")
 
 def pytest_configure(config: pytest.Config) -> None:
     """Refuse to begin where tests that must not be left out would be, and to reach other machines."""
-    if os.environ.get("AMD_REQUIRE_NODE") and (lack := toolchain.missing()):
-        raise pytest.UsageError(f"AMD_REQUIRE_NODE is set, but {lack}")
+    if os.environ.get("AMD_REQUIRE_TOOLS") and _lacking():
+        raise pytest.UsageError(f"AMD_REQUIRE_TOOLS is set, but {'; '.join(_lacking().values())}")
     _forget_the_users_settings()
     _ban_other_machines()
 
@@ -56,17 +60,33 @@ def _ban_other_machines() -> None:
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave out the tests marked `node` where they cannot run."""
-    marked = [item for item in items if item.get_closest_marker("node")]
-    if marked and toolchain.missing():
-        config.hook.pytest_deselected(items=marked)
-        items[:] = [item for item in items if item not in marked]
+    """Leave out the tests whose tools this machine lacks."""
+    lacking = _lacking()
+    left_out = [item for item in items if any(item.get_closest_marker(marker) for marker in lacking)]
+    if left_out:
+        config.hook.pytest_deselected(items=left_out)
+        items[:] = [item for item in items if item not in left_out]
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Say what was left out: pytest-xdist does not count deselected tests."""
-    if lack := toolchain.missing():
-        terminalreporter.write_line(f"deselected: the tests marked `node`; {lack}")
+    for marker, lack in _lacking().items():
+        terminalreporter.write_line(f"deselected: the tests marked `{marker}`; {lack}")
+
+
+@cache
+def _lacking() -> dict[str, str]:
+    """By marker, what has to be installed before those tests can run here."""
+    lacks = {"node": toolchain.missing(), "speech_engines": _missing_engines()}
+    return {marker: lack for marker, lack in lacks.items() if lack}
+
+
+def _missing_engines() -> str | None:
+    try:
+        require_engines(plan(1, scale=0.001))
+    except ConfigurationError as error:
+        return str(error)
+    return None
 
 
 def _text(host: object) -> str:
