@@ -111,9 +111,9 @@ def test_a_missing_package_is_said_with_its_install_line(
     files: ModelFiles, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(artefacts, "_version", lambda package: None if package == "openvino" else "1")
-    with pytest.raises(ModelUnusable, match=r"pip install 'amd-service\[openvino\]'"):
+    with pytest.raises(ModelUnusable, match=r"pip install -e '\.\[openvino\]' in the checkout"):
         chosen(files, tmp_path, MODERN, engine="openvino")
-    assert "pip install 'amd-service[openvino]'" in chosen(files, tmp_path, MODERN).reason
+    assert "pip install -e '.[openvino]' in the checkout" in chosen(files, tmp_path, MODERN).reason
 
 
 def test_another_model_version_or_machine_has_another_place(

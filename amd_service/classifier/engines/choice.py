@@ -68,9 +68,9 @@ def choose(
             return replace(found, reason="; ".join([found.reason, *unopened.values()]))
         refusals.append(found)
     if settings.engine == "auto" and settings.precision in (None, "fp32"):
-        return Choice("torch", "fp32", f"no exported engine can serve: {'; '.join(refusals)}")
+        return Choice("torch", "fp32", f"no exported engine can serve: {'; '.join(dict.fromkeys(refusals))}")
     asked = f"AMD_ENGINE={settings.engine}" + (f" AMD_PRECISION={settings.precision}" if settings.precision else "")
-    raise ModelUnusable(f"{asked} cannot serve {files.id}: {'; '.join(refusals)}")
+    raise ModelUnusable(f"{asked} cannot serve {files.id}: {'; '.join(dict.fromkeys(refusals))}")
 
 
 def _check(engine: str, precision: str | None) -> None:
@@ -111,7 +111,7 @@ def _examine(files: ModelFiles, engine: str, precision: str, cache_dir: Path, ma
         return Choice("torch", "fp32", "CUDA is there" if cuda else "AMD_ENGINE=torch: the reference, on the CPU")
     package = missing_package(engine)
     if package is not None:
-        return f"{engine} needs {package}: pip install 'amd-service[{engine}]'"
+        return f"{engine} needs the package {package}: pip install -e '.[{engine}]' in the checkout"
     artefact = locate_artefact(files, engine, precision, cache_dir, device="cuda" if cuda else "cpu")
     gate = artefact.gate
     if gate is None:

@@ -81,6 +81,6 @@ def import_openvino() -> Any:
         import openvino
     except ImportError as error:
         raise ModelUnusable(
-            f"openvino is not installed ({error}): pip install 'amd-service[openvino]', or AMD_ENGINE=torch"
+            f"openvino is not installed ({error}): pip install -e '.[openvino]' in the checkout, or AMD_ENGINE=torch"
         ) from error
     return openvino

@@ -168,4 +168,6 @@ def _require(package: str, extra: str) -> None:
     try:
         __import__(package)
     except ImportError as error:
-        raise ModelUnusable(f"exporting needs {package} ({error}): pip install 'amd-service[{extra}]'") from error
+        raise ModelUnusable(
+            f"exporting needs {package} ({error}): pip install -e '.[{extra}]' in the checkout"
+        ) from error

@@ -114,7 +114,7 @@ def _check(engine: str, precision: str) -> None:
         raise ConfigurationError("torch fp32 is the reference: it needs neither export nor gate")
     package = missing_package(engine)
     if package is not None:
-        raise ModelUnusable(f"{engine} needs {package}: pip install 'amd-service[{engine}]'")
+        raise ModelUnusable(f"{engine} needs {package}: pip install -e '.[{engine}]' in the checkout")
 
 
 def _build(files: ModelFiles, artefact: Artefact, windows: WindowSets, console: Console) -> None:
