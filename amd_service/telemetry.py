@@ -38,6 +38,7 @@ def _redact(value: Any) -> Any:
 
 def redact(_logger: object, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
     """structlog processor: hide secrets by key, phone numbers and URL passwords wherever they stand."""
+    event.pop("color_message", None)  # uvicorn's second copy of its message, with escape codes
     redacted: dict[str, Any] = _redact(dict(event))
     return redacted
 
@@ -62,6 +63,7 @@ def configure_logging(*, log_format: str, level: str) -> None:
     handler.setFormatter(structlog.stdlib.ProcessorFormatter(foreign_pre_chain=shared, processors=tail))
     logging.basicConfig(handlers=[handler], level=level.upper(), force=True)
     logging.getLogger("httpx2").setLevel(logging.WARNING)  # it logs full URLs at INFO
+    logging.getLogger("alembic").setLevel(logging.WARNING)
     structlog.configure(
         processors=[*shared[:-1], structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
         wrapper_class=structlog.stdlib.BoundLogger,

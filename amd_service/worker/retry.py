@@ -17,6 +17,9 @@ class GiveBack:
 
     delay_s: float
 
+    def __str__(self) -> str:
+        return f"again in {self.delay_s:.1f} s, uncounted"
+
 
 @dataclass(frozen=True, slots=True)
 class RetryLater:
@@ -25,12 +28,18 @@ class RetryLater:
     delay_s: float
     failure: Failure
 
+    def __str__(self) -> str:
+        return f"again in {self.delay_s:.1f} s"
+
 
 @dataclass(frozen=True, slots=True)
 class GiveUp:
     """No further attempt; `failure` is written on the row."""
 
     failure: Failure
+
+    def __str__(self) -> str:
+        return f"given up as {self.failure}"
 
 
 NextStep = GiveBack | RetryLater | GiveUp

@@ -198,7 +198,7 @@ class Worker:
             outage_s=settings.job_outage_s,
         )
         text = f"{type(error).__name__}: {error}"
-        log.warning("attempt failed", error=text, next=repr(step), exc_info=not isinstance(error, AmdError))
+        log.warning("attempt failed", error=text, next=str(step), exc_info=not isinstance(error, AmdError))
         return self._result_of(step, job, text)
 
     def _result_of(self, step: NextStep, job: Job, text: str) -> Result:

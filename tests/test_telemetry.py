@@ -1,0 +1,48 @@
+"""What reaches the logs."""
+
+from typing import Any
+
+import pytest
+
+from amd_service.telemetry import redact
+
+
+def logged(**event: Any) -> dict[str, Any]:
+    return dict(redact(None, "info", event))
+
+
+@pytest.mark.parametrize(
+    ("text", "secret"),
+    [
+        ("call from +15005550006 failed", "5005550"),
+        ("From=%2B15005550006&To=x", "5005550"),
+        ("postgresql://amd:hunter2@db/amd is away", "hunter2"),
+        ("redis://:hunter2@host", "hunter2"),
+        ("postgresql://amd:p@ss@db/amd", "ss@"),
+        ("sent Authorization: Basic QUNabc123==", "QUNabc123"),
+        ("GET /x?token=hunter2&y=1", "hunter2"),
+    ],
+)
+def test_secrets_and_numbers_are_taken_out_of_any_text(text: str, secret: str) -> None:
+    assert secret not in logged(event=text)["event"]
+
+
+def test_they_are_taken_out_at_any_depth_and_of_any_object() -> None:
+    event = logged(
+        event="x",
+        nested={"auth_token": "hunter2", "list": ["+15005550006", ValueError("+15005550006")]},
+        raw=b"+15005550006",
+    )
+    assert "hunter2" not in str(event)
+    assert "5005550" not in str(event)
+
+
+def test_sids_and_figures_stay_as_they_are() -> None:
+    sid = "CA" + "1" * 32
+    assert logged(event="judged", call_sid=sid, confidence=0.97, new=True, error=None) == {
+        "event": "judged",
+        "call_sid": sid,
+        "confidence": 0.97,
+        "new": True,
+        "error": None,
+    }
