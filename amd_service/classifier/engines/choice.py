@@ -12,6 +12,8 @@ from amd_service.classifier.model import ModelFiles
 from amd_service.errors import ModelUnusable
 from amd_service.settings import Settings
 
+_ABSENT = "there is no"
+
 
 @dataclass(frozen=True, slots=True)
 class Choice:
@@ -68,9 +70,15 @@ def choose(
             return replace(found, reason="; ".join([found.reason, *unopened.values()]))
         refusals.append(found)
     if settings.engine == "auto" and settings.precision in (None, "fp32"):
-        return Choice("torch", "fp32", f"no exported engine can serve: {'; '.join(dict.fromkeys(refusals))}")
+        return Choice("torch", "fp32", f"no exported engine can serve: {'; '.join(_telling(refusals))}")
     asked = f"AMD_ENGINE={settings.engine}" + (f" AMD_PRECISION={settings.precision}" if settings.precision else "")
     raise ModelUnusable(f"{asked} cannot serve {files.id}: {'; '.join(dict.fromkeys(refusals))}")
+
+
+def _telling(refusals: list[str]) -> list[str]:
+    """Each refusal once; of artefacts that were never built only the best one's."""
+    absent = [refusal for refusal in refusals if refusal.startswith(_ABSENT)]
+    return [refusal for refusal in dict.fromkeys(refusals) if refusal not in absent[1:]]
 
 
 def _check(engine: str, precision: str | None) -> None:
@@ -115,7 +123,7 @@ def _examine(files: ModelFiles, engine: str, precision: str, cache_dir: Path, ma
     artefact = locate_artefact(files, engine, precision, cache_dir, device="cuda" if cuda else "cpu")
     gate = artefact.gate
     if gate is None:
-        return f"there is no {engine} {precision} of this model for this machine and these versions: {_run(artefact)}"
+        return f"{_ABSENT} {engine} {precision} of this model for this machine and these versions: {_run(artefact)}"
     if not gate.passed:
         return f"{engine} {precision} failed its gate ({gate.explanation}): choose another, or {_run(artefact)} again"
     return Choice(engine, precision, f"its gate is passed: {gate.explanation}", artefact, gate)
