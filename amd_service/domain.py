@@ -13,9 +13,10 @@ from numpy.typing import NDArray
 AccountSid = NewType("AccountSid", str)
 CallSid = NewType("CallSid", str)
 RecordingSid = NewType("RecordingSid", str)
+StreamSid = NewType("StreamSid", str)
 
 # Patterns from Twilio's OpenAPI description (twilio_api_v2010.json).
-_SID_PATTERN = re.compile(r"(AC|CA|RE)[0-9a-fA-F]{32}")
+_SID_PATTERN = re.compile(r"(AC|CA|RE|CF|MZ)[0-9a-fA-F]{32}")
 
 
 def is_sid(value: str, prefix: str) -> bool:
@@ -63,6 +64,38 @@ class AnalysisState(StrEnum):
     JUDGED = "judged"
     FAILED = "failed"
     NOT_APPLICABLE = "not_applicable"
+
+
+class Source(StrEnum):
+    """What a verdict was given on."""
+
+    RECORDING = "recording"
+    STREAM = "stream"
+
+
+class ActionKind(StrEnum):
+    """What may be done to a call that is still up, once its verdict stands."""
+
+    HANG_UP = "hang_up"
+    REDIRECT = "redirect"
+
+
+@dataclass(frozen=True, slots=True)
+class Action:
+    """What the deployment wants done after a verdict. `url`: the TwiML to redirect to, None when hanging up."""
+
+    kind: ActionKind
+    url: str | None = None
+
+
+class ActionState(StrEnum):
+    """How far an action has come. Only `DUE` is ever taken up: what may have been done is not done twice."""
+
+    DUE = "due"
+    SENT = "sent"
+    DONE = "done"
+    REFUSED = "refused"
+    FAILED = "failed"
 
 
 class Anchor(StrEnum):
@@ -187,6 +220,17 @@ class StatusCallback:
     to_number: str | None = None
     duration_s: int | None = None
     answered_by: str | None = None
+    machine_detection_ms: int | None = None
+    sip_response_code: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class AmdCallback:
+    """A result of Twilio's own asynchronous answering-machine detection. `machine_detection_ms`: how long it took."""
+
+    account_sid: AccountSid
+    call_sid: CallSid
+    answered_by: str
     machine_detection_ms: int | None = None
 
 

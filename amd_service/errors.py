@@ -17,6 +17,8 @@
     │   ├── Undecodable
     │   ├── MediaRefused
     │   └── ModelFailed
+    ├── RequestRefused              Twilio, or we ourselves, will not do what a REST request asked; nothing was done
+    ├── OutcomeUnknown              whether Twilio did what a REST request asked is not known: it is not asked twice
     └── ModelUnusable               the model cannot be loaded or must not serve
 
 Anything else that reaches the worker is a bug: retried a few times, logged with its traceback.
@@ -117,6 +119,18 @@ class ModelFailed(Permanent):
 
     def __init__(self, message: str) -> None:
         super().__init__(message, Failure.MODEL_FAILED)
+
+
+class RequestRefused(AmdError):
+    """A REST request that was refused: nothing was done. `code`: Twilio's error code, None where it gave none."""
+
+    def __init__(self, message: str, *, code: int | None = None) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+class OutcomeUnknown(AmdError):
+    """A REST request that changes something was sent and its answer was lost. Never repeated by itself."""
 
 
 class ModelUnusable(AmdError):

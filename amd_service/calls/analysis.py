@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from amd_service.calls.history import UNANSWERED
+from amd_service.calls.history import COMPLETED, UNANSWERED
 from amd_service.calls.tables import CallLog, Recording, RecordingState, VerdictRow
 from amd_service.domain import AnalysisState, Failure, Label
 
@@ -38,8 +38,12 @@ class Conclusion:
     failure: str | None = None
 
 
-def conclude(call_status: str | None, standings: Sequence[Standing]) -> Conclusion:
+def conclude(
+    call_status: str | None, standings: Sequence[Standing], *, is_child: bool = False, asked: bool = False
+) -> Conclusion:
     """What the recordings of a call, in any order, amount to.
+
+    `is_child`: it is a leg that another call dialled. `asked`: Twilio's API was asked for recordings after the end.
 
     The earliest human or voicemail is the verdict. While none is, unfinished work comes before a weaker result:
     it may still give one.
@@ -59,6 +63,10 @@ def conclude(call_status: str | None, standings: Sequence[Standing]) -> Conclusi
         return Conclusion(AnalysisState.JUDGED, done[0])
     if call_status in UNANSWERED and all(failure in WITHOUT_AUDIO for failure in dead):
         return Conclusion(AnalysisState.NOT_APPLICABLE)
+    if not standings and is_child:  # Twilio files a two-leg call's recordings under the parent
+        return Conclusion(AnalysisState.NOT_APPLICABLE)
+    if not standings and asked and call_status == COMPLETED:
+        return Conclusion(AnalysisState.FAILED, failure=Failure.NO_RECORDING)
     if RecordingState.NOTED in states or not dead:
         return Conclusion(AnalysisState.WAITING)
     return Conclusion(AnalysisState.FAILED, failure=dead[0])
@@ -80,7 +88,12 @@ async def lock_call(session: AsyncSession, call_sid: str) -> CallLog:
 async def refresh_call(session: AsyncSession, call: CallLog) -> None:
     """Write the conclusion of a locked call onto its row."""
     await session.flush()
-    conclusion = conclude(call.call_status, await _standings(session, call.call_sid))
+    conclusion = conclude(
+        call.call_status,
+        await _standings(session, call.call_sid),
+        is_child=call.parent_call_sid is not None,
+        asked=call.reconciled_at is not None,
+    )
     call.analysis_state = conclusion.state
     _write_verdict(call, conclusion)
     await session.flush()
@@ -97,13 +110,20 @@ def _write_verdict(call: CallLog, conclusion: Conclusion) -> None:
     call.model_revision = verdict.model_revision if verdict else None
     call.verdict_at = verdict.created_at if verdict else None
     call.verdict_ms = _elapsed_ms(standing) if standing else None
+    call.verdict_source = verdict.source if verdict else None
+    call.answer_to_verdict_ms = _milliseconds(call.answered_at, call.verdict_at)
 
 
 def _elapsed_ms(standing: Standing) -> int | None:
     queued_at = standing.recording.queued_at
-    if standing.verdict is None or queued_at is None:
+    return None if standing.verdict is None else _milliseconds(queued_at, standing.verdict.created_at)
+
+
+def _milliseconds(since: datetime | None, until: datetime | None) -> int | None:
+    if since is None or until is None:
         return None
-    return round((standing.verdict.created_at - queued_at).total_seconds() * 1000)
+    # Two machines' clocks: a verdict before the answer is one at the answer.
+    return max(0, round((until - since).total_seconds() * 1000))
 
 
 async def _standings(session: AsyncSession, call_sid: str) -> list[Standing]:

@@ -256,7 +256,7 @@ async def migrate(url: str, revision: str = "head") -> None:
 
 
 async def dashboard_role(url: str, name: str) -> None:
-    """Create role `name`, or take the one that is there, and let it read `call_log` and nothing else.
+    """Create role `name`, or take the one that is there, and let it read `call_log`, its view, and nothing else.
 
     It can log in but gets no password: set one with `\\password`, or use certificate or peer authentication.
     Raises ConfigurationError for a name that needs quoting or a role that can already write.
@@ -279,6 +279,6 @@ def _grant_reading(connection: Connection, name: str) -> None:
         f"alter role {name} set default_transaction_read_only = on",
         f"grant connect on database {database} to {name}",
         f"grant usage on schema {schema} to {name}",
-        f"grant select on call_log to {name}",
+        f"grant select on call_log, call_log_agreement to {name}",
     ):
         connection.execute(text(statement))

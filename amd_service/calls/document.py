@@ -21,7 +21,7 @@ else: `amd-service migrate --dashboard-role NAME`, then give the role a password
 Generated from the comments in the schema by `python -m amd_service.calls.document > docs/call_log.md`; edit those.
 """
 
-_ORDER = ("call_log", "recording", "verdict", "callback")
+_ORDER = ("call_log", "recording", "verdict", "callback", "call_request", "sweep")
 
 
 def document() -> str:

@@ -42,6 +42,8 @@ class CallFacts:
     direction: str | None
     from_number: str | None
     to_number: str | None
+    parent_call_sid: str | None
+    sip_response_code: int | None
     call_status: str | None
     started_at: datetime | None
     answered_at: datetime | None
@@ -90,6 +92,8 @@ def call_facts(callbacks: Iterable[StatusCallback]) -> CallFacts:
         direction=_last(callback.direction for callback in ordered),
         from_number=_last(callback.from_number for callback in ordered),
         to_number=_last(callback.to_number for callback in ordered),
+        parent_call_sid=_last(callback.parent_call_sid for callback in ordered),
+        sip_response_code=_last(callback.sip_response_code for callback in ordered),
         call_status=current[0].call_status if current else None,
         started_at=_earliest(callback for callback in ordered if callback.call_status in _BEFORE_ANSWER),
         answered_at=_earliest(callback for callback in ordered if callback.call_status == _ANSWERED),

@@ -59,6 +59,7 @@ def parse_status(parameters: Sequence[tuple[str, str]]) -> StatusCallback:
         duration_s=_number(fields, "CallDuration"),  # `Duration` is billed minutes
         answered_by=_text(fields, "AnsweredBy"),
         machine_detection_ms=_number(fields, "MachineDetectionDuration"),
+        sip_response_code=_number(fields, "SipResponseCode"),
     )
 
 

@@ -61,7 +61,7 @@ async def http_client(settings: Settings) -> AsyncIterator[httpx2.AsyncClient]:
         timeout=timeout,
         limits=httpx2.Limits(max_connections=100, max_keepalive_connections=20, keepalive_expiry=30.0),
         follow_redirects=False,
-        trust_env=not is_loopback(httpx2.URL(settings.twilio_api_url).host),
+        trust_env=not is_loopback(httpx2.URL(settings.api_origin).host),
     ) as client:
         yield client
 
@@ -71,7 +71,7 @@ class Recordings:
 
     def __init__(self, client: httpx2.AsyncClient, settings: Settings) -> None:
         self._client = client
-        self._api = httpx2.URL(settings.twilio_api_url)
+        self._api = httpx2.URL(settings.api_origin)
         self._loopback = is_loopback(self._api.host)
         self._max_bytes = settings.media_max_bytes
         self._total_timeout_s = settings.media_total_timeout_s

@@ -19,7 +19,7 @@ async def model_info(request: Request) -> JSONResponse:
             "engine": {"reason": chosen.reason, "gate": chosen.gate} if chosen else None,
             "policy": runtime.detector.policy.as_dict(),
             "limits": {"max_upload_bytes": settings.max_upload_bytes, "inference_queue": settings.inference_queue},
-            "twilio_api_url": settings.twilio_api_url,
+            "twilio_api_url": settings.api_origin,
         }
     )
     return JSONResponse(answer.model_dump(mode="json"))

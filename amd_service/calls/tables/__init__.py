@@ -1,9 +1,23 @@
-"""The four tables. Every column carries a comment: it is what `docs/call_log.md` and `\\d+` show."""
+"""The tables, and a view. Every column carries a comment: it is what `docs/call_log.md` and `\\d+` show."""
 
+from amd_service.calls.tables import agreement
 from amd_service.calls.tables.base import Base
 from amd_service.calls.tables.call_log import CallLog
+from amd_service.calls.tables.call_request import CallRequest, RequestOutcome
 from amd_service.calls.tables.callback import Callback
 from amd_service.calls.tables.recording import Recording, RecordingState
+from amd_service.calls.tables.sweep import Sweep
 from amd_service.calls.tables.verdict import VerdictRow
 
-__all__ = ["Base", "CallLog", "Callback", "Recording", "RecordingState", "VerdictRow"]
+__all__ = [
+    "Base",
+    "CallLog",
+    "CallRequest",
+    "Callback",
+    "Recording",
+    "RecordingState",
+    "RequestOutcome",
+    "Sweep",
+    "VerdictRow",
+    "agreement",
+]

@@ -2,11 +2,17 @@
 
 from datetime import datetime
 
-from sqlalchemy import CheckConstraint, Index, func
+from sqlalchemy import CheckConstraint, Index, func, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from amd_service.calls.tables.base import Base, closed_set, one_of, probability
-from amd_service.domain import AnalysisState, Failure, Label, Reason
+from amd_service.domain import ActionKind, ActionState, AnalysisState, Failure, Label, Reason, Source
+
+# SQL: something about the call is still to come, from Twilio or from a worker.
+OPEN = (
+    "analysis_state = 'waiting' or call_status is null"
+    " or call_status not in ('completed', 'busy', 'failed', 'no-answer', 'canceled')"
+)
 
 _NO_MODEL_RAN = one_of("reason", (Reason.NO_SPEECH, Reason.TOO_SHORT))
 
@@ -32,12 +38,24 @@ class CallLog(Base):
             name="confidence_when_a_model_ran",
         ),
         CheckConstraint("(verdict_at is not null) = (analysis_state = 'judged')", name="verdict_at_when_judged"),
+        closed_set("verdict_source", Source),
+        CheckConstraint("(verdict_source is not null) = (analysis_state = 'judged')", name="source_when_judged"),
+        closed_set("action", ActionKind),
+        closed_set("action_state", ActionState),
+        CheckConstraint("(action is not null) = (action_state is not null)", name="action_has_a_state"),
         Index(None, "created_at"),
+        # Only what is still open is indexed, so that looking for it stays fast beside a million finished calls.
+        Index("ix_call_log_action_due", "verdict_at", postgresql_where=text("action_state = 'due'")),
+        Index("ix_call_log_open", "created_at", postgresql_where=text(OPEN)),
         {"comment": "One row a call: what Twilio says about it, and whether a human or a voicemail picked up."},
     )
 
     call_sid: Mapped[str] = mapped_column(primary_key=True, comment="Twilio's CallSid.")
     account_sid: Mapped[str] = mapped_column(comment="Twilio account or subaccount the call belongs to.")
+    parent_call_sid: Mapped[str | None] = mapped_column(
+        comment="The call whose `<Dial>` made this leg; its row has the recording and the verdict. Null for a call of "
+        "its own."
+    )
     direction: Mapped[str | None] = mapped_column(
         comment="Twilio's Direction, e.g. `outbound-api` or `outbound-dial`. Null until a status callback told it."
     )
@@ -54,6 +72,9 @@ class CallLog(Base):
     answered_at: Mapped[datetime | None] = mapped_column(comment="When somebody or something picked up.")
     ended_at: Mapped[datetime | None] = mapped_column(comment="When the call ended.")
     duration_s: Mapped[int | None] = mapped_column(comment="Twilio's CallDuration, in seconds.")
+    sip_response_code: Mapped[int | None] = mapped_column(
+        comment="Final SIP code, e.g. 486 (busy), 487 (ring timeout), 404 (unreachable)."
+    )
     twilio_answered_by: Mapped[str | None] = mapped_column(
         comment="Twilio's own answering-machine detection (AnsweredBy), where it was switched on; for comparison."
     )
@@ -62,7 +83,7 @@ class CallLog(Base):
     )
     analysis_state: Mapped[str] = mapped_column(
         comment="`waiting` (no recording yet), `queued`, `running`, `judged`, `failed` (see reason), "
-        "`not_applicable` (busy, no-answer, canceled, failed: nobody picked up)."
+        "`not_applicable` (busy, no-answer, canceled, failed: nobody picked up; or a leg whose parent is judged)."
     )
     label: Mapped[str | None] = mapped_column(
         comment="`human`, `voicemail` or `undecided`; not null exactly when analysis_state is `judged`."
@@ -85,7 +106,27 @@ class CallLog(Base):
     )
     verdict_at: Mapped[datetime | None] = mapped_column(comment="When the verdict was written.")
     verdict_ms: Mapped[int | None] = mapped_column(
-        comment="Milliseconds from the recording being put up for work, on its callback, to its verdict."
+        comment="Milliseconds to the verdict from the recording being put up for work, on its callback, or from the "
+        "start of the live stream."
+    )
+    verdict_source: Mapped[str | None] = mapped_column(
+        comment="What was listened to: `recording`, or `stream` (live). Null when not judged."
+    )
+    answer_to_verdict_ms: Mapped[int | None] = mapped_column(
+        comment="Milliseconds from answered_at to verdict_at. Twilio tells the answer in whole seconds, by its own "
+        "clock. Null while either is unknown."
+    )
+    action: Mapped[str | None] = mapped_column(
+        comment="What the deployment wanted done after this verdict: `hang_up` or `redirect`. Null for nothing."
+    )
+    action_state: Mapped[str | None] = mapped_column(
+        comment="`due`, `sent` (its answer is not known: it may have been done), `done`, `refused` (the call was over, "
+        "or Twilio would not), `failed` (nothing was done)."
+    )
+    action_note: Mapped[str | None] = mapped_column(comment="Why it was refused or failed.")
+    action_at: Mapped[datetime | None] = mapped_column(comment="When action_state last changed.")
+    reconciled_at: Mapped[datetime | None] = mapped_column(
+        comment="When Twilio was last asked for what its callbacks left out; null if it never was."
     )
     created_at: Mapped[datetime] = mapped_column(
         server_default=func.now(), comment="When the first callback of this call came in."

@@ -23,15 +23,19 @@ class Callback(Base):
     sha256: Mapped[str] = mapped_column(
         unique=True, comment="SHA-256, in hex, of the route and the sorted decoded parameters: what makes it unique."
     )
-    route: Mapped[str] = mapped_column(comment="Where it came in: `status`, `recording`.")
-    call_sid: Mapped[str] = mapped_column(comment="Twilio's CallSid.")
+    route: Mapped[str] = mapped_column(
+        comment="Where it came in: `status`, `recording`, `amd`; `rest` for what Twilio's API told."
+    )
+    call_sid: Mapped[str | None] = mapped_column(
+        comment="Twilio's CallSid; null for a recording of a conference, which names no call."
+    )
     recording_sid: Mapped[str | None] = mapped_column(
         comment="Twilio's RecordingSid; null for a callback about the call itself."
     )
     account_sid: Mapped[str] = mapped_column(comment="Twilio account or subaccount that signed it.")
-    parameters: Mapped[list[list[str]]] = mapped_column(
+    parameters: Mapped[list[list[str]] | None] = mapped_column(
         comment="All form parameters as decoded, in the order sent: a list of [name, value]. "
-        "Characters Postgres cannot hold are replaced by U+FFFD."
+        "Characters Postgres cannot hold are replaced by U+FFFD. Null once they were dropped for their age."
     )
     facts: Mapped[dict[str, Any]] = mapped_column(
         comment="What was understood of it; a key is absent where the callback said nothing."

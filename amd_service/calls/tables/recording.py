@@ -34,17 +34,21 @@ class Recording(Base):
         Index(None, "call_sid"),
         # Only unfinished work is indexed, so claiming stays as fast with a million finished rows as with none.
         Index("ix_recording_due", "available_at", postgresql_where=text("state in ('queued', 'running')")),
+        Index("ix_recording_to_erase", "erase_after", postgresql_where=text("state = 'done' and erased_at is null")),
         {"comment": "One row a recording, which is also the job of judging it."},
     )
 
-    recording_sid: Mapped[str] = mapped_column(primary_key=True, comment="Twilio's RecordingSid.")
+    recording_sid: Mapped[str] = mapped_column(
+        primary_key=True, comment="Twilio's RecordingSid; of a live stream its StreamSid, MZ…."
+    )
     call_sid: Mapped[str] = mapped_column(ForeignKey("call_log.call_sid"), comment="The call it belongs to.")
     account_sid: Mapped[str] = mapped_column(comment="Twilio account or subaccount whose credentials fetch it.")
     recording_status: Mapped[str | None] = mapped_column(
         comment="Twilio's RecordingStatus: `in-progress`, `completed`, `absent`, `failed`. `completed` stays."
     )
     source: Mapped[str | None] = mapped_column(
-        comment="Twilio's RecordingSource, e.g. `OutboundAPI` or `DialVerb`: decides the called party's channel."
+        comment="Twilio's RecordingSource, e.g. `OutboundAPI` or `DialVerb`: decides the called party's channel. "
+        "`MediaStream` for a live stream."
     )
     track: Mapped[str | None] = mapped_column(comment="Twilio's RecordingTrack: `inbound`, `outbound` or `both`.")
     channels: Mapped[int | None] = mapped_column(comment="Twilio's RecordingChannels.")
@@ -71,6 +75,10 @@ class Recording(Base):
     failure: Mapped[str | None] = mapped_column(comment="Why it could not be judged; not null exactly when dead.")
     queued_at: Mapped[datetime | None] = mapped_column(comment="When it was first put up for work.")
     finished_at: Mapped[datetime | None] = mapped_column(comment="When it became done or dead.")
+    erase_after: Mapped[datetime] = mapped_column(
+        server_default=func.now(), comment="When Twilio's copy may next be tried to be deleted, where that is wanted."
+    )
+    erased_at: Mapped[datetime | None] = mapped_column(comment="When Twilio's copy was deleted, or found gone.")
     created_at: Mapped[datetime] = mapped_column(server_default=func.now(), comment="When its first callback came in.")
     updated_at: Mapped[datetime] = mapped_column(
         server_default=func.now(), onupdate=func.now(), comment="When this row last changed."

@@ -3,11 +3,11 @@
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, Identity, Index, func
+from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, Identity, Index, func, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from amd_service.calls.tables.base import Base, closed_set, one_of, probability
-from amd_service.domain import Label, Reason
+from amd_service.domain import Label, Reason, Source
 
 _RUN_COLUMNS = (
     "window_start_ms",
@@ -29,6 +29,7 @@ class VerdictRow(Base):
     __tablename__ = "verdict"
     __table_args__ = (
         closed_set("label", Label),
+        closed_set("source", Source),
         closed_set("reason", Reason),
         probability("confidence"),
         probability("human_score"),
@@ -47,6 +48,9 @@ class VerdictRow(Base):
     id: Mapped[int] = mapped_column(BigInteger, Identity(always=True), primary_key=True, comment="Order of writing.")
     recording_sid: Mapped[str] = mapped_column(
         ForeignKey("recording.recording_sid"), comment="The recording that was judged."
+    )
+    source: Mapped[str] = mapped_column(
+        server_default=text("'recording'"), comment="What was listened to: `recording`, or `stream` (live)."
     )
     attempt: Mapped[int] = mapped_column(comment="The job's attempt this came from.")
     run_number: Mapped[int] = mapped_column(comment="Which run of that attempt, from 1; 0 when no model ran.")

@@ -1,0 +1,30 @@
+"""`call_log_agreement`: our verdicts beside Twilio's own answering-machine detection, by day and label."""
+
+from sqlalchemy import DDL, event
+
+from amd_service.calls.tables.base import Base
+
+# Twilio's machine_start, machine_end_beep, machine_end_silence and machine_end_other are all voicemail to us. `fax` and
+# `unknown` take no side, and neither does our `undecided`: they are counted and agree with nothing.
+CREATE_VIEW = """
+create view call_log_agreement as
+select (coalesce(answered_at, created_at) at time zone 'UTC')::date as day,
+       label,
+       count(*) as calls,
+       count(*) filter (where twilio_answered_by = 'human') as twilio_human,
+       count(*) filter (where twilio_answered_by like 'machine%') as twilio_machine,
+       count(*) filter (where twilio_answered_by <> 'human' and twilio_answered_by not like 'machine%')
+           as twilio_other,
+       count(*) filter (where label = 'human' and twilio_answered_by = 'human'
+                           or label = 'voicemail' and twilio_answered_by like 'machine%') as agreed,
+       count(*) filter (where label = 'human' and twilio_answered_by = 'human'
+                           or label = 'voicemail' and twilio_answered_by like 'machine%')::double precision
+           / nullif(count(*) filter (where label <> 'undecided' and (twilio_answered_by = 'human'
+                                      or twilio_answered_by like 'machine%')), 0) as agreement
+  from call_log
+ where label is not null and twilio_answered_by is not null
+ group by 1, 2
+"""
+
+# `%` is doubled for DDL, which formats its text.
+event.listen(Base.metadata, "after_create", DDL(CREATE_VIEW.replace("%", "%%")))  # type: ignore[no-untyped-call]

@@ -1,0 +1,43 @@
+"""`call_request`: every call we asked Twilio to place, so that none is placed twice."""
+
+from datetime import datetime
+from enum import StrEnum
+
+from sqlalchemy import CheckConstraint, Index, func
+from sqlalchemy.orm import Mapped, mapped_column
+
+from amd_service.calls.tables.base import Base, closed_set
+
+
+class RequestOutcome(StrEnum):
+    """What became of a request. `UNKNOWN`: Twilio was asked and its answer was lost."""
+
+    PENDING = "pending"
+    PLACED = "placed"
+    UNKNOWN = "unknown"
+
+
+class CallRequest(Base):
+    """One request to place a call. A refused one leaves no row: nothing was placed."""
+
+    __tablename__ = "call_request"
+    __table_args__ = (
+        closed_set("outcome", RequestOutcome),
+        CheckConstraint("(call_sid is not null) = (outcome = 'placed')", name="sid_when_placed"),
+        Index(None, "created_at"),
+        {"comment": "Every call we asked Twilio to place: its Idempotency-Key, and what the rate limit counts."},
+    )
+
+    key: Mapped[str] = mapped_column(
+        primary_key=True, comment="The Idempotency-Key; one of our own making where none was given."
+    )
+    fingerprint: Mapped[str] = mapped_column(
+        comment="SHA-256, in hex, of what was asked for: the same key with another request is refused."
+    )
+    account_sid: Mapped[str] = mapped_column(comment="Twilio account that places it.")
+    outcome: Mapped[str] = mapped_column(
+        comment="`pending` (Twilio is being asked, or the process died meanwhile), `placed`, `unknown` (its answer was "
+        "lost)."
+    )
+    call_sid: Mapped[str | None] = mapped_column(comment="The call; not null exactly when placed.")
+    created_at: Mapped[datetime] = mapped_column(server_default=func.now(), comment="When it was asked for.")

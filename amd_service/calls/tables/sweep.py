@@ -1,0 +1,23 @@
+"""`sweep`: how far reconciliation has come."""
+
+from datetime import datetime
+
+from sqlalchemy import func
+from sqlalchemy.orm import Mapped, mapped_column
+
+from amd_service.calls.tables.base import Base
+
+
+class Sweep(Base):
+    """One account's reconciliation, shared by all workers."""
+
+    __tablename__ = "sweep"
+    __table_args__ = ({"comment": "One row an account: how far Twilio was asked for what its callbacks left out."},)
+
+    account_sid: Mapped[str] = mapped_column(primary_key=True, comment="The Twilio account.")
+    swept_until: Mapped[datetime | None] = mapped_column(
+        comment="Calls and recordings made before it have been asked for. Null until the first sweep ended."
+    )
+    available_at: Mapped[datetime] = mapped_column(
+        server_default=func.now(), comment="When the next sweep is due, or when the lease of the running one ends."
+    )
