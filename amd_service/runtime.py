@@ -14,6 +14,8 @@ from amd_service.errors import ConfigurationError, DatabaseUnavailable
 from amd_service.settings import Settings
 from amd_service.telemetry import Metrics, get_logger
 from amd_service.twilio.recordings import Recordings, http_client
+from amd_service.twilio.rest import Rest
+from amd_service.worker.chores import Chore, doing
 from amd_service.worker.pipeline import Pipeline
 from amd_service.worker.worker import Worker
 
@@ -26,12 +28,13 @@ WORKER_SHARE_OF_GRACE = 0.5
 
 @dataclass(frozen=True, slots=True)
 class Runtime:
-    """What a running process holds. `worker` is None where `--no-worker` was asked for."""
+    """What a running process holds. `worker` is None where `--no-worker` was asked for. `rest`: Twilio's API."""
 
     settings: Settings
     metrics: Metrics
     database: Database
     detector: Detector
+    rest: Rest
     worker: Worker | None
 
     def stop_claiming(self) -> None:
@@ -56,9 +59,9 @@ async def open_runtime(settings: Settings, *, with_worker: bool) -> AsyncIterato
     async with AsyncExitStack() as stack:
         database = await stack.enter_async_context(open_database(settings))
         detector = await stack.enter_async_context(Detector.from_settings(settings, metrics))
+        client = await stack.enter_async_context(http_client(settings))
         worker = None
         if with_worker:
-            client = await stack.enter_async_context(http_client(settings))
             pipeline = Pipeline(settings.accounts, Recordings(client, settings), detector, metrics)
             worker = Worker(
                 database=database,
@@ -68,7 +71,14 @@ async def open_runtime(settings: Settings, *, with_worker: bool) -> AsyncIterato
                 metrics=metrics,
             )
             await stack.enter_async_context(_running(worker, detector, settings))
-        yield Runtime(settings, metrics, database, detector, worker)
+            chores = _chores()
+            await stack.enter_async_context(doing(chores, metrics, grace_s=settings.twilio_timeout_s))
+        yield Runtime(settings, metrics, database, detector, Rest(client, settings), worker)
+
+
+def _chores() -> list[Chore]:
+    """What a worker does beside the queue."""
+    return []
 
 
 @asynccontextmanager

@@ -8,6 +8,7 @@ from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from amd_service.calls.history import COMPLETED, UNANSWERED
+from amd_service.calls.stored import LARGEST_INTEGER
 from amd_service.calls.tables import CallLog, Recording, RecordingState, VerdictRow
 from amd_service.domain import AnalysisState, Failure, Label
 
@@ -122,8 +123,10 @@ def _elapsed_ms(standing: Standing) -> int | None:
 def _milliseconds(since: datetime | None, until: datetime | None) -> int | None:
     if since is None or until is None:
         return None
-    # Two machines' clocks: a verdict before the answer is one at the answer.
-    return max(0, round((until - since).total_seconds() * 1000))
+    elapsed_ms = round((until - since).total_seconds() * 1000)
+    # Recordings are judged again months later: what passes the column (24 days) says nothing any more. Two machines'
+    # clocks: a verdict before the answer is one at the answer.
+    return max(0, elapsed_ms) if elapsed_ms <= LARGEST_INTEGER else None
 
 
 async def _standings(session: AsyncSession, call_sid: str) -> list[Standing]:

@@ -11,20 +11,20 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from amd_service.calls import history
 from amd_service.calls.analysis import WITHOUT_AUDIO, lock_call, refresh_call
-from amd_service.calls.stored import storable
+from amd_service.calls.privacy import NumberPolicy
+from amd_service.calls.stored import LARGEST_INTEGER, storable
 from amd_service.calls.tables import Callback, CallLog, Recording, RecordingState
 from amd_service.domain import AnalysisState, Failure, RawCallback, RecordingCallback, StatusCallback
 from amd_service.telemetry import get_logger
 
 log = get_logger(__name__)
 
-_LARGEST_INTEGER = 2**31 - 1
-
 _FAILURE_OF_STATUS = {"absent": Failure.NO_RECORDING, "failed": Failure.RECORDING_FAILED}
 
 
-async def take_status(session: AsyncSession, raw: RawCallback, status: StatusCallback) -> bool:
+async def take_status(session: AsyncSession, raw: RawCallback, status: StatusCallback, numbers: NumberPolicy) -> bool:
     """Keep a status callback and bring the call's row up to date. False for a duplicate: nothing is changed."""
+    raw, status = numbers.raw(raw), numbers.event(status)
     if not await _keep(session, raw, status):
         return False
     if not history.is_known_status(status.call_status):
@@ -39,11 +39,14 @@ async def take_status(session: AsyncSession, raw: RawCallback, status: StatusCal
     return True
 
 
-async def take_recording(session: AsyncSession, raw: RawCallback, recording: RecordingCallback) -> bool:
+async def take_recording(
+    session: AsyncSession, raw: RawCallback, recording: RecordingCallback, numbers: NumberPolicy
+) -> bool:
     """Keep a recording callback and put the recording up for work once it has audio. False for a duplicate.
 
     A call nobody has told us about yet gets its row here: recording callbacks may overtake status callbacks.
     """
+    raw = numbers.raw(raw)
     if not await _keep(session, raw, recording):
         return False
     await _ensure_call(session, recording)
@@ -82,7 +85,7 @@ def _storable_facts(facts: dict[str, Any]) -> dict[str, Any]:
     return {
         key: storable(value) if isinstance(value, str) else value
         for key, value in facts.items()
-        if not isinstance(value, int) or abs(value) <= _LARGEST_INTEGER
+        if not isinstance(value, int) or abs(value) <= LARGEST_INTEGER
     }
 
 

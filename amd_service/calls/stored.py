@@ -1,5 +1,8 @@
 """What Postgres can hold."""
 
+# The largest that an integer column holds.
+LARGEST_INTEGER = 2**31 - 1
+
 
 def storable(text: str) -> str:
     """The text with U+FFFD for what Postgres refuses, NUL and lone surrogates.

@@ -52,7 +52,7 @@ class DoorSettings(BaseModel):
 
     @field_validator("api_keys", mode="before")
     @classmethod
-    def _comma_separated(cls, value: object) -> object:
+    def _keys_comma_separated(cls, value: object) -> object:
         return split(value)
 
     @field_validator("public_url")

@@ -10,7 +10,6 @@ import json
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
 
 import httpx2
 
@@ -18,10 +17,9 @@ from amd_service import __version__
 from amd_service.domain import Failure, RecordingSid, is_sid
 from amd_service.errors import AmdError, MediaNotYet, MediaRefused, TwilioUnavailable
 from amd_service.settings import Account, Settings, is_loopback
-from amd_service.twilio.dates import parse_date
+from amd_service.twilio.retry_after import retry_after_s
 
 MAX_REDIRECTS = 3
-MAX_RETRY_AFTER_S = 3600.0
 # Twilio redirects messaging media to twiliocdn.com; that recordings stay at twilio.com is nowhere promised.
 MEDIA_DOMAINS = ("twilio.com", "twiliocdn.com")
 
@@ -240,15 +238,6 @@ def _translated(response: httpx2.Response) -> AmdError:
             "token, and that they belong to the region of AMD_TWILIO_API_URL",
             Failure.UNAUTHORISED,
         )
-    return TwilioUnavailable(f"{host} answered {status}", retry_after_s=_retry_after_s(response))
-
-
-def _retry_after_s(response: httpx2.Response) -> float | None:
-    """Retry-After in seconds, given as a number or as a date; at most an hour."""
-    value = response.headers.get("retry-after", "").strip()
-    if value.isascii() and value.isdigit():
-        return min(float(value), MAX_RETRY_AFTER_S)
-    moment = parse_date(value)
-    if moment is None:
-        return None
-    return min(max((moment - datetime.now(UTC)).total_seconds(), 0.0), MAX_RETRY_AFTER_S)
+    return TwilioUnavailable(
+        f"{host} answered {status}", retry_after_s=retry_after_s(response.headers.get("retry-after"))
+    )

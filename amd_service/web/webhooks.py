@@ -9,6 +9,7 @@ from starlette.responses import Response
 from structlog.contextvars import bound_contextvars
 
 from amd_service.calls import intake
+from amd_service.calls.privacy import NumberPolicy
 from amd_service.domain import RawCallback
 from amd_service.errors import DatabaseUnavailable, MalformedCallback, SignatureRefused
 from amd_service.runtime import Runtime
@@ -24,7 +25,7 @@ FORM = "application/x-www-form-urlencoded"
 BODY_TIMEOUT_S = 5.0  # Twilio's whole budget is 15 s, and a callback is under 4 KiB
 
 Pairs = tuple[tuple[str, str], ...]
-Take = Callable[[AsyncSession, RawCallback], Awaitable[bool]]
+Take = Callable[[AsyncSession, RawCallback, NumberPolicy], Awaitable[bool]]
 
 
 async def receive_status(request: Request) -> Response:
@@ -39,12 +40,12 @@ async def receive_recording(request: Request) -> Response:
 
 def _take_status(pairs: Pairs) -> Take:
     status = callbacks.parse_status(pairs)
-    return lambda session, raw: intake.take_status(session, raw, status)
+    return lambda session, raw, numbers: intake.take_status(session, raw, status, numbers)
 
 
 def _take_recording(pairs: Pairs) -> Take:
     recording = callbacks.parse_recording(pairs)
-    return lambda session, raw: intake.take_recording(session, raw, recording)
+    return lambda session, raw, numbers: intake.take_recording(session, raw, recording, numbers)
 
 
 async def _receive(request: Request, route: str, parse: Callable[[Pairs], Take]) -> Response:
@@ -71,7 +72,7 @@ async def _store(request: Request, runtime: Runtime, route: str, parse: Callable
     with bound_contextvars(**{name: sid for name, sid in sids.items() if sid}):
         try:
             async with runtime.database.transaction() as session:
-                new = await take(session, raw)
+                new = await take(session, raw, NumberPolicy.from_settings(runtime.settings))
         except DatabaseUnavailable as error:
             log.error("callback not stored, asking Twilio to retry", route=route, error=str(error))
             raise Problem(HTTPStatus.SERVICE_UNAVAILABLE, "the database is away; please retry") from error

@@ -8,6 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from amd_service.calls import intake, queue
 from amd_service.calls.database import Database
+from amd_service.calls.privacy import KEEP
 from amd_service.calls.tables import Base, CallLog, Recording, VerdictRow
 from amd_service.domain import (
     AccountSid,
@@ -62,8 +63,8 @@ async def deliver(database: Database, *deliveries: Delivery) -> list[bool]:
 async def _deliver_one(database: Database, delivery: Delivery) -> bool:
     async with database.transaction() as session:
         if isinstance(delivery, StatusCallback):
-            return await intake.take_status(session, raw_of(delivery), delivery)
-        return await intake.take_recording(session, raw_of(delivery), delivery)
+            return await intake.take_status(session, raw_of(delivery), delivery, KEEP)
+        return await intake.take_recording(session, raw_of(delivery), delivery, KEEP)
 
 
 async def call_row(database: Database, call_sid: CallSid = CALL) -> CallLog:
@@ -89,7 +90,17 @@ async def snapshot(database: Database) -> dict[str, list[dict[str, Any]]]:
 
 async def _rows(session: AsyncSession, name: str) -> list[dict[str, Any]]:
     table = Base.metadata.tables[name]
-    clock = {"created_at", "updated_at", "available_at", "queued_at", "finished_at", "verdict_at", "verdict_ms", "id"}
+    clock = {
+        "created_at",
+        "updated_at",
+        "available_at",
+        "erase_after",
+        "queued_at",
+        "finished_at",
+        "verdict_at",
+        "verdict_ms",
+        "id",
+    }
     columns = [column for column in table.columns if column.name not in clock]
     rows = await session.execute(select(*columns).order_by(*list(table.primary_key.columns)))
     return [dict(row) for row in rows.mappings()]

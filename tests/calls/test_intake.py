@@ -12,6 +12,7 @@ from sqlalchemy import func, select
 
 from amd_service.calls import intake
 from amd_service.calls.database import Database
+from amd_service.calls.privacy import KEEP
 from amd_service.calls.tables import Callback
 from amd_service.domain import AccountSid, CallSid, RawCallback
 from tests.calls.deliveries import (
@@ -184,7 +185,7 @@ async def test_a_recording_stays_with_its_call(database: Database) -> None:
 async def test_what_postgres_cannot_hold_is_replaced(database: Database) -> None:
     strange = replace(INITIATED, from_number="a\0b\ud800", duration_s=2**40)
     async with database.transaction() as session:
-        assert await intake.take_status(session, RawCallback("status", (("From", "a\0b\ud800"),), "\0"), strange)
+        assert await intake.take_status(session, RawCallback("status", (("From", "a\0b\ud800"),), "\0"), strange, KEEP)
     call = await call_row(database)
     assert (call.from_number, call.duration_s) == ("a\ufffdb\ufffd", None)
 
@@ -192,7 +193,7 @@ async def test_what_postgres_cannot_hold_is_replaced(database: Database) -> None
 async def test_the_raw_callback_is_kept_as_it_came(database: Database) -> None:
     parameters = (("StatusCallbackEvent", "ringing"), ("StatusCallbackEvent", "answered"), ("Empty", ""))
     async with database.transaction() as session:
-        await intake.take_status(session, RawCallback("status", parameters, "token"), RINGING)
+        await intake.take_status(session, RawCallback("status", parameters, "token"), RINGING, KEEP)
     async with database.transaction() as session:
         kept = (await session.scalars(select(Callback))).one()
     assert kept.parameters == [list(pair) for pair in parameters]

@@ -17,6 +17,7 @@ from amd_service.lab.stand_in.deliveries import sign
 from amd_service.runtime import Runtime
 from amd_service.settings import Settings
 from amd_service.telemetry import Metrics
+from amd_service.twilio.rest import Rest
 from amd_service.web.app import create_app
 
 PUBLIC_URL = "https://amd.example.com"
@@ -89,7 +90,9 @@ def open_doors(database: Database, detector: Detector | None = None, **changes: 
     """`detector`: one that is started already; without it, one that never is."""
     settings = make_settings(**changes)
     metrics = Metrics()
-    runtime = Runtime(settings, metrics, database, detector or Detector.from_settings(settings, metrics), None)
+    detector = detector or Detector.from_settings(settings, metrics)
+    rest = Rest(httpx2.AsyncClient(), settings)
+    runtime = Runtime(settings, metrics, database, detector, rest, None)
     transport = httpx2.ASGITransport(app=create_app(runtime), raise_app_exceptions=True)
     client = httpx2.AsyncClient(
         transport=transport, base_url="http://127.0.0.1:8080", headers={"authorization": f"Bearer {API_KEY}"}

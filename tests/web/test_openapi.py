@@ -5,6 +5,7 @@ import threading
 from collections.abc import Iterator
 from typing import Any
 
+import httpx2
 import pytest
 import schemathesis
 from hypothesis import HealthCheck, given, settings
@@ -23,6 +24,7 @@ from amd_service.detector.detector import Detector
 from amd_service.lab.stand_in.server import serve_on_loopback
 from amd_service.runtime import Runtime
 from amd_service.telemetry import Metrics
+from amd_service.twilio.rest import Rest
 from amd_service.web.app import SERVICE_ROUTES, create_app
 from amd_service.web.openapi import describe
 from amd_service.web.shapes import StreamLine
@@ -61,7 +63,9 @@ def service_url(database_url: str) -> Iterator[str]:
         metrics, database = Metrics(), Database(database_url)
         async with Detector.from_settings(settings, metrics) as detector:
             await detector.wait_ready_or_raise()
-            async with serve_on_loopback(create_app(Runtime(settings, metrics, database, detector, None))) as url:
+            rest = Rest(httpx2.AsyncClient(), settings)
+            runtime = Runtime(settings, metrics, database, detector, rest, None)
+            async with serve_on_loopback(create_app(runtime)) as url:
                 started.append(url)
                 ready.set()
                 await asyncio.to_thread(ended.wait)

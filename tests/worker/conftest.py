@@ -9,6 +9,7 @@ from sqlalchemy import select
 
 from amd_service.calls import intake
 from amd_service.calls.database import Database
+from amd_service.calls.privacy import KEEP
 from amd_service.calls.tables import CallLog, Recording
 from amd_service.domain import (
     AccountSid,
@@ -66,7 +67,7 @@ async def put_up(database: Database) -> RecordingSid:
     )
     raw = RawCallback("recording", (("RecordingSid", recording.recording_sid),))
     async with database.transaction() as session:
-        assert await intake.take_recording(session, raw, recording)
+        assert await intake.take_recording(session, raw, recording, KEEP)
     return recording.recording_sid
 
 

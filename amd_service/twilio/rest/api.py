@@ -1,0 +1,151 @@
+"""What we ask of Twilio's REST API: place a call, change it, list calls and recordings, delete a recording."""
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Generic, TypeVar
+
+import httpx2
+from twilio.rest import Client
+
+from amd_service.domain import (
+    CallSid,
+    RawCallback,
+    RecordingCallback,
+    RecordingSid,
+    StatusCallback,
+)
+from amd_service.errors import RequestRefused
+from amd_service.settings import Account, Settings
+from amd_service.twilio.rest.resources import call_of, call_told, recording_told
+from amd_service.twilio.rest.transport import Transport
+
+PAGE_SIZE = 1000
+
+# Each event of a call is a parameter of its own; those of a recording are one, separated by spaces (Twilio's OpenAPI
+# description, and its own samples).
+CALL_EVENTS = ["initiated", "ringing", "answered", "completed"]
+RECORDING_EVENTS = ["in-progress completed absent"]
+
+NOT_FOUND = 20404
+
+T = TypeVar("T", StatusCallback, RecordingCallback)
+
+
+@dataclass(frozen=True, slots=True)
+class Told(Generic[T]):
+    """Something Twilio's API told: as it is kept, and what it means."""
+
+    raw: RawCallback
+    event: T
+
+
+@dataclass(frozen=True, slots=True)
+class CallOrder:
+    """A call to be placed. Exactly one of `url` and `twiml` (at most 4000 characters) says what it plays.
+
+    `track`: `inbound` records the called party alone, `both` both sides in two channels. `twilio_amd`: Twilio's own
+    detection runs beside ours and is reported to /twilio/amd. `ring_s`: how long it may ring.
+    """
+
+    to: str
+    from_number: str
+    url: str | None = None
+    twiml: str | None = None
+    track: str = "inbound"
+    twilio_amd: bool = False
+    ring_s: int = 60
+
+
+class Rest:
+    """Twilio's REST API. `per_s`: at most so many requests a second, for work that is in no hurry.
+
+    Everything raises TwilioUnavailable and RequestRefused; what changes something raises OutcomeUnknown as well.
+    """
+
+    def __init__(self, client: httpx2.AsyncClient, settings: Settings, *, per_s: float | None = None) -> None:
+        self._settings = settings
+        self._transport = Transport(client, settings, per_s=per_s)
+
+    async def place(self, account: Account, order: CallOrder) -> Told[StatusCallback]:
+        """Place a call that is recorded from its first sample and reports everything to us."""
+        callback_url = self._settings.callback_url
+        said = {"url": order.url} if order.url is not None else {"twiml": order.twiml}
+        own_amd = {
+            "machine_detection": "Enable",
+            "async_amd": "true",
+            "async_amd_status_callback": callback_url("/twilio/amd"),
+            "async_amd_status_callback_method": "POST",
+        }
+        call = await self._client(account).calls.create_async(
+            to=order.to,
+            from_=order.from_number,
+            timeout=order.ring_s,
+            record=True,
+            recording_track=order.track,
+            recording_channels="dual" if order.track == "both" else "mono",
+            # The default cuts leading silence away, and sample 0 would no longer be the answer.
+            trim="do-not-trim",
+            recording_status_callback=callback_url("/twilio/recording"),
+            recording_status_callback_method="POST",
+            recording_status_callback_event=RECORDING_EVENTS,
+            status_callback=callback_url("/twilio/status"),
+            status_callback_method="POST",
+            status_callback_event=CALL_EVENTS,
+            **said,
+            **(own_amd if order.twilio_amd else {}),
+        )
+        return Told(*call_told(call))
+
+    async def hang_up(self, account: Account, call_sid: CallSid) -> None:
+        """End a call. RequestRefused when it is over already."""
+        await self._client(account).calls(call_sid).update_async(status="completed")
+
+    async def redirect(self, account: Account, call_sid: CallSid, url: str) -> None:
+        """Have a call that is up go on with the TwiML at `url`. RequestRefused when it is over."""
+        await self._client(account).calls(call_sid).update_async(url=url, method="POST")
+
+    async def call(self, account: Account, call_sid: CallSid) -> Told[StatusCallback] | None:
+        """A call as it stands, None when Twilio knows none."""
+        try:
+            return Told(*call_told(await self._client(account).calls(call_sid).fetch_async()))
+        except RequestRefused as error:
+            if error.code == NOT_FOUND:
+                return None
+            raise
+
+    async def calls(self, account: Account, since: datetime) -> AsyncIterator[Told[StatusCallback]]:
+        """The calls that began at or after `since` (UTC), newest first; perhaps some from earlier the same day."""
+        stream = await self._client(account).calls.stream_async(start_time_after=since, page_size=PAGE_SIZE)
+        async for call in stream:
+            yield Told(*call_told(call))
+
+    async def recorded_calls(self, account: Account, since: datetime) -> AsyncIterator[tuple[RecordingSid, CallSid]]:
+        """Recordings made at or after `since` (UTC), newest first, and their calls; those of conferences left out."""
+        stream = await self._client(account).recordings.stream_async(date_created_after=since, page_size=PAGE_SIZE)
+        async for recording in stream:
+            call_sid = call_of(recording)
+            if call_sid is not None:
+                yield RecordingSid(recording.sid), call_sid
+
+    async def recordings_of(self, account: Account, call_sid: CallSid) -> list[Told[RecordingCallback]]:
+        """Every recording of a call, with its track; empty also for a call Twilio does not know."""
+        try:
+            found = await self._client(account).calls(call_sid).recordings.list_async()
+        except RequestRefused as error:
+            if error.code == NOT_FOUND:
+                return []
+            raise
+        return [Told(*recording_told(recording)) for recording in found]
+
+    async def delete_recording(self, account: Account, recording_sid: RecordingSid) -> None:
+        """Delete Twilio's copy of a recording; one that is gone already is as good."""
+        try:
+            await self._client(account).recordings(recording_sid).delete_async()
+        except RequestRefused as error:
+            if error.code != NOT_FOUND:
+                raise
+
+    def _client(self, account: Account) -> Client:
+        user, password = account.basic_auth
+        return Client(user, password, account_sid=account.account_sid, http_client=self._transport)

@@ -1,0 +1,63 @@
+"""Work that comes round by the clock, beside the queue: acting on verdicts, reconciling, forgetting."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+
+from amd_service.errors import AmdError
+from amd_service.telemetry import Metrics, get_logger
+
+log = get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Chore:
+    """Something to do every `every_s` seconds, and at once when `wake` is set. Its errors never end it."""
+
+    name: str
+    every_s: float
+    work: Callable[[], Awaitable[object]]
+    wake: asyncio.Event = field(default_factory=asyncio.Event)
+
+
+@asynccontextmanager
+async def doing(chores: Sequence[Chore], metrics: Metrics, *, grace_s: float) -> AsyncIterator[None]:
+    """Do them until the context ends; one that is in the middle then has `grace_s` seconds to come to an end."""
+    stopping = asyncio.Event()
+    tasks = [asyncio.create_task(_keep_doing(chore, stopping, metrics)) for chore in chores]
+    try:
+        yield
+    finally:
+        stopping.set()
+        for chore in chores:
+            chore.wake.set()
+        if tasks:
+            _, late = await asyncio.wait(tasks, timeout=grace_s)
+            for task in late:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def _keep_doing(chore: Chore, stopping: asyncio.Event, metrics: Metrics) -> None:
+    while not stopping.is_set():
+        chore.wake.clear()
+        try:
+            await chore.work()
+        except AmdError as error:
+            metrics.loop_errors.labels(chore.name).inc()
+            log.warning("put off", chore=chore.name, error=str(error))
+        except Exception:
+            # The loop must outlive any fault of a single pass; it is counted, logged and comes round again.
+            metrics.loop_errors.labels(chore.name).inc()
+            log.exception("failed", chore=chore.name)
+        if not stopping.is_set():
+            await _until(chore.wake, chore.every_s)
+
+
+async def _until(wake: asyncio.Event, seconds: float) -> None:
+    try:
+        async with asyncio.timeout(seconds):
+            await wake.wait()
+    except TimeoutError:
+        return
