@@ -8,7 +8,7 @@ a worker that lost its lease can write nothing.
 import hashlib
 import json
 import secrets
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -16,11 +16,12 @@ from typing import Any
 from sqlalchemy import ColumnElement, Interval, and_, bindparam, case, func, insert, select, tuple_, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from amd_service.calls import actions
 from amd_service.calls.analysis import WITHOUT_AUDIO, lock_call, refresh_call
 from amd_service.calls.listener import listen
 from amd_service.calls.stored import storable
 from amd_service.calls.tables import Recording, RecordingState, VerdictRow
-from amd_service.domain import AccountSid, CallSid, Failure, Job, ModelRun, RecordingSid, Verdict
+from amd_service.domain import AccountSid, Action, CallSid, Failure, Job, Label, ModelRun, RecordingSid, Verdict
 
 __all__ = [
     "Claimed",
@@ -137,14 +138,18 @@ async def heartbeat(session: AsyncSession, *, jobs: Sequence[Job], lease_s: floa
     return frozenset(held[sid, holder or ""] for sid, holder in await session.execute(statement))
 
 
-async def settle(session: AsyncSession, job: Job, verdict: Verdict) -> bool:
-    """Write the verdict and finish the job, as one fact. False: the lease was lost and nothing is written."""
+async def settle(session: AsyncSession, job: Job, verdict: Verdict, wanted: Mapping[Label, Action]) -> bool:
+    """Write the verdict, order what is `wanted` after it, and finish the job, as one fact.
+
+    False: the lease was lost and nothing is written.
+    """
     if not await _end_attempt(
         session, job, state=RecordingState.DONE, finished_at=func.now(), last_error=None, last_failure=None
     ):
         return False
     await session.execute(insert(VerdictRow), _verdict_rows(job, verdict))
     await refresh_call(session, await lock_call(session, job.call_sid))
+    await actions.order(session, job.call_sid, wanted)
     return True
 
 

@@ -185,7 +185,8 @@ class Worker:
             return self._after(error, job)
         log.info("judged", label=verdict.label, confidence=verdict.confidence, reason=verdict.reason)
         count = self._metrics.verdicts.labels(verdict.label, verdict.reason).inc
-        return Result(partial(queue.settle, job=job, verdict=verdict), count)
+        wanted = self._settings.actions
+        return Result(partial(queue.settle, job=job, verdict=verdict, wanted=wanted), count)
 
     def _after(self, error: Exception, job: Job) -> Result:
         settings = self._settings

@@ -1,5 +1,6 @@
 """Callbacks to deliver in tests, and ways to look at what they left."""
 
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -12,6 +13,7 @@ from amd_service.calls.privacy import KEEP
 from amd_service.calls.tables import Base, CallLog, Recording, VerdictRow
 from amd_service.domain import (
     AccountSid,
+    Action,
     CallSid,
     Job,
     Label,
@@ -112,9 +114,11 @@ async def claim(database: Database, worker: str = "worker-1", *, limit: int = 10
     return claimed.jobs
 
 
-async def settle(database: Database, job: Job, verdict: Verdict) -> bool:
+async def settle(
+    database: Database, job: Job, verdict: Verdict, wanted: Mapping[Label, Action] | None = None
+) -> bool:
     async with database.transaction() as session:
-        return await queue.settle(session, job, verdict)
+        return await queue.settle(session, job, verdict, wanted or {})
 
 
 MODEL = ModelIdentity(id="demo", revision=None, weights_sha256="0" * 64)

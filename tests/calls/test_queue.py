@@ -256,7 +256,7 @@ async def test_a_settlement_that_is_rolled_back_leaves_the_job(database: Databas
 
     async def settle_and_fail() -> None:
         async with database.transaction() as session:
-            await queue.settle(session, job, verdict(Label.HUMAN))
+            await queue.settle(session, job, verdict(Label.HUMAN), {})
             raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):

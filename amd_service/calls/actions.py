@@ -1,0 +1,123 @@
+"""What is to be done with a call once its verdict stands: ordered with the verdict, taken up once, and never twice.
+
+An action is written as `sent` and committed before Twilio is asked. Whoever dies in between leaves it so: it may have
+been done, and doing it twice would hang up on, or redirect, whoever is on the call by then.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+
+from sqlalchemy import ColumnElement, func, select, update
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from amd_service.calls.analysis import lock_call
+from amd_service.calls.history import COMPLETED, UNANSWERED
+from amd_service.calls.stored import storable
+from amd_service.calls.tables import CallLog
+from amd_service.domain import AccountSid, Action, ActionKind, ActionState, CallSid, Label, Source
+
+# A worker takes an action up within milliseconds. What waited longer waited because none was there, and whoever is on
+# the call by now has long been talking: cutting that off helps nobody.
+ACT_WITHIN_S = 60.0
+
+_OVER = frozenset({COMPLETED, *UNANSWERED})
+
+
+@dataclass(frozen=True, slots=True)
+class Due:
+    """An action that was taken up. `label`: what the row's verdict says now."""
+
+    call_sid: CallSid
+    account_sid: AccountSid
+    kind: ActionKind
+    label: Label | None
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """What one look brought: actions to ask Twilio for, and those that came too late and were refused."""
+
+    due: list[Due]
+    refused: list[Due]
+
+
+async def order(session: AsyncSession, call_sid: str, wanted: Mapping[Label, Action]) -> None:
+    """Note what `wanted` says of the call's verdict, once in the life of the call.
+
+    Belongs in the transaction that writes the verdict, after `refresh_call`: an action is ordered exactly when the
+    verdict is there. A verdict that comes later orders nothing more, whatever it says.
+    """
+    if not wanted:
+        return
+    call = await lock_call(session, call_sid)
+    action = None if call.label is None else wanted.get(Label(call.label))
+    if action is None or call.action is not None:
+        return
+    call.action = action.kind
+    if call.call_status in _OVER:
+        _refuse(call, _over_note(call))
+    else:
+        call.action_state, call.action_at = ActionState.DUE, func.now()
+    await session.flush()
+
+
+async def take_due(session: AsyncSession, limit: int) -> Taken:
+    """Mark up to `limit` due actions as `sent`. To be committed before Twilio is asked for any of them."""
+    # SKIP LOCKED: two workers share what is due, and neither waits for a callback that is changing the row.
+    statement = (
+        select(CallLog, _is_late())
+        .where(CallLog.action_state == ActionState.DUE)
+        .order_by(CallLog.verdict_at)
+        .limit(limit)
+        .with_for_update(skip_locked=True, key_share=True)
+        .execution_options(populate_existing=True)
+    )
+    taken = Taken([], [])
+    for call, is_late in (await session.execute(statement)).all():
+        if call.call_status in _OVER:
+            _refuse(call, _over_note(call))
+        elif is_late:
+            _refuse(call, f"no worker took it up within {ACT_WITHIN_S:.0f} s; is one running?")
+        else:
+            call.action_state, call.action_at = ActionState.SENT, func.now()
+        (taken.due if call.action_state == ActionState.SENT else taken.refused).append(_due(call))
+    await session.flush()
+    return taken
+
+
+async def close(session: AsyncSession, call_sid: str, state: ActionState, note: str | None = None) -> None:
+    """Write how an action that was sent came out. `SENT` with a note: its answer was lost."""
+    statement = (
+        update(CallLog)
+        .where(CallLog.call_sid == call_sid, CallLog.action_state == ActionState.SENT)
+        .values(action_state=state, action_note=None if note is None else storable(note), action_at=func.now())
+        .execution_options(synchronize_session=False)
+    )
+    await session.execute(statement)
+
+
+def _is_late() -> ColumnElement[bool]:
+    return CallLog.action_at < func.now() - timedelta(seconds=ACT_WITHIN_S)
+
+
+def _refuse(call: CallLog, note: str) -> None:
+    call.action_state, call.action_note, call.action_at = ActionState.REFUSED, note, func.now()
+
+
+def _over_note(call: CallLog) -> str:
+    if call.verdict_source == Source.STREAM:
+        return f"the call was over before it could be done: {call.call_status}"
+    return (
+        f"the call was over before the verdict: {call.call_status}; "
+        "a recording is only judged after it ends, so acting needs AMD_LIVE"
+    )
+
+
+def _due(call: CallLog) -> Due:
+    return Due(
+        call_sid=CallSid(call.call_sid),
+        account_sid=AccountSid(call.account_sid),
+        kind=ActionKind(call.action or ""),
+        label=None if call.label is None else Label(call.label),
+    )
