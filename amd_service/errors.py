@@ -18,6 +18,10 @@
     │   ├── MediaRefused
     │   └── ModelFailed
     ├── RequestRefused              Twilio, or we ourselves, will not do what a REST request asked; nothing was done
+    │   ├── NotAllowed              the deployment's settings do not allow it
+    │   ├── KeyReused               its idempotency key was given to another request
+    │   ├── KeyInUse                a request with its idempotency key is under way, or its outcome is not known
+    │   └── TooManyCalls            more calls in a minute than the deployment allows
     ├── OutcomeUnknown              whether Twilio did what a REST request asked is not known: it is not asked twice
     └── ModelUnusable               the model cannot be loaded or must not serve
 
@@ -127,6 +131,26 @@ class RequestRefused(AmdError):
     def __init__(self, message: str, *, code: int | None = None) -> None:
         super().__init__(message)
         self.code = code
+
+
+class NotAllowed(RequestRefused):
+    """The deployment's settings do not allow it. The message names the setting."""
+
+
+class KeyReused(RequestRefused):
+    """The idempotency key was given to another request before."""
+
+
+class KeyInUse(RequestRefused):
+    """A request with this idempotency key is under way, or whether it was carried out is not known."""
+
+
+class TooManyCalls(RequestRefused):
+    """As many calls as the deployment allows were placed in the last minute; there is room in `retry_after_s`."""
+
+    def __init__(self, message: str, *, retry_after_s: float) -> None:
+        super().__init__(message)
+        self.retry_after_s = retry_after_s
 
 
 class OutcomeUnknown(AmdError):

@@ -132,7 +132,7 @@ select (coalesce(answered_at, created_at) at time zone 'UTC')::date as day,
 def _create_tables() -> None:
     op.create_table('call_request',
         sa.Column('key', sa.Text(), nullable=False, comment='The Idempotency-Key; one of our own making where none was given.'),
-        sa.Column('fingerprint', sa.Text(), nullable=False, comment='SHA-256, in hex, of what was asked for: the same key with another request is refused.'),
+        sa.Column('fingerprint', sa.Text(), nullable=False, comment="HMAC-SHA256, in hex and keyed with the account's REST secret, of what was asked for: the same key with another request is refused."),
         sa.Column('account_sid', sa.Text(), nullable=False, comment='Twilio account that places it.'),
         sa.Column('outcome', sa.Text(), nullable=False, comment='`pending` (Twilio is being asked, or the process died meanwhile), `placed`, `unknown` (its answer was lost).'),
         sa.Column('call_sid', sa.Text(), nullable=True, comment='The call; not null exactly when placed.'),

@@ -1,0 +1,95 @@
+"""At most one call a key, and no more in a minute than is allowed."""
+
+import asyncio
+from datetime import timedelta
+
+import pytest
+from sqlalchemy import func, select, update
+
+from amd_service.calls import call_requests
+from amd_service.calls.call_requests import Crowded, Earlier, Reserved
+from amd_service.calls.database import Database
+from amd_service.calls.tables import CallRequest, RequestOutcome
+from amd_service.domain import AccountSid, CallSid
+
+pytestmark = pytest.mark.anyio
+
+ACCOUNT = AccountSid("AC" + "1" * 32)
+CALL = CallSid("CA" + "2" * 32)
+
+
+async def reserve(database: Database, key: str, *, per_minute: int = 100) -> Reserved | Earlier | Crowded:
+    async with database.transaction() as session:
+        return await call_requests.reserve(
+            session, key=key, fingerprint="what", account_sid=ACCOUNT, per_minute=per_minute
+        )
+
+
+async def age(database: Database, key: str, seconds: float) -> None:
+    """Let it have been asked for so long ago."""
+    async with database.transaction() as session:
+        earlier = func.clock_timestamp() - timedelta(seconds=seconds)
+        await session.execute(update(CallRequest).where(CallRequest.key == key).values(created_at=earlier))
+
+
+async def outcome(database: Database, key: str) -> str | None:
+    async with database.transaction() as session:
+        return await session.scalar(select(CallRequest.outcome).where(CallRequest.key == key))
+
+
+async def test_a_key_is_taken_once(database: Database) -> None:
+    assert await reserve(database, "one") == Reserved()
+    assert await reserve(database, "one") == Earlier("what", RequestOutcome.PENDING, None, None)
+    assert await reserve(database, "two") == Reserved()
+
+
+async def test_of_many_at_once_one_gets_the_key(database: Database) -> None:
+    answers = await asyncio.gather(*(reserve(database, "one") for _ in range(20)))
+    assert [type(answer) for answer in answers].count(Reserved) == 1
+
+
+async def test_what_was_placed_is_told_to_whoever_asks_again(database: Database) -> None:
+    await reserve(database, "one")
+    async with database.transaction() as session:
+        await call_requests.placed(session, "one", CALL)
+    assert await reserve(database, "one") == Earlier("what", RequestOutcome.PLACED, CALL, None)
+
+
+async def test_a_released_key_is_free_again(database: Database) -> None:
+    await reserve(database, "one", per_minute=1)
+    async with database.transaction() as session:
+        await call_requests.release(session, "one")
+    assert await reserve(database, "one", per_minute=1) == Reserved()
+
+
+async def test_what_has_ended_stays_as_it_ended(database: Database) -> None:
+    await reserve(database, "one")
+    async with database.transaction() as session:
+        await call_requests.unknown(session, "one")
+        await call_requests.placed(session, "one", CALL)
+        await call_requests.release(session, "one")
+    assert await outcome(database, "one") == "unknown"
+
+
+async def test_a_request_whose_process_died_counts_as_unknown_after_a_minute(database: Database) -> None:
+    await reserve(database, "one")
+    await age(database, "one", 50)
+    assert await reserve(database, "one") == Earlier("what", RequestOutcome.PENDING, None, None)
+    await age(database, "one", 61)
+    assert await reserve(database, "one") == Earlier("what", RequestOutcome.UNKNOWN, None, None)
+
+
+async def test_the_last_minute_is_counted_and_the_wait_told(database: Database) -> None:
+    for key, seconds in (("old", 61), ("first", 50), ("second", 10)):
+        assert await reserve(database, key, per_minute=2) == Reserved()
+        await age(database, key, seconds)
+    crowded = await reserve(database, "third", per_minute=2)
+    assert isinstance(crowded, Crowded)
+    assert 8 < crowded.wait_s <= 10
+    assert await outcome(database, "third") is None
+    assert isinstance(await reserve(database, "first", per_minute=2), Earlier), "asking again takes no place"
+
+
+async def test_many_at_once_do_not_pass_the_limit(database: Database) -> None:
+    answers = await asyncio.gather(*(reserve(database, f"key {n}", per_minute=5) for n in range(20)))
+    assert [type(answer) for answer in answers].count(Reserved) == 5
