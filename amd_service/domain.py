@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 AccountSid = NewType("AccountSid", str)
 CallSid = NewType("CallSid", str)
 RecordingSid = NewType("RecordingSid", str)
+ConferenceSid = NewType("ConferenceSid", str)
 StreamSid = NewType("StreamSid", str)
 
 # Patterns from Twilio's OpenAPI description (twilio_api_v2010.json).
@@ -207,7 +208,10 @@ class RecordingSource(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class StatusCallback:
-    """A call status callback, parsed. Empty or absent parameters are None: no news."""
+    """A call status callback, parsed. Empty or absent parameters are None: no news.
+
+    `recording_sid`: on `completed`, of a call placed with Record=true; its media may not be ready yet.
+    """
 
     account_sid: AccountSid
     call_sid: CallSid
@@ -222,6 +226,9 @@ class StatusCallback:
     answered_by: str | None = None
     machine_detection_ms: int | None = None
     sip_response_code: int | None = None
+    error_code: int | None = None
+    billed_min: int | None = None
+    recording_sid: RecordingSid | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -236,10 +243,13 @@ class AmdCallback:
 
 @dataclass(frozen=True, slots=True)
 class RecordingCallback:
-    """A recording status callback, parsed. Empty or absent parameters are None: no news."""
+    """A recording status callback, parsed. Empty or absent parameters are None: no news.
+
+    `call_sid` is None for a conference's recording, which may name the conference alone.
+    """
 
     account_sid: AccountSid
-    call_sid: CallSid
+    call_sid: CallSid | None
     recording_sid: RecordingSid
     recording_status: str
     source: str | None = None
@@ -248,11 +258,12 @@ class RecordingCallback:
     started_at: datetime | None = None
     duration_s: int | None = None
     error_code: int | None = None
+    conference_sid: ConferenceSid | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class RawCallback:
-    """An accepted request as it came: route (`status`, `recording`, …) and its decoded form parameters."""
+    """An accepted request as it came: route (`status`, `recording`, `amd`, `rest`) and its decoded form parameters."""
 
     route: str
     parameters: tuple[tuple[str, str], ...]

@@ -85,6 +85,12 @@ class Metrics:
         self.registry = CollectorRegistry()
         r = self.registry
         self.callbacks = Counter("amd_callbacks", "Callbacks by route and outcome.", ["route", "outcome"], registry=r)
+        self.unknown_values = Counter(
+            "amd_unknown_values",
+            "Values, in callbacks, that Twilio's documentation does not name, by parameter.",
+            ["parameter"],
+            registry=r,
+        )
         self.queue_depth = Gauge("amd_queue_depth", "Recordings by state.", ["state"], registry=r)
         self.queue_oldest_s = Gauge("amd_queue_oldest_seconds", "Age of the oldest due recording.", registry=r)
         self.stage_seconds = Histogram(

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from amd_service.calls.history import COMPLETED, UNANSWERED
+from amd_service.calls.history import COMPLETED, ENDED, UNANSWERED
 from amd_service.calls.stored import LARGEST_INTEGER
 from amd_service.calls.tables import CallLog, Recording, RecordingState, VerdictRow
 from amd_service.domain import AnalysisState, Failure, Label
@@ -64,7 +64,8 @@ def conclude(
         return Conclusion(AnalysisState.JUDGED, done[0])
     if call_status in UNANSWERED and all(failure in WITHOUT_AUDIO for failure in dead):
         return Conclusion(AnalysisState.NOT_APPLICABLE)
-    if not standings and is_child:  # Twilio files a two-leg call's recordings under the parent
+    # Twilio files a two-leg call's recordings under the parent; until its end a leg may still get one of its own.
+    if not standings and is_child and call_status in ENDED:
         return Conclusion(AnalysisState.NOT_APPLICABLE)
     if not standings and asked and call_status == COMPLETED:
         return Conclusion(AnalysisState.FAILED, failure=Failure.NO_RECORDING)

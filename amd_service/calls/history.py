@@ -11,13 +11,14 @@ from typing import Any, TypeVar
 
 from pydantic import TypeAdapter
 
-from amd_service.domain import RecordingCallback, StatusCallback
+from amd_service.domain import AmdCallback, RecordingCallback, StatusCallback
 
 T = TypeVar("T")
 
 COMPLETED = "completed"
 # Endings of a call that nobody answered.
 UNANSWERED = frozenset({"busy", "no-answer", "canceled", "failed"})
+ENDED = UNANSWERED | {COMPLETED}
 
 _BEFORE_ANSWER = ("queued", "initiated", "ringing")
 _ANSWERED = "in-progress"
@@ -33,6 +34,12 @@ _RECORDING_RANK = {"in-progress": 1, "absent": 2, "failed": 3, COMPLETED: 4}
 
 _STATUS = TypeAdapter(StatusCallback)
 _RECORDING = TypeAdapter(RecordingCallback)
+_AMD = TypeAdapter(AmdCallback)
+_ADAPTERS: dict[type, TypeAdapter[Any]] = {
+    StatusCallback: _STATUS,
+    RecordingCallback: _RECORDING,
+    AmdCallback: _AMD,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,10 +73,9 @@ class RecordingFacts:
     error_code: int | None
 
 
-def to_facts(callback: StatusCallback | RecordingCallback) -> dict[str, Any]:
+def to_facts(callback: StatusCallback | RecordingCallback | AmdCallback) -> dict[str, Any]:
     """A callback as JSON, without what it did not say."""
-    adapter: TypeAdapter[Any] = _STATUS if isinstance(callback, StatusCallback) else _RECORDING
-    dumped: dict[str, Any] = adapter.dump_python(callback, mode="json", exclude_none=True)
+    dumped: dict[str, Any] = _ADAPTERS[type(callback)].dump_python(callback, mode="json", exclude_none=True)
     return dumped
 
 
@@ -83,9 +89,19 @@ def recordings_from(facts: Iterable[dict[str, Any]]) -> list[RecordingCallback]:
     return [_RECORDING.validate_python(item) for item in facts]
 
 
-def call_facts(callbacks: Iterable[StatusCallback]) -> CallFacts:
-    """The call as its status callbacks tell it. The first terminal status stays, whatever comes after."""
+def amd_results_from(facts: Iterable[dict[str, Any]]) -> list[AmdCallback]:
+    """The results of Twilio's detection that `to_facts` wrote."""
+    return [_AMD.validate_python(item) for item in facts]
+
+
+def call_facts(callbacks: Iterable[StatusCallback], amd: Iterable[AmdCallback] = ()) -> CallFacts:
+    """The call as its callbacks tell it. The first terminal status stays, whatever comes after.
+
+    `amd`: results of Twilio's asynchronous detection. They come after the answer, so they have the last word over what
+    a status callback said; of several the one that took longest.
+    """
     ordered = sorted(callbacks, key=_in_time)
+    opinions: list[StatusCallback | AmdCallback] = [*ordered, *sorted(amd, key=_by_duration)]
     terminal = [callback for callback in ordered if callback.call_status in _TERMINAL]
     current = terminal[:1] or ordered[-1:]
     return CallFacts(
@@ -99,8 +115,8 @@ def call_facts(callbacks: Iterable[StatusCallback]) -> CallFacts:
         answered_at=_earliest(callback for callback in ordered if callback.call_status == _ANSWERED),
         ended_at=_earliest(terminal),
         duration_s=_last(callback.duration_s for callback in reversed(terminal)),
-        twilio_answered_by=_last(callback.answered_by for callback in ordered),
-        twilio_amd_ms=_last(callback.machine_detection_ms for callback in ordered),
+        twilio_answered_by=_last(opinion.answered_by for opinion in opinions),
+        twilio_amd_ms=_last(opinion.machine_detection_ms for opinion in opinions),
     )
 
 
@@ -120,11 +136,6 @@ def recording_facts(callbacks: Iterable[RecordingCallback]) -> RecordingFacts:
     )
 
 
-def is_known_status(call_status: str) -> bool:
-    """Whether Twilio's documentation names this CallStatus."""
-    return call_status in _USUAL_POSITION
-
-
 def _in_time(callback: StatusCallback) -> tuple[int, int, int, str]:
     """Sort key: SequenceNumber, then the state's rank; among terminal ones `completed` comes first.
 
@@ -134,6 +145,10 @@ def _in_time(callback: StatusCallback) -> tuple[int, int, int, str]:
     position = usual if callback.sequence_number is None else callback.sequence_number
     preference = _TERMINAL.index(callback.call_status) if callback.call_status in _TERMINAL else 0
     return position, usual, preference, repr(callback)
+
+
+def _by_duration(result: AmdCallback) -> tuple[int, str]:
+    return -1 if result.machine_detection_ms is None else result.machine_detection_ms, repr(result)
 
 
 def _last(values: Iterable[T | None]) -> T | None:

@@ -14,10 +14,26 @@ from amd_service.calls.analysis import WITHOUT_AUDIO, lock_call, refresh_call
 from amd_service.calls.privacy import NumberPolicy
 from amd_service.calls.stored import LARGEST_INTEGER, storable
 from amd_service.calls.tables import Callback, CallLog, Recording, RecordingState
-from amd_service.domain import AnalysisState, Failure, RawCallback, RecordingCallback, StatusCallback
+from amd_service.calls.vocabulary import unknown_values
+from amd_service.domain import (
+    AccountSid,
+    AmdCallback,
+    AnalysisState,
+    CallSid,
+    Failure,
+    RawCallback,
+    RecordingCallback,
+    StatusCallback,
+)
 from amd_service.telemetry import get_logger
 
+Event = StatusCallback | RecordingCallback | AmdCallback
+
 log = get_logger(__name__)
+
+# The routes whose callbacks speak of a call's status: Twilio's callback, and what its API told.
+_STATUS_ROUTES = ("status", "rest")
+_AMD_ROUTE = "amd"
 
 _FAILURE_OF_STATUS = {"absent": Failure.NO_RECORDING, "failed": Failure.RECORDING_FAILED}
 
@@ -27,15 +43,15 @@ async def take_status(session: AsyncSession, raw: RawCallback, status: StatusCal
     raw, status = numbers.raw(raw), numbers.event(status)
     if not await _keep(session, raw, status):
         return False
-    if not history.is_known_status(status.call_status):
-        log.warning("unknown CallStatus, kept", call_status=status.call_status, call_sid=status.call_sid)
-    await _ensure_call(session, status)
-    call = await lock_call(session, status.call_sid)
-    if _is_foreign(call, status):
-        return True
-    facts = await _facts(session, call, Callback.recording_sid.is_(None))
-    _update(call, history.call_facts(history.statuses_from(facts)))
-    await refresh_call(session, call)
+    await _retell_call(session, status)
+    return True
+
+
+async def take_amd(session: AsyncSession, raw: RawCallback, result: AmdCallback, numbers: NumberPolicy) -> bool:
+    """Keep a result of Twilio's own detection, beside our verdict and without a say in it. False for a duplicate."""
+    if not await _keep(session, numbers.raw(raw), result):
+        return False
+    await _retell_call(session, result)
     return True
 
 
@@ -44,12 +60,17 @@ async def take_recording(
 ) -> bool:
     """Keep a recording callback and put the recording up for work once it has audio. False for a duplicate.
 
-    A call nobody has told us about yet gets its row here: recording callbacks may overtake status callbacks.
+    A call nobody has told us about yet gets its row here: recording callbacks may overtake status callbacks. The
+    recording of a conference that names no call is kept as a callback and goes no further: nobody can say whom it
+    would judge.
     """
     raw = numbers.raw(raw)
     if not await _keep(session, raw, recording):
         return False
-    await _ensure_call(session, recording)
+    if recording.call_sid is None:
+        log.warning("recording of a conference, kept but not judged", conference_sid=recording.conference_sid)
+        return True
+    await _ensure_call(session, recording.call_sid, recording.account_sid)
     row = await _locked_recording(session, recording)
     if _is_foreign(row, recording):
         return True
@@ -60,7 +81,20 @@ async def take_recording(
     return True
 
 
-async def _keep(session: AsyncSession, raw: RawCallback, callback: StatusCallback | RecordingCallback) -> bool:
+async def _retell_call(session: AsyncSession, callback: StatusCallback | AmdCallback) -> None:
+    """Write the call's row anew from all that was said of it."""
+    await _ensure_call(session, callback.call_sid, callback.account_sid)
+    call = await lock_call(session, callback.call_sid)
+    if _is_foreign(call, callback):
+        return
+    told = Callback.recording_sid.is_(None)
+    statuses = history.statuses_from(await _facts(session, call, told & Callback.route.in_(_STATUS_ROUTES)))
+    results = history.amd_results_from(await _facts(session, call, told & (Callback.route == _AMD_ROUTE)))
+    _update(call, history.call_facts(statuses, results))
+    await refresh_call(session, call)
+
+
+async def _keep(session: AsyncSession, raw: RawCallback, callback: Event) -> bool:
     """Insert the callback; whether it is new. A concurrent twin waits here until the first one has committed."""
     statement = insert(Callback).values(
         sha256=fingerprint(raw),
@@ -72,7 +106,11 @@ async def _keep(session: AsyncSession, raw: RawCallback, callback: StatusCallbac
         facts=_storable_facts(history.to_facts(callback)),
         idempotency_token=None if raw.idempotency_token is None else storable(raw.idempotency_token),
     )
-    return await session.scalar(statement.on_conflict_do_nothing().returning(Callback.id)) is not None
+    if await session.scalar(statement.on_conflict_do_nothing().returning(Callback.id)) is None:
+        return False
+    for parameter, value in unknown_values(callback).items():
+        log.warning("unknown value, kept", parameter=parameter, value=value, call_sid=callback.call_sid)
+    return True
 
 
 def fingerprint(raw: RawCallback) -> str:
@@ -89,10 +127,8 @@ def _storable_facts(facts: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-async def _ensure_call(session: AsyncSession, callback: StatusCallback | RecordingCallback) -> None:
-    statement = insert(CallLog).values(
-        call_sid=callback.call_sid, account_sid=callback.account_sid, analysis_state=AnalysisState.WAITING
-    )
+async def _ensure_call(session: AsyncSession, call_sid: CallSid, account_sid: AccountSid) -> None:
+    statement = insert(CallLog).values(call_sid=call_sid, account_sid=account_sid, analysis_state=AnalysisState.WAITING)
     await session.execute(statement.on_conflict_do_nothing())
 
 
@@ -108,7 +144,7 @@ async def _locked_recording(session: AsyncSession, callback: RecordingCallback) 
     return (await session.scalars(locked.execution_options(populate_existing=True))).one()
 
 
-def _is_foreign(row: CallLog | Recording, callback: StatusCallback | RecordingCallback) -> bool:
+def _is_foreign(row: CallLog | Recording, callback: Event) -> bool:
     """Whether a callback names a row of another account or call: one account's token must not move another's."""
     if (row.account_sid, row.call_sid) == (callback.account_sid, callback.call_sid):
         return False

@@ -1,7 +1,8 @@
 """Form fields of Twilio's callbacks → domain events.
 
 Twilio leaves fields out, sends them empty and adds new ones without notice: absent and blank both mean "no news",
-and a field that only informs is dropped when it is garbled. Only what identifies the event is required.
+and a field that only informs is dropped when it is garbled. Only what identifies the event is required. What is not
+read here stays in the raw callback, which is kept whole; docs/twilio.md lists what that is.
 """
 
 import re
@@ -10,7 +11,16 @@ from datetime import datetime
 from typing import TypeVar
 from urllib.parse import parse_qsl
 
-from amd_service.domain import AccountSid, CallSid, RecordingCallback, RecordingSid, StatusCallback, is_sid
+from amd_service.domain import (
+    AccountSid,
+    AmdCallback,
+    CallSid,
+    ConferenceSid,
+    RecordingCallback,
+    RecordingSid,
+    StatusCallback,
+    is_sid,
+)
 from amd_service.errors import MalformedCallback
 from amd_service.twilio.dates import parse_date
 
@@ -20,7 +30,7 @@ _ADDRESS = 320  # From and To can be SIP addresses
 # Up to nine digits fit Postgres' integer. Not int(): that also takes "1_0", "+1", " 1" and other scripts' digits.
 _NUMBER = re.compile(r"[0-9]{1,9}")
 
-_Sid = TypeVar("_Sid", AccountSid, CallSid, RecordingSid)
+_Sid = TypeVar("_Sid", AccountSid, CallSid, RecordingSid, ConferenceSid)
 
 
 def parse_form(body: bytes) -> tuple[tuple[str, str], ...]:
@@ -45,14 +55,15 @@ def parse_status(parameters: Sequence[tuple[str, str]]) -> StatusCallback:
     passes as given.
     """
     fields = _first_values(parameters)
-    parent = fields.get("ParentCallSid", "")
+    if "CallStatus" not in fields and "AnsweredBy" in fields:
+        raise MalformedCallback("CallStatus is missing: give asynchronous AMD results the URL /twilio/amd")
     return StatusCallback(
         account_sid=_sid(fields, "AccountSid", "AC", AccountSid),
         call_sid=_sid(fields, "CallSid", "CA", CallSid),
         call_status=_required(fields, "CallStatus"),
         sequence_number=_number(fields, "SequenceNumber"),
         timestamp=_moment(fields, "Timestamp"),
-        parent_call_sid=CallSid(parent) if is_sid(parent, "CA") else None,
+        parent_call_sid=_optional_sid(fields, "ParentCallSid", "CA", CallSid),
         direction=_text(fields, "Direction"),
         from_number=_text(fields, "From", _ADDRESS),
         to_number=_text(fields, "To", _ADDRESS),
@@ -60,6 +71,24 @@ def parse_status(parameters: Sequence[tuple[str, str]]) -> StatusCallback:
         answered_by=_text(fields, "AnsweredBy"),
         machine_detection_ms=_number(fields, "MachineDetectionDuration"),
         sip_response_code=_number(fields, "SipResponseCode"),
+        error_code=_number(fields, "ErrorCode"),
+        billed_min=_number(fields, "Duration"),
+        recording_sid=_optional_sid(fields, "RecordingSid", "RE", RecordingSid),
+    )
+
+
+def parse_amd(parameters: Sequence[tuple[str, str]]) -> AmdCallback:
+    """A result of Twilio's asynchronous answering-machine detection, which carries no CallStatus.
+
+    Raises MalformedCallback when AccountSid, CallSid or AnsweredBy is missing or ill-formed. An unknown AnsweredBy
+    passes as given.
+    """
+    fields = _first_values(parameters)
+    return AmdCallback(
+        account_sid=_sid(fields, "AccountSid", "AC", AccountSid),
+        call_sid=_sid(fields, "CallSid", "CA", CallSid),
+        answered_by=_required(fields, "AnsweredBy"),
+        machine_detection_ms=_number(fields, "MachineDetectionDuration"),
     )
 
 
@@ -67,12 +96,15 @@ def parse_recording(parameters: Sequence[tuple[str, str]]) -> RecordingCallback:
     """A recording status callback. Of a repeated field the first value that is not blank counts.
 
     RecordingUrl is not read: what is fetched is built from SIDs. Raises MalformedCallback when AccountSid, CallSid,
-    RecordingSid or RecordingStatus is missing or ill-formed. An unknown RecordingStatus passes as given.
+    RecordingSid or RecordingStatus is missing or ill-formed; only beside a ConferenceSid may CallSid be missing. An
+    unknown RecordingStatus passes as given.
     """
     fields = _first_values(parameters)
+    conference_sid = _optional_sid(fields, "ConferenceSid", "CF", ConferenceSid)
+    of_conference_alone = conference_sid is not None and "CallSid" not in fields
     return RecordingCallback(
         account_sid=_sid(fields, "AccountSid", "AC", AccountSid),
-        call_sid=_sid(fields, "CallSid", "CA", CallSid),
+        call_sid=None if of_conference_alone else _sid(fields, "CallSid", "CA", CallSid),
         recording_sid=_sid(fields, "RecordingSid", "RE", RecordingSid),
         recording_status=_required(fields, "RecordingStatus"),
         source=_text(fields, "RecordingSource"),
@@ -81,6 +113,7 @@ def parse_recording(parameters: Sequence[tuple[str, str]]) -> RecordingCallback:
         started_at=_moment(fields, "RecordingStartTime"),
         duration_s=_number(fields, "RecordingDuration"),
         error_code=_number(fields, "ErrorCode"),
+        conference_sid=conference_sid,
     )
 
 
@@ -97,6 +130,11 @@ def _sid(fields: Mapping[str, str], name: str, prefix: str, kind: type[_Sid]) ->
     if not is_sid(value, prefix):
         raise MalformedCallback(f"{name} must be {prefix} followed by 32 hexadecimal digits")
     return kind(value)
+
+
+def _optional_sid(fields: Mapping[str, str], name: str, prefix: str, kind: type[_Sid]) -> _Sid | None:
+    value = fields.get(name, "")
+    return kind(value) if is_sid(value, prefix) else None
 
 
 def _required(fields: Mapping[str, str], name: str) -> str:

@@ -25,6 +25,7 @@ HEALTH_ROUTES: Sequence[BaseRoute] = (
 SERVICE_ROUTES: Sequence[BaseRoute] = (
     Route("/twilio/status", webhooks.receive_status, methods=["POST"]),
     Route("/twilio/recording", webhooks.receive_recording, methods=["POST"]),
+    Route("/twilio/amd", webhooks.receive_amd, methods=["POST"]),
     Route("/predict", predict.predict, methods=["POST"]),
     Route("/predict-stream", predict_stream.predict_stream, methods=["POST"]),
     Route("/model-info", model_info.model_info),

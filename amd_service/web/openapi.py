@@ -187,7 +187,15 @@ def _webhook_paths() -> Json:
     return {
         "/twilio/status": {"post": _callback("A call changed its state", ["AccountSid", "CallSid", "CallStatus"])},
         "/twilio/recording": {
-            "post": _callback("A recording changed its state", ["AccountSid", "CallSid", "RecordingSid"])
+            "post": _callback(
+                "A recording changed its state; one of a conference may name no call",
+                ["AccountSid", "RecordingSid", "RecordingStatus"],
+            )
+        },
+        "/twilio/amd": {
+            "post": _callback(
+                "A result of Twilio's own asynchronous detection", ["AccountSid", "CallSid", "AnsweredBy"]
+            )
         },
     }
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Awaitable, Callable
 from http import HTTPStatus
+from typing import TypeVar
 
 from sqlalchemy.ext.asyncio import AsyncSession
 from starlette.requests import Request
@@ -10,7 +11,8 @@ from structlog.contextvars import bound_contextvars
 
 from amd_service.calls import intake
 from amd_service.calls.privacy import NumberPolicy
-from amd_service.domain import RawCallback
+from amd_service.calls.vocabulary import unknown_values
+from amd_service.domain import AmdCallback, RawCallback, RecordingCallback, StatusCallback
 from amd_service.errors import DatabaseUnavailable, MalformedCallback, SignatureRefused
 from amd_service.runtime import Runtime
 from amd_service.telemetry import get_logger
@@ -24,60 +26,70 @@ log = get_logger(__name__)
 FORM = "application/x-www-form-urlencoded"
 BODY_TIMEOUT_S = 5.0  # Twilio's whole budget is 15 s, and a callback is under 4 KiB
 
+Event = TypeVar("Event", StatusCallback, RecordingCallback, AmdCallback)
 Pairs = tuple[tuple[str, str], ...]
-Take = Callable[[AsyncSession, RawCallback, NumberPolicy], Awaitable[bool]]
+Parse = Callable[[Pairs], Event]
+Take = Callable[[AsyncSession, RawCallback, Event, NumberPolicy], Awaitable[bool]]
 
 
 async def receive_status(request: Request) -> Response:
     """POST /twilio/status: a call changed its state."""
-    return await _receive(request, "status", _take_status)
+    return await _receive(request, "status", callbacks.parse_status, intake.take_status)
 
 
 async def receive_recording(request: Request) -> Response:
     """POST /twilio/recording: a recording changed its state."""
-    return await _receive(request, "recording", _take_recording)
+    return await _receive(request, "recording", callbacks.parse_recording, intake.take_recording)
 
 
-def _take_status(pairs: Pairs) -> Take:
-    status = callbacks.parse_status(pairs)
-    return lambda session, raw, numbers: intake.take_status(session, raw, status, numbers)
+async def receive_amd(request: Request) -> Response:
+    """POST /twilio/amd: Twilio's own asynchronous detection has a result."""
+    return await _receive(request, "amd", callbacks.parse_amd, intake.take_amd)
 
 
-def _take_recording(pairs: Pairs) -> Take:
-    recording = callbacks.parse_recording(pairs)
-    return lambda session, raw, numbers: intake.take_recording(session, raw, recording, numbers)
-
-
-async def _receive(request: Request, route: str, parse: Callable[[Pairs], Take]) -> Response:
-    runtime = runtime_of(request)
+async def _receive(request: Request, route: str, parse: Parse[Event], take: Take[Event]) -> Response:
+    metrics = runtime_of(request).metrics
     try:
-        new = await _store(request, runtime, route, parse)
+        pairs = await _signed_form(request, runtime_of(request))
+        event = _parsed(route, parse, pairs)
+        raw = RawCallback(route, pairs, request.headers.get("i-twilio-idempotency-token"))
+        new = await _store(runtime_of(request), raw, event, take)
     except Problem as problem:
-        runtime.metrics.callbacks.labels(route, f"refused_{problem.status.value}").inc()
+        metrics.callbacks.labels(route, f"refused_{problem.status.value}").inc()
         raise
-    runtime.metrics.callbacks.labels(route, "stored" if new else "duplicate").inc()
+    metrics.callbacks.labels(route, _outcome(event, new)).inc()
+    for parameter in unknown_values(event) if new else ():
+        metrics.unknown_values.labels(parameter).inc()
     # Twilio logs a warning for a body without a content type; 204 has neither.
     return Response(status_code=HTTPStatus.NO_CONTENT)
 
 
-async def _store(request: Request, runtime: Runtime, route: str, parse: Callable[[Pairs], Take]) -> bool:
-    pairs = await _signed_form(request, runtime)
+def _parsed(route: str, parse: Parse[Event], pairs: Pairs) -> Event:
     try:
-        take = parse(pairs)
+        return parse(pairs)
     except MalformedCallback as error:
         log.warning("malformed callback", route=route, error=str(error))
         raise Problem(HTTPStatus.BAD_REQUEST, str(error)) from error
-    raw = RawCallback(route, pairs, request.headers.get("i-twilio-idempotency-token"))
-    sids = {"call_sid": dict(pairs).get("CallSid"), "recording_sid": dict(pairs).get("RecordingSid")}
+
+
+async def _store(runtime: Runtime, raw: RawCallback, event: Event, take: Take[Event]) -> bool:
+    sids = {"call_sid": event.call_sid, "recording_sid": getattr(event, "recording_sid", None)}
     with bound_contextvars(**{name: sid for name, sid in sids.items() if sid}):
         try:
             async with runtime.database.transaction() as session:
-                new = await take(session, raw, NumberPolicy.from_settings(runtime.settings))
+                new = await take(session, raw, event, NumberPolicy.from_settings(runtime.settings))
         except DatabaseUnavailable as error:
-            log.error("callback not stored, asking Twilio to retry", route=route, error=str(error))
+            log.error("callback not stored, asking Twilio to retry", route=raw.route, error=str(error))
             raise Problem(HTTPStatus.SERVICE_UNAVAILABLE, "the database is away; please retry") from error
-        log.info("callback", route=route, new=new)
+        log.info("callback", route=raw.route, new=new)
         return new
+
+
+def _outcome(event: StatusCallback | RecordingCallback | AmdCallback, new: bool) -> str:
+    """What a callback that was taken is counted as."""
+    if not new:
+        return "duplicate"
+    return "stored" if event.call_sid else "stored_without_call"
 
 
 async def _signed_form(request: Request, runtime: Runtime) -> Pairs:

@@ -14,6 +14,7 @@ from amd_service.calls.tables import Base, CallLog, Recording, VerdictRow
 from amd_service.domain import (
     AccountSid,
     Action,
+    AmdCallback,
     CallSid,
     Job,
     Label,
@@ -34,7 +35,7 @@ FIRST = RecordingSid("RE" + "1" * 32)
 SECOND = RecordingSid("RE" + "2" * 32)
 BEGAN = datetime(2026, 11, 22, 10, 0, tzinfo=UTC)
 
-Delivery = StatusCallback | RecordingCallback
+Delivery = StatusCallback | RecordingCallback | AmdCallback
 
 
 def status(call_status: str, sequence: int | None = None, **fields: Any) -> StatusCallback:
@@ -52,9 +53,14 @@ def recording(recording_status: str, sid: RecordingSid = FIRST, **fields: Any) -
     return RecordingCallback(recording_sid=sid, recording_status=recording_status, **{"source": "OutboundAPI"} | fields)
 
 
+def amd(answered_by: str, took_ms: int | None = None, **fields: Any) -> AmdCallback:
+    known = {"account_sid": ACCOUNT, "call_sid": CALL} | fields
+    return AmdCallback(answered_by=answered_by, machine_detection_ms=took_ms, **known)
+
+
 def raw_of(delivery: Delivery) -> RawCallback:
-    route = "status" if isinstance(delivery, StatusCallback) else "recording"
-    return RawCallback(route, (("Body", repr(delivery)), ("CallSid", delivery.call_sid)))
+    route = {StatusCallback: "status", RecordingCallback: "recording", AmdCallback: "amd"}[type(delivery)]
+    return RawCallback(route, (("Body", repr(delivery)), ("CallSid", delivery.call_sid or "")))
 
 
 async def deliver(database: Database, *deliveries: Delivery) -> list[bool]:
@@ -66,6 +72,8 @@ async def _deliver_one(database: Database, delivery: Delivery) -> bool:
     async with database.transaction() as session:
         if isinstance(delivery, StatusCallback):
             return await intake.take_status(session, raw_of(delivery), delivery, KEEP)
+        if isinstance(delivery, AmdCallback):
+            return await intake.take_amd(session, raw_of(delivery), delivery, KEEP)
         return await intake.take_recording(session, raw_of(delivery), delivery, KEEP)
 
 
@@ -114,9 +122,7 @@ async def claim(database: Database, worker: str = "worker-1", *, limit: int = 10
     return claimed.jobs
 
 
-async def settle(
-    database: Database, job: Job, verdict: Verdict, wanted: Mapping[Label, Action] | None = None
-) -> bool:
+async def settle(database: Database, job: Job, verdict: Verdict, wanted: Mapping[Label, Action] | None = None) -> bool:
     async with database.transaction() as session:
         return await queue.settle(session, job, verdict, wanted or {})
 
