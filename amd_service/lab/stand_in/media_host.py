@@ -6,7 +6,6 @@ from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from secrets import compare_digest
 
-from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
@@ -16,11 +15,18 @@ CHUNK_BYTES = 16 * 1024
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """A whole response, given in place of the media."""
+    """A whole response, given in place of the real one.
+
+    `cut`: the connection breaks in the middle of it. `silent`: nothing is answered until the other side leaves.
+    `carried_out`: what was asked (of the REST API) is done all the same.
+    """
 
     status: int
     body: bytes = b""
     headers: Mapping[str, str] = field(default_factory=dict)
+    cut: bool = False
+    silent: bool = False
+    carried_out: bool = False
 
 
 # Twilio's errors are XML also where audio was asked for; stored unread, they have passed for recordings.
@@ -84,30 +90,32 @@ class MediaHost:
         self.requests: list[Seen] = []
         self.violations: list[str] = []
 
-    def app(self) -> Starlette:
-        return Starlette(
-            routes=[
-                Route("/2010-04-01/Accounts/{account}/Recordings/{name}", self._serve_recording),
-                Route("/cdn/{name}", self._serve_redirected),
-            ]
-        )
+    def routes(self) -> list[Route]:
+        return [
+            Route("/2010-04-01/Accounts/{account}/Recordings/{name}", self._serve_recording),
+            Route("/cdn/{name}", self._serve_redirected),
+        ]
+
+    def has_credentials(self, request: Request) -> bool:
+        """Whether a request below `/Accounts/{account}` came with that account's credentials."""
+        expected = self._authorization.get(request.path_params["account"])
+        given = request.headers.get("authorization", "")
+        return expected is not None and compare_digest(given.encode(), expected.encode())
 
     async def _serve_recording(self, request: Request) -> Response:
         seen = self._remember(request)
-        expected = self._authorization.get(request.path_params["account"])
-        given = request.headers.get("authorization", "")
-        if expected is None or not compare_digest(given.encode(), expected.encode()):
-            return _response(UNAUTHORISED)
+        if not self.has_credentials(request):
+            return await respond(UNAUTHORISED, request)
         sid, _, suffix = request.path_params["name"].partition(".")
         reel = self.reels.get(sid)
         if reel is None:
-            return _response(NOT_FOUND)
+            return await respond(NOT_FOUND, request)
         if suffix == "json":
             return JSONResponse(_metadata(request, sid, reel))
         if reel.first:
-            return _response(reel.first.pop(0))
+            return await respond(reel.first.pop(0), request)
         if request.query_params.get("RequestedChannels") == "2" and not reel.dual_available:
-            return _response(NO_DUAL)
+            return await respond(NO_DUAL, request)
         return _media(reel, seen)
 
     async def _serve_redirected(self, request: Request) -> Response:
@@ -115,7 +123,7 @@ class MediaHost:
         if seen.with_credentials:
             self.violations.append(f"credentials arrived at {request.url.netloc}{request.url.path}")
         reel = self.reels.get(request.path_params["name"].partition(".")[0])
-        return _response(NOT_FOUND) if reel is None else _media(reel, seen)
+        return await respond(NOT_FOUND, request) if reel is None else _media(reel, seen)
 
     def _remember(self, request: Request) -> Seen:
         seen = Seen(request.url.path, request.url.query, "authorization" in request.headers, request.client)
@@ -123,8 +131,14 @@ class MediaHost:
         return seen
 
 
-def _response(answer: Answer) -> Response:
-    return Response(answer.body, answer.status, dict(answer.headers))
+async def respond(answer: Answer, request: Request) -> Response:
+    """Give an answer that was scripted."""
+    while answer.silent and (await request.receive())["type"] != "http.disconnect":
+        pass
+    headers = dict(answer.headers)
+    if answer.cut:
+        headers["content-length"] = str(len(answer.body) + 1)
+    return Response(answer.body, answer.status, headers)
 
 
 def _metadata(request: Request, sid: str, reel: Reel) -> dict[str, object]:

@@ -1,4 +1,4 @@
-"""The media host on a loopback port, inside the running event loop."""
+"""Twilio's media host and REST API on a loopback port, inside the running event loop."""
 
 import asyncio
 import socket
@@ -11,6 +11,7 @@ from starlette.applications import Starlette
 
 from amd_service.errors import ConfigurationError
 from amd_service.lab.stand_in.media_host import MediaHost
+from amd_service.lab.stand_in.rest_api import RestApi
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +20,7 @@ class StandIn:
 
     url: str
     media: MediaHost
+    rest: RestApi
 
 
 class _Server(uvicorn.Server):
@@ -28,13 +30,16 @@ class _Server(uvicorn.Server):
 
 
 @asynccontextmanager
-async def serve_stand_in(media: MediaHost, *, port: int = 0) -> AsyncIterator[StandIn]:
-    """`media` at 127.0.0.1 for as long as the context lasts; port 0 takes a free one.
+async def serve_stand_in(media: MediaHost, *, rest: RestApi | None = None, port: int = 0) -> AsyncIterator[StandIn]:
+    """`media` and a REST API over it at 127.0.0.1 for as long as the context lasts; port 0 takes a free one.
 
     Raises ConfigurationError when the port is taken.
     """
-    async with serve_on_loopback(media.app(), port=port) as url:
-        yield StandIn(url, media)
+    rest = rest or RestApi(media)
+    # The REST API's routes stand first: it takes no GET of a recording, so those fall through to the media.
+    app = Starlette(routes=[*rest.routes(), *media.routes()])
+    async with serve_on_loopback(app, port=port) as url:
+        yield StandIn(url, media, rest)
 
 
 @asynccontextmanager
