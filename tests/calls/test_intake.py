@@ -14,13 +14,14 @@ from amd_service.calls import intake
 from amd_service.calls.database import Database
 from amd_service.calls.privacy import KEEP
 from amd_service.calls.tables import Callback
-from amd_service.domain import AccountSid, CallSid, RawCallback
+from amd_service.domain import AccountSid, CallSid, ConferenceSid, RawCallback
 from tests.calls.deliveries import (
     ACCOUNT,
     BEGAN,
     CALL,
     SECOND,
     Delivery,
+    amd,
     call_row,
     deliver,
     recording,
@@ -37,6 +38,7 @@ RINGING = status("ringing")
 ANSWERED = status("in-progress", answered_by="human", machine_detection_ms=2900)
 COMPLETED = status("completed", duration_s=42)
 RECORDED = recording("completed", duration_s=30, channels=2, error_code=0)
+PARENT = CallSid("CA" + "7" * 32)
 
 
 async def test_a_call_told_in_order_fills_its_row(database: Database) -> None:
@@ -109,6 +111,67 @@ async def test_an_unknown_status_is_kept_and_breaks_no_order(database: Database)
     assert (await call_row(database)).call_status == "ringing"
     await deliver(database, replace(RINGING, call_status="teleported", sequence_number=2), COMPLETED)
     assert (await call_row(database)).call_status == "completed"
+
+
+async def test_an_asynchronous_result_has_the_last_word_of_twilios_opinion(database: Database) -> None:
+    await deliver(database, amd("machine_end_beep", 7900), ANSWERED, amd("machine_start", 4100))
+    call = await call_row(database)
+    assert (call.twilio_answered_by, call.twilio_amd_ms) == ("machine_end_beep", 7900)
+    assert (call.call_status, call.analysis_state) == ("in-progress", "waiting")
+
+
+async def test_an_amd_result_before_any_status_makes_the_call(database: Database) -> None:
+    assert await deliver(database, amd("human", 2900), amd("human", 2900)) == [True, False]
+    call = await call_row(database)
+    assert (call.twilio_answered_by, call.call_status, call.analysis_state) == ("human", None, "waiting")
+
+
+async def test_an_amd_result_of_another_account_moves_nothing(database: Database) -> None:
+    await deliver(database, RINGING, amd("fax", account_sid=AccountSid("AC" + "b" * 32)))
+    assert (await call_row(database)).twilio_answered_by is None
+
+
+async def test_a_conferences_recording_is_kept_and_goes_no_further(database: Database) -> None:
+    of_a_conference = recording("completed", call_sid=None, conference_sid=ConferenceSid("CF" + "3" * 32))
+    assert await deliver(database, of_a_conference, of_a_conference) == [True, False]
+    async with database.transaction() as session:
+        kept = (await session.scalars(select(Callback))).one()
+    assert (kept.call_sid, kept.recording_sid) == (None, of_a_conference.recording_sid)
+    assert kept.facts["conference_sid"] == of_a_conference.conference_sid
+    left = await snapshot(database)
+    assert left["call_log"] == left["recording"] == []
+
+
+async def test_a_conferences_recording_that_names_its_call_is_judged(database: Database) -> None:
+    await deliver(database, recording("completed", source="Conference", conference_sid=ConferenceSid("CF" + "3" * 32)))
+    assert (await call_row(database)).analysis_state == "queued"
+
+
+@pytest.mark.parametrize("call_status", ["initiated", "ringing", "in-progress", "teleported"])
+async def test_a_dialled_leg_waits_until_it_has_ended(database: Database, call_status: str) -> None:
+    await deliver(database, status(call_status, 1, parent_call_sid=PARENT))
+    assert (await call_row(database)).analysis_state == "waiting"
+
+
+@pytest.mark.parametrize("ending", ["completed", "busy", "no-answer", "canceled", "failed"])
+async def test_a_dialled_leg_that_has_ended_leaves_the_verdict_to_its_parent(database: Database, ending: str) -> None:
+    await deliver(database, status(ending, parent_call_sid=PARENT), RINGING)
+    call = await call_row(database)
+    assert (call.analysis_state, call.parent_call_sid, call.label) == ("not_applicable", PARENT, None)
+
+
+async def test_a_dialled_leg_with_a_recording_of_its_own_is_judged(database: Database) -> None:
+    await deliver(database, status("completed", parent_call_sid=PARENT), RECORDED)
+    assert (await call_row(database)).analysis_state == "queued"
+
+
+async def test_a_recording_status_nobody_knows_is_kept_and_moves_nothing(database: Database) -> None:
+    await deliver(database, recording("teleported"))
+    row = await recording_row(database)
+    assert (row.recording_status, row.state) == ("teleported", "noted")
+    await deliver(database, RECORDED, recording("teleported", error_code=7))
+    row = await recording_row(database)
+    assert (row.recording_status, row.state, row.error_code) == ("completed", "queued", 0)
 
 
 @pytest.mark.parametrize("ending", ["busy", "no-answer", "canceled", "failed"])
@@ -214,6 +277,8 @@ CALLS: tuple[tuple[Delivery, ...], ...] = (
         COMPLETED,
         replace(COMPLETED, duration_s=43, answered_by="unknown"),
     ),
+    (INITIATED, ANSWERED, amd("machine_start", 4100), amd("machine_end_beep", 7900), amd("unknown"), COMPLETED),
+    (amd("fax"), replace(ANSWERED, answered_by=None), replace(COMPLETED, parent_call_sid=PARENT)),
 )
 
 

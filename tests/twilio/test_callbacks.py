@@ -5,11 +5,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from amd_service.errors import MalformedCallback
-from amd_service.twilio.callbacks import parse_form, parse_recording, parse_status
+from amd_service.twilio.callbacks import parse_amd, parse_form, parse_recording, parse_status
 
 ACCOUNT = "AC" + "a" * 32
 CALL = "CA" + "1" * 32
 RECORDING = "RE" + "2" * 32
+CONFERENCE = "CF" + "3" * 32
 
 
 def status(**fields: str) -> tuple[tuple[str, str], ...]:
@@ -39,8 +40,13 @@ def test_a_status_callback_is_read_in_full() -> None:
             AnsweredBy="machine_start",
             MachineDetectionDuration="3900",
             ParentCallSid="CA" + "9" * 32,
+            SipResponseCode="486",
+            ErrorCode="13224",
+            RecordingSid=RECORDING,
         )
     )
+    assert (parsed.billed_min, parsed.sip_response_code, parsed.error_code) == (1, 486, 13224)
+    assert parsed.recording_sid == RECORDING
     assert parsed.sequence_number == 3
     assert parsed.timestamp == datetime(2026, 9, 2, 10, 15, 30, tzinfo=UTC)
     assert parsed.duration_s == 49
@@ -67,7 +73,8 @@ def test_a_recording_callback_is_read_in_full() -> None:
 
 
 def test_billed_minutes_are_not_the_duration() -> None:
-    assert parse_status(status(Duration="1")).duration_s is None
+    parsed = parse_status(status(Duration="1"))
+    assert (parsed.duration_s, parsed.billed_min) == (None, 1)
 
 
 def test_blank_and_absent_are_both_no_news() -> None:
@@ -126,8 +133,61 @@ def test_a_recording_needs_its_identity(sid: str) -> None:
         parse_recording(recording(RecordingSid=sid))
 
 
-def test_a_garbled_parent_is_no_news() -> None:
-    assert parse_status(status(ParentCallSid="nobody")).parent_call_sid is None
+def test_a_garbled_sid_that_only_informs_is_no_news() -> None:
+    parsed = parse_status(status(ParentCallSid="nobody", RecordingSid=CALL))
+    assert (parsed.parent_call_sid, parsed.recording_sid) == (None, None)
+    assert parse_recording(recording(ConferenceSid="room 7")).conference_sid is None
+
+
+def test_an_error_code_of_zero_is_kept_as_no_error() -> None:
+    assert parse_recording(recording(ErrorCode="0")).error_code == 0
+    assert parse_recording(recording()).error_code is None
+
+
+def conference(**fields: str) -> tuple[tuple[str, str], ...]:
+    without_call = tuple(pair for pair in recording() if pair[0] != "CallSid")
+    return (*without_call, *({"ConferenceSid": CONFERENCE, "RecordingSource": "Conference"} | fields).items())
+
+
+@pytest.mark.parametrize("blank", [{}, {"CallSid": ""}])
+def test_a_conferences_recording_needs_no_call(blank: dict[str, str]) -> None:
+    parsed = parse_recording(conference(**blank))
+    assert (parsed.call_sid, parsed.conference_sid, parsed.source) == (None, CONFERENCE, "Conference")
+
+
+def test_a_conferences_recording_keeps_the_call_it_names() -> None:
+    parsed = parse_recording(conference(CallSid=CALL))
+    assert (parsed.call_sid, parsed.conference_sid) == (CALL, CONFERENCE)
+
+
+@pytest.mark.parametrize("fields", [{"ConferenceSid": "room 7"}, {"CallSid": "nobody"}])
+def test_a_recording_of_nobody_knows_what_is_refused(fields: dict[str, str]) -> None:
+    with pytest.raises(MalformedCallback, match="CallSid"):
+        parse_recording(conference(**fields))
+
+
+def amd(**fields: str) -> tuple[tuple[str, str], ...]:
+    required = {"AccountSid": ACCOUNT, "CallSid": CALL, "AnsweredBy": "machine_end_beep"}
+    return tuple((required | fields).items())
+
+
+def test_an_asynchronous_amd_result_needs_no_status() -> None:
+    parsed = parse_amd(amd(MachineDetectionDuration="4120"))
+    assert (parsed.account_sid, parsed.call_sid) == (ACCOUNT, CALL)
+    assert (parsed.answered_by, parsed.machine_detection_ms) == ("machine_end_beep", 4120)
+    assert parse_amd(amd(MachineDetectionDuration="")).machine_detection_ms is None
+    assert len(parse_amd(amd(AnsweredBy="x" * 1000)).answered_by) == 64
+
+
+@pytest.mark.parametrize("missing", ["AccountSid", "CallSid", "AnsweredBy"])
+def test_an_amd_result_needs_its_identity_and_its_answer(missing: str) -> None:
+    with pytest.raises(MalformedCallback, match=missing):
+        parse_amd(amd(**{missing: " "}))
+
+
+def test_an_amd_result_at_the_status_door_is_told_where_to_go() -> None:
+    with pytest.raises(MalformedCallback, match="/twilio/amd"):
+        parse_status(amd())
 
 
 def test_a_form_keeps_order_blanks_spaces_and_repetitions() -> None:

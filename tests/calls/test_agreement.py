@@ -1,0 +1,75 @@
+"""The view `call_log_agreement`: our verdicts beside Twilio's, by day and label."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from sqlalchemy import text
+
+from amd_service.calls.database import Database
+from amd_service.domain import CallSid, Label, RecordingSid, Verdict
+from tests.calls.deliveries import amd, call_row, claim, deliver, recording, settle, status, verdict
+
+pytestmark = pytest.mark.anyio
+
+HUMAN, VOICEMAIL = verdict(Label.HUMAN), verdict(Label.VOICEMAIL, human=0.1)
+UNDECIDED = verdict(Label.UNDECIDED, human=0.55)
+# An hour before midnight in UTC: in zones east of it the next day.
+LATE = datetime(2026, 11, 22, 23, 0, tzinfo=UTC)
+
+
+async def _judge(database: Database, number: int, said: Verdict, twilio: str | None, answered_at: datetime) -> CallSid:
+    call_sid = CallSid(f"CA{number:032x}")
+    await deliver(
+        database,
+        status("in-progress", timestamp=answered_at, call_sid=call_sid),
+        recording("completed", RecordingSid(f"RE{number:032x}"), call_sid=call_sid),
+        *([] if twilio is None else [amd(twilio, 3000, call_sid=call_sid)]),
+    )
+    (job,) = await claim(database)
+    assert await settle(database, job, said)
+    return call_sid
+
+
+async def _view(database: Database) -> list[tuple[object, ...]]:
+    async with database.transaction() as session:
+        await session.execute(text("set local time zone 'Asia/Tokyo'"))
+        rows = await session.execute(text("select * from call_log_agreement order by day, label"))
+        return [tuple(row) for row in rows]
+
+
+async def test_agreement_is_counted_by_day_in_utc_and_by_label(database: Database) -> None:
+    said = [
+        (HUMAN, "human"),
+        (HUMAN, "human"),
+        (HUMAN, "machine_start"),
+        (HUMAN, "fax"),
+        (HUMAN, "unknown"),
+        (HUMAN, None),
+        (VOICEMAIL, "machine_end_beep"),
+        (VOICEMAIL, "machine_end_silence"),
+        (VOICEMAIL, "machine_end_other"),
+        (VOICEMAIL, "human"),
+        (UNDECIDED, "human"),
+        (UNDECIDED, "machine_start"),
+    ]
+    for number, (ours, twilios) in enumerate(said):
+        await _judge(database, number, ours, twilios, LATE)
+    await _judge(database, 99, HUMAN, "fax", LATE + timedelta(hours=2))
+    today, tomorrow = LATE.date(), LATE.date() + timedelta(days=1)
+    assert await _view(database) == [
+        # day, label, calls, twilio_human, twilio_machine, twilio_other, agreed, agreement
+        (today, "human", 5, 2, 1, 2, 2, pytest.approx(2 / 3)),
+        (today, "undecided", 2, 1, 1, 0, 0, None),
+        (today, "voicemail", 4, 1, 3, 0, 3, pytest.approx(0.75)),
+        (tomorrow, "human", 1, 0, 0, 1, 0, None),
+    ]
+
+
+async def test_twilios_opinion_never_touches_ours(database: Database) -> None:
+    call_sid = await _judge(database, 1, HUMAN, None, LATE)
+    before = await call_row(database, call_sid)
+    await deliver(database, amd("machine_end_beep", 8000, call_sid=call_sid))
+    after = await call_row(database, call_sid)
+    assert (after.label, after.confidence, after.reason) == (before.label, before.confidence, before.reason)
+    assert (after.verdict_at, after.verdict_ms) == (before.verdict_at, before.verdict_ms)
+    assert (after.twilio_answered_by, after.twilio_amd_ms) == ("machine_end_beep", 8000)
