@@ -3,9 +3,10 @@
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import DDL, text
 
 from amd_service.calls.database import Database
+from amd_service.calls.tables.agreement import COLUMNS, CREATE_VIEW
 from amd_service.domain import CallSid, Label, RecordingSid, Verdict
 from tests.calls.deliveries import amd, call_row, claim, deliver, recording, settle, status, verdict
 
@@ -63,6 +64,23 @@ async def test_agreement_is_counted_by_day_in_utc_and_by_label(database: Databas
         (today, "voicemail", 4, 1, 3, 0, 3, pytest.approx(0.75)),
         (tomorrow, "human", 1, 0, 0, 1, 0, None),
     ]
+
+
+async def test_every_column_of_the_view_is_described_as_it_is(database: Database) -> None:
+    async with database.transaction() as session:
+        columns = await session.execute(
+            text(
+                "select attname, format_type(atttypid, atttypmod) from pg_attribute"
+                " where attrelid = 'call_log_agreement'::regclass order by attnum"
+            )
+        )
+        migrated = await session.scalar(text("select pg_get_viewdef('call_log_agreement'::regclass)"))
+        await session.execute(text("drop view call_log_agreement"))
+        await session.execute(DDL(CREATE_VIEW.replace("%", "%%")))
+        declared = await session.scalar(text("select pg_get_viewdef('call_log_agreement'::regclass)"))
+        await session.rollback()
+    assert [tuple(column) for column in columns] == [(name, kind) for name, (kind, _) in COLUMNS.items()]
+    assert declared == migrated
 
 
 async def test_twilios_opinion_never_touches_ours(database: Database) -> None:

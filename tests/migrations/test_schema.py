@@ -134,6 +134,7 @@ async def test_a_dashboard_reads_the_call_log_and_nothing_else(bare_url: str) ->
         role = await connection.fetchrow("select * from pg_authid where rolname = 'dashboard_reader'")
         await connection.execute("set role dashboard_reader")
         assert await connection.fetch("select * from call_log") == []
+        assert await connection.fetch("select * from call_log_agreement") == []
         for statement in ("select * from callback", "delete from call_log"):
             with pytest.raises(Exception, match="permission denied"):
                 await connection.execute(statement)
