@@ -61,6 +61,12 @@ EVIDENCE_SPAN = 20
 LEAD_FRAMES = 15
 TINY = np.float32(1e-12)
 
+# An onset with this much audio behind it stays where it is, whatever comes: the floor of the last frame of its evidence
+# looks FLOOR_FRAMES ahead, and smoothing, framing and the widening of tones a dozen frames more.
+SETTLED_MS = (LEAD_FRAMES + EVIDENCE_SPAN + FLOOR_FRAMES + 15) * HOP_MS
+# Where none was found, there may yet turn out to be one in this much at the end.
+UNSETTLED_MS = (LEAD_FRAMES + EVIDENCE_SPAN) * HOP_MS
+
 
 def speech_onset_ms(waveform: Waveform, *, search_ms: int = 15_000) -> int | None:
     """Where speech begins, in ms from the first sample, or None when there is none in the first `search_ms`.

@@ -25,6 +25,11 @@ def cut(waveform: Waveform, *, onset_ms: int | None, anchor: Anchor, length_ms: 
     return Window(_at_16_khz(waveform, start_ms, length_ms), start_ms, onset_ms)
 
 
+def reach_ms(*, onset_ms: int, anchor: Anchor, length_ms: int) -> int:
+    """How much of the recording has to be there for the window to be the same as once all of it is."""
+    return _start_ms(onset_ms, anchor) + length_ms + MARGIN_MS
+
+
 def _start_ms(onset_ms: int | None, anchor: Anchor) -> int:
     follows = anchor is Anchor.ONSET or (anchor is Anchor.AUTO and onset_ms is not None and onset_ms > LATE_MS)
     return max(0, onset_ms - LEAD_MS) if follows and onset_ms is not None else 0
