@@ -103,6 +103,11 @@ class Metrics:
         self.verdicts = Counter("amd_verdicts", "Verdicts by label and reason.", ["label", "reason"], registry=r)
         self.retries = Counter("amd_retries", "Recordings put back for a later attempt.", ["error"], registry=r)
         self.buried = Counter("amd_buried", "Recordings that ended without a verdict.", ["reason"], registry=r)
+        self.actions = Counter(
+            "amd_actions", "Actions after a verdict, by kind and outcome.", ["kind", "outcome"], registry=r
+        )
+        self.forgotten = Counter("amd_forgotten", "What retention deleted or made unreadable.", ["what"], registry=r)
+        self.calls_started = Counter("amd_calls_started", "Orders of a call, by outcome.", ["outcome"], registry=r)
         self.loop_errors = Counter("amd_loop_errors", "Errors a background loop survived.", ["loop"], registry=r)
         self.classifier_ready = Gauge("amd_classifier_ready", "1 when the model is loaded and warm.", registry=r)
         self.model_proof = Gauge(

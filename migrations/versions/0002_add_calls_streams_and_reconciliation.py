@@ -78,6 +78,7 @@ def downgrade() -> None:
     op.alter_column("callback", "call_sid", nullable=False)
     for (table, column), (comment, before) in COMMENTS.items():
         op.alter_column(table, column, comment=before, existing_comment=comment)
+    op.drop_index("ix_callback_whole", table_name="callback")
     op.drop_index("ix_recording_to_erase", table_name="recording")
     op.drop_index("ix_call_log_open", table_name="call_log")
     op.drop_index("ix_call_log_action_due", table_name="call_log")
@@ -180,5 +181,6 @@ def _add_constraints_and_indexes() -> None:
     op.create_check_constraint(op.f("ck_verdict_source"), "verdict", "source in ('recording', 'stream')")
     op.create_index("ix_call_log_action_due", "call_log", ["verdict_at"], postgresql_where=sa.text("action_state = 'due'"))
     op.create_index("ix_call_log_open", "call_log", ["created_at"], postgresql_where=sa.text(f"analysis_state = 'waiting' or call_status is null or call_status not in {ENDED}"))
-    op.create_index("ix_recording_to_erase", "recording", ["erase_after"], postgresql_where=sa.text("state = 'done' and erased_at is null"))
+    op.create_index("ix_recording_to_erase", "recording", ["erase_after"], postgresql_where=sa.text("state = 'done' and erased_at is null and source is distinct from 'MediaStream'"))
+    op.create_index("ix_callback_whole", "callback", ["received_at"], postgresql_where=sa.text("parameters is not null"))
 # fmt: on

@@ -9,6 +9,9 @@ from sqlalchemy.orm import Mapped, mapped_column
 from amd_service.calls.tables.base import Base, closed_set
 from amd_service.domain import Failure
 
+# SQL: Twilio may still hold a copy that is not needed any more. Of a live stream it never had one.
+TO_ERASE = "state = 'done' and erased_at is null and source is distinct from 'MediaStream'"
+
 
 class RecordingState(StrEnum):
     """How far the work on a recording has come."""
@@ -34,7 +37,7 @@ class Recording(Base):
         Index(None, "call_sid"),
         # Only unfinished work is indexed, so claiming stays as fast with a million finished rows as with none.
         Index("ix_recording_due", "available_at", postgresql_where=text("state in ('queued', 'running')")),
-        Index("ix_recording_to_erase", "erase_after", postgresql_where=text("state = 'done' and erased_at is null")),
+        Index("ix_recording_to_erase", "erase_after", postgresql_where=text(TO_ERASE)),
         {"comment": "One row a recording, which is also the job of judging it."},
     )
 

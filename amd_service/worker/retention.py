@@ -1,0 +1,112 @@
+"""Forgets, a batch at a time: Twilio's copies of judged recordings, old callbacks, numbers that must not be kept."""
+
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime, timedelta
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from amd_service.calls import retention
+from amd_service.calls.database import Database
+from amd_service.calls.privacy import NumberPolicy
+from amd_service.calls.retention import Erasable, Place, Step
+from amd_service.errors import RequestRefused
+from amd_service.settings import Settings
+from amd_service.telemetry import Metrics, get_logger
+from amd_service.twilio.rest import Rest
+
+log = get_logger(__name__)
+
+ERASE_EVERY_S = 60.0
+FORGET_EVERY_S = 3600.0
+
+# Deletions claimed at once: at the slowest, with a time-out each, well within the five minutes they are put off by.
+ERASE_BATCH = 10
+# Rows in one transaction: a few tens of milliseconds, where a statement may take three seconds.
+BATCH = 500
+
+# A walk through the table begins this long before where the last one ended: a process that was started before the
+# setting was changed may still have been writing.
+OVERLAP = timedelta(days=1)
+
+_BEGINNING = datetime(1970, 1, 1, tzinfo=UTC)
+
+Batch = Callable[[AsyncSession], Awaitable[int]]
+Align = Callable[[AsyncSession, NumberPolicy, Place, int], Awaitable[Step]]
+
+
+class Retention:
+    """Does what the settings say about forgetting. `rest`: one that takes its time, see AMD_RECONCILE_PER_S."""
+
+    def __init__(self, *, database: Database, rest: Rest, settings: Settings, metrics: Metrics) -> None:
+        self._database = database
+        self._rest = rest
+        self._settings = settings
+        self._metrics = metrics
+        self._numbers = NumberPolicy.from_settings(settings)
+        # Callbacks first: a row in call_log follows from them whenever another one comes in.
+        self._walks: dict[Align, Place] = {
+            retention.align_callbacks: Place(_BEGINNING, 0),
+            retention.align_calls: Place(_BEGINNING, ""),
+        }
+
+    async def erase(self) -> None:
+        """Delete Twilio's copies of recordings that have their verdict. Raises TwilioUnavailable: later, then."""
+        accounts = list(self._settings.accounts)
+        while True:
+            async with self._database.transaction() as session:
+                batch = await retention.claim_erasable(session, accounts, ERASE_BATCH)
+            if not batch:
+                return
+            for recording in batch:
+                await self._erase(recording)
+
+    async def _erase(self, recording: Erasable) -> None:
+        sids = {"recording_sid": recording.recording_sid, "account_sid": recording.account_sid}
+        try:
+            await self._rest.delete_recording(self._settings.accounts[recording.account_sid], recording.recording_sid)
+        except RequestRefused as error:
+            self._metrics.forgotten.labels("refused").inc()
+            log.warning("Twilio will not delete a recording, asked again later", error=str(error), **sids)
+            return
+        async with self._database.transaction() as session:
+            await retention.mark_erased(session, recording.recording_sid)
+        self._metrics.forgotten.labels("recording").inc()
+        log.info("recording deleted at Twilio", **sids)
+
+    async def forget(self) -> None:
+        """Drop what is too old, and what the settings no longer allow to be kept."""
+        await self._all("call_request", lambda session: retention.drop_requests(session, BATCH))
+        days = self._settings.callback_days
+        if days is not None:
+            await self._all("callback", lambda session: retention.strip_callbacks(session, days=days, limit=BATCH))
+        if not self._numbers.keeps:
+            for align in self._walks:
+                await self._walk(align)
+
+    async def _all(self, what: str, batch: Batch) -> None:
+        done = 0
+        while True:
+            async with self._database.transaction() as session:
+                changed = await batch(session)
+            self._metrics.forgotten.labels(what).inc(changed)
+            done += changed
+            if changed < BATCH:
+                break
+        if done:
+            log.info("forgotten for their age", what=what, count=done)
+
+    async def _walk(self, align: Align) -> None:
+        """Go through a table, from where the last walk got to, to its end."""
+        changed = 0
+        while True:
+            async with self._database.transaction() as session:
+                step = await align(session, self._numbers, self._walks[align], BATCH)
+            self._metrics.forgotten.labels("numbers").inc(step.changed)
+            changed += step.changed
+            if step.reached is None:
+                break
+            self._walks[align] = step.reached
+        if changed:
+            log.info("phone numbers brought in line", mode=self._numbers.mode, count=changed)
+        reached = self._walks[align]
+        self._walks[align] = Place(max(_BEGINNING, reached.at - OVERLAP), reached.key)
