@@ -6,6 +6,7 @@ This file decides what is handed to it, because most ways of getting a signature
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Protocol
+from urllib.parse import parse_qsl
 
 from twilio.request_validator import RequestValidator
 
@@ -14,6 +15,8 @@ from amd_service.errors import SignatureRefused
 from amd_service.settings import Account
 
 SIGNATURE_HEADER = "x-twilio-signature"
+# A request for TwiML has some thirty.
+MOST_PARAMETERS = 1000
 # Names the key and algorithm of the SharedKey beta; without it the auth token and HMAC-SHA1 are meant.
 SIGNATURE_SETTINGS_HEADER = "x-twilio-webhooks-signature-settings"
 
@@ -65,19 +68,90 @@ def verify(
     url = _signed_url(public_url, raw_path, query_string)
     signature = _signature(headers)
     account = _account(accounts, form)
-    parameters = SignedForm(form)
-    tokens = [token.get_secret_value() for token in account.auth_tokens]
-    try:
-        genuine = any(RequestValidator(token).validate(url, parameters, signature) for token in tokens)
-    except ValueError as error:  # lone surrogates in the form, or a public URL that urlparse cannot split
-        raise SignatureRefused(f"the signature cannot be computed: {error}") from error
-    if not genuine:
+    _require_fit(account, url, form, signature)
+    return account
+
+
+def verify_get(
+    accounts: Mapping[AccountSid, Account],
+    public_url: str | None,
+    raw_path: bytes,
+    query_string: bytes,
+    headers: RequestHeaders,
+) -> Account:
+    """The account whose auth token signed this GET, whose parameters are in the query. Raises as `verify` does."""
+    url = _signed_url(public_url, raw_path, query_string)
+    signature = _signature(headers)
+    account = _account(accounts, _query(query_string))
+    _require_fit(account, url, (), signature)
+    return account
+
+
+def verify_handshake(
+    accounts: Mapping[AccountSid, Account],
+    public_url: str | None,
+    raw_path: bytes,
+    query_string: bytes,
+    headers: RequestHeaders,
+) -> list[Account]:
+    """The accounts one of whose tokens signed this WebSocket handshake; never none.
+
+    A handshake does not say whose it is: the stream's `start` message does, and must name one of these. Signed is
+    the wss URL, without parameters; Twilio's documentation advises to try it with a slash at the end as well.
+    Raises as `verify` does.
+    """
+    url = _signed_url(_websocket_base(public_url), raw_path, query_string)
+    path, mark, query = url.partition("?")
+    signature = _signature(headers)
+    candidates = (url, f"{path}/{mark}{query}")
+    fitting = [
+        account
+        for account in accounts.values()
+        if any(_fits(account, candidate, (), signature) for candidate in candidates)
+    ]
+    if not fitting:
+        raise SignatureRefused(
+            f"X-Twilio-Signature does not fit {path} and the auth token of any account: check AMD_PUBLIC_URL, and that "
+            "the TwiML's <Stream> names exactly this URL"
+        )
+    return fitting
+
+
+def stream_url(public_url: str, path: str) -> str:
+    """The WebSocket URL of a path: wss, or ws where the public URL is plain http."""
+    return f"{_websocket_base(public_url)}{path}"
+
+
+def _websocket_base(public_url: str | None) -> str | None:
+    if public_url is None:
+        return None
+    scheme, _, rest = public_url.partition("://")
+    return f"{'wss' if scheme.lower() == 'https' else 'ws'}://{rest}"
+
+
+def _require_fit(account: Account, url: str, form: Sequence[tuple[str, str]], signature: str) -> None:
+    if not _fits(account, url, form, signature):
         raise SignatureRefused(
             # Without its query: people put secrets there.
             f"X-Twilio-Signature does not fit {url.partition('?')[0]} and the auth token of {account.account_sid}: "
             "check AMD_PUBLIC_URL (exactly what Twilio was given) and TWILIO_AUTH_TOKEN"
         )
-    return account
+
+
+def _fits(account: Account, url: str, form: Sequence[tuple[str, str]], signature: str) -> bool:
+    parameters = SignedForm(form)
+    tokens = [token.get_secret_value() for token in account.auth_tokens]
+    try:
+        return any(RequestValidator(token).validate(url, parameters, signature) for token in tokens)
+    except ValueError as error:  # lone surrogates in the form, or a public URL that urlparse cannot split
+        raise SignatureRefused(f"the signature cannot be computed: {error}") from error
+
+
+def _query(query_string: bytes) -> list[tuple[str, str]]:
+    try:
+        return parse_qsl(query_string.decode("ascii"), keep_blank_values=True, max_num_fields=MOST_PARAMETERS)
+    except ValueError as error:
+        raise SignatureRefused(f"the query cannot be read: {error}") from error
 
 
 def _signed_url(public_url: str | None, raw_path: bytes, query_string: bytes) -> str:
@@ -110,7 +184,7 @@ def _signature(headers: RequestHeaders) -> str:
 def _account(accounts: Mapping[AccountSid, Account], form: Sequence[tuple[str, str]]) -> Account:
     claimed = {value for name, value in form if name == "AccountSid"}
     if len(claimed) != 1:
-        raise SignatureRefused(f"one AccountSid was expected; the form has {len(claimed)}")
+        raise SignatureRefused(f"one AccountSid was expected; there are {len(claimed)}")
     (sid,) = claimed
     if not is_sid(sid, "AC"):  # before it is looked up or logged
         raise SignatureRefused("AccountSid is not AC followed by 32 hexadecimal digits")
