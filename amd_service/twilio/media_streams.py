@@ -1,0 +1,174 @@
+"""Messages of Twilio's Media Streams → typed events, and audio whose times stay true. Pure.
+
+Twilio's documentation (voice/media-streams/websocket-messages): `connected`, `start`, `media` …, `stop`; numbers are
+strings; audio is μ-law at 8 kHz, one channel, each track in messages of its own.
+"""
+
+import base64
+import binascii
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from amd_service.domain import AccountSid, CallSid, StreamSid, is_sid
+from amd_service.errors import MalformedCallback
+
+# A message of Twilio's has some 400 characters.
+MOST_MESSAGE_CHARS = 64 * 1024
+# The called party, as Twilio hears them.
+INBOUND = "inbound"
+MEDIA_FORMAT = {"encoding": "audio/x-mulaw", "sampleRate": "8000", "channels": "1"}
+
+BYTES_PER_MS = 8
+# μ-law for a sample of 0.
+SILENCE = b"\xff"
+# Timestamps wander by a few frames though nothing is missing.
+JITTER_MS = 100
+# With more than this missing, what is left is no longer the call.
+FILL_MOST_MS = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Connected:
+    """The first message. It says nothing that matters."""
+
+
+@dataclass(frozen=True, slots=True)
+class Started:
+    """Whose stream it is. Its format is the one we read, and the called party is on it."""
+
+    account_sid: AccountSid
+    call_sid: CallSid
+    stream_sid: StreamSid
+
+
+@dataclass(frozen=True, slots=True)
+class Media:
+    """A piece of the called party's audio. `chunk` counts from 1; `timestamp_ms`: since the stream began."""
+
+    stream_sid: str
+    chunk: int
+    timestamp_ms: int
+    audio: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Stopped:
+    """Twilio has ended the stream, with the call or before."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ignored:
+    """What does not concern us: the other track, marks, keys that were pressed, events yet to be invented."""
+
+    event: str
+
+
+Event = Connected | Started | Media | Stopped | Ignored
+
+
+def parse_message(text: str) -> Event:
+    """One message. Raises MalformedCallback for what is none, or lacks what its event must have."""
+    if len(text) > MOST_MESSAGE_CHARS:
+        raise MalformedCallback(f"a message of {len(text)} characters; {MOST_MESSAGE_CHARS} are the most")
+    try:
+        message = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise MalformedCallback(f"a message that is not JSON: {error}") from error
+    match _object(message, "the message").get("event"):
+        case "connected":
+            return Connected()
+        case "start":
+            return _started(_object(message.get("start"), "start"))
+        case "media":
+            return _media(_text(message, "streamSid"), _object(message.get("media"), "media"))
+        case "stop":
+            return Stopped()
+        case event:
+            return Ignored(str(event)[:40])
+
+
+def _started(start: Mapping[str, Any]) -> Started:
+    media_format = _object(start.get("mediaFormat"), "mediaFormat")
+    if any(str(media_format.get(key)) != value for key, value in MEDIA_FORMAT.items()):
+        raise MalformedCallback(f"mediaFormat is {str(dict(media_format))[:200]}; {MEDIA_FORMAT} is what is read")
+    tracks = start.get("tracks")
+    if not isinstance(tracks, list) or INBOUND not in tracks:
+        raise MalformedCallback('the stream lacks the inbound track: write <Stream track="inbound_track">')
+    sids = [_text(start, key) for key in ("accountSid", "callSid", "streamSid")]
+    if not all(is_sid(sid, kind) for sid, kind in zip(sids, ("AC", "CA", "MZ"), strict=True)):
+        raise MalformedCallback("accountSid, callSid or streamSid is not AC, CA or MZ and 32 hexadecimal digits")
+    return Started(AccountSid(sids[0]), CallSid(sids[1]), StreamSid(sids[2]))
+
+
+def _media(stream_sid: str, media: Mapping[str, Any]) -> Media | Ignored:
+    track = media.get("track")
+    if track != INBOUND:
+        return Ignored(f"media {track}"[:40])
+    try:
+        audio = base64.b64decode(_text(media, "payload"), validate=True)
+    except (binascii.Error, ValueError) as error:
+        raise MalformedCallback(f"a payload that is not base64: {error}") from error
+    return Media(stream_sid, _number(media, "chunk"), _number(media, "timestamp"), audio)
+
+
+def _object(value: object, name: str) -> Mapping[str, Any]:
+    if not isinstance(value, dict):
+        raise MalformedCallback(f"{name} is not an object")
+    return value
+
+
+def _text(fields: Mapping[str, Any], name: str) -> str:
+    value = fields.get(name)
+    if not isinstance(value, str):
+        raise MalformedCallback(f"{name} is missing, or no text")
+    return value
+
+
+def _number(fields: Mapping[str, Any], name: str) -> int:
+    digits = str(fields.get(name))
+    if not digits.isascii() or not digits.isdigit() or len(digits) > 12:
+        raise MalformedCallback(f"{name} is missing, or no number")
+    return int(digits)
+
+
+class Timeline:
+    """Puts pieces of audio where they belong in time.
+
+    What is missing, by the count of chunks or by the timestamps, becomes silence, so that everything after it stays
+    where it was in the call; what came before, or twice, is left out.
+    """
+
+    def __init__(self) -> None:
+        self._last_chunk = 0
+        self._began_ms: int | None = None
+        self._laid_bytes = 0
+        self.filled_ms = 0
+        self.dropped = 0
+
+    def place(self, media: Media) -> bytes:
+        """The audio that comes next: silence for what is missing, then the piece; empty for one that is late.
+
+        Raises MalformedCallback when more than a second is missing in all.
+        """
+        if media.chunk <= self._last_chunk:
+            self.dropped += 1
+            return b""
+        gap = SILENCE * self._gap_bytes(media)
+        self.filled_ms += len(gap) // BYTES_PER_MS
+        self._last_chunk = media.chunk
+        self._laid_bytes += len(gap) + len(media.audio)
+        return gap + media.audio
+
+    def _gap_bytes(self, media: Media) -> int:
+        skipped = media.chunk - self._last_chunk - 1
+        # Chunks are of one length; of those that are missing, this one tells it.
+        counted = skipped * len(media.audio)
+        if self._began_ms is None:
+            self._began_ms = media.timestamp_ms - counted // BYTES_PER_MS
+        timed = (media.timestamp_ms - self._began_ms) * BYTES_PER_MS - self._laid_bytes
+        gap = max(counted, timed if timed > JITTER_MS * BYTES_PER_MS else 0)
+        if self.filled_ms + gap // BYTES_PER_MS > FILL_MOST_MS:
+            raise MalformedCallback(f"more than {FILL_MOST_MS} ms of audio are missing from the stream")
+        return gap
