@@ -23,6 +23,8 @@ from amd_service.telemetry import Metrics
 
 MODEL_TIMEOUT_S = 600.0
 
+STREAM_TWIML = "/twilio/stream.xml"
+
 _TOKEN = re.compile(r"[0-9a-f]{32}")
 _API_KEY = re.compile(r"SK[0-9a-fA-F]{32}")
 
@@ -69,6 +71,9 @@ async def examine(settings: Settings) -> AsyncIterator[Finding]:
     for finding in _accounts(settings):
         yield finding
     yield _api_keys(settings)
+    yield _live(settings)
+    yield _actions(settings)
+    yield _retention(settings)
     async for finding in _database(settings):
         yield finding
     yield await _model(settings)
@@ -125,6 +130,42 @@ def _api_keys(settings: Settings) -> Finding:
     return Finding(
         check, Health.WARN, f"none, and bound to {settings.host}: /predict and /api answer 403; set AMD_API_KEYS"
     )
+
+
+def _live(settings: Settings) -> Finding:
+    check = "live"
+    if not settings.live:
+        return Finding(check, Health.OK, "off: recordings are judged, after the call")
+    if settings.public_url is not None and urlsplit(settings.public_url).scheme != "https":
+        return Finding(check, Health.WARN, "AMD_LIVE needs an https AMD_PUBLIC_URL: Twilio opens streams to wss only")
+    url = "" if settings.public_url is None else f"; give calls the TwiML of {settings.callback_url(STREAM_TWIML)}"
+    return Finding(check, Health.OK, f"up to {settings.live_streams} streams a process{url}")
+
+
+def _actions(settings: Settings) -> Finding:
+    check = "actions"
+    wanted = settings.actions
+    if not wanted:
+        return Finding(check, Health.OK, "nothing is done with a call after its verdict")
+    if not settings.live:
+        cure = (
+            "AMD_ON_HUMAN and AMD_ON_VOICEMAIL need AMD_LIVE=true: recordings are judged after the call, when only a "
+            "call that outlives its recording can still be acted on; all others are refused"
+        )
+        return Finding(check, Health.WARN, cure)
+    plain = [label for label, action in wanted.items() if urlsplit(action.url or "").scheme == "http"]
+    if plain:
+        names = " and ".join(f"AMD_ON_{label.upper()}" for label in plain)
+        return Finding(check, Health.WARN, f"the URL in {names} is not https: Twilio's request holds phone numbers")
+    return Finding(check, Health.OK, ", ".join(f"{label}: {action.kind}" for label, action in wanted.items()))
+
+
+def _retention(settings: Settings) -> Finding:
+    copies = "deleted after the verdict" if settings.delete_recordings else "kept (and paid for) until you delete them"
+    days = settings.callback_days
+    callbacks = "kept" if days is None else f"without their parameters after {days} days"
+    text = f"recordings at Twilio: {copies}; callbacks: {callbacks}; phone numbers: {settings.phone_numbers}"
+    return Finding("retention", Health.OK, text)
 
 
 async def _database(settings: Settings) -> AsyncIterator[Finding]:

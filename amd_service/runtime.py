@@ -15,8 +15,10 @@ from amd_service.settings import Settings
 from amd_service.telemetry import Metrics, get_logger
 from amd_service.twilio.recordings import Recordings, http_client
 from amd_service.twilio.rest import Rest
+from amd_service.worker.acting import LOOK_EVERY_S, Actor, acting
 from amd_service.worker.chores import Chore, doing
 from amd_service.worker.pipeline import Pipeline
+from amd_service.worker.retention import ERASE_EVERY_S, FORGET_EVERY_S, Retention
 from amd_service.worker.worker import Worker
 
 log = get_logger(__name__)
@@ -24,6 +26,8 @@ log = get_logger(__name__)
 # Before it, requests that are still open have theirs (web/server.py); after it the window in hand
 # (classifier/inference.py). A tenth is left for closing.
 WORKER_SHARE_OF_GRACE = 0.5
+# Twilio's answer to a request usually takes a tenth of a second; half of this for taking up, half for answers.
+ACTING_SHARE_OF_GRACE = 0.05
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +64,7 @@ async def open_runtime(settings: Settings, *, with_worker: bool) -> AsyncIterato
         database = await stack.enter_async_context(open_database(settings))
         detector = await stack.enter_async_context(Detector.from_settings(settings, metrics))
         client = await stack.enter_async_context(http_client(settings))
+        rest = Rest(client, settings)
         worker = None
         if with_worker:
             pipeline = Pipeline(settings.accounts, Recordings(client, settings), detector, metrics)
@@ -70,15 +75,37 @@ async def open_runtime(settings: Settings, *, with_worker: bool) -> AsyncIterato
                 settings=settings,
                 metrics=metrics,
             )
+            # Entered before the worker, so ended after it: its last verdicts are acted on too.
+            await stack.enter_async_context(_acting_on_verdicts(settings, database, rest, metrics))
             await stack.enter_async_context(_running(worker, detector, settings))
-            chores = _chores()
+            unhurried = Rest(client, settings, per_s=settings.reconcile_per_s)
+            chores = _chores(settings, database, unhurried, metrics)
             await stack.enter_async_context(doing(chores, metrics, grace_s=settings.twilio_timeout_s))
-        yield Runtime(settings, metrics, database, detector, Rest(client, settings), worker)
+        yield Runtime(settings, metrics, database, detector, rest, worker)
 
 
-def _chores() -> list[Chore]:
-    """What a worker does beside the queue."""
-    return []
+def _chores(settings: Settings, database: Database, rest: Rest, metrics: Metrics) -> list[Chore]:
+    """What a worker does beside the queue. `rest`: one that takes its time."""
+    retention = Retention(database=database, rest=rest, settings=settings, metrics=metrics)
+    chores = [Chore("forgetting", FORGET_EVERY_S, retention.forget)]
+    if settings.delete_recordings:
+        chores.append(Chore("erasing", ERASE_EVERY_S, retention.erase))
+    return chores
+
+
+@asynccontextmanager
+async def _acting_on_verdicts(
+    settings: Settings, database: Database, rest: Rest, metrics: Metrics
+) -> AsyncIterator[None]:
+    """Act on verdicts as long as the context lasts, where a deployment wants that."""
+    if not settings.actions:
+        yield
+        return
+    actor = Actor(database=database, rest=rest, settings=settings, metrics=metrics)
+    grace_s = settings.shutdown_grace_s * ACTING_SHARE_OF_GRACE
+    chore = Chore("acting", LOOK_EVERY_S, actor.act, actor.wake)
+    async with acting(actor, database, metrics, grace_s=grace_s), doing([chore], metrics, grace_s=grace_s):
+        yield
 
 
 @asynccontextmanager

@@ -10,7 +10,7 @@ from amd_service.calls import actions, queue
 from amd_service.calls.actions import ACT_WITHIN_S, Due
 from amd_service.calls.database import Database
 from amd_service.domain import Action, ActionKind, ActionState
-from amd_service.errors import OutcomeUnknown, RequestRefused, TwilioUnavailable
+from amd_service.errors import AmdError, OutcomeUnknown, RequestRefused, TwilioUnavailable
 from amd_service.settings import Account, Settings
 from amd_service.telemetry import Metrics, get_logger
 from amd_service.twilio.rest import Rest
@@ -52,6 +52,14 @@ class Actor:
                 self._start(due)
             if not taken.due and not taken.refused:
                 return
+
+    async def last_look(self, grace_s: float) -> None:
+        """Take up what the last verdicts of this process ordered, and wait `grace_s` seconds at most for answers."""
+        try:
+            await self.act()
+        except AmdError as error:
+            log.warning("actions are left to other workers", error=str(error))
+        await self.finish(grace_s)
 
     async def finish(self, grace_s: float | None = None) -> None:
         """Wait for what was asked, `grace_s` seconds at most; what has no answer then stays `sent`."""
@@ -136,4 +144,4 @@ async def acting(actor: Actor, database: Database, metrics: Metrics, *, grace_s:
         try:
             yield actor
         finally:
-            await actor.finish(grace_s)
+            await actor.last_look(grace_s)
