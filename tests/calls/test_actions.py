@@ -1,0 +1,208 @@
+"""Actions are ordered with the verdict, taken up once, and closed with how they came out."""
+
+import asyncio
+from datetime import timedelta
+
+import pytest
+from sqlalchemy import func, update
+
+from amd_service.calls import actions, queue
+from amd_service.calls.actions import ACT_WITHIN_S, Taken
+from amd_service.calls.database import Database
+from amd_service.calls.tables import CallLog
+from amd_service.domain import Action, ActionKind, ActionState, CallSid, Label, RecordingSid
+from tests.calls.deliveries import (
+    ACCOUNT,
+    CALL,
+    FIRST,
+    SECOND,
+    call_row,
+    claim,
+    deliver,
+    recording,
+    settle,
+    status,
+    verdict,
+)
+
+pytestmark = pytest.mark.anyio
+
+HANG_UP = {Label.VOICEMAIL: Action(ActionKind.HANG_UP)}
+REDIRECT = {Label.HUMAN: Action(ActionKind.REDIRECT, "https://user:secret@example.org/agent")}
+BOTH = HANG_UP | REDIRECT
+
+
+async def judged(
+    database: Database, label: Label = Label.VOICEMAIL, *, ended: bool = False, sid: RecordingSid = FIRST
+) -> CallLog:
+    """A call that is up, or over, with a verdict, where both labels ask for something."""
+    await deliver(database, status("in-progress"), *([status("completed")] if ended else []))
+    await deliver(database, recording("completed", sid))
+    (job,) = await claim(database)
+    await settle(database, job, verdict(label), BOTH)
+    return await call_row(database)
+
+
+async def take(database: Database, limit: int = 10) -> Taken:
+    async with database.transaction() as session:
+        return await actions.take_due(session, limit)
+
+
+async def close(database: Database, state: ActionState, note: str | None = None) -> None:
+    async with database.transaction() as session:
+        await actions.close(session, CALL, state, note)
+
+
+async def make_older(database: Database, seconds: float) -> None:
+    async with database.transaction() as session:
+        older = update(CallLog).values(action_at=func.now() - timedelta(seconds=seconds))
+        await session.execute(older.execution_options(synchronize_session=False))
+
+
+async def test_a_verdict_on_a_call_that_is_up_orders_its_action(database: Database) -> None:
+    call = await judged(database)
+    assert (call.action, call.action_state, call.action_note) == ("hang_up", "due", None)
+    assert call.action_at is not None
+
+
+async def test_the_url_of_a_redirect_is_stored_nowhere(database: Database) -> None:
+    call = await judged(database, Label.HUMAN)
+    assert (call.action, call.action_state) == ("redirect", "due")
+    assert "secret" not in repr(vars(call))
+
+
+async def test_a_call_known_to_be_over_is_refused_and_says_why(database: Database) -> None:
+    call = await judged(database, ended=True)
+    assert (call.action, call.action_state) == ("hang_up", "refused")
+    assert call.action_note is not None
+    assert call.action_note.startswith("the call was over before the verdict: completed")
+    assert "AMD_LIVE" in call.action_note
+    assert await take(database) == Taken([], [])
+
+
+async def test_a_live_verdict_that_came_too_late_is_not_told_to_go_live(database: Database) -> None:
+    await judged(database, Label.UNDECIDED, ended=True)
+    async with database.transaction() as session:
+        call = await session.get_one(CallLog, CALL)
+        call.label, call.reason, call.verdict_source = "voicemail", "confident", "stream"
+        await session.flush()
+        await actions.order(session, CALL, BOTH)
+    assert (await call_row(database)).action_note == "the call was over before it could be done: completed"
+
+
+async def test_a_call_nobody_told_us_about_is_not_known_to_be_over(database: Database) -> None:
+    await deliver(database, recording("completed"))
+    (job,) = await claim(database)
+    await settle(database, job, verdict(Label.VOICEMAIL), BOTH)
+    assert (await call_row(database)).action_state == "due"
+
+
+@pytest.mark.parametrize("wanted", [{}, REDIRECT])
+async def test_a_label_without_an_action_orders_nothing(database: Database, wanted: dict[Label, Action]) -> None:
+    await deliver(database, status("in-progress"), recording("completed"))
+    (job,) = await claim(database)
+    await settle(database, job, verdict(Label.VOICEMAIL), wanted)
+    call = await call_row(database)
+    assert (call.label, call.action, call.action_state) == ("voicemail", None, None)
+
+
+async def test_an_undecided_call_is_left_alone(database: Database) -> None:
+    assert (await judged(database, Label.UNDECIDED)).action is None
+
+
+async def test_the_action_is_ordered_exactly_when_the_verdict_is_written(database: Database) -> None:
+    await deliver(database, status("in-progress"), recording("completed"))
+    (job,) = await claim(database)
+
+    async def fail_after_settling() -> None:
+        async with database.transaction() as session:
+            await queue.settle(session, job, verdict(Label.VOICEMAIL), BOTH)
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        await fail_after_settling()
+    call = await call_row(database)
+    assert (call.label, call.action) == (None, None)
+
+
+@pytest.mark.parametrize("state", [None, ActionState.DONE, ActionState.FAILED, ActionState.SENT])
+async def test_a_later_verdict_orders_nothing_more(database: Database, state: ActionState | None) -> None:
+    await judged(database, Label.UNDECIDED)
+    await deliver(database, recording("completed", SECOND))
+    (job,) = await claim(database)
+    await settle(database, job, verdict(Label.VOICEMAIL), BOTH)
+    if state is not None:
+        await take(database)
+        await close(database, state)
+    before = await call_row(database)
+    assert before.action == "hang_up"
+    # The first recording, judged again, turns out to be a human: the earliest decides.
+    async with database.transaction() as session:
+        call = await session.get_one(CallLog, CALL)
+        call.label = Label.HUMAN
+        await session.flush()
+        await actions.order(session, CALL, BOTH)
+    after = await call_row(database)
+    assert (after.label, after.action, after.action_state) == ("human", "hang_up", before.action_state)
+
+
+async def test_what_is_taken_up_is_marked_as_sent_and_never_taken_again(database: Database) -> None:
+    await judged(database)
+    (due,) = (await take(database)).due
+    assert (due.call_sid, due.account_sid, due.kind, due.label) == (CALL, ACCOUNT, ActionKind.HANG_UP, Label.VOICEMAIL)
+    assert (await call_row(database)).action_state == "sent"
+    assert await take(database) == Taken([], [])
+
+
+async def test_two_takers_share_what_is_due(database: Database) -> None:
+    sids = [CallSid(f"CA{number:032x}") for number in range(6)]
+    for number, sid in enumerate(sids):
+        await deliver(database, status("in-progress", call_sid=sid))
+        await deliver(database, recording("completed", RecordingSid(f"RE{number:032x}"), call_sid=sid))
+    for job in await claim(database):
+        await settle(database, job, verdict(Label.VOICEMAIL), BOTH)
+    first, second = await asyncio.gather(take(database, 4), take(database, 4))
+    third = await take(database)
+    taken = [due.call_sid for due in (*first.due, *second.due, *third.due)]
+    assert sorted(taken) == sids
+
+
+async def test_a_row_that_somebody_holds_is_not_waited_for(database: Database) -> None:
+    await judged(database)
+    async with database.transaction() as session:
+        assert len((await actions.take_due(session, 1)).due) == 1
+        assert await take(database) == Taken([], [])
+
+
+async def test_what_waited_too_long_is_refused(database: Database) -> None:
+    await judged(database)
+    await make_older(database, ACT_WITHIN_S + 1)
+    taken = await take(database)
+    assert (taken.due, [refused.call_sid for refused in taken.refused]) == ([], [CALL])
+    call = await call_row(database)
+    assert call.action_state == "refused"
+    assert call.action_note == "no worker took it up within 60 s; is one running?"
+
+
+async def test_what_waited_a_little_is_still_done(database: Database) -> None:
+    await judged(database)
+    await make_older(database, ACT_WITHIN_S - 10)
+    assert len((await take(database)).due) == 1
+
+
+async def test_a_call_that_ended_meanwhile_is_refused_when_it_is_taken_up(database: Database) -> None:
+    await judged(database)
+    await deliver(database, status("completed"))
+    assert len((await take(database)).refused) == 1
+    assert (await call_row(database)).action_state == "refused"
+
+
+async def test_only_what_was_sent_is_closed(database: Database) -> None:
+    await judged(database)
+    await close(database, ActionState.DONE)
+    assert (await call_row(database)).action_state == "due"
+    await take(database)
+    await close(database, ActionState.REFUSED, "over\0")
+    await close(database, ActionState.DONE)
+    call = await call_row(database)
+    assert (call.action_state, call.action_note) == ("refused", "over\ufffd")
