@@ -120,8 +120,8 @@ async def test_every_parameter_is_kept_as_sent_and_understood_as_meant(doors: Do
 
 @pytest.mark.parametrize("path", CALLBACKS)
 async def test_of_blank_parameters_nothing_is_understood(doors: Doors, path: str) -> None:
-    needed = ("AccountSid", "CallSid", "CallStatus", "RecordingStatus", "AnsweredBy")
-    needed += ("RecordingSid",) if path == "/twilio/recording" else ()
+    needed = {"AccountSid", "CallSid", "CallStatus", "RecordingStatus", "AnsweredBy"}
+    needed |= {"RecordingSid"} if path == "/twilio/recording" else set()
     sent = [(name, value if name in needed else " ") for name, value in CALLBACKS[path][0]]
     assert (await doors.callback(path, sent)).status_code == 204
     kept = await _kept(doors)
