@@ -9,7 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from amd_service.calls.history import COMPLETED, ENDED, UNANSWERED
 from amd_service.calls.stored import LARGEST_INTEGER
-from amd_service.calls.tables import CallLog, Recording, RecordingState, VerdictRow
+from amd_service.calls.tables import MEDIA_STREAM, CallLog, Recording, RecordingState, VerdictRow
 from amd_service.domain import AnalysisState, Failure, Label
 
 # Failures that mean there never was any audio.
@@ -24,6 +24,10 @@ class Standing:
 
     recording: Recording
     verdict: VerdictRow | None
+
+    @property
+    def is_stream(self) -> bool:
+        return self.recording.source == MEDIA_STREAM
 
     @property
     def decides(self) -> bool:
@@ -46,22 +50,23 @@ def conclude(
 
     `is_child`: it is a leg that another call dialled. `asked`: Twilio's API was asked for recordings after the end.
 
-    The earliest human or voicemail is the verdict. While none is, unfinished work comes before a weaker result:
-    it may still give one.
+    The earliest human or voicemail is the verdict, before all that of a live stream, which may have been acted upon.
+    While none is, unfinished work comes before a weaker result: it may still give one. Of weaker results a
+    recording's counts first: a stream may have been cut off.
     """
     ordered = sorted(standings, key=_by_start)
     states = {standing.recording.state for standing in ordered}
     done = [standing for standing in ordered if standing.verdict is not None]
     dead = [standing.recording.failure for standing in ordered if standing.recording.state == RecordingState.DEAD]
-    for standing in done:
-        if standing.decides:
-            return Conclusion(AnalysisState.JUDGED, standing)
+    deciding = [standing for standing in done if standing.decides]
+    if deciding:
+        return Conclusion(AnalysisState.JUDGED, min(deciding, key=lambda standing: not standing.is_stream))
     if RecordingState.RUNNING in states:
         return Conclusion(AnalysisState.RUNNING)
     if RecordingState.QUEUED in states:
         return Conclusion(AnalysisState.QUEUED)
     if done:
-        return Conclusion(AnalysisState.JUDGED, done[0])
+        return Conclusion(AnalysisState.JUDGED, min(done, key=lambda standing: standing.is_stream))
     if call_status in UNANSWERED and all(failure in WITHOUT_AUDIO for failure in dead):
         return Conclusion(AnalysisState.NOT_APPLICABLE)
     # Twilio files a two-leg call's recordings under the parent; until its end a leg may still get one of its own.

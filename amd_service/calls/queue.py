@@ -5,8 +5,6 @@ comes from the database's clock. What ends an attempt is guarded by `locked_by`,
 a worker that lost its lease can write nothing.
 """
 
-import hashlib
-import json
 import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -21,7 +19,8 @@ from amd_service.calls.analysis import WITHOUT_AUDIO, lock_call, refresh_call
 from amd_service.calls.listener import listen
 from amd_service.calls.stored import storable
 from amd_service.calls.tables import Recording, RecordingState, VerdictRow
-from amd_service.domain import AccountSid, Action, CallSid, Failure, Job, Label, ModelRun, RecordingSid, Verdict
+from amd_service.calls.verdict_rows import verdict_rows
+from amd_service.domain import AccountSid, Action, CallSid, Failure, Job, Label, RecordingSid, Source, Verdict
 
 __all__ = [
     "Claimed",
@@ -147,7 +146,9 @@ async def settle(session: AsyncSession, job: Job, verdict: Verdict, wanted: Mapp
         session, job, state=RecordingState.DONE, finished_at=func.now(), last_error=None, last_failure=None
     ):
         return False
-    await session.execute(insert(VerdictRow), _verdict_rows(job, verdict))
+    await session.execute(
+        insert(VerdictRow), verdict_rows(job.recording_sid, verdict, source=Source.RECORDING, attempt=job.attempts)
+    )
     await refresh_call(session, await lock_call(session, job.call_sid))
     await actions.order(session, job.call_sid, wanted)
     return True
@@ -233,49 +234,6 @@ async def _end_attempt(session: AsyncSession, job: Job, **values: Any) -> bool:
         .execution_options(synchronize_session=False)
     )
     return await session.scalar(statement) is not None
-
-
-def _verdict_rows(job: Job, verdict: Verdict) -> list[dict[str, Any]]:
-    """A row for every run, the last one deciding; one row without scores where no model ran."""
-    policy = json.dumps(dict(verdict.policy), sort_keys=True, default=str)
-    shared = {
-        "recording_sid": job.recording_sid,
-        "attempt": job.attempts,
-        "channel": verdict.channel,
-        "channels_mixed": verdict.channels_mixed,
-        "onset_ms": verdict.onset_ms,
-        "policy": json.loads(policy),
-        "policy_version": hashlib.sha256(policy.encode()).hexdigest()[:12],
-        "audio_sha256": verdict.audio_sha256,
-    }
-    says = {"label": verdict.label, "confidence": verdict.confidence, "reason": verdict.reason}
-    silent = dict.fromkeys(says)
-    if not verdict.runs:
-        return [shared | says | _run_columns(None) | {"run_number": 0, "decided": True}]
-    last = len(verdict.runs)
-    return [
-        shared
-        | (says if number == last else silent)
-        | _run_columns(run)
-        | {"run_number": number, "decided": number == last}
-        for number, run in enumerate(verdict.runs, start=1)
-    ]
-
-
-def _run_columns(run: ModelRun | None) -> dict[str, Any]:
-    return {
-        "window_start_ms": run and run.window_start_ms,
-        "window_ms": run and run.window_ms,
-        "human_score": run and run.scores.human,
-        "voicemail_score": run and run.scores.voicemail,
-        "inference_ms": run and run.inference_ms,
-        "model_id": run and run.model.id,
-        "model_revision": run and run.model.revision,
-        "weights_sha256": run and run.model.weights_sha256,
-        "engine": run and run.model.engine,
-        "precision": run and run.model.precision,
-        "proof": run and run.model.proof,
-    }
 
 
 async def depth(session: AsyncSession) -> Depth:

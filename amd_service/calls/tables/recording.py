@@ -9,8 +9,10 @@ from sqlalchemy.orm import Mapped, mapped_column
 from amd_service.calls.tables.base import Base, closed_set
 from amd_service.domain import Failure
 
+# In place of Twilio's RecordingSource where a live stream was listened to.
+MEDIA_STREAM = "MediaStream"
 # SQL: Twilio may still hold a copy that is not needed any more. Of a live stream it never had one.
-TO_ERASE = "state = 'done' and erased_at is null and source is distinct from 'MediaStream'"
+TO_ERASE = f"state = 'done' and erased_at is null and source is distinct from '{MEDIA_STREAM}'"
 
 
 class RecordingState(StrEnum):

@@ -1,0 +1,51 @@
+"""A verdict as rows of the table `verdict`."""
+
+import hashlib
+import json
+from typing import Any
+
+from amd_service.domain import ModelRun, Source, Verdict
+
+
+def verdict_rows(recording_sid: str, verdict: Verdict, *, source: Source, attempt: int) -> list[dict[str, Any]]:
+    """A row for every run, the last one deciding; one row without scores where no model ran."""
+    policy = json.dumps(dict(verdict.policy), sort_keys=True, default=str)
+    shared = {
+        "recording_sid": recording_sid,
+        "source": source,
+        "attempt": attempt,
+        "channel": verdict.channel,
+        "channels_mixed": verdict.channels_mixed,
+        "onset_ms": verdict.onset_ms,
+        "policy": json.loads(policy),
+        "policy_version": hashlib.sha256(policy.encode()).hexdigest()[:12],
+        "audio_sha256": verdict.audio_sha256,
+    }
+    says = {"label": verdict.label, "confidence": verdict.confidence, "reason": verdict.reason}
+    silent = dict.fromkeys(says)
+    if not verdict.runs:
+        return [shared | says | _run_columns(None) | {"run_number": 0, "decided": True}]
+    last = len(verdict.runs)
+    return [
+        shared
+        | (says if number == last else silent)
+        | _run_columns(run)
+        | {"run_number": number, "decided": number == last}
+        for number, run in enumerate(verdict.runs, start=1)
+    ]
+
+
+def _run_columns(run: ModelRun | None) -> dict[str, Any]:
+    return {
+        "window_start_ms": run and run.window_start_ms,
+        "window_ms": run and run.window_ms,
+        "human_score": run and run.scores.human,
+        "voicemail_score": run and run.scores.voicemail,
+        "inference_ms": run and run.inference_ms,
+        "model_id": run and run.model.id,
+        "model_revision": run and run.model.revision,
+        "weights_sha256": run and run.model.weights_sha256,
+        "engine": run and run.model.engine,
+        "precision": run and run.model.precision,
+        "proof": run and run.model.proof,
+    }

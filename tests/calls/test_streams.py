@@ -1,0 +1,116 @@
+"""A live verdict beside callbacks and recordings of the same call."""
+
+from dataclasses import replace
+
+import pytest
+
+from amd_service.calls.database import Database
+from amd_service.calls.streams import Stream, settle_stream
+from amd_service.calls.tables import MEDIA_STREAM
+from amd_service.domain import AccountSid, Action, ActionKind, Label, RecordingSid, StreamSid, Verdict
+from tests.calls.deliveries import (
+    ACCOUNT,
+    CALL,
+    call_row,
+    claim,
+    deliver,
+    no_speech,
+    recording,
+    recording_row,
+    settle,
+    snapshot,
+    status,
+    verdict,
+    verdict_rows,
+)
+
+pytestmark = pytest.mark.anyio
+
+STREAM = Stream(ACCOUNT, CALL, StreamSid("MZ" + "1" * 32), lasted_s=2.5)
+VOICEMAIL = verdict(Label.VOICEMAIL, human=0.1)
+UNSURE = verdict(Label.UNDECIDED, human=0.6)
+
+
+async def settle_live(database: Database, said: Verdict, stream: Stream = STREAM, **wanted: Action) -> bool:
+    async with database.transaction() as session:
+        return await settle_stream(session, stream, said, {Label(label): action for label, action in wanted.items()})
+
+
+async def test_a_live_verdict_is_written_like_any_other(database: Database) -> None:
+    await deliver(database, status("in-progress"))
+    assert await settle_live(database, verdict(Label.HUMAN, runs=2))
+    call = await call_row(database)
+    assert (call.analysis_state, call.label, call.reason, call.verdict_source) == (
+        "judged", "human", "confident", "stream",
+    )  # fmt: skip
+    assert call.answer_to_verdict_ms is not None
+    assert call.verdict_ms == pytest.approx(2500, abs=500)
+    row = await recording_row(database, RecordingSid(STREAM.stream_sid))
+    assert (row.source, row.state, row.track, row.channels) == (MEDIA_STREAM, "done", "inbound", 1)
+    assert row.started_at == row.queued_at
+    runs = await verdict_rows(database)
+    assert [(run.source, run.run_number, run.decided) for run in runs] == [("stream", 1, False), ("stream", 2, True)]
+
+
+async def test_a_stream_may_overtake_every_callback(database: Database) -> None:
+    assert await settle_live(database, VOICEMAIL)
+    assert (await call_row(database)).label == "voicemail"
+    await deliver(database, status("in-progress"), status("completed", duration_s=9))
+    call = await call_row(database)
+    assert (call.label, call.call_status, call.verdict_source) == ("voicemail", "completed", "stream")
+
+
+async def test_a_second_verdict_of_the_same_stream_changes_nothing(database: Database) -> None:
+    assert await settle_live(database, verdict(Label.HUMAN))
+    before = await snapshot(database)
+    assert not await settle_live(database, VOICEMAIL)
+    assert await snapshot(database) == before
+
+
+async def test_a_stream_of_another_accounts_call_is_not_used(database: Database) -> None:
+    await deliver(database, status("in-progress"))
+    before = await snapshot(database)
+    assert not await settle_live(database, VOICEMAIL, replace(STREAM, account_sid=AccountSid("AC" + "b" * 32)))
+    assert await snapshot(database) == before
+
+
+@pytest.mark.parametrize("live_first", [True, False])
+@pytest.mark.parametrize(
+    ("live", "recorded", "label", "source"),
+    [
+        (verdict(Label.HUMAN), VOICEMAIL, "human", "stream"),
+        (UNSURE, VOICEMAIL, "voicemail", "recording"),
+        (no_speech(), UNSURE, "undecided", "recording"),
+        (VOICEMAIL, UNSURE, "voicemail", "stream"),
+    ],
+)
+async def test_a_decided_live_verdict_stands_and_another_gives_way(
+    database: Database, live: Verdict, recorded: Verdict, label: str, source: str, live_first: bool
+) -> None:
+    if live_first:
+        assert await settle_live(database, live)
+    await deliver(database, recording("completed"))  # which began before the stream did
+    (job,) = await claim(database)
+    assert await settle(database, job, recorded)
+    if not live_first:
+        assert await settle_live(database, live)
+    call = await call_row(database)
+    assert (call.analysis_state, call.label, call.verdict_source) == ("judged", label, source)
+
+
+async def test_an_undecided_stream_leaves_a_recording_in_work_its_say(database: Database) -> None:
+    await deliver(database, recording("completed"))
+    assert await settle_live(database, no_speech())
+    assert (await call_row(database)).analysis_state == "queued"
+
+
+async def test_a_live_verdict_is_never_work_for_the_queue(database: Database) -> None:
+    await settle_live(database, verdict(Label.HUMAN))
+    assert await claim(database) == []
+
+
+async def test_an_action_is_ordered_with_the_verdict(database: Database) -> None:
+    await deliver(database, status("in-progress"))
+    await settle_live(database, VOICEMAIL, voicemail=Action(ActionKind.HANG_UP))
+    call = await call_row(database)
+    assert (call.action, call.action_state) == ("hang_up", "due")
