@@ -6,7 +6,14 @@ from difflib import get_close_matches
 from amd_service.settings.settings import Settings, environment_name
 
 # Read by docker-compose.yml, the tests and the tools around them.
-_ELSEWHERE = ("AMD_BIND", "AMD_SERVICE_THREADS", "AMD_WORKER_THREADS", "AMD_TEST_DATABASE_URL", "AMD_REQUIRE_TOOLS")
+_ELSEWHERE = (
+    "AMD_BIND",
+    "AMD_SERVICE_THREADS",
+    "AMD_WORKER_THREADS",
+    "AMD_TEST_DATABASE_URL",
+    "AMD_TEST_TWILIO_OPENAPI",
+    "AMD_REQUIRE_TOOLS",
+)
 
 
 def misspelt(names: Iterable[str]) -> list[str]:

@@ -1,9 +1,12 @@
 """The stand-in for Twilio's REST API: shapes and rules as Twilio's, and calls that live."""
 
+import json
 from collections.abc import AsyncIterator
+from typing import Any
 
 import httpx2
 import pytest
+from jsonschema_rs import Draft202012Validator
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import Response
@@ -14,6 +17,7 @@ from amd_service.lab.stand_in.known_calls import StandInCall, StandInRecording
 from amd_service.lab.stand_in.lives import Life, live_out
 from amd_service.lab.stand_in.media_host import Answer, MediaHost, Reel
 from amd_service.lab.stand_in.server import StandIn, serve_on_loopback, serve_stand_in
+from tests.twilio.openapi.description import EXTRACT
 
 pytestmark = pytest.mark.anyio
 
@@ -137,3 +141,27 @@ async def test_a_call_that_lives_reports_what_it_was_asked_to(
         await stand_in.rest.settled()
     assert told == expected
     assert (await client.get(f"{CALLS}/{sid}.json")).json()["status"] == life.ending
+
+
+async def test_its_answers_are_as_twilio_describes_them(stand_in: StandIn, client: httpx2.AsyncClient) -> None:
+    call = stand_in.rest.add(StandInCall(account_sid=AC))
+    call.recordings.append(StandInRecording(call_sid=call.sid))
+    paths = {
+        f"{CALLS}.json": "/Calls.json",
+        f"{CALLS}/{call.sid}.json": "/Calls/{Sid}.json",
+        f"{CALLS}/{call.sid}/Recordings.json": "/Calls/{CallSid}/Recordings.json",
+        f"{RECORDINGS}.json": "/Recordings.json",
+    }
+    document = json.loads(EXTRACT.read_text(encoding="utf-8"), object_hook=without_nullable)
+    for path, template in paths.items():
+        operation = document["paths"]["/2010-04-01/Accounts/{AccountSid}" + template]["get"]
+        schema = operation["responses"]["200"]["content"]["application/json"]["schema"]
+        validator = Draft202012Validator(schema | {"components": document["components"]})
+        assert [error.message for error in validator.iter_errors((await client.get(path)).json())] == []
+
+
+def without_nullable(schema: dict[str, Any]) -> dict[str, Any]:
+    """OpenAPI 3.0's `nullable` as JSON Schema says it."""
+    if schema.get("nullable") is True and isinstance(schema.get("type"), str):
+        return schema | {"type": [schema["type"], "null"]}
+    return schema

@@ -1,11 +1,14 @@
 """What we ask of Twilio's REST API: place a call, change it, list calls and recordings, delete a recording."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from contextlib import aclosing
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Generic, TypeVar
+from functools import partial
+from typing import Any, Generic, TypeVar
 
 import httpx2
+from twilio.base.exceptions import TwilioException
 from twilio.rest import Client
 
 from amd_service.domain import (
@@ -15,10 +18,13 @@ from amd_service.domain import (
     RecordingSid,
     StatusCallback,
 )
-from amd_service.errors import RequestRefused
+from amd_service.errors import MalformedCallback, OutcomeUnknown, RequestRefused, TwilioUnavailable
 from amd_service.settings import Account, Settings
-from amd_service.twilio.rest.resources import call_of, call_told, recording_told
+from amd_service.telemetry import Metrics, get_logger
+from amd_service.twilio.rest.resources import ROUTE, call_of, call_told, recording_told
 from amd_service.twilio.rest.transport import Transport
+
+log = get_logger(__name__)
 
 PAGE_SIZE = 1000
 
@@ -30,6 +36,10 @@ RECORDING_EVENTS = ["in-progress completed absent"]
 NOT_FOUND = 20404
 
 T = TypeVar("T", StatusCallback, RecordingCallback)
+
+# What the package and our parsers raise on a resource that is not as Twilio describes it.
+_MALFORMED = (MalformedCallback, ValueError, TypeError, AttributeError)
+_END = object()
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,11 +70,20 @@ class CallOrder:
 class Rest:
     """Twilio's REST API. `per_s`: at most so many requests a second, for work that is in no hurry.
 
-    Everything raises TwilioUnavailable and RequestRefused; what changes something raises OutcomeUnknown as well.
+    Everything raises TwilioUnavailable and RequestRefused; what changes something raises OutcomeUnknown as well. What
+    lists things leaves out those it cannot read: it logs them and counts them in `metrics`.
     """
 
-    def __init__(self, client: httpx2.AsyncClient, settings: Settings, *, per_s: float | None = None) -> None:
+    def __init__(
+        self,
+        client: httpx2.AsyncClient,
+        settings: Settings,
+        *,
+        per_s: float | None = None,
+        metrics: Metrics | None = None,
+    ) -> None:
         self._settings = settings
+        self._metrics = metrics
         self._transport = Transport(client, settings, per_s=per_s)
 
     async def place(self, account: Account, order: CallOrder) -> Told[StatusCallback]:
@@ -95,7 +114,10 @@ class Rest:
             **said,
             **(own_amd if order.twilio_amd else {}),
         )
-        return Told(*call_told(call))
+        try:
+            return Told(*call_told(call))
+        except _MALFORMED as error:
+            raise OutcomeUnknown(f"Twilio placed a call and answered what cannot be read: {error}") from error
 
     async def hang_up(self, account: Account, call_sid: CallSid) -> None:
         """End a call. RequestRefused when it is over already."""
@@ -106,37 +128,42 @@ class Rest:
         await self._client(account).calls(call_sid).update_async(url=url, method="POST")
 
     async def call(self, account: Account, call_sid: CallSid) -> Told[StatusCallback] | None:
-        """A call as it stands, None when Twilio knows none."""
+        """A call as it stands, None when Twilio knows none, or tells nothing of it that can be read."""
         try:
-            return Told(*call_told(await self._client(account).calls(call_sid).fetch_async()))
+            found = await self._client(account).calls(call_sid).fetch_async()
         except RequestRefused as error:
             if error.code == NOT_FOUND:
                 return None
             raise
+        return self._readable(call_told, found)
 
     async def calls(self, account: Account, since: datetime) -> AsyncIterator[Told[StatusCallback]]:
         """The calls that began at or after `since` (UTC), newest first; perhaps some from earlier the same day."""
-        stream = await self._client(account).calls.stream_async(start_time_after=since, page_size=PAGE_SIZE)
-        async for call in stream:
-            yield Told(*call_told(call))
+        page = self._client(account).calls.page_async(start_time_after=since, page_size=PAGE_SIZE)
+        async with aclosing(self._listed(page)) as calls:
+            async for call in calls:
+                if told := self._readable(call_told, call):
+                    yield told
 
     async def recorded_calls(self, account: Account, since: datetime) -> AsyncIterator[tuple[RecordingSid, CallSid]]:
         """Recordings made at or after `since` (UTC), newest first, and their calls; those of conferences left out."""
-        stream = await self._client(account).recordings.stream_async(date_created_after=since, page_size=PAGE_SIZE)
-        async for recording in stream:
-            call_sid = call_of(recording)
-            if call_sid is not None:
-                yield RecordingSid(recording.sid), call_sid
+        page = self._client(account).recordings.page_async(date_created_after=since, page_size=PAGE_SIZE)
+        async with aclosing(self._listed(page)) as recordings:
+            async for recording in recordings:
+                call_sid = call_of(recording)
+                if call_sid is not None:
+                    yield RecordingSid(recording.sid), call_sid
 
     async def recordings_of(self, account: Account, call_sid: CallSid) -> list[Told[RecordingCallback]]:
         """Every recording of a call, with its track; empty also for a call Twilio does not know."""
+        page = self._client(account).calls(call_sid).recordings.page_async(page_size=PAGE_SIZE)
         try:
-            found = await self._client(account).calls(call_sid).recordings.list_async()
+            read = [self._readable(recording_told, recording) async for recording in self._listed(page)]
         except RequestRefused as error:
             if error.code == NOT_FOUND:
                 return []
             raise
-        return [Told(*recording_told(recording)) for recording in found]
+        return [told for told in read if told is not None]
 
     async def delete_recording(self, account: Account, recording_sid: RecordingSid) -> None:
         """Delete Twilio's copy of a recording; one that is gone already is as good."""
@@ -149,3 +176,34 @@ class Rest:
     def _client(self, account: Account) -> Client:
         user, password = account.basic_auth
         return Client(user, password, account_sid=account.account_sid, http_client=self._transport)
+
+    async def _listed(self, first: Awaitable[Any]) -> AsyncGenerator[Any, None]:
+        """Everything on a page and on those after it. The package reads a record when it is asked for it."""
+        try:
+            page = await first
+            while page is not None:
+                for record in iter(partial(self._next_of, page), _END):
+                    if record is not None:
+                        yield record
+                page = await page.next_page_async()
+        except TwilioException as error:
+            raise TwilioUnavailable(f"Twilio answered a page that cannot be read: {error}") from error
+
+    def _next_of(self, page: Any) -> Any:
+        try:
+            return next(page, _END)
+        except _MALFORMED as error:
+            self._pass_over(error)
+            return None
+
+    def _readable(self, read: Callable[[Any], tuple[RawCallback, T]], resource: Any) -> Told[T] | None:
+        try:
+            return Told(*read(resource))
+        except _MALFORMED as error:
+            self._pass_over(error)
+            return None
+
+    def _pass_over(self, error: Exception) -> None:
+        log.warning("Twilio told of something that cannot be read; it is left out", error=str(error))
+        if self._metrics is not None:
+            self._metrics.callbacks.labels(ROUTE, "malformed").inc()

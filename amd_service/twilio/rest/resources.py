@@ -9,7 +9,7 @@ from typing import Any
 
 from twilio.rest.api.v2010.account.call import CallInstance
 
-from amd_service.domain import CallSid, RawCallback, RecordingCallback, StatusCallback
+from amd_service.domain import CallSid, RawCallback, RecordingCallback, StatusCallback, is_sid
 from amd_service.twilio.callbacks import parse_recording, parse_status
 
 ROUTE = "rest"
@@ -53,8 +53,10 @@ def recording_told(recording: Any) -> tuple[RawCallback, RecordingCallback]:
 
 
 def call_of(recording: Any) -> CallSid | None:
-    """The call a recording belongs to; None for a conference's."""
-    return CallSid(recording.call_sid) if recording.call_sid else None
+    """The call a recording belongs to; None for a conference's, or where the SIDs are none."""
+    call_sid = recording.call_sid
+    well_formed = is_sid(str(call_sid), "CA") and is_sid(str(recording.sid), "RE")
+    return CallSid(call_sid) if well_formed else None
 
 
 def _pairs(**fields: object) -> tuple[tuple[str, str], ...]:

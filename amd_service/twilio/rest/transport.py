@@ -65,6 +65,8 @@ class Transport(AsyncHttpClient):  # type: ignore[misc]
             raise self._lost(method, f"no answer from {self._origin.host}: {type(error).__name__} {error}") from error
         if not response.is_success:
             raise self._refusal(method, response)
+        if response.status_code != 204 and not _is_object(response):
+            raise self._lost(method, f"{self._origin.host} answered {response.status_code} without a JSON object")
         return Response(response.status_code, response.text, response.headers)
 
     async def _wait_for_turn(self) -> None:
@@ -88,6 +90,13 @@ class Transport(AsyncHttpClient):  # type: ignore[misc]
                 "; check TWILIO_API_KEY and TWILIO_API_SECRET or the auth token, and that they belong to the region"
             )
         return RequestRefused(f"Twilio refused ({status}): {message}", code=code or status)
+
+
+def _is_object(response: httpx2.Response) -> bool:
+    try:
+        return isinstance(json.loads(response.text), dict)
+    except (ValueError, RecursionError):
+        return False
 
 
 def _said(response: httpx2.Response) -> tuple[str, int | None]:

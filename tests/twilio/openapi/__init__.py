@@ -1,0 +1,1 @@
+"""Twilio's own description of its REST API, and requests held against it."""
