@@ -108,6 +108,8 @@ class Metrics:
         )
         self.forgotten = Counter("amd_forgotten", "What retention deleted or made unreadable.", ["what"], registry=r)
         self.calls_started = Counter("amd_calls_started", "Orders of a call, by outcome.", ["outcome"], registry=r)
+        self.live_streams = Gauge("amd_live_streams", "Live streams that are listened to.", registry=r)
+        self.streams = Counter("amd_streams", "Live streams that ended or were refused.", ["outcome"], registry=r)
         self.loop_errors = Counter("amd_loop_errors", "Errors a background loop survived.", ["loop"], registry=r)
         self.classifier_ready = Gauge("amd_classifier_ready", "1 when the model is loaded and warm.", registry=r)
         self.model_proof = Gauge(

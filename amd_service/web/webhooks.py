@@ -50,7 +50,7 @@ async def receive_amd(request: Request) -> Response:
 async def _receive(request: Request, route: str, parse: Parse[Event], take: Take[Event]) -> Response:
     metrics = runtime_of(request).metrics
     try:
-        pairs = await _signed_form(request, runtime_of(request))
+        pairs = await signed_form(request, runtime_of(request))
         event = _parsed(route, parse, pairs)
         raw = RawCallback(route, pairs, request.headers.get("i-twilio-idempotency-token"))
         new = await _store(runtime_of(request), raw, event, take)
@@ -92,7 +92,7 @@ def _outcome(event: StatusCallback | RecordingCallback | AmdCallback, new: bool)
     return "stored" if event.call_sid else "stored_without_call"
 
 
-async def _signed_form(request: Request, runtime: Runtime) -> Pairs:
+async def signed_form(request: Request, runtime: Runtime) -> Pairs:
     """The request's form, once it is proven to be Twilio's. Nothing of it is looked at before."""
     if request.headers.get("content-type", "").partition(";")[0].strip().lower() != FORM:
         raise Problem(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, f"callbacks are sent as {FORM}")
