@@ -15,7 +15,8 @@ from amd_service.twilio.callbacks import parse_form
 from amd_service.twilio.signature import SignedForm, verify
 from tests.twilio.signed import ACCOUNTS, MAIN, PUBLIC_URL, Pairs, canonical, check, signature
 
-TEXT = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=12)
+WORDS = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=12)
+TEXT = WORDS | st.sampled_from(["", " ", " a", "a ", "+", "%2B", "+1 2", "a&b=c", "é", "é"])
 NAMES = TEXT.filter(lambda name: name != "AccountSid")
 FORMS = st.lists(st.tuples(NAMES, TEXT), max_size=8).map(lambda pairs: (("AccountSid", str(MAIN)), *pairs))
 PATH_TEXT = st.text("abcXYZ019-._~%/:@!$&'()*+,=", max_size=12)

@@ -1,13 +1,16 @@
 """The door for Twilio."""
 
 from collections.abc import AsyncIterator
+from pathlib import Path
 from urllib.parse import urlencode
 
 import pytest
+from sqlalchemy import select
 
 from amd_service.calls.database import Database
+from amd_service.calls.tables import Callback
 from amd_service.lab.stand_in.deliveries import sign
-from tests.web.conftest import ACCOUNT, CALL, PUBLIC_URL, RECORDED, STATUS, Doors, open_doors
+from tests.web.conftest import ACCOUNT, CALL, PUBLIC_URL, RECORDED, STATUS, TOKEN, Doors, open_doors
 
 pytestmark = pytest.mark.anyio
 
@@ -121,17 +124,70 @@ async def test_without_a_public_url_every_callback_is_refused(database: Database
     assert (await doors.callback("/twilio/status", STATUS)).status_code == 403
 
 
-async def test_unknown_fields_are_kept_raw(doors: Doors) -> None:
-    pairs = [*STATUS, ("NewField", "1"), ("NewField", "2"), ("Blank", "")]
-    assert (await doors.callback("/twilio/status", pairs)).status_code == 204
-
-
 async def test_a_query_in_the_callback_url_is_part_of_what_is_signed(doors: Doors) -> None:
     path = "/twilio/status?tenant=7"
     headers = sign(PUBLIC_URL + path, STATUS, "a" * 32)
     content = urlencode(STATUS)
     assert (await doors.client.post(path, content=content, headers=headers)).status_code == 204
     assert (await doors.client.post("/twilio/status", content=content, headers=headers)).status_code == 403
+
+
+async def test_behind_a_proxy_the_prefix_it_strips_is_signed_and_what_it_forwards_has_no_say(
+    database: Database,
+) -> None:
+    doors = open_doors(database, public_url="https://example.com/amd")
+    headers = sign("https://example.com/amd/twilio/status", STATUS, TOKEN)
+    forwarded = {"x-forwarded-proto": "http", "x-forwarded-host": "evil.example", "x-forwarded-port": "81"}
+    answer = await doors.client.post("/twilio/status", content=urlencode(STATUS), headers=headers | forwarded)
+    assert answer.status_code == 204
+    unprefixed = sign("https://example.com/twilio/status", STATUS, TOKEN)
+    assert (await doors.client.post("/twilio/status", content=urlencode(STATUS), headers=unprefixed)).status_code == 403
+
+
+async def test_a_slash_at_the_end_is_another_url(doors: Doors) -> None:
+    assert (await doors.callback("/twilio/status/", STATUS)).status_code == 404
+    assert await doors.rows() == NOTHING
+
+
+async def test_a_replayed_capture_is_a_duplicate_and_reopens_nothing(doors: Doors) -> None:
+    ringing = [*STATUS[:2], ("CallStatus", "ringing"), ("SequenceNumber", "1")]
+    captured = {path: sign(PUBLIC_URL + path, ringing, TOKEN) for path in ("/twilio/status", "/twilio/recording")}
+    content = urlencode(ringing)
+    await doors.client.post("/twilio/status", content=content, headers=captured["/twilio/status"])
+    await doors.callback("/twilio/status", STATUS)
+    before = (await doors.client.get(f"/api/calls/{CALL}")).json()
+    for headers in (captured["/twilio/status"], captured["/twilio/status"] | {"i-twilio-idempotency-token": "new"}):
+        assert (await doors.client.post("/twilio/status", content=content, headers=headers)).status_code == 204
+    assert (await doors.client.get(f"/api/calls/{CALL}")).json() == before
+    assert before["call_status"] == "completed"
+    assert (await doors.rows())["callback"] == 2
+    elsewhere = await doors.client.post("/twilio/recording", content=content, headers=captured["/twilio/status"])
+    assert elsewhere.status_code == 403
+
+
+async def test_subaccounts_and_regions_sign_with_tokens_of_their_own(database: Database, tmp_path: Path) -> None:
+    subaccount = "AC" + "5" * 32
+    (tmp_path / "accounts.toml").write_text(
+        f'[[account]]\naccount_sid = "{ACCOUNT}"\nauth_tokens = ["us1", "us1 before", "ie1"]\n'
+        f'[[account]]\naccount_sid = "{subaccount}"\nauth_tokens = ["sub"]\n'
+    )
+    unset = {"twilio_account_sid": None, "twilio_auth_token": []}
+    doors = open_doors(database, accounts_file=tmp_path / "accounts.toml", **unset)
+    of_the_subaccount = [("AccountSid", subaccount), *STATUS[1:]]
+    for token in ("us1", "us1 before", "ie1"):
+        assert (await doors.callback("/twilio/status", STATUS, token=token)).status_code == 204
+    assert (await doors.callback("/twilio/status", STATUS, token="sub")).status_code == 403
+    assert (await doors.callback("/twilio/status", of_the_subaccount, token="sub")).status_code == 204
+    assert (await doors.callback("/twilio/status", of_the_subaccount, token="us1")).status_code == 403
+
+
+@pytest.mark.parametrize("value", ["+1 500", "%2B1", "a&b=c", "", " ", "café \U0001f4de", "a\r\nb"])
+async def test_awkward_values_survive_the_wire_and_the_signature(doors: Doors, value: str) -> None:
+    pairs = [*STATUS, ("Digits", value), ("Digits", value), ("Digits", "1")]
+    assert (await doors.callback("/twilio/status", pairs)).status_code == 204
+    async with doors.runtime.database.transaction() as session:
+        kept = (await session.scalars(select(Callback.parameters))).one()
+    assert kept == [list(pair) for pair in pairs]
 
 
 async def test_get_is_not_a_callback(doors: Doors) -> None:
