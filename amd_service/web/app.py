@@ -30,6 +30,7 @@ SERVICE_ROUTES: Sequence[BaseRoute] = (
     Route("/predict-stream", predict_stream.predict_stream, methods=["POST"]),
     Route("/model-info", model_info.model_info),
     Route("/openapi.json", openapi.openapi),
+    Route("/api/calls", calls_api.start_call, methods=["POST"]),
     Route("/api/calls/{sid}", calls_api.read_call),
     *HEALTH_ROUTES,
 )

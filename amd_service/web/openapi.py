@@ -1,13 +1,14 @@
 """GET /openapi.json: the HTTP API as an OpenAPI 3.1 document, made of the shapes that the answers are made of."""
 
 from http import HTTPStatus
-from typing import Any
 
 from pydantic.json_schema import models_json_schema
 from starlette.requests import Request
 from starlette.responses import JSONResponse
 
 from amd_service import __version__
+from amd_service.web.answers import JSON_TYPE, Json, answer, problems
+from amd_service.web.idempotency import HEADER as IDEMPOTENCY_HEADER
 from amd_service.web.predict import MULTIPART
 from amd_service.web.predict_stream import NDJSON
 from amd_service.web.row_schemas import call_schemas
@@ -15,19 +16,25 @@ from amd_service.web.shapes import (
     ClassifierShape,
     HealthAnswer,
     ModelInfoAnswer,
+    OrderShape,
     PredictAnswer,
     ProblemShape,
     ReadyAnswer,
-    Shape,
+    StartedAnswer,
     StreamLine,
 )
 from amd_service.web.webhooks import FORM
 
-Json = dict[str, Any]
-
-SHAPES = (PredictAnswer, StreamLine, ModelInfoAnswer, ClassifierShape, HealthAnswer, ReadyAnswer, ProblemShape)
-JSON_TYPE = "application/json"
-PROBLEM_TYPE = "application/problem+json"
+SHAPES = (
+    PredictAnswer,
+    StreamLine,
+    ModelInfoAnswer,
+    ClassifierShape,
+    HealthAnswer,
+    ReadyAnswer,
+    ProblemShape,
+    StartedAnswer,
+)
 
 GUARDED: Json = {"security": [{"key": []}]}
 OPEN: Json = {"security": []}
@@ -61,13 +68,19 @@ CALLBACK_REFUSED = (
     HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
     HTTPStatus.SERVICE_UNAVAILABLE,
 )
-RETRY_AFTER: Json = {"Retry-After": {"schema": {"type": "integer"}, "description": "Seconds."}}
-HEADERS: dict[HTTPStatus, Json] = {
-    HTTPStatus.UNAUTHORIZED: {"WWW-Authenticate": {"schema": {"type": "string"}}},
-    HTTPStatus.TOO_MANY_REQUESTS: RETRY_AFTER,
-    HTTPStatus.SERVICE_UNAVAILABLE: RETRY_AFTER,
-}
-
+ORDER_REFUSED = (
+    *REFUSED,
+    HTTPStatus.BAD_REQUEST,
+    HTTPStatus.REQUEST_TIMEOUT,
+    HTTPStatus.CONFLICT,
+    HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+    HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
+    HTTPStatus.UNPROCESSABLE_ENTITY,
+    HTTPStatus.TOO_MANY_REQUESTS,
+    HTTPStatus.BAD_GATEWAY,
+    HTTPStatus.SERVICE_UNAVAILABLE,
+    HTTPStatus.GATEWAY_TIMEOUT,
+)
 AUDIO: Json = {"schema": {"type": "string", "format": "binary"}}
 AUDIO_BODIES: Json = dict.fromkeys(
     ("audio/wav", "audio/mpeg", "audio/x-mulaw", "audio/x-alaw", "audio/l16", "audio/basic"), AUDIO
@@ -87,6 +100,15 @@ CALL_SID: Json = {
     "schema": {"type": "string", "pattern": "^CA[0-9a-fA-F]{32}$"},
 }
 
+IDEMPOTENCY_KEY: Json = {
+    "name": IDEMPOTENCY_HEADER,
+    "in": "header",
+    "description": "Of your making, one for each call. The same request with the same key places no second call and is "
+    "answered with the first one; with another request it is refused. Keys never expire. Without one every request "
+    "places a call.",
+    "schema": {"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[ -~]+$"},
+}
+
 
 async def openapi(_request: Request) -> JSONResponse:
     """The document; the same for everyone who may read it."""
@@ -96,7 +118,8 @@ async def openapi(_request: Request) -> JSONResponse:
 def describe() -> Json:
     """The API as an OpenAPI 3.1 document."""
     _, schemas = models_json_schema(
-        [(shape, "serialization") for shape in SHAPES], ref_template="#/components/schemas/{model}"
+        [*((shape, "serialization") for shape in SHAPES), (OrderShape, "validation")],
+        ref_template="#/components/schemas/{model}",
     )
     return {
         "openapi": "3.1.0",
@@ -128,7 +151,7 @@ def _verdict_paths() -> Json:
                 "description": f"WAV, MP3 or raw audio as the field `audio` or as the body itself. {RAW_RATE}",
                 "parameters": [CHANNEL],
                 "requestBody": {"required": True, "content": upload},
-                "responses": {"200": _answer("The verdict.", PredictAnswer), **_problems(*UPLOAD_REFUSED)},
+                "responses": {"200": answer("The verdict.", PredictAnswer), **problems(*UPLOAD_REFUSED)},
             }
         },
         "/predict-stream": {
@@ -139,13 +162,13 @@ def _verdict_paths() -> Json:
                 "parameters": [CHANNEL],
                 "requestBody": {"required": True, "content": AUDIO_BODIES},
                 "responses": {
-                    "200": _answer(
+                    "200": answer(
                         "One object a line: provisional verdicts at 1, 2 and 5 s of speech, then the final one. "
                         "What goes wrong after the first line ends the answer with a problem as its last.",
                         StreamLine,
                         NDJSON,
                     ),
-                    **_problems(*UPLOAD_REFUSED),
+                    **problems(*UPLOAD_REFUSED),
                 },
             }
         },
@@ -153,7 +176,7 @@ def _verdict_paths() -> Json:
             "get": {
                 **GUARDED,
                 "summary": "Which model answers, and how it is used",
-                "responses": {"200": _answer("The model.", ModelInfoAnswer), **_problems(*REFUSED)},
+                "responses": {"200": answer("The model.", ModelInfoAnswer), **problems(*REFUSED)},
             }
         },
     }
@@ -161,13 +184,34 @@ def _verdict_paths() -> Json:
 
 def _call_paths() -> Json:
     unknown = (HTTPStatus.NOT_FOUND, HTTPStatus.UNPROCESSABLE_ENTITY, HTTPStatus.SERVICE_UNAVAILABLE)
+    placed = answer("The call was placed.", StartedAnswer) | {
+        "headers": {"Location": {"schema": {"type": "string"}, "description": "Where the call can be followed."}}
+    }
     return {
+        "/api/calls": {
+            "post": {
+                **GUARDED,
+                "summary": "Place a call",
+                "description": "To allowed numbers (AMD_DIAL_PREFIXES), recorded and reported to this service. Needs a "
+                "key always. 504: the call may have been placed; do not ask again before you have looked.",
+                "parameters": [IDEMPOTENCY_KEY],
+                "requestBody": {
+                    "required": True,
+                    "content": {JSON_TYPE: {"schema": {"$ref": "#/components/schemas/OrderShape"}}},
+                },
+                "responses": {
+                    "201": placed,
+                    "200": placed | {"description": "It was placed by an earlier request with the same key."},
+                    **problems(*ORDER_REFUSED),
+                },
+            }
+        },
         "/api/calls/{sid}": {
             "get": {
                 **GUARDED,
                 "summary": "What is known about a call",
                 "parameters": [CALL_SID],
-                "responses": {"200": _answer("The call.", "Call"), **_problems(*REFUSED, *unknown)},
+                "responses": {"200": answer("The call.", "Call"), **problems(*REFUSED, *unknown)},
             }
         },
         "/openapi.json": {
@@ -176,7 +220,7 @@ def _call_paths() -> Json:
                 "summary": "This document",
                 "responses": {
                     "200": {"description": "OpenAPI 3.1.", "content": {JSON_TYPE: {"schema": {"type": "object"}}}},
-                    **_problems(*REFUSED),
+                    **problems(*REFUSED),
                 },
             }
         },
@@ -208,22 +252,22 @@ def _callback(summary: str, required: list[str]) -> Json:
         "summary": summary,
         "description": "Sent by Twilio, signed; give this URL to Twilio. Unknown fields are kept.",
         "requestBody": {"required": True, "content": {FORM: {"schema": form | {"additionalProperties": text}}}},
-        "responses": {"204": {"description": "Stored, now or before."}, **_problems(*CALLBACK_REFUSED)},
+        "responses": {"204": {"description": "Stored, now or before."}, **problems(*CALLBACK_REFUSED)},
     }
 
 
 def _health_paths() -> Json:
-    classifier = _answer("The model is loaded and warm.", ClassifierShape)
+    classifier = answer("The model is loaded and warm.", ClassifierShape)
     metrics = {"description": "Prometheus text.", "content": {"text/plain": {"schema": {"type": "string"}}}}
     return {
         "/health": {
-            "get": {**OPEN, "summary": "Alive?", "responses": {"200": _answer("The process is alive.", HealthAnswer)}}
+            "get": {**OPEN, "summary": "Alive?", "responses": {"200": answer("The process is alive.", HealthAnswer)}}
         },
         "/ready": {
             "get": {
                 **OPEN,
                 "summary": "Able to take callbacks?",
-                "responses": {"200": _answer("Yes.", ReadyAnswer), "503": _answer("No, and why.", ReadyAnswer)},
+                "responses": {"200": answer("Yes.", ReadyAnswer), "503": answer("No, and why.", ReadyAnswer)},
             }
         },
         "/ready/classifier": {
@@ -233,26 +277,9 @@ def _health_paths() -> Json:
                 "responses": {
                     "200": classifier,
                     "503": classifier | {"description": "Not yet, or not at all: `reason` says what to do."},
-                    **_problems(*REFUSED),
+                    **problems(*REFUSED),
                 },
             }
         },
-        "/metrics": {"get": {**GUARDED, "summary": "Figures", "responses": {"200": metrics, **_problems(*REFUSED)}}},
+        "/metrics": {"get": {**GUARDED, "summary": "Figures", "responses": {"200": metrics, **problems(*REFUSED)}}},
     }
-
-
-def _answer(description: str, shape: type[Shape] | str, media_type: str = JSON_TYPE) -> Json:
-    name = shape if isinstance(shape, str) else shape.__name__
-    return {
-        "description": description,
-        "content": {media_type: {"schema": {"$ref": f"#/components/schemas/{name}"}}},
-    }
-
-
-def _problems(*statuses: HTTPStatus) -> Json:
-    return {str(status.value): _problem(status) for status in statuses}
-
-
-def _problem(status: HTTPStatus) -> Json:
-    answer = _answer(status.phrase, ProblemShape, PROBLEM_TYPE)
-    return answer | {"headers": HEADERS[status]} if status in HEADERS else answer

@@ -7,6 +7,11 @@ from pydantic import BaseModel, ConfigDict, Field
 from amd_service.classifier.gate import Gate
 from amd_service.classifier.inference import Phase
 from amd_service.domain import Anchor, Label, ModelIdentity, ModelRun, Reason, Verdict
+from amd_service.twilio.rest import CallOrder
+from amd_service.worker.orders import MAX_TWIML
+
+# E.164: + and 7 to 15 digits.
+NUMBER = r"^\+[1-9][0-9]{6,14}$"
 
 
 class Shape(BaseModel):
@@ -164,6 +169,43 @@ class ModelInfoAnswer(ClassifierShape):
     policy: PolicyShape
     limits: LimitsShape
     twilio_api_url: str = Field(description="Where recordings are fetched.")
+
+
+class OrderShape(Shape):
+    """A call to be placed. One of `url` and `twiml` says what it plays; with AMD_LIVE on, neither is our own TwiML."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, title="Order")
+
+    to: str = Field(pattern=NUMBER, description="Who is called; begins with one of AMD_DIAL_PREFIXES.")
+    from_number: str = Field(alias="from", pattern=NUMBER, description="A number of the account.")
+    url: str | None = Field(None, pattern="^https?://", max_length=4000, description="Where Twilio asks for TwiML.")
+    twiml: str | None = Field(None, min_length=1, max_length=MAX_TWIML, description="The TwiML itself.")
+    account_sid: str | None = Field(None, description="The account that places it, where several are configured.")
+    track: Literal["inbound", "both"] = Field(
+        "inbound", description="What is recorded: the called party alone, or both sides in two channels."
+    )
+    twilio_amd: bool = Field(False, description="Have Twilio's own detection run beside ours, at its price.")
+    ring_s: int = Field(60, ge=5, le=600, description="For how long it may ring.")
+
+    def order(self) -> CallOrder:
+        """As the dialler takes it."""
+        return CallOrder(
+            to=self.to,
+            from_number=self.from_number,
+            url=self.url,
+            twiml=self.twiml,
+            track=self.track,
+            twilio_amd=self.twilio_amd,
+            ring_s=self.ring_s,
+        )
+
+
+class StartedAnswer(Shape):
+    """A call that was placed."""
+
+    call_sid: str = Field(description="Twilio's CallSid: `/api/calls/{sid}` follows the call to its verdict.")
+    call_status: str = Field(description="`queued` when it was placed; in a replay, its status by now.")
+    replayed: bool = Field(description="An earlier request with the same Idempotency-Key placed it.")
 
 
 class HealthAnswer(Shape):

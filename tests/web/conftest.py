@@ -86,12 +86,14 @@ class Doors:
         return self.runtime.metrics.registry.get_sample_value(name, labels) or 0.0
 
 
-def open_doors(database: Database, detector: Detector | None = None, **changes: object) -> Doors:
-    """`detector`: one that is started already; without it, one that never is."""
+def open_doors(
+    database: Database, detector: Detector | None = None, *, rest: Rest | None = None, **changes: object
+) -> Doors:
+    """`detector`: one that is started already; without it, one that never is. `rest`: Twilio's API."""
     settings = make_settings(**changes)
     metrics = Metrics()
     detector = detector or Detector.from_settings(settings, metrics)
-    rest = Rest(httpx2.AsyncClient(), settings)
+    rest = rest or Rest(httpx2.AsyncClient(), settings)
     runtime = Runtime(settings, metrics, database, detector, rest, None)
     transport = httpx2.ASGITransport(app=create_app(runtime), raise_app_exceptions=True)
     client = httpx2.AsyncClient(

@@ -17,10 +17,13 @@ from schemathesis.specs.openapi.checks import (
     response_schema_conformance,
     status_code_conformance,
 )
+from starlette.datastructures import MutableHeaders
 from starlette.routing import Route
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from amd_service.calls.database import Database
 from amd_service.detector.detector import Detector
+from amd_service.lab.stand_in.known_calls import StandInCall, call_resource
 from amd_service.lab.stand_in.server import serve_on_loopback
 from amd_service.runtime import Runtime
 from amd_service.telemetry import Metrics
@@ -28,7 +31,7 @@ from amd_service.twilio.rest import Rest
 from amd_service.web.app import SERVICE_ROUTES, create_app
 from amd_service.web.openapi import describe
 from amd_service.web.shapes import StreamLine
-from tests.web.conftest import CALL, RECORDED, STATUS, Doors, make_settings, open_doors
+from tests.web.conftest import ACCOUNT, API_KEY, CALL, RECORDED, STATUS, Doors, make_settings, open_doors
 from tests.web.recordings import HUMAN, SILENCE, VOICEMAIL, samples_of
 
 CHECKS: list[Any] = [
@@ -52,6 +55,23 @@ QUESTIONS = [(operation, GenerationMode.POSITIVE) for operation in OPERATIONS] +
 Operation = schemathesis.APIOperation[Any, Any, Any, Any]
 
 
+class WithKey:
+    """ASGI middleware: whatever key was made up, the right one arrives. Doors have tests of their own."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http":
+            MutableHeaders(scope=scope)["authorization"] = f"Bearer {API_KEY}"
+        await self._app(scope, receive, send)
+
+
+def place(_request: httpx2.Request) -> httpx2.Response:
+    """Twilio, placing whatever call it is asked for."""
+    return httpx2.Response(201, json=call_resource(StandInCall(account_sid=ACCOUNT)))
+
+
 @pytest.fixture(scope="module")
 def service_url(database_url: str) -> Iterator[str]:
     """The service with the model that ships, in a thread of its own: schemathesis asks and waits."""
@@ -59,13 +79,17 @@ def service_url(database_url: str) -> Iterator[str]:
     ready, ended = threading.Event(), threading.Event()
 
     async def serve() -> None:
-        settings = make_settings(threads=1, api_keys=[], public_url=None)
+        everywhere = [f"+{digit}" for digit in range(1, 10)]
+        settings = make_settings(threads=1, dial_prefixes=everywhere, dial_per_minute=10_000)
         metrics, database = Metrics(), Database(database_url)
         async with Detector.from_settings(settings, metrics) as detector:
             await detector.wait_ready_or_raise()
-            rest = Rest(httpx2.AsyncClient(), settings)
+            # What is made up here must not make a telephone ring.
+            rest = Rest(httpx2.AsyncClient(transport=httpx2.MockTransport(place)), settings)
             runtime = Runtime(settings, metrics, database, detector, rest, None)
-            async with serve_on_loopback(create_app(runtime)) as url:
+            app = create_app(runtime)
+            app.add_middleware(WithKey)
+            async with serve_on_loopback(app) as url:
                 started.append(url)
                 ready.set()
                 await asyncio.to_thread(ended.wait)

@@ -25,7 +25,7 @@ def make_settings(**changes: object) -> Settings:
     [
         {},
         {"to": "+49301234567"},
-        {"to": "+491234"},
+        {"to": "+4912345"},
         {"url": None, "twiml": "x" * 4000},
         {"url": "http://example.com"},
         {"track": "both", "ring_s": 5},
