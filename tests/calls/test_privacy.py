@@ -1,0 +1,190 @@
+"""What must not be kept of a number, or of who is behind it, reaches no column of any table."""
+
+import re
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from sqlalchemy import select
+
+from amd_service.calls import intake
+from amd_service.calls.database import Database
+from amd_service.calls.privacy import KEEP, NUMBERS, OWNERS, NumberPolicy
+from amd_service.calls.tables import Base
+from amd_service.domain import RawCallback
+from amd_service.settings import Settings
+from amd_service.twilio.callbacks import parse_amd, parse_recording, parse_status
+from tests.calls.deliveries import ACCOUNT, CALL, FIRST, call_row
+
+HASH = NumberPolicy("hash", b"key")
+DROP = NumberPolicy("drop")
+FORGETFUL = pytest.mark.parametrize("numbers", [HASH, DROP], ids=["hash", "drop"])
+
+CALLER, CALLEE = "+15005550006", "+4930901820999"
+PLACE, OWNER = "SAN JOSE", "JANE DOE"
+SECRETS = ("5005550006", "30901820999", "SAN JOSE", "JANE", "alice", "VGhlIHBhc3Nwb3J0")
+
+Pairs = tuple[tuple[str, str], ...]
+
+ABOUT = (("AccountSid", ACCOUNT), ("CallSid", CALL))
+STATUS: Pairs = (
+    *ABOUT,
+    ("CallStatus", "completed"),
+    ("SequenceNumber", "3"),
+    ("Timestamp", "Wed, 02 Sep 2026 10:15:30 +0000"),
+    ("From", CALLER),
+    ("To", CALLEE),
+    ("Caller", CALLER),
+    ("Called", CALLEE),
+    ("ForwardedFrom", "sip:alice@example.org"),
+    ("CalledVia", CALLEE),
+    ("CallerName", OWNER),
+    ("StirPassportToken", "VGhlIHBhc3Nwb3J0"),
+    *((party + place, PLACE) for party in ("From", "To", "Caller", "Called") for place in ("City", "State", "Zip")),
+    # What nobody has heard of may repeat a number: whole, without its plus sign, encoded, or inside a text.
+    ("SipHeader_X-Caller", "15005550006"),
+    ("SipHeader_Diversion", f"<sip:{CALLEE}@10.0.0.1>;reason=no-answer"),
+    ("Custom", "callee=%2B4930901820999"),
+)
+RECORDING: Pairs = (
+    *ABOUT,
+    ("RecordingSid", FIRST),
+    ("RecordingStatus", "completed"),
+    ("From", CALLER),
+    ("ToCity", PLACE),
+)
+AMD: Pairs = (*ABOUT, ("AnsweredBy", "human"), ("To", CALLEE))
+
+
+async def take_all(database: Database, numbers: NumberPolicy) -> list[bool]:
+    """Deliver one callback of each kind, all told of who is calling whom."""
+    async with database.transaction() as session:
+        return [
+            await intake.take_status(session, RawCallback("status", STATUS, "token"), parse_status(STATUS), numbers),
+            await intake.take_recording(
+                session, RawCallback("recording", RECORDING), parse_recording(RECORDING), numbers
+            ),
+            await intake.take_amd(session, RawCallback("amd", AMD), parse_amd(AMD), numbers),
+        ]
+
+
+async def everything(database: Database) -> str:
+    """Every value of every column of every table, as one text."""
+    async with database.transaction() as session:
+        tables = [(await session.execute(select(table))).all() for table in Base.metadata.sorted_tables]
+    return repr([[tuple(row) for row in rows] for rows in tables])
+
+
+def seen_in(text: str) -> set[str]:
+    return {secret for secret in SECRETS if secret in text}
+
+
+@pytest.mark.anyio
+async def test_kept_numbers_are_stored_as_they_come(database: Database) -> None:
+    await take_all(database, KEEP)
+    assert seen_in(await everything(database)) == set(SECRETS)  # or the other tests would prove nothing
+    call = await call_row(database)
+    assert (call.from_number, call.to_number) == (CALLER, CALLEE)
+
+
+@pytest.mark.anyio
+@FORGETFUL
+async def test_nothing_of_a_number_or_its_owner_is_stored(database: Database, numbers: NumberPolicy) -> None:
+    assert await take_all(database, numbers) == [True, True, True]
+    assert seen_in(await everything(database)) == set()
+
+
+@pytest.mark.anyio
+async def test_a_hashed_number_is_the_same_wherever_it_stands(database: Database) -> None:
+    await take_all(database, HASH)
+    call = await call_row(database)
+    assert (call.from_number, call.to_number) == (HASH.number(CALLER), HASH.number(CALLEE))
+    assert (await everything(database)).count(str(HASH.number(CALLER))) == 5  # call_log, facts, From, Caller; recording
+
+
+@pytest.mark.anyio
+async def test_a_dropped_number_leaves_nothing(database: Database) -> None:
+    await take_all(database, DROP)
+    call = await call_row(database)
+    assert (call.from_number, call.to_number, call.call_status) == (None, None, "completed")
+
+
+@pytest.mark.anyio
+@FORGETFUL
+async def test_a_repeated_delivery_is_still_a_duplicate(database: Database, numbers: NumberPolicy) -> None:
+    await take_all(database, numbers)
+    assert await take_all(database, numbers) == [False, False, False]
+
+
+def test_equal_numbers_hash_equal_and_others_do_not() -> None:
+    assert HASH.number(CALLER) == HASH.number(CALLER)
+    assert HASH.number(CALLER) != HASH.number(CALLEE)
+    assert re.fullmatch("hmac:[0-9a-f]{32}", str(HASH.number(CALLER)))
+
+
+def test_another_key_gives_another_hash() -> None:
+    assert NumberPolicy("hash", b"other").number(CALLER) != HASH.number(CALLER)
+
+
+@pytest.mark.parametrize("address", ["sip:alice@example.org", "client:alice", "whatsapp:+15005550006", "anonymous"])
+def test_addresses_of_other_kinds_are_numbers_too(address: str) -> None:
+    assert str(HASH.number(address)).startswith("hmac:")
+    assert DROP.number(address) is None
+
+
+@pytest.mark.parametrize("numbers", [HASH, DROP, KEEP])
+@pytest.mark.parametrize("nothing", [None, ""])
+def test_no_number_stays_no_number(numbers: NumberPolicy, nothing: str | None) -> None:
+    assert not numbers.number(nothing)
+
+
+def test_what_is_hashed_is_not_hashed_again_but_can_be_dropped() -> None:
+    hashed = HASH.number(CALLER)
+    assert HASH.number(hashed) == hashed
+    assert DROP.number(hashed) is None
+
+
+def test_what_only_looks_hashed_is_hashed() -> None:
+    assert HASH.number(f"hmac:{CALLER}") != f"hmac:{CALLER}"
+
+
+def test_a_dropped_fact_is_absent() -> None:
+    facts: dict[str, Any] = {"from_number": CALLER, "to_number": CALLEE, "call_status": "ringing"}
+    assert DROP.facts(facts) == {"call_status": "ringing"}
+    assert HASH.facts(facts) == facts | {"from_number": HASH.number(CALLER), "to_number": HASH.number(CALLEE)}
+    assert KEEP.facts(facts) == facts
+
+
+def test_the_policy_is_the_settings() -> None:
+    hashing = Settings(_env_file=None, phone_numbers="hash", phone_number_key="key")
+    assert NumberPolicy.from_settings(hashing) == HASH
+    assert NumberPolicy.from_settings(Settings(_env_file=None)) == KEEP
+
+
+PERSONAL = st.sampled_from(sorted(NUMBERS | OWNERS))
+PHONE = st.from_regex(r"\+[1-9][0-9]{7,14}", fullmatch=True)
+
+
+@given(
+    st.lists(st.tuples(PERSONAL, PHONE), min_size=1, max_size=6),
+    st.lists(st.tuples(st.sampled_from(["SipHeader_X", "Memo", "Unknown"]), st.text(max_size=8)), max_size=3),
+    st.sampled_from([HASH, DROP]),
+)
+def test_no_digits_of_any_number_are_left_in_any_parameter(
+    personal: list[tuple[str, str]], others: list[tuple[str, str]], numbers: NumberPolicy
+) -> None:
+    # Every other parameter repeats a number that some parameter with a known name holds.
+    known = [number for name, number in personal if name in NUMBERS] or [CALLER]
+    repeated = tuple((name, f"{text}{known[at % len(known)]}") for at, (name, text) in enumerate(others))
+    kept = numbers.parameters((*personal, *repeated))
+    assert [name for name, _ in kept] == [name for name, _ in (*personal, *repeated)]
+    for _, value in kept:
+        assert value == "" or re.fullmatch("hmac:[0-9a-f]{32}", value)
+
+
+@given(st.lists(st.tuples(st.text(max_size=12), st.text(max_size=20)), max_size=6))
+def test_bringing_in_line_twice_changes_nothing_more(pairs: list[tuple[str, str]]) -> None:
+    for numbers in (HASH, DROP, KEEP):
+        once = numbers.parameters(tuple(pairs))
+        assert numbers.parameters(once) == once
