@@ -43,7 +43,7 @@ async def serve_stand_in(media: MediaHost, *, rest: RestApi | None = None, port:
 
 
 @asynccontextmanager
-async def serve_on_loopback(app: Starlette, *, port: int = 0) -> AsyncIterator[str]:
+async def serve_on_loopback(app: Starlette, *, port: int = 0, websockets: bool = False) -> AsyncIterator[str]:
     """The URL of `app`. Requests may be sent at once: the socket listens before the server starts."""
     # IPPROTO_TCP spelled out: asyncio switches Nagle's delays off (40 ms a response) only where it stands.
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP) as listening:
@@ -55,7 +55,7 @@ async def serve_on_loopback(app: Starlette, *, port: int = 0) -> AsyncIterator[s
                 f"port {port} of 127.0.0.1 is taken: choose another (--port), and point AMD_TWILIO_API_URL at it"
             ) from error
         listening.listen()
-        server = _Server(_config(app))
+        server = _Server(_config(app, websockets))
         running = asyncio.create_task(server.serve(sockets=[listening]))
         try:
             yield f"http://127.0.0.1:{listening.getsockname()[1]}"
@@ -64,11 +64,11 @@ async def serve_on_loopback(app: Starlette, *, port: int = 0) -> AsyncIterator[s
             await running
 
 
-def _config(app: Starlette) -> uvicorn.Config:
+def _config(app: Starlette, websockets: bool) -> uvicorn.Config:
     return uvicorn.Config(
         app,
         lifespan="off",
-        ws="none",
+        ws="websockets-sansio" if websockets else "none",
         access_log=False,
         log_config=None,
         log_level="warning",
