@@ -151,6 +151,40 @@ def classify(
 
 
 @app.command()
+def call(
+    to: Annotated[str, typer.Argument(metavar="TO", help="Who is called, e.g. +15005550010; see AMD_DIAL_PREFIXES.")],
+    from_number: Annotated[str, typer.Option("--from", metavar="NUMBER", help="A number of the account.")],
+    url: Annotated[str | None, typer.Option(help="Where Twilio asks for the TwiML that is played.")] = None,
+    twiml: Annotated[str | None, typer.Option(help="That TwiML itself, at most 4000 characters.")] = None,
+    account: Annotated[str | None, typer.Option(metavar="AC…", help="Which account, where there are several.")] = None,
+    track: Annotated[str, typer.Option(help="Record `inbound`, the called party alone, or `both`.")] = "inbound",
+    twilio_amd: Annotated[bool, typer.Option("--twilio-amd", help="Twilio's own detection beside ours.")] = False,
+    ring_s: Annotated[int, typer.Option(help="For how long it may ring.")] = 60,
+    key: Annotated[str | None, typer.Option(help="Idempotency key: a second time it places no second call.")] = None,
+    wait: Annotated[bool, typer.Option("--wait", help="Follow the call to its verdict.")] = False,
+    timeout: Annotated[float, typer.Option(min=0, help="Seconds to wait for it.")] = 300.0,
+    as_json: JsonFlag = False,
+) -> None:
+    """Place a call. Exits 0 when it is placed (with --wait: judged), 1 without a verdict, 2 when nothing was done.
+
+    Exits 3 when Twilio's answer was lost: the call may have been placed, and must not be asked for again blindly.
+    """
+    from amd_service.calling import place_and_follow
+    from amd_service.errors import OutcomeUnknown
+    from amd_service.twilio.rest import CallOrder
+
+    order = CallOrder(to, from_number, url, twiml, track, twilio_amd, ring_s)
+    settings, wait_s = _settings_with_logs(quiet=True), timeout if wait else None
+    try:
+        well = _run(place_and_follow(order, settings, account_sid=account, key=key, wait_s=wait_s, as_json=as_json))
+    except OutcomeUnknown as error:
+        typer.echo(f"amd-service: {error}", err=True)
+        raise typer.Exit(3) from error
+    if not well:
+        raise typer.Exit(1)
+
+
+@app.command()
 def doctor(as_json: JsonFlag = False) -> None:
     """Check settings, credentials, database and model, and say what to do. Exits 1 if anything fails."""
     from amd_service.doctor import print_findings
