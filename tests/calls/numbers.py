@@ -1,0 +1,43 @@
+"""Callbacks that tell phone numbers, delivered as they come in, and a look at what was kept of them."""
+
+from typing import Any
+
+from sqlalchemy import select, update
+
+from amd_service.calls import intake
+from amd_service.calls.database import Database
+from amd_service.calls.privacy import KEEP, NumberPolicy
+from amd_service.calls.tables import Callback
+from amd_service.domain import RawCallback
+from amd_service.twilio.callbacks import parse_status
+from tests.calls.deliveries import ACCOUNT, CALL
+
+FROM, TO = "+15005550006", "+15005550010"
+
+
+async def change(database: Database, table: Any, **values: Any) -> None:
+    async with database.transaction() as session:
+        await session.execute(update(table).values(**values).execution_options(synchronize_session=False))
+
+
+async def told(database: Database, call_status: str, numbers: NumberPolicy = KEEP, **parameters: str) -> bool:
+    """A status callback as it comes in, with numbers."""
+    pairs = (
+        *{
+            "AccountSid": ACCOUNT,
+            "CallSid": CALL,
+            "CallStatus": call_status,
+            "From": FROM,
+            "To": TO,
+            "CallerName": "JANE",
+        }.items(),
+        *parameters.items(),
+    )
+    raw = RawCallback("status", pairs, "token")
+    async with database.transaction() as session:
+        return await intake.take_status(session, raw, parse_status(pairs), numbers)
+
+
+async def callbacks(database: Database) -> list[Callback]:
+    async with database.transaction() as session:
+        return list((await session.scalars(select(Callback).order_by(Callback.id))).all())

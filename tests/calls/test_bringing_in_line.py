@@ -1,0 +1,97 @@
+"""Numbers that were written before they must not be kept are brought in line, once."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from sqlalchemy import null, text
+
+from amd_service.calls import retention
+from amd_service.calls.database import Database
+from amd_service.calls.privacy import KEEP, NumberPolicy
+from amd_service.calls.retention import Place
+from amd_service.calls.tables import Callback
+from amd_service.domain import CallSid
+from tests.calls.deliveries import call_row, deliver, status
+from tests.calls.numbers import FROM, TO, callbacks, change, told
+
+pytestmark = pytest.mark.anyio
+
+HASH, DROP = NumberPolicy("hash", b"key"), NumberPolicy("drop")
+CALL_BEGINNING = Place(datetime(1970, 1, 1, tzinfo=UTC), "")
+CALLBACK_BEGINNING = Place(datetime(1970, 1, 1, tzinfo=UTC), 0)
+
+
+async def align(database: Database, numbers: NumberPolicy, limit: int = 100) -> list[int]:
+    """Everything, as the worker does it: callbacks first; how many rows each step changed."""
+    changed = []
+    places: list[Any] = [(retention.align_callbacks, CALLBACK_BEGINNING), (retention.align_calls, CALL_BEGINNING)]
+    for walk, place in places:
+        while place is not None:
+            async with database.transaction() as session:
+                step = await walk(session, numbers, place, limit)
+            changed.append(step.changed)
+            place = step.reached
+    return changed
+
+
+@pytest.mark.parametrize("numbers", [HASH, DROP], ids=["hash", "drop"])
+async def test_rows_of_before_look_as_if_the_policy_had_always_been(database: Database, numbers: NumberPolicy) -> None:
+    await told(database, "ringing", numbers, SequenceNumber="1")
+    wanted_callback, wanted_call = await callbacks(database), await call_row(database)
+    async with database.transaction() as session:
+        await session.execute(text("delete from callback"))
+        await session.execute(text("delete from call_log"))
+    await told(database, "ringing", KEEP, SequenceNumber="1")
+    assert await align(database, numbers) == [1, 0, 1, 0]
+    (callback,), call = await callbacks(database), await call_row(database)
+    assert (call.from_number, call.to_number) == (wanted_call.from_number, wanted_call.to_number)
+    for name in ("sha256", "parameters", "facts"):
+        assert getattr(callback, name) == getattr(wanted_callback[0], name)
+    assert await align(database, numbers) == [0, 0, 0, 0]
+    # Delivered once more, it is still the duplicate that it is.
+    assert not await told(database, "ringing", numbers, SequenceNumber="1")
+
+
+async def test_one_that_was_delivered_again_since_stays_once(database: Database) -> None:
+    await told(database, "ringing", KEEP)
+    assert await told(database, "ringing", DROP)
+    await align(database, DROP)
+    (left,) = await callbacks(database)
+    assert left.parameters is not None
+    assert ["From", ""] in left.parameters
+
+
+async def test_callbacks_without_parameters_lose_the_numbers_in_their_facts(database: Database) -> None:
+    await told(database, "ringing", KEEP)
+    await change(database, Callback, parameters=null())
+    await align(database, HASH)
+    (callback,) = await callbacks(database)
+    assert (callback.parameters, callback.facts["from_number"]) == (None, HASH.number(FROM))
+
+
+async def test_what_is_hashed_can_be_dropped_later(database: Database) -> None:
+    await told(database, "ringing", HASH)
+    await align(database, DROP)
+    call = await call_row(database)
+    assert (call.from_number, call.to_number) == (None, None)
+    assert "hmac:" not in repr([(callback.parameters, callback.facts) for callback in await callbacks(database)])
+
+
+async def test_a_walk_in_small_steps_leaves_no_row_out(database: Database) -> None:
+    sids = [CallSid(f"CA{number:032x}") for number in range(7)]
+    await deliver(database, *(status("ringing", call_sid=sid, from_number=FROM, to_number=TO) for sid in sids))
+    # All at the same moment: the time alone would not tell how far it has come.
+    await change(database, Callback, received_at=datetime(2026, 1, 1, tzinfo=UTC))
+    await deliver(database, *(status("in-progress", call_sid=sid) for sid in sids))
+    async with database.transaction() as session:
+        await session.execute(text("update call_log set created_at = '2026-01-01'"))
+    assert sum(await align(database, DROP, limit=3)) == 14
+    async with database.transaction() as session:
+        left = "select count(*) from call_log where from_number is not null or to_number is not null"
+        assert await session.scalar(text(left)) == 0
+
+
+async def test_where_numbers_are_kept_nothing_changes(database: Database) -> None:
+    await told(database, "ringing", KEEP)
+    assert await align(database, KEEP) == [0, 0, 0, 0]
