@@ -1,0 +1,89 @@
+"""`amd-service call`: from the command to the verdict, through real processes."""
+
+import asyncio
+import json
+import os
+import tempfile
+
+import httpx2
+import pytest
+
+from amd_service.lab.child import COMMAND
+from amd_service.lab.stand_in.known_calls import StandInCall
+from amd_service.lab.stand_in.lives import Life, live_out
+from amd_service.lab.stand_in.media_host import Answer, Reel
+from tests.end_to_end.conftest import HUMAN, Scene
+
+pytestmark = [pytest.mark.anyio, pytest.mark.timeout(180)]
+
+ORDER = ("+12125550100", "--from", "+15005550006", "--twiml", "<Response/>")
+
+
+async def call(scene: Scene, *arguments: str, public_url: str = "http://127.0.0.1:1") -> tuple[int | None, str, str]:
+    """`amd-service call` in an environment of its own: exit code, stdout, stderr."""
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(("AMD_", "TWILIO_"))}
+    environment |= {
+        "AMD_DATABASE_URL": scene.database_url,
+        "AMD_TWILIO_API_URL": scene.stand_in.url,
+        "AMD_PUBLIC_URL": public_url,
+        "AMD_DIAL_PREFIXES": "+1212",
+        "TWILIO_ACCOUNT_SID": scene.account.account_sid,
+        "TWILIO_AUTH_TOKEN": scene.account.auth_tokens[0].get_secret_value(),
+    }
+    with tempfile.TemporaryDirectory() as elsewhere:
+        process = await asyncio.create_subprocess_exec(
+            *COMMAND,
+            "call",
+            *arguments,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+            env=environment,
+            cwd=elsewhere,
+        )
+        out, err = await process.communicate()
+    return process.returncode, out.decode(), err.decode()
+
+
+async def test_a_call_is_followed_from_the_command_to_its_verdict(scene: Scene) -> None:
+    lives = [Life(reel=Reel(HUMAN)), Life(ending="busy")]
+    token = scene.account.auth_tokens[0].get_secret_value()
+    async with (
+        scene.child((*COMMAND, "serve")) as service,
+        httpx2.AsyncClient(trust_env=False) as client,
+    ):
+
+        async def live(placed: StandInCall) -> None:
+            deliveries = await live_out(scene.stand_in.rest, placed, lives.pop(0), token=token, client=client)
+            assert {delivery.outcome for delivery in deliveries} == {"2xx"}
+
+        scene.stand_in.rest.on_created = live
+        await service.until_ready()
+
+        code, out, err = await call(scene, *ORDER, "--twilio-amd", "--wait", "--json", public_url=service.url)
+        placed, verdict = (json.loads(line) for line in out.splitlines())
+        assert (code, verdict["label"], verdict["reason"]) == (0, "human", "confident"), err
+        assert placed == {"call_sid": verdict["call_sid"], "call_status": "queued", "replayed": False}
+        assert verdict["twilio_answered_by"] == "human"
+
+        code, out, err = await call(scene, *ORDER, "--wait", public_url=service.url)
+        assert (code, "busy" in out.splitlines()[-1]) == (1, True), err
+        await scene.stand_in.rest.settled()
+
+
+async def test_a_call_of_which_nothing_is_heard_says_what_to_check(scene: Scene) -> None:
+    code, out, err = await call(scene, *ORDER, "--wait", "--timeout", "0.1")
+    assert (code, len(scene.stand_in.rest.calls)) == (1, 1)
+    assert "no verdict in time" in out.splitlines()[-1]
+    assert "AMD_PUBLIC_URL" in err
+
+
+async def test_what_is_not_allowed_exits_2_and_what_may_have_been_placed_exits_3(scene: Scene) -> None:
+    code, out, err = await call(scene, "+19005550100", *ORDER[1:])
+    assert (code, out, "AMD_DIAL_PREFIXES" in err) == (2, "", True)
+    assert scene.stand_in.rest.requests == []
+    scene.stand_in.rest.first.append(Answer(503, carried_out=True))
+    code, out, err = await call(scene, *ORDER, "--key", "once")
+    assert (code, out, "may have been placed" in err) == (3, "", True)
+    code, out, err = await call(scene, *ORDER, "--key", "once")
+    assert (code, "is not known" in err, "Traceback" in err) == (2, True, False)
+    assert len(scene.stand_in.rest.calls) == 1
