@@ -22,17 +22,8 @@ async def change(database: Database, table: Any, **values: Any) -> None:
 
 async def told(database: Database, call_status: str, numbers: NumberPolicy = KEEP, **parameters: str) -> bool:
     """A status callback as it comes in, with numbers."""
-    pairs = (
-        *{
-            "AccountSid": ACCOUNT,
-            "CallSid": CALL,
-            "CallStatus": call_status,
-            "From": FROM,
-            "To": TO,
-            "CallerName": "JANE",
-        }.items(),
-        *parameters.items(),
-    )
+    usual = {"AccountSid": ACCOUNT, "CallSid": CALL, "From": FROM, "To": TO, "CallerName": "JANE"}
+    pairs = tuple((usual | {"CallStatus": call_status} | parameters).items())
     raw = RawCallback("status", pairs, "token")
     async with database.transaction() as session:
         return await intake.take_status(session, raw, parse_status(pairs), numbers)
