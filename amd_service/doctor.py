@@ -71,6 +71,7 @@ async def examine(settings: Settings) -> AsyncIterator[Finding]:
     for finding in _accounts(settings):
         yield finding
     yield _api_keys(settings)
+    yield _dialling(settings)
     yield _live(settings)
     yield _actions(settings)
     yield _retention(settings)
@@ -129,6 +130,23 @@ def _api_keys(settings: Settings) -> Finding:
         return Finding(check, Health.OK, "none: the API answers direct requests from this machine only")
     return Finding(
         check, Health.WARN, f"none, and bound to {settings.host}: /predict and /api answer 403; set AMD_API_KEYS"
+    )
+
+
+def _dialling(settings: Settings) -> Finding:
+    check = "placing calls"
+    if not settings.dial_prefixes:
+        return Finding(check, Health.OK, "no calls may be placed: AMD_DIAL_PREFIXES is empty")
+    wide = [prefix for prefix in settings.dial_prefixes if len(prefix) == len("+1")]
+    if wide:
+        text = (
+            f"AMD_DIAL_PREFIXES allows all of {', '.join(wide)}: premium-rate numbers too, and many countries "
+            "(+1 covers the Caribbean, a favourite of toll fraud); name area codes, e.g. +1212"
+        )
+        return Finding(check, Health.WARN, text)
+    allowed = f"numbers beginning with {', '.join(settings.dial_prefixes)}, {settings.dial_per_minute} a minute"
+    return Finding(
+        check, Health.OK, allowed if settings.api_keys else f"{allowed}; over the API not without AMD_API_KEYS"
     )
 
 
