@@ -5,10 +5,10 @@ from collections.abc import Sequence
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
-from starlette.routing import BaseRoute, Route
+from starlette.routing import BaseRoute, Route, WebSocketRoute
 
 from amd_service.runtime import Runtime
-from amd_service.web import calls_api, health, model_info, openapi, predict, predict_stream, webhooks
+from amd_service.web import calls_api, health, live, model_info, openapi, predict, predict_stream, webhooks
 from amd_service.web.access import AccessControl
 from amd_service.web.problems import Problem, handle_bug, handle_http_exception, handle_problem
 from amd_service.web.uploads import UploadSlots
@@ -26,6 +26,8 @@ SERVICE_ROUTES: Sequence[BaseRoute] = (
     Route("/twilio/status", webhooks.receive_status, methods=["POST"]),
     Route("/twilio/recording", webhooks.receive_recording, methods=["POST"]),
     Route("/twilio/amd", webhooks.receive_amd, methods=["POST"]),
+    Route("/twilio/stream.xml", live.stream_xml, methods=["GET", "POST"]),
+    WebSocketRoute(live.MEDIA_PATH, live.media),
     Route("/predict", predict.predict, methods=["POST"]),
     Route("/predict-stream", predict_stream.predict_stream, methods=["POST"]),
     Route("/model-info", model_info.model_info),
@@ -55,4 +57,5 @@ def create_app(runtime: Runtime, routes: Sequence[BaseRoute] = SERVICE_ROUTES) -
     # A redirect would lose the POST, and lead wherever the Host header says.
     app.router.redirect_slashes = False
     app.state.runtime = runtime
+    app.state.stream_places = live.StreamPlaces(runtime.settings.live_streams)
     return app

@@ -23,7 +23,7 @@ from amd_service.web.shapes import (
     StartedAnswer,
     StreamLine,
 )
-from amd_service.web.webhooks import FORM
+from amd_service.web.twilio_paths import twilio_paths
 
 SHAPES = (
     PredictAnswer,
@@ -38,7 +38,6 @@ SHAPES = (
 
 GUARDED: Json = {"security": [{"key": []}]}
 OPEN: Json = {"security": []}
-SIGNED: Json = {"security": [{"signature": []}]}
 
 DESCRIPTION = """\
 Did a human pick up, or a voicemail? Twilio reports calls and recordings to `/twilio/…`; verdicts are read from
@@ -58,14 +57,6 @@ UPLOAD_REFUSED = (
     HTTPStatus.UNPROCESSABLE_ENTITY,
     HTTPStatus.TOO_MANY_REQUESTS,
     HTTPStatus.INTERNAL_SERVER_ERROR,
-    HTTPStatus.SERVICE_UNAVAILABLE,
-)
-CALLBACK_REFUSED = (
-    HTTPStatus.BAD_REQUEST,
-    HTTPStatus.FORBIDDEN,
-    HTTPStatus.REQUEST_TIMEOUT,
-    HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
-    HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
     HTTPStatus.SERVICE_UNAVAILABLE,
 )
 ORDER_REFUSED = (
@@ -124,7 +115,7 @@ def describe() -> Json:
     return {
         "openapi": "3.1.0",
         "info": {"title": "amd-service", "version": __version__, "description": DESCRIPTION},
-        "paths": {**_verdict_paths(), **_call_paths(), **_webhook_paths(), **_health_paths()},
+        "paths": {**_verdict_paths(), **_call_paths(), **twilio_paths(), **_health_paths()},
         "components": {
             "schemas": schemas["$defs"] | call_schemas(),
             "securitySchemes": {
@@ -224,35 +215,6 @@ def _call_paths() -> Json:
                 },
             }
         },
-    }
-
-
-def _webhook_paths() -> Json:
-    return {
-        "/twilio/status": {"post": _callback("A call changed its state", ["AccountSid", "CallSid", "CallStatus"])},
-        "/twilio/recording": {
-            "post": _callback(
-                "A recording changed its state; one of a conference may name no call",
-                ["AccountSid", "RecordingSid", "RecordingStatus"],
-            )
-        },
-        "/twilio/amd": {
-            "post": _callback(
-                "A result of Twilio's own asynchronous detection", ["AccountSid", "CallSid", "AnsweredBy"]
-            )
-        },
-    }
-
-
-def _callback(summary: str, required: list[str]) -> Json:
-    text = {"type": "string"}
-    form = {"type": "object", "required": required, "properties": dict.fromkeys(required, text)}
-    return {
-        **SIGNED,
-        "summary": summary,
-        "description": "Sent by Twilio, signed; give this URL to Twilio. Unknown fields are kept.",
-        "requestBody": {"required": True, "content": {FORM: {"schema": form | {"additionalProperties": text}}}},
-        "responses": {"204": {"description": "Stored, now or before."}, **problems(*CALLBACK_REFUSED)},
     }
 
 

@@ -13,6 +13,7 @@ from amd_service.errors import ConfigurationError
 from amd_service.runtime import Runtime, open_runtime
 from amd_service.settings import Settings
 from amd_service.telemetry import get_logger
+from amd_service.twilio.media_streams import MOST_MESSAGE_CHARS
 from amd_service.web.app import HEALTH_ROUTES, SERVICE_ROUTES, create_app
 
 log = get_logger(__name__)
@@ -55,6 +56,11 @@ async def _run(runtime: Runtime, routes: Sequence[BaseRoute], door: socket.socke
         access_log=False,
         proxy_headers=False,
         server_header=False,
+        # uvicorn's other one over this library stands on a part of it that is deprecated.
+        ws="websockets-sansio" if runtime.settings.live else "none",
+        ws_max_size=MOST_MESSAGE_CHARS,
+        ws_per_message_deflate=False,
+        ws_ping_interval=None,  # what falls silent is ended by web/live.py
         timeout_graceful_shutdown=max(1, round(runtime.settings.shutdown_grace_s * REQUESTS_SHARE)),
     )
     host, port = door.getsockname()[:2]
