@@ -97,6 +97,18 @@ def requeue(
 
 
 @app.command()
+def reconcile(
+    since: Annotated[str, typer.Option(metavar="TIME", help="How far back: minutes, hours or days, e.g. 90m.")] = "24h",
+    as_json: JsonFlag = False,
+) -> None:
+    """Ask Twilio for what its callbacks left out. Exits 1 when an account could not be asked to the end."""
+    from amd_service.catch_up import print_catch_up
+
+    if not _run(print_catch_up(_settings_with_logs(quiet=True), since, as_json=as_json)):
+        raise typer.Exit(1)
+
+
+@app.command()
 def demo(
     directory: Annotated[
         Path, typer.Argument(metavar="DIR", help="Recorded calls.", exists=True, file_okay=False)

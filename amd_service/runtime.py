@@ -18,6 +18,7 @@ from amd_service.twilio.rest import Rest
 from amd_service.worker.acting import LOOK_EVERY_S, Actor, acting
 from amd_service.worker.chores import Chore, doing
 from amd_service.worker.pipeline import Pipeline
+from amd_service.worker.reconcile import Reconciliation
 from amd_service.worker.retention import ERASE_EVERY_S, FORGET_EVERY_S, Retention
 from amd_service.worker.worker import Worker
 
@@ -28,6 +29,8 @@ log = get_logger(__name__)
 WORKER_SHARE_OF_GRACE = 0.5
 # Twilio's answer to a request usually takes a tenth of a second; half of this for taking up, half for answers.
 ACTING_SHARE_OF_GRACE = 0.05
+
+LOOK_FOR_TURN_S = 30.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +67,7 @@ async def open_runtime(settings: Settings, *, with_worker: bool) -> AsyncIterato
         database = await stack.enter_async_context(open_database(settings))
         detector = await stack.enter_async_context(Detector.from_settings(settings, metrics))
         client = await stack.enter_async_context(http_client(settings))
-        rest = Rest(client, settings)
+        rest = Rest(client, settings, metrics=metrics)
         worker = None
         if with_worker:
             pipeline = Pipeline(settings.accounts, Recordings(client, settings), detector, metrics)
@@ -78,9 +81,11 @@ async def open_runtime(settings: Settings, *, with_worker: bool) -> AsyncIterato
             # Entered before the worker, so ended after it: its last verdicts are acted on too.
             await stack.enter_async_context(_acting_on_verdicts(settings, database, rest, metrics))
             await stack.enter_async_context(_running(worker, detector, settings))
-            unhurried = Rest(client, settings, per_s=settings.reconcile_per_s)
+            unhurried = Rest(client, settings, per_s=settings.reconcile_per_s, metrics=metrics)
             chores = _chores(settings, database, unhurried, metrics)
-            await stack.enter_async_context(doing(chores, metrics, grace_s=settings.twilio_timeout_s))
+            # Each of their steps may be cut off and repeated: waiting for Twilio would cost recordings their time.
+            grace_s = settings.shutdown_grace_s * ACTING_SHARE_OF_GRACE
+            await stack.enter_async_context(doing(chores, metrics, grace_s=grace_s))
         yield Runtime(settings, metrics, database, detector, rest, worker)
 
 
@@ -90,6 +95,10 @@ def _chores(settings: Settings, database: Database, rest: Rest, metrics: Metrics
     chores = [Chore("forgetting", FORGET_EVERY_S, retention.forget)]
     if settings.delete_recordings:
         chores.append(Chore("erasing", ERASE_EVERY_S, retention.erase))
+    if settings.reconcile_every_s:
+        reconciliation = Reconciliation(database=database, rest=rest, settings=settings, metrics=metrics)
+        # Whose turn it is stands in the database; looking often keeps a turn from being missed by a moment.
+        chores.append(Chore("reconciling", min(settings.reconcile_every_s, LOOK_FOR_TURN_S), reconciliation.sweep))
     return chores
 
 

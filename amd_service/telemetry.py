@@ -110,6 +110,9 @@ class Metrics:
         self.calls_started = Counter("amd_calls_started", "Orders of a call, by outcome.", ["outcome"], registry=r)
         self.live_streams = Gauge("amd_live_streams", "Live streams that are listened to.", registry=r)
         self.streams = Counter("amd_streams", "Live streams that ended or were refused.", ["outcome"], registry=r)
+        self.reconciled = Counter(
+            "amd_reconciled", "What was asked of Twilio because no callback had told it.", ["what"], registry=r
+        )
         self.loop_errors = Counter("amd_loop_errors", "Errors a background loop survived.", ["loop"], registry=r)
         self.classifier_ready = Gauge("amd_classifier_ready", "1 when the model is loaded and warm.", registry=r)
         self.model_proof = Gauge(

@@ -66,6 +66,7 @@ async def run_child(
         "port": port,
         "worker_port": port,
         "log_level": "error",
+        "reconcile_every_s": 0,
         **settings,
     }
     environment = _without_settings(os.environ) | {f"AMD_{name.upper()}": str(value) for name, value in values.items()}

@@ -1,0 +1,144 @@
+"""What reconciliation reads and writes: whose turn it is, which calls lack something, and what came of asking."""
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from sqlalchemy import ColumnElement, func, select, text, update
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from amd_service.calls.analysis import lock_call, refresh_call
+from amd_service.calls.history import ENDED
+from amd_service.calls.tables import CallLog, Recording, Sweep
+from amd_service.calls.tables.call_log import OPEN
+from amd_service.domain import AccountSid, CallSid, RecordingSid
+
+# RecordingStatus values after which nothing more is to be learnt.
+_SETTLED = ("completed", "absent", "failed")
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """One process's claim to sweep an account. `began_at`: when, by the database's clock."""
+
+    account_sid: AccountSid
+    swept_until: datetime | None
+    began_at: datetime
+    lease_ends_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """What is known of a call that asking may change. `recordings`: SID and RecordingStatus of each."""
+
+    call_status: str | None
+    recordings: frozenset[tuple[str, str | None]]
+
+
+async def take_turn(session: AsyncSession, account_sid: AccountSid, *, lease_s: float) -> Turn | None:
+    """Claim an account whose sweep is due; None while another process has it, or it was swept a moment ago."""
+    await session.execute(insert(Sweep).values(account_sid=account_sid).on_conflict_do_nothing())
+    lease_ends_at = func.clock_timestamp() + timedelta(seconds=lease_s)
+    statement = (
+        update(Sweep)
+        .where(Sweep.account_sid == account_sid, Sweep.available_at <= func.clock_timestamp())
+        .values(available_at=lease_ends_at)
+        .returning(Sweep.swept_until, func.now(), Sweep.available_at)
+    )
+    row = (await session.execute(statement)).one_or_none()
+    return None if row is None else Turn(account_sid, *row)
+
+
+async def keep_turn(session: AsyncSession, turn: Turn, *, lease_s: float) -> Turn | None:
+    """The claim with a new lease; None once another process has taken it over."""
+    lease_ends_at = func.clock_timestamp() + timedelta(seconds=lease_s)
+    statement = update(Sweep).where(_held(turn)).values(available_at=lease_ends_at).returning(Sweep.available_at)
+    renewed = await session.scalar(statement)
+    return None if renewed is None else Turn(turn.account_sid, turn.swept_until, turn.began_at, renewed)
+
+
+async def end_turn(session: AsyncSession, turn: Turn, *, complete: bool, next_in_s: float) -> None:
+    """Give the account back. `complete`: everything made before the turn began has been asked for."""
+    swept_until = turn.began_at if complete else turn.swept_until
+    available_at = func.clock_timestamp() + timedelta(seconds=next_in_s)
+    await session.execute(update(Sweep).where(_held(turn)).values(swept_until=swept_until, available_at=available_at))
+
+
+def _held(turn: Turn) -> ColumnElement[bool]:
+    return (Sweep.account_sid == turn.account_sid) & (Sweep.available_at == turn.lease_ends_at)
+
+
+async def statuses(session: AsyncSession, call_sids: Collection[CallSid]) -> dict[str, str | None]:
+    """The CallStatus of each of these calls that we know."""
+    statement = select(CallLog.call_sid, CallLog.call_status).where(CallLog.call_sid.in_(call_sids))
+    return dict((await session.execute(statement)).tuples().all())
+
+
+async def settled_recordings(session: AsyncSession, sids: Collection[RecordingSid]) -> set[str]:
+    """Those of these recordings of which Twilio has told all there is to tell."""
+    statement = select(Recording.recording_sid).where(
+        Recording.recording_sid.in_(sids), Recording.recording_status.in_(_SETTLED)
+    )
+    return set((await session.scalars(statement)).all())
+
+
+async def open_calls(
+    session: AsyncSession, account_sid: AccountSid, *, since: datetime, quiet_s: float, after: CallSid, limit: int
+) -> list[CallSid]:
+    """Calls of which something is still to come, first seen since then, in order of SID from `after` on.
+
+    Those that began, or ended, in the last `quiet_s` seconds are left out: their callbacks are on their way.
+    """
+    quiet_since = func.now() - timedelta(seconds=quiet_s)
+    statement = (
+        select(CallLog.call_sid)
+        .where(
+            CallLog.account_sid == account_sid,
+            text(f"({OPEN})"),
+            CallLog.created_at >= since,
+            CallLog.created_at <= quiet_since,
+            func.coalesce(CallLog.ended_at, CallLog.created_at) <= quiet_since,
+            CallLog.call_sid > after,
+        )
+        .order_by(CallLog.call_sid)
+        .limit(limit)
+    )
+    return [CallSid(sid) for sid in await session.scalars(statement)]
+
+
+async def ended_calls(session: AsyncSession, call_sids: Collection[CallSid], *, quiet_s: float) -> list[CallSid]:
+    """Those of these calls that we know and that ended at least `quiet_s` seconds ago."""
+    statement = select(CallLog.call_sid).where(
+        CallLog.call_sid.in_(call_sids),
+        CallLog.call_status.in_(ENDED),
+        func.coalesce(CallLog.ended_at, CallLog.created_at) <= func.now() - timedelta(seconds=quiet_s),
+    )
+    return [CallSid(sid) for sid in await session.scalars(statement.order_by(CallLog.call_sid))]
+
+
+async def standing(session: AsyncSession, call_sid: CallSid) -> Standing | None:
+    """How a call stands, None for one we do not know."""
+    known = await statuses(session, [call_sid])
+    if call_sid not in known:
+        return None
+    recordings = await session.execute(
+        select(Recording.recording_sid, Recording.recording_status).where(Recording.call_sid == call_sid)
+    )
+    return Standing(known[call_sid], frozenset((sid, status) for sid, status in recordings))
+
+
+async def note_asked(session: AsyncSession, call_sid: CallSid, *, quiet_s: float) -> bool:
+    """Twilio has been asked for all of a call: a completed one without a recording has none. Whether that is news.
+
+    One that ended in the last `quiet_s` seconds, or has not ended, may still get one: nothing is noted.
+    """
+    call = await lock_call(session, call_sid)
+    now = await session.scalar(select(func.now()))
+    ended_at = call.ended_at or call.created_at
+    if call.call_status not in ENDED or now is None or ended_at > now - timedelta(seconds=quiet_s):
+        return False
+    state = call.analysis_state
+    call.reconciled_at = now
+    await refresh_call(session, call)
+    return call.analysis_state != state
