@@ -21,8 +21,10 @@ FORGET_EVERY_S = 3600.0
 
 # Deletions claimed at once: at the slowest, with a time-out each, well within the five minutes they are put off by.
 ERASE_BATCH = 10
-# Rows in one transaction: a few tens of milliseconds, where a statement may take three seconds.
+# Rows forgotten in one transaction: 12 ms (measured with 200 000 callbacks), where a statement may take 3 s.
 BATCH = 500
+# Rows looked at in one step of a walk, and their locks held: 4 ms, and 120 ms where each one has to be rewritten.
+WALK_BATCH = 100
 
 # A walk through the table begins this long before where the last one ended: a process that was started before the
 # setting was changed may still have been writing.
@@ -100,7 +102,7 @@ class Retention:
         changed = 0
         while True:
             async with self._database.transaction() as session:
-                step = await align(session, self._numbers, self._walks[align], BATCH)
+                step = await align(session, self._numbers, self._walks[align], WALK_BATCH)
             self._metrics.forgotten.labels("numbers").inc(step.changed)
             changed += step.changed
             if step.reached is None:

@@ -161,7 +161,7 @@ async def test_old_callbacks_are_stripped_batch_after_batch(
 async def test_numbers_of_before_are_brought_in_line(
     database: Database, twilio: StandIn, client: httpx2.AsyncClient, monkeypatch: pytest.MonkeyPatch, mode: str
 ) -> None:
-    monkeypatch.setattr(retention_file, "BATCH", 2)
+    monkeypatch.setattr(retention_file, "WALK_BATCH", 2)
     for number in range(5):
         await told(database, "in-progress", CallSid=f"CA{number:032x}")
     forgetful = retention_for(database, twilio, client, phone_numbers=mode, phone_number_key="key")
@@ -185,7 +185,7 @@ async def plain(database: Database) -> int:
 async def test_a_walk_that_was_broken_off_goes_on_where_it_was(
     database: Database, twilio: StandIn, client: httpx2.AsyncClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(retention_file, "BATCH", 1)
+    monkeypatch.setattr(retention_file, "WALK_BATCH", 1)
     for number in range(3):
         await told(database, "in-progress", CallSid=f"CA{number:032x}")
     seen, align = [], retention.align_callbacks
