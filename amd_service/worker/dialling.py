@@ -21,6 +21,7 @@ from amd_service.errors import (
     DatabaseUnavailable,
     KeyInUse,
     KeyReused,
+    NotAllowed,
     OutcomeUnknown,
     RequestRefused,
     TooManyCalls,
@@ -68,12 +69,13 @@ class Dialler:
         """
         order = self._complete(order)
         key = idempotency_key if idempotency_key is not None else f"own-{token_hex(16)}"
-        check_order(order, self._settings)
-        check_key(key)
         try:
+            check_order(order, self._settings)
+            check_key(key)
             started = await _to_its_end(self._start(order, account, key))
         except Exception as error:
             self._metrics.calls_started.labels(_outcome(error)).inc()
+            log.warning("no call was started", account_sid=account.account_sid, error=str(error))
             raise
         self._metrics.calls_started.labels("replayed" if started.replayed else "placed").inc()
         return started
@@ -166,6 +168,8 @@ def _replay(earlier: Earlier, fingerprint: str) -> Started:
 
 def _outcome(error: Exception) -> str:
     match error:
+        case NotAllowed():
+            return "not_allowed"
         case TooManyCalls():
             return "too_many"
         case RequestRefused():

@@ -11,7 +11,7 @@ from sqlalchemy import select
 
 from amd_service.calls.call_log import read_call
 from amd_service.calls.database import Database
-from amd_service.calls.tables import CallRequest, RequestOutcome
+from amd_service.calls.tables import Base, CallRequest
 from amd_service.domain import AccountSid
 from amd_service.errors import (
     DatabaseUnavailable,
@@ -23,7 +23,6 @@ from amd_service.errors import (
     TooManyCalls,
     TwilioUnavailable,
 )
-from amd_service.lab.stand_in.known_calls import StandInCall, call_resource
 from amd_service.lab.stand_in.media_host import Answer, MediaHost
 from amd_service.lab.stand_in.server import StandIn, serve_stand_in
 from amd_service.settings import Settings
@@ -203,50 +202,16 @@ async def test_a_call_whose_answer_was_lost_is_never_placed_again(phone: Phone, 
     assert len(phone.stand_in.rest.calls) == 1
 
 
-async def test_a_call_is_written_down_although_whoever_asked_has_left(database: Database) -> None:
-    arrived, answering = asyncio.Event(), asyncio.Event()
-    call = StandInCall(account_sid=AC)
-
-    async def answer(_request: httpx2.Request) -> httpx2.Response:
-        arrived.set()
-        await answering.wait()
-        return httpx2.Response(201, json=call_resource(call))
-
-    async with httpx2.AsyncClient(transport=httpx2.MockTransport(answer)) as client:
-        settings = make_settings()
-        dialler = make_dialler(database, client, settings)
-        asking = asyncio.create_task(dialler.start(ORDER, settings.accounts[AC], "key"))
-        await arrived.wait()
-        with pytest.raises(KeyInUse, match="under way"):
-            await dialler.start(ORDER, settings.accounts[AC], "key")
-        asking.cancel()
-        answering.set()
-        with pytest.raises(asyncio.CancelledError):
-            await asking
-        assert await dialler.start(ORDER, settings.accounts[AC], "key") == Started(
-            call.sid,  # type: ignore[arg-type]
-            "queued",
-            replayed=True,
-        )
-
-
-async def test_a_call_that_is_up_is_told_although_the_database_is_away(database: Database) -> None:
-    call = StandInCall(account_sid=AC)
-
-    async def answer(_request: httpx2.Request) -> httpx2.Response:
-        await leaving.dispose()
-        leaving.url = "postgresql://nobody@127.0.0.1:1/nowhere"
-        return httpx2.Response(201, json=call_resource(call))
-
-    leaving = Database(database.url)
-    async with httpx2.AsyncClient(transport=httpx2.MockTransport(answer)) as client:
-        settings = make_settings()
-        dialler = make_dialler(leaving, client, settings)
-        started = await dialler.start(ORDER, settings.accounts[AC], "key")
-    await leaving.dispose()
-    assert started.call_sid == call.sid
+async def test_numbers_that_must_not_be_kept_are_not(
+    stand_in: StandIn, client: httpx2.AsyncClient, database: Database
+) -> None:
+    phone = make_phone(stand_in, client, database, phone_numbers="drop")
+    started = await phone.start("key")
     async with database.transaction() as session:
-        assert await session.scalar(select(CallRequest.outcome)) == RequestOutcome.PENDING
+        stored = [(await session.execute(select(table))).all() for table in Base.metadata.sorted_tables]
+    assert started.call_sid in repr(stored)
+    assert ORDER.to not in repr(stored)
+    assert ORDER.from_number not in repr(stored)
 
 
 async def test_without_a_database_twilio_is_not_asked(stand_in: StandIn, client: httpx2.AsyncClient) -> None:
