@@ -132,7 +132,7 @@ async def test_a_query_in_the_callback_url_is_part_of_what_is_signed(doors: Door
     assert (await doors.client.post("/twilio/status", content=content, headers=headers)).status_code == 403
 
 
-async def test_behind_a_proxy_the_prefix_it_strips_is_signed_and_what_it_forwards_has_no_say(
+async def test_behind_a_proxy_its_prefix_is_signed_and_what_it_forwards_has_no_say(
     database: Database,
 ) -> None:
     doors = open_doors(database, public_url="https://example.com/amd")
@@ -171,8 +171,9 @@ async def test_subaccounts_and_regions_sign_with_tokens_of_their_own(database: D
         f'[[account]]\naccount_sid = "{ACCOUNT}"\nauth_tokens = ["us1", "us1 before", "ie1"]\n'
         f'[[account]]\naccount_sid = "{subaccount}"\nauth_tokens = ["sub"]\n'
     )
-    unset = {"twilio_account_sid": None, "twilio_auth_token": []}
-    doors = open_doors(database, accounts_file=tmp_path / "accounts.toml", **unset)
+    doors = open_doors(
+        database, accounts_file=tmp_path / "accounts.toml", twilio_account_sid=None, twilio_auth_token=[]
+    )
     of_the_subaccount = [("AccountSid", subaccount), *STATUS[1:]]
     for token in ("us1", "us1 before", "ie1"):
         assert (await doors.callback("/twilio/status", STATUS, token=token)).status_code == 204
