@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
@@ -15,10 +16,12 @@ from amd_service.calls.database import Database
 from amd_service.calls.tables import Callback
 from amd_service.detector.detector import Detector
 from amd_service.lab.stand_in.deliveries import sign
+from amd_service.lab.stand_in.known_calls import StandInCall, StandInRecording
 from amd_service.lab.stand_in.media_host import NOT_FOUND, Answer, MediaHost, Reel
 from amd_service.lab.stand_in.server import serve_stand_in
 from amd_service.settings import RETRY_OVERRIDES
 from amd_service.twilio.rest.api import CallOrder
+from amd_service.worker.reconcile import Reconciliation
 from amd_service.worker.retention import Retention
 from tests.audio.signals import Array, file_of, pcm16, silence, wav
 from tests.classifier.models import StubEngine
@@ -154,6 +157,19 @@ async def test_06_no_second_chance_is_counted_on(receiver: Receiver) -> None:
     assert (await open_doors(away).callback("/twilio/status", STATUS)).status_code == 503
     assert (await receiver.doors.callback("/twilio/status", STATUS[:2])).status_code == 400
     await away.dispose()
+    began = datetime.now(UTC)
+    lost = StandInCall(
+        account_sid=ACCOUNT, sid=CALL, status="completed", started_at=began, ended_at=began, duration_s=3
+    )
+    lost.recordings.append(StandInRecording(call_sid=CALL, sid=RECORDING))
+    receiver.stand_in.rest.add(lost)
+    receiver.stand_in.media.reels[RECORDING] = Reel(HELLO)
+    runtime = receiver.doors.runtime
+    reconciliation = Reconciliation(
+        database=runtime.database, rest=receiver.rest, settings=receiver.settings, metrics=runtime.metrics
+    )
+    await reconciliation.by_hand(began - timedelta(hours=1))
+    assert (await receiver.judged())["label"] == "human"
 
 
 async def test_07_duplicates_are_kept_out_by_their_contents(receiver: Receiver) -> None:
