@@ -43,8 +43,8 @@ class RestApi:
     """Serves `calls` (by CallSid) to whoever has the account's credentials; recordings' audio is the media host's.
 
     `first`: answers given one by one, once each, before the real ones. `on_created`: what happens to a call that was
-    placed, run beside the answer; `settled` waits for it. `page_uri`: how the address of the next page is written.
-    `check`: what is wrong with a request; it joins the media host's `violations`.
+    placed, run beside the answer; `settled` waits for it.
+    `before`: run before every answer. `check`: what is wrong with a request; it joins the media host's `violations`.
     """
 
     media: MediaHost
@@ -53,7 +53,7 @@ class RestApi:
     requests: list[RestRequest] = field(default_factory=list)
     first: list[Answer] = field(default_factory=list)
     on_created: Callable[[StandInCall], Awaitable[object]] | None = None
-    page_uri: Callable[[str], str] = str
+    before: Callable[[], Awaitable[object]] | None = None
     check: Callable[[RestRequest], Iterable[str]] | None = None
     _lives: list[asyncio.Task[object]] = field(default_factory=list)
 
@@ -85,6 +85,8 @@ class RestApi:
             asked = await _read(request)
             self.requests.append(asked)
             self.media.violations.extend(self.check(asked) if self.check else ())
+            if self.before is not None:
+                await self.before()
             if not self.media.has_credentials(request):
                 return _error(401, 20003, "Authenticate")
             if not self.first:
@@ -180,7 +182,7 @@ class RestApi:
                 "page": page,
                 "page_size": size,
                 "first_page_uri": f"{asked.path}?PageSize={size}&Page=0",
-                "next_page_uri": None if is_last else self.page_uri(f"{asked.path}?{urlencode(following)}"),
+                "next_page_uri": None if is_last else f"{asked.path}?{urlencode(following)}",
                 "previous_page_uri": None,
                 "start": page * size,
                 "end": min((page + 1) * size, len(resources)) - 1,
