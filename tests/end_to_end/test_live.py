@@ -1,0 +1,146 @@
+"""Calls that are up, streamed to the service over real WebSockets; and their recordings, judged afterwards."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from datetime import UTC, datetime
+from email.utils import format_datetime
+from typing import Any
+
+import httpx2
+import pytest
+
+from amd_service.audio.decode import decode
+from amd_service.calls.database import Database
+from amd_service.domain import CallSid
+from amd_service.lab.child import COMMAND, Child
+from amd_service.lab.stand_in.deliveries import deliver
+from amd_service.lab.stand_in.media_host import Reel
+from amd_service.lab.stand_in.streams import MediaStream, Played, play
+from amd_service.settings import RETRY_OVERRIDES
+from tests.calls.deliveries import call_row, verdict_rows
+from tests.end_to_end.conftest import FIXTURES, Scene, read_call, until, until_state
+
+pytestmark = pytest.mark.anyio
+
+# Sure at two seconds of speech; sure at five; not sure of anything, because nothing is said; cut off too early.
+FOLDERS = (
+    "01-human-hello", "02-human-business", "03-human-hello-twice", "07-voicemail-carrier", "08-voicemail-personal",
+    "10-voicemail-hello-first", "09-voicemail-number", "21-silence", "22-beep-only", "23-under-a-second",
+)  # fmt: skip
+WHAT_COUNTS = ("analysis_state", "label", "reason", "confidence")
+
+
+class Line:
+    """A call's way to the service, as Twilio takes it."""
+
+    def __init__(self, scene: Scene, service: Child) -> None:
+        self.scene = scene
+        self.service = service
+        self.token = scene.account.auth_tokens[0].get_secret_value()
+
+    def stream(self, folder: str, **options: Any) -> MediaStream:
+        return MediaStream(self.scene.account.account_sid, audio_of(folder), **options)
+
+    async def play(self, stream: MediaStream) -> Played:
+        return await play(self.service.url.replace("http", "ws") + "/twilio/media", stream, token=self.token)
+
+    async def answered(self, stream: MediaStream) -> None:
+        form = [
+            ("AccountSid", stream.account_sid),
+            ("CallSid", stream.call_sid),
+            ("CallStatus", "in-progress"),
+            ("SequenceNumber", "2"),
+            ("Timestamp", format_datetime(datetime.now(UTC))),
+        ]
+        async with httpx2.AsyncClient(trust_env=False) as client:
+            answer = await deliver(
+                client, self.service.url, "/twilio/status", form, token=self.token, overrides=RETRY_OVERRIDES
+            )
+        assert answer.status == 204
+
+
+def recording_of(folder: str) -> bytes:
+    return (FIXTURES / folder / "recording.wav").read_bytes()
+
+
+def audio_of(folder: str) -> bytes:
+    """A fixture's audio, which is μ-law at 8 kHz, without its header."""
+    recording = recording_of(folder)
+    tracks = decode(recording)
+    start = recording.index(b"data") + 8
+    audio = recording[start : start + tracks.samples.shape[1]]
+    assert tracks.encoding == "mulaw"
+    return audio
+
+
+@pytest.fixture
+async def line(scene: Scene) -> AsyncIterator[Line]:
+    async with scene.child((*COMMAND, "serve"), live="true", live_streams=10, threads=1) as service:
+        await service.until_ready()
+        yield Line(scene, service)
+
+
+async def test_streams_get_the_verdicts_of_their_recordings(line: Line, database: Database) -> None:
+    """One at real-time pace, ten at once faster, one that is cut off; the same calls' recordings; a shutdown."""
+    await one_at_real_time_pace(line)
+    calls = await ten_at_once(line)
+    await one_that_is_cut_off(line)
+    assert {row.source for row in await verdict_rows(database)} == {"stream"}
+    for folder, streamed in calls.items():
+        call_sid = await line.scene.call_ends(line.service, Reel(recording_of(folder), content_type="audio/x-wav"))
+        recorded = await until_state(line.service, call_sid, "judged")
+        assert what_counts(streamed) == what_counts(recorded), folder
+        assert recorded["verdict_source"] == "recording"
+    await one_during_a_shutdown(line, database)
+
+
+async def one_at_real_time_pace(line: Line) -> None:
+    stream = line.stream("03-human-hello-twice")
+    await line.answered(stream)
+    played = await line.play(stream)
+    call = await read_call(line.service, stream.call_sid)
+    assert (call["label"], call["verdict_source"], played.close_code) == ("human", "stream", 1000)
+    # Speech begins at 0.3 s; Twilio's clock counts whole seconds.
+    assert 2.3 < played.lasted_s < 4.5
+    assert 2300 - 1000 < call["answer_to_verdict_ms"] < 5500
+    assert 2300 < call["verdict_ms"] < 4500
+
+
+async def ten_at_once(line: Line) -> dict[str, dict[str, Any]]:
+    streams = {folder: line.stream(folder, pace=8.0) for folder in FOLDERS}
+    assert len(streams) == 10
+    played = await asyncio.gather(*(line.play(stream) for stream in streams.values()))
+    assert {each.close_code for each in played} == {1000}
+    return {folder: await read_call(line.service, stream.call_sid) for folder, stream in streams.items()}
+
+
+async def one_that_is_cut_off(line: Line) -> None:
+    stream = line.stream("03-human-hello-twice", pace=None, cut_after=40)
+    await line.play(stream)
+    call = await until_state(line.service, stream.call_sid, "judged")
+    assert (call["label"], call["reason"], call["confidence"]) == ("undecided", "too_short", None)
+    # It broke off, the call did not: what its recording says counts.
+    repeated = replace(stream, stream_sid="MZ" + "7" * 32, cut_after=None)
+    await line.play(repeated)
+    assert (await read_call(line.service, stream.call_sid))["label"] == "human"
+
+
+async def one_during_a_shutdown(line: Line, database: Database) -> None:
+    stream = line.stream("21-silence")
+    playing = asyncio.create_task(line.play(stream))
+    async with httpx2.AsyncClient(trust_env=False) as client:
+
+        async def is_heard() -> bool:
+            return "amd_live_streams 1.0" in (await client.get(f"{line.service.url}/metrics")).text
+
+        await until(is_heard)
+    line.service.process.terminate()
+    assert (await playing).close_code == 1012
+    assert await line.service.process.wait() == 0
+    call = await call_row(database, CallSid(stream.call_sid))
+    assert (call.label, call.confidence) == ("undecided", None)
+
+
+def what_counts(call: dict[str, Any]) -> tuple[Any, ...]:
+    return tuple(call[name] for name in WHAT_COUNTS)
