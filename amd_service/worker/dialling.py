@@ -74,8 +74,9 @@ class Dialler:
             check_key(key)
             started = await _to_its_end(self._start(order, account, key))
         except Exception as error:
-            self._metrics.calls_started.labels(_outcome(error)).inc()
-            log.warning("no call was started", account_sid=account.account_sid, error=str(error))
+            outcome = _outcome(error)
+            self._metrics.calls_started.labels(outcome).inc()
+            log.info("order of a call", outcome=outcome, account_sid=account.account_sid, error=str(error))
             raise
         self._metrics.calls_started.labels("replayed" if started.replayed else "placed").inc()
         return started
