@@ -95,8 +95,8 @@ IDEMPOTENCY_KEY: Json = {
     "name": IDEMPOTENCY_HEADER,
     "in": "header",
     "description": "Of your making, one for each call. The same request with the same key places no second call and is "
-    "answered with the first one; with another request it is refused. A key is remembered for a week. Without one every "
-    "request places a call.",
+    "answered with the first one; with another request it is refused. A key is remembered for a week. Without one "
+    "every request places a call.",
     "schema": {"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[ -~]+$"},
 }
 

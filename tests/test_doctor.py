@@ -1,0 +1,55 @@
+"""What the doctor says of listening live, of acting, and of forgetting."""
+
+from typing import Any
+
+import pytest
+
+from amd_service.doctor import Finding, Health, examine
+from amd_service.settings import Settings
+
+pytestmark = pytest.mark.anyio
+
+
+async def finding(check: str, **settings: Any) -> Finding:
+    """What is found of `check`. The slow checks, database and model, come later and are left alone."""
+    findings = examine(Settings(_env_file=None, **settings))
+    return await anext(found async for found in findings if found.check == check)
+
+
+async def test_without_any_of_them_all_is_well() -> None:
+    for check in ("live", "actions", "retention"):
+        assert (await finding(check)).health is Health.OK
+
+
+async def test_acting_without_live_is_a_warning_that_names_the_cure() -> None:
+    found = await finding("actions", on_voicemail="hang_up")
+    assert found.health is Health.WARN
+    assert "AMD_LIVE=true" in found.text
+
+
+async def test_acting_live_says_what_will_be_done() -> None:
+    found = await finding("actions", live=True, on_voicemail="hang_up", on_human="https://example.org/agent?key=secret")
+    assert (found.health, found.text) == (Health.OK, "human: redirect, voicemail: hang_up")
+
+
+async def test_a_redirect_that_is_not_https_is_a_warning_by_its_setting() -> None:
+    found = await finding("actions", live=True, on_human="http://example.org/agent")
+    assert found.health is Health.WARN
+    assert "AMD_ON_HUMAN is not https" in found.text
+
+
+@pytest.mark.parametrize(("url", "health"), [("https://a.example", Health.OK), ("http://127.0.0.1", Health.WARN)])
+async def test_streams_need_https(url: str, health: Health) -> None:
+    found = await finding("live", live=True, public_url=url)
+    assert found.health is health
+    assert ("/twilio/stream.xml" if health is Health.OK else "wss") in found.text
+
+
+async def test_what_is_forgotten_is_said() -> None:
+    found = await finding(
+        "retention", delete_recordings=True, callback_days=30, phone_numbers="hash", phone_number_key="key"
+    )
+    assert found.text == (
+        "recordings at Twilio: deleted after the verdict; callbacks: without their parameters after 30 days; "
+        "phone numbers: hash"
+    )
