@@ -109,6 +109,10 @@ class Actor:
             return ActionState.FAILED, f"nothing was done: {error}"
         except OutcomeUnknown as error:
             return ActionState.SENT, f"it may have been done, the answer was lost: {error}"
+        except Exception as error:
+            # An answer that cannot be read, or a fault of ours after the request was sent.
+            log.exception("Twilio's answer to an action could not be read")
+            return ActionState.SENT, f"it may have been done, the answer could not be read: {type(error).__name__}"
         return ActionState.DONE, None
 
     async def _asking_again(self, account: Account, due: Due, action: Action) -> None:

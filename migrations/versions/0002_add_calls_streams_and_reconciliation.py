@@ -160,7 +160,7 @@ def _add_columns() -> None:
     op.add_column("call_log", sa.Column('answer_to_verdict_ms', sa.Integer(), nullable=True, comment='Milliseconds from answered_at to verdict_at. Twilio tells the answer in whole seconds, by its own clock. Null while either is unknown.'))
     op.add_column("call_log", sa.Column('action', sa.Text(), nullable=True, comment='What the deployment wanted done after this verdict: `hang_up` or `redirect`. Null for nothing.'))
     op.add_column("call_log", sa.Column('action_state', sa.Text(), nullable=True, comment='`due`, `sent` (its answer is not known: it may have been done), `done`, `refused` (the call was over, or Twilio would not), `failed` (nothing was done).'))
-    op.add_column("call_log", sa.Column('action_note', sa.Text(), nullable=True, comment='Why it was refused or failed.'))
+    op.add_column("call_log", sa.Column('action_note', sa.Text(), nullable=True, comment='Why it was refused or failed, or why it is not known whether it was done.'))
     op.add_column("call_log", sa.Column('action_at', sa.DateTime(timezone=True), nullable=True, comment='When action_state last changed.'))
     op.add_column("call_log", sa.Column('reconciled_at', sa.DateTime(timezone=True), nullable=True, comment='When Twilio was last asked for what its callbacks left out; null if it never was.'))
     op.add_column("recording", sa.Column('erase_after', sa.DateTime(timezone=True), server_default=sa.text('now()'), nullable=False, comment="When Twilio's copy may next be tried to be deleted, where that is wanted."))

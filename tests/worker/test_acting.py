@@ -35,6 +35,7 @@ from tests.calls.deliveries import (
     status,
     verdict,
 )
+from tests.worker.conftest import judge_human, make_worker
 
 pytestmark = pytest.mark.anyio
 
@@ -146,6 +147,16 @@ async def test_a_human_is_redirected_to_the_url_of_the_settings(
     assert (call.status, await outcome(database)) == ("in-progress", ("done", None))
 
 
+async def test_the_worker_orders_what_the_settings_want(
+    database: Database, twilio: StandIn, client: httpx2.AsyncClient
+) -> None:
+    settings, call = settings_for(twilio, on_human="hang_up"), call_at(twilio)
+    await deliver(database, status("in-progress"), recording("completed"))
+    assert await make_worker(database, judge_human, on_human="hang_up").drain() == 1
+    await act(make_actor(database, client, settings))
+    assert (call.status, await outcome(database)) == ("completed", ("done", None))
+
+
 async def test_two_workers_act_once(database: Database, twilio: StandIn, client: httpx2.AsyncClient) -> None:
     settings, call = settings_for(twilio), call_at(twilio)
     await judged(database, settings)
@@ -203,6 +214,21 @@ async def test_a_lost_answer_is_said_and_never_asked_again(
     await act(actor)
     state, note = await outcome(database)
     assert (len(call.updates), call.status, state) == (1, "completed", "sent")
+    assert note is not None
+    assert note.startswith("it may have been done")
+
+
+async def test_an_answer_nobody_can_read_is_no_reason_to_ask_again(
+    database: Database, twilio: StandIn, client: httpx2.AsyncClient
+) -> None:
+    settings, call = settings_for(twilio), call_at(twilio)
+    twilio.rest.first.append(Answer(200, b"<html>", carried_out=True))
+    await judged(database, settings)
+    actor = make_actor(database, client, settings)
+    await act(actor)
+    await act(actor)
+    state, note = await outcome(database)
+    assert (len(call.updates), state, counted(actor, "hang_up", "sent")) == (1, "sent", 1)
     assert note is not None
     assert note.startswith("it may have been done")
 

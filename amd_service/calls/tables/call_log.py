@@ -123,7 +123,7 @@ class CallLog(Base):
         comment="`due`, `sent` (its answer is not known: it may have been done), `done`, `refused` (the call was over, "
         "or Twilio would not), `failed` (nothing was done)."
     )
-    action_note: Mapped[str | None] = mapped_column(comment="Why it was refused or failed.")
+    action_note: Mapped[str | None] = mapped_column(comment="Why it was refused or failed, or why it is not known whether it was done.")
     action_at: Mapped[datetime | None] = mapped_column(comment="When action_state last changed.")
     reconciled_at: Mapped[datetime | None] = mapped_column(
         comment="When Twilio was last asked for what its callbacks left out; null if it never was."
