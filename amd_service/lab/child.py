@@ -59,19 +59,8 @@ async def run_child(
     """
     port = free_port()
     url = f"http://127.0.0.1:{port}"
-    values = {
-        "database_url": database_url,
-        "twilio_api_url": stand_in.url,
-        "public_url": url,
-        "port": port,
-        "worker_port": port,
-        "log_level": "error",
-        "reconcile_every_s": 0,
-        **settings,
-    }
-    environment = _without_settings(os.environ) | {f"AMD_{name.upper()}": str(value) for name, value in values.items()}
-    environment["TWILIO_ACCOUNT_SID"] = account.account_sid
-    environment["TWILIO_AUTH_TOKEN"] = account.auth_tokens[0].get_secret_value()
+    doors = {"public_url": url, "port": port, "worker_port": port, **settings}
+    environment = child_environment(database_url=database_url, stand_in=stand_in, account=account, **doors)
     # An empty directory of its own, so that no .env of the user's reaches into it.
     with tempfile.TemporaryDirectory() as elsewhere:
         process = await asyncio.create_subprocess_exec(*command, env=environment, cwd=elsewhere)
@@ -79,6 +68,24 @@ async def run_child(
             yield Child(process, url)
         finally:
             await stop(process)
+
+
+def child_environment(*, database_url: str, stand_in: StandIn, account: Account, **settings: object) -> dict[str, str]:
+    """This process's environment with these settings (by AMD_ name in lower case) and none of the user's.
+
+    It does not reconcile by itself unless told to.
+    """
+    values = {
+        "database_url": database_url,
+        "twilio_api_url": stand_in.url,
+        "log_level": "error",
+        "reconcile_every_s": 0,
+        **settings,
+    }
+    environment = _without_settings(os.environ) | {f"AMD_{name.upper()}": str(value) for name, value in values.items()}
+    environment["TWILIO_ACCOUNT_SID"] = account.account_sid
+    environment["TWILIO_AUTH_TOKEN"] = account.auth_tokens[0].get_secret_value()
+    return environment
 
 
 async def stop(process: asyncio.subprocess.Process) -> None:

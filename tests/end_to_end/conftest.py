@@ -16,9 +16,10 @@ from amd_service.calls.database import Database
 from amd_service.lab.child import Child, run_child
 from amd_service.lab.demo import make_account
 from amd_service.lab.stand_in.deliveries import deliver
-from amd_service.lab.stand_in.media_host import MediaHost, Reel
-from amd_service.lab.stand_in.server import StandIn, serve_stand_in
+from amd_service.lab.stand_in.media_host import Reel
+from amd_service.lab.stand_in.server import StandIn
 from amd_service.settings import RETRY_OVERRIDES, Account
+from tests.twilio.stand_in import watched_stand_in
 
 FIXTURES = Path(__file__).parents[2] / "fixtures" / "calls"
 HUMAN = (FIXTURES / "01-human-hello" / "recording.wav").read_bytes()
@@ -101,6 +102,5 @@ async def until_exists(path: Path) -> None:
 @pytest.fixture
 async def scene(database: Database) -> AsyncIterator[Scene]:
     account = make_account()
-    async with serve_stand_in(MediaHost({account.account_sid: account.basic_auth})) as stand_in:
+    async with watched_stand_in(account) as stand_in:
         yield Scene(database.url, stand_in, account)
-        assert stand_in.media.violations == []

@@ -12,9 +12,7 @@ from sqlalchemy import func, select, text, update
 from amd_service.calls import reconciling
 from amd_service.calls.database import Database
 from amd_service.calls.tables import Callback, CallLog, Sweep
-from amd_service.catch_up import duration
 from amd_service.domain import AccountSid, CallSid, RecordingSid
-from amd_service.errors import ConfigurationError
 from amd_service.lab.stand_in.known_calls import StandInCall, StandInRecording, now
 from amd_service.lab.stand_in.media_host import Answer
 from amd_service.lab.stand_in.rest_api import RestRequest
@@ -348,14 +346,3 @@ async def test_no_transaction_is_open_while_twilio_is_asked(database: Database, 
     await make().sweep()
     assert len(in_use) > 3
     assert set(in_use) == {0}
-
-
-@pytest.mark.parametrize(("given", "hours"), [("90m", 1.5), ("24h", 24), ("7d", 168)])
-def test_how_far_back_is_said_in_minutes_hours_or_days(given: str, hours: float) -> None:
-    assert duration(given) == timedelta(hours=hours)
-
-
-@pytest.mark.parametrize("given", ["", "h", "24", "1w", "-1h", "1.5h", "24 h"])
-def test_any_other_time_names_the_cure(given: str) -> None:
-    with pytest.raises(ConfigurationError, match="24h"):
-        duration(given)

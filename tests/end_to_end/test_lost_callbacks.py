@@ -1,0 +1,194 @@
+"""Callbacks come in any order, several times, or never; afterwards Twilio is asked, and every call's row is right."""
+
+import asyncio
+import json
+import tempfile
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from random import Random, SystemRandom
+from typing import Any
+from urllib.parse import urlsplit
+
+import httpx2
+import pytest
+from sqlalchemy import select
+
+from amd_service.calls.database import Database
+from amd_service.calls.tables import CallLog
+from amd_service.lab.child import COMMAND, Child, child_environment
+from amd_service.lab.stand_in.deliveries import deliver
+from amd_service.lab.stand_in.known_calls import StandInCall
+from amd_service.lab.stand_in.lives import (
+    Callback,
+    Life,
+    advance,
+    end_recording,
+    recording_callbacks,
+    start_recording,
+)
+from amd_service.lab.stand_in.media_host import Reel
+from amd_service.lab.stand_in.rest_api import RestApi
+from amd_service.settings import Settings
+from amd_service.twilio.recordings import http_client
+from amd_service.twilio.rest import CallOrder, Rest
+from tests.end_to_end.conftest import FIXTURES, HUMAN, Scene, until
+
+pytestmark = [pytest.mark.anyio, pytest.mark.timeout(120)]
+
+CALLS = 200
+LOST = 0.1  # of all callbacks
+WHOLLY_LOST = 6  # calls of which nothing at all arrives
+AT_ONCE = 16
+
+VOICEMAIL = (FIXTURES / "07-voicemail-carrier" / "recording.wav").read_bytes()
+SILENCE = (FIXTURES / "21-silence" / "recording.wav").read_bytes()
+
+# What a row must say in the end: call_status, analysis_state, label, reason.
+Row = tuple[str | None, str, str | None, str | None]
+LIVES: list[tuple[Life, Row]] = [
+    (Life(reel=Reel(HUMAN)), ("completed", "judged", "human", "confident")),
+    (Life(reel=Reel(VOICEMAIL)), ("completed", "judged", "voicemail", "confident")),
+    (Life(reel=Reel(SILENCE)), ("completed", "judged", "undecided", "no_speech")),
+    (Life(recording_status="absent"), ("completed", "failed", None, "no_recording")),
+    (Life(recording_status=None), ("completed", "failed", None, "no_recording")),
+    (Life(ending="no-answer"), ("no-answer", "not_applicable", None, None)),
+    (Life(ending="busy"), ("busy", "not_applicable", None, None)),
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Expected:
+    """A call that was placed, what Twilio says about it, and what its row must say."""
+
+    call: StandInCall
+    callbacks: list[Callback]
+    row: Row
+
+
+async def test_every_call_ends_with_the_right_row_though_callbacks_were_lost(scene: Scene, database: Database) -> None:
+    seed = SystemRandom().randrange(1_000_000)
+    random, hint = Random(seed), f"with Random({seed})"
+    print(hint)  # noqa: T201 - shown where the test fails
+    async with scene.child([*COMMAND, "serve"]) as service:
+        await service.until_alive()
+        expected = await place_calls(scene, service, random)
+        arriving = [item.callbacks for item in expected[WHOLLY_LOST:]]
+        await deliver_all(scene, with_losses([callback for callbacks in arriving for callback in callbacks], random))
+
+        before = await rows(database)
+        unheard_of = {item.call.sid for item in expected[:WHOLLY_LOST]}
+        assert not unheard_of & before.keys(), hint
+        assert any(before.get(item.call.sid, ("",))[0] != item.row[0] for item in expected[WHOLLY_LOST:]), hint
+
+        found = await reconcile(scene)
+        assert (found["calls_asked"], found["error"]) == (CALLS, None), hint
+        assert found["calls_new"] >= WHOLLY_LOST, hint
+
+        wanted = {item.call.sid: item.row for item in expected}
+
+        async def all_right() -> bool:
+            return await rows(database) == wanted
+
+        try:
+            await until(all_right)
+        except TimeoutError:
+            assert await rows(database) == wanted, hint
+        again = await reconcile(scene)
+    assert (again["calls_new"], again["recordings_new"], again["calls_changed"]) == (0, 0, 0), hint
+
+
+async def test_a_running_service_asks_by_itself(scene: Scene, database: Database) -> None:
+    call = StandInCall(account_sid=scene.account.account_sid)
+    call.end("busy")
+    scene.stand_in.rest.add(call)
+    async with scene.child([*COMMAND, "serve"], reconcile_every_s=0.2, reconcile_after_s=0) as service:
+        await service.until_alive()
+
+        async def is_there() -> bool:
+            return call.sid in await rows(database)
+
+        await until(is_there)
+    assert (await rows(database))[call.sid] == ("busy", "not_applicable", None, None)
+
+
+async def place_calls(scene: Scene, service: Child, random: Random) -> list[Expected]:
+    """Calls placed as the service places them, so that what Twilio reports is what it was asked to report."""
+    settings = Settings(_env_file=None, twilio_api_url=scene.stand_in.url, public_url=service.url)
+    order = CallOrder("+12125550100", "+15005550006", twiml="<Response/>")
+    placed = []
+    async with http_client(settings) as client:
+        rest = Rest(client, settings)
+        for number in range(CALLS):
+            life, row = LIVES[number % len(LIVES)]
+            call = scene.stand_in.rest.calls[(await rest.place(scene.account, order)).event.call_sid]
+            placed.append(Expected(call, list(callbacks_of(scene.stand_in.rest, call, life)), row))
+    random.shuffle(placed)
+    return placed
+
+
+def callbacks_of(rest: RestApi, call: StandInCall, life: Life) -> Iterator[Callback]:
+    """What Twilio sends about a call in all its life, which is over afterwards."""
+    yield from advance(call, "initiated", 0)
+    yield from advance(call, "ringing", 1)
+    answered = life.ending == "completed"
+    recording = None
+    if answered:
+        yield from advance(call, "in-progress", 2)
+        recording = start_recording(call, life)
+    if recording is not None:
+        yield from recording_callbacks(call, recording)
+    yield from advance(call, life.ending, 3 if answered else 2)
+    if recording is not None:
+        end_recording(rest, recording, life)
+        yield from recording_callbacks(call, recording)
+
+
+def with_losses(callbacks: Sequence[Callback], random: Random) -> list[Callback]:
+    """Each one to three times in random order, a tenth of them never."""
+    arriving = [callback for callback in callbacks if random.random() >= LOST]
+    repeated = [callback for callback in arriving for _ in range(random.randint(1, 3))]
+    random.shuffle(repeated)
+    return repeated
+
+
+async def deliver_all(scene: Scene, callbacks: Sequence[Callback]) -> None:
+    token = scene.account.auth_tokens[0].get_secret_value()
+    places = asyncio.Semaphore(AT_ONCE)
+    async with httpx2.AsyncClient(trust_env=False) as client:
+
+        async def send(callback: Callback) -> int | None:
+            url = urlsplit(callback.url)
+            base = f"{url.scheme}://{url.netloc}"
+            async with places:
+                delivery = await deliver(client, base, url.path, callback.pairs, token=token, overrides=url.fragment)
+            return delivery.status
+
+        answers = Counter(await asyncio.gather(*(send(callback) for callback in callbacks)))
+    assert answers == {204: len(callbacks)}
+
+
+async def reconcile(scene: Scene) -> dict[str, Any]:
+    """What `amd-service reconcile --since 1h` says of the account."""
+    environment = child_environment(
+        database_url=scene.database_url, stand_in=scene.stand_in, account=scene.account, reconcile_per_s=10_000
+    )
+    with tempfile.TemporaryDirectory() as elsewhere:
+        process = await asyncio.create_subprocess_exec(
+            *COMMAND, "reconcile", "--since", "1h", "--json",
+            stdout=asyncio.subprocess.PIPE, env=environment, cwd=Path(elsewhere),
+        )  # fmt: skip
+        out, _ = await process.communicate()
+    assert process.returncode == 0
+    found: dict[str, Any] = json.loads(out)
+    return found
+
+
+async def rows(database: Database) -> dict[str, Row]:
+    async with database.transaction() as session:
+        statement = select(CallLog.call_sid, CallLog.call_status, CallLog.analysis_state, CallLog.label, CallLog.reason)
+        return {
+            sid: (status, state, label, reason)
+            for sid, status, state, label, reason in await session.execute(statement)
+        }
