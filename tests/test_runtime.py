@@ -1,0 +1,57 @@
+"""What a process with a worker does beside the queue, from its start."""
+
+import pytest
+
+from amd_service.calls.database import Database
+from amd_service.domain import Label
+from amd_service.lab.stand_in.known_calls import StandInCall
+from amd_service.lab.stand_in.media_host import MediaHost, Reel
+from amd_service.lab.stand_in.server import serve_stand_in
+from amd_service.runtime import open_runtime
+from amd_service.settings import Settings
+from tests.calls.deliveries import (
+    ACCOUNT,
+    CALL,
+    FIRST,
+    call_row,
+    claim,
+    deliver,
+    recording,
+    recording_row,
+    settle,
+    verdict,
+)
+from tests.calls.numbers import callbacks, told
+from tests.worker.conftest import until
+
+pytestmark = pytest.mark.anyio
+
+
+async def test_a_worker_acts_erases_and_forgets(database: Database, database_url: str) -> None:
+    async with serve_stand_in(MediaHost({ACCOUNT: (ACCOUNT, "token")})) as twilio:
+        call = twilio.rest.add(StandInCall(account_sid=ACCOUNT, sid=CALL, status="in-progress"))
+        twilio.media.reels[FIRST] = Reel(b"audio")
+        settings = Settings(
+            _env_file=None,
+            database_url=database_url,
+            model="demo",
+            twilio_api_url=twilio.url,
+            twilio_account_sid=ACCOUNT,
+            twilio_auth_token=["token"],
+            on_voicemail="hang_up",
+            delete_recordings=True,
+            phone_numbers="drop",
+        )
+        await told(database, "in-progress", SequenceNumber="2")
+        await deliver(database, recording("completed"))
+        (job,) = await claim(database)
+        await settle(database, job, verdict(Label.VOICEMAIL), settings.actions)
+
+        async def all_is_done() -> bool:
+            row, erased_at = await call_row(database), (await recording_row(database)).erased_at
+            return row.action_state == "done" and erased_at is not None and row.to_number is None
+
+        async with open_runtime(settings, with_worker=True):
+            await until(all_is_done)
+    assert (call.status, twilio.media.reels) == ("completed", {})
+    assert "+1500" not in repr([(kept.parameters, kept.facts) for kept in await callbacks(database)])
