@@ -74,8 +74,8 @@ async def take_recording(
     row = await _locked_recording(session, recording)
     if _is_foreign(row, recording):
         return True
-    facts = await _facts(session, row, Callback.recording_sid == row.recording_sid)
-    _update(row, history.recording_facts(history.recordings_from(facts)))
+    told = await _facts(session, row, Callback.recording_sid == row.recording_sid)
+    _update(row, history.recording_facts(history.recordings_from(facts for _, facts in told)))
     _advance(row)
     await refresh_call(session, await lock_call(session, row.call_sid))
     return True
@@ -87,9 +87,9 @@ async def _retell_call(session: AsyncSession, callback: StatusCallback | AmdCall
     call = await lock_call(session, callback.call_sid)
     if _is_foreign(call, callback):
         return
-    told = Callback.recording_sid.is_(None)
-    statuses = history.statuses_from(await _facts(session, call, told & Callback.route.in_(_STATUS_ROUTES)))
-    results = history.amd_results_from(await _facts(session, call, told & (Callback.route == _AMD_ROUTE)))
+    told = await _facts(session, call, Callback.recording_sid.is_(None))
+    statuses = history.statuses_from(facts for route, facts in told if route in _STATUS_ROUTES)
+    results = history.amd_results_from(facts for route, facts in told if route == _AMD_ROUTE)
     _update(call, history.call_facts(statuses, results))
     await refresh_call(session, call)
 
@@ -152,12 +152,12 @@ def _is_foreign(row: CallLog | Recording, callback: Event) -> bool:
     return True
 
 
-async def _facts(session: AsyncSession, row: CallLog | Recording, about: Any) -> list[dict[str, Any]]:
-    """Facts of every callback of the row. The row is locked, so none can be missing that has been committed."""
-    statement = select(Callback.facts).where(
+async def _facts(session: AsyncSession, row: CallLog | Recording, about: Any) -> list[tuple[str, dict[str, Any]]]:
+    """Route and facts of every callback of the row. It is locked, so none can be missing that has been committed."""
+    statement = select(Callback.route, Callback.facts).where(
         Callback.call_sid == row.call_sid, Callback.account_sid == row.account_sid, about
     )
-    return list((await session.scalars(statement)).all())
+    return [(route, facts) for route, facts in await session.execute(statement)]
 
 
 def _update(row: CallLog | Recording, facts: history.CallFacts | history.RecordingFacts) -> None:
