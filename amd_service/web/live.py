@@ -31,6 +31,7 @@ log = get_logger(__name__)
 MEDIA_PATH = "/twilio/media"
 IDLE_S = 15.0  # Twilio sends 50 messages a second, in silence too
 STREAM_S = 60.0  # a verdict needs a third of it; the rest is for a model that is still loading
+VERDICT_S = 30.0  # more, for a model that has windows of others before it; then the call has moved on
 
 _NORMAL, _POLICY = 1000, 1008
 
@@ -161,9 +162,11 @@ async def _take(events: AsyncGenerator[Event, None], runtime: Runtime, accounts:
     with bound_contextvars(call_sid=started.call_sid, stream_sid=started.stream_sid):
         log.info("stream began")
         try:
-            verdict, is_whole = await _hear_out(events, started.stream_sid, LiveListening(runtime.detector))
-        except (Retryable, Permanent) as error:
-            log.error("stream without a verdict; its recording, if there is one, will be judged", error=str(error))
+            async with asyncio.timeout(STREAM_S + VERDICT_S):
+                verdict, is_whole = await _hear_out(events, started.stream_sid, LiveListening(runtime.detector))
+        except (Retryable, Permanent, TimeoutError) as error:
+            reason = str(error) or "the model did not come to it in time"
+            log.error("stream without a verdict; its recording, if there is one, will be judged", error=reason)
             return Outcome.UNJUDGED
         stream = Stream(started.account_sid, started.call_sid, started.stream_sid, monotonic() - began)
         # A connection that was lost says nothing about the call: what little was heard is kept, but not acted upon.

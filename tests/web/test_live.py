@@ -267,3 +267,13 @@ async def test_a_rotated_token_opens_a_stream(database: Database, demo: Detector
     async with serve_on_loopback(create_app(doors.runtime), websockets=True) as url:
         assert (await Line(doors, url).play()).close_code == 1000
     await doors.client.aclose()
+
+
+async def test_a_model_that_does_not_come_to_it_in_time_leaves_no_verdict(
+    line: Line, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(live, "STREAM_S", 0.2)
+    monkeypatch.setattr(live, "VERDICT_S", -0.1)
+    assert (await line.play(replace(STREAM, audio=QUIET * 20, pace=1.0))).close_code == 1000
+    await line.ended("unjudged")
+    assert await line.doors.rows() == EMPTY
