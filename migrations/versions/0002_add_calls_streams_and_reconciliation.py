@@ -162,7 +162,7 @@ def _add_columns() -> None:
     op.add_column("call_log", sa.Column('action_state', sa.Text(), nullable=True, comment='`due`, `sent` (its answer is not known: it may have been done), `done`, `refused` (the call was over, or Twilio would not), `failed` (nothing was done).'))
     op.add_column("call_log", sa.Column('action_note', sa.Text(), nullable=True, comment='Why it was refused or failed, or why it is not known whether it was done.'))
     op.add_column("call_log", sa.Column('action_at', sa.DateTime(timezone=True), nullable=True, comment='When action_state last changed.'))
-    op.add_column("call_log", sa.Column('reconciled_at', sa.DateTime(timezone=True), nullable=True, comment='When Twilio was last asked for what its callbacks left out; null if it never was.'))
+    op.add_column("call_log", sa.Column('reconciled_at', sa.DateTime(timezone=True), nullable=True, comment='When Twilio was last asked, after the call had ended, for what its callbacks left out; null if never.'))
     op.add_column("recording", sa.Column('erase_after', sa.DateTime(timezone=True), server_default=sa.text('now()'), nullable=False, comment="When Twilio's copy may next be tried to be deleted, where that is wanted."))
     op.add_column("recording", sa.Column('erased_at', sa.DateTime(timezone=True), nullable=True, comment="When Twilio's copy was deleted, or found gone."))
     op.add_column("verdict", sa.Column('source', sa.Text(), server_default=sa.text("'recording'"), nullable=False, comment='What was listened to: `recording`, or `stream` (live).'))

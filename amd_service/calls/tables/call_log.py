@@ -123,10 +123,12 @@ class CallLog(Base):
         comment="`due`, `sent` (its answer is not known: it may have been done), `done`, `refused` (the call was over, "
         "or Twilio would not), `failed` (nothing was done)."
     )
-    action_note: Mapped[str | None] = mapped_column(comment="Why it was refused or failed, or why it is not known whether it was done.")
+    action_note: Mapped[str | None] = mapped_column(
+        comment="Why it was refused or failed, or why it is not known whether it was done."
+    )
     action_at: Mapped[datetime | None] = mapped_column(comment="When action_state last changed.")
     reconciled_at: Mapped[datetime | None] = mapped_column(
-        comment="When Twilio was last asked for what its callbacks left out; null if it never was."
+        comment="When Twilio was last asked, after the call had ended, for what its callbacks left out; null if never."
     )
     created_at: Mapped[datetime] = mapped_column(
         server_default=func.now(), comment="When the first callback of this call came in."
