@@ -84,9 +84,9 @@ async def settled_recordings(session: AsyncSession, sids: Collection[RecordingSi
 
 
 async def open_calls(
-    session: AsyncSession, account_sid: AccountSid, *, since: datetime, quiet_s: float, after: CallSid, limit: int
+    session: AsyncSession, account_sid: AccountSid, *, since: datetime, quiet_s: float
 ) -> list[CallSid]:
-    """Calls of which something is still to come, first seen since then, in order of SID from `after` on.
+    """Calls of which something is still to come, first seen since then, oldest first.
 
     Those that began, or ended, in the last `quiet_s` seconds are left out: their callbacks are on their way.
     """
@@ -99,10 +99,8 @@ async def open_calls(
             CallLog.created_at >= since,
             CallLog.created_at <= quiet_since,
             func.coalesce(CallLog.ended_at, CallLog.created_at) <= quiet_since,
-            CallLog.call_sid > after,
         )
-        .order_by(CallLog.call_sid)
-        .limit(limit)
+        .order_by(CallLog.created_at)
     )
     return [CallSid(sid) for sid in await session.scalars(statement)]
 

@@ -149,7 +149,7 @@ class _Pass:
                     known = await reconciling.statuses(session, [told.event.call_sid for told in batch])
                 for told in batch:
                     if _is_missing(told.event, known, quiet_since):
-                        await self._take_in(told.event.call_sid, told, [])
+                        await self._take_in(told.event.call_sid, told, asked_for_all=False)
 
     async def _recordings_by_date(self) -> None:
         """Calls of ours that ended, with a recording we do not know of or do not know the end of."""
@@ -165,22 +165,11 @@ class _Pass:
 
     async def _open_calls(self) -> None:
         """Calls of which something is still to come, one by one."""
-        last = CallSid("")
-        while True:
-            async with self.database.transaction() as session:
-                batch = await reconciling.open_calls(
-                    session,
-                    self.account.account_sid,
-                    since=self.open_since,
-                    quiet_s=self.quiet_s,
-                    after=last,
-                    limit=BATCH,
-                )
-            if not batch:
-                return
-            for call_sid in batch:
-                await self._ask(call_sid)
-            last = batch[-1]
+        account_sid = self.account.account_sid
+        async with self.database.transaction() as session:
+            found = await reconciling.open_calls(session, account_sid, since=self.open_since, quiet_s=self.quiet_s)
+        for call_sid in found:
+            await self._ask(call_sid)
 
     async def _ask(self, call_sid: CallSid) -> None:
         if call_sid in self.asked:
@@ -191,24 +180,37 @@ class _Pass:
         # The account's own list of recordings does not tell the track, and without it a recording of the called party
         # alone would pass for one of both.
         recordings = await self.rest.recordings_of(self.account, call_sid)
-        await self._take_in(call_sid, told, recordings)
-        async with self.database.transaction() as session:
-            if await reconciling.note_asked(session, call_sid, quiet_s=self.quiet_s):
-                self.changed.add(call_sid)
+        await self._take_in(call_sid, told, recordings, asked_for_all=True)
 
     async def _take_in(
-        self, call_sid: CallSid, told: Told[StatusCallback] | None, recordings: Sequence[Told[RecordingCallback]]
+        self,
+        call_sid: CallSid,
+        told: Told[StatusCallback] | None,
+        recordings: Sequence[Told[RecordingCallback]] = (),
+        *,
+        asked_for_all: bool,
     ) -> None:
-        async with self.database.transaction() as session:
-            before = await reconciling.standing(session, call_sid)
-        for recording in recordings:
+        try:
             async with self.database.transaction() as session:
-                await intake.take_recording(session, recording.raw, recording.event, self.numbers)
-        async with self.database.transaction() as session:
+                before = await reconciling.standing(session, call_sid)
+            for recording in recordings:
+                async with self.database.transaction() as session:
+                    await intake.take_recording(session, recording.raw, recording.event, self.numbers)
             if told is not None:
-                await intake.take_status(session, told.raw, told.event, self.numbers)
-            after = await reconciling.standing(session, call_sid)
-        self._compare(call_sid, before, after)
+                async with self.database.transaction() as session:
+                    await intake.take_status(session, told.raw, told.event, self.numbers)
+            async with self.database.transaction() as session:
+                concluded = asked_for_all and await reconciling.note_asked(session, call_sid, quiet_s=self.quiet_s)
+                self._compare(call_sid, before, await reconciling.standing(session, call_sid))
+        except AmdError:
+            raise
+        except Exception:
+            # A call that cannot be taken in must not keep all others from it, now and at every later sweep.
+            self.metrics.loop_errors.labels("reconciling").inc()
+            log.exception("not taken in", call_sid=call_sid)
+            return
+        if concluded:
+            self.changed.add(call_sid)
 
     def _compare(self, call_sid: CallSid, before: Standing | None, after: Standing | None) -> None:
         if after is None or after == before:

@@ -1,84 +1,33 @@
-"""Twilio's REST API, against a stand-in that holds every request against Twilio's own description."""
+"""What is asked of Twilio, and how."""
 
-import socket
-from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import aclosing
 from datetime import UTC, datetime, timedelta
 from time import perf_counter
-from typing import Any
 
 import httpx2
 import pytest
 
-from amd_service.domain import AccountSid, CallSid, RecordingSid
-from amd_service.errors import ConfigurationError, OutcomeUnknown, RequestRefused, TwilioUnavailable
+from amd_service.domain import CallSid
+from amd_service.errors import ConfigurationError, RequestRefused
 from amd_service.lab.stand_in.known_calls import StandInCall, StandInRecording, now
-from amd_service.lab.stand_in.media_host import Answer, Reel
-from amd_service.lab.stand_in.rest_api import RestRequest
 from amd_service.lab.stand_in.server import StandIn
-from amd_service.settings import Account, Settings
-from amd_service.telemetry import Metrics
 from amd_service.twilio.recordings import http_client
 from amd_service.twilio.rest import CallOrder, Rest
-from tests.twilio.openapi.description import twilio_description
-from tests.twilio.stand_in import watched_stand_in
+from tests.twilio.rest.conftest import (
+    AC,
+    ACCOUNT,
+    CA,
+    EVERYTHING,
+    LONG_AGO,
+    ORDER,
+    PUBLIC,
+    RE,
+    listed_calls,
+    listed_recordings,
+    settings,
+)
 
 pytestmark = pytest.mark.anyio
-
-AC = AccountSid("AC" + "a" * 32)
-CA = CallSid("CA" + "1" * 32)
-RE = RecordingSid("RE" + "2" * 32)
-ACCOUNT = Account.model_validate({"account_sid": AC, "auth_tokens": ["token"], "api_key": "SKkey", "api_secret": "shh"})
-ORDER = CallOrder("+12125550100", "+15005550006", twiml="<Response><Pause/></Response>")
-PUBLIC = "https://amd.example.org/base"
-TIMEOUT_S = 0.3
-LONG_AGO = datetime(2026, 1, 1, tzinfo=UTC)
-
-Ask = Callable[[Rest], Awaitable[object]]
-
-
-async def listed_calls(rest: Rest) -> list[str]:
-    return [told.event.call_sid async for told in rest.calls(ACCOUNT, LONG_AGO)]
-
-
-async def listed_recordings(rest: Rest) -> list[tuple[str, str]]:
-    return [found async for found in rest.recorded_calls(ACCOUNT, LONG_AGO)]
-
-
-CHANGES: dict[str, Ask] = {
-    "place": lambda rest: rest.place(ACCOUNT, ORDER),
-    "hang_up": lambda rest: rest.hang_up(ACCOUNT, CA),
-    "redirect": lambda rest: rest.redirect(ACCOUNT, CA, "https://example.org/twiml?x=1&y=2"),
-}
-QUESTIONS: dict[str, Ask] = {
-    "call": lambda rest: rest.call(ACCOUNT, CA),
-    "calls": listed_calls,
-    "recorded_calls": listed_recordings,
-    "recordings_of": lambda rest: rest.recordings_of(ACCOUNT, CA),
-    # As safe to repeat as a question: what is gone is gone.
-    "delete_recording": lambda rest: rest.delete_recording(ACCOUNT, RE),
-}
-EVERYTHING = CHANGES | QUESTIONS
-
-
-def settings(**given: Any) -> Settings:
-    return Settings(_env_file=None, **{"public_url": PUBLIC, "twilio_timeout_s": TIMEOUT_S, **given})
-
-
-@pytest.fixture
-async def stand_in() -> AsyncIterator[StandIn]:
-    async with watched_stand_in(ACCOUNT) as running:
-        call = running.rest.add(StandInCall(account_sid=AC, sid=CA, status="in-progress", started_at=now()))
-        call.recordings.append(StandInRecording(call_sid=CA, sid=RE))
-        running.media.reels[RE] = Reel(b"RIFF")
-        yield running
-
-
-@pytest.fixture
-async def rest(stand_in: StandIn) -> AsyncIterator[Rest]:
-    configured = settings(twilio_api_url=stand_in.url)
-    async with http_client(configured) as client:
-        yield Rest(client, configured)
 
 
 @pytest.mark.parametrize("name", EVERYTHING)
@@ -236,87 +185,6 @@ async def test_credentials_go_nowhere_else_whatever_the_link_to_the_next_page(li
     assert len({request.headers["authorization"] for request in asked}) == 1
 
 
-async def test_what_cannot_be_read_does_not_end_a_list(stand_in: StandIn) -> None:
-    stand_in.rest.add(StandInCall(account_sid=AC, sid="CAnonsense"))
-    metrics = Metrics()
-    configured = settings(twilio_api_url=stand_in.url)
-    async with http_client(configured) as client:
-        rest = Rest(client, configured, metrics=metrics)
-        assert await listed_calls(rest) == [CA]
-    assert metrics.registry.get_sample_value("amd_callbacks_total", {"route": "rest", "outcome": "malformed"}) == 1
-
-
-MALFORMED_PAGE = b'{"calls": [{"sid": 7}, {"start_time": "Sun, 99 Nov 2026 10:00:00 +0000"}, "text", null], "page": 0}'
-
-
-async def test_nonsense_in_a_list_is_passed_over(stand_in: StandIn, rest: Rest) -> None:
-    stand_in.rest.first = [Answer(200, MALFORMED_PAGE)]
-    assert await listed_calls(rest) == []
-
-
-@pytest.mark.parametrize("name", EVERYTHING)
-async def test_nothing_waits_for_ever(stand_in: StandIn, rest: Rest, name: str) -> None:
-    stand_in.rest.first = [Answer(200, silent=True)]
-    began = perf_counter()
-    with pytest.raises(OutcomeUnknown if name in CHANGES else TwilioUnavailable, match="no answer"):
-        await EVERYTHING[name](rest)
-    assert TIMEOUT_S <= perf_counter() - began < 10 * TIMEOUT_S
-
-
-@pytest.mark.parametrize("name", EVERYTHING)
-async def test_a_request_that_never_left_did_nothing(name: str) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        port = taken.getsockname()[1]
-    configured = settings(twilio_api_url=f"http://127.0.0.1:{port}")
-    async with http_client(configured) as client:
-        with pytest.raises(TwilioUnavailable, match="cannot be reached"):
-            await EVERYTHING[name](Rest(client, configured))
-
-
-LOST = [
-    Answer(200, b"{}", cut=True),
-    Answer(500),
-    Answer(502),
-    Answer(302, headers={"location": "/2010-04-01/elsewhere"}),
-    Answer(200, b"<html>a proxy's page</html>", {"content-type": "text/html"}),
-]
-
-
-@pytest.mark.parametrize("answer", LOST, ids=lambda answer: f"{answer.status}-{len(answer.body)}")
-@pytest.mark.parametrize("name", EVERYTHING)
-async def test_a_lost_answer_leaves_open_whether_something_was_changed(
-    stand_in: StandIn, rest: Rest, name: str, answer: Answer
-) -> None:
-    stand_in.rest.first = [answer]
-    with pytest.raises(OutcomeUnknown if name in CHANGES else TwilioUnavailable):
-        await EVERYTHING[name](rest)
-    assert len(stand_in.rest.requests) == 1  # neither repeated nor redirected
-
-
-@pytest.mark.parametrize("name", EVERYTHING)
-async def test_too_many_requests_say_how_long_to_wait(stand_in: StandIn, rest: Rest, name: str) -> None:
-    stand_in.rest.first = [Answer(429, headers={"retry-after": "7"})]
-    with pytest.raises(TwilioUnavailable, match="429") as unavailable:
-        await EVERYTHING[name](rest)
-    assert unavailable.value.retry_after_s == 7
-
-
-@pytest.mark.parametrize("name", EVERYTHING)
-async def test_wrong_credentials_name_the_cure(stand_in: StandIn, rest: Rest, name: str) -> None:
-    stand_in.rest.first = [Answer(401, b'{"code": 20003, "message": "Authenticate"}')]
-    with pytest.raises(RequestRefused, match=r"Authenticate.*TWILIO_API_KEY.*region") as refused:
-        await EVERYTHING[name](rest)
-    assert refused.value.code == 20003
-
-
-async def test_a_call_that_was_placed_and_cannot_be_read_is_not_known_to_be_placed(
-    stand_in: StandIn, rest: Rest
-) -> None:
-    stand_in.rest.first = [Answer(201, b'{"sid": null}', carried_out=True)]
-    with pytest.raises(OutcomeUnknown):
-        await rest.place(ACCOUNT, ORDER)
-
-
 async def test_the_environment_does_not_choose_the_host(
     stand_in: StandIn, rest: Rest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -356,38 +224,3 @@ async def test_requests_in_no_hurry_are_spaced(stand_in: StandIn) -> None:
 async def test_a_list_that_is_not_read_to_its_end_is_closed(rest: Rest) -> None:
     async with aclosing(rest.calls(ACCOUNT, LONG_AGO)) as calls:  # type: ignore[type-var]
         assert (await anext(calls)).event.call_sid == CA
-
-
-CALLS = f"/2010-04-01/Accounts/{AC}/Calls.json"
-NUMBERS = [("To", "+1"), ("From", "+1")]
-
-
-@pytest.mark.parametrize(
-    ("request_", "problem"),
-    [
-        (RestRequest("POST", CALLS, [], [*NUMBERS, ("Recrod", "true")]), "Recrod is no parameter"),
-        (RestRequest("POST", CALLS, [], [*NUMBERS, ("Timeout", "soon")]), "is no integer"),
-        (RestRequest("POST", CALLS, [], [*NUMBERS, ("Record", "yes")]), "neither true nor false"),
-        (RestRequest("POST", CALLS, [], [*NUMBERS, ("StatusCallbackMethod", "PUT")]), "is none of"),
-        (RestRequest("POST", CALLS, [], [*NUMBERS, ("StatusCallback", "/status")]), "is no uri"),
-        (RestRequest("POST", CALLS, [], [*NUMBERS, ("Trim", "a"), ("Trim", "b")]), "given 2 times"),
-        (RestRequest("POST", CALLS, [], [("To", "+1")]), "From is missing"),
-        (RestRequest("POST", CALLS, [("PageSize", "2")], NUMBERS), "PageSize is no parameter"),
-        (RestRequest("GET", CALLS, [("StartTime>", "yesterday")], []), "is no date-time"),
-        (RestRequest("GET", CALLS, [("PageSize", "1001")], []), "out of range"),
-        (RestRequest("GET", CALLS, [("Status", "done")], []), "is none of"),
-        (RestRequest("GET", CALLS.replace(AC, "ACme"), [], []), "too short"),
-        (RestRequest("GET", CALLS.replace(AC, "AC" + "x" * 32), [], []), "does not match"),
-        (RestRequest("PUT", CALLS, [], []), "is no operation"),
-        (RestRequest("GET", "/2010-04-01/Calls.json", [], []), "is no operation"),
-    ],
-    ids=lambda value: value if isinstance(value, str) else "",
-)
-def test_the_description_finds_what_is_wrong(request_: RestRequest, problem: str) -> None:
-    (found,) = twilio_description().violations(request_)
-    assert problem in found
-
-
-def test_the_description_has_nothing_against_what_is_right() -> None:
-    events = [("StatusCallbackEvent", "ringing"), ("StatusCallbackEvent", "completed")]
-    assert twilio_description().violations(RestRequest("POST", CALLS, [], [*NUMBERS, *events])) == []

@@ -1,0 +1,71 @@
+"""Everything that is asked of Twilio, and a stand-in that holds each request against Twilio's own description."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from amd_service.domain import AccountSid, CallSid, RecordingSid
+from amd_service.lab.stand_in.known_calls import StandInCall, StandInRecording, now
+from amd_service.lab.stand_in.media_host import Reel
+from amd_service.lab.stand_in.server import StandIn
+from amd_service.settings import Account, Settings
+from amd_service.twilio.recordings import http_client
+from amd_service.twilio.rest import CallOrder, Rest
+from tests.twilio.stand_in import watched_stand_in
+
+AC = AccountSid("AC" + "a" * 32)
+CA = CallSid("CA" + "1" * 32)
+RE = RecordingSid("RE" + "2" * 32)
+ACCOUNT = Account.model_validate({"account_sid": AC, "auth_tokens": ["token"], "api_key": "SKkey", "api_secret": "shh"})
+ORDER = CallOrder("+12125550100", "+15005550006", twiml="<Response><Pause/></Response>")
+PUBLIC = "https://amd.example.org/base"
+TIMEOUT_S = 0.3
+LONG_AGO = datetime(2026, 1, 1, tzinfo=UTC)
+
+Ask = Callable[[Rest], Awaitable[object]]
+
+
+async def listed_calls(rest: Rest) -> list[str]:
+    return [told.event.call_sid async for told in rest.calls(ACCOUNT, LONG_AGO)]
+
+
+async def listed_recordings(rest: Rest) -> list[tuple[str, str]]:
+    return [found async for found in rest.recorded_calls(ACCOUNT, LONG_AGO)]
+
+
+CHANGES: dict[str, Ask] = {
+    "place": lambda rest: rest.place(ACCOUNT, ORDER),
+    "hang_up": lambda rest: rest.hang_up(ACCOUNT, CA),
+    "redirect": lambda rest: rest.redirect(ACCOUNT, CA, "https://example.org/twiml?x=1&y=2"),
+}
+QUESTIONS: dict[str, Ask] = {
+    "call": lambda rest: rest.call(ACCOUNT, CA),
+    "calls": listed_calls,
+    "recorded_calls": listed_recordings,
+    "recordings_of": lambda rest: rest.recordings_of(ACCOUNT, CA),
+    # As safe to repeat as a question: what is gone is gone.
+    "delete_recording": lambda rest: rest.delete_recording(ACCOUNT, RE),
+}
+EVERYTHING = CHANGES | QUESTIONS
+
+
+def settings(**given: Any) -> Settings:
+    return Settings(_env_file=None, **{"public_url": PUBLIC, "twilio_timeout_s": TIMEOUT_S, **given})
+
+
+@pytest.fixture
+async def stand_in() -> AsyncIterator[StandIn]:
+    async with watched_stand_in(ACCOUNT) as running:
+        call = running.rest.add(StandInCall(account_sid=AC, sid=CA, status="in-progress", started_at=now()))
+        call.recordings.append(StandInRecording(call_sid=CA, sid=RE))
+        running.media.reels[RE] = Reel(b"RIFF")
+        yield running
+
+
+@pytest.fixture
+async def rest(stand_in: StandIn) -> AsyncIterator[Rest]:
+    configured = settings(twilio_api_url=stand_in.url)
+    async with http_client(configured) as client:
+        yield Rest(client, configured)

@@ -1,0 +1,108 @@
+"""What may have happened when Twilio did not answer as it should."""
+
+import socket
+from time import perf_counter
+
+import pytest
+
+from amd_service.errors import OutcomeUnknown, RequestRefused, TwilioUnavailable
+from amd_service.lab.stand_in.known_calls import StandInCall
+from amd_service.lab.stand_in.media_host import Answer
+from amd_service.lab.stand_in.server import StandIn
+from amd_service.telemetry import Metrics
+from amd_service.twilio.recordings import http_client
+from amd_service.twilio.rest import Rest
+from tests.twilio.rest.conftest import (
+    AC,
+    ACCOUNT,
+    CA,
+    CHANGES,
+    EVERYTHING,
+    ORDER,
+    TIMEOUT_S,
+    listed_calls,
+    settings,
+)
+
+pytestmark = pytest.mark.anyio
+
+
+async def test_what_cannot_be_read_does_not_end_a_list(stand_in: StandIn) -> None:
+    stand_in.rest.add(StandInCall(account_sid=AC, sid="CAnonsense"))
+    metrics = Metrics()
+    configured = settings(twilio_api_url=stand_in.url)
+    async with http_client(configured) as client:
+        rest = Rest(client, configured, metrics=metrics)
+        assert await listed_calls(rest) == [CA]
+    assert metrics.registry.get_sample_value("amd_callbacks_total", {"route": "rest", "outcome": "malformed"}) == 1
+
+
+MALFORMED_PAGE = b'{"calls": [{"sid": 7}, {"start_time": "Sun, 99 Nov 2026 10:00:00 +0000"}, "text", null], "page": 0}'
+
+
+async def test_nonsense_in_a_list_is_passed_over(stand_in: StandIn, rest: Rest) -> None:
+    stand_in.rest.first = [Answer(200, MALFORMED_PAGE)]
+    assert await listed_calls(rest) == []
+
+
+@pytest.mark.parametrize("name", EVERYTHING)
+async def test_nothing_waits_for_ever(stand_in: StandIn, rest: Rest, name: str) -> None:
+    stand_in.rest.first = [Answer(200, silent=True)]
+    began = perf_counter()
+    with pytest.raises(OutcomeUnknown if name in CHANGES else TwilioUnavailable, match="no answer"):
+        await EVERYTHING[name](rest)
+    assert TIMEOUT_S <= perf_counter() - began < 10 * TIMEOUT_S
+
+
+@pytest.mark.parametrize("name", EVERYTHING)
+async def test_a_request_that_never_left_did_nothing(name: str) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+    configured = settings(twilio_api_url=f"http://127.0.0.1:{port}")
+    async with http_client(configured) as client:
+        with pytest.raises(TwilioUnavailable, match="cannot be reached"):
+            await EVERYTHING[name](Rest(client, configured))
+
+
+LOST = [
+    Answer(200, b"{}", cut=True),
+    Answer(500),
+    Answer(502),
+    Answer(302, headers={"location": "/2010-04-01/elsewhere"}),
+    Answer(200, b"<html>a proxy's page</html>", {"content-type": "text/html"}),
+]
+
+
+@pytest.mark.parametrize("answer", LOST, ids=lambda answer: f"{answer.status}-{len(answer.body)}")
+@pytest.mark.parametrize("name", EVERYTHING)
+async def test_a_lost_answer_leaves_open_whether_something_was_changed(
+    stand_in: StandIn, rest: Rest, name: str, answer: Answer
+) -> None:
+    stand_in.rest.first = [answer]
+    with pytest.raises(OutcomeUnknown if name in CHANGES else TwilioUnavailable):
+        await EVERYTHING[name](rest)
+    assert len(stand_in.rest.requests) == 1  # neither repeated nor redirected
+
+
+@pytest.mark.parametrize("name", EVERYTHING)
+async def test_too_many_requests_say_how_long_to_wait(stand_in: StandIn, rest: Rest, name: str) -> None:
+    stand_in.rest.first = [Answer(429, headers={"retry-after": "7"})]
+    with pytest.raises(TwilioUnavailable, match="429") as unavailable:
+        await EVERYTHING[name](rest)
+    assert unavailable.value.retry_after_s == 7
+
+
+@pytest.mark.parametrize("name", EVERYTHING)
+async def test_wrong_credentials_name_the_cure(stand_in: StandIn, rest: Rest, name: str) -> None:
+    stand_in.rest.first = [Answer(401, b'{"code": 20003, "message": "Authenticate"}')]
+    with pytest.raises(RequestRefused, match=r"Authenticate.*TWILIO_API_KEY.*region") as refused:
+        await EVERYTHING[name](rest)
+    assert refused.value.code == 20003
+
+
+async def test_a_call_that_was_placed_and_cannot_be_read_is_not_known_to_be_placed(
+    stand_in: StandIn, rest: Rest
+) -> None:
+    stand_in.rest.first = [Answer(201, b'{"sid": null}', carried_out=True)]
+    with pytest.raises(OutcomeUnknown):
+        await rest.place(ACCOUNT, ORDER)
