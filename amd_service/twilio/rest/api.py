@@ -186,7 +186,7 @@ class Rest:
                     if record is not None:
                         yield record
                 page = await page.next_page_async()
-        except TwilioException as error:
+        except (TwilioException, httpx2.InvalidURL) as error:
             raise TwilioUnavailable(f"Twilio answered a page that cannot be read: {error}") from error
 
     def _next_of(self, page: Any) -> Any:

@@ -61,7 +61,7 @@ class Transport(AsyncHttpClient):  # type: ignore[misc]
                 response = await self._client.send(request, auth=auth and httpx2.BasicAuth(*auth))
         except _NOT_SENT as error:
             raise TwilioUnavailable(f"{self._origin.host} cannot be reached: {type(error).__name__} {error}") from error
-        except (TimeoutError, httpx2.TransportError) as error:
+        except (TimeoutError, httpx2.RequestError) as error:
             raise self._lost(method, f"no answer from {self._origin.host}: {type(error).__name__} {error}") from error
         if not response.is_success:
             raise self._refusal(method, response)

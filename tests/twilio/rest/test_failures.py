@@ -45,6 +45,15 @@ async def test_nonsense_in_a_list_is_passed_over(stand_in: StandIn, rest: Rest) 
     assert await listed_calls(rest) == []
 
 
+@pytest.mark.parametrize(
+    "page", [b'{"calls": [], "next_page_uri": "/\\u0000"}', b'{"page": 0}', b'{"calls": [], "x": []}']
+)
+async def test_a_page_that_cannot_be_read_is_an_outage(stand_in: StandIn, rest: Rest, page: bytes) -> None:
+    stand_in.rest.first = [Answer(200, page)]
+    with pytest.raises(TwilioUnavailable, match="cannot be read"):
+        await listed_calls(rest)
+
+
 @pytest.mark.parametrize("name", EVERYTHING)
 async def test_nothing_waits_for_ever(stand_in: StandIn, rest: Rest, name: str) -> None:
     stand_in.rest.first = [Answer(200, silent=True)]
@@ -70,6 +79,7 @@ LOST = [
     Answer(502),
     Answer(302, headers={"location": "/2010-04-01/elsewhere"}),
     Answer(200, b"<html>a proxy's page</html>", {"content-type": "text/html"}),
+    Answer(200, b"not compressed", {"content-encoding": "gzip"}),
 ]
 
 
