@@ -32,8 +32,8 @@ class CallRequest(Base):
         primary_key=True, comment="The Idempotency-Key; one of our own making where none was given."
     )
     fingerprint: Mapped[str] = mapped_column(
-        comment="HMAC-SHA256, in hex and keyed with the account's REST secret, of what was asked for: the same key with "
-        "another request is refused."
+        comment="HMAC-SHA256, in hex and keyed with the account's REST secret, of what was asked for: the same key "
+        "with another request is refused."
     )
     account_sid: Mapped[str] = mapped_column(comment="Twilio account that places it.")
     outcome: Mapped[str] = mapped_column(
