@@ -1,7 +1,7 @@
 """What reconciliation reads and writes: whose turn it is, which calls lack something, and what came of asking."""
 
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from sqlalchemy import ColumnElement, func, select, text, update
@@ -20,9 +20,10 @@ _SETTLED = ("completed", "absent", "failed")
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """One process's claim to sweep an account. `began_at`: when, by the database's clock."""
+    """One process's claim to sweep an account. `began_at`: when, by the database's clock; `first_at`: the first one."""
 
     account_sid: AccountSid
+    first_at: datetime
     swept_until: datetime | None
     began_at: datetime
     lease_ends_at: datetime
@@ -44,7 +45,7 @@ async def take_turn(session: AsyncSession, account_sid: AccountSid, *, lease_s: 
         update(Sweep)
         .where(Sweep.account_sid == account_sid, Sweep.available_at <= func.clock_timestamp())
         .values(available_at=lease_ends_at)
-        .returning(Sweep.swept_until, func.now(), Sweep.available_at)
+        .returning(Sweep.created_at, Sweep.swept_until, func.now(), Sweep.available_at)
     )
     row = (await session.execute(statement)).one_or_none()
     return None if row is None else Turn(account_sid, *row)
@@ -55,7 +56,7 @@ async def keep_turn(session: AsyncSession, turn: Turn, *, lease_s: float) -> Tur
     lease_ends_at = func.clock_timestamp() + timedelta(seconds=lease_s)
     statement = update(Sweep).where(_held(turn)).values(available_at=lease_ends_at).returning(Sweep.available_at)
     renewed = await session.scalar(statement)
-    return None if renewed is None else Turn(turn.account_sid, turn.swept_until, turn.began_at, renewed)
+    return None if renewed is None else replace(turn, lease_ends_at=renewed)
 
 
 async def end_turn(session: AsyncSession, turn: Turn, *, complete: bool, next_in_s: float) -> None:

@@ -26,7 +26,6 @@ log = get_logger(__name__)
 # A list names calls by when they began. Twilio ends a call after four hours unless it was told otherwise, so what
 # began before that has ended, and was seen ended, by the sweep before.
 OVERLAP = timedelta(hours=4)
-FIRST_SWEEP = timedelta(hours=24)
 # Of a call that is open after so long, Twilio has no more to tell.
 OPEN_FOR = timedelta(hours=48)
 
@@ -89,7 +88,8 @@ class Reconciliation:
     async def _take_turn(self, account: Account, turn: Turn) -> Findings:
         sweep = self._pass(
             account,
-            since=turn.began_at - FIRST_SWEEP if turn.swept_until is None else turn.swept_until - OVERLAP,
+            # An account has calls of other applications too: what began before we first ran is nobody's loss of ours.
+            since=max(turn.first_at, (turn.swept_until or turn.began_at) - OVERLAP),
             open_since=turn.began_at - OPEN_FOR,
             quiet_s=self._settings.reconcile_after_s,
         )

@@ -147,6 +147,7 @@ def _create_tables() -> None:
     op.create_table('sweep',
         sa.Column('account_sid', sa.Text(), nullable=False, comment='The Twilio account.'),
         sa.Column('swept_until', sa.DateTime(timezone=True), nullable=True, comment='Calls and recordings made before it have been asked for. Null until the first sweep ended.'),
+        sa.Column('created_at', sa.DateTime(timezone=True), server_default=sa.text('now()'), nullable=False, comment='When the account was first swept. Unheard-of calls that began before are taken in by hand only.'),
         sa.Column('available_at', sa.DateTime(timezone=True), server_default=sa.text('now()'), nullable=False, comment='When the next sweep is due, or when the lease of the running one ends.'),
         sa.PrimaryKeyConstraint('account_sid', name=op.f('pk_sweep')),
         comment='One row an account: how far Twilio was asked for what its callbacks left out.'

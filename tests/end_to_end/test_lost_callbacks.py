@@ -16,7 +16,7 @@ import pytest
 from sqlalchemy import select
 
 from amd_service.calls.database import Database
-from amd_service.calls.tables import CallLog
+from amd_service.calls.tables import CallLog, Sweep
 from amd_service.lab.child import COMMAND, Child, child_environment
 from amd_service.lab.stand_in.deliveries import deliver
 from amd_service.lab.stand_in.known_calls import StandInCall
@@ -100,11 +100,16 @@ async def test_every_call_ends_with_the_right_row_though_callbacks_were_lost(sce
 
 
 async def test_a_running_service_asks_by_itself(scene: Scene, database: Database) -> None:
-    call = StandInCall(account_sid=scene.account.account_sid)
-    call.end("busy")
-    scene.stand_in.rest.add(call)
+    async def has_swept() -> bool:
+        async with database.transaction() as session:
+            return await session.scalar(select(Sweep.swept_until)) is not None
+
     async with scene.child([*COMMAND, "serve"], reconcile_every_s=0.2, reconcile_after_s=0) as service:
         await service.until_alive()
+        await until(has_swept)
+        call = StandInCall(account_sid=scene.account.account_sid)
+        call.end("busy")
+        scene.stand_in.rest.add(call)
 
         async def is_there() -> bool:
             return call.sid in await rows(database)

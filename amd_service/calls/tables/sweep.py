@@ -18,6 +18,10 @@ class Sweep(Base):
     swept_until: Mapped[datetime | None] = mapped_column(
         comment="Calls and recordings made before it have been asked for. Null until the first sweep ended."
     )
+    created_at: Mapped[datetime] = mapped_column(
+        server_default=func.now(),
+        comment="When the account was first swept. Unheard-of calls that began before are taken in by hand only.",
+    )
     available_at: Mapped[datetime] = mapped_column(
         server_default=func.now(), comment="When the next sweep is due, or when the lease of the running one ends."
     )

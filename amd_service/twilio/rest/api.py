@@ -10,6 +10,7 @@ from typing import Any, Generic, TypeVar
 import httpx2
 from twilio.base.exceptions import TwilioException
 from twilio.rest import Client
+from twilio.rest.api.v2010.account.call import CallInstance
 
 from amd_service.domain import (
     CallSid,
@@ -138,10 +139,13 @@ class Rest:
         return self._readable(call_told, found)
 
     async def calls(self, account: Account, since: datetime) -> AsyncIterator[Told[StatusCallback]]:
-        """The calls that began at or after `since` (UTC), newest first; perhaps some from earlier the same day."""
+        """The calls that began at or after `since` (UTC), newest first."""
         page = self._client(account).calls.page_async(start_time_after=since, page_size=PAGE_SIZE)
         async with aclosing(self._listed(page)) as calls:
             async for call in calls:
+                # Twilio's documentation has its filter go by the day, its OpenAPI description by the moment.
+                if _began_before(call, since):
+                    continue
                 if told := self._readable(call_told, call):
                     yield told
 
@@ -207,3 +211,9 @@ class Rest:
         log.warning("Twilio told of something that cannot be read; it is left out", error=str(error))
         if self._metrics is not None:
             self._metrics.callbacks.labels(ROUTE, "malformed").inc()
+
+
+def _began_before(call: CallInstance, moment: datetime) -> bool:
+    began_at = call.start_time or call.date_created
+    # Twilio tells whole seconds.
+    return began_at is not None and began_at < moment.replace(microsecond=0)

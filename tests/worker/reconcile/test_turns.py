@@ -1,14 +1,17 @@
 """Who asks Twilio, from when on, and what a failure leaves behind."""
 
 import asyncio
+from datetime import timedelta
 from typing import Any
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import delete, text
 
 from amd_service.calls import intake, reconciling
 from amd_service.calls.database import Database
+from amd_service.calls.tables import Sweep
 from amd_service.domain import StatusCallback
+from amd_service.lab.stand_in.known_calls import now
 from amd_service.lab.stand_in.media_host import Answer
 from amd_service.lab.stand_in.rest_api import RestRequest
 from amd_service.lab.stand_in.server import StandIn
@@ -123,3 +126,17 @@ async def test_no_transaction_is_open_while_twilio_is_asked(database: Database, 
     await make().sweep()
     assert len(in_use) > 3
     assert set(in_use) == {0}
+
+
+async def test_a_first_sweep_lets_be_what_began_before_the_service(
+    database: Database, stand_in: StandIn, make: Make
+) -> None:
+    recorded(call_at_twilio(stand_in, ago_s=600))
+    async with database.transaction() as session:
+        await session.execute(delete(Sweep))
+    (first,) = await make().sweep()
+    (second,) = await make().sweep()
+    assert (first.error, first.calls_new, second.calls_new) == (None, 0, 0)
+    assert await calls_known(database) == set()
+    (by_hand,) = await make().by_hand(now() - timedelta(hours=1))
+    assert by_hand.calls_new == 1
