@@ -1,0 +1,84 @@
+"""One call through everything: placed over the API, listened to live, judged, hung up, and told about afterwards."""
+
+import re
+from secrets import token_hex
+
+import httpx2
+import pytest
+from twilio.request_validator import RequestValidator
+
+from amd_service.lab.child import COMMAND
+from amd_service.lab.stand_in.known_calls import StandInCall
+from amd_service.lab.stand_in.lives import Life, live_out
+from amd_service.lab.stand_in.media_host import Reel
+from amd_service.lab.stand_in.streams import MediaStream, play
+from tests.end_to_end.conftest import Scene, until
+from tests.end_to_end.test_live import audio_of, recording_of
+
+pytestmark = [pytest.mark.anyio, pytest.mark.timeout(180)]
+
+VOICEMAIL = "08-voicemail-personal"
+
+
+async def test_a_voicemail_is_hung_up_on_while_it_speaks(scene: Scene) -> None:
+    token, key = scene.account.auth_tokens[0].get_secret_value(), token_hex(16)
+    settings = {"live": "true", "on_voicemail": "hang_up", "dial_prefixes": "+1500", "api_keys": key}
+    async with (
+        scene.child((*COMMAND, "serve"), threads=1, **settings) as service,
+        httpx2.AsyncClient(trust_env=False, headers={"authorization": f"Bearer {key}"}) as client,
+    ):
+        await service.until_alive()
+
+        async def is_ready() -> bool:
+            return (await client.get(f"{service.url}/ready/classifier")).status_code == 200
+
+        await until(is_ready)
+
+        async def listen_in(call: StandInCall) -> None:
+            """What Twilio does once the call is answered: fetch the TwiML, and open the stream that it names."""
+            url = (call.given("Url") or "").partition("#")[0]
+            form = {"AccountSid": call.account_sid, "CallSid": call.sid, "CallStatus": "in-progress"}
+            signed = {"x-twilio-signature": RequestValidator(token).compute_signature(url, form)}
+            twiml = (await client.post(url, data=form, headers=signed)).text
+            stream_url = re.search(r'<Stream [^>]*url="([^"]+)"', twiml)
+            assert stream_url is not None, twiml
+            stream = MediaStream(call.account_sid, audio_of(VOICEMAIL), call_sid=call.sid)
+            played = await play(stream_url[1], stream, token=token)
+            assert played.close_code == 1000
+
+            async def is_hung_up() -> bool:
+                return call.is_over
+
+            await until(is_hung_up)
+
+        async def live(call: StandInCall) -> None:
+            life = Life(
+                reel=Reel(recording_of(VOICEMAIL), content_type="audio/x-wav"),
+                answered_by="machine_start",
+                while_up=listen_in,
+            )
+            deliveries = await live_out(scene.stand_in.rest, call, life, token=token, client=client)
+            assert {delivery.outcome for delivery in deliveries} == {"2xx"}
+
+        scene.stand_in.rest.on_created = live
+        order = {"to": "+15005550100", "from": "+15005550006", "twilio_amd": True}
+        answer = await client.post(f"{service.url}/api/calls", json=order)
+        assert answer.status_code == 201, answer.text
+        await scene.stand_in.rest.settled()
+
+        async def row() -> dict[str, object]:
+            found = await client.get(f"{service.url}{answer.headers['location']}")
+            return dict(found.json())
+
+        async def is_told() -> bool:
+            recordings = (await row())["recordings"]
+            return isinstance(recordings, list) and {each["state"] for each in recordings} == {"done"}
+
+        await until(is_told)
+        call = await row()
+    assert (call["label"], call["reason"], call["verdict_source"]) == ("voicemail", "confident", "stream")
+    assert (call["action"], call["action_state"], call["action_note"]) == ("hang_up", "done", None)
+    assert (call["call_status"], call["twilio_answered_by"]) == ("completed", "machine_start")
+    path = f"/Calls/{call['call_sid']}.json"
+    updates = [request.form for request in scene.stand_in.rest.requests if request.path.endswith(path)]
+    assert updates == [[("Status", "completed")]]
