@@ -42,6 +42,8 @@ _RETRYABLE_STATES = re.compile(r"08...|28...|3D...|25006|40...|53...|55P03|57014
 _MIGRATION_LOCK = 7_312_840
 
 _UNDEFINED_TABLE = "42P01"
+_LOCK_NOT_AVAILABLE = "55P03"
+MIGRATION_LOCK_TIMEOUT_S = 5
 
 # Never the driver's own words for a URL it cannot read, nor its traceback: they repeat pieces of the password.
 _UNREADABLE_URL = (
@@ -249,10 +251,19 @@ async def migrate(url: str, revision: str = "head") -> None:
     """
     async with open_engine(url) as engine, engine.begin() as connection:
         await connection.execute(text("select pg_advisory_xact_lock(:key)"), {"key": _MIGRATION_LOCK})
+        # Who waits for a table makes everybody wait behind it: a long query of a dashboard must not close the door.
+        await connection.execute(text(f"set local lock_timeout = '{MIGRATION_LOCK_TIMEOUT_S}s'"))
         try:
             await connection.run_sync(lambda sync: command.upgrade(alembic_config(sync), revision))
         except CommandError as error:
             raise ConfigurationError(f"the schema is newer than this version of amd-service: {error}") from error
+        except DBAPIError as error:
+            if getattr(error.orig, "sqlstate", None) != _LOCK_NOT_AVAILABLE:
+                raise
+            raise DatabaseUnavailable(
+                f"a table was in use for more than {MIGRATION_LOCK_TIMEOUT_S} s, by a long query or a backup: "
+                "nothing was changed, try again when it is over"
+            ) from error
 
 
 async def dashboard_role(url: str, name: str) -> None:

@@ -57,6 +57,11 @@ def upgrade() -> None:
     op.alter_column("callback", "call_sid", nullable=True)
     op.alter_column("callback", "parameters", nullable=True)
     op.execute(VIEW)
+    # Accounts that are no newcomers: what Twilio could not deliver while the tables were locked is found by itself.
+    op.execute(
+        "insert into sweep (account_sid, created_at)"
+        " select distinct account_sid, now() - interval '1 hour' from call_log"
+    )
     op.execute(
         """
         create trigger call_action_due after update of action_state on call_log for each row
@@ -69,10 +74,10 @@ def upgrade() -> None:
 def downgrade() -> None:
     op.execute("drop trigger call_action_due on call_log")
     op.execute("drop view call_log_agreement")
-    # What the older schema has no room for: streams, and callbacks that name no call.
+    # What the older version has no room for: streams, callbacks that name no call, and routes it would misread.
     op.execute("delete from verdict where source = 'stream'")
     op.execute("delete from recording where source = 'MediaStream'")
-    op.execute("delete from callback where call_sid is null")
+    op.execute("delete from callback where call_sid is null or route = 'amd'")
     op.execute("update callback set parameters = '[]' where parameters is null")
     op.alter_column("callback", "parameters", nullable=False)
     op.alter_column("callback", "call_sid", nullable=False)
@@ -157,7 +162,7 @@ def _create_tables() -> None:
 def _add_columns() -> None:
     op.add_column("call_log", sa.Column('parent_call_sid', sa.Text(), nullable=True, comment='The call whose `<Dial>` made this leg; its row has the recording and the verdict. Null for a call of its own.'))
     op.add_column("call_log", sa.Column('sip_response_code', sa.Integer(), nullable=True, comment='Final SIP code, e.g. 486 (busy), 487 (ring timeout), 404 (unreachable).'))
-    op.add_column("call_log", sa.Column('verdict_source', sa.Text(), nullable=True, comment='What was listened to: `recording`, or `stream` (live). Null when not judged.'))
+    op.add_column("call_log", sa.Column('verdict_source', sa.Text(), nullable=True, comment='What was listened to: `recording`, or `stream` (live). Null when not judged, or judged by a version that knew recordings only.'))
     op.add_column("call_log", sa.Column('answer_to_verdict_ms', sa.Integer(), nullable=True, comment='Milliseconds from answered_at to verdict_at. Twilio tells the answer in whole seconds, by its own clock. Null while either is unknown.'))
     op.add_column("call_log", sa.Column('action', sa.Text(), nullable=True, comment='What the deployment wanted done after this verdict: `hang_up` or `redirect`. Null for nothing.'))
     op.add_column("call_log", sa.Column('action_state', sa.Text(), nullable=True, comment='`due`, `sent` (its answer is not known: it may have been done), `done`, `refused` (the call was over, or Twilio would not), `failed` (nothing was done).'))
@@ -170,15 +175,15 @@ def _add_columns() -> None:
 
 
 def _add_constraints_and_indexes() -> None:
-    op.execute("update call_log set verdict_source = 'recording' where analysis_state = 'judged'")
-    for name, condition in {
+    # In one statement, so that the table is read once: callbacks wait meanwhile.
+    checks = {
         "verdict_source": "verdict_source in ('recording', 'stream')",
-        "source_when_judged": "(verdict_source is not null) = (analysis_state = 'judged')",
+        "source_when_judged": "verdict_source is null or analysis_state = 'judged'",
         "action": "action in ('hang_up', 'redirect')",
         "action_state": "action_state in ('due', 'sent', 'done', 'refused', 'failed')",
         "action_has_a_state": "(action is not null) = (action_state is not null)",
-    }.items():
-        op.create_check_constraint(op.f(f"ck_call_log_{name}"), "call_log", condition)
+    }
+    op.execute("alter table call_log " + ", ".join(f"add constraint ck_call_log_{name} check ({condition})" for name, condition in checks.items()))
     op.create_check_constraint(op.f("ck_verdict_source"), "verdict", "source in ('recording', 'stream')")
     op.create_index("ix_call_log_action_due", "call_log", ["verdict_at"], postgresql_where=sa.text("action_state = 'due'"))
     op.create_index("ix_call_log_open", "call_log", ["created_at"], postgresql_where=sa.text(f"analysis_state = 'waiting' or call_status is null or call_status not in {ENDED}"))

@@ -21,7 +21,7 @@ from amd_service.calls.database import (
 )
 from amd_service.calls.document import document
 from amd_service.calls.tables import Base
-from amd_service.errors import ConfigurationError
+from amd_service.errors import ConfigurationError, DatabaseUnavailable
 
 pytestmark = pytest.mark.anyio
 
@@ -76,6 +76,69 @@ async def test_up_down_and_up_again(bare_url: str) -> None:
     assert functions == 0
     await migrate(bare_url)
     assert await catalogue(bare_url) == there
+
+
+POPULATED = """
+    insert into call_log (call_sid, account_sid, analysis_state, label, confidence, reason, verdict_at, verdict_source)
+    values ('CA1', 'AC1', 'judged', 'human', 0.9, 'confident', now(), 'stream'),
+           ('CA2', 'AC1', 'waiting', null, null, null, null, null);
+    insert into recording (recording_sid, call_sid, account_sid, state, source)
+    values ('MZ1', 'CA1', 'AC1', 'done', 'MediaStream'), ('RE1', 'CA2', 'AC1', 'queued', 'OutboundAPI');
+    insert into verdict (recording_sid, attempt, run_number, decided, label, reason, channels_mixed, policy,
+                         policy_version, audio_sha256, source)
+    values ('MZ1', 1, 0, true, 'undecided', 'no_speech', false, '{}', '', '', 'stream');
+    insert into callback (sha256, route, call_sid, account_sid, parameters, facts)
+    values ('1', 'status', 'CA1', 'AC1', null, '{}'), ('2', 'amd', 'CA1', 'AC1', '[]', '{}'),
+           ('3', 'recording', null, 'AC1', '[]', '{}'), ('4', 'rest', 'CA2', 'AC1', '[]', '{}');
+"""
+
+
+async def test_going_back_leaves_what_the_version_before_can_read_and_forward_keeps_it(bare_url: str) -> None:
+    await migrate(bare_url)
+    connection = await connect(bare_url, statement_timeout_s=5)
+    await connection.execute(POPULATED)
+    async with open_engine(bare_url) as engine, engine.begin() as migrating:
+        await migrating.run_sync(lambda sync: command.downgrade(alembic_config(sync), "0001"))
+    assert await connection.fetch("select route, parameters from callback order by id") == [
+        ("status", "[]"),
+        ("rest", "[]"),
+    ]
+    assert [row[0] for row in await connection.fetch("select recording_sid from recording")] == ["RE1"]
+    await migrate(bare_url)
+    assert await connection.fetch("select call_sid, verdict_source from call_log order by call_sid") == [
+        ("CA1", None),
+        ("CA2", None),
+    ]
+    # The account is no newcomer: what was lost meanwhile is asked for.
+    assert await connection.fetchval(
+        "select created_at < now() - interval '50 min' from sweep where account_sid = 'AC1'"
+    )
+    await connection.close()
+
+
+async def test_the_version_before_can_still_judge_after_the_migration(bare_url: str) -> None:
+    await migrate(bare_url)
+    connection = await connect(bare_url, statement_timeout_s=5)
+    await connection.execute(POPULATED)
+    await connection.execute(
+        "update call_log set analysis_state = 'judged', label = 'human', confidence = 0.9, reason = 'confident',"
+        " verdict_at = now() where call_sid = 'CA2'"
+    )
+    await connection.close()
+
+
+async def test_a_table_in_use_is_not_waited_for_with_the_door_behind_it(
+    bare_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("amd_service.calls.database.MIGRATION_LOCK_TIMEOUT_S", "0.05")
+    await migrate(bare_url, "0001")
+    connection = await connect(bare_url, statement_timeout_s=5)
+    async with connection.transaction():
+        await connection.execute("select from call_log")
+        with pytest.raises(DatabaseUnavailable, match="nothing was changed"):
+            await migrate(bare_url)
+    await migrate(bare_url)
+    await connection.close()
 
 
 async def test_several_processes_may_migrate_at_once(bare_url: str) -> None:

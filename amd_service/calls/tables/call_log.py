@@ -39,7 +39,8 @@ class CallLog(Base):
         ),
         CheckConstraint("(verdict_at is not null) = (analysis_state = 'judged')", name="verdict_at_when_judged"),
         closed_set("verdict_source", Source),
-        CheckConstraint("(verdict_source is not null) = (analysis_state = 'judged')", name="source_when_judged"),
+        # One way only: a process of the version before, still running after the migration, leaves it null.
+        CheckConstraint("verdict_source is null or analysis_state = 'judged'", name="source_when_judged"),
         closed_set("action", ActionKind),
         closed_set("action_state", ActionState),
         CheckConstraint("(action is not null) = (action_state is not null)", name="action_has_a_state"),
@@ -110,7 +111,8 @@ class CallLog(Base):
         "start of the live stream."
     )
     verdict_source: Mapped[str | None] = mapped_column(
-        comment="What was listened to: `recording`, or `stream` (live). Null when not judged."
+        comment="What was listened to: `recording`, or `stream` (live). Null when not judged, or judged by a version "
+        "that knew recordings only."
     )
     answer_to_verdict_ms: Mapped[int | None] = mapped_column(
         comment="Milliseconds from answered_at to verdict_at. Twilio tells the answer in whole seconds, by its own "
