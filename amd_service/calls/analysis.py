@@ -9,11 +9,13 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from amd_service.calls.history import COMPLETED, ENDED, UNANSWERED
 from amd_service.calls.stored import LARGEST_INTEGER
-from amd_service.calls.tables import MEDIA_STREAM, CallLog, Recording, RecordingState, VerdictRow
-from amd_service.domain import AnalysisState, Failure, Label
+from amd_service.calls.tables import BROKEN_OFF, MEDIA_STREAM, CallLog, Recording, RecordingState, VerdictRow
+from amd_service.domain import ActionState, AnalysisState, Failure, Label
 
 # Failures that mean there never was any audio.
 WITHOUT_AUDIO = (Failure.NO_RECORDING, Failure.RECORDING_FAILED)
+
+_ACTED_UPON = (ActionState.DUE, ActionState.SENT, ActionState.DONE)
 
 _LAST = datetime.max.replace(tzinfo=UTC)
 
@@ -28,6 +30,11 @@ class Standing:
     @property
     def is_stream(self) -> bool:
         return self.recording.source == MEDIA_STREAM
+
+    @property
+    def is_whole(self) -> bool:
+        """False for a stream whose connection broke off before its verdict: what was heard may be half a greeting."""
+        return self.recording.recording_status != BROKEN_OFF
 
     @property
     def decides(self) -> bool:
@@ -50,23 +57,25 @@ def conclude(
 
     `is_child`: it is a leg that another call dialled. `asked`: Twilio's API was asked for recordings after the end.
 
-    The earliest human or voicemail is the verdict, before all that of a live stream, which may have been acted upon.
-    While none is, unfinished work comes before a weaker result: it may still give one. Of weaker results a
-    recording's counts first: a stream may have been cut off.
+    The earliest human or voicemail is the verdict, before all that of a live stream, which was first to say so. While
+    none is, unfinished work comes before a weaker result (undecided, or of a stream that broke off): it may still give
+    one. Of weaker results a recording's counts first: it heard the whole call.
     """
     ordered = sorted(standings, key=_by_start)
     states = {standing.recording.state for standing in ordered}
     done = [standing for standing in ordered if standing.verdict is not None]
     dead = [standing.recording.failure for standing in ordered if standing.recording.state == RecordingState.DEAD]
-    deciding = [standing for standing in done if standing.decides]
+    deciding = [standing for standing in done if standing.decides and standing.is_whole]
     if deciding:
         return Conclusion(AnalysisState.JUDGED, min(deciding, key=lambda standing: not standing.is_stream))
     if RecordingState.RUNNING in states:
         return Conclusion(AnalysisState.RUNNING)
     if RecordingState.QUEUED in states:
         return Conclusion(AnalysisState.QUEUED)
+    if done and all(standing.is_stream for standing in done) and RecordingState.NOTED in states:
+        return Conclusion(AnalysisState.WAITING)
     if done:
-        return Conclusion(AnalysisState.JUDGED, min(done, key=lambda standing: standing.is_stream))
+        return Conclusion(AnalysisState.JUDGED, min(done, key=lambda weak: (weak.is_stream, not weak.decides)))
     if call_status in UNANSWERED and all(failure in WITHOUT_AUDIO for failure in dead):
         return Conclusion(AnalysisState.NOT_APPLICABLE)
     # Twilio files a two-leg call's recordings under the parent; until its end a leg may still get one of its own.
@@ -101,8 +110,11 @@ async def refresh_call(session: AsyncSession, call: CallLog) -> None:
         is_child=call.parent_call_sid is not None,
         asked=call.reconciled_at is not None,
     )
-    call.analysis_state = conclusion.state
-    _write_verdict(call, conclusion)
+    # What the call was hung up or redirected for stays on its row, whatever is heard later.
+    if call.action_state not in _ACTED_UPON:
+        call.analysis_state = conclusion.state
+        _write_verdict(call, conclusion)
+    call.answer_to_verdict_ms = _milliseconds(call.answered_at, call.verdict_at)
     await session.flush()
 
 
@@ -118,7 +130,6 @@ def _write_verdict(call: CallLog, conclusion: Conclusion) -> None:
     call.verdict_at = verdict.created_at if verdict else None
     call.verdict_ms = _elapsed_ms(standing) if standing else None
     call.verdict_source = verdict.source if verdict else None
-    call.answer_to_verdict_ms = _milliseconds(call.answered_at, call.verdict_at)
 
 
 def _elapsed_ms(standing: Standing) -> int | None:

@@ -11,7 +11,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from amd_service.calls import actions
 from amd_service.calls.analysis import lock_call, refresh_call
-from amd_service.calls.tables import MEDIA_STREAM, CallLog, Recording, RecordingState, VerdictRow
+from amd_service.calls.history import COMPLETED
+from amd_service.calls.tables import BROKEN_OFF, MEDIA_STREAM, CallLog, Recording, RecordingState, VerdictRow
 from amd_service.calls.verdict_rows import verdict_rows
 from amd_service.domain import AccountSid, Action, AnalysisState, CallSid, Label, Source, StreamSid, Verdict
 from amd_service.telemetry import get_logger
@@ -21,12 +22,16 @@ log = get_logger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Stream:
-    """A live stream. `lasted_s`: how long ago it began, by the clock of whoever listened."""
+    """A live stream. `lasted_s`: how long ago it began, by the clock of whoever listened.
+
+    `whole`: it was heard until its verdict stood, or to its end; False where the connection broke off before.
+    """
 
     account_sid: AccountSid
     call_sid: CallSid
     stream_sid: StreamSid
     lasted_s: float
+    whole: bool = True
 
 
 async def settle_stream(
@@ -67,6 +72,7 @@ async def _add_recording(session: AsyncSession, stream: Stream) -> bool:
         call_sid=stream.call_sid,
         account_sid=stream.account_sid,
         source=MEDIA_STREAM,
+        recording_status=COMPLETED if stream.whole else BROKEN_OFF,
         track="inbound",
         channels=1,
         state=RecordingState.DONE,

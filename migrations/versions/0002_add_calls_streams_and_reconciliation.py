@@ -39,6 +39,10 @@ COMMENTS = {
         "Twilio's RecordingSid; of a live stream its StreamSid, MZ….",
         "Twilio's RecordingSid.",
     ),
+    ("recording", "recording_status"): (
+        "Twilio's RecordingStatus: `in-progress`, `completed`, `absent`, `failed`. `completed` stays. Of a live stream `completed`, or `broken-off`: lost before its verdict stood, so a recording's comes first.",
+        "Twilio's RecordingStatus: `in-progress`, `completed`, `absent`, `failed`. `completed` stays.",
+    ),
     ("recording", "source"): (
         "Twilio's RecordingSource, e.g. `OutboundAPI` or `DialVerb`: decides the called party's channel. `MediaStream` for a live stream.",
         "Twilio's RecordingSource, e.g. `OutboundAPI` or `DialVerb`: decides the called party's channel.",

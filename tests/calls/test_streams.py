@@ -104,6 +104,51 @@ async def test_an_undecided_stream_leaves_a_recording_in_work_its_say(database: 
     assert (await call_row(database)).analysis_state == "queued"
 
 
+@pytest.mark.parametrize("live_first", [True, False])
+@pytest.mark.parametrize(
+    ("recorded", "label", "source"),
+    [(VOICEMAIL, "voicemail", "recording"), (UNSURE, "undecided", "recording"), (None, "human", "stream")],
+)
+async def test_half_a_greeting_gives_way_to_what_the_recording_heard(
+    database: Database, recorded: Verdict | None, label: str, source: str, live_first: bool
+) -> None:
+    """The connection broke off: a deploy does that to every call that is up."""
+    broken = replace(STREAM, whole=False)
+    if live_first:
+        assert await settle_live(database, verdict(Label.HUMAN), broken)
+    if recorded is not None:
+        await deliver(database, recording("completed"))
+        assert not live_first or (await call_row(database)).analysis_state == "queued"
+        (job,) = await claim(database)
+        assert await settle(database, job, recorded)
+    if not live_first:
+        assert await settle_live(database, verdict(Label.HUMAN), broken)
+    call = await call_row(database)
+    assert (call.analysis_state, call.label, call.verdict_source) == ("judged", label, source)
+
+
+async def test_an_undecided_stream_is_no_end_while_a_recording_is_being_made(database: Database) -> None:
+    await deliver(database, status("in-progress"), recording("in-progress"))
+    await settle_live(database, no_speech())
+    assert (await call_row(database)).analysis_state == "waiting"
+    await deliver(database, recording("absent"))
+    assert (await call_row(database)).label == "undecided"
+
+
+async def test_a_verdict_that_was_acted_upon_stays_on_the_row(database: Database) -> None:
+    """Another stream of the call, which began earlier and took longer, and the recording both say otherwise."""
+    await deliver(database, status("in-progress", timestamp=None))
+    await settle_live(database, verdict(Label.HUMAN), human=Action(ActionKind.HANG_UP))
+    earlier = replace(STREAM, stream_sid=StreamSid("MZ" + "2" * 32), lasted_s=6.0)
+    assert await settle_live(database, VOICEMAIL, earlier, voicemail=Action(ActionKind.HANG_UP))
+    await deliver(database, recording("completed"), status("completed"))
+    (job,) = await claim(database)
+    assert await settle(database, job, VOICEMAIL)
+    call = await call_row(database)
+    assert (call.analysis_state, call.label, call.verdict_source) == ("judged", "human", "stream")
+    assert (call.action, call.action_state) == ("hang_up", "due")
+
+
 async def test_a_live_verdict_is_never_work_for_the_queue(database: Database) -> None:
     await settle_live(database, verdict(Label.HUMAN))
     assert await claim(database) == []

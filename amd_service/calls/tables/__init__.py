@@ -5,11 +5,12 @@ from amd_service.calls.tables.base import Base
 from amd_service.calls.tables.call_log import CallLog
 from amd_service.calls.tables.call_request import CallRequest, RequestOutcome
 from amd_service.calls.tables.callback import Callback
-from amd_service.calls.tables.recording import MEDIA_STREAM, Recording, RecordingState
+from amd_service.calls.tables.recording import BROKEN_OFF, MEDIA_STREAM, Recording, RecordingState
 from amd_service.calls.tables.sweep import Sweep
 from amd_service.calls.tables.verdict import VerdictRow
 
 __all__ = [
+    "BROKEN_OFF",
     "MEDIA_STREAM",
     "Base",
     "CallLog",

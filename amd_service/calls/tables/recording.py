@@ -11,6 +11,8 @@ from amd_service.domain import Failure
 
 # In place of Twilio's RecordingSource where a live stream was listened to.
 MEDIA_STREAM = "MediaStream"
+# `recording_status` of a stream that was lost before its verdict stood.
+BROKEN_OFF = "broken-off"
 # SQL: Twilio may still hold a copy that is not needed any more. Of a live stream it never had one.
 TO_ERASE = f"state = 'done' and erased_at is null and source is distinct from '{MEDIA_STREAM}'"
 
@@ -49,7 +51,8 @@ class Recording(Base):
     call_sid: Mapped[str] = mapped_column(ForeignKey("call_log.call_sid"), comment="The call it belongs to.")
     account_sid: Mapped[str] = mapped_column(comment="Twilio account or subaccount whose credentials fetch it.")
     recording_status: Mapped[str | None] = mapped_column(
-        comment="Twilio's RecordingStatus: `in-progress`, `completed`, `absent`, `failed`. `completed` stays."
+        comment="Twilio's RecordingStatus: `in-progress`, `completed`, `absent`, `failed`. `completed` stays. "
+        "Of a live stream `completed`, or `broken-off`: lost before its verdict stood, so a recording's comes first."
     )
     source: Mapped[str | None] = mapped_column(
         comment="Twilio's RecordingSource, e.g. `OutboundAPI` or `DialVerb`: decides the called party's channel. "
