@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import and_, delete, func, null, or_, select, text, update
+from sqlalchemy import ColumnElement, and_, delete, exists, func, null, or_, select, text, update
 from sqlalchemy.dialects.postgresql import array
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.types import Text
@@ -16,7 +16,7 @@ from sqlalchemy.types import Text
 from amd_service.calls.intake import fingerprint
 from amd_service.calls.privacy import NUMBER_FACTS, NumberPolicy
 from amd_service.calls.tables import Callback, CallLog, CallRequest, Recording
-from amd_service.calls.tables.callback import WHOLE
+from amd_service.calls.tables.callback import REST_ROUTE, WHOLE
 from amd_service.calls.tables.recording import TO_ERASE
 from amd_service.domain import AccountSid, RawCallback, RecordingSid
 
@@ -38,6 +38,14 @@ class Erasable:
 
 
 @dataclass(frozen=True, slots=True)
+class Claim:
+    """What one look brought: copies to delete, and how many recordings it looked at; 0 when none is left."""
+
+    erasable: list[Erasable]
+    seen: int
+
+
+@dataclass(frozen=True, slots=True)
 class Place:
     """How far a walk through a table has come: the time and the key of the last row it saw."""
 
@@ -53,10 +61,11 @@ class Step:
     changed: int
 
 
-async def claim_erasable(session: AsyncSession, accounts: Collection[AccountSid], limit: int) -> list[Erasable]:
-    """Take up to `limit` recordings of `accounts` with a verdict, oldest first, and put them off to a later time.
+async def claim_erasable(session: AsyncSession, accounts: Collection[AccountSid], limit: int) -> Claim:
+    """Look at up to `limit` recordings of `accounts` with a verdict, oldest first, and put them off to a later time.
 
-    Those without a verdict are never taken: they may still be judged, or judged again.
+    Those without a verdict are never taken: they may still be judged, or judged again. Nor are those of calls that
+    only Twilio's API told of, however long they wait: another application of the account may need them.
     """
     # SKIP LOCKED: two workers share them. The clause is the index's own text, so that it is used.
     ready = (
@@ -68,15 +77,29 @@ async def claim_erasable(session: AsyncSession, accounts: Collection[AccountSid]
     )
     taken = (await session.scalars(ready)).all()
     waited = func.now() - Recording.finished_at
+    # Strangers are put off as well: looked at once a day, however many there are, they keep nobody waiting.
     statement = (
         update(Recording)
         .where(Recording.recording_sid.in_(taken))
         .values(erase_after=func.now() + func.greatest(_SHORTEST_DELAY, func.least(waited, _LONGEST_DELAY)))
-        .returning(Recording.recording_sid, Recording.account_sid)
+        .returning(Recording.recording_sid, Recording.account_sid, _is_ours())
         .execution_options(synchronize_session=False)
     )
     rows = (await session.execute(statement)).all() if taken else []
-    return [Erasable(RecordingSid(sid), AccountSid(account_sid)) for sid, account_sid in rows]
+    ours = [Erasable(RecordingSid(sid), AccountSid(account_sid)) for sid, account_sid, is_ours in rows if is_ours]
+    return Claim(ours, len(rows))
+
+
+def _is_ours() -> ColumnElement[bool]:
+    """Whether a signed callback named the recording's call, or we asked Twilio to place it."""
+    named = exists().where(Callback.route != REST_ROUTE, *_about_its_call(Callback))
+    placed = exists().where(*_about_its_call(CallRequest))
+    return or_(named.correlate(Recording), placed.correlate(Recording))
+
+
+def _about_its_call(row: type[Callback | CallRequest]) -> tuple[ColumnElement[bool], ColumnElement[bool]]:
+    # Of the same account: another one's token must not have a recording deleted either.
+    return row.call_sid == Recording.call_sid, row.account_sid == Recording.account_sid
 
 
 async def mark_erased(session: AsyncSession, recording_sid: RecordingSid) -> None:

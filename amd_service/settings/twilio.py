@@ -93,7 +93,11 @@ class TwilioSettings(BaseModel):
     reconcile_per_s: float = Field(5.0, gt=0, description="Requests a second that reconciling and deleting may make.")
 
     # Retention
-    delete_recordings: bool = Field(False, description="Delete Twilio's copy of a recording after its verdict.")
+    delete_recordings: bool = Field(
+        False,
+        description="Delete Twilio's copy of a recording after its verdict, where a signed callback named its call or "
+        "this service placed it.",
+    )
     phone_numbers: str = Field(
         "keep",
         pattern="^(keep|hash|drop)$",

@@ -52,14 +52,14 @@ class Retention:
         }
 
     async def erase(self) -> None:
-        """Delete Twilio's copies of recordings that have their verdict. Raises TwilioUnavailable: later, then."""
+        """Delete Twilio's copies of our recordings that have their verdict. Raises TwilioUnavailable: later, then."""
         accounts = list(self._settings.accounts)
         while True:
             async with self._database.transaction() as session:
-                batch = await retention.claim_erasable(session, accounts, ERASE_BATCH)
-            if not batch:
+                claim = await retention.claim_erasable(session, accounts, ERASE_BATCH)
+            if not claim.seen:
                 return
-            for recording in batch:
+            for recording in claim.erasable:
                 await self._erase(recording)
 
     async def _erase(self, recording: Erasable) -> None:

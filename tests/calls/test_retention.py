@@ -9,7 +9,7 @@ from sqlalchemy import func, select, text, update
 
 from amd_service.calls import queue, retention
 from amd_service.calls.database import Database
-from amd_service.calls.retention import KEEP_REQUESTS_DAYS, Erasable
+from amd_service.calls.retention import KEEP_REQUESTS_DAYS, Claim, Erasable
 from amd_service.calls.tables import Callback, CallRequest, Recording, RequestOutcome
 from amd_service.calls.tables.callback import WHOLE
 from amd_service.calls.tables.recording import TO_ERASE
@@ -42,7 +42,7 @@ async def judged(database: Database, *sids: RecordingSid) -> None:
 async def erasable(database: Database, limit: int = 10, accounts: tuple[AccountSid, ...] = (ACCOUNT,)) -> list[str]:
     async with database.transaction() as session:
         claimed = await retention.claim_erasable(session, accounts, limit)
-    return [recording.recording_sid for recording in claimed]
+    return [recording.recording_sid for recording in claimed.erasable]
 
 
 async def put_off_s(database: Database) -> float:
@@ -76,7 +76,7 @@ async def test_a_judged_recording_may_be_erased_once(database: Database) -> None
 async def test_a_claimed_one_is_put_off_until_later(database: Database) -> None:
     await judged(database, FIRST)
     async with database.transaction() as session:
-        assert await retention.claim_erasable(session, [ACCOUNT], 1) == [Erasable(FIRST, ACCOUNT)]
+        assert await retention.claim_erasable(session, [ACCOUNT], 1) == Claim([Erasable(FIRST, ACCOUNT)], 1)
     assert await erasable(database) == []
     assert 295 < await put_off_s(database) <= 300
 
@@ -117,6 +117,49 @@ async def test_what_belongs_to_an_account_we_have_no_credentials_for_is_left(dat
     await judged(database, FIRST)
     assert await erasable(database, accounts=()) == []
     assert await erasable(database) == [FIRST]
+
+
+async def found_by_asking(database: Database) -> None:
+    """A judged recording of a call that nobody but Twilio's API told of."""
+    await judged(database, FIRST)
+    await change(database, Callback, route="rest")
+
+
+async def place(database: Database, **fields: Any) -> None:
+    async with database.transaction() as session:
+        known: dict[str, Any] = {"account_sid": ACCOUNT, "outcome": RequestOutcome.PLACED, "call_sid": CALL}
+        session.add(CallRequest(**{"key": "", "fingerprint": ""} | known | fields))
+
+
+async def test_a_recording_that_only_the_api_told_of_is_another_applications(database: Database) -> None:
+    await found_by_asking(database)
+    async with database.transaction() as session:
+        assert await retention.claim_erasable(session, [ACCOUNT], 10) == Claim([], 1)
+        # Put off: thousands of them are not looked at every minute.
+        assert await retention.claim_erasable(session, [ACCOUNT], 10) == Claim([], 0)
+    assert (await recording_row(database)).erased_at is None
+
+
+async def test_once_a_callback_names_its_call_it_is_ours(database: Database) -> None:
+    await found_by_asking(database)
+    assert await erasable(database) == []
+    await deliver(database, status("completed"))
+    await change(database, Recording, erase_after=func.now())
+    assert await erasable(database) == [FIRST]
+
+
+async def test_a_call_that_we_placed_is_ours_though_every_callback_was_lost(database: Database) -> None:
+    await found_by_asking(database)
+    await place(database)
+    assert await erasable(database) == [FIRST]
+
+
+async def test_what_another_account_says_of_a_call_makes_it_nobodys(database: Database) -> None:
+    await found_by_asking(database)
+    another = AccountSid("AC" + "b" * 32)
+    await deliver(database, status("completed", account_sid=another))
+    await place(database, account_sid=another)
+    assert await erasable(database) == []
 
 
 async def test_two_workers_share_what_is_to_be_erased(database: Database) -> None:

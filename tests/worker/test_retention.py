@@ -14,7 +14,7 @@ from amd_service.calls.database import Database
 from amd_service.calls.privacy import NumberPolicy
 from amd_service.calls.retention import Place, Step
 from amd_service.calls.tables import Callback, Recording
-from amd_service.domain import Label, RecordingSid
+from amd_service.domain import CallSid, Label, RecordingSid
 from amd_service.errors import DatabaseUnavailable, TwilioUnavailable
 from amd_service.lab.stand_in.media_host import Answer, MediaHost, Reel
 from amd_service.lab.stand_in.server import StandIn, serve_stand_in
@@ -127,6 +127,22 @@ async def test_a_backlog_is_erased_in_one_round(
     await judged(database, twilio, *(RecordingSid(f"RE{number:032x}") for number in range(5)))
     await retention_for(database, twilio, client).erase()
     assert twilio.media.reels == {}
+
+
+async def test_recordings_of_other_applications_are_left_and_keep_ours_waiting_for_nothing(
+    database: Database, twilio: StandIn, client: httpx2.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(retention_file, "ERASE_BATCH", 1)
+    await judged(database, twilio, FIRST)
+    # As if reconciliation had found it: another application had the call placed and recorded.
+    await change(database, Callback, route="rest")
+    ours = CallSid("CA" + "2" * 32)
+    await deliver(database, recording("completed", SECOND, call_sid=ours))
+    (job,) = await claim(database)
+    await settle(database, job, verdict(Label.HUMAN))
+    twilio.media.reels[SECOND] = Reel(b"audio")
+    await retention_for(database, twilio, client).erase()
+    assert set(twilio.media.reels) == {FIRST}
 
 
 async def test_without_being_asked_to_nothing_is_forgotten(
