@@ -168,9 +168,9 @@ async def _take(events: AsyncGenerator[Event, None], runtime: Runtime, accounts:
             reason = str(error) or "the model did not come to it in time"
             log.error("stream without a verdict; its recording, if there is one, will be judged", error=reason)
             return Outcome.UNJUDGED
-        stream = Stream(started.account_sid, started.call_sid, started.stream_sid, monotonic() - began)
+        stream = Stream(started.account_sid, started.call_sid, started.stream_sid, monotonic() - began, whole=is_whole)
         # A connection that was lost says nothing about the call: what little was heard is kept, but not acted upon.
-        return await _settle(runtime, stream, verdict, runtime.settings.actions if is_whole else {}, is_whole=is_whole)
+        return await _settle(runtime, stream, verdict, runtime.settings.actions if is_whole else {})
 
 
 async def _start(events: AsyncGenerator[Event, None], accounts: Sequence[Account]) -> Started | None:
@@ -208,9 +208,7 @@ async def _hear_out(
     return await listening.finish(), False
 
 
-async def _settle(
-    runtime: Runtime, stream: Stream, verdict: Verdict, wanted: Mapping[Label, Action], *, is_whole: bool
-) -> Outcome:
+async def _settle(runtime: Runtime, stream: Stream, verdict: Verdict, wanted: Mapping[Label, Action]) -> Outcome:
     try:
         async with runtime.database.transaction() as session:
             new = await settle_stream(session, stream, verdict, wanted)
@@ -221,7 +219,7 @@ async def _settle(
     if not new:
         return Outcome.UNUSED
     runtime.metrics.verdicts.labels(verdict.label, verdict.reason).inc()
-    return Outcome.VERDICT if is_whole else Outcome.BROKEN_OFF
+    return Outcome.VERDICT if stream.whole else Outcome.BROKEN_OFF
 
 
 async def _events(websocket: WebSocket) -> AsyncGenerator[Event, None]:

@@ -13,7 +13,7 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import InvalidStatus
 
 from amd_service.calls.database import Database
-from amd_service.calls.tables import CallLog
+from amd_service.calls.tables import BROKEN_OFF, CallLog
 from amd_service.classifier.inference import Priority
 from amd_service.detector.detector import Detector
 from amd_service.detector.live import CONTENT_TYPE
@@ -32,6 +32,7 @@ pytestmark = pytest.mark.anyio
 SIGNED_URL = "wss://amd.example.com/twilio/media"
 HELLO, QUIET = samples_of(HUMAN), samples_of(SILENCE)  # μ-law as it is
 STREAM = MediaStream(ACCOUNT, HELLO, call_sid=CALL, pace=None)
+STREAM_ROW = RecordingSid(STREAM.stream_sid)
 EMPTY = {"call_log": 0, "callback": 0, "recording": 0}
 
 
@@ -107,6 +108,7 @@ async def test_a_stream_that_breaks_off_is_judged_on_what_was_heard_and_not_acte
 ) -> None:
     await line.play(replace(STREAM, cut_after=90))
     await line.ended("broken_off")
+    assert (await recording_row(line.doors.runtime.database, STREAM_ROW)).recording_status == BROKEN_OFF
     expected, call = await judge(demo, HELLO[: 90 * 160]), await call_row(line)
     assert (call.label, call.reason, call.confidence) == (expected.label, expected.reason, expected.confidence)
     assert (call.label, call.action) == ("human", None)
@@ -132,7 +134,7 @@ async def test_a_second_verdict_of_one_stream_changes_nothing(line: Line) -> Non
     await line.play(replace(STREAM, audio=QUIET))
     await line.ended("unused")
     assert (await call_row(line)).label == "human"
-    assert (await recording_row(line.doors.runtime.database, RecordingSid(STREAM.stream_sid))).state == "done"
+    assert (await recording_row(line.doors.runtime.database, STREAM_ROW)).state == "done"
 
 
 @pytest.mark.parametrize("token", ["wrong", TOKEN[:-1]])
