@@ -1,5 +1,8 @@
 """What a process with a worker does beside the queue, from its start."""
 
+from datetime import UTC, datetime
+from email.utils import format_datetime
+
 import pytest
 
 from amd_service.calls.database import Database
@@ -42,7 +45,7 @@ async def test_a_worker_acts_erases_and_forgets(database: Database, database_url
             delete_recordings=True,
             phone_numbers="drop",
         )
-        await told(database, "in-progress", SequenceNumber="2")
+        await told(database, "in-progress", SequenceNumber="2", Timestamp=format_datetime(datetime.now(UTC)))
         await deliver(database, recording("completed"))
         (job,) = await claim(database)
         await settle(database, job, verdict(Label.VOICEMAIL), settings.actions)

@@ -11,17 +11,15 @@ from datetime import timedelta
 from sqlalchemy import ColumnElement, func, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from amd_service.calls.analysis import lock_call
-from amd_service.calls.history import COMPLETED, UNANSWERED
+from amd_service.calls.history import ENDED
 from amd_service.calls.stored import storable
 from amd_service.calls.tables import CallLog
 from amd_service.domain import AccountSid, Action, ActionKind, ActionState, CallSid, Label, Source
 
 # A worker takes an action up within milliseconds. What waited longer waited because none was there, and whoever is on
-# the call by now has long been talking: cutting that off helps nobody.
+# the call by now has long been talking: cutting that off helps nobody. The same goes for a recording that ended so long
+# after the answer; a live verdict stands within seconds of it.
 ACT_WITHIN_S = 60.0
-
-_OVER = frozenset({COMPLETED, *UNANSWERED})
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,23 +40,21 @@ class Taken:
     refused: list[Due]
 
 
-async def order(session: AsyncSession, call_sid: str, wanted: Mapping[Label, Action]) -> None:
-    """Note what `wanted` says of the call's verdict, once in the life of the call.
+async def order(session: AsyncSession, call: CallLog, wanted: Mapping[Label, Action]) -> None:
+    """Note what `wanted` says of the verdict on a locked call, once in the life of the call.
 
     Belongs in the transaction that writes the verdict, after `refresh_call`: an action is ordered exactly when the
     verdict is there. A verdict that comes later orders nothing more, whatever it says.
     """
-    if not wanted:
-        return
-    call = await lock_call(session, call_sid)
     action = None if call.label is None else wanted.get(Label(call.label))
     if action is None or call.action is not None:
         return
+    note = _over_note(call) if call.call_status in ENDED else await _late_note(session, call)
     call.action = action.kind
-    if call.call_status in _OVER:
-        _refuse(call, _over_note(call))
-    else:
+    if note is None:
         call.action_state, call.action_at = ActionState.DUE, func.now()
+    else:
+        _refuse(call, note)
     await session.flush()
 
 
@@ -75,7 +71,7 @@ async def take_due(session: AsyncSession, limit: int) -> Taken:
     )
     taken = Taken([], [])
     for call, is_late in (await session.execute(statement)).all():
-        if call.call_status in _OVER:
+        if call.call_status in ENDED:
             _refuse(call, _over_note(call))
         elif is_late:
             _refuse(call, f"no worker took it up within {ACT_WITHIN_S:.0f} s; is one running?")
@@ -99,6 +95,24 @@ async def close(session: AsyncSession, call_sid: str, state: ActionState, note: 
 
 def _is_late() -> ColumnElement[bool]:
     return CallLog.action_at < func.now() - timedelta(seconds=ACT_WITHIN_S)
+
+
+async def _late_note(session: AsyncSession, call: CallLog) -> str | None:
+    """Why a verdict on a recording comes too late to act on, None where it does not.
+
+    When the recording began says nothing: one that is started in mid-call begins long after the answer.
+    """
+    if call.verdict_source != Source.RECORDING:
+        return None
+    if call.answered_at is None:
+        return "when the call was answered is not known: have Twilio report `answered` to /twilio/status"
+    age_s = ((await session.scalars(select(func.now()))).one() - call.answered_at).total_seconds()
+    if age_s <= ACT_WITHIN_S:
+        return None
+    return (
+        f"the call was answered {age_s:.0f} s before the verdict on its recording, more than the "
+        f"{ACT_WITHIN_S:.0f} s within which it is acted on; acting at once needs AMD_LIVE"
+    )
 
 
 def _refuse(call: CallLog, note: str) -> None:

@@ -149,8 +149,9 @@ async def settle(session: AsyncSession, job: Job, verdict: Verdict, wanted: Mapp
     await session.execute(
         insert(VerdictRow), verdict_rows(job.recording_sid, verdict, source=Source.RECORDING, attempt=job.attempts)
     )
-    await refresh_call(session, await lock_call(session, job.call_sid))
-    await actions.order(session, job.call_sid, wanted)
+    call = await lock_call(session, job.call_sid)
+    await refresh_call(session, call)
+    await actions.order(session, call, wanted)
     return True
 
 

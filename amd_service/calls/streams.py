@@ -51,8 +51,9 @@ async def settle_stream(
         return False
     rows = verdict_rows(stream.stream_sid, verdict, source=Source.STREAM, attempt=1)
     await session.execute(plain_insert(VerdictRow), rows)
-    await refresh_call(session, await lock_call(session, stream.call_sid))
-    await actions.order(session, stream.call_sid, wanted)
+    call = await lock_call(session, stream.call_sid)
+    await refresh_call(session, call)
+    await actions.order(session, call, wanted)
     return True
 
 

@@ -1,20 +1,22 @@
 """Actions are ordered with the verdict, taken up once, and closed with how they came out."""
 
 import asyncio
-from datetime import timedelta
+import re
+from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 from sqlalchemy import func, update
 
 from amd_service.calls import actions, queue
 from amd_service.calls.actions import ACT_WITHIN_S, Taken
+from amd_service.calls.analysis import lock_call
 from amd_service.calls.database import Database
 from amd_service.calls.tables import CallLog
-from amd_service.domain import Action, ActionKind, ActionState, CallSid, Label, RecordingSid
+from amd_service.domain import Action, ActionKind, ActionState, CallSid, Label, RecordingSid, StatusCallback
 from tests.calls.deliveries import (
     ACCOUNT,
     CALL,
-    FIRST,
     SECOND,
     call_row,
     claim,
@@ -32,12 +34,20 @@ REDIRECT = {Label.HUMAN: Action(ActionKind.REDIRECT, "https://user:secret@exampl
 BOTH = HANG_UP | REDIRECT
 
 
+def answered(seconds_ago: float = 5, **fields: Any) -> StatusCallback:
+    return status("in-progress", timestamp=datetime.now(UTC) - timedelta(seconds=seconds_ago), **fields)
+
+
 async def judged(
-    database: Database, label: Label = Label.VOICEMAIL, *, ended: bool = False, sid: RecordingSid = FIRST
+    database: Database,
+    label: Label = Label.VOICEMAIL,
+    *,
+    ended: bool = False,
+    answer: StatusCallback | None = None,
 ) -> CallLog:
     """A call that is up, or over, with a verdict, where both labels ask for something."""
-    await deliver(database, status("in-progress"), *([status("completed")] if ended else []))
-    await deliver(database, recording("completed", sid))
+    await deliver(database, answer or answered(), *([status("completed")] if ended else []))
+    await deliver(database, recording("completed"))
     (job,) = await claim(database)
     await settle(database, job, verdict(label), BOTH)
     return await call_row(database)
@@ -51,6 +61,15 @@ async def take(database: Database, limit: int = 10) -> Taken:
 async def close(database: Database, state: ActionState, note: str | None = None) -> None:
     async with database.transaction() as session:
         await actions.close(session, CALL, state, note)
+
+
+async def order_anew(database: Database, **said: Any) -> None:
+    """As if another verdict had come that says so."""
+    async with database.transaction() as session:
+        call = await lock_call(session, CALL)
+        for column, value in said.items():
+            setattr(call, column, value)
+        await actions.order(session, call, BOTH)
 
 
 async def make_older(database: Database, seconds: float) -> None:
@@ -82,24 +101,43 @@ async def test_a_call_known_to_be_over_is_refused_and_says_why(database: Databas
 
 async def test_a_live_verdict_that_came_too_late_is_not_told_to_go_live(database: Database) -> None:
     await judged(database, Label.UNDECIDED, ended=True)
-    async with database.transaction() as session:
-        call = await session.get_one(CallLog, CALL)
-        call.label, call.reason, call.verdict_source = "voicemail", "confident", "stream"
-        await session.flush()
-        await actions.order(session, CALL, BOTH)
+    await order_anew(database, label="voicemail", reason="confident", verdict_source="stream")
     assert (await call_row(database)).action_note == "the call was over before it could be done: completed"
 
 
-async def test_a_call_nobody_told_us_about_is_not_known_to_be_over(database: Database) -> None:
-    await deliver(database, recording("completed"))
-    (job,) = await claim(database)
-    await settle(database, job, verdict(Label.VOICEMAIL), BOTH)
+async def test_a_recording_judged_long_after_the_answer_orders_nothing_but_says_why(database: Database) -> None:
+    call = await judged(database, Label.HUMAN, answer=answered(20 * 60))
+    assert (call.label, call.action, call.action_state) == ("human", "redirect", "refused")
+    note = call.action_note or ""
+    assert re.match(r"the call was answered 12\d\d s before the verdict on its recording, .*AMD_LIVE", note)
+    assert await take(database) == Taken([], [])
+
+
+async def test_one_judged_soon_after_the_answer_is_acted_on(database: Database) -> None:
+    assert (await judged(database, answer=answered(ACT_WITHIN_S - 10))).action_state == "due"
+
+
+@pytest.mark.parametrize("answer", [status("ringing"), status("in-progress", timestamp=None)], ids=["none", "no time"])
+async def test_a_recording_of_a_call_whose_answer_nobody_told_is_not_acted_on(
+    database: Database, answer: StatusCallback
+) -> None:
+    # It has only just begun, but so may one that was started in the middle of a long call.
+    await deliver(database, recording("in-progress", started_at=datetime.now(UTC)))
+    call = await judged(database, answer=answer)
+    assert call.action_state == "refused"
+    assert "have Twilio report `answered`" in (call.action_note or "")
+
+
+@pytest.mark.parametrize("answer", [status("ringing"), answered(20 * 60)], ids=["unknown", "long ago"])
+async def test_a_live_verdict_is_acted_on_whenever_the_answer_was(database: Database, answer: StatusCallback) -> None:
+    await judged(database, Label.UNDECIDED, answer=answer)
+    await order_anew(database, label="voicemail", reason="confident", verdict_source="stream")
     assert (await call_row(database)).action_state == "due"
 
 
 @pytest.mark.parametrize("wanted", [{}, REDIRECT])
 async def test_a_label_without_an_action_orders_nothing(database: Database, wanted: dict[Label, Action]) -> None:
-    await deliver(database, status("in-progress"), recording("completed"))
+    await deliver(database, answered(), recording("completed"))
     (job,) = await claim(database)
     await settle(database, job, verdict(Label.VOICEMAIL), wanted)
     call = await call_row(database)
@@ -111,7 +149,7 @@ async def test_an_undecided_call_is_left_alone(database: Database) -> None:
 
 
 async def test_the_action_is_ordered_exactly_when_the_verdict_is_written(database: Database) -> None:
-    await deliver(database, status("in-progress"), recording("completed"))
+    await deliver(database, answered(), recording("completed"))
     (job,) = await claim(database)
 
     async def fail_after_settling() -> None:
@@ -137,11 +175,7 @@ async def test_a_later_verdict_orders_nothing_more(database: Database, state: Ac
     before = await call_row(database)
     assert before.action == "hang_up"
     # The first recording, judged again, turns out to be a human: the earliest decides.
-    async with database.transaction() as session:
-        call = await session.get_one(CallLog, CALL)
-        call.label = Label.HUMAN
-        await session.flush()
-        await actions.order(session, CALL, BOTH)
+    await order_anew(database, label="human")
     after = await call_row(database)
     assert (after.label, after.action, after.action_state) == ("human", "hang_up", before.action_state)
 
@@ -157,7 +191,7 @@ async def test_what_is_taken_up_is_marked_as_sent_and_never_taken_again(database
 async def test_two_takers_share_what_is_due(database: Database) -> None:
     sids = [CallSid(f"CA{number:032x}") for number in range(6)]
     for number, sid in enumerate(sids):
-        await deliver(database, status("in-progress", call_sid=sid))
+        await deliver(database, answered(call_sid=sid))
         await deliver(database, recording("completed", RecordingSid(f"RE{number:032x}"), call_sid=sid))
     for job in await claim(database):
         await settle(database, job, verdict(Label.VOICEMAIL), BOTH)

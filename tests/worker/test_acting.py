@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
+from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 
@@ -11,7 +12,7 @@ import pytest
 
 from amd_service.calls import queue
 from amd_service.calls.database import Database
-from amd_service.domain import CallSid, Label, RecordingSid
+from amd_service.domain import CallSid, Label, RecordingSid, StatusCallback
 from amd_service.lab.stand_in.known_calls import StandInCall
 from amd_service.lab.stand_in.media_host import Answer, MediaHost
 from amd_service.lab.stand_in.rest_api import RestRequest
@@ -78,8 +79,12 @@ def call_at(twilio: StandIn, status: str = "in-progress") -> StandInCall:
     return twilio.rest.add(StandInCall(account_sid=ACCOUNT, sid=CALL, status=status))
 
 
+def answered(call_sid: CallSid) -> StatusCallback:
+    return status("in-progress", call_sid=call_sid, timestamp=datetime.now(UTC))
+
+
 async def judged(database: Database, settings: Settings, label: Label = Label.VOICEMAIL) -> None:
-    await deliver(database, status("in-progress"), recording("completed"))
+    await deliver(database, answered(CALL), recording("completed"))
     (job,) = await claim(database)
     await settle(database, job, verdict(label), settings.actions)
 
@@ -91,9 +96,7 @@ async def two_judged_in_turn(
 
     async def judge(call: StandInCall, sid: RecordingSid) -> None:
         call_sid = CallSid(call.sid)
-        await deliver(
-            database, status("in-progress", call_sid=call_sid), recording("completed", sid, call_sid=call_sid)
-        )
+        await deliver(database, answered(call_sid), recording("completed", sid, call_sid=call_sid))
         (job,) = await claim(database)
         await settle(database, job, verdict(Label.VOICEMAIL), settings.actions)
 
@@ -151,7 +154,7 @@ async def test_the_worker_orders_what_the_settings_want(
     database: Database, twilio: StandIn, client: httpx2.AsyncClient
 ) -> None:
     settings, call = settings_for(twilio, on_human="hang_up"), call_at(twilio)
-    await deliver(database, status("in-progress"), recording("completed"))
+    await deliver(database, answered(CALL), recording("completed"))
     assert await make_worker(database, judge_human, on_human="hang_up").drain() == 1
     await act(make_actor(database, client, settings))
     assert (call.status, await outcome(database)) == ("completed", ("done", None))
