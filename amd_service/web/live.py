@@ -1,11 +1,12 @@
 """The doors for calls that are up: TwiML that starts a stream, and the WebSocket that takes it to its verdict."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Iterator, Mapping, Sequence
 from contextlib import aclosing, contextmanager
 from enum import StrEnum
 from http import HTTPStatus
 from time import monotonic
+from typing import TypeVar
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -15,7 +16,14 @@ from structlog.contextvars import bound_contextvars
 from amd_service.calls.streams import Stream, settle_stream
 from amd_service.detector.live import LiveListening
 from amd_service.domain import Action, Label, StreamSid, Verdict
-from amd_service.errors import DatabaseUnavailable, MalformedCallback, Permanent, Retryable, SignatureRefused
+from amd_service.errors import (
+    ClassifierUnavailable,
+    DatabaseUnavailable,
+    MalformedCallback,
+    Permanent,
+    Retryable,
+    SignatureRefused,
+)
 from amd_service.runtime import Runtime
 from amd_service.settings import Account
 from amd_service.telemetry import get_logger
@@ -31,9 +39,12 @@ log = get_logger(__name__)
 MEDIA_PATH = "/twilio/media"
 IDLE_S = 15.0  # Twilio sends 50 messages a second, in silence too
 STREAM_S = 60.0  # a verdict needs a third of it; the rest is for a model that is still loading
-VERDICT_S = 30.0  # more, for a model that has windows of others before it; then the call has moved on
+VERDICT_S = 30.0  # for a model that has windows of others before it; then the call has moved on
+CLOSE_S = 5.0  # for a peer that does not take what it is sent
 
 _NORMAL, _POLICY = 1000, 1008
+
+Answer = TypeVar("Answer")
 
 
 class Outcome(StrEnum):
@@ -105,25 +116,23 @@ class StreamPlaces:
 async def media(websocket: WebSocket) -> None:
     """WebSocket /twilio/media: one Media Stream, from its handshake to its verdict.
 
-    Its signature is its key: nothing is accepted, and no place is held, before that is verified.
+    Its signature is its key: nothing is accepted, and no place is held, before that is verified. The place is free
+    again once the verdict is stored; a peer that then does not let itself be closed holds none.
     """
     runtime: Runtime = websocket.app.state.runtime
     places: StreamPlaces = websocket.app.state.stream_places
     try:
         accounts = _signed_by(websocket, runtime)
+        with places.one() as is_free:
+            outcome = await _attend(websocket, runtime, accounts) if is_free else Outcome.TURNED_AWAY
     except SignatureRefused as error:
         log.warning("stream refused", reason=str(error))
-        runtime.metrics.streams.labels(Outcome.REFUSED).inc()
-        await websocket.close()  # before it was accepted: the server answers 403
-        return
-    with places.one() as is_free:
-        if is_free:
-            outcome = await _attend(websocket, runtime, accounts)
-        else:
-            log.warning("stream turned away: AMD_LIVE_STREAMS are being listened to")
-            outcome = Outcome.TURNED_AWAY
-            await websocket.close()
+        outcome = Outcome.REFUSED
+    if outcome is Outcome.TURNED_AWAY:
+        log.warning("stream turned away: AMD_LIVE_STREAMS are being listened to")
     runtime.metrics.streams.labels(outcome).inc()
+    # What was never accepted is answered 403 by this.
+    await _close(websocket, _POLICY if outcome is Outcome.MALFORMED else _NORMAL)
 
 
 def _signed_by(websocket: WebSocket, runtime: Runtime) -> list[Account]:
@@ -144,12 +153,10 @@ async def _attend(websocket: WebSocket, runtime: Runtime, accounts: Sequence[Acc
     with runtime.metrics.live_streams.track_inprogress():
         try:
             async with aclosing(_events(websocket)) as events:
-                outcome = await _take(events, runtime, accounts)
+                return await _take(events, runtime, accounts)
         except MalformedCallback as error:
             log.warning("stream ended: it makes no sense", reason=str(error))
-            outcome = Outcome.MALFORMED
-        await _close(websocket, _POLICY if outcome is Outcome.MALFORMED else _NORMAL)
-    return outcome
+            return Outcome.MALFORMED
 
 
 async def _take(events: AsyncGenerator[Event, None], runtime: Runtime, accounts: Sequence[Account]) -> Outcome:
@@ -158,19 +165,37 @@ async def _take(events: AsyncGenerator[Event, None], runtime: Runtime, accounts:
     if started is None:
         log.warning("stream broke off before it began")
         return Outcome.BROKEN_OFF
-    began = monotonic()
     with bound_contextvars(call_sid=started.call_sid, stream_sid=started.stream_sid):
         log.info("stream began")
         try:
-            async with asyncio.timeout(STREAM_S + VERDICT_S):
-                verdict, is_whole = await _hear_out(events, started.stream_sid, LiveListening(runtime.detector))
-        except (Retryable, Permanent, TimeoutError) as error:
-            reason = str(error) or "the model did not come to it in time"
-            log.error("stream without a verdict; its recording, if there is one, will be judged", error=reason)
-            return Outcome.UNJUDGED
-        stream = Stream(started.account_sid, started.call_sid, started.stream_sid, monotonic() - began, whole=is_whole)
-        # A connection that was lost says nothing about the call: what little was heard is kept, but not acted upon.
-        return await _settle(runtime, stream, verdict, runtime.settings.actions if is_whole else {})
+            return await _judge(events, runtime, started)
+        except (Retryable, Permanent) as error:
+            log.error("stream without a verdict; its recording, if there is one, will be judged", error=str(error))
+        except MalformedCallback:
+            raise
+        except Exception:  # a bug, or an engine that failed, is a stream's end, and counted as one
+            log.exception("stream without a verdict; its recording, if there is one, will be judged")
+        return Outcome.UNJUDGED
+
+
+async def _judge(events: AsyncGenerator[Event, None], runtime: Runtime, started: Started) -> Outcome:
+    """Hear a stream out and settle it. Raises MalformedCallback, Retryable, Permanent, and whatever an engine does."""
+    began = monotonic()
+    verdict, is_whole = await _hear_out(events, started.stream_sid, LiveListening(runtime.detector))
+    stream = Stream(started.account_sid, started.call_sid, started.stream_sid, monotonic() - began, whole=is_whole)
+    return await _settle(runtime, stream, verdict, _wanted(runtime, stream, verdict))
+
+
+def _wanted(runtime: Runtime, stream: Stream, verdict: Verdict) -> Mapping[Label, Action]:
+    """What may be done after a verdict.
+
+    Nothing where the connection was lost, which says nothing about the call, and nothing where the verdict comes long
+    after what it rests on: the model was loading, or had others before it, and the call has moved on.
+    """
+    heard_s = max((run.window_start_ms + run.window_ms for run in verdict.runs), default=0) / 1000
+    if not stream.whole or stream.lasted_s - heard_s > VERDICT_S:
+        return {}
+    return runtime.settings.actions
 
 
 async def _start(events: AsyncGenerator[Event, None], accounts: Sequence[Account]) -> Started | None:
@@ -190,7 +215,7 @@ async def _hear_out(
 ) -> tuple[Verdict, bool]:
     """The verdict, and whether the stream was heard as far as it, or to its end.
 
-    Raises MalformedCallback; ClassifierUnavailable, QueueFull, ModelFailed, Undecodable.
+    Raises MalformedCallback; ClassifierUnavailable, ModelFailed, Undecodable.
     """
     timeline = Timeline()
     async for event in events:
@@ -198,14 +223,23 @@ async def _hear_out(
             case Media():
                 if event.stream_sid != stream_sid:
                     raise MalformedCallback("media of another stream")
-                verdict = await listening.hear(timeline.place(event))
+                verdict = await _in_time(listening.hear(timeline.place(event)))
                 if verdict is not None:
                     return verdict, True
             case Stopped():
-                return await listening.finish(), True
+                return await _in_time(listening.finish()), True
             case Started():
                 raise MalformedCallback("a second start message")
-    return await listening.finish(), False
+    return await _in_time(listening.finish()), False
+
+
+async def _in_time(answer: Awaitable[Answer]) -> Answer:
+    """What the model says, while somebody still wants to know. Raises ClassifierUnavailable."""
+    try:
+        async with asyncio.timeout(VERDICT_S):
+            return await answer
+    except TimeoutError as error:
+        raise ClassifierUnavailable(f"the model did not come to it within {VERDICT_S:g} s") from error
 
 
 async def _settle(runtime: Runtime, stream: Stream, verdict: Verdict, wanted: Mapping[Label, Action]) -> Outcome:
@@ -229,6 +263,7 @@ async def _events(websocket: WebSocket) -> AsyncGenerator[Event, None]:
     """
     ends_at = monotonic() + STREAM_S
     while (left_s := ends_at - monotonic()) > 0:
+        await asyncio.sleep(0)  # what has arrived is handed out at once: others must have their turn in between
         try:
             async with asyncio.timeout(min(IDLE_S, left_s)):
                 message = await websocket.receive()
@@ -244,8 +279,11 @@ async def _events(websocket: WebSocket) -> AsyncGenerator[Event, None]:
 
 async def _close(websocket: WebSocket, code: int) -> None:
     """End the connection if it is there. A call started with <Start><Stream> goes on."""
-    if websocket.client_state is WebSocketState.CONNECTED:
-        try:
+    if websocket.client_state is WebSocketState.DISCONNECTED:
+        return
+    try:
+        async with asyncio.timeout(CLOSE_S):
             await websocket.close(code)
-        except WebSocketDisconnect:
-            log.debug("stream was gone before it was closed")
+    # RuntimeError: the server has closed it already, because of a message that was too large.
+    except (WebSocketDisconnect, TimeoutError, RuntimeError):
+        log.debug("stream was gone before it was closed")

@@ -3,8 +3,10 @@
 import asyncio
 import signal
 import socket
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from types import MappingProxyType
+from typing import Any
 
 import uvicorn
 from starlette.routing import BaseRoute
@@ -13,10 +15,21 @@ from amd_service.errors import ConfigurationError
 from amd_service.runtime import Runtime, open_runtime
 from amd_service.settings import Settings
 from amd_service.telemetry import get_logger
-from amd_service.twilio.media_streams import MOST_MESSAGE_CHARS
+from amd_service.twilio.media_streams import MOST_MESSAGE_BYTES
 from amd_service.web.app import HEALTH_ROUTES, SERVICE_ROUTES, create_app
 
 log = get_logger(__name__)
+
+# uvicorn's options. Its other implementation over this library stands on a part of it that is deprecated.
+WEBSOCKETS: Mapping[str, Any] = MappingProxyType(
+    {
+        "ws": "websockets-sansio",
+        "ws_max_size": MOST_MESSAGE_BYTES,  # what is larger ends the connection with 1009
+        "ws_per_message_deflate": False,
+        "ws_ping_interval": None,  # what falls silent is ended by web/live.py
+    }
+)
+NO_WEBSOCKETS: Mapping[str, Any] = MappingProxyType({"ws": "none"})
 
 # Of the grace time: open requests first, what is left for recordings in work.
 REQUESTS_SHARE = 0.3
@@ -56,21 +69,16 @@ async def _run(runtime: Runtime, routes: Sequence[BaseRoute], door: socket.socke
         access_log=False,
         proxy_headers=False,
         server_header=False,
-        # uvicorn's other one over this library stands on a part of it that is deprecated.
-        ws="websockets-sansio" if runtime.settings.live else "none",
-        ws_max_size=MOST_MESSAGE_CHARS,
-        ws_per_message_deflate=False,
-        ws_ping_interval=None,  # what falls silent is ended by web/live.py
+        **(WEBSOCKETS if runtime.settings.live else NO_WEBSOCKETS),
         timeout_graceful_shutdown=max(1, round(runtime.settings.shutdown_grace_s * REQUESTS_SHARE)),
     )
     host, port = door.getsockname()[:2]
     log.info("door open", url=f"http://{f'[{host}]' if ':' in host else host}:{port}", model=runtime.settings.model)
-    with _signals_end_quietly():
-        await _Server(config, runtime).serve(sockets=[door])
+    _let_signals_end_quietly()
+    await _Server(config, runtime).serve(sockets=[door])
 
 
-@contextmanager
-def _signals_end_quietly() -> Iterator[None]:
+def _let_signals_end_quietly() -> None:
     """Until here SIGTERM cancels what is being opened; from here on it ends uvicorn.
 
     uvicorn raises a captured signal again after it has shut down; by default that would kill the process before the
@@ -80,7 +88,6 @@ def _signals_end_quietly() -> Iterator[None]:
     asyncio.get_running_loop().remove_signal_handler(signal.SIGTERM)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: None)
-    yield
 
 
 @contextmanager

@@ -13,7 +13,6 @@ from hypothesis import strategies as st
 from amd_service.errors import MalformedCallback
 from amd_service.twilio.media_streams import (
     FILL_MOST_MS,
-    MOST_MESSAGE_CHARS,
     SILENCE,
     Connected,
     Ignored,
@@ -122,7 +121,7 @@ def test_malformed_media_is_refused(changes: dict[str, object]) -> None:
 @pytest.mark.parametrize(
     "text",
     ["", "nonsense", "[]", '"start"', "1", '{"event":"start"}', '{"event":"media","streamSid":"MZ"}', "[" * 60_000,
-     '{"event":' + "1" * 5000 + "}", json.dumps({"event": "x" * MOST_MESSAGE_CHARS})],
+     '{"event":' + "1" * 5000 + "}"],
 )  # fmt: skip
 def test_what_is_no_message_is_refused(text: str) -> None:
     with pytest.raises(MalformedCallback):

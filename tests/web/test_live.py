@@ -1,82 +1,33 @@
-"""The doors for calls that are up, with the model that ships."""
+"""The door for calls that are up, with the model that ships."""
 
-import asyncio
 import json
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from dataclasses import replace
-from urllib.parse import urlencode
 
 import pytest
 from pydantic import SecretStr
-from twilio.request_validator import RequestValidator
-from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import InvalidStatus
 
 from amd_service.calls.database import Database
-from amd_service.calls.tables import BROKEN_OFF, CallLog
+from amd_service.calls.tables import BROKEN_OFF
 from amd_service.classifier.inference import Priority
 from amd_service.detector.detector import Detector
 from amd_service.detector.live import CONTENT_TYPE
-from amd_service.domain import CallSid, RecordingSid, Verdict
-from amd_service.lab.stand_in.server import serve_on_loopback
-from amd_service.lab.stand_in.streams import MediaStream, Played, play
+from amd_service.domain import Verdict
 from amd_service.web import live
-from amd_service.web.app import create_app
-from tests.calls import deliveries
 from tests.calls.deliveries import recording_row, verdict_rows
-from tests.web.conftest import ACCOUNT, CALL, PUBLIC_URL, STATUS, TOKEN, Doors, open_doors
-from tests.web.recordings import HUMAN, SILENCE, samples_of
+from tests.web.conftest import STATUS, TOKEN
+from tests.web.streaming import HELLO, QUIET, STREAM, STREAM_ROW, Line, call_row, say, serving
 
 pytestmark = pytest.mark.anyio
 
-SIGNED_URL = "wss://amd.example.com/twilio/media"
-HELLO, QUIET = samples_of(HUMAN), samples_of(SILENCE)  # μ-law as it is
-STREAM = MediaStream(ACCOUNT, HELLO, call_sid=CALL, pace=None)
-STREAM_ROW = RecordingSid(STREAM.stream_sid)
 EMPTY = {"call_log": 0, "callback": 0, "recording": 0}
-
-
-class Line:
-    """The service on a port, for Twilio to stream to."""
-
-    def __init__(self, doors: Doors, url: str) -> None:
-        self.doors = doors
-        self.url = url.replace("http", "ws") + "/twilio/media"
-
-    async def play(self, stream: MediaStream = STREAM, *, token: str = TOKEN) -> Played:
-        return await play(self.url, stream, token=token, signed_url=SIGNED_URL)
-
-    def open(self, path: str = "/twilio/media") -> connect:
-        signed = RequestValidator(TOKEN).compute_signature("wss://amd.example.com" + path, {})
-        url = self.url.removesuffix("/twilio/media") + path
-        return connect(url, additional_headers={"X-Twilio-Signature": signed}, proxy=None)
-
-    async def ended(self, outcome: str, times: int = 1) -> None:
-        await until(lambda: self.doors.counted("amd_streams_total", outcome=outcome) == times)
-
-
-async def until(condition: Callable[[], bool]) -> None:
-    """Wait for what the server does on its side of the connection."""
-    async with asyncio.timeout(10):
-        while not condition():  # noqa: ASYNC110 - nothing tells
-            await asyncio.sleep(0.005)
-
-
-async def call_row(line: Line) -> CallLog:
-    return await deliveries.call_row(line.doors.runtime.database, CallSid(CALL))
-
-
-async def say(connection: ClientConnection, *messages: dict[str, object]) -> None:
-    for message in messages:
-        await connection.send(json.dumps(message))
 
 
 @pytest.fixture
 async def line(database: Database, demo: Detector) -> AsyncIterator[Line]:
-    doors = open_doors(database, demo, live=True, live_streams=1, on_human="hang_up")
-    async with serve_on_loopback(create_app(doors.runtime), websockets=True) as url:
-        yield Line(doors, url)
-    await doors.client.aclose()
+    async with serving(database, demo, live_streams=1, on_human="hang_up") as line:
+        yield line
 
 
 async def judge(detector: Detector, audio: bytes) -> Verdict:
@@ -163,12 +114,11 @@ async def test_more_streams_than_places_are_turned_away(line: Line) -> None:
     [
         "nonsense",
         b"binary",
-        json.dumps({"event": "x" * 70_000}),
         json.dumps(STREAM.media(1)),
         json.dumps(STREAM.stop()),
         json.dumps(replace(STREAM, call_sid="CA1").start()),
     ],
-    ids=["nonsense", "binary", "too large", "media first", "stop first", "bad sid"],
+    ids=["nonsense", "binary", "media first", "stop first", "bad sid"],
 )
 async def test_what_makes_no_sense_ends_the_stream(line: Line, message: str | bytes) -> None:
     async with line.open() as connection:
@@ -176,6 +126,14 @@ async def test_what_makes_no_sense_ends_the_stream(line: Line, message: str | by
         await connection.wait_closed()
     assert connection.close_code == 1008
     assert await line.doors.rows() == EMPTY
+
+
+async def test_a_message_that_is_too_large_breaks_the_stream_off(line: Line) -> None:
+    async with line.open() as connection:
+        await connection.send(json.dumps({"event": "x" * 70_000}))
+        await connection.wait_closed()
+    assert connection.close_code == 1009
+    await line.ended("broken_off")
 
 
 @pytest.mark.parametrize("message", [STREAM.start(), replace(STREAM, stream_sid="MZ" + "9" * 32).media(1)])
@@ -213,69 +171,25 @@ async def test_no_other_path_takes_a_websocket(line: Line) -> None:
 
 
 async def test_without_a_model_a_stream_ends_without_a_verdict(database: Database) -> None:
-    doors = open_doors(database, live=True)
-    async with serve_on_loopback(create_app(doors.runtime), websockets=True) as url:
-        line = Line(doors, url)
+    async with serving(database) as line:
         assert (await line.play()).close_code == 1000
         await line.ended("unjudged")
-    assert await doors.rows() == EMPTY
-    await doors.client.aclose()
+        assert await line.doors.rows() == EMPTY
 
 
 async def test_without_a_database_a_stream_ends_all_the_same(closed_database: Database, demo: Detector) -> None:
-    doors = open_doors(closed_database, demo, live=True)
-    async with serve_on_loopback(create_app(doors.runtime), websockets=True) as url:
-        line = Line(doors, url)
+    async with serving(closed_database, demo) as line:
         assert (await line.play()).close_code == 1000
         await line.ended("not_stored")
-    await doors.client.aclose()
 
 
-async def test_both_doors_are_closed_unless_live_is_on(doors: Doors) -> None:
-    assert (await doors.callback("/twilio/stream.xml", STATUS)).status_code == 404
-    async with serve_on_loopback(create_app(doors.runtime), websockets=True) as url:
-        assert (await Line(doors, url).play()).refused == 403
-
-
-@pytest.fixture
-async def open_live(closed_database: Database) -> AsyncIterator[Doors]:
-    doors = open_doors(closed_database, live=True, live_next_url="https://example.com/next")
-    yield doors
-    await doors.client.aclose()
-
-
-async def test_a_signed_post_gets_the_twiml(open_live: Doors) -> None:
-    answer = await open_live.callback("/twilio/stream.xml", STATUS)
-    assert answer.status_code == 200
-    assert answer.headers["content-type"] == "text/xml; charset=utf-8"
-    assert f'<Stream track="inbound_track" url="{SIGNED_URL}" />' in answer.text
-    assert "<Redirect>https://example.com/next</Redirect>" in answer.text
-    assert (await open_live.callback("/twilio/stream.xml", STATUS, token="wrong")).status_code == 403
-    assert open_live.counted("amd_callbacks_total", route="stream", outcome="answered") == 1
-    assert open_live.counted("amd_callbacks_total", route="stream", outcome="refused_403") == 1
-
-
-async def test_a_signed_get_gets_it_too(open_live: Doors) -> None:
-    path = "/twilio/stream.xml?" + urlencode(STATUS)
-    signed = RequestValidator(TOKEN).compute_signature(PUBLIC_URL + path, {})
-    answer = await open_live.client.get(path, headers={"X-Twilio-Signature": signed})
-    assert (answer.status_code, SIGNED_URL in answer.text) == (200, True)
-    assert (await open_live.client.get(path)).status_code == 403
-    assert (await open_live.client.get(path + "&x=1", headers={"X-Twilio-Signature": signed})).status_code == 403
+async def test_both_doors_are_closed_unless_live_is_on(database: Database) -> None:
+    async with serving(database, live=False) as line:
+        assert (await line.doors.callback("/twilio/stream.xml", STATUS)).status_code == 404
+        assert (await line.play()).refused == 403
 
 
 async def test_a_rotated_token_opens_a_stream(database: Database, demo: Detector) -> None:
-    doors = open_doors(database, demo, live=True, twilio_auth_token=[SecretStr("new"), SecretStr(TOKEN)])
-    async with serve_on_loopback(create_app(doors.runtime), websockets=True) as url:
-        assert (await Line(doors, url).play()).close_code == 1000
-    await doors.client.aclose()
-
-
-async def test_a_model_that_does_not_come_to_it_in_time_leaves_no_verdict(
-    line: Line, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(live, "STREAM_S", 0.2)
-    monkeypatch.setattr(live, "VERDICT_S", -0.1)
-    assert (await line.play(replace(STREAM, audio=QUIET * 20, pace=1.0))).close_code == 1000
-    await line.ended("unjudged")
-    assert await line.doors.rows() == EMPTY
+    tokens = [SecretStr("new"), SecretStr(TOKEN)]
+    async with serving(database, demo, twilio_auth_token=tokens) as line:
+        assert (await line.play()).close_code == 1000

@@ -2,9 +2,11 @@
 
 import asyncio
 import socket
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any
 
 import uvicorn
 from starlette.applications import Starlette
@@ -12,6 +14,8 @@ from starlette.applications import Starlette
 from amd_service.errors import ConfigurationError
 from amd_service.lab.stand_in.media_host import MediaHost
 from amd_service.lab.stand_in.rest_api import RestApi
+
+NO_WEBSOCKETS: Mapping[str, Any] = MappingProxyType({"ws": "none"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,8 +47,13 @@ async def serve_stand_in(media: MediaHost, *, rest: RestApi | None = None, port:
 
 
 @asynccontextmanager
-async def serve_on_loopback(app: Starlette, *, port: int = 0, websockets: bool = False) -> AsyncIterator[str]:
-    """The URL of `app`. Requests may be sent at once: the socket listens before the server starts."""
+async def serve_on_loopback(
+    app: Starlette, *, port: int = 0, websockets: Mapping[str, Any] = NO_WEBSOCKETS
+) -> AsyncIterator[str]:
+    """The URL of `app`. Requests may be sent at once: the socket listens before the server starts.
+
+    `websockets`: uvicorn's options for them.
+    """
     # IPPROTO_TCP spelled out: asyncio switches Nagle's delays off (40 ms a response) only where it stands.
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP) as listening:
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -64,11 +73,11 @@ async def serve_on_loopback(app: Starlette, *, port: int = 0, websockets: bool =
             await running
 
 
-def _config(app: Starlette, websockets: bool) -> uvicorn.Config:
+def _config(app: Starlette, websockets: Mapping[str, Any]) -> uvicorn.Config:
     return uvicorn.Config(
         app,
         lifespan="off",
-        ws="websockets-sansio" if websockets else "none",
+        **websockets,
         access_log=False,
         log_config=None,
         log_level="warning",
