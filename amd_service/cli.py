@@ -1,7 +1,6 @@
 """The door for people. Imports what a command needs inside the command, so that `--help` answers at once."""
 
 import asyncio
-import os
 import signal
 import sys
 from collections.abc import Coroutine
@@ -75,7 +74,10 @@ def worker() -> None:
 @app.command()
 def migrate(
     dashboard_role: Annotated[
-        str | None, typer.Option(metavar="NAME", help="Also create a role that may read `call_log` and nothing else.")
+        str | None,
+        typer.Option(
+            metavar="NAME", help="Also create a role that may read `call_log`, `call_log_agreement` and nothing else."
+        ),
     ] = None,
 ) -> None:
     """Bring the database schema up to date."""
@@ -233,12 +235,12 @@ def export(
 
 def _settings_with_logs(*, quiet: bool = False, **overrides: Any) -> Any:
     from amd_service.settings import load_settings
-    from amd_service.settings.unknown import misspelt
+    from amd_service.settings.unknown import unread
     from amd_service.telemetry import configure_logging, get_logger
 
     settings = load_settings(**overrides)
     configure_logging(log_format=settings.log_format, level="warning" if quiet else settings.log_level)
-    for line in misspelt(os.environ):
+    for line in unread():
         get_logger(__name__).warning(line)
     return settings
 

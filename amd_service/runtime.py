@@ -142,6 +142,11 @@ def _warn_of_closed_doors(settings: Settings) -> None:
             "every callback will be refused until AMD_PUBLIC_URL and the Twilio credentials are set; "
             "`amd-service doctor` says more"
         )
+    if settings.actions and not settings.live:
+        log.warning(
+            "AMD_ON_HUMAN and AMD_ON_VOICEMAIL will hardly ever act: without AMD_LIVE calls are judged by their "
+            "recordings, which come after the call"
+        )
 
 
 async def _check_schema(database: Database) -> None:

@@ -1,12 +1,14 @@
 """Settings: what is wrong is said by the name people typed."""
 
+import subprocess
 from pathlib import Path
 
 import pytest
 
 from amd_service.errors import ConfigurationError
+from amd_service.lab.child import COMMAND
 from amd_service.settings import Settings, load_settings
-from amd_service.settings.unknown import misspelt
+from amd_service.settings.unknown import misspelt, unread
 
 SID = "AC" + "1" * 32
 
@@ -54,3 +56,68 @@ def test_empty_variables_of_an_env_file_count_as_unset(monkeypatch: pytest.Monke
     monkeypatch.setenv("TWILIO_API_KEY", "")
     monkeypatch.setenv("TWILIO_API_SECRET", "")
     assert load_settings().twilio_api_key is None
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "said"),
+    [
+        ("AMD_PHONE_NUMBERS", "forget", "AMD_PHONE_NUMBERS must be keep, hash or drop"),
+        ("AMD_PRECISION", "fp16", "AMD_PRECISION must be fp32, bf16 or int8"),
+        ("AMD_GOLDEN", "off", "AMD_GOLDEN must be enforce or warn"),
+        ("AMD_LOG_FORMAT", "xml", "AMD_LOG_FORMAT must be auto, json or text"),
+        ("AMD_LOG_LEVEL", "loud", "AMD_LOG_LEVEL must be debug, info, warning or error"),
+        ("TWILIO_REGION", "Ireland", "TWILIO_REGION must look like us1 or ie1"),
+        ("TWILIO_EDGE", "dublin.", "TWILIO_EDGE must look like ashburn or dublin"),
+        ("AMD_ON_HUMAN", "hangup", "AMD_ON_HUMAN must be nothing, hang_up, or the http(s) URL of TwiML"),
+        ("AMD_DIAL_PREFIXES", "0049", "AMD_DIAL_PREFIXES must hold beginnings of E.164 numbers, e.g. +1212"),
+    ],
+)
+def test_what_is_wrong_is_a_sentence(name: str, value: str, said: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(name, value)
+    with pytest.raises(ConfigurationError) as caught:
+        load_settings()
+    assert str(caught.value) == said
+
+
+@pytest.mark.parametrize("key", ["k" * 15, "secret"])
+def test_a_hash_whose_key_can_be_guessed_is_refused(key: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AMD_PHONE_NUMBERS", "hash")
+    monkeypatch.setenv("AMD_PHONE_NUMBER_KEY", key)
+    with pytest.raises(ConfigurationError, match="AMD_PHONE_NUMBER_KEY must have at least 16 characters") as caught:
+        load_settings()
+    assert key not in str(caught.value)
+    monkeypatch.setenv("AMD_PHONE_NUMBER_KEY", "k" * 16)
+    assert load_settings().phone_numbers == "hash"
+
+
+def test_capital_letters_make_no_difference(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AMD_LOG_LEVEL", "WARNING")
+    assert load_settings().log_level == "warning"
+
+
+def test_a_misspelt_setting_is_found_in_the_env_file_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / ".env").write_text("AMD_MODEL=demo\nAMD_DAIL_PREFIXES=+1212\n")
+    assert unread() == ["AMD_DAIL_PREFIXES is no setting; did you mean AMD_DIAL_PREFIXES?"]
+
+
+def test_the_environment_comes_before_the_env_file_and_an_empty_variable_is_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setitem(Settings.model_config, "env_file", ".env")
+    (tmp_path / ".env").write_text("AMD_DIAL_PREFIXES=+1212\nAMD_PORT=8081\n")
+    monkeypatch.setenv("AMD_PORT", "8082")
+    monkeypatch.setenv("AMD_DIAL_PREFIXES", "")
+    settings = load_settings()
+    assert (settings.port, settings.dial_prefixes) == (8082, ["+1212"])
+    # How dialling is switched off all the same: no number begins like this.
+    monkeypatch.setenv("AMD_DIAL_PREFIXES", ",")
+    assert load_settings().dial_prefixes == []
+
+
+def test_a_command_says_what_is_misspelt_in_the_env_file(tmp_path: Path) -> None:
+    (tmp_path / ".env").write_text("AMD_ON_VOICEMIAL=hang_up\n")
+    asked = [*COMMAND, "requeue", "--reason", "none of them"]
+    ended = subprocess.run(asked, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert "AMD_ON_VOICEMIAL is no setting; did you mean AMD_ON_VOICEMAIL?" in ended.stderr

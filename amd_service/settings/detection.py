@@ -1,10 +1,12 @@
 """Settings of the model and of the decision."""
 
 from pathlib import Path
+from typing import Annotated
 
 from pydantic import BaseModel, Field, field_validator
 
 from amd_service.domain import Anchor
+from amd_service.settings.shapes import one_of
 
 PRODUCTION_MODEL = "jakeBland/wav2vec-vm-finetune"
 
@@ -25,9 +27,8 @@ class DetectionSettings(BaseModel):
         description="`torch`, `onnx`, `openvino`, or `auto`: CUDA, else an exported engine that passed its gate, else "
         "torch.",
     )
-    precision: str | None = Field(
+    precision: Annotated[str, one_of("fp32", "bf16", "int8")] | None = Field(
         None,
-        pattern="^(fp32|bf16|int8)$",
         description="`fp32`, `bf16` or `int8`. Unset: bf16 where the CPU has it; int8 only when it is set here.",
     )
     cache_dir: Path = Field(
@@ -43,9 +44,8 @@ class DetectionSettings(BaseModel):
     min_confidence_voicemail: float | None = Field(
         None, gt=0.5, lt=1, description="Threshold for `voicemail` alone: a human called voicemail may cost more."
     )
-    golden: str = Field(
+    golden: Annotated[str, one_of("enforce", "warn")] = Field(
         "enforce",
-        pattern="^(enforce|warn)$",
         description="Golden clips that contradict the label order keep the classifier not ready, or only warn.",
     )
     golden_dir: Path | None = Field(

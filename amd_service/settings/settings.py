@@ -1,7 +1,7 @@
 """The settings themselves, and the words for what is wrong with them."""
 
 import re
-from typing import Any
+from typing import Annotated, Any
 
 from pydantic import Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -9,14 +9,17 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from amd_service.errors import ConfigurationError
 from amd_service.settings.detection import DetectionSettings
 from amd_service.settings.doors import DoorSettings
+from amd_service.settings.shapes import one_of
 from amd_service.settings.twilio import TwilioSettings
+
+ENV_FILE = ".env"
 
 
 class Settings(DetectionSettings, TwilioSettings, DoorSettings, BaseSettings):
-    """The service's settings. Field descriptions are the README's settings table."""
+    """The service's settings. Field descriptions are the table in docs/settings.md."""
 
     model_config = SettingsConfigDict(
-        env_prefix="AMD_", env_file=".env", env_ignore_empty=True, extra="ignore", frozen=True, populate_by_name=True
+        env_prefix="AMD_", env_file=ENV_FILE, env_ignore_empty=True, extra="ignore", frozen=True, populate_by_name=True
     )
 
     # The job
@@ -30,11 +33,11 @@ class Settings(DetectionSettings, TwilioSettings, DoorSettings, BaseSettings):
     poll_s: float = Field(5.0, gt=0, description="Longest sleep of an idle worker when no notification comes.")
 
     # Logs
-    log_format: str = Field(
-        "auto", pattern="^(auto|json|text)$", description="`json`, `text`, or text on a terminal only."
+    log_format: Annotated[str, one_of("auto", "json", "text")] = Field(
+        "auto", description="`json`, `text`, or text on a terminal only."
     )
-    log_level: str = Field(
-        "INFO", pattern="(?i)^(debug|info|warning|error)$", description="Least level that is logged."
+    log_level: Annotated[str, one_of("debug", "info", "warning", "error")] = Field(
+        "info", description="Least level that is logged: `debug`, `info`, `warning`, `error`."
     )
 
 
@@ -70,4 +73,5 @@ def _explain(location: str, message: str) -> str:
     if not location:
         return message
     name = location if location.startswith("TWILIO_") else environment_name(location)
-    return f"{name}: {message}"
+    # Our own refusals are sentences that the name begins.
+    return f"{name} {message}" if message.startswith("must ") else f"{name}: {message}"

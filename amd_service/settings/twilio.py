@@ -3,7 +3,7 @@
 import re
 from functools import cached_property
 from pathlib import Path
-from typing import Self
+from typing import Annotated, Self
 from urllib.parse import urlsplit
 
 from pydantic import AliasChoices, BaseModel, Field, SecretStr, field_validator, model_validator
@@ -12,6 +12,10 @@ from amd_service.domain import AccountSid, Action, ActionKind, Label
 from amd_service.settings.accounts import Account, make_account, read_accounts
 from amd_service.settings.hosts import is_loopback
 from amd_service.settings.lists import SecretList, TextList, split
+from amd_service.settings.shapes import like, one_of
+
+# 16 random hex digits are 64 bits, which nobody tries out one by one.
+SHORTEST_NUMBER_KEY = 16
 
 
 class TwilioSettings(BaseModel):
@@ -22,15 +26,13 @@ class TwilioSettings(BaseModel):
         "https://api.twilio.com",
         description="Twilio's API: recordings are fetched and calls placed there. Plain http only on loopback.",
     )
-    twilio_region: str | None = Field(
+    twilio_region: Annotated[str, like("[a-z]{2}[0-9]", example="us1 or ie1")] | None = Field(
         None,
-        pattern="^[a-z]{2}[0-9]$",
         validation_alias=AliasChoices("TWILIO_REGION"),
         description="Region of the account's calls, e.g. `ie1`, instead of `AMD_TWILIO_API_URL`; needs `TWILIO_EDGE`.",
     )
-    twilio_edge: str | None = Field(
+    twilio_edge: Annotated[str, like("[a-z-]+", example="ashburn or dublin")] | None = Field(
         None,
-        pattern="^[a-z-]+$",
         validation_alias=AliasChoices("TWILIO_EDGE"),
         description="Edge that belongs to it, e.g. `dublin`. Region or edge alone leads to hosts that do not serve it.",
     )
@@ -88,7 +90,7 @@ class TwilioSettings(BaseModel):
         600.0, ge=0, description="How often Twilio is asked for what its callbacks left out. 0: only by hand."
     )
     reconcile_after_s: float = Field(
-        300.0, ge=0, description="For how long a callback may be late before Twilio is asked."
+        300.0, ge=0, le=3600, description="For how long a callback may be late before Twilio is asked, at most an hour."
     )
     reconcile_per_s: float = Field(5.0, gt=0, description="Requests a second that reconciling and deleting may make.")
 
@@ -98,13 +100,13 @@ class TwilioSettings(BaseModel):
         description="Delete Twilio's copy of a recording after its verdict, where a signed callback named its call or "
         "this service placed it.",
     )
-    phone_numbers: str = Field(
+    phone_numbers: Annotated[str, one_of("keep", "hash", "drop")] = Field(
         "keep",
-        pattern="^(keep|hash|drop)$",
         description="What is stored of phone numbers and of what Twilio tells of their owners: `keep`, `hash`, `drop`.",
     )
     phone_number_key: SecretStr | None = Field(
-        None, description="Secret of the hash (HMAC-SHA256): without one all numbers could be tried out."
+        None,
+        description="Secret of the hash, at least 16 characters: whoever knows it can try out all numbers.",
     )
     callback_days: int | None = Field(
         None, ge=1, description="Drop the parameters of callbacks this many days old. Unset: they are kept."
@@ -129,7 +131,7 @@ class TwilioSettings(BaseModel):
     @classmethod
     def _prefix_shape(cls, value: list[str]) -> list[str]:
         if not all(re.fullmatch(r"\+[1-9][0-9]*", prefix) for prefix in value):
-            raise ValueError("a prefix is + and digits, e.g. +1212: the beginning of an E.164 number")
+            raise ValueError("must hold beginnings of E.164 numbers, e.g. +1212")
         return value
 
     @field_validator("on_human", "on_voicemail")
@@ -144,6 +146,16 @@ class TwilioSettings(BaseModel):
     def _next_url_shape(cls, value: str | None) -> str | None:
         if value is not None and not _is_web_url(value):
             raise ValueError("must be the http(s) URL of TwiML")
+        return value
+
+    @field_validator("phone_number_key")
+    @classmethod
+    def _key_cannot_be_guessed(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None and len(value.get_secret_value()) < SHORTEST_NUMBER_KEY:
+            raise ValueError(
+                f"must have at least {SHORTEST_NUMBER_KEY} characters, e.g. from `openssl rand -hex 24`: "
+                "whoever guesses it can try out all numbers"
+            )
         return value
 
     @model_validator(mode="after")

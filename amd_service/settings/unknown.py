@@ -1,9 +1,12 @@
 """Settings that nobody reads: most of them are spelt wrong."""
 
+import os
 from collections.abc import Iterable
 from difflib import get_close_matches
 
-from amd_service.settings.settings import Settings, environment_name
+from dotenv import dotenv_values
+
+from amd_service.settings.settings import ENV_FILE, Settings, environment_name
 
 # Read by docker-compose.yml, the tests and the tools around them.
 _ELSEWHERE = (
@@ -14,6 +17,11 @@ _ELSEWHERE = (
     "AMD_TEST_TWILIO_OPENAPI",
     "AMD_REQUIRE_TOOLS",
 )
+
+
+def unread() -> list[str]:
+    """`misspelt` of what settings are read from: the environment and `.env`."""
+    return misspelt([*os.environ, *dotenv_values(ENV_FILE)])
 
 
 def misspelt(names: Iterable[str]) -> list[str]:

@@ -17,7 +17,7 @@ from amd_service.settings import Settings
 from amd_service.twilio.callbacks import parse_amd, parse_recording, parse_status
 from tests.calls.deliveries import ACCOUNT, CALL, FIRST, call_row
 
-HASH = NumberPolicy("hash", b"key")
+HASH = NumberPolicy("hash", b"k" * 16)
 DROP = NumberPolicy("drop")
 FORGETFUL = pytest.mark.parametrize("numbers", [HASH, DROP], ids=["hash", "drop"])
 
@@ -157,7 +157,7 @@ def test_a_dropped_fact_is_absent() -> None:
 
 
 def test_the_policy_is_the_settings() -> None:
-    hashing = Settings(_env_file=None, phone_numbers="hash", phone_number_key="key")
+    hashing = Settings(_env_file=None, phone_numbers="hash", phone_number_key="k" * 16)
     assert NumberPolicy.from_settings(hashing) == HASH
     assert NumberPolicy.from_settings(Settings(_env_file=None)) == KEEP
 

@@ -180,7 +180,7 @@ async def test_numbers_of_before_are_brought_in_line(
     monkeypatch.setattr(retention_file, "WALK_BATCH", 2)
     for number in range(5):
         await told(database, "in-progress", CallSid=f"CA{number:032x}")
-    forgetful = retention_for(database, twilio, client, phone_numbers=mode, phone_number_key="key")
+    forgetful = retention_for(database, twilio, client, phone_numbers=mode, phone_number_key="k" * 16)
     await forgetful.forget()
     assert await plain(database) == 0
     assert forgotten(forgetful, "numbers") == 10

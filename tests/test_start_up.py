@@ -1,0 +1,28 @@
+"""What a process says when it starts."""
+
+import pytest
+
+from amd_service.runtime import open_runtime
+from amd_service.settings import Settings
+
+pytestmark = pytest.mark.anyio
+
+
+async def said_at_start(capfd: pytest.CaptureFixture[str], database_url: str, **settings: object) -> str:
+    given = Settings(_env_file=None, database_url=database_url, model="/nowhere", **settings)  # type: ignore[arg-type]
+    async with open_runtime(given, with_worker=False):
+        return "".join(capfd.readouterr())
+
+
+async def test_actions_that_will_not_come_about_are_warned_of(
+    database_url: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    assert "without AMD_LIVE" in await said_at_start(capfd, database_url, on_voicemail="hang_up")
+    assert "AMD_LIVE" not in await said_at_start(capfd, database_url, on_voicemail="hang_up", live=True)
+    assert "AMD_LIVE" not in await said_at_start(capfd, database_url)
+
+
+async def test_a_service_that_must_refuse_every_callback_says_so(
+    database_url: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    assert "every callback will be refused" in await said_at_start(capfd, database_url)
