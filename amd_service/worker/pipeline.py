@@ -1,6 +1,7 @@
 """Recording → verdict."""
 
 from collections.abc import Mapping
+from typing import Protocol
 
 from amd_service.audio.decode import recognises
 from amd_service.classifier.inference import Priority
@@ -10,6 +11,15 @@ from amd_service.errors import CredentialsMissing, Permanent
 from amd_service.settings import Account
 from amd_service.telemetry import Metrics
 from amd_service.twilio.recordings import Recordings, Rules
+
+
+class Recorded(Protocol):
+    """What Twilio says of a recording: RecordingSource and RecordingTrack."""
+
+    @property
+    def source(self) -> str | None: ...
+    @property
+    def track(self) -> str | None: ...
 
 
 class Pipeline:
@@ -46,18 +56,18 @@ class Pipeline:
             )
 
 
-def is_one_sided(job: Job) -> bool:
+def is_one_sided(recording: Recorded) -> bool:
     """Whether the recording holds the called party alone.
 
     `RecordingTrack=inbound` is what Twilio receives from the phone of the recorded leg, and `<Record>` is always
     mono with the callee's voice. For `<Dial>` the recorded leg is the parent, so its tracks say nothing about
     the called party, who is the child.
     """
-    if job.source == RecordingSource.DIAL_VERB:
+    if recording.source == RecordingSource.DIAL_VERB:
         return False
-    return job.track == "inbound" or job.source == RecordingSource.RECORD_VERB
+    return recording.track == "inbound" or recording.source == RecordingSource.RECORD_VERB
 
 
-def holds_only_our_side(job: Job) -> bool:
+def holds_only_our_side(recording: Recorded) -> bool:
     """Whether the called party cannot be on the recording at all."""
-    return job.track == "outbound" and job.source != RecordingSource.DIAL_VERB
+    return recording.track == "outbound" and recording.source != RecordingSource.DIAL_VERB

@@ -6,7 +6,7 @@ import pytest
 from amd_service.lab.fixtures.catalogue import calls
 from amd_service.lab.fixtures.folders import write_calls
 from amd_service.lab.fixtures.golden import write_golden
-from amd_service.twilio.callbacks import parse_recording, parse_status
+from amd_service.twilio.callbacks import parse_amd, parse_recording, parse_status
 
 FIXTURES = Path(__file__).parents[2] / "fixtures" / "calls"
 GOLDEN = Path(__file__).parents[2] / "amd_service" / "models" / "golden"
@@ -32,6 +32,8 @@ def test_callbacks_are_what_the_receiver_parses(folder: Path) -> None:
         if request["path"] == "/twilio/status":
             assert parse_status(form).sequence_number is not None
             assert parse_status(form).timestamp is not None
+        elif request["path"] == "/twilio/amd":
+            assert parse_amd(form).machine_detection_ms is not None
         else:
             assert request["path"] == "/twilio/recording"
             assert parse_recording(form).started_at is not None
@@ -42,6 +44,21 @@ def test_every_call_says_what_is_expected_and_where_it_comes_from(folder: Path) 
     expected = json.loads((folder / "expected.json").read_text(encoding="utf-8"))
     assert expected["analysis_state"] in ("judged", "failed", "not_applicable")
     assert (folder / "origin.txt").read_text(encoding="utf-8").strip()
+
+
+def test_twilio_agrees_errs_and_takes_no_side() -> None:
+    """So that `call_log_agreement` shows a row of each kind after a replay."""
+    opinions = {
+        (expected["label"], expected["twilio_answered_by"])
+        for folder in FOLDERS
+        if "twilio_answered_by" in (expected := json.loads((folder / "expected.json").read_text(encoding="utf-8")))
+    }
+    assert opinions == {
+        ("human", "human"),
+        ("human", "unknown"),
+        ("voicemail", "machine_start"),
+        ("voicemail", "human"),
+    }
 
 
 def test_numbers_are_fictional() -> None:
