@@ -12,6 +12,7 @@ from amd_service.web import calls_api, health, live, model_info, openapi, predic
 from amd_service.web.access import AccessControl
 from amd_service.web.problems import Problem, handle_bug, handle_http_exception, handle_problem
 from amd_service.web.uploads import UploadSlots
+from amd_service.worker.dialling import Dialler
 
 OPEN_PATHS = ("/health", "/ready")
 
@@ -57,5 +58,6 @@ def create_app(runtime: Runtime, routes: Sequence[BaseRoute] = SERVICE_ROUTES) -
     # A redirect would lose the POST, and lead wherever the Host header says.
     app.router.redirect_slashes = False
     app.state.runtime = runtime
+    app.state.dialler = Dialler(runtime.database, runtime.rest, runtime.settings, runtime.metrics)
     app.state.stream_places = live.StreamPlaces(runtime.settings.live_streams)
     return app

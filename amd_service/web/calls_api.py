@@ -25,8 +25,7 @@ from amd_service.web.body import read_body
 from amd_service.web.idempotency import read_key
 from amd_service.web.problems import Problem
 from amd_service.web.shapes import OrderShape, StartedAnswer
-from amd_service.web.state import runtime_of
-from amd_service.worker.dialling import Dialler
+from amd_service.web.state import dialler_of, runtime_of
 from amd_service.worker.orders import choose_account
 
 JSON = "application/json"
@@ -60,10 +59,9 @@ async def start_call(request: Request) -> JSONResponse:
         raise Problem(HTTPStatus.FORBIDDEN, detail)
     key = read_key(request.headers)
     asked = await _read_order(request)
-    dialler = Dialler(runtime.database, runtime.rest, runtime.settings, runtime.metrics)
     try:
         account = choose_account(runtime.settings.accounts, asked.account_sid)
-        started = await dialler.start(asked.order(), account, key)
+        started = await dialler_of(request).start(asked.order(), account, key)
     except AmdError as error:
         raise _as_problem(error) from error
     answer = StartedAnswer(call_sid=started.call_sid, call_status=started.status, replayed=started.replayed)

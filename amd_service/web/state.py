@@ -3,9 +3,16 @@
 from starlette.requests import Request
 
 from amd_service.runtime import Runtime
+from amd_service.worker.dialling import Dialler
 
 
 def runtime_of(request: Request) -> Runtime:
     """The process's runtime, put on the app by `create_app`."""
     runtime: Runtime = request.app.state.runtime
     return runtime
+
+
+def dialler_of(request: Request) -> Dialler:
+    """What places the process's calls, put on the app by `create_app`."""
+    dialler: Dialler = request.app.state.dialler
+    return dialler

@@ -14,6 +14,7 @@ from amd_service.errors import AmdError, OutcomeUnknown, RequestRefused, TwilioU
 from amd_service.settings import Account, Settings
 from amd_service.telemetry import Metrics, get_logger
 from amd_service.twilio.rest import Rest
+from amd_service.worker.masking import mask_urls
 
 log = get_logger(__name__)
 
@@ -103,8 +104,7 @@ class Actor:
         try:
             await self._asking_again(account, due, action)
         except RequestRefused as error:
-            # The redirect's URL may hold secrets, and Twilio repeats a URL that it does not like.
-            return ActionState.REFUSED, str(error).replace(action.url or "\0", "…")
+            return ActionState.REFUSED, mask_urls(str(error), action.url)
         except TwilioUnavailable as error:
             return ActionState.FAILED, f"nothing was done: {error}"
         except OutcomeUnknown as error:

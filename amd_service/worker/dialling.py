@@ -4,7 +4,8 @@ import asyncio
 import hashlib
 import hmac
 import json
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from contextlib import asynccontextmanager
 from dataclasses import asdict, dataclass, replace
 from secrets import token_hex
 from typing import Any
@@ -30,6 +31,7 @@ from amd_service.errors import (
 from amd_service.settings import Account, Settings
 from amd_service.telemetry import Metrics, get_logger
 from amd_service.twilio.rest import CallOrder, Rest, Told
+from amd_service.worker.masking import mask_urls
 from amd_service.worker.orders import check_key, check_order
 
 log = get_logger(__name__)
@@ -38,6 +40,13 @@ HOW_TO_FIND_OUT = (
     "it may have been placed: look into Twilio's log of calls, or run `amd-service reconcile --since 1h` and look into "
     "call_log; if it was not, ask again with another idempotency key"
 )
+
+
+# Orders of one process that may wait for their turn in Postgres at a time. Each holds a pooled connection meanwhile,
+# and the others belong to the webhooks.
+RESERVE_AT_ONCE = 2
+# More orders wait in front of them, for this long at the most: a telephone must not ring long after it was asked for.
+WAIT_S = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,13 +59,17 @@ class Started:
 
 
 class Dialler:
-    """Places calls for one deployment. Any number of processes may do so at once: what they share is in Postgres."""
+    """Places calls for one deployment: one Dialler a process, which bounds what placing calls takes of the database.
+
+    Any number of processes may do so at once: what they share is in Postgres.
+    """
 
     def __init__(self, database: Database, rest: Rest, settings: Settings, metrics: Metrics) -> None:
         self._database = database
         self._rest = rest
         self._settings = settings
         self._metrics = metrics
+        self._reserving = asyncio.Semaphore(RESERVE_AT_ONCE)
 
     async def start(self, order: CallOrder, account: Account, idempotency_key: str | None) -> Started:
         """Place the call, or tell which one an equal request with the same key has placed.
@@ -76,7 +89,9 @@ class Dialler:
         except Exception as error:
             outcome = _outcome(error)
             self._metrics.calls_started.labels(outcome).inc()
-            log.info("order of a call", outcome=outcome, account_sid=account.account_sid, error=str(error))
+            # The caller knows the URL and is told Twilio's own words; the log is read by others.
+            said = mask_urls(str(error), order.url)
+            log.info("order of a call", outcome=outcome, account_sid=account.account_sid, error=said)
             raise
         self._metrics.calls_started.labels("replayed" if started.replayed else "placed").inc()
         return started
@@ -88,7 +103,7 @@ class Dialler:
 
     async def _start(self, order: CallOrder, account: Account, key: str) -> Started:
         fingerprint = _fingerprint(order, account)
-        async with self._database.transaction() as session:
+        async with self._turn(), self._database.transaction() as session:
             answer = await call_requests.reserve(
                 session,
                 key=key,
@@ -106,6 +121,18 @@ class Dialler:
                 told = await self._place(order, account, key)
                 await self._record(key, told)
                 return Started(told.event.call_sid, told.event.call_status, replayed=False)
+
+    @asynccontextmanager
+    async def _turn(self) -> AsyncIterator[None]:
+        try:
+            async with asyncio.timeout(WAIT_S):
+                await self._reserving.acquire()
+        except TimeoutError:
+            raise DatabaseUnavailable("earlier orders of calls are still waiting for Postgres") from None
+        try:
+            yield
+        finally:
+            self._reserving.release()
 
     async def _place(self, order: CallOrder, account: Account, key: str) -> Told[StatusCallback]:
         """Ask Twilio. No transaction is open meanwhile: only the row stands for the request."""

@@ -1,20 +1,28 @@
 """POST /api/calls: who may have a call placed, and what each outcome is answered with."""
 
+import asyncio
 import json
 from collections.abc import AsyncIterator
 
 import httpx2
 import pytest
+from sqlalchemy import func, select, text
 
+from amd_service.calls import call_requests
 from amd_service.calls.database import Database
 from amd_service.lab.stand_in.known_calls import StandInCall, call_resource
 from amd_service.settings import Settings
 from amd_service.twilio.rest import Rest
-from tests.web.conftest import ACCOUNT, Doors, make_settings, open_doors
+from tests.web.conftest import ACCOUNT, STATUS, Doors, make_settings, open_doors
 
 pytestmark = pytest.mark.anyio
 
 ORDER = {"to": "+12125550100", "from": "+15005550006", "url": "https://example.com/twiml"}
+
+WAITING = text(
+    "select count(*) from pg_locks join pg_database on pg_database.oid = database and datname = current_database() "
+    "where locktype = 'advisory' and not granted"
+)
 
 
 class Twilio:
@@ -197,3 +205,20 @@ async def test_without_a_database_no_call_is_placed(closed_database: Database, t
     answer = await post(open_with(closed_database, twilio))
     assert (answer.status_code, "retry-after" in answer.headers) == (503, True)
     assert twilio.asked == []
+
+
+async def test_orders_that_wait_leave_the_database_to_the_webhooks(database_url: str, twilio: Twilio) -> None:
+    database, counting = Database(database_url, pool_size=3), Database(database_url)
+    doors = open_with(database, twilio)
+    async with counting.transaction() as session:
+        # Somebody counts the calls of the last minute, which is done by one at a time, and does not come to an end.
+        await session.execute(select(func.pg_advisory_xact_lock(call_requests._RESERVATION_LOCK)))
+        orders = [asyncio.create_task(post(doors)) for _ in range(6)]
+        while await session.scalar(WAITING) < 2:  # noqa: ASYNC110 - the change comes from Postgres
+            await asyncio.sleep(0.01)
+        async with asyncio.timeout(1):
+            assert (await doors.callback("/twilio/status", STATUS)).status_code == 204
+        assert await session.scalar(WAITING) == 2
+    assert [(await order).status_code for order in orders] == [201] * 6
+    await database.dispose()
+    await counting.dispose()

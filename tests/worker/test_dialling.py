@@ -2,13 +2,15 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 
 import httpx2
 import pytest
 from pydantic import SecretStr
-from sqlalchemy import select
+from sqlalchemy import func, select
 
+from amd_service.calls import call_requests
 from amd_service.calls.call_log import read_call
 from amd_service.calls.database import Database
 from amd_service.calls.tables import Base, CallRequest
@@ -29,6 +31,7 @@ from amd_service.settings import Settings
 from amd_service.telemetry import Metrics
 from amd_service.twilio.recordings import http_client
 from amd_service.twilio.rest import CallOrder, Rest
+from amd_service.worker import dialling as dialling_file
 from amd_service.worker.dialling import Dialler, Started
 
 pytestmark = pytest.mark.anyio
@@ -95,6 +98,16 @@ def phone(stand_in: StandIn, client: httpx2.AsyncClient, database: Database) -> 
 def make_phone(stand_in: StandIn, client: httpx2.AsyncClient, database: Database, **changes: object) -> Phone:
     settings = make_settings(twilio_api_url=stand_in.url, **changes)
     return Phone(make_dialler(database, client, settings), settings, stand_in, database, client)
+
+
+@asynccontextmanager
+async def taking_the_turn(database_url: str) -> AsyncIterator[None]:
+    """Somebody else is counting the calls of the last minute, and does not come to an end."""
+    other = Database(database_url)
+    async with other.transaction() as session:
+        await session.execute(select(func.pg_advisory_xact_lock(call_requests._RESERVATION_LOCK)))
+        yield
+    await other.dispose()
 
 
 async def test_a_call_is_placed_recorded_and_known_at_once(phone: Phone) -> None:
@@ -175,6 +188,17 @@ async def test_what_twilio_refuses_leaves_the_key_free(phone: Phone) -> None:
     assert not (await phone.start("key")).replayed
 
 
+async def test_the_url_of_a_refused_order_stays_out_of_the_log(phone: Phone, capfd: pytest.CaptureFixture[str]) -> None:
+    order = replace(ORDER, url="https://user:password@example.com/twiml?key=secret")
+    said = b'{"code": 21205, "message": "Url is not a valid url: %s"}' % str(order.url).encode()
+    phone.stand_in.rest.first.append(Answer(400, said))
+    with pytest.raises(RequestRefused, match="key=secret"):
+        await phone.start("key", order)
+    logged = "".join(capfd.readouterr())
+    assert "Url is not a valid url: …" in logged
+    assert [secret for secret in ("password", "secret") if secret in logged] == []
+
+
 async def test_twilio_being_busy_leaves_the_key_free(phone: Phone) -> None:
     phone.stand_in.rest.first.append(Answer(429, headers={"retry-after": "7"}))
     with pytest.raises(TwilioUnavailable) as busy:
@@ -219,6 +243,20 @@ async def test_without_a_database_twilio_is_not_asked(stand_in: StandIn, client:
     with pytest.raises(DatabaseUnavailable):
         await make_phone(stand_in, client, away).start()
     assert stand_in.rest.requests == []
+
+
+async def test_orders_wait_for_postgres_two_at_a_time_and_not_for_long(
+    phone: Phone, database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(dialling_file, "WAIT_S", 0.05)
+    async with taking_the_turn(database_url):
+        orders = [asyncio.create_task(phone.start()) for _ in range(5)]
+        refused = await asyncio.gather(*orders[2:], return_exceptions=True)
+        assert all(isinstance(error, DatabaseUnavailable) and "earlier orders" in str(error) for error in refused)
+        assert not any(order.done() for order in orders[:2])
+    await asyncio.gather(*orders[:2])
+    assert len(phone.stand_in.rest.calls) == 2
+    assert not (await phone.start()).replayed
 
 
 async def test_what_is_not_allowed_is_neither_asked_nor_written_down(
