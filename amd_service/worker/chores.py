@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
-from amd_service.errors import AmdError
+from amd_service.errors import AmdError, Retryable
 from amd_service.telemetry import Metrics, get_logger
 
 log = get_logger(__name__)
@@ -13,7 +13,10 @@ log = get_logger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Chore:
-    """Something to do every `every_s` seconds, and at once when `wake` is set. Its errors never end it."""
+    """Something to do every `every_s` seconds, and at once when `wake` is set.
+
+    Its errors never end it; one that asks for a longer pause (`retry_after_s`) gets it.
+    """
 
     name: str
     every_s: float
@@ -42,17 +45,20 @@ async def doing(chores: Sequence[Chore], metrics: Metrics, *, grace_s: float) ->
 async def _keep_doing(chore: Chore, stopping: asyncio.Event, metrics: Metrics) -> None:
     while not stopping.is_set():
         chore.wake.clear()
+        pause_s = chore.every_s
         try:
             await chore.work()
         except AmdError as error:
             metrics.loop_errors.labels(chore.name).inc()
-            log.warning("put off", chore=chore.name, error=str(error))
+            if isinstance(error, Retryable):
+                pause_s = max(pause_s, error.retry_after_s or 0.0)
+            log.warning("put off", chore=chore.name, error=str(error), in_s=pause_s)
         except Exception:
             # The loop must outlive any fault of a single pass; it is counted, logged and comes round again.
             metrics.loop_errors.labels(chore.name).inc()
             log.exception("failed", chore=chore.name)
         if not stopping.is_set():
-            await _until(chore.wake, chore.every_s)
+            await _until(chore.wake, pause_s)
 
 
 async def _until(wake: asyncio.Event, seconds: float) -> None:

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from amd_service.errors import AmdError, DatabaseUnavailable
+from amd_service.errors import AmdError, DatabaseUnavailable, TwilioUnavailable
 from amd_service.telemetry import Metrics
 from amd_service.worker.chores import Chore, doing
 
@@ -80,6 +80,25 @@ async def test_an_error_is_counted_and_the_chore_comes_round_again(error: Except
     async with doing([Chore("failing", AT_ONCE, work)], metrics, grace_s=5), asyncio.timeout(10):
         await work.well.wait()
     assert metrics.registry.get_sample_value("amd_loop_errors_total", {"loop": "failing"}) == 1
+
+
+async def test_who_is_asked_to_come_back_later_does_not_come_before() -> None:
+    work = Work(TwilioUnavailable("answered 429", retry_after_s=NEVER))
+    chore = Chore("busy", AT_ONCE, work)
+    async with doing([chore], Metrics(), grace_s=5), asyncio.timeout(10):
+        for _ in range(100):
+            await asyncio.sleep(0)
+        assert work.done == 1
+        chore.wake.set()
+        await work.well.wait()
+
+
+async def test_who_is_asked_for_a_shorter_pause_keeps_its_own() -> None:
+    work = Work(TwilioUnavailable("answered 429", retry_after_s=0))
+    async with doing([Chore("busy", NEVER, work)], Metrics(), grace_s=5):
+        for _ in range(100):
+            await asyncio.sleep(0)
+    assert work.done == 1
 
 
 async def test_one_chore_does_not_hold_up_another() -> None:
