@@ -2,23 +2,21 @@
 
 import asyncio
 import json
-import os
 import re
 from collections.abc import AsyncIterator
 from dataclasses import asdict, dataclass
 from enum import StrEnum
 from urllib.parse import urlsplit
 
-from dotenv import dotenv_values
 from rich.console import Console
+from rich.markup import escape
 
 from amd_service.calls.database import Database, SchemaState
-from amd_service.calls.embedded.account import server_account
-from amd_service.calls.embedded.binaries import find_binaries
+from amd_service.calls.embedded import check_embedded
 from amd_service.detector.detector import Detector
 from amd_service.errors import AmdError, DatabaseUnavailable
 from amd_service.settings import Account, Settings, is_loopback
-from amd_service.settings.unknown import misspelt
+from amd_service.settings.unknown import unread
 from amd_service.telemetry import Metrics
 
 MODEL_TIMEOUT_S = 600.0
@@ -58,9 +56,11 @@ async def print_findings(settings: Settings, *, as_json: bool) -> bool:
         if as_json:
             print(json.dumps(asdict(finding)), flush=True)  # noqa: T201 - the command's output
         else:
-            console.print(
-                f"[{_COLOUR[finding.health]}]{finding.health:>4}[/]  [bold]{finding.check}[/]  {finding.text}"
+            line = (
+                f"[{_COLOUR[finding.health]}]{finding.health:>4}[/]  [bold]{finding.check}[/]  {escape(finding.text)}"
             )
+            # Wrapped at a terminal's width only: elsewhere a URL would be cut in two.
+            console.print(line, soft_wrap=not console.is_terminal)
     return well
 
 
@@ -81,7 +81,7 @@ async def examine(settings: Settings) -> AsyncIterator[Finding]:
 
 
 def _settings() -> Finding:
-    wrong = misspelt([*os.environ, *dotenv_values(".env")])
+    wrong = unread()
     return Finding("settings", Health.WARN if wrong else Health.OK, "; ".join(wrong) or "readable")
 
 
@@ -154,10 +154,14 @@ def _live(settings: Settings) -> Finding:
     check = "live"
     if not settings.live:
         return Finding(check, Health.OK, "off: recordings are judged, after the call")
-    if settings.public_url is not None and urlsplit(settings.public_url).scheme != "https":
+    if settings.public_url is None:
+        return Finding(check, Health.FAIL, "AMD_LIVE needs AMD_PUBLIC_URL: it is where Twilio opens its streams")
+    if urlsplit(settings.public_url).scheme != "https":
         return Finding(check, Health.WARN, "AMD_LIVE needs an https AMD_PUBLIC_URL: Twilio opens streams to wss only")
-    url = "" if settings.public_url is None else f"; give calls the TwiML of {settings.callback_url(STREAM_TWIML)}"
-    return Finding(check, Health.OK, f"up to {settings.live_streams} streams a process{url}")
+    if urlsplit(settings.live_next_url or "").scheme == "http":
+        return Finding(check, Health.WARN, "AMD_LIVE_NEXT_URL is not https: Twilio's request holds phone numbers")
+    twiml = f"give calls the TwiML of {settings.callback_url(STREAM_TWIML)}"
+    return Finding(check, Health.OK, f"up to {settings.live_streams} streams a process; {twiml}")
 
 
 def _actions(settings: Settings) -> Finding:
@@ -179,16 +183,18 @@ def _actions(settings: Settings) -> Finding:
 
 
 def _retention(settings: Settings) -> Finding:
-    copies = "deleted after the verdict" if settings.delete_recordings else "kept (and paid for) until you delete them"
+    copies = "kept (and paid for) until you delete them"
+    if settings.delete_recordings:
+        copies = "deleted after the verdict, those judged before this was set as well"
     days = settings.callback_days
-    callbacks = "kept" if days is None else f"without their parameters after {days} days"
+    callbacks = "kept" if days is None else f"without their parameters after {days} day{'' if days == 1 else 's'}"
     text = f"recordings at Twilio: {copies}; callbacks: {callbacks}; phone numbers: {settings.phone_numbers}"
     return Finding("retention", Health.OK, text)
 
 
 async def _database(settings: Settings) -> AsyncIterator[Finding]:
     if settings.database_url is None:
-        yield _embedded(settings)
+        yield await _embedded(settings)
         return
     database = Database(settings.database_url.get_secret_value(), pool_size=settings.database_pool_size)
     try:
@@ -212,11 +218,10 @@ def _schema(state: SchemaState) -> Finding:
             return Finding("schema", Health.FAIL, f"{state}: run `amd-service migrate`")
 
 
-def _embedded(settings: Settings) -> Finding:
+async def _embedded(settings: Settings) -> Finding:
     try:
-        binaries = find_binaries(None, server_account())
-        settings.data_dir.mkdir(parents=True, exist_ok=True)
-    except (AmdError, OSError) as error:
+        binaries = await check_embedded(settings.data_dir)
+    except AmdError as error:
         return Finding("database", Health.FAIL, str(error))
     text = f"embedded, in {settings.data_dir}, with the binaries in {binaries}; for production set AMD_DATABASE_URL"
     return Finding("database", Health.OK, text)

@@ -1,9 +1,11 @@
 """What the doctor says of listening live, of acting, and of forgetting."""
 
+from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
 
+from amd_service import doctor
 from amd_service.doctor import Finding, Health, examine
 from amd_service.settings import Settings
 
@@ -45,11 +47,38 @@ async def test_streams_need_https(url: str, health: Health) -> None:
     assert ("/twilio/stream.xml" if health is Health.OK else "wss") in found.text
 
 
+async def test_live_without_a_public_url_cannot_be_well() -> None:
+    found = await finding("live", live=True)
+    assert (found.health, "AMD_PUBLIC_URL" in found.text) == (Health.FAIL, True)
+
+
+async def test_twiml_that_goes_on_over_plain_http_is_a_warning() -> None:
+    found = await finding("live", live=True, public_url="https://a.example", live_next_url="http://a.example/next")
+    assert (found.health, "AMD_LIVE_NEXT_URL is not https" in found.text) == (Health.WARN, True)
+
+
+async def test_one_day_is_one_day() -> None:
+    assert "after 1 day;" in (await finding("retention", callback_days=1)).text
+
+
+async def test_lines_are_left_whole_where_no_terminal_wraps_them(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    text = "install .[embedded], then give Twilio https://amd.example.com/twilio/status and " + "more " * 30
+
+    async def one(_: Settings) -> AsyncIterator[Finding]:
+        yield Finding("public URL", Health.OK, text)
+
+    monkeypatch.setattr(doctor, "examine", one)
+    assert await doctor.print_findings(Settings(_env_file=None), as_json=False)
+    assert capsys.readouterr().out == f"  ok  public URL  {text}\n"
+
+
 async def test_what_is_forgotten_is_said() -> None:
     found = await finding(
-        "retention", delete_recordings=True, callback_days=30, phone_numbers="hash", phone_number_key="key"
+        "retention", delete_recordings=True, callback_days=30, phone_numbers="hash", phone_number_key="k" * 16
     )
     assert found.text == (
-        "recordings at Twilio: deleted after the verdict; callbacks: without their parameters after 30 days; "
-        "phone numbers: hash"
+        "recordings at Twilio: deleted after the verdict, those judged before this was set as well; "
+        "callbacks: without their parameters after 30 days; phone numbers: hash"
     )

@@ -1,5 +1,5 @@
 """A private Postgres for a machine that has none configured."""
 
-from amd_service.calls.embedded.sharing import embedded_postgres
+from amd_service.calls.embedded.sharing import check_embedded, embedded_postgres
 
-__all__ = ["embedded_postgres"]
+__all__ = ["check_embedded", "embedded_postgres"]

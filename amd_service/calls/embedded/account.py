@@ -33,7 +33,12 @@ class Account:
 
     def can_enter(self, directory: Path) -> bool:
         """Whether the mode bits let the account pass through `directory` and everything above it."""
-        return all(self._may_search(path.stat()) for path in (directory, *directory.parents))
+        return self.obstacle(directory) is None
+
+    def obstacle(self, directory: Path) -> Path | None:
+        """The first directory, from the root on the way down to `directory`, that the account may not enter."""
+        way = (*reversed(directory.parents), directory)
+        return next((path for path in way if not self._may_search(path.stat())), None)
 
     def make_private(self, directory: Path) -> None:
         """Create `directory` for this account alone. Never touches what is above it."""

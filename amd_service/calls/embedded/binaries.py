@@ -47,10 +47,10 @@ def find_binaries(major: int | None, account: Account) -> Path:
 def _say_which_cannot_be_reached(account: Account) -> None:
     """Raise ConfigurationError where Postgres is installed, but behind a directory closed to `account`."""
     for place in (*system_places(), *wheel_places()):
-        closed = [parent for parent in reversed(place.parents) if not account.can_enter(parent)]
-        if closed:
+        closed = account.obstacle(place)
+        if closed is not None:
             raise ConfigurationError(
-                f"Postgres is in {place} and must not run as root; account {account.name} cannot enter {closed[0]}: "
+                f"Postgres is in {place} and must not run as root; account {account.name} cannot enter {closed}: "
                 "install PostgreSQL as a system package, move this checkout to where others may enter, or set "
                 "AMD_DATABASE_URL"
             )

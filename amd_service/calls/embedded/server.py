@@ -69,6 +69,10 @@ class Server:
             time.sleep(_POLL_S)
         raise ConfigurationError(f"the embedded Postgres did not come up; see {self._log} or set AMD_DATABASE_URL")
 
+    def binaries(self) -> Path:
+        """The folder of the programs that fit the data. Raises ConfigurationError where there are none."""
+        return find_binaries(self._major(), self._account)
+
     def stop(self) -> None:
         """Stop the server if it runs: fast, and by force if that takes too long."""
         found = self._running()
@@ -106,7 +110,7 @@ class Server:
             return None
 
     def _start(self) -> None:
-        binaries = find_binaries(self._major(), self._account)
+        binaries = self.binaries()
         if not self._data.exists():
             self._make_data(binaries)
         # Shown above to belong to no live postmaster: left in place, a reused pid would keep the server down.

@@ -43,6 +43,14 @@ async def embedded_postgres(data_dir: Path | None, *, throwaway: bool = False) -
         seat.leave()
 
 
+def check_embedded(data_dir: Path) -> Path:
+    """The folder of the programs that would serve `data_dir`, which is made as `embedded_postgres` would make it.
+
+    Blocking. Raises ConfigurationError as that would, as far as can be told without starting the server.
+    """
+    return Seat(data_dir.expanduser().resolve(), server_account(), throwaway=False).check()
+
+
 class Seat:
     """One process's share in the server of a directory."""
 
@@ -55,11 +63,20 @@ class Seat:
 
     def take(self) -> str:
         """Join the server, starting it if need be; its URL."""
+        with self._usable(), self._only_one():
+            self._users = _open(self._directory / "users.lock")
+            fcntl.flock(self._users, fcntl.LOCK_SH)
+            return self._server.ensure_running()
+
+    def check(self) -> Path:
+        """Whether the seat could be taken: the folder of the programs. Starts nothing."""
+        with self._usable(), self._only_one():
+            return self._server.binaries()
+
+    @contextmanager
+    def _usable(self) -> Iterator[None]:
         try:
-            with self._only_one():
-                self._users = _open(self._directory / "users.lock")
-                fcntl.flock(self._users, fcntl.LOCK_SH)
-                return self._server.ensure_running()
+            yield
         except OSError as error:
             raise ConfigurationError(
                 f"AMD_DATA_DIR {self._directory} cannot be used ({error}): choose another or set AMD_DATABASE_URL"
@@ -115,10 +132,12 @@ class Seat:
             self._directory.chmod(0o711 if self._account.switched else 0o700)
         elif self._throwaway and self._account.switched:
             self._directory.chmod(0o711)
-        if not self._account.can_enter(self._directory):
+        closed = self._account.obstacle(self._directory)
+        if closed is not None:
             raise ConfigurationError(
                 f"account {self._account.name}, which Postgres runs as, cannot reach AMD_DATA_DIR {self._directory}: "
-                "choose a directory outside root's home, or set AMD_DATABASE_URL"
+                f"{closed} is closed to it; choose a directory it can reach, e.g. below /var/lib, or set "
+                "AMD_DATABASE_URL"
             )
 
 
