@@ -220,7 +220,7 @@ def _schema(state: SchemaState) -> Finding:
 
 async def _embedded(settings: Settings) -> Finding:
     try:
-        binaries = await check_embedded(settings.data_dir)
+        binaries = await asyncio.to_thread(check_embedded, settings.data_dir)
     except AmdError as error:
         return Finding("database", Health.FAIL, str(error))
     text = f"embedded, in {settings.data_dir}, with the binaries in {binaries}; for production set AMD_DATABASE_URL"

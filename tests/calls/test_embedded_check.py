@@ -22,20 +22,17 @@ IS_ROOT = os.geteuid() == 0
 
 # Prints what is wrong with a directory, as another account if one is given.
 CHECK = """
-import asyncio, os, sys
+import os, sys
 from pathlib import Path
-import anyio.to_thread
 from amd_service.calls.embedded import check_embedded
 from amd_service.errors import ConfigurationError
 
-# Python itself may lie where the other account cannot read: import now what a thread would import later.
-asyncio.run(anyio.to_thread.run_sync(int))
 if len(sys.argv) > 2:
     os.setgroups([])
     os.setgid(int(sys.argv[3]))
     os.setuid(int(sys.argv[2]))
 try:
-    asyncio.run(check_embedded(Path(sys.argv[1])))
+    check_embedded(Path(sys.argv[1]))
 except ConfigurationError as error:
     print(error)
 """
@@ -75,7 +72,7 @@ async def complaint_of_a_start(data_dir: Path) -> str:
 async def test_all_is_well_and_nothing_is_started(parent: Path) -> None:
     found = await database_finding(parent / "data")
     assert found.health is Health.OK
-    assert str(await check_embedded(parent / "data")) in found.text
+    assert str(check_embedded(parent / "data")) in found.text
     assert contents(parent / "data") == {"start.lock"}
 
 
@@ -95,7 +92,7 @@ async def test_a_data_directory_that_is_closed_itself_is_named(parent: Path) -> 
     assert f"{data} is closed to it" in (await database_finding(data)).text
 
 
-async def test_a_directory_that_cannot_be_made_is_found_by_any_account(parent: Path) -> None:
+def test_a_directory_that_cannot_be_made_is_found_by_any_account(parent: Path) -> None:
     closed = make(parent / "closed", 0o555)
     nobody = pwd.getpwnam("nobody")
     drop = [str(nobody.pw_uid), str(nobody.pw_gid)] if IS_ROOT else []
