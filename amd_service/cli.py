@@ -24,6 +24,8 @@ model_app = typer.Typer(no_args_is_help=True, help="Get and check the model.")
 app.add_typer(model_app, name="model")
 
 JsonFlag = Annotated[bool, typer.Option("--json", help="One JSON object a line.")]
+LiveFlag = Annotated[bool, typer.Option("--live", help="Also stream each call while it is up (AMD_LIVE).")]
+Pace = Annotated[float, typer.Option(min=0.1, max=16, help="With --live: times faster than real time.")]
 
 
 def main() -> None:
@@ -116,12 +118,14 @@ def demo(
         Path, typer.Argument(metavar="DIR", help="Recorded calls.", exists=True, file_okay=False)
     ] = Path("fixtures/calls"),
     model: Annotated[str, typer.Option(help="Hub id, folder, or `demo`.")] = "demo",
+    live: LiveFlag = False,
+    pace: Pace = 4.0,
     as_json: JsonFlag = False,
 ) -> None:
     """Run the whole flow on recorded calls with a throwaway database. Exits 1 unless all end as expected."""
     from amd_service.lab.demo import demonstrate
 
-    if not _run(demonstrate(directory, model=model, as_json=as_json)):
+    if not _run(demonstrate(directory, model=model, live_pace=pace if live else None, as_json=as_json)):
         raise typer.Exit(1)
 
 
@@ -135,14 +139,18 @@ def replay(
     port: Annotated[
         int, typer.Option(help="Port of the stand-in for Twilio, to which AMD_TWILIO_API_URL points.")
     ] = 8099,
+    live: LiveFlag = False,
+    pace: Pace = 4.0,
     as_json: JsonFlag = False,
 ) -> None:
     """Send recorded calls to a running service and compare. Exits 1 on any mismatch."""
     from amd_service.lab.rehearse import rehearse_running_service
 
-    settings = _settings_with_logs(quiet=True)
+    settings, live_pace = _settings_with_logs(quiet=True), pace if live else None
     if not _run(
-        rehearse_running_service(directory, settings, url=url, public_url=public_url, port=port, as_json=as_json)
+        rehearse_running_service(
+            directory, settings, url=url, public_url=public_url, port=port, live_pace=live_pace, as_json=as_json
+        )
     ):
         raise typer.Exit(1)
 

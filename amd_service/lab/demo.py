@@ -16,8 +16,11 @@ from amd_service.runtime import throwaway_database
 from amd_service.settings import Account
 
 
-async def demonstrate(directory: Path, *, model: str, as_json: bool) -> bool:
-    """Replay `directory` against a service of its own and print how each call ended; whether all ended as expected."""
+async def demonstrate(directory: Path, *, model: str, live_pace: float | None = None, as_json: bool) -> bool:
+    """Replay `directory` against a service of its own and print how each call ended; whether all ended as expected.
+
+    `live_pace`: the service listens to the calls while they are up, streamed so many times faster than real time.
+    """
     account = make_account()
     Console(stderr=True).print("Starting a throwaway Postgres, a stand-in for Twilio, and the service …")
     async with (
@@ -29,10 +32,13 @@ async def demonstrate(directory: Path, *, model: str, as_json: bool) -> bool:
             stand_in=stand_in,
             account=account,
             model=_from_anywhere(model),
+            live=live_pace is not None,
         ) as service,
     ):
         await service.until_ready()
-        return await rehearse(directory, url=service.url, account=account, stand_in=stand_in, as_json=as_json)
+        return await rehearse(
+            directory, url=service.url, account=account, stand_in=stand_in, live_pace=live_pace, as_json=as_json
+        )
 
 
 def _from_anywhere(model: str) -> str:

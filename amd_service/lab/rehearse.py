@@ -20,9 +20,10 @@ async def rehearse(
     stand_in: StandIn,
     public_url: str | None = None,
     api_key: str | None = None,
+    live_pace: float | None = None,
     as_json: bool,
 ) -> bool:
-    """Replay `directory` against the service at `url` and print how each call ended.
+    """Replay `directory` against the service at `url`, with `live_pace` live, and print how each call ended.
 
     Whether every call ended as expected and no credentials were sent where they do not belong.
     """
@@ -35,16 +36,24 @@ async def rehearse(
             stand_in=stand_in,
             public_url=public_url,
             api_key=api_key,
+            live_pace=live_pace,
             on_progress=progress.advance,
         )
-    print_outcomes(outcomes, as_json=as_json)
+    print_outcomes(outcomes, live_pace=live_pace, as_json=as_json)
     for violation in stand_in.media.violations:
         console.print(violation, style="bold red", markup=False)
     return not stand_in.media.violations and all(outcome.matched for outcome in outcomes)
 
 
 async def rehearse_running_service(
-    directory: Path, settings: Settings, *, url: str, public_url: str | None, port: int, as_json: bool
+    directory: Path,
+    settings: Settings,
+    *,
+    url: str,
+    public_url: str | None,
+    port: int,
+    live_pace: float | None = None,
+    as_json: bool,
 ) -> bool:
     """`rehearse` against a service that somebody else runs, as the first configured account.
 
@@ -59,6 +68,7 @@ async def rehearse_running_service(
             stand_in=stand_in,
             public_url=public_url or settings.public_url,
             api_key=settings.api_keys[0].get_secret_value() if settings.api_keys else None,
+            live_pace=live_pace,
             as_json=as_json,
         )
 

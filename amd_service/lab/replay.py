@@ -10,9 +10,10 @@ from time import perf_counter
 import httpx2
 from pydantic import JsonValue
 
-from amd_service.domain import AnalysisState
+from amd_service.domain import AnalysisState, Source
 from amd_service.errors import ConfigurationError
-from amd_service.lab.recorded_calls import RecordedCall, load_calls
+from amd_service.lab.live_calls import Streamed, Wire, happening_now
+from amd_service.lab.recorded_calls import RecordedCall, RecordedCallback, load_calls
 from amd_service.lab.stand_in.deliveries import deliver
 from amd_service.lab.stand_in.server import StandIn
 from amd_service.settings import RETRY_OVERRIDES, Account, is_loopback
@@ -23,6 +24,7 @@ POLL_S = 0.1
 SETTLE_S = 1.0
 
 _FINAL = {AnalysisState.JUDGED, AnalysisState.FAILED, AnalysisState.NOT_APPLICABLE}
+_UNDER_WAY = {"queued", "running"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +33,8 @@ class Outcome:
 
     `got`: the `call_log` row as the service tells it, empty when there is none. `mismatches`: keys of `expected`
     that came out otherwise. `seconds`: from the last callback's answer to the verdict. `note`: what went wrong on
-    the way, such as a callback that was not accepted.
+    the way, such as a callback that was not accepted. `stream`: what was streamed while the call was up, if anything;
+    `since_stream_s`: from its start to the verdict.
     """
 
     name: str
@@ -41,6 +44,8 @@ class Outcome:
     mismatches: tuple[str, ...] = ()
     seconds: float = 0.0
     note: str | None = None
+    stream: Streamed | None = None
+    since_stream_s: float | None = None
 
     @property
     def matched(self) -> bool:
@@ -69,20 +74,26 @@ async def replay(
     stand_in: StandIn,
     public_url: str | None = None,
     api_key: str | None = None,
+    live_pace: float | None = None,
     deadline_s: float = 120.0,
     on_progress: Callable[[Outcome], None] = lambda _outcome: None,
 ) -> list[Outcome]:
     """Send each recorded call's callbacks to the service at `url`, signed for `account`, and await the verdicts.
 
     Every run makes fresh SIDs, so it may be repeated. `stand_in` serves the recordings. `public_url` is the
-    service's AMD_PUBLIC_URL where it differs from `url`. Several calls run at once; outcomes come in order of name,
+    service's AMD_PUBLIC_URL where it differs from `url`. `live_pace`: calls are streamed while they are up as well,
+    so many times faster than real time; None: they are not. Several calls run at once; outcomes come in order of name,
     `on_progress` as they end. Raises ConfigurationError when the service cannot be reached, refuses the API key, or
-    does not fetch its recordings from the stand-in.
+    does not fetch its recordings from the stand-in, or does not listen to calls that are to be streamed.
     """
     calls = load_calls(directory)
     async with httpx2.AsyncClient(trust_env=not is_loopback(httpx2.URL(url).host)) as client:
-        service = _Service(client, url.rstrip("/"), (public_url or url).rstrip("/"), account, api_key, deadline_s)
+        own_url, public_url = url.rstrip("/"), (public_url or url).rstrip("/")
+        wire = None if live_pace is None else Wire(client, own_url, public_url, account, live_pace)
+        service = _Service(client, own_url, public_url, account, api_key, deadline_s, wire)
         await service.check_it_asks(stand_in)
+        if wire is not None:
+            await wire.check_it_listens()
         places = asyncio.Semaphore(CONCURRENT_CALLS)
 
         async def run(call: RecordedCall) -> Outcome:
@@ -106,6 +117,7 @@ class _Service:
     account: Account
     api_key: str | None
     deadline_s: float
+    wire: Wire | None
 
     async def check_it_asks(self, stand_in: StandIn) -> None:
         """Raise ConfigurationError unless the service fetches its recordings from `stand_in`."""
@@ -129,7 +141,7 @@ class _Service:
         if reel is not None:
             stand_in.media.reels[recording_sid] = reel
         account_sid = self.account.account_sid
-        note = await self._send(
+        note, stream = await self._send(
             call,
             {
                 "{account_sid}": account_sid,
@@ -140,26 +152,52 @@ class _Service:
         )
         started = perf_counter()
         got = await self._await_row(call_sid, call.expected) if note is None else {}
-        seconds = perf_counter() - started
-        return Outcome(call.name, call_sid, call.expected, got, compare(call.expected, got), seconds, note)
+        ended = perf_counter()
+        mismatches = compare(call.expected, got)
+        return Outcome(
+            call.name,
+            call_sid,
+            call.expected,
+            got,
+            mismatches,
+            ended - started,
+            note,
+            stream,
+            _since(stream, got, ended),
+        )
 
-    async def _send(self, call: RecordedCall, sids: Mapping[str, str]) -> str | None:
-        """Deliver the callbacks in order; what to say when one was not accepted."""
+    async def _send(self, call: RecordedCall, sids: Mapping[str, str]) -> tuple[str | None, Streamed | None]:
+        """Deliver the callbacks in order, and stream the call once it was answered.
+
+        What to say when one was not accepted; how the stream fared.
+        """
+        stream = None
+        moments: dict[str, str] = {}
+        for recorded in call.callbacks:
+            callback = recorded if self.wire is None else happening_now(recorded, moments)
+            note = await self._deliver(callback, sids)
+            if note is None and self.wire is not None and stream is None and _says_answered(callback):
+                stream = await self.wire.stream(call, sids["{call_sid}"])
+                note = None if stream is None else stream.note
+            if note is not None:
+                return note, stream
+        return None, stream
+
+    async def _deliver(self, callback: RecordedCallback, sids: Mapping[str, str]) -> str | None:
         token = self.account.auth_tokens[0].get_secret_value()
-        for callback in call.callbacks:
-            delivery = await deliver(
-                self.client,
-                self.url,
-                callback.path,
-                [(name, _fill(value, sids)) for name, value in callback.form],
-                token=token,
-                signed_base=self.public_url,
-                overrides=RETRY_OVERRIDES,
-            )
-            if delivery.outcome != "2xx":
-                refused = "; are TWILIO_AUTH_TOKEN and --public-url the service's?" if delivery.status == 403 else ""
-                return f"POST {callback.path} was answered {delivery.status or delivery.outcome}{refused}"
-        return None
+        delivery = await deliver(
+            self.client,
+            self.url,
+            callback.path,
+            [(name, _fill(value, sids)) for name, value in callback.form],
+            token=token,
+            signed_base=self.public_url,
+            overrides=RETRY_OVERRIDES,
+        )
+        if delivery.outcome == "2xx":
+            return None
+        refused = "; are TWILIO_AUTH_TOKEN and --public-url the service's?" if delivery.status == 403 else ""
+        return f"POST {callback.path} was answered {delivery.status or delivery.outcome}{refused}"
 
     async def _await_row(self, call_sid: str, expected: Mapping[str, JsonValue]) -> dict[str, JsonValue]:
         """The call's row once it is final and as expected, or as it is when time is up."""
@@ -168,7 +206,7 @@ class _Service:
         while True:
             row = await self._row(call_sid)
             state = row.get("analysis_state")
-            if state in _FINAL and not compare(expected, row):
+            if state in _FINAL and not _awaits_a_recording(row) and not compare(expected, row):
                 return row
             if not settling and (state in _FINAL or _fits(expected.get("analysis_state"), row, "analysis_state")):
                 settling = True
@@ -188,6 +226,26 @@ class _Service:
         except httpx2.TransportError:
             return {}  # it may be restarting, which is worth replaying; the deadline bounds it
         return _json_object(response) if response.status_code == 200 else {}
+
+
+def _says_answered(callback: RecordedCallback) -> bool:
+    return ("CallStatus", "in-progress") in callback.form
+
+
+def _awaits_a_recording(row: Mapping[str, JsonValue]) -> bool:
+    """A call that was judged live is final, but its recording is yet to be fetched: from us, while we are there."""
+    recordings = row.get("recordings")
+    states = (
+        [each.get("state") for each in recordings if isinstance(each, dict)] if isinstance(recordings, list) else []
+    )
+    return not _UNDER_WAY.isdisjoint(states)
+
+
+def _since(stream: Streamed | None, got: Mapping[str, JsonValue], ended: float) -> float | None:
+    """Seconds from the start of the stream to the verdict: the stream's own, or the recording's after it."""
+    if stream is None or got.get("label") is None:
+        return None
+    return stream.seconds if got.get("verdict_source") == Source.STREAM else ended - stream.began
 
 
 def _fill(value: str, sids: Mapping[str, str]) -> str:

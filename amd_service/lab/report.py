@@ -12,6 +12,7 @@ from rich.progress import Progress as Bar
 from rich.table import Table
 from rich.text import Text
 
+from amd_service.lab.live_calls import Streamed
 from amd_service.lab.recorded_calls import load_calls
 from amd_service.lab.replay import Outcome
 
@@ -40,14 +41,23 @@ class Progress:
         self._bar.update(self._task, advance=1, description=outcome.name)
 
 
-def print_outcomes(outcomes: Sequence[Outcome], *, as_json: bool) -> None:
-    """Call, expected, got, confidence, seconds: as JSON lines, or as a table with a summary."""
+def print_outcomes(outcomes: Sequence[Outcome], *, live_pace: float | None = None, as_json: bool) -> None:
+    """Call, expected, got, confidence, seconds: as JSON lines, or as a table with a summary.
+
+    `live_pace`: calls were streamed, so many times faster than real time. Then also what the verdict rests on, and how
+    long after the start of the stream it came, by the clock and by how much of the call had been heard.
+    """
     if as_json:
         for outcome in outcomes:
             print(json.dumps(_as_line(outcome)))  # noqa: T201 - the command's output
         return
     console = Console(width=None if Console().is_terminal else 120)
-    console.print(_table(outcomes))
+    console.print(_table(outcomes, live=live_pace is not None))
+    if live_pace is not None:
+        console.print(
+            f"Streamed {live_pace:g} times faster than real time. after: from the stream's start to the verdict; "
+            "heard: how much of the call had been sent by then."
+        )
     matched = sum(outcome.matched for outcome in outcomes)
     console.print(f"{matched} of {len(outcomes)} calls ended as expected.")
 
@@ -60,22 +70,39 @@ def _as_line(outcome: Outcome) -> dict[str, object]:
         "got": {key: outcome.got.get(key) for key in outcome.expected},
         "confidence": outcome.confidence,
         "seconds": round(outcome.seconds, 3),
+        "live": None if outcome.stream is None else _live(outcome, outcome.stream),
         "matched": outcome.matched,
         "note": outcome.note,
     }
 
 
-def _table(outcomes: Sequence[Outcome]) -> Table:
-    table = Table("call", "expected", "got", "confidence", "seconds", box=None, pad_edge=False)
+def _live(outcome: Outcome, stream: Streamed) -> dict[str, object]:
+    return {
+        "source": outcome.got.get("verdict_source"),
+        "seconds": None if outcome.since_stream_s is None else round(outcome.since_stream_s, 3),
+        "audio_seconds": round(stream.audio_s, 2),
+    }
+
+
+def _table(outcomes: Sequence[Outcome], *, live: bool) -> Table:
+    last = ("source", "after", "heard") if live else ("seconds",)
+    table = Table("call", "expected", "got", "confidence", *last, box=None, pad_edge=False)
     for outcome in outcomes:
         table.add_row(
             outcome.name,
             _in_words({key: outcome.expected.get(key) for key in _SHOWN}),
             Text(outcome.note or _got_in_words(outcome), style="" if outcome.matched else "bold red"),
             "–" if outcome.confidence is None else f"{outcome.confidence:.2f}",
-            f"{outcome.seconds:.2f}",
+            *(_live_in_words(outcome) if live else (f"{outcome.seconds:.2f}",)),
         )
     return table
+
+
+def _live_in_words(outcome: Outcome) -> tuple[str, str, str]:
+    source = str(outcome.got.get("verdict_source") or "–")
+    if outcome.stream is None or outcome.since_stream_s is None:
+        return source, "–", "–"
+    return source, f"{outcome.since_stream_s:.2f} s", f"{outcome.stream.audio_s:.1f} s"
 
 
 def _got_in_words(outcome: Outcome) -> str:

@@ -3,7 +3,7 @@
 import asyncio
 import json
 from base64 import b64encode
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Mapping
 from dataclasses import dataclass, field
 from secrets import token_hex
 from time import monotonic
@@ -23,6 +23,7 @@ class MediaStream:
 
     `pace`: how many times faster than real time; None: as fast as it is taken. `skipped` and `repeated`: chunks, from
     1, that get lost or come twice. `cut_after`: chunks after which the connection is lost without a word.
+    `parameters`: what the TwiML's `<Parameter>`s say.
     """
 
     account_sid: str
@@ -33,6 +34,7 @@ class MediaStream:
     skipped: frozenset[int] = frozenset()
     repeated: frozenset[int] = frozenset()
     cut_after: int | None = None
+    parameters: Mapping[str, str] = field(default_factory=dict)
 
     def start(self) -> dict[str, object]:
         """The message that says whose stream it is."""
@@ -42,7 +44,7 @@ class MediaStream:
             "streamSid": self.stream_sid,
             "tracks": ["inbound"],
             "mediaFormat": {"encoding": "audio/x-mulaw", "sampleRate": 8000, "channels": 1},
-            "customParameters": {},
+            "customParameters": dict(self.parameters),
         }
         return {"event": "start", "sequenceNumber": "1", "start": body, "streamSid": self.stream_sid}
 
