@@ -10,6 +10,7 @@
     │   └── Outage                  something we need is away; says nothing about this recording
     │       ├── DatabaseUnavailable
     │       ├── TwilioUnavailable
+    │       │   └── TooManyRequests
     │       ├── CredentialsMissing
     │       └── ClassifierUnavailable
     │           └── QueueFull
@@ -18,6 +19,7 @@
     │   ├── MediaRefused
     │   └── ModelFailed
     ├── RequestRefused              Twilio, or we ourselves, will not do what a REST request asked; nothing was done
+    │   ├── CredentialsRefused      whatever else is asked with these credentials will be refused as well
     │   ├── NotAllowed              the deployment's settings do not allow it
     │   ├── KeyReused               its idempotency key was given to another request
     │   ├── KeyInUse                a request with its idempotency key is under way, or its outcome is not known
@@ -83,6 +85,10 @@ class TwilioUnavailable(Outage):
     """Timeout, connection error, 429 or 5xx from Twilio."""
 
 
+class TooManyRequests(TwilioUnavailable):
+    """429 from Twilio: it wants to be left alone for a while, whatever would be asked for."""
+
+
 class CredentialsMissing(Outage):
     """This process has no credentials for an account whose callbacks were accepted before."""
 
@@ -131,6 +137,10 @@ class RequestRefused(AmdError):
     def __init__(self, message: str, *, code: int | None = None) -> None:
         super().__init__(message)
         self.code = code
+
+
+class CredentialsRefused(RequestRefused):
+    """401 or 403 from Twilio. The message names the settings to check."""
 
 
 class NotAllowed(RequestRefused):

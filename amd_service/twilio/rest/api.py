@@ -136,6 +136,9 @@ class Rest:
             if error.code == NOT_FOUND:
                 return None
             raise
+        except _MALFORMED as error:
+            self._pass_over(error)
+            return None
         return self._readable(call_told, found)
 
     async def calls(self, account: Account, since: datetime) -> AsyncIterator[Told[StatusCallback]]:
@@ -144,7 +147,7 @@ class Rest:
         async with aclosing(self._listed(page)) as calls:
             async for call in calls:
                 # Twilio's documentation has its filter go by the day, its OpenAPI description by the moment.
-                if _began_before(call, since):
+                if call is None or _began_before(call, since):
                     continue
                 if told := self._readable(call_told, call):
                     yield told
@@ -154,20 +157,25 @@ class Rest:
         page = self._client(account).recordings.page_async(date_created_after=since, page_size=PAGE_SIZE)
         async with aclosing(self._listed(page)) as recordings:
             async for recording in recordings:
-                call_sid = call_of(recording)
+                call_sid = None if recording is None else call_of(recording)
                 if call_sid is not None:
                     yield RecordingSid(recording.sid), call_sid
 
-    async def recordings_of(self, account: Account, call_sid: CallSid) -> list[Told[RecordingCallback]]:
-        """Every recording of a call, with its track; empty also for a call Twilio does not know."""
+    async def recordings_of(self, account: Account, call_sid: CallSid) -> list[Told[RecordingCallback] | None]:
+        """Every recording of a call, with its track, and None in place of one that cannot be read.
+
+        Empty also for a call Twilio does not know.
+        """
         page = self._client(account).calls(call_sid).recordings.page_async(page_size=PAGE_SIZE)
         try:
-            read = [self._readable(recording_told, recording) async for recording in self._listed(page)]
+            return [
+                None if recording is None else self._readable(recording_told, recording)
+                async for recording in self._listed(page)
+            ]
         except RequestRefused as error:
             if error.code == NOT_FOUND:
                 return []
             raise
-        return [told for told in read if told is not None]
 
     async def delete_recording(self, account: Account, recording_sid: RecordingSid) -> None:
         """Delete Twilio's copy of a recording; one that is gone already is as good."""
@@ -182,13 +190,15 @@ class Rest:
         return Client(user, password, account_sid=account.account_sid, http_client=self._transport)
 
     async def _listed(self, first: Awaitable[Any]) -> AsyncGenerator[Any, None]:
-        """Everything on a page and on those after it. The package reads a record when it is asked for it."""
+        """Everything on a page and on those after it, None in place of what the package cannot read.
+
+        It reads a record when it is asked for it.
+        """
         try:
             page = await first
             while page is not None:
                 for record in iter(partial(self._next_of, page), _END):
-                    if record is not None:
-                        yield record
+                    yield record
                 page = await page.next_page_async()
         except (TwilioException, httpx2.InvalidURL) as error:
             raise TwilioUnavailable(f"Twilio answered a page that cannot be read: {error}") from error

@@ -14,7 +14,13 @@ import httpx2
 from twilio.http import AsyncHttpClient
 from twilio.http.response import Response
 
-from amd_service.errors import OutcomeUnknown, RequestRefused, TwilioUnavailable
+from amd_service.errors import (
+    CredentialsRefused,
+    OutcomeUnknown,
+    RequestRefused,
+    TooManyRequests,
+    TwilioUnavailable,
+)
 from amd_service.settings import Settings
 from amd_service.telemetry import get_logger
 from amd_service.twilio.retry_after import retry_after_s
@@ -81,7 +87,7 @@ class Transport(AsyncHttpClient):  # type: ignore[misc]
         host, status = response.url.host, response.status_code
         if status == 429:
             wait_s = retry_after_s(response.headers.get("retry-after"))
-            return TwilioUnavailable(f"{host} answered 429: too many requests", retry_after_s=wait_s)
+            return TooManyRequests(f"{host} answered 429: too many requests", retry_after_s=wait_s)
         if status >= 500 or status < 400:
             return self._lost(method, f"{host} answered {status}")
         message, code = _said(response)
@@ -89,6 +95,7 @@ class Transport(AsyncHttpClient):  # type: ignore[misc]
             message += (
                 "; check TWILIO_API_KEY and TWILIO_API_SECRET or the auth token, and that they belong to the region"
             )
+            return CredentialsRefused(f"Twilio refused ({status}): {message}", code=code or status)
         return RequestRefused(f"Twilio refused ({status}): {message}", code=code or status)
 
 

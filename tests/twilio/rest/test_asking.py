@@ -127,6 +127,7 @@ async def test_what_twilio_does_not_know_is_none(rest: Rest) -> None:
 
 async def test_a_calls_recordings_come_with_their_track(rest: Rest) -> None:
     (told,) = await rest.recordings_of(ACCOUNT, CA)
+    assert told is not None
     event = told.event
     assert (event.recording_sid, event.recording_status, event.track) == (RE, "completed", "inbound")
     assert (event.source, event.channels, event.duration_s) == ("OutboundAPI", 1, 5)

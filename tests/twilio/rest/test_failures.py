@@ -5,7 +5,7 @@ from time import perf_counter
 
 import pytest
 
-from amd_service.errors import OutcomeUnknown, RequestRefused, TwilioUnavailable
+from amd_service.errors import CredentialsRefused, OutcomeUnknown, TooManyRequests, TwilioUnavailable
 from amd_service.lab.stand_in.known_calls import StandInCall
 from amd_service.lab.stand_in.media_host import Answer
 from amd_service.lab.stand_in.server import StandIn
@@ -35,6 +35,17 @@ async def test_what_cannot_be_read_does_not_end_a_list(stand_in: StandIn) -> Non
         rest = Rest(client, configured, metrics=metrics)
         assert await listed_calls(rest) == [CA]
     assert metrics.registry.get_sample_value("amd_callbacks_total", {"route": "rest", "outcome": "malformed"}) == 1
+
+
+async def test_a_call_that_cannot_be_read_is_not_told_of(stand_in: StandIn, rest: Rest) -> None:
+    stand_in.rest.first = [Answer(200, b'{"sid": "CA", "start_time": "Sun, 99 Nov 2026 10:00:00 +0000"}')]
+    assert await rest.call(ACCOUNT, CA) is None
+
+
+async def test_a_calls_recordings_have_a_gap_for_one_that_cannot_be_read(stand_in: StandIn, rest: Rest) -> None:
+    page = b'{"recordings": [{"sid": 7}, {"start_time": "Sun, 99 Nov 2026 10:00:00 +0000"}], "page": 0}'
+    stand_in.rest.first = [Answer(200, page)]
+    assert await rest.recordings_of(ACCOUNT, CA) == [None, None]
 
 
 MALFORMED_PAGE = b'{"calls": [{"sid": 7}, {"start_time": "Sun, 99 Nov 2026 10:00:00 +0000"}, "text", null], "page": 0}'
@@ -97,7 +108,7 @@ async def test_a_lost_answer_leaves_open_whether_something_was_changed(
 @pytest.mark.parametrize("name", EVERYTHING)
 async def test_too_many_requests_say_how_long_to_wait(stand_in: StandIn, rest: Rest, name: str) -> None:
     stand_in.rest.first = [Answer(429, headers={"retry-after": "7"})]
-    with pytest.raises(TwilioUnavailable, match="429") as unavailable:
+    with pytest.raises(TooManyRequests, match="429") as unavailable:
         await EVERYTHING[name](rest)
     assert unavailable.value.retry_after_s == 7
 
@@ -105,7 +116,7 @@ async def test_too_many_requests_say_how_long_to_wait(stand_in: StandIn, rest: R
 @pytest.mark.parametrize("name", EVERYTHING)
 async def test_wrong_credentials_name_the_cure(stand_in: StandIn, rest: Rest, name: str) -> None:
     stand_in.rest.first = [Answer(401, b'{"code": 20003, "message": "Authenticate"}')]
-    with pytest.raises(RequestRefused, match=r"Authenticate.*TWILIO_API_KEY.*region") as refused:
+    with pytest.raises(CredentialsRefused, match=r"Authenticate.*TWILIO_API_KEY.*region") as refused:
         await EVERYTHING[name](rest)
     assert refused.value.code == 20003
 
