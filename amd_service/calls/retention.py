@@ -3,19 +3,21 @@
 Everything is done in batches, each small enough for one transaction, and may be stopped and begun again anywhere.
 """
 
+import secrets
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, delete, exists, func, null, or_, select, text, update
+from sqlalchemy import ColumnElement, and_, bindparam, delete, exists, func, null, or_, select, text, update
 from sqlalchemy.dialects.postgresql import array
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.types import Text
 
 from amd_service.calls.intake import fingerprint
 from amd_service.calls.privacy import NUMBER_FACTS, NumberPolicy
-from amd_service.calls.tables import Callback, CallLog, CallRequest, Recording
+from amd_service.calls.tables import Base, Callback, CallLog, CallRequest, Recording
 from amd_service.calls.tables.callback import REST_ROUTE, WHOLE
 from amd_service.calls.tables.recording import TO_ERASE
 from amd_service.domain import AccountSid, RawCallback, RecordingSid
@@ -27,6 +29,15 @@ _LONGEST_DELAY = timedelta(days=1)
 
 # An Idempotency-Key is remembered this long; nobody repeats a request to place a call a week later.
 KEEP_REQUESTS_DAYS = 7
+
+# In place of a fingerprint that numbers went into and that cannot be taken again. The same callback sent again is new.
+_RANDOM = "random:"
+
+# Each loses to a callback that is delivered again in the same moment.
+_TWIN_ATTEMPTS = 5
+
+# New values of a row by column, and its key as `of_row`.
+Values = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +122,8 @@ async def mark_erased(session: AsyncSession, recording_sid: RecordingSid) -> Non
 async def strip_callbacks(session: AsyncSession, *, days: int, limit: int) -> int:
     """Drop parameters, token and phone numbers of up to `limit` callbacks older than `days` days; how many.
 
-    Fingerprint and facts stay: a replayed callback is still a duplicate, and a late one still finds its place.
+    Fingerprint and facts stay: a replayed callback is still a duplicate, and a late one still finds its place. Where
+    numbers must not be kept, `align_callbacks` takes the fingerprint too.
     """
     old = (
         select(Callback.id)
@@ -150,56 +162,85 @@ async def align_calls(session: AsyncSession, numbers: NumberPolicy, after: Place
         .limit(limit)
     )
     rows = (await session.execute(statement)).all()
-    changed = 0
     # In one order, so that two writers of several calls never wait for each other.
-    for row in sorted(rows, key=lambda row: row.call_sid):
-        changed += await _align_call(session, numbers, row)
-    return Step(Place(rows[-1].created_at, rows[-1].call_sid) if rows else None, changed)
+    in_line = (_call_in_line(row, numbers) for row in sorted(rows, key=lambda row: row.call_sid))
+    changed = [values for values in in_line if values is not None]
+    await _rewrite(session, CallLog, CallLog.call_sid, changed)
+    return Step(Place(rows[-1].created_at, rows[-1].call_sid) if rows else None, len(changed))
 
 
-async def _align_call(session: AsyncSession, numbers: NumberPolicy, row: Any) -> bool:
-    stored = (row.from_number, row.to_number)
+def _call_in_line(row: Any, numbers: NumberPolicy) -> Values | None:
     wanted = (numbers.number(row.from_number), numbers.number(row.to_number))
-    if wanted == stored:
-        return False
-    statement = update(CallLog).where(CallLog.call_sid == row.call_sid)
-    statement = statement.values(from_number=wanted[0], to_number=wanted[1])
-    await session.execute(statement.execution_options(synchronize_session=False))
-    return True
+    if wanted == (row.from_number, row.to_number):
+        return None
+    return {"of_row": row.call_sid, "from_number": wanted[0], "to_number": wanted[1]}
 
 
 async def align_callbacks(session: AsyncSession, numbers: NumberPolicy, after: Place, limit: int) -> Step:
     """The same for the next `limit` callbacks: parameters, facts, and the fingerprint, which numbers went into."""
+    columns = (Callback.id, Callback.received_at, Callback.route, Callback.sha256, Callback.parameters, Callback.facts)
     statement = (
-        select(Callback.id, Callback.received_at, Callback.route, Callback.parameters, Callback.facts)
+        select(*columns)
         .where(_beyond(after, Callback.received_at, Callback.id))
         .order_by(Callback.received_at, Callback.id)
         .limit(limit)
     )
     rows = (await session.execute(statement)).all()
-    changed = 0
+    in_line = (_callback_in_line(row, numbers) for row in rows)
+    changed = [values for values in in_line if values is not None]
+    await _rewrite_callbacks(session, changed)
+    return Step(Place(rows[-1].received_at, rows[-1].id) if rows else None, len(changed))
+
+
+def _callback_in_line(row: Any, numbers: NumberPolicy) -> Values | None:
+    if numbers.keeps:
+        return None
+    values: Values = {"of_row": row.id, "facts": numbers.facts(row.facts)}
+    if row.parameters is None:
+        is_in_line = row.sha256.startswith(_RANDOM) and values["facts"] == row.facts
+        # What numbers went into it is gone, so it cannot be taken again; as it is, they can be tried out on it.
+        return None if is_in_line else values | {"sha256": _RANDOM + secrets.token_hex(16)}
+    pairs = numbers.parameters(_pairs(row.parameters))
+    values |= {"parameters": [list(pair) for pair in pairs], "sha256": fingerprint(RawCallback(row.route, pairs))}
+    is_in_line = values["parameters"] == row.parameters and values["facts"] == row.facts
+    return None if is_in_line else values
+
+
+async def _rewrite_callbacks(session: AsyncSession, rows: Sequence[Values]) -> None:
+    for attempt in range(1, _TWIN_ATTEMPTS + 1):
+        rows = await _without_twins(session, rows)
+        try:
+            async with session.begin_nested():
+                # Apart, as what was dropped must not be written: one statement sets the same columns of all its rows.
+                await _rewrite(session, Callback, Callback.id, [row for row in rows if "parameters" in row])
+                await _rewrite(session, Callback, Callback.id, [row for row in rows if "parameters" not in row])
+        except IntegrityError:
+            # One was delivered again since we looked, and is a twin by now.
+            if attempt == _TWIN_ATTEMPTS:
+                raise
+        else:
+            return
+
+
+async def _without_twins(session: AsyncSession, rows: Sequence[Values]) -> list[Values]:
+    """The rows but those that, delivered again since the policy was set, are there already in the form that stays."""
+    known = select(Callback.sha256).where(Callback.sha256.in_([row["sha256"] for row in rows]))
+    taken = set((await session.scalars(known)).all()) if rows else set()
+    kept: dict[str, Values] = {}
     for row in rows:
-        changed += await _align_callback(session, numbers, row)
-    return Step(Place(rows[-1].received_at, rows[-1].id) if rows else None, changed)
+        if row["sha256"] not in taken:
+            kept.setdefault(row["sha256"], row)
+    twins = {row["of_row"] for row in rows} - {row["of_row"] for row in kept.values()}
+    if twins:
+        await session.execute(delete(Callback).where(Callback.id.in_(twins)))
+    return list(kept.values())
 
 
-async def _align_callback(session: AsyncSession, numbers: NumberPolicy, row: Any) -> bool:
-    values: dict[str, Any] = {"facts": numbers.facts(row.facts)}
-    pairs = None if row.parameters is None else _pairs(row.parameters)
-    if pairs is not None:
-        values["parameters"] = [list(pair) for pair in numbers.parameters(pairs)]
-    if all(values[name] == getattr(row, name) for name in values):
-        return False
-    if pairs is not None:
-        values["sha256"] = fingerprint(RawCallback(row.route, numbers.parameters(pairs)))
-        # Delivered again since the policy was set, it is there already, in the form that stays.
-        twin = select(Callback.id).where(Callback.sha256 == values["sha256"], Callback.id != row.id)
-        if await session.scalar(twin) is not None:
-            await session.execute(delete(Callback).where(Callback.id == row.id))
-            return True
-    statement = update(Callback).where(Callback.id == row.id).values(**values)
-    await session.execute(statement.execution_options(synchronize_session=False))
-    return True
+async def _rewrite(session: AsyncSession, table: type[Base], key: Any, rows: Sequence[Values]) -> None:
+    """All in one round trip: with a slow network, one each would take longer than a transaction may."""
+    if rows:
+        connection = await session.connection()
+        await connection.execute(update(table).where(key == bindparam("of_row")), rows)
 
 
 def _pairs(parameters: Iterable[Sequence[str]]) -> tuple[tuple[str, str], ...]:

@@ -8,7 +8,7 @@ from amd_service.calls import intake
 from amd_service.calls.database import Database
 from amd_service.calls.privacy import KEEP, NumberPolicy
 from amd_service.calls.tables import Callback
-from amd_service.domain import RawCallback
+from amd_service.domain import RawCallback, StatusCallback
 from amd_service.twilio.callbacks import parse_status
 from tests.calls.deliveries import ACCOUNT, CALL
 
@@ -20,13 +20,17 @@ async def change(database: Database, table: Any, **values: Any) -> None:
         await session.execute(update(table).values(**values).execution_options(synchronize_session=False))
 
 
-async def told(database: Database, call_status: str, numbers: NumberPolicy = KEEP, **parameters: str) -> bool:
-    """A status callback as it comes in, with numbers."""
+def parsed(call_status: str, **parameters: str) -> tuple[RawCallback, StatusCallback]:
+    """A status callback with numbers."""
     usual = {"AccountSid": ACCOUNT, "CallSid": CALL, "From": FROM, "To": TO, "CallerName": "JANE"}
     pairs = tuple((usual | {"CallStatus": call_status} | parameters).items())
-    raw = RawCallback("status", pairs, "token")
+    return RawCallback("status", pairs, "token"), parse_status(pairs)
+
+
+async def told(database: Database, call_status: str, numbers: NumberPolicy = KEEP, **parameters: str) -> bool:
+    """One as it comes in."""
     async with database.transaction() as session:
-        return await intake.take_status(session, raw, parse_status(pairs), numbers)
+        return await intake.take_status(session, *parsed(call_status, **parameters), numbers)
 
 
 async def callbacks(database: Database) -> list[Callback]:

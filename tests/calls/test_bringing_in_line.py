@@ -1,25 +1,34 @@
 """Numbers that were written before they must not be kept are brought in line, once."""
 
+import asyncio
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 import pytest
-from sqlalchemy import null, text
+from sqlalchemy import event, null, text
 
-from amd_service.calls import retention
+from amd_service.calls import intake, retention
 from amd_service.calls.database import Database
 from amd_service.calls.privacy import KEEP, NumberPolicy
 from amd_service.calls.retention import Place
 from amd_service.calls.tables import Callback
-from amd_service.domain import CallSid
-from tests.calls.deliveries import call_row, deliver, status
-from tests.calls.numbers import FROM, TO, callbacks, change, told
+from amd_service.domain import CallSid, Label
+from tests.calls.deliveries import call_row, claim, deliver, recording, settle, snapshot, status, verdict
+from tests.calls.numbers import FROM, TO, callbacks, change, parsed, told
+from tests.worker.conftest import until
 
 pytestmark = pytest.mark.anyio
 
 HASH, DROP = NumberPolicy("hash", b"key"), NumberPolicy("drop")
 CALL_BEGINNING = Place(datetime(1970, 1, 1, tzinfo=UTC), "")
 CALLBACK_BEGINNING = Place(datetime(1970, 1, 1, tzinfo=UTC), 0)
+
+
+async def strip(database: Database, limit: int = 100) -> None:
+    """What happens to callbacks of a certain age."""
+    async with database.transaction() as session:
+        await retention.strip_callbacks(session, days=0, limit=limit)
 
 
 async def align(database: Database, numbers: NumberPolicy, limit: int = 100) -> list[int]:
@@ -95,3 +104,87 @@ async def test_a_walk_in_small_steps_leaves_no_row_out(database: Database) -> No
 async def test_where_numbers_are_kept_nothing_changes(database: Database) -> None:
     await told(database, "ringing", KEEP)
     assert await align(database, KEEP) == [0, 0, 0, 0]
+
+
+@pytest.mark.parametrize("numbers", [HASH, DROP], ids=["hash", "drop"])
+async def test_no_number_can_be_tried_out_on_a_callback_that_lost_its_parameters_before(
+    database: Database, numbers: NumberPolicy
+) -> None:
+    await told(database, "completed", KEEP, SequenceNumber="3")
+    await strip(database)
+    (before,) = await callbacks(database)
+    assert await align(database, numbers) == [1, 0, 1, 0]
+    (after,) = await callbacks(database)
+    assert (len(before.sha256), after.sha256[:7], len(after.sha256)) == (64, "random:", 39)
+    assert before.sha256 not in after.sha256
+    # Once is enough.
+    assert await align(database, numbers) == [0, 0, 0, 0]
+    assert (await callbacks(database))[0].sha256 == after.sha256
+
+
+async def test_such_a_callback_sent_again_is_new_and_changes_nothing(database: Database) -> None:
+    said = {"SequenceNumber": "3", "CallDuration": "12"}
+    await told(database, "ringing", KEEP, SequenceNumber="1")
+    await told(database, "completed", KEEP, **said)
+    await deliver(database, recording("completed"))
+    (job,) = await claim(database)
+    await settle(database, job, verdict(Label.HUMAN))
+    await strip(database)
+    await align(database, HASH)
+    before = await snapshot(database)
+    assert await told(database, "ringing", HASH, SequenceNumber="1")
+    assert await told(database, "completed", HASH, **said)
+    await deliver(database, recording("completed"))
+    assert len(await callbacks(database)) == 6
+    assert await snapshot(database) == before
+
+
+async def test_where_numbers_are_kept_old_fingerprints_stay(database: Database) -> None:
+    await told(database, "completed", KEEP)
+    await strip(database)
+    await align(database, KEEP)
+    assert not await told(database, "completed", KEEP)
+
+
+async def test_one_that_is_delivered_again_at_the_same_moment_stays_once(database: Database) -> None:
+    await told(database, "ringing", KEEP)
+    await told(database, "completed", KEEP)
+    async with database.transaction() as session:
+        # Delivered, not committed yet: nobody else sees it, and writing the same fingerprint waits for it.
+        await intake.take_status(session, *parsed("ringing"), HASH)
+        aligning = asyncio.create_task(align(database, HASH))
+        await until(partial(somebody_waits, database))
+    assert sum(await aligning) == 3
+    left = await callbacks(database)
+    assert sorted(kept.facts["call_status"] for kept in left) == ["completed", "ringing"]
+    assert FROM not in repr([(kept.parameters, kept.facts) for kept in left])
+
+
+async def somebody_waits(database: Database) -> bool:
+    waiting = "select count(*) from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'"
+    async with database.transaction() as session:
+        return bool(await session.scalar(text(waiting)))
+
+
+async def test_two_deliveries_that_come_to_look_alike_are_one(database: Database) -> None:
+    await told(database, "ringing", KEEP, Caller=FROM)
+    await told(database, "ringing", KEEP, Caller=TO)
+    await align(database, DROP)
+    assert len(await callbacks(database)) == 1
+
+
+async def test_a_step_takes_few_round_trips_however_many_rows_it_rewrites(database: Database) -> None:
+    for number in range(20):
+        await told(database, "ringing", KEEP, CallSid=f"CA{number:032x}")
+    await strip(database, limit=10)
+    statements: list[str] = []
+
+    def note(_connection: Any, _cursor: Any, statement: str, *_: Any) -> None:
+        statements.append(statement)
+
+    event.listen(database._engine.sync_engine, "before_cursor_execute", note)
+    for walk, place in ((retention.align_callbacks, CALLBACK_BEGINNING), (retention.align_calls, CALL_BEGINNING)):
+        async with database.transaction() as session:
+            assert (await walk(session, HASH, place, 100)).changed == 20
+    event.remove(database._engine.sync_engine, "before_cursor_execute", note)
+    assert len(statements) <= 8, statements
