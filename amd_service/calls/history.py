@@ -98,10 +98,11 @@ def call_facts(callbacks: Iterable[StatusCallback], amd: Iterable[AmdCallback] =
     """The call as its callbacks tell it. The first terminal status stays, whatever comes after.
 
     `amd`: results of Twilio's asynchronous detection. They come after the answer, so they have the last word over what
-    a status callback said; of several the one that took longest.
+    a status callback said; of several the one that took longest. How long it took comes with the answer: what
+    another answer took says nothing about this one.
     """
     ordered = sorted(callbacks, key=_in_time)
-    opinions: list[StatusCallback | AmdCallback] = [*ordered, *sorted(amd, key=_by_duration)]
+    answered_by, amd_ms = _opinion([*ordered, *sorted(amd, key=_by_duration)])
     terminal = [callback for callback in ordered if callback.call_status in _TERMINAL]
     current = terminal[:1] or ordered[-1:]
     return CallFacts(
@@ -115,8 +116,8 @@ def call_facts(callbacks: Iterable[StatusCallback], amd: Iterable[AmdCallback] =
         answered_at=_earliest(callback for callback in ordered if callback.call_status == _ANSWERED),
         ended_at=_earliest(terminal),
         duration_s=_last(callback.duration_s for callback in reversed(terminal)),
-        twilio_answered_by=_last(opinion.answered_by for opinion in opinions),
-        twilio_amd_ms=_last(opinion.machine_detection_ms for opinion in opinions),
+        twilio_answered_by=answered_by,
+        twilio_amd_ms=amd_ms,
     )
 
 
@@ -149,6 +150,12 @@ def _in_time(callback: StatusCallback) -> tuple[int, int, int, str]:
 
 def _by_duration(result: AmdCallback) -> tuple[int, str]:
     return -1 if result.machine_detection_ms is None else result.machine_detection_ms, repr(result)
+
+
+def _opinion(said: Sequence[StatusCallback | AmdCallback]) -> tuple[str | None, int | None]:
+    """The last answer of Twilio's detection, and how long it took where that was told, perhaps by another callback."""
+    answer = _last(opinion.answered_by for opinion in said)
+    return answer, _last(opinion.machine_detection_ms for opinion in said if opinion.answered_by == answer)
 
 
 def _last(values: Iterable[T | None]) -> T | None:

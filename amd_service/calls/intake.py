@@ -90,7 +90,10 @@ async def _retell_call(session: AsyncSession, callback: StatusCallback | AmdCall
     told = await _facts(session, call, Callback.recording_sid.is_(None))
     statuses = history.statuses_from(facts for route, facts in told if route in _STATUS_ROUTES)
     results = history.amd_results_from(facts for route, facts in told if route == _AMD_ROUTE)
-    _update(call, history.call_facts(statuses, results))
+    facts = history.call_facts(statuses, results)
+    _update(call, facts)
+    if facts.twilio_answered_by is not None:
+        call.twilio_amd_ms = facts.twilio_amd_ms  # of this answer: what an earlier one took may not stay beside it
     await refresh_call(session, call)
 
 

@@ -3,6 +3,7 @@
 import asyncio
 from dataclasses import replace
 from datetime import timedelta
+from itertools import permutations
 from typing import Any
 
 import pytest
@@ -118,6 +119,22 @@ async def test_an_asynchronous_result_has_the_last_word_of_twilios_opinion(datab
     call = await call_row(database)
     assert (call.twilio_answered_by, call.twilio_amd_ms) == ("machine_end_beep", 7900)
     assert (call.call_status, call.analysis_state) == ("in-progress", "waiting")
+
+
+async def test_how_long_another_answer_took_is_not_said_of_this_one(database: Database) -> None:
+    took_long = status("in-progress", answered_by="machine_start", machine_detection_ms=4000)
+    asynchronous = amd("human", None)
+    for number, order in enumerate(permutations((took_long, asynchronous))):
+        sid = CallSid(f"CA{number:032x}")
+        await deliver(database, *(replace(callback, call_sid=sid) for callback in order))
+        call = await call_row(database, sid)
+        assert (call.twilio_answered_by, call.twilio_amd_ms) == ("human", None)
+
+
+async def test_the_same_answer_told_without_its_time_keeps_it(database: Database) -> None:
+    await deliver(database, ANSWERED, amd("human", None))
+    call = await call_row(database)
+    assert (call.twilio_answered_by, call.twilio_amd_ms) == ("human", 2900)
 
 
 async def test_an_amd_result_before_any_status_makes_the_call(database: Database) -> None:
