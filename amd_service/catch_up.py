@@ -32,7 +32,7 @@ async def print_catch_up(settings: Settings, since: str, *, as_json: bool) -> bo
         found = await reconciliation.by_hand(moment)
     for findings in found:
         print(json.dumps(asdict(findings)) if as_json else _line(findings))  # noqa: T201 - the command's output
-    return all(findings.error is None for findings in found)
+    return all(findings.error is None and not findings.calls_failed for findings in found)
 
 
 def duration(text: str) -> timedelta:
@@ -44,8 +44,9 @@ def duration(text: str) -> timedelta:
 
 
 def _line(findings: Findings) -> str:
+    failed = f", {findings.calls_failed} NOT ANSWERED FOR" if findings.calls_failed else ""
     error = f"; NOT ASKED TO THE END: {findings.error}" if findings.error else ""
     return (
         f"{findings.account_sid}: {findings.calls_asked} calls asked for, {findings.calls_new} new, "
-        f"{findings.recordings_new} recordings new, {findings.calls_changed} rows changed{error}"
+        f"{findings.recordings_new} recordings new, {findings.calls_changed} rows changed{failed}{error}"
     )

@@ -14,7 +14,7 @@ from amd_service.lab.stand_in.known_calls import StandInCall
 from amd_service.lab.stand_in.media_host import Answer
 from amd_service.lab.stand_in.server import StandIn
 from amd_service.settings import Account, Settings
-from tests.calls.deliveries import ACCOUNT
+from tests.calls.deliveries import ACCOUNT, deliver, status
 from tests.twilio.stand_in import watched_stand_in
 
 pytestmark = pytest.mark.anyio
@@ -39,8 +39,19 @@ async def test_what_was_found_is_a_line_an_account(
     assert await print_catch_up(settings(database, stand_in), "90m", as_json=True)
     lines = capsys.readouterr().out.splitlines()  # among them the log's, which a command sends to stderr
     assert f"{ACCOUNT}: 1 calls asked for, 1 new, 0 recordings new, 1 rows changed" in lines
-    found = {"calls_asked": 1, "calls_new": 0, "recordings_new": 0, "calls_changed": 0, "error": None}
-    assert json.loads(lines[-1]) == {"account_sid": ACCOUNT} | found
+    counts = {"calls_asked": 1, "calls_failed": 0, "calls_new": 0, "recordings_new": 0, "calls_changed": 0}
+    assert json.loads(lines[-1]) == {"account_sid": ACCOUNT, **counts, "error": None}
+
+
+async def test_a_call_twilio_could_not_answer_for_is_a_failure_that_is_named(
+    database: Database, stand_in: StandIn, capsys: pytest.CaptureFixture[str]
+) -> None:
+    await deliver(database, status("ringing"))
+    list_calls, list_recordings = Answer(200, b'{"calls": []}'), Answer(200, b'{"recordings": []}')
+    stand_in.rest.first = [list_calls, list_recordings, Answer(500)]
+    asked = settings(database, stand_in, reconcile_after_s=0)
+    assert not await print_catch_up(asked, "90m", as_json=False)
+    assert "0 rows changed, 1 NOT ANSWERED FOR\n" in capsys.readouterr().out
 
 
 async def test_an_account_that_cannot_be_asked_is_a_failure_with_its_cure(

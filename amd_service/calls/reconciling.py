@@ -10,9 +10,9 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from amd_service.calls.analysis import lock_call, refresh_call
 from amd_service.calls.history import ENDED
-from amd_service.calls.tables import CallLog, Recording, Sweep
+from amd_service.calls.tables import CallLog, Recording, RecordingState, Sweep
 from amd_service.calls.tables.call_log import OPEN
-from amd_service.domain import AccountSid, CallSid, RecordingSid
+from amd_service.domain import AccountSid, CallSid, Failure, RecordingSid
 
 # RecordingStatus values after which nothing more is to be learnt.
 _SETTLED = ("completed", "absent", "failed")
@@ -30,7 +30,7 @@ class Turn:
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class KnownCall:
     """What is known of a call that asking may change. `recordings`: SID and RecordingStatus of each."""
 
     call_status: str | None
@@ -87,7 +87,7 @@ async def settled_recordings(session: AsyncSession, sids: Collection[RecordingSi
 async def open_calls(
     session: AsyncSession, account_sid: AccountSid, *, since: datetime, quiet_s: float
 ) -> list[CallSid]:
-    """Calls of which something is still to come, first seen since then, oldest first.
+    """Calls of which something is still to come, first seen since then, in no order: where a sweep ends, too.
 
     Those that began, or ended, in the last `quiet_s` seconds are left out: their callbacks are on their way.
     """
@@ -101,43 +101,68 @@ async def open_calls(
             CallLog.created_at <= quiet_since,
             func.coalesce(CallLog.ended_at, CallLog.created_at) <= quiet_since,
         )
-        .order_by(CallLog.created_at)
+        .order_by(func.random())
     )
     return [CallSid(sid) for sid in await session.scalars(statement)]
 
 
 async def ended_calls(session: AsyncSession, call_sids: Collection[CallSid], *, quiet_s: float) -> list[CallSid]:
-    """Those of these calls that we know and that ended at least `quiet_s` seconds ago."""
+    """Those of these calls that we know and that ended at least `quiet_s` seconds ago, in no order."""
     statement = select(CallLog.call_sid).where(
         CallLog.call_sid.in_(call_sids),
         CallLog.call_status.in_(ENDED),
         func.coalesce(CallLog.ended_at, CallLog.created_at) <= func.now() - timedelta(seconds=quiet_s),
     )
-    return [CallSid(sid) for sid in await session.scalars(statement.order_by(CallLog.call_sid))]
+    return [CallSid(sid) for sid in await session.scalars(statement.order_by(func.random()))]
 
 
-async def standing(session: AsyncSession, call_sid: CallSid) -> Standing | None:
+async def any_closed(session: AsyncSession, call_sids: Collection[CallSid], *, since: datetime) -> bool:
+    """Whether one of these calls, first seen since then, is not open: `open_calls` will not name it again."""
+    statement = select(CallLog.call_sid).where(
+        CallLog.call_sid.in_(call_sids), text(f"not ({OPEN})"), CallLog.created_at >= since
+    )
+    return await session.scalar(statement.limit(1)) is not None
+
+
+async def known_call(session: AsyncSession, call_sid: CallSid) -> KnownCall | None:
     """How a call stands, None for one we do not know."""
-    known = await statuses(session, [call_sid])
-    if call_sid not in known:
+    status = await statuses(session, [call_sid])
+    if call_sid not in status:
         return None
     recordings = await session.execute(
         select(Recording.recording_sid, Recording.recording_status).where(Recording.call_sid == call_sid)
     )
-    return Standing(known[call_sid], frozenset((sid, status) for sid, status in recordings))
+    return KnownCall(status[call_sid], frozenset((sid, status) for sid, status in recordings))
 
 
-async def note_asked(session: AsyncSession, call_sid: CallSid, *, quiet_s: float) -> bool:
-    """Twilio has been asked for all of a call: a completed one without a recording has none. Whether that is news.
+async def note_asked(
+    session: AsyncSession, call_sid: CallSid, listed: Collection[RecordingSid], *, quiet_s: float
+) -> bool:
+    """Twilio has been asked for all of a call, and listed these recordings. Whether that changes its analysis.
 
-    One that ended in the last `quiet_s` seconds, or has not ended, may still get one: nothing is noted.
+    A completed call without a recording has none, and one we were told of that is not listed is gone. A call that ended
+    in the last `quiet_s` seconds, or has not ended, may still get one: nothing is noted.
     """
-    call = await lock_call(session, call_sid)
-    now = await session.scalar(select(func.now()))
-    ended_at = call.ended_at or call.created_at
-    if call.call_status not in ENDED or now is None or ended_at > now - timedelta(seconds=quiet_s):
+    if not await ended_calls(session, [call_sid], quiet_s=quiet_s):
         return False
+    await _bury_unlisted(session, call_sid, listed)
+    call = await lock_call(session, call_sid)
     state = call.analysis_state
-    call.reconciled_at = now
+    call.reconciled_at = await session.scalar(select(func.now()))
     await refresh_call(session, call)
     return call.analysis_state != state
+
+
+async def _bury_unlisted(session: AsyncSession, call_sid: CallSid, listed: Collection[RecordingSid]) -> None:
+    # As the intake ends one that Twilio calls absent: a callback that comes after all opens it again.
+    statement = (
+        update(Recording)
+        .where(
+            Recording.call_sid == call_sid,
+            Recording.state == RecordingState.NOTED,
+            Recording.recording_sid.not_in(listed),
+        )
+        .values(state=RecordingState.DEAD, failure=Failure.NO_RECORDING, finished_at=func.now())
+        .execution_options(synchronize_session=False)
+    )
+    await session.execute(statement)

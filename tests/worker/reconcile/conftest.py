@@ -12,6 +12,8 @@ from amd_service.calls.database import Database
 from amd_service.calls.tables import CallLog, Sweep
 from amd_service.domain import AccountSid, CallSid
 from amd_service.lab.stand_in.known_calls import StandInCall, StandInRecording, now
+from amd_service.lab.stand_in.media_host import Answer
+from amd_service.lab.stand_in.rest_api import RestRequest
 from amd_service.lab.stand_in.server import StandIn
 from amd_service.settings import Account, Settings
 from amd_service.telemetry import Metrics
@@ -82,6 +84,16 @@ def recorded(call: StandInCall, **fields: Any) -> StandInCall:
     known: dict[str, Any] = {"call_sid": call.sid, "sid": FIRST, "created_at": made_at}
     call.recordings.append(StandInRecording(**known | fields))
     return call
+
+
+def answer_always(stand_in: StandIn, about: str, answer: Answer) -> None:
+    """Whatever is asked with this in its path gets this answer."""
+
+    def choose(request: RestRequest) -> tuple[str, ...]:
+        stand_in.rest.first = [answer] if about in request.path else []
+        return ()
+
+    stand_in.rest.check = choose
 
 
 async def age(database: Database, call_sid: CallSid = CALL, seconds: float = 600) -> None:

@@ -7,10 +7,12 @@ from sqlalchemy import func, select
 
 from amd_service.calls.database import Database
 from amd_service.calls.tables import Callback, CallLog
-from amd_service.domain import CallSid, RecordingSid
+from amd_service.domain import CallSid
+from amd_service.lab.stand_in.media_host import Answer
 from amd_service.lab.stand_in.server import StandIn
-from tests.calls.deliveries import CALL, call_row, deliver, recording, recording_row, status
-from tests.worker.reconcile.conftest import Make, age, call_at_twilio, calls_known, recorded
+from amd_service.telemetry import Metrics
+from tests.calls.deliveries import CALL, FIRST, SECOND, call_row, deliver, recording, recording_row, status
+from tests.worker.reconcile.conftest import Make, age, answer_always, call_at_twilio, calls_known, recorded
 
 pytestmark = pytest.mark.anyio
 
@@ -169,10 +171,74 @@ async def test_numbers_that_must_not_be_kept_are_not(database: Database, stand_i
 
 
 async def test_a_call_twilio_no_longer_knows_ends_too(database: Database, make: Make) -> None:
-    await deliver(database, status("completed"), recording("in-progress", sid=RecordingSid("RE" + "7" * 32)))
-    await deliver(database, status("completed", call_sid=CallSid("CA" + "2" * 32)))
-    for sid in (CALL, CallSid("CA" + "2" * 32)):
+    unrecorded = CallSid("CA" + "2" * 32)
+    await deliver(database, status("completed"), recording("in-progress"), status("completed", call_sid=unrecorded))
+    for sid in (CALL, unrecorded):
         await age(database, sid)
+    (findings,) = await make().sweep()
+    for sid in (CALL, unrecorded):
+        row = await call_row(database, sid)
+        assert (row.analysis_state, row.reason) == ("failed", "no_recording")
+    assert findings.calls_changed == 2
+
+
+async def test_a_recording_that_is_gone_is_not_waited_for_and_comes_back_if_it_was_not(
+    database: Database, stand_in: StandIn, make: Make
+) -> None:
+    call_at_twilio(stand_in)
+    await deliver(database, status("completed"), recording("in-progress"))
+    await age(database)
     await make().sweep()
-    assert (await call_row(database, CallSid("CA" + "2" * 32))).reason == "no_recording"
-    assert (await call_row(database)).analysis_state == "waiting"  # it was said to be recorded
+    row, audio = await call_row(database), await recording_row(database)
+    assert (row.analysis_state, row.reason) == ("failed", "no_recording")
+    assert (audio.state, audio.failure, audio.attempts) == ("dead", "no_recording", 0)
+    assert audio.finished_at is not None
+    asked = len(stand_in.rest.requests)
+    await make().sweep()
+    assert [request for request in stand_in.rest.requests[asked:] if CALL in request.path] == []
+    await deliver(database, recording("completed"))
+    assert (await recording_row(database)).state == (await call_row(database)).analysis_state == "queued"
+
+
+async def test_a_recording_that_is_gone_does_not_take_others_with_it(
+    database: Database, stand_in: StandIn, make: Make
+) -> None:
+    recorded(call_at_twilio(stand_in))
+    await deliver(database, status("completed"), recording("in-progress"), recording("in-progress", sid=SECOND))
+    await age(database)
+    await make().sweep()
+    assert [(await recording_row(database, sid)).state for sid in (FIRST, SECOND)] == ["queued", "dead"]
+    assert (await call_row(database)).analysis_state == "queued"
+
+
+async def test_a_recording_is_not_gone_while_its_call_may_be_up(
+    database: Database, stand_in: StandIn, make: Make
+) -> None:
+    call_at_twilio(stand_in, ending="in-progress", ended_at=None, duration_s=None)
+    await deliver(database, status("ringing"), recording("in-progress"))
+    await age(database)
+    await make().sweep()
+    assert (await recording_row(database)).state == "noted"
+
+
+async def test_a_recording_is_not_gone_while_twilio_names_one_that_cannot_be_read(
+    database: Database, stand_in: StandIn, make: Make
+) -> None:
+    call_at_twilio(stand_in)
+    await deliver(database, status("completed"), recording("in-progress"))
+    await age(database)
+    answer_always(stand_in, "/Recordings", Answer(200, b'{"recordings": [{"sid": 7}], "page": 0}'))
+    await make().sweep()
+    assert ((await recording_row(database)).state, (await call_row(database)).analysis_state) == ("noted", "waiting")
+
+
+async def test_values_twilio_does_not_name_are_counted(database: Database, stand_in: StandIn, make: Make) -> None:
+    metrics = Metrics()
+    recorded(call_at_twilio(stand_in, answered_by="cat"), source="Dictaphone")
+    await make(metrics=metrics).sweep()
+    await make(metrics=metrics).by_hand(datetime.now(UTC) - timedelta(hours=1))
+    counted = {
+        name: metrics.registry.get_sample_value("amd_unknown_values_total", {"parameter": name})
+        for name in ("AnsweredBy", "RecordingSource", "CallStatus")
+    }
+    assert counted == {"AnsweredBy": 1, "RecordingSource": 1, "CallStatus": None}

@@ -5,7 +5,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from sqlalchemy import delete, text
+from sqlalchemy import delete, func, select, text
 
 from amd_service.calls import intake, reconciling
 from amd_service.calls.database import Database
@@ -13,17 +13,25 @@ from amd_service.calls.tables import Sweep
 from amd_service.domain import StatusCallback
 from amd_service.lab.stand_in.known_calls import now
 from amd_service.lab.stand_in.media_host import Answer
-from amd_service.lab.stand_in.rest_api import RestRequest
 from amd_service.lab.stand_in.server import StandIn
 from amd_service.telemetry import Metrics
 from amd_service.worker.reconcile import OVERLAP
 from tests.calls.deliveries import ACCOUNT, CALL
-from tests.worker.reconcile.conftest import OTHER, Make, call_at_twilio, calls_known, recorded, swept_until
+from tests.worker.reconcile.conftest import (
+    OTHER,
+    QUIET_S,
+    Make,
+    answer_always,
+    call_at_twilio,
+    calls_known,
+    recorded,
+    swept_until,
+)
 
 pytestmark = pytest.mark.anyio
 
 
-@pytest.mark.parametrize("answer", [Answer(429, headers={"retry-after": "1"}), Answer(500), Answer(401)])
+@pytest.mark.parametrize("answer", [Answer(429), Answer(500), Answer(401)])
 async def test_a_sweep_that_failed_begins_again_where_it_began(
     database: Database, stand_in: StandIn, make: Make, answer: Answer
 ) -> None:
@@ -40,7 +48,7 @@ async def test_a_sweep_that_failed_begins_again_where_it_began(
     assert until is not None
     await make().sweep()
     moments = [value for request in stand_in.rest.requests for name, value in request.query if name == "StartTime>"]
-    assert moments[-1] == (until - OVERLAP).strftime("%Y-%m-%dT%H:%M:%SZ")
+    assert moments[-1] == (until - OVERLAP - timedelta(seconds=QUIET_S)).strftime("%Y-%m-%dT%H:%M:%SZ")
     found = {
         what: metrics.registry.get_sample_value("amd_reconciled_total", {"what": what}) for what in ("call", "change")
     }
@@ -50,11 +58,7 @@ async def test_a_sweep_that_failed_begins_again_where_it_began(
 async def test_what_was_taken_in_before_a_failure_stays(database: Database, stand_in: StandIn, make: Make) -> None:
     recorded(call_at_twilio(stand_in))
 
-    def fail_from_recordings_on(request: RestRequest) -> tuple[str, ...]:
-        stand_in.rest.first = [Answer(500)] if "Recordings" in request.path else []
-        return ()
-
-    stand_in.rest.check = fail_from_recordings_on
+    answer_always(stand_in, "Recordings", Answer(500))
     (findings,) = await make().sweep()
     assert (findings.calls_new, findings.error is not None) == (1, True)
     assert await calls_known(database) == {CALL}
@@ -140,3 +144,30 @@ async def test_a_first_sweep_lets_be_what_began_before_the_service(
     assert await calls_known(database) == set()
     (by_hand,) = await make().by_hand(now() - timedelta(hours=1))
     assert by_hand.calls_new == 1
+
+
+async def test_the_next_turn_waits_as_long_as_twilio_asked_for(
+    database: Database, stand_in: StandIn, make: Make
+) -> None:
+    call_at_twilio(stand_in)
+    stand_in.rest.first = [Answer(429, headers={"retry-after": "900"})]
+    (failed,) = await make().sweep()
+    assert failed.error is not None
+    assert await make().sweep() == []
+    async with database.transaction() as session:
+        wait_s = func.extract("epoch", Sweep.available_at - func.now())
+        asked_for = await session.scalar(select(wait_s.between(600, 900)).where(Sweep.account_sid == ACCOUNT))
+    assert asked_for
+
+
+async def test_a_long_call_that_had_just_ended_at_one_sweep_is_taken_in_by_the_next(
+    database: Database, stand_in: StandIn, make: Make
+) -> None:
+    call = call_at_twilio(stand_in, ago_s=QUIET_S - 60)
+    assert call.ended_at is not None
+    call.created_at = call.started_at = call.ended_at - OVERLAP + timedelta(seconds=5)
+    await make().sweep()
+    assert await calls_known(database) == set()
+    call.ended_at -= timedelta(seconds=60)  # as if the time had passed
+    (findings,) = await make().sweep()
+    assert (findings.calls_new, await calls_known(database)) == (1, {CALL})

@@ -1,37 +1,34 @@
-"""Asks Twilio for what its callbacks left out. Whatever it tells goes through the same intake as callbacks do.
+"""One account, asked about once: what callbacks left out is asked of Twilio, and taken in as they would have been.
 
 No transaction is held while Twilio is asked, and each answer is taken in by one of its own: the order in which rows are
 locked is the intake's.
 """
 
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from amd_service.calls import intake, reconciling
 from amd_service.calls.database import Database
 from amd_service.calls.history import ENDED
 from amd_service.calls.privacy import NumberPolicy
-from amd_service.calls.reconciling import Standing, Turn
+from amd_service.calls.reconciling import KnownCall, Turn
+from amd_service.calls.vocabulary import unknown_values
 from amd_service.domain import AccountSid, CallSid, RecordingCallback, StatusCallback
-from amd_service.errors import AmdError, RequestRefused, TwilioUnavailable
-from amd_service.settings import Account, Settings
+from amd_service.errors import AmdError, CredentialsRefused, RequestRefused, TooManyRequests, TwilioUnavailable
+from amd_service.settings import Account
 from amd_service.telemetry import Metrics, get_logger
 from amd_service.twilio.rest import Rest, Told
 
 log = get_logger(__name__)
 
-# A list names calls by when they began. Twilio ends a call after four hours unless it was told otherwise, so what
-# began before that has ended, and was seen ended, by the sweep before.
-OVERLAP = timedelta(hours=4)
-# Of a call that is open after so long, Twilio has no more to tell.
-OPEN_FOR = timedelta(hours=48)
-
 # A process that died gives an account back after this; one that lives renews it with every call it asks for.
 LEASE_S = 300.0
 BATCH = 200
+# So many calls in a row that Twilio cannot answer for are an outage.
+OUTAGE = 3
 
 OUTBOUND = "outbound-api"
 
@@ -40,14 +37,16 @@ T = TypeVar("T")
 
 @dataclass(slots=True)
 class Findings:
-    """What came of asking about one account. `error`: why it could not be asked to the end; None when all went well.
+    """What came of asking about one account. `error`: why it could not be asked to the end, None when it was.
 
-    `calls_asked`: calls that Twilio told of; `calls_new`, `recordings_new`: those that no callback had told of;
-    `calls_changed`: rows that say something else now, new ones among them.
+    `calls_asked`: calls that Twilio told of; `calls_failed`: those it could not answer for, and which were passed over;
+    `calls_new`, `recordings_new`: those that no callback had told of; `calls_changed`: rows that say something else
+    now, new ones among them.
     """
 
     account_sid: AccountSid
     calls_asked: int = 0
+    calls_failed: int = 0
     calls_new: int = 0
     recordings_new: int = 0
     calls_changed: int = 0
@@ -58,58 +57,12 @@ class TurnLost(AmdError):
     """Another process has taken the account over: this one was away for longer than its lease."""
 
 
-class Reconciliation:
-    """Finds what callbacks left out. `rest`: one that takes its time, see AMD_RECONCILE_PER_S."""
-
-    def __init__(self, *, database: Database, rest: Rest, settings: Settings, metrics: Metrics) -> None:
-        self._database = database
-        self._rest = rest
-        self._settings = settings
-        self._metrics = metrics
-
-    async def sweep(self) -> list[Findings]:
-        """Ask about every account whose turn it is and that no other process asks about.
-
-        One that could not be asked to the end is asked again, from the same moment on, at its next turn.
-        """
-        done = []
-        for account in self._settings.accounts.values():
-            async with self._database.transaction() as session:
-                turn = await reconciling.take_turn(session, account.account_sid, lease_s=LEASE_S)
-            if turn is not None:
-                done.append(await self._take_turn(account, turn))
-        return done
-
-    async def by_hand(self, since: datetime) -> list[Findings]:
-        """Ask about everything since then, also where a callback may still be on its way."""
-        accounts = self._settings.accounts.values()
-        return [await self._pass(account, since=since, open_since=since, quiet_s=0.0).run() for account in accounts]
-
-    async def _take_turn(self, account: Account, turn: Turn) -> Findings:
-        sweep = self._pass(
-            account,
-            # An account has calls of other applications too: what began before we first ran is nobody's loss of ours.
-            since=max(turn.first_at, (turn.swept_until or turn.began_at) - OVERLAP),
-            open_since=turn.began_at - OPEN_FOR,
-            quiet_s=self._settings.reconcile_after_s,
-        )
-        sweep.turn = turn
-        findings = await sweep.run()
-        async with self._database.transaction() as session:
-            await reconciling.end_turn(
-                session, sweep.turn, complete=findings.error is None, next_in_s=self._settings.reconcile_every_s
-            )
-        return findings
-
-    def _pass(self, account: Account, *, since: datetime, open_since: datetime, quiet_s: float) -> "_Pass":
-        findings = Findings(account.account_sid)
-        numbers = NumberPolicy.from_settings(self._settings)
-        return _Pass(self._database, self._rest, self._metrics, numbers, account, since, open_since, quiet_s, findings)
-
-
 @dataclass(slots=True)
-class _Pass:
-    """One account, asked about once. `quiet_s`: for how long after its end a call is left to its callbacks."""
+class AccountSweep:
+    """One account, asked about once. `quiet_s`: for how long after its end a call is left to its callbacks.
+
+    `wait_s`: for how long Twilio wants to be left alone.
+    """
 
     database: Database
     rest: Rest
@@ -123,7 +76,10 @@ class _Pass:
     turn: Turn | None = None
     listed: set[CallSid] = field(default_factory=set)
     asked: set[CallSid] = field(default_factory=set)
+    failed: set[CallSid] = field(default_factory=set)
+    failed_in_a_row: int = 0
     changed: set[CallSid] = field(default_factory=set)
+    wait_s: float = 0.0
 
     async def run(self) -> Findings:
         """Ask, and report. What is told on the way is taken in, also where a later request fails."""
@@ -133,10 +89,21 @@ class _Pass:
             await self._open_calls()
         except (TwilioUnavailable, RequestRefused, TurnLost) as error:
             self.findings.error = str(error)
+            self.wait_s = (error.retry_after_s or 0.0) if isinstance(error, TwilioUnavailable) else 0.0
             self.metrics.loop_errors.labels("reconciling").inc()
             log.warning("not asked to the end", account_sid=self.account.account_sid, error=str(error))
         self._report()
         return self.findings
+
+    async def would_forget(self) -> bool:
+        """Whether a call that was passed over is found again only by asking from the same moment on.
+
+        Given up, like an open call, 48 hours after it was first seen.
+        """
+        if not self.failed:
+            return False
+        async with self.database.transaction() as session:
+            return await reconciling.any_closed(session, self.failed, since=self.open_since)
 
     async def _calls_by_date(self) -> None:
         """Calls that ended and of which we do not know that. Those still up are left to a later sweep."""
@@ -176,11 +143,28 @@ class _Pass:
             return
         self.asked.add(call_sid)
         await self._renew()
-        told = await self.rest.call(self.account, call_sid)
-        # The account's own list of recordings does not tell the track, and without it a recording of the called party
-        # alone would pass for one of both.
-        recordings = await self.rest.recordings_of(self.account, call_sid)
-        await self._take_in(call_sid, told, recordings, asked_for_all=True)
+        try:
+            told = await self.rest.call(self.account, call_sid)
+            # The account's own list of recordings does not tell the track, and without it a recording of the called
+            # party alone would pass for one of both.
+            listed = await self.rest.recordings_of(self.account, call_sid)
+        except (TooManyRequests, CredentialsRefused):
+            raise
+        except (TwilioUnavailable, RequestRefused) as error:
+            self._pass_over(call_sid, error)
+            return
+        self.failed_in_a_row = 0
+        recordings = [recording for recording in listed if recording is not None]
+        await self._take_in(call_sid, told, recordings, asked_for_all=len(recordings) == len(listed))
+
+    def _pass_over(self, call_sid: CallSid, error: AmdError) -> None:
+        """A call that Twilio cannot answer for must not keep it from all others. Raises the error in an outage."""
+        self.failed.add(call_sid)
+        self.failed_in_a_row += 1
+        if self.failed_in_a_row == OUTAGE:
+            raise error
+        self.metrics.loop_errors.labels("reconciling").inc()
+        log.warning("passed over", call_sid=call_sid, error=str(error))
 
     async def _take_in(
         self,
@@ -192,16 +176,17 @@ class _Pass:
     ) -> None:
         try:
             async with self.database.transaction() as session:
-                before = await reconciling.standing(session, call_sid)
+                before = await reconciling.known_call(session, call_sid)
             for recording in recordings:
-                async with self.database.transaction() as session:
-                    await intake.take_recording(session, recording.raw, recording.event, self.numbers)
+                await self._keep(intake.take_recording, recording)
             if told is not None:
-                async with self.database.transaction() as session:
-                    await intake.take_status(session, told.raw, told.event, self.numbers)
+                await self._keep(intake.take_status, told)
+            listed = [recording.event.recording_sid for recording in recordings]
             async with self.database.transaction() as session:
-                concluded = asked_for_all and await reconciling.note_asked(session, call_sid, quiet_s=self.quiet_s)
-                self._compare(call_sid, before, await reconciling.standing(session, call_sid))
+                concluded = asked_for_all and await reconciling.note_asked(
+                    session, call_sid, listed, quiet_s=self.quiet_s
+                )
+                self._compare(call_sid, before, await reconciling.known_call(session, call_sid))
         except AmdError:
             raise
         except Exception:
@@ -212,7 +197,13 @@ class _Pass:
         if concluded:
             self.changed.add(call_sid)
 
-    def _compare(self, call_sid: CallSid, before: Standing | None, after: Standing | None) -> None:
+    async def _keep(self, take: Callable[..., Awaitable[bool]], told: Told[Any]) -> None:
+        async with self.database.transaction() as session:
+            new = await take(session, told.raw, told.event, self.numbers)
+        for parameter in unknown_values(told.event) if new else ():
+            self.metrics.unknown_values.labels(parameter).inc()
+
+    def _compare(self, call_sid: CallSid, before: KnownCall | None, after: KnownCall | None) -> None:
         if after is None or after == before:
             return
         self.changed.add(call_sid)
@@ -231,7 +222,8 @@ class _Pass:
 
     def _report(self) -> None:
         findings = self.findings
-        findings.calls_asked = len(self.listed | self.asked)
+        findings.calls_asked = len(self.listed | self.asked - self.failed)
+        findings.calls_failed = len(self.failed)
         findings.calls_changed = len(self.changed)
         found = {"call": findings.calls_new, "recording": findings.recordings_new, "change": findings.calls_changed}
         for what, count in found.items():
