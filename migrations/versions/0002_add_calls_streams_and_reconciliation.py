@@ -15,6 +15,18 @@ depends_on = None
 
 # Table, column: its comment from here on, and before.
 COMMENTS = {
+    ("call_log", "from_number"): (
+        "Caller as Twilio gave it, usually E.164. With AMD_PHONE_NUMBERS=hash: `hmac:` and the first 32 hex digits of HMAC-SHA256(AMD_PHONE_NUMBER_KEY, number); with `drop`: null.",
+        "Caller as Twilio gave it, usually E.164.",
+    ),
+    ("call_log", "to_number"): (
+        "Called party as Twilio gave it, usually E.164; hashed or dropped like from_number.",
+        "Called party as Twilio gave it, usually E.164.",
+    ),
+    ("call_log", "created_at"): (
+        "When the call was first heard of: by its first callback, by being placed here, or by asking Twilio.",
+        "When the first callback of this call came in.",
+    ),
     ("call_log", "analysis_state"): (
         "`waiting` (no recording yet), `queued`, `running`, `judged`, `failed` (see reason), `not_applicable` (busy, no-answer, canceled, failed: nobody picked up; or a leg whose parent is judged).",
         "`waiting` (no recording yet), `queued`, `running`, `judged`, `failed` (see reason), `not_applicable` (busy, no-answer, canceled, failed: nobody picked up).",
@@ -61,6 +73,8 @@ def upgrade() -> None:
     op.alter_column("callback", "call_sid", nullable=True)
     op.alter_column("callback", "parameters", nullable=True)
     op.execute(VIEW)
+    for what, comment in VIEW_COMMENTS.items():
+        op.execute(f"comment on {what} is '{comment.replace(chr(39), chr(39) * 2)}'")
     # Accounts that are no newcomers: what Twilio could not deliver while the tables were locked is found by itself.
     op.execute(
         "insert into sweep (account_sid, created_at)"
@@ -136,6 +150,18 @@ select (coalesce(answered_at, created_at) at time zone 'UTC')::date as day,
  where label is not null and twilio_answered_by is not null
  group by 1, 2
 """
+
+VIEW_COMMENTS = {
+    "view call_log_agreement": "Our verdicts beside Twilio's own answering-machine detection: a row a day and label, over the calls that have both. A view; the dashboard role may read it.",
+    "column call_log_agreement.day": "Day of the answer, in UTC; of the call's first callback where the answer's time is not known.",
+    "column call_log_agreement.label": "Our label: `human`, `voicemail` or `undecided`.",
+    "column call_log_agreement.calls": "Calls of that day with that label on which Twilio gave an opinion.",
+    "column call_log_agreement.twilio_human": "Of these, the calls Twilio took for a human.",
+    "column call_log_agreement.twilio_machine": "Of these, the calls Twilio took for a machine (`machine_start`, `machine_end_…`).",
+    "column call_log_agreement.twilio_other": "Of these, the calls on which Twilio took no side (`fax`, `unknown`).",
+    "column call_log_agreement.agreed": "Calls on which both said the same. Our `undecided` agrees with nothing.",
+    "column call_log_agreement.agreement": "`agreed` over the calls on which both took a side, 0 to 1; null where there is none.",
+}
 
 
 # fmt: off

@@ -31,7 +31,7 @@ CATALOGUE = """
            is_identity, col_description(table_name::regclass, ordinal_position))
       from information_schema.columns where table_schema = 'public'
     union all select 'table', relname, obj_description(oid) from pg_class
-     where relkind = 'r' and relnamespace = 'public'::regnamespace
+     where relkind in ('r', 'v') and relnamespace = 'public'::regnamespace
     union all select 'constraint', conname, pg_get_constraintdef(oid) from pg_constraint
      where connamespace = 'public'::regnamespace
     union all select 'index', indexname, indexdef from pg_indexes where schemaname = 'public'

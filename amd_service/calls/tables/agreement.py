@@ -44,5 +44,14 @@ COLUMNS = {
     ),
 }
 
-# `%` is doubled for DDL, which formats its text.
-event.listen(Base.metadata, "after_create", DDL(CREATE_VIEW.replace("%", "%%")))  # type: ignore[no-untyped-call]
+
+def comments() -> list[str]:
+    """SQL that puts the descriptions where `\\d+` shows them."""
+    on_columns = [(f"column call_log_agreement.{name}", meaning) for name, (_, meaning) in COLUMNS.items()]
+    described = [("view call_log_agreement", DESCRIPTION), *on_columns]
+    return [f"comment on {what} is '{text.replace(chr(39), chr(39) * 2)}'" for what, text in described]
+
+
+for statement in (CREATE_VIEW, *comments()):
+    # `%` is doubled for DDL, which formats its text.
+    event.listen(Base.metadata, "after_create", DDL(statement.replace("%", "%%")))  # type: ignore[no-untyped-call]

@@ -60,8 +60,13 @@ class CallLog(Base):
     direction: Mapped[str | None] = mapped_column(
         comment="Twilio's Direction, e.g. `outbound-api` or `outbound-dial`. Null until a status callback told it."
     )
-    from_number: Mapped[str | None] = mapped_column(comment="Caller as Twilio gave it, usually E.164.")
-    to_number: Mapped[str | None] = mapped_column(comment="Called party as Twilio gave it, usually E.164.")
+    from_number: Mapped[str | None] = mapped_column(
+        comment="Caller as Twilio gave it, usually E.164. With AMD_PHONE_NUMBERS=hash: `hmac:` and the first 32 hex "
+        "digits of HMAC-SHA256(AMD_PHONE_NUMBER_KEY, number); with `drop`: null."
+    )
+    to_number: Mapped[str | None] = mapped_column(
+        comment="Called party as Twilio gave it, usually E.164; hashed or dropped like from_number."
+    )
     call_status: Mapped[str | None] = mapped_column(
         comment="Latest CallStatus by SequenceNumber: `queued`, `initiated`, `ringing`, `in-progress`, `completed`, "
         "`busy`, `failed`, `no-answer`, `canceled`. A terminal one stays. "
@@ -133,7 +138,8 @@ class CallLog(Base):
         comment="When Twilio was last asked, after the call had ended, for what its callbacks left out; null if never."
     )
     created_at: Mapped[datetime] = mapped_column(
-        server_default=func.now(), comment="When the first callback of this call came in."
+        server_default=func.now(),
+        comment="When the call was first heard of: by its first callback, by being placed here, or by asking Twilio.",
     )
     updated_at: Mapped[datetime] = mapped_column(
         server_default=func.now(), onupdate=func.now(), comment="When this row last changed."
