@@ -6,6 +6,8 @@ import os
 import subprocess
 import sys
 import time
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -15,7 +17,7 @@ from tests.end_to_end.conftest import FIXTURES
 pytestmark = [pytest.mark.anyio, pytest.mark.timeout(300)]
 
 
-async def run(*arguments: str, **environment: str) -> tuple[int | None, list[dict[str, object]], str]:
+async def run(*arguments: str, **environment: str) -> tuple[int | None, list[dict[str, Any]], str]:
     process = await asyncio.create_subprocess_exec(
         *COMMAND,
         *arguments,
@@ -33,6 +35,16 @@ async def test_the_demo_replays_every_recorded_call_and_each_ends_as_expected() 
     assert [line["call"] for line in lines if not line["matched"]] == [], err
     assert len(lines) >= 16
     assert code == 0
+
+
+async def test_the_live_demo_streams_what_can_be_heard_alone(tmp_path: Path) -> None:
+    for folder in ("01-human-hello", "15-dual-callee-on-channel-2", "16-mono-of-both-parties", "21-silence"):
+        (tmp_path / folder).symlink_to(FIXTURES / folder, target_is_directory=True)
+    code, lines, err = await run("demo", str(tmp_path), "--live", "--pace", "8", "--json")
+    assert [line["call"] for line in lines if not line["matched"]] == [], err
+    # What the stream leaves open, the recording says; who cannot be heard alone is not streamed.
+    sources = [line["live"] and line["live"]["source"] for line in lines]
+    assert (code, sources) == (0, ["stream", "stream", None, "recording"])
 
 
 async def test_classify_gives_a_line_for_every_file_and_names_only_the_undecodable() -> None:

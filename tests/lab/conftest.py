@@ -1,16 +1,24 @@
-"""A corpus small enough to render in a second, with made-up sounds: the lab's rules do not depend on real speech."""
+"""What the lab's tests share: a corpus, and a stand-in for Twilio."""
+
+from collections.abc import AsyncIterator
 
 import numpy as np
 import pytest
 
 from amd_service.lab.dataset.corpus import Corpus
+from amd_service.lab.stand_in.media_host import MediaHost
+from amd_service.lab.stand_in.server import StandIn, serve_stand_in
 from amd_service.lab.synthesis.lines import Kind, plan
 from amd_service.lab.synthesis.render import RATE_HZ
+from tests.lab.stub_service import ACCOUNT
 
 
 @pytest.fixture(scope="session")
 def small_corpus() -> Corpus:
-    """Every voice, each kind of line once; noise bursts in place of speech, greetings longer than answers."""
+    """Every voice, each kind of line once; noise bursts in place of speech, greetings longer than answers.
+
+    Rendered in a second: the lab's rules do not depend on real speech.
+    """
     lines = plan(1, scale=0.001)
     rng = np.random.default_rng(1)
     sounds = [
@@ -19,3 +27,10 @@ def small_corpus() -> Corpus:
     ]
     bounds = np.concatenate([[0], np.cumsum([len(sound) for sound in sounds])])
     return Corpus(lines, np.concatenate(sounds), bounds)
+
+
+@pytest.fixture
+async def stand_in() -> AsyncIterator[StandIn]:
+    async with serve_stand_in(MediaHost({ACCOUNT.account_sid: ACCOUNT.basic_auth})) as running:
+        yield running
+    assert running.media.violations == []
