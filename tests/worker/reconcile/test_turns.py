@@ -5,6 +5,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from pydantic import ValidationError
 from sqlalchemy import delete, func, select, text
 
 from amd_service.calls import intake, reconciling
@@ -25,6 +26,7 @@ from tests.worker.reconcile.conftest import (
     call_at_twilio,
     calls_known,
     recorded,
+    settings,
     swept_until,
 )
 
@@ -171,3 +173,8 @@ async def test_a_long_call_that_had_just_ended_at_one_sweep_is_taken_in_by_the_n
     call.ended_at -= timedelta(seconds=60)  # as if the time had passed
     (findings,) = await make().sweep()
     assert (findings.calls_new, await calls_known(database)) == (1, {CALL})
+
+
+async def test_callbacks_are_waited_for_no_longer_than_an_hour(stand_in: StandIn) -> None:
+    with pytest.raises(ValidationError, match="less than or equal to 3600"):
+        settings(stand_in, reconcile_after_s=3601)
