@@ -3,7 +3,7 @@
 from amd_service.settings.accounts import DEFAULT_CHANNELS, Account
 from amd_service.settings.detection import PRODUCTION_MODEL
 from amd_service.settings.doors import RETRY_OVERRIDES
-from amd_service.settings.hosts import is_loopback
+from amd_service.settings.hosts import is_loopback, is_web_url
 from amd_service.settings.settings import Settings, environment_name, load_settings
 
 __all__ = [
@@ -14,5 +14,6 @@ __all__ = [
     "Settings",
     "environment_name",
     "is_loopback",
+    "is_web_url",
     "load_settings",
 ]

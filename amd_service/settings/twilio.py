@@ -10,7 +10,7 @@ from pydantic import AliasChoices, BaseModel, Field, SecretStr, field_validator,
 
 from amd_service.domain import AccountSid, Action, ActionKind, Label
 from amd_service.settings.accounts import Account, make_account, read_accounts
-from amd_service.settings.hosts import is_loopback
+from amd_service.settings.hosts import is_loopback, is_web_url
 from amd_service.settings.lists import SecretList, TextList, split
 from amd_service.settings.shapes import like, one_of
 
@@ -137,14 +137,14 @@ class TwilioSettings(BaseModel):
     @field_validator("on_human", "on_voicemail")
     @classmethod
     def _action_shape(cls, value: str) -> str:
-        if value in ("nothing", ActionKind.HANG_UP) or _is_web_url(value):
+        if value in ("nothing", ActionKind.HANG_UP) or is_web_url(value):
             return value
         raise ValueError("must be nothing, hang_up, or the http(s) URL of TwiML")
 
     @field_validator("live_next_url")
     @classmethod
     def _next_url_shape(cls, value: str | None) -> str | None:
-        if value is not None and not _is_web_url(value):
+        if value is not None and not is_web_url(value):
             raise ValueError("must be the http(s) URL of TwiML")
         return value
 
@@ -207,11 +207,6 @@ class TwilioSettings(BaseModel):
         """What is to be done after a verdict, by its label; a label that is not there asks for nothing."""
         wanted = {Label.HUMAN: self.on_human, Label.VOICEMAIL: self.on_voicemail}
         return {label: _action(value) for label, value in wanted.items() if value != "nothing"}
-
-
-def _is_web_url(value: str) -> bool:
-    parts = urlsplit(value)
-    return parts.scheme in ("http", "https") and bool(parts.hostname)
 
 
 def _action(value: str) -> Action:

@@ -5,16 +5,17 @@ from http import HTTPStatus
 
 from starlette.datastructures import Headers
 
+from amd_service.errors import RequestRefused
 from amd_service.web.problems import Problem
+from amd_service.worker.orders import check_key
 
 HEADER = "Idempotency-Key"
 
 _QUOTED = re.compile(r'"((?:[ !#-\[\]-~]|\\["\\])*)"')
-_KEY = re.compile(r"[ -~]{1,255}")
 
 
 def read_key(headers: Headers) -> str | None:
-    """The key, None where none was sent. Raises Problem 400 for one that is not 1 to 255 printable ASCII characters.
+    """The key, None where none was sent. Raises Problem 400 for several, and for one that is none.
 
     The draft writes it as a quoted string; most clients leave the quotes out. Both are the same key.
     """
@@ -23,6 +24,10 @@ def read_key(headers: Headers) -> str | None:
         return None
     quoted = _QUOTED.fullmatch(sent[0])
     key = re.sub(r"\\(.)", r"\1", quoted[1]) if quoted else sent[0]
-    if len(sent) > 1 or _KEY.fullmatch(key) is None:
-        raise Problem(HTTPStatus.BAD_REQUEST, f"send one {HEADER} of 1 to 255 printable ASCII characters")
+    if len(sent) > 1:
+        raise Problem(HTTPStatus.BAD_REQUEST, f"send one {HEADER}, not {len(sent)}")
+    try:
+        check_key(key)
+    except RequestRefused as error:
+        raise Problem(HTTPStatus.BAD_REQUEST, f"{HEADER}: {error}") from error
     return key

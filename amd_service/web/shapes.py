@@ -3,15 +3,13 @@
 from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field
+from pydantic.config import JsonDict
 
 from amd_service.classifier.gate import Gate
 from amd_service.classifier.inference import Phase
 from amd_service.domain import Anchor, Label, ModelIdentity, ModelRun, Reason, Verdict
 from amd_service.twilio.rest import CallOrder
-from amd_service.worker.orders import MAX_TWIML
-
-# E.164: + and 7 to 15 digits.
-NUMBER = r"^\+[1-9][0-9]{6,14}$"
+from amd_service.worker.orders import E164, MAX_RING_S, MAX_TWIML, MAX_URL, MIN_RING_S, TRACKS
 
 
 class Shape(BaseModel):
@@ -171,21 +169,37 @@ class ModelInfoAnswer(ClassifierShape):
     twilio_api_url: str = Field(description="Where recordings are fetched.")
 
 
+# What is beyond a type is only told here, and checked by worker/orders.py: the command line passes there too.
+NUMBER: JsonDict = {"pattern": f"^{E164}$"}
+
+
 class OrderShape(Shape):
     """A call to be placed. One of `url` and `twiml` says what it plays; with AMD_LIVE on, neither is our own TwiML."""
 
     model_config = ConfigDict(extra="forbid", strict=True, title="Order")
 
-    to: str = Field(pattern=NUMBER, description="Who is called; begins with one of AMD_DIAL_PREFIXES.")
-    from_number: str = Field(alias="from", pattern=NUMBER, description="A number of the account.")
-    url: str | None = Field(None, pattern="^https?://", max_length=4000, description="Where Twilio asks for TwiML.")
-    twiml: str | None = Field(None, min_length=1, max_length=MAX_TWIML, description="The TwiML itself.")
+    to: str = Field(description="Who is called; begins with one of AMD_DIAL_PREFIXES.", json_schema_extra=NUMBER)
+    from_number: str = Field(alias="from", description="A number of the account.", json_schema_extra=NUMBER)
+    url: str | None = Field(
+        None,
+        description="Where Twilio asks for TwiML.",
+        json_schema_extra={"pattern": "^https?://", "maxLength": MAX_URL},
+    )
+    twiml: str | None = Field(
+        None, description="The TwiML itself.", json_schema_extra={"minLength": 1, "maxLength": MAX_TWIML}
+    )
     account_sid: str | None = Field(None, description="The account that places it, where several are configured.")
-    track: Literal["inbound", "both"] = Field(
-        "inbound", description="What is recorded: the called party alone, or both sides in two channels."
+    track: str = Field(
+        "inbound",
+        description="What is recorded: the called party alone, or both sides in two channels.",
+        json_schema_extra={"enum": list(TRACKS)},
     )
     twilio_amd: bool = Field(False, description="Have Twilio's own detection run beside ours, at its price.")
-    ring_s: int = Field(60, ge=5, le=600, description="For how long it may ring.")
+    ring_s: int = Field(
+        60,
+        description="For how long it may ring.",
+        json_schema_extra={"minimum": MIN_RING_S, "maximum": MAX_RING_S},
+    )
 
     def order(self) -> CallOrder:
         """As the dialler takes it."""

@@ -2,17 +2,22 @@
 
 import re
 from collections.abc import Mapping
-from urllib.parse import urlsplit
 
 from amd_service.domain import AccountSid
 from amd_service.errors import NotAllowed, RequestRefused
-from amd_service.settings import Account, Settings
+from amd_service.settings import Account, Settings, is_web_url
 from amd_service.twilio.rest import CallOrder
 
 # Twilio's OpenAPI description (CreateCall): at most so many characters.
 MAX_TWIML = 4000
+# Its limit for a URL is not told there; one that is longer is a mistake.
+MAX_URL = 4000
+# + and 7 to 15 digits.
+E164 = r"\+[1-9][0-9]{6,14}"
+TRACKS = ("inbound", "both")
+# Twilio's own limit is the upper one; within less than the lower one nobody gets to a telephone.
+MIN_RING_S, MAX_RING_S = 5, 600
 
-_E164 = re.compile(r"\+[1-9][0-9]{6,14}")
 _KEY = re.compile(r"[ -~]{1,255}")
 
 
@@ -32,7 +37,7 @@ def choose_account(accounts: Mapping[AccountSid, Account], account_sid: str | No
 def check_order(order: CallOrder, settings: Settings) -> None:
     """Raises NotAllowed where the deployment's settings forbid it, RequestRefused where no call could come of it."""
     for name, number in (("to", order.to), ("from", order.from_number)):
-        if _E164.fullmatch(number) is None:
+        if re.fullmatch(E164, number) is None:
             raise RequestRefused(f"`{name}` is a number in E.164 format: + and 7 to 15 digits, e.g. +15005550006")
     if not settings.dial_prefixes:
         raise NotAllowed(
@@ -43,10 +48,10 @@ def check_order(order: CallOrder, settings: Settings) -> None:
     if settings.public_url is None:
         raise NotAllowed("set AMD_PUBLIC_URL first: Twilio would have nowhere to report the call to")
     _check_contents(order)
-    if order.track not in ("inbound", "both"):
-        raise RequestRefused("`track` is inbound or both")
-    if not 5 <= order.ring_s <= 600:
-        raise RequestRefused("`ring_s` is 5 to 600 seconds")
+    if order.track not in TRACKS:
+        raise RequestRefused(f"`track` is {' or '.join(TRACKS)}")
+    if not MIN_RING_S <= order.ring_s <= MAX_RING_S:
+        raise RequestRefused(f"`ring_s` is {MIN_RING_S} to {MAX_RING_S} seconds")
 
 
 def _check_contents(order: CallOrder) -> None:
@@ -54,19 +59,11 @@ def _check_contents(order: CallOrder) -> None:
         raise RequestRefused("say what the call plays: one of `url` and `twiml`, and not both")
     if order.twiml is not None and not 1 <= len(order.twiml) <= MAX_TWIML:
         raise RequestRefused(f"`twiml` has 1 to {MAX_TWIML} characters; put longer TwiML behind a `url`")
-    if order.url is not None and not _is_web_url(order.url):
-        raise RequestRefused("`url` is the http(s) URL of TwiML")
+    if order.url is not None and not (is_web_url(order.url) and len(order.url) <= MAX_URL):
+        raise RequestRefused(f"`url` is the http(s) URL of TwiML, of at most {MAX_URL} characters")
 
 
 def check_key(key: str) -> None:
     """Raises RequestRefused for an idempotency key that is none."""
     if _KEY.fullmatch(key) is None:
         raise RequestRefused("an idempotency key has 1 to 255 printable ASCII characters")
-
-
-def _is_web_url(url: str) -> bool:
-    try:
-        parts = urlsplit(url)
-        return parts.scheme in ("http", "https") and bool(parts.hostname)
-    except ValueError:
-        return False

@@ -105,6 +105,12 @@ async def test_a_key_that_is_none_is_refused(doors: Doors, key: str) -> None:
     assert (answer.status_code, "Idempotency-Key" in detail(answer)) == (400, True)
 
 
+async def test_two_keys_are_refused(doors: Doors, twilio: Twilio) -> None:
+    headers = [(b"idempotency-key", b"one"), (b"idempotency-key", b"two")]
+    answer = await doors.client.post("/api/calls", json=ORDER, headers=headers)
+    assert (answer.status_code, "send one Idempotency-Key" in detail(answer), twilio.asked) == (400, True, [])
+
+
 async def test_without_keys_no_call_is_placed_even_for_this_machine(database: Database, twilio: Twilio) -> None:
     doors = open_with(database, twilio, api_keys=[], public_url="http://127.0.0.1:8080")
     assert (await doors.client.get("/model-info")).status_code == 200

@@ -53,6 +53,7 @@ def test_an_order_that_may_be_placed_passes(changes: dict[str, object]) -> None:
         ({"url": "ftp://example.com/twiml"}, "http"),
         ({"url": "https:///twiml"}, "http"),
         ({"url": "https://[example"}, "http"),
+        ({"url": "https://example.com/" + "x" * 4000}, "at most 4000"),
         ({"track": "outbound"}, "inbound or both"),
         ({"ring_s": 4}, "5 to 600"),
         ({"ring_s": 601}, "5 to 600"),
