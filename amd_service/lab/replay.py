@@ -205,10 +205,11 @@ class _Service:
         settling = False
         while True:
             row = await self._row(call_sid)
-            state = row.get("analysis_state")
-            if state in _FINAL and not _awaits_a_recording(row) and not compare(expected, row):
+            state, complete = row.get("analysis_state"), not _awaits_a_recording(row)
+            if complete and state in _FINAL and not compare(expected, row):
                 return row
-            if not settling and (state in _FINAL or _fits(expected.get("analysis_state"), row, "analysis_state")):
+            may_be_all = state in _FINAL or _fits(expected.get("analysis_state"), row, "analysis_state")
+            if not settling and complete and may_be_all:
                 settling = True
                 deadline = min(deadline, perf_counter() + SETTLE_S)
             if perf_counter() >= deadline:

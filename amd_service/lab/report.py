@@ -55,8 +55,8 @@ def print_outcomes(outcomes: Sequence[Outcome], *, live_pace: float | None = Non
     console.print(_table(outcomes, live=live_pace is not None))
     if live_pace is not None:
         console.print(
-            f"Streamed {live_pace:g} times faster than real time. after: from the stream's start to the verdict; "
-            "heard: how much of the call had been sent by then."
+            f"Streamed at {live_pace:g} times real time. after: from the stream's start to the verdict; "
+            "heard: how much of the call was sent."
         )
     matched = sum(outcome.matched for outcome in outcomes)
     console.print(f"{matched} of {len(outcomes)} calls ended as expected.")

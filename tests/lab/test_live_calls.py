@@ -16,6 +16,7 @@ from starlette.websockets import WebSocket
 
 from amd_service.audio.decode import decode
 from amd_service.errors import ConfigurationError
+from amd_service.lab import replay as replaying
 from amd_service.lab.live_calls import called_party_audio, happening_now, read_stream
 from amd_service.lab.recorded_calls import RecordedCallback, load_calls
 from amd_service.lab.replay import Outcome, replay
@@ -116,8 +117,9 @@ def wav_file(*channels: int, rate_hz: int = 8000) -> bytes:
 
 @pytest.mark.anyio
 async def test_an_answered_call_is_streamed_before_it_ends_and_its_recording_follows(
-    tmp_path: Path, stand_in: StandIn, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, stand_in: StandIn, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(replaying, "SETTLE_S", 0.0)
     dual = wav_file(0, 8031)
     write_answered_call(tmp_path / "1-dual", dual, STREAMED, RecordingSource="DialVerb")
     service = LiveService(stand_in.url)
