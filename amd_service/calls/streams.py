@@ -31,7 +31,7 @@ class Stream:
     call_sid: CallSid
     stream_sid: StreamSid
     lasted_s: float
-    whole: bool = True
+    whole: bool
 
 
 async def settle_stream(
@@ -53,7 +53,9 @@ async def settle_stream(
     await session.execute(plain_insert(VerdictRow), rows)
     call = await lock_call(session, stream.call_sid)
     await refresh_call(session, call)
-    await actions.order(session, call, wanted)
+    # Nothing is done after half a greeting, nor by a stream that another one has overruled.
+    if stream.whole and call.label == verdict.label:
+        await actions.order(session, call, wanted)
     return True
 
 

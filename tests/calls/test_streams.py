@@ -26,7 +26,7 @@ from tests.calls.deliveries import (
 
 pytestmark = pytest.mark.anyio
 
-STREAM = Stream(ACCOUNT, CALL, StreamSid("MZ" + "1" * 32), lasted_s=2.5)
+STREAM = Stream(ACCOUNT, CALL, StreamSid("MZ" + "1" * 32), lasted_s=2.5, whole=True)
 VOICEMAIL = verdict(Label.VOICEMAIL, human=0.1)
 UNSURE = verdict(Label.UNDECIDED, human=0.6)
 
@@ -125,6 +125,16 @@ async def test_half_a_greeting_gives_way_to_what_the_recording_heard(
         assert await settle_live(database, verdict(Label.HUMAN), broken)
     call = await call_row(database)
     assert (call.analysis_state, call.label, call.verdict_source) == ("judged", label, source)
+
+
+async def test_half_a_greeting_is_not_acted_upon(database: Database) -> None:
+    hang_up = Action(ActionKind.HANG_UP)
+    await deliver(database, status("in-progress"))
+    await settle_live(database, verdict(Label.HUMAN), replace(STREAM, whole=False), human=hang_up)
+    second = replace(STREAM, stream_sid=StreamSid("MZ" + "2" * 32))
+    await settle_live(database, no_speech(), second, human=hang_up)
+    call = await call_row(database)
+    assert (call.label, call.action) == ("human", None)
 
 
 async def test_an_undecided_stream_is_no_end_while_a_recording_is_being_made(database: Database) -> None:
