@@ -30,22 +30,24 @@ FILL_MOST_MS = 1000
 
 
 @dataclass(frozen=True, slots=True)
-class Connected:
-    """The first message. It says nothing that matters."""
-
-
-@dataclass(frozen=True, slots=True)
 class Started:
-    """Whose stream it is. Its format is the one we read, and the called party is on it."""
+    """Whose stream it is. Its format is the one we read, and the called party is on it.
+
+    `key`: the parameter of this name that the TwiML gave the stream; None without.
+    """
 
     account_sid: AccountSid
     call_sid: CallSid
     stream_sid: StreamSid
+    key: str | None
 
 
 @dataclass(frozen=True, slots=True)
 class Media:
-    """A piece of the called party's audio. `chunk` counts from 1; `timestamp_ms`: since the stream began."""
+    """A piece of the called party's audio. `timestamp_ms`: since the stream began.
+
+    `chunk` rises from piece to piece; whether it counts those of the other track too, the documentation says both.
+    """
 
     stream_sid: str
     chunk: int
@@ -58,33 +60,28 @@ class Stopped:
     """Twilio has ended the stream, with the call or before."""
 
 
-@dataclass(frozen=True, slots=True)
-class Ignored:
-    """What does not concern us: the other track, marks, keys that were pressed, events yet to be invented."""
-
-    event: str
+Event = Started | Media | Stopped
 
 
-Event = Connected | Started | Media | Stopped | Ignored
+def parse_message(text: str) -> Event | None:
+    """One message. Raises MalformedCallback for what is none, or lacks what its event must have.
 
-
-def parse_message(text: str) -> Event:
-    """One message. Raises MalformedCallback for what is none, or lacks what its event must have."""
+    None for what does not concern us: greetings, the other track, marks, keys that were pressed, events yet to be
+    invented.
+    """
     try:
         message = json.loads(text)
     except (ValueError, RecursionError) as error:
         raise MalformedCallback(f"a message that is not JSON: {error}") from error
     match _object(message, "the message").get("event"):
-        case "connected":
-            return Connected()
         case "start":
             return _started(_object(message.get("start"), "start"))
         case "media":
             return _media(_text(message, "streamSid"), _object(message.get("media"), "media"))
         case "stop":
             return Stopped()
-        case event:
-            return Ignored(str(event)[:40])
+        case _:
+            return None
 
 
 def _started(start: Mapping[str, Any]) -> Started:
@@ -97,13 +94,14 @@ def _started(start: Mapping[str, Any]) -> Started:
     sids = [_text(start, key) for key in ("accountSid", "callSid", "streamSid")]
     if not all(is_sid(sid, kind) for sid, kind in zip(sids, ("AC", "CA", "MZ"), strict=True)):
         raise MalformedCallback("accountSid, callSid or streamSid is not AC, CA or MZ and 32 hexadecimal digits")
-    return Started(AccountSid(sids[0]), CallSid(sids[1]), StreamSid(sids[2]))
+    parameters = start.get("customParameters")
+    key = parameters.get("key") if isinstance(parameters, dict) else None
+    return Started(AccountSid(sids[0]), CallSid(sids[1]), StreamSid(sids[2]), key if isinstance(key, str) else None)
 
 
-def _media(stream_sid: str, media: Mapping[str, Any]) -> Media | Ignored:
-    track = media.get("track")
-    if track != INBOUND:
-        return Ignored(f"media {track}"[:40])
+def _media(stream_sid: str, media: Mapping[str, Any]) -> Media | None:
+    if media.get("track") != INBOUND:
+        return None
     try:
         audio = base64.b64decode(_text(media, "payload"), validate=True)
     except (binascii.Error, ValueError) as error:
@@ -134,8 +132,8 @@ def _number(fields: Mapping[str, Any], name: str) -> int:
 class Timeline:
     """Puts pieces of audio where they belong in time.
 
-    What is missing, by the count of chunks or by the timestamps, becomes silence, so that everything after it stays
-    where it was in the call; what came before, or twice, is left out.
+    What is missing, by the timestamps, becomes silence, so that everything after it stays where it was in the call;
+    what came before, or twice, is left out.
     """
 
     def __init__(self) -> None:
@@ -143,7 +141,6 @@ class Timeline:
         self._began_ms: int | None = None
         self._laid_bytes = 0
         self.filled_ms = 0
-        self.dropped = 0
 
     def place(self, media: Media) -> bytes:
         """The audio that comes next: silence for what is missing, then the piece; empty for one that is late.
@@ -151,7 +148,6 @@ class Timeline:
         Raises MalformedCallback when more than a second is missing in all.
         """
         if media.chunk <= self._last_chunk:
-            self.dropped += 1
             return b""
         gap = SILENCE * self._gap_bytes(media)
         self.filled_ms += len(gap) // BYTES_PER_MS
@@ -160,13 +156,12 @@ class Timeline:
         return gap + media.audio
 
     def _gap_bytes(self, media: Media) -> int:
-        skipped = media.chunk - self._last_chunk - 1
-        # Chunks are of one length; of those that are missing, this one tells it.
-        counted = skipped * len(media.audio)
         if self._began_ms is None:
-            self._began_ms = media.timestamp_ms - counted // BYTES_PER_MS
+            self._began_ms = media.timestamp_ms
         timed = (media.timestamp_ms - self._began_ms) * BYTES_PER_MS - self._laid_bytes
-        gap = max(counted, timed if timed > JITTER_MS * BYTES_PER_MS else 0)
+        # Chunks are of one length. Where those of the other track are counted too, this is more than is missing.
+        counted = (media.chunk - self._last_chunk - 1) * len(media.audio)
+        gap = timed if timed > JITTER_MS * BYTES_PER_MS else max(0, min(timed, counted))
         if self.filled_ms + gap // BYTES_PER_MS > FILL_MOST_MS:
             raise MalformedCallback(f"more than {FILL_MOST_MS} ms of audio are missing from the stream")
         return gap

@@ -8,7 +8,17 @@ from starlette.middleware import Middleware
 from starlette.routing import BaseRoute, Route, WebSocketRoute
 
 from amd_service.runtime import Runtime
-from amd_service.web import calls_api, health, live, model_info, openapi, predict, predict_stream, webhooks
+from amd_service.web import (
+    calls_api,
+    health,
+    live,
+    model_info,
+    openapi,
+    predict,
+    predict_stream,
+    stream_xml,
+    webhooks,
+)
 from amd_service.web.access import AccessControl
 from amd_service.web.problems import Problem, handle_bug, handle_http_exception, handle_problem
 from amd_service.web.uploads import UploadSlots
@@ -27,7 +37,7 @@ SERVICE_ROUTES: Sequence[BaseRoute] = (
     Route("/twilio/status", webhooks.receive_status, methods=["POST"]),
     Route("/twilio/recording", webhooks.receive_recording, methods=["POST"]),
     Route("/twilio/amd", webhooks.receive_amd, methods=["POST"]),
-    Route("/twilio/stream.xml", live.stream_xml, methods=["GET", "POST"]),
+    Route("/twilio/stream.xml", stream_xml.stream_xml, methods=["GET", "POST"]),
     WebSocketRoute(live.MEDIA_PATH, live.media),
     Route("/predict", predict.predict, methods=["POST"]),
     Route("/predict-stream", predict_stream.predict_stream, methods=["POST"]),

@@ -1,15 +1,12 @@
-"""The doors for calls that are up: TwiML that starts a stream, and the WebSocket that takes it to its verdict."""
+"""The door for calls that are up: a WebSocket that takes a stream to its verdict."""
 
 import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Iterator, Mapping, Sequence
 from contextlib import aclosing, contextmanager
 from enum import StrEnum
-from http import HTTPStatus
 from time import monotonic
 from typing import TypeVar
 
-from starlette.requests import Request
-from starlette.responses import Response
 from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
 from structlog.contextvars import bound_contextvars
 
@@ -29,10 +26,6 @@ from amd_service.settings import Account
 from amd_service.telemetry import get_logger
 from amd_service.twilio import signature
 from amd_service.twilio.media_streams import Event, Media, Started, Stopped, Timeline, parse_message
-from amd_service.twilio.twiml import stream_twiml
-from amd_service.web.problems import Problem
-from amd_service.web.state import runtime_of
-from amd_service.web.webhooks import signed_form
 
 log = get_logger(__name__)
 
@@ -60,40 +53,6 @@ class Outcome(StrEnum):
     TURNED_AWAY = "turned_away"
 
 
-async def stream_xml(request: Request) -> Response:
-    """GET and POST /twilio/stream.xml: the TwiML of a call that is to be listened to."""
-    runtime = runtime_of(request)
-    settings = runtime.settings
-    if not settings.live:
-        raise Problem(HTTPStatus.NOT_FOUND, "live listening is off: set AMD_LIVE=true")
-    try:
-        await _require_twilio(request, runtime)
-    except Problem as problem:
-        runtime.metrics.callbacks.labels("stream", f"refused_{problem.status.value}").inc()
-        raise
-    runtime.metrics.callbacks.labels("stream", "answered").inc()
-    assert settings.public_url is not None  # without it no signature fits
-    twiml = stream_twiml(signature.stream_url(settings.public_url, MEDIA_PATH), settings.live_next_url)
-    return Response(twiml, media_type="text/xml")
-
-
-async def _require_twilio(request: Request, runtime: Runtime) -> None:
-    if request.method == "POST":
-        await signed_form(request, runtime)
-        return
-    try:
-        signature.verify_get(
-            runtime.settings.accounts,
-            runtime.settings.public_url,
-            raw_path=request.scope["raw_path"],
-            query_string=request.scope["query_string"],
-            headers=request.headers,
-        )
-    except SignatureRefused as error:
-        log.warning("request for TwiML refused", reason=str(error))
-        raise Problem(HTTPStatus.FORBIDDEN, "the request is not signed as Twilio signs for this service") from error
-
-
 class StreamPlaces:
     """How many streams this process listens to at once."""
 
@@ -116,8 +75,9 @@ class StreamPlaces:
 async def media(websocket: WebSocket) -> None:
     """WebSocket /twilio/media: one Media Stream, from its handshake to its verdict.
 
-    Its signature is its key: nothing is accepted, and no place is held, before that is verified. The place is free
-    again once the verdict is stored; a peer that then does not let itself be closed holds none.
+    Nothing is accepted, and no place is held, before the handshake's signature is verified; nothing is heard before
+    the stream has shown its call's key. The place is free again once the verdict is stored; a peer that then does not
+    let itself be closed holds none.
     """
     runtime: Runtime = websocket.app.state.runtime
     places: StreamPlaces = websocket.app.state.stream_places
@@ -132,7 +92,7 @@ async def media(websocket: WebSocket) -> None:
         log.warning("stream turned away: AMD_LIVE_STREAMS are being listened to")
     runtime.metrics.streams.labels(outcome).inc()
     # What was never accepted is answered 403 by this.
-    await _close(websocket, _POLICY if outcome is Outcome.MALFORMED else _NORMAL)
+    await _close(websocket, _POLICY if outcome in (Outcome.MALFORMED, Outcome.REFUSED) else _NORMAL)
 
 
 def _signed_by(websocket: WebSocket, runtime: Runtime) -> list[Account]:
@@ -148,7 +108,7 @@ def _signed_by(websocket: WebSocket, runtime: Runtime) -> list[Account]:
 
 
 async def _attend(websocket: WebSocket, runtime: Runtime, accounts: Sequence[Account]) -> Outcome:
-    """Accept a stream and see it to its end."""
+    """Accept a stream and see it to its end. Raises SignatureRefused."""
     await websocket.accept()
     with runtime.metrics.live_streams.track_inprogress():
         try:
@@ -160,7 +120,7 @@ async def _attend(websocket: WebSocket, runtime: Runtime, accounts: Sequence[Acc
 
 
 async def _take(events: AsyncGenerator[Event, None], runtime: Runtime, accounts: Sequence[Account]) -> Outcome:
-    """One stream: who it is, its verdict, its rows. Raises MalformedCallback."""
+    """One stream: who it is, its verdict, its rows. Raises MalformedCallback, SignatureRefused."""
     started = await _start(events, accounts)
     if started is None:
         log.warning("stream broke off before it began")
@@ -181,7 +141,9 @@ async def _take(events: AsyncGenerator[Event, None], runtime: Runtime, accounts:
 async def _judge(events: AsyncGenerator[Event, None], runtime: Runtime, started: Started) -> Outcome:
     """Hear a stream out and settle it. Raises MalformedCallback, Retryable, Permanent, and whatever an engine does."""
     began = monotonic()
-    verdict, is_whole = await _hear_out(events, started.stream_sid, LiveListening(runtime.detector))
+    timeline = Timeline()
+    verdict, is_whole = await _hear_out(events, started.stream_sid, timeline, LiveListening(runtime.detector))
+    log.info("stream heard out", whole=is_whole, filled_ms=timeline.filled_ms)
     stream = Stream(started.account_sid, started.call_sid, started.stream_sid, monotonic() - began, whole=is_whole)
     return await _settle(runtime, stream, verdict, _wanted(runtime, stream, verdict))
 
@@ -202,8 +164,10 @@ async def _start(events: AsyncGenerator[Event, None], accounts: Sequence[Account
     async for event in events:
         match event:
             case Started():
-                if all(account.account_sid != event.account_sid for account in accounts):
-                    raise MalformedCallback(f"the handshake was not signed by {event.account_sid}, whose stream it is")
+                account = next((each for each in accounts if each.account_sid == event.account_sid), None)
+                if account is None:
+                    raise SignatureRefused(f"the handshake was not signed by {event.account_sid}, whose stream it is")
+                signature.verify_stream_key(account, event.call_sid, event.key)
                 return event
             case Media() | Stopped():
                 raise MalformedCallback("the stream began without its start message")
@@ -211,13 +175,12 @@ async def _start(events: AsyncGenerator[Event, None], accounts: Sequence[Account
 
 
 async def _hear_out(
-    events: AsyncGenerator[Event, None], stream_sid: StreamSid, listening: LiveListening
+    events: AsyncGenerator[Event, None], stream_sid: StreamSid, timeline: Timeline, listening: LiveListening
 ) -> tuple[Verdict, bool]:
     """The verdict, and whether the stream was heard as far as it, or to its end.
 
     Raises MalformedCallback; ClassifierUnavailable, ModelFailed, Undecodable.
     """
-    timeline = Timeline()
     async for event in events:
         match event:
             case Media():
@@ -274,7 +237,9 @@ async def _events(websocket: WebSocket) -> AsyncGenerator[Event, None]:
         text = message.get("text")
         if text is None:
             raise MalformedCallback("a binary message; Media Streams send text")
-        yield parse_message(text)
+        event = parse_message(text)
+        if event is not None:
+            yield event
 
 
 async def _close(websocket: WebSocket, code: int) -> None:

@@ -13,7 +13,7 @@ from amd_service.calls import intake
 from amd_service.calls.privacy import NumberPolicy
 from amd_service.calls.vocabulary import unknown_values
 from amd_service.domain import AmdCallback, RawCallback, RecordingCallback, StatusCallback
-from amd_service.errors import DatabaseUnavailable, MalformedCallback, SignatureRefused
+from amd_service.errors import CallbackRefused, DatabaseUnavailable, MalformedCallback, SignatureRefused
 from amd_service.runtime import Runtime
 from amd_service.telemetry import get_logger
 from amd_service.twilio import callbacks, signature
@@ -108,6 +108,25 @@ async def signed_form(request: Request, runtime: Runtime) -> Pairs:
             headers=request.headers,
         )
     except (SignatureRefused, MalformedCallback) as error:
-        log.warning("callback refused", path=request.scope["path"], reason=str(error))
-        raise Problem(HTTPStatus.FORBIDDEN, "the request is not signed as Twilio signs for this service") from error
+        raise _refusal(request, error) from error
     return pairs
+
+
+def signed_query(request: Request, runtime: Runtime) -> Pairs:
+    """The query of a GET, once it is proven to be Twilio's."""
+    try:
+        signature.verify_get(
+            runtime.settings.accounts,
+            runtime.settings.public_url,
+            raw_path=request.scope["raw_path"],
+            query_string=request.scope["query_string"],
+            headers=request.headers,
+        )
+    except SignatureRefused as error:
+        raise _refusal(request, error) from error
+    return tuple(request.query_params.multi_items())
+
+
+def _refusal(request: Request, error: CallbackRefused) -> Problem:
+    log.warning("callback refused", path=request.scope["path"], reason=str(error))
+    return Problem(HTTPStatus.FORBIDDEN, "the request is not signed as Twilio signs for this service")

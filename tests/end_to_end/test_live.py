@@ -1,25 +1,31 @@
 """Calls that are up, streamed to the service over real WebSockets; and their recordings, judged afterwards."""
 
 import asyncio
+import json
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import UTC, datetime
 from email.utils import format_datetime
+from secrets import token_hex
 from typing import Any
 
 import httpx2
 import pytest
+from twilio.request_validator import RequestValidator
+from websockets.asyncio.client import connect
 
 from amd_service.audio.decode import decode
 from amd_service.calls.database import Database
-from amd_service.domain import CallSid
+from amd_service.calls.tables import BROKEN_OFF
+from amd_service.domain import CallSid, RecordingSid
 from amd_service.lab.child import COMMAND, Child
 from amd_service.lab.stand_in.deliveries import deliver
 from amd_service.lab.stand_in.media_host import Reel
 from amd_service.lab.stand_in.streams import MediaStream, Played, play
 from amd_service.settings import RETRY_OVERRIDES
-from tests.calls.deliveries import call_row, verdict_rows
-from tests.end_to_end.conftest import FIXTURES, Scene, read_call, until, until_state
+from amd_service.twilio.signature import stream_key
+from tests.calls.deliveries import call_row, recording_row, verdict_rows
+from tests.end_to_end.conftest import FIXTURES, Scene, read_call, until_state
 
 pytestmark = pytest.mark.anyio
 
@@ -40,10 +46,22 @@ class Line:
         self.token = scene.account.auth_tokens[0].get_secret_value()
 
     def stream(self, folder: str, **options: Any) -> MediaStream:
-        return MediaStream(self.scene.account.account_sid, audio_of(folder), **options)
+        call_sid = CallSid(f"CA{token_hex(16)}")
+        key = stream_key(self.scene.account.auth_tokens[0], call_sid)
+        return MediaStream(
+            self.scene.account.account_sid, audio_of(folder), call_sid, parameters={"key": key}, **options
+        )
+
+    @property
+    def url(self) -> str:
+        return self.service.url.replace("http", "ws") + "/twilio/media"
 
     async def play(self, stream: MediaStream) -> Played:
-        return await play(self.service.url.replace("http", "ws") + "/twilio/media", stream, token=self.token)
+        return await play(self.url, stream, token=self.token)
+
+    def open(self) -> connect:
+        signature = RequestValidator(self.token).compute_signature(self.url, {})
+        return connect(self.url, additional_headers={"X-Twilio-Signature": signature}, proxy=None)
 
     async def answered(self, stream: MediaStream) -> None:
         form = [
@@ -127,19 +145,20 @@ async def one_that_is_cut_off(line: Line) -> None:
 
 
 async def one_during_a_shutdown(line: Line, database: Database) -> None:
-    stream = line.stream("21-silence")
-    playing = asyncio.create_task(line.play(stream))
-    async with httpx2.AsyncClient(trust_env=False) as client:
-
-        async def is_heard() -> bool:
-            return "amd_live_streams 1.0" in (await client.get(f"{line.service.url}/metrics")).text
-
-        await until(is_heard)
-    line.service.process.terminate()
-    assert (await playing).close_code == 1012
+    """Somebody is speaking, and nothing is sure yet."""
+    stream = line.stream("03-human-hello-twice", cut_after=90)
+    async with line.open() as connection:
+        for message in (stream.start(), *map(stream.media, stream.chunks())):
+            await connection.send(json.dumps(message))
+        await (await connection.ping())  # answered once everything before it has been taken
+        line.service.process.terminate()
+        await connection.wait_closed()
+    assert connection.close_code == 1012
     assert await line.service.process.wait() == 0
     call = await call_row(database, CallSid(stream.call_sid))
-    assert (call.label, call.confidence) == ("undecided", None)
+    assert (call.label, call.reason) == ("human", "confident")
+    recording = await recording_row(database, RecordingSid(stream.stream_sid))
+    assert (recording.state, recording.recording_status) == ("done", BROKEN_OFF)
 
 
 def what_counts(call: dict[str, Any]) -> tuple[Any, ...]:

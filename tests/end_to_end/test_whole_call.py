@@ -1,6 +1,5 @@
 """One call through everything: placed over the API, listened to live, judged, hung up, and told about afterwards."""
 
-import re
 from secrets import token_hex
 
 import httpx2
@@ -8,6 +7,7 @@ import pytest
 from twilio.request_validator import RequestValidator
 
 from amd_service.lab.child import COMMAND
+from amd_service.lab.live_calls import read_stream
 from amd_service.lab.stand_in.known_calls import StandInCall
 from amd_service.lab.stand_in.lives import Life, live_out
 from amd_service.lab.stand_in.media_host import Reel
@@ -40,10 +40,9 @@ async def test_a_voicemail_is_hung_up_on_while_it_speaks(scene: Scene) -> None:
             form = {"AccountSid": call.account_sid, "CallSid": call.sid, "CallStatus": "in-progress"}
             signed = {"x-twilio-signature": RequestValidator(token).compute_signature(url, form)}
             twiml = (await client.post(url, data=form, headers=signed)).text
-            stream_url = re.search(r'<Stream [^>]*url="([^"]+)"', twiml)
-            assert stream_url is not None, twiml
-            stream = MediaStream(call.account_sid, audio_of(VOICEMAIL), call_sid=call.sid)
-            played = await play(stream_url[1], stream, token=token)
+            stream_url, parameters = read_stream(twiml)
+            stream = MediaStream(call.account_sid, audio_of(VOICEMAIL), call_sid=call.sid, parameters=parameters)
+            played = await play(stream_url, stream, token=token)
             assert played.close_code == 1000
 
             async def is_hung_up() -> bool:

@@ -1,7 +1,7 @@
 """Signatures of what is not a form POST: WebSocket handshakes, and GET requests for TwiML."""
 
 from base64 import b64encode
-from hashlib import sha1
+from hashlib import sha1, sha256
 from hmac import new as hmac
 from urllib.parse import urlencode
 
@@ -12,10 +12,17 @@ from pydantic import SecretStr
 from starlette.datastructures import Headers
 from twilio.request_validator import RequestValidator
 
-from amd_service.domain import AccountSid
+from amd_service.domain import AccountSid, CallSid
 from amd_service.errors import SignatureRefused
 from amd_service.settings import Account
-from amd_service.twilio.signature import MOST_PARAMETERS, stream_url, verify_get, verify_handshake
+from amd_service.twilio.signature import (
+    MOST_PARAMETERS,
+    stream_key,
+    stream_url,
+    verify_get,
+    verify_handshake,
+    verify_stream_key,
+)
 
 PUBLIC_URL = "https://amd.example.com"
 MEDIA = b"/twilio/media"
@@ -147,6 +154,28 @@ def test_the_stream_url_is_wss_where_the_service_is_https() -> None:
     assert stream_url("http://localhost:8080", "/twilio/media") == "ws://localhost:8080/twilio/media"
 
 
+CALL = CallSid("CA" + "d" * 32)
+
+
+def key_of(token: str, call_sid: str = CALL) -> str:
+    """The documented formula, written a second time."""
+    return hmac(token.encode(), call_sid.encode(), sha256).hexdigest()
+
+
+@pytest.mark.parametrize("token", ["new token", "old token"])
+def test_a_stream_shows_the_key_of_its_call(token: str) -> None:
+    assert stream_key(SecretStr(token), CALL) == key_of(token)
+    verify_stream_key(ACCOUNTS[MAIN], CALL, key_of(token))
+
+
+@pytest.mark.parametrize(
+    "key", [None, "", "é", key_of("sub token"), key_of("new token", "CA" + "e" * 32), key_of("new token").upper()]
+)
+def test_any_other_key_is_refused(key: str | None) -> None:
+    with pytest.raises(SignatureRefused, match="key"):
+        verify_stream_key(ACCOUNTS[MAIN], CALL, key)
+
+
 SEGMENTS = st.text("abcXYZ019-._~%", max_size=10)
 QUERIES = st.text("abcXYZ019-._~%+=&", max_size=20)
 FORMS = st.lists(st.tuples(st.text("abcé +&=", max_size=5), st.text("xyzü +&=", max_size=5)), max_size=5)
@@ -169,6 +198,27 @@ def test_a_handshake_for_one_url_opens_no_other(path: str, query: str, other_pat
     assume(wanted not in (_target("/" + other_path, other_query), _target(f"/{other_path}/", other_query)))
     with pytest.raises(SignatureRefused):
         shake(signed, path=f"/{other_path}".encode(), query=other_query.encode())
+
+
+HOSTS = st.sampled_from(["amd.example.com", "amd.example.com:443", "amd.example.com:8443", "[::1]", "[::1]:80"])
+SIGNED = st.tuples(st.sampled_from(["ws", "wss"]), HOSTS, st.sampled_from(["/", "/a", "/a/", "/a?b", "/a/?b", "/a//"]))
+
+
+@settings(deadline=None, max_examples=300)
+@given(asked=SIGNED, signed=SIGNED)
+def test_a_handshake_is_taken_exactly_where_the_package_takes_it(
+    asked: tuple[str, str, str], signed: tuple[str, str, str]
+) -> None:
+    scheme, host, target = asked
+    path, _, query = target.partition("?")
+    sent = signature("{}://{}{}".format(*signed), "new token")
+    urls = (f"{scheme}://{host}{target}", _target(f"{scheme}://{host}{path}/", query))
+    public_url = f"{'https' if scheme == 'wss' else 'http'}://{host}"
+    if any(RequestValidator("new token").validate(url, {}, sent) for url in urls):
+        assert shake(sent, public_url=public_url, path=path.encode(), query=query.encode()) == {MAIN}
+    else:
+        with pytest.raises(SignatureRefused):
+            shake(sent, public_url=public_url, path=path.encode(), query=query.encode())
 
 
 @settings(deadline=None)

@@ -1,13 +1,14 @@
 from amd_service.twilio.twiml import stream_twiml
 
 URL = "wss://amd.example.com/twilio/media"
-START = f'<Start><Stream track="inbound_track" url="{URL}" /></Start>'
+STREAM = f'<Stream track="inbound_track" url="{URL}"><Parameter name="key" value="abc" /></Stream>'
+START = f"<Start>{STREAM}</Start>"
 
 
 def test_the_call_goes_on_with_the_next_twiml() -> None:
-    xml = stream_twiml(URL, "https://example.com/next?a=1&b=2")
+    xml = stream_twiml(URL, "abc", "https://example.com/next?a=1&b=2")
     assert xml.endswith(f"<Response>{START}<Redirect>https://example.com/next?a=1&amp;b=2</Redirect></Response>")
 
 
 def test_without_one_it_pauses_for_longer_than_a_verdict_takes() -> None:
-    assert stream_twiml(URL, None).endswith(f'<Response>{START}<Pause length="60" /></Response>')
+    assert stream_twiml(URL, "abc", None).endswith(f'<Response>{START}<Pause length="60" /></Response>')

@@ -5,6 +5,7 @@ import json
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
+from pydantic import SecretStr
 from twilio.request_validator import RequestValidator
 from websockets.asyncio.client import ClientConnection, connect
 
@@ -14,6 +15,7 @@ from amd_service.detector.detector import Detector
 from amd_service.domain import CallSid, RecordingSid
 from amd_service.lab.stand_in.server import serve_on_loopback
 from amd_service.lab.stand_in.streams import MediaStream, Played, play
+from amd_service.twilio.signature import stream_key
 from amd_service.web.app import create_app
 from amd_service.web.server import WEBSOCKETS
 from tests.calls import deliveries
@@ -22,7 +24,8 @@ from tests.web.recordings import HUMAN, SILENCE, samples_of
 
 SIGNED_URL = "wss://amd.example.com/twilio/media"
 HELLO, QUIET = samples_of(HUMAN), samples_of(SILENCE)  # μ-law as it is
-STREAM = MediaStream(ACCOUNT, HELLO, call_sid=CALL, pace=None)
+KEY = stream_key(SecretStr(TOKEN), CallSid(CALL))
+STREAM = MediaStream(ACCOUNT, HELLO, call_sid=CALL, pace=None, parameters={"key": KEY})
 STREAM_ROW = RecordingSid(STREAM.stream_sid)
 
 

@@ -73,6 +73,15 @@ async def test_lost_and_doubled_chunks_do_not_move_the_speech(line: Line, demo: 
     assert row.onset_ms == pytest.approx(expected.onset_ms, abs=32)
 
 
+async def test_both_tracks_get_the_verdict_of_the_one(line: Line) -> None:
+    await line.play(replace(STREAM, both_tracks=True))
+    both = await call_row(line)
+    await line.play(replace(STREAM, stream_sid="MZ" + "9" * 32))
+    (first, second) = await verdict_rows(line.doors.runtime.database)
+    assert (first.audio_sha256, first.onset_ms) == (second.audio_sha256, second.onset_ms)
+    assert both.label == "human"
+
+
 async def test_a_stream_of_which_too_much_is_missing_has_no_verdict(line: Line) -> None:
     played = await line.play(replace(STREAM, skipped=frozenset(range(10, 70))))
     assert played.close_code == 1008
@@ -97,6 +106,18 @@ async def test_an_unsigned_handshake_is_refused_before_it_is_accepted(line: Line
 
 async def test_the_start_message_must_name_an_account_whose_token_fits(line: Line) -> None:
     assert (await line.play(replace(STREAM, account_sid="AC" + "9" * 32))).close_code == 1008
+    assert await line.doors.rows() == EMPTY
+
+
+@pytest.mark.parametrize("parameters", [{}, {"key": "0" * 64}, {"key": "é"}, {"other": "x"}])
+async def test_a_stream_must_show_the_key_of_its_call(line: Line, parameters: dict[str, str]) -> None:
+    assert (await line.play(replace(STREAM, parameters=parameters))).close_code == 1008
+    await line.ended("refused")
+    assert await line.doors.rows() == EMPTY
+
+
+async def test_the_key_of_one_call_opens_no_other(line: Line) -> None:
+    assert (await line.play(replace(STREAM, call_sid="CA" + "9" * 32))).close_code == 1008
     assert await line.doors.rows() == EMPTY
 
 

@@ -14,6 +14,7 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 FRAME_MS = 20
 FRAME_BYTES = 160
+SILENCE = b"\xff" * FRAME_BYTES
 OPEN_TIMEOUT_S = 10.0
 
 
@@ -23,7 +24,8 @@ class MediaStream:
 
     `pace`: how many times faster than real time; None: as fast as it is taken. `skipped` and `repeated`: chunks, from
     1, that get lost or come twice. `cut_after`: chunks after which the connection is lost without a word.
-    `parameters`: what the TwiML's `<Parameter>`s say.
+    `parameters`: what the TwiML's `<Parameter>`s say. `both_tracks`: the other party is streamed too, in silence;
+    chunks are then counted over both, as Twilio's sample shows it.
     """
 
     account_sid: str
@@ -35,6 +37,7 @@ class MediaStream:
     repeated: frozenset[int] = frozenset()
     cut_after: int | None = None
     parameters: Mapping[str, str] = field(default_factory=dict)
+    both_tracks: bool = False
 
     def start(self) -> dict[str, object]:
         """The message that says whose stream it is."""
@@ -42,7 +45,7 @@ class MediaStream:
             "accountSid": self.account_sid,
             "callSid": self.call_sid,
             "streamSid": self.stream_sid,
-            "tracks": ["inbound"],
+            "tracks": ["inbound", "outbound"] if self.both_tracks else ["inbound"],
             "mediaFormat": {"encoding": "audio/x-mulaw", "sampleRate": 8000, "channels": 1},
             "customParameters": dict(self.parameters),
         }
@@ -61,13 +64,20 @@ class MediaStream:
     def media(self, chunk: int) -> dict[str, object]:
         """A chunk as its message."""
         piece = self.audio[(chunk - 1) * FRAME_BYTES : chunk * FRAME_BYTES]
+        return self._media("inbound", chunk, 2 * chunk if self.both_tracks else chunk, piece)
+
+    def outbound(self, chunk: int) -> dict[str, object]:
+        """What the other party says meanwhile."""
+        return self._media("outbound", chunk, 2 * chunk - 1, SILENCE)
+
+    def _media(self, track: str, chunk: int, number: int, piece: bytes) -> dict[str, object]:
         body = {
-            "track": "inbound",
-            "chunk": str(chunk),
+            "track": track,
+            "chunk": str(number),
             "timestamp": str((chunk - 1) * FRAME_MS),
             "payload": b64encode(piece).decode(),
         }
-        return {"event": "media", "sequenceNumber": str(chunk + 1), "media": body, "streamSid": self.stream_sid}
+        return {"event": "media", "sequenceNumber": str(number + 1), "media": body, "streamSid": self.stream_sid}
 
     def stop(self) -> dict[str, object]:
         """The last message."""
@@ -117,6 +127,8 @@ async def _send(connection: ClientConnection, stream: MediaStream) -> int:
         await connection.send(json.dumps({"event": "connected", "protocol": "Call", "version": "1.0.0"}))
         await connection.send(json.dumps(stream.start()))
         async for chunk in _paced(stream):
+            if stream.both_tracks:
+                await connection.send(json.dumps(stream.outbound(chunk)))
             await connection.send(json.dumps(stream.media(chunk)))
             sent += 1
         if stream.cut_after is None:
