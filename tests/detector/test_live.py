@@ -82,7 +82,6 @@ PIECES = st.lists(
     min_size=1,
     max_size=6,
 )
-WINDOWS_MS, ANCHORS = st.sampled_from([1000, 2000, 5000]), st.sampled_from(["auto", "answer", "onset"])
 
 
 def test_whatever_is_heard_the_verdict_is_the_recordings() -> None:
