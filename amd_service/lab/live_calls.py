@@ -1,8 +1,9 @@
 """Recorded calls as live ones: while a call is up, its called party is streamed to the service, as Twilio would."""
 
 import audioop
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from email.utils import format_datetime
 from secrets import token_hex
 from time import perf_counter
@@ -19,6 +20,8 @@ from amd_service.domain import Waveform
 from amd_service.errors import ConfigurationError, Undecodable
 from amd_service.lab.recorded_calls import RecordedCall, RecordedCallback
 from amd_service.lab.stand_in.deliveries import Pairs, sign
+from amd_service.lab.stand_in.known_calls import StandInCall, now
+from amd_service.lab.stand_in.rest_api import RestApi
 from amd_service.lab.stand_in.streams import FRAME_MS, MediaStream, Played, play
 from amd_service.settings import Account
 from amd_service.twilio.signature import stream_url
@@ -49,7 +52,7 @@ class Streamed:
 class Wire:
     """Twilio's way to the service while a call is up. `url`: where it answers; `public_url`: what Twilio was given.
 
-    `pace`: how many times faster than real time streams run.
+    `pace`: how many times faster than real time streams run. `rest`: knows the calls that are up.
     """
 
     client: httpx2.AsyncClient
@@ -57,6 +60,7 @@ class Wire:
     public_url: str
     account: Account
     pace: float
+    rest: RestApi
 
     async def check_it_listens(self) -> None:
         """Raise ConfigurationError unless the service gives the TwiML of a call that is to be listened to."""
@@ -66,6 +70,16 @@ class Wire:
         if answer.status_code != 200:
             raise ConfigurationError(_refused(answer))
         read_stream(answer.text)
+
+    @contextmanager
+    def up(self, call_sid: str) -> Iterator[None]:
+        """While this lasts the call is in progress at Twilio, and may be hung up or redirected."""
+        account_sid = self.account.account_sid
+        self.rest.add(StandInCall(account_sid=account_sid, sid=call_sid, status="in-progress", started_at=now()))
+        try:
+            yield
+        finally:
+            del self.rest.calls[call_sid]
 
     async def stream(self, call: RecordedCall, call_sid: str) -> Streamed | None:
         """Stream the call until the service closes, or the audio ends; None where there is nothing to stream."""
@@ -111,9 +125,10 @@ def happening_now(callback: RecordedCallback, said: dict[str, str]) -> RecordedC
 
     `call_log.answer_to_verdict_ms` would otherwise count from the day the call was recorded.
     """
-    now = format_datetime(datetime.now(UTC))
+    present = format_datetime(now())
     form = [
-        (name, said.setdefault(value, now) if name in _MOMENTS and value else value) for name, value in callback.form
+        (name, said.setdefault(value, present) if name in _MOMENTS and value else value)
+        for name, value in callback.form
     ]
     return callback.model_copy(update={"form": form})
 

@@ -10,7 +10,7 @@ from time import perf_counter
 import httpx2
 from pydantic import JsonValue
 
-from amd_service.domain import AnalysisState, Source
+from amd_service.domain import ActionState, AnalysisState, Source
 from amd_service.errors import ConfigurationError
 from amd_service.lab.live_calls import Streamed, Wire, happening_now
 from amd_service.lab.recorded_calls import RecordedCall, RecordedCallback, load_calls
@@ -22,9 +22,12 @@ CONCURRENT_CALLS = 8
 POLL_S = 0.1
 # A call with several recordings passes through final states; one that is not as expected gets this long to change.
 SETTLE_S = 1.0
+# A call that is to be hung up or redirected waits so long for it.
+ACT_S = 10.0
 
 _FINAL = {AnalysisState.JUDGED, AnalysisState.FAILED, AnalysisState.NOT_APPLICABLE}
 _UNDER_WAY = {"queued", "running"}
+_TO_BE_DONE = {ActionState.DUE, ActionState.SENT}
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +92,7 @@ async def replay(
     calls = load_calls(directory)
     async with httpx2.AsyncClient(trust_env=not is_loopback(httpx2.URL(url).host)) as client:
         own_url, public_url = url.rstrip("/"), (public_url or url).rstrip("/")
-        wire = None if live_pace is None else Wire(client, own_url, public_url, account, live_pace)
+        wire = None if live_pace is None else Wire(client, own_url, public_url, account, live_pace, stand_in.rest)
         service = _Service(client, own_url, public_url, account, api_key, deadline_s, wire)
         await service.check_it_asks(stand_in)
         if wire is not None:
@@ -177,11 +180,23 @@ class _Service:
             callback = recorded if self.wire is None else happening_now(recorded, moments)
             note = await self._deliver(callback, sids)
             if note is None and self.wire is not None and stream is None and _says_answered(callback):
-                stream = await self.wire.stream(call, sids["{call_sid}"])
+                stream = await self._listen(self.wire, call, sids["{call_sid}"])
                 note = None if stream is None else stream.note
             if note is not None:
                 return note, stream
         return None, stream
+
+    async def _listen(self, wire: Wire, call: RecordedCall, call_sid: str) -> Streamed | None:
+        """Stream the call while it is up, and let it be up until what is to be done to it was done."""
+        with wire.up(call_sid):
+            stream = await wire.stream(call, call_sid)
+            deadline = perf_counter() + ACT_S
+            while await self._is_due(call_sid) and perf_counter() < deadline:  # noqa: ASYNC110 - nothing tells
+                await asyncio.sleep(POLL_S)
+        return stream
+
+    async def _is_due(self, call_sid: str) -> bool:
+        return (await self._row(call_sid)).get("action_state") in _TO_BE_DONE
 
     async def _deliver(self, callback: RecordedCallback, sids: Mapping[str, str]) -> str | None:
         token = self.account.auth_tokens[0].get_secret_value()

@@ -81,6 +81,8 @@ def _live(outcome: Outcome, stream: Streamed) -> dict[str, object]:
         "source": outcome.got.get("verdict_source"),
         "seconds": None if outcome.since_stream_s is None else round(outcome.since_stream_s, 3),
         "audio_seconds": round(stream.audio_s, 2),
+        "action": outcome.got.get("action"),
+        "action_state": outcome.got.get("action_state"),
     }
 
 
@@ -99,7 +101,8 @@ def _table(outcomes: Sequence[Outcome], *, live: bool) -> Table:
 
 
 def _live_in_words(outcome: Outcome) -> tuple[str, str, str]:
-    source = str(outcome.got.get("verdict_source") or "–")
+    told = (outcome.got.get(key) for key in ("verdict_source", "action", "action_state"))
+    source = " ".join(str(each) for each in told if each is not None) or "–"
     if outcome.stream is None or outcome.since_stream_s is None:
         return source, "–", "–"
     return source, f"{outcome.since_stream_s:.2f} s", f"{outcome.stream.audio_s:.1f} s"

@@ -1,3 +1,4 @@
+import asyncio
 import io
 import json
 import wave
@@ -21,6 +22,7 @@ from amd_service.lab.live_calls import called_party_audio, happening_now, read_s
 from amd_service.lab.recorded_calls import RecordedCallback, load_calls
 from amd_service.lab.replay import Outcome, replay
 from amd_service.lab.report import print_outcomes
+from amd_service.lab.stand_in.rest_api import RestApi
 from amd_service.lab.stand_in.server import StandIn, serve_on_loopback
 from amd_service.twilio.callbacks import parse_form
 from amd_service.twilio.media_streams import Media, Started, Stopped, parse_message
@@ -37,13 +39,18 @@ ACCOUNTS = {ACCOUNT.account_sid: ACCOUNT}
 
 @dataclass
 class LiveService(Service):
-    """A service that also listens: it is sure after half a second of audio. `seen`: what came, in order."""
+    """A service that also listens: it is sure after half a second of audio, and acts where it knows `rest`.
+
+    `seen`: what came, in order.
+    """
 
     listens: bool = True
     has_room: bool = True
     seen: list[str] = field(default_factory=list)
     started: list[dict[str, object]] = field(default_factory=list)
     heard: bytes = b""
+    rest: RestApi | None = None
+    acting: asyncio.Task[None] | None = None
 
     def app(self) -> Starlette:
         doors = [
@@ -84,7 +91,16 @@ class LiveService(Service):
                 break
         self.seen.append("verdict")
         self.rows[started.call_sid] = STREAMED
+        if self.rest is not None:
+            self.rows[started.call_sid] = STREAMED | {"action_state": "due"}
+            self.acting = asyncio.create_task(self.act(started.call_sid, self.rest))
         await websocket.close()
+
+    async def act(self, call_sid: str, rest: RestApi) -> None:
+        """After a while, as long as the call is up at Twilio."""
+        await asyncio.sleep(0.3)
+        self.seen.append(f"acted upon {rest.calls[call_sid].status}")
+        self.rows[call_sid] = STREAMED | {"action_state": "done"}
 
 
 async def run(directory: Path, service: LiveService, stand_in: StandIn) -> list[Outcome]:
@@ -138,6 +154,15 @@ async def test_an_answered_call_is_streamed_before_it_ends_and_its_recording_fol
     line, *table = capsys.readouterr().out.splitlines()
     assert json.loads(line)["live"]["source"] == "stream"
     assert f"{outcome.since_stream_s:.2f} s" in " ".join(table)
+
+
+@pytest.mark.anyio
+async def test_a_call_stays_up_until_it_was_acted_upon(tmp_path: Path, stand_in: StandIn) -> None:
+    write_answered_call(tmp_path / "1-human", wav_file(800), STREAMED, RecordingTrack="inbound")
+    service = LiveService(stand_in.url, rest=stand_in.rest)
+    await run(tmp_path, service, stand_in)
+    assert service.seen[2:5] == ["verdict", "acted upon in-progress", "completed"]
+    assert stand_in.rest.calls == {}
 
 
 @pytest.mark.anyio
