@@ -1,22 +1,29 @@
 """What the documentation says is what the code does."""
 
 import json
+import os
 import re
+import shutil
+import subprocess
 import tomllib
 from pathlib import Path
 from urllib.parse import unquote
 
 import pytest
 
+from amd_service.calls.privacy import NumberPolicy
 from amd_service.lab.document import with_settings
 from amd_service.settings import RETRY_OVERRIDES
+from amd_service.settings.unknown import misspelt
 
 ROOT = Path(__file__).parents[1]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("**/*.md"))]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 
-def test_the_readmes_settings_table_is_current() -> None:
-    assert with_settings(README) == README, "run `python -m amd_service.lab.document`"
+def test_the_settings_table_is_current() -> None:
+    page = (ROOT / "docs" / "settings.md").read_text(encoding="utf-8")
+    assert with_settings(page) == page, "run `python -m amd_service.lab.document`"
 
 
 def test_the_readme_gives_twilio_urls_with_retries_switched_on() -> None:
@@ -58,7 +65,36 @@ def test_every_recorded_call_is_complete(folder: Path) -> None:
     assert (folder / "callbacks.jsonl").read_text(encoding="utf-8").strip()
 
 
-@pytest.mark.parametrize("page", [ROOT / "README.md", *sorted((ROOT / "docs").glob("**/*.md"))], ids=lambda p: p.name)
+@pytest.mark.parametrize("page", PAGES, ids=lambda p: p.name)
 def test_every_relative_link_leads_somewhere(page: Path) -> None:
     links = re.findall(r"\]\((?!https?://|#)([^)#]+)", page.read_text(encoding="utf-8"))
     assert [link for link in links if not (page.parent / unquote(link)).exists()] == []
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda p: p.name)
+def test_every_link_to_a_heading_finds_it(page: Path) -> None:
+    links = re.findall(r"\]\((?!https?://)([^)#]*)#([^)]+)\)", page.read_text(encoding="utf-8"))
+    lost = [(file, anchor) for file, anchor in links if anchor not in headings(page.parent / file if file else page)]
+    assert lost == []
+
+
+def headings(page: Path) -> set[str]:
+    """The anchors that GitHub gives to a page's headings."""
+    titles = re.findall(r"^#+ (.+)$", page.read_text(encoding="utf-8"), re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", title.lower()).replace(" ", "-") for title in titles}
+
+
+# nextjs.md names settings of the backend that it shows.
+@pytest.mark.parametrize("page", [page for page in PAGES if page.name != "nextjs.md"], ids=lambda p: p.name)
+def test_every_setting_that_is_named_exists(page: Path) -> None:
+    named = set(re.findall(r"\bAMD_[A-Z_]*[A-Z]\b", page.read_text(encoding="utf-8")))
+    assert misspelt(named) == []
+
+
+@pytest.mark.skipif(shutil.which("openssl") is None, reason="openssl is not installed")
+def test_a_number_is_hashed_as_the_privacy_page_says() -> None:
+    page = (ROOT / "docs" / "privacy.md").read_text(encoding="utf-8")
+    (command,) = re.findall(r"^\$ (printf .+)$", page, re.MULTILINE)
+    environment = {**os.environ, "AMD_PHONE_NUMBER_KEY": "0123456789abcdef"}
+    said = subprocess.run(["sh", "-c", command], env=environment, capture_output=True, text=True, check=True).stdout
+    assert said.strip() == NumberPolicy("hash", b"0123456789abcdef").number("+15005550010")

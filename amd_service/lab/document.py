@@ -8,7 +8,7 @@ from pydantic_core import PydanticUndefined
 
 from amd_service.settings import Settings, environment_name
 
-README = Path("README.md")
+PAGE = Path("docs/settings.md")
 # These depend on who asks.
 _VARYING_DEFAULTS = {"data_dir": "`~/.local/share/amd-service`, for root `/var/lib/amd-service`"}
 _BETWEEN = re.compile(r"(?<=<!-- settings -->\n).*?(?=<!-- /settings -->)", re.DOTALL)
@@ -20,9 +20,9 @@ def settings_table() -> str:
     return "\n".join(["", "| variable | default | meaning |", "|---|---|---|", *rows, "", ""])
 
 
-def with_settings(readme: str) -> str:
-    """The README's text with the settings table brought up to date."""
-    return _BETWEEN.sub(lambda _: settings_table(), readme)
+def with_settings(page: str) -> str:
+    """The page's text with the settings table brought up to date."""
+    return _BETWEEN.sub(lambda _: settings_table(), page)
 
 
 def _row(name: str, field: FieldInfo) -> str:
@@ -39,4 +39,4 @@ def _default(field: FieldInfo) -> str:
 
 
 if __name__ == "__main__":
-    README.write_text(with_settings(README.read_text(encoding="utf-8")), encoding="utf-8")
+    PAGE.write_text(with_settings(PAGE.read_text(encoding="utf-8")), encoding="utf-8")

@@ -37,7 +37,7 @@ class TwilioSettings(BaseModel):
         description="Edge that belongs to it, e.g. `dublin`. Region or edge alone leads to hosts that do not serve it.",
     )
     twilio_timeout_s: float = Field(10.0, gt=0, description="Time-out for one request to Twilio's API, all in all.")
-    accounts_file: Path | None = Field(None, description="TOML file with several accounts, see below.")
+    accounts_file: Path | None = Field(None, description="TOML file with several accounts.")
     twilio_account_sid: str | None = Field(
         None,
         validation_alias=AliasChoices("TWILIO_ACCOUNT_SID"),
