@@ -93,6 +93,10 @@ def _fault_in_words(fault: ErrorDetails) -> str:
     field = ".".join(map(str, fault["loc"]))[:80]
     if fault["type"] == "extra_forbidden":
         return f"`{field}` is not a field of an order"
+    if fault["type"] == "missing":
+        return f"`{field}` is missing"
+    if fault["msg"].startswith("Input should be "):
+        return f"{f'`{field}`' if field else 'the order'} must be {fault['msg'].removeprefix('Input should be ')}"
     return f"`{field}`: {fault['msg']}" if field else fault["msg"]
 
 

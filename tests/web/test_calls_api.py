@@ -128,14 +128,14 @@ async def test_a_wrong_key_places_no_call(doors: Doors, twilio: Twilio) -> None:
     ("order", "says"),
     [
         (ORDER | {"form": "+1", "twim": ""}, ["`form` is not a field", "`twim` is not a field"]),
-        ({"to": "+12125550100"}, ["`from`"]),
-        (ORDER | {"to": "2125550100"}, ["`to`"]),
+        ({"to": "+12125550100"}, ["`from` is missing"]),
+        (ORDER | {"to": "2125550100"}, ["`to` is a number in E.164 format"]),
         (ORDER | {"twiml": "<Response/>"}, ["not both"]),
-        (ORDER | {"twilio_amd": "yes"}, ["`twilio_amd`"]),
-        (ORDER | {"ring_s": 4}, ["`ring_s`"]),
-        (ORDER | {"track": "outbound"}, ["`track`"]),
+        (ORDER | {"twilio_amd": "yes"}, ["`twilio_amd` must be a valid boolean"]),
+        (ORDER | {"ring_s": 4}, ["`ring_s` is 5 to 600 seconds"]),
+        (ORDER | {"track": "outbound"}, ["`track` is inbound or both"]),
         (ORDER | {"account_sid": "AC" + "9" * 32}, ["is not configured"]),
-        ([], ["object"]),
+        ([], ["the order must be an object"]),
     ],
 )
 async def test_an_order_that_is_wrong_is_told_what_is(
