@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 from rich.console import Console
 from rich.markup import escape
 
+from amd_service.calls import call_log
 from amd_service.calls.database import Database, SchemaState
 from amd_service.calls.embedded import check_embedded
 from amd_service.detector.detector import Detector
@@ -199,6 +200,7 @@ async def _database(settings: Settings) -> AsyncIterator[Finding]:
     database = Database(settings.database_url.get_secret_value(), pool_size=settings.database_pool_size)
     try:
         state = await database.schema_state()
+        copies = await _copies(database) if settings.delete_recordings and state is SchemaState.CURRENT else None
     except DatabaseUnavailable as error:
         yield Finding("database", Health.FAIL, f"{error}; check AMD_DATABASE_URL and that Postgres runs")
         return
@@ -206,6 +208,13 @@ async def _database(settings: Settings) -> AsyncIterator[Finding]:
         await database.dispose()
     yield Finding("database", Health.OK, "reachable")
     yield _schema(state)
+    if copies is not None:
+        yield Finding("deleting", Health.OK, f"copies at Twilio of up to {copies} recordings, which have their verdict")
+
+
+async def _copies(database: Database) -> int:
+    async with database.transaction() as session:
+        return await call_log.count_copies(session)
 
 
 def _schema(state: SchemaState) -> Finding:

@@ -6,8 +6,11 @@ from typing import Any
 import pytest
 
 from amd_service import doctor
+from amd_service.calls.database import Database
 from amd_service.doctor import Finding, Health, examine
+from amd_service.domain import Label
 from amd_service.settings import Settings
+from tests.calls.deliveries import SECOND, claim, deliver, recording, settle, verdict
 
 pytestmark = pytest.mark.anyio
 
@@ -82,3 +85,11 @@ async def test_what_is_forgotten_is_said() -> None:
         "recordings at Twilio: deleted after the verdict, those judged before this was set as well; "
         "callbacks: without their parameters after 30 days; phone numbers: hash"
     )
+
+
+async def test_how_many_recordings_will_be_deleted_is_said(database: Database, database_url: str) -> None:
+    await deliver(database, recording("completed"), recording("completed", SECOND))
+    (job, *_) = await claim(database)
+    await settle(database, job, verdict(Label.HUMAN))
+    found = await finding("deleting", database_url=database_url, delete_recordings=True)
+    assert (found.health, found.text) == (Health.OK, "copies at Twilio of up to 1 recordings, which have their verdict")

@@ -3,10 +3,11 @@
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import inspect, select
+from sqlalchemy import func, inspect, select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from amd_service.calls.tables import Base, CallLog, Recording, VerdictRow
+from amd_service.calls.tables.recording import TO_ERASE
 from amd_service.domain import CallSid
 
 
@@ -30,6 +31,11 @@ async def read_call(session: AsyncSession, call_sid: CallSid) -> dict[str, Any] 
         "recordings": [_as_json(recording) for recording in recordings],
         "verdicts": [_as_json(verdict) for verdict in verdicts],
     }
+
+
+async def count_copies(session: AsyncSession) -> int:
+    """Recordings with a verdict of which Twilio may still hold a copy, those of other applications included."""
+    return await session.scalar(select(func.count()).select_from(Recording).where(text(TO_ERASE))) or 0
 
 
 def _as_json(row: Base) -> dict[str, Any]:
