@@ -1,0 +1,102 @@
+"""`python -m benchmarks.live`: how soon live streams that begin at the same moment have their verdicts.
+
+The recorded calls whose verdict rests on the model, streamed in turn at real-time pace to a service with the model that
+ships. Takes a minute; prints the table of docs/live.md.
+"""
+
+import argparse
+import asyncio
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+
+import httpx2
+
+from amd_service.classifier.cores import usable_cores
+from amd_service.domain import CallSid
+from amd_service.lab.child import Child
+from amd_service.lab.live_calls import called_party_audio
+from amd_service.lab.recorded_calls import load_calls
+from amd_service.lab.stand_in.streams import MediaStream, play
+from amd_service.settings import Account
+from amd_service.twilio.signature import stream_key
+from benchmarks.services import Bench, open_bench
+
+CALLS = Path("fixtures/calls")
+STREAMS = (1, 8, 16)
+BYTES_PER_MS = 8
+# With less behind it it is the end of the call that brings the verdict.
+TAIL_MS = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """One stream: from the last audio its verdict needs to the close that follows it; from the onset to there."""
+
+    after_audio_ms: float
+    after_onset_ms: float
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rounds", type=int, default=3, help="each with other calls")
+    options = parser.parse_args()
+    asyncio.run(measure(options.rounds))
+
+
+async def measure(rounds: int) -> None:
+    """Print a line of the table for each number of streams."""
+    print(f"{usable_cores()} cores, load {os.getloadavg()[0]:.1f}, {rounds} rounds")
+    print("| streams at once | last audio needed to verdict: median, most | beginning of speech to verdict: median |")
+    print("|---|---|---|")
+    async with (
+        open_bench() as bench,
+        bench.child("serve", model="demo", live="true", live_streams=max(STREAMS)) as service,
+    ):
+        await service.until_ready()
+        voices = [audio for call in load_calls(CALLS) if (audio := called_party_audio(call, bench.account))]
+        voices = [audio for audio in voices if await _listen(bench, service, audio) is not None]
+        for streams in STREAMS:
+            heard = [each for turn in range(rounds) for each in await _at_once(bench, service, voices, streams, turn)]
+            after_audio = [each.after_audio_ms for each in heard]
+            after_onset = median(each.after_onset_ms for each in heard)
+            of_audio = f"{median(after_audio):.0f} ms, {max(after_audio):.0f} ms"
+            print(f"| {streams} | {of_audio} | {after_onset / 1000:.1f} s |")
+
+
+async def _at_once(bench: Bench, service: Child, voices: list[bytes], streams: int, turn: int) -> list[Heard]:
+    chosen = [voices[(turn * streams + number) % len(voices)] for number in range(streams)]
+    heard = await asyncio.gather(*[_listen(bench, service, audio, pace=1.0) for audio in chosen])
+    return [each for each in heard if each is not None]
+
+
+async def _listen(bench: Bench, service: Child, audio: bytes, *, pace: float | None = None) -> Heard | None:
+    """Stream it; None where no model was needed, or the audio ended first."""
+    stream = _stream(bench.account, audio, pace)
+    url = service.url.replace("http", "ws") + "/twilio/media"
+    played = await play(url, stream, token=bench.account.auth_tokens[0].get_secret_value())
+    if played.close_code != 1000:
+        raise RuntimeError(f"the service did not take the stream: {played}")
+    async with httpx2.AsyncClient(trust_env=False) as client:
+        row = (await client.get(f"{service.url}/api/calls/{stream.call_sid}")).json()
+    runs = [run for run in row["verdicts"] if run["window_ms"] is not None]
+    if not runs:
+        return None
+    # The window is counted from where speech begins, also where it holds a little that was before.
+    onset_ms = runs[-1]["onset_ms"]
+    due_ms = onset_ms + max(run["window_ms"] for run in runs)
+    if due_ms > len(audio) / BYTES_PER_MS - TAIL_MS:
+        return None
+    lasted_ms = 1000 * played.lasted_s
+    return Heard(lasted_ms - due_ms, lasted_ms - onset_ms)
+
+
+def _stream(account: Account, audio: bytes, pace: float | None) -> MediaStream:
+    call = MediaStream(account.account_sid, audio, pace=pace)
+    key = stream_key(account.auth_tokens[0], CallSid(call.call_sid))
+    return MediaStream(account.account_sid, audio, call.call_sid, pace=pace, parameters={"key": key})
+
+
+if __name__ == "__main__":
+    main()
