@@ -189,17 +189,18 @@ def call(
 ) -> None:
     """Place a call. Exits 0 when it is placed (with --wait: judged), 1 without a verdict, 2 when nothing was done.
 
-    Exits 3 when Twilio's answer was lost: the call may have been placed, and must not be asked for again blindly.
+    Exits 3 when it is not known, now or since an earlier try with the same key: the call may have been placed, and must
+    not be asked for again blindly.
     """
     from amd_service.calling import place_and_follow
-    from amd_service.errors import OutcomeUnknown
+    from amd_service.errors import KeyInUse, OutcomeUnknown
     from amd_service.twilio.rest import CallOrder
 
     order = CallOrder(to, from_number, url, twiml, track, twilio_amd, ring_s)
     settings, wait_s = _settings_with_logs(quiet=True), timeout if wait else None
     try:
         well = _run(place_and_follow(order, settings, account_sid=account, key=key, wait_s=wait_s, as_json=as_json))
-    except OutcomeUnknown as error:
+    except (OutcomeUnknown, KeyInUse) as error:
         typer.echo(f"amd-service: {error}", err=True)
         raise typer.Exit(3) from error
     if not well:

@@ -85,5 +85,5 @@ async def test_what_is_not_allowed_exits_2_and_what_may_have_been_placed_exits_3
     code, out, err = await call(scene, *ORDER, "--key", "once")
     assert (code, out, "may have been placed" in err) == (3, "", True)
     code, out, err = await call(scene, *ORDER, "--key", "once")
-    assert (code, "is not known" in err, "Traceback" in err) == (2, True, False)
+    assert (code, "is not known" in err, "Traceback" in err) == (3, True, False)
     assert len(scene.stand_in.rest.calls) == 1
