@@ -8,9 +8,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 
-from sqlalchemy import ColumnElement, func, select, update
+from sqlalchemy import ColumnElement, func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from amd_service.calls.analysis import lock_call, refresh_call
 from amd_service.calls.history import ENDED
 from amd_service.calls.stored import storable
 from amd_service.calls.tables import CallLog
@@ -44,15 +45,19 @@ async def order(session: AsyncSession, call: CallLog, wanted: Mapping[Label, Act
     """Note what `wanted` says of the verdict on a locked call, once in the life of the call.
 
     Belongs in the transaction that writes the verdict, after `refresh_call`: an action is ordered exactly when the
-    verdict is there. A verdict that comes later orders nothing more, whatever it says.
+    verdict is there. A verdict that comes later orders nothing more, whatever it says; only where a recording's was
+    refused, and so nothing was done, a stream's may still.
     """
     action = None if call.label is None else wanted.get(Label(call.label))
-    if action is None or call.action is not None:
+    still_open = call.action is None or (
+        call.action_state == ActionState.REFUSED and call.verdict_source == Source.STREAM
+    )
+    if action is None or not still_open:
         return
     note = _over_note(call) if call.call_status in ENDED else await _late_note(session, call)
     call.action = action.kind
     if note is None:
-        call.action_state, call.action_at = ActionState.DUE, func.now()
+        call.action_state, call.action_note, call.action_at = ActionState.DUE, None, func.now()
     else:
         _refuse(call, note)
     await session.flush()
@@ -78,19 +83,21 @@ async def take_due(session: AsyncSession, limit: int) -> Taken:
         else:
             call.action_state, call.action_at = ActionState.SENT, func.now()
         (taken.due if call.action_state == ActionState.SENT else taken.refused).append(_due(call))
+        if call.action_state == ActionState.REFUSED:
+            await refresh_call(session, call)
     await session.flush()
     return taken
 
 
 async def close(session: AsyncSession, call_sid: str, state: ActionState, note: str | None = None) -> None:
     """Write how an action that was sent came out. `SENT` with a note: its answer was lost."""
-    statement = (
-        update(CallLog)
-        .where(CallLog.call_sid == call_sid, CallLog.action_state == ActionState.SENT)
-        .values(action_state=state, action_note=None if note is None else storable(note), action_at=func.now())
-        .execution_options(synchronize_session=False)
-    )
-    await session.execute(statement)
+    call = await lock_call(session, call_sid)
+    if call.action_state != ActionState.SENT:
+        return
+    call.action_state, call.action_at = state, func.now()
+    call.action_note = None if note is None else storable(note)
+    # Where nothing was done, the row says again what was heard last.
+    await refresh_call(session, call)
 
 
 def _is_late() -> ColumnElement[bool]:

@@ -72,7 +72,8 @@ def conclude(
         return Conclusion(AnalysisState.RUNNING)
     if RecordingState.QUEUED in states:
         return Conclusion(AnalysisState.QUEUED)
-    if done and all(standing.is_stream for standing in done) and RecordingState.NOTED in states:
+    may_still_come = RecordingState.NOTED in states and not (asked and call_status in ENDED)
+    if done and all(standing.is_stream for standing in done) and may_still_come:
         return Conclusion(AnalysisState.WAITING)
     if done:
         return Conclusion(AnalysisState.JUDGED, min(done, key=lambda weak: (weak.is_stream, not weak.decides)))

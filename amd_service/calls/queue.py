@@ -151,7 +151,9 @@ async def settle(session: AsyncSession, job: Job, verdict: Verdict, wanted: Mapp
     )
     call = await lock_call(session, job.call_sid)
     await refresh_call(session, call)
-    await actions.order(session, call, wanted)
+    # Not where the call's verdict is a stream's: that one had its chance to be acted on, in time.
+    if (call.verdict_source, call.label) == (Source.RECORDING, verdict.label):
+        await actions.order(session, call, wanted)
     return True
 
 

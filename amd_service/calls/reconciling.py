@@ -4,7 +4,7 @@ from collections.abc import Collection
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from sqlalchemy import ColumnElement, func, select, text, update
+from sqlalchemy import ColumnElement, func, select, text, true, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -106,10 +106,13 @@ async def open_calls(
     return [CallSid(sid) for sid in await session.scalars(statement)]
 
 
-async def ended_calls(session: AsyncSession, call_sids: Collection[CallSid], *, quiet_s: float) -> list[CallSid]:
-    """Those of these calls that we know and that ended at least `quiet_s` seconds ago, in no order."""
+async def ended_calls(
+    session: AsyncSession, call_sids: Collection[CallSid], *, quiet_s: float, since: datetime | None = None
+) -> list[CallSid]:
+    """Those of these calls that were first seen since then and ended at least `quiet_s` seconds ago, in no order."""
     statement = select(CallLog.call_sid).where(
         CallLog.call_sid.in_(call_sids),
+        true() if since is None else CallLog.created_at >= since,
         CallLog.call_status.in_(ENDED),
         func.coalesce(CallLog.ended_at, CallLog.created_at) <= func.now() - timedelta(seconds=quiet_s),
     )

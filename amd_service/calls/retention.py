@@ -142,10 +142,15 @@ async def strip_callbacks(session: AsyncSession, *, days: int, limit: int) -> in
 
 
 async def drop_requests(session: AsyncSession, limit: int) -> int:
-    """Delete up to `limit` requests to place a call that nobody will repeat; how many."""
+    """Delete up to `limit` requests to place a call that nobody will repeat; how many.
+
+    One whose call no callback named stays: it alone tells that the call is ours.
+    """
+    named = exists().where(Callback.call_sid == CallRequest.call_sid, Callback.route != REST_ROUTE)
     old = (
         select(CallRequest.key)
         .where(CallRequest.created_at < func.now() - timedelta(days=KEEP_REQUESTS_DAYS))
+        .where(CallRequest.call_sid.is_(None) | named)
         .order_by(CallRequest.created_at)
         .limit(limit)
     )
@@ -224,7 +229,9 @@ async def _rewrite_callbacks(session: AsyncSession, rows: Sequence[Values]) -> N
 
 async def _without_twins(session: AsyncSession, rows: Sequence[Values]) -> list[Values]:
     """The rows but those that, delivered again since the policy was set, are there already in the form that stays."""
-    known = select(Callback.sha256).where(Callback.sha256.in_([row["sha256"] for row in rows]))
+    known = select(Callback.sha256).where(
+        Callback.sha256.in_([row["sha256"] for row in rows]), Callback.id.not_in([row["of_row"] for row in rows])
+    )
     taken = set((await session.scalars(known)).all()) if rows else set()
     kept: dict[str, Values] = {}
     for row in rows:

@@ -132,8 +132,8 @@ def _number(fields: Mapping[str, Any], name: str) -> int:
 class Timeline:
     """Puts pieces of audio where they belong in time.
 
-    What is missing, by the timestamps, becomes silence, so that everything after it stays where it was in the call;
-    what came before, or twice, is left out.
+    What is missing after the first piece, by the timestamps, becomes silence, so that everything behind it stays where
+    it was; what comes late, or twice, is left out.
     """
 
     def __init__(self) -> None:

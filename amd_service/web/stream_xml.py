@@ -26,7 +26,8 @@ async def stream_xml(request: Request) -> Response:
         runtime.metrics.callbacks.labels("stream", f"refused_{problem.status.value}").inc()
         raise
     runtime.metrics.callbacks.labels("stream", "answered").inc()
-    return Response(twiml, media_type="text/xml")
+    # It holds the key of its call.
+    return Response(twiml, media_type="text/xml", headers={"cache-control": "no-store"})
 
 
 async def _twiml(request: Request, runtime: Runtime) -> str:

@@ -179,6 +179,7 @@ def _create_tables() -> None:
         comment='Every call we asked Twilio to place: its Idempotency-Key, and what the rate limit counts.'
     )
     op.create_index(op.f('ix_call_request_created_at'), 'call_request', ['created_at'], unique=False)
+    op.create_index(op.f('ix_call_request_call_sid'), 'call_request', ['call_sid'], unique=False)
     op.create_table('sweep',
         sa.Column('account_sid', sa.Text(), nullable=False, comment='The Twilio account.'),
         sa.Column('swept_until', sa.DateTime(timezone=True), nullable=True, comment='Calls and recordings made before it have been asked for. Null until the first sweep ended.'),

@@ -1,9 +1,12 @@
 """A live verdict beside callbacks and recordings of the same call."""
 
 from dataclasses import replace
+from datetime import UTC, datetime
 
 import pytest
 
+from amd_service.calls import actions
+from amd_service.calls.analysis import lock_call, refresh_call
 from amd_service.calls.database import Database
 from amd_service.calls.streams import Stream, settle_stream
 from amd_service.calls.tables import MEDIA_STREAM
@@ -169,3 +172,53 @@ async def test_an_action_is_ordered_with_the_verdict(database: Database) -> None
     await settle_live(database, VOICEMAIL, voicemail=Action(ActionKind.HANG_UP))
     call = await call_row(database)
     assert (call.action, call.action_state) == ("hang_up", "due")
+
+
+async def test_a_recording_orders_nothing_on_a_streams_verdict(database: Database) -> None:
+    """The live verdict came too late to act on; a recording that ends while the call is up does not change that."""
+    hang_up = Action(ActionKind.HANG_UP)
+    await deliver(database, status("in-progress"))
+    await settle_live(database, verdict(Label.HUMAN))
+    await deliver(database, recording("completed"))
+    (job,) = await claim(database)
+    assert await settle(database, job, VOICEMAIL, {Label.HUMAN: hang_up, Label.VOICEMAIL: hang_up})
+    call = await call_row(database)
+    assert (call.label, call.verdict_source, call.action) == ("human", "stream", None)
+
+
+async def test_where_nothing_was_done_a_live_verdict_may_still_act(database: Database) -> None:
+    hang_up = Action(ActionKind.HANG_UP)
+    await deliver(database, status("in-progress"), recording("completed"))  # answered long ago
+    (job,) = await claim(database)
+    assert await settle(database, job, VOICEMAIL, {Label.VOICEMAIL: hang_up})
+    assert (await call_row(database)).action_state == "refused"
+    await settle_live(database, VOICEMAIL, voicemail=hang_up)
+    call = await call_row(database)
+    assert (call.verdict_source, call.action_state, call.action_note) == ("stream", "due", None)
+
+
+async def test_a_refused_action_holds_no_verdict_back(database: Database) -> None:
+    """The row was kept as it was while something might be done for it; nothing was."""
+    hang_up = Action(ActionKind.HANG_UP)
+    await deliver(database, status("in-progress", timestamp=datetime.now(UTC)), recording("completed"))
+    (job,) = await claim(database)
+    assert await settle(database, job, VOICEMAIL, {Label.VOICEMAIL: hang_up})
+    await settle_live(database, verdict(Label.HUMAN))
+    await deliver(database, status("completed"))
+    assert (await call_row(database)).label == "voicemail"
+    async with database.transaction() as session:
+        taken = await actions.take_due(session, 1)
+    assert [due.label for due in taken.refused] == ["voicemail"]
+    call = await call_row(database)
+    assert (call.label, call.verdict_source, call.action_state) == ("human", "stream", "refused")
+
+
+async def test_an_undecided_stream_stands_once_twilio_was_asked(database: Database) -> None:
+    await deliver(database, status("in-progress"), recording("in-progress"), status("completed"))
+    await settle_live(database, no_speech())
+    assert (await call_row(database)).analysis_state == "waiting"
+    async with database.transaction() as session:
+        call = await lock_call(session, CALL)
+        call.reconciled_at = call.created_at
+        await refresh_call(session, call)
+    assert (await call_row(database)).label == "undecided"

@@ -25,6 +25,7 @@ class CallRequest(Base):
         closed_set("outcome", RequestOutcome),
         CheckConstraint("(call_sid is not null) = (outcome = 'placed')", name="sid_when_placed"),
         Index(None, "created_at"),
+        Index(None, "call_sid"),
         {"comment": "Every call we asked Twilio to place: its Idempotency-Key, and what the rate limit counts."},
     )
 

@@ -34,12 +34,17 @@ class ConnectionRules:
         given = {name: values[0] for name, values in parse_qs(fragment.lstrip("#")).items()}
         named = frozenset(given.get("rp", "ct").split(","))
         return cls(
-            retries=int(given.get("rc", 1)),
+            retries=_within(given.get("rc"), 0, 5, 1),
             retry_on=frozenset({"4xx", "5xx", "ct", "rt"}) if "all" in named else named,
-            connect_s=int(given.get("ct", 5000)) / 1000,
-            read_s=int(given.get("rt", 15000)) / 1000,
-            total_s=int(given.get("tt", 15000)) / 1000,
+            connect_s=_within(given.get("ct"), 100, 10_000, 5000) / 1000,
+            read_s=_within(given.get("rt"), 100, 15_000, 15_000) / 1000,
+            total_s=_within(given.get("tt"), 100, 15_000, 15_000) / 1000,
         )
+
+
+def _within(given: str | None, least: int, most: int, default: int) -> int:
+    """The number given, inside Twilio's range: 15 seconds in all are a hard ceiling."""
+    return default if given is None else min(max(int(given), least), most)
 
 
 @dataclass(frozen=True, slots=True)

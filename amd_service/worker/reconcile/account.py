@@ -85,8 +85,8 @@ class AccountSweep:
         """Ask, and report. What is told on the way is taken in, also where a later request fails."""
         try:
             await self._calls_by_date()
-            await self._recordings_by_date()
             await self._open_calls()
+            await self._recordings_by_date()
         except (TwilioUnavailable, RequestRefused, TurnLost) as error:
             self.findings.error = str(error)
             self.wait_s = (error.retry_after_s or 0.0) if isinstance(error, TwilioUnavailable) else 0.0
@@ -126,7 +126,9 @@ class AccountSweep:
                 async with self.database.transaction() as session:
                     settled = await reconciling.settled_recordings(session, [sid for sid, _ in batch])
                     lacking = {call_sid for sid, call_sid in batch if sid not in settled}
-                    ended = await reconciling.ended_calls(session, lacking, quiet_s=self.quiet_s)
+                    # What was first seen long ago is given up here too: what Twilio cannot answer for would end every
+                    # sweep, and with it all that comes later.
+                    ended = await reconciling.ended_calls(session, lacking, since=self.open_since, quiet_s=self.quiet_s)
                 for call_sid in ended:
                     await self._ask(call_sid)
 
@@ -160,7 +162,7 @@ class AccountSweep:
     def _pass_over(self, call_sid: CallSid, error: AmdError) -> None:
         """A call that Twilio cannot answer for must not keep it from all others. Raises the error in an outage."""
         self.failed.add(call_sid)
-        self.failed_in_a_row += 1
+        self.failed_in_a_row += isinstance(error, TwilioUnavailable)
         if self.failed_in_a_row == OUTAGE:
             raise error
         self.metrics.loop_errors.labels("reconciling").inc()

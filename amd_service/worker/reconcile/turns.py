@@ -44,7 +44,10 @@ class Reconciliation:
     async def by_hand(self, since: datetime) -> list[Findings]:
         """Ask about everything since then, also where a callback may still be on its way."""
         accounts = self._settings.accounts.values()
-        return [await self._about(account, since=since, open_since=since, quiet_s=0.0).run() for account in accounts]
+        return [
+            await self._about(account, since=since, open_since=since - OVERLAP, quiet_s=0.0).run()
+            for account in accounts
+        ]
 
     async def _take_turn(self, account: Account, turn: Turn) -> Findings:
         quiet_s = self._settings.reconcile_after_s
