@@ -121,3 +121,15 @@ def test_a_command_says_what_is_misspelt_in_the_env_file(tmp_path: Path) -> None
     asked = [*COMMAND, "requeue", "--reason", "none of them"]
     ended = subprocess.run(asked, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert "AMD_ON_VOICEMIAL is no setting; did you mean AMD_ON_VOICEMAIL?" in ended.stderr
+
+
+def test_the_called_partys_channel_is_a_setting(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TWILIO_ACCOUNT_SID", "AC" + "a" * 32)
+    monkeypatch.setenv("TWILIO_AUTH_TOKEN", "token")
+    monkeypatch.setenv("AMD_CHANNELS", "OutboundAPI=2, Conference=1")
+    (account,) = load_settings().accounts.values()
+    assert [account.called_party_channel(source) for source in ("OutboundAPI", "DialVerb", "Conference")] == [2, 2, 1]
+    for wrong in ("OutboundAPI", "OutboundAPI=3", "=1", "OutboundAPI=left"):
+        monkeypatch.setenv("AMD_CHANNELS", wrong)
+        with pytest.raises(ConfigurationError, match=r"AMD_CHANNELS|channel is 1 or 2"):
+            load_settings()

@@ -32,7 +32,7 @@ def _row(name: str, field: FieldInfo) -> str:
 
 def _default(field: FieldInfo) -> str:
     value = field.get_default(call_default_factory=True, validated_data={})
-    if value is None or value == [] or value is PydanticUndefined:
+    if value in (None, [], {}) or value is PydanticUndefined:
         return ""
     home = str(Path.home())
     return f"`{str(value).replace(home, '~')}`"

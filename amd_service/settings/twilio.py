@@ -11,7 +11,7 @@ from pydantic import AliasChoices, BaseModel, Field, SecretStr, field_validator,
 from amd_service.domain import AccountSid, Action, ActionKind, Label
 from amd_service.settings.accounts import Account, make_account, read_accounts
 from amd_service.settings.hosts import is_loopback, is_web_url
-from amd_service.settings.lists import SecretList, TextList, split
+from amd_service.settings.lists import ChannelMap, SecretList, TextList, split, split_pairs
 from amd_service.settings.shapes import like, one_of
 
 # 16 random hex digits are 64 bits, which nobody tries out one by one.
@@ -55,6 +55,12 @@ class TwilioSettings(BaseModel):
     )
     twilio_api_secret: SecretStr | None = Field(
         None, validation_alias=AliasChoices("TWILIO_API_SECRET"), description="The API key's secret."
+    )
+    channels: ChannelMap = Field(
+        default_factory=dict,
+        description="The called party's channel in dual-channel recordings, by RecordingSource, e.g. "
+        "`OutboundAPI=1,DialVerb=2`, which is what stands without it. Twilio documents `<Dial>` alone: verify others on "
+        "a live call, or record with `RecordingTrack=inbound`.",
     )
     media_max_bytes: int = Field(8 * 1024 * 1024, ge=64 * 1024, description="Most that is ever read of one recording.")
     media_connect_timeout_s: float = Field(5.0, gt=0, description="Time-out to connect to the media host.")
@@ -116,6 +122,11 @@ class TwilioSettings(BaseModel):
     @classmethod
     def _comma_separated(cls, value: object) -> object:
         return split(value)
+
+    @field_validator("channels", mode="before")
+    @classmethod
+    def _channels_by_source(cls, value: object) -> object:
+        return split_pairs(value)
 
     @field_validator("twilio_api_url")
     @classmethod
@@ -191,6 +202,7 @@ class TwilioSettings(BaseModel):
                 "auth_tokens": self.twilio_auth_token,
                 "api_key": self.twilio_api_key,
                 "api_secret": self.twilio_api_secret,
+                "channels": self.channels,
             }
             known.append(make_account(values, "the account in TWILIO_ACCOUNT_SID and its companions: "))
         return {account.account_sid: account for account in known}
