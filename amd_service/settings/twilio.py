@@ -59,7 +59,7 @@ class TwilioSettings(BaseModel):
     channels: ChannelMap = Field(
         default_factory=dict,
         description="The called party's channel in dual-channel recordings, by RecordingSource, e.g. "
-        "`OutboundAPI=1,DialVerb=2`, which is what stands without it. Twilio documents `<Dial>` alone: verify others on "
+        "`OutboundAPI=1,DialVerb=2`, which stands without it. Twilio documents `<Dial>` alone: verify others on "
         "a live call, or record with `RecordingTrack=inbound`.",
     )
     media_max_bytes: int = Field(8 * 1024 * 1024, ge=64 * 1024, description="Most that is ever read of one recording.")
