@@ -8,10 +8,9 @@ import pytest
 from amd_service.calls.database import Database
 from amd_service.domain import Label
 from amd_service.lab.stand_in.known_calls import StandInCall
-from amd_service.lab.stand_in.media_host import MediaHost, Reel
-from amd_service.lab.stand_in.server import serve_stand_in
+from amd_service.lab.stand_in.media_host import Reel
 from amd_service.runtime import open_runtime
-from amd_service.settings import Settings
+from amd_service.settings import Account, Settings
 from tests.calls.deliveries import (
     ACCOUNT,
     CALL,
@@ -25,13 +24,14 @@ from tests.calls.deliveries import (
     verdict,
 )
 from tests.calls.numbers import callbacks, told
+from tests.twilio.stand_in import watched_stand_in
 from tests.worker.conftest import until
 
 pytestmark = pytest.mark.anyio
 
 
 async def test_a_worker_acts_erases_and_forgets(database: Database, database_url: str) -> None:
-    async with serve_stand_in(MediaHost({ACCOUNT: (ACCOUNT, "token")})) as twilio:
+    async with watched_stand_in(Account.model_validate({"account_sid": ACCOUNT, "auth_tokens": ["token"]})) as twilio:
         call = twilio.rest.add(StandInCall(account_sid=ACCOUNT, sid=CALL, status="in-progress"))
         twilio.media.reels[FIRST] = Reel(b"audio")
         settings = Settings(

@@ -5,12 +5,13 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from sqlalchemy import select
+from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from amd_service.calls.history import COMPLETED, ENDED, UNANSWERED
 from amd_service.calls.stored import LARGEST_INTEGER
 from amd_service.calls.tables import BROKEN_OFF, MEDIA_STREAM, CallLog, Recording, RecordingState, VerdictRow
-from amd_service.domain import ActionState, AnalysisState, Failure, Label
+from amd_service.domain import AccountSid, ActionState, AnalysisState, CallSid, Failure, Label
 
 # Failures that mean there never was any audio.
 WITHOUT_AUDIO = (Failure.NO_RECORDING, Failure.RECORDING_FAILED)
@@ -91,6 +92,12 @@ def conclude(
 
 def _by_start(standing: Standing) -> tuple[datetime, str]:
     return standing.recording.started_at or _LAST, standing.recording.recording_sid
+
+
+async def ensure_call(session: AsyncSession, call_sid: CallSid, account_sid: AccountSid) -> None:
+    """The call has a row from here on: a recording or a stream may come before anybody told of the call."""
+    statement = insert(CallLog).values(call_sid=call_sid, account_sid=account_sid, analysis_state=AnalysisState.WAITING)
+    await session.execute(statement.on_conflict_do_nothing())
 
 
 async def lock_call(session: AsyncSession, call_sid: str) -> CallLog:

@@ -10,16 +10,13 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from amd_service.calls import history
-from amd_service.calls.analysis import WITHOUT_AUDIO, lock_call, refresh_call
+from amd_service.calls.analysis import WITHOUT_AUDIO, ensure_call, lock_call, refresh_call
 from amd_service.calls.privacy import NumberPolicy
 from amd_service.calls.stored import LARGEST_INTEGER, storable
 from amd_service.calls.tables import Callback, CallLog, Recording, RecordingState
 from amd_service.calls.vocabulary import unknown_values
 from amd_service.domain import (
-    AccountSid,
     AmdCallback,
-    AnalysisState,
-    CallSid,
     Failure,
     RawCallback,
     RecordingCallback,
@@ -70,7 +67,7 @@ async def take_recording(
     if recording.call_sid is None:
         log.warning("recording of a conference, kept but not judged", conference_sid=recording.conference_sid)
         return True
-    await _ensure_call(session, recording.call_sid, recording.account_sid)
+    await ensure_call(session, recording.call_sid, recording.account_sid)
     row = await _locked_recording(session, recording)
     if _is_foreign(row, recording):
         return True
@@ -83,7 +80,7 @@ async def take_recording(
 
 async def _retell_call(session: AsyncSession, callback: StatusCallback | AmdCallback) -> None:
     """Write the call's row anew from all that was said of it."""
-    await _ensure_call(session, callback.call_sid, callback.account_sid)
+    await ensure_call(session, callback.call_sid, callback.account_sid)
     call = await lock_call(session, callback.call_sid)
     if _is_foreign(call, callback):
         return
@@ -128,11 +125,6 @@ def _storable_facts(facts: dict[str, Any]) -> dict[str, Any]:
         for key, value in facts.items()
         if not isinstance(value, int) or abs(value) <= LARGEST_INTEGER
     }
-
-
-async def _ensure_call(session: AsyncSession, call_sid: CallSid, account_sid: AccountSid) -> None:
-    statement = insert(CallLog).values(call_sid=call_sid, account_sid=account_sid, analysis_state=AnalysisState.WAITING)
-    await session.execute(statement.on_conflict_do_nothing())
 
 
 async def _locked_recording(session: AsyncSession, callback: RecordingCallback) -> Recording:

@@ -10,11 +10,11 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from amd_service.calls import actions
-from amd_service.calls.analysis import lock_call, refresh_call
+from amd_service.calls.analysis import ensure_call, lock_call, refresh_call
 from amd_service.calls.history import COMPLETED
 from amd_service.calls.tables import BROKEN_OFF, MEDIA_STREAM, CallLog, Recording, RecordingState, VerdictRow
 from amd_service.calls.verdict_rows import verdict_rows
-from amd_service.domain import AccountSid, Action, AnalysisState, CallSid, Label, Source, StreamSid, Verdict
+from amd_service.domain import AccountSid, Action, CallSid, Label, Source, StreamSid, Verdict
 from amd_service.telemetry import get_logger
 
 log = get_logger(__name__)
@@ -42,7 +42,7 @@ async def settle_stream(
     A call nobody has told us about yet gets its row here: a stream may overtake the status callbacks. False, and
     nothing is written: the stream has a verdict already, or the call is another account's.
     """
-    await _ensure_call(session, stream)
+    await ensure_call(session, stream.call_sid, stream.account_sid)
     owner = await session.scalar(select(CallLog.account_sid).where(CallLog.call_sid == stream.call_sid))
     if owner != stream.account_sid:
         log.warning("stream of another account's call, not used", call_sid=stream.call_sid)
@@ -57,13 +57,6 @@ async def settle_stream(
     if stream.whole and call.label == verdict.label:
         await actions.order(session, call, wanted)
     return True
-
-
-async def _ensure_call(session: AsyncSession, stream: Stream) -> None:
-    statement = insert(CallLog).values(
-        call_sid=stream.call_sid, account_sid=stream.account_sid, analysis_state=AnalysisState.WAITING
-    )
-    await session.execute(statement.on_conflict_do_nothing())
 
 
 async def _add_recording(session: AsyncSession, stream: Stream) -> bool:

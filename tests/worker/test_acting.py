@@ -14,10 +14,10 @@ from amd_service.calls import queue
 from amd_service.calls.database import Database
 from amd_service.domain import CallSid, Label, RecordingSid, StatusCallback
 from amd_service.lab.stand_in.known_calls import StandInCall
-from amd_service.lab.stand_in.media_host import Answer, MediaHost
+from amd_service.lab.stand_in.media_host import Answer
 from amd_service.lab.stand_in.rest_api import RestRequest
-from amd_service.lab.stand_in.server import StandIn, serve_stand_in
-from amd_service.settings import Settings
+from amd_service.lab.stand_in.server import StandIn
+from amd_service.settings import Account, Settings
 from amd_service.telemetry import Metrics
 from amd_service.twilio.rest import Rest
 from amd_service.worker import acting as acting_file
@@ -36,6 +36,7 @@ from tests.calls.deliveries import (
     status,
     verdict,
 )
+from tests.twilio.stand_in import watched_stand_in
 from tests.worker.conftest import judge_human, make_worker
 
 pytestmark = pytest.mark.anyio
@@ -45,7 +46,7 @@ AGENT = "https://example.org/agent?key=secret"
 
 @pytest.fixture
 async def twilio() -> AsyncIterator[StandIn]:
-    async with serve_stand_in(MediaHost({ACCOUNT: (ACCOUNT, "token")})) as running:
+    async with watched_stand_in(Account.model_validate({"account_sid": ACCOUNT, "auth_tokens": ["token"]})) as running:
         yield running
 
 

@@ -25,14 +25,15 @@ from amd_service.errors import (
     TooManyCalls,
     TwilioUnavailable,
 )
-from amd_service.lab.stand_in.media_host import Answer, MediaHost
-from amd_service.lab.stand_in.server import StandIn, serve_stand_in
-from amd_service.settings import Settings
+from amd_service.lab.stand_in.media_host import Answer
+from amd_service.lab.stand_in.server import StandIn
+from amd_service.settings import Account, Settings
 from amd_service.telemetry import Metrics
 from amd_service.twilio.recordings import http_client
 from amd_service.twilio.rest import CallOrder, Rest
 from amd_service.worker import dialling as dialling_file
 from amd_service.worker.dialling import Dialler, Started
+from tests.twilio.stand_in import watched_stand_in
 
 pytestmark = pytest.mark.anyio
 
@@ -80,7 +81,7 @@ def make_dialler(database: Database, client: httpx2.AsyncClient, settings: Setti
 
 @pytest.fixture
 async def stand_in() -> AsyncIterator[StandIn]:
-    async with serve_stand_in(MediaHost({AC: (AC, TOKEN)})) as running:
+    async with watched_stand_in(Account.model_validate({"account_sid": AC, "auth_tokens": [TOKEN]})) as running:
         yield running
 
 

@@ -16,22 +16,23 @@ from amd_service.calls.retention import Place, Step
 from amd_service.calls.tables import Callback, Recording
 from amd_service.domain import CallSid, Label, RecordingSid
 from amd_service.errors import DatabaseUnavailable, TwilioUnavailable
-from amd_service.lab.stand_in.media_host import Answer, MediaHost, Reel
-from amd_service.lab.stand_in.server import StandIn, serve_stand_in
-from amd_service.settings import Settings
+from amd_service.lab.stand_in.media_host import Answer, Reel
+from amd_service.lab.stand_in.server import StandIn
+from amd_service.settings import Account, Settings
 from amd_service.telemetry import Metrics
 from amd_service.twilio.rest import Rest
 from amd_service.worker import retention as retention_file
 from amd_service.worker.retention import Retention
 from tests.calls.deliveries import ACCOUNT, FIRST, SECOND, claim, deliver, recording, recording_row, settle, verdict
 from tests.calls.numbers import FROM, callbacks, change, told
+from tests.twilio.stand_in import watched_stand_in
 
 pytestmark = pytest.mark.anyio
 
 
 @pytest.fixture
 async def twilio() -> AsyncIterator[StandIn]:
-    async with serve_stand_in(MediaHost({ACCOUNT: (ACCOUNT, "token")})) as running:
+    async with watched_stand_in(Account.model_validate({"account_sid": ACCOUNT, "auth_tokens": ["token"]})) as running:
         yield running
 
 
