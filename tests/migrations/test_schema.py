@@ -192,7 +192,7 @@ async def test_a_dashboard_reads_the_call_log_and_nothing_else(bare_url: str) ->
     try:
         grants = await connection.fetch(
             "select table_name, privilege_type from information_schema.table_privileges"
-            " where grantee = 'dashboard_reader'"
+            " where grantee = 'dashboard_reader' order by table_name"
         )
         role = await connection.fetchrow("select * from pg_authid where rolname = 'dashboard_reader'")
         await connection.execute("set role dashboard_reader")
