@@ -1,0 +1,28 @@
+"""Jobs in the queue, and the passing of time."""
+
+from datetime import timedelta
+
+from sqlalchemy import func, update
+
+from amd_service.calls.database import Database
+from amd_service.calls.tables import Recording
+from amd_service.domain import CallSid, Job, RecordingSid
+from tests.calls.deliveries import claim, deliver, recording
+
+
+async def queued(database: Database, count: int) -> list[RecordingSid]:
+    sids = [RecordingSid(f"RE{number:032x}") for number in range(count)]
+    await deliver(database, *(recording("completed", sid, call_sid=CallSid(f"CA{sid[2:]}")) for sid in sids))
+    return sids
+
+
+async def let_leases_run_out(database: Database) -> None:
+    """What waiting would do, without the wait: the database's clock is what counts."""
+    async with database.transaction() as session:
+        await session.execute(update(Recording).values(available_at=func.now() - timedelta(milliseconds=1)))
+
+
+async def one_job(database: Database) -> Job:
+    await deliver(database, recording("completed", track="inbound", channels=1))
+    (job,) = await claim(database)
+    return job

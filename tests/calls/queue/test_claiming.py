@@ -1,0 +1,104 @@
+"""Who gets which job, and what is left to do."""
+
+import asyncio
+from datetime import timedelta
+
+import pytest
+from sqlalchemy import func, text, update
+
+from amd_service.calls import queue
+from amd_service.calls.database import Database
+from amd_service.calls.tables import Recording
+from amd_service.domain import CallSid, Label, RecordingSid
+from tests.calls.deliveries import (
+    CALL,
+    FIRST,
+    call_row,
+    claim,
+    deliver,
+    recording,
+    settle,
+    snapshot,
+    status,
+    verdict,
+)
+from tests.calls.queue.conftest import one_job, queued
+
+pytestmark = pytest.mark.anyio
+
+
+async def test_a_claimed_job_carries_what_the_pipeline_needs(database: Database) -> None:
+    job = await one_job(database)
+    assert (job.recording_sid, job.call_sid, job.source) == (FIRST, CALL, "OutboundAPI")
+    assert (job.track, job.attempts, job.locked_by.partition("#")[0]) == ("inbound", 1, "worker-1")
+    assert (await call_row(database)).analysis_state == "running"
+
+
+async def test_a_held_job_is_not_claimed_twice(database: Database) -> None:
+    await one_job(database)
+    assert await claim(database, "worker-2") == []
+
+
+async def test_a_noted_recording_is_not_claimed(database: Database) -> None:
+    await deliver(database, recording("in-progress"))
+    assert await claim(database) == []
+
+
+async def test_a_claim_takes_the_oldest_first_and_no_more_than_it_may(database: Database) -> None:
+    sids = await queued(database, 3)
+    assert [job.recording_sid for job in await claim(database, limit=1)] == sids[:1]
+    assert len(await claim(database, limit=5)) == 2
+
+
+async def test_workers_claiming_at_once_share_without_a_duplicate(database: Database) -> None:
+    sids = await queued(database, 12)
+    claims = await asyncio.gather(*(claim(database, f"worker-{number}", limit=4) for number in range(4)))
+    taken = [job.recording_sid for jobs in claims for job in jobs]
+    taken += [job.recording_sid for job in await claim(database, limit=12)]
+    assert sorted(taken) == sids
+
+
+async def test_a_job_knows_how_long_its_recording_has_waited(database: Database) -> None:
+    await deliver(database, recording("completed"))
+    async with database.transaction() as session:
+        await session.execute(update(Recording).values(queued_at=func.now() - timedelta(hours=2)))
+    (job,) = await claim(database)
+    assert 7200 <= job.waited_s < 7230
+
+
+async def test_claims_settlements_and_callbacks_at_once_never_lock_each_other_out(database: Database) -> None:
+    sids = await queued(database, 8)
+
+    async def work(worker: str) -> None:
+        while jobs := await claim(database, worker, limit=2):
+            for job in jobs:
+                assert await settle(database, job, verdict(Label.HUMAN))
+
+    async def talk(sid: RecordingSid) -> None:
+        call_sid = CallSid(f"CA{sid[2:]}")
+        await deliver(database, status("ringing", call_sid=call_sid), recording("in-progress", sid, call_sid=call_sid))
+        await deliver(database, status("completed", call_sid=call_sid), recording("absent", sid, call_sid=call_sid))
+
+    await asyncio.gather(work("a"), work("b"), *(talk(sid) for sid in sids))
+    await work("c")
+    calls = (await snapshot(database))["call_log"]
+    assert [(call["call_status"], call["label"]) for call in calls] == [("completed", "human")] * 8
+
+
+async def test_depth_counts_states_and_the_age_of_what_is_due(database: Database) -> None:
+    await queued(database, 2)
+    await deliver(database, recording("in-progress", RecordingSid("RE" + "e" * 32)))
+    async with database.transaction() as session:
+        await session.execute(
+            text("update recording set available_at = now() - interval '90 s' where state = 'queued'")
+        )
+    async with database.transaction() as session:
+        depth = await queue.depth(session)
+    assert depth.by_state == {"noted": 1, "queued": 2, "running": 0, "done": 0, "dead": 0}
+    assert 90 <= depth.oldest_due_s < 150
+
+
+async def test_nothing_to_do_is_never_due(database: Database) -> None:
+    async with database.transaction() as session:
+        assert await queue.seconds_until_due(session) is None
+        assert (await queue.depth(session)).oldest_due_s == 0

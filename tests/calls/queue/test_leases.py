@@ -1,0 +1,61 @@
+"""Whose job it is, and that nobody else can end it."""
+
+import pytest
+
+from amd_service.calls import queue
+from amd_service.calls.database import Database
+from amd_service.domain import Failure, Label
+from tests.calls.deliveries import call_row, claim, settle, verdict, verdict_rows
+from tests.calls.queue.conftest import let_leases_run_out, one_job, queued
+
+pytestmark = pytest.mark.anyio
+
+
+async def test_a_dead_workers_job_is_taken_over_and_its_late_result_shut_out(database: Database) -> None:
+    lost = await one_job(database)
+    await let_leases_run_out(database)
+    (taken,) = await claim(database, "worker-2")
+    assert (taken.recording_sid, taken.attempts) == (lost.recording_sid, 2)
+    assert not await settle(database, lost, verdict(Label.VOICEMAIL, human=0.1))
+    assert await verdict_rows(database) == []
+    assert await settle(database, taken, verdict(Label.HUMAN))
+    assert (await call_row(database)).label == "human"
+    assert not await settle(database, taken, verdict(Label.VOICEMAIL, human=0.1))
+    assert len(await verdict_rows(database)) == 1
+
+
+async def test_the_same_worker_is_shut_out_too_once_its_attempt_is_over(database: Database) -> None:
+    lost = await one_job(database)
+    await let_leases_run_out(database)
+    await claim(database)
+    async with database.transaction() as session:
+        assert not await queue.bury(session, lost, Failure.UNDECODABLE, "late")
+        assert not await queue.retry_later(session, lost, delay_s=1, error="late")
+        assert not await queue.give_back(session, lost)
+
+
+async def test_a_claim_after_a_give_back_is_not_taken_for_the_one_before(database: Database) -> None:
+    before = await one_job(database)
+    async with database.transaction() as session:
+        assert await queue.give_back(session, before)
+    (again,) = await claim(database)
+    assert again.attempts == before.attempts
+    async with database.transaction() as session:
+        assert await queue.heartbeat(session, jobs=[before, again], lease_s=60) == {again}
+        assert not await queue.give_back(session, before)
+    assert not await settle(database, before, verdict(Label.VOICEMAIL, human=0.1))
+    assert await settle(database, again, verdict(Label.HUMAN))
+
+
+async def test_a_heartbeat_keeps_the_lease_and_names_what_is_still_held(database: Database) -> None:
+    await queued(database, 2)
+    jobs = await claim(database)
+    await let_leases_run_out(database)
+    async with database.transaction() as session:
+        assert await queue.heartbeat(session, jobs=jobs, lease_s=60) == set(jobs)
+    assert await claim(database, "worker-2") == []
+    await let_leases_run_out(database)
+    (stolen,) = await claim(database, "worker-2", limit=1)
+    async with database.transaction() as session:
+        held = await queue.heartbeat(session, jobs=[*jobs, stolen], lease_s=60)
+    assert held == {stolen, *(job for job in jobs if job.recording_sid != stolen.recording_sid)}

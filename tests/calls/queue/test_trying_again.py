@@ -1,0 +1,90 @@
+"""What becomes of a job without a verdict: later, given back, buried, put up again."""
+
+import re
+
+import pytest
+
+from amd_service.calls import queue
+from amd_service.calls.database import Database
+from amd_service.domain import Failure
+from tests.calls.deliveries import call_row, claim, deliver, recording, recording_row
+from tests.calls.queue.conftest import let_leases_run_out, one_job
+
+pytestmark = pytest.mark.anyio
+
+
+async def test_a_retry_waits_for_its_delay(database: Database) -> None:
+    job = await one_job(database)
+    async with database.transaction() as session:
+        assert await queue.retry_later(session, job, delay_s=30, error="TwilioUnavailable: 503")
+    assert await claim(database) == []
+    assert (await call_row(database)).analysis_state == "queued"
+    async with database.transaction() as session:
+        due_s = await queue.seconds_until_due(session)
+    assert due_s is not None
+    assert 25 < due_s <= 30
+    await let_leases_run_out(database)
+    assert [job.attempts for job in await claim(database)] == [2]
+
+
+async def test_a_job_given_back_has_not_used_an_attempt(database: Database) -> None:
+    job = await one_job(database)
+    async with database.transaction() as session:
+        assert await queue.give_back(session, job)
+    assert [again.attempts for again in await claim(database)] == [1]
+
+
+async def test_attempts_used_up_on_a_retryable_error_are_buried_with_its_reason(database: Database) -> None:
+    await deliver(database, recording("completed"))
+    for _ in range(3):
+        (job,) = await claim(database)
+        async with database.transaction() as session:
+            failure = Failure.MEDIA_MISSING
+            assert await queue.retry_later(session, job, delay_s=0, error="MediaNotYet: 404", failure=failure)
+    assert await claim(database) == []
+    row = await recording_row(database)
+    assert (row.failure, row.last_error) == ("media_missing", "MediaNotYet: 404")
+    assert (await call_row(database)).reason == "media_missing"
+
+
+async def test_a_recording_that_kills_its_worker_each_time_is_buried(database: Database) -> None:
+    await one_job(database)
+    for attempt in (2, 3):
+        await let_leases_run_out(database)
+        assert [job.attempts for job in await claim(database)] == [attempt]
+    await let_leases_run_out(database)
+    async with database.transaction() as session:
+        claimed = await queue.claim(session, worker="w", limit=5, lease_s=60, max_attempts=3)
+    assert (claimed.jobs, claimed.buried) == ([], 1)
+    row, call = await recording_row(database), await call_row(database)
+    assert (row.state, row.attempts, row.failure) == ("dead", 3, "gave_up")
+    assert re.fullmatch(r"worker worker-1#\w{8} died or stalled in attempt 3", row.last_error or "")
+    assert (call.analysis_state, call.reason, call.label) == ("failed", "gave_up", None)
+
+
+async def test_a_permanent_failure_writes_its_reason_and_no_label(database: Database) -> None:
+    job = await one_job(database)
+    async with database.transaction() as session:
+        assert await queue.bury(session, job, Failure.ENCRYPTED, "MediaRefused: \0 encrypted")
+    call = await call_row(database)
+    assert (call.analysis_state, call.reason, call.label) == ("failed", "encrypted", None)
+    assert (await recording_row(database)).last_error == "MediaRefused: \ufffd encrypted"
+
+
+async def test_what_ended_for_a_mended_reason_is_put_up_for_work_again(database: Database) -> None:
+    job = await one_job(database)
+    async with database.transaction() as session:
+        assert await queue.bury(session, job, Failure.UNAUTHORISED, "401")
+    async with database.transaction() as session:
+        assert await queue.requeue(session, failure=Failure.MEDIA_MISSING) == 0
+        assert await queue.requeue(session, failure=Failure.UNAUTHORISED) == 1
+    assert (await call_row(database)).analysis_state == "queued"
+    (again,) = await claim(database)
+    assert again.attempts == 1
+
+
+async def test_what_never_had_audio_is_not_put_up_for_work(database: Database) -> None:
+    await deliver(database, recording("absent"))
+    async with database.transaction() as session:
+        assert await queue.requeue(session, failure=None) == 0
+    assert (await call_row(database)).analysis_state == "failed"
