@@ -1,6 +1,5 @@
 """What can be told of the private Postgres before it is started: the same that starting it would say."""
 
-import os
 import pwd
 import shutil
 import subprocess
@@ -15,10 +14,9 @@ from amd_service.calls.embedded import check_embedded, embedded_postgres
 from amd_service.doctor import Finding, Health, examine
 from amd_service.errors import ConfigurationError
 from amd_service.settings import Settings
+from tests.calls.embedded.conftest import IS_ROOT
 
 pytestmark = pytest.mark.anyio
-
-IS_ROOT = os.geteuid() == 0
 
 # Prints what is wrong with a directory, as another account if one is given.
 CHECK = """
