@@ -23,7 +23,7 @@ test: $(STAMP)dev ## all tests, on a real Postgres
 	@$(if $(PYTHON_3_13),$(MAKE) --no-print-directory test-3.13,echo 'no Python 3.13 found: audioop-lts was not tried')
 
 test-3.13: .venv-3.13/.installed ## the audio and intake tests on Python 3.13, where audioop-lts takes audioop's place
-	.venv-3.13/bin/python -m pytest tests/audio tests/twilio tests/calls/test_intake.py
+	.venv-3.13/bin/python -m pytest tests/audio tests/twilio tests/calls/intake
 
 bench: $(STAMP)dev ## measure engines and services; wants an idle machine, takes up to an hour the first time
 	$(BIN)/python -m benchmarks

@@ -1,0 +1,115 @@
+"""Order comes from the callbacks, never from their arrival."""
+
+import asyncio
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from amd_service.calls.database import Database
+from tests.calls.deliveries import (
+    SECOND,
+    Delivery,
+    amd,
+    call_row,
+    deliver,
+    recording,
+    recording_row,
+    snapshot,
+    status,
+)
+from tests.calls.intake.conftest import ANSWERED, COMPLETED, INITIATED, PARENT, RECORDED, RINGING
+from tests.conftest import empty
+
+pytestmark = pytest.mark.anyio
+
+CALLS: tuple[tuple[Delivery, ...], ...] = (
+    (INITIATED, RINGING, ANSWERED, COMPLETED, recording("in-progress"), RECORDED),
+    (INITIATED, RINGING, ANSWERED, COMPLETED, RECORDED, recording("in-progress", SECOND), recording("absent", SECOND)),
+    (INITIATED, COMPLETED, recording("absent"), recording("failed"), recording("completed", SECOND)),
+    (INITIATED, RINGING, status("busy", sequence=2), recording("absent", error_code=16101)),
+    (INITIATED, RINGING, status("no-answer", sequence=2), recording("in-progress"), recording("failed")),
+    (RINGING, status("busy", sequence=2), status("failed", sequence=2), recording("completed"), recording("absent")),
+    (
+        replace(INITIATED, sequence_number=None, timestamp=None),
+        replace(ANSWERED, sequence_number=None, direction="outbound-dial"),
+        replace(RINGING, call_status="teleported"),
+        COMPLETED,
+        replace(COMPLETED, duration_s=43, answered_by="unknown"),
+    ),
+    (INITIATED, ANSWERED, amd("machine_start", 4100), amd("machine_end_beep", 7900), amd("unknown"), COMPLETED),
+    (amd("fax"), replace(ANSWERED, answered_by=None), replace(COMPLETED, parent_call_sid=PARENT)),
+)
+
+
+@pytest.fixture(scope="module")
+def in_order() -> dict[int, dict[str, list[dict[str, Any]]]]:
+    """Rows after each of CALLS delivered once and in order, filled as they are needed."""
+    return {}
+
+
+@st.composite
+def deliveries(draw: st.DrawFn) -> tuple[int, list[Delivery]]:
+    """Which of CALLS, and its callbacks shuffled, some of them several times."""
+    number = draw(st.integers(0, len(CALLS) - 1))
+    repeated = draw(st.lists(st.sampled_from(CALLS[number]), max_size=3))
+    return number, draw(st.permutations([*CALLS[number], *repeated]))
+
+
+@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(drawn=deliveries())
+async def test_any_order_and_any_repetition_end_in_the_same_rows(
+    database: Database, in_order: dict[int, dict[str, list[dict[str, Any]]]], drawn: tuple[int, list[Delivery]]
+) -> None:
+    number, shuffled = drawn
+    if number not in in_order:
+        in_order[number] = await _rows_after(database, CALLS[number])
+    assert await _rows_after(database, shuffled) == in_order[number]
+
+
+async def _rows_after(database: Database, deliveries: Any) -> dict[str, list[dict[str, Any]]]:
+    await empty(database)
+    await deliver(database, *deliveries)
+    return await snapshot(database)
+
+
+async def test_callbacks_of_one_call_at_once_end_as_in_order(database: Database) -> None:
+    everything = (INITIATED, RINGING, ANSWERED, COMPLETED, RECORDED, recording("in-progress"))
+    await asyncio.gather(*(deliver(database, one) for one in everything))
+    at_once = await snapshot(database)
+    await empty(database)
+    await deliver(database, *everything)
+    assert at_once == await snapshot(database)
+
+
+async def test_late_ringing_does_not_reopen_a_completed_call(database: Database) -> None:
+    await deliver(database, COMPLETED, RINGING, status("in-progress", sequence=9))
+    assert (await call_row(database)).call_status == "completed"
+
+
+async def test_the_first_ending_stays(database: Database) -> None:
+    await deliver(database, COMPLETED, status("failed", sequence=7))
+    assert (await call_row(database)).call_status == "completed"
+
+
+async def test_without_sequence_numbers_the_state_decides(database: Database) -> None:
+    answered = replace(ANSWERED, sequence_number=None)
+    await deliver(database, answered, replace(RINGING, sequence_number=None))
+    assert (await call_row(database)).call_status == "in-progress"
+
+
+async def test_an_unknown_status_is_kept_and_breaks_no_order(database: Database) -> None:
+    await deliver(database, replace(RINGING, call_status="teleported", sequence_number=None), RINGING)
+    assert (await call_row(database)).call_status == "ringing"
+    await deliver(database, replace(RINGING, call_status="teleported", sequence_number=2), COMPLETED)
+    assert (await call_row(database)).call_status == "completed"
+
+
+@pytest.mark.parametrize("order", [1, -1])
+async def test_completed_stays_whenever_absent_comes(database: Database, order: int) -> None:
+    await deliver(database, *[RECORDED, recording("absent")][::order])
+    row = await recording_row(database)
+    assert (row.recording_status, row.state, row.failure) == ("completed", "queued", None)
+    assert (await call_row(database)).analysis_state == "queued"

@@ -1,0 +1,65 @@
+"""What callbacks of a call's status leave on its row."""
+
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+
+from amd_service.calls.database import Database
+from amd_service.domain import AccountSid
+from tests.calls.deliveries import BEGAN, call_row, deliver, recording, recording_row, status
+from tests.calls.intake.conftest import ANSWERED, COMPLETED, INITIATED, PARENT, RECORDED, RINGING
+
+pytestmark = pytest.mark.anyio
+
+
+async def test_a_call_told_in_order_fills_its_row(database: Database) -> None:
+    assert await deliver(database, INITIATED, RINGING, ANSWERED, COMPLETED) == [True] * 4
+    call = await call_row(database)
+    assert (call.call_status, call.direction, call.duration_s) == ("completed", "outbound-api", 42)
+    assert (call.from_number, call.to_number) == ("+15005550006", "+15005550001")
+    assert call.started_at == BEGAN
+    assert call.answered_at == BEGAN + timedelta(seconds=10)
+    assert call.ended_at == BEGAN + timedelta(seconds=15)
+    assert (call.twilio_answered_by, call.twilio_amd_ms) == ("human", 2900)
+    assert (call.analysis_state, call.label) == ("waiting", None)
+
+
+async def test_no_news_never_blanks_what_is_known(database: Database) -> None:
+    await deliver(database, INITIATED, replace(COMPLETED, direction=None, timestamp=None))
+    call = await call_row(database)
+    assert (call.direction, call.from_number, call.started_at) == ("outbound-api", "+15005550006", BEGAN)
+
+
+@pytest.mark.parametrize("ending", ["busy", "no-answer", "canceled", "failed"])
+async def test_a_call_nobody_answered_has_nothing_to_analyse(database: Database, ending: str) -> None:
+    await deliver(database, INITIATED, status(ending))
+    assert (await call_row(database)).analysis_state == "not_applicable"
+    await deliver(database, recording("absent", error_code=16101))
+    assert (await call_row(database)).analysis_state == "not_applicable"
+
+
+async def test_a_callback_of_another_account_moves_nothing(database: Database) -> None:
+    await deliver(database, RINGING, recording("in-progress"))
+    other = AccountSid("AC" + "b" * 32)
+    await deliver(database, replace(COMPLETED, account_sid=other), replace(RECORDED, account_sid=other))
+    assert (await call_row(database)).call_status == "ringing"
+    assert (await recording_row(database)).state == "noted"
+
+
+@pytest.mark.parametrize("call_status", ["initiated", "ringing", "in-progress", "teleported"])
+async def test_a_dialled_leg_waits_until_it_has_ended(database: Database, call_status: str) -> None:
+    await deliver(database, status(call_status, 1, parent_call_sid=PARENT))
+    assert (await call_row(database)).analysis_state == "waiting"
+
+
+@pytest.mark.parametrize("ending", ["completed", "busy", "no-answer", "canceled", "failed"])
+async def test_a_dialled_leg_that_has_ended_leaves_the_verdict_to_its_parent(database: Database, ending: str) -> None:
+    await deliver(database, status(ending, parent_call_sid=PARENT), RINGING)
+    call = await call_row(database)
+    assert (call.analysis_state, call.parent_call_sid, call.label) == ("not_applicable", PARENT, None)
+
+
+async def test_a_dialled_leg_with_a_recording_of_its_own_is_judged(database: Database) -> None:
+    await deliver(database, status("completed", parent_call_sid=PARENT), RECORDED)
+    assert (await call_row(database)).analysis_state == "queued"
