@@ -1,9 +1,10 @@
-"""A worker over a real Postgres whose judge is a function of the test's."""
+"""A worker over a real Postgres whose judge is a function of the test's, and a Twilio that it may ask."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from itertools import count
 
+import httpx2
 import pytest
 from sqlalchemy import select
 
@@ -25,9 +26,12 @@ from amd_service.domain import (
     Scores,
     Verdict,
 )
-from amd_service.settings import Settings
+from amd_service.lab.stand_in.server import StandIn
+from amd_service.settings import Account, Settings
 from amd_service.telemetry import Metrics
 from amd_service.worker.worker import Worker
+from tests.calls.deliveries import ACCOUNT
+from tests.twilio.stand_in import watched_stand_in
 
 IDENTITY = ModelIdentity("test", None, "0" * 64)
 HUMAN = Verdict(
@@ -93,3 +97,15 @@ async def is_in(database: Database, sid: RecordingSid, state: str) -> bool:
 @pytest.fixture
 def finish() -> asyncio.Event:
     return asyncio.Event()
+
+
+@pytest.fixture
+async def twilio() -> AsyncIterator[StandIn]:
+    async with watched_stand_in(Account.model_validate({"account_sid": ACCOUNT, "auth_tokens": ["token"]})) as running:
+        yield running
+
+
+@pytest.fixture
+async def client() -> AsyncIterator[httpx2.AsyncClient]:
+    async with httpx2.AsyncClient(trust_env=False) as client:
+        yield client

@@ -1,6 +1,5 @@
 """The worker forgets: recordings at Twilio's stand-in, old callbacks, numbers that must not be kept."""
 
-from collections.abc import AsyncIterator
 from datetime import timedelta
 from typing import Any
 
@@ -18,28 +17,15 @@ from amd_service.domain import CallSid, Label, RecordingSid
 from amd_service.errors import DatabaseUnavailable, TwilioUnavailable
 from amd_service.lab.stand_in.media_host import Answer, Reel
 from amd_service.lab.stand_in.server import StandIn
-from amd_service.settings import Account, Settings
+from amd_service.settings import Settings
 from amd_service.telemetry import Metrics
 from amd_service.twilio.rest import Rest
 from amd_service.worker import retention as retention_file
 from amd_service.worker.retention import Retention
 from tests.calls.deliveries import ACCOUNT, FIRST, SECOND, claim, deliver, recording, recording_row, settle, verdict
 from tests.calls.numbers import FROM, callbacks, change, told
-from tests.twilio.stand_in import watched_stand_in
 
 pytestmark = pytest.mark.anyio
-
-
-@pytest.fixture
-async def twilio() -> AsyncIterator[StandIn]:
-    async with watched_stand_in(Account.model_validate({"account_sid": ACCOUNT, "auth_tokens": ["token"]})) as running:
-        yield running
-
-
-@pytest.fixture
-async def client() -> AsyncIterator[httpx2.AsyncClient]:
-    async with httpx2.AsyncClient(trust_env=False) as client:
-        yield client
 
 
 def retention_for(database: Database, twilio: StandIn, client: httpx2.AsyncClient, **changes: Any) -> Retention:

@@ -1,0 +1,74 @@
+"""What a verdict does to its call: once, and as the settings want it now."""
+
+import asyncio
+
+import httpx2
+import pytest
+
+from amd_service.calls.database import Database
+from amd_service.domain import Label
+from amd_service.lab.stand_in.server import StandIn
+from tests.calls.deliveries import (
+    CALL,
+    deliver,
+    recording,
+)
+from tests.worker.acting.conftest import (
+    AGENT,
+    act,
+    answered,
+    call_at,
+    counted,
+    judged,
+    make_actor,
+    outcome,
+    settings_for,
+)
+from tests.worker.conftest import judge_human, make_worker
+
+pytestmark = pytest.mark.anyio
+
+
+async def test_a_voicemail_is_hung_up_on(database: Database, twilio: StandIn, client: httpx2.AsyncClient) -> None:
+    settings, call = settings_for(twilio), call_at(twilio)
+    await judged(database, settings)
+    actor = make_actor(database, client, settings)
+    await act(actor)
+    assert (call.status, call.updates) == ("completed", [[("Status", "completed")]])
+    assert await outcome(database) == ("done", None)
+    assert counted(actor, "hang_up", "done") == 1
+
+
+async def test_a_human_is_redirected_to_the_url_of_the_settings(
+    database: Database, twilio: StandIn, client: httpx2.AsyncClient
+) -> None:
+    settings, call = settings_for(twilio), call_at(twilio)
+    await judged(database, settings, Label.HUMAN)
+    await act(make_actor(database, client, settings))
+    assert [dict(form)["Url"] for form in call.updates] == [AGENT]
+    assert (call.status, await outcome(database)) == ("in-progress", ("done", None))
+
+
+async def test_the_worker_orders_what_the_settings_want(
+    database: Database, twilio: StandIn, client: httpx2.AsyncClient
+) -> None:
+    settings, call = settings_for(twilio, on_human="hang_up"), call_at(twilio)
+    await deliver(database, answered(CALL), recording("completed"))
+    assert await make_worker(database, judge_human, on_human="hang_up").drain() == 1
+    await act(make_actor(database, client, settings))
+    assert (call.status, await outcome(database)) == ("completed", ("done", None))
+
+
+async def test_two_workers_act_once(database: Database, twilio: StandIn, client: httpx2.AsyncClient) -> None:
+    settings, call = settings_for(twilio), call_at(twilio)
+    await judged(database, settings)
+    await asyncio.gather(*(act(make_actor(database, client, settings)) for _ in range(4)))
+    assert (len(call.updates), await outcome(database)) == (1, ("done", None))
+
+
+async def test_what_the_settings_no_longer_want_is_not_done(
+    database: Database, twilio: StandIn, client: httpx2.AsyncClient
+) -> None:
+    await judged(database, settings_for(twilio))
+    await act(make_actor(database, client, settings_for(twilio, on_voicemail="nothing")))
+    assert ((await outcome(database))[0], twilio.rest.requests) == ("refused", [])
