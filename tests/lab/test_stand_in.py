@@ -1,9 +1,12 @@
 import asyncio
 import socket
 from collections.abc import AsyncIterator
+from io import BytesIO
 
 import httpx2
+import numpy as np
 import pytest
+from soundfile import SoundFile
 from starlette.datastructures import Headers
 
 from amd_service.errors import ConfigurationError
@@ -13,6 +16,7 @@ from amd_service.lab.stand_in.server import StandIn, serve_stand_in
 from amd_service.settings import RETRY_OVERRIDES, Account
 from amd_service.twilio.callbacks import parse_form
 from amd_service.twilio.signature import verify
+from tests.audio.signals import RATE_HZ, Array, file_of, tone
 
 pytestmark = pytest.mark.anyio
 
@@ -20,6 +24,9 @@ AC = "AC" + "a" * 32
 RE = "RE" + "2" * 32
 PATH = f"/2010-04-01/Accounts/{AC}/Recordings/{RE}"
 ACCOUNT = Account.model_validate({"account_sid": AC, "auth_tokens": ["token"]})
+CALLED, CALLER = tone((440.0,), 2.0), tone((1000.0,), 2.0)
+MIXED: Array = np.mean([CALLED, CALLER], axis=0, dtype=np.float32)
+DUAL = file_of(np.stack([CALLED, CALLER], axis=1))
 PAIRS = [
     ("AccountSid", AC),
     ("CallStatus", "completed"),
@@ -42,7 +49,7 @@ async def client(stand_in: StandIn) -> AsyncIterator[httpx2.AsyncClient]:
 
 
 @pytest.mark.parametrize("suffix", ["", ".wav", ".mp3"])
-async def test_a_recording_is_served_under_each_of_its_names(
+async def test_what_is_no_audio_goes_out_as_it_is_under_each_name(
     stand_in: StandIn, client: httpx2.AsyncClient, suffix: str
 ) -> None:
     stand_in.media.reels[RE] = Reel(b"RIFF" * 10_000, content_type="audio/x-test")
@@ -50,6 +57,46 @@ async def test_a_recording_is_served_under_each_of_its_names(
     assert (response.status_code, response.content) == (200, b"RIFF" * 10_000)
     assert response.headers["content-type"] == "audio/x-test"
     assert stand_in.media.requests[0].sent_bytes == 40_000
+
+
+async def test_without_a_suffix_a_recording_is_its_wav(stand_in: StandIn, client: httpx2.AsyncClient) -> None:
+    stand_in.media.reels[RE] = Reel(DUAL)
+    for response in (await client.get(PATH), await client.get(PATH + ".wav")):
+        assert (response.headers["content-type"], response.content) == ("audio/x-wav", DUAL)
+
+
+async def test_mp3_is_mp3_of_the_same_sound(stand_in: StandIn, client: httpx2.AsyncClient) -> None:
+    stand_in.media.reels[RE] = Reel(file_of(CALLED))
+    response = await client.get(PATH + ".mp3")
+    assert response.headers["content-type"] == "audio/mpeg"
+    assert len(response.content) * 8 == pytest.approx(32_000 * 2.0, rel=0.15)
+    with SoundFile(BytesIO(response.content)) as file:
+        assert (file.format, file.samplerate, file.channels) == ("MP3", RATE_HZ, 1)
+        assert np.abs(file.read() - CALLED).max() < 0.05
+
+
+async def test_what_is_mp3_already_is_not_encoded_again(stand_in: StandIn, client: httpx2.AsyncClient) -> None:
+    mp3 = file_of(CALLED, form="MP3", subtype="MPEG_LAYER_III")
+    stand_in.media.reels[RE] = Reel(mp3, content_type="audio/mpeg")
+    assert (await client.get(PATH + ".mp3")).content == mp3
+
+
+async def test_a_dual_recording_is_mixed_down_only_where_one_channel_is_asked_for(
+    stand_in: StandIn, client: httpx2.AsyncClient
+) -> None:
+    stand_in.media.reels[RE] = Reel(DUAL, dual_available=True)
+    both, mixed = [CALLED, CALLER], [MIXED]
+    for query, heard in (("", both), ("?RequestedChannels=2", both), ("?RequestedChannels=1", mixed)):
+        for suffix, form in (("", "WAV"), (".wav", "WAV"), (".mp3", "MP3")):
+            response = await client.get(PATH + suffix + query)
+            with SoundFile(BytesIO(response.content)) as file:
+                assert (file.format, file.channels) == (form, len(heard)), (suffix, query)
+                assert np.abs(file.read(always_2d=True).T - heard).max() < 0.05, (suffix, query)
+
+
+async def test_one_channel_of_one_is_served_as_it_is(stand_in: StandIn, client: httpx2.AsyncClient) -> None:
+    stand_in.media.reels[RE] = Reel(file_of(CALLED)[:-1001])
+    assert (await client.get(PATH, params={"RequestedChannels": "1"})).content == file_of(CALLED)[:-1001]
 
 
 async def test_it_wants_the_credentials_of_the_account_in_the_path(stand_in: StandIn) -> None:
@@ -99,6 +146,20 @@ async def test_credentials_at_a_foreign_host_are_a_violation(stand_in: StandIn, 
     stand_in.media.reels[RE] = Reel(b"RIFF")
     assert (await client.get(f"/cdn/{RE}.wav")).content == b"RIFF"
     assert len(stand_in.media.violations) == 1
+
+
+async def test_credentials_at_a_path_it_does_not_know_are_a_violation(
+    stand_in: StandIn, client: httpx2.AsyncClient
+) -> None:
+    unknown = [("GET", f"/{RE}.wav"), ("GET", f"{PATH}.wav/"), ("DELETE", f"{PATH}.wav"), ("POST", "/")]
+    async with httpx2.AsyncClient(base_url=stand_in.url, trust_env=False) as anybody:
+        assert [(await anybody.request(*what)).status_code for what in unknown] == [404] * 4
+    assert stand_in.media.violations == []
+    answers = [await client.request(*what) for what in unknown]
+    assert [(answer.status_code, b"20404" in answer.content) for answer in answers] == [(404, True)] * 4
+    host = stand_in.url.removeprefix("http://")
+    assert stand_in.media.violations == [f"credentials arrived at {host}{path}" for _, path in unknown]
+    assert [seen.with_credentials for seen in stand_in.media.requests] == [False] * 4 + [True] * 4
 
 
 async def test_a_taken_port_is_said_so(stand_in: StandIn) -> None:

@@ -3,14 +3,17 @@
 import asyncio
 from base64 import b64encode
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from secrets import compare_digest
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
+from amd_service.lab.stand_in.renditions import rendition
+
 CHUNK_BYTES = 16 * 1024
+METHODS = ("DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT")
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,9 +47,13 @@ UNAUTHORISED = Answer(401, b"<TwilioResponse/>", {"content-type": "application/x
 class Reel:
     """How one recording is served.
 
-    `body`: bytes, or a function giving chunks for what is too long to hold. `first`: answers given one by one, once
-    each, before the media. `pause_s`: between chunks, a slow drip. `declared_bytes`: Content-Length; when it is more
-    than the body, the connection breaks in the middle. `metadata`: fields of `.json` that differ from the usual.
+    `body`: bytes, or a function giving chunks for what is too long to hold. It is what a name without suffix or with
+    `.wav` gives, channels as they are: Twilio serves a call's recording in the form that was asked for when it was
+    created, unless `RequestedChannels` says otherwise. `.mp3` and `RequestedChannels=1` convert it where it is audio;
+    all else, chunks too, goes out as it is.
+    `first`: answers given one by one, once each, before the media. `pause_s`: between chunks, a slow drip.
+    `declared_bytes`: Content-Length; when it is more than the body, the connection breaks in the middle. `metadata`:
+    fields of `.json` that differ from the usual.
     """
 
     body: bytes | Callable[[], Iterable[bytes]]
@@ -77,8 +84,8 @@ class Seen:
 class MediaHost:
     """Serves `reels` (by RecordingSid) under Twilio's paths, to whoever has the account's credentials.
 
-    `/cdn/RE….wav` serves the same reels as a foreign host would, for redirects: credentials that arrive there are
-    written to `violations`.
+    `/cdn/RE….wav` serves the same reels as a foreign host would, for redirects; every other path is a 404. Credentials
+    that arrive at either are written to `violations`.
     """
 
     def __init__(self, credentials: Mapping[str, tuple[str, str]]) -> None:
@@ -91,9 +98,11 @@ class MediaHost:
         self.violations: list[str] = []
 
     def routes(self) -> list[Route]:
+        """To be served last: they take whatever is left."""
         return [
             Route("/2010-04-01/Accounts/{account}/Recordings/{name}", self._serve_recording),
             Route("/cdn/{name}", self._serve_redirected),
+            Route("/{path:path}", self._refuse_unknown, methods=METHODS),
         ]
 
     def has_credentials(self, request: Request) -> bool:
@@ -114,16 +123,26 @@ class MediaHost:
             return JSONResponse(_metadata(request, sid, reel))
         if reel.first:
             return await respond(reel.first.pop(0), request)
-        if request.query_params.get("RequestedChannels") == "2" and not reel.dual_available:
+        channels = request.query_params.get("RequestedChannels")
+        if channels == "2" and not reel.dual_available:
             return await respond(NO_DUAL, request)
-        return _media(reel, seen)
+        return _media(_as_asked(reel, mono=channels == "1", mp3=suffix == "mp3"), seen)
 
     async def _serve_redirected(self, request: Request) -> Response:
+        seen = self._remember_stray(request)
+        reel = self.reels.get(request.path_params["name"].partition(".")[0])
+        return await respond(NOT_FOUND, request) if reel is None else _media(reel, seen)
+
+    async def _refuse_unknown(self, request: Request) -> Response:
+        self._remember_stray(request)
+        return await respond(NOT_FOUND, request)
+
+    def _remember_stray(self, request: Request) -> Seen:
+        """Remember a request to where credentials do not belong."""
         seen = self._remember(request)
         if seen.with_credentials:
             self.violations.append(f"credentials arrived at {request.url.netloc}{request.url.path}")
-        reel = self.reels.get(request.path_params["name"].partition(".")[0])
-        return await respond(NOT_FOUND, request) if reel is None else _media(reel, seen)
+        return seen
 
     def _remember(self, request: Request) -> Seen:
         seen = Seen(request.url.path, request.url.query, "authorization" in request.headers, request.client)
@@ -150,6 +169,15 @@ def _metadata(request: Request, sid: str, reel: Reel) -> dict[str, object]:
         "encryption_details": None,
         **reel.metadata,
     }
+
+
+def _as_asked(reel: Reel, *, mono: bool, mp3: bool) -> Reel:
+    if not (mono or mp3) or not isinstance(reel.body, bytes):
+        return reel
+    made = rendition(reel.body, mono=mono, mp3=mp3)
+    if made is None:
+        return reel
+    return replace(reel, body=made, content_type="audio/mpeg" if mp3 else reel.content_type)
 
 
 def _media(reel: Reel, seen: Seen) -> Response:

@@ -1,0 +1,27 @@
+"""A recording in the form that was asked for, made of the one that is kept."""
+
+import io
+
+import soundfile
+
+# 32 kbit/s for 8000 Hz, which is what Twilio's documentation says of its MP3.
+_MP3 = {"format": "MP3", "subtype": "MPEG_LAYER_III", "bitrate_mode": "CONSTANT", "compression_level": 0.5}
+
+
+def rendition(body: bytes, *, mono: bool, mp3: bool) -> bytes | None:
+    """`body` mixed down to one channel (the average of its own), as an MP3, or both.
+
+    None where it is all of that already, or is no audio that libsndfile can read and write.
+    """
+    try:
+        with soundfile.SoundFile(io.BytesIO(body)) as file:
+            mix, encode = mono and file.channels > 1, mp3 and file.format != "MP3"
+            if not (mix or encode):
+                return None
+            samples = file.read(dtype="float32", always_2d=True)
+        made = io.BytesIO()
+        form = _MP3 if mp3 else {"format": file.format, "subtype": file.subtype}
+        soundfile.write(made, samples.mean(axis=1) if mix else samples, file.samplerate, **form)
+    except soundfile.SoundFileError:
+        return None
+    return made.getvalue()
