@@ -14,9 +14,9 @@ from amd_service.calls.embedded.server import Server
 from amd_service.calls.embedded.sharing import THROWAWAY_PREFIX, embedded_postgres
 from amd_service.lab.child import COMMAND
 from amd_service.lab.demo import make_account
-from amd_service.lab.stand_in.media_host import MediaHost, Reel
-from amd_service.lab.stand_in.server import serve_stand_in
+from amd_service.lab.stand_in.media_host import Reel
 from tests.end_to_end.conftest import HUMAN, Scene, until, until_state
+from tests.twilio.stand_in import watched_stand_in
 
 pytestmark = [pytest.mark.anyio, pytest.mark.timeout(180)]
 
@@ -33,7 +33,7 @@ async def own_server() -> AsyncIterator[tuple[str, Server]]:
 async def test_a_postgres_restart_is_survived_by_service_and_worker(own_server: tuple[str, Server]) -> None:
     url, server = own_server
     account = make_account()
-    async with serve_stand_in(MediaHost({account.account_sid: account.basic_auth})) as stand_in:
+    async with watched_stand_in(account) as stand_in:
         scene = Scene(url, stand_in, account)
         async with (
             scene.child((*COMMAND, "serve", "--no-worker")) as door,
