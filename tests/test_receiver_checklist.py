@@ -447,9 +447,9 @@ CASES = {
     "any other form": "twilio/test_signature_properties.py::test_any_change_to_the_parameters_is_refused",
     "out of order": "calls/intake/test_any_order.py::test_any_order_and_any_repetition_end_in_the_same_rows",
     "absent, failed": "calls/intake/test_recordings.py::test_a_recording_without_audio_fails_the_call_without_a_label",
-    "redirect off-host": "twilio/test_recordings.py::test_a_redirect_out_of_twilio_is_not_followed",
+    "redirect off-host": "twilio/recordings/test_redirects.py::test_a_redirect_out_of_twilio_is_not_followed",
     "mono when dual was asked": (
-        "twilio/test_recordings.py::test_both_channels_are_asked_for_and_one_is_taken_when_there_is_one"
+        "twilio/recordings/test_asking.py::test_both_channels_are_asked_for_and_one_is_taken_when_there_is_one"
     ),
 }
 

@@ -1,0 +1,92 @@
+"""What each answer of the host's means."""
+
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
+
+import httpx2
+import pytest
+
+from amd_service.domain import Failure
+from amd_service.errors import AmdError, MediaNotYet, MediaRefused, Permanent, Retryable, TwilioUnavailable
+from amd_service.lab.stand_in.media_host import Reel
+from amd_service.lab.stand_in.server import StandIn
+from amd_service.settings import Account
+from amd_service.twilio.recordings import Recordings, http_client
+from tests.twilio.recordings.conftest import AC, API, NEVER_ENOUGH, RE, WAV, Endless, Log, fetch, metadata, ok, settings
+
+pytestmark = pytest.mark.anyio
+
+
+async def test_partial_content_is_content() -> None:
+    assert (await fetch(Log(httpx2.Response(206, content=WAV)))).data == WAV
+
+
+@pytest.mark.parametrize(
+    ("status", "error", "failure"),
+    [
+        (401, MediaRefused, Failure.UNAUTHORISED),
+        (403, MediaRefused, Failure.UNAUTHORISED),
+        (410, MediaRefused, Failure.MEDIA_MISSING),
+        (400, TwilioUnavailable, Failure.GAVE_UP),
+        (429, TwilioUnavailable, Failure.GAVE_UP),
+        (500, TwilioUnavailable, Failure.GAVE_UP),
+        (503, TwilioUnavailable, Failure.GAVE_UP),
+        (304, TwilioUnavailable, Failure.GAVE_UP),
+    ],
+)
+async def test_each_status_ends_as_its_own_error(status: int, error: type[AmdError], failure: Failure) -> None:
+    with pytest.raises(error) as raised:
+        await fetch(Log(httpx2.Response(status)))
+    assert isinstance(raised.value, Permanent | Retryable)
+    assert raised.value.failure == failure
+
+
+@pytest.mark.parametrize("status", [429, 503])
+async def test_retry_after_is_passed_on(status: int) -> None:
+    soon = format_datetime(datetime.now(UTC) + timedelta(seconds=30))
+    for header, least, most in [
+        ("7", 7, 7),
+        (soon, 25, 30),
+        ("9" * 400, 3600, 3600),
+        ("-5", None, None),
+        ("?", None, None),
+    ]:
+        with pytest.raises(TwilioUnavailable) as raised:
+            await fetch(Log(httpx2.Response(status, headers={"retry-after": header})))
+        asked = raised.value.retry_after_s
+        assert (asked is None) if least is None or most is None else (asked is not None and least <= asked <= most)
+
+
+async def test_media_that_is_not_there_yet_may_come() -> None:
+    log = Log(httpx2.Response(404, content=b"<x/>"), metadata())
+    with pytest.raises(MediaNotYet):
+        await fetch(log)
+    assert log.urls == [f"{API}.wav", f"{API}.json"]
+
+
+@pytest.mark.parametrize("answer", [httpx2.Response(404), httpx2.Response(200, content=b"[" * 60_000), ok(b"7")])
+async def test_media_without_readable_metadata_may_come_too(answer: httpx2.Response) -> None:
+    with pytest.raises(MediaNotYet):
+        await fetch(Log(httpx2.Response(404), answer))
+
+
+async def test_media_in_a_bucket_of_the_customer_is_named_so() -> None:
+    bucket = "https://bucket.s3.amazonaws.com/AC/RE"
+    with pytest.raises(MediaRefused, match=r"bucket\.s3\.amazonaws\.com") as raised:
+        await fetch(Log(httpx2.Response(404), metadata(media_url=bucket)))
+    assert raised.value.failure == Failure.EXTERNAL_STORAGE
+
+
+async def test_a_compressed_answer_is_not_unpacked() -> None:
+    with pytest.raises(TwilioUnavailable, match="gzip"):
+        await fetch(Log(httpx2.Response(200, stream=Endless(b""), headers={"content-encoding": "gzip"})))
+
+
+async def test_wrong_credentials_are_unauthorised(stand_in: StandIn) -> None:
+    stand_in.media.reels[RE] = Reel(WAV)
+    other = Account.model_validate({"account_sid": AC, "auth_tokens": ["wrong"]})
+    configured = settings(twilio_api_url=stand_in.url)
+    async with http_client(configured) as client:
+        with pytest.raises(MediaRefused) as raised:
+            await Recordings(client, configured).fetch(other, RE, want_dual=False, rules=NEVER_ENOUGH)
+    assert raised.value.failure == Failure.UNAUTHORISED

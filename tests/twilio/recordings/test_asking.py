@@ -1,0 +1,47 @@
+"""What is asked for, and how."""
+
+import httpx2
+import pytest
+
+from amd_service.domain import RecordingSid
+from amd_service.errors import MediaNotYet
+from amd_service.lab.stand_in.media_host import NOT_FOUND, Answer, Reel
+from amd_service.lab.stand_in.server import StandIn
+from amd_service.twilio.recordings import Media, Recordings, http_client
+from tests.twilio.recordings.conftest import ACCOUNT, API, CREDENTIALS, NEVER_ENOUGH, RE, WAV, Log, fetch, ok, settings
+
+pytestmark = pytest.mark.anyio
+
+
+async def test_the_recording_is_asked_for_by_its_sids_with_the_api_key() -> None:
+    log = Log(ok())
+    assert await fetch(log) == Media(WAV, "audio/x-wav", complete=True)
+    assert log.requests == [(f"{API}.wav", CREDENTIALS)]
+
+
+async def test_an_ill_formed_sid_is_never_put_into_a_url() -> None:
+    log = Log()
+    async with httpx2.AsyncClient(transport=httpx2.MockTransport(log)) as client:
+        with pytest.raises(ValueError, match="RE followed by"):
+            await Recordings(client, settings()).fetch(
+                ACCOUNT, RecordingSid("RE/../../x"), want_dual=False, rules=NEVER_ENOUGH
+            )
+    assert log.requests == []
+
+
+async def test_both_channels_are_asked_for_and_one_is_taken_when_there_is_one() -> None:
+    log = Log(httpx2.Response(400), ok())
+    assert (await fetch(log, want_dual=True)).data == WAV
+    assert log.urls == [f"{API}.wav?RequestedChannels=2", f"{API}.wav"]
+
+
+async def test_connections_are_used_again(stand_in: StandIn) -> None:
+    stand_in.media.reels[RE] = Reel(WAV, first=[Answer(400, b"no"), NOT_FOUND])
+    configured = settings(twilio_api_url=stand_in.url)
+    async with http_client(configured) as client:
+        recordings = Recordings(client, configured)
+        with pytest.raises(MediaNotYet):
+            await recordings.fetch(ACCOUNT, RE, want_dual=True, rules=NEVER_ENOUGH)
+        await recordings.fetch(ACCOUNT, RE, want_dual=True, rules=NEVER_ENOUGH)
+    assert len(stand_in.media.requests) == 5
+    assert len({seen.peer for seen in stand_in.media.requests}) == 1

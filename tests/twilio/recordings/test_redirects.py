@@ -1,0 +1,98 @@
+"""A redirect is followed within Twilio, and takes credentials nowhere else."""
+
+import asyncio
+from contextlib import suppress
+
+import httpx2
+import pytest
+from hypothesis import given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
+
+from amd_service.domain import Failure
+from amd_service.errors import AmdError, MediaRefused, TwilioUnavailable
+from amd_service.lab.stand_in.media_host import Answer, MediaHost, Reel
+from amd_service.lab.stand_in.server import StandIn, serve_stand_in
+from tests.twilio.recordings.conftest import API, CREDENTIALS, RE, WAV, Log, fetch, fetch_from, ok, redirect
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.mark.parametrize("host", ["mms.twiliocdn.com", "media.twilio.com", "api.twilio.com:8443"])
+async def test_a_redirect_to_another_host_of_twilio_is_followed_without_credentials(host: str) -> None:
+    log = Log(redirect(f"https://{host}/x?signed=1"), ok())
+    assert (await fetch(log)).data == WAV
+    assert log.requests == [(f"{API}.wav", CREDENTIALS), (f"https://{host}/x?signed=1", None)]
+
+
+async def test_a_redirect_within_the_api_keeps_the_credentials() -> None:
+    log = Log(redirect("/elsewhere"), ok())
+    await fetch(log)
+    assert log.requests[1] == ("https://api.twilio.com/elsewhere", CREDENTIALS)
+
+
+async def test_credentials_once_dropped_stay_dropped() -> None:
+    log = Log(redirect("https://x.twiliocdn.com/"), redirect("https://api.twilio.com/"), ok())
+    await fetch(log)
+    assert [authorization for _, authorization in log.requests] == [CREDENTIALS, None, None]
+
+
+@pytest.mark.parametrize(
+    "location",
+    [
+        "https://bucket.s3.amazonaws.com/RE",
+        "https://eviltwilio.com/",
+        "https://api.twilio.com.evil.example/",
+        "https://user:password@media.twilio.com/",
+        "http://api.twilio.com/plain",
+        "http://169.254.169.254/latest/meta-data",
+        "https://10.0.0.1/",
+        "https://[::1]/",
+        "http://127.0.0.1:8080/",
+        "https://localhost/",
+        "file:///etc/passwd",
+        "//evil.example/",
+    ],
+)
+async def test_a_redirect_out_of_twilio_is_not_followed(location: str) -> None:
+    log = Log(redirect(location))
+    with pytest.raises(MediaRefused) as raised:
+        await fetch(log)
+    assert raised.value.failure == Failure.EXTERNAL_STORAGE
+    assert len(log.requests) == 1
+
+
+async def test_a_redirect_to_nonsense_is_an_outage() -> None:
+    with pytest.raises(TwilioUnavailable):
+        await fetch(Log(redirect("https://media.twilio.com:port/")))
+
+
+@hypothesis_settings(deadline=None)
+@given(location=st.text(st.characters(codec="latin-1", exclude_categories=["Cc"]), max_size=40))
+def test_wherever_a_redirect_leads_credentials_do_not_follow(location: str) -> None:
+    log = Log(httpx2.Response(302, headers=[(b"location", location.encode("latin-1"))]), ok())
+    with suppress(AmdError):
+        asyncio.run(fetch(log))
+    for url, authorization in log.requests:
+        assert authorization is None or url.startswith("https://api.twilio.com/")
+
+
+async def test_redirects_come_to_an_end() -> None:
+    log = Log(*(redirect("/again") for _ in range(9)))
+    with pytest.raises(TwilioUnavailable, match="redirects"):
+        await fetch(log)
+    assert len(log.requests) == 4
+
+
+async def test_an_expired_link_of_the_cdn_is_not_blamed_on_our_credentials() -> None:
+    with pytest.raises(TwilioUnavailable):
+        await fetch(Log(redirect("https://x.twiliocdn.com/"), httpx2.Response(403)))
+
+
+async def test_a_redirect_to_another_port_gets_no_credentials(stand_in: StandIn) -> None:
+    async with serve_stand_in(MediaHost({})) as cdn:
+        cdn.media.reels[RE] = Reel(WAV)
+        stand_in.media.reels[RE] = Reel(b"", first=[Answer(302, headers={"location": f"{cdn.url}/cdn/{RE}.wav"})])
+        assert (await fetch_from(stand_in)).data == WAV
+        assert cdn.media.violations == []
+        assert [seen.with_credentials for seen in cdn.media.requests] == [False]
