@@ -22,6 +22,7 @@ from amd_service.domain import (
 from amd_service.errors import MalformedCallback, OutcomeUnknown, RequestRefused, TwilioUnavailable
 from amd_service.settings import Account, Settings
 from amd_service.telemetry import Metrics, get_logger
+from amd_service.twilio.rest.patience import PatientTransport
 from amd_service.twilio.rest.resources import ROUTE, call_of, call_told, recording_told
 from amd_service.twilio.rest.transport import Transport
 
@@ -71,6 +72,7 @@ class CallOrder:
 class Rest:
     """Twilio's REST API. `per_s`: at most so many requests a second, for work that is in no hurry.
 
+    `patient`: what is only asked is asked again after a 429, for a few minutes at most, before TooManyRequests comes.
     Everything raises TwilioUnavailable and RequestRefused; what changes something raises OutcomeUnknown as well. What
     lists things leaves out those it cannot read: it logs them and counts them in `metrics`.
     """
@@ -81,11 +83,12 @@ class Rest:
         settings: Settings,
         *,
         per_s: float | None = None,
+        patient: bool = False,
         metrics: Metrics | None = None,
     ) -> None:
         self._settings = settings
         self._metrics = metrics
-        self._transport = Transport(client, settings, per_s=per_s)
+        self._transport = (PatientTransport if patient else Transport)(client, settings, per_s=per_s)
 
     async def place(self, account: Account, order: CallOrder) -> Told[StatusCallback]:
         """Place a call that is recorded from its first sample and reports everything to us."""

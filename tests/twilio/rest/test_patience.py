@@ -1,0 +1,80 @@
+"""A patient client waits where Twilio wants to be left alone, for a while."""
+
+from collections.abc import AsyncIterator
+
+import pytest
+
+from amd_service.errors import TooManyRequests
+from amd_service.lab.stand_in.media_host import Answer
+from amd_service.lab.stand_in.server import StandIn
+from amd_service.twilio.recordings import http_client
+from amd_service.twilio.rest import Rest
+from tests.twilio.rest.conftest import ACCOUNT, CA, CHANGES, listed_calls, settings
+
+pytestmark = pytest.mark.anyio
+
+PAUSES_S = [4.0, 8.0, 16.0, 32.0, 60.0]
+
+
+@pytest.fixture
+def waited(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """For how long it would have waited, each time."""
+    waits: list[float] = []
+
+    async def sleep(seconds: float) -> None:
+        waits.append(seconds)
+
+    monkeypatch.setattr("amd_service.twilio.rest.patience.sleep", sleep)
+    return waits
+
+
+@pytest.fixture
+async def patient(stand_in: StandIn) -> AsyncIterator[Rest]:
+    configured = settings(twilio_api_url=stand_in.url)
+    async with http_client(configured) as client:
+        yield Rest(client, configured, patient=True)
+
+
+def refusal(retry_after: str | None = None) -> Answer:
+    return Answer(429, headers={} if retry_after is None else {"retry-after": retry_after})
+
+
+@pytest.mark.parametrize(
+    ("retry_after", "wait_s"), [(None, 4.0), ("0", 4.0), ("37", 37.0), ("60", 60.0)], ids=["unsaid", "0", "37", "60"]
+)
+async def test_it_asks_again_when_twilio_lets_it(
+    stand_in: StandIn, patient: Rest, waited: list[float], retry_after: str | None, wait_s: float
+) -> None:
+    stand_in.rest.first = [refusal(retry_after)]
+    assert await listed_calls(patient) == [CA]
+    assert waited == [wait_s]
+
+
+async def test_it_waits_longer_each_time_and_gives_up_in_the_end(
+    stand_in: StandIn, patient: Rest, waited: list[float]
+) -> None:
+    stand_in.rest.first = [refusal() for _ in range(6)]
+    with pytest.raises(TooManyRequests):
+        await patient.call(ACCOUNT, CA)
+    assert (waited, stand_in.rest.first) == (PAUSES_S, [])
+    # The next request is a new one.
+    stand_in.rest.first = [refusal() for _ in range(5)]
+    assert await patient.call(ACCOUNT, CA) is not None
+    assert waited == PAUSES_S * 2
+
+
+async def test_more_than_a_minute_is_not_waited_for(stand_in: StandIn, patient: Rest, waited: list[float]) -> None:
+    stand_in.rest.first = [refusal("61")]
+    with pytest.raises(TooManyRequests) as refused:
+        await patient.call(ACCOUNT, CA)
+    assert (refused.value.retry_after_s, waited) == (61.0, [])
+
+
+@pytest.mark.parametrize("name", CHANGES)
+async def test_what_changes_something_is_not_repeated(
+    stand_in: StandIn, patient: Rest, waited: list[float], name: str
+) -> None:
+    stand_in.rest.first = [refusal()]
+    with pytest.raises(TooManyRequests):
+        await CHANGES[name](patient)
+    assert (len(stand_in.rest.requests), waited) == (1, [])
