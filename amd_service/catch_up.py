@@ -27,7 +27,7 @@ async def print_catch_up(settings: Settings, since: str, *, as_json: bool) -> bo
         raise ConfigurationError("there is nobody to ask about: set TWILIO_ACCOUNT_SID and TWILIO_AUTH_TOKEN")
     async with open_database(settings) as database, http_client(settings) as client:
         metrics = Metrics()
-        rest = Rest(client, settings, per_s=settings.reconcile_per_s, metrics=metrics)
+        rest = Rest(client, settings, per_s=settings.reconcile_per_s, patient=True, metrics=metrics)
         reconciliation = Reconciliation(database=database, rest=rest, settings=settings, metrics=metrics)
         found = await reconciliation.by_hand(moment)
     for findings in found:
@@ -45,8 +45,13 @@ def duration(text: str) -> timedelta:
 
 def _line(findings: Findings) -> str:
     failed = f", {findings.calls_failed} NOT ANSWERED FOR" if findings.calls_failed else ""
+    unknown = (
+        f", {findings.calls_unknown} UNKNOWN TO TWILIO: check TWILIO_REGION and the account"
+        if findings.calls_unknown
+        else ""
+    )
     error = f"; NOT ASKED TO THE END: {findings.error}" if findings.error else ""
     return (
         f"{findings.account_sid}: {findings.calls_asked} calls asked for, {findings.calls_new} new, "
-        f"{findings.recordings_new} recordings new, {findings.calls_changed} rows changed{failed}{error}"
+        f"{findings.recordings_new} recordings new, {findings.calls_changed} rows changed{failed}{unknown}{error}"
     )

@@ -39,8 +39,8 @@ async def test_what_was_found_is_a_line_an_account(
     assert await print_catch_up(settings(database, stand_in), "90m", as_json=True)
     lines = capsys.readouterr().out.splitlines()  # among them the log's, which a command sends to stderr
     assert f"{ACCOUNT}: 1 calls asked for, 1 new, 0 recordings new, 1 rows changed" in lines
-    counts = {"calls_asked": 1, "calls_failed": 0, "calls_new": 0, "recordings_new": 0, "calls_changed": 0}
-    assert json.loads(lines[-1]) == {"account_sid": ACCOUNT, **counts, "error": None}
+    none = dict.fromkeys(("calls_failed", "calls_unknown", "calls_new", "recordings_new", "calls_changed"), 0)
+    assert json.loads(lines[-1]) == {"account_sid": ACCOUNT, "calls_asked": 1, **none, "error": None}
 
 
 async def test_a_call_twilio_could_not_answer_for_is_a_failure_that_is_named(
@@ -52,6 +52,27 @@ async def test_a_call_twilio_could_not_answer_for_is_a_failure_that_is_named(
     asked = settings(database, stand_in, reconcile_after_s=0)
     assert not await print_catch_up(asked, "90m", as_json=False)
     assert "0 rows changed, 1 NOT ANSWERED FOR\n" in capsys.readouterr().out
+
+
+async def test_a_call_twilio_does_not_know_is_named_with_what_to_check(
+    database: Database, stand_in: StandIn, capsys: pytest.CaptureFixture[str]
+) -> None:
+    await deliver(database, status("ringing"))
+    assert await print_catch_up(settings(database, stand_in), "90m", as_json=False)
+    said = "0 rows changed, 1 UNKNOWN TO TWILIO: check TWILIO_REGION and the account\n"
+    assert said in capsys.readouterr().out
+
+
+async def test_who_stands_by_need_not_come_back_where_twilio_wants_to_be_left_alone(
+    database: Database, stand_in: StandIn, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("amd_service.twilio.rest.patience.PAUSES_S", (0.0,))
+    stand_in.rest.add(StandInCall(account_sid=ACCOUNT)).end("busy")
+    stand_in.rest.first = [Answer(429)]
+    assert await print_catch_up(settings(database, stand_in), "90m", as_json=False)
+    said = capsys.readouterr().out
+    assert "1 calls asked for, 1 new" in said
+    assert "waiting: Twilio answered 429" in said
 
 
 async def test_an_account_that_cannot_be_asked_is_a_failure_with_its_cure(

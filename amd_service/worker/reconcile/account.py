@@ -29,6 +29,8 @@ LEASE_S = 300.0
 BATCH = 200
 # So many calls in a row that Twilio cannot answer for are an outage.
 OUTAGE = 3
+# So many calls that Twilio does not know, where it knows none of ours, are not gone: it is asked in the wrong place.
+STRANGERS = 3
 
 OUTBOUND = "outbound-api"
 
@@ -40,13 +42,14 @@ class Findings:
     """What came of asking about one account. `error`: why it could not be asked to the end, None when it was.
 
     `calls_asked`: calls that Twilio told of; `calls_failed`: those it could not answer for, and which were passed over;
-    `calls_new`, `recordings_new`: those that no callback had told of; `calls_changed`: rows that say something else
-    now, new ones among them.
+    `calls_unknown`: those of ours that it told nothing of; `calls_new`, `recordings_new`: those that no callback had
+    told of; `calls_changed`: rows that say something else now, new ones among them.
     """
 
     account_sid: AccountSid
     calls_asked: int = 0
     calls_failed: int = 0
+    calls_unknown: int = 0
     calls_new: int = 0
     recordings_new: int = 0
     calls_changed: int = 0
@@ -57,10 +60,15 @@ class TurnLost(AmdError):
     """Another process has taken the account over: this one was away for longer than its lease."""
 
 
+class WrongPlace(AmdError):
+    """Twilio knows none of our calls: it is another region's Twilio, or another account, that was asked."""
+
+
 @dataclass(slots=True)
 class AccountSweep:
     """One account, asked about once. `quiet_s`: for how long after its end a call is left to its callbacks.
 
+    `known`: calls of ours that Twilio told of; `unknown`: those it told nothing of when it was asked for them.
     `wait_s`: for how long Twilio wants to be left alone.
     """
 
@@ -76,6 +84,8 @@ class AccountSweep:
     turn: Turn | None = None
     listed: set[CallSid] = field(default_factory=set)
     asked: set[CallSid] = field(default_factory=set)
+    known: set[CallSid] = field(default_factory=set)
+    unknown: set[CallSid] = field(default_factory=set)
     failed: set[CallSid] = field(default_factory=set)
     failed_in_a_row: int = 0
     changed: set[CallSid] = field(default_factory=set)
@@ -87,7 +97,8 @@ class AccountSweep:
             await self._calls_by_date()
             await self._open_calls()
             await self._recordings_by_date()
-        except (TwilioUnavailable, RequestRefused, TurnLost) as error:
+            await self._conclude_unknown()
+        except (TwilioUnavailable, RequestRefused, WrongPlace, TurnLost) as error:
             self.findings.error = str(error)
             self.wait_s = (error.retry_after_s or 0.0) if isinstance(error, TwilioUnavailable) else 0.0
             self.metrics.loop_errors.labels("reconciling").inc()
@@ -114,6 +125,7 @@ class AccountSweep:
                 self.listed.update(told.event.call_sid for told in batch)
                 async with self.database.transaction() as session:
                     known = await reconciling.statuses(session, [told.event.call_sid for told in batch])
+                self.known.update(CallSid(sid) for sid in known)
                 for told in batch:
                     if _is_missing(told.event, known, quiet_since):
                         await self._take_in(told.event.call_sid, told, asked_for_all=False)
@@ -156,8 +168,22 @@ class AccountSweep:
             self._pass_over(call_sid, error)
             return
         self.failed_in_a_row = 0
+        if told is None and not listed:
+            self.unknown.add(call_sid)
+            return
+        self.known.add(call_sid)
         recordings = [recording for recording in listed if recording is not None]
         await self._take_in(call_sid, told, recordings, asked_for_all=len(recordings) == len(listed))
+
+    async def _conclude_unknown(self) -> None:
+        """What Twilio does not know has no recording either, unless it knows nothing of ours at all."""
+        if len(self.unknown) >= STRANGERS and not self.known:
+            raise WrongPlace(
+                f"Twilio knows none of the {len(self.unknown)} calls it was asked for, so nothing is concluded; check "
+                "that TWILIO_REGION, TWILIO_EDGE and the credentials are those of the account that placed them"
+            )
+        for call_sid in self.unknown:
+            await self._take_in(call_sid, None, asked_for_all=True)
 
     def _pass_over(self, call_sid: CallSid, error: AmdError) -> None:
         """A call that Twilio cannot answer for must not keep it from all others. Raises the error in an outage."""
@@ -224,12 +250,15 @@ class AccountSweep:
 
     def _report(self) -> None:
         findings = self.findings
-        findings.calls_asked = len(self.listed | self.asked - self.failed)
+        findings.calls_asked = len(self.listed | self.known)
         findings.calls_failed = len(self.failed)
+        findings.calls_unknown = len(self.unknown)
         findings.calls_changed = len(self.changed)
         found = {"call": findings.calls_new, "recording": findings.recordings_new, "change": findings.calls_changed}
         for what, count in found.items():
             self.metrics.reconciled.labels(what).inc(count)
+        if self.unknown:
+            log.warning("calls unknown to Twilio", account_sid=findings.account_sid, calls=len(self.unknown))
         if any(found.values()):
             log.warning("callbacks had left something out", account_sid=findings.account_sid, **found)
 

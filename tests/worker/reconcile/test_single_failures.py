@@ -1,10 +1,16 @@
-"""One call that Twilio cannot answer for is passed over; an outage is not, and nothing is forgotten for either."""
+"""One call that Twilio cannot answer for is passed over; an outage is not, and nothing is forgotten for either.
+
+Nor is anything concluded from what Twilio does not know, where it knows nothing of ours.
+"""
+
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from amd_service.calls.database import Database
 from amd_service.domain import CallSid, Label, RecordingSid
 from amd_service.lab.stand_in.media_host import Answer
+from amd_service.lab.stand_in.rest_api import RestRequest
 from amd_service.lab.stand_in.server import StandIn
 from amd_service.telemetry import Metrics
 from tests.calls.deliveries import CALL, call_row, claim, deliver, recording, settle, status, verdict
@@ -100,3 +106,85 @@ async def test_what_was_passed_over_is_asked_by_date_until_it_is_answered(
     (findings,) = await make().sweep()
     assert (findings.recordings_new, findings.calls_failed) == (1, 0)
     assert await swept_until(database) is not None
+
+
+async def end_at_ours(database: Database, *sids: CallSid) -> None:
+    """Calls that ended as far as we know, and of whose recordings nobody told."""
+    for sid in sids:
+        await deliver(database, status("completed", call_sid=sid))
+        await age(database, sid)
+
+
+async def states(database: Database, *sids: CallSid) -> list[str]:
+    return [(await call_row(database, sid)).analysis_state for sid in sids]
+
+
+async def test_where_twilio_knows_none_of_our_calls_it_is_the_wrong_one_and_nothing_is_concluded(
+    database: Database, stand_in: StandIn, make: Make
+) -> None:
+    ours = YOUNGER[:3]
+    call_at_twilio(stand_in, direction="inbound")  # it has calls, only not ours
+    await end_at_ours(database, *ours)
+    for findings in [*await make().sweep(), *await make().by_hand(datetime.now(UTC) - timedelta(days=1))]:
+        assert findings.error is not None
+        assert "TWILIO_REGION" in findings.error
+        assert (findings.calls_asked, findings.calls_unknown, findings.calls_changed) == (1, 3, 0)
+    assert await states(database, *ours) == ["waiting"] * 3
+    assert await swept_until(database) is None
+    for sid in ours:
+        recorded(call_at_twilio(stand_in, sid=sid), sid=f"RE{sid[2:]}")
+    (findings,) = await make().sweep()
+    assert (findings.error, findings.calls_unknown) == (None, 0)
+    assert await states(database, *ours) == ["queued"] * 3
+
+
+@pytest.mark.parametrize(
+    ("ending", "ago_s", "after"),
+    [("completed", 8 * 3600, "failed"), ("busy", 600, "not_applicable")],
+    ids=["asked for by itself", "listed by date"],
+)
+async def test_what_twilio_does_not_know_is_concluded_where_it_knows_another_of_ours(
+    database: Database,
+    stand_in: StandIn,
+    make: Make,
+    capsys: pytest.CaptureFixture[str],
+    ending: str,
+    ago_s: float,
+    after: str,
+) -> None:
+    call_at_twilio(stand_in, ending=ending, ago_s=ago_s)
+    await deliver(database, status(ending))
+    await age(database)
+    await end_at_ours(database, *YOUNGER)
+    (findings,) = await make().sweep()
+    assert (findings.error, findings.calls_asked, findings.calls_unknown) == (None, 1, 4)
+    assert await states(database, CALL, *YOUNGER) == [after, *["failed"] * 4]
+    assert "calls unknown to Twilio" in capsys.readouterr().out
+
+
+async def test_calls_that_twilio_could_not_answer_for_do_not_vouch_for_the_account(
+    database: Database, stand_in: StandIn, make: Make
+) -> None:
+    await end_at_ours(database, CALL, *YOUNGER)
+    answer_always(stand_in, CALL, Answer(500))
+    (findings,) = await make().sweep()
+    assert findings.error is not None
+    assert (findings.calls_asked, findings.calls_failed, findings.calls_unknown) == (0, 1, 4)
+    assert set(await states(database, CALL, *YOUNGER)) == {"waiting"}
+
+
+async def test_a_call_that_cannot_be_read_is_known_by_its_recording(
+    database: Database, stand_in: StandIn, make: Make
+) -> None:
+    await end_at_ours(database, CALL, *YOUNGER[:2])
+    for sid in (CALL, *YOUNGER[:2]):
+        recorded(call_at_twilio(stand_in, sid=sid, ago_s=8 * 3600), sid=f"RE{sid[2:]}")
+    unreadable = Answer(200, b'{"sid": "CA"}')
+
+    def choose(request: RestRequest) -> tuple[str, ...]:
+        stand_in.rest.first = [unreadable] if "/Calls/CA" in request.path and "Recordings" not in request.path else []
+        return ()
+
+    stand_in.rest.check = choose
+    (findings,) = await make().sweep()
+    assert (findings.error, findings.calls_unknown, findings.recordings_new) == (None, 0, 3)
