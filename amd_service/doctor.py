@@ -75,6 +75,7 @@ async def examine(settings: Settings) -> AsyncIterator[Finding]:
     yield _dialling(settings)
     yield _live(settings)
     yield _actions(settings)
+    yield _lost_callbacks(settings)
     yield _retention(settings)
     async for finding in _database(settings):
         yield finding
@@ -181,6 +182,16 @@ def _actions(settings: Settings) -> Finding:
         names = " and ".join(f"AMD_ON_{label.upper()}" for label in plain)
         return Finding(check, Health.WARN, f"the URL in {names} is not https: Twilio's request holds phone numbers")
     return Finding(check, Health.OK, ", ".join(f"{label}: {action.kind}" for label, action in wanted.items()))
+
+
+def _lost_callbacks(settings: Settings) -> Finding:
+    check = "lost callbacks"
+    if settings.reconcile_every_s:
+        return Finding(
+            check, Health.OK, f"Twilio is asked every {settings.reconcile_every_s:g} s for what they would have told"
+        )
+    cure = "a call whose end or recording nobody told of waits for ever, unless you run `amd-service reconcile`"
+    return Finding(check, Health.WARN, f"AMD_RECONCILE_EVERY_S=0: {cure}")
 
 
 def _retention(settings: Settings) -> Finding:

@@ -77,6 +77,12 @@ async def test_lines_are_left_whole_where_no_terminal_wraps_them(
     assert capsys.readouterr().out == f"  ok  public URL  {text}\n"
 
 
+async def test_never_asking_for_lost_callbacks_is_a_warning_that_names_who_waits() -> None:
+    assert (await finding("lost callbacks")).health is Health.OK
+    found = await finding("lost callbacks", reconcile_every_s=0)
+    assert (found.health, "waits for ever" in found.text) == (Health.WARN, True)
+
+
 async def test_what_is_forgotten_is_said() -> None:
     found = await finding(
         "retention", delete_recordings=True, callback_days=30, phone_numbers="hash", phone_number_key="k" * 16

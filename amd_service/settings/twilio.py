@@ -93,7 +93,10 @@ class TwilioSettings(BaseModel):
 
     # Reconciliation
     reconcile_every_s: float = Field(
-        600.0, ge=0, description="How often Twilio is asked for what its callbacks left out. 0: only by hand."
+        600.0,
+        ge=0,
+        description="How often Twilio is asked for what its callbacks left out. 0: only by hand; until then a call "
+        "whose end or recording no callback told of waits.",
     )
     reconcile_after_s: float = Field(
         300.0, ge=0, le=3600, description="For how long a callback may be late before Twilio is asked, at most an hour."
