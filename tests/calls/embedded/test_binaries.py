@@ -32,7 +32,7 @@ async def test_the_wheels_postgres_is_used_where_the_system_has_none(
     if not places:
         pytest.skip("the `embedded` extra is not installed")
     # Root, in a checkout closed to others: nothing but a clear word helps.
-    if not server_account().can_enter(places[0]):
+    if server_account().obstacle(places[0]) is not None:
         with pytest.raises(ConfigurationError, match="cannot enter"):
             await embedded_postgres(fresh).__aenter__()
         return
