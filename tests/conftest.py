@@ -10,6 +10,7 @@ from ipaddress import ip_address
 from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
 
+import hypothesis
 import pytest
 from sqlalchemy import delete
 
@@ -32,6 +33,9 @@ def pytest_configure(config: pytest.Config) -> None:
         raise pytest.UsageError(f"AMD_REQUIRE_TOOLS is set, but {'; '.join(_lacking().values())}")
     _forget_the_users_settings()
     _ban_other_machines()
+    # The same examples every time, however slow the machine: a change is judged by what it changes. What else there is
+    # to find, `--hypothesis-profile=default` looks for.
+    hypothesis.settings.load_profile("ci")
 
 
 def _forget_the_users_settings() -> None:
