@@ -92,6 +92,12 @@ class StubEngine:
         self.free = threading.Event()
         self.free.set()
 
+    def hold(self) -> None:
+        """Keep the next window in hand until `free` is set; `entered` tells from now on that one got there."""
+        while self.entered.acquire(blocking=False):
+            continue
+        self.free.clear()
+
     def logits(self, clips: Sequence[NDArray[np.float32]]) -> NDArray[np.float32]:
         self.calls.append([len(clip) / RATE_HZ for clip in clips])
         self.threads.add(threading.current_thread().name)

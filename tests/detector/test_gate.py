@@ -1,6 +1,7 @@
 """A model serves once its label order is not contradicted; golden clips go the way of every recording."""
 
 import asyncio
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -147,15 +148,18 @@ async def test_an_engine_that_fails_on_every_clip_never_serves(clips: Path) -> N
 
 
 async def test_while_the_clips_are_judged_nothing_else_is(clips: Path) -> None:
-    engine = StubEngine(hears_well)
-    async with started(engine, golden=golden(clips)) as detector:
-        await asyncio.to_thread(lambda: [engine.entered.acquire() for _ in range(2)])  # the warm-up
-        engine.free.clear()
-        try:
-            await asyncio.to_thread(engine.entered.acquire)
-            state = detector.state
-        finally:
-            engine.free.set()
+    reached, go_on = threading.Event(), threading.Event()
+
+    def waits_on_clips(clip: np.ndarray) -> tuple[float, float]:
+        if len(clip) == 1.5 * RATE_HZ:
+            reached.set()
+            go_on.wait(20)
+        return hears_well(clip)
+
+    async with started(StubEngine(waits_on_clips), golden=golden(clips)) as detector:
+        await asyncio.to_thread(reached.wait, 20)
+        state = detector.state
+        go_on.set()
         await detector.wait_ready()
     assert state.phase is Phase.PROVING
 

@@ -14,12 +14,14 @@ from twilio.request_validator import RequestValidator
 
 from amd_service.calls.database import Database
 from amd_service.detector.detector import Detector
+from amd_service.detector.live import LiveListening
+from amd_service.lab.stand_in.streams import FRAME_BYTES
 from amd_service.web import live
 from amd_service.web.app import create_app
 from tests.classifier.models import StubEngine, mostly_human
 from tests.detector.detectors import ready
 from tests.web.conftest import TOKEN, open_doors
-from tests.web.streaming import SIGNED_URL, STREAM, Line, call_row, say, serving
+from tests.web.streaming import HELLO, SIGNED_URL, STREAM, Line, call_row, say, serving
 
 pytestmark = pytest.mark.anyio
 
@@ -102,15 +104,28 @@ async def test_a_verdict_that_the_database_will_not_take_is_an_end_that_is_count
     await line.ended("unjudged")
 
 
-async def test_a_connection_that_the_server_ended_meanwhile_is_not_closed_again(line: Line, model: Model) -> None:
-    model.free.clear()
+async def test_a_connection_that_the_server_ended_meanwhile_is_not_closed_again(
+    line: Line, model: Model, detector: Detector
+) -> None:
+    # No more than the model needs: while the application has something left to take, the server reads nothing.
+    needed = range(1, await chunks_for_a_verdict(detector) + 1)
+    model.hold()
     async with line.open() as connection:
-        await say(connection, STREAM.start(), *map(STREAM.media, STREAM.chunks()))
+        await say(connection, STREAM.start(), *map(STREAM.media, needed))
         await asyncio.to_thread(model.entered.acquire)
         await connection.send("x" * 70_000)
         await connection.wait_closed()
+        assert connection.close_code == 1009
         model.free.set()
     await line.ended("verdict")
+
+
+async def chunks_for_a_verdict(detector: Detector) -> int:
+    listening = LiveListening(detector)
+    for chunk in STREAM.chunks():
+        if await listening.hear(HELLO[(chunk - 1) * FRAME_BYTES : chunk * FRAME_BYTES]):
+            return chunk
+    raise AssertionError("it is not enough for one")
 
 
 class Peer:

@@ -158,7 +158,7 @@ async def test_a_full_queue_is_429_and_says_when_to_ask_again(closed_database: D
     engine = StubEngine()
     async with ready(engine, inference_queue=1) as detector:
         doors = open_doors(closed_database, detector)
-        hold(engine)
+        engine.hold()
         first = asyncio.create_task(doors.client.post("/predict", content=HUMAN, headers=WAV))
         await asyncio.to_thread(engine.entered.acquire)
         others = [asyncio.create_task(doors.client.post("/predict", content=HUMAN, headers=WAV)) for _ in range(2)]
@@ -190,7 +190,7 @@ async def test_a_client_that_leaves_is_judged_no_more(
 
     async with ready(engine) as detector:
         doors = open_doors(closed_database, detector)
-        hold(engine)
+        engine.hold()
         first = asyncio.create_task(doors.client.post("/predict", content=HUMAN, headers=WAV))
         await asyncio.to_thread(engine.entered.acquire)
         monkeypatch.setattr(WaitingLine, "join", join_and_tell)
@@ -235,10 +235,3 @@ async def test_a_path_that_is_not_there_is_a_problem_too(judging: Doors) -> None
     wrong_method = await judging.client.get("/predict")
     assert problem(wrong_method)[0] == 405
     assert wrong_method.headers["allow"] == "POST"
-
-
-def hold(engine: StubEngine) -> None:
-    """Keep the next window in the engine; `engine.entered` tells from now on that it got there."""
-    while engine.entered.acquire(blocking=False):
-        continue
-    engine.free.clear()

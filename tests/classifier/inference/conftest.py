@@ -38,9 +38,7 @@ async def running(engine: StubEngine, **options: Any) -> AsyncIterator[Classifie
 @asynccontextmanager
 async def busy(engine: StubEngine, classifier: Classifier) -> AsyncIterator[asyncio.Task[ModelRun]]:
     """The thread is in the middle of a window until the block ends."""
-    while engine.entered.acquire(blocking=False):
-        pass
-    engine.free.clear()
+    engine.hold()
     task = score(classifier, 9.0, Priority.RECORDING)
     await asyncio.to_thread(engine.entered.acquire)
     try:
