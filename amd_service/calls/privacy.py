@@ -99,6 +99,3 @@ def _digits(numbers: Iterable[str]) -> frozenset[str]:
         if not _IS_HASHED.fullmatch(number):
             found |= {re.sub(r"\D", "", number), *re.findall(r"\d+", number)}
     return frozenset(digits for digits in found if len(digits) >= _LEAST_DIGITS)
-
-
-KEEP = NumberPolicy("keep")

@@ -51,7 +51,7 @@ class TwilioSettings(BaseModel):
     twilio_api_key: str | None = Field(
         None,
         validation_alias=AliasChoices("TWILIO_API_KEY"),
-        description="API key for downloads, preferred to the token.",
+        description="API key for all that is asked of Twilio, preferred to the token.",
     )
     twilio_api_secret: SecretStr | None = Field(
         None, validation_alias=AliasChoices("TWILIO_API_SECRET"), description="The API key's secret."
@@ -63,8 +63,8 @@ class TwilioSettings(BaseModel):
         "a live call, or record with `RecordingTrack=inbound`.",
     )
     media_max_bytes: int = Field(8 * 1024 * 1024, ge=64 * 1024, description="Most that is ever read of one recording.")
-    media_connect_timeout_s: float = Field(5.0, gt=0, description="Time-out to connect to the media host.")
-    media_read_timeout_s: float = Field(10.0, gt=0, description="Time-out between two reads of media.")
+    media_connect_timeout_s: float = Field(5.0, gt=0, description="Time-out to connect to Twilio.")
+    media_read_timeout_s: float = Field(10.0, gt=0, description="Time-out between two reads of what Twilio answers.")
     media_total_timeout_s: float = Field(30.0, gt=0, description="Time-out for one whole download.")
 
     # Placing calls

@@ -9,7 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from amd_service.calls import intake, queue
 from amd_service.calls.database import Database
-from amd_service.calls.privacy import KEEP
+from amd_service.calls.privacy import NumberPolicy
 from amd_service.calls.tables import Base, CallLog, Recording, VerdictRow
 from amd_service.domain import (
     AccountSid,
@@ -33,6 +33,7 @@ ACCOUNT = AccountSid("AC" + "a" * 32)
 CALL = CallSid("CA" + "1" * 32)
 FIRST = RecordingSid("RE" + "1" * 32)
 SECOND = RecordingSid("RE" + "2" * 32)
+KEEP = NumberPolicy("keep")
 BEGAN = datetime(2026, 11, 22, 10, 0, tzinfo=UTC)
 
 Delivery = StatusCallback | RecordingCallback | AmdCallback

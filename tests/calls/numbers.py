@@ -6,11 +6,11 @@ from sqlalchemy import select, update
 
 from amd_service.calls import intake
 from amd_service.calls.database import Database
-from amd_service.calls.privacy import KEEP, NumberPolicy
+from amd_service.calls.privacy import NumberPolicy
 from amd_service.calls.tables import Callback
 from amd_service.domain import RawCallback, StatusCallback
 from amd_service.twilio.callbacks import parse_status
-from tests.calls.deliveries import ACCOUNT, CALL
+from tests.calls.deliveries import ACCOUNT, CALL, KEEP
 
 FROM, TO = "+15005550006", "+15005550010"
 

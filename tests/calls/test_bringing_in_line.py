@@ -10,11 +10,11 @@ from sqlalchemy import event, null, text
 
 from amd_service.calls import intake, retention
 from amd_service.calls.database import Database
-from amd_service.calls.privacy import KEEP, NumberPolicy
+from amd_service.calls.privacy import NumberPolicy
 from amd_service.calls.retention import Place
 from amd_service.calls.tables import Callback
 from amd_service.domain import CallSid, Label
-from tests.calls.deliveries import call_row, claim, deliver, recording, settle, snapshot, status, verdict
+from tests.calls.deliveries import KEEP, call_row, claim, deliver, recording, settle, snapshot, status, verdict
 from tests.calls.numbers import FROM, TO, callbacks, change, parsed, told
 from tests.worker.conftest import until
 

@@ -10,12 +10,12 @@ from sqlalchemy import select
 
 from amd_service.calls import intake
 from amd_service.calls.database import Database
-from amd_service.calls.privacy import KEEP, NUMBERS, OWNERS, NumberPolicy
+from amd_service.calls.privacy import NUMBERS, OWNERS, NumberPolicy
 from amd_service.calls.tables import Base
 from amd_service.domain import RawCallback
 from amd_service.settings import Settings
 from amd_service.twilio.callbacks import parse_amd, parse_recording, parse_status
-from tests.calls.deliveries import ACCOUNT, CALL, FIRST, call_row
+from tests.calls.deliveries import ACCOUNT, CALL, FIRST, KEEP, call_row
 
 HASH = NumberPolicy("hash", b"k" * 16)
 DROP = NumberPolicy("drop")

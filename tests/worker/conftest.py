@@ -10,7 +10,6 @@ from sqlalchemy import select
 
 from amd_service.calls import intake
 from amd_service.calls.database import Database
-from amd_service.calls.privacy import KEEP
 from amd_service.calls.tables import CallLog, Recording
 from amd_service.domain import (
     AccountSid,
@@ -30,7 +29,7 @@ from amd_service.lab.stand_in.server import StandIn
 from amd_service.settings import Account, Settings
 from amd_service.telemetry import Metrics
 from amd_service.worker.worker import Worker
-from tests.calls.deliveries import ACCOUNT
+from tests.calls.deliveries import ACCOUNT, KEEP
 from tests.twilio.stand_in import watched_stand_in
 
 IDENTITY = ModelIdentity("test", None, "0" * 64)

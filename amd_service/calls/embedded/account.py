@@ -31,12 +31,8 @@ class Account:
     def run_as(self) -> RunAs:
         return RunAs(user=self.uid, group=self.gid, extra_groups=[]) if self.switched else RunAs()
 
-    def can_enter(self, directory: Path) -> bool:
-        """Whether the mode bits let the account pass through `directory` and everything above it."""
-        return self.obstacle(directory) is None
-
     def obstacle(self, directory: Path) -> Path | None:
-        """The first directory, from the root on the way down to `directory`, that the account may not enter."""
+        """The first directory, from the root on the way down to `directory`, closed to the account by mode bits."""
         way = (*reversed(directory.parents), directory)
         return next((path for path in way if not self._may_search(path.stat())), None)
 

@@ -8,11 +8,11 @@ from sqlalchemy import func, select
 
 from amd_service.calls import intake
 from amd_service.calls.database import Database
-from amd_service.calls.privacy import KEEP
 from amd_service.calls.tables import Callback
 from amd_service.domain import RawCallback
 from tests.calls.deliveries import (
     CALL,
+    KEEP,
     call_row,
     deliver,
 )
