@@ -21,7 +21,7 @@
     ├── RequestRefused              Twilio, or we ourselves, will not do what a REST request asked; nothing was done
     │   ├── CredentialsRefused      whatever else is asked with these credentials will be refused as well
     │   ├── NotAllowed              the deployment's settings do not allow it
-    │   ├── KeyReused               its idempotency key was given to another request
+    │   ├── KeyReused               another request, or another secret of the account, had its idempotency key
     │   ├── KeyInUse                a request with its idempotency key is under way, or its outcome is not known
     │   └── TooManyCalls            more calls in a minute than the deployment allows
     ├── OutcomeUnknown              whether Twilio did what a REST request asked is not known: it is not asked twice
@@ -148,7 +148,7 @@ class NotAllowed(RequestRefused):
 
 
 class KeyReused(RequestRefused):
-    """The idempotency key was given to another request before."""
+    """A call was placed with the idempotency key, for another request or before the account's secret was changed."""
 
 
 class KeyInUse(RequestRefused):

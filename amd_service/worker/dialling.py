@@ -80,12 +80,14 @@ class Dialler:
 
         A cancellation takes effect once it is written down what became of the call.
         """
+        # Of the order as it was given: what we add to it may change between a request and its repetition.
+        fingerprint = _fingerprint(order, account)
         order = self._complete(order)
         key = idempotency_key if idempotency_key is not None else f"own-{token_hex(16)}"
         try:
             check_order(order, self._settings)
             check_key(key)
-            started = await _to_its_end(self._start(order, account, key))
+            started = await _to_its_end(self._start(order, account, key, fingerprint))
         except Exception as error:
             outcome = _outcome(error)
             self._metrics.calls_started.labels(outcome).inc()
@@ -101,8 +103,7 @@ class Dialler:
             return replace(order, url=self._settings.callback_url("/twilio/stream.xml"))
         return order
 
-    async def _start(self, order: CallOrder, account: Account, key: str) -> Started:
-        fingerprint = _fingerprint(order, account)
+    async def _start(self, order: CallOrder, account: Account, key: str, fingerprint: str) -> Started:
         async with self._turn(), self._database.transaction() as session:
             answer = await call_requests.reserve(
                 session,
@@ -185,12 +186,16 @@ def _fingerprint(order: CallOrder, account: Account) -> str:
 
 
 def _replay(earlier: Earlier, fingerprint: str) -> Started:
-    if not hmac.compare_digest(earlier.fingerprint, fingerprint):
-        raise KeyReused("this idempotency key was given to another request: a new request needs a new key")
+    # First what is not known: whoever heard of another request would take a new key, and the telephone may ring twice.
     if earlier.outcome is RequestOutcome.PENDING:
         raise KeyInUse("a request with this idempotency key is under way: ask again in a moment")
     if earlier.call_sid is None:
         raise KeyInUse(f"what became of the call with this idempotency key is not known; {HOW_TO_FIND_OUT}")
+    if not hmac.compare_digest(earlier.fingerprint, fingerprint):
+        raise KeyReused(
+            f"call {earlier.call_sid} was placed with this idempotency key, for another request or before the account's secret "
+            "was changed: a new request needs a new key"
+        )
     return Started(earlier.call_sid, earlier.call_status or "queued", replayed=True)
 
 

@@ -13,7 +13,7 @@ from sqlalchemy import func, select
 from amd_service.calls import call_requests
 from amd_service.calls.call_log import read_call
 from amd_service.calls.database import Database
-from amd_service.calls.tables import Base, CallRequest
+from amd_service.calls.tables import Base, CallRequest, RequestOutcome
 from amd_service.domain import AccountSid
 from amd_service.errors import (
     DatabaseUnavailable,
@@ -167,6 +167,37 @@ async def test_equal_orders_are_stored_alike_only_under_one_secret(phone: Phone)
     other_secret = make_settings(twilio_auth_token=[SecretStr("b" * 32)]).accounts[AC]
     with pytest.raises(KeyReused):
         await phone.dialler.start(ORDER, other_secret, "one")
+
+
+@pytest.mark.parametrize(
+    ("outcome", "said"),
+    [(RequestOutcome.PENDING, "under way"), (RequestOutcome.UNKNOWN, "may have been placed")],
+)
+async def test_what_is_not_known_is_said_before_orders_are_compared(
+    phone: Phone, outcome: RequestOutcome, said: str
+) -> None:
+    """A caller that is told to take a new key takes one, and a telephone may ring twice."""
+    async with phone.database.transaction() as session:
+        session.add(CallRequest(key="key", fingerprint="under a secret of before", account_sid=AC, outcome=outcome))
+    with pytest.raises(KeyInUse, match=said):
+        await phone.start("key")
+
+
+async def test_the_call_that_was_placed_under_a_secret_of_before_is_named(phone: Phone) -> None:
+    placed = await phone.start("key")
+    rotated = make_settings(twilio_auth_token=[SecretStr("b" * 32)]).accounts[AC]
+    with pytest.raises(KeyReused, match=f"{placed.call_sid} .*before the account's secret was changed"):
+        await phone.dialler.start(ORDER, rotated, "key")
+
+
+async def test_orders_are_compared_as_they_were_given(
+    stand_in: StandIn, client: httpx2.AsyncClient, database: Database
+) -> None:
+    order = replace(ORDER, url=None)
+    before = make_phone(stand_in, client, database, live=True)
+    after = make_phone(stand_in, client, database, live=True, public_url="https://moved.example.com")
+    placed = await before.start("key", order)
+    assert await after.start("key", order) == replace(placed, replayed=True)
 
 
 async def test_the_limit_a_minute_holds_for_all_processes_together(
