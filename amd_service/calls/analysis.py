@@ -12,6 +12,9 @@ from amd_service.calls.history import COMPLETED, ENDED, UNANSWERED
 from amd_service.calls.stored import LARGEST_INTEGER
 from amd_service.calls.tables import BROKEN_OFF, MEDIA_STREAM, CallLog, Recording, RecordingState, VerdictRow
 from amd_service.domain import AccountSid, ActionState, AnalysisState, CallSid, Failure, Label
+from amd_service.telemetry import get_logger
+
+log = get_logger(__name__)
 
 # Failures that mean there never was any audio.
 WITHOUT_AUDIO = (Failure.NO_RECORDING, Failure.RECORDING_FAILED)
@@ -94,10 +97,18 @@ def _by_start(standing: Standing) -> tuple[datetime, str]:
     return standing.recording.started_at or _LAST, standing.recording.recording_sid
 
 
-async def ensure_call(session: AsyncSession, call_sid: CallSid, account_sid: AccountSid) -> None:
-    """The call has a row from here on: a recording or a stream may come before anybody told of the call."""
+async def ensure_call(session: AsyncSession, call_sid: CallSid, account_sid: AccountSid) -> bool:
+    """The call has a row from here on: a recording or a stream may come before anybody told of the call.
+
+    False where it is another account's: one account's token must not move another's call.
+    """
     statement = insert(CallLog).values(call_sid=call_sid, account_sid=account_sid, analysis_state=AnalysisState.WAITING)
     await session.execute(statement.on_conflict_do_nothing())
+    owner = await session.scalar(select(CallLog.account_sid).where(CallLog.call_sid == call_sid))
+    if owner == account_sid:
+        return True
+    log.warning("told of another account's call, not used", call_sid=call_sid, account_sid=account_sid)
+    return False
 
 
 async def lock_call(session: AsyncSession, call_sid: str) -> CallLog:

@@ -67,7 +67,8 @@ async def take_recording(
     if recording.call_sid is None:
         log.warning("recording of a conference, kept but not judged", conference_sid=recording.conference_sid)
         return True
-    await ensure_call(session, recording.call_sid, recording.account_sid)
+    if not await ensure_call(session, recording.call_sid, recording.account_sid):
+        return True
     row = await _locked_recording(session, recording)
     if _is_foreign(row, recording):
         return True
@@ -80,10 +81,9 @@ async def take_recording(
 
 async def _retell_call(session: AsyncSession, callback: StatusCallback | AmdCallback) -> None:
     """Write the call's row anew from all that was said of it."""
-    await ensure_call(session, callback.call_sid, callback.account_sid)
-    call = await lock_call(session, callback.call_sid)
-    if _is_foreign(call, callback):
+    if not await ensure_call(session, callback.call_sid, callback.account_sid):
         return
+    call = await lock_call(session, callback.call_sid)
     told = await _facts(session, call, Callback.recording_sid.is_(None))
     statuses = history.statuses_from(facts for route, facts in told if route in _STATUS_ROUTES)
     results = history.amd_results_from(facts for route, facts in told if route == _AMD_ROUTE)
@@ -139,11 +139,11 @@ async def _locked_recording(session: AsyncSession, callback: RecordingCallback) 
     return (await session.scalars(locked.execution_options(populate_existing=True))).one()
 
 
-def _is_foreign(row: CallLog | Recording, callback: Event) -> bool:
-    """Whether a callback names a row of another account or call: one account's token must not move another's."""
+def _is_foreign(row: Recording, callback: RecordingCallback) -> bool:
+    """Whether a callback names a recording of another account or call: one's token must not move another's."""
     if (row.account_sid, row.call_sid) == (callback.account_sid, callback.call_sid):
         return False
-    log.warning("callback of another account or call, kept but not used", call_sid=callback.call_sid)
+    log.warning("recording of another account or call, kept but not used", recording_sid=callback.recording_sid)
     return True
 
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 
-from sqlalchemy import func, select
+from sqlalchemy import func
 from sqlalchemy import insert as plain_insert
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -12,12 +12,9 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from amd_service.calls import actions
 from amd_service.calls.analysis import ensure_call, lock_call, refresh_call
 from amd_service.calls.history import COMPLETED
-from amd_service.calls.tables import BROKEN_OFF, MEDIA_STREAM, CallLog, Recording, RecordingState, VerdictRow
+from amd_service.calls.tables import BROKEN_OFF, MEDIA_STREAM, Recording, RecordingState, VerdictRow
 from amd_service.calls.verdict_rows import verdict_rows
 from amd_service.domain import AccountSid, Action, CallSid, Label, Source, StreamSid, Verdict
-from amd_service.telemetry import get_logger
-
-log = get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,10 +39,7 @@ async def settle_stream(
     A call nobody has told us about yet gets its row here: a stream may overtake the status callbacks. False, and
     nothing is written: the stream has a verdict already, or the call is another account's.
     """
-    await ensure_call(session, stream.call_sid, stream.account_sid)
-    owner = await session.scalar(select(CallLog.account_sid).where(CallLog.call_sid == stream.call_sid))
-    if owner != stream.account_sid:
-        log.warning("stream of another account's call, not used", call_sid=stream.call_sid)
+    if not await ensure_call(session, stream.call_sid, stream.account_sid):
         return False
     if not await _add_recording(session, stream):
         return False

@@ -7,9 +7,20 @@ from sqlalchemy import select
 
 from amd_service.calls.database import Database
 from amd_service.calls.tables import Callback
-from amd_service.domain import CallSid, ConferenceSid
-from tests.calls.deliveries import ACCOUNT, CALL, SECOND, call_row, deliver, recording, recording_row, snapshot, status
-from tests.calls.intake.conftest import COMPLETED, RECORDED
+from amd_service.domain import AccountSid, CallSid, ConferenceSid
+from tests.calls.deliveries import (
+    ACCOUNT,
+    CALL,
+    SECOND,
+    call_row,
+    claim,
+    deliver,
+    recording,
+    recording_row,
+    snapshot,
+    status,
+)
+from tests.calls.intake.conftest import ANSWERED, COMPLETED, RECORDED
 
 pytestmark = pytest.mark.anyio
 
@@ -68,6 +79,15 @@ async def test_a_recording_stays_with_its_call(database: Database) -> None:
     await deliver(database, recording("in-progress"), replace(RECORDED, call_sid=other))
     row = await recording_row(database)
     assert (row.call_sid, row.state) == (CALL, "noted")
+
+
+async def test_a_new_recording_of_another_account_does_not_take_the_call_over(database: Database) -> None:
+    await deliver(database, ANSWERED)
+    assert await deliver(database, replace(RECORDED, account_sid=AccountSid("AC" + "b" * 32))) == [True]
+    assert await claim(database) == []
+    assert (await call_row(database)).analysis_state == "waiting"
+    await deliver(database, RECORDED)
+    assert (await recording_row(database)).account_sid == ACCOUNT
 
 
 async def test_a_conferences_recording_is_kept_and_goes_no_further(database: Database) -> None:
