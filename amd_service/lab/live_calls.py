@@ -65,8 +65,6 @@ class Wire:
     async def check_it_listens(self) -> None:
         """Raise ConfigurationError unless the service gives the TwiML of a call that is to be listened to."""
         answer = await self._ask(f"CA{token_hex(16)}")
-        if answer.status_code == 404:
-            raise ConfigurationError(f"the service at {self.url} has live listening off: start it with AMD_LIVE=true")
         if answer.status_code != 200:
             raise ConfigurationError(_refused(answer))
         read_stream(answer.text)
@@ -140,7 +138,9 @@ def read_stream(twiml: str) -> tuple[str, dict[str, str]]:
     except ElementTree.ParseError:
         stream = None
     if stream is None or "url" not in stream.attrib:
-        raise ConfigurationError(f"{STREAM_XML_PATH} starts no <Stream>; it answered {twiml[:200]!r}")
+        raise ConfigurationError(
+            f"{STREAM_XML_PATH} starts no <Stream>: start the service with AMD_LIVE=true. It answered {twiml[:200]!r}"
+        )
     parameters = {each.attrib["name"]: each.attrib["value"] for each in stream.findall("Parameter")}
     return stream.attrib["url"], parameters
 

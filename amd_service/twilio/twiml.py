@@ -16,6 +16,15 @@ def stream_twiml(stream_url: str, key: str, next_url: str | None) -> str:
     start = Start()
     start.stream(url=stream_url, track="inbound_track").parameter(name="key", value=key)
     response.append(start)
+    return _going_on(response, next_url)
+
+
+def unheard_twiml(next_url: str | None) -> str:
+    """Go on as after `stream_twiml`, without a stream."""
+    return _going_on(VoiceResponse(), next_url)
+
+
+def _going_on(response: VoiceResponse, next_url: str | None) -> str:
     if next_url is None:
         response.pause(length=PAUSE_S)
     else:

@@ -8,7 +8,7 @@ from starlette.responses import Response
 from amd_service.domain import AccountSid, CallSid, is_sid
 from amd_service.runtime import Runtime
 from amd_service.twilio import signature
-from amd_service.twilio.twiml import stream_twiml
+from amd_service.twilio.twiml import stream_twiml, unheard_twiml
 from amd_service.web.live import MEDIA_PATH
 from amd_service.web.problems import Problem
 from amd_service.web.state import runtime_of
@@ -16,10 +16,11 @@ from amd_service.web.webhooks import signed_form, signed_query
 
 
 async def stream_xml(request: Request) -> Response:
-    """GET and POST /twilio/stream.xml: start a stream of this call, and go on."""
+    """GET and POST /twilio/stream.xml: start a stream of this call, and go on.
+
+    While live listening is off the call goes on without a stream: Twilio would end it for an error.
+    """
     runtime = runtime_of(request)
-    if not runtime.settings.live:
-        raise Problem(HTTPStatus.NOT_FOUND, "live listening is off: set AMD_LIVE=true")
     try:
         twiml = await _twiml(request, runtime)
     except Problem as problem:
@@ -32,11 +33,13 @@ async def stream_xml(request: Request) -> Response:
 
 async def _twiml(request: Request, runtime: Runtime) -> str:
     pairs = await signed_form(request, runtime) if request.method == "POST" else signed_query(request, runtime)
+    settings = runtime.settings
+    if not settings.live:
+        return unheard_twiml(settings.live_next_url)
     parameters = dict(pairs)
     call_sid = CallSid(parameters.get("CallSid", ""))
     if not is_sid(call_sid, "CA"):
         raise Problem(HTTPStatus.BAD_REQUEST, "CallSid is not CA followed by 32 hexadecimal digits")
-    settings = runtime.settings
     assert settings.public_url is not None  # without it no signature fits
     token = settings.accounts[AccountSid(parameters["AccountSid"])].auth_tokens[0]
     stream_url = signature.stream_url(settings.public_url, MEDIA_PATH)

@@ -39,15 +39,15 @@ def twilio_paths() -> Json:
 def _twiml(*, with_body: bool) -> Json:
     body = {"required": True, "content": {FORM: {"schema": {"type": "object", "required": ["AccountSid"]}}}}
     query = {"name": "AccountSid", "in": "query", "required": True, "schema": {"type": "string"}}
-    refused = CALLBACK_REFUSED if with_body else (HTTPStatus.FORBIDDEN,)
+    refused = CALLBACK_REFUSED if with_body else (HTTPStatus.BAD_REQUEST, HTTPStatus.FORBIDDEN)
     return {
         **SIGNED,
         "summary": "TwiML that streams the called party to this service",
-        "description": "Asked for by Twilio, signed; only while AMD_LIVE is on.",
+        "description": "Asked for by Twilio, signed. While AMD_LIVE is off the call goes on without a stream.",
         **({"requestBody": body} if with_body else {"parameters": [query]}),
         "responses": {
             "200": {"description": "TwiML.", "content": {"text/xml": {"schema": {"type": "string"}}}},
-            **problems(HTTPStatus.NOT_FOUND, *refused),
+            **problems(*refused),
         },
     }
 

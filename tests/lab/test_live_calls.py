@@ -27,6 +27,7 @@ from amd_service.lab.stand_in.server import StandIn, serve_on_loopback
 from amd_service.twilio.callbacks import parse_form
 from amd_service.twilio.media_streams import Media, Started, Stopped, parse_message
 from amd_service.twilio.signature import verify, verify_handshake
+from amd_service.twilio.twiml import unheard_twiml
 from amd_service.web.server import WEBSOCKETS
 from tests.lab.stub_service import ACCOUNT, PUBLIC_URL, Service, write_call
 
@@ -71,7 +72,7 @@ class LiveService(Service):
     async def stream_xml(self, request: Request) -> Response:
         form = parse_form(await request.body())
         verify(ACCOUNTS, PUBLIC_URL, request.scope["raw_path"], b"", form, request.headers)
-        return Response(TWIML, media_type="text/xml") if self.listens else Response(status_code=404)
+        return Response(TWIML if self.listens else unheard_twiml(None), media_type="text/xml")
 
     async def media(self, websocket: WebSocket) -> None:
         verify_handshake(ACCOUNTS, PUBLIC_URL, websocket.scope["raw_path"], b"", websocket.headers)

@@ -1,4 +1,4 @@
-from amd_service.twilio.twiml import stream_twiml
+from amd_service.twilio.twiml import stream_twiml, unheard_twiml
 
 URL = "wss://amd.example.com/twilio/media"
 STREAM = f'<Stream track="inbound_track" url="{URL}"><Parameter name="key" value="abc" /></Stream>'
@@ -12,3 +12,10 @@ def test_the_call_goes_on_with_the_next_twiml() -> None:
 
 def test_without_one_it_pauses_for_longer_than_a_verdict_takes() -> None:
     assert stream_twiml(URL, "abc", None).endswith(f'<Response>{START}<Pause length="60" /></Response>')
+
+
+def test_without_a_stream_the_call_goes_on_in_the_same_way() -> None:
+    assert unheard_twiml("https://example.com/next").endswith(
+        "<Response><Redirect>https://example.com/next</Redirect></Response>"
+    )
+    assert unheard_twiml(None).endswith('<Response><Pause length="60" /></Response>')

@@ -16,7 +16,7 @@ from amd_service.detector.live import CONTENT_TYPE
 from amd_service.domain import Verdict
 from amd_service.web import live
 from tests.calls.deliveries import recording_row, verdict_rows
-from tests.web.conftest import STATUS, TOKEN
+from tests.web.conftest import TOKEN
 from tests.web.streaming import HELLO, QUIET, STREAM, STREAM_ROW, Line, call_row, say, serving
 
 pytestmark = pytest.mark.anyio
@@ -204,9 +204,8 @@ async def test_without_a_database_a_stream_ends_all_the_same(closed_database: Da
         await line.ended("not_stored")
 
 
-async def test_both_doors_are_closed_unless_live_is_on(database: Database) -> None:
+async def test_no_stream_is_taken_unless_live_is_on(database: Database) -> None:
     async with serving(database, live=False) as line:
-        assert (await line.doors.callback("/twilio/stream.xml", STATUS)).status_code == 404
         assert (await line.play()).refused == 403
 
 

@@ -45,3 +45,12 @@ async def test_a_stream_is_one_calls(open_live: Doors) -> None:
     without = [pair for pair in STATUS if pair[0] != "CallSid"]
     assert (await open_live.callback("/twilio/stream.xml", without)).status_code == 400
     assert (await open_live.callback("/twilio/stream.xml", [*without, ("CallSid", "CA1")])).status_code == 400
+
+
+async def test_while_live_is_off_a_call_goes_on_without_a_stream(closed_database: Database) -> None:
+    doors = open_doors(closed_database, live=False, live_next_url="https://example.com/next")
+    answer = await doors.callback("/twilio/stream.xml", STATUS)
+    assert answer.status_code == 200
+    assert answer.text.endswith("<Response><Redirect>https://example.com/next</Redirect></Response>")
+    assert (await doors.callback("/twilio/stream.xml", STATUS, token="wrong")).status_code == 403
+    await doors.client.aclose()
