@@ -1,6 +1,6 @@
 """The state of a call's analysis: a function of how the call went and how its recordings stand."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -109,6 +109,13 @@ async def ensure_call(session: AsyncSession, call_sid: CallSid, account_sid: Acc
         return True
     log.warning("told of another account's call, not used", call_sid=call_sid, account_sid=account_sid)
     return False
+
+
+async def refresh_calls(session: AsyncSession, call_sids: Iterable[str]) -> None:
+    """Lock these calls and write their conclusions onto their rows."""
+    # In one order, so that two writers never wait for each other's calls.
+    for call_sid in sorted(set(call_sids)):
+        await refresh_call(session, await lock_call(session, call_sid))
 
 
 async def lock_call(session: AsyncSession, call_sid: str) -> CallLog:

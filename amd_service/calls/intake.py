@@ -10,7 +10,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from amd_service.calls import history
-from amd_service.calls.analysis import WITHOUT_AUDIO, ensure_call, lock_call, refresh_call
+from amd_service.calls.analysis import WITHOUT_AUDIO, ensure_call, lock_call, refresh_call, refresh_calls
 from amd_service.calls.privacy import NumberPolicy
 from amd_service.calls.stored import LARGEST_INTEGER, storable
 from amd_service.calls.tables import Callback, CallLog, Recording, RecordingState
@@ -75,7 +75,7 @@ async def take_recording(
     told = await _facts(session, row, Callback.recording_sid == row.recording_sid)
     _update(row, history.recording_facts(history.recordings_from(facts for _, facts in told)))
     _advance(row)
-    await refresh_call(session, await lock_call(session, row.call_sid))
+    await refresh_calls(session, [row.call_sid])
     return True
 
 

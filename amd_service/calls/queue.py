@@ -15,7 +15,7 @@ from sqlalchemy import ColumnElement, Interval, and_, bindparam, case, func, ins
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from amd_service.calls import actions
-from amd_service.calls.analysis import WITHOUT_AUDIO, lock_call, refresh_call
+from amd_service.calls.analysis import WITHOUT_AUDIO, lock_call, refresh_call, refresh_calls
 from amd_service.calls.listener import listen
 from amd_service.calls.stored import storable
 from amd_service.calls.tables import Recording, RecordingState, VerdictRow
@@ -76,9 +76,7 @@ async def claim(session: AsyncSession, *, worker: str, limit: int, lease_s: floa
     # The attempt's number would not do to tell claims apart: giving back takes it down again.
     holder = f"{worker}#{secrets.token_hex(4)}"
     recordings = (await session.scalars(_claiming(taken, holder, lease_s, max_attempts))).all()
-    # In one order, so that two claims never wait for each other's calls.
-    for call_sid in sorted({recording.call_sid for recording in recordings}):
-        await refresh_call(session, await lock_call(session, call_sid))
+    await refresh_calls(session, (recording.call_sid for recording in recordings))
     jobs = [_job(recording, lease_s) for recording in recordings if recording.state == RecordingState.RUNNING]
     return Claimed(jobs, len(recordings) - len(jobs))
 
@@ -211,15 +209,14 @@ async def requeue(session: AsyncSession, *, failure: Failure | None) -> int:
         .execution_options(synchronize_session=False)
     )  # fmt: skip
     call_sids = (await session.scalars(statement)).all()
-    for call_sid in sorted(set(call_sids)):
-        await refresh_call(session, await lock_call(session, call_sid))
+    await refresh_calls(session, call_sids)
     return len(call_sids)
 
 
 async def _end_and_refresh(session: AsyncSession, job: Job, **values: Any) -> bool:
     if not await _end_attempt(session, job, **values):
         return False
-    await refresh_call(session, await lock_call(session, job.call_sid))
+    await refresh_calls(session, [job.call_sid])
     return True
 
 
