@@ -16,13 +16,12 @@ from amd_service.domain import AmdCallback, RecordingCallback, StatusCallback
 T = TypeVar("T")
 
 COMPLETED = "completed"
-# Endings of a call that nobody answered.
-UNANSWERED = frozenset({"busy", "no-answer", "canceled", "failed"})
-ENDED = UNANSWERED | {COMPLETED}
-
 _BEFORE_ANSWER = ("queued", "initiated", "ringing")
 _ANSWERED = "in-progress"
 _TERMINAL = (COMPLETED, "failed", "no-answer", "busy", "canceled")
+ENDED = frozenset(_TERMINAL)
+# Endings of a call that nobody answered.
+UNANSWERED = ENDED - {COMPLETED}
 
 # Where Twilio's numbering from 0 puts each event; used for a callback without SequenceNumber. An unknown status
 # sorts before all of them: it is kept, and moves nothing that is known.
