@@ -20,6 +20,7 @@ from amd_service.web import (
     webhooks,
 )
 from amd_service.web.access import AccessControl
+from amd_service.web.places import Places
 from amd_service.web.problems import Problem, handle_bug, handle_http_exception, handle_problem
 from amd_service.web.uploads import UploadSlots
 from amd_service.worker.dialling import Dialler
@@ -69,5 +70,5 @@ def create_app(runtime: Runtime, routes: Sequence[BaseRoute] = SERVICE_ROUTES) -
     app.router.redirect_slashes = False
     app.state.runtime = runtime
     app.state.dialler = Dialler(runtime.database, runtime.rest, runtime.settings, runtime.metrics)
-    app.state.stream_places = live.StreamPlaces(runtime.settings.live_streams)
+    app.state.stream_places = Places(runtime.settings.live_streams)
     return app

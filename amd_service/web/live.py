@@ -1,8 +1,8 @@
 """The door for calls that are up: a WebSocket that takes a stream to its verdict."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Awaitable, Iterator, Mapping, Sequence
-from contextlib import aclosing, contextmanager
+from collections.abc import AsyncGenerator, Awaitable, Mapping, Sequence
+from contextlib import aclosing
 from enum import StrEnum
 from time import monotonic
 from typing import TypeVar
@@ -26,6 +26,7 @@ from amd_service.settings import Account
 from amd_service.telemetry import get_logger
 from amd_service.twilio import signature
 from amd_service.twilio.media_streams import Event, Media, Started, Stopped, Timeline, parse_message
+from amd_service.web.places import Places
 
 log = get_logger(__name__)
 
@@ -53,25 +54,6 @@ class Outcome(StrEnum):
     TURNED_AWAY = "turned_away"
 
 
-class StreamPlaces:
-    """How many streams this process listens to at once."""
-
-    def __init__(self, limit: int) -> None:
-        self._free = limit
-
-    @contextmanager
-    def one(self) -> Iterator[bool]:
-        """Hold a place; False where there is none."""
-        if self._free <= 0:
-            yield False
-            return
-        self._free -= 1
-        try:
-            yield True
-        finally:
-            self._free += 1
-
-
 async def media(websocket: WebSocket) -> None:
     """WebSocket /twilio/media: one Media Stream, from its handshake to its verdict.
 
@@ -80,7 +62,7 @@ async def media(websocket: WebSocket) -> None:
     let itself be closed holds none.
     """
     runtime: Runtime = websocket.app.state.runtime
-    places: StreamPlaces = websocket.app.state.stream_places
+    places: Places = websocket.app.state.stream_places
     try:
         accounts = _signed_by(websocket, runtime)
         with places.one() as is_free:

@@ -4,6 +4,7 @@ from http import HTTPStatus
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from amd_service.web.places import Places
 from amd_service.web.problems import Problem, problem_response
 
 
@@ -15,19 +16,13 @@ class UploadSlots:
 
     def __init__(self, app: ASGIApp, *, limit: int, path: str) -> None:
         self._app = app
-        self._free = limit
+        self._places = Places(limit)
         self._path = path
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http" or scope["path"] != self._path:
             await self._app(scope, receive, send)
             return
-        if self._free <= 0:
+        with self._places.one() as is_free:
             problem = Problem(HTTPStatus.TOO_MANY_REQUESTS, "too many uploads at once", {"retry-after": "1"})
-            await problem_response(problem)(scope, receive, send)
-            return
-        self._free -= 1
-        try:
-            await self._app(scope, receive, send)
-        finally:
-            self._free += 1
+            await (self._app if is_free else problem_response(problem))(scope, receive, send)
