@@ -188,7 +188,7 @@ async def test_06_no_second_chance_is_counted_on(receiver: Receiver) -> None:
     form = dict(asked.form)
     for name in ("StatusCallback", "RecordingStatusCallback", "AsyncAmdStatusCallback"):
         assert form[name].startswith(PUBLIC_URL + "/twilio/"), name
-        assert form[name].endswith("#rc=3&rp=5xx,ct,rt"), name
+        assert form[name].endswith("#rt=6000&rc=3&rp=5xx,ct,rt"), name
     away = Database("postgresql://nobody@127.0.0.1:1/nowhere")
     # A retry helps where the database is away; never where the request itself is wrong.
     assert (await open_doors(away).callback("/twilio/status", STATUS)).status_code == 503

@@ -9,8 +9,9 @@ from pydantic import BaseModel, Field, SecretStr, field_validator
 from amd_service.errors import ConfigurationError
 from amd_service.settings.lists import SecretList, split
 
-# Without these Twilio retries connect failures only, once (docs: webhooks connection overrides).
-RETRY_OVERRIDES = "#rc=3&rp=5xx,ct,rt"
+# Without these Twilio retries connect failures only, once (docs: webhooks connection overrides). Its read time-out
+# may use up the 15 s that everything may last; 6 s leave room for a retry, and are longer than our longest transaction.
+RETRY_OVERRIDES = "#rt=6000&rc=3&rp=5xx,ct,rt"
 
 
 def default_data_dir() -> Path:

@@ -1,4 +1,5 @@
 import asyncio
+import re
 import socket
 from collections.abc import AsyncIterator
 from io import BytesIO
@@ -9,6 +10,7 @@ import pytest
 from soundfile import SoundFile
 from starlette.datastructures import Headers
 
+from amd_service.calls.database import TRANSACTION_TIMEOUT_S
 from amd_service.errors import ConfigurationError
 from amd_service.lab.stand_in.deliveries import ConnectionRules, Delivery, deliver, sign
 from amd_service.lab.stand_in.media_host import NOT_FOUND, Answer, MediaHost, Reel
@@ -241,6 +243,24 @@ async def test_only_what_the_rules_name_is_retried(
         sent = await deliver(client, "http://x", "/y", PAIRS, token="token", overrides=overrides)
     assert sent == expected
     assert len({request.headers["i-twilio-idempotency-token"] for request in requests}) == 1
+
+
+async def test_after_a_service_that_hangs_there_is_time_for_another_attempt() -> None:
+    hanging = [True]
+
+    async def answer(request: httpx2.Request) -> httpx2.Response:
+        if hanging:
+            hanging.clear()
+            await asyncio.sleep(request.extensions["timeout"]["read"])
+            raise SILENT
+        return httpx2.Response(204)
+
+    hastened = re.sub(r"(?<=rt=)\d+", lambda ms: str(int(ms[0]) // 20), RETRY_OVERRIDES) + f"&tt={15_000 // 20}"
+    async with httpx2.AsyncClient(transport=httpx2.MockTransport(answer)) as client:
+        sent = await deliver(client, "http://x", "/y", PAIRS, token="token", overrides=hastened)
+    assert sent == Delivery(204, "2xx", 2)
+    # Nor is it given up while our own answer, that the database is stuck, is still to come.
+    assert ConnectionRules.from_fragment(RETRY_OVERRIDES).read_s > TRANSACTION_TIMEOUT_S
 
 
 async def test_everything_ends_at_the_total_time() -> None:

@@ -115,7 +115,7 @@ async def test_a_call_is_placed_recorded_and_known_at_once(phone: Phone) -> None
     started = await phone.start()
     call = phone.stand_in.rest.calls[started.call_sid]
     assert (call.to_number, call.given("Record"), call.given("RecordingTrack")) == (ORDER.to, "true", "inbound")
-    assert call.given("StatusCallback") == "https://amd.example.com/twilio/status#rc=3&rp=5xx,ct,rt"
+    assert call.given("StatusCallback") == "https://amd.example.com/twilio/status#rt=6000&rc=3&rp=5xx,ct,rt"
     assert (started.status, started.replayed) == ("queued", False)
     async with phone.database.transaction() as session:
         row = await read_call(session, started.call_sid)

@@ -49,10 +49,10 @@ async def test_a_placed_call_is_recorded_and_reports_everything(stand_in: StandI
         "RecordingTrack": "inbound",
         "RecordingChannels": "mono",
         "Trim": "do-not-trim",
-        "StatusCallback": f"{PUBLIC}/twilio/status#rc=3&rp=5xx,ct,rt",
+        "StatusCallback": f"{PUBLIC}/twilio/status#rt=6000&rc=3&rp=5xx,ct,rt",
         "StatusCallbackMethod": "POST",
         "StatusCallbackEvent": "completed",
-        "RecordingStatusCallback": f"{PUBLIC}/twilio/recording#rc=3&rp=5xx,ct,rt",
+        "RecordingStatusCallback": f"{PUBLIC}/twilio/recording#rt=6000&rc=3&rp=5xx,ct,rt",
         "RecordingStatusCallbackMethod": "POST",
         "RecordingStatusCallbackEvent": "in-progress completed absent",
     }
@@ -71,7 +71,7 @@ async def test_both_tracks_are_two_channels_and_twilios_own_detection_does_not_h
 ) -> None:
     order = CallOrder("+1212", "+1313", url="https://example.org/twiml", track="both", twilio_amd=True, ring_s=20)
     call = stand_in.rest.calls[(await rest.place(ACCOUNT, order)).event.call_sid]
-    amd = f"{PUBLIC}/twilio/amd#rc=3&rp=5xx,ct,rt"
+    amd = f"{PUBLIC}/twilio/amd#rt=6000&rc=3&rp=5xx,ct,rt"
     expected = {"Url": order.url, "Twiml": None, "RecordingTrack": "both", "RecordingChannels": "dual", "Timeout": "20"}
     own_amd = {"MachineDetection": "Enable", "AsyncAmd": "true", "AsyncAmdStatusCallback": amd}
     assert {name: call.given(name) for name in expected | own_amd} == expected | own_amd
