@@ -148,7 +148,7 @@ class NotAllowed(RequestRefused):
 
 
 class KeyReused(RequestRefused):
-    """A call was placed with the idempotency key, for another request or before the account's secret was changed."""
+    """A call was placed with the idempotency key, for another request or before the account's secret changed."""
 
 
 class KeyInUse(RequestRefused):

@@ -193,8 +193,8 @@ def _replay(earlier: Earlier, fingerprint: str) -> Started:
         raise KeyInUse(f"what became of the call with this idempotency key is not known; {HOW_TO_FIND_OUT}")
     if not hmac.compare_digest(earlier.fingerprint, fingerprint):
         raise KeyReused(
-            f"call {earlier.call_sid} was placed with this idempotency key, for another request or before the account's secret "
-            "was changed: a new request needs a new key"
+            f"call {earlier.call_sid} was placed with this idempotency key, for another request or before the account's"
+            " secret changed: a new request needs a new key"
         )
     return Started(earlier.call_sid, earlier.call_status or "queued", replayed=True)
 

@@ -186,7 +186,7 @@ async def test_what_is_not_known_is_said_before_orders_are_compared(
 async def test_the_call_that_was_placed_under_a_secret_of_before_is_named(phone: Phone) -> None:
     placed = await phone.start("key")
     rotated = make_settings(twilio_auth_token=[SecretStr("b" * 32)]).accounts[AC]
-    with pytest.raises(KeyReused, match=f"{placed.call_sid} .*before the account's secret was changed"):
+    with pytest.raises(KeyReused, match=f"{placed.call_sid} .*before the account's secret changed"):
         await phone.dialler.start(ORDER, rotated, "key")
 
 
