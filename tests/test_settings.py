@@ -1,5 +1,6 @@
 """Settings: what is wrong is said by the name people typed."""
 
+import re
 import subprocess
 from pathlib import Path
 
@@ -36,6 +37,25 @@ def test_a_wrong_accounts_file_is_named_with_the_account_and_the_field(
     path.write_text(f'[[account]]\naccount_sid = "{SID}"\nauth_token = "x"\n')
     monkeypatch.setenv("AMD_ACCOUNTS_FILE", str(path))
     with pytest.raises(ConfigurationError, match=r"accounts\.toml, account 1: auth_tokens: Field required"):
+        load_settings()
+
+
+@pytest.mark.parametrize(
+    ("keys", "said"),
+    [
+        ('auth_tokens = ["x", ""]', "auth_tokens.1: must not be blank"),
+        ('auth_tokens = [" "]', "auth_tokens.0: must not be blank"),
+        ('auth_tokens = ["x"]\napi_key = "SK1"\napi_secret = ""', "api_secret: must not be blank"),
+        ('auth_tokens = ["x"]\napi_key = ""\napi_secret = "y"', "api_key: "),
+    ],
+)
+def test_a_key_that_everybody_knows_is_refused(
+    keys: str, said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "accounts.toml"
+    path.write_text(f'[[account]]\naccount_sid = "{SID}"\n{keys}\n')
+    monkeypatch.setenv("AMD_ACCOUNTS_FILE", str(path))
+    with pytest.raises(ConfigurationError, match=f"account 1: {re.escape(said)}"):
         load_settings()
 
 

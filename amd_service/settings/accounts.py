@@ -2,9 +2,18 @@
 
 import tomllib
 from pathlib import Path
-from typing import Self
+from typing import Annotated, Self
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
 from amd_service.domain import AccountSid, RecordingSource, is_sid
 
@@ -17,18 +26,27 @@ DEFAULT_CHANNELS: dict[str, int] = {
 }
 
 
+def _not_blank(value: SecretStr) -> SecretStr:
+    if not value.get_secret_value().strip():
+        raise ValueError("must not be blank: it would be a secret that everybody knows")
+    return value
+
+
+Secret = Annotated[SecretStr, AfterValidator(_not_blank)]
+
+
 class Account(BaseModel):
     """One Twilio account or subaccount we accept callbacks from and fetch recordings of."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     account_sid: AccountSid
-    auth_tokens: list[SecretStr] = Field(
+    auth_tokens: list[Secret] = Field(
         min_length=1,
         description="Accepted for signatures; the first one is used for REST. Several while rotating.",
     )
-    api_key: str | None = None
-    api_secret: SecretStr | None = None
+    api_key: str | None = Field(None, min_length=1)
+    api_secret: Secret | None = None
     channels: dict[str, int] = Field(
         default_factory=dict, description="Channel of the called party (1 or 2) by RecordingSource."
     )
