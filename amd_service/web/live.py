@@ -131,15 +131,12 @@ async def _judge(events: AsyncGenerator[Event, None], runtime: Runtime, started:
 
 
 def _wanted(runtime: Runtime, stream: Stream, verdict: Verdict) -> Mapping[Label, Action]:
-    """What may be done after a verdict.
+    """What may be done after a verdict: nothing where it comes long after what it rests on.
 
-    Nothing where the connection was lost, which says nothing about the call, and nothing where the verdict comes long
-    after what it rests on: the model was loading, or had others before it, and the call has moved on.
+    The model was loading then, or had others before it, and the call has moved on.
     """
     heard_s = max((run.window_start_ms + run.window_ms for run in verdict.runs), default=0) / 1000
-    if not stream.whole or stream.lasted_s - heard_s > VERDICT_S:
-        return {}
-    return runtime.settings.actions
+    return {} if stream.lasted_s - heard_s > VERDICT_S else runtime.settings.actions
 
 
 async def _start(events: AsyncGenerator[Event, None], accounts: Sequence[Account]) -> Started | None:
