@@ -13,7 +13,7 @@ import pytest
 
 from amd_service.calls.privacy import NumberPolicy
 from amd_service.lab.document import with_settings
-from amd_service.settings import RETRY_OVERRIDES
+from amd_service.settings import RETRY_OVERRIDES, Account
 from amd_service.settings.unknown import misspelt
 
 ROOT = Path(__file__).parents[1]
@@ -24,6 +24,16 @@ README = (ROOT / "README.md").read_text(encoding="utf-8")
 def test_the_settings_table_is_current() -> None:
     page = (ROOT / "docs" / "settings.md").read_text(encoding="utf-8")
     assert with_settings(page) == page, "run `python -m amd_service.lab.document`"
+
+
+def test_the_documented_rotation_uses_the_token_that_promotion_does_not_kill() -> None:
+    page = (ROOT / "docs" / "settings.md").read_text(encoding="utf-8")
+    (file,) = re.findall(r"```toml\n(.*?)```", page, re.DOTALL)
+    (table,) = tomllib.loads(file)["account"]
+    account = Account.model_validate(table | {"account_sid": "AC" + "1" * 32, "api_key": None, "api_secret": None})
+    assert account.basic_auth[1] == "next"
+    (order,) = re.findall(r"`TWILIO_AUTH_TOKEN=(.*?)`", page)
+    assert order == "next,current"
 
 
 def test_the_readme_gives_twilio_urls_with_retries_switched_on() -> None:

@@ -60,9 +60,10 @@ def test_a_key_that_everybody_knows_is_refused(
 
 
 def test_several_tokens_are_accepted_while_rotating() -> None:
-    settings = Settings(_env_file=None, twilio_account_sid=SID, twilio_auth_token="current, next")
+    settings = Settings(_env_file=None, twilio_account_sid=SID, twilio_auth_token="next, current")
     (account,) = settings.accounts.values()
-    assert [token.get_secret_value() for token in account.auth_tokens] == ["current", "next"]
+    assert [token.get_secret_value() for token in account.auth_tokens] == ["next", "current"]
+    assert account.basic_auth == (SID, "next")
 
 
 @pytest.mark.parametrize("url", ["http://api.twilio.com", "ftp://x", "https://user@api.twilio.com", "https://a/b"])

@@ -43,7 +43,8 @@ class Account(BaseModel):
     account_sid: AccountSid
     auth_tokens: list[Secret] = Field(
         min_length=1,
-        description="Accepted for signatures; the first one is used for REST. Several while rotating.",
+        description="Signatures by any are accepted; the first one is used for REST. Several while rotating, the new "
+        "one first: Twilio takes it for REST already.",
     )
     api_key: str | None = Field(None, min_length=1)
     api_secret: Secret | None = None

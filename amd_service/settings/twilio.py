@@ -46,7 +46,8 @@ class TwilioSettings(BaseModel):
     twilio_auth_token: SecretList = Field(
         default_factory=list,
         validation_alias=AliasChoices("TWILIO_AUTH_TOKEN"),
-        description="Its auth token; several, comma-separated, while rotating.",
+        description="Its auth token; while rotating both, comma-separated, the new one first: Twilio takes it for REST "
+        "already, and signatures by either are accepted.",
     )
     twilio_api_key: str | None = Field(
         None,
