@@ -32,6 +32,9 @@ ACTING_SHARE_OF_GRACE = 0.05
 
 LOOK_FOR_TURN_S = 30.0
 
+# Recordings put up for work in one transaction: 0.1 s, which a callback of one of them may have to wait.
+REQUEUE_BATCH = 50
+
 
 @dataclass(frozen=True, slots=True)
 class Runtime:
@@ -202,11 +205,18 @@ async def migrate_database(settings: Settings, dashboard: str | None) -> None:
 async def requeue_failed(settings: Settings, reason: str | None) -> int:
     """Put recordings that ended without a verdict up for work again; how many. `reason`: only those that ended so.
 
-    Raises ConfigurationError for a reason there is none of.
+    In batches: what was put up before an error, or Ctrl-C, stays so. Raises ConfigurationError for a reason there is
+    none of.
     """
     try:
         failure = None if reason is None else Failure(reason)
     except ValueError as error:
         raise ConfigurationError(f"--reason must be one of {', '.join(Failure)}") from error
-    async with open_database(settings) as database, database.transaction() as session:
-        return await queue.requeue(session, failure=failure)
+    total, after = 0, ""
+    async with open_database(settings) as database:
+        while True:
+            async with database.transaction() as session:
+                taken = await queue.requeue(session, failure=failure, after=after, limit=REQUEUE_BATCH)
+            if not taken:
+                return total
+            total, after = total + len(taken), taken[-1]

@@ -1,15 +1,20 @@
 """What a process with a worker does beside the queue, from its start."""
 
+import asyncio
 from datetime import UTC, datetime
 from email.utils import format_datetime
 
 import pytest
 
+from amd_service import runtime
+from amd_service.calls import database as database_file
+from amd_service.calls import queue
+from amd_service.calls.analysis import lock_call
 from amd_service.calls.database import Database
-from amd_service.domain import Label
+from amd_service.domain import Failure, Label
 from amd_service.lab.stand_in.known_calls import StandInCall
 from amd_service.lab.stand_in.media_host import Reel
-from amd_service.runtime import open_runtime
+from amd_service.runtime import open_runtime, requeue_failed
 from amd_service.settings import Account, Settings
 from tests.calls.deliveries import (
     ACCOUNT,
@@ -24,8 +29,9 @@ from tests.calls.deliveries import (
     verdict,
 )
 from tests.calls.numbers import callbacks, told
+from tests.calls.queue.conftest import queued
 from tests.twilio.stand_in import watched_stand_in
-from tests.worker.conftest import until
+from tests.worker.conftest import is_in, until
 
 pytestmark = pytest.mark.anyio
 
@@ -58,3 +64,22 @@ async def test_a_worker_acts_erases_and_forgets(database: Database, database_url
             await until(all_is_done)
     assert (call.status, twilio.media.reels) == ("completed", {})
     assert "+1500" not in repr([(kept.parameters, kept.facts) for kept in await callbacks(database)])
+
+
+async def test_requeueing_keeps_what_it_has_put_up_and_locks_a_few_calls_at_a_time(
+    database: Database, database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(runtime, "REQUEUE_BATCH", 2)
+    for timeout in ("STATEMENT_TIMEOUT_S", "TRANSACTION_TIMEOUT_S"):
+        monkeypatch.setattr(database_file, timeout, 60)  # for a machine that has much else to do
+    sids = sorted(await queued(database, 5))
+    for job in await claim(database):
+        async with database.transaction() as session:
+            assert await queue.bury(session, job, Failure.UNAUTHORISED, "401")
+    settings = Settings(_env_file=None, database_url=database_url)
+    async with database.transaction() as session:
+        await lock_call(session, f"CA{sids[-1][2:]}")
+        requeued = asyncio.create_task(requeue_failed(settings, "unauthorised"))
+        await until(lambda: is_in(database, sids[3], "queued"))
+    assert await requeued == 5
+    assert await is_in(database, sids[4], "queued")

@@ -190,17 +190,21 @@ async def bury(session: AsyncSession, job: Job, failure: Failure, error: str) ->
     )
 
 
-async def requeue(session: AsyncSession, *, failure: Failure | None) -> int:
-    """Put recordings that ended without a verdict up for work again; how many. `failure`: only those that ended so.
+async def requeue(session: AsyncSession, *, failure: Failure | None, after: str, limit: int) -> Sequence[str]:
+    """Put up to `limit` recordings that ended without a verdict up for work again; their SIDs, the first after `after`.
 
-    Those Twilio never had audio for stay as they are.
+    `failure`: only those that ended so. Those Twilio never had audio for stay as they are.
     """
     ended = [Recording.state == RecordingState.DEAD, Recording.failure.not_in(WITHOUT_AUDIO)]
     if failure is not None:
         ended.append(Recording.failure == failure)
+    # By SID, so that a walk comes to its end though workers bury again what it has put up.
+    batch = select(Recording.recording_sid).where(*ended, Recording.recording_sid > after).limit(limit)
+    locked = batch.order_by(Recording.recording_sid).with_for_update(key_share=True)
+    taken = (await session.scalars(locked)).all()
     statement = (
         update(Recording)
-        .where(*ended)
+        .where(Recording.recording_sid.in_(taken))
         .values(
             state=RecordingState.QUEUED, failure=None, finished_at=None, attempts=0, available_at=func.now(),
             queued_at=func.now(),
@@ -208,9 +212,8 @@ async def requeue(session: AsyncSession, *, failure: Failure | None) -> int:
         .returning(Recording.call_sid)
         .execution_options(synchronize_session=False)
     )  # fmt: skip
-    call_sids = (await session.scalars(statement)).all()
-    await refresh_calls(session, call_sids)
-    return len(call_sids)
+    await refresh_calls(session, (await session.scalars(statement)).all())
+    return taken
 
 
 async def _end_and_refresh(session: AsyncSession, job: Job, **values: Any) -> bool:

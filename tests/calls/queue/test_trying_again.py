@@ -1,6 +1,7 @@
 """What becomes of a job without a verdict: later, given back, buried, put up again."""
 
 import re
+from collections.abc import Sequence
 
 import pytest
 
@@ -8,7 +9,7 @@ from amd_service.calls import queue
 from amd_service.calls.database import Database
 from amd_service.domain import Failure
 from tests.calls.deliveries import call_row, claim, deliver, recording, recording_row
-from tests.calls.queue.conftest import let_leases_run_out, one_job
+from tests.calls.queue.conftest import let_leases_run_out, one_job, queued
 
 pytestmark = pytest.mark.anyio
 
@@ -75,9 +76,8 @@ async def test_what_ended_for_a_mended_reason_is_put_up_for_work_again(database:
     job = await one_job(database)
     async with database.transaction() as session:
         assert await queue.bury(session, job, Failure.UNAUTHORISED, "401")
-    async with database.transaction() as session:
-        assert await queue.requeue(session, failure=Failure.MEDIA_MISSING) == 0
-        assert await queue.requeue(session, failure=Failure.UNAUTHORISED) == 1
+    assert await requeue(database, failure=Failure.MEDIA_MISSING) == []
+    assert await requeue(database, failure=Failure.UNAUTHORISED) == [job.recording_sid]
     assert (await call_row(database)).analysis_state == "queued"
     (again,) = await claim(database)
     assert again.attempts == 1
@@ -85,6 +85,27 @@ async def test_what_ended_for_a_mended_reason_is_put_up_for_work_again(database:
 
 async def test_what_never_had_audio_is_not_put_up_for_work(database: Database) -> None:
     await deliver(database, recording("absent"))
-    async with database.transaction() as session:
-        assert await queue.requeue(session, failure=None) == 0
+    assert await requeue(database) == []
     assert (await call_row(database)).analysis_state == "failed"
+
+
+async def test_what_ends_again_is_not_put_up_twice(database: Database) -> None:
+    sids = sorted(await queued(database, 3))
+    await bury_all(database)
+    assert await requeue(database, limit=2) == sids[:2]
+    await bury_all(database)
+    assert await requeue(database, after=sids[1], limit=2) == sids[2:]
+    assert await requeue(database, after=sids[2], limit=2) == []
+
+
+async def bury_all(database: Database) -> None:
+    for job in await claim(database):
+        async with database.transaction() as session:
+            assert await queue.bury(session, job, Failure.UNAUTHORISED, "401")
+
+
+async def requeue(
+    database: Database, *, failure: Failure | None = None, after: str = "", limit: int = 10
+) -> Sequence[str]:
+    async with database.transaction() as session:
+        return await queue.requeue(session, failure=failure, after=after, limit=limit)
