@@ -9,7 +9,7 @@ from amd_service.calls import retention
 from amd_service.calls.database import Database
 from amd_service.calls.privacy import NumberPolicy
 from amd_service.calls.retention import Erasable, Place, Step
-from amd_service.errors import RequestRefused
+from amd_service.errors import CredentialsRefused, RequestRefused
 from amd_service.settings import Settings
 from amd_service.telemetry import Metrics, get_logger
 from amd_service.twilio.rest import Rest
@@ -52,28 +52,34 @@ class Retention:
         }
 
     async def erase(self) -> None:
-        """Delete Twilio's copies of our recordings that have their verdict. Raises TwilioUnavailable: later, then."""
-        accounts = list(self._settings.accounts)
-        while True:
+        """Delete Twilio's copies of our recordings that have their verdict. Raises TwilioUnavailable: later, then.
+
+        An account whose credentials are refused is left alone until the next time.
+        """
+        accounts = set(self._settings.accounts)
+        while accounts:
             async with self._database.transaction() as session:
                 claim = await retention.claim_erasable(session, accounts, ERASE_BATCH)
             if not claim.seen:
                 return
             for recording in claim.erasable:
-                await self._erase(recording)
+                if recording.account_sid in accounts and not await self._erase(recording):
+                    accounts.remove(recording.account_sid)
 
-    async def _erase(self, recording: Erasable) -> None:
+    async def _erase(self, recording: Erasable) -> bool:
+        """Whether the account's credentials are good for more."""
         sids = {"recording_sid": recording.recording_sid, "account_sid": recording.account_sid}
         try:
             await self._rest.delete_recording(self._settings.accounts[recording.account_sid], recording.recording_sid)
         except RequestRefused as error:
             self._metrics.forgotten.labels("refused").inc()
             log.warning("Twilio will not delete a recording, asked again later", error=str(error), **sids)
-            return
+            return not isinstance(error, CredentialsRefused)
         async with self._database.transaction() as session:
             await retention.mark_erased(session, recording.recording_sid)
         self._metrics.forgotten.labels("recording").inc()
         log.info("recording deleted at Twilio", **sids)
+        return True
 
     async def forget(self) -> None:
         """Drop what is too old, and what the settings no longer allow to be kept."""

@@ -1,6 +1,7 @@
 """The worker forgets: recordings at Twilio's stand-in, old callbacks, numbers that must not be kept."""
 
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import httpx2
@@ -13,7 +14,7 @@ from amd_service.calls.database import Database
 from amd_service.calls.privacy import NumberPolicy
 from amd_service.calls.retention import Place, Step
 from amd_service.calls.tables import Callback, Recording
-from amd_service.domain import CallSid, Label, RecordingSid
+from amd_service.domain import AccountSid, CallSid, Label, RecordingSid
 from amd_service.errors import DatabaseUnavailable, TwilioUnavailable
 from amd_service.lab.stand_in.media_host import Answer, Reel
 from amd_service.lab.stand_in.server import StandIn
@@ -85,13 +86,34 @@ async def test_one_that_twilio_refuses_does_not_keep_the_others(
     database: Database, twilio: StandIn, client: httpx2.AsyncClient
 ) -> None:
     await judged(database, twilio, FIRST, SECOND)
-    refusal = b'{"code": 20003, "message": "Permission denied"}'
-    twilio.rest.first.append(Answer(403, refusal, {"content-type": "application/json"}))
+    refusal = b'{"code": 20009, "message": "Recording is in use"}'
+    twilio.rest.first.append(Answer(400, refusal, {"content-type": "application/json"}))
     forgetful = retention_for(database, twilio, client)
     await forgetful.erase()
     erased = [(await recording_row(database, sid)).erased_at is not None for sid in (FIRST, SECOND)]
     assert sorted(erased) == [False, True]
     assert (forgotten(forgetful, "refused"), forgotten(forgetful, "recording")) == (1, 1)
+
+
+async def test_an_account_whose_credentials_are_refused_is_asked_once_a_round(
+    database: Database,
+    twilio: StandIn,
+    client: httpx2.AsyncClient,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+) -> None:
+    monkeypatch.setattr(retention_file, "ERASE_BATCH", 2)
+    revoked = AccountSid("AC" + "b" * 32)
+    sids = [RecordingSid(f"RE{number:032x}") for number in range(5)]
+    theirs = CallSid("CA" + "2" * 32)
+    await deliver(database, *(recording("completed", sid, account_sid=revoked, call_sid=theirs) for sid in sids))
+    await judged(database, twilio, FIRST)
+    known = tmp_path / "accounts.toml"
+    known.write_text(f'[[account]]\naccount_sid = "{revoked}"\nauth_tokens = ["revoked"]\n')
+    await retention_for(database, twilio, client, accounts_file=known).erase()
+    asked = [request.path.split("/")[3] for request in twilio.rest.requests]
+    assert sorted(asked) == [ACCOUNT, revoked]
+    assert (await recording_row(database)).erased_at is not None
 
 
 async def test_an_outage_leaves_it_for_later(database: Database, twilio: StandIn, client: httpx2.AsyncClient) -> None:
