@@ -68,7 +68,7 @@ class Retryable(AmdError):
 
 
 class Outage(Retryable):
-    """Something we need is away for everybody. Costs a recording no attempt, however long it lasts."""
+    """Something we need is away for everybody. Costs a recording no attempt for as long as AMD_JOB_OUTAGE_S says."""
 
 
 class DatabaseUnavailable(Outage):

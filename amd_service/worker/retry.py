@@ -50,7 +50,8 @@ def next_step(
 ) -> NextStep:
     """What to do with a recording after `error` in its attempt number `attempts` (from 1).
 
-    `waited_s`: since it was put up for work; an outage is waited out until that reaches `outage_s`.
+    `waited_s`: since it was put up for work. An outage costs no attempt until that reaches `outage_s`, then as many as
+    anything else: where no worker was running all the while, nothing has been tried yet.
     """
     match error:
         case QueueFull():
@@ -58,8 +59,6 @@ def next_step(
         case Outage() if waited_s < outage_s:
             # A quarter of the time it has lasted: doubles about every third try, and needs no count.
             return GiveBack(max(error.retry_after_s or 0.0, _spread(max(base_s, waited_s / 4))))
-        case Outage():
-            return GiveUp(error.failure)
         case Permanent():
             return GiveUp(error.failure)
         case Retryable() if attempts < max_attempts:

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from amd_service.domain import Failure
 from amd_service.errors import (
     ClassifierUnavailable,
+    CredentialsMissing,
     DatabaseUnavailable,
     MediaNotYet,
     MediaRefused,
@@ -64,8 +65,18 @@ def test_an_outage_costs_no_attempt_and_is_asked_about_less_and_less_often(error
     assert 225 <= seconds[3] <= 300
 
 
-def test_an_outage_of_more_than_a_day_ends_as_given_up() -> None:
-    assert step(TwilioUnavailable("503"), waited_s=86_401) == GiveUp(Failure.GAVE_UP)
+def test_after_more_than_a_day_an_outage_costs_attempts_and_ends_as_given_up() -> None:
+    assert isinstance(step(TwilioUnavailable("503"), attempts=7, waited_s=86_401), RetryLater)
+    assert step(TwilioUnavailable("503"), attempts=8, waited_s=86_401) == GiveUp(Failure.GAVE_UP)
+
+
+def test_a_recording_that_nobody_worked_on_for_a_day_outlives_a_hiccup() -> None:
+    assert step(TwilioUnavailable("429", retry_after_s=90), attempts=1, waited_s=90_000) == RetryLater(
+        90, Failure.GAVE_UP
+    )
+    missing = step(CredentialsMissing("no credentials"), attempts=1, waited_s=90_000)
+    assert isinstance(missing, RetryLater)
+    assert missing.failure is Failure.UNAUTHORISED
 
 
 @given(attempts=st.integers(1, 10_000), base_s=st.floats(0.01, 60))
