@@ -27,8 +27,8 @@ from amd_service.twilio.retry_after import retry_after_s
 
 log = get_logger(__name__)
 
-# The request never left: nothing can have been done.
-_NOT_SENT = (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.PoolTimeout)
+# The request never left: nothing can have been done. A proxy's error is one of opening the tunnel through it.
+_NOT_SENT = (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.PoolTimeout, httpx2.ProxyError)
 
 
 class Transport(AsyncHttpClient):  # type: ignore[misc]

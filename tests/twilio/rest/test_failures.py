@@ -1,5 +1,6 @@
 """What may have happened when Twilio did not answer as it should."""
 
+import asyncio
 import socket
 from time import perf_counter
 
@@ -19,7 +20,6 @@ from tests.twilio.rest.conftest import (
     CHANGES,
     EVERYTHING,
     ORDER,
-    TIMEOUT_S,
     listed_calls,
     settings,
 )
@@ -66,12 +66,14 @@ async def test_a_page_that_cannot_be_read_is_an_outage(stand_in: StandIn, rest: 
 
 
 @pytest.mark.parametrize("name", EVERYTHING)
-async def test_nothing_waits_for_ever(stand_in: StandIn, rest: Rest, name: str) -> None:
+async def test_nothing_waits_for_ever(stand_in: StandIn, name: str) -> None:
     stand_in.rest.first = [Answer(200, silent=True)]
+    configured = settings(twilio_api_url=stand_in.url, twilio_timeout_s=0.3)
     began = perf_counter()
-    with pytest.raises(OutcomeUnknown if name in CHANGES else TwilioUnavailable, match="no answer"):
-        await EVERYTHING[name](rest)
-    assert TIMEOUT_S <= perf_counter() - began < 10 * TIMEOUT_S
+    async with http_client(configured) as client:
+        with pytest.raises(OutcomeUnknown if name in CHANGES else TwilioUnavailable, match="no answer"):
+            await EVERYTHING[name](Rest(client, configured))
+    assert 0.3 <= perf_counter() - began < 9
 
 
 @pytest.mark.parametrize("name", EVERYTHING)
@@ -82,6 +84,27 @@ async def test_a_request_that_never_left_did_nothing(name: str) -> None:
     async with http_client(configured) as client:
         with pytest.raises(TwilioUnavailable, match="cannot be reached"):
             await EVERYTHING[name](Rest(client, configured))
+
+
+@pytest.mark.parametrize("name", CHANGES)
+async def test_a_request_that_the_proxy_opens_no_tunnel_for_did_nothing(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[bytes] = []
+
+    async def refuse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        asked.append(await reader.readuntil(b"\r\n\r\n"))
+        writer.write(b"HTTP/1.1 502 Bad Gateway\r\ncontent-length: 0\r\n\r\n")
+        await writer.drain()
+        writer.close()
+
+    async with await asyncio.start_server(refuse, "127.0.0.1", 0) as proxy:
+        monkeypatch.setenv("no_proxy", "")
+        monkeypatch.setenv("https_proxy", f"http://127.0.0.1:{proxy.sockets[0].getsockname()[1]}")
+        async with http_client(settings()) as client:
+            with pytest.raises(TwilioUnavailable, match="cannot be reached: ProxyError 502"):
+                await CHANGES[name](Rest(client, settings()))
+    assert [request.split()[:2] for request in asked] == [[b"CONNECT", b"api.twilio.com:443"]]
 
 
 LOST = [
