@@ -28,7 +28,8 @@ from amd_service.twilio.rest.transport import Transport
 
 log = get_logger(__name__)
 
-PAGE_SIZE = 1000
+# Twilio gives up to 1000; so many come within AMD_TWILIO_TIMEOUT_S, which holds for the whole answer, on a bad day too.
+PAGE_SIZE = 200
 
 # Each event of a call is a parameter of its own; those of a recording are one, separated by spaces (Twilio's OpenAPI
 # description, and its own samples).

@@ -152,6 +152,12 @@ async def test_lists_are_asked_for_from_a_moment_on(stand_in: StandIn, rest: Res
     assert [told.event.call_sid async for told in rest.calls(ACCOUNT, moment)] == [CA, late.sid]
 
 
+@pytest.mark.parametrize("name", ["calls", "recorded_calls", "recordings_of"])
+async def test_a_page_is_no_larger_than_what_comes_in_time(stand_in: StandIn, rest: Rest, name: str) -> None:
+    await EVERYTHING[name](rest)
+    assert [dict(request.query)["PageSize"] for request in stand_in.rest.requests] == ["200"]
+
+
 async def test_every_page_is_read(stand_in: StandIn, rest: Rest, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("amd_service.twilio.rest.api.PAGE_SIZE", 2)
     sids = {stand_in.rest.add(StandInCall(account_sid=AC)).sid for _ in range(4)} | {CA}
