@@ -59,6 +59,24 @@ def test_a_key_that_everybody_knows_is_refused(
         load_settings()
 
 
+@pytest.mark.parametrize("second", ["in the file", "in the environment"])
+def test_an_account_that_is_given_twice_is_refused(
+    second: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    table = f'[[account]]\naccount_sid = "{SID}"\nauth_tokens = ["us1"]\n'
+    path = tmp_path / "accounts.toml"
+    path.write_text(table)
+    monkeypatch.setenv("AMD_ACCOUNTS_FILE", str(path))
+    assert list(load_settings().accounts) == [SID]
+    if second == "in the file":
+        path.write_text(table + table.replace("us1", "ie1"))
+    else:
+        monkeypatch.setenv("TWILIO_ACCOUNT_SID", SID)
+        monkeypatch.setenv("TWILIO_AUTH_TOKEN", "ie1")
+    with pytest.raises(ConfigurationError, match=f"account {SID} is given twice.*write one table with all its tokens"):
+        load_settings()
+
+
 def test_several_tokens_are_accepted_while_rotating() -> None:
     settings = Settings(_env_file=None, twilio_account_sid=SID, twilio_auth_token="next, current")
     (account,) = settings.accounts.values()

@@ -209,7 +209,15 @@ class TwilioSettings(BaseModel):
                 "channels": self.channels,
             }
             known.append(make_account(values, "the account in TWILIO_ACCOUNT_SID and its companions: "))
-        return {account.account_sid: account for account in known}
+        by_sid: dict[AccountSid, Account] = {}
+        for account in known:
+            if account.account_sid in by_sid:
+                raise ValueError(
+                    f"account {account.account_sid} is given twice, in AMD_ACCOUNTS_FILE or there and by "
+                    "TWILIO_ACCOUNT_SID: write one table with all its tokens"
+                )
+            by_sid[account.account_sid] = account
+        return by_sid
 
     @property
     def api_origin(self) -> str:
