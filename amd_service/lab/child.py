@@ -5,8 +5,8 @@ import os
 import socket
 import sys
 import tempfile
-from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 
 import httpx2
@@ -57,12 +57,11 @@ async def run_child(
 
     Ends it at the end: SIGTERM, and SIGKILL where that does not do.
     """
-    port = free_port()
-    url = f"http://127.0.0.1:{port}"
-    doors = {"public_url": url, "port": port, "worker_port": port, **settings}
-    environment = child_environment(database_url=database_url, stand_in=stand_in, account=account, **doors)
     # An empty directory of its own, so that no .env of the user's reaches into it.
-    with tempfile.TemporaryDirectory() as elsewhere:
+    with reserved_port() as port, tempfile.TemporaryDirectory() as elsewhere:
+        url = f"http://127.0.0.1:{port}"
+        doors = {"public_url": url, "port": port, "worker_port": port, **settings}
+        environment = child_environment(database_url=database_url, stand_in=stand_in, account=account, **doors)
         process = await asyncio.create_subprocess_exec(*command, env=environment, cwd=elsewhere)
         try:
             yield Child(process, url)
@@ -106,6 +105,21 @@ def free_port() -> int:
     with socket.create_server(("127.0.0.1", 0)) as probe:
         port: int = probe.getsockname()[1]
         return port
+
+
+@contextmanager
+def reserved_port() -> Iterator[int]:
+    """A loopback port for a child that binds it by number, as a listener that may use an address again.
+
+    Bound here as well, though nobody listens: whoever asks for any port meanwhile is given another.
+    """
+    with socket.socket() as held:
+        held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        held.bind(("127.0.0.1", 0))
+        port: int = held.getsockname()[1]
+        if sys.platform != "linux":
+            held.close()  # elsewhere one that is bound twice is refused
+        yield port
 
 
 def _without_settings(environment: Mapping[str, str]) -> dict[str, str]:
