@@ -10,7 +10,7 @@ import shutil
 import stat
 import tempfile
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from pathlib import Path
 
 import anyio.to_thread
@@ -148,7 +148,9 @@ def _open(path: Path) -> int:
 def _sweep(account: Account) -> None:
     for directory in Path(tempfile.gettempdir()).resolve().glob(f"{THROWAWAY_PREFIX}*"):
         if _is_ours(directory) and (directory / "users.lock").exists():
-            Seat(directory, account, throwaway=True).sweep()
+            # Another process may be sweeping it at this very moment.
+            with suppress(FileNotFoundError):
+                Seat(directory, account, throwaway=True).sweep()
 
 
 def _is_ours(path: Path) -> bool:
