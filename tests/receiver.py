@@ -69,7 +69,7 @@ class Receiver:
 
     async def judged(self, sid: str = CALL) -> dict[str, Any]:
         """The call once the worker is done with it, retries included."""
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while True:
                 await self.worker.drain()
                 call = await self.call(sid)

@@ -155,7 +155,7 @@ async def test_05_the_answer_is_204_after_the_write_and_before_any_model(databas
     call = (await without_model.client.get(f"/api/calls/{CALL}")).json()
     assert (call["analysis_state"], call["recordings"][0]["state"]) == ("queued", "queued")
     took_s = await _slowest_answer_beside_a_stalled_model(database)
-    assert took_s < 2  # milliseconds on an idle machine; Twilio waits for 15 s
+    assert took_s < 10  # milliseconds on an idle machine; Twilio waits for 15 s, the model for ever
 
 
 async def _slowest_answer_beside_a_stalled_model(database: Database) -> float:
@@ -169,7 +169,7 @@ async def _slowest_answer_beside_a_stalled_model(database: Database) -> float:
 
     doors, worker, took_s = open_doors(database), make_worker(database, stall), []
     work = asyncio.create_task(worker.run(grace_s=10))
-    await asyncio.wait_for(judging.wait(), 10)
+    await asyncio.wait_for(judging.wait(), 60)
     for number in range(20):
         began = perf_counter()
         assert (await doors.callback("/twilio/status", [*STATUS, ("Again", str(number))])).status_code == 204

@@ -167,11 +167,11 @@ def test_chunks_before_the_samples_are_stepped_over_also_with_wrong_sizes(before
 
 def test_chunks_without_end_are_given_up_soon() -> None:
     body = b"RIFF\0\0\0\0WAVE" + b"JUNK\0\0\0\0" * 1_000_000 + wav(pcm16(SPEECHLIKE))[12:]
-    started = time.perf_counter()
+    started = time.thread_time()  # what another process takes meanwhile does not count
     with pytest.raises(Undecodable, match="damaged"):
         decode(body)
     assert not enough(body, 0.1)
-    assert time.perf_counter() - started < 0.2
+    assert time.thread_time() - started < 0.2
 
 
 @pytest.mark.parametrize("size", [None, 0])
@@ -281,6 +281,6 @@ def test_a_header_of_an_hour_is_not_an_hour_of_audio() -> None:
 def test_an_mp3_of_little_but_damage_costs_no_time() -> None:
     two_frames = (b"\xff\xfb\x90\xc4" + bytes(413)) * 2
     data = (two_frames + b"\xff" * 8000) * 400
-    started = time.perf_counter()
+    started = time.thread_time()
     enough(data, 20.0)
-    assert time.perf_counter() - started < 0.5
+    assert time.thread_time() - started < 0.5

@@ -137,7 +137,8 @@ async def test_swapping_the_channels_and_their_number_changes_nothing(detector: 
     assert channel is not None
     before = await judge(detector, samples, rate_hz, channel=channel)
     swapped = await judge(detector, samples[::-1], rate_hz, channel=3 - channel)
-    assert (swapped.label, swapped.confidence, swapped.onset_ms) == (before.label, before.confidence, before.onset_ms)
+    assert (swapped.label, swapped.onset_ms) == (before.label, before.onset_ms)
+    assert swapped.confidence == pytest.approx(before.confidence, abs=1e-6)
 
 
 async def test_the_other_channel_is_not_what_is_judged(detector: Detector) -> None:

@@ -14,7 +14,7 @@ from amd_service.lab.stand_in.lives import Life, live_out
 from amd_service.lab.stand_in.media_host import Answer, Reel
 from tests.end_to_end.conftest import HUMAN, Scene
 
-pytestmark = [pytest.mark.anyio, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.anyio, pytest.mark.timeout(300)]
 
 ORDER = ("+12125550100", "--from", "+15005550006", "--twiml", "<Response/>")
 

@@ -21,13 +21,13 @@ from amd_service.domain import CallSid, RecordingSid
 from amd_service.lab.child import COMMAND, Child
 from amd_service.lab.stand_in.deliveries import deliver
 from amd_service.lab.stand_in.media_host import Reel
-from amd_service.lab.stand_in.streams import MediaStream, Played, play
+from amd_service.lab.stand_in.streams import FRAME_BYTES, MediaStream, Played, play
 from amd_service.settings import RETRY_OVERRIDES
 from amd_service.twilio.signature import stream_key
 from tests.calls.deliveries import call_row, recording_row, verdict_rows
 from tests.end_to_end.conftest import FIXTURES, Scene, read_call, until_state
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.timeout(300)]
 
 # Sure at two seconds of speech; sure at five; not sure of anything, because nothing is said; cut off too early.
 FOLDERS = (
@@ -119,10 +119,12 @@ async def one_at_real_time_pace(line: Line) -> None:
     played = await line.play(stream)
     call = await read_call(line.service, stream.call_sid)
     assert (call["label"], call["verdict_source"], played.close_code) == ("human", "stream", 1000)
-    # Speech begins at 0.3 s; Twilio's clock counts whole seconds.
-    assert 2.3 < played.lasted_s < 4.5
-    assert 2300 - 1000 < call["answer_to_verdict_ms"] < 5500
-    assert 2300 < call["verdict_ms"] < 4500
+    # Speech begins at 0.3 s; Twilio's clock counts whole seconds. The verdict stood while the call went on, and the
+    # rest is what a machine with much else to do may take.
+    assert played.sent < len(stream.audio) // FRAME_BYTES
+    assert 2.3 < played.lasted_s < 10
+    assert 2300 - 1000 < call["answer_to_verdict_ms"] < 11_000
+    assert 2300 < call["verdict_ms"] < 10_000
 
 
 async def ten_at_once(line: Line) -> dict[str, dict[str, Any]]:

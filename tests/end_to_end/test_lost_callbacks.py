@@ -35,7 +35,7 @@ from amd_service.twilio.recordings import http_client
 from amd_service.twilio.rest import CallOrder, Rest
 from tests.end_to_end.conftest import FIXTURES, HUMAN, Scene, until
 
-pytestmark = [pytest.mark.anyio, pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.anyio, pytest.mark.timeout(300)]
 
 CALLS = 200
 LOST = 0.1  # of all callbacks

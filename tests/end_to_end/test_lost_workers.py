@@ -8,9 +8,9 @@ import pytest
 
 from amd_service.lab.child import COMMAND
 from amd_service.lab.stand_in.media_host import Reel
-from tests.end_to_end.conftest import FATAL, HUMAN, Scene, until_exists, until_state
+from tests.end_to_end.conftest import DEADLINE_S, FATAL, HUMAN, Scene, until_exists, until_state
 
-pytestmark = [pytest.mark.anyio, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.anyio, pytest.mark.timeout(300)]
 
 DOOR = (*COMMAND, "serve", "--no-worker")
 WORKER = (*COMMAND, "worker")
@@ -37,7 +37,7 @@ async def test_a_recording_that_kills_its_worker_each_time_is_buried_after_its_a
     scene: Scene, tmp_path: Path
 ) -> None:
     settings = {
-        "job_lease_s": 1,
+        "job_lease_s": 3,
         "job_max_attempts": 2,
         "poll_s": 0.2,
         "marker": tmp_path / "inferring",
@@ -48,7 +48,7 @@ async def test_a_recording_that_kills_its_worker_each_time_is_buried_after_its_a
         call_sid = await scene.call_ends(door, Reel(HUMAN))
         for _ in range(2):
             async with scene.child((*FATAL, "die"), **settings) as doomed:
-                async with asyncio.timeout(60):
+                async with asyncio.timeout(DEADLINE_S):
                     assert await doomed.process.wait() == 9
         async with scene.child(WORKER, **settings):
             call = await until_state(door, call_sid, "failed")

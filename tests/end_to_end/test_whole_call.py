@@ -15,7 +15,7 @@ from amd_service.lab.stand_in.streams import MediaStream, play
 from tests.end_to_end.conftest import Scene, until
 from tests.end_to_end.test_live import audio_of, recording_of
 
-pytestmark = [pytest.mark.anyio, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.anyio, pytest.mark.timeout(300)]
 
 VOICEMAIL = "08-voicemail-personal"
 

@@ -107,7 +107,7 @@ class LiveService(Service):
 async def run(directory: Path, service: LiveService, stand_in: StandIn) -> list[Outcome]:
     async with serve_on_loopback(service.app(), websockets=WEBSOCKETS) as url:
         return await replay(
-            directory, url=url, account=ACCOUNT, stand_in=stand_in, public_url=PUBLIC_URL, live_pace=16, deadline_s=10
+            directory, url=url, account=ACCOUNT, stand_in=stand_in, public_url=PUBLIC_URL, live_pace=16, deadline_s=60
         )
 
 

@@ -50,7 +50,7 @@ class Line:
 
 async def until(condition: Callable[[], bool]) -> None:
     """Wait for what the server does on its side of the connection."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while not condition():  # noqa: ASYNC110 - nothing tells
             await asyncio.sleep(0.005)
 

@@ -166,7 +166,7 @@ async def test_a_stream_is_one_stream(line: Line, message: dict[str, object]) ->
 
 
 async def test_silence_on_the_connection_ends_it(line: Line, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(live, "IDLE_S", 0.05)
+    monkeypatch.setattr(live, "IDLE_S", 0.5)
     async with line.open() as connection:
         await say(connection, STREAM.start(), STREAM.media(1))
         await connection.wait_closed()
@@ -179,7 +179,7 @@ async def test_a_stream_that_never_comes_to_its_end_is_ended(line: Line, monkeyp
     monkeypatch.setattr(live, "STREAM_S", 0.3)
     played = await line.play(replace(STREAM, audio=QUIET * 20, pace=1.0))
     assert played.close_code == 1000
-    assert played.lasted_s < 5
+    assert played.lasted_s < 20
     await line.ended("broken_off")
 
 

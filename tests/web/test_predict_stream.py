@@ -149,7 +149,7 @@ async def test_after_the_verdict_a_live_call_is_not_heard_out(
         yield file_of(speech(3.0)) + bytes(600_000)
         await asyncio.Event().wait()
 
-    async with ready(StubEngine()) as detector, asyncio.timeout(20):
+    async with ready(StubEngine()) as detector, asyncio.timeout(60):
         doors = open_doors(closed_database, detector)
         answer = await doors.client.post(
             "/predict-stream", content=live(), headers={"content-type": "audio/pcm;rate=8000"}
@@ -247,7 +247,7 @@ async def test_the_first_line_comes_while_the_body_is_still_being_sent(
     demo: Detector, closed_database: Database
 ) -> None:
     app = create_app(open_doors(closed_database, demo).runtime)
-    async with serve_on_loopback(app) as url, asyncio.timeout(30):
+    async with serve_on_loopback(app) as url, asyncio.timeout(60):
         reader, writer = await asyncio.open_connection("127.0.0.1", urlsplit(url).port)
         writer.write(
             b"POST /predict-stream HTTP/1.1\r\nhost: 127.0.0.1\r\nconnection: close\r\n"

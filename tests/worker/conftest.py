@@ -83,8 +83,8 @@ async def read(database: Database, sid: RecordingSid) -> tuple[Recording, CallLo
 
 
 async def until(condition: Callable[[], Awaitable[bool]]) -> None:
-    """Wait for something another task or process brings about; fails after ten seconds."""
-    async with asyncio.timeout(10):
+    """Wait for something another task or process brings about; fails after a minute."""
+    async with asyncio.timeout(60):
         while not await condition():  # noqa: ASYNC110 - the change may come from another process
             await asyncio.sleep(0.01)
 

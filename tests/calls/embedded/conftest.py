@@ -56,12 +56,12 @@ class Process:
         self.url = self.popen.stdout.readline().strip()
 
     def leave(self) -> None:
-        self.popen.communicate(timeout=30)
+        self.popen.communicate(timeout=100)
         assert self.popen.returncode == 0
 
     def kill(self) -> None:
         self.popen.kill()
-        self.popen.communicate(timeout=30)
+        self.popen.communicate(timeout=100)
 
 
 @pytest.fixture(scope="session")

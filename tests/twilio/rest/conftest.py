@@ -21,7 +21,6 @@ RE = RecordingSid("RE" + "2" * 32)
 ACCOUNT = Account.model_validate({"account_sid": AC, "auth_tokens": ["token"], "api_key": "SKkey", "api_secret": "shh"})
 ORDER = CallOrder("+12125550100", "+15005550006", twiml="<Response><Pause/></Response>")
 PUBLIC = "https://amd.example.org/base"
-TIMEOUT_S = 0.3
 LONG_AGO = datetime(2026, 1, 1, tzinfo=UTC)
 
 Ask = Callable[[Rest], Awaitable[object]]
@@ -52,7 +51,7 @@ EVERYTHING = CHANGES | QUESTIONS
 
 
 def settings(**given: Any) -> Settings:
-    return Settings(_env_file=None, **{"public_url": PUBLIC, "twilio_timeout_s": TIMEOUT_S, **given})
+    return Settings(_env_file=None, **{"public_url": PUBLIC, **given})
 
 
 @pytest.fixture

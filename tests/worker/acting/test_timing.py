@@ -98,10 +98,8 @@ async def test_the_last_verdicts_of_a_process_are_acted_on(
     assert (call.status, await outcome(database)) == ("completed", ("done", None))
 
 
-async def test_a_database_that_is_away_does_not_spoil_the_end(
-    twilio: StandIn, client: httpx2.AsyncClient, free_tcp_port: int
-) -> None:
-    away = Database(f"postgresql://nobody@127.0.0.1:{free_tcp_port}/nothing")
+async def test_a_database_that_is_away_does_not_spoil_the_end(twilio: StandIn, client: httpx2.AsyncClient) -> None:
+    away = Database("postgresql://nobody@127.0.0.1:1/nothing")
     async with acting(make_actor(away, client, settings_for(twilio)), away, Metrics(), grace_s=1) as actor:
         pass
     assert not actor._asking

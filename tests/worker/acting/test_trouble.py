@@ -102,9 +102,9 @@ async def test_too_many_requests_is_asked_again(
 
 
 async def test_twilio_out_of_reach_is_a_failure_that_says_nothing_was_done(
-    database: Database, twilio: StandIn, client: httpx2.AsyncClient, no_pauses: None, free_tcp_port: int
+    database: Database, twilio: StandIn, client: httpx2.AsyncClient, no_pauses: None
 ) -> None:
-    settings = settings_for(twilio, twilio_api_url=f"http://127.0.0.1:{free_tcp_port}")
+    settings = settings_for(twilio, twilio_api_url="http://127.0.0.1:1")
     await judged(database, settings)
     actor = make_actor(database, client, settings)
     await act(actor)
