@@ -8,7 +8,7 @@ from time import monotonic
 from typing import TypeVar
 
 from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
-from structlog.contextvars import bound_contextvars
+from structlog.contextvars import bind_contextvars
 
 from amd_service.calls.streams import Stream, settle_stream
 from amd_service.detector.live import LiveListening
@@ -62,19 +62,33 @@ async def media(websocket: WebSocket) -> None:
     let itself be closed holds none.
     """
     runtime: Runtime = websocket.app.state.runtime
+    outcome = await _outcome(websocket, runtime)
+    runtime.metrics.streams.labels(outcome).inc()
+    # What was never accepted is answered 403 by this.
+    await _close(websocket, _POLICY if outcome in (Outcome.MALFORMED, Outcome.REFUSED) else _NORMAL)
+
+
+async def _outcome(websocket: WebSocket, runtime: Runtime) -> Outcome:
+    """See a stream to its end, whatever that is."""
     places: Places = websocket.app.state.stream_places
     try:
         accounts = _signed_by(websocket, runtime)
         with places.one() as is_free:
-            outcome = await _attend(websocket, runtime, accounts) if is_free else Outcome.TURNED_AWAY
+            if not is_free:
+                log.warning("stream turned away: AMD_LIVE_STREAMS are being listened to")
+                return Outcome.TURNED_AWAY
+            return await _attend(websocket, runtime, accounts)
     except SignatureRefused as error:
         log.warning("stream refused", reason=str(error))
-        outcome = Outcome.REFUSED
-    if outcome is Outcome.TURNED_AWAY:
-        log.warning("stream turned away: AMD_LIVE_STREAMS are being listened to")
-    runtime.metrics.streams.labels(outcome).inc()
-    # What was never accepted is answered 403 by this.
-    await _close(websocket, _POLICY if outcome in (Outcome.MALFORMED, Outcome.REFUSED) else _NORMAL)
+        return Outcome.REFUSED
+    except MalformedCallback as error:
+        log.warning("stream ended: it makes no sense", reason=str(error))
+        return Outcome.MALFORMED
+    except (Retryable, Permanent) as error:
+        log.error("stream without a verdict; its recording, if there is one, will be judged", error=str(error))
+    except Exception:  # a bug, or an engine that failed, is a stream's end, and counted as one
+        log.exception("stream without a verdict; its recording, if there is one, will be judged")
+    return Outcome.UNJUDGED
 
 
 def _signed_by(websocket: WebSocket, runtime: Runtime) -> list[Account]:
@@ -90,34 +104,18 @@ def _signed_by(websocket: WebSocket, runtime: Runtime) -> list[Account]:
 
 
 async def _attend(websocket: WebSocket, runtime: Runtime, accounts: Sequence[Account]) -> Outcome:
-    """Accept a stream and see it to its end. Raises SignatureRefused."""
+    """Accept a stream and hear it. Raises SignatureRefused, and as `_judge` does."""
     await websocket.accept()
     with runtime.metrics.live_streams.track_inprogress():
-        try:
-            async with aclosing(_events(websocket)) as events:
-                return await _take(events, runtime, accounts)
-        except MalformedCallback as error:
-            log.warning("stream ended: it makes no sense", reason=str(error))
-            return Outcome.MALFORMED
-
-
-async def _take(events: AsyncGenerator[Event, None], runtime: Runtime, accounts: Sequence[Account]) -> Outcome:
-    """One stream: who it is, its verdict, its rows. Raises MalformedCallback, SignatureRefused."""
-    started = await _start(events, accounts)
-    if started is None:
-        log.warning("stream broke off before it began")
-        return Outcome.BROKEN_OFF
-    with bound_contextvars(call_sid=started.call_sid, stream_sid=started.stream_sid):
-        log.info("stream began")
-        try:
+        async with aclosing(_events(websocket)) as events:
+            started = await _start(events, accounts)
+            if started is None:
+                log.warning("stream broke off before it began")
+                return Outcome.BROKEN_OFF
+            # For good: a connection has a task, and so a context, of its own. What goes wrong is logged with them, too.
+            bind_contextvars(call_sid=started.call_sid, stream_sid=started.stream_sid)
+            log.info("stream began")
             return await _judge(events, runtime, started)
-        except (Retryable, Permanent) as error:
-            log.error("stream without a verdict; its recording, if there is one, will be judged", error=str(error))
-        except MalformedCallback:
-            raise
-        except Exception:  # a bug, or an engine that failed, is a stream's end, and counted as one
-            log.exception("stream without a verdict; its recording, if there is one, will be judged")
-        return Outcome.UNJUDGED
 
 
 async def _judge(events: AsyncGenerator[Event, None], runtime: Runtime, started: Started) -> Outcome:

@@ -84,10 +84,14 @@ async def test_what_comes_long_after_its_window_is_kept_and_not_acted_upon(
     assert (call.label, call.action) == ("human", action)
 
 
-async def test_an_engine_that_fails_is_an_end_that_is_counted(line: Line, model: Model) -> None:
+async def test_an_engine_that_fails_is_an_end_that_is_counted(
+    line: Line, model: Model, capfd: pytest.CaptureFixture[str]
+) -> None:
     model.failure = RuntimeError("the device is lost")
     assert (await line.play()).close_code == 1000
     await line.ended("unjudged")
+    (logged,) = [said for said in "".join(capfd.readouterr()).splitlines() if "stream without a verdict" in said]
+    assert STREAM.call_sid in logged
     model.failure = None
     assert (await line.play()).close_code == 1000
     await line.ended("verdict")
