@@ -16,7 +16,7 @@ from amd_service.calls.database import Database, SchemaState
 from amd_service.calls.embedded import check_embedded
 from amd_service.detector.detector import Detector
 from amd_service.errors import AmdError, DatabaseUnavailable
-from amd_service.settings import Account, Settings, is_loopback
+from amd_service.settings import Account, Settings
 from amd_service.settings.unknown import unread
 from amd_service.telemetry import Metrics
 
@@ -91,10 +91,9 @@ def _public_url(settings: Settings) -> Finding:
     check = "public URL"
     if settings.public_url is None:
         return Finding(check, Health.FAIL, "set AMD_PUBLIC_URL to the base URL Twilio calls; every callback is refused")
-    parts = urlsplit(settings.public_url)
-    if is_loopback(parts.hostname or ""):
+    if not settings.is_published:
         return Finding(check, Health.WARN, f"{settings.public_url} is loopback: Twilio cannot reach it")
-    if parts.scheme != "https":
+    if urlsplit(settings.public_url).scheme != "https":
         return Finding(check, Health.WARN, f"{settings.public_url} is not https: callbacks hold phone numbers")
     urls = " and ".join(settings.callback_url(path) for path in ("/twilio/status", "/twilio/recording"))
     return Finding(check, Health.OK, f"give Twilio {urls}")
@@ -126,10 +125,10 @@ def _api_keys(settings: Settings) -> Finding:
     check = "API keys"
     if settings.api_keys:
         return Finding(check, Health.OK, f"{len(settings.api_keys)} set")
-    if settings.public_url is not None and not is_loopback(urlsplit(settings.public_url).hostname or ""):
-        return Finding(check, Health.FAIL, "none, and AMD_PUBLIC_URL is public: the API answers 403; set AMD_API_KEYS")
-    if is_loopback(settings.host):
+    if settings.is_private:
         return Finding(check, Health.OK, "none: the API answers direct requests from this machine only")
+    if settings.is_published:
+        return Finding(check, Health.FAIL, "none, and AMD_PUBLIC_URL is public: the API answers 403; set AMD_API_KEYS")
     return Finding(
         check, Health.WARN, f"none, and bound to {settings.host}: /predict and /api answer 403; set AMD_API_KEYS"
     )

@@ -4,12 +4,14 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
+from starlette.datastructures import Headers
 
 from amd_service import doctor
 from amd_service.calls.database import Database
 from amd_service.doctor import Finding, Health, examine
 from amd_service.domain import Label
 from amd_service.settings import Settings
+from amd_service.web.access import refuse
 from tests.calls.deliveries import SECOND, claim, deliver, recording, settle, verdict
 
 pytestmark = pytest.mark.anyio
@@ -24,6 +26,17 @@ async def finding(check: str, **settings: Any) -> Finding:
 async def test_without_any_of_them_all_is_well() -> None:
     for check in ("live", "actions", "retention"):
         assert (await finding(check)).health is Health.OK
+
+
+@pytest.mark.parametrize("public_url", [None, "http://localhost:8080", "https://amd.example.com"])
+@pytest.mark.parametrize("host", ["127.0.0.1", "0.0.0.0"])
+@pytest.mark.parametrize("api_keys", ["", "secret"])
+async def test_what_is_said_of_api_keys_is_what_the_door_does(public_url: str | None, host: str, api_keys: str) -> None:
+    found = await finding("API keys", public_url=public_url, host=host, api_keys=api_keys)
+    settings = Settings(_env_file=None, public_url=public_url, host=host, api_keys=api_keys)
+    refusal = refuse(Headers({"host": "localhost", "authorization": f"Bearer {api_keys}"}), settings)
+    assert (found.health is Health.OK) == (refusal is None)
+    assert ("403" in found.text) == (refusal is not None)
 
 
 async def test_acting_without_live_is_a_warning_that_names_the_cure() -> None:

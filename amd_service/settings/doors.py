@@ -7,6 +7,7 @@ from urllib.parse import urlsplit
 from pydantic import BaseModel, Field, SecretStr, field_validator
 
 from amd_service.errors import ConfigurationError
+from amd_service.settings.hosts import is_loopback
 from amd_service.settings.lists import SecretList, split
 
 # Without these Twilio retries connect failures only, once (docs: webhooks connection overrides). Its read time-out
@@ -71,6 +72,20 @@ class DoorSettings(BaseModel):
         ):
             raise ValueError("must be http(s)://host[:port][/prefix], without query, fragment or password")
         return value.rstrip("/")
+
+    @property
+    def is_published(self) -> bool:
+        """Whether the public URL leads here from other machines."""
+        return self.public_url is not None and not is_loopback(urlsplit(self.public_url).hostname or "")
+
+    @property
+    def is_private(self) -> bool:
+        """Whether the service is meant for this machine alone, which may then ask without a key.
+
+        With a public URL there is a proxy, and one that sends no forwarding header (nginx by default) makes every
+        stranger look like this machine.
+        """
+        return not self.is_published and is_loopback(self.host)
 
     def callback_url(self, path: str) -> str:
         """The URL to give to Twilio for a webhook path, with retries switched on."""

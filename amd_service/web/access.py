@@ -4,7 +4,6 @@ import hmac
 import re
 from collections.abc import Sequence
 from http import HTTPStatus
-from urllib.parse import urlsplit
 
 from pydantic import SecretStr
 from starlette.datastructures import Headers
@@ -52,7 +51,7 @@ def refuse(headers: Headers, settings: Settings) -> Problem | None:
             "send one of AMD_API_KEYS as `Authorization: Bearer <key>`",
             {"www-authenticate": "Bearer"},
         )
-    if _is_private(settings) and _is_local(headers):
+    if settings.is_private and _is_local(headers):
         return None
     return Problem(
         HTTPStatus.FORBIDDEN,
@@ -68,16 +67,6 @@ def _has_key(headers: Headers, keys: Sequence[SecretStr]) -> bool:
     # Every key is compared, so the time tells nothing about which one was close.
     matches = [hmac.compare_digest(sent.strip().encode(), key.get_secret_value().encode()) for key in keys]
     return any(matches)
-
-
-def _is_private(settings: Settings) -> bool:
-    """Whether the service is meant for this machine alone.
-
-    With a public URL there is a proxy, and one that sends no forwarding header (nginx by default) makes every
-    stranger look like this machine.
-    """
-    public = settings.public_url is None or is_loopback(urlsplit(settings.public_url).hostname or "")
-    return public and is_loopback(settings.host)
 
 
 def _is_local(headers: Headers) -> bool:

@@ -44,3 +44,12 @@ def test_without_keys_a_forwarded_request_is_refused(header: str) -> None:
 
 def test_without_keys_a_public_bind_is_refused() -> None:
     assert status(Settings(host="0.0.0.0"), host="127.0.0.1") == 403
+
+
+@pytest.mark.parametrize("public_url", ["https://amd.example.com", "http://10.0.0.1:8080"])
+def test_without_keys_a_published_service_refuses_this_machine_too(public_url: str) -> None:
+    assert status(Settings(public_url=public_url), host="127.0.0.1") == 403
+
+
+def test_without_keys_a_url_that_no_other_machine_can_use_changes_nothing() -> None:
+    assert status(Settings(public_url="http://127.0.0.1:8080"), host="127.0.0.1") is None
