@@ -4,7 +4,7 @@ An action is written as `sent` and committed before Twilio is asked. Whoever die
 been done, and doing it twice would hang up on, or redirect, whoever is on the call by then.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -21,6 +21,11 @@ from amd_service.domain import AccountSid, Action, ActionKind, ActionState, Call
 # the call by now has long been talking: cutting that off helps nobody. The same goes for a recording that ended so long
 # after the answer; a live verdict stands within seconds of it.
 ACT_WITHIN_S = 60.0
+
+_NOBODY = (
+    f"no worker took it up within {ACT_WITHIN_S:.0f} s: one must run that has its account's credentials, AMD_ON_HUMAN "
+    "and AMD_ON_VOICEMAIL"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,12 +68,15 @@ async def order(session: AsyncSession, call: CallLog, wanted: Mapping[Label, Act
     await session.flush()
 
 
-async def take_due(session: AsyncSession, limit: int) -> Taken:
-    """Mark up to `limit` due actions as `sent`. To be committed before Twilio is asked for any of them."""
+async def take_due(session: AsyncSession, accounts: Collection[AccountSid], limit: int) -> Taken:
+    """Mark up to `limit` due actions as `sent`. To be committed before Twilio is asked for any of them.
+
+    Those of other accounts are left to other workers, until they are late and anybody refuses them.
+    """
     # SKIP LOCKED: two workers share what is due, and neither waits for a callback that is changing the row.
     statement = (
         select(CallLog, _is_late())
-        .where(CallLog.action_state == ActionState.DUE)
+        .where(CallLog.action_state == ActionState.DUE, CallLog.account_sid.in_(accounts) | _is_late())
         .order_by(CallLog.verdict_at)
         .limit(limit)
         .with_for_update(skip_locked=True, key_share=True)
@@ -79,7 +87,7 @@ async def take_due(session: AsyncSession, limit: int) -> Taken:
         if call.call_status in ENDED:
             _refuse(call, _over_note(call))
         elif is_late:
-            _refuse(call, f"no worker took it up within {ACT_WITHIN_S:.0f} s; is one running?")
+            _refuse(call, _NOBODY)
         else:
             call.action_state, call.action_at = ActionState.SENT, func.now()
         (taken.due if call.action_state == ActionState.SENT else taken.refused).append(_due(call))

@@ -36,7 +36,7 @@ class Actor:
     def __init__(self, *, database: Database, rest: Rest, settings: Settings, metrics: Metrics) -> None:
         self._database = database
         self._rest = rest
-        self._settings = settings
+        self._accounts = settings.accounts
         self._wanted = settings.actions
         self._metrics = metrics
         self._asking: set[asyncio.Task[None]] = set()
@@ -46,7 +46,7 @@ class Actor:
         """Take up what is due. Waits for no answer of Twilio's: one that is slow must not keep other calls waiting."""
         while (free := AT_ONCE - len(self._asking)) > 0:
             async with self._database.transaction() as session:
-                taken = await actions.take_due(session, free)
+                taken = await actions.take_due(session, self._accounts, free)
             for refused in taken.refused:
                 self._count(refused, ActionState.REFUSED)
             for due in taken.due:
@@ -92,13 +92,10 @@ class Actor:
                 await actions.close(session, due.call_sid, state, note)
 
     async def _ask(self, due: Due) -> Outcome:
-        account = self._settings.accounts.get(due.account_sid)
-        if account is None:
-            return ActionState.FAILED, "this worker has no credentials for its account: add it to AMD_ACCOUNTS_FILE"
         action = self._wanted.get(due.label) if due.label else None
         if action is None or action.kind is not due.kind:
             return ActionState.REFUSED, "the verdict, or AMD_ON_HUMAN and AMD_ON_VOICEMAIL, changed before it was done"
-        return await self._request(account, due, action)
+        return await self._request(self._accounts[due.account_sid], due, action)
 
     async def _request(self, account: Account, due: Due, action: Action) -> Outcome:
         try:

@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+from collections.abc import Collection
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -13,7 +14,16 @@ from amd_service.calls.actions import ACT_WITHIN_S, Taken
 from amd_service.calls.analysis import lock_call
 from amd_service.calls.database import Database
 from amd_service.calls.tables import CallLog
-from amd_service.domain import Action, ActionKind, ActionState, CallSid, Label, RecordingSid, StatusCallback
+from amd_service.domain import (
+    AccountSid,
+    Action,
+    ActionKind,
+    ActionState,
+    CallSid,
+    Label,
+    RecordingSid,
+    StatusCallback,
+)
 from tests.calls.deliveries import (
     ACCOUNT,
     CALL,
@@ -53,9 +63,9 @@ async def judged(
     return await call_row(database)
 
 
-async def take(database: Database, limit: int = 10) -> Taken:
+async def take(database: Database, limit: int = 10, accounts: Collection[AccountSid] = (ACCOUNT,)) -> Taken:
     async with database.transaction() as session:
-        return await actions.take_due(session, limit)
+        return await actions.take_due(session, accounts, limit)
 
 
 async def close(database: Database, state: ActionState, note: str | None = None) -> None:
@@ -204,7 +214,7 @@ async def test_two_takers_share_what_is_due(database: Database) -> None:
 async def test_a_row_that_somebody_holds_is_not_waited_for(database: Database) -> None:
     await judged(database)
     async with database.transaction() as session:
-        assert len((await actions.take_due(session, 1)).due) == 1
+        assert len((await actions.take_due(session, [ACCOUNT], 1)).due) == 1
         assert await take(database) == Taken([], [])
 
 
@@ -215,7 +225,15 @@ async def test_what_waited_too_long_is_refused(database: Database) -> None:
     assert (taken.due, [refused.call_sid for refused in taken.refused]) == ([], [CALL])
     call = await call_row(database)
     assert call.action_state == "refused"
-    assert call.action_note == "no worker took it up within 60 s; is one running?"
+    assert (call.action_note or "").startswith("no worker took it up within 60 s: ")
+
+
+async def test_what_is_of_another_account_is_left_to_others_until_it_is_late(database: Database) -> None:
+    await judged(database)
+    for accounts in ([AccountSid("AC" + "b" * 32)], []):
+        assert await take(database, accounts=accounts) == Taken([], [])
+    await make_older(database, ACT_WITHIN_S + 1)
+    assert [refused.call_sid for refused in (await take(database, accounts=[])).refused] == [CALL]
 
 
 async def test_what_waited_a_little_is_still_done(database: Database) -> None:

@@ -112,15 +112,3 @@ async def test_twilio_out_of_reach_is_a_failure_that_says_nothing_was_done(
     assert (state, counted(actor, "hang_up", "failed")) == ("failed", 1)
     assert note is not None
     assert note.startswith("nothing was done: ")
-
-
-async def test_an_account_without_credentials_here_is_a_failure_with_the_cure(
-    database: Database, twilio: StandIn, client: httpx2.AsyncClient
-) -> None:
-    settings = settings_for(twilio, twilio_account_sid="AC" + "b" * 32)
-    await judged(database, settings)
-    await act(make_actor(database, client, settings))
-    state, note = await outcome(database)
-    assert state == "failed"
-    assert "AMD_ACCOUNTS_FILE" in (note or "")
-    assert twilio.rest.requests == []
