@@ -109,10 +109,7 @@ def _chores(settings: Settings, database: Database, rest: Rest, metrics: Metrics
 async def _acting_on_verdicts(
     settings: Settings, database: Database, rest: Rest, metrics: Metrics
 ) -> AsyncIterator[None]:
-    """Act on verdicts as long as the context lasts, where a deployment wants that."""
-    if not settings.actions:
-        yield
-        return
+    """Act on verdicts as long as the context lasts; where the settings want nothing done, refuse what is late."""
     actor = Actor(database=database, rest=rest, settings=settings, metrics=metrics)
     grace_s = settings.shutdown_grace_s * ACTING_SHARE_OF_GRACE
     chore = Chore("acting", LOOK_EVERY_S, actor.act, actor.wake)

@@ -7,11 +7,11 @@ from email.utils import format_datetime
 import pytest
 
 from amd_service import runtime
+from amd_service.calls import actions, queue
 from amd_service.calls import database as database_file
-from amd_service.calls import queue
 from amd_service.calls.analysis import lock_call
 from amd_service.calls.database import Database
-from amd_service.domain import Failure, Label
+from amd_service.domain import Action, ActionKind, Failure, Label
 from amd_service.lab.stand_in.known_calls import StandInCall
 from amd_service.lab.stand_in.media_host import Reel
 from amd_service.runtime import open_runtime, requeue_failed
@@ -26,6 +26,7 @@ from tests.calls.deliveries import (
     recording,
     recording_row,
     settle,
+    status,
     verdict,
 )
 from tests.calls.numbers import callbacks, told
@@ -64,6 +65,21 @@ async def test_a_worker_acts_erases_and_forgets(database: Database, database_url
             await until(all_is_done)
     assert (call.status, twilio.media.reels) == ("completed", {})
     assert "+1500" not in repr([(kept.parameters, kept.facts) for kept in await callbacks(database)])
+
+
+async def test_a_worker_that_wants_nothing_done_refuses_what_is_late(
+    database: Database, database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await deliver(database, status("in-progress", timestamp=datetime.now(UTC)), recording("completed"))
+    (job,) = await claim(database)
+    await settle(database, job, verdict(Label.VOICEMAIL), {Label.VOICEMAIL: Action(ActionKind.HANG_UP)})
+    monkeypatch.setattr(actions, "ACT_WITHIN_S", 0.0)
+
+    async def is_refused() -> bool:
+        return (await call_row(database)).action_state == "refused"
+
+    async with open_runtime(Settings(_env_file=None, database_url=database_url, model="demo"), with_worker=True):
+        await until(is_refused)
 
 
 async def test_requeueing_keeps_what_it_has_put_up_and_locks_a_few_calls_at_a_time(

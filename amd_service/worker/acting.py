@@ -36,7 +36,8 @@ class Actor:
     def __init__(self, *, database: Database, rest: Rest, settings: Settings, metrics: Metrics) -> None:
         self._database = database
         self._rest = rest
-        self._accounts = settings.accounts
+        # Who wants nothing done leaves it to a worker that does: the settings may just be rolled out.
+        self._accounts = settings.accounts if settings.actions else {}
         self._wanted = settings.actions
         self._metrics = metrics
         self._asking: set[asyncio.Task[None]] = set()
