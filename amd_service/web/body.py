@@ -11,6 +11,11 @@ from starlette.requests import ClientDisconnect, Request
 from amd_service.web.problems import Problem
 
 
+def media_type(request: Request) -> str:
+    """What the body says it is, without parameters, in lower case; empty where it says nothing."""
+    return request.headers.get("content-type", "").partition(";")[0].strip().lower()
+
+
 async def stream_body(
     request: Request, limit: int, *, idle_s: float | None = None, total_s: float = inf
 ) -> AsyncGenerator[bytes, None]:

@@ -21,7 +21,7 @@ from amd_service.errors import (
     TooManyCalls,
     TwilioUnavailable,
 )
-from amd_service.web.body import read_body
+from amd_service.web.body import media_type, read_body
 from amd_service.web.idempotency import read_key
 from amd_service.web.problems import Problem
 from amd_service.web.shapes import OrderShape, StartedAnswer
@@ -73,7 +73,7 @@ async def start_call(request: Request) -> JSONResponse:
 
 
 async def _read_order(request: Request) -> OrderShape:
-    if request.headers.get("content-type", "").partition(";")[0].strip().lower() != JSON:
+    if media_type(request) != JSON:
         raise Problem(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, f"send the order as {JSON}")
     body = await read_body(request, ORDER_BYTES, timeout_s=ORDER_TIMEOUT_S)
     try:

@@ -17,7 +17,7 @@ from amd_service.classifier.inference import Priority
 from amd_service.domain import Verdict
 from amd_service.errors import ClassifierUnavailable, ModelFailed, QueueFull, Undecodable
 from amd_service.runtime import Runtime
-from amd_service.web.body import read_body, stream_body
+from amd_service.web.body import media_type, read_body, stream_body
 from amd_service.web.problems import Problem
 from amd_service.web.shapes import PredictAnswer
 from amd_service.web.state import runtime_of
@@ -110,12 +110,11 @@ async def _disconnected(request: Request) -> None:
 
 
 async def _read_upload(request: Request, limit: int) -> Upload:
-    content_type = request.headers.get("content-type", "")
-    kind = content_type.partition(";")[0].strip().lower()
+    kind = media_type(request)
     if kind == MULTIPART:
         return await _read_multipart(request, limit)
     if kind.startswith("audio/") or kind == "application/octet-stream":
-        return Upload(await read_body(request, limit, timeout_s=UPLOAD_TIMEOUT_S), content_type)
+        return Upload(await read_body(request, limit, timeout_s=UPLOAD_TIMEOUT_S), request.headers["content-type"])
     raise Problem(
         HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
         f"send {MULTIPART} with the audio in the field `audio`, or the audio itself with its own content type",

@@ -13,7 +13,7 @@ from starlette.types import Receive, Scope, Send
 
 from amd_service.detector.stream import Listening
 from amd_service.domain import Verdict
-from amd_service.web.body import stream_body
+from amd_service.web.body import media_type, stream_body
 from amd_service.web.predict import MULTIPART, as_problems, read_channel, while_connected
 from amd_service.web.problems import Problem, problem_body
 from amd_service.web.shapes import StreamLine
@@ -34,7 +34,7 @@ async def predict_stream(request: Request) -> Response:
     leaves during a provisional verdict is noticed at the next read: one window may be judged for nobody.
     """
     content_type = request.headers.get("content-type", "")
-    if content_type.partition(";")[0].strip().lower() in ("", MULTIPART, "application/json"):
+    if media_type(request) in ("", MULTIPART, "application/json"):
         raise Problem(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "send the audio itself as the body, with its own content type")
     return NdjsonResponse(_lines(request, content_type, read_channel(request.query_params.get("channel"))))
 

@@ -17,7 +17,7 @@ from amd_service.errors import CallbackRefused, DatabaseUnavailable, MalformedCa
 from amd_service.runtime import Runtime
 from amd_service.telemetry import get_logger
 from amd_service.twilio import callbacks, signature
-from amd_service.web.body import read_body
+from amd_service.web.body import media_type, read_body
 from amd_service.web.problems import Problem
 from amd_service.web.state import runtime_of
 
@@ -94,7 +94,7 @@ def _outcome(event: StatusCallback | RecordingCallback | AmdCallback, new: bool)
 
 async def signed_form(request: Request, runtime: Runtime) -> Pairs:
     """The request's form, once it is proven to be Twilio's. Nothing of it is looked at before."""
-    if request.headers.get("content-type", "").partition(";")[0].strip().lower() != FORM:
+    if media_type(request) != FORM:
         raise Problem(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, f"callbacks are sent as {FORM}")
     body = await read_body(request, runtime.settings.max_callback_bytes, timeout_s=BODY_TIMEOUT_S)
     try:
