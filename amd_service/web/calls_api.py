@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable
 from http import HTTPStatus
-from math import ceil
 
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
@@ -108,16 +107,16 @@ def _as_problem(error: AmdError) -> Problem:
         case KeyInUse():
             return Problem(HTTPStatus.CONFLICT, str(error))
         case TooManyCalls():
-            return Problem(HTTPStatus.TOO_MANY_REQUESTS, str(error), _wait(error.retry_after_s))
+            return Problem(HTTPStatus.TOO_MANY_REQUESTS, str(error), retry_after_s=error.retry_after_s)
         case RequestRefused():
             return _refusal(error)
         case OutcomeUnknown():
             return Problem(HTTPStatus.GATEWAY_TIMEOUT, str(error))
         case TwilioUnavailable():
             detail = f"nothing was placed, the same request may be sent again: {error}"
-            return Problem(HTTPStatus.SERVICE_UNAVAILABLE, detail, _wait(error.retry_after_s or 5))
+            return Problem(HTTPStatus.SERVICE_UNAVAILABLE, detail, retry_after_s=error.retry_after_s or 5)
         case DatabaseUnavailable():
-            return Problem(HTTPStatus.SERVICE_UNAVAILABLE, "the database is away", _wait(2))
+            return Problem(HTTPStatus.SERVICE_UNAVAILABLE, "the database is away", retry_after_s=2)
         case _:
             raise error
 
@@ -127,7 +126,3 @@ def _refusal(error: RequestRefused) -> Problem:
         return Problem(HTTPStatus.UNPROCESSABLE_ENTITY, str(error))
     fault = HTTPStatus.UNPROCESSABLE_ENTITY if error.code in CALLERS_FAULTS else HTTPStatus.BAD_GATEWAY
     return Problem(fault, f"{error} (Twilio's error {error.code})")
-
-
-def _wait(seconds: float) -> dict[str, str]:
-    return {"retry-after": str(max(1, ceil(seconds)))}

@@ -5,7 +5,6 @@ from collections.abc import Coroutine, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from http import HTTPStatus
-from math import ceil
 from time import perf_counter
 
 from starlette.datastructures import UploadFile
@@ -77,10 +76,9 @@ def as_problems() -> Iterator[None]:
     except Undecodable as error:
         raise Problem(HTTPStatus.UNPROCESSABLE_ENTITY, str(error)) from error
     except QueueFull as error:
-        room_in_s = str(max(1, ceil(error.retry_after_s or 1)))
-        raise Problem(HTTPStatus.TOO_MANY_REQUESTS, str(error), {"retry-after": room_in_s}) from error
+        raise Problem(HTTPStatus.TOO_MANY_REQUESTS, str(error), retry_after_s=error.retry_after_s or 1) from error
     except ClassifierUnavailable as error:
-        raise Problem(HTTPStatus.SERVICE_UNAVAILABLE, str(error), {"retry-after": "5"}) from error
+        raise Problem(HTTPStatus.SERVICE_UNAVAILABLE, str(error), retry_after_s=5) from error
     except ModelFailed as error:
         raise Problem(HTTPStatus.INTERNAL_SERVER_ERROR, str(error)) from error
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from http import HTTPStatus
+from math import ceil
 
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
@@ -9,13 +10,22 @@ from starlette.responses import JSONResponse
 
 
 class Problem(Exception):
-    """An HTTP error answer. `detail` tells the caller what to change."""
+    """An HTTP error answer. `detail` tells the caller what to change, `retry_after_s` when to come back."""
 
-    def __init__(self, status: HTTPStatus, detail: str, headers: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        status: HTTPStatus,
+        detail: str,
+        headers: Mapping[str, str] | None = None,
+        *,
+        retry_after_s: float | None = None,
+    ) -> None:
         super().__init__(detail)
         self.status = status
         self.detail = detail
-        self.headers = headers
+        self.headers = dict(headers or {})
+        if retry_after_s is not None:
+            self.headers["retry-after"] = str(max(1, ceil(retry_after_s)))
 
 
 def problem_response(problem: Problem) -> JSONResponse:

@@ -24,5 +24,5 @@ class UploadSlots:
             await self._app(scope, receive, send)
             return
         with self._places.one() as is_free:
-            problem = Problem(HTTPStatus.TOO_MANY_REQUESTS, "too many uploads at once", {"retry-after": "1"})
+            problem = Problem(HTTPStatus.TOO_MANY_REQUESTS, "too many uploads at once", retry_after_s=1)
             await (self._app if is_free else problem_response(problem))(scope, receive, send)
