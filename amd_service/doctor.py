@@ -93,7 +93,11 @@ def _public_url(settings: Settings) -> Finding:
         return Finding(check, Health.FAIL, "set AMD_PUBLIC_URL to the base URL Twilio calls; every callback is refused")
     if not settings.is_published:
         return Finding(check, Health.WARN, f"{settings.public_url} is loopback: Twilio cannot reach it")
-    if urlsplit(settings.public_url).scheme != "https":
+    url = urlsplit(settings.public_url)
+    if "_" in (url.hostname or ""):
+        cure = "its host name has an underscore, so Twilio calls nothing there (warning 13256): use another name"
+        return Finding(check, Health.FAIL, f"{settings.public_url}: {cure}")
+    if url.scheme != "https":
         return Finding(check, Health.WARN, f"{settings.public_url} is not https: callbacks hold phone numbers")
     urls = " and ".join(settings.callback_url(path) for path in ("/twilio/status", "/twilio/recording"))
     return Finding(check, Health.OK, f"give Twilio {urls}")

@@ -28,6 +28,23 @@ async def test_without_any_of_them_all_is_well() -> None:
         assert (await finding(check)).health is Health.OK
 
 
+@pytest.mark.parametrize(
+    ("public_url", "health", "said"),
+    [
+        (None, Health.FAIL, "set AMD_PUBLIC_URL"),
+        ("http://127.0.0.1:8080", Health.WARN, "loopback"),
+        ("https://amd_service.example.com", Health.FAIL, "underscore"),
+        ("http://amd.example.com", Health.WARN, "not https"),
+        ("https://amd.example.com/my_calls", Health.OK, "https://amd.example.com/my_calls/twilio/status#"),
+    ],
+)
+async def test_a_public_url_that_twilio_cannot_use_is_not_well(
+    public_url: str | None, health: Health, said: str
+) -> None:
+    found = await finding("public URL", public_url=public_url)
+    assert (found.health, said in found.text) == (health, True)
+
+
 @pytest.mark.parametrize("public_url", [None, "http://localhost:8080", "https://amd.example.com"])
 @pytest.mark.parametrize("host", ["127.0.0.1", "0.0.0.0"])
 @pytest.mark.parametrize("api_keys", ["", "secret"])
