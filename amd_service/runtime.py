@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, nullcontext
 from dataclasses import dataclass
 
 from amd_service.calls import queue
@@ -124,16 +124,22 @@ async def open_database(settings: Settings) -> AsyncIterator[Database]:
     Raises ConfigurationError where the schema is behind. A configured database that is away does not stop the
     start: the door then answers 503, which Twilio retries, and the worker waits.
     """
-    async with AsyncExitStack() as stack:
+    async with _database_url(settings) as url:
         if settings.database_url is None:
-            url = await stack.enter_async_context(embedded_postgres(settings.data_dir))
             await migrate(url)
-        else:
-            url = settings.database_url.get_secret_value()
         database = Database(url, pool_size=settings.database_pool_size)
-        stack.push_async_callback(database.dispose)
-        await _check_schema(database)
-        yield database
+        try:
+            await _check_schema(database)
+            yield database
+        finally:
+            await database.dispose()
+
+
+def _database_url(settings: Settings) -> AbstractAsyncContextManager[str]:
+    """The URL of the configured Postgres, or of an embedded one, which runs as long as the context lasts."""
+    if settings.database_url is None:
+        return embedded_postgres(settings.data_dir)
+    return nullcontext(settings.database_url.get_secret_value())
 
 
 def _warn_of_closed_doors(settings: Settings) -> None:
@@ -188,11 +194,7 @@ async def throwaway_database() -> AsyncIterator[str]:
 
 async def migrate_database(settings: Settings, dashboard: str | None) -> None:
     """Bring the configured database's schema up to date; `dashboard` names a role that may read `call_log` alone."""
-    async with AsyncExitStack() as stack:
-        if settings.database_url is None:
-            url = await stack.enter_async_context(embedded_postgres(settings.data_dir))
-        else:
-            url = settings.database_url.get_secret_value()
+    async with _database_url(settings) as url:
         await migrate(url)
         if dashboard is not None:
             await dashboard_role(url, dashboard)
