@@ -1,4 +1,4 @@
-"""GET /openapi.json: the HTTP API as an OpenAPI 3.1 document, made of the shapes that the answers are made of."""
+"""GET /openapi.json: the document, and what our own callers ask for."""
 
 from http import HTTPStatus
 
@@ -7,11 +7,12 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse
 
 from amd_service import __version__
-from amd_service.web.answers import JSON_TYPE, Json, answer, problems
 from amd_service.web.idempotency import HEADER as IDEMPOTENCY_HEADER
+from amd_service.web.openapi.responses import JSON_TYPE, Json, answer, problems
+from amd_service.web.openapi.rows import call_schemas
+from amd_service.web.openapi.twilio import twilio_paths
 from amd_service.web.predict import MULTIPART
 from amd_service.web.predict_stream import NDJSON
-from amd_service.web.row_schemas import call_schemas
 from amd_service.web.shapes import (
     ClassifierShape,
     HealthAnswer,
@@ -23,7 +24,6 @@ from amd_service.web.shapes import (
     StartedAnswer,
     StreamLine,
 )
-from amd_service.web.twilio_paths import twilio_paths
 
 SHAPES = (
     PredictAnswer,

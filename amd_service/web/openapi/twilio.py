@@ -1,8 +1,8 @@
-"""How the OpenAPI document writes down what Twilio asks for."""
+"""What Twilio asks for."""
 
 from http import HTTPStatus
 
-from amd_service.web.answers import Json, problems
+from amd_service.web.openapi.responses import Json, problems
 from amd_service.web.webhooks import FORM
 
 SIGNED: Json = {"security": [{"signature": []}]}

@@ -1,4 +1,4 @@
-"""How the OpenAPI document writes down an answer."""
+"""How an answer is written down."""
 
 from http import HTTPStatus
 from typing import Any

@@ -8,8 +8,7 @@ from sqlalchemy import Column
 
 from amd_service.calls.tables import Base
 from amd_service.domain import AnalysisState, Failure, Label, Reason
-
-Json = dict[str, Any]
+from amd_service.web.openapi.responses import Json
 
 _TYPES: dict[type, Json] = {
     str: {"type": "string"},
