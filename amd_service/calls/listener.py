@@ -26,7 +26,7 @@ _CHECK_TIMEOUT_S = 5.0
 class Listener:
     """Sets `wake` at every notification, and whenever it had to connect anew: one may have been missed."""
 
-    def __init__(self, url: str, wake: asyncio.Event, metrics: Metrics | None) -> None:
+    def __init__(self, url: str, wake: asyncio.Event, metrics: Metrics) -> None:
         self._url = url
         self._wake = wake
         self._metrics = metrics
@@ -53,8 +53,7 @@ class Listener:
 
     def _note_loss(self, error: Exception) -> None:
         self.reconnects += 1
-        if self._metrics is not None:
-            self._metrics.loop_errors.labels("listener").inc()
+        self._metrics.loop_errors.labels("listener").inc()
         log.warning("listener lost its connection, polling meanwhile", error=str(error), reconnects=self.reconnects)
 
     async def _listen(self) -> None:
@@ -83,7 +82,7 @@ class Listener:
 
 
 @asynccontextmanager
-async def listen(url: str, wake: asyncio.Event, metrics: Metrics | None = None) -> AsyncIterator[Listener]:
+async def listen(url: str, wake: asyncio.Event, metrics: Metrics) -> AsyncIterator[Listener]:
     """Set `wake` whenever there may be new work, for as long as the context lasts. Needs no database to begin."""
     listener = Listener(url, wake, metrics)
     task = asyncio.create_task(listener.run())

@@ -16,26 +16,10 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from amd_service.calls import actions
 from amd_service.calls.analysis import WITHOUT_AUDIO, lock_call, refresh_call, refresh_calls
-from amd_service.calls.listener import listen
 from amd_service.calls.stored import storable
 from amd_service.calls.tables import Recording, RecordingState, VerdictRow
 from amd_service.calls.verdict_rows import verdict_rows
 from amd_service.domain import AccountSid, Action, CallSid, Failure, Job, Label, RecordingSid, Source, Verdict
-
-__all__ = [
-    "Claimed",
-    "Depth",
-    "bury",
-    "claim",
-    "depth",
-    "give_back",
-    "heartbeat",
-    "listen",
-    "requeue",
-    "retry_later",
-    "seconds_until_due",
-    "settle",
-]
 
 _UNFINISHED = Recording.state.in_((RecordingState.QUEUED, RecordingState.RUNNING))
 _IS_DUE = and_(_UNFINISHED, Recording.available_at <= func.now())

@@ -6,9 +6,10 @@ from contextlib import asynccontextmanager
 
 from structlog.contextvars import bound_contextvars
 
-from amd_service.calls import actions, queue
+from amd_service.calls import actions
 from amd_service.calls.actions import ACT_WITHIN_S, Due
 from amd_service.calls.database import Database
+from amd_service.calls.listener import listen
 from amd_service.domain import Action, ActionKind, ActionState
 from amd_service.errors import AmdError, OutcomeUnknown, RequestRefused, TwilioUnavailable
 from amd_service.settings import Account, Settings
@@ -142,7 +143,7 @@ class Actor:
 @asynccontextmanager
 async def acting(actor: Actor, database: Database, metrics: Metrics, *, grace_s: float) -> AsyncIterator[Actor]:
     """Wake `actor` the moment an action is ordered; at the end give what it asked `grace_s` seconds to be answered."""
-    async with queue.listen(database.url, actor.wake, metrics):
+    async with listen(database.url, actor.wake, metrics):
         try:
             yield actor
         finally:

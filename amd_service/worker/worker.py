@@ -13,6 +13,7 @@ from structlog.contextvars import bound_contextvars
 
 from amd_service.calls import queue
 from amd_service.calls.database import Database
+from amd_service.calls.listener import listen
 from amd_service.domain import Failure, Job, Verdict
 from amd_service.errors import AmdError, DatabaseUnavailable
 from amd_service.settings import Settings
@@ -80,7 +81,7 @@ class Worker:
         log.info("worker started", worker=self.name, concurrency=self._settings.worker_concurrency)
         heartbeat = asyncio.create_task(self._keep_leases())
         try:
-            async with queue.listen(self._database.url, self._wake, self._metrics):
+            async with listen(self._database.url, self._wake, self._metrics):
                 while not self._stopping:
                     await self._sleep(await self._start_what_is_due())
         finally:

@@ -6,8 +6,8 @@ import time
 import httpx2
 import pytest
 
-from amd_service.calls import queue
 from amd_service.calls.database import Database
+from amd_service.calls.listener import listen
 from amd_service.lab.stand_in.media_host import Answer
 from amd_service.lab.stand_in.server import StandIn
 from amd_service.telemetry import Metrics
@@ -41,7 +41,7 @@ async def test_the_request_follows_the_verdict_within_milliseconds(
 
     # Only notifications bring it round in time: by itself it looks again after an hour.
     chore = Chore("acting", 3600, act_and_say, actor.wake)
-    async with queue.listen(database.url, actor.wake, metrics) as listener, asyncio.timeout(30):
+    async with listen(database.url, actor.wake, metrics) as listener, asyncio.timeout(30):
         await listener.listening.wait()
         async with doing([chore], metrics, grace_s=5):
             await listening.wait()
