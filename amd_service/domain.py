@@ -261,6 +261,10 @@ class RecordingCallback:
     conference_sid: ConferenceSid | None = None
 
 
+# The route of what Twilio's API told when it was asked: nobody signed it.
+REST_ROUTE = "rest"
+
+
 @dataclass(frozen=True, slots=True)
 class RawCallback:
     """An accepted request as it came: route (`status`, `recording`, `amd`, `rest`) and its decoded form parameters."""

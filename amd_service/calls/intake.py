@@ -16,6 +16,7 @@ from amd_service.calls.stored import LARGEST_INTEGER, storable
 from amd_service.calls.tables import Callback, CallLog, Recording, RecordingState
 from amd_service.calls.vocabulary import unknown_values
 from amd_service.domain import (
+    REST_ROUTE,
     AmdCallback,
     Failure,
     RawCallback,
@@ -29,7 +30,7 @@ Event = StatusCallback | RecordingCallback | AmdCallback
 log = get_logger(__name__)
 
 # The routes whose callbacks speak of a call's status: Twilio's callback, and what its API told.
-_STATUS_ROUTES = ("status", "rest")
+_STATUS_ROUTES = ("status", REST_ROUTE)
 _AMD_ROUTE = "amd"
 
 _FAILURE_OF_STATUS = {"absent": Failure.NO_RECORDING, "failed": Failure.RECORDING_FAILED}

@@ -18,9 +18,9 @@ from sqlalchemy.types import Text
 from amd_service.calls.intake import fingerprint
 from amd_service.calls.privacy import NUMBER_FACTS, NumberPolicy
 from amd_service.calls.tables import Base, Callback, CallLog, CallRequest, Recording
-from amd_service.calls.tables.callback import REST_ROUTE, WHOLE
+from amd_service.calls.tables.callback import WHOLE
 from amd_service.calls.tables.recording import TO_ERASE
-from amd_service.domain import AccountSid, RawCallback, RecordingSid
+from amd_service.domain import REST_ROUTE, AccountSid, RawCallback, RecordingSid
 
 # A claimed deletion that does not succeed is tried again after as long as the recording has been waiting already, but
 # within these: soon after a short outage, once a day where Twilio keeps refusing.

@@ -8,8 +8,6 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from amd_service.calls.tables.base import Base
 
-# The route of what Twilio's API told when it was asked: nobody signed it.
-REST_ROUTE = "rest"
 # SQL: its parameters have not been dropped for their age.
 WHOLE = "parameters is not null"
 

@@ -13,6 +13,7 @@ from twilio.rest import Client
 from twilio.rest.api.v2010.account.call import CallInstance
 
 from amd_service.domain import (
+    REST_ROUTE,
     CallSid,
     RawCallback,
     RecordingCallback,
@@ -23,7 +24,7 @@ from amd_service.errors import MalformedCallback, OutcomeUnknown, RequestRefused
 from amd_service.settings import Account, Settings
 from amd_service.telemetry import Metrics, get_logger
 from amd_service.twilio.rest.patience import PatientTransport
-from amd_service.twilio.rest.resources import ROUTE, call_of, call_told, recording_told
+from amd_service.twilio.rest.resources import call_of, call_told, recording_told
 from amd_service.twilio.rest.transport import Transport
 
 log = get_logger(__name__)
@@ -224,7 +225,7 @@ class Rest:
     def _pass_over(self, error: Exception) -> None:
         log.warning("Twilio told of something that cannot be read; it is left out", error=str(error))
         if self._metrics is not None:
-            self._metrics.callbacks.labels(ROUTE, "malformed").inc()
+            self._metrics.callbacks.labels(REST_ROUTE, "malformed").inc()
 
 
 def _began_before(call: CallInstance, moment: datetime) -> bool:

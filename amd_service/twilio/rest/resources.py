@@ -9,10 +9,8 @@ from typing import Any
 
 from twilio.rest.api.v2010.account.call import CallInstance
 
-from amd_service.domain import CallSid, RawCallback, RecordingCallback, StatusCallback, is_sid
+from amd_service.domain import REST_ROUTE, CallSid, RawCallback, RecordingCallback, StatusCallback, is_sid
 from amd_service.twilio.callbacks import parse_recording, parse_status
-
-ROUTE = "rest"
 
 
 def call_told(call: CallInstance) -> tuple[RawCallback, StatusCallback]:
@@ -29,7 +27,7 @@ def call_told(call: CallInstance) -> tuple[RawCallback, StatusCallback]:
         CallDuration=call.duration,
         AnsweredBy=call.answered_by,
     )
-    return RawCallback(ROUTE, pairs), parse_status(pairs)
+    return RawCallback(REST_ROUTE, pairs), parse_status(pairs)
 
 
 def recording_told(recording: Any) -> tuple[RawCallback, RecordingCallback]:
@@ -49,7 +47,7 @@ def recording_told(recording: Any) -> tuple[RawCallback, RecordingCallback]:
         RecordingDuration=recording.duration,
         ErrorCode=recording.error_code,
     )
-    return RawCallback(ROUTE, pairs), parse_recording(pairs)
+    return RawCallback(REST_ROUTE, pairs), parse_recording(pairs)
 
 
 def call_of(recording: Any) -> CallSid | None:
