@@ -20,7 +20,7 @@ from amd_service.lab.live_calls import called_party_audio
 from amd_service.lab.recorded_calls import load_calls
 from amd_service.lab.stand_in.streams import MediaStream, play
 from amd_service.settings import Account
-from amd_service.twilio.signature import stream_key
+from amd_service.twilio.stream_keys import stream_key
 from benchmarks.services import Bench, open_bench
 
 CALLS = Path("fixtures/calls")

@@ -24,7 +24,7 @@ from amd_service.lab.stand_in.known_calls import StandInCall, now
 from amd_service.lab.stand_in.rest_api import RestApi
 from amd_service.lab.stand_in.streams import FRAME_MS, MediaStream, Played, play
 from amd_service.settings import Account
-from amd_service.twilio.signature import stream_url
+from amd_service.twilio.stream_keys import stream_url
 from amd_service.worker.pipeline import is_one_sided
 
 STREAM_XML_PATH = "/twilio/stream.xml"

@@ -24,7 +24,7 @@ from amd_service.domain import (
 from amd_service.errors import MalformedCallback
 from amd_service.twilio.dates import parse_date
 
-MAX_FIELDS = 1000
+MAX_FIELDS = 1000  # of a body or a query; a request for TwiML has some thirty
 _WORD = 64  # longest status or source we keep; Twilio's are a third of it
 _ADDRESS = 320  # From and To can be SIP addresses
 # Up to nine digits fit Postgres' integer. Not int(): that also takes "1_0", "+1", " 1" and other scripts' digits.

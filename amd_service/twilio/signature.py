@@ -10,16 +10,15 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Protocol
 from urllib.parse import parse_qsl, urlparse
 
-from pydantic import SecretStr
 from twilio.request_validator import RequestValidator, add_port, remove_port
 
-from amd_service.domain import AccountSid, CallSid, is_sid
+from amd_service.domain import AccountSid, is_sid
 from amd_service.errors import SignatureRefused
 from amd_service.settings import Account
+from amd_service.twilio.callbacks import MAX_FIELDS
+from amd_service.twilio.stream_keys import stream_url
 
 SIGNATURE_HEADER = "x-twilio-signature"
-# A request for TwiML has some thirty.
-MOST_PARAMETERS = 1000
 # Names the key and algorithm of the SharedKey beta; without it the auth token and HMAC-SHA1 are meant.
 SIGNATURE_SETTINGS_HEADER = "x-twilio-webhooks-signature-settings"
 
@@ -103,7 +102,7 @@ def verify_handshake(
     the wss URL, without parameters; Twilio's documentation advises to try it with a slash at the end as well.
     Raises as `verify` does.
     """
-    url = _signed_url(_websocket_base(public_url), raw_path, query_string)
+    url = _signed_url(public_url and stream_url(public_url, ""), raw_path, query_string)
     signature = _signature(headers).encode()
     urls = _handshake_urls(url)
     fitting = [account for account in accounts.values() if _opens(account, urls, signature)]
@@ -113,29 +112,6 @@ def verify_handshake(
             "AMD_PUBLIC_URL, and that the TwiML's <Stream> names exactly this URL"
         )
     return fitting
-
-
-def stream_url(public_url: str, path: str) -> str:
-    """The WebSocket URL of a path: wss, or ws where the public URL is plain http."""
-    return f"{_websocket_base(public_url)}{path}"
-
-
-def stream_key(token: SecretStr, call_sid: CallSid) -> str:
-    """What a stream shows for its call: HMAC-SHA256 of the CallSid under the account's auth token, hexadecimal.
-
-    A handshake's signature is the same for every call; this is what ties a stream to one.
-    """
-    return hmac.digest(token.get_secret_value().encode(), call_sid.encode(), "sha256").hex()
-
-
-def verify_stream_key(account: Account, call_sid: CallSid, key: str | None) -> None:
-    """Raises SignatureRefused unless `key` is the call's, under any of the account's tokens."""
-    shown = (key or "").encode()
-    if not any(hmac.compare_digest(stream_key(token, call_sid).encode(), shown) for token in account.auth_tokens):
-        raise SignatureRefused(
-            f"the stream of {call_sid} {'lacks the parameter key' if key is None else 'shows a wrong key'}: let its "
-            "TwiML come from /twilio/stream.xml"
-        )
 
 
 def _handshake_urls(url: str) -> list[bytes]:
@@ -153,13 +129,6 @@ def _opens(account: Account, urls: Sequence[bytes], signature: bytes) -> bool:
     keys = [token.get_secret_value().encode() for token in account.auth_tokens]
     computed = (b64encode(hmac.digest(key, url, "sha1")) for key in keys for url in urls)
     return any(hmac.compare_digest(each, signature) for each in computed)
-
-
-def _websocket_base(public_url: str | None) -> str | None:
-    if public_url is None:
-        return None
-    scheme, _, rest = public_url.partition("://")
-    return f"{'wss' if scheme.lower() == 'https' else 'ws'}://{rest}"
 
 
 def _require_fit(account: Account, url: str, form: Sequence[tuple[str, str]], signature: str) -> None:
@@ -182,7 +151,7 @@ def _fits(account: Account, url: str, form: Sequence[tuple[str, str]], signature
 
 def _query(query_string: bytes) -> list[tuple[str, str]]:
     try:
-        return parse_qsl(query_string.decode("ascii"), keep_blank_values=True, max_num_fields=MOST_PARAMETERS)
+        return parse_qsl(query_string.decode("ascii"), keep_blank_values=True, max_num_fields=MAX_FIELDS)
     except ValueError as error:
         raise SignatureRefused(f"the query cannot be read: {error}") from error
 

@@ -10,7 +10,7 @@ PAUSE_S = 60
 def stream_twiml(stream_url: str, key: str, next_url: str | None) -> str:
     """Start streaming the called party to `stream_url`, and go on: with the TwiML at `next_url`, or in silence.
 
-    `key`: what the stream shows for its call (`signature.stream_key`). Without a query: Twilio allows none there.
+    `key`: what the stream shows for its call (`stream_keys.stream_key`). Without a query: Twilio allows none there.
     """
     response = VoiceResponse()
     start = Start()

@@ -26,6 +26,7 @@ from amd_service.settings import Account
 from amd_service.telemetry import get_logger
 from amd_service.twilio import signature
 from amd_service.twilio.media_streams import Event, Media, Started, Stopped, Timeline, parse_message
+from amd_service.twilio.stream_keys import verify_stream_key
 from amd_service.web.places import Places
 
 log = get_logger(__name__)
@@ -144,7 +145,7 @@ async def _start(events: AsyncGenerator[Event, None], accounts: Sequence[Account
                 account = next((each for each in accounts if each.account_sid == event.account_sid), None)
                 if account is None:
                     raise SignatureRefused(f"the handshake was not signed by {event.account_sid}, whose stream it is")
-                signature.verify_stream_key(account, event.call_sid, event.key)
+                verify_stream_key(account, event.call_sid, event.key)
                 return event
             case Media() | Stopped():
                 raise MalformedCallback("the stream began without its start message")

@@ -7,7 +7,7 @@ from starlette.responses import Response
 
 from amd_service.domain import AccountSid, CallSid, is_sid
 from amd_service.runtime import Runtime
-from amd_service.twilio import signature
+from amd_service.twilio.stream_keys import stream_key, stream_url
 from amd_service.twilio.twiml import stream_twiml, unheard_twiml
 from amd_service.web.live import MEDIA_PATH
 from amd_service.web.problems import Problem
@@ -42,5 +42,5 @@ async def _twiml(request: Request, runtime: Runtime) -> str:
         raise Problem(HTTPStatus.BAD_REQUEST, "CallSid is not CA followed by 32 hexadecimal digits")
     assert settings.public_url is not None  # without it no signature fits
     token = settings.accounts[AccountSid(parameters["AccountSid"])].auth_tokens[0]
-    stream_url = signature.stream_url(settings.public_url, MEDIA_PATH)
-    return stream_twiml(stream_url, signature.stream_key(token, call_sid), settings.live_next_url)
+    url = stream_url(settings.public_url, MEDIA_PATH)
+    return stream_twiml(url, stream_key(token, call_sid), settings.live_next_url)

@@ -23,7 +23,7 @@ from amd_service.lab.stand_in.deliveries import deliver
 from amd_service.lab.stand_in.media_host import Reel
 from amd_service.lab.stand_in.streams import FRAME_BYTES, MediaStream, Played, play
 from amd_service.settings import RETRY_OVERRIDES
-from amd_service.twilio.signature import stream_key
+from amd_service.twilio.stream_keys import stream_key
 from tests.calls.deliveries import call_row, recording_row, verdict_rows
 from tests.end_to_end.conftest import FIXTURES, Scene, read_call, until_state
 

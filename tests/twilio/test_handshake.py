@@ -1,7 +1,7 @@
 """Signatures of what is not a form POST: WebSocket handshakes, and GET requests for TwiML."""
 
 from base64 import b64encode
-from hashlib import sha1, sha256
+from hashlib import sha1
 from hmac import new as hmac
 from urllib.parse import urlencode
 
@@ -12,17 +12,11 @@ from pydantic import SecretStr
 from starlette.datastructures import Headers
 from twilio.request_validator import RequestValidator
 
-from amd_service.domain import AccountSid, CallSid
+from amd_service.domain import AccountSid
 from amd_service.errors import SignatureRefused
 from amd_service.settings import Account
-from amd_service.twilio.signature import (
-    MOST_PARAMETERS,
-    stream_key,
-    stream_url,
-    verify_get,
-    verify_handshake,
-    verify_stream_key,
-)
+from amd_service.twilio.callbacks import MAX_FIELDS
+from amd_service.twilio.signature import verify_get, verify_handshake
 
 PUBLIC_URL = "https://amd.example.com"
 MEDIA = b"/twilio/media"
@@ -134,7 +128,7 @@ def test_a_get_is_signed_over_its_query_as_it_was_sent() -> None:
 
 @pytest.mark.parametrize(
     "query",
-    ["", "AccountSid=", f"AccountSid={MAIN}&AccountSid={SUB}", "AccountSid=AC" + "d" * 32, "&" * (MOST_PARAMETERS + 1)],
+    ["", "AccountSid=", f"AccountSid={MAIN}&AccountSid={SUB}", "AccountSid=AC" + "d" * 32, "&" * (MAX_FIELDS + 1)],
     ids=["absent", "blank", "two", "unknown", "too many"],
 )
 def test_a_get_names_one_known_account(query: str) -> None:
@@ -147,33 +141,6 @@ def test_a_body_hash_has_no_business_in_a_get() -> None:
     query = f"AccountSid={MAIN}&bodySHA256={'0' * 64}"
     with pytest.raises(SignatureRefused):
         get(signature(f"{PUBLIC_URL}/twilio/stream.xml?{query}", "new token"), query.encode())
-
-
-def test_the_stream_url_is_wss_where_the_service_is_https() -> None:
-    assert stream_url(PUBLIC_URL, "/twilio/media") == SIGNED_URL
-    assert stream_url("http://localhost:8080", "/twilio/media") == "ws://localhost:8080/twilio/media"
-
-
-CALL = CallSid("CA" + "d" * 32)
-
-
-def key_of(token: str, call_sid: str = CALL) -> str:
-    """The documented formula, written a second time."""
-    return hmac(token.encode(), call_sid.encode(), sha256).hexdigest()
-
-
-@pytest.mark.parametrize("token", ["new token", "old token"])
-def test_a_stream_shows_the_key_of_its_call(token: str) -> None:
-    assert stream_key(SecretStr(token), CALL) == key_of(token)
-    verify_stream_key(ACCOUNTS[MAIN], CALL, key_of(token))
-
-
-@pytest.mark.parametrize(
-    "key", [None, "", "é", key_of("sub token"), key_of("new token", "CA" + "e" * 32), key_of("new token").upper()]
-)
-def test_any_other_key_is_refused(key: str | None) -> None:
-    with pytest.raises(SignatureRefused, match="key"):
-        verify_stream_key(ACCOUNTS[MAIN], CALL, key)
 
 
 SEGMENTS = st.text("abcXYZ019-._~%", max_size=10)

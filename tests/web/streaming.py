@@ -15,7 +15,7 @@ from amd_service.detector.detector import Detector
 from amd_service.domain import CallSid, RecordingSid
 from amd_service.lab.stand_in.server import serve_on_loopback
 from amd_service.lab.stand_in.streams import MediaStream, Played, play
-from amd_service.twilio.signature import stream_key
+from amd_service.twilio.stream_keys import stream_key
 from amd_service.web.app import create_app
 from amd_service.web.server import WEBSOCKETS
 from tests.calls import deliveries

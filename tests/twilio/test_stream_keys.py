@@ -1,0 +1,39 @@
+"""The key that ties a stream to its call, and where the stream goes."""
+
+from hashlib import sha256
+from hmac import new as hmac
+
+import pytest
+from pydantic import SecretStr
+
+from amd_service.domain import AccountSid, CallSid
+from amd_service.errors import SignatureRefused
+from amd_service.settings import Account
+from amd_service.twilio.stream_keys import stream_key, stream_url, verify_stream_key
+
+CALL = CallSid("CA" + "d" * 32)
+ACCOUNT = Account(account_sid=AccountSid("AC" + "a" * 32), auth_tokens=[SecretStr("new token"), SecretStr("old token")])
+
+
+def key_of(token: str, call_sid: str = CALL) -> str:
+    """The documented formula, written a second time."""
+    return hmac(token.encode(), call_sid.encode(), sha256).hexdigest()
+
+
+@pytest.mark.parametrize("token", ["new token", "old token"])
+def test_a_stream_shows_the_key_of_its_call(token: str) -> None:
+    assert stream_key(SecretStr(token), CALL) == key_of(token)
+    verify_stream_key(ACCOUNT, CALL, key_of(token))
+
+
+@pytest.mark.parametrize(
+    "key", [None, "", "é", key_of("sub token"), key_of("new token", "CA" + "e" * 32), key_of("new token").upper()]
+)
+def test_any_other_key_is_refused(key: str | None) -> None:
+    with pytest.raises(SignatureRefused, match="key"):
+        verify_stream_key(ACCOUNT, CALL, key)
+
+
+def test_the_stream_url_is_wss_where_the_service_is_https() -> None:
+    assert stream_url("https://amd.example.com", "/twilio/media") == "wss://amd.example.com/twilio/media"
+    assert stream_url("http://localhost:8080", "/twilio/media") == "ws://localhost:8080/twilio/media"
