@@ -9,6 +9,7 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
+from urllib.parse import unquote
 
 from amd_service.domain import RawCallback, StatusCallback
 from amd_service.settings import Settings
@@ -25,12 +26,23 @@ OWNERS = frozenset({"CallerName", "StirPassportToken"}) | {
     party + place for party in ("From", "To", "Caller", "Called") for place in ("City", "State", "Zip", "Country")
 }
 
+# Parameters that hold neither, and are kept: the digits of a SID or of a moment are nobody's number.
+PLAIN = frozenset(
+    {f"{what}Sid" for what in ("Account", "Call", "Conference", "ParentCall", "Recording")}
+    | {f"Recording{what}" for what in ("Channels", "Duration", "Source", "StartTime", "Status", "Track", "Url")}
+    | {"AnsweredBy", "ApiVersion", "CallDuration", "CallStatus", "CallbackSource", "Direction", "Duration", "ErrorCode"}
+    | {"MachineDetectionDuration", "QueueTime", "SequenceNumber", "SipResponseCode", "StirVerstat", "Timestamp"}
+)
+
 # What was understood of a callback and holds a number: fields of the events, keys of `callback.facts`.
 NUMBER_FACTS = ("from_number", "to_number")
 
 # Parameters we have not heard of may repeat a number (SIP headers do, and a customer's own), perhaps inside a text.
 _E164 = re.compile(r"(?:\+|%2B)[1-9]\d{6,14}", re.IGNORECASE)
-_LEAST_DIGITS = 7
+# However a number is spelt, its last digits stay: with this many, also where a number without its country has no more.
+_LAST_DIGITS = 7
+# What is shorter stands in too many texts that mean something else.
+_SHORTEST_WORD = 3
 
 Pairs = tuple[tuple[str, str], ...]
 
@@ -77,25 +89,54 @@ class NumberPolicy:
         """Form parameters without what must not be stored."""
         if self.keeps:
             return pairs
-        digits = _digits(value for name, value in pairs if name in NUMBERS)
-        return tuple((name, self._value(name, value, digits)) for name, value in pairs)
+        parties = _Parties(value for name, value in pairs if name in NUMBERS)
+        return tuple((name, self._value(name, value, parties)) for name, value in pairs)
 
     def facts(self, facts: Mapping[str, Any]) -> dict[str, Any]:
         """Stored facts of a callback without what must not be stored; a dropped one is absent."""
         changed = {name: self.number(facts.get(name)) for name in NUMBER_FACTS}
         return {name: changed.get(name, value) for name, value in facts.items() if changed.get(name, value) is not None}
 
-    def _value(self, name: str, value: str, digits: frozenset[str]) -> str:
+    def _value(self, name: str, value: str, parties: "_Parties") -> str:
         if name in NUMBERS:
             return self.number(value) or ""
-        tells = name in OWNERS or _E164.search(value) or any(number in value for number in digits)
+        tells = name in OWNERS or _E164.search(value) or (name not in PLAIN and parties.are_in(value))
         return "" if tells else value
 
 
-def _digits(numbers: Iterable[str]) -> frozenset[str]:
-    """The digits of each number or address, together and in runs: as they may be repeated elsewhere."""
-    found: set[str] = set()
-    for number in numbers:
-        if not _IS_HASHED.fullmatch(number):
-            found |= {re.sub(r"\D", "", number), *re.findall(r"\d+", number)}
-    return frozenset(digits for digits in found if len(digits) >= _LEAST_DIGITS)
+class _Parties:
+    """Who is calling whom, to be recognised in other texts: by the last digits of a number, in whatever spelling.
+
+    What has fewer digits (a short code, an extension, the user of a SIP address) is recognised as a word of its own.
+    """
+
+    def __init__(self, addresses: Iterable[str]) -> None:
+        users = {_user(address) for address in addresses if not _IS_HASHED.fullmatch(address)}
+        self._ends = frozenset[str]().union(*map(_ends, users))
+        words = [re.escape(user) for user in users if not _ends(user) and len(user) >= _SHORTEST_WORD]
+        self._word = re.compile(rf"(?<!\w)(?:{'|'.join(words)})(?!\w)", re.IGNORECASE) if words else None
+
+    def are_in(self, text: str) -> bool:
+        """Whether the text, as it is or percent-encoded, names one of them."""
+        return any(self._is_in(spelling) for spelling in (text, unquote(text)))
+
+    def _is_in(self, text: str) -> bool:
+        digits = _digits(text)
+        by_number = any(end in digits for end in self._ends)
+        return by_number or (self._word is not None and self._word.search(text) is not None)
+
+
+def _user(address: str) -> str:
+    """What names a party in an address: no host, and nothing in front that all addresses of a kind have."""
+    return re.sub(r"^[a-z]+:", "", address.strip().partition("@")[0], flags=re.IGNORECASE).lstrip("+")
+
+
+def _ends(user: str) -> frozenset[str]:
+    """The last digits of a number: of all its digits together and of each run, as an extension may follow."""
+    numbers = (_digits(text) for text in (user, *re.findall(r"\d+", user)))
+    return frozenset(number[-_LAST_DIGITS:] for number in numbers if len(number) >= _LAST_DIGITS)
+
+
+def _digits(text: str) -> str:
+    """The decimal digits in a text, those of other scripts as well, as ASCII."""
+    return "".join(str(int(character)) for character in text if character.isdecimal())

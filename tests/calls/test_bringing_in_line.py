@@ -46,20 +46,23 @@ async def align(database: Database, numbers: NumberPolicy, limit: int = 100) -> 
 
 @pytest.mark.parametrize("numbers", [HASH, DROP], ids=["hash", "drop"])
 async def test_rows_of_before_look_as_if_the_policy_had_always_been(database: Database, numbers: NumberPolicy) -> None:
-    await told(database, "ringing", numbers, SequenceNumber="1")
+    said = {"SequenceNumber": "1", "SipHeader_X": "(500) 555-0006"}
+    await told(database, "ringing", numbers, **said)
     wanted_callback, wanted_call = await callbacks(database), await call_row(database)
     async with database.transaction() as session:
         await session.execute(text("delete from callback"))
         await session.execute(text("delete from call_log"))
-    await told(database, "ringing", KEEP, SequenceNumber="1")
+    await told(database, "ringing", KEEP, **said)
     assert await align(database, numbers) == [1, 0, 1, 0]
     (callback,), call = await callbacks(database), await call_row(database)
     assert (call.from_number, call.to_number) == (wanted_call.from_number, wanted_call.to_number)
     for name in ("sha256", "parameters", "facts"):
         assert getattr(callback, name) == getattr(wanted_callback[0], name)
+    assert callback.parameters is not None
+    assert ["SipHeader_X", ""] in callback.parameters
     assert await align(database, numbers) == [0, 0, 0, 0]
     # Delivered once more, it is still the duplicate that it is.
-    assert not await told(database, "ringing", numbers, SequenceNumber="1")
+    assert not await told(database, "ringing", numbers, **said)
 
 
 async def test_one_that_was_delivered_again_since_stays_once(database: Database) -> None:

@@ -10,12 +10,13 @@ from sqlalchemy import select
 
 from amd_service.calls import intake
 from amd_service.calls.database import Database
-from amd_service.calls.privacy import NUMBERS, OWNERS, NumberPolicy
+from amd_service.calls.privacy import NUMBERS, OWNERS, PLAIN, NumberPolicy
 from amd_service.calls.tables import Base
 from amd_service.domain import RawCallback
 from amd_service.settings import Settings
 from amd_service.twilio.callbacks import parse_amd, parse_recording, parse_status
 from tests.calls.deliveries import ACCOUNT, CALL, FIRST, KEEP, call_row
+from tests.web.test_callback_parameters import CALLBACKS
 
 HASH = NumberPolicy("hash", b"k" * 16)
 DROP = NumberPolicy("drop")
@@ -23,7 +24,7 @@ FORGETFUL = pytest.mark.parametrize("numbers", [HASH, DROP], ids=["hash", "drop"
 
 CALLER, CALLEE = "+15005550006", "+4930901820999"
 PLACE, OWNER = "SAN JOSE", "JANE DOE"
-SECRETS = ("5005550006", "30901820999", "SAN JOSE", "JANE", "alice", "VGhlIHBhc3Nwb3J0")
+SECRETS = ("5005550006", "555-0006", "30901820999", "SAN JOSE", "JANE", "alice", "VGhlIHBhc3Nwb3J0")
 
 Pairs = tuple[tuple[str, str], ...]
 
@@ -46,6 +47,9 @@ STATUS: Pairs = (
     ("SipHeader_X-Caller", "15005550006"),
     ("SipHeader_Diversion", f"<sip:{CALLEE}@10.0.0.1>;reason=no-answer"),
     ("Custom", "callee=%2B4930901820999"),
+    # Or in another spelling.
+    ("SipHeader_P-Asserted-Identity", "<sip:030901820999@10.0.0.1>"),
+    ("Memo", "(500) 555-0006"),
 )
 RECORDING: Pairs = (
     *ABOUT,
@@ -154,6 +158,68 @@ def test_a_dropped_fact_is_absent() -> None:
     assert DROP.facts(facts) == {"call_status": "ringing"}
     assert HASH.facts(facts) == facts | {"from_number": HASH.number(CALLER), "to_number": HASH.number(CALLEE)}
     assert KEEP.facts(facts) == facts
+
+
+def stays(name: str, value: str, *addresses: str) -> bool:
+    """Whether a parameter of a callback about these parties is kept."""
+    *_, (_, left) = DROP.parameters((*(("From", address) for address in addresses), (name, value)))
+    assert left in ("", value)
+    return left == value
+
+
+LONDON, NEW_YORK, REYKJAVIK = "+442079460000", "+15005550006", "+3545551234"
+
+
+@pytest.mark.parametrize(
+    ("number", "spelling"),
+    [
+        (LONDON, "<sip:02079460000@10.0.0.1;user=phone>"),
+        (LONDON, "0044 20 7946 0000"),
+        (LONDON, "(0)20 7946-0000"),
+        (LONDON, "0044%2020%207946%200000"),
+        (NEW_YORK, "(500) 555-0006"),
+        (NEW_YORK, "1.500.555.0006 ext. 12"),
+        (NEW_YORK, "٥٠٠٥٥٥٠٠٠٦"),
+        (REYKJAVIK, "555 1234"),
+        ("sip:+442079460000;ext=12@pbx.example.org", "020 7946 0000"),
+        ("whatsapp:+15005550006", "500-555-0006"),
+    ],
+)
+def test_a_number_is_recognised_in_whatever_spelling(number: str, spelling: str) -> None:
+    assert not stays("SipHeader_X", f"about {spelling}", number)
+    assert stays("SipHeader_X", f"about {spelling}", CALLEE)
+
+
+@pytest.mark.parametrize(
+    ("address", "named", "not_named"),
+    [
+        ("70123", "for=70123", "for=701234"),
+        ("sip:1001@192.168.10.20", "<sip:1001@pbx>", "<sip:11001@192.168.10.20>"),
+        ("sip:alice@example.org", '"A." <SIP:Alice@10.0.0.1>', "malice"),
+        ("client:jané", "user%3Djan%C3%A9", "jane"),
+    ],
+)
+def test_a_short_number_and_a_user_are_recognised_as_words(address: str, named: str, not_named: str) -> None:
+    assert not stays("SipHeader_X", named, address)
+    assert stays("SipHeader_X", not_named, address)
+
+
+@pytest.mark.parametrize("nobody", ["", "anonymous:", "client:7", "+", "@", "hmac:" + "1001" * 8])
+def test_who_has_no_name_is_recognised_nowhere(nobody: str) -> None:
+    assert stays("SipHeader_X", "7 1001 10011001 @ +", nobody)
+
+
+def test_digits_that_happen_to_be_in_a_sid_or_a_time_stay() -> None:
+    moment, sid = "Sun, 22 Nov 2026 17:50:00 +0000", "RE" + "0a12b34c56d78e9f" * 2
+    assert stays("Timestamp", moment, "+1 500 202 6175 0000")
+    assert stays("RecordingSid", sid, "+15000123456")
+    assert not stays("SipHeader_X", sid, "+15000123456")
+
+
+def test_every_parameter_that_twilio_is_known_to_send_is_either_personal_or_plain() -> None:
+    sent = {name for parameters, _ in CALLBACKS.values() for name, _ in parameters}
+    assert sent - NUMBERS - OWNERS - PLAIN == set()
+    assert PLAIN - sent == set()
 
 
 def test_the_policy_is_the_settings() -> None:
