@@ -90,7 +90,7 @@ async def test_answers_can_be_scripted_and_still_carried_out(stand_in: StandIn, 
 async def test_a_silent_answer_lasts_until_the_other_side_leaves(stand_in: StandIn, client: httpx2.AsyncClient) -> None:
     stand_in.rest.first = [Answer(200, silent=True)]
     with pytest.raises(httpx2.ReadTimeout):
-        await client.get(f"{CALLS}.json", timeout=0.05)
+        await client.get(f"{CALLS}.json", timeout=httpx2.Timeout(10, read=0.05))
     assert (await client.get(f"{CALLS}.json")).json()["calls"] == []
 
 
