@@ -11,7 +11,7 @@ from amd_service.calls.tables import CallRequest, RequestOutcome
 from amd_service.errors import KeyInUse
 from amd_service.lab.stand_in.known_calls import StandInCall, call_resource
 from amd_service.worker.dialling import Started
-from tests.worker.test_dialling import AC, ORDER, make_dialler, make_settings
+from tests.worker.dialling.conftest import AC, ORDER, make_dialler, make_settings
 
 pytestmark = pytest.mark.anyio
 
