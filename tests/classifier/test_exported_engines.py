@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 from transformers import Wav2Vec2Config, Wav2Vec2ForSequenceClassification
 
-from amd_service.classifier.artefacts import Artefact, locate_artefact
+from amd_service.classifier.artefacts import Artefact, has_bf16, locate_artefact
 from amd_service.classifier.engines.engine import Engine, load_engine, open_engine
 from amd_service.classifier.features import normalise
 from amd_service.classifier.frames import ConvolutionalFront
@@ -99,7 +99,9 @@ def test_coarser_engines_stay_near_the_reference_and_are_what_they_say(
         abs(voicemail(engine.logits([clip])[0]) - voicemail(reference.logits([clip])[0]))
         for clip in (noise(seconds, seed) for seconds in LENGTHS_S for seed in (11, 12))
     ]
-    assert 0 < max(apart) < limit  # an engine that is exact runs in another precision than it says
+    # One that is exact runs in another precision than it says, as OpenVINO does on a CPU without bf16.
+    assert max(apart) < limit
+    assert max(apart) > 0 or (name == "openvino bf16" and not has_bf16())
 
 
 @pytest.mark.parametrize("name", ["openvino bf16", "onnx fp32"])
