@@ -39,8 +39,9 @@ NUMBER_FACTS = ("from_number", "to_number")
 
 # Parameters we have not heard of may repeat a number (SIP headers do, and a customer's own), perhaps inside a text.
 _E164 = re.compile(r"(?:\+|%2B)[1-9]\d{6,14}", re.IGNORECASE)
-# However a number is spelt, its last digits stay: with this many, also where a number without its country has no more.
-_LAST_DIGITS = 7
+# However a number is spelt, its last digits stay, and few have less than these without their country's code. With
+# fewer, ever more that is no number would be taken for one.
+_LAST_DIGITS = 6
 # What is shorter stands in too many texts that mean something else.
 _SHORTEST_WORD = 3
 

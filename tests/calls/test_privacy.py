@@ -168,6 +168,7 @@ def stays(name: str, value: str, *addresses: str) -> bool:
 
 
 LONDON, NEW_YORK, REYKJAVIK = "+442079460000", "+15005550006", "+3545551234"
+ANDORRA, VIENNA = "+376812345", "+43158858"
 
 
 @pytest.mark.parametrize(
@@ -181,6 +182,8 @@ LONDON, NEW_YORK, REYKJAVIK = "+442079460000", "+15005550006", "+3545551234"
         (NEW_YORK, "1.500.555.0006 ext. 12"),
         (NEW_YORK, "٥٠٠٥٥٥٠٠٠٦"),
         (REYKJAVIK, "555 1234"),
+        (ANDORRA, "812 345"),
+        (VIENNA, "<sip:0158858@10.0.0.1>"),
         ("sip:+442079460000;ext=12@pbx.example.org", "020 7946 0000"),
         ("whatsapp:+15005550006", "500-555-0006"),
     ],
