@@ -41,6 +41,7 @@ async def _twiml(request: Request, runtime: Runtime) -> str:
     if not is_sid(call_sid, "CA"):
         raise Problem(HTTPStatus.BAD_REQUEST, "CallSid is not CA followed by 32 hexadecimal digits")
     assert settings.public_url is not None  # without it no signature fits
-    token = settings.accounts[AccountSid(parameters["AccountSid"])].auth_tokens[0]
+    # The last one: while tokens rotate and processes restart, the one that every process knows.
+    token = settings.accounts[AccountSid(parameters["AccountSid"])].auth_tokens[-1]
     url = stream_url(settings.public_url, MEDIA_PATH)
     return stream_twiml(url, stream_key(token, call_sid), settings.live_next_url)

@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator
 from urllib.parse import urlencode
 
 import pytest
+from pydantic import SecretStr
 from twilio.request_validator import RequestValidator
 
 from amd_service.calls.database import Database
@@ -54,3 +55,11 @@ async def test_while_live_is_off_a_call_goes_on_without_a_stream(closed_database
     assert answer.text.endswith("<Response><Redirect>https://example.com/next</Redirect></Response>")
     assert (await doors.callback("/twilio/stream.xml", STATUS, token="wrong")).status_code == 403
     await doors.client.aclose()
+
+
+async def test_while_tokens_rotate_the_key_is_one_that_a_process_of_before_knows(closed_database: Database) -> None:
+    tokens = [SecretStr("the next one"), SecretStr(TOKEN)]
+    rotating = open_doors(closed_database, live=True, twilio_auth_token=tokens)
+    answer = await rotating.callback("/twilio/stream.xml", STATUS)
+    assert read_stream(answer.text) == (SIGNED_URL, {"key": KEY})
+    await rotating.client.aclose()
