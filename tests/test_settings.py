@@ -46,7 +46,7 @@ def test_a_wrong_accounts_file_is_named_with_the_account_and_the_field(
         ('auth_tokens = ["x", ""]', "auth_tokens.1: must not be blank"),
         ('auth_tokens = [" "]', "auth_tokens.0: must not be blank"),
         ('auth_tokens = ["x"]\napi_key = "SK1"\napi_secret = ""', "api_secret: must not be blank"),
-        ('auth_tokens = ["x"]\napi_key = ""\napi_secret = "y"', "api_key: "),
+        ('auth_tokens = ["x"]\napi_key = " "\napi_secret = "y"', "api_key: "),
     ],
 )
 def test_a_key_that_everybody_knows_is_refused(

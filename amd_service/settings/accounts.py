@@ -46,7 +46,7 @@ class Account(BaseModel):
         description="Signatures by any are accepted; the first one is used for REST. Several while rotating, the new "
         "one first: Twilio takes it for REST already.",
     )
-    api_key: str | None = Field(None, min_length=1)
+    api_key: str | None = Field(None, pattern=r"\S")
     api_secret: Secret | None = None
     channels: dict[str, int] = Field(
         default_factory=dict, description="Channel of the called party (1 or 2) by RecordingSource."

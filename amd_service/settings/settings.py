@@ -28,7 +28,7 @@ class Settings(DetectionSettings, TwilioSettings, DoorSettings, BaseSettings):
     job_max_attempts: int = Field(8, ge=1, description="Attempts before a job is buried with its last reason.")
     job_retry_base_s: float = Field(1.0, gt=0, description="First retry delay; doubles each time, up to 5 minutes.")
     job_outage_s: float = Field(
-        86_400.0, ge=0, description="An outage of Twilio or of the model is waited out this long, at no attempt's cost."
+        86_400.0, ge=0, description="An outage of Twilio or of the model costs no attempt for this long."
     )
     poll_s: float = Field(5.0, gt=0, description="Longest sleep of an idle worker when no notification comes.")
 
