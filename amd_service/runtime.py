@@ -15,7 +15,7 @@ from amd_service.settings import Settings
 from amd_service.telemetry import Metrics, get_logger
 from amd_service.twilio.recordings import Recordings, http_client
 from amd_service.twilio.rest import Rest
-from amd_service.worker.acting import LOOK_EVERY_S, Actor, acting
+from amd_service.worker.acting import LOOK_EVERY_S, REFUSE_EVERY_S, Actor, acting
 from amd_service.worker.chores import Chore, doing
 from amd_service.worker.pipeline import Pipeline
 from amd_service.worker.reconcile import Reconciliation
@@ -27,7 +27,7 @@ log = get_logger(__name__)
 # Before it, requests that are still open have theirs (web/server.py); after it the window in hand
 # (classifier/inference.py). A tenth is left for closing.
 WORKER_SHARE_OF_GRACE = 0.5
-# Twilio's answer to a request usually takes a tenth of a second; half of this for taking up, half for answers.
+# Twilio's answer to a request usually takes a tenth of a second; taking actions up has this as well.
 ACTING_SHARE_OF_GRACE = 0.05
 
 LOOK_FOR_TURN_S = 30.0
@@ -112,8 +112,9 @@ async def _acting_on_verdicts(
     """Act on verdicts as long as the context lasts; where the settings want nothing done, refuse what is late."""
     actor = Actor(database=database, rest=rest, settings=settings, metrics=metrics)
     grace_s = settings.shutdown_grace_s * ACTING_SHARE_OF_GRACE
-    chore = Chore("acting", LOOK_EVERY_S, actor.act, actor.wake)
-    async with acting(actor, database, metrics, grace_s=grace_s), doing([chore], metrics, grace_s=grace_s):
+    at_once = acting(actor, database, metrics, grace_s=grace_s) if settings.actions else nullcontext()
+    chore = Chore("acting", LOOK_EVERY_S if settings.actions else REFUSE_EVERY_S, actor.act, actor.wake)
+    async with at_once, doing([chore], metrics, grace_s=grace_s):
         yield
 
 

@@ -16,6 +16,7 @@ from amd_service.lab.stand_in.known_calls import StandInCall
 from amd_service.lab.stand_in.media_host import Reel
 from amd_service.runtime import open_runtime, requeue_failed
 from amd_service.settings import Account, Settings
+from amd_service.worker.acting import Actor
 from tests.calls.deliveries import (
     ACCOUNT,
     CALL,
@@ -67,19 +68,27 @@ async def test_a_worker_acts_erases_and_forgets(database: Database, database_url
     assert "+1500" not in repr([(kept.parameters, kept.facts) for kept in await callbacks(database)])
 
 
-async def test_a_worker_that_wants_nothing_done_refuses_what_is_late(
+async def test_a_worker_that_wants_nothing_done_refuses_what_is_late_and_looks_by_the_clock_alone(
     database: Database, database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await deliver(database, status("in-progress", timestamp=datetime.now(UTC)), recording("completed"))
     (job,) = await claim(database)
     await settle(database, job, verdict(Label.VOICEMAIL), {Label.VOICEMAIL: Action(ActionKind.HANG_UP)})
     monkeypatch.setattr(actions, "ACT_WITHIN_S", 0.0)
+    act, looks = Actor.act, []
+
+    async def act_and_count(actor: Actor) -> None:
+        looks.append(actor)
+        await act(actor)
+
+    monkeypatch.setattr(Actor, "act", act_and_count)
 
     async def is_refused() -> bool:
         return (await call_row(database)).action_state == "refused"
 
     async with open_runtime(Settings(_env_file=None, database_url=database_url, model="demo"), with_worker=True):
         await until(is_refused)
+    assert len(looks) == 1
 
 
 async def test_requeueing_keeps_what_it_has_put_up_and_locks_a_few_calls_at_a_time(

@@ -28,6 +28,9 @@ RETRY_PAUSES_S = (0.5, 2.0)
 # How often is looked without a notification: one that was missed must not cost more than this.
 LOOK_EVERY_S = 5.0
 
+# How often who wants nothing done looks for what is late; nothing else brings it round.
+REFUSE_EVERY_S = 30.0
+
 Outcome = tuple[ActionState, str | None]
 
 
@@ -57,11 +60,12 @@ class Actor:
                 return
 
     async def last_look(self, grace_s: float) -> None:
-        """Take up what the last verdicts of this process ordered, and wait `grace_s` seconds at most for answers."""
+        """Take up what the last verdicts of this process ordered, and wait for answers: `grace_s` seconds each."""
         try:
-            await self.act()
-        except AmdError as error:
-            log.warning("actions are left to other workers", error=str(error))
+            async with asyncio.timeout(grace_s):
+                await self.act()
+        except (AmdError, TimeoutError) as error:
+            log.warning("actions are left to other workers", error=str(error) or type(error).__name__)
         await self.finish(grace_s)
 
     async def finish(self, grace_s: float | None = None) -> None:

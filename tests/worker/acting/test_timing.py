@@ -5,8 +5,9 @@ import time
 
 import httpx2
 import pytest
+from sqlalchemy import text
 
-from amd_service.calls.database import Database
+from amd_service.calls.database import STATEMENT_TIMEOUT_S, Database
 from amd_service.calls.listener import listen
 from amd_service.lab.stand_in.media_host import Answer
 from amd_service.lab.stand_in.server import StandIn
@@ -96,6 +97,17 @@ async def test_the_last_verdicts_of_a_process_are_acted_on(
     async with acting(make_actor(database, client, settings), database, Metrics(), grace_s=10):
         await judged(database, settings)
     assert (call.status, await outcome(database)) == ("completed", ("done", None))
+
+
+async def test_a_database_that_does_not_answer_is_waited_for_no_longer_than_the_grace_time(
+    database: Database, twilio: StandIn, client: httpx2.AsyncClient
+) -> None:
+    actor = make_actor(database, client, settings_for(twilio))
+    async with database.transaction() as session:
+        await session.execute(text("lock table call_log"))
+        # Less than a statement may take by itself.
+        async with asyncio.timeout(STATEMENT_TIMEOUT_S - 0.5):
+            await actor.last_look(grace_s=0.2)
 
 
 async def test_a_database_that_is_away_does_not_spoil_the_end(twilio: StandIn, client: httpx2.AsyncClient) -> None:
