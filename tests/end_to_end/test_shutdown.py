@@ -21,7 +21,7 @@ def in_quarters() -> Iterator[bytes]:
     yield from (HUMAN[at : at + size] for at in range(0, len(HUMAN), size))
 
 
-async def test_sigterm_gives_back_what_does_not_finish_and_exits_within_the_grace_time(scene: Scene) -> None:
+async def test_sigterm_gives_back_what_does_not_finish_and_does_not_wait_for_it(scene: Scene) -> None:
     async with scene.child((*COMMAND, "serve", "--no-worker")) as door:
         await door.until_alive()
         async with scene.child((*COMMAND, "worker"), shutdown_grace_s=GRACE_S) as worker:
