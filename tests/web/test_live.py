@@ -191,6 +191,15 @@ async def test_no_other_path_takes_a_websocket(line: Line) -> None:
         assert refused.value.response.status_code == 403
 
 
+async def test_a_handshake_that_lost_its_upgrade_is_told_of_the_proxy(
+    line: Line, capfd: pytest.CaptureFixture[str]
+) -> None:
+    answer = await line.doors.client.get("/twilio/media")
+    assert (answer.status_code, answer.headers["upgrade"]) == (426, "websocket")
+    assert "does the proxy in front pass `Upgrade`?" in answer.json()["detail"]
+    assert "".join(capfd.readouterr()).count("does the proxy in front pass `Upgrade`?") == 1
+
+
 async def test_without_a_model_a_stream_ends_without_a_verdict(database: Database) -> None:
     async with serving(database) as line:
         assert (await line.play()).close_code == 1000
@@ -207,6 +216,7 @@ async def test_without_a_database_a_stream_ends_all_the_same(closed_database: Da
 async def test_no_stream_is_taken_unless_live_is_on(database: Database) -> None:
     async with serving(database, live=False) as line:
         assert (await line.play()).refused == 403
+        assert (await line.doors.client.get("/twilio/media")).status_code == 404
 
 
 async def test_a_rotated_token_opens_a_stream(database: Database, demo: Detector) -> None:

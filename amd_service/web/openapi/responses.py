@@ -12,6 +12,7 @@ PROBLEM_TYPE = "application/problem+json"
 
 RETRY_AFTER: Json = {"Retry-After": {"schema": {"type": "integer"}, "description": "Seconds."}}
 HEADERS: dict[HTTPStatus, Json] = {
+    HTTPStatus.UPGRADE_REQUIRED: {"Upgrade": {"schema": {"const": "websocket"}}},
     HTTPStatus.UNAUTHORIZED: {"WWW-Authenticate": {"schema": {"type": "string"}}},
     HTTPStatus.TOO_MANY_REQUESTS: RETRY_AFTER,
     HTTPStatus.SERVICE_UNAVAILABLE: RETRY_AFTER,

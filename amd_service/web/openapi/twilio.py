@@ -6,6 +6,7 @@ from amd_service.web.openapi.responses import Json, problems
 from amd_service.web.webhooks import FORM
 
 SIGNED: Json = {"security": [{"signature": []}]}
+OPEN: Json = {"security": []}
 
 CALLBACK_REFUSED = (
     HTTPStatus.BAD_REQUEST,
@@ -33,6 +34,13 @@ def twilio_paths() -> Json:
             )
         },
         "/twilio/stream.xml": {"get": _twiml(with_body=False), "post": _twiml(with_body=True)},
+        "/twilio/media": {
+            "get": {
+                **OPEN,
+                "summary": "Streams, over a WebSocket; without its upgrade nothing is served here",
+                "responses": problems(HTTPStatus.NOT_FOUND, HTTPStatus.UPGRADE_REQUIRED),
+            }
+        },
     }
 
 
