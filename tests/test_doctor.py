@@ -6,9 +6,8 @@ from typing import Any
 import pytest
 from starlette.datastructures import Headers
 
-from amd_service import doctor
 from amd_service.calls.database import Database
-from amd_service.doctor import Finding, Health, examine
+from amd_service.doctor import Finding, Health, examine, report
 from amd_service.domain import Label
 from amd_service.settings import Settings
 from amd_service.web.access import refuse
@@ -102,8 +101,8 @@ async def test_lines_are_left_whole_where_no_terminal_wraps_them(
     async def one(_: Settings) -> AsyncIterator[Finding]:
         yield Finding("public URL", Health.OK, text)
 
-    monkeypatch.setattr(doctor, "examine", one)
-    assert await doctor.print_findings(Settings(_env_file=None), as_json=False)
+    monkeypatch.setattr(report, "examine", one)
+    assert await report.print_findings(Settings(_env_file=None), as_json=False)
     assert capsys.readouterr().out == f"  ok  public URL  {text}\n"
 
 

@@ -1,0 +1,44 @@
+"""Names of settings, and the doors: where Twilio finds us, and who else may ask."""
+
+from urllib.parse import urlsplit
+
+from amd_service.doctor.finding import Finding, Health
+from amd_service.settings import Settings
+from amd_service.settings.unknown import unread
+
+
+def check_names() -> Finding:
+    """Settings whose names nobody reads."""
+    wrong = unread()
+    return Finding("settings", Health.WARN if wrong else Health.OK, "; ".join(wrong) or "readable")
+
+
+def check_public_url(settings: Settings) -> Finding:
+    """Whether Twilio can call what it is given."""
+    check = "public URL"
+    if settings.public_url is None:
+        return Finding(check, Health.FAIL, "set AMD_PUBLIC_URL to the base URL Twilio calls; every callback is refused")
+    if not settings.is_published:
+        return Finding(check, Health.WARN, f"{settings.public_url} is loopback: Twilio cannot reach it")
+    url = urlsplit(settings.public_url)
+    if "_" in (url.hostname or ""):
+        cure = "its host name has an underscore, so Twilio calls nothing there (warning 13256): use another name"
+        return Finding(check, Health.FAIL, f"{settings.public_url}: {cure}")
+    if url.scheme != "https":
+        return Finding(check, Health.WARN, f"{settings.public_url} is not https: callbacks hold phone numbers")
+    urls = " and ".join(settings.callback_url(path) for path in ("/twilio/status", "/twilio/recording"))
+    return Finding(check, Health.OK, f"give Twilio {urls}")
+
+
+def check_api_keys(settings: Settings) -> Finding:
+    """Who may ask, and whether anybody can."""
+    check = "API keys"
+    if settings.api_keys:
+        return Finding(check, Health.OK, f"{len(settings.api_keys)} set")
+    if settings.is_private:
+        return Finding(check, Health.OK, "none: the API answers direct requests from this machine only")
+    if settings.is_published:
+        return Finding(check, Health.FAIL, "none, and AMD_PUBLIC_URL is public: the API answers 403; set AMD_API_KEYS")
+    return Finding(
+        check, Health.WARN, f"none, and bound to {settings.host}: /predict and /api answer 403; set AMD_API_KEYS"
+    )
