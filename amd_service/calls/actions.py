@@ -8,7 +8,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 
-from sqlalchemy import ColumnElement, func, select
+from sqlalchemy import ColumnElement, func, select, tuple_
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from amd_service.calls.analysis import lock_call, refresh_call
@@ -30,12 +30,12 @@ _NOBODY = (
 
 @dataclass(frozen=True, slots=True)
 class Due:
-    """An action that was taken up. `label`: what the row's verdict says now."""
+    """An action that was taken up. `label`: the verdict it was ordered for."""
 
     call_sid: CallSid
     account_sid: AccountSid
     kind: ActionKind
-    label: Label | None
+    label: Label
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,15 +68,21 @@ async def order(session: AsyncSession, call: CallLog, wanted: Mapping[Label, Act
     await session.flush()
 
 
-async def take_due(session: AsyncSession, accounts: Collection[AccountSid], limit: int) -> Taken:
+async def take_due(
+    session: AsyncSession, accounts: Collection[AccountSid], wanted: Mapping[Label, Action], limit: int
+) -> Taken:
     """Mark up to `limit` due actions as `sent`. To be committed before Twilio is asked for any of them.
 
-    Those of other accounts are left to other workers, until they are late and anybody refuses them.
+    Those of other accounts, or other than `wanted`, are left to other workers: the settings may just be rolled out.
+    What is late, anybody refuses.
     """
+    # While an action is due, the label it was ordered for stays on its row.
+    is_wanted = tuple_(CallLog.label, CallLog.action).in_([(label, action.kind) for label, action in wanted.items()])
     # SKIP LOCKED: two workers share what is due, and neither waits for a callback that is changing the row.
     statement = (
         select(CallLog, _is_late())
-        .where(CallLog.action_state == ActionState.DUE, CallLog.account_sid.in_(accounts) | _is_late())
+        .where(CallLog.action_state == ActionState.DUE)
+        .where((CallLog.account_sid.in_(accounts) & is_wanted) | _is_late())
         .order_by(CallLog.verdict_at)
         .limit(limit)
         .with_for_update(skip_locked=True, key_share=True)
@@ -148,5 +154,5 @@ def _due(call: CallLog) -> Due:
         call_sid=CallSid(call.call_sid),
         account_sid=AccountSid(call.account_sid),
         kind=ActionKind(call.action or ""),
-        label=None if call.label is None else Label(call.label),
+        label=Label(call.label or ""),
     )

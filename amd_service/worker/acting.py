@@ -40,8 +40,7 @@ class Actor:
     def __init__(self, *, database: Database, rest: Rest, settings: Settings, metrics: Metrics) -> None:
         self._database = database
         self._rest = rest
-        # Who wants nothing done leaves it to a worker that does: the settings may just be rolled out.
-        self._accounts = settings.accounts if settings.actions else {}
+        self._accounts = settings.accounts
         self._wanted = settings.actions
         self._metrics = metrics
         self._asking: set[asyncio.Task[None]] = set()
@@ -51,7 +50,7 @@ class Actor:
         """Take up what is due. Waits for no answer of Twilio's: one that is slow must not keep other calls waiting."""
         while (free := AT_ONCE - len(self._asking)) > 0:
             async with self._database.transaction() as session:
-                taken = await actions.take_due(session, self._accounts, free)
+                taken = await actions.take_due(session, self._accounts, self._wanted, free)
             for refused in taken.refused:
                 self._count(refused, ActionState.REFUSED)
             for due in taken.due:
@@ -98,14 +97,9 @@ class Actor:
                 await actions.close(session, due.call_sid, state, note)
 
     async def _ask(self, due: Due) -> Outcome:
-        action = self._wanted.get(due.label) if due.label else None
-        if action is None or action.kind is not due.kind:
-            return ActionState.REFUSED, "the verdict, or AMD_ON_HUMAN and AMD_ON_VOICEMAIL, changed before it was done"
-        return await self._request(self._accounts[due.account_sid], due, action)
-
-    async def _request(self, account: Account, due: Due, action: Action) -> Outcome:
+        action = self._wanted[due.label]
         try:
-            await self._asking_again(account, due, action)
+            await self._asking_again(self._accounts[due.account_sid], due, action)
         except RequestRefused as error:
             return ActionState.REFUSED, mask_urls(str(error), action.url)
         except TwilioUnavailable as error:

@@ -2,7 +2,7 @@
 
 import asyncio
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -63,9 +63,15 @@ async def judged(
     return await call_row(database)
 
 
-async def take(database: Database, limit: int = 10, accounts: Collection[AccountSid] = (ACCOUNT,)) -> Taken:
+async def take(
+    database: Database,
+    limit: int = 10,
+    *,
+    accounts: Collection[AccountSid] = (ACCOUNT,),
+    wanted: Mapping[Label, Action] = BOTH,
+) -> Taken:
     async with database.transaction() as session:
-        return await actions.take_due(session, accounts, limit)
+        return await actions.take_due(session, accounts, wanted, limit)
 
 
 async def close(database: Database, state: ActionState, note: str | None = None) -> None:
@@ -214,7 +220,7 @@ async def test_two_takers_share_what_is_due(database: Database) -> None:
 async def test_a_row_that_somebody_holds_is_not_waited_for(database: Database) -> None:
     await judged(database)
     async with database.transaction() as session:
-        assert len((await actions.take_due(session, [ACCOUNT], 1)).due) == 1
+        assert len((await actions.take_due(session, [ACCOUNT], BOTH, 1)).due) == 1
         assert await take(database) == Taken([], [])
 
 
@@ -228,12 +234,16 @@ async def test_what_waited_too_long_is_refused(database: Database) -> None:
     assert (call.action_note or "").startswith("no worker took it up within 60 s: ")
 
 
-async def test_what_is_of_another_account_is_left_to_others_until_it_is_late(database: Database) -> None:
+@pytest.mark.parametrize(
+    "own",
+    [{"accounts": [AccountSid("AC" + "b" * 32)]}, {"accounts": []}, {"wanted": REDIRECT}, {"wanted": {}}],
+    ids=["of another account", "of any account", "for another label", "for any label"],
+)
+async def test_what_is_not_ones_own_is_left_to_others_until_it_is_late(database: Database, own: dict[str, Any]) -> None:
     await judged(database)
-    for accounts in ([AccountSid("AC" + "b" * 32)], []):
-        assert await take(database, accounts=accounts) == Taken([], [])
+    assert await take(database, **own) == Taken([], [])
     await make_older(database, ACT_WITHIN_S + 1)
-    assert [refused.call_sid for refused in (await take(database, accounts=[])).refused] == [CALL]
+    assert [refused.call_sid for refused in (await take(database, **own)).refused] == [CALL]
 
 
 async def test_what_waited_a_little_is_still_done(database: Database) -> None:

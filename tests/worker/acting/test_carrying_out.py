@@ -77,20 +77,21 @@ async def test_a_worker_without_the_accounts_credentials_leaves_it_to_one_that_h
     assert (call.status, await outcome(database)) == ("completed", ("done", None))
 
 
-async def test_a_worker_that_wants_nothing_done_leaves_it_to_one_that_does(
-    database: Database, twilio: StandIn, client: httpx2.AsyncClient
+@pytest.mark.parametrize(
+    "wanted",
+    [
+        {"on_voicemail": "nothing", "on_human": "nothing"},
+        {"on_voicemail": "nothing", "on_human": "hang_up"},
+        {"on_voicemail": AGENT},
+    ],
+    ids=["nothing", "another label's", "another"],
+)
+async def test_a_worker_whose_settings_do_not_want_it_leaves_it_to_one_whose_do(
+    database: Database, twilio: StandIn, client: httpx2.AsyncClient, wanted: dict[str, str]
 ) -> None:
     settings, call = settings_for(twilio), call_at(twilio)
     await judged(database, settings)
-    await act(make_actor(database, client, settings_for(twilio, on_voicemail="nothing", on_human="nothing")))
+    await act(make_actor(database, client, settings_for(twilio, **wanted)))
     assert (await outcome(database))[0] == "due"
     await act(make_actor(database, client, settings))
     assert (call.status, await outcome(database)) == ("completed", ("done", None))
-
-
-async def test_what_the_settings_no_longer_want_is_not_done(
-    database: Database, twilio: StandIn, client: httpx2.AsyncClient
-) -> None:
-    await judged(database, settings_for(twilio))
-    await act(make_actor(database, client, settings_for(twilio, on_voicemail="nothing")))
-    assert ((await outcome(database))[0], twilio.rest.requests) == ("refused", [])
