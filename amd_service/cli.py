@@ -134,7 +134,7 @@ def replay(
     directory: Annotated[
         Path, typer.Argument(metavar="DIR", help="Recorded calls, see fixtures/calls.", exists=True, file_okay=False)
     ],
-    url: Annotated[str, typer.Option(help="The running service.")] = "http://127.0.0.1:8080",
+    url: Annotated[str | None, typer.Option(help="The running service; else where AMD_HOST and AMD_PORT say.")] = None,
     public_url: Annotated[str | None, typer.Option(help="Its AMD_PUBLIC_URL, where that differs from --url.")] = None,
     port: Annotated[
         int, typer.Option(help="Port of the stand-in for Twilio, to which AMD_TWILIO_API_URL points.")

@@ -77,6 +77,19 @@ def test_an_account_that_is_given_twice_is_refused(
         load_settings()
 
 
+@pytest.mark.parametrize(
+    ("host", "url"),
+    [
+        ("127.0.0.1", "http://127.0.0.1:9000"),
+        ("0.0.0.0", "http://127.0.0.1:9000"),
+        ("::", "http://[::1]:9000"),
+        ("amd.internal", "http://amd.internal:9000"),
+    ],
+)
+def test_a_service_that_listens_everywhere_is_reached_on_this_machine(host: str, url: str) -> None:
+    assert Settings(_env_file=None, host=host, port=9000).own_url == url
+
+
 def test_several_tokens_are_accepted_while_rotating() -> None:
     settings = Settings(_env_file=None, twilio_account_sid=SID, twilio_auth_token="next, current")
     (account,) = settings.accounts.values()

@@ -49,13 +49,13 @@ async def rehearse_running_service(
     directory: Path,
     settings: Settings,
     *,
-    url: str,
+    url: str | None,
     public_url: str | None,
     port: int,
     live_pace: float | None = None,
     as_json: bool,
 ) -> bool:
-    """`rehearse` against a service that somebody else runs, as the first configured account.
+    """`rehearse` against a service that somebody else runs, as the first configured account. `url`: None for our own.
 
     The stand-in for Twilio listens on `port` of loopback, where the service's AMD_TWILIO_API_URL must point.
     """
@@ -63,7 +63,7 @@ async def rehearse_running_service(
     async with serve_stand_in(MediaHost({account.account_sid: account.basic_auth}), port=port) as stand_in:
         return await rehearse(
             directory,
-            url=url,
+            url=url or settings.own_url,
             account=account,
             stand_in=stand_in,
             public_url=public_url or settings.public_url,

@@ -127,7 +127,9 @@ class _Service:
         try:
             response = await self._get("/model-info")
         except httpx2.TransportError as error:
-            raise ConfigurationError(f"no service answers at {self.url}: start it with `amd-service serve`") from error
+            raise ConfigurationError(
+                f"no service answers at {self.url}: start it with `amd-service serve`, or name it with --url"
+            ) from error
         if response.status_code in (401, 403):
             detail = _json_object(response).get("detail")
             raise ConfigurationError(f"{self.url} wants an API key: set AMD_API_KEYS as the service has it ({detail})")

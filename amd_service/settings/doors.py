@@ -87,6 +87,12 @@ class DoorSettings(BaseModel):
         """
         return not self.is_published and is_loopback(self.host)
 
+    @property
+    def own_url(self) -> str:
+        """Where this machine reaches `serve`."""
+        host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(self.host, self.host)
+        return f"http://{f'[{host}]' if ':' in host else host}:{self.port}"
+
     def callback_url(self, path: str) -> str:
         """The URL to give to Twilio for a webhook path, with retries switched on."""
         if self.public_url is None:

@@ -12,8 +12,10 @@ from starlette.responses import Response
 from amd_service.errors import ConfigurationError
 from amd_service.lab import replay as replaying
 from amd_service.lab.recorded_calls import load_calls
+from amd_service.lab.rehearse import rehearse_running_service
 from amd_service.lab.replay import Outcome, compare, replay
 from amd_service.lab.stand_in.server import StandIn, serve_on_loopback
+from amd_service.settings import Settings
 from tests.lab.stub_service import ACCOUNT, JUDGED, PUBLIC_URL, STEREO, Service, write_call
 
 
@@ -137,8 +139,17 @@ async def test_no_service_is_said_so(tmp_path: Path, stand_in: StandIn) -> None:
     write_call(tmp_path / "1-human", JUDGED)
     async with serve_on_loopback(Starlette()) as gone:
         pass
-    with pytest.raises(ConfigurationError, match="no service answers"):
+    with pytest.raises(ConfigurationError, match=f"no service answers at {gone}.*--url"):
         await replay(tmp_path, url=gone, account=ACCOUNT, stand_in=stand_in)
+
+
+@pytest.mark.anyio
+async def test_the_service_is_looked_for_where_the_settings_have_it_listen(tmp_path: Path) -> None:
+    write_call(tmp_path / "1-human", JUDGED)
+    accounts = {"twilio_account_sid": ACCOUNT.account_sid, "twilio_auth_token": "token"}
+    settings = Settings(_env_file=None, host="0.0.0.0", port=1, **accounts)  # type: ignore[arg-type]
+    with pytest.raises(ConfigurationError, match=r"no service answers at http://127\.0\.0\.1:1:"):
+        await rehearse_running_service(tmp_path, settings, url=None, public_url=None, port=0, as_json=True)
 
 
 @pytest.mark.anyio
