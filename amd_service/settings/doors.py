@@ -90,7 +90,7 @@ class DoorSettings(BaseModel):
     @property
     def own_url(self) -> str:
         """Where this machine reaches `serve`."""
-        host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(self.host, self.host)
+        host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(self.host, self.host)  # noqa: S104 - what is bound
         return f"http://{f'[{host}]' if ':' in host else host}:{self.port}"
 
     def callback_url(self, path: str) -> str:
