@@ -1,23 +1,43 @@
-"""The accounts, and what we ask Twilio with."""
+"""The accounts, and what Twilio says to their credentials."""
 
+import asyncio
 import re
+from dataclasses import replace
 
 from amd_service.doctor.finding import Finding, Health
+from amd_service.errors import RequestRefused, TwilioUnavailable
 from amd_service.settings import Account, Settings
+from amd_service.twilio.recordings import http_client
+from amd_service.twilio.rest import Rest
 
 _TOKEN = re.compile(r"[0-9a-f]{32}")
 _API_KEY = re.compile(r"SK[0-9a-fA-F]{32}")
 
 
-def check_accounts(settings: Settings) -> list[Finding]:
-    """The credentials of each account."""
+async def check_accounts(settings: Settings) -> list[Finding]:
+    """The credentials of each account, all tried at once with a request that changes nothing."""
     if not settings.accounts:
         cure = "set TWILIO_ACCOUNT_SID and TWILIO_AUTH_TOKEN, or AMD_ACCOUNTS_FILE; every callback is refused"
         return [Finding("credentials", Health.FAIL, cure)]
-    return [_account(account) for account in settings.accounts.values()]
+    async with http_client(settings) as client:
+        rest = Rest(client, settings)
+        return await asyncio.gather(*(_tried(account, rest) for account in settings.accounts.values()))
 
 
-def _account(account: Account) -> Finding:
+async def _tried(account: Account, rest: Rest) -> Finding:
+    looks = _looks(account)
+    try:
+        await rest.check(account)
+    except TwilioUnavailable as error:
+        return replace(looks, health=Health.WARN, text=f"{looks.text}; not tried: {error}")
+    except RequestRefused as error:
+        return replace(looks, health=Health.FAIL, text=str(error))
+    if account.api_key is None:
+        return replace(looks, text=f"{looks.text}; the token is accepted by Twilio")
+    return replace(looks, text=f"{looks.text}; the key is accepted by Twilio, callbacks will try the token")
+
+
+def _looks(account: Account) -> Finding:
     check = f"credentials of {account.account_sid[:6]}…"
     if not all(_TOKEN.fullmatch(token.get_secret_value()) for token in account.auth_tokens):
         return Finding(

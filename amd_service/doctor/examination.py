@@ -15,7 +15,7 @@ async def examine(settings: Settings) -> AsyncIterator[Finding]:
     """Every check in turn, quick ones first. Raises nothing: what goes wrong is a finding."""
     yield check_names()
     yield check_public_url(settings)
-    for finding in check_accounts(settings):
+    for finding in await check_accounts(settings):
         yield finding
     yield check_api_keys(settings)
     yield check_dialling(settings)

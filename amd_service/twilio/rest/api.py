@@ -92,6 +92,12 @@ class Rest:
         self._metrics = metrics
         self._transport = (PatientTransport if patient else Transport)(client, settings, per_s=per_s)
 
+    async def check(self, account: Account) -> None:
+        """Ask for next to nothing, to see whether the account's credentials are accepted."""
+        page = self._client(account).recordings.page_async(page_size=1)
+        async with aclosing(self._listed(page)) as recordings:
+            await anext(recordings, None)
+
     async def place(self, account: Account, order: CallOrder) -> Told[StatusCallback]:
         """Place a call that is recorded from its first sample and reports everything to us."""
         callback_url = self._settings.callback_url

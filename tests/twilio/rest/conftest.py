@@ -40,6 +40,7 @@ CHANGES: dict[str, Ask] = {
     "redirect": lambda rest: rest.redirect(ACCOUNT, CA, "https://example.org/twiml?x=1&y=2"),
 }
 QUESTIONS: dict[str, Ask] = {
+    "check": lambda rest: rest.check(ACCOUNT),
     "call": lambda rest: rest.call(ACCOUNT, CA),
     "calls": listed_calls,
     "recorded_calls": listed_recordings,

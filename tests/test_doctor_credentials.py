@@ -1,0 +1,78 @@
+"""What the doctor says of where Twilio's API is, and of the credentials it tries there."""
+
+import socket
+from collections.abc import AsyncIterator
+from contextlib import aclosing
+from time import perf_counter
+from typing import Any
+
+import pytest
+
+from amd_service.doctor import Finding, Health, examine
+from amd_service.lab.stand_in.media_host import Answer
+from amd_service.lab.stand_in.server import StandIn
+from amd_service.settings import Account, Settings
+from tests.twilio.stand_in import watched_stand_in
+
+pytestmark = pytest.mark.anyio
+
+AC, TOKEN, SK = "AC" + "a" * 32, "0" * 32, "SK" + "b" * 32
+ACCOUNT = Account.model_validate({"account_sid": AC, "auth_tokens": [TOKEN], "api_key": SK, "api_secret": "shh"})
+WITH_KEY = {"TWILIO_ACCOUNT_SID": AC, "TWILIO_AUTH_TOKEN": TOKEN, "TWILIO_API_KEY": SK, "TWILIO_API_SECRET": "shh"}
+
+
+@pytest.fixture
+async def stand_in() -> AsyncIterator[StandIn]:
+    async with watched_stand_in(ACCOUNT) as running:
+        yield running
+
+
+async def finding(check: str, **settings: Any) -> Finding:
+    async with aclosing(examine(Settings(_env_file=None, **settings))) as findings:  # type: ignore[type-var]
+        return await anext(found async for found in findings if found.check.startswith(check))
+
+
+async def credentials(url: str, **settings: Any) -> tuple[Health, str]:
+    found = await finding("credentials of", twilio_api_url=url, **WITH_KEY | settings)
+    return found.health, found.text
+
+
+async def test_credentials_that_twilio_takes_are_well_and_the_one_tried_is_named(stand_in: StandIn) -> None:
+    health, text = await credentials(stand_in.url)
+    assert (health, text) == (
+        Health.OK,
+        "1 token(s), API key SKbbbb…; the key is accepted by Twilio, callbacks will try the token",
+    )
+    (asked,) = stand_in.rest.requests
+    assert (asked.method, asked.query) == ("GET", [("PageSize", "1")])
+
+
+async def test_credentials_that_twilio_refuses_are_a_failure(stand_in: StandIn) -> None:
+    health, text = await credentials(stand_in.url, TWILIO_API_SECRET="wrong")
+    assert (health, "refused (401)" in text, "check TWILIO_API_KEY" in text) == (Health.FAIL, True, True)
+
+
+async def test_a_token_alone_is_tried_as_well() -> None:
+    token_alone = Account.model_validate({"account_sid": AC, "auth_tokens": [TOKEN]})
+    async with watched_stand_in(token_alone) as running:
+        found = await finding(
+            "credentials of", twilio_api_url=running.url, TWILIO_ACCOUNT_SID=AC, TWILIO_AUTH_TOKEN=TOKEN
+        )
+    assert found.health is Health.WARN
+    assert found.text.endswith("revoked alone; the token is accepted by Twilio")
+
+
+async def test_where_twilio_cannot_be_reached_a_warning_says_what_was_not_tried() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+    health, text = await credentials(f"http://127.0.0.1:{port}")
+    assert (health, "SKbbbb…; not tried: 127.0.0.1 cannot be reached" in text) == (Health.WARN, True)
+
+
+@pytest.mark.parametrize("answer", [Answer(429), Answer(503), Answer(200, silent=True), Answer(200, b"<html>")])
+async def test_a_twilio_that_is_busy_or_silent_is_not_waited_for(stand_in: StandIn, answer: Answer) -> None:
+    stand_in.rest.first = [answer]
+    began = perf_counter()
+    health, text = await credentials(stand_in.url, twilio_timeout_s=0.3)
+    assert (health, "; not tried: " in text) == (Health.WARN, True)
+    assert perf_counter() - began < 9
