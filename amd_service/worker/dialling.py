@@ -4,6 +4,7 @@ import asyncio
 import hashlib
 import hmac
 import json
+import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import asynccontextmanager
 from dataclasses import asdict, dataclass, replace
@@ -19,6 +20,7 @@ from amd_service.calls.privacy import NumberPolicy
 from amd_service.calls.tables import RequestOutcome
 from amd_service.domain import CallSid, StatusCallback
 from amd_service.errors import (
+    CredentialsRefused,
     DatabaseUnavailable,
     KeyInUse,
     KeyReused,
@@ -93,7 +95,10 @@ class Dialler:
             self._metrics.calls_started.labels(outcome).inc()
             # The caller knows the URL and is told Twilio's own words; the log is read by others.
             said = mask_urls(str(error), order.url)
-            log.info("order of a call", outcome=outcome, account_sid=account.account_sid, error=said)
+            # What its own words ruled out is the caller's to mend; anything else is the operator's to look at.
+            is_callers = isinstance(error, RequestRefused) and not isinstance(error, CredentialsRefused)
+            level = logging.INFO if is_callers else logging.WARNING
+            log.log(level, "order of a call", outcome=outcome, account_sid=account.account_sid, error=said)
             raise
         self._metrics.calls_started.labels("replayed" if started.replayed else "placed").inc()
         return started

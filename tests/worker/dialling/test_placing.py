@@ -11,6 +11,7 @@ from amd_service.calls.call_log import read_call
 from amd_service.calls.database import Database
 from amd_service.calls.tables import Base
 from amd_service.errors import (
+    AmdError,
     DatabaseUnavailable,
     NotAllowed,
     RequestRefused,
@@ -57,6 +58,25 @@ async def test_the_url_of_a_refused_order_stays_out_of_the_log(phone: Phone, cap
     logged = "".join(capfd.readouterr())
     assert "Url is not a valid url: …" in logged
     assert [secret for secret in ("password", "secret") if secret in logged] == []
+
+
+@pytest.mark.parametrize(
+    ("answer", "level"),
+    [
+        (Answer(503, carried_out=True), "warning"),
+        (Answer(401, b'{"code": 20003, "message": "Authenticate"}'), "warning"),
+        (Answer(400, b'{"code": 21215, "message": "Geo permission"}'), "info"),
+    ],
+    ids=["unknown", "credentials", "the order"],
+)
+async def test_what_the_caller_cannot_mend_is_logged_as_a_warning(
+    phone: Phone, answer: Answer, level: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    phone.stand_in.rest.first.append(answer)
+    with pytest.raises(AmdError):
+        await phone.start()
+    (line,) = [line for line in "".join(capfd.readouterr()).splitlines() if "order of a call" in line]
+    assert f"[{level} " in line
 
 
 async def test_numbers_that_must_not_be_kept_are_not(
