@@ -80,7 +80,8 @@ async def test_an_account_that_cannot_be_asked_is_a_failure_with_its_cure(
 ) -> None:
     stand_in.rest.first = [Answer(401, b'{"code": 20003, "message": "Authenticate"}')]
     assert not await print_catch_up(settings(database, stand_in), "24h", as_json=False)
-    assert "NOT ASKED TO THE END: Twilio refused (401): Authenticate; check TWILIO_API_KEY" in capsys.readouterr().out
+    said = "NOT ASKED TO THE END: Twilio refused (401): Authenticate (Twilio's error 20003); check TWILIO_API_KEY"
+    assert said in capsys.readouterr().out
 
 
 async def test_without_an_account_there_is_nobody_to_ask_about(database: Database, stand_in: StandIn) -> None:

@@ -125,4 +125,4 @@ def _refusal(error: RequestRefused) -> Problem:
     if error.code is None:
         return Problem(HTTPStatus.UNPROCESSABLE_ENTITY, str(error))
     fault = HTTPStatus.UNPROCESSABLE_ENTITY if error.code in CALLERS_FAULTS else HTTPStatus.BAD_GATEWAY
-    return Problem(fault, f"{error} (Twilio's error {error.code})")
+    return Problem(fault, str(error))

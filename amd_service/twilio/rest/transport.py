@@ -90,13 +90,14 @@ class Transport(AsyncHttpClient):  # type: ignore[misc]
             return TooManyRequests(f"{host} answered 429: too many requests", retry_after_s=wait_s)
         if status >= 500 or status < 400:
             return self._lost(method, f"{host} answered {status}")
-        message, code = _said(response)
+        said, code = _said(response)
+        message = f"Twilio refused ({status}): {said}" + (f" (Twilio's error {code})" if code else "")
         if status in (401, 403):
             message += (
                 "; check TWILIO_API_KEY and TWILIO_API_SECRET or the auth token, and that they belong to the region"
             )
-            return CredentialsRefused(f"Twilio refused ({status}): {message}", code=code or status)
-        return RequestRefused(f"Twilio refused ({status}): {message}", code=code or status)
+            return CredentialsRefused(message, code=code or status)
+        return RequestRefused(message, code=code or status)
 
 
 def _is_object(response: httpx2.Response) -> bool:

@@ -44,7 +44,10 @@ async def test_a_refusal_does_not_repeat_the_url(
     twilio.rest.first.append(Answer(400, body, {"content-type": "application/json"}))
     await judged(database, settings, Label.HUMAN)
     await act(make_actor(database, client, settings))
-    assert await outcome(database) == ("refused", "Twilio refused (400): Url is not a valid url: …")
+    assert await outcome(database) == (
+        "refused",
+        "Twilio refused (400): Url is not a valid url: … (Twilio's error 21205)",
+    )
 
 
 async def test_who_dies_between_sending_and_the_answer_leaves_it_for_nobody(

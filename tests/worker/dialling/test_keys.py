@@ -104,7 +104,7 @@ async def test_orders_are_compared_as_they_were_given(
 
 async def test_what_twilio_refuses_leaves_the_key_free(phone: Phone) -> None:
     phone.stand_in.rest.first.append(Answer(400, b'{"code": 21215, "message": "Geo permission"}'))
-    with pytest.raises(RequestRefused, match="Geo permission") as refused:
+    with pytest.raises(RequestRefused, match=r"Geo permission \(Twilio's error 21215\)") as refused:
         await phone.start("key")
     assert refused.value.code == 21215
     assert not (await phone.start("key")).replayed
