@@ -140,17 +140,16 @@ class Rest:
         await self._client(account).calls(call_sid).update_async(url=url, method="POST")
 
     async def call(self, account: Account, call_sid: CallSid) -> Told[StatusCallback] | None:
-        """A call as it stands, None when Twilio knows none, or tells nothing of it that can be read."""
+        """A call as it stands, None when Twilio knows none. Raises MalformedCallback for one that cannot be read."""
         try:
-            found = await self._client(account).calls(call_sid).fetch_async()
+            return Told(*call_told(await self._client(account).calls(call_sid).fetch_async()))
         except RequestRefused as error:
             if error.code == NOT_FOUND:
                 return None
             raise
         except _MALFORMED as error:
             self._pass_over(error)
-            return None
-        return self._readable(call_told, found)
+            raise MalformedCallback(f"Twilio told of {call_sid} what cannot be read: {error}") from error
 
     async def calls(self, account: Account, since: datetime) -> AsyncIterator[Told[StatusCallback]]:
         """The calls that began at or after `since` (UTC), newest first."""

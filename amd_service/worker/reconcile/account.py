@@ -17,7 +17,14 @@ from amd_service.calls.privacy import NumberPolicy
 from amd_service.calls.reconciling import KnownCall, Turn
 from amd_service.calls.vocabulary import unknown_values
 from amd_service.domain import AccountSid, CallSid, RecordingCallback, StatusCallback
-from amd_service.errors import AmdError, CredentialsRefused, RequestRefused, TooManyRequests, TwilioUnavailable
+from amd_service.errors import (
+    AmdError,
+    CredentialsRefused,
+    MalformedCallback,
+    RequestRefused,
+    TooManyRequests,
+    TwilioUnavailable,
+)
 from amd_service.settings import Account
 from amd_service.telemetry import Metrics, get_logger
 from amd_service.twilio.rest import Rest, Told
@@ -157,8 +164,12 @@ class AccountSweep:
             return
         self.asked.add(call_sid)
         await self._renew()
+        told, unreadable = None, None
         try:
-            told = await self.rest.call(self.account, call_sid)
+            try:
+                told = await self.rest.call(self.account, call_sid)
+            except MalformedCallback as error:
+                unreadable = error  # but its recordings, if it has any, are as good as others
             # The account's own list of recordings does not tell the track, and without it a recording of the called
             # party alone would pass for one of both.
             listed = await self.rest.recordings_of(self.account, call_sid)
@@ -168,6 +179,9 @@ class AccountSweep:
             self._pass_over(call_sid, error)
             return
         self.failed_in_a_row = 0
+        if unreadable is not None and not listed:
+            self._pass_over(call_sid, unreadable)
+            return
         if told is None and not listed:
             self.unknown.add(call_sid)
             return

@@ -6,7 +6,7 @@ from time import perf_counter
 
 import pytest
 
-from amd_service.errors import CredentialsRefused, OutcomeUnknown, TooManyRequests, TwilioUnavailable
+from amd_service.errors import CredentialsRefused, MalformedCallback, OutcomeUnknown, TooManyRequests, TwilioUnavailable
 from amd_service.lab.stand_in.known_calls import StandInCall
 from amd_service.lab.stand_in.media_host import Answer
 from amd_service.lab.stand_in.server import StandIn
@@ -37,9 +37,13 @@ async def test_what_cannot_be_read_does_not_end_a_list(stand_in: StandIn) -> Non
     assert metrics.registry.get_sample_value("amd_callbacks_total", {"route": "rest", "outcome": "malformed"}) == 1
 
 
-async def test_a_call_that_cannot_be_read_is_not_told_of(stand_in: StandIn, rest: Rest) -> None:
-    stand_in.rest.first = [Answer(200, b'{"sid": "CA", "start_time": "Sun, 99 Nov 2026 10:00:00 +0000"}')]
-    assert await rest.call(ACCOUNT, CA) is None
+@pytest.mark.parametrize("call", [b'{"sid": "CA", "start_time": "Sun, 99 Nov 2026 10:00:00 +0000"}', b'{"sid": "CA"}'])
+async def test_a_call_that_cannot_be_read_is_no_call_that_twilio_does_not_know(
+    stand_in: StandIn, rest: Rest, call: bytes
+) -> None:
+    stand_in.rest.first = [Answer(200, call)]
+    with pytest.raises(MalformedCallback, match=CA):
+        await rest.call(ACCOUNT, CA)
 
 
 async def test_a_calls_recordings_have_a_gap_for_one_that_cannot_be_read(stand_in: StandIn, rest: Rest) -> None:

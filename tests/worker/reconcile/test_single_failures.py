@@ -173,12 +173,8 @@ async def test_calls_that_twilio_could_not_answer_for_do_not_vouch_for_the_accou
     assert set(await states(database, CALL, *YOUNGER)) == {"waiting"}
 
 
-async def test_a_call_that_cannot_be_read_is_known_by_its_recording(
-    database: Database, stand_in: StandIn, make: Make
-) -> None:
-    await end_at_ours(database, CALL, *YOUNGER[:2])
-    for sid in (CALL, *YOUNGER[:2]):
-        recorded(call_at_twilio(stand_in, sid=sid, ago_s=8 * 3600), sid=f"RE{sid[2:]}")
+def make_calls_unreadable(stand_in: StandIn) -> None:
+    """Twilio knows them, but only what it tells of their recordings makes sense."""
     unreadable = Answer(200, b'{"sid": "CA"}')
 
     def choose(request: RestRequest) -> tuple[str, ...]:
@@ -186,5 +182,28 @@ async def test_a_call_that_cannot_be_read_is_known_by_its_recording(
         return ()
 
     stand_in.rest.check = choose
+
+
+@pytest.mark.parametrize("count", [1, 3])
+async def test_calls_that_cannot_be_read_are_passed_over_and_not_unknown(
+    database: Database, stand_in: StandIn, make: Make, count: int
+) -> None:
+    ours = YOUNGER[:count]
+    await end_at_ours(database, *ours)
+    for sid in ours:
+        call_at_twilio(stand_in, sid=sid, ago_s=8 * 3600)
+    make_calls_unreadable(stand_in)
+    (findings,) = await make().sweep()
+    assert (findings.error, findings.calls_failed, findings.calls_unknown) == (None, count, 0)
+    assert await states(database, *ours) == ["waiting"] * count
+
+
+async def test_a_call_that_cannot_be_read_is_known_by_its_recording(
+    database: Database, stand_in: StandIn, make: Make
+) -> None:
+    await end_at_ours(database, CALL, *YOUNGER[:2])
+    for sid in (CALL, *YOUNGER[:2]):
+        recorded(call_at_twilio(stand_in, sid=sid, ago_s=8 * 3600), sid=f"RE{sid[2:]}")
+    make_calls_unreadable(stand_in)
     (findings,) = await make().sweep()
     assert (findings.error, findings.calls_unknown, findings.recordings_new) == (None, 0, 3)
