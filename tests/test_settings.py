@@ -36,8 +36,10 @@ def test_a_wrong_accounts_file_is_named_with_the_account_and_the_field(
     path = tmp_path / "accounts.toml"
     path.write_text(f'[[account]]\naccount_sid = "{SID}"\nauth_token = "x"\n')
     monkeypatch.setenv("AMD_ACCOUNTS_FILE", str(path))
-    with pytest.raises(ConfigurationError, match=r"accounts\.toml, account 1: auth_tokens: Field required"):
+    with pytest.raises(ConfigurationError, match=r"accounts\.toml, account 1: ") as caught:
         load_settings()
+    said = "auth_tokens is missing; auth_token is no field of an account, did you mean auth_tokens = […]?"
+    assert str(caught.value).endswith(f"account 1: {said}")
 
 
 @pytest.mark.parametrize(
@@ -47,6 +49,7 @@ def test_a_wrong_accounts_file_is_named_with_the_account_and_the_field(
         ('auth_tokens = [" "]', "auth_tokens.0: must not be blank"),
         ('auth_tokens = ["x"]\napi_key = "SK1"\napi_secret = ""', "api_secret: must not be blank"),
         ('auth_tokens = ["x"]\napi_key = " "\napi_secret = "y"', "api_key: "),
+        ('auth_tokens = ["x"]\napi_key = "SK1"', "api_key and api_secret belong together"),
     ],
 )
 def test_a_key_that_everybody_knows_is_refused(
@@ -102,6 +105,15 @@ def test_an_api_url_that_could_leak_credentials_is_refused(url: str, monkeypatch
     monkeypatch.setenv("AMD_TWILIO_API_URL", url)
     with pytest.raises(ConfigurationError, match="AMD_TWILIO_API_URL"):
         load_settings()
+
+
+@pytest.mark.parametrize("alone", ["TWILIO_API_KEY", "TWILIO_API_SECRET"])
+def test_half_an_api_key_is_told_by_the_names_of_both_settings(alone: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in (("TWILIO_ACCOUNT_SID", SID), ("TWILIO_AUTH_TOKEN", "x"), (alone, "y")):
+        monkeypatch.setenv(name, value)
+    with pytest.raises(ConfigurationError) as caught:
+        load_settings()
+    assert str(caught.value) == "TWILIO_API_KEY and TWILIO_API_SECRET belong together: set both or neither"
 
 
 def test_empty_variables_of_an_env_file_count_as_unset(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,6 +1,7 @@
 """Twilio accounts: whose callbacks are accepted, and with what their recordings are fetched."""
 
 import tomllib
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Self
 
@@ -14,6 +15,7 @@ from pydantic import (
     field_validator,
     model_validator,
 )
+from pydantic_core import ErrorDetails
 
 from amd_service.domain import AccountSid, RecordingSource, is_sid
 
@@ -69,7 +71,7 @@ class Account(BaseModel):
     @model_validator(mode="after")
     def _key_has_secret(self) -> Self:
         if (self.api_key is None) != (self.api_secret is None):
-            raise ValueError("an API key and its secret belong together: set both or neither")
+            raise ValueError("api_key and api_secret belong together: set both or neither")
         return self
 
     @property
@@ -102,5 +104,16 @@ def make_account(values: object, where: str) -> Account:
     try:
         return Account.model_validate(values)
     except ValidationError as error:
-        wrong = [f"{'.'.join(map(str, item['loc']))}: {item['msg']}" for item in error.errors()]
-        raise ValueError(where + "; ".join(line.replace("Value error, ", "") for line in wrong)) from error
+        raise ValueError(where + "; ".join(map(_fault, error.errors()))) from error
+
+
+def _fault(item: ErrorDetails) -> str:
+    field = ".".join(map(str, item["loc"]))
+    if item["type"] == "missing":
+        return f"{field} is missing"
+    if item["type"] == "extra_forbidden":
+        close = get_close_matches(field, Account.model_fields, n=1)
+        meant = [f"{name} = […]" if name == "auth_tokens" else name for name in close]
+        return f"{field} is no field of an account" + (f", did you mean {meant[0]}?" if meant else "")
+    said = item["msg"].removeprefix("Value error, ")
+    return f"{field}: {said}" if field else said

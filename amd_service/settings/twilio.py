@@ -193,6 +193,8 @@ class TwilioSettings(BaseModel):
             raise ValueError(
                 "TWILIO_ACCOUNT_SID is set without TWILIO_AUTH_TOKEN: callbacks are signed with that token"
             )
+        if self.twilio_account_sid and (self.twilio_api_key is None) != (self.twilio_api_secret is None):
+            raise ValueError("TWILIO_API_KEY and TWILIO_API_SECRET belong together: set both or neither")
         _ = self.accounts  # read the file now: a broken one must stop the start, not the first callback
         return self
 
