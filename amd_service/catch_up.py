@@ -37,9 +37,9 @@ async def print_catch_up(settings: Settings, since: str, *, as_json: bool) -> bo
 
 def duration(text: str) -> timedelta:
     """`90m`, `24h` or `7d`. Raises ConfigurationError for anything else."""
-    match = re.fullmatch(r"([0-9]{1,4})([mhd])", text)
+    match = re.fullmatch(r"([1-9][0-9]{0,3})([mhd])", text)
     if match is None:
-        raise ConfigurationError(f"--since {text}: give a number of minutes, hours or days, e.g. 90m, 24h or 7d")
+        raise ConfigurationError(f"--since {text}: give 1 to 9999 minutes, hours or days, e.g. 90m, 24h or 7d")
     return timedelta(**{_UNITS[match[2]]: int(match[1])})
 
 
