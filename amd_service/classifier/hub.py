@@ -60,14 +60,17 @@ def locate(model: str, revision: str | None) -> Located:
     was_disabled = are_progress_bars_disabled()
     disable_progress_bars()
     try:
-        return fetch(model, revision)
+        return fetch(model, revision, where="Run `amd-service model pull` where there is a network")
     finally:
         if not was_disabled:
             enable_progress_bars()
 
 
-def fetch(model: str, revision: str | None) -> Located:
-    """Bring a hub model's newest files of that revision into the cache, with a progress bar. Errors as `locate`."""
+def fetch(model: str, revision: str | None, *, where: str = "Do this where there is a network") -> Located:
+    """Bring a hub model's newest files of that revision into the cache, with a progress bar. Errors as `locate`.
+
+    `where`: what to do where the hub cannot be reached.
+    """
     local = _locate_here(model)
     if local is not None:
         return local
@@ -84,8 +87,8 @@ def fetch(model: str, revision: str | None) -> Located:
         raise ModelUnusable(f"{model} has no revision {revision}: correct AMD_MODEL_REVISION") from error
     except (OSError, HTTPError) as error:
         raise ClassifierUnavailable(
-            f"{model}{at} is not in the local cache and the hub cannot be reached ({type(error).__name__}). Run "
-            f"`amd-service model pull` where there is a network, or {_OTHER_WAYS}"
+            f"{model}{at} is not in the local cache and the hub cannot be reached ({type(error).__name__}). "
+            f"{where}, or {_OTHER_WAYS}"
         ) from error
 
 

@@ -170,6 +170,11 @@ def test_a_hub_that_does_not_answer_may_answer_later(hub_cache: Path) -> None:
         open_model(Settings(model="somebody/classifier"))
 
 
+def test_who_pulls_the_model_is_not_told_to_pull_it(hub_cache: Path) -> None:
+    with pytest.raises(ClassifierUnavailable, match=r"Do this where there is a network.*AMD_MODEL=demo"):
+        pull(Settings(model="somebody/classifier"))
+
+
 def test_another_revision_than_the_cached_one_is_not_taken_for_it(pristine: Path, hub_cache: Path) -> None:
     put_in_cache(hub_cache, pristine)
     with pytest.raises(ClassifierUnavailable, match="at revision v2"):
