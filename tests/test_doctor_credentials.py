@@ -76,3 +76,21 @@ async def test_a_twilio_that_is_busy_or_silent_is_not_waited_for(stand_in: Stand
     health, text = await credentials(stand_in.url, twilio_timeout_s=0.3)
     assert (health, "; not tried: " in text) == (Health.WARN, True)
     assert perf_counter() - began < 9
+
+
+@pytest.mark.parametrize(
+    ("given", "health", "said"),
+    [
+        ({}, Health.OK, "api.twilio.com"),
+        ({"TWILIO_REGION": "ie1", "TWILIO_EDGE": "dublin"}, Health.OK, "api.dublin.ie1.twilio.com"),
+        ({"twilio_api_url": "https://api.dublin.ie1.twilio.com"}, Health.OK, "api.dublin.ie1.twilio.com"),
+        ({"twilio_api_url": "http://127.0.0.1:8099"}, Health.WARN, "Unset AMD_TWILIO_API_URL"),
+        ({"twilio_api_url": "https://nottwilio.com"}, Health.WARN, "Unset AMD_TWILIO_API_URL"),
+        ({"twilio_api_url": "https://api.ie1.twilio.com"}, Health.WARN, "set TWILIO_REGION and TWILIO_EDGE"),
+    ],
+)
+async def test_an_api_that_real_calls_do_not_have_is_warned_of(
+    given: dict[str, str], health: Health, said: str
+) -> None:
+    found = await finding("Twilio's API", **given)
+    assert (found.health, said in found.text) == (health, True)

@@ -1,8 +1,9 @@
-"""The accounts, and what Twilio says to their credentials."""
+"""Where Twilio's API is, the accounts, and what Twilio says to their credentials."""
 
 import asyncio
 import re
 from dataclasses import replace
+from urllib.parse import urlsplit
 
 from amd_service.doctor.finding import Finding, Health
 from amd_service.errors import RequestRefused, TwilioUnavailable
@@ -12,6 +13,22 @@ from amd_service.twilio.rest import Rest
 
 _TOKEN = re.compile(r"[0-9a-f]{32}")
 _API_KEY = re.compile(r"SK[0-9a-fA-F]{32}")
+
+_REGION_OR_EDGE_ALONE = re.compile(r"api\.[a-z0-9-]+\.twilio\.com")
+
+
+def check_api_origin(settings: Settings) -> Finding:
+    """Whether requests go to Twilio at all."""
+    check, url = "Twilio's API", urlsplit(settings.api_origin)
+    host = url.hostname or ""
+    if url.scheme != "https" or not host.endswith(".twilio.com"):
+        cure = "is not Twilio's; a stand-in? Unset AMD_TWILIO_API_URL for real calls"
+        return Finding(check, Health.WARN, f"{settings.api_origin} {cure}")
+    if _REGION_OR_EDGE_ALONE.fullmatch(host):
+        cure = "names a region or an edge alone, which Twilio does not serve"
+        both = "instead of AMD_TWILIO_API_URL set TWILIO_REGION and TWILIO_EDGE, e.g. ie1 and dublin"
+        return Finding(check, Health.WARN, f"{host} {cure}: {both}")
+    return Finding(check, Health.OK, host)
 
 
 async def check_accounts(settings: Settings) -> list[Finding]:

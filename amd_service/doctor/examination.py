@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterator
 
 from amd_service.doctor.calls import check_actions, check_dialling, check_live, check_lost_callbacks, check_retention
-from amd_service.doctor.credentials import check_accounts
+from amd_service.doctor.credentials import check_accounts, check_api_origin
 from amd_service.doctor.database import check_database
 from amd_service.doctor.doors import check_api_keys, check_names, check_public_url
 from amd_service.doctor.finding import Finding
@@ -15,6 +15,7 @@ async def examine(settings: Settings) -> AsyncIterator[Finding]:
     """Every check in turn, quick ones first. Raises nothing: what goes wrong is a finding."""
     yield check_names()
     yield check_public_url(settings)
+    yield check_api_origin(settings)
     for finding in await check_accounts(settings):
         yield finding
     yield check_api_keys(settings)
