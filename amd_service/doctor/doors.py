@@ -27,6 +27,10 @@ def check_public_url(settings: Settings) -> Finding:
     if url.scheme != "https":
         return Finding(check, Health.WARN, f"{settings.public_url} is not https: callbacks hold phone numbers")
     urls = " and ".join(settings.callback_url(path) for path in ("/twilio/status", "/twilio/recording"))
+    if "/twilio/" in url.path:
+        base = url._replace(path=url.path.partition("/twilio/")[0]).geturl()
+        cure = f"ends in a callback's path, which is added to it again; set AMD_PUBLIC_URL={base}"
+        return Finding(check, Health.WARN, f"{settings.public_url} {cure}")
     return Finding(check, Health.OK, f"give Twilio {urls}")
 
 
