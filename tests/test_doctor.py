@@ -48,13 +48,20 @@ async def test_a_public_url_that_twilio_cannot_use_is_not_well(
 
 @pytest.mark.parametrize("public_url", [None, "http://localhost:8080", "https://amd.example.com"])
 @pytest.mark.parametrize("host", ["127.0.0.1", "0.0.0.0"])
-@pytest.mark.parametrize("api_keys", ["", "secret"])
+@pytest.mark.parametrize("api_keys", ["", "k" * 16])
 async def test_what_is_said_of_api_keys_is_what_the_door_does(public_url: str | None, host: str, api_keys: str) -> None:
     found = await finding("API keys", public_url=public_url, host=host, api_keys=api_keys)
     settings = Settings(_env_file=None, public_url=public_url, host=host, api_keys=api_keys)
     refusal = refuse(Headers({"host": "localhost", "authorization": f"Bearer {api_keys}"}), settings)
     assert (found.health is Health.OK) == (refusal is None)
     assert ("403" in found.text) == (refusal is not None)
+
+
+async def test_an_api_key_that_can_be_guessed_is_warned_of_without_being_shown() -> None:
+    found = await finding("API keys", api_keys=f"sesame,{'k' * 16}")
+    assert (found.health, found.text.startswith("1 of 2 ")) == (Health.WARN, True)
+    assert "openssl rand -hex 24" in found.text
+    assert "sesame" not in found.text
 
 
 async def test_acting_without_live_is_a_warning_that_names_the_cure() -> None:

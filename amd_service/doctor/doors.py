@@ -6,6 +6,9 @@ from amd_service.doctor.finding import Finding, Health
 from amd_service.settings import Settings
 from amd_service.settings.unknown import unread
 
+# 16 hex digits are 64 bits, which nobody tries out over a network.
+SHORTEST_API_KEY = 16
+
 
 def check_names() -> Finding:
     """Settings whose names nobody reads."""
@@ -24,19 +27,23 @@ def check_public_url(settings: Settings) -> Finding:
     if "_" in (url.hostname or ""):
         cure = "its host name has an underscore, so Twilio calls nothing there (warning 13256): use another name"
         return Finding(check, Health.FAIL, f"{settings.public_url}: {cure}")
-    if url.scheme != "https":
-        return Finding(check, Health.WARN, f"{settings.public_url} is not https: callbacks hold phone numbers")
-    urls = " and ".join(settings.callback_url(path) for path in ("/twilio/status", "/twilio/recording"))
     if "/twilio/" in url.path:
         base = url._replace(path=url.path.partition("/twilio/")[0]).geturl()
         cure = f"ends in a callback's path, which is added to it again; set AMD_PUBLIC_URL={base}"
         return Finding(check, Health.WARN, f"{settings.public_url} {cure}")
+    if url.scheme != "https":
+        return Finding(check, Health.WARN, f"{settings.public_url} is not https: callbacks hold phone numbers")
+    urls = " and ".join(settings.callback_url(path) for path in ("/twilio/status", "/twilio/recording"))
     return Finding(check, Health.OK, f"give Twilio {urls}")
 
 
 def check_api_keys(settings: Settings) -> Finding:
     """Who may ask, and whether anybody can."""
     check = "API keys"
+    short = sum(len(key.get_secret_value()) < SHORTEST_API_KEY for key in settings.api_keys)
+    if short:
+        cure = f"shorter than {SHORTEST_API_KEY} characters, which can be guessed; make one with `openssl rand -hex 24`"
+        return Finding(check, Health.WARN, f"{short} of {len(settings.api_keys)} {cure}")
     if settings.api_keys:
         return Finding(check, Health.OK, f"{len(settings.api_keys)} set")
     if settings.is_private:
