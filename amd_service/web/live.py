@@ -106,7 +106,11 @@ def _signed_by(websocket: WebSocket, runtime: Runtime) -> list[Account]:
 
 async def _attend(websocket: WebSocket, runtime: Runtime, accounts: Sequence[Account]) -> Outcome:
     """Accept a stream and hear it. Raises SignatureRefused, and as `_judge` does."""
-    await websocket.accept()
+    try:
+        await websocket.accept()
+    except OSError:
+        log.warning("stream broke off before it was accepted")
+        return Outcome.BROKEN_OFF
     with runtime.metrics.live_streams.track_inprogress():
         async with aclosing(_events(websocket)) as events:
             started = await _start(events, accounts)

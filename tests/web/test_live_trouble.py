@@ -179,6 +179,23 @@ async def test_a_peer_that_takes_nothing_holds_no_place_and_is_given_up(
     await doors.client.aclose()
 
 
+async def test_a_peer_that_is_gone_before_it_is_accepted_has_broken_off(
+    closed_database: Database, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    class Gone(OSError):
+        """As the server raises."""
+
+    async def send(_self: Peer, _message: Any) -> None:
+        raise Gone
+
+    monkeypatch.setattr(Peer, "send", send)
+    doors = open_doors(closed_database, live=True)
+    await Peer(create_app(doors.runtime)).meet()
+    assert doors.counted("amd_streams_total", outcome="broken_off") == 1
+    assert "Traceback" not in "".join(capfd.readouterr())
+    await doors.client.aclose()
+
+
 async def test_messages_that_are_all_there_leave_others_their_turn(closed_database: Database) -> None:
     doors = open_doors(closed_database, live=True)
     turns = 0
