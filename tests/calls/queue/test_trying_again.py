@@ -7,9 +7,9 @@ import pytest
 
 from amd_service.calls import queue
 from amd_service.calls.database import Database
-from amd_service.domain import Failure
+from amd_service.domain import CallSid, Failure, RecordingSid
 from tests.calls.deliveries import call_row, claim, deliver, recording, recording_row
-from tests.calls.queue.conftest import let_leases_run_out, one_job, queued
+from tests.calls.queue.conftest import let_leases_run_out, one_job
 
 pytestmark = pytest.mark.anyio
 
@@ -90,7 +90,9 @@ async def test_what_never_had_audio_is_not_put_up_for_work(database: Database) -
 
 
 async def test_what_ends_again_is_not_put_up_twice(database: Database) -> None:
-    sids = sorted(await queued(database, 3))
+    sids = [RecordingSid(f"RE{number:032x}") for number in range(3)]
+    for sid in reversed(sids):
+        await deliver(database, recording("completed", sid, call_sid=CallSid(f"CA{sid[2:]}")))
     await bury_all(database)
     assert await requeue(database, limit=2) == sids[:2]
     await bury_all(database)
