@@ -1,6 +1,7 @@
 """A server whose data nobody wants to keep: gone at the end, swept where it could not go."""
 
 import pwd
+import shutil
 import tempfile
 from pathlib import Path
 
@@ -43,6 +44,20 @@ def test_what_a_link_leads_to_is_not_swept(fresh: Path, monkeypatch: pytest.Monk
     sharing._sweep(server_account())
     assert not exists(fresh.parent / "amd-postgres-left")
     assert exists(fresh / "users.lock")
+
+
+def test_what_another_process_is_sweeping_is_left_to_it(fresh: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(fresh.parent))
+    left, open_file = fresh.parent / "amd-postgres-left", sharing._open
+    leave_throwaway(left)
+
+    def open_too_late(path: Path) -> int:
+        shutil.rmtree(left)
+        return open_file(path)
+
+    monkeypatch.setattr(sharing, "_open", open_too_late)
+    sharing._sweep(server_account())
+    assert not exists(left)
 
 
 @pytest.mark.skipif(not IS_ROOT, reason="only root can become another account")
