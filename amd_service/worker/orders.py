@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Mapping
+from xml.parsers import expat
 
 from amd_service.domain import AccountSid
 from amd_service.errors import NotAllowed, RequestRefused
@@ -59,8 +60,25 @@ def _check_contents(order: CallOrder) -> None:
         raise RequestRefused("say what the call plays: one of `url` and `twiml`, and not both")
     if order.twiml is not None and not 1 <= len(order.twiml) <= MAX_TWIML:
         raise RequestRefused(f"`twiml` has 1 to {MAX_TWIML} characters; put longer TwiML behind a `url`")
+    if order.twiml is not None:
+        _check_xml(order.twiml)
     if order.url is not None and not (is_web_url(order.url) and len(order.url) <= MAX_URL):
         raise RequestRefused(f"`url` is the http(s) URL of TwiML, of at most {MAX_URL} characters")
+
+
+def _check_xml(twiml: str) -> None:
+    """Twilio takes the order whatever it says, and hangs up on whoever has answered where it cannot read it."""
+    parser = expat.ParserCreate("utf-8")
+    parser.StartDoctypeDeclHandler = _refuse_doctype
+    try:
+        parser.Parse(twiml.encode(errors="surrogatepass"), True)
+    except expat.ExpatError as error:
+        raise RequestRefused(f"`twiml` is not well-formed XML: {error}") from error
+
+
+def _refuse_doctype(*_declared: object) -> None:
+    # Entities are declared there, and a few lines of them grow without bounds.
+    raise RequestRefused("`twiml` has no DOCTYPE")
 
 
 def check_key(key: str) -> None:
