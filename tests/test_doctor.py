@@ -9,7 +9,7 @@ from starlette.datastructures import Headers
 from amd_service.calls.database import Database
 from amd_service.doctor import Finding, Health, examine, report
 from amd_service.domain import Label
-from amd_service.settings import Settings
+from amd_service.settings import RETRY_OVERRIDES, Settings
 from amd_service.web.access import refuse
 from tests.calls.deliveries import SECOND, claim, deliver, recording, settle, verdict
 
@@ -71,8 +71,20 @@ async def test_acting_without_live_is_a_warning_that_names_the_cure() -> None:
 
 
 async def test_acting_live_says_what_will_be_done() -> None:
-    found = await finding("actions", live=True, on_voicemail="hang_up", on_human="https://example.org/agent?key=secret")
+    url = f"https://example.org/agent?key=secret{RETRY_OVERRIDES}"
+    found = await finding("actions", live=True, on_voicemail="hang_up", on_human=url)
     assert (found.health, found.text) == (Health.OK, "human: redirect, voicemail: hang_up")
+
+
+async def test_urls_that_twilio_tries_once_are_noted_by_their_settings() -> None:
+    public, url = "https://amd.example.com", "https://example.org/agent?key=secret"
+    acting = await finding("actions", live=True, on_voicemail=url, on_human=f"{url}#rc=2")
+    assert acting.health is Health.OK
+    assert f"; AMD_ON_VOICEMAIL: without {RETRY_OVERRIDES}" in acting.text
+    assert "secret" not in acting.text
+    listening = await finding("live", live=True, public_url=public, live_next_url=f"{url}#top")
+    assert f"; AMD_LIVE_NEXT_URL: without {RETRY_OVERRIDES}" in listening.text
+    assert "NEXT_URL" not in (await finding("live", live=True, public_url=public)).text
 
 
 async def test_a_redirect_that_is_not_https_is_a_warning_by_its_setting() -> None:

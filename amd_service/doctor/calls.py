@@ -1,11 +1,15 @@
 """What is done with calls: placing them, listening, acting, asking again, forgetting."""
 
+import re
+from collections.abc import Mapping
 from urllib.parse import urlsplit
 
 from amd_service.doctor.finding import Finding, Health
-from amd_service.settings import Settings
+from amd_service.settings import RETRY_OVERRIDES, Settings
 
 STREAM_TWIML = "/twilio/stream.xml"
+
+_RETRIES = re.compile(r"(^|&)r[ctp]=")
 
 
 def check_dialling(settings: Settings) -> Finding:
@@ -38,7 +42,8 @@ def check_live(settings: Settings) -> Finding:
     if urlsplit(settings.live_next_url or "").scheme == "http":
         return Finding(check, Health.WARN, "AMD_LIVE_NEXT_URL is not https: Twilio's request holds phone numbers")
     twiml = f"give calls the TwiML of {settings.callback_url(STREAM_TWIML)}"
-    return Finding(check, Health.OK, f"up to {settings.live_streams} streams a process; {twiml}")
+    note = _without_retries({"AMD_LIVE_NEXT_URL": settings.live_next_url})
+    return Finding(check, Health.OK, f"up to {settings.live_streams} streams a process; {twiml}{note}")
 
 
 def check_actions(settings: Settings) -> Finding:
@@ -57,7 +62,16 @@ def check_actions(settings: Settings) -> Finding:
     if plain:
         names = " and ".join(f"AMD_ON_{label.upper()}" for label in plain)
         return Finding(check, Health.WARN, f"the URL in {names} is not https: Twilio's request holds phone numbers")
-    return Finding(check, Health.OK, ", ".join(f"{label}: {action.kind}" for label, action in wanted.items()))
+    note = _without_retries({f"AMD_ON_{label.upper()}": action.url for label, action in wanted.items()})
+    text = ", ".join(f"{label}: {action.kind}" for label, action in wanted.items())
+    return Finding(check, Health.OK, f"{text}{note}")
+
+
+def _without_retries(urls: Mapping[str, str | None]) -> str:
+    """A note on the settings whose URL does not say how often Twilio is to try it."""
+    names = [name for name, url in urls.items() if url and not _RETRIES.search(urlsplit(url).fragment)]
+    cure = f"without {RETRY_OVERRIDES} at its end Twilio tries it again after a failed connect alone"
+    return f"; {' and '.join(names)}: {cure}" if names else ""
 
 
 def check_lost_callbacks(settings: Settings) -> Finding:
