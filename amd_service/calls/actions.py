@@ -26,6 +26,8 @@ _NOBODY = (
     f"no worker took it up within {ACT_WITHIN_S:.0f} s: one must run that has its account's credentials, AMD_ON_HUMAN "
     "and AMD_ON_VOICEMAIL"
 )
+# Said of a call whose recording was judged: AMD_LIVE may be on, and the call was given other TwiML.
+_IN_TIME = "acting while a call is up needs AMD_LIVE and a call that is streamed: give it /twilio/stream.xml"
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,7 +134,7 @@ async def _late_note(session: AsyncSession, call: CallLog) -> str | None:
         return None
     return (
         f"the call was answered {age_s:.0f} s before the verdict on its recording, more than the "
-        f"{ACT_WITHIN_S:.0f} s within which it is acted on; acting at once needs AMD_LIVE"
+        f"{ACT_WITHIN_S:.0f} s within which it is acted on; {_IN_TIME}"
     )
 
 
@@ -143,10 +145,8 @@ def _refuse(call: CallLog, note: str) -> None:
 def _over_note(call: CallLog) -> str:
     if call.verdict_source == Source.STREAM:
         return f"the call was over before it could be done: {call.call_status}"
-    return (
-        f"the call was over before the verdict: {call.call_status}; "
-        "a recording is only judged after it ends, so acting needs AMD_LIVE"
-    )
+    over = f"the call was over before the verdict: {call.call_status}"
+    return f"{over}; a recording is only judged after it ends; {_IN_TIME}"
 
 
 def _due(call: CallLog) -> Due:

@@ -111,7 +111,7 @@ async def test_a_call_known_to_be_over_is_refused_and_says_why(database: Databas
     assert (call.action, call.action_state) == ("hang_up", "refused")
     assert call.action_note is not None
     assert call.action_note.startswith("the call was over before the verdict: completed")
-    assert "AMD_LIVE" in call.action_note
+    assert call.action_note.endswith("needs AMD_LIVE and a call that is streamed: give it /twilio/stream.xml")
     assert await take(database) == Taken([], [])
 
 
@@ -125,7 +125,9 @@ async def test_a_recording_judged_long_after_the_answer_orders_nothing_but_says_
     call = await judged(database, Label.HUMAN, answer=answered(20 * 60))
     assert (call.label, call.action, call.action_state) == ("human", "redirect", "refused")
     note = call.action_note or ""
-    assert re.match(r"the call was answered 12\d\d s before the verdict on its recording, .*AMD_LIVE", note)
+    assert re.match(
+        r"the call was answered 12\d\d s before the verdict on its recording, .*AMD_LIVE.*stream\.xml", note
+    )
     assert await take(database) == Taken([], [])
 
 
