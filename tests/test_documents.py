@@ -3,18 +3,22 @@
 import json
 import os
 import re
+import shlex
 import shutil
 import subprocess
+import sys
 import tomllib
 from pathlib import Path
-from urllib.parse import unquote
+from urllib.parse import unquote, urlsplit
 
 import pytest
+from starlette.datastructures import Headers
 
 from amd_service.calls.privacy import NumberPolicy
 from amd_service.lab.document import with_settings
 from amd_service.settings import RETRY_OVERRIDES, Account
 from amd_service.settings.unknown import misspelt
+from amd_service.twilio.signature import verify
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("**/*.md"))]
@@ -92,6 +96,23 @@ def headings(page: Path) -> set[str]:
     """The anchors that GitHub gives to a page's headings."""
     titles = re.findall(r"^#+ (.+)$", page.read_text(encoding="utf-8"), re.MULTILINE)
     return {re.sub(r"[^\w -]", "", title.lower()).replace(" ", "-") for title in titles}
+
+
+def test_a_callback_that_is_signed_by_hand_as_the_twilio_page_says_is_accepted() -> None:
+    page = (ROOT / "docs" / "twilio.md").read_text(encoding="utf-8")
+    (snippet,) = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+    said = subprocess.run([sys.executable, "-c", snippet], capture_output=True, text=True, check=True).stdout
+    _, _, url, _, header, *fields = shlex.split(said)
+    form = [(name, value) for name, _, value in (field.partition("=") for field in fields[1::2])]
+    account = Account.model_validate({"account_sid": dict(form)["AccountSid"], "auth_tokens": ["the auth token"]})
+    verify(
+        {account.account_sid: account},
+        public_url="https://amd.example.com",
+        raw_path=urlsplit(url).path.encode(),
+        query_string=b"",
+        form=form,
+        headers=Headers(dict([header.split(": ")])),
+    )
 
 
 # nextjs.md names settings of the backend that it shows.
