@@ -210,9 +210,15 @@ def call(
 @app.command()
 def doctor(as_json: JsonFlag = False) -> None:
     """Check settings, credentials, database and model, and say what to do. Exits 1 if anything fails."""
-    from amd_service.doctor import print_findings
+    from amd_service.doctor import print_findings, print_unreadable
+    from amd_service.errors import ConfigurationError
 
-    if not _run(print_findings(_settings_with_logs(quiet=True), as_json=as_json)):
+    try:
+        settings = _settings_with_logs(quiet=True)
+    except ConfigurationError as error:
+        print_unreadable(error, as_json=as_json)
+        raise typer.Exit(1) from error
+    if not _run(print_findings(settings, as_json=as_json)):
         raise typer.Exit(1)
 
 

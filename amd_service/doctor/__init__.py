@@ -2,6 +2,6 @@
 
 from amd_service.doctor.examination import examine
 from amd_service.doctor.finding import Finding, Health
-from amd_service.doctor.report import print_findings
+from amd_service.doctor.report import print_findings, print_unreadable
 
-__all__ = ["Finding", "Health", "examine", "print_findings"]
+__all__ = ["Finding", "Health", "examine", "print_findings", "print_unreadable"]

@@ -7,7 +7,7 @@ from amd_service.calls import call_log
 from amd_service.calls.database import Database, SchemaState
 from amd_service.calls.embedded import check_embedded
 from amd_service.doctor.finding import Finding, Health
-from amd_service.errors import AmdError, DatabaseUnavailable
+from amd_service.errors import AmdError, ConfigurationError, DatabaseUnavailable
 from amd_service.settings import Settings
 
 
@@ -16,19 +16,29 @@ async def check_database(settings: Settings) -> AsyncIterator[Finding]:
     if settings.database_url is None:
         yield await _embedded(settings)
         return
-    database = Database(settings.database_url.get_secret_value(), pool_size=settings.database_pool_size)
     try:
-        state = await database.schema_state()
-        copies = await _copies(database) if settings.delete_recordings and state is SchemaState.CURRENT else None
+        state, copies = await _look(settings.database_url.get_secret_value(), settings)
     except DatabaseUnavailable as error:
         yield Finding("database", Health.FAIL, f"{error}; check AMD_DATABASE_URL and that Postgres runs")
         return
-    finally:
-        await database.dispose()
+    except ConfigurationError as error:
+        yield Finding("database", Health.FAIL, str(error))
+        return
     yield Finding("database", Health.OK, "reachable")
     yield _schema(state)
     if copies is not None:
         yield Finding("deleting", Health.OK, f"copies at Twilio of up to {copies} recordings, which have their verdict")
+
+
+async def _look(url: str, settings: Settings) -> tuple[SchemaState, int | None]:
+    """The schema's state and, where copies are to be deleted and can be counted, how many."""
+    database = Database(url, pool_size=settings.database_pool_size)
+    try:
+        state = await database.schema_state()
+        countable = settings.delete_recordings and state is SchemaState.CURRENT
+        return state, await _copies(database) if countable else None
+    finally:
+        await database.dispose()
 
 
 async def _copies(database: Database) -> int:

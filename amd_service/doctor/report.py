@@ -8,6 +8,7 @@ from rich.markup import escape
 
 from amd_service.doctor.examination import examine
 from amd_service.doctor.finding import Finding, Health
+from amd_service.errors import ConfigurationError
 from amd_service.settings import Settings
 
 _COLOUR = {Health.OK: "green", Health.WARN: "yellow", Health.FAIL: "red"}
@@ -20,6 +21,12 @@ async def print_findings(settings: Settings, *, as_json: bool) -> bool:
         well = well and finding.health is not Health.FAIL
         _print(finding, as_json=as_json)
     return well
+
+
+def print_unreadable(error: ConfigurationError, *, as_json: bool) -> None:
+    """Print why there are no settings to examine, a finding for each of them that is wrong."""
+    for line in str(error).splitlines():
+        _print(Finding("settings", Health.FAIL, line), as_json=as_json)
 
 
 def _print(finding: Finding, *, as_json: bool) -> None:
