@@ -36,6 +36,7 @@ async def test_without_any_of_them_all_is_well() -> None:
         ("http://amd.example.com", Health.WARN, "not https"),
         ("https://amd.example.com/twilio/status", Health.WARN, "set AMD_PUBLIC_URL=https://amd.example.com"),
         ("https://amd.example.com/my/twilio/amd", Health.WARN, "set AMD_PUBLIC_URL=https://amd.example.com/my"),
+        ("https://amd.example.com/twilio/prod", Health.OK, "https://amd.example.com/twilio/prod/twilio/status#"),
         ("https://amd.example.com/my_calls", Health.OK, "https://amd.example.com/my_calls/twilio/status#"),
     ],
 )

@@ -69,7 +69,9 @@ async def test_where_twilio_cannot_be_reached_a_warning_says_what_was_not_tried(
     assert (health, "SKbbbb…; not tried: 127.0.0.1 cannot be reached" in text) == (Health.WARN, True)
 
 
-@pytest.mark.parametrize("answer", [Answer(429), Answer(503), Answer(200, silent=True), Answer(200, b"<html>")])
+@pytest.mark.parametrize(
+    "answer", [Answer(429), Answer(503), Answer(200, silent=True), Answer(200, b"<html>"), Answer(200, b'{"ok": true}')]
+)
 async def test_a_twilio_that_is_busy_or_silent_is_not_waited_for(stand_in: StandIn, answer: Answer) -> None:
     stand_in.rest.first = [answer]
     began = perf_counter()
@@ -94,3 +96,13 @@ async def test_an_api_that_real_calls_do_not_have_is_warned_of(
 ) -> None:
     found = await finding("Twilio's API", **given)
     assert (found.health, said in found.text) == (health, True)
+
+
+@pytest.mark.parametrize(("name", "value"), [("SSL_CERT_FILE", "/nowhere"), ("HTTPS_PROXY", "nonsense://127.0.0.1")])
+async def test_an_environment_in_which_nothing_can_be_asked_does_not_end_the_report(
+    monkeypatch: pytest.MonkeyPatch, name: str, value: str
+) -> None:
+    monkeypatch.setenv(name, value)
+    found = await finding("credentials", **WITH_KEY)
+    assert (found.health, name in found.text) == (Health.FAIL, True)
+    assert (await finding("API keys", **WITH_KEY)).health is Health.OK

@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+from contextlib import AsyncExitStack
 from dataclasses import replace
 from urllib.parse import urlsplit
 
@@ -36,7 +37,12 @@ async def check_accounts(settings: Settings) -> list[Finding]:
     if not settings.accounts:
         cure = "set TWILIO_ACCOUNT_SID and TWILIO_AUTH_TOKEN, or AMD_ACCOUNTS_FILE; every callback is refused"
         return [Finding("credentials", Health.FAIL, cure)]
-    async with http_client(settings) as client:
+    async with AsyncExitStack() as stack:
+        try:
+            client = await stack.enter_async_context(http_client(settings))
+        except (OSError, ValueError, ImportError) as error:
+            cure = "check the certificates (SSL_CERT_FILE) and proxies (HTTPS_PROXY) of the environment"
+            return [Finding("credentials", Health.FAIL, f"nothing can be asked of Twilio: {error}; {cure}")]
         rest = Rest(client, settings)
         return await asyncio.gather(*(_tried(account, rest) for account in settings.accounts.values()))
 

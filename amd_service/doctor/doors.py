@@ -1,10 +1,13 @@
 """Names of settings, and the doors: where Twilio finds us, and who else may ask."""
 
+import re
 from urllib.parse import urlsplit
 
 from amd_service.doctor.finding import Finding, Health
 from amd_service.settings import Settings
 from amd_service.settings.unknown import unread
+
+_CALLBACK_PATH = re.compile(r"/twilio/(status|recording|amd|stream\.xml|media)/?$")
 
 # 16 hex digits are 64 bits, which nobody tries out over a network.
 SHORTEST_API_KEY = 16
@@ -27,8 +30,8 @@ def check_public_url(settings: Settings) -> Finding:
     if "_" in (url.hostname or ""):
         cure = "its host name has an underscore, so Twilio calls nothing there (warning 13256): use another name"
         return Finding(check, Health.FAIL, f"{settings.public_url}: {cure}")
-    if "/twilio/" in url.path:
-        base = url._replace(path=url.path.partition("/twilio/")[0]).geturl()
+    if pasted := _CALLBACK_PATH.search(url.path):
+        base = url._replace(path=url.path[: pasted.start()]).geturl()
         cure = f"ends in a callback's path, which is added to it again; set AMD_PUBLIC_URL={base}"
         return Finding(check, Health.WARN, f"{settings.public_url} {cure}")
     if url.scheme != "https":

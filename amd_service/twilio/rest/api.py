@@ -94,9 +94,7 @@ class Rest:
 
     async def check(self, account: Account) -> None:
         """Ask for next to nothing, to see whether the account's credentials are accepted."""
-        page = self._client(account).recordings.page_async(page_size=1)
-        async with aclosing(self._listed(page)) as recordings:
-            await anext(recordings, None)
+        await _page(self._client(account).recordings.page_async(page_size=1))
 
     async def place(self, account: Account, order: CallOrder) -> Told[StatusCallback]:
         """Place a call that is recorded from its first sample and reports everything to us."""
@@ -204,14 +202,11 @@ class Rest:
 
         It reads a record when it is asked for it.
         """
-        try:
-            page = await first
-            while page is not None:
-                for record in iter(partial(self._next_of, page), _END):
-                    yield record
-                page = await page.next_page_async()
-        except (TwilioException, httpx2.InvalidURL) as error:
-            raise TwilioUnavailable(f"Twilio answered a page that cannot be read: {error}") from error
+        page = await _page(first)
+        while page is not None:
+            for record in iter(partial(self._next_of, page), _END):
+                yield record
+            page = await _page(page.next_page_async())
 
     def _next_of(self, page: Any) -> Any:
         try:
@@ -231,6 +226,14 @@ class Rest:
         log.warning("Twilio told of something that cannot be read; it is left out", error=str(error))
         if self._metrics is not None:
             self._metrics.callbacks.labels(REST_ROUTE, "malformed").inc()
+
+
+async def _page(asked: Awaitable[Any]) -> Any:
+    """A page of a list, or None after the last. What answers may be no Twilio at all."""
+    try:
+        return await asked
+    except (TwilioException, httpx2.InvalidURL, LookupError, *_MALFORMED) as error:
+        raise TwilioUnavailable(f"Twilio answered a page that cannot be read: {error}") from error
 
 
 def _began_before(call: CallInstance, moment: datetime) -> bool:

@@ -61,7 +61,16 @@ async def test_nonsense_in_a_list_is_passed_over(stand_in: StandIn, rest: Rest) 
 
 
 @pytest.mark.parametrize(
-    "page", [b'{"calls": [], "next_page_uri": "/\\u0000"}', b'{"page": 0}', b'{"calls": [], "x": []}']
+    "page",
+    [
+        b'{"calls": [], "next_page_uri": "/\\u0000"}',
+        b'{"page": 0}',
+        b'{"calls": [], "x": []}',
+        b'{"ok": true}',
+        b'{"calls": null}',
+        b'{"meta": {"key": "x"}}',
+        b'{"calls": [], "next_page_uri": 5}',
+    ],
 )
 async def test_a_page_that_cannot_be_read_is_an_outage(stand_in: StandIn, rest: Rest, page: bytes) -> None:
     stand_in.rest.first = [Answer(200, page)]
