@@ -52,7 +52,7 @@ def forgotten(forgetful: Retention, what: str) -> float:
 
 
 async def test_the_copy_of_a_judged_recording_is_deleted(
-    database: Database, twilio: StandIn, client: httpx2.AsyncClient
+    database: Database, twilio: StandIn, client: httpx2.AsyncClient, capfd: pytest.CaptureFixture[str]
 ) -> None:
     await judged(database, twilio, FIRST)
     await deliver(database, recording("completed", SECOND))
@@ -63,6 +63,8 @@ async def test_the_copy_of_a_judged_recording_is_deleted(
     assert (await recording_row(database)).erased_at is not None
     assert (await recording_row(database, SECOND)).erased_at is None
     assert forgotten(forgetful, "recording") == 1
+    (line,) = [line for line in "".join(capfd.readouterr()).splitlines() if "recording deleted at Twilio" in line]
+    assert FIRST in line
 
 
 async def test_a_copy_that_is_gone_already_is_as_good(
