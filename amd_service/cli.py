@@ -1,8 +1,10 @@
 """The door for people. Imports what a command needs inside the command, so that `--help` answers at once."""
 
 import asyncio
+import os
 import signal
 import sys
+import threading
 from collections.abc import Coroutine
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
@@ -63,6 +65,7 @@ def serve(
 
     settings = _settings_with_logs()
     _run(server.serve(settings, with_worker=worker))
+    end_despite_threads()
 
 
 @app.command()
@@ -71,6 +74,7 @@ def worker() -> None:
     from amd_service.web import server
 
     _run(server.work(_settings_with_logs()))
+    end_despite_threads()
 
 
 @app.command()
@@ -276,3 +280,14 @@ async def _until_sigterm(work: Coroutine[Any, Any, T]) -> T:
     assert task is not None
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
     return await work
+
+
+def end_despite_threads() -> None:
+    """End the process with 0 at once where a thread was left behind, e.g. one that is loading the model.
+
+    The interpreter's own way of ending takes a thread's native code from under it, which then aborts the process.
+    """
+    if any(thread.daemon for thread in threading.enumerate()):
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(0)
