@@ -7,7 +7,7 @@ STAMP := .venv/.installed-
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --constraint constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help demo run test test-3.13 coverage check format docs lock bench
+.PHONY: help demo run test test-3.13 coverage check format docs dist lock bench
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z0-9.-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -45,6 +45,11 @@ docs: $(STAMP)docs ## the documentation as a site in build/site; a broken link f
 	$(BIN)/python -m tools.site
 	$(BIN)/zensical build --strict --clean
 
+dist: $(STAMP)release ## source distribution and wheel in dist/, checked as PyPI checks them
+	rm -rf dist
+	$(BIN)/python -m build
+	$(BIN)/twine check --strict dist/*
+
 lock: ## resolve constraints.txt again from pyproject.toml (needs uv); known pins stay where they still fit
 	uv pip compile --quiet --universal --python-version 3.11 --all-extras --group dev --group docs --group release \
 	  --no-annotate --no-header --no-emit-find-links --no-emit-index-url pyproject.toml --output-file constraints.txt
@@ -76,4 +81,8 @@ $(STAMP)dev: $(STAMP)pip pyproject.toml constraints.txt
 
 $(STAMP)docs: $(STAMP)pip pyproject.toml constraints.txt
 	$(PIP) --group docs
+	@touch $@
+
+$(STAMP)release: $(STAMP)pip pyproject.toml constraints.txt
+	$(PIP) --group release
 	@touch $@
