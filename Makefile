@@ -4,10 +4,11 @@ PYTHON_3_13 ?= $(shell python3.13 -c 'import sys; print(sys.executable)' 2>/dev/
   ls $(HOME)/.pyenv/versions/3.13*/bin/python 2>/dev/null | head -n 1)
 BIN := .venv/bin
 STAMP := .venv/.installed-
+TEST_3_13 = $(if $(PYTHON_3_13),$(MAKE) --no-print-directory test-3.13,echo 'no Python 3.13 found: audioop-lts was not tried')
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --constraint constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help demo run test test-3.13 coverage check format docs dist lock bench
+.PHONY: help demo run test test-all test-3.13 coverage check format docs dist lock bench
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z0-9.-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -18,9 +19,14 @@ demo: $(STAMP)run ## the whole flow on recorded calls, with a throwaway database
 run: $(STAMP)run ## the service on http://127.0.0.1:8080, settings from the environment or .env
 	$(BIN)/amd-service serve
 
-test: $(STAMP)dev ## all tests, on a real Postgres
+test: $(STAMP)dev ## the tests, on a real Postgres, without those that train or export for seconds
+	$(BIN)/pytest -m 'not slow'
+	@echo "deselected: the tests marked 'slow'; make test-all runs them"
+	@$(TEST_3_13)
+
+test-all: $(STAMP)dev ## all tests
 	$(BIN)/pytest
-	@$(if $(PYTHON_3_13),$(MAKE) --no-print-directory test-3.13,echo 'no Python 3.13 found: audioop-lts was not tried')
+	@$(TEST_3_13)
 
 test-3.13: .venv-3.13/.installed ## the audio and intake tests on Python 3.13, where audioop-lts takes audioop's place
 	.venv-3.13/bin/python -m pytest tests/audio tests/twilio tests/calls/intake

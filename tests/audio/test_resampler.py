@@ -10,6 +10,7 @@ librosa = pytest.importorskip("librosa", reason="librosa is the lab's: extra [tr
 
 
 # The first call compiles for seconds.
+@pytest.mark.slow
 @pytest.mark.timeout(300)
 @pytest.mark.filterwarnings("default")
 def test_soxr_equals_librosa() -> None:

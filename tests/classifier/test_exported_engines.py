@@ -25,6 +25,8 @@ from amd_service.settings import Settings
 from tests.classifier.gates import put
 from tests.classifier.models import build_model, noise
 
+pytestmark = pytest.mark.slow  # every engine is built, nncf is imported
+
 EXPORTED = ("openvino fp32", "openvino bf16", "openvino int8", "onnx fp32", "onnx int8")
 LENGTHS_S = (1.0, 1.37, 2.0, 5.0)
 

@@ -118,6 +118,7 @@ async def test_a_change_of_the_line_never_turns_the_verdict_around(detector: Det
     assert turned == {}
 
 
+@pytest.mark.slow
 async def test_most_changes_of_the_line_leave_the_verdict_as_it_is(detector: Detector) -> None:
     """Abstaining always would pass the test above; it must stay the exception."""
     held = []

@@ -54,6 +54,7 @@ def few_windows(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(gates, "LEAST_WINDOWS", 20)
 
 
+@pytest.mark.slow
 def test_an_engine_that_passes_is_kept_recorded_and_served(settings: Settings, said: Console) -> None:
     gate = export(settings, engine="openvino", precision="bf16", console=said)
     assert gate.passed
@@ -72,6 +73,7 @@ def test_an_engine_that_passes_is_kept_recorded_and_served(settings: Settings, s
     assert chosen.gate == gate
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("few_windows")
 def test_what_passed_is_not_built_twice_unless_asked(
     settings: Settings, said: Console, monkeypatch: pytest.MonkeyPatch

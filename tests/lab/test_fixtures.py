@@ -72,6 +72,7 @@ def test_recordings_are_small() -> None:
     assert sum(path.stat().st_size for path in FIXTURES.rglob("*") if path.is_file()) < 2_000_000
 
 
+@pytest.mark.slow
 @pytest.mark.speech_engines
 def test_the_files_in_the_repository_are_those_the_lab_writes(tmp_path: Path) -> None:
     """Engines of another version may sound different; names, callbacks and expectations may not."""

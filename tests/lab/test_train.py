@@ -29,6 +29,7 @@ def test_batches_are_normalised_as_the_feature_extractor_does_it(small_corpus: C
     assert torch.allclose(inputs.var(dim=1), torch.ones(len(inputs)), atol=1e-2)
 
 
+@pytest.mark.slow
 def test_two_steps_leave_a_folder_that_transformers_loads(small_corpus: Corpus, tmp_path: Path) -> None:
     torch.set_num_threads(1)
     out = train(small_corpus, tmp_path / "model", RECIPE, workers=0)
