@@ -1,5 +1,5 @@
 """python -m amd_service"""
 
-from amd_service.cli import main
+from amd_service.cli.main import main
 
 main()

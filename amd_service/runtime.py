@@ -6,26 +6,26 @@ from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontext
 from dataclasses import dataclass
 
 from amd_service.calls import queue
-from amd_service.calls.database import Database, SchemaState, dashboard_role, migrate
-from amd_service.calls.embedded import embedded_postgres
-from amd_service.detector.detector import Detector
+from amd_service.database.database import Database, SchemaState, dashboard_role, migrate
+from amd_service.database.embedded import embedded_postgres
+from amd_service.detection.detector import Detector
 from amd_service.domain import Failure
 from amd_service.errors import ConfigurationError, DatabaseUnavailable
+from amd_service.operations.act_on_verdict import LOOK_EVERY_S, REFUSE_EVERY_S, Actor, acting
+from amd_service.operations.judge_recording import Pipeline
+from amd_service.operations.reconcile import Reconciliation
+from amd_service.operations.retention import ERASE_EVERY_S, FORGET_EVERY_S, Retention
 from amd_service.settings import Settings
 from amd_service.telemetry import Metrics, get_logger
 from amd_service.twilio.recordings import Recordings, http_client
 from amd_service.twilio.rest import Rest
-from amd_service.worker.acting import LOOK_EVERY_S, REFUSE_EVERY_S, Actor, acting
-from amd_service.worker.chores import Chore, doing
-from amd_service.worker.pipeline import Pipeline
-from amd_service.worker.reconcile import Reconciliation
-from amd_service.worker.retention import ERASE_EVERY_S, FORGET_EVERY_S, Retention
-from amd_service.worker.worker import Worker
+from amd_service.worker.periodic import Chore, doing
+from amd_service.worker.queue_loop import Worker
 
 log = get_logger(__name__)
 
 # Before it, requests that are still open have theirs (web/server.py); after it the window in hand
-# (classifier/inference.py). A tenth is left for closing.
+# (detection/classifier/inference.py). A tenth is left for closing.
 WORKER_SHARE_OF_GRACE = 0.5
 # Twilio's answer to a request usually takes a tenth of a second; taking actions up has this as well.
 ACTING_SHARE_OF_GRACE = 0.05

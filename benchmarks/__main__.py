@@ -19,8 +19,8 @@ import psutil
 from rich.console import Console
 from rich.table import Table
 
-from amd_service.classifier.artefacts import machine
-from amd_service.classifier.cores import usable_cores
+from amd_service.detection.classifier.cores import usable_cores
+from amd_service.detection.classifier.exported_engine import machine
 from benchmarks import cuda, engines, services, xlsr
 
 RESULTS = Path("benchmarks/results")

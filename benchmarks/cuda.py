@@ -12,8 +12,8 @@ from typing import Any
 
 import torch
 
-from amd_service.classifier.engines.engine import Engine, open_engine
-from amd_service.classifier.model import open_model
+from amd_service.detection.classifier.engines.engine import Engine, open_engine
+from amd_service.detection.classifier.model import open_model
 from amd_service.settings import Settings
 from benchmarks import xlsr
 from benchmarks.clips import clips

@@ -16,10 +16,10 @@ from time import sleep
 from rich.console import Console
 from rich.table import Table
 
-from amd_service.classifier.artefacts import locate_artefact
-from amd_service.classifier.cores import usable_cores
-from amd_service.classifier.gate import Gate
-from amd_service.classifier.model import RATE_HZ, ModelFiles, open_model
+from amd_service.detection.classifier.cores import usable_cores
+from amd_service.detection.classifier.engine_check import Gate
+from amd_service.detection.classifier.exported_engine import locate_artefact
+from amd_service.detection.classifier.model import RATE_HZ, ModelFiles, open_model
 from amd_service.lab.export.run import export
 from amd_service.settings import Settings
 from benchmarks import xlsr

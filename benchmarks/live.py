@@ -13,13 +13,13 @@ from statistics import median
 
 import httpx2
 
-from amd_service.classifier.cores import usable_cores
+from amd_service.detection.classifier.cores import usable_cores
 from amd_service.domain import CallSid
-from amd_service.lab.child import Child
-from amd_service.lab.live_calls import called_party_audio
-from amd_service.lab.recorded_calls import load_calls
-from amd_service.lab.stand_in.streams import MediaStream, play
 from amd_service.settings import Account
+from amd_service.simulator.live_calls import called_party_audio
+from amd_service.simulator.recorded_calls import load_calls
+from amd_service.simulator.service_process import Child
+from amd_service.simulator.twilio.streams import MediaStream, play
 from amd_service.twilio.stream_keys import stream_key
 from benchmarks.services import Bench, open_bench
 

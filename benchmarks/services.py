@@ -16,12 +16,12 @@ import httpx2
 import numpy as np
 import soundfile
 
-from amd_service.lab.child import COMMAND, Child, free_port, run_child, stop
-from amd_service.lab.demo import make_account
-from amd_service.lab.stand_in.deliveries import deliver
-from amd_service.lab.stand_in.media_host import MediaHost, Reel
-from amd_service.lab.stand_in.server import serve_stand_in
 from amd_service.runtime import throwaway_database
+from amd_service.simulator.demo import make_account
+from amd_service.simulator.service_process import COMMAND, Child, free_port, run_child, stop
+from amd_service.simulator.twilio.media_host import MediaHost, Reel
+from amd_service.simulator.twilio.server import serve_stand_in
+from amd_service.simulator.twilio.signed_callbacks import deliver
 from benchmarks.load import Burst, burst, percentile, upload
 
 CACHE = Path(".cache/bench").resolve()

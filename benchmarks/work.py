@@ -10,7 +10,7 @@ from typing import Self
 import torch
 from torch.nn import functional
 
-from amd_service.classifier.frames import ConvolutionalFront
+from amd_service.detection.classifier.frames import ConvolutionalFront
 
 _GIGA = 1e9
 # Rows, inner, columns: a large square, and the shapes of the feed-forward block at 2 and 16 seconds.

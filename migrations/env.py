@@ -6,8 +6,8 @@ import os
 from alembic import context
 from sqlalchemy import Connection
 
-from amd_service.calls.database import open_engine
 from amd_service.calls.tables import Base
+from amd_service.database.database import open_engine
 
 
 def run(connection: Connection) -> None:

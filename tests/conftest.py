@@ -14,10 +14,10 @@ import hypothesis
 import pytest
 from sqlalchemy import delete
 
-from amd_service.calls.database import Database, connect, migrate
-from amd_service.calls.embedded import embedded_postgres
-from amd_service.calls.embedded.sharing import THROWAWAY_PREFIX
 from amd_service.calls.tables import Base
+from amd_service.database.database import Database, connect, migrate
+from amd_service.database.embedded import embedded_postgres
+from amd_service.database.embedded.sharing import THROWAWAY_PREFIX
 from amd_service.errors import ConfigurationError
 from amd_service.lab.synthesis.lines import plan
 from amd_service.lab.synthesis.render import require_engines

@@ -15,10 +15,10 @@ import pytest
 from starlette.datastructures import Headers
 
 from amd_service.calls.privacy import NumberPolicy
-from amd_service.lab.document import with_settings
 from amd_service.settings import RETRY_OVERRIDES, Account
 from amd_service.settings.unknown import misspelt
 from amd_service.twilio.signature import verify
+from tools.settings_page import with_settings
 
 ROOT = Path(__file__).parents[1]
 PAGES = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").glob("**/*.md"))]
@@ -27,7 +27,7 @@ README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 def test_the_settings_table_is_current() -> None:
     page = (ROOT / "docs" / "settings.md").read_text(encoding="utf-8")
-    assert with_settings(page) == page, "run `python -m amd_service.lab.document`"
+    assert with_settings(page) == page, "run `python -m tools.settings_page`"
 
 
 def test_the_documented_rotation_uses_the_token_that_promotion_does_not_kill() -> None:

@@ -16,22 +16,22 @@ import pytest
 from pydantic import SecretStr
 from sqlalchemy import select
 
-from amd_service.calls.database import Database
 from amd_service.calls.tables import Callback
-from amd_service.detector.detector import Detector
+from amd_service.database.database import Database
+from amd_service.detection.detector import Detector
 from amd_service.domain import Job, Verdict
-from amd_service.lab.stand_in.deliveries import sign
-from amd_service.lab.stand_in.known_calls import StandInCall, StandInRecording
-from amd_service.lab.stand_in.media_host import NOT_FOUND, Answer, MediaHost, Reel
-from amd_service.lab.stand_in.server import serve_stand_in
+from amd_service.operations.reconcile import Reconciliation
+from amd_service.operations.retention import Retention
 from amd_service.settings import RETRY_OVERRIDES
+from amd_service.simulator.twilio.call_store import StandInCall, StandInRecording
+from amd_service.simulator.twilio.media_host import NOT_FOUND, Answer, MediaHost, Reel
+from amd_service.simulator.twilio.server import serve_stand_in
+from amd_service.simulator.twilio.signed_callbacks import sign
 from amd_service.twilio.rest.api import CallOrder
-from amd_service.worker.reconcile import Reconciliation
-from amd_service.worker.retention import Retention
-from tests.audio.signals import Array, file_of, pcm16, silence, wav
-from tests.classifier.models import StubEngine
-from tests.detector.detectors import ready, speech
-from tests.receiver import MEDIA_PATH, Receiver, receiving
+from tests.detection.audio.signals import Array, file_of, pcm16, silence, wav
+from tests.detection.classifier.models import StubEngine
+from tests.detection.detectors import ready, speech
+from tests.support.receiver import MEDIA_PATH, Receiver, receiving
 from tests.web.conftest import ACCOUNT, CALL, PUBLIC_URL, RECORDING, STATUS, TOKEN, open_doors
 from tests.worker.conftest import HUMAN, make_worker
 

@@ -8,16 +8,17 @@ import pytest
 
 from amd_service import runtime
 from amd_service.calls import actions, queue
-from amd_service.calls import database as database_file
 from amd_service.calls.analysis import lock_call
-from amd_service.calls.database import Database
+from amd_service.database import database as database_file
+from amd_service.database.database import Database
 from amd_service.domain import Action, ActionKind, Failure, Label
-from amd_service.lab.stand_in.known_calls import StandInCall
-from amd_service.lab.stand_in.media_host import Reel
+from amd_service.operations.act_on_verdict import Actor
 from amd_service.runtime import open_runtime, requeue_failed
 from amd_service.settings import Account, Settings
-from amd_service.worker.acting import Actor
-from tests.calls.deliveries import (
+from amd_service.simulator.twilio.call_store import StandInCall
+from amd_service.simulator.twilio.media_host import Reel
+from tests.calls.queue.conftest import queued
+from tests.support.deliveries import (
     ACCOUNT,
     CALL,
     FIRST,
@@ -30,9 +31,8 @@ from tests.calls.deliveries import (
     status,
     verdict,
 )
-from tests.calls.numbers import callbacks, told
-from tests.calls.queue.conftest import queued
-from tests.twilio.stand_in import watched_stand_in
+from tests.support.numbers import callbacks, told
+from tests.support.simulated_twilio import watched_stand_in
 from tests.worker.conftest import is_in, until
 
 pytestmark = pytest.mark.anyio

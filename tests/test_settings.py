@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from amd_service.errors import ConfigurationError
-from amd_service.lab.child import COMMAND
 from amd_service.settings import Settings, load_settings
 from amd_service.settings.unknown import misspelt, unread
+from amd_service.simulator.service_process import COMMAND
 
 SID = "AC" + "1" * 32
 

@@ -1,0 +1,1 @@
+"""Programs for maintainers: generated documentation pages and checks of the structure."""

@@ -13,7 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from amd_service.calls.analysis import lock_call, refresh_call
 from amd_service.calls.history import ENDED
-from amd_service.calls.stored import storable
+from amd_service.calls.storable import storable
 from amd_service.calls.tables import CallLog
 from amd_service.domain import AccountSid, Action, ActionKind, ActionState, CallSid, Label, Source
 

@@ -9,7 +9,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from amd_service.calls.history import COMPLETED, ENDED, UNANSWERED
-from amd_service.calls.stored import LARGEST_INTEGER
+from amd_service.calls.storable import LARGEST_INTEGER
 from amd_service.calls.tables import BROKEN_OFF, MEDIA_STREAM, CallLog, Recording, RecordingState, VerdictRow
 from amd_service.domain import AccountSid, ActionState, AnalysisState, CallSid, Failure, Label
 from amd_service.telemetry import get_logger

@@ -11,18 +11,11 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from amd_service.calls import history
 from amd_service.calls.analysis import WITHOUT_AUDIO, ensure_call, lock_call, refresh_call, refresh_calls
+from amd_service.calls.known_values import unknown_values
 from amd_service.calls.privacy import NumberPolicy
-from amd_service.calls.stored import LARGEST_INTEGER, storable
+from amd_service.calls.storable import LARGEST_INTEGER, storable
 from amd_service.calls.tables import Callback, CallLog, Recording, RecordingState
-from amd_service.calls.vocabulary import unknown_values
-from amd_service.domain import (
-    REST_ROUTE,
-    AmdCallback,
-    Failure,
-    RawCallback,
-    RecordingCallback,
-    StatusCallback,
-)
+from amd_service.domain import REST_ROUTE, AmdCallback, Failure, RawCallback, RecordingCallback, StatusCallback
 from amd_service.telemetry import get_logger
 
 Event = StatusCallback | RecordingCallback | AmdCallback

@@ -16,7 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from amd_service.calls import actions
 from amd_service.calls.analysis import WITHOUT_AUDIO, lock_call, refresh_call, refresh_calls
-from amd_service.calls.stored import storable
+from amd_service.calls.storable import storable
 from amd_service.calls.tables import Recording, RecordingState, VerdictRow
 from amd_service.calls.verdict_rows import verdict_rows
 from amd_service.domain import AccountSid, Action, CallSid, Failure, Job, Label, RecordingSid, Source, Verdict

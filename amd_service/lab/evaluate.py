@@ -13,8 +13,8 @@ import numpy as np
 import torch
 from transformers import AutoFeatureExtractor, AutoModelForAudioClassification
 
-from amd_service.audio.activity import speech_onset_ms
-from amd_service.audio.window import RATE_HZ, cut
+from amd_service.detection.audio.activity import speech_onset_ms
+from amd_service.detection.audio.window import RATE_HZ, cut
 from amd_service.domain import Anchor, Label, Waveform, Window
 from amd_service.lab.dataset.corpus import CACHE, Corpus, load_corpus
 from amd_service.lab.dataset.windows import recordings

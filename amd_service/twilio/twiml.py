@@ -3,7 +3,7 @@
 from twilio.twiml.voice_response import Start, VoiceResponse
 
 # What the call does meanwhile. When it is over, so is the call. The last verdict that is acted upon comes sooner:
-# a window ends within 20 s by default, and 30 s later its verdict is too late (web/live.py).
+# a window ends within 20 s by default, and 30 s later its verdict is too late (web/twilio/media.py).
 PAUSE_S = 60
 
 

@@ -7,24 +7,14 @@ from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.routing import BaseRoute, Route, WebSocketRoute
 
+from amd_service.operations.place_call import Dialler
 from amd_service.runtime import Runtime
-from amd_service.web import (
-    calls_api,
-    health,
-    live,
-    missing_upgrade,
-    model_info,
-    openapi,
-    predict,
-    predict_stream,
-    stream_xml,
-    webhooks,
-)
 from amd_service.web.access import AccessControl
-from amd_service.web.places import Places
+from amd_service.web.api import calls, health, model_info, openapi, predict, predict_stream
+from amd_service.web.limiter import Places
 from amd_service.web.problems import Problem, handle_bug, handle_http_exception, handle_problem
+from amd_service.web.twilio import media, missing_upgrade, stream_xml, webhooks
 from amd_service.web.uploads import UploadSlots
-from amd_service.worker.dialling import Dialler
 
 OPEN_PATHS = ("/health", "/ready")
 
@@ -40,14 +30,14 @@ SERVICE_ROUTES: Sequence[BaseRoute] = (
     Route("/twilio/recording", webhooks.receive_recording, methods=["POST"]),
     Route("/twilio/amd", webhooks.receive_amd, methods=["POST"]),
     Route("/twilio/stream.xml", stream_xml.stream_xml, methods=["GET", "POST"]),
-    WebSocketRoute(live.MEDIA_PATH, live.media),
-    Route(live.MEDIA_PATH, missing_upgrade.missing_upgrade),
+    WebSocketRoute(media.MEDIA_PATH, media.media),
+    Route(media.MEDIA_PATH, missing_upgrade.missing_upgrade),
     Route("/predict", predict.predict, methods=["POST"]),
     Route("/predict-stream", predict_stream.predict_stream, methods=["POST"]),
     Route("/model-info", model_info.model_info),
     Route("/openapi.json", openapi.openapi),
-    Route("/api/calls", calls_api.start_call, methods=["POST"]),
-    Route("/api/calls/{sid}", calls_api.read_call),
+    Route("/api/calls", calls.start_call, methods=["POST"]),
+    Route("/api/calls/{sid}", calls.read_call),
     *HEALTH_ROUTES,
 )
 

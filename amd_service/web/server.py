@@ -26,7 +26,7 @@ WEBSOCKETS: Mapping[str, Any] = MappingProxyType(
         "ws": "websockets-sansio",
         "ws_max_size": MOST_MESSAGE_BYTES,  # what is larger ends the connection with 1009
         "ws_per_message_deflate": False,
-        "ws_ping_interval": None,  # what falls silent is ended by web/live.py
+        "ws_ping_interval": None,  # what falls silent is ended by web/twilio/media.py
     }
 )
 NO_WEBSOCKETS: Mapping[str, Any] = MappingProxyType({"ws": "none"})

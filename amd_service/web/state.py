@@ -2,8 +2,8 @@
 
 from starlette.requests import Request
 
+from amd_service.operations.place_call import Dialler
 from amd_service.runtime import Runtime
-from amd_service.worker.dialling import Dialler
 
 
 def runtime_of(request: Request) -> Runtime:

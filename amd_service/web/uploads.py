@@ -4,7 +4,7 @@ from http import HTTPStatus
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from amd_service.web.places import Places
+from amd_service.web.limiter import Places
 from amd_service.web.problems import Problem, problem_response
 
 

@@ -12,30 +12,10 @@ from sqlalchemy import func, update
 from amd_service.calls import actions, queue
 from amd_service.calls.actions import ACT_WITHIN_S, Taken
 from amd_service.calls.analysis import lock_call
-from amd_service.calls.database import Database
 from amd_service.calls.tables import CallLog
-from amd_service.domain import (
-    AccountSid,
-    Action,
-    ActionKind,
-    ActionState,
-    CallSid,
-    Label,
-    RecordingSid,
-    StatusCallback,
-)
-from tests.calls.deliveries import (
-    ACCOUNT,
-    CALL,
-    SECOND,
-    call_row,
-    claim,
-    deliver,
-    recording,
-    settle,
-    status,
-    verdict,
-)
+from amd_service.database.database import Database
+from amd_service.domain import AccountSid, Action, ActionKind, ActionState, CallSid, Label, RecordingSid, StatusCallback
+from tests.support.deliveries import ACCOUNT, CALL, SECOND, call_row, claim, deliver, recording, settle, status, verdict
 
 pytestmark = pytest.mark.anyio
 

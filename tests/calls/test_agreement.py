@@ -5,10 +5,10 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from sqlalchemy import text
 
-from amd_service.calls.database import Database
 from amd_service.calls.tables.agreement import COLUMNS, CREATE_VIEW
+from amd_service.database.database import Database
 from amd_service.domain import CallSid, Label, RecordingSid, Verdict
-from tests.calls.deliveries import amd, call_row, claim, deliver, recording, settle, status, verdict
+from tests.support.deliveries import amd, call_row, claim, deliver, recording, settle, status, verdict
 
 pytestmark = pytest.mark.anyio
 

@@ -3,9 +3,9 @@
 import pytest
 
 from amd_service.calls import queue
-from amd_service.calls.database import Database
+from amd_service.database.database import Database
 from amd_service.domain import Failure, Label, Verdict
-from tests.calls.deliveries import (
+from tests.support.deliveries import (
     FIRST,
     SECOND,
     call_row,

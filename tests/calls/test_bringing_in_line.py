@@ -8,14 +8,14 @@ from typing import Any
 import pytest
 from sqlalchemy import event, null, text
 
-from amd_service.calls import intake, retention
-from amd_service.calls.database import Database
+from amd_service.calls import erasure, intake
+from amd_service.calls.erasure import Place
 from amd_service.calls.privacy import NumberPolicy
-from amd_service.calls.retention import Place
 from amd_service.calls.tables import Callback
+from amd_service.database.database import Database
 from amd_service.domain import CallSid, Label
-from tests.calls.deliveries import KEEP, call_row, claim, deliver, recording, settle, snapshot, status, verdict
-from tests.calls.numbers import FROM, TO, callbacks, change, parsed, told
+from tests.support.deliveries import KEEP, call_row, claim, deliver, recording, settle, snapshot, status, verdict
+from tests.support.numbers import FROM, TO, callbacks, change, parsed, told
 from tests.worker.conftest import until
 
 pytestmark = pytest.mark.anyio
@@ -28,13 +28,13 @@ CALLBACK_BEGINNING = Place(datetime(1970, 1, 1, tzinfo=UTC), 0)
 async def strip(database: Database, limit: int = 100) -> None:
     """What happens to callbacks of a certain age."""
     async with database.transaction() as session:
-        await retention.strip_callbacks(session, days=0, limit=limit)
+        await erasure.strip_callbacks(session, days=0, limit=limit)
 
 
 async def align(database: Database, numbers: NumberPolicy, limit: int = 100) -> list[int]:
     """Everything, as the worker does it: callbacks first; how many rows each step changed."""
     changed = []
-    places: list[Any] = [(retention.align_callbacks, CALLBACK_BEGINNING), (retention.align_calls, CALL_BEGINNING)]
+    places: list[Any] = [(erasure.align_callbacks, CALLBACK_BEGINNING), (erasure.align_calls, CALL_BEGINNING)]
     for walk, place in places:
         while place is not None:
             async with database.transaction() as session:
@@ -186,7 +186,7 @@ async def test_a_step_takes_few_round_trips_however_many_rows_it_rewrites(databa
         statements.append(statement)
 
     event.listen(database._engine.sync_engine, "before_cursor_execute", note)
-    for walk, place in ((retention.align_callbacks, CALLBACK_BEGINNING), (retention.align_calls, CALL_BEGINNING)):
+    for walk, place in ((erasure.align_callbacks, CALLBACK_BEGINNING), (erasure.align_calls, CALL_BEGINNING)):
         async with database.transaction() as session:
             assert (await walk(session, HASH, place, 100)).changed == 20
     event.remove(database._engine.sync_engine, "before_cursor_execute", note)

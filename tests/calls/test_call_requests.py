@@ -8,8 +8,8 @@ from sqlalchemy import func, select, update
 
 from amd_service.calls import call_requests
 from amd_service.calls.call_requests import Crowded, Earlier, Reserved
-from amd_service.calls.database import Database
 from amd_service.calls.tables import CallRequest, RequestOutcome
+from amd_service.database.database import Database
 from amd_service.domain import AccountSid, CallSid
 
 pytestmark = pytest.mark.anyio

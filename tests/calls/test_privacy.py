@@ -9,14 +9,14 @@ from hypothesis import strategies as st
 from sqlalchemy import select
 
 from amd_service.calls import intake
-from amd_service.calls.database import Database
 from amd_service.calls.privacy import NUMBERS, OWNERS, PLAIN, NumberPolicy
 from amd_service.calls.tables import Base
+from amd_service.database.database import Database
 from amd_service.domain import RawCallback
 from amd_service.settings import Settings
 from amd_service.twilio.callbacks import parse_amd, parse_recording, parse_status
-from tests.calls.deliveries import ACCOUNT, CALL, FIRST, KEEP, call_row
-from tests.web.test_callback_parameters import CALLBACKS
+from tests.support.deliveries import ACCOUNT, CALL, FIRST, KEEP, call_row
+from tests.web.twilio.test_callback_parameters import CALLBACKS
 
 HASH = NumberPolicy("hash", b"k" * 16)
 DROP = NumberPolicy("drop")

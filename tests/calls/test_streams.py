@@ -7,11 +7,11 @@ import pytest
 
 from amd_service.calls import actions
 from amd_service.calls.analysis import lock_call, refresh_call
-from amd_service.calls.database import Database
 from amd_service.calls.streams import Stream, settle_stream
 from amd_service.calls.tables import MEDIA_STREAM
+from amd_service.database.database import Database
 from amd_service.domain import AccountSid, Action, ActionKind, Label, RecordingSid, StreamSid, Verdict
-from tests.calls.deliveries import (
+from tests.support.deliveries import (
     ACCOUNT,
     CALL,
     call_row,

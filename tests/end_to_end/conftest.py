@@ -12,14 +12,14 @@ from typing import Any
 import httpx2
 import pytest
 
-from amd_service.calls.database import Database
-from amd_service.lab.child import Child, run_child
-from amd_service.lab.demo import make_account
-from amd_service.lab.stand_in.deliveries import deliver
-from amd_service.lab.stand_in.media_host import Reel
-from amd_service.lab.stand_in.server import StandIn
+from amd_service.database.database import Database
 from amd_service.settings import RETRY_OVERRIDES, Account
-from tests.twilio.stand_in import watched_stand_in
+from amd_service.simulator.demo import make_account
+from amd_service.simulator.service_process import Child, run_child
+from amd_service.simulator.twilio.media_host import Reel
+from amd_service.simulator.twilio.server import StandIn
+from amd_service.simulator.twilio.signed_callbacks import deliver
+from tests.support.simulated_twilio import watched_stand_in
 
 FIXTURES = Path(__file__).parents[2] / "fixtures" / "calls"
 HUMAN = (FIXTURES / "01-human-hello" / "recording.wav").read_bytes()

@@ -10,8 +10,8 @@ import time
 from pathlib import Path
 from typing import Any, NoReturn
 
-from amd_service.classifier.engines.torch import TorchEngine
-from amd_service.detector.detector import Detector
+from amd_service.detection.classifier.engines.torch import TorchEngine
+from amd_service.detection.detector import Detector
 from amd_service.domain import Verdict
 from amd_service.settings import load_settings
 from amd_service.web import server

@@ -7,7 +7,7 @@ from contextlib import suppress
 import httpx2
 import pytest
 
-from amd_service.lab.child import COMMAND
+from amd_service.simulator.service_process import COMMAND
 from tests.end_to_end.conftest import HUMAN, Scene
 
 pytestmark = [pytest.mark.anyio, pytest.mark.timeout(300)]

@@ -8,10 +8,10 @@ import tempfile
 import httpx2
 import pytest
 
-from amd_service.lab.child import COMMAND
-from amd_service.lab.stand_in.known_calls import StandInCall
-from amd_service.lab.stand_in.lives import Life, live_out
-from amd_service.lab.stand_in.media_host import Answer, Reel
+from amd_service.simulator.service_process import COMMAND
+from amd_service.simulator.twilio.call_lifecycle import Life, live_out
+from amd_service.simulator.twilio.call_store import StandInCall
+from amd_service.simulator.twilio.media_host import Answer, Reel
 from tests.end_to_end.conftest import HUMAN, Scene
 
 pytestmark = [pytest.mark.anyio, pytest.mark.timeout(300)]

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from amd_service.lab.child import COMMAND
+from amd_service.simulator.service_process import COMMAND
 from tests.end_to_end.conftest import FIXTURES
 
 pytestmark = [pytest.mark.anyio, pytest.mark.timeout(300)]
@@ -70,7 +70,7 @@ async def test_a_model_that_cannot_be_had_is_one_line_and_exit_code_2() -> None:
 
 def test_help_imports_nothing_heavy() -> None:
     heavy = ["torch", "transformers", "sqlalchemy", "starlette", "numpy", "pydantic", "twilio"]
-    script = f"import sys, amd_service.cli; print([name for name in {heavy} if name in sys.modules])"
+    script = f"import sys, amd_service.cli.main; print([name for name in {heavy} if name in sys.modules])"
     assert subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout == "[]\n"
 
 

@@ -14,18 +14,18 @@ import pytest
 from twilio.request_validator import RequestValidator
 from websockets.asyncio.client import connect
 
-from amd_service.audio.decode import decode
-from amd_service.calls.database import Database
 from amd_service.calls.tables import BROKEN_OFF
+from amd_service.database.database import Database
+from amd_service.detection.audio.decode import decode
 from amd_service.domain import CallSid, RecordingSid
-from amd_service.lab.child import COMMAND, Child
-from amd_service.lab.stand_in.deliveries import deliver
-from amd_service.lab.stand_in.media_host import Reel
-from amd_service.lab.stand_in.streams import FRAME_BYTES, MediaStream, Played, play
 from amd_service.settings import RETRY_OVERRIDES
+from amd_service.simulator.service_process import COMMAND, Child
+from amd_service.simulator.twilio.media_host import Reel
+from amd_service.simulator.twilio.signed_callbacks import deliver
+from amd_service.simulator.twilio.streams import FRAME_BYTES, MediaStream, Played, play
 from amd_service.twilio.stream_keys import stream_key
-from tests.calls.deliveries import call_row, recording_row, verdict_rows
 from tests.end_to_end.conftest import FIXTURES, Scene, read_call, until_state
+from tests.support.deliveries import call_row, recording_row, verdict_rows
 
 pytestmark = [pytest.mark.anyio, pytest.mark.timeout(300)]
 

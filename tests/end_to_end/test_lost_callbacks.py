@@ -15,12 +15,11 @@ import httpx2
 import pytest
 from sqlalchemy import select
 
-from amd_service.calls.database import Database
 from amd_service.calls.tables import CallLog, Sweep
-from amd_service.lab.child import COMMAND, Child, child_environment
-from amd_service.lab.stand_in.deliveries import deliver
-from amd_service.lab.stand_in.known_calls import StandInCall
-from amd_service.lab.stand_in.lives import (
+from amd_service.database.database import Database
+from amd_service.settings import Settings
+from amd_service.simulator.service_process import COMMAND, Child, child_environment
+from amd_service.simulator.twilio.call_lifecycle import (
     Callback,
     Life,
     advance,
@@ -28,9 +27,10 @@ from amd_service.lab.stand_in.lives import (
     recording_callbacks,
     start_recording,
 )
-from amd_service.lab.stand_in.media_host import Reel
-from amd_service.lab.stand_in.rest_api import RestApi
-from amd_service.settings import Settings
+from amd_service.simulator.twilio.call_store import StandInCall
+from amd_service.simulator.twilio.media_host import Reel
+from amd_service.simulator.twilio.rest_api import RestApi
+from amd_service.simulator.twilio.signed_callbacks import deliver
 from amd_service.twilio.recordings import http_client
 from amd_service.twilio.rest import CallOrder, Rest
 from tests.end_to_end.conftest import FIXTURES, HUMAN, Scene, until

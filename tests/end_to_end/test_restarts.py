@@ -8,15 +8,15 @@ import anyio.to_thread
 import httpx2
 import pytest
 
-from amd_service.calls.database import migrate
-from amd_service.calls.embedded.account import server_account
-from amd_service.calls.embedded.server import Server
-from amd_service.calls.embedded.sharing import THROWAWAY_PREFIX, embedded_postgres
-from amd_service.lab.child import COMMAND
-from amd_service.lab.demo import make_account
-from amd_service.lab.stand_in.media_host import Reel
+from amd_service.database.database import migrate
+from amd_service.database.embedded.account import server_account
+from amd_service.database.embedded.server import Server
+from amd_service.database.embedded.sharing import THROWAWAY_PREFIX, embedded_postgres
+from amd_service.simulator.demo import make_account
+from amd_service.simulator.service_process import COMMAND
+from amd_service.simulator.twilio.media_host import Reel
 from tests.end_to_end.conftest import HUMAN, Scene, until, until_state
-from tests.twilio.stand_in import watched_stand_in
+from tests.support.simulated_twilio import watched_stand_in
 
 pytestmark = [pytest.mark.anyio, pytest.mark.timeout(180)]
 

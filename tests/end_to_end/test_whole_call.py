@@ -6,12 +6,12 @@ import httpx2
 import pytest
 from twilio.request_validator import RequestValidator
 
-from amd_service.lab.child import COMMAND
-from amd_service.lab.live_calls import read_stream
-from amd_service.lab.stand_in.known_calls import StandInCall
-from amd_service.lab.stand_in.lives import Life, live_out
-from amd_service.lab.stand_in.media_host import Reel
-from amd_service.lab.stand_in.streams import MediaStream, play
+from amd_service.simulator.live_calls import read_stream
+from amd_service.simulator.service_process import COMMAND
+from amd_service.simulator.twilio.call_lifecycle import Life, live_out
+from amd_service.simulator.twilio.call_store import StandInCall
+from amd_service.simulator.twilio.media_host import Reel
+from amd_service.simulator.twilio.streams import MediaStream, play
 from tests.end_to_end.conftest import Scene, until
 from tests.end_to_end.test_live import audio_of, recording_of
 

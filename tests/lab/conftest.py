@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 
 from amd_service.lab.dataset.corpus import Corpus
-from amd_service.lab.stand_in.media_host import MediaHost
-from amd_service.lab.stand_in.server import StandIn, serve_stand_in
 from amd_service.lab.synthesis.lines import Kind, plan
 from amd_service.lab.synthesis.render import RATE_HZ
-from tests.lab.stub_service import ACCOUNT
+from amd_service.simulator.twilio.media_host import MediaHost
+from amd_service.simulator.twilio.server import StandIn, serve_stand_in
+from tests.simulator.stub_service import ACCOUNT
 
 
 @pytest.fixture(scope="session")

@@ -12,17 +12,17 @@ import pytest
 import soundfile
 from rich.console import Console
 
-from amd_service.classifier import gate as gates
-from amd_service.classifier.artefacts import locate_artefact
-from amd_service.classifier.engines.engine import load_engine
-from amd_service.classifier.model import open_model
+from amd_service.detection.classifier import engine_check as gates
+from amd_service.detection.classifier.engines.engine import load_engine
+from amd_service.detection.classifier.exported_engine import locate_artefact
+from amd_service.detection.classifier.model import open_model
 from amd_service.errors import ConfigurationError, ModelUnusable
 from amd_service.lab.export import run
 from amd_service.lab.export.build import build
 from amd_service.lab.export.run import export
 from amd_service.lab.export.windows import Samples, WindowSets, draw_windows, read_recordings
 from amd_service.settings import Settings
-from tests.classifier.models import build_model
+from tests.detection.classifier.models import build_model
 
 
 @pytest.fixture(scope="module")

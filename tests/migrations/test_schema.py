@@ -9,7 +9,8 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from sqlalchemy import Connection, text
 
-from amd_service.calls.database import (
+from amd_service.calls.tables import Base
+from amd_service.database.database import (
     Database,
     SchemaState,
     alembic_config,
@@ -19,9 +20,8 @@ from amd_service.calls.database import (
     migrations_dir,
     open_engine,
 )
-from amd_service.calls.document import document
-from amd_service.calls.tables import Base
 from amd_service.errors import ConfigurationError, DatabaseUnavailable
+from tools.call_log_page import document
 
 pytestmark = pytest.mark.anyio
 
@@ -130,7 +130,7 @@ async def test_the_version_before_can_still_judge_after_the_migration(bare_url: 
 async def test_a_table_in_use_is_not_waited_for_with_the_door_behind_it(
     bare_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("amd_service.calls.database.MIGRATION_LOCK_TIMEOUT_S", "0.05")
+    monkeypatch.setattr("amd_service.database.database.MIGRATION_LOCK_TIMEOUT_S", "0.05")
     await migrate(bare_url, "0001")
     connection = await connect(bare_url, statement_timeout_s=5)
     async with connection.transaction():
@@ -155,7 +155,7 @@ async def test_every_constraint_and_index_has_a_name_of_ours(database_url: str) 
 
 
 async def test_the_schema_state_follows_the_migrations(bare_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("amd_service.calls.database.SCHEMA_STATE_AGE_S", 0.0)
+    monkeypatch.setattr("amd_service.database.database.SCHEMA_STATE_AGE_S", 0.0)
     database = Database(bare_url)
     assert await database.schema_state() is SchemaState.MISSING
     await migrate(bare_url)
@@ -180,7 +180,7 @@ def test_the_migrations_are_found_in_a_checkout_and_in_a_wheel(tmp_path: Path, m
     inside = tmp_path / "amd_service" / "_migrations"
     inside.mkdir(parents=True)
     (inside / "env.py").touch()
-    monkeypatch.setattr("amd_service.calls.database.files", lambda _: tmp_path / "amd_service")
+    monkeypatch.setattr("amd_service.database.database.files", lambda _: tmp_path / "amd_service")
     assert migrations_dir() == inside
 
 
@@ -229,4 +229,4 @@ def test_every_table_and_column_has_a_comment() -> None:
 
 def test_the_documentation_of_the_tables_is_current() -> None:
     written = (Path(__file__).parents[2] / "docs" / "call_log.md").read_text(encoding="utf-8")
-    assert written == document(), "run `python -m amd_service.calls.document > docs/call_log.md`"
+    assert written == document(), "run `python -m tools.call_log_page > docs/call_log.md`"

@@ -10,9 +10,9 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from amd_service.lab.child import COMMAND, Child, free_port
-from amd_service.lab.stand_in.media_host import Reel
-from amd_service.lab.stand_in.server import serve_on_loopback
+from amd_service.simulator.service_process import COMMAND, Child, free_port
+from amd_service.simulator.twilio.media_host import Reel
+from amd_service.simulator.twilio.server import serve_on_loopback
 from tests.end_to_end.conftest import Scene, until_state
 from tests.node.conftest import Backend
 from tests.web.recordings import CALLS, HUMAN

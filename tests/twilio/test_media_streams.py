@@ -11,15 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from amd_service.errors import MalformedCallback
-from amd_service.twilio.media_streams import (
-    FILL_MOST_MS,
-    SILENCE,
-    Media,
-    Started,
-    Stopped,
-    Timeline,
-    parse_message,
-)
+from amd_service.twilio.media_streams import FILL_MOST_MS, SILENCE, Media, Started, Stopped, Timeline, parse_message
 
 ACCOUNT, CALL, STREAM = "AC" + "1" * 32, "CA" + "2" * 32, "MZ" + "3" * 32
 FRAME = 160

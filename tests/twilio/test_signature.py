@@ -4,7 +4,7 @@ import pytest
 
 from amd_service.errors import SignatureRefused
 from amd_service.twilio.callbacks import parse_form
-from tests.twilio.signed import FORM, MAIN, PUBLIC_URL, SUB, check, signature
+from tests.support.signed import FORM, MAIN, PUBLIC_URL, SUB, check, signature
 
 URL = PUBLIC_URL + "/twilio/status"
 

@@ -14,7 +14,7 @@ from amd_service.domain import AccountSid
 from amd_service.errors import SignatureRefused
 from amd_service.twilio.callbacks import parse_form
 from amd_service.twilio.signature import SignedForm, verify
-from tests.twilio.signed import ACCOUNTS, MAIN, PUBLIC_URL, Pairs, canonical, check, signature
+from tests.support.signed import ACCOUNTS, MAIN, PUBLIC_URL, Pairs, canonical, check, signature
 
 WORDS = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=12)
 TEXT = WORDS | st.sampled_from(["", " ", " a", "a ", "+", "%2B", "+1 2", "a&b=c", "é", "é"])

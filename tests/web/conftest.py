@@ -9,13 +9,13 @@ import pytest
 from pydantic import SecretStr
 from sqlalchemy import func, select
 
-from amd_service.calls.database import Database
 from amd_service.calls.tables import Callback, CallLog, Recording
-from amd_service.detector.detector import Detector
+from amd_service.database.database import Database
+from amd_service.detection.detector import Detector
 from amd_service.domain import AccountSid
-from amd_service.lab.stand_in.deliveries import sign
 from amd_service.runtime import Runtime
 from amd_service.settings import Settings
+from amd_service.simulator.twilio.signed_callbacks import sign
 from amd_service.telemetry import Metrics
 from amd_service.twilio.rest import Rest
 from amd_service.web.app import create_app

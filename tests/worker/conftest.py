@@ -9,8 +9,8 @@ import pytest
 from sqlalchemy import select
 
 from amd_service.calls import intake
-from amd_service.calls.database import Database
 from amd_service.calls.tables import CallLog, Recording
+from amd_service.database.database import Database
 from amd_service.domain import (
     AccountSid,
     CallSid,
@@ -25,12 +25,12 @@ from amd_service.domain import (
     Scores,
     Verdict,
 )
-from amd_service.lab.stand_in.server import StandIn
 from amd_service.settings import Account, Settings
+from amd_service.simulator.twilio.server import StandIn
 from amd_service.telemetry import Metrics
-from amd_service.worker.worker import Worker
-from tests.calls.deliveries import ACCOUNT, KEEP
-from tests.twilio.stand_in import watched_stand_in
+from amd_service.worker.queue_loop import Worker
+from tests.support.deliveries import ACCOUNT, KEEP
+from tests.support.simulated_twilio import watched_stand_in
 
 IDENTITY = ModelIdentity("test", None, "0" * 64)
 HUMAN = Verdict(

@@ -7,8 +7,8 @@ import pytest
 from sqlalchemy import update
 
 from amd_service.calls import queue
-from amd_service.calls.database import Database
 from amd_service.calls.tables import Recording
+from amd_service.database.database import Database
 from amd_service.domain import Job, RecordingSid, Verdict
 from amd_service.errors import DatabaseUnavailable
 from tests.worker.conftest import HUMAN, is_in, make_worker, put_up, read, until

@@ -14,11 +14,11 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from amd_service.classifier.artefacts import OPSET
-from amd_service.classifier.engines.openvino import import_openvino
-from amd_service.classifier.features import normalise
-from amd_service.classifier.frames import ConvolutionalFront
-from amd_service.classifier.model import RATE_HZ, ModelFiles
+from amd_service.detection.classifier.engines.openvino import import_openvino
+from amd_service.detection.classifier.exported_engine import OPSET
+from amd_service.detection.classifier.features import normalise
+from amd_service.detection.classifier.frames import ConvolutionalFront
+from amd_service.detection.classifier.model import RATE_HZ, ModelFiles
 from amd_service.errors import ModelUnusable
 from amd_service.lab.export.graph import example, trace_ready
 

@@ -5,8 +5,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from amd_service.classifier.engines.torch import load_model
-from amd_service.classifier.model import ModelFiles
+from amd_service.detection.classifier.engines.torch import load_model
+from amd_service.detection.classifier.model import ModelFiles
 from amd_service.errors import ModelUnusable
 
 # Added to attention scores of padding: enough to vanish in the softmax, small enough for every precision.

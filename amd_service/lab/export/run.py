@@ -18,7 +18,11 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from amd_service.classifier.artefacts import (
+from amd_service.detection.classifier.cores import usable_cores
+from amd_service.detection.classifier.engine_check import LEAST_WINDOWS, LIMITS, Gate, deviation, judge, write_gate
+from amd_service.detection.classifier.engines.engine import Engine, open_engine
+from amd_service.detection.classifier.engines.selection import has_cuda
+from amd_service.detection.classifier.exported_engine import (
     PRECISIONS,
     Artefact,
     locate_artefact,
@@ -26,12 +30,8 @@ from amd_service.classifier.artefacts import (
     missing_package,
     versions,
 )
-from amd_service.classifier.cores import usable_cores
-from amd_service.classifier.engines.choice import has_cuda
-from amd_service.classifier.engines.engine import Engine, open_engine
-from amd_service.classifier.gate import LEAST_WINDOWS, LIMITS, Gate, deviation, judge, write_gate
-from amd_service.classifier.model import RATE_HZ, ModelFiles, open_model
-from amd_service.detector.decision import Policy
+from amd_service.detection.classifier.model import RATE_HZ, ModelFiles, open_model
+from amd_service.detection.decision import Policy
 from amd_service.domain import Label
 from amd_service.errors import ConfigurationError, ModelUnusable
 from amd_service.lab.export.build import CALIBRATED, build, quiet_builders

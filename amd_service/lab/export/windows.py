@@ -8,11 +8,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from amd_service.audio.activity import speech_onset_ms
-from amd_service.audio.channels import called_party
-from amd_service.audio.decode import decode
-from amd_service.audio.window import cut
-from amd_service.classifier.model import RATE_HZ
+from amd_service.detection.audio.activity import speech_onset_ms
+from amd_service.detection.audio.channels import called_party
+from amd_service.detection.audio.decode import decode
+from amd_service.detection.audio.window import cut
+from amd_service.detection.classifier.model import RATE_HZ
 from amd_service.domain import Anchor, Waveform
 from amd_service.errors import ConfigurationError, Undecodable
 from amd_service.lab.dataset.line_effects import companded

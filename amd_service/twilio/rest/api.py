@@ -12,19 +12,12 @@ from twilio.base.exceptions import TwilioException
 from twilio.rest import Client
 from twilio.rest.api.v2010.account.call import CallInstance
 
-from amd_service.domain import (
-    REST_ROUTE,
-    CallSid,
-    RawCallback,
-    RecordingCallback,
-    RecordingSid,
-    StatusCallback,
-)
+from amd_service.domain import REST_ROUTE, CallSid, RawCallback, RecordingCallback, RecordingSid, StatusCallback
 from amd_service.errors import MalformedCallback, OutcomeUnknown, RequestRefused, TwilioUnavailable
 from amd_service.settings import Account, Settings
 from amd_service.telemetry import Metrics, get_logger
-from amd_service.twilio.rest.patience import PatientTransport
 from amd_service.twilio.rest.resources import call_of, call_told, recording_told
+from amd_service.twilio.rest.retrying_transport import PatientTransport
 from amd_service.twilio.rest.transport import Transport
 
 log = get_logger(__name__)

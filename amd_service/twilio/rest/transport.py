@@ -14,13 +14,7 @@ import httpx2
 from twilio.http import AsyncHttpClient
 from twilio.http.response import Response
 
-from amd_service.errors import (
-    CredentialsRefused,
-    OutcomeUnknown,
-    RequestRefused,
-    TooManyRequests,
-    TwilioUnavailable,
-)
+from amd_service.errors import CredentialsRefused, OutcomeUnknown, RequestRefused, TooManyRequests, TwilioUnavailable
 from amd_service.settings import Settings
 from amd_service.telemetry import get_logger
 from amd_service.twilio.retry_after import retry_after_s

@@ -1,7 +1,7 @@
 """One call, told by its callbacks."""
 
 from amd_service.domain import CallSid
-from tests.calls.deliveries import recording, status
+from tests.support.deliveries import recording, status
 
 INITIATED = status("initiated", from_number="+15005550006", to_number="+15005550001")
 RINGING = status("ringing")

@@ -8,8 +8,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from amd_service.calls.database import Database
-from tests.calls.deliveries import (
+from amd_service.database.database import Database
+from tests.calls.intake.conftest import ANSWERED, COMPLETED, INITIATED, PARENT, RECORDED, RINGING
+from tests.conftest import empty
+from tests.support.deliveries import (
     SECOND,
     Delivery,
     amd,
@@ -20,8 +22,6 @@ from tests.calls.deliveries import (
     snapshot,
     status,
 )
-from tests.calls.intake.conftest import ANSWERED, COMPLETED, INITIATED, PARENT, RECORDED, RINGING
-from tests.conftest import empty
 
 pytestmark = pytest.mark.anyio
 

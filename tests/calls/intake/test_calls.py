@@ -5,10 +5,10 @@ from datetime import timedelta
 
 import pytest
 
-from amd_service.calls.database import Database
+from amd_service.database.database import Database
 from amd_service.domain import AccountSid
-from tests.calls.deliveries import BEGAN, call_row, deliver, recording, recording_row, status
 from tests.calls.intake.conftest import ANSWERED, COMPLETED, INITIATED, PARENT, RECORDED, RINGING
+from tests.support.deliveries import BEGAN, call_row, deliver, recording, recording_row, status
 
 pytestmark = pytest.mark.anyio
 

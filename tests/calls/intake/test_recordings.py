@@ -5,10 +5,11 @@ from dataclasses import replace
 import pytest
 from sqlalchemy import select
 
-from amd_service.calls.database import Database
 from amd_service.calls.tables import Callback
+from amd_service.database.database import Database
 from amd_service.domain import AccountSid, CallSid, ConferenceSid
-from tests.calls.deliveries import (
+from tests.calls.intake.conftest import ANSWERED, COMPLETED, RECORDED
+from tests.support.deliveries import (
     ACCOUNT,
     CALL,
     SECOND,
@@ -20,7 +21,6 @@ from tests.calls.deliveries import (
     snapshot,
     status,
 )
-from tests.calls.intake.conftest import ANSWERED, COMPLETED, RECORDED
 
 pytestmark = pytest.mark.anyio
 

@@ -4,10 +4,10 @@ from itertools import permutations
 
 import pytest
 
-from amd_service.calls.database import Database
+from amd_service.database.database import Database
 from amd_service.domain import AccountSid, CallSid
-from tests.calls.deliveries import amd, call_row, deliver, status
 from tests.calls.intake.conftest import ANSWERED, RINGING
+from tests.support.deliveries import amd, call_row, deliver, status
 
 pytestmark = pytest.mark.anyio
 

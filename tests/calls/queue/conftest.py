@@ -4,10 +4,10 @@ from datetime import timedelta
 
 from sqlalchemy import func, update
 
-from amd_service.calls.database import Database
 from amd_service.calls.tables import Recording
+from amd_service.database.database import Database
 from amd_service.domain import CallSid, Job, RecordingSid
-from tests.calls.deliveries import claim, deliver, recording
+from tests.support.deliveries import claim, deliver, recording
 
 
 async def queued(database: Database, count: int) -> list[RecordingSid]:

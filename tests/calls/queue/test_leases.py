@@ -3,10 +3,10 @@
 import pytest
 
 from amd_service.calls import queue
-from amd_service.calls.database import Database
+from amd_service.database.database import Database
 from amd_service.domain import Failure, Label
-from tests.calls.deliveries import call_row, claim, settle, verdict, verdict_rows
 from tests.calls.queue.conftest import let_leases_run_out, one_job, queued
+from tests.support.deliveries import call_row, claim, settle, verdict, verdict_rows
 
 pytestmark = pytest.mark.anyio
 

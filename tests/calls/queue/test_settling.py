@@ -3,10 +3,10 @@
 import pytest
 
 from amd_service.calls import queue
-from amd_service.calls.database import Database
+from amd_service.database.database import Database
 from amd_service.domain import Label
-from tests.calls.deliveries import call_row, no_speech, recording_row, settle, verdict, verdict_rows
 from tests.calls.queue.conftest import one_job
+from tests.support.deliveries import call_row, no_speech, recording_row, settle, verdict, verdict_rows
 
 pytestmark = pytest.mark.anyio
 

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 import pytest
 
 from amd_service.calls import queue
-from amd_service.calls.database import Database
+from amd_service.database.database import Database
 from amd_service.domain import CallSid, Failure, RecordingSid
-from tests.calls.deliveries import call_row, claim, deliver, recording, recording_row
 from tests.calls.queue.conftest import let_leases_run_out, one_job
+from tests.support.deliveries import call_row, claim, deliver, recording, recording_row
 
 pytestmark = pytest.mark.anyio
 

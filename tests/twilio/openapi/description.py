@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from amd_service.lab.stand_in.rest_api import RestRequest
+from amd_service.simulator.twilio.rest_api import RestRequest
 
 EXTRACT = Path(__file__).with_name("twilio_api_v2010.json")
 FORM = "application/x-www-form-urlencoded"

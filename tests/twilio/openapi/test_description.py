@@ -2,7 +2,7 @@
 
 import pytest
 
-from amd_service.lab.stand_in.rest_api import RestRequest
+from amd_service.simulator.twilio.rest_api import RestRequest
 from tests.twilio.openapi.description import twilio_description
 
 AC = "AC" + "a" * 32

@@ -8,9 +8,9 @@ import httpx2
 import pytest
 
 from amd_service.domain import AccountSid, RecordingSid
-from amd_service.lab.stand_in.media_host import MediaHost
-from amd_service.lab.stand_in.server import StandIn, serve_stand_in
 from amd_service.settings import Account, Settings
+from amd_service.simulator.twilio.media_host import MediaHost
+from amd_service.simulator.twilio.server import StandIn, serve_stand_in
 from amd_service.twilio.recordings import Media, Recordings, Rules, http_client
 
 AC = AccountSid("AC" + "a" * 32)

@@ -8,9 +8,9 @@ import pytest
 
 from amd_service.domain import Failure
 from amd_service.errors import AmdError, MediaNotYet, MediaRefused, Permanent, Retryable, TwilioUnavailable
-from amd_service.lab.stand_in.media_host import Reel
-from amd_service.lab.stand_in.server import StandIn
 from amd_service.settings import Account
+from amd_service.simulator.twilio.media_host import Reel
+from amd_service.simulator.twilio.server import StandIn
 from amd_service.twilio.recordings import Recordings, http_client
 from tests.twilio.recordings.conftest import AC, API, NEVER_ENOUGH, RE, WAV, Endless, Log, fetch, metadata, ok, settings
 

@@ -5,8 +5,8 @@ import pytest
 
 from amd_service.domain import RecordingSid
 from amd_service.errors import MediaNotYet
-from amd_service.lab.stand_in.media_host import NOT_FOUND, Answer, Reel
-from amd_service.lab.stand_in.server import StandIn
+from amd_service.simulator.twilio.media_host import NOT_FOUND, Answer, Reel
+from amd_service.simulator.twilio.server import StandIn
 from amd_service.twilio.recordings import Media, Recordings, http_client
 from tests.twilio.recordings.conftest import ACCOUNT, API, CREDENTIALS, NEVER_ENOUGH, RE, WAV, Log, fetch, ok, settings
 

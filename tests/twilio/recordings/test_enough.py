@@ -6,8 +6,8 @@ from itertools import repeat
 import httpx2
 import pytest
 
-from amd_service.lab.stand_in.media_host import Reel
-from amd_service.lab.stand_in.server import StandIn
+from amd_service.simulator.twilio.media_host import Reel
+from amd_service.simulator.twilio.server import StandIn
 from amd_service.twilio.recordings import Media
 from tests.twilio.recordings.conftest import RE, WAV, Endless, Log, fetch, fetch_from, settings
 

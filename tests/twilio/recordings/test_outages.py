@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from amd_service.errors import TwilioUnavailable
-from amd_service.lab.stand_in.media_host import MediaHost, Reel
-from amd_service.lab.stand_in.server import StandIn, serve_stand_in
+from amd_service.simulator.twilio.media_host import MediaHost, Reel
+from amd_service.simulator.twilio.server import StandIn, serve_stand_in
 from tests.twilio.recordings.conftest import RE, WAV, fetch_from
 
 pytestmark = pytest.mark.anyio

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from amd_service.domain import Failure
 from amd_service.errors import AmdError, MediaRefused, TwilioUnavailable
-from amd_service.lab.stand_in.media_host import Answer, MediaHost, Reel
-from amd_service.lab.stand_in.server import StandIn, serve_stand_in
+from amd_service.simulator.twilio.media_host import Answer, MediaHost, Reel
+from amd_service.simulator.twilio.server import StandIn, serve_stand_in
 from tests.twilio.recordings.conftest import API, CREDENTIALS, RE, WAV, Log, fetch, fetch_from, ok, redirect
 
 pytestmark = pytest.mark.anyio

@@ -7,13 +7,13 @@ from typing import Any
 import pytest
 
 from amd_service.domain import AccountSid, CallSid, RecordingSid
-from amd_service.lab.stand_in.known_calls import StandInCall, StandInRecording, now
-from amd_service.lab.stand_in.media_host import Reel
-from amd_service.lab.stand_in.server import StandIn
 from amd_service.settings import Account, Settings
+from amd_service.simulator.twilio.call_store import StandInCall, StandInRecording, now
+from amd_service.simulator.twilio.media_host import Reel
+from amd_service.simulator.twilio.server import StandIn
 from amd_service.twilio.recordings import http_client
 from amd_service.twilio.rest import CallOrder, Rest
-from tests.twilio.stand_in import watched_stand_in
+from tests.support.simulated_twilio import watched_stand_in
 
 AC = AccountSid("AC" + "a" * 32)
 CA = CallSid("CA" + "1" * 32)

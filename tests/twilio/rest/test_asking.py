@@ -9,8 +9,8 @@ import pytest
 
 from amd_service.domain import CallSid
 from amd_service.errors import ConfigurationError, RequestRefused
-from amd_service.lab.stand_in.known_calls import StandInCall, StandInRecording, now
-from amd_service.lab.stand_in.server import StandIn
+from amd_service.simulator.twilio.call_store import StandInCall, StandInRecording, now
+from amd_service.simulator.twilio.server import StandIn
 from amd_service.twilio.recordings import http_client
 from amd_service.twilio.rest import CallOrder, Rest
 from tests.twilio.rest.conftest import (

@@ -7,22 +7,13 @@ from time import perf_counter
 import pytest
 
 from amd_service.errors import CredentialsRefused, MalformedCallback, OutcomeUnknown, TooManyRequests, TwilioUnavailable
-from amd_service.lab.stand_in.known_calls import StandInCall
-from amd_service.lab.stand_in.media_host import Answer
-from amd_service.lab.stand_in.server import StandIn
+from amd_service.simulator.twilio.call_store import StandInCall
+from amd_service.simulator.twilio.media_host import Answer
+from amd_service.simulator.twilio.server import StandIn
 from amd_service.telemetry import Metrics
 from amd_service.twilio.recordings import http_client
 from amd_service.twilio.rest import Rest
-from tests.twilio.rest.conftest import (
-    AC,
-    ACCOUNT,
-    CA,
-    CHANGES,
-    EVERYTHING,
-    ORDER,
-    listed_calls,
-    settings,
-)
+from tests.twilio.rest.conftest import AC, ACCOUNT, CA, CHANGES, EVERYTHING, ORDER, listed_calls, settings
 
 pytestmark = pytest.mark.anyio
 

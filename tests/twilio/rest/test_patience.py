@@ -5,8 +5,8 @@ from collections.abc import AsyncIterator
 import pytest
 
 from amd_service.errors import TooManyRequests
-from amd_service.lab.stand_in.media_host import Answer
-from amd_service.lab.stand_in.server import StandIn
+from amd_service.simulator.twilio.media_host import Answer
+from amd_service.simulator.twilio.server import StandIn
 from amd_service.twilio.recordings import http_client
 from amd_service.twilio.rest import Rest
 from tests.twilio.rest.conftest import ACCOUNT, CA, CHANGES, listed_calls, settings
@@ -24,7 +24,7 @@ def waited(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     async def sleep(seconds: float) -> None:
         waits.append(seconds)
 
-    monkeypatch.setattr("amd_service.twilio.rest.patience.sleep", sleep)
+    monkeypatch.setattr("amd_service.twilio.rest.retrying_transport.sleep", sleep)
     return waits
 
 

@@ -1,0 +1,1 @@
+"""The connection to Postgres: engine, transactions, notifications, schema, an embedded server."""

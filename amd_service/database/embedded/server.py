@@ -1,0 +1,214 @@
+"""One Postgres server on one data directory: make it, start it, stop it. Blocking; the caller holds the lock."""
+
+import os
+import re
+import shlex
+import shutil
+import signal
+import socket
+import stat
+import struct
+import subprocess
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import quote
+
+from amd_service.database.embedded.account import Account
+from amd_service.database.embedded.binaries import find_binaries
+from amd_service.errors import ConfigurationError
+
+START_TIMEOUT_S = 60.0
+STOP_TIMEOUT_S = 20.0
+_POLL_S = 0.02
+_ANSWER_TIMEOUT_S = 2.0
+
+# https://www.postgresql.org/docs/current/protocol-message-formats.html: length 8, code 80877103
+_SSL_REQUEST = struct.pack("!ii", 8, 80877103)
+
+# A socket's whole path fits in 103 bytes everywhere (macOS); `/.s.PGSQL.5432` takes 14 of them.
+_LONGEST_SOCKET_DIR = 88
+
+# What the backends of a killed postmaster still hold for a moment; a later try succeeds.
+_PASSING = re.compile(r"shared memory block|lock file .* already exists")
+
+_FAR_PREFIX = "amd-socket-"
+
+_NOT_DURABLE = ("fsync=off", "synchronous_commit=off", "full_page_writes=off")
+
+
+@dataclass(frozen=True, slots=True)
+class PidFile:
+    """What a running postmaster writes into its data directory. https://www.postgresql.org/docs/current/storage-file-layout.html"""
+
+    pid: int
+    socket_dir: Path
+    ready: bool
+
+
+class Server:
+    """The server of `directory`: data in `directory/postgres`, socket in `directory/socket` where that fits."""
+
+    def __init__(self, directory: Path, account: Account, *, throwaway: bool) -> None:
+        self._directory = directory
+        self._data = directory / "postgres"
+        self._log = self._data / "server.log"
+        self._account = account
+        self._throwaway = throwaway
+
+    def ensure_running(self) -> str:
+        """Start the server unless it runs; its URL. Raises ConfigurationError when it does not come up."""
+        deadline = time.monotonic() + START_TIMEOUT_S
+        while time.monotonic() < deadline:
+            found = self._running()
+            if found is None:
+                self._start()
+            elif found.ready and _answers(found.socket_dir / ".s.PGSQL.5432"):
+                return f"postgresql://postgres@/postgres?host={quote(str(found.socket_dir))}&port=5432"
+            time.sleep(_POLL_S)
+        raise ConfigurationError(f"the embedded Postgres did not come up; see {self._log} or set AMD_DATABASE_URL")
+
+    def binaries(self) -> Path:
+        """The folder of the programs that fit the data. Raises ConfigurationError where there are none."""
+        return find_binaries(self._major(), self._account)
+
+    def stop(self) -> None:
+        """Stop the server if it runs: fast, and by force if that takes too long."""
+        found = self._running()
+        if found is None:
+            return
+        for way in (signal.SIGINT, signal.SIGQUIT):
+            os.kill(found.pid, way)
+            deadline = time.monotonic() + STOP_TIMEOUT_S
+            while self._running() is not None and time.monotonic() < deadline:
+                time.sleep(_POLL_S)
+        if self._is_ours(found.socket_dir):
+            shutil.rmtree(found.socket_dir, ignore_errors=True)
+
+    def _is_ours(self, socket_dir: Path) -> bool:
+        """Whether we made it: the pid file that names it belongs to the server's account, and root deletes here."""
+        far = socket_dir.parent == Path("/tmp") and socket_dir.name.startswith(_FAR_PREFIX)  # noqa: S108
+        if not far and socket_dir != self._directory / "socket":
+            return False
+        found = socket_dir.lstat() if socket_dir.exists() else None
+        return found is not None and stat.S_ISDIR(found.st_mode) and found.st_uid == self._account.uid
+
+    def _running(self) -> PidFile | None:
+        """The live postmaster. A pid file alone proves nothing: its process may be gone, a zombie or another's."""
+        found = self._read_pid_file()
+        if found is not None and str(self._data) in _command_line(found.pid):
+            return found
+        return None
+
+    def _read_pid_file(self) -> PidFile | None:
+        try:
+            lines = (self._data / "postmaster.pid").read_text().splitlines()
+            ready = len(lines) > 7 and lines[7].strip() == "ready"
+            return PidFile(int(lines[0]), Path(lines[4] if len(lines) > 4 else ""), ready)
+        except (FileNotFoundError, IndexError, ValueError):
+            return None
+
+    def _start(self) -> None:
+        binaries = self.binaries()
+        if not self._data.exists():
+            self._make_data(binaries)
+        # Shown above to belong to no live postmaster: left in place, a reused pid would keep the server down.
+        (self._data / "postmaster.pid").unlink(missing_ok=True)
+        extra = _NOT_DURABLE if self._throwaway else ()
+        options = ("listen_addresses=", f"unix_socket_directories={self._socket_dir()}", "port=5432", *extra)
+        flags = shlex.join(part for option in options for part in ("-c", option))
+        command: list[str | Path] = [
+            binaries / "pg_ctl",
+            "start",
+            "-w",
+            "-t",
+            str(int(START_TIMEOUT_S)),
+            "-D",
+            self._data,
+        ]
+        answer = self._run([*command, "-l", self._log, "-o", f"{flags} -c unix_socket_permissions=0700"])
+        if answer.returncode != 0:
+            self._explain(answer.stdout)
+
+    def _explain(self, answer: str) -> None:
+        tail = self._log.read_text(errors="replace")[-2000:] if self._log.exists() else answer
+        if _PASSING.search(tail) is None:
+            raise ConfigurationError(f"the embedded Postgres does not start; set AMD_DATABASE_URL or cure:\n{tail}")
+
+    def _major(self) -> int | None:
+        try:
+            return int((self._data / "PG_VERSION").read_text())
+        except FileNotFoundError:
+            return None
+
+    def _make_data(self, binaries: Path) -> None:
+        # Made beside and then renamed: a process killed in the middle leaves nothing that looks finished.
+        unfinished = self._directory / "postgres.new"
+        shutil.rmtree(unfinished, ignore_errors=True)
+        self._account.make_private(unfinished)
+        command: list[str | Path] = [binaries / "initdb", "-U", "postgres", "-A", "trust", "--locale=C", "-E", "UTF8"]
+        if self._throwaway:
+            command.append("--no-sync")
+        answer = self._run([*command, "-D", unfinished])
+        if answer.returncode != 0:
+            raise ConfigurationError(
+                f"initdb failed in {self._directory}; set AMD_DATABASE_URL or cure:\n{answer.stdout}"
+            )
+        unfinished.rename(self._data)
+
+    def _socket_dir(self) -> Path:
+        """A private directory for the socket: short enough, and without what Postgres would read as a list."""
+        near = self._directory / "socket"
+        if len(os.fsencode(near)) <= _LONGEST_SOCKET_DIR and re.fullmatch(r"[\w./@+-]+", str(near), re.ASCII):
+            shutil.rmtree(near, ignore_errors=True)
+            self._account.make_private(near)
+            return near
+        far = Path(tempfile.mkdtemp(prefix=_FAR_PREFIX, dir="/tmp"))
+        os.chown(far, self._account.uid, self._account.gid)
+        return far
+
+    def _run(self, command: list[str | Path]) -> subprocess.CompletedProcess[str]:
+        # PGPORT, PGDATA and the like of our own environment must not reach the server.
+        environment = {"PATH": os.environ.get("PATH", os.defpath), "LC_ALL": "C"}
+        return subprocess.run(  # noqa: S603 - paths we found, no shell
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            cwd="/",
+            env=environment,
+            **self._account.run_as,
+        )
+
+
+def _answers(path: Path) -> bool:
+    """Whether a server answers at a socket: a postmaster that was killed can still look alive for a moment.
+
+    Asks for TLS, which any server accepts or declines with one byte before it wants to know who is asking.
+    """
+    with socket.socket(socket.AF_UNIX) as client:
+        client.settimeout(_ANSWER_TIMEOUT_S)
+        try:
+            client.connect(str(path))
+            client.sendall(_SSL_REQUEST)
+            return client.recv(1) in (b"S", b"N")
+        except OSError:
+            return False
+
+
+def _command_line(pid: int) -> str:
+    """The command line of a process; empty for one that is gone or a zombie."""
+    if Path("/proc/self/cmdline").exists():
+        try:
+            return Path(f"/proc/{pid}/cmdline").read_text(errors="replace").replace("\0", " ")
+        except OSError:
+            return ""
+    listing = subprocess.run(  # noqa: S603
+        ["ps", "-o", "command=", "-p", str(pid)],  # noqa: S607 - macOS
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    return listing.stdout

@@ -1,0 +1,35 @@
+"""Which channel is the called party."""
+
+from dataclasses import dataclass
+
+from amd_service.detection.audio.tracks import Tracks
+from amd_service.domain import Waveform
+from amd_service.errors import ConfigurationError
+
+
+@dataclass(frozen=True, slots=True)
+class CalledParty:
+    """The called party's audio. `channel` counts from 1, None when it was `mixed` with the caller's audio."""
+
+    waveform: Waveform
+    channel: int | None
+    mixed: bool
+
+
+def called_party(tracks: Tracks, *, channel: int | None, one_sided: bool) -> CalledParty:
+    """Take the called party out of the tracks.
+
+    `channel`: where the called party is in a recording of two channels, None if nobody knows: then both are averaged.
+    `one_sided`: a recording of one channel holds the called party alone (RecordingTrack inbound); otherwise it is
+    the mix of both.
+
+    Raises:
+        ConfigurationError: a channel other than 1 or 2.
+    """
+    if channel not in (None, 1, 2):
+        raise ConfigurationError(f"There is no channel {channel}: set the called party's channel to 1 or 2.")
+    if len(tracks.samples) == 1:
+        return CalledParty(Waveform(tracks.samples[0], tracks.rate_hz), 1 if one_sided else None, not one_sided)
+    if channel is None:
+        return CalledParty(Waveform(tracks.samples.mean(axis=0), tracks.rate_hz), None, mixed=True)
+    return CalledParty(Waveform(tracks.samples[channel - 1], tracks.rate_hz), channel, mixed=False)

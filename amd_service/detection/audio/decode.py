@@ -1,0 +1,67 @@
+"""Bytes of a recording to samples: WAV, MP3, and raw audio that says what it is."""
+
+from amd_service.detection.audio.mp3 import decode_mp3, holds, is_mp3
+from amd_service.detection.audio.raw import decode_raw, is_raw, read_raw_format
+from amd_service.detection.audio.tracks import Tracks
+from amd_service.detection.audio.wav import decode_wav, is_wav, seconds_held
+from amd_service.errors import Undecodable
+
+__all__ = ["Tracks", "decode", "enough", "recognises"]
+
+MARKUP = (b"<?xml", b"<!doctype", b"<html", b"<twilioresponse", b"<response", b"<error")
+
+
+def decode(
+    data: bytes, *, content_type: str | None = None, raw_rate_hz: int | None = None, max_s: float | None = None
+) -> Tracks:
+    """Decode a recording, or its first `max_s` seconds; the cost depends on what is decoded, not on the file.
+
+    A header in the bytes outranks `content_type`. Bytes without one are taken as raw mu-law, A-law or 16-bit PCM
+    only when `content_type` says so and a rate is known, from it (`audio/x-mulaw;rate=8000`, `audio/basic`) or from
+    `raw_rate_hz`. A file that holds no samples gives tracks without frames; sizes in headers are not trusted.
+
+    Raises:
+        Undecodable: empty, markup instead of audio, or nothing we can read; the message says what to send.
+    """
+    if not data:
+        raise Undecodable("The body is empty.")
+    if _is_markup(data):
+        raise Undecodable("The body is XML or HTML, not audio: an error page, or a recording that is not there.")
+    if is_wav(data):
+        return decode_wav(data, max_s)
+    raw = read_raw_format(content_type, raw_rate_hz)
+    if raw is not None:
+        return decode_raw(data, raw, max_s)
+    if is_mp3(data):
+        return decode_mp3(data, max_s)
+    raise Undecodable(
+        "The body is no audio we know (encrypted recordings look so, too): send WAV or MP3, "
+        "or raw audio with its content type and rate, such as 'audio/x-mulaw;rate=8000'."
+    )
+
+
+def recognises(prefix: bytes, content_type: str | None) -> bool:
+    """Whether `decode` may make something of a body that begins so: no page, no ciphertext, nothing of another kind."""
+    if _is_markup(prefix):
+        return False
+    # A tag may be longer than the prefix; nothing else begins like one.
+    return is_wav(prefix) or is_raw(content_type) or prefix.startswith(b"ID3") or is_mp3(prefix)
+
+
+def enough(prefix: bytes, seconds: float) -> bool:
+    """Whether the beginning of a download already holds that many seconds of audio.
+
+    Made to be asked again as the prefix grows. What is not a WAV or MP3 file, or not yet recognisable as one, is never
+    enough: the download's byte cap ends it.
+    """
+    if not is_wav(prefix):
+        return holds(prefix, seconds)
+    try:
+        return seconds_held(prefix) >= seconds
+    except Undecodable:
+        return False
+
+
+def _is_markup(data: bytes) -> bool:
+    start = data[:256].removeprefix(b"\xef\xbb\xbf").lstrip().lower()
+    return start.startswith(MARKUP)

@@ -1,0 +1,172 @@
+"""WAV files, also those whose header lies.
+
+The RIFF structure is read here, only as far as needed to find the format and the samples; libsndfile decodes them
+behind a header that is right. It trusts sizes too much to be given the original: a data size of 0 is 0 frames to it.
+"""
+
+import io
+import struct
+from dataclasses import dataclass
+
+import numpy as np
+import soundfile
+
+from amd_service.detection.audio.tracks import Tracks, head_frames, make_tracks, require_plausible
+from amd_service.errors import Undecodable
+
+PCM, FLOAT, ALAW, MULAW, EXTENSIBLE = 0x0001, 0x0003, 0x0006, 0x0007, 0xFFFE
+# What recorders write when they do not know the length yet.
+UNKNOWN_SIZES = (0, 0x7FFFFFFF, 0xFFFFFFFF)
+# Chunks of nothing could go on for a whole upload; real files have a handful before their samples.
+MOST_CHUNKS = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """Where the samples are and what they are. `declared`: bytes of samples by the header, None if it does not know."""
+
+    tag: int
+    channels: int
+    rate_hz: int
+    sample_bytes: int
+    data_at: int
+    declared: int | None
+
+    @property
+    def block(self) -> int:
+        return self.channels * self.sample_bytes
+
+    @property
+    def encoding(self) -> str:
+        names = {MULAW: "mulaw", ALAW: "alaw", FLOAT: f"float{8 * self.sample_bytes}"}
+        return names.get(self.tag, f"pcm{8 * self.sample_bytes}")
+
+
+def is_wav(data: bytes) -> bool:
+    """Whether `data` begins like a RIFF (or RF64) WAVE file."""
+    return data[:4] in (b"RIFF", b"RF64") and data[8:12] == b"WAVE"
+
+
+def decode_wav(data: bytes, max_s: float | None) -> Tracks:
+    """Decode the first `max_s` seconds of a WAV file.
+
+    Raises:
+        Undecodable: no format or no samples in it, or a format we do not read.
+    """
+    layout = read_layout(data)
+    size = _body_size(data, layout)
+    frames = size // layout.block
+    head = head_frames(max_s, layout.rate_hz)
+    wanted = frames if head is None else min(head, frames)
+    payload = data[layout.data_at : layout.data_at + wanted * layout.block]
+    truncated = layout.declared is not None and layout.declared > len(data) - layout.data_at
+    samples = _decode_payload(layout, payload) if payload else np.zeros((0, layout.channels), dtype=np.float32)
+    return make_tracks(samples, layout.rate_hz, truncated=truncated, encoding=layout.encoding)
+
+
+def seconds_held(prefix: bytes) -> float:
+    """Seconds of audio in the beginning of a WAV file, by the rate in its header.
+
+    Raises:
+        Undecodable: the header is not complete yet, or not readable at all.
+    """
+    layout = read_layout(prefix)
+    return (len(prefix) - layout.data_at) / layout.block / layout.rate_hz
+
+
+def read_layout(data: bytes) -> Layout:
+    """Find format and samples in a WAV file, or in the beginning of one.
+
+    Raises:
+        Undecodable: there are none, not within 64 chunks, or they are of a kind we do not read.
+    """
+    at, layout = 12, None
+    for _ in range(MOST_CHUNKS):
+        if at + 8 > len(data):
+            break
+        name, size = data[at : at + 4], int.from_bytes(data[at + 4 : at + 8], "little")
+        if name == b"data":
+            if layout is None:
+                break
+            return _with_data(layout, at + 8, size)
+        if name == b"fmt " and layout is None:
+            layout = _read_format(data[at + 8 : at + 8 + max(size, 16)])
+        at = _next_chunk(data, at, size)
+    raise Undecodable("The WAV file's audio is not where it should begin: its header is cut off or damaged.")
+
+
+def _with_data(layout: Layout, data_at: int, size: int) -> Layout:
+    declared = None if size in UNKNOWN_SIZES else size
+    return Layout(layout.tag, layout.channels, layout.rate_hz, layout.sample_bytes, data_at, declared)
+
+
+def _next_chunk(data: bytes, at: int, size: int) -> int:
+    """Where the next chunk begins: where the size says, else (sizes lie) at the next `data`."""
+    after = at + 8 + size
+    for candidate in (after + size % 2, after):
+        if _looks_like_chunk(data, candidate):
+            return candidate
+    found = data.find(b"data", at + 8)
+    return found if found >= 0 else len(data)
+
+
+def _looks_like_chunk(data: bytes, at: int) -> bool:
+    name = data[at : at + 4]
+    return len(name) == 4 and all(0x20 <= byte < 0x7F for byte in name)
+
+
+def _read_format(body: bytes) -> Layout:
+    if len(body) < 16:
+        raise Undecodable("The WAV file's format chunk is cut off.")
+    tag, channels, rate_hz, _, block, bits = struct.unpack_from("<HHIIHH", body)
+    if tag == EXTENSIBLE and len(body) >= 26:
+        # The sub-format is a GUID that begins with the plain format tag.
+        tag = int.from_bytes(body[24:26], "little")
+    require_plausible(channels, rate_hz)
+    return Layout(tag, channels, rate_hz, _sample_bytes(tag, channels, block, bits), 0, None)
+
+
+def _sample_bytes(tag: int, channels: int, block: int, bits: int) -> int:
+    """Bytes of one sample. The block size outranks the bits, which may be fewer than their container (20 in 24)."""
+    if tag in (MULAW, ALAW):
+        return 1
+    least = -(-bits // 8)
+    size = block // channels if block % channels == 0 and block // channels >= least > 0 else least
+    allowed = {PCM: (1, 2, 3, 4), FLOAT: (4, 8)}.get(tag)
+    if allowed is None:
+        raise Undecodable(f"WAV format tag {tag:#06x} is not supported: send PCM, float, mu-law or A-law.")
+    if size not in allowed and least not in allowed:
+        raise Undecodable(
+            f"A WAV file of {bits} bits in blocks of {block} bytes cannot be read: its header is damaged."
+        )
+    return size if size in allowed else least
+
+
+def _body_size(data: bytes, layout: Layout) -> int:
+    """Bytes of samples that are really there, without the chunks that follow them."""
+    available = len(data) - layout.data_at
+    size = layout.declared or 0
+    if size >= available:
+        return available
+    end = layout.data_at + size
+    # A size that ends in the middle of the samples is a lie; behind a true one comes nothing, or another chunk.
+    true = any(_is_chunk(data, candidate) for candidate in (end + size % 2, end))
+    return size if true or (size and available - size < 8) else available
+
+
+def _is_chunk(data: bytes, at: int) -> bool:
+    size = int.from_bytes(data[at + 4 : at + 8], "little")
+    return _looks_like_chunk(data, at) and at + 8 + size <= len(data) + 1
+
+
+def _decode_payload(layout: Layout, payload: bytes) -> np.ndarray[tuple[int, int], np.dtype[np.float32]]:
+    header = struct.pack(
+        "<4sI4s4sIHHIIHH4sI",
+        *(b"RIFF", 36 + len(payload), b"WAVE", b"fmt ", 16, layout.tag, layout.channels, layout.rate_hz),
+        *(layout.rate_hz * layout.block, layout.block, 8 * layout.sample_bytes, b"data", len(payload)),
+    )
+    try:
+        samples, _ = soundfile.read(io.BytesIO(header + payload), dtype="float32", always_2d=True)
+    except soundfile.SoundFileError as error:
+        raise Undecodable(f"The {layout.encoding} WAV file cannot be decoded: {error}") from error
+    return samples  # type: ignore[no-any-return]

@@ -1,0 +1,54 @@
+"""ONNX Runtime on the CPU: fp32, or int8 with weights quantised per channel and activations on the fly."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from amd_service.detection.classifier.features import normalise
+from amd_service.detection.classifier.frames import ConvolutionalFront
+from amd_service.detection.classifier.model import ModelFiles
+from amd_service.errors import ModelUnusable
+
+
+class OnnxEngine:
+    """An exported graph in an ONNX Runtime session."""
+
+    name = "onnx"
+    max_batch = 1  # a batch costs as much as its clips one by one
+
+    def __init__(self, session: Any, files: ModelFiles, precision: str) -> None:
+        self.precision = precision
+        self._session = session
+        self._normalise = files.normalise
+        self._front = ConvolutionalFront.of_model(files.folder)
+
+    def logits(self, clips: Sequence[NDArray[np.float32]]) -> NDArray[np.float32]:
+        batch = np.stack([normalise(clip) if self._normalise else clip for clip in clips])
+        mask = self._front.mask([len(clip) for clip in clips])
+        [output] = self._session.run(["logits"], {"samples": batch, "frame_mask": mask})
+        return np.asarray(output, dtype=np.float32)
+
+
+def load(files: ModelFiles, threads: int, *, graph: Path, precision: str) -> OnnxEngine:
+    """Open an exported graph. Raises ModelUnusable when ONNX Runtime is missing or cannot read it."""
+    try:
+        import onnxruntime
+    except ImportError as error:
+        raise ModelUnusable(
+            f"onnx needs onnxruntime ({error}): pip install -e '.[onnx]' in the checkout, or AMD_ENGINE=torch"
+        ) from error
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    options.log_severity_level = 3
+    try:
+        session = onnxruntime.InferenceSession(str(graph), options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # its exceptions have no base of their own
+        raise ModelUnusable(
+            f"{graph} cannot be opened: {' '.join(str(error).split())[:300]}. Make it again: "
+            f"`amd-service model export --engine onnx --precision {precision} --again`"
+        ) from error
+    return OnnxEngine(session, files, precision)

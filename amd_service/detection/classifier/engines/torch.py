@@ -1,0 +1,144 @@
+"""The reference engine: PyTorch in float32 (or, gated, bfloat16), on CUDA where there is a device."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from amd_service.detection.classifier.features import normalise
+from amd_service.detection.classifier.model import CURE, FEATURE_EXTRACTOR, ModelFiles
+from amd_service.errors import ModelUnusable
+
+if TYPE_CHECKING:
+    import torch
+
+# Batches of equal length pay on a GPU; on CPUs 99 frames already fill the matrix unit (at most 15 % to win).
+CUDA_BATCH = 16
+
+
+class TorchEngine:
+    """A `Wav2Vec2ForSequenceClassification` in evaluation mode."""
+
+    name = "torch"
+
+    def __init__(self, model: Any, files: ModelFiles, device: torch.device, precision: str = "fp32") -> None:
+        self.precision = precision
+        self._model = model
+        self._normalise = files.normalise
+        self._device = device
+        self.max_batch = CUDA_BATCH if device.type == "cuda" else 1
+
+    def logits(self, clips: Sequence[NDArray[np.float32]]) -> NDArray[np.float32]:
+        import torch
+
+        batch = np.stack([normalise(clip) if self._normalise else clip for clip in clips])
+        with torch.inference_mode():
+            output = self._model(torch.from_numpy(batch).to(self._device, self._model.dtype)).logits
+        return np.asarray(output.float().cpu().numpy(), dtype=np.float32)
+
+
+def load(files: ModelFiles, threads: int, precision: str = "fp32") -> TorchEngine:
+    """Load the model, in bfloat16 throughout where `precision` is bf16. Errors as `load_model`.
+
+    Sets PyTorch's thread count, which OpenMP keeps per calling thread: call it on the thread that runs the model.
+    """
+    import torch
+
+    torch.set_num_threads(threads)
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    # The reference must be float32 throughout; cuDNN would use TF32 for the convolutions.
+    torch.backends.cudnn.allow_tf32 = False
+    dtype = torch.bfloat16 if precision == "bf16" else torch.float32
+    return TorchEngine(load_model(files).to(device, dtype), files, device, precision)
+
+
+def load_model(files: ModelFiles) -> Any:
+    """The model in float32, in evaluation mode, on the CPU.
+
+    Any weight that is missing, left over or of another shape raises ModelUnusable.
+    """
+    with _quiet_transformers():
+        _check_feature_extractor(files)
+        model = _from_pretrained(files)
+    return model.eval()
+
+
+def _from_pretrained(files: ModelFiles) -> Any:
+    import torch
+    from transformers import Wav2Vec2ForSequenceClassification
+
+    try:
+        # A pair because of output_loading_info, which its annotations do not know.
+        loaded: Any = Wav2Vec2ForSequenceClassification.from_pretrained(
+            files.folder,
+            dtype=torch.float32,
+            attn_implementation="sdpa",
+            use_safetensors=True,
+            local_files_only=True,
+            trust_remote_code=False,
+            # Shapes that differ are reported below with their names instead of in a table on stderr.
+            ignore_mismatched_sizes=True,
+            output_loading_info=True,
+        )
+    except (OSError, ValueError, TypeError, RuntimeError) as error:
+        raise ModelUnusable(f"{files.folder} cannot be loaded: {_one_line(error)}. {CURE}") from error
+    model, report = loaded
+    _check_every_weight(files, report)
+    return model
+
+
+def _check_every_weight(files: ModelFiles, report: dict[str, Any]) -> None:
+    """transformers fills missing weights with random numbers and carries on; such a model must not serve."""
+    wrong = {
+        "missing": sorted(report["missing_keys"]),
+        "left over": sorted(report["unexpected_keys"]),
+        "of another shape": sorted(key for key, *_ in report["mismatched_keys"]),
+        "not loadable": sorted(report["error_msgs"]),
+    }
+    said = [
+        f"{len(keys)} {kind} ({', '.join(keys[:3])}{', …' if keys[3:] else ''})" for kind, keys in wrong.items() if keys
+    ]
+    if said:
+        raise ModelUnusable(
+            f"{files.folder}: the weights do not fit the architecture: {'; '.join(said)}. It would answer with random "
+            f"numbers. Set AMD_MODEL to a fine-tuned classifier. {CURE}"
+        )
+
+
+def _check_feature_extractor(files: ModelFiles) -> None:
+    """What transformers makes of the preprocessor file must be what `features.py` does."""
+    from transformers import AutoFeatureExtractor
+
+    auto: Any = AutoFeatureExtractor
+    try:
+        extractor = auto.from_pretrained(files.folder, local_files_only=True, trust_remote_code=False)
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        raise ModelUnusable(f"{files.folder}: {_one_line(error)}. {CURE}") from error
+    if type(extractor).__name__ != FEATURE_EXTRACTOR or extractor.do_normalize != files.normalise:
+        raise ModelUnusable(f"{files.folder}: transformers reads preprocessor_config.json as {extractor}. {CURE}")
+
+
+@contextmanager
+def _quiet_transformers() -> Iterator[None]:
+    """Hold back the progress bars and the table of weights while loading; `_check_every_weight` says it better."""
+    from transformers.utils import logging as transformers_logging
+
+    noise: Any = transformers_logging
+    level, bars = noise.get_verbosity(), noise.is_progress_bar_enabled()
+    noise.set_verbosity(logging.CRITICAL)
+    noise.disable_progress_bar()
+    try:
+        yield
+    finally:
+        noise.set_verbosity(level)
+        if bars:
+            noise.enable_progress_bar()
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split())[:300].rstrip(".")

@@ -1,0 +1,108 @@
+"""Where a model's files are on this machine: in the package, in a folder, or fetched from the hub."""
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from huggingface_hub import snapshot_download
+from huggingface_hub.errors import (  # type: ignore[attr-defined]  # HTTPError: what a broken download raises
+    GatedRepoError,
+    HFValidationError,
+    HTTPError,
+    LocalEntryNotFoundError,
+    RepositoryNotFoundError,
+    RevisionNotFoundError,
+)
+from huggingface_hub.utils import (  # type: ignore[attr-defined]  # documented, but not in its __all__
+    are_progress_bars_disabled,
+    disable_progress_bars,
+    enable_progress_bars,
+)
+
+from amd_service.errors import ClassifierUnavailable, ModelUnusable
+from amd_service.telemetry import get_logger
+
+DEMO = "demo"
+DEMO_FOLDER = Path(__file__).parents[2] / "models" / "demo"
+
+# Nothing else of a repository is fetched: no pickles, no code, no training state.
+_WANTED = ["config.json", "preprocessor_config.json", "calibration.json", "model*.safetensors", "model*.index.json"]
+_HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
+_OTHER_WAYS = "set AMD_MODEL to a folder that holds the model, or AMD_MODEL=demo for the demonstration model"
+
+log = get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Located:
+    """A model's folder. `id`: as configured. `revision`: the resolved commit of a hub model, else None."""
+
+    id: str
+    folder: Path
+    revision: str | None
+
+
+def locate(model: str, revision: str | None) -> Located:
+    """Find a model by `demo`, folder or hub id. Blocks; downloads when a hub model is not cached.
+
+    The cache comes first: a restart neither needs the network nor changes the model; `fetch` moves it forward.
+    Raises ModelUnusable when it cannot be had, ClassifierUnavailable when the hub does not answer.
+    """
+    local = _locate_here(model)
+    if local is not None:
+        return local
+    try:
+        return _snapshot(model, revision, cached_only=True)
+    except LocalEntryNotFoundError:
+        log.info("model is not in the cache, downloading", model=model, revision=revision)
+    except HFValidationError as error:
+        raise ModelUnusable(f"AMD_MODEL={model}: {error}") from error
+    was_disabled = are_progress_bars_disabled()
+    disable_progress_bars()
+    try:
+        return fetch(model, revision, where="Run `amd-service model pull` where there is a network")
+    finally:
+        if not was_disabled:
+            enable_progress_bars()
+
+
+def fetch(model: str, revision: str | None, *, where: str = "Do this where there is a network") -> Located:
+    """Bring a hub model's newest files of that revision into the cache, with a progress bar. Errors as `locate`.
+
+    `where`: what to do where the hub cannot be reached.
+    """
+    local = _locate_here(model)
+    if local is not None:
+        return local
+    at = f" at revision {revision}" if revision else ""
+    try:
+        return _snapshot(model, revision, cached_only=False)
+    except GatedRepoError as error:
+        raise ModelUnusable(f"{model} is gated: ask for access on its page, then set HF_TOKEN") from error
+    except RepositoryNotFoundError as error:
+        raise ModelUnusable(
+            f"{model} does not exist on the hub, or HF_TOKEN may not read it. Correct AMD_MODEL, or {_OTHER_WAYS}"
+        ) from error
+    except RevisionNotFoundError as error:
+        raise ModelUnusable(f"{model} has no revision {revision}: correct AMD_MODEL_REVISION") from error
+    except (OSError, HTTPError) as error:
+        raise ClassifierUnavailable(
+            f"{model}{at} is not in the local cache and the hub cannot be reached ({type(error).__name__}). "
+            f"{where}, or {_OTHER_WAYS}"
+        ) from error
+
+
+def _locate_here(model: str) -> Located | None:
+    if model == DEMO:
+        return Located(DEMO, DEMO_FOLDER, None)
+    folder = Path(model).expanduser()
+    if folder.is_dir():
+        return Located(model, folder.resolve(), None)
+    if _HUB_ID.fullmatch(model) is None or model.startswith("."):
+        raise ModelUnusable(f"AMD_MODEL={model} is no folder and no hub id (owner/name). Correct it, or {_OTHER_WAYS}")
+    return None
+
+
+def _snapshot(model: str, revision: str | None, *, cached_only: bool) -> Located:
+    folder = Path(snapshot_download(model, revision=revision, local_files_only=cached_only, allow_patterns=_WANTED))
+    return Located(model, folder, folder.name)

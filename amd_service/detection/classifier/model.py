@@ -1,0 +1,184 @@
+"""A model's files, checked before any engine opens them."""
+
+import hashlib
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from safetensors import SafetensorError, safe_open
+
+from amd_service.detection.classifier.hub import DEMO, Located, fetch, locate
+from amd_service.detection.classifier.labels import LabelOrder, order_labels
+from amd_service.errors import ModelUnusable
+from amd_service.settings import Settings
+
+ARCHITECTURE = "Wav2Vec2ForSequenceClassification"
+FEATURE_EXTRACTOR = "Wav2Vec2FeatureExtractor"
+RATE_HZ = 16_000
+
+CURE = (
+    "`amd-service doctor` checks it, `amd-service model pull` fetches it again, "
+    "AMD_MODEL=demo takes the demonstration model"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class ModelFiles:
+    """A checked model folder: what an engine needs to load it, and what identifies it.
+
+    `weights_sha256`: digest over the safetensors files in name order. `config_sha256`: of config.json. `normalise`:
+    whether each clip is brought to zero mean and unit variance. `temperature`: divides the logits before the softmax; 1
+    where the folder has no `calibration.json`.
+    """
+
+    id: str
+    folder: Path
+    revision: str | None
+    weights: tuple[Path, ...]
+    weights_sha256: str
+    config_sha256: str
+    labels: LabelOrder
+    normalise: bool
+    temperature: float
+
+    @property
+    def is_demo(self) -> bool:
+        return self.id == DEMO
+
+    @property
+    def fingerprint(self) -> str:
+        """SHA-256 of all that decides the probabilities, apart from the engine; what is kept is kept under it."""
+        parts = (self.weights_sha256, self.config_sha256, self.normalise, self.temperature, self.labels.line)
+        return hashlib.sha256("\n".join(map(str, parts)).encode()).hexdigest()
+
+
+def open_model(settings: Settings) -> ModelFiles:
+    """Locate the configured model and check its files. Blocks, may download.
+
+    Raises ModelUnusable in one line that names the cure; ClassifierUnavailable when the hub does not answer.
+    """
+    return check_files(locate(settings.model, settings.model_revision), settings.labels)
+
+
+def pull(settings: Settings) -> ModelFiles:
+    """Download the configured model ahead of time, with a progress bar, and check its files. Errors as `open_model`."""
+    return check_files(fetch(settings.model, settings.model_revision), settings.labels)
+
+
+def check_files(located: Located, stated_labels: str | None) -> ModelFiles:
+    """Check a model folder without loading the model: architecture, weights' format and integrity, settings."""
+    folder = located.folder
+    config = _read_json(folder, "config.json", "it is not a model folder")
+    _check_architecture(config, folder)
+    weights = _find_weights(folder)
+    features = _read_json(
+        folder,
+        "preprocessor_config.json",
+        "how its training audio was normalised is unknown; copy the file from the model it was fine-tuned from",
+    )
+    _check_features(features, folder)
+    return ModelFiles(
+        id=located.id,
+        folder=folder,
+        revision=located.revision,
+        weights=weights,
+        weights_sha256=_digest(weights),
+        config_sha256=_digest((folder / "config.json",)),
+        labels=order_labels(_names(config, folder), stated_labels),
+        # Defaults of the feature extractor's own constructor (transformers, feature_extraction_wav2vec2.py).
+        normalise=bool(features.get("do_normalize", True)),
+        temperature=_temperature(folder),
+    )
+
+
+def _read_json(folder: Path, name: str, consequence: str) -> Mapping[str, object]:
+    path = folder / name
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise ModelUnusable(f"{folder} has no {name}: {consequence}. {CURE}") from error
+    except (OSError, ValueError) as error:
+        raise ModelUnusable(f"{path} cannot be read: {error}. {CURE}") from error
+    if not isinstance(content, dict):
+        raise ModelUnusable(f"{path} is not a JSON object. {CURE}")
+    return content
+
+
+def _check_architecture(config: Mapping[str, object], folder: Path) -> None:
+    architectures = config.get("architectures")
+    if config.get("model_type") != "wav2vec2" or architectures != [ARCHITECTURE]:
+        raise ModelUnusable(
+            f"{folder} holds {config.get('model_type')} {architectures}, not a {ARCHITECTURE}: a base checkpoint has "
+            f"no trained head, another architecture cannot be served. Set AMD_MODEL to a fine-tuned classifier. {CURE}"
+        )
+
+
+def _find_weights(folder: Path) -> tuple[Path, ...]:
+    weights = _weight_files(folder)
+    if not weights:
+        pickled = sorted(path.name for path in folder.iterdir() if path.suffix in (".bin", ".pt", ".pth", ".ckpt"))
+        found = f"only {', '.join(pickled)}, which can run code when opened" if pickled else "no weights"
+        raise ModelUnusable(
+            f"{folder} has {found}: weights must be safetensors (model.safetensors); convert them where you trust "
+            f"them with save_pretrained(). {CURE}"
+        )
+    for path in weights:
+        _check_safetensors(path)
+    return weights
+
+
+def _weight_files(folder: Path) -> tuple[Path, ...]:
+    """The files transformers will read: one, or the shards its index names."""
+    single, index = folder / "model.safetensors", "model.safetensors.index.json"
+    if single.exists() or not (folder / index).exists():
+        return (single,) if single.exists() else ()
+    shards = _read_json(folder, index, "").get("weight_map")
+    if not isinstance(shards, dict):
+        raise ModelUnusable(f"{folder / index} names no weight files. {CURE}")
+    return tuple(folder / name for name in sorted(set(map(str, shards.values()))))
+
+
+def _check_safetensors(path: Path) -> None:
+    try:
+        with safe_open(path, framework="np") as tensors:
+            tensors.keys()
+    except (SafetensorError, OSError) as error:
+        raise ModelUnusable(f"{path} is damaged or cut short ({error}). {CURE}") from error
+
+
+def _check_features(features: Mapping[str, object], folder: Path) -> None:
+    kind = features.get("feature_extractor_type", FEATURE_EXTRACTOR)
+    rate_hz = features.get("sampling_rate", RATE_HZ)
+    if kind != FEATURE_EXTRACTOR or rate_hz != RATE_HZ:
+        raise ModelUnusable(
+            f"{folder}/preprocessor_config.json asks for {kind} at {rate_hz} Hz; only {FEATURE_EXTRACTOR} at "
+            f"{RATE_HZ} Hz can be served. {CURE}"
+        )
+
+
+def _names(config: Mapping[str, object], folder: Path) -> dict[str, str]:
+    # A config without id2label is transformers' default of two unnamed labels.
+    names = config.get("id2label") or {"0": "LABEL_0", "1": "LABEL_1"}
+    if not isinstance(names, dict) or not all(str(key).isdigit() for key in names):
+        raise ModelUnusable(f"{folder}/config.json: id2label is not a table of index and name. {CURE}")
+    return {str(key): str(name) for key, name in names.items()}
+
+
+def _temperature(folder: Path) -> float:
+    if not (folder / "calibration.json").exists():
+        return 1.0
+    value = _read_json(folder, "calibration.json", "").get("temperature")
+    if not isinstance(value, int | float) or not math.isfinite(value) or value <= 0:
+        raise ModelUnusable(f"{folder}/calibration.json: temperature must be a number above 0, not {value!r}. {CURE}")
+    return float(value)
+
+
+def _digest(paths: tuple[Path, ...]) -> str:
+    digest = hashlib.sha256()
+    for path in paths:
+        with path.open("rb") as file:
+            while chunk := file.read(1 << 20):
+                digest.update(chunk)
+    return digest.hexdigest()

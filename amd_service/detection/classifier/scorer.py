@@ -1,0 +1,95 @@
+"""A loaded model with its identity: windows in, scores by label out."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from time import perf_counter
+from typing import Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from amd_service.detection.classifier.engines.engine import ChosenEngine, Engine
+from amd_service.detection.classifier.model import CURE, RATE_HZ, ModelFiles
+from amd_service.domain import Label, ModelIdentity, ModelRun, Scores, Window
+from amd_service.errors import ModelFailed, ModelUnusable
+from amd_service.settings import Settings
+from amd_service.telemetry import get_logger
+
+# Lengths the model meets first in service: the default first window and the longer one.
+WARM_UP_S = (2, 5)
+
+OpenFiles = Callable[[Settings], ModelFiles]
+OpenEngine = Callable[[ModelFiles, Settings], ChosenEngine]
+
+log = get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Scorer:
+    """One engine holding one checked model. Belongs to the thread that loaded it."""
+
+    files: ModelFiles
+    chosen: ChosenEngine
+    identity: ModelIdentity
+
+    @property
+    def engine(self) -> Engine:
+        return self.chosen.engine
+
+    @classmethod
+    def load(cls, settings: Settings, open_files: OpenFiles, open_engine: OpenEngine) -> Self:
+        """Open the configured model in the configured engine. Blocks for seconds. Errors as `open_files`."""
+        started = perf_counter()
+        files = open_files(settings)
+        chosen = open_engine(files, settings)
+        engine = chosen.engine
+        identity = ModelIdentity(files.id, files.revision, files.weights_sha256, engine.name, engine.precision)
+        log.info(
+            "model loaded",
+            model=files.id,
+            revision=files.revision,
+            weights_sha256=files.weights_sha256,
+            labels=",".join(files.labels.labels),
+            labels_from=str(files.labels.source),
+            engine=engine.name,
+            precision=engine.precision,
+            seconds=round(perf_counter() - started, 2),
+        )
+        if files.is_demo:
+            log.warning("demonstration model in use: trained on synthetic speech, for demonstration and tests only")
+        return cls(files, chosen, identity)
+
+    def answers_like(self, other: Self) -> bool:
+        """Whether both give the same scores: same files, read the same way, in the same engine."""
+        return (self.identity, self.files) == (other.identity, other.files)
+
+    def warm_up(self) -> None:
+        """Run the lengths that come first in service, on noise. Raises ModelUnusable when that gives no numbers."""
+        noise = np.random.default_rng(0).normal(0.0, 0.1, RATE_HZ * max(WARM_UP_S)).astype(np.float32)
+        for seconds in WARM_UP_S:
+            [outcome] = self.score([Window(noise[: RATE_HZ * seconds], start_ms=0, onset_ms=None)])
+            if isinstance(outcome, ModelFailed):
+                raise ModelUnusable(f"{self.files.folder}: {outcome}: its weights are damaged. {CURE}") from outcome
+
+    def score(self, windows: Sequence[Window]) -> list[ModelRun | ModelFailed]:
+        """Run windows of equal length at once; each gets its run, or why the model's answer is none."""
+        started = perf_counter()
+        logits = self.engine.logits([window.samples for window in windows]).astype(np.float64)
+        inference_ms = (perf_counter() - started) * 1000
+        return [self._outcome(window, row, inference_ms) for window, row in zip(windows, logits, strict=True)]
+
+    def _outcome(self, window: Window, logits: NDArray[np.float64], inference_ms: float) -> ModelRun | ModelFailed:
+        if not np.isfinite(logits).all():
+            return ModelFailed(f"{self.identity.id} gives {logits.tolist()}, from which no probability follows")
+        return ModelRun(
+            scores=self._scores(logits),
+            window_start_ms=window.start_ms,
+            window_ms=window.duration_ms,
+            inference_ms=inference_ms,
+            model=self.identity,
+        )
+
+    def _scores(self, logits: NDArray[np.float64]) -> Scores:
+        powers = np.exp((logits - logits.max()) / self.files.temperature)
+        by_label = dict(zip(self.files.labels.labels, (powers / powers.sum()).tolist(), strict=True))
+        return Scores(human=by_label[Label.HUMAN], voicemail=by_label[Label.VOICEMAIL])

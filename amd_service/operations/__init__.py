@@ -1,0 +1,1 @@
+"""Use cases, one a file. An operation owns its transactions and takes its dependencies as arguments."""

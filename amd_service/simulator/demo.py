@@ -1,0 +1,51 @@
+"""The whole real flow on recorded calls: throwaway Postgres, the service as a child process, replay, table."""
+
+import secrets
+from pathlib import Path
+
+from pydantic import SecretStr
+from rich.console import Console
+
+from amd_service.detection.classifier.hub import DEMO
+from amd_service.domain import AccountSid
+from amd_service.runtime import throwaway_database
+from amd_service.settings import Account
+from amd_service.simulator.run_replay import rehearse
+from amd_service.simulator.service_process import COMMAND, run_child
+from amd_service.simulator.twilio.media_host import MediaHost
+from amd_service.simulator.twilio.server import serve_stand_in
+
+
+async def demonstrate(directory: Path, *, model: str, live_pace: float | None = None, as_json: bool) -> bool:
+    """Replay `directory` against a service of its own and print how each call ended; whether all ended as expected.
+
+    `live_pace`: the service listens to the calls while they are up, streamed so many times faster than real time.
+    """
+    account = make_account()
+    Console(stderr=True).print("Starting a throwaway Postgres, a stand-in for Twilio, and the service …")
+    async with (
+        throwaway_database() as database_url,
+        serve_stand_in(MediaHost({account.account_sid: account.basic_auth})) as stand_in,
+        run_child(
+            (*COMMAND, "serve"),
+            database_url=database_url,
+            stand_in=stand_in,
+            account=account,
+            model=_from_anywhere(model),
+            live=live_pace is not None,
+        ) as service,
+    ):
+        await service.until_ready()
+        return await rehearse(
+            directory, url=service.url, account=account, stand_in=stand_in, live_pace=live_pace, as_json=as_json
+        )
+
+
+def _from_anywhere(model: str) -> str:
+    """The model as a child in another directory finds it."""
+    return str(Path(model).resolve()) if model != DEMO and Path(model).is_dir() else model
+
+
+def make_account() -> Account:
+    """A Twilio account that exists nowhere else."""
+    return Account(account_sid=AccountSid(f"AC{secrets.token_hex(16)}"), auth_tokens=[SecretStr(secrets.token_hex(16))])

@@ -1,0 +1,100 @@
+"""Recorded calls: what Twilio sent, what its media host had, and what a careful engineer expects of them."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
+
+from amd_service.errors import ConfigurationError
+from amd_service.simulator.twilio.media_host import NOT_FOUND, Reel
+
+_CONTENT_TYPES = {
+    ".wav": "audio/x-wav",
+    ".mp3": "audio/mpeg",
+    ".ulaw": "audio/x-mulaw;rate=8000",
+    ".xml": "application/xml",
+}
+
+
+class RecordedCallback(BaseModel):
+    """A line of `callbacks.jsonl`. Placeholders in values: {account_sid} {call_sid} {recording_sid} {recording_url}."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    path: str = Field(pattern="^/")
+    form: list[tuple[str, str]]
+
+
+class Serving(BaseModel):
+    """`media.json`: how the stand-in serves the recording. Unset: dual exactly when the WAV has two channels."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    not_found_first: int = 0
+    dual_available: bool | None = None
+    content_type: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RecordedCall:
+    """One folder of `fixtures/calls`. `recording`: None where the media host has none."""
+
+    name: str
+    callbacks: tuple[RecordedCallback, ...]
+    expected: Mapping[str, JsonValue]
+    recording: bytes | None
+    content_type: str
+    serving: Serving
+
+    def reel(self) -> Reel | None:
+        if self.recording is None:
+            return None
+        dual = self.serving.dual_available
+        return Reel(
+            self.recording,
+            content_type=self.serving.content_type or self.content_type,
+            dual_available=_channels(self.recording) == 2 if dual is None else dual,
+            first=[NOT_FOUND] * self.serving.not_found_first,
+        )
+
+
+def load_calls(directory: Path) -> list[RecordedCall]:
+    """The recorded calls below `directory`, by name. Raises ConfigurationError naming the file that is wrong."""
+    calls = [_load_call(script.parent) for script in sorted(directory.glob("*/callbacks.jsonl"))]
+    if not calls:
+        here = " itself is one: name the folder above it" if (directory / "callbacks.jsonl").exists() else ""
+        raise ConfigurationError(f"{directory}{here or ' holds no recorded calls (folders with a callbacks.jsonl)'}")
+    return calls
+
+
+def _load_call(folder: Path) -> RecordedCall:
+    recordings = sorted(path for path in folder.glob("recording.*") if path.suffix in _CONTENT_TYPES)
+    recording = recordings[0] if recordings else None
+    serving = folder / "media.json"
+    try:
+        lines = (folder / "callbacks.jsonl").read_text(encoding="utf-8").splitlines()
+        return RecordedCall(
+            name=folder.name,
+            callbacks=tuple(RecordedCallback.model_validate_json(line) for line in lines if line.strip()),
+            expected=_read_expected(folder / "expected.json"),
+            recording=None if recording is None else recording.read_bytes(),
+            content_type=_CONTENT_TYPES[".wav" if recording is None else recording.suffix],
+            serving=Serving.model_validate_json(serving.read_bytes()) if serving.exists() else Serving(),
+        )
+    except (OSError, ValueError, ValidationError) as error:
+        raise ConfigurationError(f"{folder} is not a recorded call: {error}") from error
+
+
+def _read_expected(path: Path) -> dict[str, JsonValue]:
+    expected = json.loads(path.read_text(encoding="utf-8"))
+    if not isinstance(expected, dict) or not expected:
+        raise ValueError(f"{path.name} must be an object with at least one key")
+    return expected
+
+
+def _channels(recording: bytes) -> int:
+    """Channels a WAV header claims; 1 for anything else."""
+    at = recording[:4096].find(b"fmt ") if recording[:4] == b"RIFF" else -1
+    return 1 if at < 0 else int.from_bytes(recording[at + 10 : at + 12], "little")

@@ -1,0 +1,81 @@
+"""A replay with everything around it: progress, table, and the question whether all went as expected."""
+
+from pathlib import Path
+
+from rich.console import Console
+
+from amd_service.errors import ConfigurationError
+from amd_service.settings import Account, Settings
+from amd_service.simulator.replay import replay
+from amd_service.simulator.report import Progress, print_outcomes
+from amd_service.simulator.twilio.media_host import MediaHost
+from amd_service.simulator.twilio.server import StandIn, serve_stand_in
+
+
+async def rehearse(
+    directory: Path,
+    *,
+    url: str,
+    account: Account,
+    stand_in: StandIn,
+    public_url: str | None = None,
+    api_key: str | None = None,
+    live_pace: float | None = None,
+    as_json: bool,
+) -> bool:
+    """Replay `directory` against the service at `url`, with `live_pace` live, and print how each call ended.
+
+    Whether every call ended as expected and no credentials were sent where they do not belong.
+    """
+    console = Console(stderr=True)
+    with Progress(console, directory) as progress:
+        outcomes = await replay(
+            directory,
+            url=url,
+            account=account,
+            stand_in=stand_in,
+            public_url=public_url,
+            api_key=api_key,
+            live_pace=live_pace,
+            on_progress=progress.advance,
+        )
+    print_outcomes(outcomes, live_pace=live_pace, as_json=as_json)
+    for violation in stand_in.media.violations:
+        console.print(violation, style="bold red", markup=False)
+    return not stand_in.media.violations and all(outcome.matched for outcome in outcomes)
+
+
+async def rehearse_running_service(
+    directory: Path,
+    settings: Settings,
+    *,
+    url: str | None,
+    public_url: str | None,
+    port: int,
+    live_pace: float | None = None,
+    as_json: bool,
+) -> bool:
+    """`rehearse` against a service that somebody else runs, as the first configured account. `url`: None for our own.
+
+    The stand-in for Twilio listens on `port` of loopback, where the service's AMD_TWILIO_API_URL must point.
+    """
+    account = _first_account(settings)
+    async with serve_stand_in(MediaHost({account.account_sid: account.basic_auth}), port=port) as stand_in:
+        return await rehearse(
+            directory,
+            url=url or settings.own_url,
+            account=account,
+            stand_in=stand_in,
+            public_url=public_url or settings.public_url,
+            api_key=settings.api_keys[0].get_secret_value() if settings.api_keys else None,
+            live_pace=live_pace,
+            as_json=as_json,
+        )
+
+
+def _first_account(settings: Settings) -> Account:
+    if not settings.accounts:
+        raise ConfigurationError(
+            "replay signs as your account: set TWILIO_ACCOUNT_SID and TWILIO_AUTH_TOKEN as the service has them"
+        )
+    return next(iter(settings.accounts.values()))

@@ -1,0 +1,142 @@
+"""What the stand-in knows of calls and recordings, and how Twilio's REST API writes them down."""
+
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from email.utils import format_datetime
+from secrets import token_hex
+
+from amd_service.simulator.twilio.signed_callbacks import Pairs
+
+OVER = frozenset({"completed", "busy", "failed", "no-answer", "canceled"})
+
+
+def new_sid(kind: str) -> str:
+    """A SID of the given two-letter kind that nobody else has."""
+    return kind + token_hex(16)
+
+
+def now() -> datetime:
+    """The time in whole seconds, as Twilio tells it."""
+    return datetime.now(UTC).replace(microsecond=0)
+
+
+@dataclass(slots=True, kw_only=True)
+class StandInRecording:
+    """A recording as the REST API lists it; its audio is the media host's reel of the same SID."""
+
+    call_sid: str | None
+    sid: str = field(default_factory=lambda: new_sid("RE"))
+    status: str = "completed"
+    track: str | None = "inbound"
+    channels: int = 1
+    source: str = "OutboundAPI"
+    duration_s: int | None = 5
+    error_code: int | None = None
+    conference_sid: str | None = None
+    created_at: datetime = field(default_factory=now)
+
+
+@dataclass(slots=True, kw_only=True)
+class StandInCall:
+    """A call. `form`: the parameters it was created with, in order; `updates`: those of each update since."""
+
+    account_sid: str
+    sid: str = field(default_factory=lambda: new_sid("CA"))
+    status: str = "queued"
+    direction: str = "outbound-api"
+    from_number: str = "+15005550006"
+    to_number: str = "+12125550100"
+    parent_call_sid: str | None = None
+    created_at: datetime = field(default_factory=now)
+    started_at: datetime | None = None
+    ended_at: datetime | None = None
+    duration_s: int | None = None
+    answered_by: str | None = None
+    form: Pairs = ()
+    updates: list[Pairs] = field(default_factory=list)
+    recordings: list[StandInRecording] = field(default_factory=list)
+
+    @property
+    def is_over(self) -> bool:
+        return self.status in OVER
+
+    def given(self, name: str) -> str | None:
+        """The value of a parameter it was created with; the first one of several."""
+        return next(iter(self.all_given(name)), None)
+
+    def all_given(self, name: str) -> list[str]:
+        """All values of a parameter it was created with."""
+        return [value for given, value in self.form if given == name]
+
+    def end(self, status: str) -> None:
+        """It is over now, in this way."""
+        self.status = status
+        self.ended_at = now()
+        self.duration_s = int((self.ended_at - self.started_at).total_seconds()) if self.started_at else 0
+
+
+def call_resource(call: StandInCall) -> dict[str, object]:
+    """A Call resource: dates as in RFC 2822, the duration a string."""
+    uri = f"/2010-04-01/Accounts/{call.account_sid}/Calls/{call.sid}"
+    return {
+        "account_sid": call.account_sid,
+        "annotation": None,
+        "answered_by": call.answered_by,
+        "api_version": "2010-04-01",
+        "caller_name": None,
+        "date_created": _date(call.created_at),
+        "date_updated": _date(call.ended_at or call.created_at),
+        "direction": call.direction,
+        "duration": _digits(call.duration_s),
+        "end_time": _date(call.ended_at),
+        "forwarded_from": None,
+        "from": call.from_number,
+        "from_formatted": call.from_number,
+        "group_sid": None,
+        "parent_call_sid": call.parent_call_sid,
+        "phone_number_sid": None,
+        "price": None,
+        "price_unit": "USD",
+        "queue_time": "0",
+        "sid": call.sid,
+        "start_time": _date(call.started_at),
+        "status": call.status,
+        "subresource_uris": {"recordings": f"{uri}/Recordings.json"},
+        "to": call.to_number,
+        "to_formatted": call.to_number,
+        "trunk_sid": None,
+        "uri": f"{uri}.json",
+    }
+
+
+def recording_resource(account_sid: str, recording: StandInRecording, *, with_track: bool) -> dict[str, object]:
+    """A Recording resource. `with_track`: only a call's own list tells the track."""
+    uri = f"/2010-04-01/Accounts/{account_sid}/Recordings/{recording.sid}.json"
+    resource: dict[str, object] = {
+        "account_sid": account_sid,
+        "api_version": "2010-04-01",
+        "call_sid": recording.call_sid,
+        "channels": recording.channels,
+        "conference_sid": recording.conference_sid,
+        "date_created": _date(recording.created_at),
+        "date_updated": _date(recording.created_at),
+        "duration": _digits(recording.duration_s),
+        "encryption_details": None,
+        "error_code": recording.error_code,
+        "price": None,
+        "price_unit": "USD",
+        "sid": recording.sid,
+        "source": recording.source,
+        "start_time": _date(recording.created_at),
+        "status": recording.status,
+        "uri": uri,
+    }
+    return resource | ({"track": recording.track} if with_track else {"media_url": None})
+
+
+def _date(moment: datetime | None) -> str | None:
+    return None if moment is None else format_datetime(moment.astimezone(UTC))
+
+
+def _digits(seconds: int | None) -> str | None:
+    return None if seconds is None else str(seconds)

@@ -1,0 +1,206 @@
+"""Twilio's REST API, as far as the service uses it: calls and recordings. It remembers what it was asked."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from urllib.parse import parse_qsl, urlencode
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from amd_service.simulator.twilio.call_store import StandInCall, StandInRecording, call_resource, recording_resource
+from amd_service.simulator.twilio.media_host import Answer, MediaHost, respond
+from amd_service.simulator.twilio.signed_callbacks import Pairs
+
+ACCOUNTS = "/2010-04-01/Accounts/{account}"
+DEFAULT_PAGE_SIZE = 50
+
+# A list parameter outside of these is one the stand-in would ignore while Twilio does not: it says so.
+_FILTERS = frozenset({"StartTime>", "DateCreated>", "PageSize", "Page", "PageToken"})
+
+Handler = Callable[[Request, "RestRequest"], Awaitable[Response]]
+
+
+@dataclass(frozen=True, slots=True)
+class RestRequest:
+    """A request that arrived, its parameters decoded and in order."""
+
+    method: str
+    path: str
+    query: Pairs
+    form: Pairs
+
+
+@dataclass(slots=True)
+class RestApi:
+    """Serves `calls` (by CallSid) to whoever has the account's credentials; recordings' audio is the media host's.
+
+    `first`: answers given one by one, once each, before the real ones. `on_created`: what happens to a call that was
+    placed, run beside the answer; `settled` waits for it.
+    `before`: run before every answer. `check`: what is wrong with a request; it joins the media host's `violations`.
+    """
+
+    media: MediaHost
+    calls: dict[str, StandInCall] = field(default_factory=dict)
+    conferences: list[StandInRecording] = field(default_factory=list)
+    requests: list[RestRequest] = field(default_factory=list)
+    first: list[Answer] = field(default_factory=list)
+    on_created: Callable[[StandInCall], Awaitable[object]] | None = None
+    before: Callable[[], Awaitable[object]] | None = None
+    check: Callable[[RestRequest], Iterable[str]] | None = None
+    _lives: list[asyncio.Task[object]] = field(default_factory=list)
+
+    def add(self, call: StandInCall) -> StandInCall:
+        """Know this call."""
+        self.calls[call.sid] = call
+        return call
+
+    async def settled(self) -> None:
+        """Wait until every call that was placed has been through `on_created`; raises what went wrong there."""
+        while self._lives:
+            await self._lives.pop(0)
+
+    def routes(self) -> list[Route]:
+        """To be served beside the media host's, at the same origin."""
+        calls, call = f"{ACCOUNTS}/Calls.json", ACCOUNTS + "/Calls/{sid}.json"
+        return [
+            Route(calls, self._answering(self._create), methods=["POST"]),
+            Route(calls, self._answering(self._list_calls), methods=["GET"]),
+            Route(call, self._answering(self._update), methods=["POST"]),
+            Route(call, self._answering(self._fetch), methods=["GET"]),
+            Route(ACCOUNTS + "/Calls/{sid}/Recordings.json", self._answering(self._list_of_call), methods=["GET"]),
+            Route(f"{ACCOUNTS}/Recordings.json", self._answering(self._list_recordings), methods=["GET"]),
+            Route(ACCOUNTS + "/Recordings/{sid}.json", self._answering(self._delete), methods=["DELETE"]),
+        ]
+
+    def _answering(self, handler: Handler) -> Callable[[Request], Awaitable[Response]]:
+        async def answer(request: Request) -> Response:
+            asked = await _read(request)
+            self.requests.append(asked)
+            self.media.violations.extend(self.check(asked) if self.check else ())
+            if self.before is not None:
+                await self.before()
+            if not self.media.has_credentials(request):
+                return _error(401, 20003, "Authenticate")
+            if not self.first:
+                return await handler(request, asked)
+            scripted = self.first.pop(0)
+            if scripted.carried_out:
+                await handler(request, asked)
+            return await respond(scripted, request)
+
+        return answer
+
+    async def _create(self, request: Request, asked: RestRequest) -> Response:
+        form = dict(asked.form)
+        if "To" not in form or "From" not in form:
+            return _error(400, 21201 if "To" not in form else 21213, "No 'To' or 'From' number is specified")
+        call = self.add(
+            StandInCall(
+                account_sid=request.path_params["account"],
+                form=asked.form,
+                from_number=form["From"],
+                to_number=form["To"],
+            )
+        )
+        # As it is now: `on_created` may be faster than the answer.
+        answer = JSONResponse(call_resource(replace(call)), 201)
+        if self.on_created is not None:
+            self._lives.append(asyncio.ensure_future(self.on_created(call)))
+        return answer
+
+    async def _update(self, request: Request, asked: RestRequest) -> Response:
+        call = self._known(request)
+        if call is None:
+            return _not_found(request)
+        call.updates.append(asked.form)
+        form = dict(asked.form)
+        goes_on = "Url" in form or "Twiml" in form
+        if call.is_over or (goes_on and call.status != "in-progress"):
+            return _error(400, 21220, "Call is not in-progress. Cannot redirect.")
+        if "Status" in form:
+            call.end(form["Status"])
+        return JSONResponse(call_resource(call))
+
+    async def _fetch(self, request: Request, asked: RestRequest) -> Response:  # noqa: ARG002 - one shape for all
+        call = self._known(request)
+        return _not_found(request) if call is None else JSONResponse(call_resource(call))
+
+    async def _list_calls(self, request: Request, asked: RestRequest) -> Response:
+        since = _since(asked, "StartTime>")
+        own = [call for call in self.calls.values() if call.account_sid == request.path_params["account"]]
+        began = {call.sid: call.started_at or call.created_at for call in own}
+        found = sorted((call for call in own if began[call.sid] >= since), key=lambda c: began[c.sid], reverse=True)
+        return self._page(asked, "calls", [call_resource(call) for call in found])
+
+    async def _list_recordings(self, request: Request, asked: RestRequest) -> Response:
+        account, since = request.path_params["account"], _since(asked, "DateCreated>")
+        of_calls = [r for call in self.calls.values() if call.account_sid == account for r in call.recordings]
+        found = [r for r in (*of_calls, *self.conferences) if r.created_at >= since and r.status != "deleted"]
+        found.sort(key=lambda recording: recording.created_at, reverse=True)
+        return self._page(asked, "recordings", [recording_resource(account, r, with_track=False) for r in found])
+
+    async def _list_of_call(self, request: Request, asked: RestRequest) -> Response:
+        call = self._known(request)
+        if call is None:
+            return _not_found(request)
+        found = [recording for recording in call.recordings if recording.status != "deleted"]
+        resources = [recording_resource(call.account_sid, recording, with_track=True) for recording in found]
+        return self._page(asked, "recordings", resources)
+
+    async def _delete(self, request: Request, asked: RestRequest) -> Response:  # noqa: ARG002 - one shape for all
+        sid = request.path_params["sid"]
+        had_audio = self.media.reels.pop(sid, None) is not None
+        listed = [r for call in self.calls.values() for r in call.recordings if r.sid == sid and r.status != "deleted"]
+        for recording in listed:
+            recording.status = "deleted"
+        return Response(status_code=204) if had_audio or listed else _not_found(request)
+
+    def _known(self, request: Request) -> StandInCall | None:
+        call = self.calls.get(request.path_params["sid"])
+        return call if call is not None and call.account_sid == request.path_params["account"] else None
+
+    def _page(self, asked: RestRequest, key: str, resources: Sequence[Mapping[str, object]]) -> Response:
+        query = dict(asked.query)
+        if unknown := set(query) - _FILTERS:
+            return _error(501, 501, f"the stand-in does not know {', '.join(sorted(unknown))}")
+        size, page = int(query.get("PageSize", DEFAULT_PAGE_SIZE)), int(query.get("Page", 0))
+        if page and "PageToken" not in query:
+            return _error(400, 20007, "a page other than the first one needs its PageToken")
+        is_last = (page + 1) * size >= len(resources)
+        following = query | {"PageSize": str(size), "Page": str(page + 1), "PageToken": f"PA{page + 1}"}
+        return JSONResponse(
+            {
+                key: resources[page * size : (page + 1) * size],
+                "page": page,
+                "page_size": size,
+                "first_page_uri": f"{asked.path}?PageSize={size}&Page=0",
+                "next_page_uri": None if is_last else f"{asked.path}?{urlencode(following)}",
+                "previous_page_uri": None,
+                "start": page * size,
+                "end": min((page + 1) * size, len(resources)) - 1,
+                "uri": asked.path,
+            }
+        )
+
+
+async def _read(request: Request) -> RestRequest:
+    query = parse_qsl(request.url.query, keep_blank_values=True)
+    form = parse_qsl((await request.body()).decode(), keep_blank_values=True)
+    return RestRequest(request.method, request.url.path, query, form)
+
+
+def _since(asked: RestRequest, name: str) -> datetime:
+    moment = datetime.fromisoformat(dict(asked.query).get(name, "1970-01-01"))
+    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment
+
+
+def _not_found(request: Request) -> Response:
+    return _error(404, 20404, f"The requested resource {request.url.path} was not found")
+
+
+def _error(status: int, code: int, message: str) -> Response:
+    more_info = f"https://www.twilio.com/docs/errors/{code}"
+    return JSONResponse({"code": code, "message": message, "more_info": more_info, "status": status}, status)

@@ -1,0 +1,1 @@
+"""The routes that the user's own backend and dashboards call."""

@@ -1,0 +1,57 @@
+"""JSON schemas of database rows, from the columns and their comments: what docs/call_log.md is made of, too."""
+
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+from sqlalchemy import Column
+
+from amd_service.calls.tables import Base
+from amd_service.domain import AnalysisState, Failure, Label, Reason
+from amd_service.web.api.openapi.responses import Json
+
+_TYPES: dict[type, Json] = {
+    str: {"type": "string"},
+    int: {"type": "integer"},
+    float: {"type": "number"},
+    bool: {"type": "boolean"},
+    object: {"type": "object"},  # JSONB; every such column holds an object
+    datetime: {"type": "string", "format": "date-time"},
+}
+_CLOSED: dict[str, tuple[type[StrEnum], ...]] = {
+    "analysis_state": (AnalysisState,),
+    "label": (Label,),
+    "reason": (Reason, Failure),
+    "failure": (Failure,),
+}
+
+
+def call_schemas() -> dict[str, Json]:
+    """What `call_log.read_call` gives, by the names of the document's components."""
+    call = _row("call_log")
+    for name, component in (("recordings", "Recording"), ("verdicts", "ModelRun")):
+        call["properties"][name] = {"type": "array", "items": {"$ref": f"#/components/schemas/{component}"}}
+        call["required"].append(name)
+    return {"Call": call, "Recording": _row("recording"), "ModelRun": _row("verdict")}
+
+
+def _row(name: str) -> Json:
+    table = Base.metadata.tables[name]
+    return {
+        "type": "object",
+        "description": table.comment,
+        "properties": {column.name: _column(column) for column in table.columns},
+        "required": [column.name for column in table.columns],
+        "additionalProperties": False,
+    }
+
+
+def _column(column: Column[Any]) -> Json:
+    schema = {"description": column.comment, **_TYPES[column.type.python_type]}
+    if column.name in _CLOSED:
+        schema["enum"] = [str(member) for closed in _CLOSED[column.name] for member in closed]
+    if column.nullable:
+        schema["type"] = [schema["type"], "null"]
+        if "enum" in schema:
+            schema["enum"].append(None)
+    return schema

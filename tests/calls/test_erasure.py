@@ -1,0 +1,259 @@
+"""What is forgotten, a batch at a time, and what must stay so that nothing else changes."""
+
+import asyncio
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from sqlalchemy import func, select, text, update
+
+from amd_service.calls import erasure, queue
+from amd_service.calls.erasure import KEEP_REQUESTS_DAYS, Claim, Erasable
+from amd_service.calls.tables import Callback, CallRequest, Recording, RequestOutcome
+from amd_service.calls.tables.callback import WHOLE
+from amd_service.calls.tables.recording import TO_ERASE
+from amd_service.database.database import Database
+from amd_service.domain import AccountSid, Failure, Label, RecordingSid
+from tests.support.deliveries import (
+    ACCOUNT,
+    CALL,
+    FIRST,
+    call_row,
+    claim,
+    deliver,
+    recording,
+    recording_row,
+    settle,
+    snapshot,
+    status,
+    verdict,
+)
+from tests.support.numbers import FROM, TO, callbacks, change, told
+
+pytestmark = pytest.mark.anyio
+
+
+async def judged(database: Database, *sids: RecordingSid) -> None:
+    await deliver(database, *(recording("completed", sid) for sid in sids))
+    for job in await claim(database):
+        await settle(database, job, verdict(Label.HUMAN))
+
+
+async def erasable(database: Database, limit: int = 10, accounts: tuple[AccountSid, ...] = (ACCOUNT,)) -> list[str]:
+    async with database.transaction() as session:
+        claimed = await erasure.claim_erasable(session, accounts, limit)
+    return [recording.recording_sid for recording in claimed.erasable]
+
+
+async def put_off_s(database: Database) -> float:
+    async with database.transaction() as session:
+        ahead = select(func.extract("epoch", Recording.erase_after - func.now()))
+        return float(await session.scalar(ahead) or 0)
+
+
+async def make_old(database: Database, table: Any, column: str, days: float) -> None:
+    await change(database, table, **{column: func.now() - timedelta(days=days)})
+
+
+async def strip(database: Database, *, days: int = 30, limit: int = 10) -> int:
+    async with database.transaction() as session:
+        return await erasure.strip_callbacks(session, days=days, limit=limit)
+
+
+# Twilio's copies of recordings
+
+
+async def test_a_judged_recording_may_be_erased_once(database: Database) -> None:
+    await judged(database, FIRST)
+    assert await erasable(database) == [FIRST]
+    async with database.transaction() as session:
+        await erasure.mark_erased(session, FIRST)
+    await change(database, Recording, erase_after=func.now())
+    assert await erasable(database) == []
+    assert (await recording_row(database)).erased_at is not None
+
+
+async def test_a_claimed_one_is_put_off_until_later(database: Database) -> None:
+    await judged(database, FIRST)
+    async with database.transaction() as session:
+        assert await erasure.claim_erasable(session, [ACCOUNT], 1) == Claim([Erasable(FIRST, ACCOUNT)], 1)
+    assert await erasable(database) == []
+    assert 240 < await put_off_s(database) <= 300
+
+
+@pytest.mark.parametrize(("waited_days", "least_s", "most_s"), [(0.25, 21_000, 22_000), (400, 86_000, 86_400)])
+async def test_the_longer_it_has_waited_the_later_it_is_tried_again(
+    database: Database, waited_days: float, least_s: float, most_s: float
+) -> None:
+    await judged(database, FIRST)
+    await make_old(database, Recording, "finished_at", waited_days)
+    assert await erasable(database) == [FIRST]
+    assert least_s < await put_off_s(database) <= most_s
+
+
+async def test_what_has_no_verdict_is_never_erased(database: Database) -> None:
+    await deliver(database, recording("completed"))
+    assert await erasable(database) == []
+    (job,) = await claim(database)
+    assert await erasable(database) == []
+    async with database.transaction() as session:
+        await queue.bury(session, job, Failure.GAVE_UP, "it may be put up for work again")
+    assert await erasable(database) == []
+
+
+async def test_a_stream_has_no_copy_at_twilio(database: Database) -> None:
+    await judged(database, FIRST)
+    await change(database, Recording, source="MediaStream")
+    assert await erasable(database) == []
+
+
+async def test_a_recording_of_unknown_source_has(database: Database) -> None:
+    await judged(database, FIRST)
+    await change(database, Recording, source=None)
+    assert await erasable(database) == [FIRST]
+
+
+async def test_what_belongs_to_an_account_we_have_no_credentials_for_is_left(database: Database) -> None:
+    await judged(database, FIRST)
+    assert await erasable(database, accounts=()) == []
+    assert await erasable(database) == [FIRST]
+
+
+async def found_by_asking(database: Database) -> None:
+    """A judged recording of a call that nobody but Twilio's API told of."""
+    await judged(database, FIRST)
+    await change(database, Callback, route="rest")
+
+
+async def place(database: Database, **fields: Any) -> None:
+    async with database.transaction() as session:
+        known: dict[str, Any] = {"account_sid": ACCOUNT, "outcome": RequestOutcome.PLACED, "call_sid": CALL}
+        session.add(CallRequest(**{"key": "", "fingerprint": ""} | known | fields))
+
+
+async def test_a_recording_that_only_the_api_told_of_is_another_applications(database: Database) -> None:
+    await found_by_asking(database)
+    async with database.transaction() as session:
+        assert await erasure.claim_erasable(session, [ACCOUNT], 10) == Claim([], 1)
+        # Put off: thousands of them are not looked at every minute.
+        assert await erasure.claim_erasable(session, [ACCOUNT], 10) == Claim([], 0)
+    assert (await recording_row(database)).erased_at is None
+
+
+async def test_once_a_callback_names_its_call_it_is_ours(database: Database) -> None:
+    await found_by_asking(database)
+    assert await erasable(database) == []
+    await deliver(database, status("completed"))
+    await change(database, Recording, erase_after=func.now())
+    assert await erasable(database) == [FIRST]
+
+
+async def test_a_call_that_we_placed_is_ours_though_every_callback_was_lost(database: Database) -> None:
+    await found_by_asking(database)
+    await place(database)
+    assert await erasable(database) == [FIRST]
+
+
+async def test_what_another_account_says_of_a_call_makes_it_nobodys(database: Database) -> None:
+    await found_by_asking(database)
+    another = AccountSid("AC" + "b" * 32)
+    await deliver(database, status("completed", account_sid=another))
+    await place(database, account_sid=another)
+    assert await erasable(database) == []
+
+
+async def test_two_workers_share_what_is_to_be_erased(database: Database) -> None:
+    sids = [RecordingSid(f"RE{number:032x}") for number in range(6)]
+    await judged(database, *sids)
+    first, second = await asyncio.gather(erasable(database, 4), erasable(database, 4))
+    assert sorted([*first, *second, *await erasable(database)]) == sids
+
+
+async def test_looking_for_what_is_left_uses_the_index_of_what_is_left(database: Database) -> None:
+    async with database.transaction() as session:
+        await session.execute(text("set local enable_seqscan = off"))
+        # Which index is cheaper depends on how many rows there happen to be; whether this one fits does not.
+        await session.execute(text("drop index ix_callback_received_at"))
+        plan = await session.scalars(text(f"explain select 1 from recording where {TO_ERASE} and erase_after <= now()"))
+        assert "ix_recording_to_erase" in "\n".join(plan)
+        plan = await session.scalars(text(f"explain select 1 from callback where {WHOLE} and received_at < now()"))
+        assert "ix_callback_whole" in "\n".join(plan)
+        await session.rollback()
+
+
+# Parameters of old callbacks
+
+
+async def test_an_old_callback_loses_parameters_token_and_numbers(database: Database) -> None:
+    await told(database, "completed", SequenceNumber="3")
+    await make_old(database, Callback, "received_at", 31)
+    assert await strip(database) == 1
+    async with database.transaction() as session:
+        # SQL's null: JSON's own would still count as parameters.
+        assert await session.scalar(text("select count(*) from callback where parameters is null")) == 1
+    (kept,) = await callbacks(database)
+    assert (kept.parameters, kept.idempotency_token) == (None, None)
+    assert kept.facts == {
+        "account_sid": ACCOUNT,
+        "call_sid": CALL,
+        "call_status": "completed",
+        "sequence_number": 3,
+    }
+    assert await strip(database) == 0
+
+
+async def test_a_younger_callback_stays_as_it_came(database: Database) -> None:
+    await told(database, "completed")
+    await make_old(database, Callback, "received_at", 29)
+    assert await strip(database) == 0
+    assert (await callbacks(database))[0].parameters is not None
+
+
+async def test_a_replayed_old_callback_is_still_a_duplicate(database: Database) -> None:
+    await told(database, "completed", SequenceNumber="3")
+    await make_old(database, Callback, "received_at", 31)
+    await strip(database)
+    assert not await told(database, "completed", SequenceNumber="3")
+
+
+async def test_a_late_callback_still_finds_its_place_among_old_ones(database: Database) -> None:
+    await told(database, "completed", SequenceNumber="3", CallDuration="12")
+    await make_old(database, Callback, "received_at", 31)
+    await strip(database)
+    before = await snapshot(database)
+    await deliver(database, status("ringing", 1, timestamp=None, direction=None))
+    call = await call_row(database)
+    assert (call.call_status, call.duration_s, call.from_number, call.to_number) == ("completed", 12, FROM, TO)
+    assert await snapshot(database) == before
+
+
+async def test_a_backlog_is_stripped_in_batches_oldest_first(database: Database) -> None:
+    for number in range(5):
+        await told(database, "in-progress", SequenceNumber=str(number))
+    async with database.transaction() as session:
+        age = timedelta(days=1) * (Callback.id - select(func.min(Callback.id)).scalar_subquery())
+        older = update(Callback).values(received_at=func.now() - timedelta(days=40) + age)
+        await session.execute(older.execution_options(synchronize_session=False))
+    assert await strip(database, limit=2) == 2
+    assert [callback.parameters is None for callback in await callbacks(database)] == [True, True, False, False, False]
+    assert [await strip(database, limit=2) for _ in range(3)] == [2, 1, 0]
+
+
+# Requests to place a call
+
+
+async def test_an_old_request_is_dropped_and_a_younger_one_is_not(database: Database) -> None:
+    async with database.transaction() as session:
+        for days in (0, KEEP_REQUESTS_DAYS - 1, KEEP_REQUESTS_DAYS + 1, 100):
+            session.add(
+                CallRequest(
+                    key=f"{days} days",
+                    fingerprint="",
+                    account_sid=ACCOUNT,
+                    outcome=RequestOutcome.UNKNOWN,
+                    created_at=datetime.now(UTC) - timedelta(days=days),
+                )
+            )
+    async with database.transaction() as session:
+        assert [await erasure.drop_requests(session, 1) for _ in range(3)] == [1, 1, 0]
+        assert set(await session.scalars(select(CallRequest.key))) == {"0 days", f"{KEEP_REQUESTS_DAYS - 1} days"}

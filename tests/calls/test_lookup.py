@@ -1,0 +1,24 @@
+"""Reads."""
+
+import pytest
+
+from amd_service.calls.lookup import read_call
+from amd_service.database.database import Database
+from amd_service.domain import CallSid, Label
+from tests.support.deliveries import CALL, FIRST, claim, deliver, recording, settle, verdict
+
+pytestmark = pytest.mark.anyio
+
+
+async def test_reading_a_call_gives_plain_json(database: Database) -> None:
+    await deliver(database, recording("completed"))
+    (job,) = await claim(database)
+    await settle(database, job, verdict(Label.HUMAN))
+    async with database.transaction() as session:
+        call = await read_call(session, CALL)
+        assert await read_call(session, CallSid("CA" + "9" * 32)) is None
+    assert call is not None
+    assert (call["call_sid"], call["label"]) == (CALL, "human")
+    assert [row["recording_sid"] for row in call["recordings"]] == [FIRST]
+    assert call["verdicts"][0]["human_score"] == 0.9
+    assert str(call["verdict_at"]).endswith("+00:00")

@@ -1,0 +1,108 @@
+"""What can be told of the private Postgres before it is started: the same that starting it would say."""
+
+import pwd
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from amd_service.cli.doctor import Finding, Health, examine
+from amd_service.database.embedded import check_embedded, embedded_postgres
+from amd_service.errors import ConfigurationError
+from amd_service.settings import Settings
+from tests.database.embedded.conftest import IS_ROOT
+
+pytestmark = pytest.mark.anyio
+
+# Prints what is wrong with a directory, as another account if one is given.
+CHECK = """
+import os, sys
+from pathlib import Path
+from amd_service.calls.embedded import check_embedded
+from amd_service.errors import ConfigurationError
+
+if len(sys.argv) > 2:
+    os.setgroups([])
+    os.setgid(int(sys.argv[3]))
+    os.setuid(int(sys.argv[2]))
+try:
+    check_embedded(Path(sys.argv[1]))
+except ConfigurationError as error:
+    print(error)
+"""
+
+
+@pytest.fixture
+def parent() -> Iterator[Path]:
+    """A directory that the server's account can get to."""
+    parent = Path(tempfile.mkdtemp(prefix="amd-test-")).resolve()
+    parent.chmod(0o711)
+    yield parent
+    shutil.rmtree(parent)
+
+
+def make(directory: Path, mode: int) -> Path:
+    directory.mkdir()
+    directory.chmod(mode)
+    return directory
+
+
+def contents(directory: Path) -> set[str]:
+    return {path.name for path in directory.iterdir()}
+
+
+async def database_finding(data_dir: Path) -> Finding:
+    findings = examine(Settings(_env_file=None, data_dir=data_dir))
+    return await anext(found async for found in findings if found.check == "database")
+
+
+async def complaint_of_a_start(data_dir: Path) -> str:
+    with pytest.raises(ConfigurationError) as caught:
+        async with embedded_postgres(data_dir):
+            pass
+    return str(caught.value)
+
+
+async def test_all_is_well_and_nothing_is_started(parent: Path) -> None:
+    found = await database_finding(parent / "data")
+    assert found.health is Health.OK
+    assert str(check_embedded(parent / "data")) in found.text
+    assert contents(parent / "data") == {"start.lock"}
+
+
+@pytest.mark.skipif(not IS_ROOT, reason="only root has another account to lend")
+@pytest.mark.parametrize("below", ["data", "closed too/data"])
+async def test_the_directory_that_is_closed_to_the_servers_account_is_named(parent: Path, below: str) -> None:
+    closed = make(parent / "closed", 0o700)
+    said = await complaint_of_a_start(closed / below)
+    assert f"{closed} is closed to it" in said
+    found = await database_finding(closed / below)
+    assert (found.health, found.text) == (Health.FAIL, said)
+
+
+@pytest.mark.skipif(not IS_ROOT, reason="only root has another account to lend")
+async def test_a_data_directory_that_is_closed_itself_is_named(parent: Path) -> None:
+    data = make(parent / "data", 0o700)
+    assert f"{data} is closed to it" in (await database_finding(data)).text
+
+
+def test_a_directory_that_cannot_be_made_is_found_by_any_account(parent: Path) -> None:
+    closed = make(parent / "closed", 0o555)
+    nobody = pwd.getpwnam("nobody")
+    drop = [str(nobody.pw_uid), str(nobody.pw_gid)] if IS_ROOT else []
+    arguments = [sys.executable, "-c", CHECK, str(closed / "data"), *drop]
+    said = subprocess.run(arguments, capture_output=True, text=True, check=True).stdout
+    assert f"AMD_DATA_DIR {closed / 'data'} cannot be used" in said
+    assert "Permission denied" in said
+
+
+async def test_data_of_a_version_that_is_not_here_is_found(parent: Path) -> None:
+    data = make(parent / "data", 0o711)
+    make(data / "postgres", 0o711).joinpath("PG_VERSION").write_text("11\n")
+    found = await database_finding(data)
+    assert (found.health, found.text) == (Health.FAIL, await complaint_of_a_start(data))
+    assert "needs PostgreSQL 11" in found.text

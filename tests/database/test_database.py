@@ -1,0 +1,225 @@
+"""The way to Postgres."""
+
+import asyncio
+import re
+import threading
+import time
+import traceback
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import NoReturn
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+from sqlalchemy import QueuePool, event, text
+from sqlalchemy.exc import ProgrammingError
+
+from amd_service.database import database as module
+from amd_service.database.database import Database, Revisions, SchemaState, connect, driver_url, open_engine
+from amd_service.errors import ConfigurationError, DatabaseUnavailable
+from tests.conftest import with_database
+
+pytestmark = pytest.mark.anyio
+
+
+async def test_a_transaction_commits_at_its_end_and_rolls_back_on_an_error(database: Database) -> None:
+    async def fail() -> None:
+        async with database.transaction() as session:
+            await session.execute(text("create table lost (id int)"))
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        await fail()
+    async with database.transaction() as session:
+        assert await session.scalar(text("select to_regclass('lost')")) is None
+
+
+@pytest.mark.parametrize("scheme", ["postgres", "postgresql", "postgresql+asyncpg"])
+def test_every_usual_scheme_is_understood(scheme: str) -> None:
+    assert driver_url(f"{scheme}://u:p@h/n?sslmode=require") == "postgresql://u:p@h/n?sslmode=require"
+
+
+def test_another_database_is_refused_without_repeating_the_password() -> None:
+    with pytest.raises(ConfigurationError, match="AMD_DATABASE_URL begins with 'mysql'") as caught:
+        Database("mysql://user:hidden@host/name")
+    assert "hidden" not in str(caught.value)
+
+
+@pytest.mark.parametrize("password", ["hunter/2secret", "hunter#2secret", "hunter?2secret", "[hunter2secret"])
+async def test_a_password_that_breaks_the_url_is_not_repeated_but_its_cure_is_named(password: str) -> None:
+    with pytest.raises(ConfigurationError, match="percent-encode") as caught:
+        await connect(f"postgresql://amd:{password}@db/amd", statement_timeout_s=None)
+    assert not re.search("hunter|secret", "".join(traceback.format_exception(caught.value)))
+
+
+async def test_the_text_of_an_error_carries_no_parameters(database: Database) -> None:
+    async with open_engine(database.url) as engine, engine.connect() as connection:
+        with pytest.raises(ProgrammingError) as caught:
+            await connection.execute(text("select :number from no_such_table"), {"number": "+15005550006"})
+    assert "+15005550006" not in str(caught.value)
+    with pytest.raises(ProgrammingError) as caught:
+        async with database.transaction() as session:
+            await session.execute(text("select :number from no_such_table"), {"number": "+15005550006"})
+    assert "+15005550006" not in str(caught.value)
+
+
+async def test_a_server_that_is_not_there_is_unavailable(tmp_path: Path) -> None:
+    for url in (f"postgresql://u@/n?host={tmp_path}", "postgresql://u:p@127.0.0.1:1/n"):
+        database = Database(url)
+        with pytest.raises(DatabaseUnavailable):
+            async with database.transaction() as session:
+                await session.execute(text("select 1"))
+        await database.dispose()
+
+
+async def test_a_missing_database_is_unavailable_and_says_so(server_url: str) -> None:
+    database = Database(with_database(server_url, "not_there"))
+    with pytest.raises(DatabaseUnavailable, match="not_there"):
+        await database.schema_state()
+    await database.dispose()
+
+
+async def test_any_number_who_ask_for_the_schema_take_one_connection(database_url: str) -> None:
+    database = Database(database_url)
+    taken: list[object] = []
+    event.listen(database._engine.sync_engine, "checkout", lambda *_: taken.append(None))
+    states = await asyncio.gather(*(database.schema_state() for _ in range(50)))
+    assert set(states) == {SchemaState.CURRENT}
+    assert len(taken) == 1
+    await database.dispose()
+
+
+async def test_an_outage_is_told_to_all_who_asked_after_one_attempt(monkeypatch: pytest.MonkeyPatch) -> None:
+    attempts: list[str] = []
+
+    async def away(url: str, **_: object) -> NoReturn:
+        attempts.append(url)
+        raise DatabaseUnavailable("away")
+
+    monkeypatch.setattr(module, "connect", away)
+    database = Database("postgresql://u@h/n")
+    answers = await asyncio.gather(*(database.schema_state() for _ in range(9)), return_exceptions=True)
+    assert [str(answer) for answer in answers] == ["away"] * 9
+    assert len(attempts) == 1
+    await database.dispose()
+
+
+async def test_who_leaves_while_the_schema_is_looked_up_does_not_take_the_answer_along(database: Database) -> None:
+    leaving = asyncio.create_task(database.schema_state())
+    staying = asyncio.create_task(database.schema_state())
+    await asyncio.sleep(0)
+    leaving.cancel()
+    assert await staying is SchemaState.CURRENT
+
+
+async def test_migrations_are_read_once_and_while_no_connection_is_held(
+    database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    database = Database(database_url, pool_size=1)
+    held: list[str] = []
+
+    def read() -> Revisions:
+        assert isinstance(database._engine.pool, QueuePool)
+        held.append(f"{database._engine.pool.checkedout()} in {threading.current_thread() is threading.main_thread()}")
+        return Revisions(frozenset(), None)
+
+    monkeypatch.setattr(module, "read_revisions", read)
+    monkeypatch.setattr(module, "SCHEMA_STATE_AGE_S", 0.0)
+    for _ in range(2):
+        assert await database.schema_state() is SchemaState.NEWER
+    assert held == ["0 in False"]
+    await database.dispose()
+
+
+async def test_a_connection_that_is_killed_in_a_transaction_is_unavailable_and_replaced(database: Database) -> None:
+    with pytest.raises(DatabaseUnavailable):
+        async with database.transaction() as session:
+            await session.execute(text("select pg_terminate_backend(pg_backend_pid())"))
+    async with database.transaction() as session:
+        assert await session.scalar(text("select 1")) == 1
+
+
+async def test_connections_closed_while_idle_are_replaced_without_an_error(database: Database) -> None:
+    async with database.transaction() as session:
+        backend = await session.scalar(text("select pg_backend_pid()"))
+    other = Database(database.url)
+    async with other.transaction() as session:
+        await session.execute(text("select pg_terminate_backend(:pid, 5000)"), {"pid": backend})
+    await other.dispose()
+    async with database.transaction() as session:
+        assert await session.scalar(text("select pg_backend_pid()")) != backend
+
+
+def test_the_patience_with_postgres_is_well_inside_twilios() -> None:
+    assert module.CONNECT_TIMEOUT_S + module.TRANSACTION_TIMEOUT_S < 15 - 5
+
+
+async def test_a_full_pool_is_unavailable(database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    # How long a place in the pool is waited for is settled when it is made; the first connection has all its time.
+    with monkeypatch.context() as hurried:
+        hurried.setattr(module, "CONNECT_TIMEOUT_S", 0.3)
+        database = Database(database_url, pool_size=1)
+    async with database.transaction() as session:
+        await session.execute(text("select 1"))
+        with pytest.raises(DatabaseUnavailable, match="in time"):
+            async with database.transaction() as second:
+                await second.execute(text("select 1"))
+    await database.dispose()
+
+
+async def test_a_bug_in_a_statement_is_not_called_unavailable(database: Database) -> None:
+    with pytest.raises(Exception, match="no_such_table") as caught:
+        async with database.transaction() as session:
+            await session.execute(text("select * from no_such_table"))
+    assert not isinstance(caught.value, DatabaseUnavailable)
+
+
+@asynccontextmanager
+async def proxy(database_url: str) -> AsyncIterator[tuple[str, asyncio.Event]]:
+    """A way to the server that swallows everything once the event is set, as a broken network does."""
+    query = parse_qs(urlsplit(database_url).query)
+    frozen = asyncio.Event()
+    pumps: set[asyncio.Task[None]] = set()
+
+    async def pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while data := await reader.read(65536):
+            if not frozen.is_set():
+                writer.write(data)
+        writer.close()
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if "host" in query:
+            server = await asyncio.open_unix_connection(f"{query['host'][0]}/.s.PGSQL.5432")
+        else:
+            server = await asyncio.open_connection(urlsplit(database_url).hostname, urlsplit(database_url).port or 5432)
+        pumps.update({asyncio.create_task(pump(reader, server[1])), asyncio.create_task(pump(server[0], writer))})
+
+    listener = await asyncio.start_server(serve, "127.0.0.1", 0)
+    port = listener.sockets[0].getsockname()[1]
+    parts = urlsplit(database_url)
+    user = parts.netloc.rpartition("@")[0] or "postgres"
+    try:
+        yield f"postgresql://{user}@127.0.0.1:{port}{parts.path}?sslmode=disable", frozen
+    finally:
+        listener.close()
+        for task in pumps:
+            task.cancel()
+        await asyncio.gather(*pumps, return_exceptions=True)
+
+
+async def test_a_silent_server_is_unavailable_in_time(database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with proxy(database_url) as (url, frozen):
+        database = Database(url)
+        async with database.transaction() as session:
+            await session.execute(text("select 1"))
+        frozen.set()
+        monkeypatch.setattr(module, "CONNECT_TIMEOUT_S", 0.3)
+        monkeypatch.setattr(module, "TRANSACTION_TIMEOUT_S", 0.6)
+        for _ in ("a pooled connection", "a new connection"):
+            began = time.monotonic()
+            with pytest.raises(DatabaseUnavailable):
+                async with database.transaction() as session:
+                    await session.execute(text("select 1"))
+            assert time.monotonic() - began < 10
+        await database.dispose()

@@ -1,0 +1,53 @@
+"""Gate records for tests."""
+
+from collections.abc import Mapping
+from types import MappingProxyType
+
+from amd_service.detection.classifier.engine_check import Gate, write_gate
+from amd_service.detection.classifier.exported_engine import Artefact
+
+
+def a_gate(
+    *,
+    engine: str = "openvino",
+    precision: str = "bf16",
+    passed: bool = True,
+    weights_sha256: str = "0" * 64,
+    graph_sha256: Mapping[str, str] = MappingProxyType({}),
+) -> Gate:
+    return Gate(
+        engine=engine,
+        precision=precision,
+        model="model",
+        weights_sha256=weights_sha256,
+        graph_sha256=dict(graph_sha256),
+        passed=passed,
+        explanation="within the limit" if passed else "past the limit",
+        limit=0.02,
+        max_dp=0.004,
+        mean_dp=0.001,
+        flips={"0.5": 0, "0.7": 1},
+        furthest_flip=0.002,
+        windows=200,
+        window_lengths_ms={"2000": 200},
+        windows_from="24 recordings of calls",
+        calibration_windows=0,
+        versions={"openvino": "1"},
+        machine="x86_64",
+        measured_at="2026-01-01T00:00:00+00:00",
+    )
+
+
+def put(artefact: Artefact, *, passed: bool = True) -> None:
+    """Leave an artefact as an export would: a graph (no graph, if none is there: nobody opens it) and its record."""
+    artefact.folder.mkdir(parents=True, exist_ok=True)
+    if artefact.graph is not None and not artefact.graph.exists():
+        artefact.graph.write_bytes(b"not a graph")
+    record = a_gate(
+        engine=artefact.engine,
+        precision=artefact.precision,
+        passed=passed,
+        weights_sha256=artefact.weights_sha256,
+        graph_sha256=artefact.hash_graph(),
+    )
+    write_gate(artefact.folder, record)

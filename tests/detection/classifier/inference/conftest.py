@@ -1,0 +1,59 @@
+"""A classifier over a stub of an engine, idle or held in the middle of a window."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+from amd_service.detection.classifier.engines.engine import ChosenEngine
+from amd_service.detection.classifier.inference import Classifier, Priority
+from amd_service.detection.classifier.model import ModelFiles
+from amd_service.domain import ModelRun
+from amd_service.settings import Settings
+from amd_service.telemetry import Metrics
+from tests.detection.classifier.models import StubEngine, model_files, window
+
+Loaded = Callable[[], ModelFiles]
+
+
+def stubbed(
+    engine: StubEngine, *, load: Loaded = model_files, metrics: Metrics | None = None, bound: int = 32, **options: Any
+) -> Classifier:
+    return Classifier(
+        Settings(model="stub/stub", inference_queue=bound),
+        metrics or Metrics(),
+        open_files=lambda _: load(),
+        open_engine=lambda *_: ChosenEngine(engine, "a stub"),
+        **options,
+    )
+
+
+@asynccontextmanager
+async def running(engine: StubEngine, **options: Any) -> AsyncIterator[Classifier]:
+    async with stubbed(engine, **options) as classifier:
+        await classifier.wait_ready()
+        yield classifier
+
+
+@asynccontextmanager
+async def busy(engine: StubEngine, classifier: Classifier) -> AsyncIterator[asyncio.Task[ModelRun]]:
+    """The thread is in the middle of a window until the block ends."""
+    engine.hold()
+    task = score(classifier, 9.0, Priority.RECORDING)
+    await asyncio.to_thread(engine.entered.acquire)
+    try:
+        yield task
+    finally:
+        engine.free.set()
+
+
+def score(
+    classifier: Classifier, seconds: float = 2.0, priority: Priority = Priority.INTERACTIVE
+) -> asyncio.Task[ModelRun]:
+    return asyncio.create_task(classifier.score(window(seconds), priority=priority))
+
+
+async def turn() -> None:
+    """Let the tasks just made run up to their first wait."""
+    for _ in range(5):
+        await asyncio.sleep(0)

@@ -1,0 +1,120 @@
+"""The thread fails or dies: every wait ends, and another thread serves."""
+
+import threading
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from amd_service.detection.classifier.inference import MOST_DEATHS, MOST_MISHAPS, Phase
+from amd_service.detection.classifier.labels import LabelOrder, LabelSource
+from amd_service.detection.classifier.model import ModelFiles
+from amd_service.domain import Label
+from amd_service.errors import ClassifierUnavailable
+from amd_service.telemetry import Metrics
+from tests.detection.classifier.inference.conftest import busy, running, score, turn
+from tests.detection.classifier.models import StubEngine, model_files, mostly_human
+
+pytestmark = pytest.mark.anyio
+
+
+def die(_: object) -> tuple[float, float]:
+    raise SystemExit("killed")
+
+
+OTHER_ORDER = LabelOrder((Label.VOICEMAIL, Label.HUMAN), LabelSource.CONFIG)
+
+
+async def test_an_engines_error_reaches_the_caller_and_the_thread_goes_on() -> None:
+    def fail(_: object) -> tuple[float, float]:
+        raise RuntimeError("out of memory")
+
+    engine = StubEngine()
+    metrics = Metrics()
+    async with running(engine, metrics=metrics) as classifier:
+        engine.answer = fail
+        with pytest.raises(RuntimeError, match="out of memory"):
+            await score(classifier)
+        engine.answer = mostly_human
+        assert (await score(classifier)).scores.human > 0.8
+    assert metrics.registry.get_sample_value("amd_inference_restarts_total") == 0
+
+
+async def test_an_engine_that_fails_on_every_window_is_loaded_again() -> None:
+    def fail(_: object) -> tuple[float, float]:
+        raise RuntimeError("the device is lost")
+
+    engine, metrics = StubEngine(), Metrics()
+    loads: list[None] = []
+
+    def load() -> ModelFiles:
+        loads.append(None)
+        engine.answer = mostly_human
+        return model_files()
+
+    async with running(engine, load=load, metrics=metrics) as classifier:
+        engine.answer = fail
+        for _ in range(MOST_MISHAPS - 1):
+            with pytest.raises(RuntimeError, match="the device is lost"):
+                await score(classifier)
+        assert len(loads) == 1
+        with pytest.raises(ClassifierUnavailable, match=r"failed 5 times in a row.*the device is lost"):
+            await score(classifier)
+        await classifier.until(lambda _: len(loads) == 2)
+        await classifier.wait_ready()
+        assert (await score(classifier)).scores.human > 0.8
+    assert metrics.registry.get_sample_value("amd_inference_restarts_total") == 1
+
+
+async def test_when_the_thread_dies_every_wait_ends_and_a_new_thread_serves() -> None:
+    engine, metrics = StubEngine(), Metrics()
+    reload = threading.Event()
+    loads: list[None] = []
+
+    def load() -> ModelFiles:
+        loads.append(None)
+        if len(loads) > 1:
+            reload.wait(20)
+        return model_files()
+
+    async with running(engine, load=load, metrics=metrics) as classifier:
+        async with busy(engine, classifier) as in_hand:
+            in_line = score(classifier)
+            await turn()
+            engine.answer = die
+        for task in (in_hand, in_line):
+            with pytest.raises(ClassifierUnavailable):
+                await task
+        await classifier.until(lambda state: state.phase is Phase.LOADING)
+        assert metrics.registry.get_sample_value("amd_classifier_ready") == 0
+        engine.answer = mostly_human
+        reload.set()
+        await classifier.wait_ready()
+        assert (await score(classifier)).scores.human > 0.8
+    assert metrics.registry.get_sample_value("amd_inference_restarts_total") == 1
+
+
+async def test_a_thread_that_only_dies_stays_down_and_says_so() -> None:
+    engine = StubEngine()
+    async with running(engine) as classifier:
+        engine.answer = die  # from now on already the warm-up kills it
+        with pytest.raises(ClassifierUnavailable):
+            await score(classifier)
+        state = await classifier.until(lambda state: state.phase is Phase.FAILED)
+        assert f"died {MOST_DEATHS} times in a row" in state.reason
+        with pytest.raises(ClassifierUnavailable, match="AMD_MODEL=demo"):
+            await score(classifier)
+
+
+@pytest.mark.parametrize(
+    "change", [{"weights_sha256": "1" * 64}, {"labels": OTHER_ORDER}, {"temperature": 2.0}, {"normalise": False}]
+)
+async def test_a_model_that_changed_under_the_service_is_not_taken_up_again(change: dict[str, Any]) -> None:
+    engine = StubEngine()
+    loads = iter((model_files(), replace(model_files(), **change)))
+    async with running(engine, load=lambda: next(loads)) as classifier:
+        engine.answer = die
+        with pytest.raises(ClassifierUnavailable):
+            await score(classifier)
+        state = await classifier.until(lambda state: state.phase is Phase.FAILED)
+        assert "has changed while it was in use" in state.reason

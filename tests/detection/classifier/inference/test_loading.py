@@ -1,0 +1,88 @@
+"""From opening to the first window: slow, warm, or with the cure for what is wrong."""
+
+import asyncio
+import threading
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from amd_service.detection.classifier.inference import Classifier, Phase
+from amd_service.detection.classifier.model import ModelFiles
+from amd_service.errors import ClassifierUnavailable, ModelUnusable
+from amd_service.settings import Settings
+from amd_service.telemetry import Metrics
+from tests.detection.classifier.inference.conftest import running, score, stubbed
+from tests.detection.classifier.models import StubEngine, model_files
+
+pytestmark = pytest.mark.anyio
+
+
+async def test_loading_does_not_hold_up_the_event_loop() -> None:
+    reached, go_on = threading.Event(), threading.Event()
+
+    def slow() -> ModelFiles:
+        reached.set()
+        go_on.wait(20)
+        return model_files()
+
+    async with stubbed(StubEngine(), load=slow) as classifier:
+        await asyncio.to_thread(reached.wait)
+        assert classifier.state.phase is Phase.LOADING
+        assert classifier.identity is None
+        with pytest.raises(ClassifierUnavailable, match="loading the model"):
+            await score(classifier)
+        go_on.set()
+        await classifier.wait_ready()
+        assert classifier.ready
+
+
+async def test_the_model_is_warm_before_it_is_ready_and_stays_on_its_thread() -> None:
+    engine = StubEngine()
+    async with running(engine) as classifier:
+        assert engine.calls == [[2.0], [5.0]]
+        await score(classifier)
+    assert engine.threads == {"inference"}
+
+
+async def test_an_unusable_model_leaves_the_cure_in_the_state() -> None:
+    def unusable() -> ModelFiles:
+        raise ModelUnusable("no weights here: set AMD_MODEL=demo")
+
+    async with stubbed(StubEngine(), load=unusable) as classifier:
+        with pytest.raises(ModelUnusable, match="AMD_MODEL=demo"):
+            await classifier.wait_ready()
+        assert classifier.state.phase is Phase.FAILED
+        with pytest.raises(ClassifierUnavailable, match="AMD_MODEL=demo"):
+            await score(classifier)
+
+
+async def test_a_model_of_nan_never_becomes_ready() -> None:
+    engine = StubEngine(lambda _: (float("nan"), float("nan")))
+    async with stubbed(engine) as classifier:
+        with pytest.raises(ModelUnusable, match=r"weights are damaged.*model pull"):
+            await classifier.wait_ready()
+
+
+async def test_a_real_model_of_nan_ends_in_one_line(folder: Path) -> None:
+    weights = load_file(folder / "model.safetensors")
+    weights["classifier.bias"] = torch.full((2,), float("nan"))
+    save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
+    async with Classifier(Settings(model=str(folder), threads=1), Metrics()) as classifier:
+        with pytest.raises(ModelUnusable, match="weights are damaged"):
+            await classifier.wait_ready()
+        assert "\n" not in classifier.state.reason
+
+
+async def test_a_hub_that_is_away_is_asked_again() -> None:
+    answers = iter([ClassifierUnavailable("the hub does not answer"), None])
+
+    def load() -> ModelFiles:
+        if (error := next(answers)) is not None:
+            raise error
+        return model_files()
+
+    async with stubbed(StubEngine(), load=load, hub_retry_s=0.01) as classifier:
+        await classifier.until(lambda state: state.ready)
+        assert classifier.ready

@@ -1,0 +1,68 @@
+"""How far an engine may be from the reference, and the record of it."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from amd_service.detection.classifier.engine_check import Deviation, deviation, judge, read_gate, write_gate
+from tests.detection.classifier.gates import a_gate
+
+probabilities = st.lists(
+    st.tuples(st.floats(0, 1, allow_nan=False), st.floats(-0.06, 0.06, allow_nan=False)), min_size=1, max_size=50
+)
+
+
+def found(max_dp: float) -> Deviation:
+    return Deviation(max_dp, max_dp / 4, {"0.5": 0, "0.7": 0}, furthest_flip=0.0)
+
+
+@given(probabilities)
+def test_no_flip_is_further_from_its_threshold_than_the_largest_difference(pairs: list[tuple[float, float]]) -> None:
+    reference = np.array([p for p, _ in pairs])
+    candidate = np.clip(reference + np.array([d for _, d in pairs]), 0, 1)
+    compared = deviation(reference, candidate)
+    assert compared.furthest_flip <= compared.max_dp + 1e-12
+
+
+def test_flips_are_counted_at_the_label_border_and_at_the_confidence_of_either_label() -> None:
+    reference = np.array([0.49, 0.69, 0.31, 0.90, 0.10])
+    candidate = np.array([0.51, 0.71, 0.29, 0.88, 0.12])
+    compared = deviation(reference, candidate)
+    assert compared.flips == {"0.5": 1, "0.7": 2}
+    assert compared.max_dp == pytest.approx(0.02)
+    assert compared.furthest_flip == pytest.approx(0.01)
+
+
+@pytest.mark.parametrize(("precision", "limit"), [("fp32", 1e-4), ("bf16", 0.02), ("int8", 0.06)])
+def test_the_limit_depends_on_the_precision(precision: str, limit: float) -> None:
+    assert judge(found(limit), precision=precision, windows=200)[0]
+    passed, explanation = judge(found(limit * 1.01), precision=precision, windows=200)
+    assert not passed
+    assert f"past the limit of {limit:g} for {precision}" in explanation
+
+
+def test_an_answer_that_is_no_number_never_passes() -> None:
+    compared = deviation(np.array([0.2, 0.4]), np.array([0.2, np.nan]))
+    assert not judge(compared, precision="int8", windows=200)[0]
+
+
+def test_too_few_windows_never_pass() -> None:
+    assert not judge(found(0.0), precision="bf16", windows=199)[0]
+
+
+def test_the_record_survives_its_file(tmp_path: Path) -> None:
+    gate = replace(a_gate(), max_dp=float("inf"), passed=False)
+    write_gate(tmp_path, gate)
+    assert read_gate(tmp_path) == gate
+    assert [path.name for path in tmp_path.iterdir()] == ["gate.json"]
+
+
+@pytest.mark.parametrize("content", ["", "[]", "{}", json.dumps({"passed": True})])
+def test_a_record_that_cannot_be_read_is_none(tmp_path: Path, content: str) -> None:
+    (tmp_path / "gate.json").write_text(content)
+    assert read_gate(tmp_path) is None

@@ -1,0 +1,212 @@
+"""Which engine serves: what is there, what passed its gate, and what was asked for."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from amd_service.detection.classifier import exported_engine
+from amd_service.detection.classifier.engine_check import write_gate
+from amd_service.detection.classifier.engines.engine import load_engine
+from amd_service.detection.classifier.engines.selection import Choice, Machine, choose
+from amd_service.detection.classifier.exported_engine import has_bf16, locate_artefact, machine
+from amd_service.detection.classifier.hub import Located
+from amd_service.detection.classifier.model import ModelFiles, check_files
+from amd_service.errors import ModelUnusable
+from amd_service.settings import Settings
+from tests.detection.classifier.gates import put
+
+MODERN = Machine(cuda=False, bf16=True)
+OLD = Machine(cuda=False, bf16=False)
+GPU = Machine(cuda=True, bf16=True)
+
+
+@pytest.fixture
+def files(pristine: Path) -> ModelFiles:
+    return check_files(Located("model", pristine, None), None)
+
+
+def exported(files: ModelFiles, cache: Path, *names: str, passed: bool = True, device: str = "cpu") -> None:
+    for name in names:
+        engine, precision = name.split()
+        put(locate_artefact(files, engine, precision, cache, device=device), passed=passed)
+
+
+def chosen(files: ModelFiles, cache: Path, machine: Machine, **settings: Any) -> Choice:
+    return choose(files, Settings(cache_dir=cache, **settings), machine)
+
+
+def test_auto_without_an_export_takes_the_reference_and_names_the_command(files: ModelFiles, tmp_path: Path) -> None:
+    choice = chosen(files, tmp_path, MODERN)
+    assert (choice.engine, choice.precision, choice.artefact) == ("torch", "fp32", None)
+    assert "amd-service model export --engine openvino --precision bf16" in choice.reason
+
+
+def test_auto_takes_bf16_where_the_cpu_has_it_and_never_int8(files: ModelFiles, tmp_path: Path) -> None:
+    exported(files, tmp_path, "openvino bf16", "openvino int8", "onnx fp32", "onnx int8")
+    choice = chosen(files, tmp_path, MODERN)
+    assert (choice.engine, choice.precision) == ("openvino", "bf16")
+    assert choice.gate is not None
+    choice = chosen(files, tmp_path, OLD)
+    assert (choice.engine, choice.precision) == ("onnx", "fp32")
+
+
+def test_auto_takes_int8_when_asked(files: ModelFiles, tmp_path: Path) -> None:
+    exported(files, tmp_path, "openvino bf16", "onnx int8")
+    choice = chosen(files, tmp_path, MODERN, precision="int8")
+    assert (choice.engine, choice.precision) == ("onnx", "int8")
+    exported(files, tmp_path, "openvino int8")
+    assert chosen(files, tmp_path, MODERN, precision="int8").engine == "openvino"
+
+
+def test_auto_takes_a_gpu_before_anything_else(files: ModelFiles, tmp_path: Path) -> None:
+    exported(files, tmp_path, "openvino bf16")
+    choice = chosen(files, tmp_path, GPU)
+    assert (choice.engine, choice.precision, choice.reason) == ("torch", "fp32", "CUDA is there")
+
+
+def test_bf16_on_a_gpu_is_gated_on_the_gpu(files: ModelFiles, tmp_path: Path) -> None:
+    exported(files, tmp_path, "torch bf16", device="cpu")
+    with pytest.raises(ModelUnusable, match="--engine torch --precision bf16"):
+        chosen(files, tmp_path, GPU, precision="bf16")
+    exported(files, tmp_path, "torch bf16", device="cuda")
+    assert chosen(files, tmp_path, GPU, precision="bf16").precision == "bf16"
+
+
+def test_what_failed_its_gate_never_serves(files: ModelFiles, tmp_path: Path) -> None:
+    exported(files, tmp_path, "openvino bf16", passed=False)
+    choice = chosen(files, tmp_path, MODERN)
+    assert choice.engine == "torch"
+    assert "openvino bf16 failed its gate (past the limit)" in choice.reason
+    with pytest.raises(ModelUnusable, match="failed its gate"):
+        chosen(files, tmp_path, MODERN, engine="openvino", precision="bf16")
+
+
+@pytest.mark.parametrize(
+    ("engine", "precision", "command"),
+    [
+        ("openvino", None, "--engine openvino --precision bf16"),
+        ("openvino", "int8", "--engine openvino --precision int8"),
+        ("onnx", None, "--engine onnx --precision fp32"),
+        ("torch", "bf16", "--engine torch --precision bf16"),
+        ("auto", "int8", "--engine openvino --precision int8"),
+    ],
+)
+def test_asking_for_what_is_not_there_names_the_command(
+    files: ModelFiles, tmp_path: Path, engine: str, precision: str | None, command: str
+) -> None:
+    with pytest.raises(ModelUnusable) as refused:
+        chosen(files, tmp_path, MODERN, engine=engine, precision=precision)
+    assert f"run `amd-service model export {command}`" in str(refused.value)
+
+
+def test_asking_for_what_no_engine_does_says_what_it_does(files: ModelFiles, tmp_path: Path) -> None:
+    with pytest.raises(ModelUnusable, match="AMD_ENGINE=onnx runs fp32 or int8, not bf16"):
+        chosen(files, tmp_path, MODERN, engine="onnx", precision="bf16")
+
+
+def test_a_missing_package_is_said_with_its_install_line(
+    files: ModelFiles, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(exported_engine, "_version", lambda package: None if package == "openvino" else "1")
+    with pytest.raises(ModelUnusable, match=r"pip install -e '\.\[openvino\]' in the checkout"):
+        chosen(files, tmp_path, MODERN, engine="openvino")
+    assert "pip install -e '.[openvino]' in the checkout" in chosen(files, tmp_path, MODERN).reason
+
+
+def test_another_model_version_or_machine_has_another_place(
+    files: ModelFiles, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def place(of: ModelFiles, precision: str = "bf16") -> Path:
+        return locate_artefact(of, "openvino", precision, tmp_path).folder
+
+    usual = place(files)
+    others = {place(replace(files, weights_sha256="1" * 64)), place(files, "int8")}
+    others |= {place(replace(files, normalise=False)), place(replace(files, temperature=2.0))}
+    others.add(place(check_files(Located("model", files.folder, None), "voicemail,human")))
+    monkeypatch.setattr(exported_engine, "machine", lambda: "x86_64 sse2")
+    others.add(place(files))
+    monkeypatch.undo()
+    monkeypatch.setattr(exported_engine, "_version", lambda package: f"{package} 9.9")
+    others.add(place(files))
+    monkeypatch.undo()
+    assert len(others | {usual}) == 8
+    assert place(files) == usual
+
+
+def test_a_changed_config_has_another_place(files: ModelFiles, folder: Path, tmp_path: Path) -> None:
+    copy = check_files(Located("model", folder, None), None)
+    usual = locate_artefact(files, "onnx", "fp32", tmp_path).folder
+    assert locate_artefact(copy, "onnx", "fp32", tmp_path).folder == usual
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps(config | {"layer_norm_eps": 1e-3}))
+    changed = check_files(Located("model", folder, None), None)
+    assert locate_artefact(changed, "onnx", "fp32", tmp_path).folder != usual
+
+
+def test_a_record_without_its_graph_counts_as_nothing(files: ModelFiles, tmp_path: Path) -> None:
+    exported(files, tmp_path, "openvino bf16")
+    artefact = locate_artefact(files, "openvino", "bf16", tmp_path)
+    assert artefact.gate is not None
+    assert artefact.graph is not None
+    artefact.graph.unlink()
+    assert artefact.gate is None
+
+
+@pytest.mark.parametrize("file", ["model.xml", "model.bin"])
+def test_a_record_of_another_graph_counts_as_nothing(files: ModelFiles, tmp_path: Path, file: str) -> None:
+    artefact = locate_artefact(files, "openvino", "bf16", tmp_path)
+    artefact.folder.mkdir(parents=True)
+    (artefact.folder / "model.bin").write_bytes(b"weights")
+    put(artefact)
+    assert artefact.gate is not None
+    (artefact.folder / file).write_bytes(b"never measured")
+    assert artefact.gate is None
+
+
+@pytest.mark.parametrize("foreign", [{"engine": "onnx"}, {"precision": "fp32"}, {"weights_sha256": "1" * 64}])
+def test_a_record_of_something_else_counts_as_nothing(
+    files: ModelFiles, tmp_path: Path, foreign: dict[str, Any]
+) -> None:
+    artefact = locate_artefact(files, "openvino", "bf16", tmp_path)
+    put(artefact)
+    gate = artefact.gate
+    assert gate is not None
+    write_gate(artefact.folder, replace(gate, **foreign))
+    assert artefact.gate is None
+
+
+def test_auto_passes_over_what_cannot_be_opened_and_says_so(files: ModelFiles, tmp_path: Path) -> None:
+    exported(files, tmp_path, "openvino fp32", "onnx fp32")  # neither is a graph
+    found = load_engine(files, Settings(cache_dir=tmp_path, precision="fp32", threads=1))
+    assert (found.engine.name, found.engine.precision, found.gate) == ("torch", "fp32", None)
+    for graph in ("model.xml", "model.onnx"):
+        assert f"{graph} cannot be opened" in found.reason
+    with pytest.raises(ModelUnusable, match=r"model\.onnx cannot be opened"):
+        load_engine(files, Settings(cache_dir=tmp_path, engine="onnx", threads=1))
+
+
+def test_the_next_best_export_is_taken_with_what_was_wrong_with_the_best(files: ModelFiles, tmp_path: Path) -> None:
+    exported(files, tmp_path, "openvino bf16", "onnx fp32")
+    choice = choose(files, Settings(cache_dir=tmp_path), MODERN, {("openvino", "bf16"): "it is cut short"})
+    assert (choice.engine, choice.precision) == ("onnx", "fp32")
+    assert choice.reason.endswith("; it is cut short")
+
+
+def test_the_home_folder_is_understood(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert Settings(cache_dir=Path("~/engines")).cache_dir == tmp_path / "engines"
+
+
+def test_the_machine_is_told_by_what_its_cpu_can(tmp_path: Path) -> None:
+    cpuinfo = tmp_path / "cpuinfo"
+    cpuinfo.write_text("processor\t: 0\nflags\t\t: fpu sse2 avx2 avx512f amx_bf16 amx_int8\n\nprocessor\t: 1\n")
+    assert machine(cpuinfo).endswith(" avx2 avx512f amx_bf16 amx_int8")
+    assert has_bf16(cpuinfo)
+    cpuinfo.write_text("processor\t: 0\nFeatures\t: fp asimd asimddp i8mm\n")
+    assert machine(cpuinfo).endswith(" asimd asimddp i8mm")
+    cpuinfo.write_text("flags: fpu sse2 avx2\n")
+    assert not has_bf16(cpuinfo)
+    assert not has_bf16(tmp_path / "absent")

@@ -1,0 +1,181 @@
+"""Model folders, good and spoilt: each fault ends in one line that says what to do."""
+
+import hashlib
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import huggingface_hub.constants
+import pytest
+
+from amd_service.detection.classifier import hub
+from amd_service.detection.classifier.hub import Located, locate
+from amd_service.detection.classifier.model import ModelFiles, check_files, open_model, pull
+from amd_service.domain import Label
+from amd_service.errors import ClassifierUnavailable, ModelUnusable
+from amd_service.settings import Settings
+
+COMMIT = "0123456789abcdef0123456789abcdef01234567"
+
+
+def check(folder: Path, labels: str | None = None) -> ModelFiles:
+    return check_files(Located("model", folder, None), labels)
+
+
+def edit(path: Path, **values: object) -> None:
+    path.write_text(json.dumps(json.loads(path.read_text()) | values))
+
+
+def empty(folder: Path) -> None:
+    shutil.rmtree(folder)
+    folder.mkdir()
+
+
+def pickle_only(folder: Path) -> None:
+    (folder / "model.safetensors").rename(folder / "pytorch_model.bin")
+
+
+def truncate(folder: Path) -> None:
+    path = folder / "model.safetensors"
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+
+
+def no_bytes(folder: Path) -> None:
+    (folder / "model.safetensors").write_bytes(b"")
+
+
+def base_checkpoint(folder: Path) -> None:
+    edit(folder / "config.json", architectures=["Wav2Vec2ForPreTraining"])
+
+
+def other_architecture(folder: Path) -> None:
+    edit(folder / "config.json", architectures=["HubertForSequenceClassification"], model_type="hubert")
+
+
+def no_preprocessor(folder: Path) -> None:
+    (folder / "preprocessor_config.json").unlink()
+
+
+def other_rate(folder: Path) -> None:
+    edit(folder / "preprocessor_config.json", sampling_rate=8000)
+
+
+def other_features(folder: Path) -> None:
+    edit(folder / "preprocessor_config.json", feature_extractor_type="WhisperFeatureExtractor")
+
+
+def broken_config(folder: Path) -> None:
+    (folder / "config.json").write_text("{")
+
+
+def zero_temperature(folder: Path) -> None:
+    (folder / "calibration.json").write_text('{"temperature": 0}')
+
+
+def missing_shard(folder: Path) -> None:
+    (folder / "model.safetensors").unlink()
+    (folder / "model.safetensors.index.json").write_text('{"weight_map": {"a": "model-00001-of-00001.safetensors"}}')
+
+
+@pytest.mark.parametrize(
+    ("spoil", "said"),
+    [
+        (empty, "no config.json"),
+        (pickle_only, "pytorch_model.bin, which can run code"),
+        (truncate, "damaged or cut short"),
+        (no_bytes, "damaged or cut short"),
+        (base_checkpoint, "no trained head"),
+        (other_architecture, "hubert"),
+        (no_preprocessor, "no preprocessor_config.json"),
+        (other_rate, "8000 Hz"),
+        (other_features, "WhisperFeatureExtractor"),
+        (broken_config, "cannot be read"),
+        (zero_temperature, "temperature must be a number above 0"),
+        (missing_shard, "damaged or cut short"),
+    ],
+)
+def test_a_spoilt_folder_ends_in_one_line_with_the_cure(folder: Path, spoil: Callable[[Path], None], said: str) -> None:
+    spoil(folder)
+    with pytest.raises(ModelUnusable) as refused:
+        check(folder)
+    message = str(refused.value)
+    assert said in message
+    assert "\n" not in message
+    assert all(cure in message for cure in ("doctor", "model pull", "AMD_MODEL=demo"))
+
+
+def test_a_good_folder_is_described(folder: Path) -> None:
+    files = check(folder)
+    assert files.labels.labels == (Label.HUMAN, Label.VOICEMAIL)
+    assert files.weights_sha256 == hashlib.sha256((folder / "model.safetensors").read_bytes()).hexdigest()
+    assert files.config_sha256 == hashlib.sha256((folder / "config.json").read_bytes()).hexdigest()
+    assert (files.normalise, files.temperature) == (True, 1.0)
+
+
+def test_the_temperature_comes_with_the_model(folder: Path) -> None:
+    (folder / "calibration.json").write_text('{"temperature": 1.3}')
+    assert check(folder).temperature == 1.3
+
+
+def test_normalisation_follows_the_preprocessor_file(folder: Path) -> None:
+    edit(folder / "preprocessor_config.json", do_normalize=False)
+    assert not check(folder).normalise
+
+
+def test_a_folder_is_taken_as_it_is(folder: Path) -> None:
+    files = open_model(Settings(model=str(folder)))
+    assert (files.id, files.folder, files.revision) == (str(folder), folder.resolve(), None)
+
+
+def test_demo_is_the_model_that_ships() -> None:
+    assert locate("demo", None) == Located("demo", hub.DEMO_FOLDER, None)
+
+
+@pytest.mark.parametrize("model", ["./not/there", "/not/there", "nonsense", "../up", "a/b/c"])
+def test_what_is_no_folder_and_no_hub_id_is_refused(model: str) -> None:
+    with pytest.raises(ModelUnusable, match="AMD_MODEL=demo"):
+        locate(model, None)
+
+
+@pytest.fixture
+def hub_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty hub cache, and no hub."""
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
+    return tmp_path / "hub"
+
+
+def put_in_cache(cache: Path, folder: Path) -> None:
+    repository = cache / "models--somebody--classifier"
+    (repository / "refs").mkdir(parents=True)
+    (repository / "refs" / "main").write_text(COMMIT)
+    shutil.copytree(folder, repository / "snapshots" / COMMIT)
+
+
+def test_a_cached_hub_model_needs_no_hub_and_knows_its_commit(pristine: Path, hub_cache: Path) -> None:
+    put_in_cache(hub_cache, pristine)
+    for revision in (None, "main", COMMIT):
+        files = open_model(Settings(model="somebody/classifier", model_revision=revision))
+        assert (files.id, files.revision) == ("somebody/classifier", COMMIT)
+
+
+def test_a_cached_hub_model_can_be_verified_offline(pristine: Path, hub_cache: Path) -> None:
+    put_in_cache(hub_cache, pristine)
+    assert pull(Settings(model="somebody/classifier")).revision == COMMIT
+
+
+def test_a_hub_that_does_not_answer_may_answer_later(hub_cache: Path) -> None:
+    with pytest.raises(ClassifierUnavailable, match=r"somebody/classifier .*`amd-service model pull`.*AMD_MODEL=demo"):
+        open_model(Settings(model="somebody/classifier"))
+
+
+def test_who_pulls_the_model_is_not_told_to_pull_it(hub_cache: Path) -> None:
+    with pytest.raises(ClassifierUnavailable, match=r"Do this where there is a network.*AMD_MODEL=demo"):
+        pull(Settings(model="somebody/classifier"))
+
+
+def test_another_revision_than_the_cached_one_is_not_taken_for_it(pristine: Path, hub_cache: Path) -> None:
+    put_in_cache(hub_cache, pristine)
+    with pytest.raises(ClassifierUnavailable, match="at revision v2"):
+        open_model(Settings(model="somebody/classifier", model_revision="v2"))

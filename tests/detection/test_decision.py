@@ -1,0 +1,76 @@
+"""Scores → label, as properties."""
+
+import json
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from amd_service.detection.decision import Policy, decide
+from amd_service.domain import Anchor, Label, Reason, Scores
+from amd_service.settings import Settings
+
+probabilities = st.floats(0, 1)
+thresholds = st.floats(0.5, 1, exclude_min=True, exclude_max=True)
+all_scores = probabilities.map(lambda human: Scores(human, 1 - human))
+policies = st.builds(
+    Policy, thresholds, thresholds, st.integers(1000, 10_000), st.integers(1000, 15_000), st.sampled_from(Anchor)
+)
+
+
+@given(all_scores, policies)
+def test_a_label_is_given_exactly_where_its_own_threshold_is_reached(scores: Scores, policy: Policy) -> None:
+    human = scores.human >= policy.min_confidence_human
+    voicemail = scores.voicemail >= policy.min_confidence_voicemail
+    expected = Label.HUMAN if human else Label.VOICEMAIL if voicemail else Label.UNDECIDED
+    assert decide(scores, policy).label is expected
+
+
+@given(all_scores, policies)
+def test_confidence_is_that_of_the_more_probable_class_whatever_the_label(scores: Scores, policy: Policy) -> None:
+    assert decide(scores, policy).confidence == max(scores.human, scores.voicemail)
+
+
+@given(all_scores, policies)
+def test_undecided_and_low_confidence_are_the_same(scores: Scores, policy: Policy) -> None:
+    decision = decide(scores, policy)
+    assert (decision.label is Label.UNDECIDED) == (decision.reason is Reason.LOW_CONFIDENCE)
+    assert decision.reason in (Reason.CONFIDENT, Reason.LOW_CONFIDENCE)
+
+
+@given(all_scores, policies, thresholds)
+def test_a_stricter_threshold_can_only_take_a_label_away(scores: Scores, policy: Policy, other: float) -> None:
+    stricter = replace(policy, min_confidence_voicemail=max(other, policy.min_confidence_voicemail))
+    before, after = decide(scores, policy).label, decide(scores, stricter).label
+    assert after in (before, Label.UNDECIDED)
+    if before is not Label.VOICEMAIL:
+        assert after is before
+
+
+@given(policies)
+def test_a_tie_is_undecided(policy: Policy) -> None:
+    assert decide(Scores(0.5, 0.5), policy).label is Label.UNDECIDED
+
+
+@pytest.mark.parametrize(
+    ("human", "label"), [(0.7, Label.HUMAN), (0.69, Label.UNDECIDED), (0.31, Label.UNDECIDED), (0.2, Label.VOICEMAIL)]
+)
+def test_the_default_threshold_is_seven_tenths(human: float, label: Label) -> None:
+    assert decide(Scores(human, 1 - human), Policy.from_settings(Settings())).label is label
+
+
+def test_one_threshold_serves_both_labels_unless_told_otherwise() -> None:
+    policy = Policy.from_settings(Settings(min_confidence=0.8, min_confidence_voicemail=0.95))
+    assert (policy.threshold(Label.HUMAN), policy.threshold(Label.VOICEMAIL)) == (0.8, 0.95)
+
+
+def test_what_is_stored_holds_every_threshold_and_is_json() -> None:
+    stored = json.loads(json.dumps(Policy(0.7, 0.9, 2000, 5000, Anchor.AUTO).as_dict()))
+    assert stored == {
+        "version": 1,
+        "min_confidence": {"human": 0.7, "voicemail": 0.9},
+        "window_ms": 2000,
+        "long_window_ms": 5000,
+        "anchor": "auto",
+    }

@@ -1,0 +1,170 @@
+"""The verdict on a call that is up is the one its recording gets."""
+
+import asyncio
+import audioop
+import itertools
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from amd_service.detection.audio.decode import decode
+from amd_service.detection.classifier.inference import Priority
+from amd_service.detection.detector import Detector
+from amd_service.detection.live import CONTENT_TYPE, LiveListening
+from amd_service.domain import Label, Reason, Verdict
+from amd_service.errors import ClassifierUnavailable, Undecodable
+from tests.detection.audio.signals import Array, noise, silence, tone
+from tests.detection.classifier.models import RATE_HZ, StubEngine
+from tests.detection.detectors import ready, speech, started
+
+pytestmark = pytest.mark.anyio
+
+FIXTURES = Path(__file__).parents[2] / "fixtures" / "calls"
+FRAME = 160
+
+
+def mulaw(samples: Array) -> bytes:
+    return audioop.lin2ulaw((np.clip(samples, -1, 1) * 32767).astype("<i2").tobytes(), 2)
+
+
+def telling(clip: Array) -> tuple[float, float]:
+    """Different for any two windows, and unsure of about half of them."""
+    return float(np.abs(np.sin(1e5 * clip.astype(np.float64).sum()))) * 2, 0.0
+
+
+async def judge(detector: Detector, audio: bytes) -> Verdict:
+    return await detector.judge(
+        audio, content_type=CONTENT_TYPE, channel=None, one_sided=True, priority=Priority.RECORDING
+    )
+
+
+async def listen(detector: Detector, audio: bytes, piece: int = FRAME) -> tuple[Verdict, int | None]:
+    """The verdict, and how many ms had come when it stood; None for the end of the audio."""
+    live = LiveListening(detector)
+    for at in range(0, len(audio), piece):
+        verdict = await live.hear(audio[at : at + piece])
+        if verdict is not None:
+            return verdict, live.heard_ms
+    return await live.finish(), None
+
+
+def what_counts(verdict: Verdict) -> tuple[object, ...]:
+    windows = [(run.scores, run.window_start_ms, run.window_ms) for run in verdict.runs]
+    return verdict.label, verdict.reason, verdict.confidence, verdict.onset_ms, windows
+
+
+async def test_every_recorded_call_gets_live_the_verdict_of_its_recording() -> None:
+    recordings = [path for path in sorted(FIXTURES.glob("*/recording.*")) if path.suffix in (".wav", ".mp3")]
+    assert len(recordings) > 20
+    early = 0
+    async with ready(StubEngine(telling)) as detector:
+        for path in recordings:
+            tracks = decode(path.read_bytes())
+            if tracks.rate_hz == 8000:
+                audio = mulaw(tracks.samples[0])
+                verdict, stood_at_ms = await listen(detector, audio)
+                assert what_counts(verdict) == what_counts(await judge(detector, audio)), path
+                early += stood_at_ms is not None
+    assert early > 15
+
+
+SECONDS = st.floats(0.05, 3)
+PIECES = st.lists(
+    st.one_of(
+        st.builds(silence, SECONDS),
+        st.builds(noise, SECONDS, st.sampled_from([-55, -35]), st.integers(0, 9)),
+        st.builds(tone, st.just((440.0, 480.0)), SECONDS),
+        st.builds(speech, SECONDS),
+    ),
+    min_size=1,
+    max_size=6,
+)
+
+
+def test_whatever_is_heard_the_verdict_is_the_recordings() -> None:
+    async def check(pieces: list[Array], window_ms: int, anchor: str, piece: int) -> None:
+        audio = mulaw(np.concatenate(pieces))
+        async with ready(StubEngine(telling), window_ms=window_ms, window_anchor=anchor) as detector:
+            verdict, _ = await listen(detector, audio, piece)
+            assert what_counts(verdict) == what_counts(await judge(detector, audio))
+
+    @settings(max_examples=60, deadline=None, derandomize=True)
+    @given(
+        PIECES, st.sampled_from([1000, 2000, 5000]), st.sampled_from(["auto", "answer", "onset"]), st.integers(80, 900)
+    )
+    def property_holds(pieces: list[Array], window_ms: int, anchor: str, piece: int) -> None:
+        asyncio.run(check(pieces, window_ms, anchor, piece))
+
+    property_holds()
+
+
+@pytest.mark.parametrize("after_s", [0.0, 0.5, 3.0])
+async def test_a_confident_verdict_stands_at_two_seconds_of_speech(after_s: float) -> None:
+    engine = StubEngine()
+    async with ready(engine) as detector:
+        verdict, stood_at_ms = await listen(detector, mulaw(speech(8.0, after_s=after_s)))
+    assert verdict.reason is Reason.CONFIDENT
+    assert engine.calls == [[2.0]]
+    assert stood_at_ms is not None
+    assert verdict.onset_ms is not None
+    assert 2000 <= stood_at_ms - verdict.onset_ms <= 2100
+
+
+async def test_an_unsure_first_window_waits_for_the_long_one() -> None:
+    engine = StubEngine(lambda clip: (0.1, 0.0) if len(clip) < 5 * RATE_HZ else (0.0, 4.0))
+    async with ready(engine) as detector:
+        verdict, stood_at_ms = await listen(detector, mulaw(speech(9.0)))
+    assert (verdict.label, verdict.reason, len(verdict.runs)) == (Label.VOICEMAIL, Reason.CONFIDENT, 2)
+    assert stood_at_ms is not None
+    assert 5000 <= stood_at_ms - (verdict.onset_ms or 0) <= 5100
+
+
+async def test_silence_ends_where_a_recording_is_no_longer_listened_to() -> None:
+    engine = StubEngine()
+    async with ready(engine) as detector:
+        verdict, stood_at_ms = await listen(detector, mulaw(silence(40.0)))
+        assert stood_at_ms == detector.listened_ms
+    assert (verdict.label, verdict.reason, engine.calls) == (Label.UNDECIDED, Reason.NO_SPEECH, [])
+
+
+async def test_an_early_end_says_what_a_short_recording_would() -> None:
+    async with ready(StubEngine()) as detector:
+        short, stood_at_ms = await listen(detector, mulaw(speech(0.7)))
+        assert (short.label, short.reason, stood_at_ms) == (Label.UNDECIDED, Reason.TOO_SHORT, None)
+        some, _ = await listen(detector, mulaw(speech(1.4)))
+        assert (some.reason, some.runs[0].window_ms) == (Reason.CONFIDENT, 1400)
+
+
+async def test_nothing_heard_is_no_verdict() -> None:
+    async with ready(StubEngine()) as detector:
+        with pytest.raises(Undecodable):
+            await LiveListening(detector).finish()
+
+
+async def test_a_classifier_that_is_still_loading_is_asked_again() -> None:
+    engine = StubEngine()
+    engine.free.clear()
+    audio = mulaw(speech(9.0))
+    async with started(engine) as detector:
+        live = LiveListening(detector)
+        for at in range(0, 8 * 3000, FRAME):
+            assert await live.hear(audio[at : at + FRAME]) is None
+        with pytest.raises(ClassifierUnavailable):
+            await live.finish()
+        engine.free.set()
+        await detector.wait_ready_or_raise()
+        verdicts = [await live.hear(audio[at : at + FRAME]) for at in range(8 * 3000, 8 * 4000, FRAME)]
+        verdict = next(filter(None, verdicts))
+        assert what_counts(verdict) == what_counts(await judge(detector, audio))
+
+
+async def test_no_more_is_kept_than_is_listened_to() -> None:
+    async with started(StubEngine()) as detector:
+        live = LiveListening(detector)
+        for _ in itertools.repeat(None, 60):
+            await live.hear(mulaw(silence(1.0)))
+        assert live.heard_ms == 60_000
+        assert len(live._kept) == detector.listened_ms * 8

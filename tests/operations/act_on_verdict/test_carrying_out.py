@@ -1,0 +1,93 @@
+"""What a verdict does to its call: once, and as the settings want it now."""
+
+import asyncio
+
+import httpx2
+import pytest
+
+from amd_service.database.database import Database
+from amd_service.domain import Label
+from amd_service.simulator.twilio.server import StandIn
+from tests.operations.act_on_verdict.conftest import (
+    AGENT,
+    act,
+    answered,
+    call_at,
+    counted,
+    judged,
+    make_actor,
+    outcome,
+    settings_for,
+)
+from tests.support.deliveries import CALL, deliver, recording
+from tests.worker.conftest import judge_human, make_worker
+
+pytestmark = pytest.mark.anyio
+
+
+async def test_a_voicemail_is_hung_up_on(database: Database, twilio: StandIn, client: httpx2.AsyncClient) -> None:
+    settings, call = settings_for(twilio), call_at(twilio)
+    await judged(database, settings)
+    actor = make_actor(database, client, settings)
+    await act(actor)
+    assert (call.status, call.updates) == ("completed", [[("Status", "completed")]])
+    assert await outcome(database) == ("done", None)
+    assert counted(actor, "hang_up", "done") == 1
+
+
+async def test_a_human_is_redirected_to_the_url_of_the_settings(
+    database: Database, twilio: StandIn, client: httpx2.AsyncClient
+) -> None:
+    settings, call = settings_for(twilio), call_at(twilio)
+    await judged(database, settings, Label.HUMAN)
+    await act(make_actor(database, client, settings))
+    assert [dict(form)["Url"] for form in call.updates] == [AGENT]
+    assert (call.status, await outcome(database)) == ("in-progress", ("done", None))
+
+
+async def test_the_worker_orders_what_the_settings_want(
+    database: Database, twilio: StandIn, client: httpx2.AsyncClient
+) -> None:
+    settings, call = settings_for(twilio, on_human="hang_up"), call_at(twilio)
+    await deliver(database, answered(CALL), recording("completed"))
+    assert await make_worker(database, judge_human, on_human="hang_up").drain() == 1
+    await act(make_actor(database, client, settings))
+    assert (call.status, await outcome(database)) == ("completed", ("done", None))
+
+
+async def test_two_workers_act_once(database: Database, twilio: StandIn, client: httpx2.AsyncClient) -> None:
+    settings, call = settings_for(twilio), call_at(twilio)
+    await judged(database, settings)
+    await asyncio.gather(*(act(make_actor(database, client, settings)) for _ in range(4)))
+    assert (len(call.updates), await outcome(database)) == (1, ("done", None))
+
+
+async def test_a_worker_without_the_accounts_credentials_leaves_it_to_one_that_has_them(
+    database: Database, twilio: StandIn, client: httpx2.AsyncClient
+) -> None:
+    settings, call = settings_for(twilio), call_at(twilio)
+    await judged(database, settings)
+    await act(make_actor(database, client, settings_for(twilio, twilio_account_sid="AC" + "b" * 32)))
+    assert (await outcome(database))[0] == "due"
+    await act(make_actor(database, client, settings))
+    assert (call.status, await outcome(database)) == ("completed", ("done", None))
+
+
+@pytest.mark.parametrize(
+    "wanted",
+    [
+        {"on_voicemail": "nothing", "on_human": "nothing"},
+        {"on_voicemail": "nothing", "on_human": "hang_up"},
+        {"on_voicemail": AGENT},
+    ],
+    ids=["nothing", "another label's", "another"],
+)
+async def test_a_worker_whose_settings_do_not_want_it_leaves_it_to_one_whose_do(
+    database: Database, twilio: StandIn, client: httpx2.AsyncClient, wanted: dict[str, str]
+) -> None:
+    settings, call = settings_for(twilio), call_at(twilio)
+    await judged(database, settings)
+    await act(make_actor(database, client, settings_for(twilio, **wanted)))
+    assert (await outcome(database))[0] == "due"
+    await act(make_actor(database, client, settings))
+    assert (call.status, await outcome(database)) == ("completed", ("done", None))

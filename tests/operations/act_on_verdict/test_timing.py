@@ -1,0 +1,117 @@
+"""At once, side by side, and to the end of the process."""
+
+import asyncio
+import time
+
+import httpx2
+import pytest
+from sqlalchemy import text
+
+from amd_service.database.database import STATEMENT_TIMEOUT_S, Database
+from amd_service.database.listener import listen
+from amd_service.operations import act_on_verdict as acting_file
+from amd_service.operations.act_on_verdict import acting
+from amd_service.simulator.twilio.media_host import Answer
+from amd_service.simulator.twilio.server import StandIn
+from amd_service.telemetry import Metrics
+from amd_service.worker.periodic import Chore, doing
+from tests.operations.act_on_verdict.conftest import (
+    act,
+    arrivals,
+    call_at,
+    judged,
+    make_actor,
+    outcome,
+    settings_for,
+    two_judged_in_turn,
+)
+
+pytestmark = pytest.mark.anyio
+
+
+async def test_the_request_follows_the_verdict_within_milliseconds(
+    database: Database, twilio: StandIn, client: httpx2.AsyncClient
+) -> None:
+    settings, arrived, metrics = settings_for(twilio), arrivals(twilio), Metrics()
+    actor, took_ms = make_actor(database, client, settings), []
+    listening = asyncio.Event()
+
+    async def act_and_say() -> None:
+        await actor.act()
+        listening.set()
+
+    # Only notifications bring it round in time: by itself it looks again after an hour.
+    chore = Chore("acting", 3600, act_and_say, actor.wake)
+    async with listen(database.url, actor.wake, metrics) as listener, asyncio.timeout(30):
+        await listener.listening.wait()
+        async with doing([chore], metrics, grace_s=5):
+            await listening.wait()
+            for judge in await two_judged_in_turn(database, twilio, settings):
+                await judge()
+                settled_at = time.perf_counter()
+                took_ms.append(round((await arrived.get() - settled_at) * 1000, 1))
+            await actor.finish()
+    print("verdict committed → request at Twilio, ms:", took_ms)  # noqa: T201 - a measurement
+    assert min(took_ms) < 500
+    assert [call.status for call in twilio.rest.calls.values()] == ["completed"] * 2
+
+
+async def test_a_slow_answer_keeps_no_other_call_waiting(
+    database: Database, twilio: StandIn, client: httpx2.AsyncClient
+) -> None:
+    settings, arrived = settings_for(twilio), arrivals(twilio)
+    twilio.rest.first.append(Answer(200, silent=True))
+    slow, quick = await two_judged_in_turn(database, twilio, settings)
+    actor = make_actor(database, client, settings)
+    await slow()
+    await actor.act()
+    await arrived.get()
+    await quick()
+    await actor.act()
+    await asyncio.wait(actor._asking, return_when=asyncio.FIRST_COMPLETED)
+    assert sorted(call.status for call in twilio.rest.calls.values()) == ["completed", "in-progress"]
+    await actor.finish(grace_s=0)
+
+
+async def test_no_more_are_taken_up_than_may_be_asked_for_at_a_time(
+    database: Database, twilio: StandIn, client: httpx2.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(acting_file, "AT_ONCE", 1)
+    settings = settings_for(twilio)
+    for judge in await two_judged_in_turn(database, twilio, settings):
+        await judge()
+    actor = make_actor(database, client, settings)
+    await actor.act()
+    actor.wake.clear()
+    await actor.finish()
+    assert len(twilio.rest.requests) == 1
+    assert actor.wake.is_set()  # a place is free
+    await act(actor)
+    assert [call.status for call in twilio.rest.calls.values()] == ["completed"] * 2
+
+
+async def test_the_last_verdicts_of_a_process_are_acted_on(
+    database: Database, twilio: StandIn, client: httpx2.AsyncClient
+) -> None:
+    settings, call = settings_for(twilio), call_at(twilio)
+    async with acting(make_actor(database, client, settings), database, Metrics(), grace_s=10):
+        await judged(database, settings)
+    assert (call.status, await outcome(database)) == ("completed", ("done", None))
+
+
+async def test_a_database_that_does_not_answer_is_waited_for_no_longer_than_the_grace_time(
+    database: Database, twilio: StandIn, client: httpx2.AsyncClient
+) -> None:
+    actor = make_actor(database, client, settings_for(twilio))
+    async with database.transaction() as session:
+        await session.execute(text("lock table call_log"))
+        # Less than a statement may take by itself.
+        async with asyncio.timeout(STATEMENT_TIMEOUT_S - 0.5):
+            await actor.last_look(grace_s=0.2)
+
+
+async def test_a_database_that_is_away_does_not_spoil_the_end(twilio: StandIn, client: httpx2.AsyncClient) -> None:
+    away = Database("postgresql://nobody@127.0.0.1:1/nothing")
+    async with acting(make_actor(away, client, settings_for(twilio)), away, Metrics(), grace_s=1) as actor:
+        pass
+    assert not actor._asking

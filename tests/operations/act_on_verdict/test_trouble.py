@@ -1,0 +1,117 @@
+"""What the row says where Twilio refused, failed, or left it open whether it was done."""
+
+import httpx2
+import pytest
+
+from amd_service.database.database import Database
+from amd_service.domain import Label
+from amd_service.simulator.twilio.media_host import Answer
+from amd_service.simulator.twilio.server import StandIn
+from tests.operations.act_on_verdict.conftest import (
+    AGENT,
+    act,
+    arrivals,
+    call_at,
+    counted,
+    judged,
+    make_actor,
+    outcome,
+    settings_for,
+)
+
+pytestmark = pytest.mark.anyio
+
+
+async def test_a_call_that_is_over_at_twilio_is_refused_with_its_words(
+    database: Database, twilio: StandIn, client: httpx2.AsyncClient
+) -> None:
+    settings = settings_for(twilio)
+    call_at(twilio, "completed")
+    await judged(database, settings)
+    await act(make_actor(database, client, settings))
+    state, note = await outcome(database)
+    assert state == "refused"
+    assert note is not None
+    assert "Call is not in-progress" in note
+
+
+async def test_a_refusal_does_not_repeat_the_url(
+    database: Database, twilio: StandIn, client: httpx2.AsyncClient
+) -> None:
+    settings = settings_for(twilio)
+    call_at(twilio)
+    body = b'{"code": 21205, "message": "Url is not a valid url: %s"}' % AGENT.encode()
+    twilio.rest.first.append(Answer(400, body, {"content-type": "application/json"}))
+    await judged(database, settings, Label.HUMAN)
+    await act(make_actor(database, client, settings))
+    assert await outcome(database) == (
+        "refused",
+        "Twilio refused (400): Url is not a valid url: … (Twilio's error 21205)",
+    )
+
+
+async def test_who_dies_between_sending_and_the_answer_leaves_it_for_nobody(
+    database: Database, twilio: StandIn, client: httpx2.AsyncClient
+) -> None:
+    settings, call, arrived = settings_for(twilio), call_at(twilio), arrivals(twilio)
+    twilio.rest.first.append(Answer(200, silent=True))
+    await judged(database, settings)
+    dying = make_actor(database, client, settings)
+    await dying.act()
+    await arrived.get()
+    await dying.finish(grace_s=0)
+    await act(make_actor(database, client, settings))
+    assert (len(twilio.rest.requests), call.updates, await outcome(database)) == (1, [], ("sent", None))
+
+
+async def test_a_lost_answer_is_said_and_never_asked_again(
+    database: Database, twilio: StandIn, client: httpx2.AsyncClient, no_pauses: None
+) -> None:
+    settings, call = settings_for(twilio), call_at(twilio)
+    twilio.rest.first.append(Answer(200, b"{", cut=True, carried_out=True))
+    await judged(database, settings)
+    actor = make_actor(database, client, settings)
+    await act(actor)
+    await act(actor)
+    state, note = await outcome(database)
+    assert (len(call.updates), call.status, state) == (1, "completed", "sent")
+    assert note is not None
+    assert note.startswith("it may have been done")
+
+
+async def test_an_answer_nobody_can_read_is_no_reason_to_ask_again(
+    database: Database, twilio: StandIn, client: httpx2.AsyncClient
+) -> None:
+    settings, call = settings_for(twilio), call_at(twilio)
+    twilio.rest.first.append(Answer(200, b"<html>", carried_out=True))
+    await judged(database, settings)
+    actor = make_actor(database, client, settings)
+    await act(actor)
+    await act(actor)
+    state, note = await outcome(database)
+    assert (len(call.updates), state, counted(actor, "hang_up", "sent")) == (1, "sent", 1)
+    assert note is not None
+    assert note.startswith("it may have been done")
+
+
+async def test_too_many_requests_is_asked_again(
+    database: Database, twilio: StandIn, client: httpx2.AsyncClient, no_pauses: None
+) -> None:
+    settings, call = settings_for(twilio), call_at(twilio)
+    twilio.rest.first.extend([Answer(429, headers={"retry-after": "0"})] * 2)
+    await judged(database, settings)
+    await act(make_actor(database, client, settings))
+    assert (len(call.updates), await outcome(database)) == (1, ("done", None))
+
+
+async def test_twilio_out_of_reach_is_a_failure_that_says_nothing_was_done(
+    database: Database, twilio: StandIn, client: httpx2.AsyncClient, no_pauses: None
+) -> None:
+    settings = settings_for(twilio, twilio_api_url="http://127.0.0.1:1")
+    await judged(database, settings)
+    actor = make_actor(database, client, settings)
+    await act(actor)
+    state, note = await outcome(database)
+    assert (state, counted(actor, "hang_up", "failed")) == ("failed", 1)
+    assert note is not None
+    assert note.startswith("nothing was done: ")

@@ -1,0 +1,84 @@
+"""Starting calls while somebody leaves: whoever asked, the process, the database."""
+
+import asyncio
+
+import httpx2
+import pytest
+from sqlalchemy import select
+
+from amd_service.calls.tables import CallRequest, RequestOutcome
+from amd_service.database.database import Database
+from amd_service.errors import KeyInUse
+from amd_service.operations.place_call import Started
+from amd_service.simulator.twilio.call_store import StandInCall, call_resource
+from tests.operations.place_call.conftest import AC, ORDER, make_dialler, make_settings
+
+pytestmark = pytest.mark.anyio
+
+
+async def test_a_call_is_written_down_although_whoever_asked_has_left(database: Database) -> None:
+    arrived, answering = asyncio.Event(), asyncio.Event()
+    call = StandInCall(account_sid=AC)
+
+    async def answer(_request: httpx2.Request) -> httpx2.Response:
+        arrived.set()
+        await answering.wait()
+        return httpx2.Response(201, json=call_resource(call))
+
+    async with httpx2.AsyncClient(transport=httpx2.MockTransport(answer)) as client:
+        settings = make_settings()
+        dialler = make_dialler(database, client, settings)
+        asking = asyncio.create_task(dialler.start(ORDER, settings.accounts[AC], "key"))
+        await arrived.wait()
+        with pytest.raises(KeyInUse, match="under way"):
+            await dialler.start(ORDER, settings.accounts[AC], "key")
+        asking.cancel()
+        answering.set()
+        with pytest.raises(asyncio.CancelledError):
+            await asking
+        assert await dialler.start(ORDER, settings.accounts[AC], "key") == Started(
+            call.sid,  # type: ignore[arg-type]
+            "queued",
+            replayed=True,
+        )
+
+
+async def test_a_process_that_ends_while_twilio_is_asked_leaves_it_unknown(database: Database) -> None:
+    arrived = asyncio.Event()
+
+    async def answer(_request: httpx2.Request) -> httpx2.Response:
+        arrived.set()
+        await asyncio.Event().wait()
+        raise AssertionError
+
+    async with httpx2.AsyncClient(transport=httpx2.MockTransport(answer)) as client:
+        settings = make_settings()
+        dialler = make_dialler(database, client, settings)
+        before = asyncio.all_tasks()
+        asking = asyncio.create_task(dialler.start(ORDER, settings.accounts[AC], "key"))
+        await arrived.wait()
+        for task in asyncio.all_tasks() - before:
+            task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await asking
+        with pytest.raises(KeyInUse, match="is not known"):
+            await dialler.start(ORDER, settings.accounts[AC], "key")
+
+
+async def test_a_call_that_is_up_is_told_although_the_database_is_away(database: Database) -> None:
+    call = StandInCall(account_sid=AC)
+
+    async def answer(_request: httpx2.Request) -> httpx2.Response:
+        await leaving.dispose()
+        leaving.url = "postgresql://nobody@127.0.0.1:1/nowhere"
+        return httpx2.Response(201, json=call_resource(call))
+
+    leaving = Database(database.url)
+    async with httpx2.AsyncClient(transport=httpx2.MockTransport(answer)) as client:
+        settings = make_settings()
+        dialler = make_dialler(leaving, client, settings)
+        started = await dialler.start(ORDER, settings.accounts[AC], "key")
+    await leaving.dispose()
+    assert started.call_sid == call.sid
+    async with database.transaction() as session:
+        assert await session.scalar(select(CallRequest.outcome)) == RequestOutcome.PENDING

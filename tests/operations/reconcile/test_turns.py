@@ -1,0 +1,180 @@
+"""Who asks Twilio, from when on, and what a failure leaves behind."""
+
+import asyncio
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+from sqlalchemy import delete, func, select, text
+
+from amd_service.calls import intake, reconciliation
+from amd_service.calls.tables import Sweep
+from amd_service.database.database import Database
+from amd_service.domain import StatusCallback
+from amd_service.operations.reconcile import OVERLAP
+from amd_service.simulator.twilio.call_store import now
+from amd_service.simulator.twilio.media_host import Answer
+from amd_service.simulator.twilio.server import StandIn
+from amd_service.telemetry import Metrics
+from tests.operations.reconcile.conftest import (
+    OTHER,
+    QUIET_S,
+    Make,
+    answer_always,
+    call_at_twilio,
+    calls_known,
+    recorded,
+    settings,
+    swept_until,
+)
+from tests.support.deliveries import ACCOUNT, CALL
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.mark.parametrize("answer", [Answer(429), Answer(500), Answer(401)])
+async def test_a_sweep_that_failed_begins_again_where_it_began(
+    database: Database, stand_in: StandIn, make: Make, answer: Answer
+) -> None:
+    metrics = Metrics()
+    recorded(call_at_twilio(stand_in))
+    stand_in.rest.first = [answer]
+    (failed,) = await make(metrics=metrics).sweep()
+    assert failed.error is not None
+    assert str(answer.status) in failed.error
+    assert await swept_until(database) is None
+    (findings,) = await make(metrics=metrics).sweep()
+    assert (findings.error, findings.calls_new) == (None, 1)
+    until = await swept_until(database)
+    assert until is not None
+    await make().sweep()
+    moments = [value for request in stand_in.rest.requests for name, value in request.query if name == "StartTime>"]
+    assert moments[-1] == (until - OVERLAP - timedelta(seconds=QUIET_S)).strftime("%Y-%m-%dT%H:%M:%SZ")
+    found = {
+        what: metrics.registry.get_sample_value("amd_reconciled_total", {"what": what}) for what in ("call", "change")
+    }
+    assert found == {"call": 1, "change": 1}
+
+
+async def test_what_was_taken_in_before_a_failure_stays(database: Database, stand_in: StandIn, make: Make) -> None:
+    recorded(call_at_twilio(stand_in))
+
+    answer_always(stand_in, "Recordings", Answer(500))
+    (findings,) = await make().sweep()
+    assert (findings.calls_new, findings.error is not None) == (1, True)
+    assert await calls_known(database) == {CALL}
+
+
+async def test_a_call_that_cannot_be_taken_in_does_not_keep_others_from_it(
+    database: Database, stand_in: StandIn, make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    take_status = intake.take_status
+
+    async def with_a_bug(session: Any, raw: Any, event: StatusCallback, numbers: Any) -> bool:
+        if event.call_sid == CALL:
+            raise ZeroDivisionError
+        return await take_status(session, raw, event, numbers)
+
+    monkeypatch.setattr(intake, "take_status", with_a_bug)
+    metrics = Metrics()
+    other = call_at_twilio(stand_in, sid="CA" + "2" * 32)
+    call_at_twilio(stand_in)
+    (findings,) = await make(metrics=metrics).sweep()
+    assert (await calls_known(database), findings.error) == ({other.sid}, None)
+    assert metrics.registry.get_sample_value("amd_loop_errors_total", {"loop": "reconciling"}) == 1
+
+
+async def test_one_account_that_cannot_be_asked_does_not_keep_the_others_waiting(
+    database: Database, stand_in: StandIn, make: Make, tmp_path: Any
+) -> None:
+    file = tmp_path / "accounts.toml"
+    file.write_text(f'[[account]]\naccount_sid = "{OTHER}"\nauth_tokens = ["wrong"]\n')
+    call_at_twilio(stand_in)
+    findings = await make(accounts_file=file).sweep()
+    assert {found.account_sid: found.error is None for found in findings} == {OTHER: False, ACCOUNT: True}
+    assert await calls_known(database) == {CALL}
+
+
+async def test_one_process_at_a_time_asks_about_an_account(database: Database, stand_in: StandIn, make: Make) -> None:
+    call_at_twilio(stand_in)
+    every = {"reconcile_every_s": 600.0}
+    found = await asyncio.gather(make(**every).sweep(), make(**every).sweep(), make(**every).sweep())
+    assert sorted(len(findings) for findings in found) == [0, 0, 1]
+    assert await make(**every).sweep() == []  # not before its time
+
+
+async def test_a_turn_that_was_taken_over_is_lost(database: Database) -> None:
+    async with database.transaction() as session:
+        turn = await reconciliation.take_turn(session, ACCOUNT, lease_s=0.0)
+    assert turn is not None
+    async with database.transaction() as session:
+        assert await reconciliation.take_turn(session, ACCOUNT, lease_s=60.0)
+    async with database.transaction() as session:
+        assert await reconciliation.keep_turn(session, turn, lease_s=60.0) is None
+        await reconciliation.end_turn(session, turn, complete=True, next_in_s=0.0)
+    assert await swept_until(database) is None
+
+
+async def test_no_transaction_is_open_while_twilio_is_asked(database: Database, stand_in: StandIn, make: Make) -> None:
+    recorded(call_at_twilio(stand_in))
+    in_use: list[int] = []
+
+    async def look() -> None:
+        async with database.transaction() as session:
+            statement = text(
+                "select count(*) from pg_stat_activity where datname = current_database()"
+                " and xact_start is not null and pid <> pg_backend_pid() and backend_type = 'client backend'"
+            )
+            in_use.append(await session.scalar(statement) or 0)
+
+    stand_in.rest.before = look
+    await make().sweep()
+    assert len(in_use) > 3
+    assert set(in_use) == {0}
+
+
+async def test_a_first_sweep_lets_be_what_began_before_the_service(
+    database: Database, stand_in: StandIn, make: Make
+) -> None:
+    recorded(call_at_twilio(stand_in, ago_s=600))
+    async with database.transaction() as session:
+        await session.execute(delete(Sweep))
+    (first,) = await make().sweep()
+    (second,) = await make().sweep()
+    assert (first.error, first.calls_new, second.calls_new) == (None, 0, 0)
+    assert await calls_known(database) == set()
+    (by_hand,) = await make().by_hand(now() - timedelta(hours=1))
+    assert by_hand.calls_new == 1
+
+
+async def test_the_next_turn_waits_as_long_as_twilio_asked_for(
+    database: Database, stand_in: StandIn, make: Make
+) -> None:
+    call_at_twilio(stand_in)
+    stand_in.rest.first = [Answer(429, headers={"retry-after": "900"})]
+    (failed,) = await make().sweep()
+    assert failed.error is not None
+    assert await make().sweep() == []
+    async with database.transaction() as session:
+        wait_s = func.extract("epoch", Sweep.available_at - func.now())
+        asked_for = await session.scalar(select(wait_s.between(600, 900)).where(Sweep.account_sid == ACCOUNT))
+    assert asked_for
+
+
+async def test_a_long_call_that_had_just_ended_at_one_sweep_is_taken_in_by_the_next(
+    database: Database, stand_in: StandIn, make: Make
+) -> None:
+    call = call_at_twilio(stand_in, ago_s=QUIET_S - 60)
+    assert call.ended_at is not None
+    call.created_at = call.started_at = call.ended_at - OVERLAP + timedelta(seconds=5)
+    await make().sweep()
+    assert await calls_known(database) == set()
+    call.ended_at -= timedelta(seconds=60)  # as if the time had passed
+    (findings,) = await make().sweep()
+    assert (findings.calls_new, await calls_known(database)) == (1, {CALL})
+
+
+async def test_callbacks_are_waited_for_no_longer_than_an_hour(stand_in: StandIn) -> None:
+    with pytest.raises(ValidationError, match="less than or equal to 3600"):
+        settings(stand_in, reconcile_after_s=3601)

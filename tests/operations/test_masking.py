@@ -1,0 +1,24 @@
+"""URLs do not reach logs or rows."""
+
+import pytest
+
+from amd_service.operations.masking import mask_urls
+
+URL = "https://user:pass word@example.com/twiml?key=se cret"
+
+
+@pytest.mark.parametrize(
+    ("said", "masked"),
+    [
+        (f"Url is not a valid url: {URL}", "Url is not a valid url: …"),
+        (f"'{URL}' and again {URL}.", "'…' and again …."),
+        ("Url is not a valid url: HTTPS://user:pass%20word@example.com/?key=se%20cret", "Url is not a valid url: …"),
+        ("Call is not in-progress", "Call is not in-progress"),
+    ],
+)
+def test_a_url_is_masked_however_it_is_written(said: str, masked: str) -> None:
+    assert mask_urls(said, URL) == masked
+
+
+def test_without_one_of_ones_own_every_url_is_masked() -> None:
+    assert mask_urls("see http://example.com/?key=secret now") == "see … now"

@@ -1,0 +1,232 @@
+"""The worker forgets: recordings at Twilio's stand-in, old callbacks, numbers that must not be kept."""
+
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import pytest
+from sqlalchemy import func, text
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from amd_service.calls import erasure
+from amd_service.calls.erasure import Place, Step
+from amd_service.calls.privacy import NumberPolicy
+from amd_service.calls.tables import Callback, Recording
+from amd_service.database.database import Database
+from amd_service.domain import AccountSid, CallSid, Label, RecordingSid
+from amd_service.errors import DatabaseUnavailable, TwilioUnavailable
+from amd_service.operations import retention as retention_file
+from amd_service.operations.retention import Retention
+from amd_service.settings import Settings
+from amd_service.simulator.twilio.media_host import Answer, Reel
+from amd_service.simulator.twilio.server import StandIn
+from amd_service.telemetry import Metrics
+from amd_service.twilio.rest import Rest
+from tests.support.deliveries import ACCOUNT, FIRST, SECOND, claim, deliver, recording, recording_row, settle, verdict
+from tests.support.numbers import FROM, callbacks, change, told
+
+pytestmark = pytest.mark.anyio
+
+
+def retention_for(database: Database, twilio: StandIn, client: httpx2.AsyncClient, **changes: Any) -> Retention:
+    values: dict[str, Any] = {
+        "twilio_api_url": twilio.url,
+        "twilio_account_sid": ACCOUNT,
+        "twilio_auth_token": ["token"],
+        "delete_recordings": True,
+    }
+    settings = Settings(_env_file=None, **values | changes)
+    return Retention(database=database, rest=Rest(client, settings), settings=settings, metrics=Metrics())
+
+
+async def judged(database: Database, twilio: StandIn, *sids: RecordingSid) -> None:
+    await deliver(database, *(recording("completed", sid) for sid in sids))
+    for job in await claim(database):
+        await settle(database, job, verdict(Label.HUMAN))
+    twilio.media.reels.update({sid: Reel(b"audio") for sid in sids})
+
+
+def forgotten(forgetful: Retention, what: str) -> float:
+    return forgetful._metrics.registry.get_sample_value("amd_forgotten_total", {"what": what}) or 0.0
+
+
+async def test_the_copy_of_a_judged_recording_is_deleted(
+    database: Database, twilio: StandIn, client: httpx2.AsyncClient, capfd: pytest.CaptureFixture[str]
+) -> None:
+    await judged(database, twilio, FIRST)
+    await deliver(database, recording("completed", SECOND))
+    twilio.media.reels[SECOND] = Reel(b"not judged yet")
+    forgetful = retention_for(database, twilio, client)
+    await forgetful.erase()
+    assert set(twilio.media.reels) == {SECOND}
+    assert (await recording_row(database)).erased_at is not None
+    assert (await recording_row(database, SECOND)).erased_at is None
+    assert forgotten(forgetful, "recording") == 1
+    (line,) = [line for line in "".join(capfd.readouterr()).splitlines() if "recording deleted at Twilio" in line]
+    assert FIRST in line
+
+
+async def test_a_copy_that_is_gone_already_is_as_good(
+    database: Database, twilio: StandIn, client: httpx2.AsyncClient
+) -> None:
+    await judged(database, twilio, FIRST)
+    twilio.media.reels.clear()
+    await retention_for(database, twilio, client).erase()
+    assert (await recording_row(database)).erased_at is not None
+
+
+async def test_each_copy_is_deleted_once(database: Database, twilio: StandIn, client: httpx2.AsyncClient) -> None:
+    await judged(database, twilio, FIRST)
+    forgetful = retention_for(database, twilio, client)
+    await forgetful.erase()
+    await forgetful.erase()
+    assert len(twilio.rest.requests) == 1
+
+
+async def test_one_that_twilio_refuses_does_not_keep_the_others(
+    database: Database, twilio: StandIn, client: httpx2.AsyncClient
+) -> None:
+    await judged(database, twilio, FIRST, SECOND)
+    refusal = b'{"code": 20009, "message": "Recording is in use"}'
+    twilio.rest.first.append(Answer(400, refusal, {"content-type": "application/json"}))
+    forgetful = retention_for(database, twilio, client)
+    await forgetful.erase()
+    erased = [(await recording_row(database, sid)).erased_at is not None for sid in (FIRST, SECOND)]
+    assert sorted(erased) == [False, True]
+    assert (forgotten(forgetful, "refused"), forgotten(forgetful, "recording")) == (1, 1)
+
+
+async def test_an_account_whose_credentials_are_refused_is_asked_once_a_round(
+    database: Database,
+    twilio: StandIn,
+    client: httpx2.AsyncClient,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+) -> None:
+    monkeypatch.setattr(retention_file, "ERASE_BATCH", 2)
+    revoked = AccountSid("AC" + "b" * 32)
+    sids = [RecordingSid(f"RE{number:032x}") for number in range(5)]
+    theirs = CallSid("CA" + "2" * 32)
+    await deliver(database, *(recording("completed", sid, account_sid=revoked, call_sid=theirs) for sid in sids))
+    await judged(database, twilio, FIRST)
+    known = tmp_path / "accounts.toml"
+    known.write_text(f'[[account]]\naccount_sid = "{revoked}"\nauth_tokens = ["revoked"]\n')
+    await retention_for(database, twilio, client, accounts_file=known).erase()
+    asked = [request.path.split("/")[3] for request in twilio.rest.requests]
+    assert sorted(asked) == [ACCOUNT, revoked]
+    assert (await recording_row(database)).erased_at is not None
+
+
+async def test_an_outage_leaves_it_for_later(database: Database, twilio: StandIn, client: httpx2.AsyncClient) -> None:
+    await judged(database, twilio, FIRST)
+    twilio.rest.first.append(Answer(503))
+    forgetful = retention_for(database, twilio, client)
+    with pytest.raises(TwilioUnavailable):
+        await forgetful.erase()
+    await forgetful.erase()
+    assert (len(twilio.rest.requests), (await recording_row(database)).erased_at) == (1, None)
+    await change(database, Recording, erase_after=func.now())
+    await forgetful.erase()
+    assert (await recording_row(database)).erased_at is not None
+
+
+async def test_a_backlog_is_erased_in_one_round(
+    database: Database, twilio: StandIn, client: httpx2.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(retention_file, "ERASE_BATCH", 2)
+    await judged(database, twilio, *(RecordingSid(f"RE{number:032x}") for number in range(5)))
+    await retention_for(database, twilio, client).erase()
+    assert twilio.media.reels == {}
+
+
+async def test_recordings_of_other_applications_are_left_and_keep_ours_waiting_for_nothing(
+    database: Database, twilio: StandIn, client: httpx2.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(retention_file, "ERASE_BATCH", 1)
+    await judged(database, twilio, FIRST)
+    # As if reconciliation had found it: another application had the call placed and recorded.
+    await change(database, Callback, route="rest")
+    ours = CallSid("CA" + "2" * 32)
+    await deliver(database, recording("completed", SECOND, call_sid=ours))
+    (job,) = await claim(database)
+    await settle(database, job, verdict(Label.HUMAN))
+    twilio.media.reels[SECOND] = Reel(b"audio")
+    await retention_for(database, twilio, client).erase()
+    assert set(twilio.media.reels) == {FIRST}
+
+
+async def test_without_being_asked_to_nothing_is_forgotten(
+    database: Database, twilio: StandIn, client: httpx2.AsyncClient
+) -> None:
+    await told(database, "completed")
+    await age_callbacks(database, 1000)
+    await retention_for(database, twilio, client).forget()
+    (callback,) = await callbacks(database)
+    assert (FROM in repr(callback.parameters), callback.facts["from_number"]) == (True, FROM)
+
+
+async def age_callbacks(database: Database, days: float) -> None:
+    await change(database, Callback, received_at=func.now() - timedelta(days=days))
+
+
+async def test_old_callbacks_are_stripped_batch_after_batch(
+    database: Database, twilio: StandIn, client: httpx2.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(retention_file, "BATCH", 2)
+    for number in range(5):
+        await told(database, "in-progress", SequenceNumber=str(number))
+    await age_callbacks(database, 31)
+    await told(database, "completed", SequenceNumber="9")
+    forgetful = retention_for(database, twilio, client, callback_days=30)
+    await forgetful.forget()
+    assert [callback.parameters is None for callback in await callbacks(database)] == [True] * 5 + [False]
+    assert forgotten(forgetful, "callback") == 5
+
+
+@pytest.mark.parametrize("mode", ["hash", "drop"])
+async def test_numbers_of_before_are_brought_in_line(
+    database: Database, twilio: StandIn, client: httpx2.AsyncClient, monkeypatch: pytest.MonkeyPatch, mode: str
+) -> None:
+    monkeypatch.setattr(retention_file, "WALK_BATCH", 2)
+    for number in range(5):
+        await told(database, "in-progress", CallSid=f"CA{number:032x}")
+    forgetful = retention_for(database, twilio, client, phone_numbers=mode, phone_number_key="k" * 16)
+    await forgetful.forget()
+    assert await plain(database) == 0
+    assert forgotten(forgetful, "numbers") == 10
+    # A process that was started before the setting was changed writes once more.
+    await told(database, "in-progress", CallSid=f"CA{9:032x}")
+    await forgetful.forget()
+    assert (await plain(database), forgotten(forgetful, "numbers")) == (0, 12)
+
+
+async def plain(database: Database) -> int:
+    """How many rows still hold a number that can be read."""
+    async with database.transaction() as session:
+        calls = "select count(*) from call_log where call_log::text like '%500555%'"
+        told = "select count(*) from callback where callback::text like '%500555%'"
+        return int(await session.scalar(text(calls)) or 0) + int(await session.scalar(text(told)) or 0)
+
+
+async def test_a_walk_that_was_broken_off_goes_on_where_it_was(
+    database: Database, twilio: StandIn, client: httpx2.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(retention_file, "WALK_BATCH", 1)
+    for number in range(3):
+        await told(database, "in-progress", CallSid=f"CA{number:032x}")
+    seen, align = [], erasure.align_callbacks
+
+    async def losing_the_database(session: AsyncSession, numbers: NumberPolicy, after: Place, limit: int) -> Step:
+        seen.append(after.key)
+        if len(seen) == 3:
+            raise DatabaseUnavailable("for a moment")
+        return await align(session, numbers, after, limit)
+
+    monkeypatch.setattr(erasure, "align_callbacks", losing_the_database)
+    forgetful = retention_for(database, twilio, client, phone_numbers="drop")
+    with pytest.raises(DatabaseUnavailable):
+        await forgetful.forget()
+    await forgetful.forget()
+    assert seen[3] == seen[2]
+    assert (await plain(database), forgotten(forgetful, "numbers")) == (0, 6)

@@ -1,0 +1,239 @@
+import asyncio
+import io
+import json
+import wave
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import pytest
+from pydantic import JsonValue
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route, WebSocketRoute
+from starlette.websockets import WebSocket
+
+from amd_service.detection.audio.decode import decode
+from amd_service.errors import ConfigurationError
+from amd_service.simulator import replay as replaying
+from amd_service.simulator.live_calls import called_party_audio, happening_now, read_stream
+from amd_service.simulator.recorded_calls import RecordedCallback, load_calls
+from amd_service.simulator.replay import Outcome, replay
+from amd_service.simulator.report import print_outcomes
+from amd_service.simulator.twilio.rest_api import RestApi
+from amd_service.simulator.twilio.server import StandIn, serve_on_loopback
+from amd_service.twilio.callbacks import parse_form
+from amd_service.twilio.media_streams import Media, Started, Stopped, parse_message
+from amd_service.twilio.signature import verify, verify_handshake
+from amd_service.twilio.twiml import unheard_twiml
+from amd_service.web.server import WEBSOCKETS
+from tests.simulator.stub_service import ACCOUNT, PUBLIC_URL, Service, write_call
+
+FIXTURES = Path(__file__).parents[2] / "fixtures" / "calls"
+STREAMED: dict[str, JsonValue] = {"analysis_state": "judged", "label": "human", "verdict_source": "stream"}
+TWIML = """<?xml version="1.0" encoding="UTF-8"?><Response><Start><Stream url="wss://amd.example.com/twilio/media">
+<Parameter name="key" value="of this call"/></Stream></Start><Pause length="60"/></Response>"""
+ACCOUNTS = {ACCOUNT.account_sid: ACCOUNT}
+
+
+@dataclass
+class LiveService(Service):
+    """A service that also listens: it is sure after half a second of audio, and acts where it knows `rest`.
+
+    `seen`: what came, in order.
+    """
+
+    listens: bool = True
+    has_room: bool = True
+    seen: list[str] = field(default_factory=list)
+    started: list[dict[str, object]] = field(default_factory=list)
+    heard: bytes = b""
+    rest: RestApi | None = None
+    acting: asyncio.Task[None] | None = None
+
+    def app(self) -> Starlette:
+        doors = [
+            Route("/twilio/stream.xml", self.stream_xml, methods=["POST"]),
+            WebSocketRoute("/twilio/media", self.media),
+        ]
+        return Starlette(routes=[*doors, *super().app().routes])
+
+    async def callback(self, request: Request) -> Response:
+        form = dict(parse_form(await request.body()))
+        answer = await super().callback(request)
+        self.seen.append(form.get("CallStatus", "recording"))
+        if "RecordingSid" in form:
+            self.rows[form["CallSid"]] = STREAMED | {"recordings": [{"state": "done"}]}
+            self.interim = STREAMED | {"recordings": [{"state": "running"}]}
+        return answer
+
+    async def stream_xml(self, request: Request) -> Response:
+        form = parse_form(await request.body())
+        verify(ACCOUNTS, PUBLIC_URL, request.scope["raw_path"], b"", form, request.headers)
+        return Response(TWIML if self.listens else unheard_twiml(None), media_type="text/xml")
+
+    async def media(self, websocket: WebSocket) -> None:
+        verify_handshake(ACCOUNTS, PUBLIC_URL, websocket.scope["raw_path"], b"", websocket.headers)
+        if not self.has_room:
+            await websocket.close()
+            return
+        await websocket.accept()
+        async for text in websocket.iter_text():
+            match parse_message(text):
+                case Started() as started:
+                    self.started.append(json.loads(text)["start"])
+                case Media() as media:
+                    self.heard += media.audio
+                case Stopped():
+                    break
+            if len(self.heard) >= 4000:
+                break
+        self.seen.append("verdict")
+        self.rows[started.call_sid] = STREAMED
+        if self.rest is not None:
+            self.rows[started.call_sid] = STREAMED | {"action_state": "due"}
+            self.acting = asyncio.create_task(self.act(started.call_sid, self.rest))
+        await websocket.close()
+
+    async def act(self, call_sid: str, rest: RestApi) -> None:
+        """After a while, as long as the call is up at Twilio."""
+        await asyncio.sleep(0.3)
+        self.seen.append(f"acted upon {rest.calls[call_sid].status}")
+        self.rows[call_sid] = STREAMED | {"action_state": "done"}
+
+
+async def run(directory: Path, service: LiveService, stand_in: StandIn) -> list[Outcome]:
+    async with serve_on_loopback(service.app(), websockets=WEBSOCKETS) as url:
+        return await replay(
+            directory, url=url, account=ACCOUNT, stand_in=stand_in, public_url=PUBLIC_URL, live_pace=16, deadline_s=60
+        )
+
+
+def write_answered_call(folder: Path, recording: bytes, expected: Mapping[str, JsonValue], **reported: str) -> None:
+    write_call(folder, expected, media=recording)
+    identity = [["CallSid", "{call_sid}"], ["AccountSid", "{account_sid}"]]
+    told = [*identity, ["RecordingSid", "{recording_sid}"], *map(list, reported.items())]
+    statuses = [[*identity, ["CallStatus", status]] for status in ("ringing", "in-progress", "completed")]
+    callbacks = [{"path": "/twilio/status", "form": form} for form in statuses]
+    lines = [*callbacks, {"path": "/twilio/recording", "form": told}]
+    (folder / "callbacks.jsonl").write_text("\n".join(map(json.dumps, lines)))
+
+
+def wav_file(*channels: int, rate_hz: int = 8000) -> bytes:
+    """A second of a constant level on each channel."""
+    out = io.BytesIO()
+    with wave.open(out, "wb") as file:
+        file.setnchannels(len(channels))
+        file.setsampwidth(2)
+        file.setframerate(rate_hz)
+        file.writeframes(np.tile(np.array(channels, dtype="<i2"), rate_hz).tobytes())
+    return out.getvalue()
+
+
+@pytest.mark.anyio
+async def test_an_answered_call_is_streamed_before_it_ends_and_its_recording_follows(
+    tmp_path: Path, stand_in: StandIn, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(replaying, "SETTLE_S", 0.0)
+    dual = wav_file(0, 8031)
+    write_answered_call(tmp_path / "1-dual", dual, STREAMED, RecordingSource="DialVerb")
+    service = LiveService(stand_in.url)
+    (outcome,) = await run(tmp_path, service, stand_in)
+    assert outcome.matched
+    assert outcome.got["recordings"] == [{"state": "done"}], "the recording was waited for, though a verdict stood"
+    assert service.seen == ["ringing", "in-progress", "verdict", "completed", "recording"]
+    (start,) = service.started
+    assert (start["callSid"], start["customParameters"]) == (outcome.call_sid, {"key": "of this call"})
+    assert len(set(service.heard)) == 1, "the called party alone: the other channel is silent"
+    assert outcome.stream is not None
+    assert outcome.since_stream_s == outcome.stream.seconds > 0
+    assert 0.5 <= outcome.stream.audio_s <= 1
+    print_outcomes([outcome], live_pace=16, as_json=True)
+    print_outcomes([outcome], live_pace=16, as_json=False)
+    line, *table = capsys.readouterr().out.splitlines()
+    assert json.loads(line)["live"]["source"] == "stream"
+    assert f"{outcome.since_stream_s:.2f} s" in " ".join(table)
+
+
+@pytest.mark.anyio
+async def test_a_call_stays_up_until_it_was_acted_upon(tmp_path: Path, stand_in: StandIn) -> None:
+    write_answered_call(tmp_path / "1-human", wav_file(800), STREAMED, RecordingTrack="inbound")
+    service = LiveService(stand_in.url, rest=stand_in.rest)
+    await run(tmp_path, service, stand_in)
+    assert service.seen[2:5] == ["verdict", "acted upon in-progress", "completed"]
+    assert stand_in.rest.calls == {}
+
+
+@pytest.mark.anyio
+async def test_a_mix_of_both_parties_is_not_streamed(tmp_path: Path, stand_in: StandIn) -> None:
+    write_answered_call(tmp_path / "1-mono", wav_file(800), STREAMED, RecordingTrack="both")
+    service = LiveService(stand_in.url)
+    (outcome,) = await run(tmp_path, service, stand_in)
+    assert (outcome.matched, outcome.stream, outcome.since_stream_s) == (True, None, None)
+    assert "verdict" not in service.seen
+
+
+@pytest.mark.anyio
+async def test_a_service_that_does_not_listen_is_told_of_the_setting(tmp_path: Path, stand_in: StandIn) -> None:
+    write_answered_call(tmp_path / "1-human", wav_file(800), STREAMED, RecordingTrack="inbound")
+    service = LiveService(stand_in.url, listens=False)
+    with pytest.raises(ConfigurationError, match="AMD_LIVE=true"):
+        await run(tmp_path, service, stand_in)
+    assert service.seen == []
+
+
+@pytest.mark.anyio
+async def test_a_refused_stream_is_noted(tmp_path: Path, stand_in: StandIn) -> None:
+    write_answered_call(tmp_path / "1-human", wav_file(800), STREAMED, RecordingTrack="inbound")
+    (outcome,) = await run(tmp_path, LiveService(stand_in.url, has_room=False), stand_in)
+    assert not outcome.matched
+    assert outcome.note is not None
+    assert "AMD_LIVE_STREAMS" in outcome.note
+
+
+@pytest.mark.parametrize(
+    ("folder", "channel"),
+    [("14-dual-callee-on-channel-1", 0), ("15-dual-callee-on-channel-2", 1), ("17-mp3", 0), ("19-truncated", 0)],
+)
+def test_the_called_partys_channel_is_streamed(folder: str, channel: int) -> None:
+    (call,) = (call for call in load_calls(FIXTURES) if call.name == folder)
+    audio = called_party_audio(call, ACCOUNT)
+    assert audio is not None
+    assert call.recording is not None
+    streamed = decode(audio, content_type="audio/x-mulaw;rate=8000").samples[0]
+    recorded = decode(call.recording).samples[channel]
+    assert len(streamed) == len(recorded)
+    assert float(np.abs(streamed - recorded).max()) < 0.02  # a step of μ-law where it is loud
+
+
+@pytest.mark.parametrize("folder", ["16-mono-of-both-parties", "20-xml-instead-of-audio", "25-recording-absent"])
+def test_what_holds_no_called_party_alone_is_not_streamed(folder: str) -> None:
+    (call,) = (call for call in load_calls(FIXTURES) if call.name == folder)
+    assert called_party_audio(call, ACCOUNT) is None
+
+
+def test_audio_of_another_rate_is_streamed_at_8_khz(tmp_path: Path) -> None:
+    write_answered_call(tmp_path / "1-wide", wav_file(800, rate_hz=16_000), STREAMED, RecordingTrack="inbound")
+    (call,) = load_calls(tmp_path)
+    audio = called_party_audio(call, ACCOUNT)
+    assert audio is not None
+    assert len(audio) == 8000
+
+
+def test_moments_become_the_present_and_what_was_equal_stays_equal() -> None:
+    then = "Mon, 09 Mar 2026 14:30:09 +0000"
+    callback = RecordedCallback(path="/", form=[("Timestamp", then), ("CallSid", then), ("RecordingStartTime", then)])
+    said: dict[str, str] = {}
+    (_, timestamp), (_, call_sid), (_, began) = happening_now(callback, said).form
+    assert timestamp == began == said[then] != then
+    assert call_sid == then
+    said[then] = "earlier"
+    assert happening_now(callback, said).form[0] == ("Timestamp", "earlier")
+
+
+@pytest.mark.parametrize("twiml", ["<Response/>", "nothing", "<Response><Start><Stream/></Start></Response>"])
+def test_twiml_without_a_stream_is_said_so(twiml: str) -> None:
+    with pytest.raises(ConfigurationError, match="starts no <Stream>"):
+        read_stream(twiml)

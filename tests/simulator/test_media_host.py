@@ -1,0 +1,277 @@
+import asyncio
+import socket
+from collections.abc import AsyncIterator
+from io import BytesIO
+
+import httpx2
+import numpy as np
+import pytest
+from soundfile import SoundFile
+from starlette.datastructures import Headers
+
+from amd_service.database.database import TRANSACTION_TIMEOUT_S
+from amd_service.errors import ConfigurationError
+from amd_service.settings import RETRY_OVERRIDES, Account
+from amd_service.simulator.twilio.media_host import NOT_FOUND, Answer, MediaHost, Reel
+from amd_service.simulator.twilio.server import StandIn, serve_stand_in
+from amd_service.simulator.twilio.signed_callbacks import ConnectionRules, Delivery, deliver, sign
+from amd_service.twilio.callbacks import parse_form
+from amd_service.twilio.signature import verify
+from tests.detection.audio.signals import RATE_HZ, Array, file_of, tone
+
+pytestmark = pytest.mark.anyio
+
+AC = "AC" + "a" * 32
+RE = "RE" + "2" * 32
+PATH = f"/2010-04-01/Accounts/{AC}/Recordings/{RE}"
+ACCOUNT = Account.model_validate({"account_sid": AC, "auth_tokens": ["token"]})
+CALLED, CALLER = tone((440.0,), 2.0), tone((1000.0,), 2.0)
+MIXED: Array = np.mean([CALLED, CALLER], axis=0, dtype=np.float32)
+DUAL = file_of(np.stack([CALLED, CALLER], axis=1))
+PAIRS = [
+    ("AccountSid", AC),
+    ("CallStatus", "completed"),
+    ("ToCity", "São Paulo"),
+    ("Blank", ""),
+    ("To", "+15005550006"),
+]
+
+
+@pytest.fixture
+async def stand_in() -> AsyncIterator[StandIn]:
+    async with serve_stand_in(MediaHost({AC: (AC, "token")})) as running:
+        yield running
+
+
+@pytest.fixture
+async def client(stand_in: StandIn) -> AsyncIterator[httpx2.AsyncClient]:
+    async with httpx2.AsyncClient(base_url=stand_in.url, auth=(AC, "token"), trust_env=False) as client:
+        yield client
+
+
+@pytest.mark.parametrize("suffix", ["", ".wav", ".mp3"])
+async def test_what_is_no_audio_goes_out_as_it_is_under_each_name(
+    stand_in: StandIn, client: httpx2.AsyncClient, suffix: str
+) -> None:
+    stand_in.media.reels[RE] = Reel(b"RIFF" * 10_000, content_type="audio/x-test")
+    response = await client.get(PATH + suffix)
+    assert (response.status_code, response.content) == (200, b"RIFF" * 10_000)
+    assert response.headers["content-type"] == "audio/x-test"
+    assert stand_in.media.requests[0].sent_bytes == 40_000
+
+
+async def test_without_a_suffix_a_recording_is_its_wav(stand_in: StandIn, client: httpx2.AsyncClient) -> None:
+    stand_in.media.reels[RE] = Reel(DUAL)
+    for response in (await client.get(PATH), await client.get(PATH + ".wav")):
+        assert (response.headers["content-type"], response.content) == ("audio/x-wav", DUAL)
+
+
+async def test_mp3_is_mp3_of_the_same_sound(stand_in: StandIn, client: httpx2.AsyncClient) -> None:
+    stand_in.media.reels[RE] = Reel(file_of(CALLED))
+    response = await client.get(PATH + ".mp3")
+    assert response.headers["content-type"] == "audio/mpeg"
+    assert len(response.content) * 8 == pytest.approx(32_000 * 2.0, rel=0.15)
+    with SoundFile(BytesIO(response.content)) as file:
+        assert (file.format, file.samplerate, file.channels) == ("MP3", RATE_HZ, 1)
+        assert np.abs(file.read() - CALLED).max() < 0.05
+
+
+async def test_what_is_mp3_already_is_not_encoded_again(stand_in: StandIn, client: httpx2.AsyncClient) -> None:
+    mp3 = file_of(CALLED, form="MP3", subtype="MPEG_LAYER_III")
+    stand_in.media.reels[RE] = Reel(mp3, content_type="audio/mpeg")
+    assert (await client.get(PATH + ".mp3")).content == mp3
+
+
+async def test_a_dual_recording_is_mixed_down_only_where_one_channel_is_asked_for(
+    stand_in: StandIn, client: httpx2.AsyncClient
+) -> None:
+    stand_in.media.reels[RE] = Reel(DUAL, dual_available=True)
+    both, mixed = [CALLED, CALLER], [MIXED]
+    for query, heard in (("", both), ("?RequestedChannels=2", both), ("?RequestedChannels=1", mixed)):
+        for suffix, form in (("", "WAV"), (".wav", "WAV"), (".mp3", "MP3")):
+            response = await client.get(PATH + suffix + query)
+            with SoundFile(BytesIO(response.content)) as file:
+                assert (file.format, file.channels) == (form, len(heard)), (suffix, query)
+                assert np.abs(file.read(always_2d=True).T - heard).max() < 0.05, (suffix, query)
+
+
+async def test_one_channel_of_one_is_served_as_it_is(stand_in: StandIn, client: httpx2.AsyncClient) -> None:
+    stand_in.media.reels[RE] = Reel(file_of(CALLED)[:-1001])
+    assert (await client.get(PATH, params={"RequestedChannels": "1"})).content == file_of(CALLED)[:-1001]
+
+
+async def test_it_wants_the_credentials_of_the_account_in_the_path(stand_in: StandIn) -> None:
+    stand_in.media.reels[RE] = Reel(b"RIFF")
+    other = "AC" + "b" * 32
+    async with httpx2.AsyncClient(base_url=stand_in.url, trust_env=False) as anybody:
+        assert (await anybody.get(PATH)).status_code == 401
+        assert (await anybody.get(PATH, auth=(AC, "wrong"))).status_code == 401
+        assert (await anybody.get(PATH.replace(AC, other), auth=(AC, "token"))).status_code == 401
+
+
+async def test_what_it_does_not_have_is_twilios_xml_404(client: httpx2.AsyncClient) -> None:
+    response = await client.get(PATH + ".wav")
+    assert response.status_code == 404
+    assert b"20404" in response.content
+
+
+async def test_scripted_answers_come_once_each_before_the_media(stand_in: StandIn, client: httpx2.AsyncClient) -> None:
+    stand_in.media.reels[RE] = Reel(b"RIFF", first=[NOT_FOUND, Answer(429, headers={"retry-after": "1"})])
+    answers = [await client.get(PATH) for _ in range(4)]
+    assert [answer.status_code for answer in answers] == [404, 429, 200, 200]
+    assert answers[1].headers["retry-after"] == "1"
+
+
+async def test_two_channels_are_refused_where_one_was_kept(stand_in: StandIn, client: httpx2.AsyncClient) -> None:
+    stand_in.media.reels[RE] = reel = Reel(b"RIFF")
+    assert (await client.get(PATH, params={"RequestedChannels": "2"})).status_code == 400
+    reel.dual_available = True
+    assert (await client.get(PATH, params={"RequestedChannels": "2"})).status_code == 200
+
+
+async def test_metadata_is_served_and_spends_no_scripted_answer(stand_in: StandIn, client: httpx2.AsyncClient) -> None:
+    stand_in.media.reels[RE] = Reel(b"", first=[NOT_FOUND], metadata={"encryption_details": {"x": 1}})
+    found = (await client.get(PATH + ".json")).json()
+    assert found["media_url"] == stand_in.url + PATH
+    assert found["encryption_details"] == {"x": 1}
+    assert (await client.get(PATH)).status_code == 404
+
+
+async def test_a_length_that_lies_breaks_the_connection(stand_in: StandIn, client: httpx2.AsyncClient) -> None:
+    stand_in.media.reels[RE] = Reel(b"RIFF", declared_bytes=1000)
+    with pytest.raises(httpx2.RemoteProtocolError):
+        await client.get(PATH)
+
+
+async def test_credentials_at_a_foreign_host_are_a_violation(stand_in: StandIn, client: httpx2.AsyncClient) -> None:
+    stand_in.media.reels[RE] = Reel(b"RIFF")
+    assert (await client.get(f"/cdn/{RE}.wav")).content == b"RIFF"
+    assert len(stand_in.media.violations) == 1
+
+
+async def test_credentials_at_a_path_it_does_not_know_are_a_violation(
+    stand_in: StandIn, client: httpx2.AsyncClient
+) -> None:
+    unknown = [("GET", f"/{RE}.wav"), ("GET", f"{PATH}.wav/"), ("DELETE", f"{PATH}.wav"), ("POST", "/")]
+    async with httpx2.AsyncClient(base_url=stand_in.url, trust_env=False) as anybody:
+        assert [(await anybody.request(*what)).status_code for what in unknown] == [404] * 4
+    assert stand_in.media.violations == []
+    answers = [await client.request(*what) for what in unknown]
+    assert [(answer.status_code, b"20404" in answer.content) for answer in answers] == [(404, True)] * 4
+    host = stand_in.url.removeprefix("http://")
+    assert stand_in.media.violations == [f"credentials arrived at {host}{path}" for _, path in unknown]
+    assert [seen.with_credentials for seen in stand_in.media.requests] == [False] * 4 + [True] * 4
+
+
+async def test_a_taken_port_is_said_so(stand_in: StandIn) -> None:
+    with pytest.raises(ConfigurationError, match="taken"):
+        async with serve_stand_in(MediaHost({}), port=int(stand_in.url.rpartition(":")[2])):
+            pass
+
+
+async def test_it_is_gone_after_its_context() -> None:
+    async with serve_stand_in(MediaHost({})) as running:
+        port = int(running.url.rpartition(":")[2])
+    with pytest.raises(ConnectionRefusedError):
+        socket.create_connection(("127.0.0.1", port), timeout=1)
+
+
+def service(*statuses: int | Exception) -> tuple[httpx2.AsyncClient, list[httpx2.Request]]:
+    """A client whose service gives these answers, the last one for ever."""
+    left, requests = list(statuses), []
+
+    def answer(request: httpx2.Request) -> httpx2.Response:
+        requests.append(request)
+        status = left.pop(0) if len(left) > 1 else left[0]
+        if isinstance(status, Exception):
+            raise status
+        return httpx2.Response(status)
+
+    return httpx2.AsyncClient(transport=httpx2.MockTransport(answer)), requests
+
+
+async def test_a_delivery_carries_a_signature_that_verifies() -> None:
+    client, requests = service(204)
+    async with client:
+        sent = await deliver(
+            client,
+            "http://127.0.0.1:1",
+            "/twilio/status",
+            PAIRS,
+            token="token",
+            signed_base="https://amd.example.com",
+            overrides=RETRY_OVERRIDES,
+        )
+    assert sent == Delivery(204, "2xx", 1)
+    form = parse_form(requests[0].content)
+    assert list(form) == PAIRS
+    headers = Headers(dict(requests[0].headers))
+    assert headers["content-type"].startswith("application/x-www-form-urlencoded")
+    assert verify({ACCOUNT.account_sid: ACCOUNT}, "https://amd.example.com", b"/twilio/status", b"", form, headers)
+
+
+def test_the_fragment_is_not_signed() -> None:
+    assert sign("https://x/y" + RETRY_OVERRIDES, PAIRS, "token") == sign("https://x/y", PAIRS, "token")
+
+
+REFUSED = httpx2.ConnectError("refused")
+SILENT = httpx2.ReadTimeout("silent")
+BROKEN = httpx2.ReadError("broken")
+
+
+@pytest.mark.parametrize(
+    ("overrides", "answers", "expected"),
+    [
+        ("", [500, 204], Delivery(500, "5xx", 1)),
+        ("", [SILENT, 204], Delivery(None, "rt", 1)),
+        ("", [REFUSED, 204], Delivery(204, "2xx", 2)),
+        ("", [REFUSED], Delivery(None, "ct", 2)),
+        (RETRY_OVERRIDES, [503, SILENT, REFUSED, 204], Delivery(204, "2xx", 4)),
+        (RETRY_OVERRIDES, [503], Delivery(503, "5xx", 4)),
+        (RETRY_OVERRIDES, [403, 204], Delivery(403, "4xx", 1)),
+        ("#rc=5&rp=all", [403, 204], Delivery(204, "2xx", 2)),
+        ("#rc=5&rp=all", [BROKEN, 204], Delivery(None, "partial", 1)),
+        ("#rc=0", [REFUSED, 204], Delivery(None, "ct", 1)),
+    ],
+)
+async def test_only_what_the_rules_name_is_retried(
+    overrides: str, answers: list[int | Exception], expected: Delivery
+) -> None:
+    client, requests = service(*answers)
+    async with client:
+        sent = await deliver(client, "http://x", "/y", PAIRS, token="token", overrides=overrides)
+    assert sent == expected
+    assert len({request.headers["i-twilio-idempotency-token"] for request in requests}) == 1
+
+
+async def test_after_a_service_that_hangs_there_is_time_for_another_attempt() -> None:
+    hangs_s: list[float] = []
+
+    def answer(request: httpx2.Request) -> httpx2.Response:
+        if hangs_s:
+            return httpx2.Response(204)
+        hangs_s.append(request.extensions["timeout"]["read"])
+        raise SILENT
+
+    async with httpx2.AsyncClient(transport=httpx2.MockTransport(answer)) as client:
+        sent = await deliver(client, "http://x", "/y", PAIRS, token="token", overrides=RETRY_OVERRIDES)
+    assert sent == Delivery(204, "2xx", 2)
+    # As long again is left, and our own answer that the database is stuck had its time.
+    assert TRANSACTION_TIMEOUT_S < hangs_s[0] < ConnectionRules.from_fragment(RETRY_OVERRIDES).total_s / 2
+
+
+async def test_everything_ends_at_the_total_time() -> None:
+    async def hang(_request: httpx2.Request) -> httpx2.Response:
+        await asyncio.Event().wait()
+        raise AssertionError
+
+    async with httpx2.AsyncClient(transport=httpx2.MockTransport(hang)) as client:
+        sent = await deliver(client, "http://x", "/y", PAIRS, token="token", overrides="#rc=5&rp=all&tt=100")
+    assert sent == Delivery(None, "tt", 1)
+
+
+def test_the_rules_default_to_twilios() -> None:
+    assert ConnectionRules.from_fragment("") == ConnectionRules(1, frozenset({"ct"}), 5.0, 15.0, 15.0)
+    assert ConnectionRules.from_fragment("#rc=3&rp=5xx,rt&ct=100&rt=200&tt=300") == ConnectionRules(
+        3, frozenset({"5xx", "rt"}), 0.1, 0.2, 0.3
+    )

@@ -1,0 +1,159 @@
+"""Callbacks to deliver in tests, and ways to look at what they left."""
+
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from amd_service.calls import intake, queue
+from amd_service.calls.privacy import NumberPolicy
+from amd_service.calls.tables import Base, CallLog, Recording, VerdictRow
+from amd_service.database.database import Database
+from amd_service.domain import (
+    AccountSid,
+    Action,
+    AmdCallback,
+    CallSid,
+    Job,
+    Label,
+    ModelIdentity,
+    ModelRun,
+    RawCallback,
+    Reason,
+    RecordingCallback,
+    RecordingSid,
+    Scores,
+    StatusCallback,
+    Verdict,
+)
+
+ACCOUNT = AccountSid("AC" + "a" * 32)
+CALL = CallSid("CA" + "1" * 32)
+FIRST = RecordingSid("RE" + "1" * 32)
+SECOND = RecordingSid("RE" + "2" * 32)
+KEEP = NumberPolicy("keep")
+BEGAN = datetime(2026, 11, 22, 10, 0, tzinfo=UTC)
+
+Delivery = StatusCallback | RecordingCallback | AmdCallback
+
+
+def status(call_status: str, sequence: int | None = None, **fields: Any) -> StatusCallback:
+    position = {"initiated": 0, "ringing": 1, "in-progress": 2}.get(call_status, 3) if sequence is None else sequence
+    fields.setdefault("timestamp", BEGAN + timedelta(seconds=5 * position))
+    fields.setdefault("call_sid", CALL)
+    fields.setdefault("account_sid", ACCOUNT)
+    return StatusCallback(call_status=call_status, sequence_number=position, **{"direction": "outbound-api"} | fields)
+
+
+def recording(recording_status: str, sid: RecordingSid = FIRST, **fields: Any) -> RecordingCallback:
+    fields.setdefault("call_sid", CALL)
+    fields.setdefault("account_sid", ACCOUNT)
+    fields.setdefault("started_at", BEGAN + timedelta(seconds=10 if sid == FIRST else 20))
+    return RecordingCallback(recording_sid=sid, recording_status=recording_status, **{"source": "OutboundAPI"} | fields)
+
+
+def amd(answered_by: str, took_ms: int | None = None, **fields: Any) -> AmdCallback:
+    known = {"account_sid": ACCOUNT, "call_sid": CALL} | fields
+    return AmdCallback(answered_by=answered_by, machine_detection_ms=took_ms, **known)
+
+
+def raw_of(delivery: Delivery) -> RawCallback:
+    route = {StatusCallback: "status", RecordingCallback: "recording", AmdCallback: "amd"}[type(delivery)]
+    return RawCallback(route, (("Body", repr(delivery)), ("CallSid", delivery.call_sid or "")))
+
+
+async def deliver(database: Database, *deliveries: Delivery) -> list[bool]:
+    """Each in a transaction of its own, as the webhooks do."""
+    return [await _deliver_one(database, delivery) for delivery in deliveries]
+
+
+async def _deliver_one(database: Database, delivery: Delivery) -> bool:
+    async with database.transaction() as session:
+        if isinstance(delivery, StatusCallback):
+            return await intake.take_status(session, raw_of(delivery), delivery, KEEP)
+        if isinstance(delivery, AmdCallback):
+            return await intake.take_amd(session, raw_of(delivery), delivery, KEEP)
+        return await intake.take_recording(session, raw_of(delivery), delivery, KEEP)
+
+
+async def call_row(database: Database, call_sid: CallSid = CALL) -> CallLog:
+    async with database.transaction() as session:
+        return (await session.scalars(select(CallLog).where(CallLog.call_sid == call_sid))).one()
+
+
+async def recording_row(database: Database, sid: RecordingSid = FIRST) -> Recording:
+    async with database.transaction() as session:
+        return (await session.scalars(select(Recording).where(Recording.recording_sid == sid))).one()
+
+
+async def verdict_rows(database: Database) -> list[VerdictRow]:
+    async with database.transaction() as session:
+        return list((await session.scalars(select(VerdictRow).order_by(VerdictRow.id))).all())
+
+
+async def snapshot(database: Database) -> dict[str, list[dict[str, Any]]]:
+    """Every row but the raw callbacks, without what only says when it was written."""
+    async with database.transaction() as session:
+        return {table: await _rows(session, table) for table in ("call_log", "recording", "verdict")}
+
+
+async def _rows(session: AsyncSession, name: str) -> list[dict[str, Any]]:
+    table = Base.metadata.tables[name]
+    clock = {
+        "created_at",
+        "updated_at",
+        "available_at",
+        "erase_after",
+        "queued_at",
+        "finished_at",
+        "verdict_at",
+        "verdict_ms",
+        "id",
+    }
+    columns = [column for column in table.columns if column.name not in clock]
+    rows = await session.execute(select(*columns).order_by(*list(table.primary_key.columns)))
+    return [dict(row) for row in rows.mappings()]
+
+
+async def claim(database: Database, worker: str = "worker-1", *, limit: int = 10, lease_s: float = 60.0) -> list[Job]:
+    async with database.transaction() as session:
+        claimed = await queue.claim(session, worker=worker, limit=limit, lease_s=lease_s, max_attempts=3)
+    return claimed.jobs
+
+
+async def settle(database: Database, job: Job, verdict: Verdict, wanted: Mapping[Label, Action] | None = None) -> bool:
+    async with database.transaction() as session:
+        return await queue.settle(session, job, verdict, wanted or {})
+
+
+MODEL = ModelIdentity(id="demo", revision=None, weights_sha256="0" * 64)
+
+
+def verdict(label: Label, *, human: float = 0.9, runs: int = 1) -> Verdict:
+    run = ModelRun(Scores(human, 1 - human), window_start_ms=0, window_ms=2000, inference_ms=12.5, model=MODEL)
+    return Verdict(
+        label=label,
+        confidence=max(human, 1 - human),
+        reason=Reason.LOW_CONFIDENCE if label is Label.UNDECIDED else Reason.CONFIDENT,
+        onset_ms=300,
+        runs=(run,) * runs,
+        channel=1,
+        channels_mixed=False,
+        audio_sha256="f" * 64,
+        policy={"min_confidence": 0.7},
+    )
+
+
+def no_speech() -> Verdict:
+    return Verdict(
+        label=Label.UNDECIDED,
+        confidence=None,
+        reason=Reason.NO_SPEECH,
+        onset_ms=None,
+        runs=(),
+        channel=None,
+        channels_mixed=True,
+        audio_sha256="f" * 64,
+    )

@@ -1,0 +1,38 @@
+"""Callbacks that tell phone numbers, delivered as they come in, and a look at what was kept of them."""
+
+from typing import Any
+
+from sqlalchemy import select, update
+
+from amd_service.calls import intake
+from amd_service.calls.privacy import NumberPolicy
+from amd_service.calls.tables import Callback
+from amd_service.database.database import Database
+from amd_service.domain import RawCallback, StatusCallback
+from amd_service.twilio.callbacks import parse_status
+from tests.support.deliveries import ACCOUNT, CALL, KEEP
+
+FROM, TO = "+15005550006", "+15005550010"
+
+
+async def change(database: Database, table: Any, **values: Any) -> None:
+    async with database.transaction() as session:
+        await session.execute(update(table).values(**values).execution_options(synchronize_session=False))
+
+
+def parsed(call_status: str, **parameters: str) -> tuple[RawCallback, StatusCallback]:
+    """A status callback with numbers."""
+    usual = {"AccountSid": ACCOUNT, "CallSid": CALL, "From": FROM, "To": TO, "CallerName": "JANE"}
+    pairs = tuple((usual | {"CallStatus": call_status} | parameters).items())
+    return RawCallback("status", pairs, "token"), parse_status(pairs)
+
+
+async def told(database: Database, call_status: str, numbers: NumberPolicy = KEEP, **parameters: str) -> bool:
+    """One as it comes in."""
+    async with database.transaction() as session:
+        return await intake.take_status(session, *parsed(call_status, **parameters), numbers)
+
+
+async def callbacks(database: Database) -> list[Callback]:
+    async with database.transaction() as session:
+        return list((await session.scalars(select(Callback).order_by(Callback.id))).all())

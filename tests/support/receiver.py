@@ -1,0 +1,99 @@
+"""The whole receiver in one process: its doors, a worker, a real Postgres, and the stand-in in Twilio's place."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from amd_service.database.database import Database
+from amd_service.detection.detector import Detector
+from amd_service.operations.judge_recording import Pipeline
+from amd_service.settings import Account, Settings
+from amd_service.simulator.twilio.server import StandIn
+from amd_service.telemetry import Metrics
+from amd_service.twilio.recordings import Recordings, http_client
+from amd_service.twilio.rest import Rest
+from amd_service.worker.queue_loop import Worker
+from tests.support.simulated_twilio import watched_stand_in
+from tests.web.conftest import ACCOUNT, CALL, RECORDING, Doors, make_settings, open_doors
+
+MEDIA_PATH = f"/2010-04-01/Accounts/{ACCOUNT}/Recordings/{RECORDING}.wav"
+Fields = dict[str, str | None]
+
+_SEQUENCE = {"initiated": "0", "ringing": "1", "in-progress": "2"}
+
+
+@dataclass(frozen=True, slots=True)
+class Receiver:
+    """A running receiver. Parameters of callbacks are given by name; None leaves one out."""
+
+    doors: Doors
+    stand_in: StandIn
+    worker: Worker
+    rest: Rest
+
+    @property
+    def settings(self) -> Settings:
+        return self.doors.runtime.settings
+
+    @property
+    def account(self) -> Account:
+        return self.settings.accounts[ACCOUNT]
+
+    async def status(self, call_status: str, **fields: str | None) -> int:
+        """Deliver a status callback; the answer's status."""
+        usual: Fields = {"CallStatus": call_status, "SequenceNumber": _SEQUENCE.get(call_status, "3")}
+        return await self._deliver("/twilio/status", usual | fields)
+
+    async def recording(self, recording_status: str, **fields: str | None) -> int:
+        """Deliver a recording callback of an outbound call, the called party's track alone; the answer's status."""
+        usual: Fields = {
+            "RecordingSid": RECORDING,
+            "RecordingStatus": recording_status,
+            "RecordingSource": "OutboundAPI",
+            "RecordingTrack": "inbound",
+            "RecordingChannels": "1",
+        }
+        return await self._deliver("/twilio/recording", usual | fields)
+
+    async def _deliver(self, path: str, fields: Fields) -> int:
+        given: Fields = {"AccountSid": ACCOUNT, "CallSid": CALL, **fields}
+        pairs = [(name, value) for name, value in given.items() if value is not None]
+        return (await self.doors.callback(path, pairs)).status_code
+
+    async def call(self, sid: str = CALL) -> dict[str, Any]:
+        """The call as the API tells it."""
+        found: dict[str, Any] = (await self.doors.client.get(f"/api/calls/{sid}")).json()
+        return found
+
+    async def judged(self, sid: str = CALL) -> dict[str, Any]:
+        """The call once the worker is done with it, retries included."""
+        async with asyncio.timeout(60):
+            while True:
+                await self.worker.drain()
+                call = await self.call(sid)
+                if call["analysis_state"] not in ("queued", "running"):
+                    return call
+
+    @property
+    def asked_for_media(self) -> list[str]:
+        """Path and query of every request that the media host saw, in order."""
+        return [seen.path + (f"?{seen.query}" if seen.query else "") for seen in self.stand_in.media.requests]
+
+
+@asynccontextmanager
+async def receiving(database: Database, detector: Detector, **changes: object) -> AsyncIterator[Receiver]:
+    """A receiver over `database`. At the end, nothing may have been asked of Twilio that it would not understand."""
+    known = make_settings(**changes).accounts.values()
+    async with watched_stand_in(*known) as stand_in:
+        settings = make_settings(twilio_api_url=stand_in.url, job_retry_base_s=1e-6, **changes)
+        async with http_client(settings) as client:
+            rest = Rest(client, settings)
+            doors = open_doors(database, detector, rest=rest, twilio_api_url=stand_in.url, **changes)
+            pipeline = Pipeline(settings.accounts, Recordings(client, settings), detector, Metrics())
+            worker = Worker(
+                database=database, judge=pipeline.judge, ready=lambda: True, settings=settings, metrics=Metrics()
+            )
+            yield Receiver(doors, stand_in, worker, rest)
+            await doors.client.aclose()

@@ -1,0 +1,183 @@
+"""The document that describes the API, against the API."""
+
+import asyncio
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+import httpx2
+import pytest
+import schemathesis
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from schemathesis import GenerationMode
+from schemathesis.checks import not_a_server_error
+from schemathesis.specs.openapi.checks import (
+    content_type_conformance,
+    response_schema_conformance,
+    status_code_conformance,
+)
+from starlette.datastructures import MutableHeaders
+from starlette.routing import Route
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from amd_service.database.database import Database
+from amd_service.detection.detector import Detector
+from amd_service.runtime import Runtime
+from amd_service.simulator.twilio.call_store import StandInCall, call_resource
+from amd_service.simulator.twilio.server import serve_on_loopback
+from amd_service.telemetry import Metrics
+from amd_service.twilio.rest import Rest
+from amd_service.web.api.openapi import describe
+from amd_service.web.api.schemas import StreamLine
+from amd_service.web.app import SERVICE_ROUTES, create_app
+from tests.web.conftest import ACCOUNT, API_KEY, CALL, RECORDED, STATUS, Doors, make_settings, open_doors
+from tests.web.recordings import HUMAN, SILENCE, VOICEMAIL, samples_of
+
+CHECKS: list[Any] = [
+    not_a_server_error,
+    status_code_conformance,
+    content_type_conformance,
+    response_schema_conformance,
+]
+
+AUDIO = st.sampled_from([HUMAN, VOICEMAIL, SILENCE, HUMAN[:300], b"RIFF"]) | st.binary(max_size=2000)
+for media_type in ("audio/wav", "audio/mpeg", "audio/x-mulaw", "audio/x-alaw", "audio/l16", "audio/basic"):
+    schemathesis.openapi.media_type(media_type, AUDIO)
+schemathesis.openapi.media_type("application/octet-stream", AUDIO)
+
+api = schemathesis.openapi.from_dict(describe())
+OPERATIONS = [api[path][method] for path, methods in describe()["paths"].items() for method in methods]
+# What takes nothing cannot be asked wrongly.
+QUESTIONS = [(operation, GenerationMode.POSITIVE) for operation in OPERATIONS] + [
+    (operation, GenerationMode.NEGATIVE) for operation in OPERATIONS if operation.body or operation.path_parameters
+]
+Operation = schemathesis.APIOperation[Any, Any, Any, Any]
+
+
+class WithKey:
+    """ASGI middleware: whatever key was made up, the right one arrives. Doors have tests of their own."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http":
+            MutableHeaders(scope=scope)["authorization"] = f"Bearer {API_KEY}"
+        await self._app(scope, receive, send)
+
+
+def place(_request: httpx2.Request) -> httpx2.Response:
+    """Twilio, placing whatever call it is asked for."""
+    return httpx2.Response(201, json=call_resource(StandInCall(account_sid=ACCOUNT)))
+
+
+@pytest.fixture(scope="module")
+def service_url(database_url: str) -> Iterator[str]:
+    """The service with the model that ships, in a thread of its own: schemathesis asks and waits."""
+    started: list[str] = []
+    ready, ended = threading.Event(), threading.Event()
+
+    async def serve() -> None:
+        everywhere = [f"+{digit}" for digit in range(1, 10)]
+        settings = make_settings(threads=1, dial_prefixes=everywhere, dial_per_minute=10_000)
+        metrics, database = Metrics(), Database(database_url)
+        async with Detector.from_settings(settings, metrics) as detector:
+            await detector.wait_ready_or_raise()
+            # What is made up here must not make a telephone ring.
+            rest = Rest(httpx2.AsyncClient(transport=httpx2.MockTransport(place)), settings)
+            runtime = Runtime(settings, metrics, database, detector, rest, None)
+            app = create_app(runtime)
+            app.add_middleware(WithKey)
+            async with serve_on_loopback(app) as url:
+                started.append(url)
+                ready.set()
+                await asyncio.to_thread(ended.wait)
+        await database.dispose()
+
+    thread = threading.Thread(target=lambda: asyncio.run(serve()))
+    thread.start()
+    assert ready.wait(60)
+    yield started[0]
+    ended.set()
+    thread.join(30)
+
+
+@pytest.mark.parametrize(("operation", "mode"), QUESTIONS, ids=lambda given: getattr(given, "label", given))
+def test_what_the_service_answers_is_in_the_document(
+    operation: Operation, mode: GenerationMode, service_url: str
+) -> None:
+    @settings(max_examples=20, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+    @given(case=operation.as_strategy(generation_mode=mode))
+    def ask(case: schemathesis.Case[Any]) -> None:
+        answer = case.call_and_validate(base_url=service_url, checks=CHECKS, timeout=30)
+        if not case.path.startswith("/twilio/"):
+            assert answer.status_code not in (401, 403), "behind a closed door nothing is tested"
+
+    ask()
+
+
+def test_the_document_names_every_route_and_no_other() -> None:
+    served = {
+        (route.path, method.lower())
+        for route in SERVICE_ROUTES
+        if isinstance(route, Route)
+        for method in (route.methods or set()) - {"HEAD"}
+    }
+    assert {(path, method) for path, methods in describe()["paths"].items() for method in methods} == served
+
+
+def test_every_error_is_problem_details() -> None:
+    for path, methods in describe()["paths"].items():
+        for operation in methods.values():
+            for status, answer in operation["responses"].items():
+                if status >= "400" and not path.startswith("/ready"):
+                    assert list(answer["content"]) == ["application/problem+json"], (path, status)
+
+
+def test_whoever_is_sent_away_for_now_is_told_for_how_long() -> None:
+    answers = describe()["paths"]["/predict"]["post"]["responses"]
+    assert all("Retry-After" in answers[status]["headers"] for status in ("429", "503"))
+
+
+def test_verdicts_begin_as_the_callers_know_them() -> None:
+    schemas = describe()["components"]["schemas"]
+    for name in ("PredictAnswer", "StreamLine"):
+        assert list(schemas[name]["properties"])[:3] == ["label", "confidence", "processing_time_ms"]
+
+
+@pytest.mark.anyio
+async def test_the_document_is_served_to_those_who_may_ask(closed_database: Database) -> None:
+    doors = open_doors(closed_database, api_keys="secret", host="0.0.0.0")
+    assert (await doors.client.get("/openapi.json")).status_code == 401
+    answer = await doors.client.get("/openapi.json", headers={"authorization": "Bearer secret"})
+    assert answer.json() == describe()
+
+
+@pytest.mark.anyio
+async def test_a_call_is_as_the_document_says(doors: Doors) -> None:
+    await doors.callback("/twilio/status", STATUS)
+    await doors.callback("/twilio/recording", RECORDED)
+    answer = await doors.client.get(f"/api/calls/{CALL}")
+    assert answer.json()["recordings"]
+    api["/api/calls/{sid}"]["GET"].validate_response(answer)
+
+
+@pytest.mark.anyio
+async def test_the_model_is_as_the_document_says_ready_or_not(judging: Doors, closed_database: Database) -> None:
+    for doors, phase in ((judging, "ready"), (open_doors(closed_database), "stopped")):
+        answer = await doors.client.get("/model-info")
+        assert answer.json()["phase"] == phase
+        assert (answer.json()["engine"] is None) == (phase == "stopped")
+        api["/model-info"]["GET"].validate_response(answer)
+        api["/ready/classifier"]["GET"].validate_response(await doors.client.get("/ready/classifier"))
+        api["/health"]["GET"].validate_response(await doors.client.get("/health"))
+
+
+@pytest.mark.anyio
+async def test_every_line_of_a_stream_is_as_the_document_says(judging: Doors) -> None:
+    answer = await judging.client.post(
+        "/predict-stream", content=samples_of(HUMAN), headers={"content-type": "audio/x-mulaw;rate=8000"}
+    )
+    lines = [StreamLine.model_validate_json(line) for line in answer.text.splitlines()]
+    assert [line.provisional for line in lines] == [True, True, False]

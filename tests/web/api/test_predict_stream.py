@@ -1,0 +1,291 @@
+"""Audio bit by bit, verdicts line by line."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Sequence
+from itertools import pairwise
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from amd_service.database.database import Database
+from amd_service.detection.detector import Detector
+from amd_service.simulator.twilio.server import serve_on_loopback
+from amd_service.web.api import predict_stream
+from amd_service.web.app import create_app
+from tests.detection.audio.signals import file_of, silence, through_mulaw
+from tests.detection.classifier.models import StubEngine
+from tests.detection.detectors import ready, speech
+from tests.web.conftest import API_KEY, Doors, open_doors
+from tests.web.recordings import HUMAN, SILENCE, VOICEMAIL, samples_of
+
+pytestmark = pytest.mark.anyio
+
+WAV = {"content-type": "audio/wav"}
+MULAW = {"content-type": "audio/x-mulaw;rate=8000"}
+LONG = file_of(through_mulaw(speech(8.0, after_s=0.5)))
+
+Line = dict[str, Any]
+
+
+async def pieces(body: bytes, cuts: Sequence[int]) -> AsyncIterator[bytes]:
+    edges = [0, *sorted(cuts), len(body)]
+    for start, end in pairwise(edges):
+        yield body[start:end]
+
+
+def every(size: int, body: bytes) -> list[int]:
+    return list(range(size, len(body), size))
+
+
+async def stream(doors: Doors, body: bytes, *, headers: dict[str, str] = WAV, size: int = 1600) -> list[Line]:
+    """The lines that come of a body sent in pieces."""
+    answer = await doors.client.post("/predict-stream", content=pieces(body, every(size, body)), headers=headers)
+    assert answer.status_code == 200
+    assert answer.headers["content-type"] == "application/x-ndjson"
+    return [json.loads(line) for line in answer.text.splitlines()]
+
+
+def verdict_of(answer: Line) -> Line:
+    """What two answers on the same audio have in common."""
+    return {name: value for name, value in answer.items() if name not in ("processing_time_ms", *STREAM_ONLY)}
+
+
+STREAM_ONLY = ("provisional", "speech_ms")
+
+
+async def test_verdicts_come_at_one_two_and_five_seconds_of_speech_and_at_the_end(judging: Doors) -> None:
+    *early, final = await stream(judging, LONG)
+    assert [line["speech_ms"] for line in early] == [1000, 2000, 5000]
+    assert [line["window"]["length_ms"] for line in early] == [1000, 2000, 5000]
+    assert all(line["provisional"] for line in early)
+    assert (final["provisional"], final["speech_ms"]) == (False, None)
+
+
+async def test_every_line_begins_as_the_callers_know_it(judging: Doors) -> None:
+    for line in await stream(judging, HUMAN):
+        assert list(line)[:3] == ["label", "confidence", "processing_time_ms"]
+
+
+async def test_with_a_second_of_speech_there_is_one_provisional_verdict(judging: Doors) -> None:
+    lines = await stream(judging, file_of(speech(1.4)))
+    assert [line["speech_ms"] for line in lines] == [1000, None]
+
+
+async def test_silence_has_a_final_line_alone(judging: Doors) -> None:
+    [line] = await stream(judging, SILENCE)
+    assert (line["label"], line["confidence"], line["reason"]) == ("undecided", None, "no_speech")
+
+
+async def test_raw_mulaw_is_judged_as_it_comes(judging: Doors) -> None:
+    lines = await stream(judging, samples_of(VOICEMAIL), headers=MULAW, size=160)
+    assert [line["speech_ms"] for line in lines[:2]] == [1000, 2000]
+    assert lines[-1]["label"] == "voicemail"
+
+
+@pytest.mark.parametrize("recording", [HUMAN, VOICEMAIL, LONG])
+@settings(max_examples=4, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(data=st.data())
+async def test_however_the_body_is_cut_the_final_line_is_what_predict_says(
+    judging: Doors, recording: bytes, data: st.DataObject
+) -> None:
+    whole = await judging.client.post("/predict", content=recording, headers=WAV)
+    cuts = data.draw(st.lists(st.integers(0, len(recording)), max_size=12))
+    answer = await judging.client.post("/predict-stream", content=pieces(recording, cuts), headers=WAV)
+    final = json.loads(answer.text.splitlines()[-1])
+    assert verdict_of(final) == verdict_of(whole.json())
+
+
+async def test_a_long_body_has_its_final_line_before_its_end_and_is_drained(closed_database: Database) -> None:
+    sent = 0
+    body = file_of(through_mulaw(speech(3.0))) + bytes(1_000_000)
+
+    async def counted() -> AsyncIterator[bytes]:
+        nonlocal sent
+        async for piece in pieces(body, every(16_000, body)):
+            sent += len(piece)
+            yield piece
+
+    engine = StubEngine()
+    async with ready(engine) as detector:
+        doors = open_doors(closed_database, detector)
+        answer = await doors.client.post(
+            "/predict-stream", content=counted(), headers={"content-type": "audio/pcm;rate=8000"}
+        )
+    assert json.loads(answer.text.splitlines()[-1])["provisional"] is False
+    assert sent == len(body)
+    assert max(length for call in engine.calls for length in call) <= 5.0
+
+
+async def test_past_the_cap_the_rest_is_not_read_and_the_verdict_stands(closed_database: Database) -> None:
+    sent = 0
+
+    async def endless() -> AsyncIterator[bytes]:
+        nonlocal sent
+        yield file_of(speech(3.0))
+        while True:
+            sent += 16_000
+            yield bytes(16_000)
+
+    async with ready(StubEngine()) as detector:
+        doors = open_doors(closed_database, detector, max_upload_bytes=500_000)
+        answer = await doors.client.post(
+            "/predict-stream", content=endless(), headers={"content-type": "audio/pcm;rate=8000"}
+        )
+    final = json.loads(answer.text.splitlines()[-1])
+    assert (final["label"], final["provisional"]) == ("human", False)
+    assert sent < 600_000
+
+
+async def test_after_the_verdict_a_live_call_is_not_heard_out(
+    closed_database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(predict_stream, "DRAIN_S", 0.01)
+
+    async def live() -> AsyncIterator[bytes]:
+        yield file_of(speech(3.0)) + bytes(600_000)
+        await asyncio.Event().wait()
+
+    async with ready(StubEngine()) as detector, asyncio.timeout(60):
+        doors = open_doors(closed_database, detector)
+        answer = await doors.client.post(
+            "/predict-stream", content=live(), headers={"content-type": "audio/pcm;rate=8000"}
+        )
+    final = json.loads(answer.text.splitlines()[-1])
+    assert (final["label"], final["provisional"]) == ("human", False)
+
+
+async def test_a_stream_without_end_ends_in_408(judging: Doors, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(predict_stream, "STREAM_S", 0.05)
+
+    async def dripping() -> AsyncIterator[bytes]:
+        yield LONG[: len(LONG) // 2]
+        while True:
+            yield b""
+            yield b"\x00"
+
+    answer = await judging.client.post("/predict-stream", content=dripping(), headers=WAV)
+    last = json.loads(answer.text.splitlines()[-1])
+    assert (last["status"], last["detail"]) == (408, "the body did not end within 0.05 s")
+
+
+async def test_streams_do_not_keep_uploads_out(closed_database: Database) -> None:
+    streaming, hang_up = asyncio.Event(), asyncio.Event()
+
+    async def live() -> AsyncIterator[bytes]:
+        yield HUMAN
+        streaming.set()
+        await hang_up.wait()
+
+    async with ready(StubEngine()) as detector:
+        doors = open_doors(closed_database, detector, inference_queue=1)
+        stream = asyncio.create_task(doors.client.post("/predict-stream", content=live(), headers=WAV))
+        await streaming.wait()
+        assert (await doors.client.post("/predict-stream", content=HUMAN, headers=WAV)).status_code == 429
+        assert (await doors.client.post("/predict", content=HUMAN, headers=WAV)).status_code == 200
+        hang_up.set()
+        assert (await stream).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("body", "headers", "status"),
+    [
+        (b"garbage" * 500, WAV, 422),
+        (b"", WAV, 422),
+        (samples_of(HUMAN), {"content-type": "audio/x-mulaw"}, 422),
+        (HUMAN, {"content-type": "application/json"}, 415),
+        (HUMAN, {"content-type": "multipart/form-data; boundary=x"}, 415),
+        (HUMAN, {}, 415),
+    ],
+)
+async def test_what_goes_wrong_before_the_first_line_is_an_ordinary_problem(
+    judging: Doors, body: bytes, headers: dict[str, str], status: int
+) -> None:
+    answer = await judging.client.post("/predict-stream", content=body, headers=headers)
+    assert answer.status_code == status
+    assert answer.headers["content-type"] == "application/problem+json"
+
+
+async def test_a_classifier_that_is_not_ready_is_503(closed_database: Database) -> None:
+    answer = await open_doors(closed_database).client.post("/predict-stream", content=HUMAN, headers=WAV)
+    assert answer.status_code == 503
+    assert answer.headers["content-type"] == "application/problem+json"
+
+
+async def test_what_goes_wrong_after_the_first_line_is_the_last_line(closed_database: Database) -> None:
+    engine = StubEngine()
+    async with ready(engine) as detector:
+        doors = open_doors(closed_database, detector)
+
+        async def spoilt() -> AsyncIterator[bytes]:
+            yield LONG[: len(LONG) // 2]
+            engine.answer = lambda _: (float("nan"), 0.0)
+            yield LONG[len(LONG) // 2 :]
+
+        answer = await doors.client.post("/predict-stream", content=spoilt(), headers=WAV)
+    first, *_, last = [json.loads(line) for line in answer.text.splitlines()]
+    assert answer.status_code == 200
+    assert first["provisional"] is True
+    assert (last["status"], set(last)) == (500, {"title", "status", "detail"})
+
+
+async def test_a_caller_who_falls_silent_for_good_is_408(judging: Doors, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(predict_stream, "IDLE_S", 0.01)
+
+    async def stalled() -> AsyncIterator[bytes]:
+        yield HUMAN[:1000]
+        await asyncio.Event().wait()
+
+    answer = await judging.client.post("/predict-stream", content=stalled(), headers=WAV)
+    assert answer.status_code == 408
+
+
+async def test_the_first_line_comes_while_the_body_is_still_being_sent(
+    demo: Detector, closed_database: Database
+) -> None:
+    app = create_app(open_doors(closed_database, demo).runtime)
+    async with serve_on_loopback(app) as url, asyncio.timeout(60):
+        reader, writer = await asyncio.open_connection("127.0.0.1", urlsplit(url).port)
+        writer.write(
+            b"POST /predict-stream HTTP/1.1\r\nhost: 127.0.0.1\r\nconnection: close\r\n"
+            b"authorization: Bearer %b\r\n"
+            b"content-type: audio/wav\r\ntransfer-encoding: chunked\r\n\r\n" % API_KEY.encode()
+        )
+        half = len(LONG) // 2
+        writer.write(chunk(LONG[:half]))
+        head = await reader.readuntil(b"\r\n\r\n")
+        assert head.startswith(b"HTTP/1.1 200 ")
+        first = await read_line(reader)
+        assert first["provisional"] is True
+        writer.write(chunk(LONG[half:]) + chunk(b""))
+        while (line := await read_line(reader))["provisional"]:
+            continue
+        assert line["label"] in ("human", "voicemail", "undecided")
+        writer.close()
+        await writer.wait_closed()
+
+
+def chunk(data: bytes) -> bytes:
+    return b"%x\r\n%b\r\n" % (len(data), data)
+
+
+async def read_line(reader: asyncio.StreamReader) -> Line:
+    """The next chunk of an answer, which holds one line."""
+    size = int(await reader.readuntil(b"\r\n"), 16)
+    data = await reader.readexactly(size + 2)
+    line: Line = json.loads(data)
+    return line
+
+
+async def test_silence_at_first_only_delays_the_verdicts(judging: Doors) -> None:
+    lines = await stream(judging, file_of(through_mulaw(speech(2.5, after_s=6.0))))
+    assert [line["speech_ms"] for line in lines] == [1000, 2000, None]
+    assert all(line["onset_ms"] == pytest.approx(6000, abs=150) for line in lines)
+
+
+async def test_silence_longer_than_is_listened_to_is_told_without_waiting_for_the_end(judging: Doors) -> None:
+    [line] = await stream(judging, file_of(silence(25.0)), size=16_000)
+    assert line["reason"] == "no_speech"

@@ -1,0 +1,75 @@
+"""The service on a port, for Twilio to stream to."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+
+from pydantic import SecretStr
+from twilio.request_validator import RequestValidator
+from websockets.asyncio.client import ClientConnection, connect
+
+from amd_service.calls.tables import CallLog
+from amd_service.database.database import Database
+from amd_service.detection.detector import Detector
+from amd_service.domain import CallSid, RecordingSid
+from amd_service.simulator.twilio.server import serve_on_loopback
+from amd_service.simulator.twilio.streams import MediaStream, Played, play
+from amd_service.twilio.stream_keys import stream_key
+from amd_service.web.app import create_app
+from amd_service.web.server import WEBSOCKETS
+from tests.support import deliveries
+from tests.web.conftest import ACCOUNT, CALL, TOKEN, Doors, open_doors
+from tests.web.recordings import HUMAN, SILENCE, samples_of
+
+SIGNED_URL = "wss://amd.example.com/twilio/media"
+HELLO, QUIET = samples_of(HUMAN), samples_of(SILENCE)  # μ-law as it is
+KEY = stream_key(SecretStr(TOKEN), CallSid(CALL))
+STREAM = MediaStream(ACCOUNT, HELLO, call_sid=CALL, pace=None, parameters={"key": KEY})
+STREAM_ROW = RecordingSid(STREAM.stream_sid)
+
+
+class Line:
+    """The service on a port, for Twilio to stream to."""
+
+    def __init__(self, doors: Doors, url: str) -> None:
+        self.doors = doors
+        self.url = url.replace("http", "ws") + "/twilio/media"
+
+    async def play(self, stream: MediaStream = STREAM, *, token: str = TOKEN) -> Played:
+        return await play(self.url, stream, token=token, signed_url=SIGNED_URL)
+
+    def open(self, path: str = "/twilio/media") -> connect:
+        signed = RequestValidator(TOKEN).compute_signature("wss://amd.example.com" + path, {})
+        url = self.url.removesuffix("/twilio/media") + path
+        return connect(url, additional_headers={"X-Twilio-Signature": signed}, proxy=None)
+
+    async def ended(self, outcome: str, times: int = 1) -> None:
+        await until(lambda: self.doors.counted("amd_streams_total", outcome=outcome) == times)
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    """Wait for what the server does on its side of the connection."""
+    async with asyncio.timeout(60):
+        while not condition():  # noqa: ASYNC110 - nothing tells
+            await asyncio.sleep(0.005)
+
+
+async def call_row(line: Line) -> CallLog:
+    return await deliveries.call_row(line.doors.runtime.database, CallSid(CALL))
+
+
+async def say(connection: ClientConnection, *messages: dict[str, object]) -> None:
+    for message in messages:
+        await connection.send(json.dumps(message))
+
+
+@asynccontextmanager
+async def serving(
+    database: Database, detector: Detector | None = None, *, live: bool = True, **changes: object
+) -> AsyncIterator[Line]:
+    """As `open_doors`, over the WebSocket server that production has."""
+    doors = open_doors(database, detector, live=live, **changes)  # type: ignore[arg-type]  # passed on as they are
+    async with serve_on_loopback(create_app(doors.runtime), websockets=WEBSOCKETS) as url:
+        yield Line(doors, url)
+    await doors.client.aclose()

@@ -1,0 +1,225 @@
+"""The door for calls that are up, with the model that ships."""
+
+import json
+from collections.abc import AsyncIterator
+from dataclasses import replace
+
+import pytest
+from pydantic import SecretStr
+from websockets.exceptions import InvalidStatus
+
+from amd_service.calls.tables import BROKEN_OFF
+from amd_service.database.database import Database
+from amd_service.detection.classifier.inference import Priority
+from amd_service.detection.detector import Detector
+from amd_service.detection.live import CONTENT_TYPE
+from amd_service.domain import Verdict
+from amd_service.web.twilio import media
+from tests.support.deliveries import recording_row, verdict_rows
+from tests.web.conftest import TOKEN
+from tests.web.twilio.streaming import HELLO, QUIET, STREAM, STREAM_ROW, Line, call_row, say, serving
+
+pytestmark = pytest.mark.anyio
+
+EMPTY = {"call_log": 0, "callback": 0, "recording": 0}
+
+
+@pytest.fixture
+async def line(database: Database, demo: Detector) -> AsyncIterator[Line]:
+    async with serving(database, demo, live_streams=1, on_human="hang_up") as line:
+        yield line
+
+
+async def judge(detector: Detector, audio: bytes) -> Verdict:
+    return await detector.judge(
+        audio, content_type=CONTENT_TYPE, channel=None, one_sided=True, priority=Priority.RECORDING
+    )
+
+
+async def test_a_stream_gets_the_verdict_of_its_recording_and_is_closed(line: Line, demo: Detector) -> None:
+    played = await line.play()
+    assert (played.close_code, played.refused) == (1000, None)
+    expected, call = await judge(demo, HELLO), await call_row(line)
+    assert (call.label, call.reason, call.confidence) == (expected.label, expected.reason, expected.confidence)
+    assert (call.analysis_state, call.verdict_source) == ("judged", "stream")
+    assert (call.action, call.action_state) == ("hang_up", "due")
+    await line.ended("verdict")
+    assert line.doors.counted("amd_live_streams") == 0
+
+
+async def test_a_stream_that_ends_before_anything_is_said_says_so(line: Line) -> None:
+    await line.play(replace(STREAM, audio=QUIET))
+    call = await call_row(line)
+    assert (call.analysis_state, call.label, call.reason, call.confidence) == ("judged", "undecided", "no_speech", None)
+    await line.ended("verdict")
+
+
+async def test_a_stream_that_breaks_off_is_judged_on_what_was_heard_and_not_acted_upon(
+    line: Line, demo: Detector
+) -> None:
+    await line.play(replace(STREAM, cut_after=90))
+    await line.ended("broken_off")
+    assert (await recording_row(line.doors.runtime.database, STREAM_ROW)).recording_status == BROKEN_OFF
+    expected, call = await judge(demo, HELLO[: 90 * 160]), await call_row(line)
+    assert (call.label, call.reason, call.confidence) == (expected.label, expected.reason, expected.confidence)
+    assert (call.label, call.action) == ("human", None)
+
+
+async def test_lost_and_doubled_chunks_do_not_move_the_speech(line: Line, demo: Detector) -> None:
+    await line.play(replace(STREAM, skipped=frozenset({3, 4, 9}), repeated=frozenset({6, 40})))
+    expected = await judge(demo, HELLO)
+    (row,) = await verdict_rows(line.doors.runtime.database)
+    assert row.label == expected.label
+    assert row.onset_ms == pytest.approx(expected.onset_ms, abs=32)
+
+
+async def test_both_tracks_get_the_verdict_of_the_one(line: Line) -> None:
+    await line.play(replace(STREAM, both_tracks=True))
+    both = await call_row(line)
+    await line.play(replace(STREAM, stream_sid="MZ" + "9" * 32))
+    (first, second) = await verdict_rows(line.doors.runtime.database)
+    assert (first.audio_sha256, first.onset_ms) == (second.audio_sha256, second.onset_ms)
+    assert both.label == "human"
+
+
+async def test_a_stream_of_which_too_much_is_missing_has_no_verdict(line: Line) -> None:
+    played = await line.play(replace(STREAM, skipped=frozenset(range(10, 70))))
+    assert played.close_code == 1008
+    await line.ended("malformed")
+    assert await line.doors.rows() == EMPTY
+
+
+async def test_a_second_verdict_of_one_stream_changes_nothing(line: Line) -> None:
+    await line.play()
+    await line.play(replace(STREAM, audio=QUIET))
+    await line.ended("unused")
+    assert (await call_row(line)).label == "human"
+    assert (await recording_row(line.doors.runtime.database, STREAM_ROW)).state == "done"
+
+
+@pytest.mark.parametrize("token", ["wrong", TOKEN[:-1]])
+async def test_an_unsigned_handshake_is_refused_before_it_is_accepted(line: Line, token: str) -> None:
+    assert (await line.play(token=token)).refused == 403
+    assert await line.doors.rows() == EMPTY
+    await line.ended("refused")
+
+
+async def test_the_start_message_must_name_an_account_whose_token_fits(line: Line) -> None:
+    assert (await line.play(replace(STREAM, account_sid="AC" + "9" * 32))).close_code == 1008
+    assert await line.doors.rows() == EMPTY
+
+
+@pytest.mark.parametrize("parameters", [{}, {"key": "0" * 64}, {"key": "é"}, {"other": "x"}])
+async def test_a_stream_must_show_the_key_of_its_call(line: Line, parameters: dict[str, str]) -> None:
+    assert (await line.play(replace(STREAM, parameters=parameters))).close_code == 1008
+    await line.ended("refused")
+    assert await line.doors.rows() == EMPTY
+
+
+async def test_the_key_of_one_call_opens_no_other(line: Line) -> None:
+    assert (await line.play(replace(STREAM, call_sid="CA" + "9" * 32))).close_code == 1008
+    assert await line.doors.rows() == EMPTY
+
+
+async def test_more_streams_than_places_are_turned_away(line: Line) -> None:
+    async with line.open() as first:
+        await say(first, STREAM.start())
+        assert (await line.play()).refused == 403
+        await first.close()
+    await line.ended("unjudged")  # nothing was heard
+    assert (await line.play()).close_code == 1000
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        "nonsense",
+        b"binary",
+        json.dumps(STREAM.media(1)),
+        json.dumps(STREAM.stop()),
+        json.dumps(replace(STREAM, call_sid="CA1").start()),
+    ],
+    ids=["nonsense", "binary", "media first", "stop first", "bad sid"],
+)
+async def test_what_makes_no_sense_ends_the_stream(line: Line, message: str | bytes) -> None:
+    async with line.open() as connection:
+        await connection.send(message)
+        await connection.wait_closed()
+    assert connection.close_code == 1008
+    assert await line.doors.rows() == EMPTY
+
+
+async def test_a_message_that_is_too_large_breaks_the_stream_off(line: Line) -> None:
+    async with line.open() as connection:
+        await connection.send(json.dumps({"event": "x" * 70_000}))
+        await connection.wait_closed()
+    assert connection.close_code == 1009
+    await line.ended("broken_off")
+
+
+@pytest.mark.parametrize("message", [STREAM.start(), replace(STREAM, stream_sid="MZ" + "9" * 32).media(1)])
+async def test_a_stream_is_one_stream(line: Line, message: dict[str, object]) -> None:
+    async with line.open() as connection:
+        await say(connection, STREAM.start(), message)
+        await connection.wait_closed()
+    assert connection.close_code == 1008
+
+
+async def test_silence_on_the_connection_ends_it(line: Line, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(media, "IDLE_S", 0.5)
+    async with line.open() as connection:
+        await say(connection, STREAM.start(), STREAM.media(1))
+        await connection.wait_closed()
+    assert connection.close_code == 1000
+    await line.ended("broken_off")
+    assert (await call_row(line)).reason == "too_short"
+
+
+async def test_a_stream_that_never_comes_to_its_end_is_ended(line: Line, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(media, "STREAM_S", 0.3)
+    played = await line.play(replace(STREAM, audio=QUIET * 20, pace=1.0))
+    assert played.close_code == 1000
+    assert played.lasted_s < 20
+    await line.ended("broken_off")
+
+
+async def test_no_other_path_takes_a_websocket(line: Line) -> None:
+    for path in ("/", "/predict-stream", "/twilio/status", "/twilio/media/", "/twilio/stream.xml"):
+        with pytest.raises(InvalidStatus) as refused:
+            async with line.open(path):
+                pass
+        assert refused.value.response.status_code == 403
+
+
+async def test_a_handshake_that_lost_its_upgrade_is_told_of_the_proxy(
+    line: Line, capfd: pytest.CaptureFixture[str]
+) -> None:
+    answer = await line.doors.client.get("/twilio/media")
+    assert (answer.status_code, answer.headers["upgrade"]) == (426, "websocket")
+    assert "does the proxy in front pass `Upgrade`?" in answer.json()["detail"]
+    assert "".join(capfd.readouterr()).count("does the proxy in front pass `Upgrade`?") == 1
+
+
+async def test_without_a_model_a_stream_ends_without_a_verdict(database: Database) -> None:
+    async with serving(database) as line:
+        assert (await line.play()).close_code == 1000
+        await line.ended("unjudged")
+        assert await line.doors.rows() == EMPTY
+
+
+async def test_without_a_database_a_stream_ends_all_the_same(closed_database: Database, demo: Detector) -> None:
+    async with serving(closed_database, demo) as line:
+        assert (await line.play()).close_code == 1000
+        await line.ended("not_stored")
+
+
+async def test_no_stream_is_taken_unless_live_is_on(database: Database) -> None:
+    async with serving(database, live=False) as line:
+        assert (await line.play()).refused == 403
+        assert (await line.doors.client.get("/twilio/media")).status_code == 404
+
+
+async def test_a_rotated_token_opens_a_stream(database: Database, demo: Detector) -> None:
+    tokens = [SecretStr("new"), SecretStr(TOKEN)]
+    async with serving(database, demo, twilio_auth_token=tokens) as line:
+        assert (await line.play()).close_code == 1000

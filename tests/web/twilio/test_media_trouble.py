@@ -1,0 +1,213 @@
+"""Streams under a model that fails or is slow, and peers that do not behave."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from starlette.applications import Starlette
+from starlette.websockets import WebSocket
+from twilio.request_validator import RequestValidator
+
+from amd_service.database.database import Database
+from amd_service.detection.detector import Detector
+from amd_service.detection.live import LiveListening
+from amd_service.simulator.twilio.streams import FRAME_BYTES
+from amd_service.web.app import create_app
+from amd_service.web.twilio import media
+from tests.detection.classifier.models import StubEngine, mostly_human
+from tests.detection.detectors import ready
+from tests.web.conftest import TOKEN, open_doors
+from tests.web.twilio.streaming import HELLO, SIGNED_URL, STREAM, Line, call_row, say, serving
+
+pytestmark = pytest.mark.anyio
+
+
+class Model(StubEngine):
+    """A stand-in engine that can fail, and take long by a clock that is put forward."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.failure: Exception | None = None
+        self.took_s = 0.0
+        self.passed_s = 0.0
+
+    def answer_to(self, clip: NDArray[np.float32]) -> tuple[float, float]:
+        self.passed_s += self.took_s
+        if self.failure is not None:
+            raise self.failure
+        return mostly_human(clip)
+
+
+@pytest.fixture
+async def model(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Model]:
+    engine = Model()
+    engine.answer = engine.answer_to
+    monkeypatch.setattr(media, "monotonic", lambda: time.monotonic() + engine.passed_s)
+    yield engine
+    engine.free.set()
+
+
+@pytest.fixture
+async def detector(model: Model) -> AsyncIterator[Detector]:
+    async with ready(model) as detector:
+        yield detector
+
+
+@pytest.fixture
+async def line(database: Database, detector: Detector) -> AsyncIterator[Line]:
+    async with serving(database, detector, live_streams=1, on_human="hang_up") as line:
+        yield line
+
+
+async def test_a_model_that_does_not_come_to_it_in_time_leaves_no_verdict(
+    line: Line, model: Model, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(media, "VERDICT_S", 0.1)
+    model.free.clear()
+    assert (await line.play()).close_code == 1000
+    await line.ended("unjudged")
+    assert set((await line.doors.rows()).values()) == {0}
+
+
+@pytest.mark.parametrize(("took_s", "action"), [(25.0, "hang_up"), (35.0, None)])
+async def test_what_comes_long_after_its_window_is_kept_and_not_acted_upon(
+    line: Line, model: Model, took_s: float, action: str | None
+) -> None:
+    model.took_s = took_s
+    await line.play()
+    await line.ended("verdict")
+    call = await call_row(line)
+    assert (call.label, call.action) == ("human", action)
+
+
+async def test_an_engine_that_fails_is_an_end_that_is_counted(
+    line: Line, model: Model, capfd: pytest.CaptureFixture[str]
+) -> None:
+    model.failure = RuntimeError("the device is lost")
+    assert (await line.play()).close_code == 1000
+    await line.ended("unjudged")
+    (logged,) = [said for said in "".join(capfd.readouterr()).splitlines() if "stream without a verdict" in said]
+    assert STREAM.call_sid in logged
+    model.failure = None
+    assert (await line.play()).close_code == 1000
+    await line.ended("verdict")
+
+
+async def test_a_verdict_that_the_database_will_not_take_is_an_end_that_is_counted(
+    line: Line, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def refuse(*_: object) -> bool:
+        raise ValueError("an error nobody thought of")
+
+    monkeypatch.setattr(media, "settle_stream", refuse)
+    assert (await line.play()).close_code == 1000
+    await line.ended("unjudged")
+
+
+async def test_a_connection_that_the_server_ended_meanwhile_is_not_closed_again(
+    line: Line, model: Model, detector: Detector
+) -> None:
+    # No more than the model needs: while the application has something left to take, the server reads nothing.
+    needed = range(1, await chunks_for_a_verdict(detector) + 1)
+    model.hold()
+    async with line.open() as connection:
+        await say(connection, STREAM.start(), *map(STREAM.media, needed))
+        await asyncio.to_thread(model.entered.acquire)
+        await connection.send("x" * 70_000)
+        await connection.wait_closed()
+        assert connection.close_code == 1009
+        model.free.set()
+    await line.ended("verdict")
+
+
+async def chunks_for_a_verdict(detector: Detector) -> int:
+    listening = LiveListening(detector)
+    for chunk in STREAM.chunks():
+        if await listening.hear(HELLO[(chunk - 1) * FRAME_BYTES : chunk * FRAME_BYTES]):
+            return chunk
+    raise AssertionError("it is not enough for one")
+
+
+class Peer:
+    """The other end of an ASGI WebSocket: messages that are there at once, and a `send` that can be held."""
+
+    def __init__(self, app: Starlette, *texts: str) -> None:
+        self.app = app
+        self.messages = [
+            {"type": "websocket.connect"},
+            *({"type": "websocket.receive", "text": text} for text in texts),
+            {"type": "websocket.disconnect"},
+        ]
+        self.closing = asyncio.Event()
+
+    async def receive(self) -> dict[str, Any]:
+        return self.messages.pop(0)
+
+    async def send(self, message: Any) -> None:
+        if message["type"] == "websocket.close":
+            self.closing.set()
+            await asyncio.Event().wait()
+
+    async def meet(self) -> None:
+        signed = RequestValidator(TOKEN).compute_signature(SIGNED_URL, {})
+        scope = {
+            "type": "websocket",
+            "raw_path": b"/twilio/media",
+            "query_string": b"",
+            "headers": [(b"x-twilio-signature", signed.encode())],
+            "app": self.app,
+        }
+        await media.media(WebSocket(scope, self.receive, self.send))
+
+
+async def test_a_peer_that_takes_nothing_holds_no_place_and_is_given_up(
+    closed_database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    doors = open_doors(closed_database, live=True, live_streams=1)
+    app = create_app(doors.runtime)
+    first, second = Peer(app, "nonsense"), Peer(app, "nonsense")
+    meeting = asyncio.create_task(first.meet())
+    await first.closing.wait()
+    monkeypatch.setattr(media, "CLOSE_S", 0.01)
+    await second.meet()
+    assert doors.counted("amd_streams_total", outcome="malformed") == 2
+    meeting.cancel()
+    await doors.client.aclose()
+
+
+async def test_a_peer_that_is_gone_before_it_is_accepted_has_broken_off(
+    closed_database: Database, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    class Gone(OSError):
+        """As the server raises."""
+
+    async def send(_self: Peer, _message: Any) -> None:
+        raise Gone
+
+    monkeypatch.setattr(Peer, "send", send)
+    doors = open_doors(closed_database, live=True)
+    await Peer(create_app(doors.runtime)).meet()
+    assert doors.counted("amd_streams_total", outcome="broken_off") == 1
+    assert "Traceback" not in "".join(capfd.readouterr())
+    await doors.client.aclose()
+
+
+async def test_messages_that_are_all_there_leave_others_their_turn(closed_database: Database) -> None:
+    doors = open_doors(closed_database, live=True)
+    turns = 0
+
+    async def take_turns() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    taking = asyncio.create_task(take_turns())
+    await Peer(create_app(doors.runtime), *['{"event":"mark"}'] * 100).meet()
+    taking.cancel()
+    assert turns > 90
+    await doors.client.aclose()

@@ -1,0 +1,145 @@
+"""Chores come round, are woken, outlive their errors, and end within the grace time."""
+
+import asyncio
+
+import pytest
+
+from amd_service.errors import AmdError, DatabaseUnavailable, TwilioUnavailable
+from amd_service.telemetry import Metrics
+from amd_service.worker.periodic import Chore, doing
+
+pytestmark = pytest.mark.anyio
+
+NEVER = 3600.0
+AT_ONCE = 0.0
+
+
+class Work:
+    """Counts how often it was done; fails with `errors`, one after the other, first."""
+
+    def __init__(self, *errors: Exception) -> None:
+        self.errors = list(errors)
+        self.done = 0
+        self.well = asyncio.Event()
+
+    async def __call__(self) -> None:
+        self.done += 1
+        if self.errors:
+            raise self.errors.pop(0)
+        self.well.set()
+
+
+async def test_a_chore_is_done_at_the_start_and_then_waits_for_its_time() -> None:
+    work = Work()
+    async with doing([Chore("idle", NEVER, work)], Metrics(), grace_s=5):
+        await work.well.wait()
+    assert work.done == 1
+
+
+async def test_a_chore_comes_round_by_the_clock() -> None:
+    work = Work()
+    async with doing([Chore("busy", AT_ONCE, work)], Metrics(), grace_s=5), asyncio.timeout(10):
+        for _ in range(3):
+            work.well.clear()
+            await work.well.wait()
+    assert work.done >= 3
+
+
+async def test_a_wake_does_not_wait_for_the_clock() -> None:
+    work = Work()
+    chore = Chore("woken", NEVER, work)
+    async with doing([chore], Metrics(), grace_s=5), asyncio.timeout(10):
+        for _ in range(3):
+            await work.well.wait()
+            work.well.clear()
+            chore.wake.set()
+        await work.well.wait()
+    assert work.done == 4
+
+
+async def test_a_wake_during_the_work_is_not_lost() -> None:
+    began, go_on, twice = asyncio.Event(), asyncio.Event(), asyncio.Event()
+
+    async def work() -> None:
+        if began.is_set():
+            twice.set()
+        began.set()
+        await go_on.wait()
+
+    chore = Chore("woken", NEVER, work)
+    async with doing([chore], Metrics(), grace_s=5), asyncio.timeout(10):
+        await began.wait()
+        chore.wake.set()
+        go_on.set()
+        await twice.wait()
+
+
+@pytest.mark.parametrize("error", [DatabaseUnavailable("away"), AmdError("on purpose"), ValueError("a bug")])
+async def test_an_error_is_counted_and_the_chore_comes_round_again(error: Exception) -> None:
+    work, metrics = Work(error), Metrics()
+    async with doing([Chore("failing", AT_ONCE, work)], metrics, grace_s=5), asyncio.timeout(10):
+        await work.well.wait()
+    assert metrics.registry.get_sample_value("amd_loop_errors_total", {"loop": "failing"}) == 1
+
+
+async def test_who_is_asked_to_come_back_later_does_not_come_before() -> None:
+    work = Work(TwilioUnavailable("answered 429", retry_after_s=NEVER))
+    chore = Chore("busy", AT_ONCE, work)
+    async with doing([chore], Metrics(), grace_s=5), asyncio.timeout(10):
+        for _ in range(100):
+            await asyncio.sleep(0)
+        assert work.done == 1
+        chore.wake.set()
+        await work.well.wait()
+
+
+async def test_who_is_asked_for_a_shorter_pause_keeps_its_own() -> None:
+    work = Work(TwilioUnavailable("answered 429", retry_after_s=0))
+    async with doing([Chore("busy", NEVER, work)], Metrics(), grace_s=5):
+        for _ in range(100):
+            await asyncio.sleep(0)
+    assert work.done == 1
+
+
+async def test_one_chore_does_not_hold_up_another() -> None:
+    work = Work()
+    stuck = Chore("stuck", NEVER, asyncio.Event().wait)
+    async with doing([stuck, Chore("other", NEVER, work)], Metrics(), grace_s=0), asyncio.timeout(10):
+        await work.well.wait()
+
+
+async def test_the_one_in_the_middle_is_finished_and_none_begins_anew() -> None:
+    began, go_on = asyncio.Event(), asyncio.Event()
+    ended = []
+
+    async def work() -> None:
+        began.set()
+        await go_on.wait()
+        ended.append("well")
+
+    chore = Chore("middle", AT_ONCE, work)
+    async with asyncio.timeout(10), doing([chore], Metrics(), grace_s=10):
+        await began.wait()
+        asyncio.get_running_loop().call_soon(go_on.set)
+    assert ended == ["well"]
+
+
+async def test_what_does_not_end_in_time_is_cancelled() -> None:
+    began, cancelled = asyncio.Event(), asyncio.Event()
+
+    async def work() -> None:
+        began.set()
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            cancelled.set()
+            raise
+
+    async with asyncio.timeout(10), doing([Chore("endless", NEVER, work)], Metrics(), grace_s=0.01):
+        await began.wait()
+    assert cancelled.is_set()
+
+
+async def test_no_chores_are_no_trouble() -> None:
+    async with doing([], Metrics(), grace_s=5):
+        pass

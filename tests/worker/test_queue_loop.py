@@ -1,0 +1,166 @@
+"""claim → judge → settle."""
+
+import asyncio
+
+import pytest
+
+from amd_service.database.database import Database
+from amd_service.domain import Failure, Job, RecordingSid, Verdict
+from amd_service.errors import MediaNotYet, MediaRefused, QueueFull
+from tests.worker.conftest import HUMAN, is_in, make_worker, put_up, read, until
+
+pytestmark = pytest.mark.anyio
+
+
+async def test_a_verdict_and_the_end_of_its_job_are_written_together(database: Database) -> None:
+    sid = await put_up(database)
+    assert await make_worker(database).drain() == 1
+    recording, call = await read(database, sid)
+    assert (recording.state, recording.attempts, recording.locked_by) == ("done", 1, None)
+    assert (call.analysis_state, call.label, call.confidence, call.reason) == ("judged", "human", 0.9, "confident")
+    assert (call.model_id, call.channels_mixed) == ("test", False)
+
+
+async def test_every_waiting_recording_is_judged_once(database: Database) -> None:
+    sids = {await put_up(database) for _ in range(7)}
+    seen: list[RecordingSid] = []
+
+    async def judge(job: Job) -> Verdict:
+        seen.append(job.recording_sid)
+        return HUMAN
+
+    first, second = make_worker(database, judge), make_worker(database, judge)
+    await asyncio.gather(first.drain(), second.drain())
+    assert sorted(seen) == sorted(sids)
+
+
+async def test_a_medium_that_is_not_there_yet_is_tried_again_later(database: Database) -> None:
+    sid = await put_up(database)
+
+    async def judge(_job: Job) -> Verdict:
+        raise MediaNotYet("404")
+
+    assert await make_worker(database, judge, job_retry_base_s=60).drain() == 1
+    recording, call = await read(database, sid)
+    assert (recording.state, recording.attempts, recording.last_failure) == ("queued", 1, "media_missing")
+    assert (call.analysis_state, call.label) == ("queued", None)
+
+
+async def test_a_medium_that_never_comes_ends_as_media_missing(database: Database) -> None:
+    sid = await put_up(database)
+
+    async def judge(_job: Job) -> Verdict:
+        raise MediaNotYet("404")
+
+    worker = make_worker(database, judge, job_retry_base_s=1e-6, job_max_attempts=3)
+    await until(lambda: _drained_to(worker_drain=worker.drain, database=database, sid=sid, state="dead"))
+    recording, call = await read(database, sid)
+    assert recording.attempts == 3
+    assert (call.analysis_state, call.reason, call.label) == ("failed", Failure.MEDIA_MISSING, None)
+
+
+async def _drained_to(worker_drain: object, database: Database, sid: RecordingSid, state: str) -> bool:
+    await worker_drain()  # type: ignore[operator]
+    return (await read(database, sid))[0].state == state
+
+
+async def test_a_refused_medium_ends_at_once_with_its_reason(database: Database) -> None:
+    sid = await put_up(database)
+
+    async def judge(_job: Job) -> Verdict:
+        raise MediaRefused("encrypted", Failure.ENCRYPTED)
+
+    await make_worker(database, judge).drain()
+    recording, call = await read(database, sid)
+    assert (recording.attempts, call.analysis_state, call.reason) == (1, "failed", "encrypted")
+
+
+async def test_a_bug_is_written_as_given_up_and_never_as_a_label(database: Database) -> None:
+    sid = await put_up(database)
+
+    async def judge(_job: Job) -> Verdict:
+        raise ZeroDivisionError
+
+    worker = make_worker(database, judge, job_retry_base_s=1e-6)
+    await until(lambda: _drained_to(worker.drain, database, sid, "dead"))
+    recording, call = await read(database, sid)
+    assert (recording.attempts, call.reason, call.label) == (3, "gave_up", None)
+    assert "ZeroDivisionError" in (recording.last_error or "")
+
+
+async def test_a_full_model_queue_does_not_use_up_attempts(database: Database) -> None:
+    sid = await put_up(database)
+
+    async def judge(_job: Job) -> Verdict:
+        raise QueueFull("full")
+
+    await make_worker(database, judge, job_retry_base_s=60).drain()
+    recording, _ = await read(database, sid)
+    assert (recording.state, recording.attempts) == ("queued", 0)
+
+
+async def test_a_notification_wakes_a_sleeping_worker(database: Database) -> None:
+    worker = make_worker(database, poll_s=3600)
+    task = asyncio.create_task(worker.run(grace_s=1))
+    try:
+        sid = await put_up(database)
+        await until(lambda: is_in(database, sid, "done"))
+    finally:
+        worker.stop()
+        await task
+
+
+async def test_nothing_is_claimed_until_the_classifier_is_ready(database: Database) -> None:
+    sid = await put_up(database)
+    asked: list[bool] = []
+
+    def ready() -> bool:
+        asked.append(len(asked) >= 3)
+        return asked[-1]
+
+    worker = make_worker(database, ready=ready)
+    task = asyncio.create_task(worker.run(grace_s=1))
+    await until(lambda: is_in(database, sid, "done"))
+    worker.stop()
+    await task
+    assert asked[:4] == [False, False, False, True]
+    assert (await read(database, sid))[0].attempts == 1
+
+
+async def test_stopping_lets_a_held_recording_finish(database: Database, finish: asyncio.Event) -> None:
+    sid = await put_up(database)
+    started = asyncio.Event()
+
+    async def judge(_job: Job) -> Verdict:
+        started.set()
+        await finish.wait()
+        return HUMAN
+
+    worker = make_worker(database, judge)
+    task = asyncio.create_task(worker.run(grace_s=10))
+    await started.wait()
+    other = await put_up(database)
+    worker.stop()
+    finish.set()
+    await task
+    assert (await read(database, sid))[0].state == "done"
+    assert (await read(database, other))[0].state in ("queued", "done")
+
+
+async def test_what_does_not_finish_in_the_grace_time_is_given_back_uncounted(database: Database) -> None:
+    sid = await put_up(database)
+    started = asyncio.Event()
+
+    async def judge(_job: Job) -> Verdict:
+        started.set()
+        await asyncio.Event().wait()
+        raise AssertionError
+
+    worker = make_worker(database, judge)
+    task = asyncio.create_task(worker.run(grace_s=0.01))
+    await started.wait()
+    worker.stop()
+    await task
+    recording, call = await read(database, sid)
+    assert (recording.state, recording.attempts, recording.locked_by) == ("queued", 0, None)
+    assert call.analysis_state == "queued"

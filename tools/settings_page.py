@@ -1,0 +1,42 @@
+"""Writes the parts of the documentation that the code knows best: `python -m tools.settings_page`."""
+
+import re
+from pathlib import Path
+
+from pydantic.fields import FieldInfo
+from pydantic_core import PydanticUndefined
+
+from amd_service.settings import Settings, environment_name
+
+PAGE = Path("docs/settings.md")
+# These depend on who asks.
+_VARYING_DEFAULTS = {"data_dir": "`~/.local/share/amd-service`, for root `/var/lib/amd-service`"}
+_BETWEEN = re.compile(r"(?<=<!-- settings -->\n).*?(?=<!-- /settings -->)", re.DOTALL)
+
+
+def settings_table() -> str:
+    """The settings as a Markdown table, in the order of the class."""
+    rows = [_row(name, field) for name, field in Settings.model_fields.items()]
+    return "\n".join(["", "| variable | default | meaning |", "|---|---|---|", *rows, "", ""])
+
+
+def with_settings(page: str) -> str:
+    """The page's text with the settings table brought up to date."""
+    return _BETWEEN.sub(lambda _: settings_table(), page)
+
+
+def _row(name: str, field: FieldInfo) -> str:
+    default = _VARYING_DEFAULTS.get(name) or _default(field)
+    return f"| `{environment_name(name)}` | {default} | {field.description} |"
+
+
+def _default(field: FieldInfo) -> str:
+    value = field.get_default(call_default_factory=True, validated_data={})
+    if value in (None, [], {}) or value is PydanticUndefined:
+        return ""
+    home = str(Path.home())
+    return f"`{str(value).replace(home, '~')}`"
+
+
+if __name__ == "__main__":
+    PAGE.write_text(with_settings(PAGE.read_text(encoding="utf-8")), encoding="utf-8")
