@@ -11,15 +11,15 @@ from amd_service.database.embedded import embedded_postgres
 from amd_service.detection.detector import Detector
 from amd_service.domain import Failure
 from amd_service.errors import ConfigurationError, DatabaseUnavailable
-from amd_service.operations.act_on_verdict import LOOK_EVERY_S, REFUSE_EVERY_S, Actor, acting
+from amd_service.operations.act_on_verdict import LOOK_EVERY_S, REFUSE_EVERY_S, ActionRunner, acting
 from amd_service.operations.judge_recording import Pipeline
 from amd_service.operations.reconcile import Reconciliation
 from amd_service.operations.retention import ERASE_EVERY_S, FORGET_EVERY_S, Retention
 from amd_service.settings import Settings
 from amd_service.telemetry import Metrics, get_logger
 from amd_service.twilio.recordings import Recordings, http_client
-from amd_service.twilio.rest import Rest
-from amd_service.worker.periodic import Chore, doing
+from amd_service.twilio.rest import RestClient
+from amd_service.worker.periodic import PeriodicTask, doing
 from amd_service.worker.queue_loop import Worker
 
 log = get_logger(__name__)
@@ -44,7 +44,7 @@ class Runtime:
     metrics: Metrics
     database: Database
     detector: Detector
-    rest: Rest
+    rest: RestClient
     worker: Worker | None
 
     def stop_claiming(self) -> None:
@@ -70,7 +70,7 @@ async def open_runtime(settings: Settings, *, with_worker: bool) -> AsyncIterato
         database = await stack.enter_async_context(open_database(settings))
         detector = await stack.enter_async_context(Detector.from_settings(settings, metrics))
         client = await stack.enter_async_context(http_client(settings))
-        rest = Rest(client, settings, metrics=metrics)
+        rest = RestClient(client, settings, metrics=metrics)
         worker = None
         if with_worker:
             pipeline = Pipeline(settings.accounts, Recordings(client, settings), detector, metrics)
@@ -84,37 +84,39 @@ async def open_runtime(settings: Settings, *, with_worker: bool) -> AsyncIterato
             # Entered before the worker, so ended after it: its last verdicts are acted on too.
             await stack.enter_async_context(_acting_on_verdicts(settings, database, rest, metrics))
             await stack.enter_async_context(_running(worker, detector, settings))
-            unhurried = Rest(client, settings, per_s=settings.reconcile_per_s, metrics=metrics)
-            chores = _chores(settings, database, unhurried, metrics)
+            unhurried = RestClient(client, settings, per_s=settings.reconcile_per_s, metrics=metrics)
+            periodic_tasks = _chores(settings, database, unhurried, metrics)
             # Each of their steps may be cut off and repeated: waiting for Twilio would cost recordings their time.
             grace_s = settings.shutdown_grace_s * ACTING_SHARE_OF_GRACE
-            await stack.enter_async_context(doing(chores, metrics, grace_s=grace_s))
+            await stack.enter_async_context(doing(periodic_tasks, metrics, grace_s=grace_s))
         yield Runtime(settings, metrics, database, detector, rest, worker)
 
 
-def _chores(settings: Settings, database: Database, rest: Rest, metrics: Metrics) -> list[Chore]:
+def _chores(settings: Settings, database: Database, rest: RestClient, metrics: Metrics) -> list[PeriodicTask]:
     """What a worker does beside the queue. `rest`: one that takes its time."""
     retention = Retention(database=database, rest=rest, settings=settings, metrics=metrics)
-    chores = [Chore("forgetting", FORGET_EVERY_S, retention.forget)]
+    periodic_tasks = [PeriodicTask("forgetting", FORGET_EVERY_S, retention.forget)]
     if settings.delete_recordings:
-        chores.append(Chore("erasing", ERASE_EVERY_S, retention.erase))
+        periodic_tasks.append(PeriodicTask("erasing", ERASE_EVERY_S, retention.erase))
     if settings.reconcile_every_s:
         reconciliation = Reconciliation(database=database, rest=rest, settings=settings, metrics=metrics)
         # Whose turn it is stands in the database; looking often keeps a turn from being missed by a moment.
-        chores.append(Chore("reconciling", min(settings.reconcile_every_s, LOOK_FOR_TURN_S), reconciliation.sweep))
-    return chores
+        periodic_tasks.append(
+            PeriodicTask("reconciling", min(settings.reconcile_every_s, LOOK_FOR_TURN_S), reconciliation.sweep)
+        )
+    return periodic_tasks
 
 
 @asynccontextmanager
 async def _acting_on_verdicts(
-    settings: Settings, database: Database, rest: Rest, metrics: Metrics
+    settings: Settings, database: Database, rest: RestClient, metrics: Metrics
 ) -> AsyncIterator[None]:
     """Act on verdicts as long as the context lasts; where the settings want nothing done, refuse what is late."""
-    actor = Actor(database=database, rest=rest, settings=settings, metrics=metrics)
+    actor = ActionRunner(database=database, rest=rest, settings=settings, metrics=metrics)
     grace_s = settings.shutdown_grace_s * ACTING_SHARE_OF_GRACE
     at_once = acting(actor, database, metrics, grace_s=grace_s) if settings.actions else nullcontext()
-    chore = Chore("acting", LOOK_EVERY_S if settings.actions else REFUSE_EVERY_S, actor.act, actor.wake)
-    async with at_once, doing([chore], metrics, grace_s=grace_s):
+    task = PeriodicTask("acting", LOOK_EVERY_S if settings.actions else REFUSE_EVERY_S, actor.act, actor.wake)
+    async with at_once, doing([task], metrics, grace_s=grace_s):
         yield
 
 

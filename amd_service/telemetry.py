@@ -102,7 +102,7 @@ class Metrics:
         )
         self.verdicts = Counter("amd_verdicts", "Verdicts by label and reason.", ["label", "reason"], registry=r)
         self.retries = Counter("amd_retries", "Recordings put back for a later attempt.", ["error"], registry=r)
-        self.buried = Counter("amd_buried", "Recordings that ended without a verdict.", ["reason"], registry=r)
+        self.given_up = Counter("amd_buried", "Recordings that ended without a verdict.", ["reason"], registry=r)
         self.actions = Counter(
             "amd_actions", "Actions after a verdict, by kind and outcome.", ["kind", "outcome"], registry=r
         )

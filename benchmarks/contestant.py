@@ -58,12 +58,12 @@ def _compete(pipe: Connection, folder: Path, pair: Pair, threads: int, cache: Pa
 
 def _engine(folder: Path, pair: Pair, threads: int, cache: Path) -> Callable[[Clip], object]:
     from amd_service.detection.classifier.engines.engine import open_engine
-    from amd_service.detection.classifier.exported_engine import locate_artefact
+    from amd_service.detection.classifier.exported_engine import locate_exported_engine
     from amd_service.detection.classifier.model import open_model
     from amd_service.settings import Settings
 
     files = open_model(Settings(model=str(folder), cache_dir=cache))
-    engine = open_engine(*pair, files, threads, locate_artefact(files, *pair, cache).graph)
+    engine = open_engine(*pair, files, threads, locate_exported_engine(files, *pair, cache).graph)
     return lambda clip: engine.logits([clip])
 
 

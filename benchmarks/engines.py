@@ -18,7 +18,7 @@ from rich.table import Table
 
 from amd_service.detection.classifier.cores import usable_cores
 from amd_service.detection.classifier.engine_check import Gate
-from amd_service.detection.classifier.exported_engine import locate_artefact
+from amd_service.detection.classifier.exported_engine import locate_exported_engine
 from amd_service.detection.classifier.model import RATE_HZ, ModelFiles, open_model
 from amd_service.lab.export.run import export
 from amd_service.settings import Settings
@@ -123,7 +123,7 @@ def _row(
 
 
 def _gate(settings: Settings, files: ModelFiles, engine: str, precision: str) -> Gate:
-    known = locate_artefact(files, engine, precision, settings.cache_dir).gate
+    known = locate_exported_engine(files, engine, precision, settings.cache_dir).gate
     return known or export(settings, engine=engine, precision=precision)
 
 

@@ -20,7 +20,7 @@ from amd_service.runtime import throwaway_database
 from amd_service.simulator.demo import make_account
 from amd_service.simulator.service_process import COMMAND, Child, free_port, run_child, stop
 from amd_service.simulator.twilio.media_host import MediaHost, Reel
-from amd_service.simulator.twilio.server import serve_stand_in
+from amd_service.simulator.twilio.server import serve_simulated_twilio
 from amd_service.simulator.twilio.signed_callbacks import deliver
 from benchmarks.load import Burst, burst, percentile, upload
 
@@ -41,7 +41,7 @@ class Bench:
     """Everything outside the services under measurement."""
 
     database_url: str
-    stand_in: Any
+    simulated_twilio: Any
     account: Any
 
     def child(self, *command: str, **settings: object) -> Any:
@@ -49,7 +49,7 @@ class Bench:
         return run_child(
             (*COMMAND, *command),
             database_url=self.database_url,
-            stand_in=self.stand_in,
+            simulated_twilio=self.simulated_twilio,
             account=self.account,
             cache_dir=CACHE,
             **settings,
@@ -61,9 +61,9 @@ async def open_bench() -> AsyncIterator[Bench]:
     account = make_account()
     async with (
         throwaway_database() as database_url,
-        serve_stand_in(MediaHost({account.account_sid: account.basic_auth})) as stand_in,
+        serve_simulated_twilio(MediaHost({account.account_sid: account.basic_auth})) as simulated_twilio,
     ):
-        yield Bench(database_url, stand_in, account)
+        yield Bench(database_url, simulated_twilio, account)
 
 
 async def compare_with_naive(bench: Bench, model: Path, *, rounds: int) -> dict[str, Any]:
@@ -166,7 +166,7 @@ async def long_against_short(bench: Bench, model: str, settings: dict[str, objec
         for _ in range(rounds):
             for name, reel in (("5 s", Reel(upload(5), pause_s=PACE_S)), ("1 h", Reel(_an_hour, pause_s=PACE_S))):
                 row = await _verdict(bench, service, reel)
-                found[name].append((bench.stand_in.media.requests[-1].sent_bytes, row["verdict_ms"]))
+                found[name].append((bench.simulated_twilio.media.requests[-1].sent_bytes, row["verdict_ms"]))
     return {
         name: {"sent_bytes_median": median(b for b, _ in pairs), "verdict_ms_median": median(ms for _, ms in pairs)}
         for name, pairs in found.items()
@@ -211,7 +211,7 @@ async def small_model_rate(bench: Bench, *, rounds: int) -> dict[str, float]:
 async def _verdict(bench: Bench, service: Child, reel: Reel) -> dict[str, Any]:
     """The row of a new call with this recording, once it is judged."""
     call_sid, recording_sid = f"CA{token_hex(16)}", f"RE{token_hex(16)}"
-    bench.stand_in.media.reels[recording_sid] = reel
+    bench.simulated_twilio.media.reels[recording_sid] = reel
     form = [
         ("AccountSid", bench.account.account_sid),
         ("CallSid", call_sid),

@@ -23,16 +23,16 @@ from amd_service.domain import Job, Verdict
 from amd_service.operations.reconcile import Reconciliation
 from amd_service.operations.retention import Retention
 from amd_service.settings import RETRY_OVERRIDES
-from amd_service.simulator.twilio.call_store import StandInCall, StandInRecording
+from amd_service.simulator.twilio.call_store import SimulatedCall, SimulatedRecording
 from amd_service.simulator.twilio.media_host import NOT_FOUND, Answer, MediaHost, Reel
-from amd_service.simulator.twilio.server import serve_stand_in
+from amd_service.simulator.twilio.server import serve_simulated_twilio
 from amd_service.simulator.twilio.signed_callbacks import sign
-from amd_service.twilio.rest.api import CallOrder
+from amd_service.twilio.rest.api import CallRequest
 from tests.detection.audio.signals import Array, file_of, pcm16, silence, wav
 from tests.detection.classifier.models import StubEngine
 from tests.detection.detectors import ready, speech
 from tests.support.receiver import MEDIA_PATH, Receiver, receiving
-from tests.web.conftest import ACCOUNT, CALL, PUBLIC_URL, RECORDING, STATUS, TOKEN, open_doors
+from tests.web.conftest import ACCOUNT, CALL, PUBLIC_URL, RECORDING, STATUS, TOKEN, open_app
 from tests.worker.conftest import HUMAN, make_worker
 
 pytestmark = pytest.mark.anyio
@@ -80,7 +80,7 @@ async def test_01_the_raw_body_is_read_first_and_bounded_and_no_signature_makes_
 
 
 async def test_02_the_signed_url_is_rebuilt_from_configuration_alone(database: Database) -> None:
-    doors = open_doors(database, public_url="https://example.com:8443/amd")
+    doors = open_app(database, public_url="https://example.com:8443/amd")
     # What Twilio signed, with and without the port; the fragment of the callback URL is never signed.
     for base in ("https://example.com:8443/amd", "https://example.com/amd"):
         signed = sign(f"{base}/twilio/status?x=%2B&y=a+b{RETRY_OVERRIDES}", STATUS, TOKEN)
@@ -114,9 +114,7 @@ async def test_04_the_secret_is_chosen_by_account_and_several_may_be_valid(
         f'[[account]]\naccount_sid = "{ACCOUNT}"\nauth_tokens = ["current", "next", "ie1"]\n'
         f'[[account]]\naccount_sid = "{subaccount}"\nauth_tokens = ["its own"]\n'
     )
-    doors = open_doors(
-        database, accounts_file=tmp_path / "accounts.toml", twilio_account_sid=None, twilio_auth_token=[]
-    )
+    doors = open_app(database, accounts_file=tmp_path / "accounts.toml", twilio_account_sid=None, twilio_auth_token=[])
     expected = {
         (ACCOUNT, "current"): 204,
         (ACCOUNT, "next"): 204,
@@ -138,7 +136,7 @@ async def test_04_the_secret_is_chosen_by_account_and_several_may_be_valid(
 
 
 async def test_05_the_answer_is_204_after_the_write_and_before_any_model(database: Database) -> None:
-    without_model = open_doors(database)  # its detector is never started
+    without_model = open_app(database)  # its detector is never started
     recorded = [
         ("AccountSid", ACCOUNT),
         ("CallSid", CALL),
@@ -167,7 +165,7 @@ async def _slowest_answer_beside_a_stalled_model(database: Database) -> float:
         await enough.wait()
         return HUMAN
 
-    doors, worker, took_s = open_doors(database), make_worker(database, stall), []
+    doors, worker, took_s = open_app(database), make_worker(database, stall), []
     work = asyncio.create_task(worker.run(grace_s=10))
     await asyncio.wait_for(judging.wait(), 60)
     for number in range(20):
@@ -182,25 +180,25 @@ async def _slowest_answer_beside_a_stalled_model(database: Database) -> float:
 
 
 async def test_06_no_second_chance_is_counted_on(receiver: Receiver) -> None:
-    order = CallOrder(to="+15005550010", from_number="+15005550006", twiml="<Response/>", twilio_amd=True)
+    order = CallRequest(to="+15005550010", from_number="+15005550006", twiml="<Response/>", twilio_amd=True)
     await receiver.rest.place(receiver.account, order)
-    (asked,) = receiver.stand_in.rest.requests
+    (asked,) = receiver.simulated_twilio.rest.requests
     form = dict(asked.form)
     for name in ("StatusCallback", "RecordingStatusCallback", "AsyncAmdStatusCallback"):
         assert form[name].startswith(PUBLIC_URL + "/twilio/"), name
         assert form[name].endswith("#rt=6000&rc=3&rp=5xx,ct,rt"), name
     away = Database("postgresql://nobody@127.0.0.1:1/nowhere")
     # A retry helps where the database is away; never where the request itself is wrong.
-    assert (await open_doors(away).callback("/twilio/status", STATUS)).status_code == 503
+    assert (await open_app(away).callback("/twilio/status", STATUS)).status_code == 503
     assert (await receiver.doors.callback("/twilio/status", STATUS[:2])).status_code == 400
     await away.dispose()
     began = datetime.now(UTC)
-    lost = StandInCall(
+    lost = SimulatedCall(
         account_sid=ACCOUNT, sid=CALL, status="completed", started_at=began, ended_at=began, duration_s=3
     )
-    lost.recordings.append(StandInRecording(call_sid=CALL, sid=RECORDING))
-    receiver.stand_in.rest.add(lost)
-    receiver.stand_in.media.reels[RECORDING] = Reel(HELLO)
+    lost.recordings.append(SimulatedRecording(call_sid=CALL, sid=RECORDING))
+    receiver.simulated_twilio.rest.add(lost)
+    receiver.simulated_twilio.media.reels[RECORDING] = Reel(HELLO)
     runtime = receiver.doors.runtime
     reconciliation = Reconciliation(
         database=runtime.database, rest=receiver.rest, settings=receiver.settings, metrics=runtime.metrics
@@ -210,7 +208,7 @@ async def test_06_no_second_chance_is_counted_on(receiver: Receiver) -> None:
 
 
 async def test_07_duplicates_are_kept_out_by_their_contents(receiver: Receiver) -> None:
-    receiver.stand_in.media.reels[RECORDING] = Reel(HELLO)
+    receiver.simulated_twilio.media.reels[RECORDING] = Reel(HELLO)
     for token in ("first", "second", "second"):
         answer = await receiver.doors.callback("/twilio/status", STATUS, I_Twilio_Idempotency_Token=token)
         assert answer.status_code == 204
@@ -286,8 +284,8 @@ async def test_11_each_recording_status_ends_as_what_it_means(
 
 
 async def test_12_media_is_fetched_from_where_configuration_says_and_nowhere_else(receiver: Receiver) -> None:
-    media = receiver.stand_in.media
-    async with serve_stand_in(MediaHost({})) as elsewhere:
+    media = receiver.simulated_twilio.media
+    async with serve_simulated_twilio(MediaHost({})) as elsewhere:
         elsewhere.media.reels[RECORDING] = Reel(HELLO)
         media.reels[RECORDING] = Reel(HELLO, first=[_redirect(f"{elsewhere.url}/cdn/{RECORDING}.wav")])
         await receiver.recording("completed", RecordingUrl="https://evil.example/Recordings/RE1")
@@ -380,9 +378,9 @@ async def test_15_the_called_partys_channel_is_a_setting_and_a_mix_is_said_to_be
 
 
 async def test_16_silence_is_not_trimmed_away_and_the_recordings_start_is_kept(receiver: Receiver) -> None:
-    order = CallOrder(to="+15005550010", from_number="+15005550006", twiml="<Response/>")
+    order = CallRequest(to="+15005550010", from_number="+15005550006", twiml="<Response/>")
     await receiver.rest.place(receiver.account, order)
-    form = dict(receiver.stand_in.rest.requests[-1].form)
+    form = dict(receiver.simulated_twilio.rest.requests[-1].form)
     assert (form["Trim"], form["RecordingTrack"], form["Record"]) == ("do-not-trim", "inbound", "true")
     await receiver.recording("completed", RecordingStartTime=MOMENT)
     assert (await receiver.call())["recordings"][0]["started_at"] == TOLD
@@ -412,7 +410,7 @@ async def test_18_twilios_copy_is_deleted_after_the_verdict_and_a_404_is_as_good
     database: Database, detector: Detector
 ) -> None:
     async with receiving(database, detector, delete_recordings=True) as receiver:
-        reels = receiver.stand_in.media.reels
+        reels = receiver.simulated_twilio.media.reels
         await _judged_as(receiver, 1, Reel(HELLO))
         await _judged_as(receiver, 2, Reel(HELLO))
         await receiver.recording("in-progress", RecordingSid="RE" + "9" * 32, CallSid="CA" + "9" * 32)
@@ -423,7 +421,9 @@ async def test_18_twilios_copy_is_deleted_after_the_verdict_and_a_404_is_as_good
         await forgetting.erase()
         assert _sid("RE", 1) not in reels
         deleted = {
-            asked.path.rpartition("/")[2] for asked in receiver.stand_in.rest.requests if asked.method == "DELETE"
+            asked.path.rpartition("/")[2]
+            for asked in receiver.simulated_twilio.rest.requests
+            if asked.method == "DELETE"
         }
         assert deleted == {f"{_sid('RE', 1)}.json", f"{_sid('RE', 2)}.json"}
         rows = [(await receiver.call(_sid("CA", number)))["recordings"][0] for number in (1, 2)]
@@ -466,7 +466,7 @@ async def test_19_a_whole_call_is_played_without_twilio_and_every_awkward_case_h
         assert Path(file).name.startswith("test_"), case
         assert name.startswith("test_"), case
         assert getattr(test, "__test__", True), case
-    receiver.stand_in.media.reels[RECORDING] = Reel(HELLO, first=[NOT_FOUND])
+    receiver.simulated_twilio.media.reels[RECORDING] = Reel(HELLO, first=[NOT_FOUND])
     statuses = ("completed", "ringing", "in-progress", "initiated", "ringing")  # out of order, one of them twice
     for call_status in statuses:
         assert await receiver.status(call_status) == 204
@@ -514,7 +514,7 @@ def _sid(kind: str, number: int) -> str:
 
 async def _judged_as(receiver: Receiver, number: int, reel: Reel, **fields: str) -> dict[str, Any]:
     """A call of its own whose completed recording is `reel`, once the worker is done with it."""
-    receiver.stand_in.media.reels[_sid("RE", number)] = reel
+    receiver.simulated_twilio.media.reels[_sid("RE", number)] = reel
     sids = {"CallSid": _sid("CA", number), "RecordingSid": _sid("RE", number)}
     assert await receiver.recording("completed", **sids | fields) == 204
     return await receiver.judged(_sid("CA", number))

@@ -12,10 +12,10 @@ from amd_service.calls.analysis import lock_call
 from amd_service.database import database as database_file
 from amd_service.database.database import Database
 from amd_service.domain import Action, ActionKind, Failure, Label
-from amd_service.operations.act_on_verdict import Actor
+from amd_service.operations.act_on_verdict import ActionRunner
 from amd_service.runtime import open_runtime, requeue_failed
 from amd_service.settings import Account, Settings
-from amd_service.simulator.twilio.call_store import StandInCall
+from amd_service.simulator.twilio.call_store import SimulatedCall
 from amd_service.simulator.twilio.media_host import Reel
 from tests.calls.queue.conftest import queued
 from tests.support.deliveries import (
@@ -32,15 +32,17 @@ from tests.support.deliveries import (
     verdict,
 )
 from tests.support.numbers import callbacks, told
-from tests.support.simulated_twilio import watched_stand_in
+from tests.support.simulated_twilio import watched_simulated_twilio
 from tests.worker.conftest import is_in, until
 
 pytestmark = pytest.mark.anyio
 
 
 async def test_a_worker_acts_erases_and_forgets(database: Database, database_url: str) -> None:
-    async with watched_stand_in(Account.model_validate({"account_sid": ACCOUNT, "auth_tokens": ["token"]})) as twilio:
-        call = twilio.rest.add(StandInCall(account_sid=ACCOUNT, sid=CALL, status="in-progress"))
+    async with watched_simulated_twilio(
+        Account.model_validate({"account_sid": ACCOUNT, "auth_tokens": ["token"]})
+    ) as twilio:
+        call = twilio.rest.add(SimulatedCall(account_sid=ACCOUNT, sid=CALL, status="in-progress"))
         twilio.media.reels[FIRST] = Reel(b"audio")
         settings = Settings(
             _env_file=None,
@@ -75,13 +77,13 @@ async def test_a_worker_that_wants_nothing_done_refuses_what_is_late_and_looks_b
     (job,) = await claim(database)
     await settle(database, job, verdict(Label.VOICEMAIL), {Label.VOICEMAIL: Action(ActionKind.HANG_UP)})
     monkeypatch.setattr(actions, "ACT_WITHIN_S", 0.0)
-    act, looks = Actor.act, []
+    act, looks = ActionRunner.act, []
 
-    async def act_and_count(actor: Actor) -> None:
+    async def act_and_count(actor: ActionRunner) -> None:
         looks.append(actor)
         await act(actor)
 
-    monkeypatch.setattr(Actor, "act", act_and_count)
+    monkeypatch.setattr(ActionRunner, "act", act_and_count)
 
     async def is_refused() -> bool:
         return (await call_row(database)).action_state == "refused"
@@ -100,7 +102,7 @@ async def test_requeueing_keeps_what_it_has_put_up_and_locks_a_few_calls_at_a_ti
     sids = sorted(await queued(database, 5))
     for job in await claim(database):
         async with database.transaction() as session:
-            assert await queue.bury(session, job, Failure.UNAUTHORISED, "401")
+            assert await queue.give_up(session, job, Failure.UNAUTHORISED, "401")
     settings = Settings(_env_file=None, database_url=database_url)
     async with database.transaction() as session:
         await lock_call(session, f"CA{sids[-1][2:]}")

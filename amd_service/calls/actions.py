@@ -31,7 +31,7 @@ _IN_TIME = "acting while a call is up needs AMD_LIVE and a call that is streamed
 
 
 @dataclass(frozen=True, slots=True)
-class Due:
+class DueAction:
     """An action that was taken up. `label`: the verdict it was ordered for."""
 
     call_sid: CallSid
@@ -41,11 +41,11 @@ class Due:
 
 
 @dataclass(frozen=True, slots=True)
-class Taken:
+class ClaimedActions:
     """What one look brought: actions to ask Twilio for, and those that came too late and were refused."""
 
-    due: list[Due]
-    refused: list[Due]
+    due: list[DueAction]
+    refused: list[DueAction]
 
 
 async def order(session: AsyncSession, call: CallLog, wanted: Mapping[Label, Action]) -> None:
@@ -70,9 +70,9 @@ async def order(session: AsyncSession, call: CallLog, wanted: Mapping[Label, Act
     await session.flush()
 
 
-async def take_due(
+async def claim_due(
     session: AsyncSession, accounts: Collection[AccountSid], wanted: Mapping[Label, Action], limit: int
-) -> Taken:
+) -> ClaimedActions:
     """Mark up to `limit` due actions as `sent`. To be committed before Twilio is asked for any of them.
 
     Those of other accounts, or other than `wanted`, are left to other workers: the settings may just be rolled out.
@@ -90,7 +90,7 @@ async def take_due(
         .with_for_update(skip_locked=True, key_share=True)
         .execution_options(populate_existing=True)
     )
-    taken = Taken([], [])
+    taken = ClaimedActions([], [])
     for call, is_late in (await session.execute(statement)).all():
         if call.call_status in ENDED:
             _refuse(call, _over_note(call))
@@ -149,8 +149,8 @@ def _over_note(call: CallLog) -> str:
     return f"{over}; a recording is only judged after it ends; {_IN_TIME}"
 
 
-def _due(call: CallLog) -> Due:
-    return Due(
+def _due(call: CallLog) -> DueAction:
+    return DueAction(
         call_sid=CallSid(call.call_sid),
         account_sid=AccountSid(call.account_sid),
         kind=ActionKind(call.action or ""),

@@ -25,7 +25,7 @@ _LAST = datetime.max.replace(tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class RecordingResult:
     """A recording and, once it is done, the run its verdict rests on."""
 
     recording: Recording
@@ -50,12 +50,12 @@ class Conclusion:
     """State of a call's analysis; `standing` is what a verdict rests on, `failure` why there is none."""
 
     state: AnalysisState
-    standing: Standing | None = None
+    standing: RecordingResult | None = None
     failure: str | None = None
 
 
 def conclude(
-    call_status: str | None, standings: Sequence[Standing], *, is_child: bool = False, asked: bool = False
+    call_status: str | None, standings: Sequence[RecordingResult], *, is_child: bool = False, asked: bool = False
 ) -> Conclusion:
     """What the recordings of a call, in any order, amount to.
 
@@ -93,7 +93,7 @@ def conclude(
     return Conclusion(AnalysisState.FAILED, failure=dead[0])
 
 
-def _by_start(standing: Standing) -> tuple[datetime, str]:
+def _by_start(standing: RecordingResult) -> tuple[datetime, str]:
     return standing.recording.started_at or _LAST, standing.recording.recording_sid
 
 
@@ -158,7 +158,7 @@ def _write_verdict(call: CallLog, conclusion: Conclusion) -> None:
     call.verdict_source = verdict.source if verdict else None
 
 
-def _elapsed_ms(standing: Standing) -> int | None:
+def _elapsed_ms(standing: RecordingResult) -> int | None:
     queued_at = standing.recording.queued_at
     return None if standing.verdict is None else _milliseconds(queued_at, standing.verdict.created_at)
 
@@ -172,7 +172,7 @@ def _milliseconds(since: datetime | None, until: datetime | None) -> int | None:
     return max(0, elapsed_ms) if elapsed_ms <= LARGEST_INTEGER else None
 
 
-async def _standings(session: AsyncSession, call_sid: str) -> list[Standing]:
+async def _standings(session: AsyncSession, call_sid: str) -> list[RecordingResult]:
     # The latest deciding run counts: a recording that is judged again gets new rows, the old ones stay.
     latest = (
         select(VerdictRow.id)
@@ -188,4 +188,4 @@ async def _standings(session: AsyncSession, call_sid: str) -> list[Standing]:
         .where(Recording.call_sid == call_sid)
         .execution_options(populate_existing=True)
     )
-    return [Standing(recording, verdict) for recording, verdict in await session.execute(statement)]
+    return [RecordingResult(recording, verdict) for recording, verdict in await session.execute(statement)]

@@ -9,7 +9,7 @@ from sqlalchemy import ColumnElement, Update, delete, func, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from amd_service.calls.tables import CallLog, CallRequest, RequestOutcome
+from amd_service.calls.tables import CallLog, CallRequestRow, RequestOutcome
 from amd_service.domain import AccountSid, CallSid
 
 # Twilio is asked for seconds (AMD_TWILIO_TIMEOUT_S); a request that is pending for longer lost its process.
@@ -18,7 +18,7 @@ PENDING_S = 60.0
 # Any number will do as long as every process uses the same one.
 _RESERVATION_LOCK = 7_312_841
 
-_AGE_S = func.extract("epoch", func.clock_timestamp() - CallRequest.created_at)
+_AGE_S = func.extract("epoch", func.clock_timestamp() - CallRequestRow.created_at)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +63,7 @@ async def reserve(
     if wait_s > 0:
         return Crowded(wait_s)
     await session.execute(
-        insert(CallRequest).values(
+        insert(CallRequestRow).values(
             key=key,
             fingerprint=fingerprint,
             account_sid=account_sid,
@@ -87,14 +87,14 @@ async def unknown(session: AsyncSession, key: str) -> None:
 
 async def release(session: AsyncSession, key: str) -> None:
     """Nothing was placed: the key is free again, and the request counts for nothing."""
-    await session.execute(delete(CallRequest).where(*_is_pending(key)))
+    await session.execute(delete(CallRequestRow).where(*_is_pending(key)))
 
 
 async def _earlier(session: AsyncSession, key: str) -> Earlier | None:
     statement = (
-        select(CallRequest.fingerprint, CallRequest.outcome, CallRequest.call_sid, CallLog.call_status, _AGE_S)
-        .outerjoin(CallLog, CallLog.call_sid == CallRequest.call_sid)
-        .where(CallRequest.key == key)
+        select(CallRequestRow.fingerprint, CallRequestRow.outcome, CallRequestRow.call_sid, CallLog.call_status, _AGE_S)
+        .outerjoin(CallLog, CallLog.call_sid == CallRequestRow.call_sid)
+        .where(CallRequestRow.key == key)
     )
     row = (await session.execute(statement)).one_or_none()
     if row is None:
@@ -107,14 +107,14 @@ async def _earlier(session: AsyncSession, key: str) -> Earlier | None:
 
 async def _seconds_until_room(session: AsyncSession, per_minute: int) -> float:
     """Once the request that is `per_minute` places back is a minute old, one more fits; 0 or less when it does now."""
-    statement = select(_AGE_S).order_by(CallRequest.created_at.desc()).offset(per_minute - 1).limit(1)
+    statement = select(_AGE_S).order_by(CallRequestRow.created_at.desc()).offset(per_minute - 1).limit(1)
     age_s = await session.scalar(statement)
     return 0.0 if age_s is None else 60.0 - float(age_s)
 
 
 def _is_pending(key: str) -> tuple[ColumnElement[bool], ColumnElement[bool]]:
-    return CallRequest.key == key, CallRequest.outcome == RequestOutcome.PENDING
+    return CallRequestRow.key == key, CallRequestRow.outcome == RequestOutcome.PENDING
 
 
 def _pending(key: str, **values: object) -> Update:
-    return update(CallRequest).where(*_is_pending(key)).values(**values)
+    return update(CallRequestRow).where(*_is_pending(key)).values(**values)

@@ -17,7 +17,7 @@ from sqlalchemy.types import Text
 
 from amd_service.calls.intake import fingerprint
 from amd_service.calls.privacy import NUMBER_FACTS, NumberPolicy
-from amd_service.calls.tables import Base, Callback, CallLog, CallRequest, Recording
+from amd_service.calls.tables import Base, Callback, CallLog, CallRequestRow, Recording
 from amd_service.calls.tables.callback import WHOLE
 from amd_service.calls.tables.recording import TO_ERASE
 from amd_service.domain import REST_ROUTE, AccountSid, RawCallback, RecordingSid
@@ -104,11 +104,11 @@ async def claim_erasable(session: AsyncSession, accounts: Collection[AccountSid]
 def _is_ours() -> ColumnElement[bool]:
     """Whether a signed callback named the recording's call, or we asked Twilio to place it."""
     named = exists().where(Callback.route != REST_ROUTE, *_about_its_call(Callback))
-    placed = exists().where(*_about_its_call(CallRequest))
+    placed = exists().where(*_about_its_call(CallRequestRow))
     return or_(named.correlate(Recording), placed.correlate(Recording))
 
 
-def _about_its_call(row: type[Callback | CallRequest]) -> tuple[ColumnElement[bool], ColumnElement[bool]]:
+def _about_its_call(row: type[Callback | CallRequestRow]) -> tuple[ColumnElement[bool], ColumnElement[bool]]:
     # Of the same account: another one's token must not have a recording deleted either.
     return row.call_sid == Recording.call_sid, row.account_sid == Recording.account_sid
 
@@ -146,15 +146,15 @@ async def drop_requests(session: AsyncSession, limit: int) -> int:
 
     One whose call no callback named stays: it alone tells that the call is ours.
     """
-    named = exists().where(Callback.call_sid == CallRequest.call_sid, Callback.route != REST_ROUTE)
+    named = exists().where(Callback.call_sid == CallRequestRow.call_sid, Callback.route != REST_ROUTE)
     old = (
-        select(CallRequest.key)
-        .where(CallRequest.created_at < func.now() - timedelta(days=KEEP_REQUESTS_DAYS))
-        .where(CallRequest.call_sid.is_(None) | named)
-        .order_by(CallRequest.created_at)
+        select(CallRequestRow.key)
+        .where(CallRequestRow.created_at < func.now() - timedelta(days=KEEP_REQUESTS_DAYS))
+        .where(CallRequestRow.call_sid.is_(None) | named)
+        .order_by(CallRequestRow.created_at)
         .limit(limit)
     )
-    statement = delete(CallRequest).where(CallRequest.key.in_(old)).returning(CallRequest.key)
+    statement = delete(CallRequestRow).where(CallRequestRow.key.in_(old)).returning(CallRequestRow.key)
     return len((await session.scalars(statement.execution_options(synchronize_session=False))).all())
 
 

@@ -29,7 +29,7 @@ _AMD_ROUTE = "amd"
 _FAILURE_OF_STATUS = {"absent": Failure.NO_RECORDING, "failed": Failure.RECORDING_FAILED}
 
 
-async def take_status(session: AsyncSession, raw: RawCallback, status: StatusCallback, numbers: NumberPolicy) -> bool:
+async def store_status(session: AsyncSession, raw: RawCallback, status: StatusCallback, numbers: NumberPolicy) -> bool:
     """Keep a status callback and bring the call's row up to date. False for a duplicate: nothing is changed."""
     raw, status = numbers.raw(raw), numbers.event(status)
     if not await _keep(session, raw, status):
@@ -38,7 +38,7 @@ async def take_status(session: AsyncSession, raw: RawCallback, status: StatusCal
     return True
 
 
-async def take_amd(session: AsyncSession, raw: RawCallback, result: AmdCallback, numbers: NumberPolicy) -> bool:
+async def store_amd(session: AsyncSession, raw: RawCallback, result: AmdCallback, numbers: NumberPolicy) -> bool:
     """Keep a result of Twilio's own detection, beside our verdict and without a say in it. False for a duplicate."""
     if not await _keep(session, numbers.raw(raw), result):
         return False
@@ -46,7 +46,7 @@ async def take_amd(session: AsyncSession, raw: RawCallback, result: AmdCallback,
     return True
 
 
-async def take_recording(
+async def store_recording(
     session: AsyncSession, raw: RawCallback, recording: RecordingCallback, numbers: NumberPolicy
 ) -> bool:
     """Keep a recording callback and put the recording up for work once it has audio. False for a duplicate.

@@ -1,4 +1,4 @@
-"""The queue, which is the `recording` table: claim, heartbeat, settle, retry later, give back, bury.
+"""The queue, which is the `recording` table: claim, heartbeat, settle, retry later, release, give up.
 
 `available_at` is delay, retry and lease in one: due is due, whether a job waits, or its worker died. Every time
 comes from the database's clock. What ends an attempt is guarded by `locked_by`, which no two claims have in common, so
@@ -27,10 +27,10 @@ _IS_DUE = and_(_UNFINISHED, Recording.available_at <= func.now())
 
 @dataclass(frozen=True, slots=True)
 class Claimed:
-    """What one claim brought: jobs to work on, and how many it buried because their attempts were used up."""
+    """What one claim brought: jobs to work on, and how many it gave up because their attempts were used up."""
 
     jobs: list[Job]
-    buried: int
+    given_up: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +47,7 @@ def _in(seconds: float) -> ColumnElement[datetime]:
 
 
 async def claim(session: AsyncSession, *, worker: str, limit: int, lease_s: float, max_attempts: int) -> Claimed:
-    """Take up to `limit` due jobs for `lease_s` seconds; bury those that have had `max_attempts` already.
+    """Take up to `limit` due jobs for `lease_s` seconds; give up those that have had `max_attempts` already.
 
     That the claim itself buries is what ends a recording that kills its worker each time: nobody else would live
     to do it.
@@ -153,7 +153,7 @@ async def retry_later(
     )
 
 
-async def give_back(session: AsyncSession, job: Job, *, delay_s: float = 0.0, error: str | None = None) -> bool:
+async def release(session: AsyncSession, job: Job, *, delay_s: float = 0.0, error: str | None = None) -> bool:
     """Put the job back without counting the attempt: it was not the recording's fault. False: lease lost."""
     said = {} if error is None else {"last_error": storable(error)}
     return await _end_and_refresh(
@@ -161,7 +161,7 @@ async def give_back(session: AsyncSession, job: Job, *, delay_s: float = 0.0, er
     )
 
 
-async def bury(session: AsyncSession, job: Job, failure: Failure, error: str) -> bool:
+async def give_up(session: AsyncSession, job: Job, failure: Failure, error: str) -> bool:
     """End the job without a verdict; the reason goes on the row, never into the label. False: lease lost."""
     return await _end_and_refresh(
         session,
@@ -182,7 +182,7 @@ async def requeue(session: AsyncSession, *, failure: Failure | None, after: str,
     ended = [Recording.state == RecordingState.DEAD, Recording.failure.not_in(WITHOUT_AUDIO)]
     if failure is not None:
         ended.append(Recording.failure == failure)
-    # By SID, so that a walk comes to its end though workers bury again what it has put up.
+    # By SID, so that a walk comes to its end though workers give up again what it has put up.
     batch = select(Recording.recording_sid).where(*ended, Recording.recording_sid > after).limit(limit)
     locked = batch.order_by(Recording.recording_sid).with_for_update(key_share=True)
     taken = (await session.scalars(locked)).all()

@@ -19,7 +19,7 @@ _SETTLED = ("completed", "absent", "failed")
 
 
 @dataclass(frozen=True, slots=True)
-class Turn:
+class SweepLease:
     """One process's claim to sweep an account. `began_at`: when, by the database's clock; `first_at`: the first one."""
 
     account_sid: AccountSid
@@ -37,7 +37,7 @@ class KnownCall:
     recordings: frozenset[tuple[str, str | None]]
 
 
-async def take_turn(session: AsyncSession, account_sid: AccountSid, *, lease_s: float) -> Turn | None:
+async def acquire_lease(session: AsyncSession, account_sid: AccountSid, *, lease_s: float) -> SweepLease | None:
     """Claim an account whose sweep is due; None while another process has it, or it was swept a moment ago."""
     await session.execute(insert(Sweep).values(account_sid=account_sid).on_conflict_do_nothing())
     lease_ends_at = func.clock_timestamp() + timedelta(seconds=lease_s)
@@ -48,10 +48,10 @@ async def take_turn(session: AsyncSession, account_sid: AccountSid, *, lease_s: 
         .returning(Sweep.created_at, Sweep.swept_until, func.now(), Sweep.available_at)
     )
     row = (await session.execute(statement)).one_or_none()
-    return None if row is None else Turn(account_sid, *row)
+    return None if row is None else SweepLease(account_sid, *row)
 
 
-async def keep_turn(session: AsyncSession, turn: Turn, *, lease_s: float) -> Turn | None:
+async def renew_lease(session: AsyncSession, turn: SweepLease, *, lease_s: float) -> SweepLease | None:
     """The claim with a new lease; None once another process has taken it over."""
     lease_ends_at = func.clock_timestamp() + timedelta(seconds=lease_s)
     statement = update(Sweep).where(_held(turn)).values(available_at=lease_ends_at).returning(Sweep.available_at)
@@ -59,14 +59,14 @@ async def keep_turn(session: AsyncSession, turn: Turn, *, lease_s: float) -> Tur
     return None if renewed is None else replace(turn, lease_ends_at=renewed)
 
 
-async def end_turn(session: AsyncSession, turn: Turn, *, complete: bool, next_in_s: float) -> None:
+async def finish_sweep(session: AsyncSession, turn: SweepLease, *, complete: bool, next_in_s: float) -> None:
     """Give the account back. `complete`: everything made before the turn began has been asked for."""
     swept_until = turn.began_at if complete else turn.swept_until
     available_at = func.clock_timestamp() + timedelta(seconds=next_in_s)
     await session.execute(update(Sweep).where(_held(turn)).values(swept_until=swept_until, available_at=available_at))
 
 
-def _held(turn: Turn) -> ColumnElement[bool]:
+def _held(turn: SweepLease) -> ColumnElement[bool]:
     return (Sweep.account_sid == turn.account_sid) & (Sweep.available_at == turn.lease_ends_at)
 
 

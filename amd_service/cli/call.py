@@ -12,12 +12,12 @@ from amd_service.database.database import Database
 from amd_service.domain import AnalysisState, CallSid
 from amd_service.errors import DatabaseUnavailable
 from amd_service.operations.call_request import choose_account
-from amd_service.operations.place_call import Dialler, Started
+from amd_service.operations.place_call import CallPlacer, Started
 from amd_service.runtime import open_database
 from amd_service.settings import Settings
 from amd_service.telemetry import Metrics, get_logger
 from amd_service.twilio.recordings import http_client
-from amd_service.twilio.rest import CallOrder, Rest
+from amd_service.twilio.rest import CallRequest, RestClient
 
 log = get_logger(__name__)
 
@@ -41,7 +41,7 @@ Row = dict[str, Any]
 
 
 async def place_and_follow(
-    order: CallOrder,
+    order: CallRequest,
     settings: Settings,
     *,
     account_sid: str | None,
@@ -51,13 +51,13 @@ async def place_and_follow(
 ) -> bool:
     """Place a call, print its CallSid and, after at most `wait_s` seconds, its verdict; whether all came that should.
 
-    `wait_s`: None to leave it once it is placed. Raises what `Dialler.start` raises.
+    `wait_s`: None to leave it once it is placed. Raises what `CallPlacer.start` raises.
     """
     account = choose_account(settings.accounts, account_sid)
     console = Console()
     async with open_database(settings) as database, http_client(settings) as client:
-        dialler = Dialler(database, Rest(client, settings), settings, Metrics())
-        started = await dialler.start(order, account, key)
+        call_placer = CallPlacer(database, RestClient(client, settings), settings, Metrics())
+        started = await call_placer.start(order, account, key)
         _print_started(started, console, as_json=as_json)
         if wait_s is None:
             return True

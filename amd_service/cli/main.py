@@ -198,9 +198,9 @@ def call(
     """
     from amd_service.cli.call import place_and_follow
     from amd_service.errors import KeyInUse, OutcomeUnknown
-    from amd_service.twilio.rest import CallOrder
+    from amd_service.twilio.rest import CallRequest
 
-    order = CallOrder(to, from_number, url, twiml, track, twilio_amd, ring_s)
+    order = CallRequest(to, from_number, url, twiml, track, twilio_amd, ring_s)
     settings, wait_s = _settings_with_logs(quiet=True), timeout if wait else None
     try:
         well = _run(place_and_follow(order, settings, account_sid=account, key=key, wait_s=wait_s, as_json=as_json))

@@ -6,12 +6,12 @@ from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 
 from amd_service.errors import ConfigurationError
-from amd_service.operations.reconcile import Findings, Reconciliation
+from amd_service.operations.reconcile import Reconciliation, SweepReport
 from amd_service.runtime import open_database
 from amd_service.settings import Settings
 from amd_service.telemetry import Metrics
 from amd_service.twilio.recordings import http_client
-from amd_service.twilio.rest import Rest
+from amd_service.twilio.rest import RestClient
 
 _UNITS = {"m": "minutes", "h": "hours", "d": "days"}
 
@@ -27,7 +27,7 @@ async def print_catch_up(settings: Settings, since: str, *, as_json: bool) -> bo
         raise ConfigurationError("there is nobody to ask about: set TWILIO_ACCOUNT_SID and TWILIO_AUTH_TOKEN")
     async with open_database(settings) as database, http_client(settings) as client:
         metrics = Metrics()
-        rest = Rest(client, settings, per_s=settings.reconcile_per_s, patient=True, metrics=metrics)
+        rest = RestClient(client, settings, per_s=settings.reconcile_per_s, patient=True, metrics=metrics)
         reconciliation = Reconciliation(database=database, rest=rest, settings=settings, metrics=metrics)
         found = await reconciliation.by_hand(moment)
     for findings in found:
@@ -43,7 +43,7 @@ def duration(text: str) -> timedelta:
     return timedelta(**{_UNITS[match[2]]: int(match[1])})
 
 
-def _line(findings: Findings) -> str:
+def _line(findings: SweepReport) -> str:
     failed = f", {findings.calls_failed} NOT ANSWERED FOR" if findings.calls_failed else ""
     unknown = (
         f", {findings.calls_unknown} UNKNOWN TO TWILIO: check TWILIO_REGION and the account"

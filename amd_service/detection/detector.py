@@ -14,7 +14,7 @@ from amd_service.detection.classifier.engines.engine import ChosenEngine
 from amd_service.detection.classifier.hub import DEMO
 from amd_service.detection.classifier.inference import Classifier, ClassifierState, Priority
 from amd_service.detection.decision import Decision, Policy, decide
-from amd_service.detection.label_check import SHIPPED_CLIPS, Golden
+from amd_service.detection.label_check import SHIPPED_CLIPS, GoldenClips
 from amd_service.detection.readiness import Gate
 from amd_service.domain import Anchor, Label, ModelIdentity, ModelRun, Reason, Scores, Verdict, Waveform, Window
 from amd_service.errors import ClassifierUnavailable, ConfigurationError
@@ -55,14 +55,14 @@ class Detector:
         classifier: Classifier,
         policy: Policy,
         *,
-        golden: Golden | None = None,
+        golden: GoldenClips | None = None,
         metrics: Metrics | None = None,
     ) -> None:
         self._classifier = classifier
         self._policy = policy
         self._metrics = metrics or Metrics()
         self._gate = Gate(
-            classifier, golden or Golden(SHIPPED_CLIPS, own=False, enforce=True), self._hear, self._metrics
+            classifier, golden or GoldenClips(SHIPPED_CLIPS, own=False, enforce=True), self._hear, self._metrics
         )
 
     @classmethod
@@ -71,7 +71,7 @@ class Detector:
         return cls(
             Classifier(settings, metrics),
             Policy.from_settings(settings),
-            golden=Golden.from_settings(settings),
+            golden=GoldenClips.from_settings(settings),
             metrics=metrics,
         )
 

@@ -30,7 +30,7 @@ class Proof(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Golden:
+class GoldenClips:
     """Where the golden clips are, whether they are the user's own, and whether a contradiction stops the service."""
 
     folder: Path
@@ -89,7 +89,7 @@ def assess(hearings: Sequence[Hearing]) -> Proof:
     return Proof.INCONCLUSIVE
 
 
-def objection(proof: Proof, order: LabelOrder, golden: Golden) -> str | None:
+def objection(proof: Proof, order: LabelOrder, golden: GoldenClips) -> str | None:
     """Why a model with this outcome must not serve, in one line with the setting that cures it; None: it may.
 
     A model that names nothing must be proven whatever `AMD_GOLDEN` says: without names the order is a guess.

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from amd_service.detection.classifier.inference import Classifier, ClassifierState, Phase
 from amd_service.detection.decision import top_label
-from amd_service.detection.label_check import Golden, Hearing, Proof, assess, objection
+from amd_service.detection.label_check import GoldenClips, Hearing, Proof, assess, objection
 from amd_service.domain import Label, Scores
 from amd_service.errors import AmdError, ClassifierUnavailable, ModelUnusable
 from amd_service.telemetry import Metrics, get_logger
@@ -21,7 +21,7 @@ log = get_logger(__name__)
 class Gate:
     """Opens once the golden clips have been judged by a loaded model, unless they contradict it."""
 
-    def __init__(self, classifier: Classifier, golden: Golden, listen: Listen, metrics: Metrics) -> None:
+    def __init__(self, classifier: Classifier, golden: GoldenClips, listen: Listen, metrics: Metrics) -> None:
         self._classifier = classifier
         self._golden = golden
         self._listen = listen

@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 from structlog.contextvars import bound_contextvars
 
 from amd_service.calls import actions
-from amd_service.calls.actions import ACT_WITHIN_S, Due
+from amd_service.calls.actions import ACT_WITHIN_S, DueAction
 from amd_service.database.database import Database
 from amd_service.database.listener import listen
 from amd_service.domain import Action, ActionKind, ActionState
@@ -15,7 +15,7 @@ from amd_service.errors import AmdError, OutcomeUnknown, RequestRefused, TwilioU
 from amd_service.operations.masking import mask_urls
 from amd_service.settings import Account, Settings
 from amd_service.telemetry import Metrics, get_logger
-from amd_service.twilio.rest import Rest
+from amd_service.twilio.rest import RestClient
 
 log = get_logger(__name__)
 
@@ -34,10 +34,10 @@ REFUSE_EVERY_S = 30.0
 Outcome = tuple[ActionState, str | None]
 
 
-class Actor:
+class ActionRunner:
     """Takes up actions that are due. Set `wake` when there may be one."""
 
-    def __init__(self, *, database: Database, rest: Rest, settings: Settings, metrics: Metrics) -> None:
+    def __init__(self, *, database: Database, rest: RestClient, settings: Settings, metrics: Metrics) -> None:
         self._database = database
         self._rest = rest
         self._accounts = settings.accounts
@@ -50,7 +50,7 @@ class Actor:
         """Take up what is due. Waits for no answer of Twilio's: one that is slow must not keep other calls waiting."""
         while (free := AT_ONCE - len(self._asking)) > 0:
             async with self._database.transaction() as session:
-                taken = await actions.take_due(session, self._accounts, self._wanted, free)
+                taken = await actions.claim_due(session, self._accounts, self._wanted, free)
             for refused in taken.refused:
                 self._count(refused, ActionState.REFUSED)
             for due in taken.due:
@@ -76,7 +76,7 @@ class Actor:
             task.cancel()
         await asyncio.gather(*late, return_exceptions=True)
 
-    def _start(self, due: Due) -> None:
+    def _start(self, due: DueAction) -> None:
         task = asyncio.create_task(self._settle(due))
         self._asking.add(task)
         task.add_done_callback(self._finished)
@@ -88,7 +88,7 @@ class Actor:
             self._metrics.loop_errors.labels("acting").inc()
             log.error("how an action came out could not be written; its row stays at sent", exc_info=error)
 
-    async def _settle(self, due: Due) -> None:
+    async def _settle(self, due: DueAction) -> None:
         with bound_contextvars(call_sid=due.call_sid, account_sid=due.account_sid):
             state, note = await self._ask(due)
             log.info("acted on the verdict", kind=due.kind, label=due.label, outcome=state, note=note)
@@ -96,7 +96,7 @@ class Actor:
             async with self._database.transaction() as session:
                 await actions.close(session, due.call_sid, state, note)
 
-    async def _ask(self, due: Due) -> Outcome:
+    async def _ask(self, due: DueAction) -> Outcome:
         action = self._wanted[due.label]
         try:
             await self._asking_again(self._accounts[due.account_sid], due, action)
@@ -112,7 +112,7 @@ class Actor:
             return ActionState.SENT, f"it may have been done, the answer could not be read: {type(error).__name__}"
         return ActionState.DONE, None
 
-    async def _asking_again(self, account: Account, due: Due, action: Action) -> None:
+    async def _asking_again(self, account: Account, due: DueAction, action: Action) -> None:
         """Ask; again after a pause where nothing was done, for as long as acting still makes sense."""
         now = asyncio.get_running_loop().time
         give_up_at = now() + ACT_WITHIN_S
@@ -128,18 +128,20 @@ class Actor:
             else:
                 return
 
-    async def _do(self, account: Account, due: Due, action: Action) -> None:
+    async def _do(self, account: Account, due: DueAction, action: Action) -> None:
         if action.kind is ActionKind.HANG_UP:
             await self._rest.hang_up(account, due.call_sid)
         else:
             await self._rest.redirect(account, due.call_sid, action.url or "")
 
-    def _count(self, due: Due, state: ActionState) -> None:
+    def _count(self, due: DueAction, state: ActionState) -> None:
         self._metrics.actions.labels(due.kind, state).inc()
 
 
 @asynccontextmanager
-async def acting(actor: Actor, database: Database, metrics: Metrics, *, grace_s: float) -> AsyncIterator[Actor]:
+async def acting(
+    actor: ActionRunner, database: Database, metrics: Metrics, *, grace_s: float
+) -> AsyncIterator[ActionRunner]:
     """Wake `actor` the moment an action is ordered; at the end give what it asked `grace_s` seconds to be answered."""
     async with listen(database.url, actor.wake, metrics):
         try:

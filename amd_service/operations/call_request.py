@@ -7,7 +7,7 @@ from xml.parsers import expat
 from amd_service.domain import AccountSid
 from amd_service.errors import NotAllowed, RequestRefused
 from amd_service.settings import Account, Settings, is_web_url
-from amd_service.twilio.rest import CallOrder
+from amd_service.twilio.rest import CallRequest
 
 # Twilio's OpenAPI description (CreateCall): at most so many characters.
 MAX_TWIML = 4000
@@ -35,7 +35,7 @@ def choose_account(accounts: Mapping[AccountSid, Account], account_sid: str | No
     return accounts[AccountSid(account_sid)]
 
 
-def check_order(order: CallOrder, settings: Settings) -> None:
+def check_call_request(order: CallRequest, settings: Settings) -> None:
     """Raises NotAllowed where the deployment's settings forbid it, RequestRefused where no call could come of it."""
     for name, number in (("to", order.to), ("from", order.from_number)):
         if re.fullmatch(E164, number) is None:
@@ -55,7 +55,7 @@ def check_order(order: CallOrder, settings: Settings) -> None:
         raise RequestRefused(f"`ring_s` is {MIN_RING_S} to {MAX_RING_S} seconds")
 
 
-def _check_contents(order: CallOrder) -> None:
+def _check_contents(order: CallRequest) -> None:
     if (order.url is None) == (order.twiml is None):
         raise RequestRefused("say what the call plays: one of `url` and `twiml`, and not both")
     if order.twiml is not None and not 1 <= len(order.twiml) <= MAX_TWIML:

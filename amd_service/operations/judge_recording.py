@@ -37,7 +37,7 @@ class Pipeline:
         """The verdict on one recording. Raises Retryable or Permanent; anything else is a bug."""
         account = self._accounts.get(job.account_sid)
         if account is None:
-            # It was configured when its callback was verified: a process started without it must not bury the call.
+            # It was configured when its callback was verified: a process started without it must not give up the call.
             raise CredentialsMissing(f"no credentials are configured for {job.account_sid}: set them and restart")
         if holds_only_our_side(job):
             raise Permanent("RecordingTrack=outbound holds only what Twilio played", Failure.NO_RECORDING)

@@ -30,11 +30,11 @@ from amd_service.errors import (
     TooManyCalls,
     TwilioUnavailable,
 )
-from amd_service.operations.call_request import check_key, check_order
+from amd_service.operations.call_request import check_call_request, check_key
 from amd_service.operations.masking import mask_urls
 from amd_service.settings import Account, Settings
 from amd_service.telemetry import Metrics, get_logger
-from amd_service.twilio.rest import CallOrder, Rest, Told
+from amd_service.twilio.rest import ApiEvent, CallRequest, RestClient
 
 log = get_logger(__name__)
 
@@ -60,20 +60,20 @@ class Started:
     replayed: bool
 
 
-class Dialler:
-    """Places calls for one deployment: one Dialler a process, which bounds what placing calls takes of the database.
+class CallPlacer:
+    """Places calls for one deployment: one CallPlacer a process, which bounds what placing calls takes of the database.
 
     Any number of processes may do so at once: what they share is in Postgres.
     """
 
-    def __init__(self, database: Database, rest: Rest, settings: Settings, metrics: Metrics) -> None:
+    def __init__(self, database: Database, rest: RestClient, settings: Settings, metrics: Metrics) -> None:
         self._database = database
         self._rest = rest
         self._settings = settings
         self._metrics = metrics
         self._reserving = asyncio.Semaphore(RESERVE_AT_ONCE)
 
-    async def start(self, order: CallOrder, account: Account, idempotency_key: str | None) -> Started:
+    async def start(self, order: CallRequest, account: Account, idempotency_key: str | None) -> Started:
         """Place the call, or tell which one an equal request with the same key has placed.
 
         Without a key every request is one of its own. Where AMD_LIVE is on, an order that does not say what the call
@@ -87,7 +87,7 @@ class Dialler:
         order = self._complete(order)
         key = idempotency_key if idempotency_key is not None else f"own-{token_hex(16)}"
         try:
-            check_order(order, self._settings)
+            check_call_request(order, self._settings)
             check_key(key)
             started = await _to_its_end(self._start(order, account, key, fingerprint))
         except Exception as error:
@@ -103,12 +103,12 @@ class Dialler:
         self._metrics.calls_started.labels("replayed" if started.replayed else "placed").inc()
         return started
 
-    def _complete(self, order: CallOrder) -> CallOrder:
+    def _complete(self, order: CallRequest) -> CallRequest:
         if order.url is None and order.twiml is None and self._settings.live and self._settings.public_url:
             return replace(order, url=self._settings.callback_url("/twilio/stream.xml"))
         return order
 
-    async def _start(self, order: CallOrder, account: Account, key: str, fingerprint: str) -> Started:
+    async def _start(self, order: CallRequest, account: Account, key: str, fingerprint: str) -> Started:
         async with self._turn(), self._database.transaction() as session:
             answer = await call_requests.reserve(
                 session,
@@ -140,7 +140,7 @@ class Dialler:
         finally:
             self._reserving.release()
 
-    async def _place(self, order: CallOrder, account: Account, key: str) -> Told[StatusCallback]:
+    async def _place(self, order: CallRequest, account: Account, key: str) -> ApiEvent[StatusCallback]:
         """Ask Twilio. No transaction is open meanwhile: only the row stands for the request."""
         try:
             return await self._rest.place(account, order)
@@ -161,12 +161,12 @@ class Dialler:
             await self._note(key, call_requests.unknown)
             raise
 
-    async def _record(self, key: str, told: Told[StatusCallback]) -> None:
+    async def _record(self, key: str, told: ApiEvent[StatusCallback]) -> None:
         """The call's row is there from now on: for whoever asks, and for reconciliation if no callback ever comes."""
 
         async def record(session: AsyncSession, key: str) -> None:
             await call_requests.placed(session, key, told.event.call_sid)
-            await intake.take_status(session, told.raw, told.event, NumberPolicy.from_settings(self._settings))
+            await intake.store_status(session, told.raw, told.event, NumberPolicy.from_settings(self._settings))
 
         await self._note(key, record)
         log.info("call placed", call_sid=told.event.call_sid, account_sid=told.event.account_sid)
@@ -183,7 +183,7 @@ class Dialler:
             log.error("what became of an order of a call could not be written down", key=key, error=str(error))
 
 
-def _fingerprint(order: CallOrder, account: Account) -> str:
+def _fingerprint(order: CallRequest, account: Account) -> str:
     """Equal for equal requests alone. Keyed: all numbers of a country are soon tried out."""
     _, secret = account.basic_auth
     asked = json.dumps([account.account_sid, asdict(order)], sort_keys=True)

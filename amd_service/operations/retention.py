@@ -12,7 +12,7 @@ from amd_service.database.database import Database
 from amd_service.errors import CredentialsRefused, RequestRefused
 from amd_service.settings import Settings
 from amd_service.telemetry import Metrics, get_logger
-from amd_service.twilio.rest import Rest
+from amd_service.twilio.rest import RestClient
 
 log = get_logger(__name__)
 
@@ -39,7 +39,7 @@ Align = Callable[[AsyncSession, NumberPolicy, Place, int], Awaitable[Step]]
 class Retention:
     """Does what the settings say about forgetting. `rest`: one that takes its time, see AMD_RECONCILE_PER_S."""
 
-    def __init__(self, *, database: Database, rest: Rest, settings: Settings, metrics: Metrics) -> None:
+    def __init__(self, *, database: Database, rest: RestClient, settings: Settings, metrics: Metrics) -> None:
         self._database = database
         self._rest = rest
         self._settings = settings

@@ -25,7 +25,7 @@ class Settings(DetectionSettings, TwilioSettings, DoorSettings, BaseSettings):
     # The job
     worker_concurrency: int = Field(2, ge=1, description="Recordings one worker works on at a time.")
     job_lease_s: float = Field(60.0, gt=0, description="A job held longer without a heartbeat is taken over.")
-    job_max_attempts: int = Field(8, ge=1, description="Attempts before a job is buried with its last reason.")
+    job_max_attempts: int = Field(8, ge=1, description="Attempts before a job is given up with its last reason.")
     job_retry_base_s: float = Field(1.0, gt=0, description="First retry delay; doubles each time, up to 5 minutes.")
     job_outage_s: float = Field(
         86_400.0, ge=0, description="An outage of Twilio or of the model costs no attempt for this long."

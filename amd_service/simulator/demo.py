@@ -13,7 +13,7 @@ from amd_service.settings import Account
 from amd_service.simulator.run_replay import rehearse
 from amd_service.simulator.service_process import COMMAND, run_child
 from amd_service.simulator.twilio.media_host import MediaHost
-from amd_service.simulator.twilio.server import serve_stand_in
+from amd_service.simulator.twilio.server import serve_simulated_twilio
 
 
 async def demonstrate(directory: Path, *, model: str, live_pace: float | None = None, as_json: bool) -> bool:
@@ -25,11 +25,11 @@ async def demonstrate(directory: Path, *, model: str, live_pace: float | None = 
     Console(stderr=True).print("Starting a throwaway Postgres, a stand-in for Twilio, and the service …")
     async with (
         throwaway_database() as database_url,
-        serve_stand_in(MediaHost({account.account_sid: account.basic_auth})) as stand_in,
+        serve_simulated_twilio(MediaHost({account.account_sid: account.basic_auth})) as simulated_twilio,
         run_child(
             (*COMMAND, "serve"),
             database_url=database_url,
-            stand_in=stand_in,
+            simulated_twilio=simulated_twilio,
             account=account,
             model=_from_anywhere(model),
             live=live_pace is not None,
@@ -37,7 +37,12 @@ async def demonstrate(directory: Path, *, model: str, live_pace: float | None = 
     ):
         await service.until_ready()
         return await rehearse(
-            directory, url=service.url, account=account, stand_in=stand_in, live_pace=live_pace, as_json=as_json
+            directory,
+            url=service.url,
+            account=account,
+            simulated_twilio=simulated_twilio,
+            live_pace=live_pace,
+            as_json=as_json,
         )
 
 

@@ -21,7 +21,7 @@ from amd_service.errors import ConfigurationError, Undecodable
 from amd_service.operations.judge_recording import is_one_sided
 from amd_service.settings import Account
 from amd_service.simulator.recorded_calls import RecordedCall, RecordedCallback
-from amd_service.simulator.twilio.call_store import StandInCall, now
+from amd_service.simulator.twilio.call_store import SimulatedCall, now
 from amd_service.simulator.twilio.rest_api import RestApi
 from amd_service.simulator.twilio.signed_callbacks import Pairs, sign
 from amd_service.simulator.twilio.streams import FRAME_MS, MediaStream, Played, play
@@ -73,7 +73,7 @@ class Wire:
     def up(self, call_sid: str) -> Iterator[None]:
         """While this lasts the call is in progress at Twilio, and may be hung up or redirected."""
         account_sid = self.account.account_sid
-        self.rest.add(StandInCall(account_sid=account_sid, sid=call_sid, status="in-progress", started_at=now()))
+        self.rest.add(SimulatedCall(account_sid=account_sid, sid=call_sid, status="in-progress", started_at=now()))
         try:
             yield
         finally:

@@ -15,7 +15,7 @@ from amd_service.errors import ConfigurationError
 from amd_service.settings import RETRY_OVERRIDES, Account, is_loopback
 from amd_service.simulator.live_calls import Streamed, Wire, happening_now
 from amd_service.simulator.recorded_calls import RecordedCall, RecordedCallback, load_calls
-from amd_service.simulator.twilio.server import StandIn
+from amd_service.simulator.twilio.server import SimulatedTwilio
 from amd_service.simulator.twilio.signed_callbacks import deliver
 
 CONCURRENT_CALLS = 8
@@ -74,7 +74,7 @@ async def replay(
     *,
     url: str,
     account: Account,
-    stand_in: StandIn,
+    simulated_twilio: SimulatedTwilio,
     public_url: str | None = None,
     api_key: str | None = None,
     live_pace: float | None = None,
@@ -83,7 +83,7 @@ async def replay(
 ) -> list[Outcome]:
     """Send each recorded call's callbacks to the service at `url`, signed for `account`, and await the verdicts.
 
-    Every run makes fresh SIDs, so it may be repeated. `stand_in` serves the recordings. `public_url` is the
+    Every run makes fresh SIDs, so it may be repeated. `simulated_twilio` serves the recordings. `public_url` is the
     service's AMD_PUBLIC_URL where it differs from `url`. `live_pace`: calls are streamed while they are up as well,
     so many times faster than real time; None: they are not. Several calls run at once; outcomes come in order of name,
     `on_progress` as they end. Raises ConfigurationError when the service cannot be reached, refuses the API key, or
@@ -92,16 +92,18 @@ async def replay(
     calls = load_calls(directory)
     async with httpx2.AsyncClient(trust_env=not is_loopback(httpx2.URL(url).host)) as client:
         own_url, public_url = url.rstrip("/"), (public_url or url).rstrip("/")
-        wire = None if live_pace is None else Wire(client, own_url, public_url, account, live_pace, stand_in.rest)
+        wire = (
+            None if live_pace is None else Wire(client, own_url, public_url, account, live_pace, simulated_twilio.rest)
+        )
         service = _Service(client, own_url, public_url, account, api_key, deadline_s, wire)
-        await service.check_it_asks(stand_in)
+        await service.check_it_asks(simulated_twilio)
         if wire is not None:
             await wire.check_it_listens()
         places = asyncio.Semaphore(CONCURRENT_CALLS)
 
         async def run(call: RecordedCall) -> Outcome:
             async with places:
-                outcome = await service.replay(call, stand_in)
+                outcome = await service.replay(call, simulated_twilio)
             on_progress(outcome)
             return outcome
 
@@ -122,8 +124,8 @@ class _Service:
     deadline_s: float
     wire: Wire | None
 
-    async def check_it_asks(self, stand_in: StandIn) -> None:
-        """Raise ConfigurationError unless the service fetches its recordings from `stand_in`."""
+    async def check_it_asks(self, simulated_twilio: SimulatedTwilio) -> None:
+        """Raise ConfigurationError unless the service fetches its recordings from `simulated_twilio`."""
         try:
             response = await self._get("/model-info")
         except httpx2.TransportError as error:
@@ -134,25 +136,26 @@ class _Service:
             detail = _json_object(response).get("detail")
             raise ConfigurationError(f"{self.url} wants an API key: set AMD_API_KEYS as the service has it ({detail})")
         configured = _json_object(response).get("twilio_api_url")
-        if configured != stand_in.url:
+        if configured != simulated_twilio.url:
             raise ConfigurationError(
                 f"the service at {self.url} fetches recordings from {configured}, not from this stand-in: "
-                f"start it with AMD_TWILIO_API_URL={stand_in.url}"
+                f"start it with AMD_TWILIO_API_URL={simulated_twilio.url}"
             )
 
-    async def replay(self, call: RecordedCall, stand_in: StandIn) -> Outcome:
+    async def replay(self, call: RecordedCall, simulated_twilio: SimulatedTwilio) -> Outcome:
         call_sid, recording_sid = f"CA{token_hex(16)}", f"RE{token_hex(16)}"
         reel = call.reel()
         if reel is not None:
-            stand_in.media.reels[recording_sid] = reel
+            simulated_twilio.media.reels[recording_sid] = reel
         account_sid = self.account.account_sid
+        recordings_url = f"{simulated_twilio.url}/2010-04-01/Accounts/{account_sid}/Recordings"
         note, stream = await self._send(
             call,
             {
                 "{account_sid}": account_sid,
                 "{call_sid}": call_sid,
                 "{recording_sid}": recording_sid,
-                "{recording_url}": f"{stand_in.url}/2010-04-01/Accounts/{account_sid}/Recordings/{recording_sid}",
+                "{recording_url}": f"{recordings_url}/{recording_sid}",
             },
         )
         started = perf_counter()

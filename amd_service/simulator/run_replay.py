@@ -9,7 +9,7 @@ from amd_service.settings import Account, Settings
 from amd_service.simulator.replay import replay
 from amd_service.simulator.report import Progress, print_outcomes
 from amd_service.simulator.twilio.media_host import MediaHost
-from amd_service.simulator.twilio.server import StandIn, serve_stand_in
+from amd_service.simulator.twilio.server import SimulatedTwilio, serve_simulated_twilio
 
 
 async def rehearse(
@@ -17,7 +17,7 @@ async def rehearse(
     *,
     url: str,
     account: Account,
-    stand_in: StandIn,
+    simulated_twilio: SimulatedTwilio,
     public_url: str | None = None,
     api_key: str | None = None,
     live_pace: float | None = None,
@@ -33,16 +33,16 @@ async def rehearse(
             directory,
             url=url,
             account=account,
-            stand_in=stand_in,
+            simulated_twilio=simulated_twilio,
             public_url=public_url,
             api_key=api_key,
             live_pace=live_pace,
             on_progress=progress.advance,
         )
     print_outcomes(outcomes, live_pace=live_pace, as_json=as_json)
-    for violation in stand_in.media.violations:
+    for violation in simulated_twilio.media.violations:
         console.print(violation, style="bold red", markup=False)
-    return not stand_in.media.violations and all(outcome.matched for outcome in outcomes)
+    return not simulated_twilio.media.violations and all(outcome.matched for outcome in outcomes)
 
 
 async def rehearse_running_service(
@@ -60,12 +60,14 @@ async def rehearse_running_service(
     The stand-in for Twilio listens on `port` of loopback, where the service's AMD_TWILIO_API_URL must point.
     """
     account = _first_account(settings)
-    async with serve_stand_in(MediaHost({account.account_sid: account.basic_auth}), port=port) as stand_in:
+    async with serve_simulated_twilio(
+        MediaHost({account.account_sid: account.basic_auth}), port=port
+    ) as simulated_twilio:
         return await rehearse(
             directory,
             url=url or settings.own_url,
             account=account,
-            stand_in=stand_in,
+            simulated_twilio=simulated_twilio,
             public_url=public_url or settings.public_url,
             api_key=settings.api_keys[0].get_secret_value() if settings.api_keys else None,
             live_pace=live_pace,

@@ -13,7 +13,7 @@ import httpx2
 
 from amd_service.errors import ConfigurationError
 from amd_service.settings import Account
-from amd_service.simulator.twilio.server import StandIn
+from amd_service.simulator.twilio.server import SimulatedTwilio
 
 START_TIMEOUT_S = 120.0
 STOP_TIMEOUT_S = 30.0
@@ -51,9 +51,14 @@ class Child:
 
 @asynccontextmanager
 async def run_child(
-    command: Sequence[str], *, database_url: str, stand_in: StandIn, account: Account, **settings: object
+    command: Sequence[str],
+    *,
+    database_url: str,
+    simulated_twilio: SimulatedTwilio,
+    account: Account,
+    **settings: object,
 ) -> AsyncIterator[Child]:
-    """`command` on a free loopback port, fetching from `stand_in`; `settings` by AMD_ name in lower case.
+    """`command` on a free loopback port, fetching from `simulated_twilio`; `settings` by AMD_ name in lower case.
 
     Ends it at the end: SIGTERM, and SIGKILL where that does not do.
     """
@@ -61,7 +66,9 @@ async def run_child(
     with reserved_port() as port, tempfile.TemporaryDirectory() as elsewhere:
         url = f"http://127.0.0.1:{port}"
         doors = {"public_url": url, "port": port, "worker_port": port, **settings}
-        environment = child_environment(database_url=database_url, stand_in=stand_in, account=account, **doors)
+        environment = child_environment(
+            database_url=database_url, simulated_twilio=simulated_twilio, account=account, **doors
+        )
         process = await asyncio.create_subprocess_exec(*command, env=environment, cwd=elsewhere)
         try:
             yield Child(process, url)
@@ -69,14 +76,16 @@ async def run_child(
             await stop(process)
 
 
-def child_environment(*, database_url: str, stand_in: StandIn, account: Account, **settings: object) -> dict[str, str]:
+def child_environment(
+    *, database_url: str, simulated_twilio: SimulatedTwilio, account: Account, **settings: object
+) -> dict[str, str]:
     """This process's environment with these settings (by AMD_ name in lower case) and none of the user's.
 
     It does not reconcile by itself unless told to.
     """
     values = {
         "database_url": database_url,
-        "twilio_api_url": stand_in.url,
+        "twilio_api_url": simulated_twilio.url,
         "log_level": "error",
         "reconcile_every_s": 0,
         **settings,

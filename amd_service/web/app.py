@@ -7,11 +7,11 @@ from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.routing import BaseRoute, Route, WebSocketRoute
 
-from amd_service.operations.place_call import Dialler
+from amd_service.operations.place_call import CallPlacer
 from amd_service.runtime import Runtime
 from amd_service.web.access import AccessControl
 from amd_service.web.api import calls, health, model_info, openapi, predict, predict_stream
-from amd_service.web.limiter import Places
+from amd_service.web.limiter import Limiter
 from amd_service.web.problems import Problem, handle_bug, handle_http_exception, handle_problem
 from amd_service.web.twilio import media, missing_upgrade, stream_xml, webhooks
 from amd_service.web.uploads import UploadSlots
@@ -61,6 +61,6 @@ def create_app(runtime: Runtime, routes: Sequence[BaseRoute] = SERVICE_ROUTES) -
     # A redirect would lose the POST, and lead wherever the Host header says.
     app.router.redirect_slashes = False
     app.state.runtime = runtime
-    app.state.dialler = Dialler(runtime.database, runtime.rest, runtime.settings, runtime.metrics)
-    app.state.stream_places = Places(runtime.settings.live_streams)
+    app.state.call_placer = CallPlacer(runtime.database, runtime.rest, runtime.settings, runtime.metrics)
+    app.state.stream_places = Limiter(runtime.settings.live_streams)
     return app

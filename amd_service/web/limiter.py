@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 
-class Places:
+class Limiter:
     """So many, each held for a while."""
 
     def __init__(self, limit: int) -> None:

@@ -2,7 +2,7 @@
 
 from starlette.requests import Request
 
-from amd_service.operations.place_call import Dialler
+from amd_service.operations.place_call import CallPlacer
 from amd_service.runtime import Runtime
 
 
@@ -12,7 +12,7 @@ def runtime_of(request: Request) -> Runtime:
     return runtime
 
 
-def dialler_of(request: Request) -> Dialler:
+def call_placer_of(request: Request) -> CallPlacer:
     """What places the process's calls, put on the app by `create_app`."""
-    dialler: Dialler = request.app.state.dialler
-    return dialler
+    call_placer: CallPlacer = request.app.state.call_placer
+    return call_placer

@@ -4,7 +4,7 @@ from http import HTTPStatus
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from amd_service.web.limiter import Places
+from amd_service.web.limiter import Limiter
 from amd_service.web.problems import Problem, problem_response
 
 
@@ -16,7 +16,7 @@ class UploadSlots:
 
     def __init__(self, app: ASGIApp, *, limit: int, path: str) -> None:
         self._app = app
-        self._places = Places(limit)
+        self._places = Limiter(limit)
         self._path = path
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

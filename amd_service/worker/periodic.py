@@ -12,7 +12,7 @@ log = get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class Chore:
+class PeriodicTask:
     """Something to do every `every_s` seconds, and at once when `wake` is set.
 
     Its errors never end it; one that asks for a longer pause (`retry_after_s`) gets it.
@@ -25,40 +25,40 @@ class Chore:
 
 
 @asynccontextmanager
-async def doing(chores: Sequence[Chore], metrics: Metrics, *, grace_s: float) -> AsyncIterator[None]:
+async def doing(periodic_tasks: Sequence[PeriodicTask], metrics: Metrics, *, grace_s: float) -> AsyncIterator[None]:
     """Do them until the context ends; one that is in the middle then has `grace_s` seconds to come to an end."""
     stopping = asyncio.Event()
-    tasks = [asyncio.create_task(_keep_doing(chore, stopping, metrics)) for chore in chores]
+    tasks = [asyncio.create_task(_keep_doing(task, stopping, metrics)) for task in periodic_tasks]
     try:
         yield
     finally:
         stopping.set()
-        for chore in chores:
-            chore.wake.set()
+        for task in periodic_tasks:
+            task.wake.set()
         if tasks:
             _, late = await asyncio.wait(tasks, timeout=grace_s)
-            for task in late:
-                task.cancel()
+            for running in late:
+                running.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
 
 
-async def _keep_doing(chore: Chore, stopping: asyncio.Event, metrics: Metrics) -> None:
+async def _keep_doing(task: PeriodicTask, stopping: asyncio.Event, metrics: Metrics) -> None:
     while not stopping.is_set():
-        chore.wake.clear()
-        pause_s = chore.every_s
+        task.wake.clear()
+        pause_s = task.every_s
         try:
-            await chore.work()
+            await task.work()
         except AmdError as error:
-            metrics.loop_errors.labels(chore.name).inc()
+            metrics.loop_errors.labels(task.name).inc()
             if isinstance(error, Retryable):
                 pause_s = max(pause_s, error.retry_after_s or 0.0)
-            log.warning("put off", chore=chore.name, error=str(error), in_s=pause_s)
+            log.warning("put off", task=task.name, error=str(error), in_s=pause_s)
         except Exception:
             # The loop must outlive any fault of a single pass; it is counted, logged and comes round again.
-            metrics.loop_errors.labels(chore.name).inc()
-            log.exception("failed", chore=chore.name)
+            metrics.loop_errors.labels(task.name).inc()
+            log.exception("failed", task=task.name)
         if not stopping.is_set():
-            await _until(chore.wake, pause_s)
+            await _until(task.wake, pause_s)
 
 
 async def _until(wake: asyncio.Event, seconds: float) -> None:

@@ -18,7 +18,7 @@ from amd_service.domain import Failure, Job, Verdict
 from amd_service.errors import AmdError, DatabaseUnavailable
 from amd_service.settings import Settings
 from amd_service.telemetry import Metrics, get_logger
-from amd_service.worker.retry import GiveBack, GiveUp, NextStep, RetryLater, next_step
+from amd_service.worker.retry import GiveUp, NextStep, Release, RetryLater, next_step
 
 log = get_logger(__name__)
 
@@ -144,10 +144,10 @@ class Worker:
                 lease_s=self._settings.job_lease_s,
                 max_attempts=self._settings.job_max_attempts,
             )
-        self._metrics.buried.labels(Failure.GAVE_UP).inc(claimed.buried)
+        self._metrics.given_up.labels(Failure.GAVE_UP).inc(claimed.given_up)
         for job in claimed.jobs:
             self._start(job)
-        return bool(claimed.jobs) or claimed.buried > 0
+        return bool(claimed.jobs) or claimed.given_up > 0
 
     def _start(self, job: Job) -> None:
         task = asyncio.create_task(self._work(job))
@@ -167,7 +167,7 @@ class Worker:
             try:
                 result = await self._attempt(job)
             except asyncio.CancelledError:
-                await self._commit(Result(partial(queue.give_back, job=job)))
+                await self._commit(Result(partial(queue.release, job=job)))
                 raise
             if not await self._settle(job, result):
                 log.warning("lease lost before the result was written; whoever took over writes it")
@@ -206,15 +206,15 @@ class Worker:
     def _result_of(self, step: NextStep, job: Job, text: str) -> Result:
         kind = text.partition(":")[0]
         match step:
-            case GiveBack(delay_s):
+            case Release(delay_s):
                 count = self._metrics.retries.labels(kind).inc
-                return Result(partial(queue.give_back, job=job, delay_s=delay_s, error=text), count)
+                return Result(partial(queue.release, job=job, delay_s=delay_s, error=text), count)
             case RetryLater(delay_s, failure):
                 count = self._metrics.retries.labels(kind).inc
                 return Result(partial(queue.retry_later, job=job, delay_s=delay_s, error=text, failure=failure), count)
             case GiveUp(failure):
-                count = self._metrics.buried.labels(failure).inc
-                return Result(partial(queue.bury, job=job, failure=failure, error=text), count)
+                count = self._metrics.given_up.labels(failure).inc
+                return Result(partial(queue.give_up, job=job, failure=failure, error=text), count)
 
     async def _commit(self, result: Result) -> bool:
         """Write a result, through a database outage as long as lease and grace last. False: not ours any more.

@@ -12,7 +12,7 @@ MAX_BUG_ATTEMPTS = 3
 
 
 @dataclass(frozen=True, slots=True)
-class GiveBack:
+class Release:
     """Not this recording's fault: put it back, the attempt does not count."""
 
     delay_s: float
@@ -42,7 +42,7 @@ class GiveUp:
         return f"given up as {self.failure}"
 
 
-NextStep = GiveBack | RetryLater | GiveUp
+NextStep = Release | RetryLater | GiveUp
 
 
 def next_step(
@@ -55,10 +55,10 @@ def next_step(
     """
     match error:
         case QueueFull():
-            return GiveBack(max(error.retry_after_s or 0.0, base_s))
+            return Release(max(error.retry_after_s or 0.0, base_s))
         case Outage() if waited_s < outage_s:
             # A quarter of the time it has lasted: doubles about every third try, and needs no count.
-            return GiveBack(max(error.retry_after_s or 0.0, _spread(max(base_s, waited_s / 4))))
+            return Release(max(error.retry_after_s or 0.0, _spread(max(base_s, waited_s / 4))))
         case Permanent():
             return GiveUp(error.failure)
         case Retryable() if attempts < max_attempts:

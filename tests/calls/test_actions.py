@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy import func, update
 
 from amd_service.calls import actions, queue
-from amd_service.calls.actions import ACT_WITHIN_S, Taken
+from amd_service.calls.actions import ACT_WITHIN_S, ClaimedActions
 from amd_service.calls.analysis import lock_call
 from amd_service.calls.tables import CallLog
 from amd_service.database.database import Database
@@ -49,9 +49,9 @@ async def take(
     *,
     accounts: Collection[AccountSid] = (ACCOUNT,),
     wanted: Mapping[Label, Action] = BOTH,
-) -> Taken:
+) -> ClaimedActions:
     async with database.transaction() as session:
-        return await actions.take_due(session, accounts, wanted, limit)
+        return await actions.claim_due(session, accounts, wanted, limit)
 
 
 async def close(database: Database, state: ActionState, note: str | None = None) -> None:
@@ -92,7 +92,7 @@ async def test_a_call_known_to_be_over_is_refused_and_says_why(database: Databas
     assert call.action_note is not None
     assert call.action_note.startswith("the call was over before the verdict: completed")
     assert call.action_note.endswith("needs AMD_LIVE and a call that is streamed: give it /twilio/stream.xml")
-    assert await take(database) == Taken([], [])
+    assert await take(database) == ClaimedActions([], [])
 
 
 async def test_a_live_verdict_that_came_too_late_is_not_told_to_go_live(database: Database) -> None:
@@ -108,7 +108,7 @@ async def test_a_recording_judged_long_after_the_answer_orders_nothing_but_says_
     assert re.match(
         r"the call was answered 12\d\d s before the verdict on its recording, .*AMD_LIVE.*stream\.xml", note
     )
-    assert await take(database) == Taken([], [])
+    assert await take(database) == ClaimedActions([], [])
 
 
 async def test_one_judged_soon_after_the_answer_is_acted_on(database: Database) -> None:
@@ -183,7 +183,7 @@ async def test_what_is_taken_up_is_marked_as_sent_and_never_taken_again(database
     (due,) = (await take(database)).due
     assert (due.call_sid, due.account_sid, due.kind, due.label) == (CALL, ACCOUNT, ActionKind.HANG_UP, Label.VOICEMAIL)
     assert (await call_row(database)).action_state == "sent"
-    assert await take(database) == Taken([], [])
+    assert await take(database) == ClaimedActions([], [])
 
 
 async def test_two_takers_share_what_is_due(database: Database) -> None:
@@ -202,8 +202,8 @@ async def test_two_takers_share_what_is_due(database: Database) -> None:
 async def test_a_row_that_somebody_holds_is_not_waited_for(database: Database) -> None:
     await judged(database)
     async with database.transaction() as session:
-        assert len((await actions.take_due(session, [ACCOUNT], BOTH, 1)).due) == 1
-        assert await take(database) == Taken([], [])
+        assert len((await actions.claim_due(session, [ACCOUNT], BOTH, 1)).due) == 1
+        assert await take(database) == ClaimedActions([], [])
 
 
 async def test_what_waited_too_long_is_refused(database: Database) -> None:
@@ -223,7 +223,7 @@ async def test_what_waited_too_long_is_refused(database: Database) -> None:
 )
 async def test_what_is_not_ones_own_is_left_to_others_until_it_is_late(database: Database, own: dict[str, Any]) -> None:
     await judged(database)
-    assert await take(database, **own) == Taken([], [])
+    assert await take(database, **own) == ClaimedActions([], [])
     await make_older(database, ACT_WITHIN_S + 1)
     assert [refused.call_sid for refused in (await take(database, **own)).refused] == [CALL]
 

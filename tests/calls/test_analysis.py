@@ -49,7 +49,7 @@ async def test_a_failed_recording_does_not_hide_anothers_verdict(database: Datab
     await deliver(database, recording("completed", FIRST), recording("completed", SECOND))
     jobs = {job.recording_sid: job for job in await claim(database)}
     async with database.transaction() as session:
-        await queue.bury(session, jobs[FIRST], Failure.UNDECODABLE, "XML")
+        await queue.give_up(session, jobs[FIRST], Failure.UNDECODABLE, "XML")
     assert (await call_row(database)).analysis_state == "running"
     await settle(database, jobs[SECOND], verdict(Label.HUMAN))
     assert (await call_row(database)).label == "human"

@@ -154,7 +154,7 @@ async def test_one_that_is_delivered_again_at_the_same_moment_stays_once(databas
     await told(database, "completed", KEEP)
     async with database.transaction() as session:
         # Delivered, not committed yet: nobody else sees it, and writing the same fingerprint waits for it.
-        await intake.take_status(session, *parsed("ringing"), HASH)
+        await intake.store_status(session, *parsed("ringing"), HASH)
         aligning = asyncio.create_task(align(database, HASH))
         await until(partial(somebody_waits, database))
     assert sum(await aligning) == 3

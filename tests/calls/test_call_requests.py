@@ -8,7 +8,7 @@ from sqlalchemy import func, select, update
 
 from amd_service.calls import call_requests
 from amd_service.calls.call_requests import Crowded, Earlier, Reserved
-from amd_service.calls.tables import CallRequest, RequestOutcome
+from amd_service.calls.tables import CallRequestRow, RequestOutcome
 from amd_service.database.database import Database
 from amd_service.domain import AccountSid, CallSid
 
@@ -29,12 +29,12 @@ async def age(database: Database, key: str, seconds: float) -> None:
     """Let it have been asked for so long ago."""
     async with database.transaction() as session:
         earlier = func.clock_timestamp() - timedelta(seconds=seconds)
-        await session.execute(update(CallRequest).where(CallRequest.key == key).values(created_at=earlier))
+        await session.execute(update(CallRequestRow).where(CallRequestRow.key == key).values(created_at=earlier))
 
 
 async def outcome(database: Database, key: str) -> str | None:
     async with database.transaction() as session:
-        return await session.scalar(select(CallRequest.outcome).where(CallRequest.key == key))
+        return await session.scalar(select(CallRequestRow.outcome).where(CallRequestRow.key == key))
 
 
 async def test_a_key_is_taken_once(database: Database) -> None:

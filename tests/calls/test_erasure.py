@@ -9,7 +9,7 @@ from sqlalchemy import func, select, text, update
 
 from amd_service.calls import erasure, queue
 from amd_service.calls.erasure import KEEP_REQUESTS_DAYS, Claim, Erasable
-from amd_service.calls.tables import Callback, CallRequest, Recording, RequestOutcome
+from amd_service.calls.tables import Callback, CallRequestRow, Recording, RequestOutcome
 from amd_service.calls.tables.callback import WHOLE
 from amd_service.calls.tables.recording import TO_ERASE
 from amd_service.database.database import Database
@@ -97,7 +97,7 @@ async def test_what_has_no_verdict_is_never_erased(database: Database) -> None:
     (job,) = await claim(database)
     assert await erasable(database) == []
     async with database.transaction() as session:
-        await queue.bury(session, job, Failure.GAVE_UP, "it may be put up for work again")
+        await queue.give_up(session, job, Failure.GAVE_UP, "it may be put up for work again")
     assert await erasable(database) == []
 
 
@@ -128,7 +128,7 @@ async def found_by_asking(database: Database) -> None:
 async def place(database: Database, **fields: Any) -> None:
     async with database.transaction() as session:
         known: dict[str, Any] = {"account_sid": ACCOUNT, "outcome": RequestOutcome.PLACED, "call_sid": CALL}
-        session.add(CallRequest(**{"key": "", "fingerprint": ""} | known | fields))
+        session.add(CallRequestRow(**{"key": "", "fingerprint": ""} | known | fields))
 
 
 async def test_a_recording_that_only_the_api_told_of_is_another_applications(database: Database) -> None:
@@ -246,7 +246,7 @@ async def test_an_old_request_is_dropped_and_a_younger_one_is_not(database: Data
     async with database.transaction() as session:
         for days in (0, KEEP_REQUESTS_DAYS - 1, KEEP_REQUESTS_DAYS + 1, 100):
             session.add(
-                CallRequest(
+                CallRequestRow(
                     key=f"{days} days",
                     fingerprint="",
                     account_sid=ACCOUNT,
@@ -256,4 +256,4 @@ async def test_an_old_request_is_dropped_and_a_younger_one_is_not(database: Data
             )
     async with database.transaction() as session:
         assert [await erasure.drop_requests(session, 1) for _ in range(3)] == [1, 1, 0]
-        assert set(await session.scalars(select(CallRequest.key))) == {"0 days", f"{KEEP_REQUESTS_DAYS - 1} days"}
+        assert set(await session.scalars(select(CallRequestRow.key))) == {"0 days", f"{KEEP_REQUESTS_DAYS - 1} days"}

@@ -65,11 +65,11 @@ async def take_all(database: Database, numbers: NumberPolicy) -> list[bool]:
     """Deliver one callback of each kind, all told of who is calling whom."""
     async with database.transaction() as session:
         return [
-            await intake.take_status(session, RawCallback("status", STATUS, "token"), parse_status(STATUS), numbers),
-            await intake.take_recording(
+            await intake.store_status(session, RawCallback("status", STATUS, "token"), parse_status(STATUS), numbers),
+            await intake.store_recording(
                 session, RawCallback("recording", RECORDING), parse_recording(RECORDING), numbers
             ),
-            await intake.take_amd(session, RawCallback("amd", AMD), parse_amd(AMD), numbers),
+            await intake.store_amd(session, RawCallback("amd", AMD), parse_amd(AMD), numbers),
         ]
 
 

@@ -207,7 +207,7 @@ async def test_a_refused_action_holds_no_verdict_back(database: Database) -> Non
     await deliver(database, status("completed"))
     assert (await call_row(database)).label == "voicemail"
     async with database.transaction() as session:
-        taken = await actions.take_due(session, [ACCOUNT], {Label.VOICEMAIL: hang_up}, 1)
+        taken = await actions.claim_due(session, [ACCOUNT], {Label.VOICEMAIL: hang_up}, 1)
     assert [due.label for due in taken.refused] == ["voicemail"]
     call = await call_row(database)
     assert (call.label, call.verdict_source, call.action_state) == ("human", "stream", "refused")

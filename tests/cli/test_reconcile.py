@@ -11,32 +11,36 @@ from amd_service.cli.reconcile import duration, print_catch_up
 from amd_service.database.database import Database
 from amd_service.errors import ConfigurationError
 from amd_service.settings import Account, Settings
-from amd_service.simulator.twilio.call_store import StandInCall
+from amd_service.simulator.twilio.call_store import SimulatedCall
 from amd_service.simulator.twilio.media_host import Answer
-from amd_service.simulator.twilio.server import StandIn
+from amd_service.simulator.twilio.server import SimulatedTwilio
 from tests.support.deliveries import ACCOUNT, deliver, status
-from tests.support.simulated_twilio import watched_stand_in
+from tests.support.simulated_twilio import watched_simulated_twilio
 
 pytestmark = pytest.mark.anyio
 
 
 @pytest.fixture
-async def stand_in() -> AsyncIterator[StandIn]:
-    async with watched_stand_in(Account.model_validate({"account_sid": ACCOUNT, "auth_tokens": ["token"]})) as running:
+async def simulated_twilio() -> AsyncIterator[SimulatedTwilio]:
+    async with watched_simulated_twilio(
+        Account.model_validate({"account_sid": ACCOUNT, "auth_tokens": ["token"]})
+    ) as running:
         yield running
 
 
-def settings(database: Database, stand_in: StandIn, **given: Any) -> Settings:
+def settings(database: Database, simulated_twilio: SimulatedTwilio, **given: Any) -> Settings:
     known = {"TWILIO_ACCOUNT_SID": ACCOUNT, "TWILIO_AUTH_TOKEN": "token", "reconcile_per_s": 1000}
-    return Settings(_env_file=None, **{"database_url": database.url, "twilio_api_url": stand_in.url, **known, **given})
+    return Settings(
+        _env_file=None, **{"database_url": database.url, "twilio_api_url": simulated_twilio.url, **known, **given}
+    )
 
 
 async def test_what_was_found_is_a_line_an_account(
-    database: Database, stand_in: StandIn, capsys: pytest.CaptureFixture[str]
+    database: Database, simulated_twilio: SimulatedTwilio, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    stand_in.rest.add(StandInCall(account_sid=ACCOUNT)).end("busy")
-    assert await print_catch_up(settings(database, stand_in), "90m", as_json=False)
-    assert await print_catch_up(settings(database, stand_in), "90m", as_json=True)
+    simulated_twilio.rest.add(SimulatedCall(account_sid=ACCOUNT)).end("busy")
+    assert await print_catch_up(settings(database, simulated_twilio), "90m", as_json=False)
+    assert await print_catch_up(settings(database, simulated_twilio), "90m", as_json=True)
     lines = capsys.readouterr().out.splitlines()  # among them the log's, which a command sends to stderr
     assert f"{ACCOUNT}: 1 calls asked for, 1 new, 0 recordings new, 1 rows changed" in lines
     none = dict.fromkeys(("calls_failed", "calls_unknown", "calls_new", "recordings_new", "calls_changed"), 0)
@@ -44,48 +48,53 @@ async def test_what_was_found_is_a_line_an_account(
 
 
 async def test_a_call_twilio_could_not_answer_for_is_a_failure_that_is_named(
-    database: Database, stand_in: StandIn, capsys: pytest.CaptureFixture[str]
+    database: Database, simulated_twilio: SimulatedTwilio, capsys: pytest.CaptureFixture[str]
 ) -> None:
     await deliver(database, status("ringing"))
     list_calls, list_recordings = Answer(200, b'{"calls": []}'), Answer(200, b'{"recordings": []}')
-    stand_in.rest.first = [list_calls, list_recordings, Answer(500)]
-    asked = settings(database, stand_in, reconcile_after_s=0)
+    simulated_twilio.rest.first = [list_calls, list_recordings, Answer(500)]
+    asked = settings(database, simulated_twilio, reconcile_after_s=0)
     assert not await print_catch_up(asked, "90m", as_json=False)
     assert "0 rows changed, 1 NOT ANSWERED FOR\n" in capsys.readouterr().out
 
 
 async def test_a_call_twilio_does_not_know_is_named_with_what_to_check(
-    database: Database, stand_in: StandIn, capsys: pytest.CaptureFixture[str]
+    database: Database, simulated_twilio: SimulatedTwilio, capsys: pytest.CaptureFixture[str]
 ) -> None:
     await deliver(database, status("ringing"))
-    assert await print_catch_up(settings(database, stand_in), "90m", as_json=False)
+    assert await print_catch_up(settings(database, simulated_twilio), "90m", as_json=False)
     said = "0 rows changed, 1 UNKNOWN TO TWILIO: check TWILIO_REGION and the account\n"
     assert said in capsys.readouterr().out
 
 
 async def test_who_stands_by_need_not_come_back_where_twilio_wants_to_be_left_alone(
-    database: Database, stand_in: StandIn, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    database: Database,
+    simulated_twilio: SimulatedTwilio,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr("amd_service.twilio.rest.retrying_transport.PAUSES_S", (0.0,))
-    stand_in.rest.add(StandInCall(account_sid=ACCOUNT)).end("busy")
-    stand_in.rest.first = [Answer(429)]
-    assert await print_catch_up(settings(database, stand_in), "90m", as_json=False)
+    simulated_twilio.rest.add(SimulatedCall(account_sid=ACCOUNT)).end("busy")
+    simulated_twilio.rest.first = [Answer(429)]
+    assert await print_catch_up(settings(database, simulated_twilio), "90m", as_json=False)
     said = capsys.readouterr().out
     assert "1 calls asked for, 1 new" in said
     assert "waiting: Twilio answered 429" in said
 
 
 async def test_an_account_that_cannot_be_asked_is_a_failure_with_its_cure(
-    database: Database, stand_in: StandIn, capsys: pytest.CaptureFixture[str]
+    database: Database, simulated_twilio: SimulatedTwilio, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    stand_in.rest.first = [Answer(401, b'{"code": 20003, "message": "Authenticate"}')]
-    assert not await print_catch_up(settings(database, stand_in), "24h", as_json=False)
+    simulated_twilio.rest.first = [Answer(401, b'{"code": 20003, "message": "Authenticate"}')]
+    assert not await print_catch_up(settings(database, simulated_twilio), "24h", as_json=False)
     said = "NOT ASKED TO THE END: Twilio refused (401): Authenticate (Twilio's error 20003); check TWILIO_API_KEY"
     assert said in capsys.readouterr().out
 
 
-async def test_without_an_account_there_is_nobody_to_ask_about(database: Database, stand_in: StandIn) -> None:
-    nobody = settings(database, stand_in, TWILIO_ACCOUNT_SID=None, TWILIO_AUTH_TOKEN="")
+async def test_without_an_account_there_is_nobody_to_ask_about(
+    database: Database, simulated_twilio: SimulatedTwilio
+) -> None:
+    nobody = settings(database, simulated_twilio, TWILIO_ACCOUNT_SID=None, TWILIO_AUTH_TOKEN="")
     with pytest.raises(ConfigurationError, match="TWILIO_ACCOUNT_SID"):
         await print_catch_up(nobody, "24h", as_json=False)
 

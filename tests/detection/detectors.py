@@ -12,21 +12,21 @@ from amd_service.detection.classifier.inference import Classifier
 from amd_service.detection.classifier.labels import LabelOrder
 from amd_service.detection.decision import Policy
 from amd_service.detection.detector import Detector
-from amd_service.detection.label_check import Golden
+from amd_service.detection.label_check import GoldenClips
 from amd_service.domain import Label
 from amd_service.settings import Settings
 from amd_service.telemetry import Metrics
 from tests.detection.audio.signals import CLIPS, RATE_HZ, Array, file_of, read_clip, silence
 from tests.detection.classifier.models import HUMAN_FIRST, StubEngine, model_files
 
-NO_CLIPS = Golden(Path("/nowhere"), own=False, enforce=True)
+NO_CLIPS = GoldenClips(Path("/nowhere"), own=False, enforce=True)
 
 
 @asynccontextmanager
 async def started(
     engine: StubEngine,
     *,
-    golden: Golden = NO_CLIPS,
+    golden: GoldenClips = NO_CLIPS,
     labels: LabelOrder = HUMAN_FIRST,
     gate: Gate | None = None,
     **settings: object,

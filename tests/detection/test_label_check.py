@@ -5,16 +5,16 @@ from pathlib import Path
 import pytest
 
 from amd_service.detection.classifier.labels import LabelOrder, LabelSource
-from amd_service.detection.label_check import Golden, Hearing, Proof, assess, objection
+from amd_service.detection.label_check import GoldenClips, Hearing, Proof, assess, objection
 from amd_service.domain import Label, Scores
 from amd_service.settings import Settings
 
 FROM_CONFIG = LabelOrder((Label.HUMAN, Label.VOICEMAIL), LabelSource.CONFIG)
 FROM_SETTINGS = LabelOrder((Label.HUMAN, Label.VOICEMAIL), LabelSource.SETTINGS)
 ASSUMED = LabelOrder((Label.HUMAN, Label.VOICEMAIL), LabelSource.ASSUMED)
-SHIPPED = Golden(Path("clips"), own=False, enforce=True)
-OWN = Golden(Path("clips"), own=True, enforce=True)
-WARN = Golden(Path("clips"), own=False, enforce=False)
+SHIPPED = GoldenClips(Path("clips"), own=False, enforce=True)
+OWN = GoldenClips(Path("clips"), own=True, enforce=True)
+WARN = GoldenClips(Path("clips"), own=False, enforce=False)
 
 
 def heard(humans: list[float | None], voicemails: list[float | None]) -> list[Hearing]:
@@ -47,7 +47,9 @@ def test_what_the_clips_say(humans: list[float | None], voicemails: list[float |
 
 @pytest.mark.parametrize("order", [FROM_CONFIG, FROM_SETTINGS, ASSUMED])
 @pytest.mark.parametrize("golden", [SHIPPED, OWN])
-def test_a_contradicted_order_may_not_serve_and_the_cure_is_the_other_one(order: LabelOrder, golden: Golden) -> None:
+def test_a_contradicted_order_may_not_serve_and_the_cure_is_the_other_one(
+    order: LabelOrder, golden: GoldenClips
+) -> None:
     assert "Set AMD_LABELS=voicemail,human" in (objection(Proof.CONTRADICTED, order, golden) or "")
 
 
@@ -57,7 +59,7 @@ def test_a_contradiction_only_warns_where_that_is_asked_for() -> None:
 
 @pytest.mark.parametrize("golden", [SHIPPED, OWN, WARN])
 @pytest.mark.parametrize("proof", [Proof.INCONCLUSIVE, Proof.UNPROVEN, Proof.CONTRADICTED])
-def test_an_order_nobody_named_serves_only_when_proven(golden: Golden, proof: Proof) -> None:
+def test_an_order_nobody_named_serves_only_when_proven(golden: GoldenClips, proof: Proof) -> None:
     assert "AMD_LABELS=voicemail,human" in (objection(proof, ASSUMED, golden) or "")
     assert objection(Proof.PROVEN, ASSUMED, golden) is None
 
@@ -72,7 +74,7 @@ def test_the_users_own_clips_are_found(tmp_path: Path) -> None:
     for name in ("human/b.wav", "human/a.MP3", "voicemail/c.wav", "voicemail/origin.txt", "other/d.wav"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).touch()
-    golden = Golden.from_settings(Settings(golden_dir=tmp_path, golden="warn"))
+    golden = GoldenClips.from_settings(Settings(golden_dir=tmp_path, golden="warn"))
     assert (golden.own, golden.enforce) == (True, False)
     assert [(label, path.name) for label, path in golden.clips()] == [
         (Label.HUMAN, "a.MP3"),

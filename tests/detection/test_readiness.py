@@ -9,7 +9,7 @@ import pytest
 
 from amd_service.detection.classifier.inference import Phase, Priority
 from amd_service.detection.classifier.labels import LabelOrder, LabelSource
-from amd_service.detection.label_check import Golden
+from amd_service.detection.label_check import GoldenClips
 from amd_service.domain import Label
 from amd_service.errors import ClassifierUnavailable, ModelUnusable
 from tests.detection.audio.signals import Array, file_of, silence
@@ -30,8 +30,8 @@ def clips(tmp_path: Path) -> Path:
     )
 
 
-def golden(folder: Path, *, enforce: bool = True) -> Golden:
-    return Golden(folder, own=True, enforce=enforce)
+def golden(folder: Path, *, enforce: bool = True) -> GoldenClips:
+    return GoldenClips(folder, own=True, enforce=enforce)
 
 
 def hears_well(clip: np.ndarray) -> tuple[float, float]:

@@ -17,9 +17,9 @@ from amd_service.settings import RETRY_OVERRIDES, Account
 from amd_service.simulator.demo import make_account
 from amd_service.simulator.service_process import Child, run_child
 from amd_service.simulator.twilio.media_host import Reel
-from amd_service.simulator.twilio.server import StandIn
+from amd_service.simulator.twilio.server import SimulatedTwilio
 from amd_service.simulator.twilio.signed_callbacks import deliver
-from tests.support.simulated_twilio import watched_stand_in
+from tests.support.simulated_twilio import watched_simulated_twilio
 
 FIXTURES = Path(__file__).parents[2] / "fixtures" / "calls"
 HUMAN = (FIXTURES / "01-human-hello" / "recording.wav").read_bytes()
@@ -32,20 +32,24 @@ class Scene:
     """Everything outside the service: a database, a media host, an account."""
 
     database_url: str
-    stand_in: StandIn
+    simulated_twilio: SimulatedTwilio
     account: Account
 
     @property
     def child(self) -> "partial[Any]":
         """`run_child` for this scene, with the demonstration model."""
         return partial(
-            run_child, database_url=self.database_url, stand_in=self.stand_in, account=self.account, model="demo"
+            run_child,
+            database_url=self.database_url,
+            simulated_twilio=self.simulated_twilio,
+            account=self.account,
+            model="demo",
         )
 
     async def call_ends(self, service: Child, reel: Reel) -> str:
         """A call with this recording has ended: Twilio reports it to `service`. Its CallSid."""
         call_sid, recording_sid = f"CA{token_hex(16)}", f"RE{token_hex(16)}"
-        self.stand_in.media.reels[recording_sid] = reel
+        self.simulated_twilio.media.reels[recording_sid] = reel
         form = [
             ("AccountSid", self.account.account_sid),
             ("CallSid", call_sid),
@@ -102,5 +106,5 @@ async def until_exists(path: Path) -> None:
 @pytest.fixture
 async def scene(database: Database) -> AsyncIterator[Scene]:
     account = make_account()
-    async with watched_stand_in(account) as stand_in:
-        yield Scene(database.url, stand_in, account)
+    async with watched_simulated_twilio(account) as simulated_twilio:
+        yield Scene(database.url, simulated_twilio, account)

@@ -10,7 +10,7 @@ import pytest
 
 from amd_service.simulator.service_process import COMMAND
 from amd_service.simulator.twilio.call_lifecycle import Life, live_out
-from amd_service.simulator.twilio.call_store import StandInCall
+from amd_service.simulator.twilio.call_store import SimulatedCall
 from amd_service.simulator.twilio.media_host import Answer, Reel
 from tests.end_to_end.conftest import HUMAN, Scene
 
@@ -24,7 +24,7 @@ async def call(scene: Scene, *arguments: str, public_url: str = "http://127.0.0.
     environment = {name: value for name, value in os.environ.items() if not name.startswith(("AMD_", "TWILIO_"))}
     environment |= {
         "AMD_DATABASE_URL": scene.database_url,
-        "AMD_TWILIO_API_URL": scene.stand_in.url,
+        "AMD_TWILIO_API_URL": scene.simulated_twilio.url,
         "AMD_PUBLIC_URL": public_url,
         "AMD_DIAL_PREFIXES": "+1212",
         "TWILIO_ACCOUNT_SID": scene.account.account_sid,
@@ -52,11 +52,11 @@ async def test_a_call_is_followed_from_the_command_to_its_verdict(scene: Scene) 
         httpx2.AsyncClient(trust_env=False) as client,
     ):
 
-        async def live(placed: StandInCall) -> None:
-            deliveries = await live_out(scene.stand_in.rest, placed, lives.pop(0), token=token, client=client)
+        async def live(placed: SimulatedCall) -> None:
+            deliveries = await live_out(scene.simulated_twilio.rest, placed, lives.pop(0), token=token, client=client)
             assert {delivery.outcome for delivery in deliveries} == {"2xx"}
 
-        scene.stand_in.rest.on_created = live
+        scene.simulated_twilio.rest.on_created = live
         await service.until_ready()
 
         code, out, err = await call(scene, *ORDER, "--twilio-amd", "--wait", "--json", public_url=service.url)
@@ -67,12 +67,12 @@ async def test_a_call_is_followed_from_the_command_to_its_verdict(scene: Scene) 
 
         code, out, err = await call(scene, *ORDER, "--wait", public_url=service.url)
         assert (code, "busy" in out.splitlines()[-1]) == (1, True), err
-        await scene.stand_in.rest.settled()
+        await scene.simulated_twilio.rest.settled()
 
 
 async def test_a_call_of_which_nothing_is_heard_says_what_to_check(scene: Scene) -> None:
     code, out, err = await call(scene, *ORDER, "--wait", "--timeout", "0.1")
-    assert (code, len(scene.stand_in.rest.calls)) == (1, 1)
+    assert (code, len(scene.simulated_twilio.rest.calls)) == (1, 1)
     assert "no verdict in time" in out.splitlines()[-1]
     assert "AMD_PUBLIC_URL" in err
 
@@ -80,10 +80,10 @@ async def test_a_call_of_which_nothing_is_heard_says_what_to_check(scene: Scene)
 async def test_what_is_not_allowed_exits_2_and_what_may_have_been_placed_exits_3(scene: Scene) -> None:
     code, out, err = await call(scene, "+19005550100", *ORDER[1:])
     assert (code, out, "AMD_DIAL_PREFIXES" in err) == (2, "", True)
-    assert scene.stand_in.rest.requests == []
-    scene.stand_in.rest.first.append(Answer(503, carried_out=True))
+    assert scene.simulated_twilio.rest.requests == []
+    scene.simulated_twilio.rest.first.append(Answer(503, carried_out=True))
     code, out, err = await call(scene, *ORDER, "--key", "once")
     assert (code, out, "may have been placed" in err) == (3, "", True)
     code, out, err = await call(scene, *ORDER, "--key", "once")
     assert (code, "is not known" in err, "Traceback" in err) == (3, True, False)
-    assert len(scene.stand_in.rest.calls) == 1
+    assert len(scene.simulated_twilio.rest.calls) == 1

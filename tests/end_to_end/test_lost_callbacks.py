@@ -27,12 +27,12 @@ from amd_service.simulator.twilio.call_lifecycle import (
     recording_callbacks,
     start_recording,
 )
-from amd_service.simulator.twilio.call_store import StandInCall
+from amd_service.simulator.twilio.call_store import SimulatedCall
 from amd_service.simulator.twilio.media_host import Reel
 from amd_service.simulator.twilio.rest_api import RestApi
 from amd_service.simulator.twilio.signed_callbacks import deliver
 from amd_service.twilio.recordings import http_client
-from amd_service.twilio.rest import CallOrder, Rest
+from amd_service.twilio.rest import CallRequest, RestClient
 from tests.end_to_end.conftest import FIXTURES, HUMAN, Scene, until
 
 pytestmark = [pytest.mark.anyio, pytest.mark.timeout(300)]
@@ -62,7 +62,7 @@ LIVES: list[tuple[Life, Row]] = [
 class Expected:
     """A call that was placed, what Twilio says about it, and what its row must say."""
 
-    call: StandInCall
+    call: SimulatedCall
     callbacks: list[Callback]
     row: Row
 
@@ -107,9 +107,9 @@ async def test_a_running_service_asks_by_itself(scene: Scene, database: Database
     async with scene.child([*COMMAND, "serve"], reconcile_every_s=0.2, reconcile_after_s=0) as service:
         await service.until_alive()
         await until(has_swept)
-        call = StandInCall(account_sid=scene.account.account_sid)
+        call = SimulatedCall(account_sid=scene.account.account_sid)
         call.end("busy")
-        scene.stand_in.rest.add(call)
+        scene.simulated_twilio.rest.add(call)
 
         async def is_there() -> bool:
             return call.sid in await rows(database)
@@ -120,20 +120,20 @@ async def test_a_running_service_asks_by_itself(scene: Scene, database: Database
 
 async def place_calls(scene: Scene, service: Child, random: Random) -> list[Expected]:
     """Calls placed as the service places them, so that what Twilio reports is what it was asked to report."""
-    settings = Settings(_env_file=None, twilio_api_url=scene.stand_in.url, public_url=service.url)
-    order = CallOrder("+12125550100", "+15005550006", twiml="<Response/>")
+    settings = Settings(_env_file=None, twilio_api_url=scene.simulated_twilio.url, public_url=service.url)
+    order = CallRequest("+12125550100", "+15005550006", twiml="<Response/>")
     placed = []
     async with http_client(settings) as client:
-        rest = Rest(client, settings)
+        rest = RestClient(client, settings)
         for number in range(CALLS):
             life, row = LIVES[number % len(LIVES)]
-            call = scene.stand_in.rest.calls[(await rest.place(scene.account, order)).event.call_sid]
-            placed.append(Expected(call, list(callbacks_of(scene.stand_in.rest, call, life)), row))
+            call = scene.simulated_twilio.rest.calls[(await rest.place(scene.account, order)).event.call_sid]
+            placed.append(Expected(call, list(callbacks_of(scene.simulated_twilio.rest, call, life)), row))
     random.shuffle(placed)
     return placed
 
 
-def callbacks_of(rest: RestApi, call: StandInCall, life: Life) -> Iterator[Callback]:
+def callbacks_of(rest: RestApi, call: SimulatedCall, life: Life) -> Iterator[Callback]:
     """What Twilio sends about a call in all its life, which is over afterwards."""
     yield from advance(call, "initiated", 0)
     yield from advance(call, "ringing", 1)
@@ -177,7 +177,10 @@ async def deliver_all(scene: Scene, callbacks: Sequence[Callback]) -> None:
 async def reconcile(scene: Scene) -> dict[str, Any]:
     """What `amd-service reconcile --since 1h` says of the account."""
     environment = child_environment(
-        database_url=scene.database_url, stand_in=scene.stand_in, account=scene.account, reconcile_per_s=10_000
+        database_url=scene.database_url,
+        simulated_twilio=scene.simulated_twilio,
+        account=scene.account,
+        reconcile_per_s=10_000,
     )
     with tempfile.TemporaryDirectory() as elsewhere:
         process = await asyncio.create_subprocess_exec(

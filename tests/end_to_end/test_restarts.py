@@ -16,7 +16,7 @@ from amd_service.simulator.demo import make_account
 from amd_service.simulator.service_process import COMMAND
 from amd_service.simulator.twilio.media_host import Reel
 from tests.end_to_end.conftest import HUMAN, Scene, until, until_state
-from tests.support.simulated_twilio import watched_stand_in
+from tests.support.simulated_twilio import watched_simulated_twilio
 
 pytestmark = [pytest.mark.anyio, pytest.mark.timeout(180)]
 
@@ -33,8 +33,8 @@ async def own_server() -> AsyncIterator[tuple[str, Server]]:
 async def test_a_postgres_restart_is_survived_by_service_and_worker(own_server: tuple[str, Server]) -> None:
     url, server = own_server
     account = make_account()
-    async with watched_stand_in(account) as stand_in:
-        scene = Scene(url, stand_in, account)
+    async with watched_simulated_twilio(account) as simulated_twilio:
+        scene = Scene(url, simulated_twilio, account)
         async with (
             scene.child((*COMMAND, "serve", "--no-worker")) as door,
             scene.child((*COMMAND, "worker"), poll_s=1) as worker,

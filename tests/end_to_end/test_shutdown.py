@@ -57,7 +57,7 @@ async def test_sigterm_lets_a_recording_in_work_finish(scene: Scene) -> None:
         call_sid = await scene.call_ends(service, Reel(in_quarters, pause_s=0.2))
 
         async def is_fetching() -> bool:
-            return bool(scene.stand_in.media.requests)
+            return bool(scene.simulated_twilio.media.requests)
 
         await until(is_fetching)
         service.process.terminate()

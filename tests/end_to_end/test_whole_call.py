@@ -9,7 +9,7 @@ from twilio.request_validator import RequestValidator
 from amd_service.simulator.live_calls import read_stream
 from amd_service.simulator.service_process import COMMAND
 from amd_service.simulator.twilio.call_lifecycle import Life, live_out
-from amd_service.simulator.twilio.call_store import StandInCall
+from amd_service.simulator.twilio.call_store import SimulatedCall
 from amd_service.simulator.twilio.media_host import Reel
 from amd_service.simulator.twilio.streams import MediaStream, play
 from tests.end_to_end.conftest import Scene, until
@@ -34,7 +34,7 @@ async def test_a_voicemail_is_hung_up_on_while_it_speaks(scene: Scene) -> None:
 
         await until(is_ready)
 
-        async def listen_in(call: StandInCall) -> None:
+        async def listen_in(call: SimulatedCall) -> None:
             """What Twilio does once the call is answered: fetch the TwiML, and open the stream that it names."""
             url = (call.given("Url") or "").partition("#")[0]
             form = {"AccountSid": call.account_sid, "CallSid": call.sid, "CallStatus": "in-progress"}
@@ -50,20 +50,20 @@ async def test_a_voicemail_is_hung_up_on_while_it_speaks(scene: Scene) -> None:
 
             await until(is_hung_up)
 
-        async def live(call: StandInCall) -> None:
+        async def live(call: SimulatedCall) -> None:
             life = Life(
                 reel=Reel(recording_of(VOICEMAIL), content_type="audio/x-wav"),
                 answered_by="machine_start",
                 while_up=listen_in,
             )
-            deliveries = await live_out(scene.stand_in.rest, call, life, token=token, client=client)
+            deliveries = await live_out(scene.simulated_twilio.rest, call, life, token=token, client=client)
             assert {delivery.outcome for delivery in deliveries} == {"2xx"}
 
-        scene.stand_in.rest.on_created = live
+        scene.simulated_twilio.rest.on_created = live
         order = {"to": "+15005550100", "from": "+15005550006", "twilio_amd": True}
         answer = await client.post(f"{service.url}/api/calls", json=order)
         assert answer.status_code == 201, answer.text
-        await scene.stand_in.rest.settled()
+        await scene.simulated_twilio.rest.settled()
 
         async def row() -> dict[str, object]:
             found = await client.get(f"{service.url}{answer.headers['location']}")
@@ -79,5 +79,5 @@ async def test_a_voicemail_is_hung_up_on_while_it_speaks(scene: Scene) -> None:
     assert (call["action"], call["action_state"], call["action_note"]) == ("hang_up", "done", None)
     assert (call["call_status"], call["twilio_answered_by"]) == ("completed", "machine_start")
     path = f"/Calls/{call['call_sid']}.json"
-    updates = [request.form for request in scene.stand_in.rest.requests if request.path.endswith(path)]
+    updates = [request.form for request in scene.simulated_twilio.rest.requests if request.path.endswith(path)]
     assert updates == [[("Status", "completed")]]

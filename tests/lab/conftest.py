@@ -9,7 +9,7 @@ from amd_service.lab.dataset.corpus import Corpus
 from amd_service.lab.synthesis.lines import Kind, plan
 from amd_service.lab.synthesis.render import RATE_HZ
 from amd_service.simulator.twilio.media_host import MediaHost
-from amd_service.simulator.twilio.server import StandIn, serve_stand_in
+from amd_service.simulator.twilio.server import SimulatedTwilio, serve_simulated_twilio
 from tests.simulator.stub_service import ACCOUNT
 
 
@@ -30,7 +30,7 @@ def small_corpus() -> Corpus:
 
 
 @pytest.fixture
-async def stand_in() -> AsyncIterator[StandIn]:
-    async with serve_stand_in(MediaHost({ACCOUNT.account_sid: ACCOUNT.basic_auth})) as running:
+async def simulated_twilio() -> AsyncIterator[SimulatedTwilio]:
+    async with serve_simulated_twilio(MediaHost({ACCOUNT.account_sid: ACCOUNT.basic_auth})) as running:
         yield running
     assert running.media.violations == []

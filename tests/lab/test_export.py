@@ -14,7 +14,7 @@ from rich.console import Console
 
 from amd_service.detection.classifier import engine_check as gates
 from amd_service.detection.classifier.engines.engine import load_engine
-from amd_service.detection.classifier.exported_engine import locate_artefact
+from amd_service.detection.classifier.exported_engine import locate_exported_engine
 from amd_service.detection.classifier.model import open_model
 from amd_service.errors import ConfigurationError, ModelUnusable
 from amd_service.lab.export import run
@@ -63,8 +63,8 @@ def test_an_engine_that_passes_is_kept_recorded_and_served(settings: Settings, s
     assert 0 < gate.max_dp <= 0.02
     assert "torch" in gate.versions
     files = open_model(settings)
-    artefact = locate_artefact(files, "openvino", "bf16", settings.cache_dir)
-    assert artefact.gate == gate
+    exported = locate_exported_engine(files, "openvino", "bf16", settings.cache_dir)
+    assert exported.gate == gate
     text = said.export_text()
     assert "gate passed: max |Δp|" in text
     assert "flips" in text
@@ -117,8 +117,8 @@ def test_a_build_that_fails_leaves_nothing_that_could_be_taken_for_an_engine(
     monkeypatch.setattr(run, "build", half)
     with pytest.raises(OSError, match="no space"):
         export(settings, engine="onnx", precision="fp32", console=said)
-    artefact = locate_artefact(open_model(settings), "onnx", "fp32", settings.cache_dir)
-    assert list(artefact.folder.parent.iterdir()) == []
+    exported = locate_exported_engine(open_model(settings), "onnx", "fp32", settings.cache_dir)
+    assert list(exported.folder.parent.iterdir()) == []
 
 
 @pytest.mark.usefixtures("few_windows")

@@ -7,12 +7,12 @@ from pydantic import SecretStr
 
 from amd_service.domain import AccountSid
 from amd_service.errors import NotAllowed, RequestRefused
-from amd_service.operations.call_request import check_key, check_order, choose_account
+from amd_service.operations.call_request import check_call_request, check_key, choose_account
 from amd_service.settings import Account, Settings
-from amd_service.twilio.rest import CallOrder
+from amd_service.twilio.rest import CallRequest
 
 AC = AccountSid("AC" + "1" * 32)
-ORDER = CallOrder(to="+12125550100", from_number="+15005550006", url="https://example.com/twiml")
+ORDER = CallRequest(to="+12125550100", from_number="+15005550006", url="https://example.com/twiml")
 
 
 def make_settings(**changes: object) -> Settings:
@@ -37,7 +37,7 @@ def make_settings(**changes: object) -> Settings:
     ids=str,
 )
 def test_an_order_that_may_be_placed_passes(changes: dict[str, object]) -> None:
-    check_order(replace(ORDER, **changes), make_settings())  # type: ignore[arg-type]
+    check_call_request(replace(ORDER, **changes), make_settings())  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
@@ -71,7 +71,7 @@ def test_an_order_that_may_be_placed_passes(changes: dict[str, object]) -> None:
 )
 def test_an_order_that_no_call_can_come_of_is_refused(changes: dict[str, object], says: str) -> None:
     with pytest.raises(RequestRefused, match=says):
-        check_order(replace(ORDER, **changes), make_settings())  # type: ignore[arg-type]
+        check_call_request(replace(ORDER, **changes), make_settings())  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
@@ -87,7 +87,7 @@ def test_what_the_settings_forbid_is_refused_by_the_settings_name(
     to: str, settings: dict[str, object], says: str
 ) -> None:
     with pytest.raises(NotAllowed, match=says):
-        check_order(replace(ORDER, to=to), make_settings(**settings))
+        check_call_request(replace(ORDER, to=to), make_settings(**settings))
 
 
 @pytest.mark.parametrize("key", ["", "x" * 256, "na\u00efve", "line\nbreak", "end\n"])

@@ -20,16 +20,16 @@ from amd_service.operations import retention as retention_file
 from amd_service.operations.retention import Retention
 from amd_service.settings import Settings
 from amd_service.simulator.twilio.media_host import Answer, Reel
-from amd_service.simulator.twilio.server import StandIn
+from amd_service.simulator.twilio.server import SimulatedTwilio
 from amd_service.telemetry import Metrics
-from amd_service.twilio.rest import Rest
+from amd_service.twilio.rest import RestClient
 from tests.support.deliveries import ACCOUNT, FIRST, SECOND, claim, deliver, recording, recording_row, settle, verdict
 from tests.support.numbers import FROM, callbacks, change, told
 
 pytestmark = pytest.mark.anyio
 
 
-def retention_for(database: Database, twilio: StandIn, client: httpx2.AsyncClient, **changes: Any) -> Retention:
+def retention_for(database: Database, twilio: SimulatedTwilio, client: httpx2.AsyncClient, **changes: Any) -> Retention:
     values: dict[str, Any] = {
         "twilio_api_url": twilio.url,
         "twilio_account_sid": ACCOUNT,
@@ -37,10 +37,10 @@ def retention_for(database: Database, twilio: StandIn, client: httpx2.AsyncClien
         "delete_recordings": True,
     }
     settings = Settings(_env_file=None, **values | changes)
-    return Retention(database=database, rest=Rest(client, settings), settings=settings, metrics=Metrics())
+    return Retention(database=database, rest=RestClient(client, settings), settings=settings, metrics=Metrics())
 
 
-async def judged(database: Database, twilio: StandIn, *sids: RecordingSid) -> None:
+async def judged(database: Database, twilio: SimulatedTwilio, *sids: RecordingSid) -> None:
     await deliver(database, *(recording("completed", sid) for sid in sids))
     for job in await claim(database):
         await settle(database, job, verdict(Label.HUMAN))
@@ -52,7 +52,7 @@ def forgotten(forgetful: Retention, what: str) -> float:
 
 
 async def test_the_copy_of_a_judged_recording_is_deleted(
-    database: Database, twilio: StandIn, client: httpx2.AsyncClient, capfd: pytest.CaptureFixture[str]
+    database: Database, twilio: SimulatedTwilio, client: httpx2.AsyncClient, capfd: pytest.CaptureFixture[str]
 ) -> None:
     await judged(database, twilio, FIRST)
     await deliver(database, recording("completed", SECOND))
@@ -68,7 +68,7 @@ async def test_the_copy_of_a_judged_recording_is_deleted(
 
 
 async def test_a_copy_that_is_gone_already_is_as_good(
-    database: Database, twilio: StandIn, client: httpx2.AsyncClient
+    database: Database, twilio: SimulatedTwilio, client: httpx2.AsyncClient
 ) -> None:
     await judged(database, twilio, FIRST)
     twilio.media.reels.clear()
@@ -76,7 +76,9 @@ async def test_a_copy_that_is_gone_already_is_as_good(
     assert (await recording_row(database)).erased_at is not None
 
 
-async def test_each_copy_is_deleted_once(database: Database, twilio: StandIn, client: httpx2.AsyncClient) -> None:
+async def test_each_copy_is_deleted_once(
+    database: Database, twilio: SimulatedTwilio, client: httpx2.AsyncClient
+) -> None:
     await judged(database, twilio, FIRST)
     forgetful = retention_for(database, twilio, client)
     await forgetful.erase()
@@ -85,7 +87,7 @@ async def test_each_copy_is_deleted_once(database: Database, twilio: StandIn, cl
 
 
 async def test_one_that_twilio_refuses_does_not_keep_the_others(
-    database: Database, twilio: StandIn, client: httpx2.AsyncClient
+    database: Database, twilio: SimulatedTwilio, client: httpx2.AsyncClient
 ) -> None:
     await judged(database, twilio, FIRST, SECOND)
     refusal = b'{"code": 20009, "message": "Recording is in use"}'
@@ -99,7 +101,7 @@ async def test_one_that_twilio_refuses_does_not_keep_the_others(
 
 async def test_an_account_whose_credentials_are_refused_is_asked_once_a_round(
     database: Database,
-    twilio: StandIn,
+    twilio: SimulatedTwilio,
     client: httpx2.AsyncClient,
     monkeypatch: pytest.MonkeyPatch,
     tmp_path: Path,
@@ -118,7 +120,9 @@ async def test_an_account_whose_credentials_are_refused_is_asked_once_a_round(
     assert (await recording_row(database)).erased_at is not None
 
 
-async def test_an_outage_leaves_it_for_later(database: Database, twilio: StandIn, client: httpx2.AsyncClient) -> None:
+async def test_an_outage_leaves_it_for_later(
+    database: Database, twilio: SimulatedTwilio, client: httpx2.AsyncClient
+) -> None:
     await judged(database, twilio, FIRST)
     twilio.rest.first.append(Answer(503))
     forgetful = retention_for(database, twilio, client)
@@ -132,7 +136,7 @@ async def test_an_outage_leaves_it_for_later(database: Database, twilio: StandIn
 
 
 async def test_a_backlog_is_erased_in_one_round(
-    database: Database, twilio: StandIn, client: httpx2.AsyncClient, monkeypatch: pytest.MonkeyPatch
+    database: Database, twilio: SimulatedTwilio, client: httpx2.AsyncClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(retention_file, "ERASE_BATCH", 2)
     await judged(database, twilio, *(RecordingSid(f"RE{number:032x}") for number in range(5)))
@@ -141,7 +145,7 @@ async def test_a_backlog_is_erased_in_one_round(
 
 
 async def test_recordings_of_other_applications_are_left_and_keep_ours_waiting_for_nothing(
-    database: Database, twilio: StandIn, client: httpx2.AsyncClient, monkeypatch: pytest.MonkeyPatch
+    database: Database, twilio: SimulatedTwilio, client: httpx2.AsyncClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(retention_file, "ERASE_BATCH", 1)
     await judged(database, twilio, FIRST)
@@ -157,7 +161,7 @@ async def test_recordings_of_other_applications_are_left_and_keep_ours_waiting_f
 
 
 async def test_without_being_asked_to_nothing_is_forgotten(
-    database: Database, twilio: StandIn, client: httpx2.AsyncClient
+    database: Database, twilio: SimulatedTwilio, client: httpx2.AsyncClient
 ) -> None:
     await told(database, "completed")
     await age_callbacks(database, 1000)
@@ -171,7 +175,7 @@ async def age_callbacks(database: Database, days: float) -> None:
 
 
 async def test_old_callbacks_are_stripped_batch_after_batch(
-    database: Database, twilio: StandIn, client: httpx2.AsyncClient, monkeypatch: pytest.MonkeyPatch
+    database: Database, twilio: SimulatedTwilio, client: httpx2.AsyncClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(retention_file, "BATCH", 2)
     for number in range(5):
@@ -186,7 +190,7 @@ async def test_old_callbacks_are_stripped_batch_after_batch(
 
 @pytest.mark.parametrize("mode", ["hash", "drop"])
 async def test_numbers_of_before_are_brought_in_line(
-    database: Database, twilio: StandIn, client: httpx2.AsyncClient, monkeypatch: pytest.MonkeyPatch, mode: str
+    database: Database, twilio: SimulatedTwilio, client: httpx2.AsyncClient, monkeypatch: pytest.MonkeyPatch, mode: str
 ) -> None:
     monkeypatch.setattr(retention_file, "WALK_BATCH", 2)
     for number in range(5):
@@ -210,7 +214,7 @@ async def plain(database: Database) -> int:
 
 
 async def test_a_walk_that_was_broken_off_goes_on_where_it_was(
-    database: Database, twilio: StandIn, client: httpx2.AsyncClient, monkeypatch: pytest.MonkeyPatch
+    database: Database, twilio: SimulatedTwilio, client: httpx2.AsyncClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(retention_file, "WALK_BATCH", 1)
     for number in range(3):

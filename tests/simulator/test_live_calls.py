@@ -23,7 +23,7 @@ from amd_service.simulator.recorded_calls import RecordedCallback, load_calls
 from amd_service.simulator.replay import Outcome, replay
 from amd_service.simulator.report import print_outcomes
 from amd_service.simulator.twilio.rest_api import RestApi
-from amd_service.simulator.twilio.server import StandIn, serve_on_loopback
+from amd_service.simulator.twilio.server import SimulatedTwilio, serve_on_loopback
 from amd_service.twilio.callbacks import parse_form
 from amd_service.twilio.media_streams import Media, Started, Stopped, parse_message
 from amd_service.twilio.signature import verify, verify_handshake
@@ -104,10 +104,16 @@ class LiveService(Service):
         self.rows[call_sid] = STREAMED | {"action_state": "done"}
 
 
-async def run(directory: Path, service: LiveService, stand_in: StandIn) -> list[Outcome]:
+async def run(directory: Path, service: LiveService, simulated_twilio: SimulatedTwilio) -> list[Outcome]:
     async with serve_on_loopback(service.app(), websockets=WEBSOCKETS) as url:
         return await replay(
-            directory, url=url, account=ACCOUNT, stand_in=stand_in, public_url=PUBLIC_URL, live_pace=16, deadline_s=60
+            directory,
+            url=url,
+            account=ACCOUNT,
+            simulated_twilio=simulated_twilio,
+            public_url=PUBLIC_URL,
+            live_pace=16,
+            deadline_s=60,
         )
 
 
@@ -134,13 +140,16 @@ def wav_file(*channels: int, rate_hz: int = 8000) -> bytes:
 
 @pytest.mark.anyio
 async def test_an_answered_call_is_streamed_before_it_ends_and_its_recording_follows(
-    tmp_path: Path, stand_in: StandIn, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path,
+    simulated_twilio: SimulatedTwilio,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(replaying, "SETTLE_S", 0.0)
     dual = wav_file(0, 8031)
     write_answered_call(tmp_path / "1-dual", dual, STREAMED, RecordingSource="DialVerb")
-    service = LiveService(stand_in.url)
-    (outcome,) = await run(tmp_path, service, stand_in)
+    service = LiveService(simulated_twilio.url)
+    (outcome,) = await run(tmp_path, service, simulated_twilio)
     assert outcome.matched
     assert outcome.got["recordings"] == [{"state": "done"}], "the recording was waited for, though a verdict stood"
     assert service.seen == ["ringing", "in-progress", "verdict", "completed", "recording"]
@@ -158,36 +167,38 @@ async def test_an_answered_call_is_streamed_before_it_ends_and_its_recording_fol
 
 
 @pytest.mark.anyio
-async def test_a_call_stays_up_until_it_was_acted_upon(tmp_path: Path, stand_in: StandIn) -> None:
+async def test_a_call_stays_up_until_it_was_acted_upon(tmp_path: Path, simulated_twilio: SimulatedTwilio) -> None:
     write_answered_call(tmp_path / "1-human", wav_file(800), STREAMED, RecordingTrack="inbound")
-    service = LiveService(stand_in.url, rest=stand_in.rest)
-    await run(tmp_path, service, stand_in)
+    service = LiveService(simulated_twilio.url, rest=simulated_twilio.rest)
+    await run(tmp_path, service, simulated_twilio)
     assert service.seen[2:5] == ["verdict", "acted upon in-progress", "completed"]
-    assert stand_in.rest.calls == {}
+    assert simulated_twilio.rest.calls == {}
 
 
 @pytest.mark.anyio
-async def test_a_mix_of_both_parties_is_not_streamed(tmp_path: Path, stand_in: StandIn) -> None:
+async def test_a_mix_of_both_parties_is_not_streamed(tmp_path: Path, simulated_twilio: SimulatedTwilio) -> None:
     write_answered_call(tmp_path / "1-mono", wav_file(800), STREAMED, RecordingTrack="both")
-    service = LiveService(stand_in.url)
-    (outcome,) = await run(tmp_path, service, stand_in)
+    service = LiveService(simulated_twilio.url)
+    (outcome,) = await run(tmp_path, service, simulated_twilio)
     assert (outcome.matched, outcome.stream, outcome.since_stream_s) == (True, None, None)
     assert "verdict" not in service.seen
 
 
 @pytest.mark.anyio
-async def test_a_service_that_does_not_listen_is_told_of_the_setting(tmp_path: Path, stand_in: StandIn) -> None:
+async def test_a_service_that_does_not_listen_is_told_of_the_setting(
+    tmp_path: Path, simulated_twilio: SimulatedTwilio
+) -> None:
     write_answered_call(tmp_path / "1-human", wav_file(800), STREAMED, RecordingTrack="inbound")
-    service = LiveService(stand_in.url, listens=False)
+    service = LiveService(simulated_twilio.url, listens=False)
     with pytest.raises(ConfigurationError, match="AMD_LIVE=true"):
-        await run(tmp_path, service, stand_in)
+        await run(tmp_path, service, simulated_twilio)
     assert service.seen == []
 
 
 @pytest.mark.anyio
-async def test_a_refused_stream_is_noted(tmp_path: Path, stand_in: StandIn) -> None:
+async def test_a_refused_stream_is_noted(tmp_path: Path, simulated_twilio: SimulatedTwilio) -> None:
     write_answered_call(tmp_path / "1-human", wav_file(800), STREAMED, RecordingTrack="inbound")
-    (outcome,) = await run(tmp_path, LiveService(stand_in.url, has_room=False), stand_in)
+    (outcome,) = await run(tmp_path, LiveService(simulated_twilio.url, has_room=False), simulated_twilio)
     assert not outcome.matched
     assert outcome.note is not None
     assert "AMD_LIVE_STREAMS" in outcome.note

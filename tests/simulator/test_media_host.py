@@ -13,7 +13,7 @@ from amd_service.database.database import TRANSACTION_TIMEOUT_S
 from amd_service.errors import ConfigurationError
 from amd_service.settings import RETRY_OVERRIDES, Account
 from amd_service.simulator.twilio.media_host import NOT_FOUND, Answer, MediaHost, Reel
-from amd_service.simulator.twilio.server import StandIn, serve_stand_in
+from amd_service.simulator.twilio.server import SimulatedTwilio, serve_simulated_twilio
 from amd_service.simulator.twilio.signed_callbacks import ConnectionRules, Delivery, deliver, sign
 from amd_service.twilio.callbacks import parse_form
 from amd_service.twilio.signature import verify
@@ -38,36 +38,38 @@ PAIRS = [
 
 
 @pytest.fixture
-async def stand_in() -> AsyncIterator[StandIn]:
-    async with serve_stand_in(MediaHost({AC: (AC, "token")})) as running:
+async def simulated_twilio() -> AsyncIterator[SimulatedTwilio]:
+    async with serve_simulated_twilio(MediaHost({AC: (AC, "token")})) as running:
         yield running
 
 
 @pytest.fixture
-async def client(stand_in: StandIn) -> AsyncIterator[httpx2.AsyncClient]:
-    async with httpx2.AsyncClient(base_url=stand_in.url, auth=(AC, "token"), trust_env=False) as client:
+async def client(simulated_twilio: SimulatedTwilio) -> AsyncIterator[httpx2.AsyncClient]:
+    async with httpx2.AsyncClient(base_url=simulated_twilio.url, auth=(AC, "token"), trust_env=False) as client:
         yield client
 
 
 @pytest.mark.parametrize("suffix", ["", ".wav", ".mp3"])
 async def test_what_is_no_audio_goes_out_as_it_is_under_each_name(
-    stand_in: StandIn, client: httpx2.AsyncClient, suffix: str
+    simulated_twilio: SimulatedTwilio, client: httpx2.AsyncClient, suffix: str
 ) -> None:
-    stand_in.media.reels[RE] = Reel(b"RIFF" * 10_000, content_type="audio/x-test")
+    simulated_twilio.media.reels[RE] = Reel(b"RIFF" * 10_000, content_type="audio/x-test")
     response = await client.get(PATH + suffix)
     assert (response.status_code, response.content) == (200, b"RIFF" * 10_000)
     assert response.headers["content-type"] == "audio/x-test"
-    assert stand_in.media.requests[0].sent_bytes == 40_000
+    assert simulated_twilio.media.requests[0].sent_bytes == 40_000
 
 
-async def test_without_a_suffix_a_recording_is_its_wav(stand_in: StandIn, client: httpx2.AsyncClient) -> None:
-    stand_in.media.reels[RE] = Reel(DUAL)
+async def test_without_a_suffix_a_recording_is_its_wav(
+    simulated_twilio: SimulatedTwilio, client: httpx2.AsyncClient
+) -> None:
+    simulated_twilio.media.reels[RE] = Reel(DUAL)
     for response in (await client.get(PATH), await client.get(PATH + ".wav")):
         assert (response.headers["content-type"], response.content) == ("audio/x-wav", DUAL)
 
 
-async def test_mp3_is_mp3_of_the_same_sound(stand_in: StandIn, client: httpx2.AsyncClient) -> None:
-    stand_in.media.reels[RE] = Reel(file_of(CALLED))
+async def test_mp3_is_mp3_of_the_same_sound(simulated_twilio: SimulatedTwilio, client: httpx2.AsyncClient) -> None:
+    simulated_twilio.media.reels[RE] = Reel(file_of(CALLED))
     response = await client.get(PATH + ".mp3")
     assert response.headers["content-type"] == "audio/mpeg"
     assert len(response.content) * 8 == pytest.approx(32_000 * 2.0, rel=0.15)
@@ -76,16 +78,18 @@ async def test_mp3_is_mp3_of_the_same_sound(stand_in: StandIn, client: httpx2.As
         assert np.abs(file.read() - CALLED).max() < 0.05
 
 
-async def test_what_is_mp3_already_is_not_encoded_again(stand_in: StandIn, client: httpx2.AsyncClient) -> None:
+async def test_what_is_mp3_already_is_not_encoded_again(
+    simulated_twilio: SimulatedTwilio, client: httpx2.AsyncClient
+) -> None:
     mp3 = file_of(CALLED, form="MP3", subtype="MPEG_LAYER_III")
-    stand_in.media.reels[RE] = Reel(mp3, content_type="audio/mpeg")
+    simulated_twilio.media.reels[RE] = Reel(mp3, content_type="audio/mpeg")
     assert (await client.get(PATH + ".mp3")).content == mp3
 
 
 async def test_a_dual_recording_is_mixed_down_only_where_one_channel_is_asked_for(
-    stand_in: StandIn, client: httpx2.AsyncClient
+    simulated_twilio: SimulatedTwilio, client: httpx2.AsyncClient
 ) -> None:
-    stand_in.media.reels[RE] = Reel(DUAL, dual_available=True)
+    simulated_twilio.media.reels[RE] = Reel(DUAL, dual_available=True)
     both, mixed = [CALLED, CALLER], [MIXED]
     for query, heard in (("", both), ("?RequestedChannels=2", both), ("?RequestedChannels=1", mixed)):
         for suffix, form in (("", "WAV"), (".wav", "WAV"), (".mp3", "MP3")):
@@ -95,15 +99,17 @@ async def test_a_dual_recording_is_mixed_down_only_where_one_channel_is_asked_fo
                 assert np.abs(file.read(always_2d=True).T - heard).max() < 0.05, (suffix, query)
 
 
-async def test_one_channel_of_one_is_served_as_it_is(stand_in: StandIn, client: httpx2.AsyncClient) -> None:
-    stand_in.media.reels[RE] = Reel(file_of(CALLED)[:-1001])
+async def test_one_channel_of_one_is_served_as_it_is(
+    simulated_twilio: SimulatedTwilio, client: httpx2.AsyncClient
+) -> None:
+    simulated_twilio.media.reels[RE] = Reel(file_of(CALLED)[:-1001])
     assert (await client.get(PATH, params={"RequestedChannels": "1"})).content == file_of(CALLED)[:-1001]
 
 
-async def test_it_wants_the_credentials_of_the_account_in_the_path(stand_in: StandIn) -> None:
-    stand_in.media.reels[RE] = Reel(b"RIFF")
+async def test_it_wants_the_credentials_of_the_account_in_the_path(simulated_twilio: SimulatedTwilio) -> None:
+    simulated_twilio.media.reels[RE] = Reel(b"RIFF")
     other = "AC" + "b" * 32
-    async with httpx2.AsyncClient(base_url=stand_in.url, trust_env=False) as anybody:
+    async with httpx2.AsyncClient(base_url=simulated_twilio.url, trust_env=False) as anybody:
         assert (await anybody.get(PATH)).status_code == 401
         assert (await anybody.get(PATH, auth=(AC, "wrong"))).status_code == 401
         assert (await anybody.get(PATH.replace(AC, other), auth=(AC, "token"))).status_code == 401
@@ -115,62 +121,72 @@ async def test_what_it_does_not_have_is_twilios_xml_404(client: httpx2.AsyncClie
     assert b"20404" in response.content
 
 
-async def test_scripted_answers_come_once_each_before_the_media(stand_in: StandIn, client: httpx2.AsyncClient) -> None:
-    stand_in.media.reels[RE] = Reel(b"RIFF", first=[NOT_FOUND, Answer(429, headers={"retry-after": "1"})])
+async def test_scripted_answers_come_once_each_before_the_media(
+    simulated_twilio: SimulatedTwilio, client: httpx2.AsyncClient
+) -> None:
+    simulated_twilio.media.reels[RE] = Reel(b"RIFF", first=[NOT_FOUND, Answer(429, headers={"retry-after": "1"})])
     answers = [await client.get(PATH) for _ in range(4)]
     assert [answer.status_code for answer in answers] == [404, 429, 200, 200]
     assert answers[1].headers["retry-after"] == "1"
 
 
-async def test_two_channels_are_refused_where_one_was_kept(stand_in: StandIn, client: httpx2.AsyncClient) -> None:
-    stand_in.media.reels[RE] = reel = Reel(b"RIFF")
+async def test_two_channels_are_refused_where_one_was_kept(
+    simulated_twilio: SimulatedTwilio, client: httpx2.AsyncClient
+) -> None:
+    simulated_twilio.media.reels[RE] = reel = Reel(b"RIFF")
     assert (await client.get(PATH, params={"RequestedChannels": "2"})).status_code == 400
     reel.dual_available = True
     assert (await client.get(PATH, params={"RequestedChannels": "2"})).status_code == 200
 
 
-async def test_metadata_is_served_and_spends_no_scripted_answer(stand_in: StandIn, client: httpx2.AsyncClient) -> None:
-    stand_in.media.reels[RE] = Reel(b"", first=[NOT_FOUND], metadata={"encryption_details": {"x": 1}})
+async def test_metadata_is_served_and_spends_no_scripted_answer(
+    simulated_twilio: SimulatedTwilio, client: httpx2.AsyncClient
+) -> None:
+    simulated_twilio.media.reels[RE] = Reel(b"", first=[NOT_FOUND], metadata={"encryption_details": {"x": 1}})
     found = (await client.get(PATH + ".json")).json()
-    assert found["media_url"] == stand_in.url + PATH
+    assert found["media_url"] == simulated_twilio.url + PATH
     assert found["encryption_details"] == {"x": 1}
     assert (await client.get(PATH)).status_code == 404
 
 
-async def test_a_length_that_lies_breaks_the_connection(stand_in: StandIn, client: httpx2.AsyncClient) -> None:
-    stand_in.media.reels[RE] = Reel(b"RIFF", declared_bytes=1000)
+async def test_a_length_that_lies_breaks_the_connection(
+    simulated_twilio: SimulatedTwilio, client: httpx2.AsyncClient
+) -> None:
+    simulated_twilio.media.reels[RE] = Reel(b"RIFF", declared_bytes=1000)
     with pytest.raises(httpx2.RemoteProtocolError):
         await client.get(PATH)
 
 
-async def test_credentials_at_a_foreign_host_are_a_violation(stand_in: StandIn, client: httpx2.AsyncClient) -> None:
-    stand_in.media.reels[RE] = Reel(b"RIFF")
+async def test_credentials_at_a_foreign_host_are_a_violation(
+    simulated_twilio: SimulatedTwilio, client: httpx2.AsyncClient
+) -> None:
+    simulated_twilio.media.reels[RE] = Reel(b"RIFF")
     assert (await client.get(f"/cdn/{RE}.wav")).content == b"RIFF"
-    assert len(stand_in.media.violations) == 1
+    assert len(simulated_twilio.media.violations) == 1
 
 
 async def test_credentials_at_a_path_it_does_not_know_are_a_violation(
-    stand_in: StandIn, client: httpx2.AsyncClient
+    simulated_twilio: SimulatedTwilio, client: httpx2.AsyncClient
 ) -> None:
     unknown = [("GET", f"/{RE}.wav"), ("GET", f"{PATH}.wav/"), ("DELETE", f"{PATH}.wav"), ("POST", "/")]
-    async with httpx2.AsyncClient(base_url=stand_in.url, trust_env=False) as anybody:
+    async with httpx2.AsyncClient(base_url=simulated_twilio.url, trust_env=False) as anybody:
         assert [(await anybody.request(*what)).status_code for what in unknown] == [404] * 4
-    assert stand_in.media.violations == []
+    assert simulated_twilio.media.violations == []
     answers = [await client.request(*what) for what in unknown]
     assert [(answer.status_code, b"20404" in answer.content) for answer in answers] == [(404, True)] * 4
-    host = stand_in.url.removeprefix("http://")
-    assert stand_in.media.violations == [f"credentials arrived at {host}{path}" for _, path in unknown]
-    assert [seen.with_credentials for seen in stand_in.media.requests] == [False] * 4 + [True] * 4
+    host = simulated_twilio.url.removeprefix("http://")
+    assert simulated_twilio.media.violations == [f"credentials arrived at {host}{path}" for _, path in unknown]
+    assert [seen.with_credentials for seen in simulated_twilio.media.requests] == [False] * 4 + [True] * 4
 
 
-async def test_a_taken_port_is_said_so(stand_in: StandIn) -> None:
+async def test_a_taken_port_is_said_so(simulated_twilio: SimulatedTwilio) -> None:
     with pytest.raises(ConfigurationError, match="taken"):
-        async with serve_stand_in(MediaHost({}), port=int(stand_in.url.rpartition(":")[2])):
+        async with serve_simulated_twilio(MediaHost({}), port=int(simulated_twilio.url.rpartition(":")[2])):
             pass
 
 
 async def test_it_is_gone_after_its_context() -> None:
-    async with serve_stand_in(MediaHost({})) as running:
+    async with serve_simulated_twilio(MediaHost({})) as running:
         port = int(running.url.rpartition(":")[2])
     with pytest.raises(ConnectionRefusedError):
         socket.create_connection(("127.0.0.1", port), timeout=1)

@@ -15,29 +15,36 @@ from amd_service.simulator import replay as replaying
 from amd_service.simulator.recorded_calls import load_calls
 from amd_service.simulator.replay import Outcome, compare, replay
 from amd_service.simulator.run_replay import rehearse_running_service
-from amd_service.simulator.twilio.server import StandIn, serve_on_loopback
+from amd_service.simulator.twilio.server import SimulatedTwilio, serve_on_loopback
 from tests.simulator.stub_service import ACCOUNT, JUDGED, PUBLIC_URL, STEREO, Service, write_call
 
 
-async def run(directory: Path, service: Service, stand_in: StandIn, api_key: str | None = None) -> list[Outcome]:
+async def run(
+    directory: Path, service: Service, simulated_twilio: SimulatedTwilio, api_key: str | None = None
+) -> list[Outcome]:
     async with serve_on_loopback(service.app()) as url:
         return await replay(
-            directory, url=url, account=ACCOUNT, stand_in=stand_in, public_url=PUBLIC_URL, api_key=api_key
+            directory,
+            url=url,
+            account=ACCOUNT,
+            simulated_twilio=simulated_twilio,
+            public_url=PUBLIC_URL,
+            api_key=api_key,
         )
 
 
 @pytest.mark.anyio
-async def test_calls_are_replayed_over_http_and_compared(tmp_path: Path, stand_in: StandIn) -> None:
+async def test_calls_are_replayed_over_http_and_compared(tmp_path: Path, simulated_twilio: SimulatedTwilio) -> None:
     write_call(tmp_path / "1-human", JUDGED)
     write_call(tmp_path / "2-late", JUDGED, not_found_first=2)
     write_call(tmp_path / "3-missing", {"analysis_state": "failed", "reason": "media_missing"}, media=None)
     seen: list[str] = []
-    async with serve_on_loopback(Service(stand_in.url).app()) as url:
+    async with serve_on_loopback(Service(simulated_twilio.url).app()) as url:
         outcomes = await replay(
             tmp_path,
             url=url + "/",
             account=ACCOUNT,
-            stand_in=stand_in,
+            simulated_twilio=simulated_twilio,
             public_url=PUBLIC_URL,
             on_progress=lambda outcome: seen.append(outcome.name),
         )
@@ -50,53 +57,53 @@ async def test_calls_are_replayed_over_http_and_compared(tmp_path: Path, stand_i
     assert outcomes[2].confidence is None
     assert sorted(seen) == ["1-human", "2-late", "3-missing"]
     # Stereo is served as dual without being told so, so the question for two channels was never repeated.
-    assert all(request.query or request.path.endswith(".json") for request in stand_in.media.requests)
+    assert all(request.query or request.path.endswith(".json") for request in simulated_twilio.media.requests)
 
 
 @pytest.mark.anyio
-async def test_every_run_has_fresh_sids_in_every_placeholder(tmp_path: Path, stand_in: StandIn) -> None:
+async def test_every_run_has_fresh_sids_in_every_placeholder(tmp_path: Path, simulated_twilio: SimulatedTwilio) -> None:
     write_call(tmp_path / "1-human", JUDGED)
-    service = Service(stand_in.url)
-    await run(tmp_path, service, stand_in)
-    await run(tmp_path, service, stand_in)
+    service = Service(simulated_twilio.url)
+    await run(tmp_path, service, simulated_twilio)
+    await run(tmp_path, service, simulated_twilio)
     recordings = [form for form in service.forms if "RecordingSid" in form]
     assert len({form["CallSid"] for form in recordings}) == len({form["RecordingSid"] for form in recordings}) == 2
     for form in recordings:
         assert form["AccountSid"] == ACCOUNT.account_sid
         assert (
             form["RecordingUrl"]
-            == f"{stand_in.url}/2010-04-01/Accounts/{ACCOUNT.account_sid}/Recordings/{form['RecordingSid']}"
+            == f"{simulated_twilio.url}/2010-04-01/Accounts/{ACCOUNT.account_sid}/Recordings/{form['RecordingSid']}"
         )
 
 
 @pytest.mark.anyio
 async def test_a_wrong_verdict_is_a_mismatch(
-    tmp_path: Path, stand_in: StandIn, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, simulated_twilio: SimulatedTwilio, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(replaying, "SETTLE_S", 0.0)
     write_call(tmp_path / "1-voicemail", {"analysis_state": "judged", "label": "voicemail", "reason": "confident"})
-    (outcome,) = await run(tmp_path, Service(stand_in.url), stand_in)
+    (outcome,) = await run(tmp_path, Service(simulated_twilio.url), simulated_twilio)
     assert not outcome.matched
     assert outcome.mismatches == ("label", "reason")
     assert outcome.got["label"] == "human"
 
 
 @pytest.mark.anyio
-async def test_a_final_state_that_changes_is_waited_for(tmp_path: Path, stand_in: StandIn) -> None:
+async def test_a_final_state_that_changes_is_waited_for(tmp_path: Path, simulated_twilio: SimulatedTwilio) -> None:
     write_call(tmp_path / "1-human", JUDGED)
     first_of_two_recordings: dict[str, JsonValue] = {"analysis_state": "failed", "reason": "no_recording"}
-    (outcome,) = await run(tmp_path, Service(stand_in.url, interim=first_of_two_recordings), stand_in)
+    (outcome,) = await run(tmp_path, Service(simulated_twilio.url, interim=first_of_two_recordings), simulated_twilio)
     assert outcome.matched
 
 
 @pytest.mark.anyio
-async def test_a_call_without_a_verdict_ends_at_the_deadline(tmp_path: Path, stand_in: StandIn) -> None:
+async def test_a_call_without_a_verdict_ends_at_the_deadline(tmp_path: Path, simulated_twilio: SimulatedTwilio) -> None:
     write_call(tmp_path / "1-human", JUDGED)
-    service = Service(stand_in.url)
+    service = Service(simulated_twilio.url)
     service.rows = _Forgetful()
     async with serve_on_loopback(service.app()) as url:
         (outcome,) = await replay(
-            tmp_path, url=url, account=ACCOUNT, stand_in=stand_in, public_url=PUBLIC_URL, deadline_s=0.2
+            tmp_path, url=url, account=ACCOUNT, simulated_twilio=simulated_twilio, public_url=PUBLIC_URL, deadline_s=0.2
         )
     assert outcome.mismatches == ("analysis_state", "label")
     assert 0.2 <= outcome.seconds < 20
@@ -108,39 +115,41 @@ class _Forgetful(dict[str, dict[str, JsonValue]]):
 
 
 @pytest.mark.anyio
-async def test_a_refused_callback_is_noted(tmp_path: Path, stand_in: StandIn) -> None:
+async def test_a_refused_callback_is_noted(tmp_path: Path, simulated_twilio: SimulatedTwilio) -> None:
     write_call(tmp_path / "1-human", JUDGED)
     (tmp_path / "1-human" / "callbacks.jsonl").write_text(json.dumps({"path": "/elsewhere", "form": []}))
-    (outcome,) = await run(tmp_path, Service(stand_in.url), stand_in)
+    (outcome,) = await run(tmp_path, Service(simulated_twilio.url), simulated_twilio)
     assert outcome.note == "POST /elsewhere was answered 404"
     assert not outcome.matched
 
 
 @pytest.mark.anyio
-async def test_a_service_that_asks_another_twilio_is_refused(tmp_path: Path, stand_in: StandIn) -> None:
+async def test_a_service_that_asks_another_twilio_is_refused(tmp_path: Path, simulated_twilio: SimulatedTwilio) -> None:
     write_call(tmp_path / "1-human", JUDGED)
     service = Service("https://api.twilio.com")
-    with pytest.raises(ConfigurationError, match=f"AMD_TWILIO_API_URL={stand_in.url}"):
-        await run(tmp_path, service, stand_in)
+    with pytest.raises(ConfigurationError, match=f"AMD_TWILIO_API_URL={simulated_twilio.url}"):
+        await run(tmp_path, service, simulated_twilio)
     assert service.forms == []
 
 
 @pytest.mark.anyio
-async def test_the_api_key_goes_to_the_api_and_not_to_the_webhooks(tmp_path: Path, stand_in: StandIn) -> None:
+async def test_the_api_key_goes_to_the_api_and_not_to_the_webhooks(
+    tmp_path: Path, simulated_twilio: SimulatedTwilio
+) -> None:
     write_call(tmp_path / "1-human", JUDGED)
     with pytest.raises(ConfigurationError, match="AMD_API_KEYS"):
-        await run(tmp_path, Service(stand_in.url, api_key="key"), stand_in)
-    (outcome,) = await run(tmp_path, Service(stand_in.url, api_key="key"), stand_in, api_key="key")
+        await run(tmp_path, Service(simulated_twilio.url, api_key="key"), simulated_twilio)
+    (outcome,) = await run(tmp_path, Service(simulated_twilio.url, api_key="key"), simulated_twilio, api_key="key")
     assert outcome.matched
 
 
 @pytest.mark.anyio
-async def test_no_service_is_said_so(tmp_path: Path, stand_in: StandIn) -> None:
+async def test_no_service_is_said_so(tmp_path: Path, simulated_twilio: SimulatedTwilio) -> None:
     write_call(tmp_path / "1-human", JUDGED)
     async with serve_on_loopback(Starlette()) as gone:
         pass
     with pytest.raises(ConfigurationError, match=f"no service answers at {gone}.*--url"):
-        await replay(tmp_path, url=gone, account=ACCOUNT, stand_in=stand_in)
+        await replay(tmp_path, url=gone, account=ACCOUNT, simulated_twilio=simulated_twilio)
 
 
 @pytest.mark.anyio
@@ -154,13 +163,13 @@ async def test_the_service_is_looked_for_where_the_settings_have_it_listen(tmp_p
 
 @pytest.mark.anyio
 async def test_calls_run_side_by_side_but_not_all_at_once(
-    tmp_path: Path, stand_in: StandIn, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, simulated_twilio: SimulatedTwilio, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(replaying, "CONCURRENT_CALLS", 2)
     for number in range(4):
         write_call(tmp_path / str(number), JUDGED)
-    gauge = _Gauge(stand_in.url)
-    outcomes = await run(tmp_path, gauge, stand_in)
+    gauge = _Gauge(simulated_twilio.url)
+    outcomes = await run(tmp_path, gauge, simulated_twilio)
     assert all(outcome.matched for outcome in outcomes)
     assert gauge.most == 2
 

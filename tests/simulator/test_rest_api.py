@@ -14,9 +14,9 @@ from starlette.routing import Route
 
 from amd_service.domain import AccountSid
 from amd_service.simulator.twilio.call_lifecycle import Life, live_out
-from amd_service.simulator.twilio.call_store import StandInCall, StandInRecording
+from amd_service.simulator.twilio.call_store import SimulatedCall, SimulatedRecording
 from amd_service.simulator.twilio.media_host import Answer, MediaHost, Reel
-from amd_service.simulator.twilio.server import StandIn, serve_on_loopback, serve_stand_in
+from amd_service.simulator.twilio.server import SimulatedTwilio, serve_on_loopback, serve_simulated_twilio
 from tests.twilio.openapi.description import EXTRACT
 
 pytestmark = pytest.mark.anyio
@@ -29,36 +29,38 @@ ANSWERED = ["initiated", "ringing", "in-progress", "AnsweredBy=human", "recordin
 
 
 @pytest.fixture
-async def stand_in() -> AsyncIterator[StandIn]:
-    async with serve_stand_in(MediaHost({AC: (AC, "token")})) as running:
+async def simulated_twilio() -> AsyncIterator[SimulatedTwilio]:
+    async with serve_simulated_twilio(MediaHost({AC: (AC, "token")})) as running:
         yield running
 
 
 @pytest.fixture
-async def client(stand_in: StandIn) -> AsyncIterator[httpx2.AsyncClient]:
-    async with httpx2.AsyncClient(base_url=stand_in.url, auth=(AC, "token"), trust_env=False) as client:
+async def client(simulated_twilio: SimulatedTwilio) -> AsyncIterator[httpx2.AsyncClient]:
+    async with httpx2.AsyncClient(base_url=simulated_twilio.url, auth=(AC, "token"), trust_env=False) as client:
         yield client
 
 
 async def test_a_placed_call_is_queued_and_its_parameters_are_remembered(
-    stand_in: StandIn, client: httpx2.AsyncClient
+    simulated_twilio: SimulatedTwilio, client: httpx2.AsyncClient
 ) -> None:
     form = {"To": "+1212", "From": "+1313", "StatusCallbackEvent": ["initiated", "completed"]}
     answer = await client.post(f"{CALLS}.json", data=form)
     assert (answer.status_code, answer.json()["status"], answer.json()["to"]) == (201, "queued", "+1212")
-    call = stand_in.rest.calls[answer.json()["sid"]]
+    call = simulated_twilio.rest.calls[answer.json()["sid"]]
     assert call.all_given("StatusCallbackEvent") == ["initiated", "completed"]
     assert (await client.get(f"{CALLS}/{call.sid}.json")).json()["direction"] == "outbound-api"
 
 
-async def test_without_credentials_nothing_is_told(stand_in: StandIn) -> None:
-    async with httpx2.AsyncClient(base_url=stand_in.url, trust_env=False) as client:
+async def test_without_credentials_nothing_is_told(simulated_twilio: SimulatedTwilio) -> None:
+    async with httpx2.AsyncClient(base_url=simulated_twilio.url, trust_env=False) as client:
         answer = await client.get(f"{CALLS}.json")
     assert (answer.status_code, answer.json()["code"]) == (401, 20003)
 
 
-async def test_a_call_that_is_over_cannot_be_changed(stand_in: StandIn, client: httpx2.AsyncClient) -> None:
-    call = stand_in.rest.add(StandInCall(account_sid=AC, status="in-progress"))
+async def test_a_call_that_is_over_cannot_be_changed(
+    simulated_twilio: SimulatedTwilio, client: httpx2.AsyncClient
+) -> None:
+    call = simulated_twilio.rest.add(SimulatedCall(account_sid=AC, status="in-progress"))
     assert (await client.post(f"{CALLS}/{call.sid}.json", data={"Status": "completed"})).status_code == 200
     answer = await client.post(f"{CALLS}/{call.sid}.json", data={"Url": "https://example.org"})
     assert (answer.status_code, answer.json()["code"], call.status) == (400, 21220, "completed")
@@ -66,29 +68,33 @@ async def test_a_call_that_is_over_cannot_be_changed(stand_in: StandIn, client: 
     assert (unknown.status_code, unknown.json()["code"]) == (404, 20404)
 
 
-async def test_a_deleted_recording_is_gone(stand_in: StandIn, client: httpx2.AsyncClient) -> None:
-    call = stand_in.rest.add(StandInCall(account_sid=AC))
-    call.recordings.append(StandInRecording(call_sid=call.sid))
+async def test_a_deleted_recording_is_gone(simulated_twilio: SimulatedTwilio, client: httpx2.AsyncClient) -> None:
+    call = simulated_twilio.rest.add(SimulatedCall(account_sid=AC))
+    call.recordings.append(SimulatedRecording(call_sid=call.sid))
     sid = call.recordings[0].sid
-    stand_in.media.reels[sid] = Reel(b"RIFF")
+    simulated_twilio.media.reels[sid] = Reel(b"RIFF")
     assert (await client.get(f"{CALLS}/{call.sid}/Recordings.json")).json()["recordings"][0]["track"] == "inbound"
     assert [(await client.delete(f"{RECORDINGS}/{sid}.json")).status_code for _ in range(2)] == [204, 404]
     assert (await client.get(f"{RECORDINGS}/{sid}.wav")).status_code == 404
     assert (await client.get(f"{RECORDINGS}.json")).json()["recordings"] == []
 
 
-async def test_answers_can_be_scripted_and_still_carried_out(stand_in: StandIn, client: httpx2.AsyncClient) -> None:
-    stand_in.rest.first = [Answer(429, headers={"retry-after": "2"}), Answer(500, cut=True, carried_out=True)]
+async def test_answers_can_be_scripted_and_still_carried_out(
+    simulated_twilio: SimulatedTwilio, client: httpx2.AsyncClient
+) -> None:
+    simulated_twilio.rest.first = [Answer(429, headers={"retry-after": "2"}), Answer(500, cut=True, carried_out=True)]
     form = {"To": "+1212", "From": "+1313"}
     assert (await client.post(f"{CALLS}.json", data=form)).headers["retry-after"] == "2"
-    assert not stand_in.rest.calls
+    assert not simulated_twilio.rest.calls
     with pytest.raises(httpx2.RemoteProtocolError):
         await client.post(f"{CALLS}.json", data=form)
-    assert len(stand_in.rest.calls) == 1
+    assert len(simulated_twilio.rest.calls) == 1
 
 
-async def test_a_silent_answer_lasts_until_the_other_side_leaves(stand_in: StandIn, client: httpx2.AsyncClient) -> None:
-    stand_in.rest.first = [Answer(200, silent=True)]
+async def test_a_silent_answer_lasts_until_the_other_side_leaves(
+    simulated_twilio: SimulatedTwilio, client: httpx2.AsyncClient
+) -> None:
+    simulated_twilio.rest.first = [Answer(200, silent=True)]
     with pytest.raises(httpx2.ReadTimeout):
         await client.get(f"{CALLS}.json", timeout=httpx2.Timeout(10, read=0.05))
     assert (await client.get(f"{CALLS}.json")).json()["calls"] == []
@@ -109,7 +115,7 @@ async def test_a_silent_answer_lasts_until_the_other_side_leaves(stand_in: Stand
     ],
 )
 async def test_a_call_that_lives_reports_what_it_was_asked_to(
-    stand_in: StandIn, client: httpx2.AsyncClient, life: Life, expected: list[str]
+    simulated_twilio: SimulatedTwilio, client: httpx2.AsyncClient, life: Life, expected: list[str]
 ) -> None:
     told: list[str] = []
 
@@ -120,11 +126,11 @@ async def test_a_call_that_lives_reports_what_it_was_asked_to(
         told.append(str(form.get("CallStatus") or (recording if "RecordingSid" in form else amd)))
         return Response(status_code=204)
 
-    async def on_created(call: StandInCall) -> None:
-        deliveries = await live_out(stand_in.rest, call, life, token="token", client=client)
+    async def on_created(call: SimulatedCall) -> None:
+        deliveries = await live_out(simulated_twilio.rest, call, life, token="token", client=client)
         assert {delivery.status for delivery in deliveries} == {204}
 
-    stand_in.rest.on_created = on_created
+    simulated_twilio.rest.on_created = on_created
     async with serve_on_loopback(Starlette(routes=[Route("/{kind}", receive, methods=["POST"])])) as url:
         form = {
             "To": "+1212",
@@ -138,14 +144,16 @@ async def test_a_call_that_lives_reports_what_it_was_asked_to(
             "AsyncAmdStatusCallback": f"{url}/amd",
         }
         sid = (await client.post(f"{CALLS}.json", data=form)).json()["sid"]
-        await stand_in.rest.settled()
+        await simulated_twilio.rest.settled()
     assert told == expected
     assert (await client.get(f"{CALLS}/{sid}.json")).json()["status"] == life.ending
 
 
-async def test_its_answers_are_as_twilio_describes_them(stand_in: StandIn, client: httpx2.AsyncClient) -> None:
-    call = stand_in.rest.add(StandInCall(account_sid=AC))
-    call.recordings.append(StandInRecording(call_sid=call.sid))
+async def test_its_answers_are_as_twilio_describes_them(
+    simulated_twilio: SimulatedTwilio, client: httpx2.AsyncClient
+) -> None:
+    call = simulated_twilio.rest.add(SimulatedCall(account_sid=AC))
+    call.recordings.append(SimulatedRecording(call_sid=call.sid))
     paths = {
         f"{CALLS}.json": "/Calls.json",
         f"{CALLS}/{call.sid}.json": "/Calls/{Sid}.json",

@@ -72,10 +72,10 @@ async def deliver(database: Database, *deliveries: Delivery) -> list[bool]:
 async def _deliver_one(database: Database, delivery: Delivery) -> bool:
     async with database.transaction() as session:
         if isinstance(delivery, StatusCallback):
-            return await intake.take_status(session, raw_of(delivery), delivery, KEEP)
+            return await intake.store_status(session, raw_of(delivery), delivery, KEEP)
         if isinstance(delivery, AmdCallback):
-            return await intake.take_amd(session, raw_of(delivery), delivery, KEEP)
-        return await intake.take_recording(session, raw_of(delivery), delivery, KEEP)
+            return await intake.store_amd(session, raw_of(delivery), delivery, KEEP)
+        return await intake.store_recording(session, raw_of(delivery), delivery, KEEP)
 
 
 async def call_row(database: Database, call_sid: CallSid = CALL) -> CallLog:

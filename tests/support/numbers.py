@@ -30,7 +30,7 @@ def parsed(call_status: str, **parameters: str) -> tuple[RawCallback, StatusCall
 async def told(database: Database, call_status: str, numbers: NumberPolicy = KEEP, **parameters: str) -> bool:
     """One as it comes in."""
     async with database.transaction() as session:
-        return await intake.take_status(session, *parsed(call_status, **parameters), numbers)
+        return await intake.store_status(session, *parsed(call_status, **parameters), numbers)
 
 
 async def callbacks(database: Database) -> list[Callback]:

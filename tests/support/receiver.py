@@ -10,13 +10,13 @@ from amd_service.database.database import Database
 from amd_service.detection.detector import Detector
 from amd_service.operations.judge_recording import Pipeline
 from amd_service.settings import Account, Settings
-from amd_service.simulator.twilio.server import StandIn
+from amd_service.simulator.twilio.server import SimulatedTwilio
 from amd_service.telemetry import Metrics
 from amd_service.twilio.recordings import Recordings, http_client
-from amd_service.twilio.rest import Rest
+from amd_service.twilio.rest import RestClient
 from amd_service.worker.queue_loop import Worker
-from tests.support.simulated_twilio import watched_stand_in
-from tests.web.conftest import ACCOUNT, CALL, RECORDING, Doors, make_settings, open_doors
+from tests.support.simulated_twilio import watched_simulated_twilio
+from tests.web.conftest import ACCOUNT, CALL, RECORDING, App, make_settings, open_app
 
 MEDIA_PATH = f"/2010-04-01/Accounts/{ACCOUNT}/Recordings/{RECORDING}.wav"
 Fields = dict[str, str | None]
@@ -28,10 +28,10 @@ _SEQUENCE = {"initiated": "0", "ringing": "1", "in-progress": "2"}
 class Receiver:
     """A running receiver. Parameters of callbacks are given by name; None leaves one out."""
 
-    doors: Doors
-    stand_in: StandIn
+    doors: App
+    simulated_twilio: SimulatedTwilio
     worker: Worker
-    rest: Rest
+    rest: RestClient
 
     @property
     def settings(self) -> Settings:
@@ -79,21 +79,21 @@ class Receiver:
     @property
     def asked_for_media(self) -> list[str]:
         """Path and query of every request that the media host saw, in order."""
-        return [seen.path + (f"?{seen.query}" if seen.query else "") for seen in self.stand_in.media.requests]
+        return [seen.path + (f"?{seen.query}" if seen.query else "") for seen in self.simulated_twilio.media.requests]
 
 
 @asynccontextmanager
 async def receiving(database: Database, detector: Detector, **changes: object) -> AsyncIterator[Receiver]:
     """A receiver over `database`. At the end, nothing may have been asked of Twilio that it would not understand."""
     known = make_settings(**changes).accounts.values()
-    async with watched_stand_in(*known) as stand_in:
-        settings = make_settings(twilio_api_url=stand_in.url, job_retry_base_s=1e-6, **changes)
+    async with watched_simulated_twilio(*known) as simulated_twilio:
+        settings = make_settings(twilio_api_url=simulated_twilio.url, job_retry_base_s=1e-6, **changes)
         async with http_client(settings) as client:
-            rest = Rest(client, settings)
-            doors = open_doors(database, detector, rest=rest, twilio_api_url=stand_in.url, **changes)
+            rest = RestClient(client, settings)
+            doors = open_app(database, detector, rest=rest, twilio_api_url=simulated_twilio.url, **changes)
             pipeline = Pipeline(settings.accounts, Recordings(client, settings), detector, Metrics())
             worker = Worker(
                 database=database, judge=pipeline.judge, ready=lambda: True, settings=settings, metrics=Metrics()
             )
-            yield Receiver(doors, stand_in, worker, rest)
+            yield Receiver(doors, simulated_twilio, worker, rest)
             await doors.client.aclose()

@@ -6,15 +6,15 @@ from contextlib import asynccontextmanager
 from amd_service.settings import Account
 from amd_service.simulator.twilio.media_host import MediaHost
 from amd_service.simulator.twilio.rest_api import RestApi
-from amd_service.simulator.twilio.server import StandIn, serve_stand_in
+from amd_service.simulator.twilio.server import SimulatedTwilio, serve_simulated_twilio
 from tests.twilio.openapi.description import twilio_description
 
 
 @asynccontextmanager
-async def watched_stand_in(*accounts: Account) -> AsyncIterator[StandIn]:
+async def watched_simulated_twilio(*accounts: Account) -> AsyncIterator[SimulatedTwilio]:
     """A stand-in that knows these accounts. At the end, no request may have been against Twilio's rules."""
     media = MediaHost({account.account_sid: account.basic_auth for account in accounts})
     rest = RestApi(media, check=twilio_description().violations)
-    async with serve_stand_in(media, rest=rest) as stand_in:
-        yield stand_in
+    async with serve_simulated_twilio(media, rest=rest) as simulated_twilio:
+        yield simulated_twilio
         assert media.violations == []

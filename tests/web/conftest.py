@@ -17,7 +17,7 @@ from amd_service.runtime import Runtime
 from amd_service.settings import Settings
 from amd_service.simulator.twilio.signed_callbacks import sign
 from amd_service.telemetry import Metrics
-from amd_service.twilio.rest import Rest
+from amd_service.twilio.rest import RestClient
 from amd_service.web.app import create_app
 
 PUBLIC_URL = "https://amd.example.com"
@@ -62,7 +62,7 @@ def make_settings(**changes: object) -> Settings:
 
 
 @dataclass(frozen=True, slots=True)
-class Doors:
+class App:
     """A client in front of the app."""
 
     client: httpx2.AsyncClient
@@ -86,25 +86,25 @@ class Doors:
         return self.runtime.metrics.registry.get_sample_value(name, labels) or 0.0
 
 
-def open_doors(
-    database: Database, detector: Detector | None = None, *, rest: Rest | None = None, **changes: object
-) -> Doors:
+def open_app(
+    database: Database, detector: Detector | None = None, *, rest: RestClient | None = None, **changes: object
+) -> App:
     """`detector`: one that is started already; without it, one that never is. `rest`: Twilio's API."""
     settings = make_settings(**changes)
     metrics = Metrics()
     detector = detector or Detector.from_settings(settings, metrics)
-    rest = rest or Rest(httpx2.AsyncClient(), settings)
+    rest = rest or RestClient(httpx2.AsyncClient(), settings)
     runtime = Runtime(settings, metrics, database, detector, rest, None)
     transport = httpx2.ASGITransport(app=create_app(runtime), raise_app_exceptions=True)
     client = httpx2.AsyncClient(
         transport=transport, base_url="http://127.0.0.1:8080", headers={"authorization": f"Bearer {API_KEY}"}
     )
-    return Doors(client, runtime)
+    return App(client, runtime)
 
 
 @pytest.fixture
-async def doors(database: Database) -> AsyncIterator[Doors]:
-    opened = open_doors(database)
+async def doors(database: Database) -> AsyncIterator[App]:
+    opened = open_app(database)
     yield opened
     await opened.client.aclose()
 
@@ -119,9 +119,9 @@ async def demo() -> AsyncIterator[Detector]:
 
 
 @pytest.fixture
-async def judging(demo: Detector, closed_database: Database) -> AsyncIterator[Doors]:
+async def judging(demo: Detector, closed_database: Database) -> AsyncIterator[App]:
     """The doors with a ready model; no database, which verdicts on uploads do not need."""
-    opened = open_doors(closed_database, demo)
+    opened = open_app(closed_database, demo)
     yield opened
     await opened.client.aclose()
 

@@ -26,11 +26,11 @@ from amd_service.domain import (
     Verdict,
 )
 from amd_service.settings import Account, Settings
-from amd_service.simulator.twilio.server import StandIn
+from amd_service.simulator.twilio.server import SimulatedTwilio
 from amd_service.telemetry import Metrics
 from amd_service.worker.queue_loop import Worker
 from tests.support.deliveries import ACCOUNT, KEEP
-from tests.support.simulated_twilio import watched_stand_in
+from tests.support.simulated_twilio import watched_simulated_twilio
 
 IDENTITY = ModelIdentity("test", None, "0" * 64)
 HUMAN = Verdict(
@@ -62,7 +62,7 @@ def make_worker(
     return Worker(database=database, judge=judge, ready=ready, settings=settings, metrics=Metrics())
 
 
-async def put_up(database: Database) -> RecordingSid:
+async def enqueue_recording(database: Database) -> RecordingSid:
     """A new call with a completed recording, waiting in the queue."""
     number = next(_numbers)
     recording = RecordingCallback(
@@ -70,7 +70,7 @@ async def put_up(database: Database) -> RecordingSid:
     )
     raw = RawCallback("recording", (("RecordingSid", recording.recording_sid),))
     async with database.transaction() as session:
-        assert await intake.take_recording(session, raw, recording, KEEP)
+        assert await intake.store_recording(session, raw, recording, KEEP)
     return recording.recording_sid
 
 
@@ -99,8 +99,10 @@ def finish() -> asyncio.Event:
 
 
 @pytest.fixture
-async def twilio() -> AsyncIterator[StandIn]:
-    async with watched_stand_in(Account.model_validate({"account_sid": ACCOUNT, "auth_tokens": ["token"]})) as running:
+async def twilio() -> AsyncIterator[SimulatedTwilio]:
+    async with watched_simulated_twilio(
+        Account.model_validate({"account_sid": ACCOUNT, "auth_tokens": ["token"]})
+    ) as running:
         yield running
 
 

@@ -11,7 +11,7 @@ from amd_service.calls.tables import Recording
 from amd_service.database.database import Database
 from amd_service.domain import Job, RecordingSid, Verdict
 from amd_service.errors import DatabaseUnavailable
-from tests.worker.conftest import HUMAN, is_in, make_worker, put_up, read, until
+from tests.worker.conftest import HUMAN, enqueue_recording, is_in, make_worker, read, until
 
 pytestmark = pytest.mark.anyio
 
@@ -19,7 +19,7 @@ LEASE_S = 3.0  # beaten for every second: long enough for a machine to falter in
 
 
 async def test_a_result_after_the_lease_was_lost_is_not_written(database: Database) -> None:
-    sid = await put_up(database)
+    sid = await enqueue_recording(database)
 
     async def judge(job: Job) -> Verdict:
         async with database.transaction() as session:
@@ -37,7 +37,7 @@ async def test_a_result_after_the_lease_was_lost_is_not_written(database: Databa
 
 
 async def test_a_heartbeat_keeps_a_long_job(database: Database, finish: asyncio.Event) -> None:
-    sid = await put_up(database)
+    sid = await enqueue_recording(database)
 
     async def judge(_job: Job) -> Verdict:
         await finish.wait()
@@ -63,14 +63,14 @@ async def test_a_heartbeat_keeps_a_long_job(database: Database, finish: asyncio.
 async def test_a_job_claimed_while_a_heartbeat_is_on_its_way_is_kept(
     database: Database, finish: asyncio.Event, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    first = await put_up(database)
+    first = await enqueue_recording(database)
     claimed_meanwhile: list[RecordingSid] = []
     heartbeat = queue.heartbeat
 
     async def slow_heartbeat(session: Any, **arguments: Any) -> frozenset[Job]:
         ours = await heartbeat(session, **arguments)
         if not claimed_meanwhile:
-            claimed_meanwhile.append(await put_up(database))
+            claimed_meanwhile.append(await enqueue_recording(database))
             await until(lambda: is_in(database, claimed_meanwhile[0], "running"))
         return ours
 
@@ -96,7 +96,7 @@ async def _has(found: list[RecordingSid]) -> bool:
 
 
 async def test_a_job_that_another_worker_took_over_is_dropped_at_the_next_heartbeat(database: Database) -> None:
-    sid = await put_up(database)
+    sid = await enqueue_recording(database)
     dropped = asyncio.Event()
 
     async def judge(_job: Job) -> Verdict:
@@ -124,7 +124,7 @@ async def test_a_job_that_another_worker_took_over_is_dropped_at_the_next_heartb
 async def test_a_result_that_cannot_be_written_is_a_bug_on_the_row(
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    sid = await put_up(database)
+    sid = await enqueue_recording(database)
 
     async def settle(*_: Any, **__: Any) -> bool:
         raise RuntimeError("no such column")
@@ -139,7 +139,7 @@ async def test_a_result_that_cannot_be_written_is_a_bug_on_the_row(
 async def test_a_database_that_is_away_does_not_hold_up_the_shutdown(
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    await put_up(database)
+    await enqueue_recording(database)
     started = asyncio.Event()
 
     async def judge(_job: Job) -> Verdict:

@@ -7,13 +7,13 @@ import pytest
 from amd_service.database.database import Database
 from amd_service.domain import Failure, Job, RecordingSid, Verdict
 from amd_service.errors import MediaNotYet, MediaRefused, QueueFull
-from tests.worker.conftest import HUMAN, is_in, make_worker, put_up, read, until
+from tests.worker.conftest import HUMAN, enqueue_recording, is_in, make_worker, read, until
 
 pytestmark = pytest.mark.anyio
 
 
 async def test_a_verdict_and_the_end_of_its_job_are_written_together(database: Database) -> None:
-    sid = await put_up(database)
+    sid = await enqueue_recording(database)
     assert await make_worker(database).drain() == 1
     recording, call = await read(database, sid)
     assert (recording.state, recording.attempts, recording.locked_by) == ("done", 1, None)
@@ -22,7 +22,7 @@ async def test_a_verdict_and_the_end_of_its_job_are_written_together(database: D
 
 
 async def test_every_waiting_recording_is_judged_once(database: Database) -> None:
-    sids = {await put_up(database) for _ in range(7)}
+    sids = {await enqueue_recording(database) for _ in range(7)}
     seen: list[RecordingSid] = []
 
     async def judge(job: Job) -> Verdict:
@@ -35,7 +35,7 @@ async def test_every_waiting_recording_is_judged_once(database: Database) -> Non
 
 
 async def test_a_medium_that_is_not_there_yet_is_tried_again_later(database: Database) -> None:
-    sid = await put_up(database)
+    sid = await enqueue_recording(database)
 
     async def judge(_job: Job) -> Verdict:
         raise MediaNotYet("404")
@@ -47,7 +47,7 @@ async def test_a_medium_that_is_not_there_yet_is_tried_again_later(database: Dat
 
 
 async def test_a_medium_that_never_comes_ends_as_media_missing(database: Database) -> None:
-    sid = await put_up(database)
+    sid = await enqueue_recording(database)
 
     async def judge(_job: Job) -> Verdict:
         raise MediaNotYet("404")
@@ -65,7 +65,7 @@ async def _drained_to(worker_drain: object, database: Database, sid: RecordingSi
 
 
 async def test_a_refused_medium_ends_at_once_with_its_reason(database: Database) -> None:
-    sid = await put_up(database)
+    sid = await enqueue_recording(database)
 
     async def judge(_job: Job) -> Verdict:
         raise MediaRefused("encrypted", Failure.ENCRYPTED)
@@ -76,7 +76,7 @@ async def test_a_refused_medium_ends_at_once_with_its_reason(database: Database)
 
 
 async def test_a_bug_is_written_as_given_up_and_never_as_a_label(database: Database) -> None:
-    sid = await put_up(database)
+    sid = await enqueue_recording(database)
 
     async def judge(_job: Job) -> Verdict:
         raise ZeroDivisionError
@@ -89,7 +89,7 @@ async def test_a_bug_is_written_as_given_up_and_never_as_a_label(database: Datab
 
 
 async def test_a_full_model_queue_does_not_use_up_attempts(database: Database) -> None:
-    sid = await put_up(database)
+    sid = await enqueue_recording(database)
 
     async def judge(_job: Job) -> Verdict:
         raise QueueFull("full")
@@ -103,7 +103,7 @@ async def test_a_notification_wakes_a_sleeping_worker(database: Database) -> Non
     worker = make_worker(database, poll_s=3600)
     task = asyncio.create_task(worker.run(grace_s=1))
     try:
-        sid = await put_up(database)
+        sid = await enqueue_recording(database)
         await until(lambda: is_in(database, sid, "done"))
     finally:
         worker.stop()
@@ -111,7 +111,7 @@ async def test_a_notification_wakes_a_sleeping_worker(database: Database) -> Non
 
 
 async def test_nothing_is_claimed_until_the_classifier_is_ready(database: Database) -> None:
-    sid = await put_up(database)
+    sid = await enqueue_recording(database)
     asked: list[bool] = []
 
     def ready() -> bool:
@@ -128,7 +128,7 @@ async def test_nothing_is_claimed_until_the_classifier_is_ready(database: Databa
 
 
 async def test_stopping_lets_a_held_recording_finish(database: Database, finish: asyncio.Event) -> None:
-    sid = await put_up(database)
+    sid = await enqueue_recording(database)
     started = asyncio.Event()
 
     async def judge(_job: Job) -> Verdict:
@@ -139,7 +139,7 @@ async def test_stopping_lets_a_held_recording_finish(database: Database, finish:
     worker = make_worker(database, judge)
     task = asyncio.create_task(worker.run(grace_s=10))
     await started.wait()
-    other = await put_up(database)
+    other = await enqueue_recording(database)
     worker.stop()
     finish.set()
     await task
@@ -148,7 +148,7 @@ async def test_stopping_lets_a_held_recording_finish(database: Database, finish:
 
 
 async def test_what_does_not_finish_in_the_grace_time_is_given_back_uncounted(database: Database) -> None:
-    sid = await put_up(database)
+    sid = await enqueue_recording(database)
     started = asyncio.Event()
 
     async def judge(_job: Job) -> Verdict:

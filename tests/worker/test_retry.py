@@ -15,7 +15,7 @@ from amd_service.errors import (
     TwilioUnavailable,
     Undecodable,
 )
-from amd_service.worker.retry import MAX_DELAY_S, GiveBack, GiveUp, NextStep, RetryLater, backoff_s, next_step
+from amd_service.worker.retry import MAX_DELAY_S, GiveUp, NextStep, Release, RetryLater, backoff_s, next_step
 
 
 def step(error: Exception, attempts: int = 1, waited_s: float = 0.0) -> NextStep:
@@ -40,11 +40,11 @@ def test_a_missing_medium_is_retried_and_then_named() -> None:
 
 def test_the_delay_twilio_asks_for_is_respected() -> None:
     later = step(TwilioUnavailable("429", retry_after_s=90))
-    assert later == GiveBack(90)
+    assert later == Release(90)
 
 
 def test_a_full_inference_queue_costs_no_attempt() -> None:
-    assert isinstance(step(QueueFull("full"), attempts=8), GiveBack)
+    assert isinstance(step(QueueFull("full"), attempts=8), Release)
 
 
 def test_a_bug_is_tried_three_times_only() -> None:
@@ -57,8 +57,8 @@ def test_a_bug_is_tried_three_times_only() -> None:
 )
 def test_an_outage_costs_no_attempt_and_is_asked_about_less_and_less_often(error: Exception) -> None:
     delays = [step(error, attempts=8, waited_s=waited_s) for waited_s in (0, 60, 3600, 80_000)]
-    assert [isinstance(delay, GiveBack) for delay in delays] == [True] * 4
-    seconds = [delay.delay_s for delay in delays if isinstance(delay, GiveBack)]
+    assert [isinstance(delay, Release) for delay in delays] == [True] * 4
+    seconds = [delay.delay_s for delay in delays if isinstance(delay, Release)]
     assert seconds[0] <= 1
     assert 11 <= seconds[1] <= 15
     assert 225 <= seconds[2] <= 300

@@ -17,7 +17,7 @@ class RequestOutcome(StrEnum):
     UNKNOWN = "unknown"
 
 
-class CallRequest(Base):
+class CallRequestRow(Base):
     """One request to place a call. A refused one leaves no row: nothing was placed."""
 
     __tablename__ = "call_request"

@@ -10,7 +10,7 @@ from amd_service.cli.doctor.finding import Finding, Health
 from amd_service.errors import RequestRefused, TwilioUnavailable
 from amd_service.settings import Account, Settings
 from amd_service.twilio.recordings import http_client
-from amd_service.twilio.rest import Rest
+from amd_service.twilio.rest import RestClient
 
 _TOKEN = re.compile(r"[0-9a-f]{32}")
 _API_KEY = re.compile(r"SK[0-9a-fA-F]{32}")
@@ -43,11 +43,11 @@ async def check_accounts(settings: Settings) -> list[Finding]:
         except (OSError, ValueError, ImportError) as error:
             cure = "check the certificates (SSL_CERT_FILE) and proxies (HTTPS_PROXY) of the environment"
             return [Finding("credentials", Health.FAIL, f"nothing can be asked of Twilio: {error}; {cure}")]
-        rest = Rest(client, settings)
+        rest = RestClient(client, settings)
         return await asyncio.gather(*(_tried(account, rest) for account in settings.accounts.values()))
 
 
-async def _tried(account: Account, rest: Rest) -> Finding:
+async def _tried(account: Account, rest: RestClient) -> Finding:
     looks = _looks(account)
     try:
         await rest.check(account)

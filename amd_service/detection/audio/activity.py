@@ -186,7 +186,7 @@ def _movement(power: Array, excess: Array) -> Array:
 def _periodicity(power: Array) -> Array:
     """Highest autocorrelation of each frame at the lags of a voice's pitch, corrected for the fading of the window.
 
-    Taken from compressed spectra, so that one strong formant or a band of noise does not pass for periodicity.
+    ClaimedActions from compressed spectra, so that one strong formant or a band of noise does not pass for periodicity.
     """
     bins = np.zeros((len(power), FFT_SIZE // 2 + 1), dtype=np.float32)
     bins[:, BAND] = _compressed(power)

@@ -83,16 +83,16 @@ def judge(found: Deviation, *, precision: str, windows: int) -> tuple[bool, str]
     return True, f"max |Δp| {found.max_dp:.2g} is within the limit of {limit:g} for {precision}"
 
 
-def write_gate(folder: Path, gate: Gate) -> None:
-    """Put the record beside the artefact, whole or not at all."""
+def write_engine_check(folder: Path, gate: Gate) -> None:
+    """Put the record beside the exported engine, whole or not at all."""
     folder.mkdir(parents=True, exist_ok=True)
     partial = folder / f"{_NAME}.partial"
     partial.write_text(json.dumps(asdict(gate), indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
     partial.replace(folder / _NAME)
 
 
-def read_gate(folder: Path) -> Gate | None:
-    """The record in an artefact's folder; None where there is none, or none that this version can read."""
+def read_engine_check(folder: Path) -> Gate | None:
+    """The record in an exported engine's folder; None where there is none, or none that this version can read."""
     try:
         content = json.loads((folder / _NAME).read_text(encoding="utf-8"))
     except (OSError, ValueError):

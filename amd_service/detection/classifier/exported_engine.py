@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from amd_service.detection.classifier.engine_check import Gate, read_gate
+from amd_service.detection.classifier.engine_check import Gate, read_engine_check
 from amd_service.detection.classifier.model import ModelFiles
 
 # ONNX operator set of exported graphs: 20 has Gelu as one operator, which ONNX Runtime does not fuse from 18's parts.
@@ -21,7 +21,7 @@ PRECISIONS: Mapping[str, tuple[str, ...]] = {
     "onnx": ("fp32", "int8"),
     "openvino": ("fp32", "bf16", "int8"),
 }
-# The graph's file in an artefact's folder. PyTorch runs the model itself: its folder holds the gate's record alone.
+# File name of the graph. PyTorch runs the model itself: its folder holds only the record of the engine check.
 GRAPHS: Mapping[str, str] = {"onnx": "model.onnx", "openvino": "model.xml"}
 
 _PACKAGES: Mapping[str, tuple[str, ...]] = {
@@ -35,7 +35,7 @@ _ARM_FEATURES = ("asimd", "asimddp", "i8mm", "bf16")
 
 
 @dataclass(frozen=True, slots=True)
-class Artefact:
+class ExportedEngine:
     """The place of one model for one engine at one precision; whether something is there is another question."""
 
     engine: str
@@ -54,7 +54,7 @@ class Artefact:
 
         Hashes the graph where there is a record of it: up to a second for a large model.
         """
-        found = read_gate(self.folder)
+        found = read_engine_check(self.folder)
         if found is None or (found.engine, found.precision, found.weights_sha256) != self._own:
             return None
         if self.graph is not None and not self.graph.exists():
@@ -77,10 +77,10 @@ class Artefact:
         return f"amd-service model export --engine {self.engine} --precision {self.precision}"
 
 
-def locate_artefact(
+def locate_exported_engine(
     files: ModelFiles, engine: str, precision: str, cache_dir: Path, *, device: str = "cpu"
-) -> Artefact:
-    """Where the artefact of this model belongs; its key holds the version of the engine's packages."""
+) -> ExportedEngine:
+    """Where the exported engine of this model belongs; its key holds the version of the engine's packages."""
     parts = [
         f"format {FORMAT}",
         f"opset {OPSET}",
@@ -94,7 +94,7 @@ def locate_artefact(
     key = hashlib.sha256("\n".join(parts).encode()).hexdigest()[:12]
     name = f"{engine}-{precision}-{key}"
     folder = cache_dir / "artefacts" / files.weights_sha256[:16] / name
-    return Artefact(engine, precision, folder, files.weights_sha256)
+    return ExportedEngine(engine, precision, folder, files.weights_sha256)
 
 
 def missing_package(engine: str) -> str | None:
@@ -110,7 +110,7 @@ def versions(engine: str) -> dict[str, str]:
 def machine(cpuinfo: Path = Path("/proc/cpuinfo")) -> str:
     """Architecture and CPU features that decide which kernels run, such as `x86_64 avx2 avx512f amx_bf16`.
 
-    An artefact is gated for one of these: int8 kernels without VNNI saturate where those with it do not.
+    An exported is gated for one of these: int8 kernels without VNNI saturate where those with it do not.
     """
     return " ".join(
         [platform.machine() or "unknown", *(name for name in _X86_FEATURES + _ARM_FEATURES if name in _flags(cpuinfo))]

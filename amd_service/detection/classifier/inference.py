@@ -12,7 +12,7 @@ from typing import Self
 from amd_service.detection.classifier.engines.engine import ChosenEngine, load_engine
 from amd_service.detection.classifier.labels import LabelOrder
 from amd_service.detection.classifier.model import CURE, open_model
-from amd_service.detection.classifier.request_queue import Priority, Ticket, WaitingLine
+from amd_service.detection.classifier.request_queue import Priority, RequestQueue, Ticket
 from amd_service.detection.classifier.scorer import OpenEngine, OpenFiles, Scorer
 from amd_service.domain import ModelIdentity, ModelRun, Window
 from amd_service.errors import ClassifierUnavailable, ModelFailed, ModelUnusable
@@ -80,7 +80,7 @@ class Classifier:
         self._patience_s = patience_s
         self._hub_retry_s = hub_retry_s
         self._farewell_s = settings.shutdown_grace_s * FAREWELL_SHARE if farewell_s is None else farewell_s
-        self._line = WaitingLine(settings.inference_queue, metrics.inference_queue)
+        self._line = RequestQueue(settings.inference_queue, metrics.inference_queue)
         self._state = ClassifierState(Phase.STOPPED, "the classifier has not been started")
         self._changed: Future[None] = Future()
         self._changing = threading.Lock()

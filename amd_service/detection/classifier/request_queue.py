@@ -31,7 +31,7 @@ class Ticket:
     result: Future[ModelRun] = field(compare=False)
 
 
-class WaitingLine:
+class RequestQueue:
     """Bounded priority queue between callers and the inference thread; thread-safe.
 
     It starts closed. While closed, every `join` is refused with the reason given to `close`, so that a caller is

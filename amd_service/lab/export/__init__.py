@@ -1,1 +1,1 @@
-"""Makes the exported engines: builds an artefact from the model, gates it against the reference, keeps the record."""
+"""Makes the exported engines: builds an engine from the model, gates it against the reference, keeps the record."""

@@ -1,4 +1,4 @@
-"""`amd-service model export`: build an artefact once, gate it against the reference, say what was found."""
+"""`amd-service model export`: build an engine once, gate it against the reference, say what was found."""
 
 import fcntl
 import hashlib
@@ -19,13 +19,20 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from amd_service.detection.classifier.cores import usable_cores
-from amd_service.detection.classifier.engine_check import LEAST_WINDOWS, LIMITS, Gate, deviation, judge, write_gate
+from amd_service.detection.classifier.engine_check import (
+    LEAST_WINDOWS,
+    LIMITS,
+    Gate,
+    deviation,
+    judge,
+    write_engine_check,
+)
 from amd_service.detection.classifier.engines.engine import Engine, open_engine
 from amd_service.detection.classifier.engines.selection import has_cuda
 from amd_service.detection.classifier.exported_engine import (
     PRECISIONS,
-    Artefact,
-    locate_artefact,
+    ExportedEngine,
+    locate_exported_engine,
     machine,
     missing_package,
     versions,
@@ -56,29 +63,29 @@ def export(
     """Build and gate one engine of the configured model; what passed before is only said again.
 
     `windows_dir`: recordings to calibrate and gate with, instead of those that ship. `again`: build and gate anew.
-    The record is written beside the artefact whether it passed or not; only one that passed is ever served. Takes
+    The record is written beside the exported whether it passed or not; only one that passed is ever served. Takes
     minutes. Raises ModelUnusable and ConfigurationError with the cure.
     """
     console = console or Console(stderr=True)
     _check(engine, precision)
     files = open_model(settings)
     device = "cuda" if engine == "torch" and has_cuda() else "cpu"
-    artefact = locate_artefact(files, engine, precision, settings.cache_dir, device=device)
-    with _alone(artefact.folder.parent, console):
-        known = artefact.gate
+    exported = locate_exported_engine(files, engine, precision, settings.cache_dir, device=device)
+    with _alone(exported.folder.parent, console):
+        known = exported.gate
         if known is not None and known.passed and not again and windows_dir is None:
             console.print(f"{engine} {precision} of {files.id} was exported before; --again makes it anew")
-            print_gate(known, artefact, console)
+            print_engine_check(known, exported, console)
             return known
         windows = draw_windows(settings, windows_dir, gate=LEAST_WINDOWS, calibration=CALIBRATION_WINDOWS)
-        _build(files, artefact, windows, console)
-        gate = _measure(files, artefact, windows, settings, console)
-        write_gate(artefact.folder, gate)
-        print_gate(gate, artefact, console)
+        _build(files, exported, windows, console)
+        gate = _measure(files, exported, windows, settings, console)
+        write_engine_check(exported.folder, gate)
+        print_engine_check(gate, exported, console)
         return gate
 
 
-def print_gate(gate: Gate, artefact: Artefact, console: Console) -> None:
+def print_engine_check(gate: Gate, exported: ExportedEngine, console: Console) -> None:
     """The record, for people."""
     verdict = "[green]passed[/]" if gate.passed else "[red]failed[/]"
     console.print(f"gate {verdict}: {gate.explanation}")
@@ -86,7 +93,7 @@ def print_gate(gate: Gate, artefact: Artefact, console: Console) -> None:
         f"  {gate.windows} windows ({gate.windows_from}): max |Δp| {gate.max_dp:.2g}, mean |Δp| {gate.mean_dp:.2g}, "
         "flips " + ", ".join(f"{count} at {threshold}" for threshold, count in gate.flips.items())
     )
-    console.print(f"  kept in {artefact.folder}", soft_wrap=True)
+    console.print(f"  kept in {exported.folder}", soft_wrap=True)
     if not gate.passed:
         console.print("  it will not be served")
     elif gate.precision == "int8":
@@ -117,41 +124,43 @@ def _check(engine: str, precision: str) -> None:
         raise ModelUnusable(f"{engine} needs {package}: pip install -e '.[{engine}]' in the checkout")
 
 
-def _build(files: ModelFiles, artefact: Artefact, windows: WindowSets, console: Console) -> None:
+def _build(files: ModelFiles, exported: ExportedEngine, windows: WindowSets, console: Console) -> None:
     """Build beside the place and move in whole: a folder that exists holds a finished graph."""
-    if artefact.graph is None:
+    if exported.graph is None:
         return
-    doing = f"building {artefact.engine} {artefact.precision} of {files.id}: minutes for a large model"
-    with TemporaryDirectory(dir=artefact.folder.parent, prefix="build-") as folder, console.status(doing):
-        built = Path(folder, "artefact")
+    doing = f"building {exported.engine} {exported.precision} of {files.id}: minutes for a large model"
+    with TemporaryDirectory(dir=exported.folder.parent, prefix="build-") as folder, console.status(doing):
+        built = Path(folder, "engine")
         built.mkdir()
         with quiet_builders():
-            build(artefact.engine, artefact.precision, files, built / artefact.graph.name, windows.calibration)
-        shutil.rmtree(artefact.folder, ignore_errors=True)
-        built.rename(artefact.folder)
+            build(exported.engine, exported.precision, files, built / exported.graph.name, windows.calibration)
+        shutil.rmtree(exported.folder, ignore_errors=True)
+        built.rename(exported.folder)
 
 
-def _measure(files: ModelFiles, artefact: Artefact, windows: WindowSets, settings: Settings, console: Console) -> Gate:
+def _measure(
+    files: ModelFiles, exported: ExportedEngine, windows: WindowSets, settings: Settings, console: Console
+) -> Gate:
     threads = settings.threads or usable_cores()
     hashes = (
-        artefact.hash_graph()
+        exported.hash_graph()
     )  # before the graph is opened: what is put in its place later is not what was measured
     reference = _reference(files, threads, windows.gate, settings.cache_dir, console)
     candidate = _probabilities(
-        artefact.engine, artefact.precision, artefact.graph, files, threads, windows.gate, console
+        exported.engine, exported.precision, exported.graph, files, threads, windows.gate, console
     )
     found = deviation(reference, candidate, _thresholds(settings))
-    passed, explanation = judge(found, precision=artefact.precision, windows=len(windows.gate))
+    passed, explanation = judge(found, precision=exported.precision, windows=len(windows.gate))
     lengths = Counter(str(len(samples) * 1000 // RATE_HZ) for samples in windows.gate)
     return Gate(
-        engine=artefact.engine,
-        precision=artefact.precision,
+        engine=exported.engine,
+        precision=exported.precision,
         model=files.id,
         weights_sha256=files.weights_sha256,
         graph_sha256=hashes,
         passed=passed,
         explanation=explanation,
-        limit=LIMITS[artefact.precision],
+        limit=LIMITS[exported.precision],
         max_dp=found.max_dp,
         mean_dp=found.mean_dp,
         flips=dict(found.flips),
@@ -159,7 +168,7 @@ def _measure(files: ModelFiles, artefact: Artefact, windows: WindowSets, setting
         windows=len(windows.gate),
         window_lengths_ms=dict(lengths),
         windows_from=windows.origin,
-        calibration_windows=len(windows.calibration) if (artefact.engine, artefact.precision) in CALIBRATED else 0,
+        calibration_windows=len(windows.calibration) if (exported.engine, exported.precision) in CALIBRATED else 0,
         versions=_versions(),
         machine=machine(),
         measured_at=datetime.now(UTC).isoformat(timespec="seconds"),

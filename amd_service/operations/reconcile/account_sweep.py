@@ -14,7 +14,7 @@ from amd_service.calls import intake, reconciliation
 from amd_service.calls.history import ENDED
 from amd_service.calls.known_values import unknown_values
 from amd_service.calls.privacy import NumberPolicy
-from amd_service.calls.reconciliation import KnownCall, Turn
+from amd_service.calls.reconciliation import KnownCall, SweepLease
 from amd_service.database.database import Database
 from amd_service.domain import AccountSid, CallSid, RecordingCallback, StatusCallback
 from amd_service.errors import (
@@ -27,7 +27,7 @@ from amd_service.errors import (
 )
 from amd_service.settings import Account
 from amd_service.telemetry import Metrics, get_logger
-from amd_service.twilio.rest import Rest, Told
+from amd_service.twilio.rest import ApiEvent, RestClient
 
 log = get_logger(__name__)
 
@@ -45,7 +45,7 @@ T = TypeVar("T")
 
 
 @dataclass(slots=True)
-class Findings:
+class SweepReport:
     """What came of asking about one account. `error`: why it could not be asked to the end, None when it was.
 
     `calls_asked`: calls that Twilio told of; `calls_failed`: those it could not answer for, and which were passed over;
@@ -63,11 +63,11 @@ class Findings:
     error: str | None = None
 
 
-class TurnLost(AmdError):
+class LeaseLost(AmdError):
     """Another process has taken the account over: this one was away for longer than its lease."""
 
 
-class WrongPlace(AmdError):
+class WrongAccount(AmdError):
     """Twilio knows none of our calls: it is another region's Twilio, or another account, that was asked."""
 
 
@@ -80,15 +80,15 @@ class AccountSweep:
     """
 
     database: Database
-    rest: Rest
+    rest: RestClient
     metrics: Metrics
     numbers: NumberPolicy
     account: Account
     since: datetime
     open_since: datetime
     quiet_s: float
-    findings: Findings
-    turn: Turn | None = None
+    findings: SweepReport
+    turn: SweepLease | None = None
     listed: set[CallSid] = field(default_factory=set)
     asked: set[CallSid] = field(default_factory=set)
     known: set[CallSid] = field(default_factory=set)
@@ -98,14 +98,14 @@ class AccountSweep:
     changed: set[CallSid] = field(default_factory=set)
     wait_s: float = 0.0
 
-    async def run(self) -> Findings:
+    async def run(self) -> SweepReport:
         """Ask, and report. What is told on the way is taken in, also where a later request fails."""
         try:
             await self._calls_by_date()
             await self._open_calls()
             await self._recordings_by_date()
             await self._conclude_unknown()
-        except (TwilioUnavailable, RequestRefused, WrongPlace, TurnLost) as error:
+        except (TwilioUnavailable, RequestRefused, WrongAccount, LeaseLost) as error:
             self.findings.error = str(error)
             self.wait_s = (error.retry_after_s or 0.0) if isinstance(error, TwilioUnavailable) else 0.0
             self.metrics.loop_errors.labels("reconciling").inc()
@@ -194,7 +194,7 @@ class AccountSweep:
     async def _conclude_unknown(self) -> None:
         """What Twilio does not know has no recording either, unless it knows nothing of ours at all."""
         if len(self.unknown) >= STRANGERS and not self.known:
-            raise WrongPlace(
+            raise WrongAccount(
                 f"Twilio knows none of the {len(self.unknown)} calls it was asked for, so nothing is concluded; check "
                 "that TWILIO_REGION, TWILIO_EDGE and the credentials are those of the account that placed them"
             )
@@ -213,8 +213,8 @@ class AccountSweep:
     async def _take_in(
         self,
         call_sid: CallSid,
-        told: Told[StatusCallback] | None,
-        recordings: Sequence[Told[RecordingCallback]] = (),
+        told: ApiEvent[StatusCallback] | None,
+        recordings: Sequence[ApiEvent[RecordingCallback]] = (),
         *,
         asked_for_all: bool,
     ) -> None:
@@ -222,9 +222,9 @@ class AccountSweep:
             async with self.database.transaction() as session:
                 before = await reconciliation.known_call(session, call_sid)
             for recording in recordings:
-                await self._keep(intake.take_recording, recording)
+                await self._keep(intake.store_recording, recording)
             if told is not None:
-                await self._keep(intake.take_status, told)
+                await self._keep(intake.store_status, told)
             listed = [recording.event.recording_sid for recording in recordings]
             async with self.database.transaction() as session:
                 concluded = asked_for_all and await reconciliation.note_asked(
@@ -241,7 +241,7 @@ class AccountSweep:
         if concluded:
             self.changed.add(call_sid)
 
-    async def _keep(self, take: Callable[..., Awaitable[bool]], told: Told[Any]) -> None:
+    async def _keep(self, take: Callable[..., Awaitable[bool]], told: ApiEvent[Any]) -> None:
         async with self.database.transaction() as session:
             new = await take(session, told.raw, told.event, self.numbers)
         for parameter in unknown_values(told.event) if new else ():
@@ -259,9 +259,9 @@ class AccountSweep:
         if self.turn is None:
             return
         async with self.database.transaction() as session:
-            renewed = await reconciliation.keep_turn(session, self.turn, lease_s=LEASE_S)
+            renewed = await reconciliation.renew_lease(session, self.turn, lease_s=LEASE_S)
         if renewed is None:
-            raise TurnLost("another process asks about this account by now")
+            raise LeaseLost("another process asks about this account by now")
         self.turn = renewed
 
     def _report(self) -> None:

@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 
 import httpx2
 
-from amd_service.simulator.twilio.call_store import StandInCall, StandInRecording, now
+from amd_service.simulator.twilio.call_store import SimulatedCall, SimulatedRecording, now
 from amd_service.simulator.twilio.media_host import Reel
 from amd_service.simulator.twilio.rest_api import RestApi
 from amd_service.simulator.twilio.signed_callbacks import Delivery, Pairs, deliver
@@ -38,12 +38,12 @@ class Life:
     recording_status: str | None = "completed"
     answered_by: str = "human"
     amd_ms: int = 3200
-    while_up: Callable[[StandInCall], Awaitable[object]] | None = None
+    while_up: Callable[[SimulatedCall], Awaitable[object]] | None = None
 
 
 async def live_out(
     rest: RestApi,
-    call: StandInCall,
+    call: SimulatedCall,
     life: Life,
     *,
     token: str,
@@ -80,7 +80,7 @@ async def live_out(
     return delivered
 
 
-def advance(call: StandInCall, status: str, sequence_number: int) -> Iterator[Callback]:
+def advance(call: SimulatedCall, status: str, sequence_number: int) -> Iterator[Callback]:
     """Bring a call that is not over into this state; the callback about it, where the call subscribed to it."""
     if status in _EVENT_OF:
         call.started_at = call.started_at or now()
@@ -98,11 +98,11 @@ def advance(call: StandInCall, status: str, sequence_number: int) -> Iterator[Ca
     yield Callback(url, [*_common(call), *about, *moment, *ended])
 
 
-def start_recording(call: StandInCall, life: Life) -> StandInRecording | None:
+def start_recording(call: SimulatedCall, life: Life) -> SimulatedRecording | None:
     """The recording that begins now, where the call is recorded; the REST API lists it from here on."""
     if life.recording_status is None or call.given("Record") != "true":
         return None
-    recording = StandInRecording(
+    recording = SimulatedRecording(
         call_sid=call.sid,
         status="in-progress",
         track=call.given("RecordingTrack") or "both",
@@ -113,7 +113,7 @@ def start_recording(call: StandInCall, life: Life) -> StandInRecording | None:
     return recording
 
 
-def end_recording(rest: RestApi, recording: StandInRecording, life: Life) -> None:
+def end_recording(rest: RestApi, recording: SimulatedRecording, life: Life) -> None:
     """The recording is there, or it turned out that there is none."""
     recording.status = life.recording_status or "completed"
     recording.duration_s = 5 if recording.status == "completed" else None
@@ -121,7 +121,7 @@ def end_recording(rest: RestApi, recording: StandInRecording, life: Life) -> Non
         rest.media.reels[recording.sid] = life.reel
 
 
-def recording_callbacks(call: StandInCall, recording: StandInRecording) -> Iterator[Callback]:
+def recording_callbacks(call: SimulatedCall, recording: SimulatedRecording) -> Iterator[Callback]:
     """The callback about a recording as it stands, where the call subscribed to it."""
     url = call.given("RecordingStatusCallback")
     # One parameter, its words separated by spaces (Twilio's OpenAPI description).
@@ -149,7 +149,7 @@ def recording_callbacks(call: StandInCall, recording: StandInRecording) -> Itera
     )
 
 
-def _amd(call: StandInCall, life: Life) -> Iterator[Callback]:
+def _amd(call: SimulatedCall, life: Life) -> Iterator[Callback]:
     url = call.given("AsyncAmdStatusCallback")
     if url is None or call.given("AsyncAmd") != "true":
         return
@@ -158,7 +158,7 @@ def _amd(call: StandInCall, life: Life) -> Iterator[Callback]:
     yield Callback(url, [("AccountSid", call.account_sid), ("CallSid", call.sid), *verdict])
 
 
-def _common(call: StandInCall) -> list[tuple[str, str]]:
+def _common(call: SimulatedCall) -> list[tuple[str, str]]:
     return [
         ("AccountSid", call.account_sid),
         ("CallSid", call.sid),

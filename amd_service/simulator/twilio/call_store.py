@@ -21,7 +21,7 @@ def now() -> datetime:
 
 
 @dataclass(slots=True, kw_only=True)
-class StandInRecording:
+class SimulatedRecording:
     """A recording as the REST API lists it; its audio is the media host's reel of the same SID."""
 
     call_sid: str | None
@@ -37,7 +37,7 @@ class StandInRecording:
 
 
 @dataclass(slots=True, kw_only=True)
-class StandInCall:
+class SimulatedCall:
     """A call. `form`: the parameters it was created with, in order; `updates`: those of each update since."""
 
     account_sid: str
@@ -54,7 +54,7 @@ class StandInCall:
     answered_by: str | None = None
     form: Pairs = ()
     updates: list[Pairs] = field(default_factory=list)
-    recordings: list[StandInRecording] = field(default_factory=list)
+    recordings: list[SimulatedRecording] = field(default_factory=list)
 
     @property
     def is_over(self) -> bool:
@@ -75,7 +75,7 @@ class StandInCall:
         self.duration_s = int((self.ended_at - self.started_at).total_seconds()) if self.started_at else 0
 
 
-def call_resource(call: StandInCall) -> dict[str, object]:
+def call_resource(call: SimulatedCall) -> dict[str, object]:
     """A Call resource: dates as in RFC 2822, the duration a string."""
     uri = f"/2010-04-01/Accounts/{call.account_sid}/Calls/{call.sid}"
     return {
@@ -109,7 +109,7 @@ def call_resource(call: StandInCall) -> dict[str, object]:
     }
 
 
-def recording_resource(account_sid: str, recording: StandInRecording, *, with_track: bool) -> dict[str, object]:
+def recording_resource(account_sid: str, recording: SimulatedRecording, *, with_track: bool) -> dict[str, object]:
     """A Recording resource. `with_track`: only a call's own list tells the track."""
     uri = f"/2010-04-01/Accounts/{account_sid}/Recordings/{recording.sid}.json"
     resource: dict[str, object] = {

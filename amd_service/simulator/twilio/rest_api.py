@@ -10,7 +10,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from amd_service.simulator.twilio.call_store import StandInCall, StandInRecording, call_resource, recording_resource
+from amd_service.simulator.twilio.call_store import SimulatedCall, SimulatedRecording, call_resource, recording_resource
 from amd_service.simulator.twilio.media_host import Answer, MediaHost, respond
 from amd_service.simulator.twilio.signed_callbacks import Pairs
 
@@ -43,16 +43,16 @@ class RestApi:
     """
 
     media: MediaHost
-    calls: dict[str, StandInCall] = field(default_factory=dict)
-    conferences: list[StandInRecording] = field(default_factory=list)
+    calls: dict[str, SimulatedCall] = field(default_factory=dict)
+    conferences: list[SimulatedRecording] = field(default_factory=list)
     requests: list[RestRequest] = field(default_factory=list)
     first: list[Answer] = field(default_factory=list)
-    on_created: Callable[[StandInCall], Awaitable[object]] | None = None
+    on_created: Callable[[SimulatedCall], Awaitable[object]] | None = None
     before: Callable[[], Awaitable[object]] | None = None
     check: Callable[[RestRequest], Iterable[str]] | None = None
     _lives: list[asyncio.Task[object]] = field(default_factory=list)
 
-    def add(self, call: StandInCall) -> StandInCall:
+    def add(self, call: SimulatedCall) -> SimulatedCall:
         """Know this call."""
         self.calls[call.sid] = call
         return call
@@ -98,7 +98,7 @@ class RestApi:
         if "To" not in form or "From" not in form:
             return _error(400, 21201 if "To" not in form else 21213, "No 'To' or 'From' number is specified")
         call = self.add(
-            StandInCall(
+            SimulatedCall(
                 account_sid=request.path_params["account"],
                 form=asked.form,
                 from_number=form["From"],
@@ -158,7 +158,7 @@ class RestApi:
             recording.status = "deleted"
         return Response(status_code=204) if had_audio or listed else _not_found(request)
 
-    def _known(self, request: Request) -> StandInCall | None:
+    def _known(self, request: Request) -> SimulatedCall | None:
         call = self.calls.get(request.path_params["sid"])
         return call if call is not None and call.account_sid == request.path_params["account"] else None
 

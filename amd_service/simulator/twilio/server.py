@@ -19,7 +19,7 @@ NO_WEBSOCKETS: Mapping[str, Any] = MappingProxyType({"ws": "none"})
 
 
 @dataclass(frozen=True, slots=True)
-class StandIn:
+class SimulatedTwilio:
     """A running stand-in. `url`: what AMD_TWILIO_API_URL must be set to."""
 
     url: str
@@ -34,7 +34,9 @@ class _Server(uvicorn.Server):
 
 
 @asynccontextmanager
-async def serve_stand_in(media: MediaHost, *, rest: RestApi | None = None, port: int = 0) -> AsyncIterator[StandIn]:
+async def serve_simulated_twilio(
+    media: MediaHost, *, rest: RestApi | None = None, port: int = 0
+) -> AsyncIterator[SimulatedTwilio]:
     """`media` and a REST API over it at 127.0.0.1 for as long as the context lasts; port 0 takes a free one.
 
     Raises ConfigurationError when the port is taken.
@@ -43,7 +45,7 @@ async def serve_stand_in(media: MediaHost, *, rest: RestApi | None = None, port:
     # The REST API's routes stand first: it takes no GET of a recording, so those fall through to the media.
     app = Starlette(routes=[*rest.routes(), *media.routes()])
     async with serve_on_loopback(app, port=port) as url:
-        yield StandIn(url, media, rest)
+        yield SimulatedTwilio(url, media, rest)
 
 
 @asynccontextmanager

@@ -1,5 +1,5 @@
 """Twilio's REST API, as far as we use it."""
 
-from amd_service.twilio.rest.api import CallOrder, Rest, Told
+from amd_service.twilio.rest.api import ApiEvent, CallRequest, RestClient
 
-__all__ = ["CallOrder", "Rest", "Told"]
+__all__ = ["ApiEvent", "CallRequest", "RestClient"]

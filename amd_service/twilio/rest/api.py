@@ -16,8 +16,8 @@ from amd_service.domain import REST_ROUTE, CallSid, RawCallback, RecordingCallba
 from amd_service.errors import MalformedCallback, OutcomeUnknown, RequestRefused, TwilioUnavailable
 from amd_service.settings import Account, Settings
 from amd_service.telemetry import Metrics, get_logger
-from amd_service.twilio.rest.resources import call_of, call_told, recording_told
-from amd_service.twilio.rest.retrying_transport import PatientTransport
+from amd_service.twilio.rest.resources import call_event, call_of, recording_event
+from amd_service.twilio.rest.retrying_transport import RetryingTransport
 from amd_service.twilio.rest.transport import Transport
 
 log = get_logger(__name__)
@@ -40,7 +40,7 @@ _END = object()
 
 
 @dataclass(frozen=True, slots=True)
-class Told(Generic[T]):
+class ApiEvent(Generic[T]):
     """Something Twilio's API told: as it is kept, and what it means."""
 
     raw: RawCallback
@@ -48,7 +48,7 @@ class Told(Generic[T]):
 
 
 @dataclass(frozen=True, slots=True)
-class CallOrder:
+class CallRequest:
     """A call to be placed. Exactly one of `url` and `twiml` (at most 4000 characters) says what it plays.
 
     `track`: `inbound` records the called party alone, `both` both sides in two channels. `twilio_amd`: Twilio's own
@@ -64,7 +64,7 @@ class CallOrder:
     ring_s: int = 60
 
 
-class Rest:
+class RestClient:
     """Twilio's REST API. `per_s`: at most so many requests a second, for work that is in no hurry.
 
     `patient`: what is only asked is asked again after a 429, for a few minutes at most, before TooManyRequests comes.
@@ -83,13 +83,13 @@ class Rest:
     ) -> None:
         self._settings = settings
         self._metrics = metrics
-        self._transport = (PatientTransport if patient else Transport)(client, settings, per_s=per_s)
+        self._transport = (RetryingTransport if patient else Transport)(client, settings, per_s=per_s)
 
     async def check(self, account: Account) -> None:
         """Ask for next to nothing, to see whether the account's credentials are accepted."""
         await _page(self._client(account).recordings.page_async(page_size=1))
 
-    async def place(self, account: Account, order: CallOrder) -> Told[StatusCallback]:
+    async def place(self, account: Account, order: CallRequest) -> ApiEvent[StatusCallback]:
         """Place a call that is recorded from its first sample and reports everything to us."""
         callback_url = self._settings.callback_url
         said = {"url": order.url} if order.url is not None else {"twiml": order.twiml}
@@ -118,7 +118,7 @@ class Rest:
             **(own_amd if order.twilio_amd else {}),
         )
         try:
-            return Told(*call_told(call))
+            return ApiEvent(*call_event(call))
         except _MALFORMED as error:
             raise OutcomeUnknown(f"Twilio placed a call and answered what cannot be read: {error}") from error
 
@@ -130,10 +130,10 @@ class Rest:
         """Have a call that is up go on with the TwiML at `url`. RequestRefused when it is over."""
         await self._client(account).calls(call_sid).update_async(url=url, method="POST")
 
-    async def call(self, account: Account, call_sid: CallSid) -> Told[StatusCallback] | None:
+    async def call(self, account: Account, call_sid: CallSid) -> ApiEvent[StatusCallback] | None:
         """A call as it stands, None when Twilio knows none. Raises MalformedCallback for one that cannot be read."""
         try:
-            return Told(*call_told(await self._client(account).calls(call_sid).fetch_async()))
+            return ApiEvent(*call_event(await self._client(account).calls(call_sid).fetch_async()))
         except RequestRefused as error:
             if error.code == NOT_FOUND:
                 return None
@@ -142,7 +142,7 @@ class Rest:
             self._pass_over(error)
             raise MalformedCallback(f"Twilio told of {call_sid} what cannot be read: {error}") from error
 
-    async def calls(self, account: Account, since: datetime) -> AsyncIterator[Told[StatusCallback]]:
+    async def calls(self, account: Account, since: datetime) -> AsyncIterator[ApiEvent[StatusCallback]]:
         """The calls that began at or after `since` (UTC), newest first."""
         page = self._client(account).calls.page_async(start_time_after=since, page_size=PAGE_SIZE)
         async with aclosing(self._listed(page)) as calls:
@@ -150,7 +150,7 @@ class Rest:
                 # Twilio's documentation has its filter go by the day, its OpenAPI description by the moment.
                 if call is None or _began_before(call, since):
                     continue
-                if told := self._readable(call_told, call):
+                if told := self._readable(call_event, call):
                     yield told
 
     async def recorded_calls(self, account: Account, since: datetime) -> AsyncIterator[tuple[RecordingSid, CallSid]]:
@@ -162,7 +162,7 @@ class Rest:
                 if call_sid is not None:
                     yield RecordingSid(recording.sid), call_sid
 
-    async def recordings_of(self, account: Account, call_sid: CallSid) -> list[Told[RecordingCallback] | None]:
+    async def recordings_of(self, account: Account, call_sid: CallSid) -> list[ApiEvent[RecordingCallback] | None]:
         """Every recording of a call, with its track, and None in place of one that cannot be read.
 
         Empty also for a call Twilio does not know.
@@ -170,7 +170,7 @@ class Rest:
         page = self._client(account).calls(call_sid).recordings.page_async(page_size=PAGE_SIZE)
         try:
             return [
-                None if recording is None else self._readable(recording_told, recording)
+                None if recording is None else self._readable(recording_event, recording)
                 async for recording in self._listed(page)
             ]
         except RequestRefused as error:
@@ -208,9 +208,9 @@ class Rest:
             self._pass_over(error)
             return None
 
-    def _readable(self, read: Callable[[Any], tuple[RawCallback, T]], resource: Any) -> Told[T] | None:
+    def _readable(self, read: Callable[[Any], tuple[RawCallback, T]], resource: Any) -> ApiEvent[T] | None:
         try:
-            return Told(*read(resource))
+            return ApiEvent(*read(resource))
         except _MALFORMED as error:
             self._pass_over(error)
             return None

@@ -13,7 +13,7 @@ from amd_service.domain import REST_ROUTE, CallSid, RawCallback, RecordingCallba
 from amd_service.twilio.callbacks import parse_recording, parse_status
 
 
-def call_told(call: CallInstance) -> tuple[RawCallback, StatusCallback]:
+def call_event(call: CallInstance) -> tuple[RawCallback, StatusCallback]:
     """A Call resource as a status callback. Raises MalformedCallback for one without its SIDs or status."""
     pairs = _pairs(
         AccountSid=call.account_sid,
@@ -30,7 +30,7 @@ def call_told(call: CallInstance) -> tuple[RawCallback, StatusCallback]:
     return RawCallback(REST_ROUTE, pairs), parse_status(pairs)
 
 
-def recording_told(recording: Any) -> tuple[RawCallback, RecordingCallback]:
+def recording_event(recording: Any) -> tuple[RawCallback, RecordingCallback]:
     """A Recording resource as a recording callback. `recording`: of a call's list, the only one that tells its track.
 
     Raises MalformedCallback for one without its SIDs or status.

@@ -16,7 +16,7 @@ PAUSES_S = (4.0, 8.0, 16.0, 32.0, 60.0)
 LONGEST_S = 60.0
 
 
-class PatientTransport(Transport):
+class RetryingTransport(Transport):
     """A transport that repeats a GET which Twilio answers 429, as often as there are pauses and not before Retry-After.
 
     Raises TooManyRequests after the last one, and at once where Twilio asks for more than a minute.

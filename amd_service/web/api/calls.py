@@ -25,7 +25,7 @@ from amd_service.web.api.idempotency import read_key
 from amd_service.web.api.schemas import OrderShape, StartedAnswer
 from amd_service.web.body import media_type, read_body
 from amd_service.web.problems import Problem
-from amd_service.web.state import dialler_of, runtime_of
+from amd_service.web.state import call_placer_of, runtime_of
 
 JSON = "application/json"
 ORDER_BYTES = 64 * 1024  # 4000 characters of TwiML, all of them escaped, fit
@@ -60,7 +60,7 @@ async def start_call(request: Request) -> JSONResponse:
     asked = await _read_order(request)
     try:
         account = choose_account(runtime.settings.accounts, asked.account_sid)
-        started = await dialler_of(request).start(asked.order(), account, key)
+        started = await call_placer_of(request).start(asked.order(), account, key)
     except AmdError as error:
         raise _as_problem(error) from error
     answer = StartedAnswer(call_sid=started.call_sid, call_status=started.status, replayed=started.replayed)

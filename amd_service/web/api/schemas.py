@@ -9,7 +9,7 @@ from amd_service.detection.classifier.engine_check import Gate
 from amd_service.detection.classifier.inference import Phase
 from amd_service.domain import Anchor, Label, ModelIdentity, ModelRun, Reason, Verdict
 from amd_service.operations.call_request import E164, MAX_RING_S, MAX_TWIML, MAX_URL, MIN_RING_S, TRACKS
-from amd_service.twilio.rest import CallOrder
+from amd_service.twilio.rest import CallRequest
 
 
 class Shape(BaseModel):
@@ -201,9 +201,9 @@ class OrderShape(Shape):
         json_schema_extra={"minimum": MIN_RING_S, "maximum": MAX_RING_S},
     )
 
-    def order(self) -> CallOrder:
-        """As the dialler takes it."""
-        return CallOrder(
+    def order(self) -> CallRequest:
+        """As the call placer takes it."""
+        return CallRequest(
             to=self.to,
             from_number=self.from_number,
             url=self.url,

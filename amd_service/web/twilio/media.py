@@ -27,7 +27,7 @@ from amd_service.telemetry import get_logger
 from amd_service.twilio import signature
 from amd_service.twilio.media_streams import Event, Media, Started, Stopped, Timeline, parse_message
 from amd_service.twilio.stream_keys import verify_stream_key
-from amd_service.web.limiter import Places
+from amd_service.web.limiter import Limiter
 
 log = get_logger(__name__)
 
@@ -71,7 +71,7 @@ async def media(websocket: WebSocket) -> None:
 
 async def _outcome(websocket: WebSocket, runtime: Runtime) -> Outcome:
     """See a stream to its end, whatever that is."""
-    places: Places = websocket.app.state.stream_places
+    places: Limiter = websocket.app.state.stream_places
     try:
         accounts = _signed_by(websocket, runtime)
         with places.one() as is_free:

@@ -34,17 +34,17 @@ Take = Callable[[AsyncSession, RawCallback, Event, NumberPolicy], Awaitable[bool
 
 async def receive_status(request: Request) -> Response:
     """POST /twilio/status: a call changed its state."""
-    return await _receive(request, "status", callbacks.parse_status, intake.take_status)
+    return await _receive(request, "status", callbacks.parse_status, intake.store_status)
 
 
 async def receive_recording(request: Request) -> Response:
     """POST /twilio/recording: a recording changed its state."""
-    return await _receive(request, "recording", callbacks.parse_recording, intake.take_recording)
+    return await _receive(request, "recording", callbacks.parse_recording, intake.store_recording)
 
 
 async def receive_amd(request: Request) -> Response:
     """POST /twilio/amd: Twilio's own asynchronous detection has a result."""
-    return await _receive(request, "amd", callbacks.parse_amd, intake.take_amd)
+    return await _receive(request, "amd", callbacks.parse_amd, intake.store_amd)
 
 
 async def _receive(request: Request, route: str, parse: Parse[Event], take: Take[Event]) -> Response:

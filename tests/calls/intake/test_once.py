@@ -41,7 +41,7 @@ async def test_two_deliveries_at_once_leave_one_callback(database: Database) -> 
 async def test_the_raw_callback_is_kept_as_it_came(database: Database) -> None:
     parameters = (("StatusCallbackEvent", "ringing"), ("StatusCallbackEvent", "answered"), ("Empty", ""))
     async with database.transaction() as session:
-        await intake.take_status(session, RawCallback("status", parameters, "token"), RINGING, KEEP)
+        await intake.store_status(session, RawCallback("status", parameters, "token"), RINGING, KEEP)
     async with database.transaction() as session:
         kept = (await session.scalars(select(Callback))).one()
     assert kept.parameters == [list(pair) for pair in parameters]
@@ -51,6 +51,6 @@ async def test_the_raw_callback_is_kept_as_it_came(database: Database) -> None:
 async def test_what_postgres_cannot_hold_is_replaced(database: Database) -> None:
     strange = replace(INITIATED, from_number="a\0b\ud800", duration_s=2**40)
     async with database.transaction() as session:
-        assert await intake.take_status(session, RawCallback("status", (("From", "a\0b\ud800"),), "\0"), strange, KEEP)
+        assert await intake.store_status(session, RawCallback("status", (("From", "a\0b\ud800"),), "\0"), strange, KEEP)
     call = await call_row(database)
     assert (call.from_number, call.duration_s) == ("a\ufffdb\ufffd", None)

@@ -29,20 +29,20 @@ async def test_the_same_worker_is_shut_out_too_once_its_attempt_is_over(database
     await let_leases_run_out(database)
     await claim(database)
     async with database.transaction() as session:
-        assert not await queue.bury(session, lost, Failure.UNDECODABLE, "late")
+        assert not await queue.give_up(session, lost, Failure.UNDECODABLE, "late")
         assert not await queue.retry_later(session, lost, delay_s=1, error="late")
-        assert not await queue.give_back(session, lost)
+        assert not await queue.release(session, lost)
 
 
 async def test_a_claim_after_a_give_back_is_not_taken_for_the_one_before(database: Database) -> None:
     before = await one_job(database)
     async with database.transaction() as session:
-        assert await queue.give_back(session, before)
+        assert await queue.release(session, before)
     (again,) = await claim(database)
     assert again.attempts == before.attempts
     async with database.transaction() as session:
         assert await queue.heartbeat(session, jobs=[before, again], lease_s=60) == {again}
-        assert not await queue.give_back(session, before)
+        assert not await queue.release(session, before)
     assert not await settle(database, before, verdict(Label.VOICEMAIL, human=0.1))
     assert await settle(database, again, verdict(Label.HUMAN))
 

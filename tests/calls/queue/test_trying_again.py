@@ -1,4 +1,4 @@
-"""What becomes of a job without a verdict: later, given back, buried, put up again."""
+"""What becomes of a job without a verdict: later, released, given up, requeued."""
 
 import re
 from collections.abc import Sequence
@@ -31,7 +31,7 @@ async def test_a_retry_waits_for_its_delay(database: Database) -> None:
 async def test_a_job_given_back_has_not_used_an_attempt(database: Database) -> None:
     job = await one_job(database)
     async with database.transaction() as session:
-        assert await queue.give_back(session, job)
+        assert await queue.release(session, job)
     assert [again.attempts for again in await claim(database)] == [1]
 
 
@@ -56,7 +56,7 @@ async def test_a_recording_that_kills_its_worker_each_time_is_buried(database: D
     await let_leases_run_out(database)
     async with database.transaction() as session:
         claimed = await queue.claim(session, worker="w", limit=5, lease_s=60, max_attempts=3)
-    assert (claimed.jobs, claimed.buried) == ([], 1)
+    assert (claimed.jobs, claimed.given_up) == ([], 1)
     row, call = await recording_row(database), await call_row(database)
     assert (row.state, row.attempts, row.failure) == ("dead", 3, "gave_up")
     assert re.fullmatch(r"worker worker-1#\w{8} died or stalled in attempt 3", row.last_error or "")
@@ -66,7 +66,7 @@ async def test_a_recording_that_kills_its_worker_each_time_is_buried(database: D
 async def test_a_permanent_failure_writes_its_reason_and_no_label(database: Database) -> None:
     job = await one_job(database)
     async with database.transaction() as session:
-        assert await queue.bury(session, job, Failure.ENCRYPTED, "MediaRefused: \0 encrypted")
+        assert await queue.give_up(session, job, Failure.ENCRYPTED, "MediaRefused: \0 encrypted")
     call = await call_row(database)
     assert (call.analysis_state, call.reason, call.label) == ("failed", "encrypted", None)
     assert (await recording_row(database)).last_error == "MediaRefused: \ufffd encrypted"
@@ -75,7 +75,7 @@ async def test_a_permanent_failure_writes_its_reason_and_no_label(database: Data
 async def test_what_ended_for_a_mended_reason_is_put_up_for_work_again(database: Database) -> None:
     job = await one_job(database)
     async with database.transaction() as session:
-        assert await queue.bury(session, job, Failure.UNAUTHORISED, "401")
+        assert await queue.give_up(session, job, Failure.UNAUTHORISED, "401")
     assert await requeue(database, failure=Failure.MEDIA_MISSING) == []
     assert await requeue(database, failure=Failure.UNAUTHORISED) == [job.recording_sid]
     assert (await call_row(database)).analysis_state == "queued"
@@ -103,7 +103,7 @@ async def test_what_ends_again_is_not_put_up_twice(database: Database) -> None:
 async def bury_all(database: Database) -> None:
     for job in await claim(database):
         async with database.transaction() as session:
-            assert await queue.bury(session, job, Failure.UNAUTHORISED, "401")
+            assert await queue.give_up(session, job, Failure.UNAUTHORISED, "401")
 
 
 async def requeue(

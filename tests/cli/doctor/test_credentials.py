@@ -11,8 +11,8 @@ import pytest
 from amd_service.cli.doctor import Finding, Health, examine
 from amd_service.settings import Account, Settings
 from amd_service.simulator.twilio.media_host import Answer
-from amd_service.simulator.twilio.server import StandIn
-from tests.support.simulated_twilio import watched_stand_in
+from amd_service.simulator.twilio.server import SimulatedTwilio
+from tests.support.simulated_twilio import watched_simulated_twilio
 
 pytestmark = pytest.mark.anyio
 
@@ -22,8 +22,8 @@ WITH_KEY = {"TWILIO_ACCOUNT_SID": AC, "TWILIO_AUTH_TOKEN": TOKEN, "TWILIO_API_KE
 
 
 @pytest.fixture
-async def stand_in() -> AsyncIterator[StandIn]:
-    async with watched_stand_in(ACCOUNT) as running:
+async def simulated_twilio() -> AsyncIterator[SimulatedTwilio]:
+    async with watched_simulated_twilio(ACCOUNT) as running:
         yield running
 
 
@@ -37,24 +37,26 @@ async def credentials(url: str, **settings: Any) -> tuple[Health, str]:
     return found.health, found.text
 
 
-async def test_credentials_that_twilio_takes_are_well_and_the_one_tried_is_named(stand_in: StandIn) -> None:
-    health, text = await credentials(stand_in.url)
+async def test_credentials_that_twilio_takes_are_well_and_the_one_tried_is_named(
+    simulated_twilio: SimulatedTwilio,
+) -> None:
+    health, text = await credentials(simulated_twilio.url)
     assert (health, text) == (
         Health.OK,
         "1 token(s), API key SKbbbb…; the key is accepted by Twilio, callbacks will try the token",
     )
-    (asked,) = stand_in.rest.requests
+    (asked,) = simulated_twilio.rest.requests
     assert (asked.method, asked.query) == ("GET", [("PageSize", "1")])
 
 
-async def test_credentials_that_twilio_refuses_are_a_failure(stand_in: StandIn) -> None:
-    health, text = await credentials(stand_in.url, TWILIO_API_SECRET="wrong")
+async def test_credentials_that_twilio_refuses_are_a_failure(simulated_twilio: SimulatedTwilio) -> None:
+    health, text = await credentials(simulated_twilio.url, TWILIO_API_SECRET="wrong")
     assert (health, "refused (401)" in text, "check TWILIO_API_KEY" in text) == (Health.FAIL, True, True)
 
 
 async def test_a_token_alone_is_tried_as_well() -> None:
     token_alone = Account.model_validate({"account_sid": AC, "auth_tokens": [TOKEN]})
-    async with watched_stand_in(token_alone) as running:
+    async with watched_simulated_twilio(token_alone) as running:
         found = await finding(
             "credentials of", twilio_api_url=running.url, TWILIO_ACCOUNT_SID=AC, TWILIO_AUTH_TOKEN=TOKEN
         )
@@ -72,10 +74,12 @@ async def test_where_twilio_cannot_be_reached_a_warning_says_what_was_not_tried(
 @pytest.mark.parametrize(
     "answer", [Answer(429), Answer(503), Answer(200, silent=True), Answer(200, b"<html>"), Answer(200, b'{"ok": true}')]
 )
-async def test_a_twilio_that_is_busy_or_silent_is_not_waited_for(stand_in: StandIn, answer: Answer) -> None:
-    stand_in.rest.first = [answer]
+async def test_a_twilio_that_is_busy_or_silent_is_not_waited_for(
+    simulated_twilio: SimulatedTwilio, answer: Answer
+) -> None:
+    simulated_twilio.rest.first = [answer]
     began = perf_counter()
-    health, text = await credentials(stand_in.url, twilio_timeout_s=0.3)
+    health, text = await credentials(simulated_twilio.url, twilio_timeout_s=0.3)
     assert (health, "; not tried: " in text) == (Health.WARN, True)
     assert perf_counter() - began < 9
 

@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from amd_service.detection.classifier.engine_check import Gate, write_gate
-from amd_service.detection.classifier.exported_engine import Artefact
+from amd_service.detection.classifier.engine_check import Gate, write_engine_check
+from amd_service.detection.classifier.exported_engine import ExportedEngine
 
 
 def a_gate(
@@ -38,16 +38,16 @@ def a_gate(
     )
 
 
-def put(artefact: Artefact, *, passed: bool = True) -> None:
-    """Leave an artefact as an export would: a graph (no graph, if none is there: nobody opens it) and its record."""
-    artefact.folder.mkdir(parents=True, exist_ok=True)
-    if artefact.graph is not None and not artefact.graph.exists():
-        artefact.graph.write_bytes(b"not a graph")
+def put(exported: ExportedEngine, *, passed: bool = True) -> None:
+    """Write what an export leaves: a graph, if the engine has one, and the record of the check."""
+    exported.folder.mkdir(parents=True, exist_ok=True)
+    if exported.graph is not None and not exported.graph.exists():
+        exported.graph.write_bytes(b"not a graph")
     record = a_gate(
-        engine=artefact.engine,
-        precision=artefact.precision,
+        engine=exported.engine,
+        precision=exported.precision,
         passed=passed,
-        weights_sha256=artefact.weights_sha256,
-        graph_sha256=artefact.hash_graph(),
+        weights_sha256=exported.weights_sha256,
+        graph_sha256=exported.hash_graph(),
     )
-    write_gate(artefact.folder, record)
+    write_engine_check(exported.folder, record)

@@ -9,7 +9,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from amd_service.detection.classifier.engine_check import Deviation, deviation, judge, read_gate, write_gate
+from amd_service.detection.classifier.engine_check import (
+    Deviation,
+    deviation,
+    judge,
+    read_engine_check,
+    write_engine_check,
+)
 from tests.detection.classifier.gates import a_gate
 
 probabilities = st.lists(
@@ -57,12 +63,12 @@ def test_too_few_windows_never_pass() -> None:
 
 def test_the_record_survives_its_file(tmp_path: Path) -> None:
     gate = replace(a_gate(), max_dp=float("inf"), passed=False)
-    write_gate(tmp_path, gate)
-    assert read_gate(tmp_path) == gate
+    write_engine_check(tmp_path, gate)
+    assert read_engine_check(tmp_path) == gate
     assert [path.name for path in tmp_path.iterdir()] == ["gate.json"]
 
 
 @pytest.mark.parametrize("content", ["", "[]", "{}", json.dumps({"passed": True})])
 def test_a_record_that_cannot_be_read_is_none(tmp_path: Path, content: str) -> None:
     (tmp_path / "gate.json").write_text(content)
-    assert read_gate(tmp_path) is None
+    assert read_engine_check(tmp_path) is None

@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 
 from amd_service.detection.classifier import exported_engine
-from amd_service.detection.classifier.engine_check import write_gate
+from amd_service.detection.classifier.engine_check import write_engine_check
 from amd_service.detection.classifier.engines.engine import load_engine
 from amd_service.detection.classifier.engines.selection import Choice, Machine, choose
-from amd_service.detection.classifier.exported_engine import has_bf16, locate_artefact, machine
+from amd_service.detection.classifier.exported_engine import has_bf16, locate_exported_engine, machine
 from amd_service.detection.classifier.hub import Located
 from amd_service.detection.classifier.model import ModelFiles, check_files
 from amd_service.errors import ModelUnusable
@@ -28,10 +28,10 @@ def files(pristine: Path) -> ModelFiles:
     return check_files(Located("model", pristine, None), None)
 
 
-def exported(files: ModelFiles, cache: Path, *names: str, passed: bool = True, device: str = "cpu") -> None:
+def export_checked(files: ModelFiles, cache: Path, *names: str, passed: bool = True, device: str = "cpu") -> None:
     for name in names:
         engine, precision = name.split()
-        put(locate_artefact(files, engine, precision, cache, device=device), passed=passed)
+        put(locate_exported_engine(files, engine, precision, cache, device=device), passed=passed)
 
 
 def chosen(files: ModelFiles, cache: Path, machine: Machine, **settings: Any) -> Choice:
@@ -40,12 +40,12 @@ def chosen(files: ModelFiles, cache: Path, machine: Machine, **settings: Any) ->
 
 def test_auto_without_an_export_takes_the_reference_and_names_the_command(files: ModelFiles, tmp_path: Path) -> None:
     choice = chosen(files, tmp_path, MODERN)
-    assert (choice.engine, choice.precision, choice.artefact) == ("torch", "fp32", None)
+    assert (choice.engine, choice.precision, choice.exported) == ("torch", "fp32", None)
     assert "amd-service model export --engine openvino --precision bf16" in choice.reason
 
 
 def test_auto_takes_bf16_where_the_cpu_has_it_and_never_int8(files: ModelFiles, tmp_path: Path) -> None:
-    exported(files, tmp_path, "openvino bf16", "openvino int8", "onnx fp32", "onnx int8")
+    export_checked(files, tmp_path, "openvino bf16", "openvino int8", "onnx fp32", "onnx int8")
     choice = chosen(files, tmp_path, MODERN)
     assert (choice.engine, choice.precision) == ("openvino", "bf16")
     assert choice.gate is not None
@@ -54,29 +54,29 @@ def test_auto_takes_bf16_where_the_cpu_has_it_and_never_int8(files: ModelFiles, 
 
 
 def test_auto_takes_int8_when_asked(files: ModelFiles, tmp_path: Path) -> None:
-    exported(files, tmp_path, "openvino bf16", "onnx int8")
+    export_checked(files, tmp_path, "openvino bf16", "onnx int8")
     choice = chosen(files, tmp_path, MODERN, precision="int8")
     assert (choice.engine, choice.precision) == ("onnx", "int8")
-    exported(files, tmp_path, "openvino int8")
+    export_checked(files, tmp_path, "openvino int8")
     assert chosen(files, tmp_path, MODERN, precision="int8").engine == "openvino"
 
 
 def test_auto_takes_a_gpu_before_anything_else(files: ModelFiles, tmp_path: Path) -> None:
-    exported(files, tmp_path, "openvino bf16")
+    export_checked(files, tmp_path, "openvino bf16")
     choice = chosen(files, tmp_path, GPU)
     assert (choice.engine, choice.precision, choice.reason) == ("torch", "fp32", "CUDA is there")
 
 
 def test_bf16_on_a_gpu_is_gated_on_the_gpu(files: ModelFiles, tmp_path: Path) -> None:
-    exported(files, tmp_path, "torch bf16", device="cpu")
+    export_checked(files, tmp_path, "torch bf16", device="cpu")
     with pytest.raises(ModelUnusable, match="--engine torch --precision bf16"):
         chosen(files, tmp_path, GPU, precision="bf16")
-    exported(files, tmp_path, "torch bf16", device="cuda")
+    export_checked(files, tmp_path, "torch bf16", device="cuda")
     assert chosen(files, tmp_path, GPU, precision="bf16").precision == "bf16"
 
 
 def test_what_failed_its_gate_never_serves(files: ModelFiles, tmp_path: Path) -> None:
-    exported(files, tmp_path, "openvino bf16", passed=False)
+    export_checked(files, tmp_path, "openvino bf16", passed=False)
     choice = chosen(files, tmp_path, MODERN)
     assert choice.engine == "torch"
     assert "openvino bf16 failed its gate (past the limit)" in choice.reason
@@ -120,7 +120,7 @@ def test_another_model_version_or_machine_has_another_place(
     files: ModelFiles, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def place(of: ModelFiles, precision: str = "bf16") -> Path:
-        return locate_artefact(of, "openvino", precision, tmp_path).folder
+        return locate_exported_engine(of, "openvino", precision, tmp_path).folder
 
     usual = place(files)
     others = {place(replace(files, weights_sha256="1" * 64)), place(files, "int8")}
@@ -138,48 +138,48 @@ def test_another_model_version_or_machine_has_another_place(
 
 def test_a_changed_config_has_another_place(files: ModelFiles, folder: Path, tmp_path: Path) -> None:
     copy = check_files(Located("model", folder, None), None)
-    usual = locate_artefact(files, "onnx", "fp32", tmp_path).folder
-    assert locate_artefact(copy, "onnx", "fp32", tmp_path).folder == usual
+    usual = locate_exported_engine(files, "onnx", "fp32", tmp_path).folder
+    assert locate_exported_engine(copy, "onnx", "fp32", tmp_path).folder == usual
     config = json.loads((folder / "config.json").read_text())
     (folder / "config.json").write_text(json.dumps(config | {"layer_norm_eps": 1e-3}))
     changed = check_files(Located("model", folder, None), None)
-    assert locate_artefact(changed, "onnx", "fp32", tmp_path).folder != usual
+    assert locate_exported_engine(changed, "onnx", "fp32", tmp_path).folder != usual
 
 
 def test_a_record_without_its_graph_counts_as_nothing(files: ModelFiles, tmp_path: Path) -> None:
-    exported(files, tmp_path, "openvino bf16")
-    artefact = locate_artefact(files, "openvino", "bf16", tmp_path)
-    assert artefact.gate is not None
-    assert artefact.graph is not None
-    artefact.graph.unlink()
-    assert artefact.gate is None
+    export_checked(files, tmp_path, "openvino bf16")
+    exported = locate_exported_engine(files, "openvino", "bf16", tmp_path)
+    assert exported.gate is not None
+    assert exported.graph is not None
+    exported.graph.unlink()
+    assert exported.gate is None
 
 
 @pytest.mark.parametrize("file", ["model.xml", "model.bin"])
 def test_a_record_of_another_graph_counts_as_nothing(files: ModelFiles, tmp_path: Path, file: str) -> None:
-    artefact = locate_artefact(files, "openvino", "bf16", tmp_path)
-    artefact.folder.mkdir(parents=True)
-    (artefact.folder / "model.bin").write_bytes(b"weights")
-    put(artefact)
-    assert artefact.gate is not None
-    (artefact.folder / file).write_bytes(b"never measured")
-    assert artefact.gate is None
+    exported = locate_exported_engine(files, "openvino", "bf16", tmp_path)
+    exported.folder.mkdir(parents=True)
+    (exported.folder / "model.bin").write_bytes(b"weights")
+    put(exported)
+    assert exported.gate is not None
+    (exported.folder / file).write_bytes(b"never measured")
+    assert exported.gate is None
 
 
 @pytest.mark.parametrize("foreign", [{"engine": "onnx"}, {"precision": "fp32"}, {"weights_sha256": "1" * 64}])
 def test_a_record_of_something_else_counts_as_nothing(
     files: ModelFiles, tmp_path: Path, foreign: dict[str, Any]
 ) -> None:
-    artefact = locate_artefact(files, "openvino", "bf16", tmp_path)
-    put(artefact)
-    gate = artefact.gate
+    exported = locate_exported_engine(files, "openvino", "bf16", tmp_path)
+    put(exported)
+    gate = exported.gate
     assert gate is not None
-    write_gate(artefact.folder, replace(gate, **foreign))
-    assert artefact.gate is None
+    write_engine_check(exported.folder, replace(gate, **foreign))
+    assert exported.gate is None
 
 
 def test_auto_passes_over_what_cannot_be_opened_and_says_so(files: ModelFiles, tmp_path: Path) -> None:
-    exported(files, tmp_path, "openvino fp32", "onnx fp32")  # neither is a graph
+    export_checked(files, tmp_path, "openvino fp32", "onnx fp32")  # neither is a graph
     found = load_engine(files, Settings(cache_dir=tmp_path, precision="fp32", threads=1))
     assert (found.engine.name, found.engine.precision, found.gate) == ("torch", "fp32", None)
     for graph in ("model.xml", "model.onnx"):
@@ -189,7 +189,7 @@ def test_auto_passes_over_what_cannot_be_opened_and_says_so(files: ModelFiles, t
 
 
 def test_the_next_best_export_is_taken_with_what_was_wrong_with_the_best(files: ModelFiles, tmp_path: Path) -> None:
-    exported(files, tmp_path, "openvino bf16", "onnx fp32")
+    export_checked(files, tmp_path, "openvino bf16", "onnx fp32")
     choice = choose(files, Settings(cache_dir=tmp_path), MODERN, {("openvino", "bf16"): "it is cut short"})
     assert (choice.engine, choice.precision) == ("onnx", "fp32")
     assert choice.reason.endswith("; it is cut short")

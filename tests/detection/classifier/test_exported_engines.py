@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from transformers import Wav2Vec2Config, Wav2Vec2ForSequenceClassification
 
 from amd_service.detection.classifier.engines.engine import Engine, load_engine, open_engine
-from amd_service.detection.classifier.exported_engine import Artefact, has_bf16, locate_artefact
+from amd_service.detection.classifier.exported_engine import ExportedEngine, has_bf16, locate_exported_engine
 from amd_service.detection.classifier.features import normalise
 from amd_service.detection.classifier.frames import ConvolutionalFront
 from amd_service.detection.classifier.hub import Located
@@ -40,11 +40,11 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> ModelFiles:
 def cache(files: ModelFiles, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Every exported engine of the model, with a gate that passed."""
     folder = tmp_path_factory.mktemp("cache")
-    artefacts: dict[str, Artefact] = {}
+    artefacts: dict[str, ExportedEngine] = {}
     graphs: dict[str, Path] = {}
     for name in EXPORTED:
         engine, precision = name.split()
-        artefacts[name] = locate_artefact(files, engine, precision, folder)
+        artefacts[name] = locate_exported_engine(files, engine, precision, folder)
         artefacts[name].folder.mkdir(parents=True)
         graph = artefacts[name].graph
         assert graph is not None
@@ -58,8 +58,8 @@ def cache(files: ModelFiles, tmp_path_factory: pytest.TempPathFactory) -> Path:
         quantise_onnx(graphs["onnx fp32"], graphs["onnx int8"])
     for suffix in (".xml", ".bin"):
         shutil.copy(graphs["openvino bf16"].with_suffix(suffix), graphs["openvino fp32"].with_suffix(suffix))
-    for artefact in artefacts.values():
-        put(artefact)
+    for exported in artefacts.values():
+        put(exported)
     return folder
 
 
@@ -94,7 +94,7 @@ def test_coarser_engines_stay_near_the_reference_and_are_what_they_say(
     name: str, limit: float, files: ModelFiles, cache: Path, reference: Engine
 ) -> None:
     if name == "torch bf16":
-        put(locate_artefact(files, "torch", "bf16", cache))
+        put(locate_exported_engine(files, "torch", "bf16", cache))
     engine = engine_named(name, files, cache)
     assert f"{engine.name} {engine.precision}" == name
     apart = [
@@ -118,7 +118,7 @@ def test_a_result_is_not_overwritten_by_the_next_one(name: str, files: ModelFile
 @pytest.mark.parametrize("name", ["openvino int8", "onnx fp32"])
 def test_a_damaged_graph_says_how_to_make_it_again(name: str, files: ModelFiles, tmp_path: Path) -> None:
     engine, precision = name.split()
-    put(locate_artefact(files, engine, precision, tmp_path))
+    put(locate_exported_engine(files, engine, precision, tmp_path))
     with pytest.raises(ModelUnusable, match=f"model export --engine {engine} --precision {precision} --again"):
         engine_named(name, files, tmp_path)
 

@@ -4,19 +4,19 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from amd_service.detection.classifier.request_queue import Priority, Ticket, WaitingLine
+from amd_service.detection.classifier.request_queue import Priority, RequestQueue, Ticket
 from amd_service.errors import ClassifierUnavailable, QueueFull
 from amd_service.telemetry import Metrics
 from tests.detection.classifier.models import window
 
 
-def open_line(bound: int = 8) -> WaitingLine:
-    line = WaitingLine(bound, Metrics().inference_queue)
+def open_line(bound: int = 8) -> RequestQueue:
+    line = RequestQueue(bound, Metrics().inference_queue)
     line.open()
     return line
 
 
-def join(line: WaitingLine, priority: Priority = Priority.RECORDING, seconds: float = 1.0) -> Ticket:
+def join(line: RequestQueue, priority: Priority = Priority.RECORDING, seconds: float = 1.0) -> Ticket:
     return line.join(window(seconds), priority, estimate_s=lambda waiting: waiting * 2.0)
 
 
@@ -72,7 +72,7 @@ def test_closing_wakes_the_thread_that_waits_for_work() -> None:
 
 def test_the_gauge_shows_how_many_wait() -> None:
     metrics = Metrics()
-    line = WaitingLine(8, metrics.inference_queue)
+    line = RequestQueue(8, metrics.inference_queue)
     line.open()
     join(line)
     join(line)

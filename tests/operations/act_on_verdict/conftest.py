@@ -13,13 +13,13 @@ import pytest
 from amd_service.database.database import Database
 from amd_service.domain import CallSid, Label, RecordingSid, StatusCallback
 from amd_service.operations import act_on_verdict as acting_file
-from amd_service.operations.act_on_verdict import Actor
+from amd_service.operations.act_on_verdict import ActionRunner
 from amd_service.settings import Settings
-from amd_service.simulator.twilio.call_store import StandInCall
+from amd_service.simulator.twilio.call_store import SimulatedCall
 from amd_service.simulator.twilio.rest_api import RestRequest
-from amd_service.simulator.twilio.server import StandIn
+from amd_service.simulator.twilio.server import SimulatedTwilio
 from amd_service.telemetry import Metrics
-from amd_service.twilio.rest import Rest
+from amd_service.twilio.rest import RestClient
 from tests.support.deliveries import (
     ACCOUNT,
     CALL,
@@ -42,7 +42,7 @@ def no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(acting_file, "RETRY_PAUSES_S", (0.0, 0.0))
 
 
-def settings_for(twilio: StandIn, **changes: Any) -> Settings:
+def settings_for(twilio: SimulatedTwilio, **changes: Any) -> Settings:
     values: dict[str, Any] = {
         "twilio_api_url": twilio.url,
         "twilio_account_sid": ACCOUNT,
@@ -53,12 +53,12 @@ def settings_for(twilio: StandIn, **changes: Any) -> Settings:
     return Settings(_env_file=None, **values | changes)
 
 
-def make_actor(database: Database, client: httpx2.AsyncClient, settings: Settings) -> Actor:
-    return Actor(database=database, rest=Rest(client, settings), settings=settings, metrics=Metrics())
+def make_actor(database: Database, client: httpx2.AsyncClient, settings: Settings) -> ActionRunner:
+    return ActionRunner(database=database, rest=RestClient(client, settings), settings=settings, metrics=Metrics())
 
 
-def call_at(twilio: StandIn, status: str = "in-progress") -> StandInCall:
-    return twilio.rest.add(StandInCall(account_sid=ACCOUNT, sid=CALL, status=status))
+def call_at(twilio: SimulatedTwilio, status: str = "in-progress") -> SimulatedCall:
+    return twilio.rest.add(SimulatedCall(account_sid=ACCOUNT, sid=CALL, status=status))
 
 
 def answered(call_sid: CallSid) -> StatusCallback:
@@ -72,21 +72,21 @@ async def judged(database: Database, settings: Settings, label: Label = Label.VO
 
 
 async def two_judged_in_turn(
-    database: Database, twilio: StandIn, settings: Settings
+    database: Database, twilio: SimulatedTwilio, settings: Settings
 ) -> list[Callable[[], Awaitable[None]]]:
     """Two voicemails that are up; each gets its verdict when its function is called."""
 
-    async def judge(call: StandInCall, sid: RecordingSid) -> None:
+    async def judge(call: SimulatedCall, sid: RecordingSid) -> None:
         call_sid = CallSid(call.sid)
         await deliver(database, answered(call_sid), recording("completed", sid, call_sid=call_sid))
         (job,) = await claim(database)
         await settle(database, job, verdict(Label.VOICEMAIL), settings.actions)
 
-    calls = [twilio.rest.add(StandInCall(account_sid=ACCOUNT, status="in-progress")) for _ in range(2)]
+    calls = [twilio.rest.add(SimulatedCall(account_sid=ACCOUNT, status="in-progress")) for _ in range(2)]
     return [partial(judge, call, sid) for call, sid in zip(calls, (FIRST, SECOND), strict=True)]
 
 
-async def act(actor: Actor) -> None:
+async def act(actor: ActionRunner) -> None:
     await actor.act()
     await actor.finish()
 
@@ -96,7 +96,7 @@ async def outcome(database: Database) -> tuple[str | None, str | None]:
     return call.action_state, call.action_note
 
 
-def arrivals(twilio: StandIn) -> asyncio.Queue[float]:
+def arrivals(twilio: SimulatedTwilio) -> asyncio.Queue[float]:
     """When each request reaches Twilio, from now on."""
     arrived: asyncio.Queue[float] = asyncio.Queue()
 
@@ -108,5 +108,5 @@ def arrivals(twilio: StandIn) -> asyncio.Queue[float]:
     return arrived
 
 
-def counted(actor: Actor, kind: str, state: str) -> float | None:
+def counted(actor: ActionRunner, kind: str, state: str) -> float | None:
     return actor._metrics.registry.get_sample_value("amd_actions_total", {"kind": kind, "outcome": state})

@@ -7,7 +7,7 @@ import pytest
 
 from amd_service.database.database import Database
 from amd_service.domain import Label
-from amd_service.simulator.twilio.server import StandIn
+from amd_service.simulator.twilio.server import SimulatedTwilio
 from tests.operations.act_on_verdict.conftest import (
     AGENT,
     act,
@@ -25,7 +25,9 @@ from tests.worker.conftest import judge_human, make_worker
 pytestmark = pytest.mark.anyio
 
 
-async def test_a_voicemail_is_hung_up_on(database: Database, twilio: StandIn, client: httpx2.AsyncClient) -> None:
+async def test_a_voicemail_is_hung_up_on(
+    database: Database, twilio: SimulatedTwilio, client: httpx2.AsyncClient
+) -> None:
     settings, call = settings_for(twilio), call_at(twilio)
     await judged(database, settings)
     actor = make_actor(database, client, settings)
@@ -36,7 +38,7 @@ async def test_a_voicemail_is_hung_up_on(database: Database, twilio: StandIn, cl
 
 
 async def test_a_human_is_redirected_to_the_url_of_the_settings(
-    database: Database, twilio: StandIn, client: httpx2.AsyncClient
+    database: Database, twilio: SimulatedTwilio, client: httpx2.AsyncClient
 ) -> None:
     settings, call = settings_for(twilio), call_at(twilio)
     await judged(database, settings, Label.HUMAN)
@@ -46,7 +48,7 @@ async def test_a_human_is_redirected_to_the_url_of_the_settings(
 
 
 async def test_the_worker_orders_what_the_settings_want(
-    database: Database, twilio: StandIn, client: httpx2.AsyncClient
+    database: Database, twilio: SimulatedTwilio, client: httpx2.AsyncClient
 ) -> None:
     settings, call = settings_for(twilio, on_human="hang_up"), call_at(twilio)
     await deliver(database, answered(CALL), recording("completed"))
@@ -55,7 +57,7 @@ async def test_the_worker_orders_what_the_settings_want(
     assert (call.status, await outcome(database)) == ("completed", ("done", None))
 
 
-async def test_two_workers_act_once(database: Database, twilio: StandIn, client: httpx2.AsyncClient) -> None:
+async def test_two_workers_act_once(database: Database, twilio: SimulatedTwilio, client: httpx2.AsyncClient) -> None:
     settings, call = settings_for(twilio), call_at(twilio)
     await judged(database, settings)
     await asyncio.gather(*(act(make_actor(database, client, settings)) for _ in range(4)))
@@ -63,7 +65,7 @@ async def test_two_workers_act_once(database: Database, twilio: StandIn, client:
 
 
 async def test_a_worker_without_the_accounts_credentials_leaves_it_to_one_that_has_them(
-    database: Database, twilio: StandIn, client: httpx2.AsyncClient
+    database: Database, twilio: SimulatedTwilio, client: httpx2.AsyncClient
 ) -> None:
     settings, call = settings_for(twilio), call_at(twilio)
     await judged(database, settings)
@@ -83,7 +85,7 @@ async def test_a_worker_without_the_accounts_credentials_leaves_it_to_one_that_h
     ids=["nothing", "another label's", "another"],
 )
 async def test_a_worker_whose_settings_do_not_want_it_leaves_it_to_one_whose_do(
-    database: Database, twilio: StandIn, client: httpx2.AsyncClient, wanted: dict[str, str]
+    database: Database, twilio: SimulatedTwilio, client: httpx2.AsyncClient, wanted: dict[str, str]
 ) -> None:
     settings, call = settings_for(twilio), call_at(twilio)
     await judged(database, settings)

@@ -12,9 +12,9 @@ from amd_service.database.listener import listen
 from amd_service.operations import act_on_verdict as acting_file
 from amd_service.operations.act_on_verdict import acting
 from amd_service.simulator.twilio.media_host import Answer
-from amd_service.simulator.twilio.server import StandIn
+from amd_service.simulator.twilio.server import SimulatedTwilio
 from amd_service.telemetry import Metrics
-from amd_service.worker.periodic import Chore, doing
+from amd_service.worker.periodic import PeriodicTask, doing
 from tests.operations.act_on_verdict.conftest import (
     act,
     arrivals,
@@ -30,7 +30,7 @@ pytestmark = pytest.mark.anyio
 
 
 async def test_the_request_follows_the_verdict_within_milliseconds(
-    database: Database, twilio: StandIn, client: httpx2.AsyncClient
+    database: Database, twilio: SimulatedTwilio, client: httpx2.AsyncClient
 ) -> None:
     settings, arrived, metrics = settings_for(twilio), arrivals(twilio), Metrics()
     actor, took_ms = make_actor(database, client, settings), []
@@ -41,10 +41,10 @@ async def test_the_request_follows_the_verdict_within_milliseconds(
         listening.set()
 
     # Only notifications bring it round in time: by itself it looks again after an hour.
-    chore = Chore("acting", 3600, act_and_say, actor.wake)
+    task = PeriodicTask("acting", 3600, act_and_say, actor.wake)
     async with listen(database.url, actor.wake, metrics) as listener, asyncio.timeout(30):
         await listener.listening.wait()
-        async with doing([chore], metrics, grace_s=5):
+        async with doing([task], metrics, grace_s=5):
             await listening.wait()
             for judge in await two_judged_in_turn(database, twilio, settings):
                 await judge()
@@ -57,7 +57,7 @@ async def test_the_request_follows_the_verdict_within_milliseconds(
 
 
 async def test_a_slow_answer_keeps_no_other_call_waiting(
-    database: Database, twilio: StandIn, client: httpx2.AsyncClient
+    database: Database, twilio: SimulatedTwilio, client: httpx2.AsyncClient
 ) -> None:
     settings, arrived = settings_for(twilio), arrivals(twilio)
     twilio.rest.first.append(Answer(200, silent=True))
@@ -74,7 +74,7 @@ async def test_a_slow_answer_keeps_no_other_call_waiting(
 
 
 async def test_no_more_are_taken_up_than_may_be_asked_for_at_a_time(
-    database: Database, twilio: StandIn, client: httpx2.AsyncClient, monkeypatch: pytest.MonkeyPatch
+    database: Database, twilio: SimulatedTwilio, client: httpx2.AsyncClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(acting_file, "AT_ONCE", 1)
     settings = settings_for(twilio)
@@ -91,7 +91,7 @@ async def test_no_more_are_taken_up_than_may_be_asked_for_at_a_time(
 
 
 async def test_the_last_verdicts_of_a_process_are_acted_on(
-    database: Database, twilio: StandIn, client: httpx2.AsyncClient
+    database: Database, twilio: SimulatedTwilio, client: httpx2.AsyncClient
 ) -> None:
     settings, call = settings_for(twilio), call_at(twilio)
     async with acting(make_actor(database, client, settings), database, Metrics(), grace_s=10):
@@ -100,7 +100,7 @@ async def test_the_last_verdicts_of_a_process_are_acted_on(
 
 
 async def test_a_database_that_does_not_answer_is_waited_for_no_longer_than_the_grace_time(
-    database: Database, twilio: StandIn, client: httpx2.AsyncClient
+    database: Database, twilio: SimulatedTwilio, client: httpx2.AsyncClient
 ) -> None:
     actor = make_actor(database, client, settings_for(twilio))
     async with database.transaction() as session:
@@ -110,7 +110,9 @@ async def test_a_database_that_does_not_answer_is_waited_for_no_longer_than_the_
             await actor.last_look(grace_s=0.2)
 
 
-async def test_a_database_that_is_away_does_not_spoil_the_end(twilio: StandIn, client: httpx2.AsyncClient) -> None:
+async def test_a_database_that_is_away_does_not_spoil_the_end(
+    twilio: SimulatedTwilio, client: httpx2.AsyncClient
+) -> None:
     away = Database("postgresql://nobody@127.0.0.1:1/nothing")
     async with acting(make_actor(away, client, settings_for(twilio)), away, Metrics(), grace_s=1) as actor:
         pass

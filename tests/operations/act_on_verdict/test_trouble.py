@@ -6,7 +6,7 @@ import pytest
 from amd_service.database.database import Database
 from amd_service.domain import Label
 from amd_service.simulator.twilio.media_host import Answer
-from amd_service.simulator.twilio.server import StandIn
+from amd_service.simulator.twilio.server import SimulatedTwilio
 from tests.operations.act_on_verdict.conftest import (
     AGENT,
     act,
@@ -23,7 +23,7 @@ pytestmark = pytest.mark.anyio
 
 
 async def test_a_call_that_is_over_at_twilio_is_refused_with_its_words(
-    database: Database, twilio: StandIn, client: httpx2.AsyncClient
+    database: Database, twilio: SimulatedTwilio, client: httpx2.AsyncClient
 ) -> None:
     settings = settings_for(twilio)
     call_at(twilio, "completed")
@@ -36,7 +36,7 @@ async def test_a_call_that_is_over_at_twilio_is_refused_with_its_words(
 
 
 async def test_a_refusal_does_not_repeat_the_url(
-    database: Database, twilio: StandIn, client: httpx2.AsyncClient
+    database: Database, twilio: SimulatedTwilio, client: httpx2.AsyncClient
 ) -> None:
     settings = settings_for(twilio)
     call_at(twilio)
@@ -51,7 +51,7 @@ async def test_a_refusal_does_not_repeat_the_url(
 
 
 async def test_who_dies_between_sending_and_the_answer_leaves_it_for_nobody(
-    database: Database, twilio: StandIn, client: httpx2.AsyncClient
+    database: Database, twilio: SimulatedTwilio, client: httpx2.AsyncClient
 ) -> None:
     settings, call, arrived = settings_for(twilio), call_at(twilio), arrivals(twilio)
     twilio.rest.first.append(Answer(200, silent=True))
@@ -65,7 +65,7 @@ async def test_who_dies_between_sending_and_the_answer_leaves_it_for_nobody(
 
 
 async def test_a_lost_answer_is_said_and_never_asked_again(
-    database: Database, twilio: StandIn, client: httpx2.AsyncClient, no_pauses: None
+    database: Database, twilio: SimulatedTwilio, client: httpx2.AsyncClient, no_pauses: None
 ) -> None:
     settings, call = settings_for(twilio), call_at(twilio)
     twilio.rest.first.append(Answer(200, b"{", cut=True, carried_out=True))
@@ -80,7 +80,7 @@ async def test_a_lost_answer_is_said_and_never_asked_again(
 
 
 async def test_an_answer_nobody_can_read_is_no_reason_to_ask_again(
-    database: Database, twilio: StandIn, client: httpx2.AsyncClient
+    database: Database, twilio: SimulatedTwilio, client: httpx2.AsyncClient
 ) -> None:
     settings, call = settings_for(twilio), call_at(twilio)
     twilio.rest.first.append(Answer(200, b"<html>", carried_out=True))
@@ -95,7 +95,7 @@ async def test_an_answer_nobody_can_read_is_no_reason_to_ask_again(
 
 
 async def test_too_many_requests_is_asked_again(
-    database: Database, twilio: StandIn, client: httpx2.AsyncClient, no_pauses: None
+    database: Database, twilio: SimulatedTwilio, client: httpx2.AsyncClient, no_pauses: None
 ) -> None:
     settings, call = settings_for(twilio), call_at(twilio)
     twilio.rest.first.extend([Answer(429, headers={"retry-after": "0"})] * 2)
@@ -105,7 +105,7 @@ async def test_too_many_requests_is_asked_again(
 
 
 async def test_twilio_out_of_reach_is_a_failure_that_says_nothing_was_done(
-    database: Database, twilio: StandIn, client: httpx2.AsyncClient, no_pauses: None
+    database: Database, twilio: SimulatedTwilio, client: httpx2.AsyncClient, no_pauses: None
 ) -> None:
     settings = settings_for(twilio, twilio_api_url="http://127.0.0.1:1")
     await judged(database, settings)

@@ -10,20 +10,20 @@ from pydantic import SecretStr
 from sqlalchemy import func, select
 
 from amd_service.calls import call_requests
-from amd_service.calls.tables import CallRequest
+from amd_service.calls.tables import CallRequestRow
 from amd_service.database.database import Database
 from amd_service.domain import AccountSid
-from amd_service.operations.place_call import Dialler, Started
+from amd_service.operations.place_call import CallPlacer, Started
 from amd_service.settings import Account, Settings
-from amd_service.simulator.twilio.server import StandIn
+from amd_service.simulator.twilio.server import SimulatedTwilio
 from amd_service.telemetry import Metrics
 from amd_service.twilio.recordings import http_client
-from amd_service.twilio.rest import CallOrder, Rest
-from tests.support.simulated_twilio import watched_stand_in
+from amd_service.twilio.rest import CallRequest, RestClient
+from tests.support.simulated_twilio import watched_simulated_twilio
 
 AC = AccountSid("AC" + "1" * 32)
 TOKEN = "a" * 32
-ORDER = CallOrder(to="+12125550100", from_number="+15005550006", url="https://example.com/twiml")
+ORDER = CallRequest(to="+12125550100", from_number="+15005550006", url="https://example.com/twiml")
 
 
 def make_settings(**changes: object) -> Settings:
@@ -39,33 +39,33 @@ def make_settings(**changes: object) -> Settings:
 
 @dataclass(frozen=True, slots=True)
 class Phone:
-    """A Dialler over a stand-in for Twilio."""
+    """A CallPlacer over a stand-in for Twilio."""
 
-    dialler: Dialler
+    call_placer: CallPlacer
     settings: Settings
-    stand_in: StandIn
+    simulated_twilio: SimulatedTwilio
     database: Database
     client: httpx2.AsyncClient
 
-    async def start(self, key: str | None = None, order: CallOrder = ORDER) -> Started:
-        return await self.dialler.start(order, self.settings.accounts[AC], key)
+    async def start(self, key: str | None = None, order: CallRequest = ORDER) -> Started:
+        return await self.call_placer.start(order, self.settings.accounts[AC], key)
 
-    async def requests(self) -> list[CallRequest]:
+    async def requests(self) -> list[CallRequestRow]:
         async with self.database.transaction() as session:
-            return list(await session.scalars(select(CallRequest)))
+            return list(await session.scalars(select(CallRequestRow)))
 
     def another(self) -> "Phone":
         """Another process of the same deployment."""
-        return replace(self, dialler=make_dialler(self.database, self.client, self.settings))
+        return replace(self, call_placer=make_dialler(self.database, self.client, self.settings))
 
 
-def make_dialler(database: Database, client: httpx2.AsyncClient, settings: Settings) -> Dialler:
-    return Dialler(database, Rest(client, settings), settings, Metrics())
+def make_dialler(database: Database, client: httpx2.AsyncClient, settings: Settings) -> CallPlacer:
+    return CallPlacer(database, RestClient(client, settings), settings, Metrics())
 
 
 @pytest.fixture
-async def stand_in() -> AsyncIterator[StandIn]:
-    async with watched_stand_in(Account.model_validate({"account_sid": AC, "auth_tokens": [TOKEN]})) as running:
+async def simulated_twilio() -> AsyncIterator[SimulatedTwilio]:
+    async with watched_simulated_twilio(Account.model_validate({"account_sid": AC, "auth_tokens": [TOKEN]})) as running:
         yield running
 
 
@@ -76,13 +76,15 @@ async def client() -> AsyncIterator[httpx2.AsyncClient]:
 
 
 @pytest.fixture
-def phone(stand_in: StandIn, client: httpx2.AsyncClient, database: Database) -> Phone:
-    return make_phone(stand_in, client, database)
+def phone(simulated_twilio: SimulatedTwilio, client: httpx2.AsyncClient, database: Database) -> Phone:
+    return make_phone(simulated_twilio, client, database)
 
 
-def make_phone(stand_in: StandIn, client: httpx2.AsyncClient, database: Database, **changes: object) -> Phone:
-    settings = make_settings(twilio_api_url=stand_in.url, **changes)
-    return Phone(make_dialler(database, client, settings), settings, stand_in, database, client)
+def make_phone(
+    simulated_twilio: SimulatedTwilio, client: httpx2.AsyncClient, database: Database, **changes: object
+) -> Phone:
+    settings = make_settings(twilio_api_url=simulated_twilio.url, **changes)
+    return Phone(make_dialler(database, client, settings), settings, simulated_twilio, database, client)
 
 
 @asynccontextmanager

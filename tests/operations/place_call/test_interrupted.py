@@ -6,11 +6,11 @@ import httpx2
 import pytest
 from sqlalchemy import select
 
-from amd_service.calls.tables import CallRequest, RequestOutcome
+from amd_service.calls.tables import CallRequestRow, RequestOutcome
 from amd_service.database.database import Database
 from amd_service.errors import KeyInUse
 from amd_service.operations.place_call import Started
-from amd_service.simulator.twilio.call_store import StandInCall, call_resource
+from amd_service.simulator.twilio.call_store import SimulatedCall, call_resource
 from tests.operations.place_call.conftest import AC, ORDER, make_dialler, make_settings
 
 pytestmark = pytest.mark.anyio
@@ -18,7 +18,7 @@ pytestmark = pytest.mark.anyio
 
 async def test_a_call_is_written_down_although_whoever_asked_has_left(database: Database) -> None:
     arrived, answering = asyncio.Event(), asyncio.Event()
-    call = StandInCall(account_sid=AC)
+    call = SimulatedCall(account_sid=AC)
 
     async def answer(_request: httpx2.Request) -> httpx2.Response:
         arrived.set()
@@ -27,16 +27,16 @@ async def test_a_call_is_written_down_although_whoever_asked_has_left(database: 
 
     async with httpx2.AsyncClient(transport=httpx2.MockTransport(answer)) as client:
         settings = make_settings()
-        dialler = make_dialler(database, client, settings)
-        asking = asyncio.create_task(dialler.start(ORDER, settings.accounts[AC], "key"))
+        call_placer = make_dialler(database, client, settings)
+        asking = asyncio.create_task(call_placer.start(ORDER, settings.accounts[AC], "key"))
         await arrived.wait()
         with pytest.raises(KeyInUse, match="under way"):
-            await dialler.start(ORDER, settings.accounts[AC], "key")
+            await call_placer.start(ORDER, settings.accounts[AC], "key")
         asking.cancel()
         answering.set()
         with pytest.raises(asyncio.CancelledError):
             await asking
-        assert await dialler.start(ORDER, settings.accounts[AC], "key") == Started(
+        assert await call_placer.start(ORDER, settings.accounts[AC], "key") == Started(
             call.sid,  # type: ignore[arg-type]
             "queued",
             replayed=True,
@@ -53,20 +53,20 @@ async def test_a_process_that_ends_while_twilio_is_asked_leaves_it_unknown(datab
 
     async with httpx2.AsyncClient(transport=httpx2.MockTransport(answer)) as client:
         settings = make_settings()
-        dialler = make_dialler(database, client, settings)
+        call_placer = make_dialler(database, client, settings)
         before = asyncio.all_tasks()
-        asking = asyncio.create_task(dialler.start(ORDER, settings.accounts[AC], "key"))
+        asking = asyncio.create_task(call_placer.start(ORDER, settings.accounts[AC], "key"))
         await arrived.wait()
         for task in asyncio.all_tasks() - before:
             task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await asking
         with pytest.raises(KeyInUse, match="is not known"):
-            await dialler.start(ORDER, settings.accounts[AC], "key")
+            await call_placer.start(ORDER, settings.accounts[AC], "key")
 
 
 async def test_a_call_that_is_up_is_told_although_the_database_is_away(database: Database) -> None:
-    call = StandInCall(account_sid=AC)
+    call = SimulatedCall(account_sid=AC)
 
     async def answer(_request: httpx2.Request) -> httpx2.Response:
         await leaving.dispose()
@@ -76,9 +76,9 @@ async def test_a_call_that_is_up_is_told_although_the_database_is_away(database:
     leaving = Database(database.url)
     async with httpx2.AsyncClient(transport=httpx2.MockTransport(answer)) as client:
         settings = make_settings()
-        dialler = make_dialler(leaving, client, settings)
-        started = await dialler.start(ORDER, settings.accounts[AC], "key")
+        call_placer = make_dialler(leaving, client, settings)
+        started = await call_placer.start(ORDER, settings.accounts[AC], "key")
     await leaving.dispose()
     assert started.call_sid == call.sid
     async with database.transaction() as session:
-        assert await session.scalar(select(CallRequest.outcome)) == RequestOutcome.PENDING
+        assert await session.scalar(select(CallRequestRow.outcome)) == RequestOutcome.PENDING

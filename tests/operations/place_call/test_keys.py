@@ -7,13 +7,13 @@ import httpx2
 import pytest
 from pydantic import SecretStr
 
-from amd_service.calls.tables import CallRequest, RequestOutcome
+from amd_service.calls.tables import CallRequestRow, RequestOutcome
 from amd_service.database.database import Database
 from amd_service.errors import KeyInUse, KeyReused, OutcomeUnknown, RequestRefused, TwilioUnavailable
 from amd_service.operations.place_call import Started
 from amd_service.simulator.twilio.media_host import Answer
-from amd_service.simulator.twilio.server import StandIn
-from amd_service.twilio.rest import CallOrder
+from amd_service.simulator.twilio.server import SimulatedTwilio
+from amd_service.twilio.rest import CallRequest
 from tests.operations.place_call.conftest import AC, ORDER, Phone, make_phone, make_settings
 
 pytestmark = pytest.mark.anyio
@@ -22,7 +22,7 @@ pytestmark = pytest.mark.anyio
 async def test_the_same_key_places_one_call_and_tells_of_it_again(phone: Phone) -> None:
     first = await phone.start("key")
     assert await phone.another().start("key") == Started(first.call_sid, "queued", replayed=True)
-    assert len(phone.stand_in.rest.calls) == 1
+    assert len(phone.simulated_twilio.rest.calls) == 1
 
 
 async def test_without_a_key_every_request_is_one_of_its_own(phone: Phone) -> None:
@@ -32,7 +32,7 @@ async def test_without_a_key_every_request_is_one_of_its_own(phone: Phone) -> No
 async def test_twenty_at_once_with_one_key_place_one_call(phone: Phone) -> None:
     other = phone.another()
     answers = await asyncio.gather(*(process.start("key") for process in [phone, other] * 10), return_exceptions=True)
-    assert len(phone.stand_in.rest.calls) == 1
+    assert len(phone.simulated_twilio.rest.calls) == 1
     assert sum(isinstance(answer, Started) and not answer.replayed for answer in answers) == 1
     assert all(isinstance(answer, Started | KeyInUse) for answer in answers)
 
@@ -47,11 +47,11 @@ async def test_twenty_at_once_with_one_key_place_one_call(phone: Phone) -> None:
     ],
     ids=["to", "track", "ring_s", "twiml"],
 )
-async def test_the_same_key_with_another_request_is_refused(phone: Phone, other: CallOrder) -> None:
+async def test_the_same_key_with_another_request_is_refused(phone: Phone, other: CallRequest) -> None:
     await phone.start("key")
     with pytest.raises(KeyReused, match="needs a new key"):
         await phone.start("key", other)
-    assert len(phone.stand_in.rest.calls) == 1
+    assert len(phone.simulated_twilio.rest.calls) == 1
 
 
 async def test_equal_orders_are_stored_alike_only_under_one_secret(phone: Phone) -> None:
@@ -62,7 +62,7 @@ async def test_equal_orders_are_stored_alike_only_under_one_secret(phone: Phone)
     assert one.fingerprint == two.fingerprint
     other_secret = make_settings(twilio_auth_token=[SecretStr("b" * 32)]).accounts[AC]
     with pytest.raises(KeyReused):
-        await phone.dialler.start(ORDER, other_secret, "one")
+        await phone.call_placer.start(ORDER, other_secret, "one")
 
 
 @pytest.mark.parametrize(
@@ -74,7 +74,7 @@ async def test_what_is_not_known_is_said_before_orders_are_compared(
 ) -> None:
     """A caller that is told to take a new key takes one, and a telephone may ring twice."""
     async with phone.database.transaction() as session:
-        session.add(CallRequest(key="key", fingerprint="under a secret of before", account_sid=AC, outcome=outcome))
+        session.add(CallRequestRow(key="key", fingerprint="under a secret of before", account_sid=AC, outcome=outcome))
     with pytest.raises(KeyInUse, match=said):
         await phone.start("key")
 
@@ -83,21 +83,21 @@ async def test_the_call_that_was_placed_under_a_secret_of_before_is_named(phone:
     placed = await phone.start("key")
     rotated = make_settings(twilio_auth_token=[SecretStr("b" * 32)]).accounts[AC]
     with pytest.raises(KeyReused, match=f"{placed.call_sid} .*before the account's secret changed"):
-        await phone.dialler.start(ORDER, rotated, "key")
+        await phone.call_placer.start(ORDER, rotated, "key")
 
 
 async def test_orders_are_compared_as_they_were_given(
-    stand_in: StandIn, client: httpx2.AsyncClient, database: Database
+    simulated_twilio: SimulatedTwilio, client: httpx2.AsyncClient, database: Database
 ) -> None:
     order = replace(ORDER, url=None)
-    before = make_phone(stand_in, client, database, live=True)
-    after = make_phone(stand_in, client, database, live=True, public_url="https://moved.example.com")
+    before = make_phone(simulated_twilio, client, database, live=True)
+    after = make_phone(simulated_twilio, client, database, live=True, public_url="https://moved.example.com")
     placed = await before.start("key", order)
     assert await after.start("key", order) == replace(placed, replayed=True)
 
 
 async def test_what_twilio_refuses_leaves_the_key_free(phone: Phone) -> None:
-    phone.stand_in.rest.first.append(Answer(400, b'{"code": 21215, "message": "Geo permission"}'))
+    phone.simulated_twilio.rest.first.append(Answer(400, b'{"code": 21215, "message": "Geo permission"}'))
     with pytest.raises(RequestRefused, match=r"Geo permission \(Twilio's error 21215\)") as refused:
         await phone.start("key")
     assert refused.value.code == 21215
@@ -105,7 +105,7 @@ async def test_what_twilio_refuses_leaves_the_key_free(phone: Phone) -> None:
 
 
 async def test_twilio_being_busy_leaves_the_key_free(phone: Phone) -> None:
-    phone.stand_in.rest.first.append(Answer(429, headers={"retry-after": "7"}))
+    phone.simulated_twilio.rest.first.append(Answer(429, headers={"retry-after": "7"}))
     with pytest.raises(TwilioUnavailable) as busy:
         await phone.start("key")
     assert busy.value.retry_after_s == 7
@@ -123,9 +123,9 @@ async def test_twilio_being_busy_leaves_the_key_free(phone: Phone) -> None:
     ids=["5xx", "cut", "unreadable", "empty"],
 )
 async def test_a_call_whose_answer_was_lost_is_never_placed_again(phone: Phone, answer: Answer) -> None:
-    phone.stand_in.rest.first.append(answer)
+    phone.simulated_twilio.rest.first.append(answer)
     with pytest.raises(OutcomeUnknown, match="may have been placed"):
         await phone.start("key")
     with pytest.raises(KeyInUse, match="reconcile"):
         await phone.start("key")
-    assert len(phone.stand_in.rest.calls) == 1
+    assert len(phone.simulated_twilio.rest.calls) == 1

@@ -13,7 +13,7 @@ from amd_service.database.database import Database
 from amd_service.errors import AmdError, DatabaseUnavailable, NotAllowed, RequestRefused, TooManyCalls
 from amd_service.operations import place_call as dialling_file
 from amd_service.simulator.twilio.media_host import Answer
-from amd_service.simulator.twilio.server import StandIn
+from amd_service.simulator.twilio.server import SimulatedTwilio
 from tests.operations.place_call.conftest import ORDER, Phone, make_phone, taking_the_turn
 
 pytestmark = pytest.mark.anyio
@@ -21,7 +21,7 @@ pytestmark = pytest.mark.anyio
 
 async def test_a_call_is_placed_recorded_and_known_at_once(phone: Phone) -> None:
     started = await phone.start()
-    call = phone.stand_in.rest.calls[started.call_sid]
+    call = phone.simulated_twilio.rest.calls[started.call_sid]
     assert (call.to_number, call.given("Record"), call.given("RecordingTrack")) == (ORDER.to, "true", "inbound")
     assert call.given("StatusCallback") == "https://amd.example.com/twilio/status#rt=6000&rc=3&rp=5xx,ct,rt"
     assert (started.status, started.replayed) == ("queued", False)
@@ -32,12 +32,12 @@ async def test_a_call_is_placed_recorded_and_known_at_once(phone: Phone) -> None
 
 
 async def test_the_limit_a_minute_holds_for_all_processes_together(
-    stand_in: StandIn, client: httpx2.AsyncClient, database: Database
+    simulated_twilio: SimulatedTwilio, client: httpx2.AsyncClient, database: Database
 ) -> None:
-    phone = make_phone(stand_in, client, database, dial_per_minute=3)
+    phone = make_phone(simulated_twilio, client, database, dial_per_minute=3)
     other = phone.another()
     answers = await asyncio.gather(*(process.start() for process in [phone, other] * 4), return_exceptions=True)
-    assert len(stand_in.rest.calls) == 3
+    assert len(simulated_twilio.rest.calls) == 3
     refused = [answer for answer in answers if isinstance(answer, TooManyCalls)]
     assert len(refused) == 5
     assert all(50 < answer.retry_after_s <= 60 and "AMD_DIAL_PER_MINUTE" in str(answer) for answer in refused)
@@ -46,7 +46,7 @@ async def test_the_limit_a_minute_holds_for_all_processes_together(
 async def test_the_url_of_a_refused_order_stays_out_of_the_log(phone: Phone, capfd: pytest.CaptureFixture[str]) -> None:
     order = replace(ORDER, url="https://user:password@example.com/twiml?key=secret")
     said = b'{"code": 21205, "message": "Url is not a valid url: %s"}' % str(order.url).encode()
-    phone.stand_in.rest.first.append(Answer(400, said))
+    phone.simulated_twilio.rest.first.append(Answer(400, said))
     with pytest.raises(RequestRefused, match="key=secret"):
         await phone.start("key", order)
     logged = "".join(capfd.readouterr())
@@ -66,7 +66,7 @@ async def test_the_url_of_a_refused_order_stays_out_of_the_log(phone: Phone, cap
 async def test_what_the_caller_cannot_mend_is_logged_as_a_warning(
     phone: Phone, answer: Answer, level: str, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    phone.stand_in.rest.first.append(answer)
+    phone.simulated_twilio.rest.first.append(answer)
     with pytest.raises(AmdError):
         await phone.start()
     (line,) = [line for line in "".join(capfd.readouterr()).splitlines() if "order of a call" in line]
@@ -74,9 +74,9 @@ async def test_what_the_caller_cannot_mend_is_logged_as_a_warning(
 
 
 async def test_numbers_that_must_not_be_kept_are_not(
-    stand_in: StandIn, client: httpx2.AsyncClient, database: Database
+    simulated_twilio: SimulatedTwilio, client: httpx2.AsyncClient, database: Database
 ) -> None:
-    phone = make_phone(stand_in, client, database, phone_numbers="drop")
+    phone = make_phone(simulated_twilio, client, database, phone_numbers="drop")
     started = await phone.start("key")
     async with database.transaction() as session:
         stored = [(await session.execute(select(table))).all() for table in Base.metadata.sorted_tables]
@@ -85,11 +85,13 @@ async def test_numbers_that_must_not_be_kept_are_not(
     assert ORDER.from_number not in repr(stored)
 
 
-async def test_without_a_database_twilio_is_not_asked(stand_in: StandIn, client: httpx2.AsyncClient) -> None:
+async def test_without_a_database_twilio_is_not_asked(
+    simulated_twilio: SimulatedTwilio, client: httpx2.AsyncClient
+) -> None:
     away = Database("postgresql://nobody@127.0.0.1:1/nowhere")
     with pytest.raises(DatabaseUnavailable):
-        await make_phone(stand_in, client, away).start()
-    assert stand_in.rest.requests == []
+        await make_phone(simulated_twilio, client, away).start()
+    assert simulated_twilio.rest.requests == []
 
 
 async def test_orders_wait_for_postgres_two_at_a_time_and_not_for_long(
@@ -102,26 +104,26 @@ async def test_orders_wait_for_postgres_two_at_a_time_and_not_for_long(
         assert all(isinstance(error, DatabaseUnavailable) and "earlier orders" in str(error) for error in refused)
         assert not any(order.done() for order in orders[:2])
     await asyncio.gather(*orders[:2])
-    assert len(phone.stand_in.rest.calls) == 2
+    assert len(phone.simulated_twilio.rest.calls) == 2
     assert not (await phone.start()).replayed
 
 
 async def test_what_is_not_allowed_is_neither_asked_nor_written_down(
-    stand_in: StandIn, client: httpx2.AsyncClient, database: Database
+    simulated_twilio: SimulatedTwilio, client: httpx2.AsyncClient, database: Database
 ) -> None:
-    phone = make_phone(stand_in, client, database, dial_prefixes=[])
+    phone = make_phone(simulated_twilio, client, database, dial_prefixes=[])
     with pytest.raises(NotAllowed, match="AMD_DIAL_PREFIXES"):
         await phone.start("key")
     with pytest.raises(RequestRefused, match="printable ASCII"):
-        await make_phone(stand_in, client, database).start("naïve")
-    assert (stand_in.rest.requests, await phone.requests()) == ([], [])
+        await make_phone(simulated_twilio, client, database).start("naïve")
+    assert (simulated_twilio.rest.requests, await phone.requests()) == ([], [])
 
 
 async def test_a_live_deployment_plays_its_own_twiml_where_nothing_else_is_said(
-    stand_in: StandIn, client: httpx2.AsyncClient, database: Database
+    simulated_twilio: SimulatedTwilio, client: httpx2.AsyncClient, database: Database
 ) -> None:
-    phone = make_phone(stand_in, client, database, live=True)
+    phone = make_phone(simulated_twilio, client, database, live=True)
     started = await phone.start(None, replace(ORDER, url=None))
-    url = stand_in.rest.calls[started.call_sid].given("Url")
+    url = simulated_twilio.rest.calls[started.call_sid].given("Url")
     assert url is not None
     assert url.startswith("https://amd.example.com/twilio/stream.xml")

@@ -13,15 +13,15 @@ from amd_service.database.database import Database
 from amd_service.domain import AccountSid, CallSid
 from amd_service.operations.reconcile import Reconciliation
 from amd_service.settings import Account, Settings
-from amd_service.simulator.twilio.call_store import StandInCall, StandInRecording, now
+from amd_service.simulator.twilio.call_store import SimulatedCall, SimulatedRecording, now
 from amd_service.simulator.twilio.media_host import Answer
 from amd_service.simulator.twilio.rest_api import RestRequest
-from amd_service.simulator.twilio.server import StandIn
+from amd_service.simulator.twilio.server import SimulatedTwilio
 from amd_service.telemetry import Metrics
 from amd_service.twilio.recordings import http_client
-from amd_service.twilio.rest import Rest
+from amd_service.twilio.rest import RestClient
 from tests.support.deliveries import ACCOUNT, CALL, FIRST
-from tests.support.simulated_twilio import watched_stand_in
+from tests.support.simulated_twilio import watched_simulated_twilio
 
 QUIET_S = 300.0
 OTHER = AccountSid("AC" + "b" * 32)
@@ -30,30 +30,30 @@ Make = Callable[..., Reconciliation]
 
 
 @pytest.fixture
-async def stand_in() -> AsyncIterator[StandIn]:
+async def simulated_twilio() -> AsyncIterator[SimulatedTwilio]:
     accounts = [Account.model_validate({"account_sid": sid, "auth_tokens": ["token"]}) for sid in (ACCOUNT, OTHER)]
-    async with watched_stand_in(*accounts) as running:
+    async with watched_simulated_twilio(*accounts) as running:
         yield running
 
 
 @pytest.fixture
-async def client(stand_in: StandIn) -> AsyncIterator[httpx2.AsyncClient]:
-    async with http_client(settings(stand_in)) as client:
+async def client(simulated_twilio: SimulatedTwilio) -> AsyncIterator[httpx2.AsyncClient]:
+    async with http_client(settings(simulated_twilio)) as client:
         yield client
 
 
-def settings(stand_in: StandIn, **given: Any) -> Settings:
-    known = {"twilio_api_url": stand_in.url, "TWILIO_ACCOUNT_SID": ACCOUNT, "TWILIO_AUTH_TOKEN": "token"}
+def settings(simulated_twilio: SimulatedTwilio, **given: Any) -> Settings:
+    known = {"twilio_api_url": simulated_twilio.url, "TWILIO_ACCOUNT_SID": ACCOUNT, "TWILIO_AUTH_TOKEN": "token"}
     return Settings(_env_file=None, **{"reconcile_after_s": QUIET_S, "reconcile_every_s": 1e-6, **known, **given})
 
 
 @pytest.fixture
-def make(database: Database, stand_in: StandIn, client: httpx2.AsyncClient) -> Make:
+def make(database: Database, simulated_twilio: SimulatedTwilio, client: httpx2.AsyncClient) -> Make:
     def make(**given: Any) -> Reconciliation:
-        configured = settings(stand_in, **given)
+        configured = settings(simulated_twilio, **given)
         return Reconciliation(
             database=database,
-            rest=Rest(client, configured),
+            rest=RestClient(client, configured),
             settings=configured,
             metrics=given.get("metrics", Metrics()),
         )
@@ -70,30 +70,30 @@ async def swept_for_a_week(database: Database) -> None:
 
 
 def call_at_twilio(
-    stand_in: StandIn, *, sid: str = CALL, ending: str = "completed", ago_s: float = 600, **fields: Any
-) -> StandInCall:
+    simulated_twilio: SimulatedTwilio, *, sid: str = CALL, ending: str = "completed", ago_s: float = 600, **fields: Any
+) -> SimulatedCall:
     """A call at Twilio that ended so long ago."""
     ended_at = now() - timedelta(seconds=ago_s)
     began = ended_at - timedelta(seconds=42)
     known: dict[str, Any] = {"created_at": began, "started_at": began, "ended_at": ended_at, "duration_s": 42} | fields
-    return stand_in.rest.add(StandInCall(**{"account_sid": ACCOUNT, "sid": sid, "status": ending} | known))
+    return simulated_twilio.rest.add(SimulatedCall(**{"account_sid": ACCOUNT, "sid": sid, "status": ending} | known))
 
 
-def recorded(call: StandInCall, **fields: Any) -> StandInCall:
+def recorded(call: SimulatedCall, **fields: Any) -> SimulatedCall:
     made_at = call.started_at or now()
     known: dict[str, Any] = {"call_sid": call.sid, "sid": FIRST, "created_at": made_at}
-    call.recordings.append(StandInRecording(**known | fields))
+    call.recordings.append(SimulatedRecording(**known | fields))
     return call
 
 
-def answer_always(stand_in: StandIn, about: str, answer: Answer) -> None:
+def answer_always(simulated_twilio: SimulatedTwilio, about: str, answer: Answer) -> None:
     """Whatever is asked with this in its path gets this answer."""
 
     def choose(request: RestRequest) -> tuple[str, ...]:
-        stand_in.rest.first = [answer] if about in request.path else []
+        simulated_twilio.rest.first = [answer] if about in request.path else []
         return ()
 
-    stand_in.rest.check = choose
+    simulated_twilio.rest.check = choose
 
 
 async def age(database: Database, call_sid: CallSid = CALL, seconds: float = 600) -> None:

@@ -11,7 +11,7 @@ from amd_service.database.database import Database
 from amd_service.domain import CallSid, Label, RecordingSid
 from amd_service.simulator.twilio.media_host import Answer
 from amd_service.simulator.twilio.rest_api import RestRequest
-from amd_service.simulator.twilio.server import StandIn
+from amd_service.simulator.twilio.server import SimulatedTwilio
 from amd_service.telemetry import Metrics
 from tests.operations.reconcile.conftest import Make, age, answer_always, call_at_twilio, recorded, swept_until
 from tests.support.deliveries import CALL, call_row, claim, deliver, recording, settle, status, verdict
@@ -21,88 +21,88 @@ pytestmark = pytest.mark.anyio
 YOUNGER = [CallSid(f"CA{number}" + "2" * 31) for number in range(4)]
 
 
-async def open_call(database: Database, stand_in: StandIn, sid: CallSid, *, ago_s: float = 600) -> None:
+async def open_call(database: Database, simulated_twilio: SimulatedTwilio, sid: CallSid, *, ago_s: float = 600) -> None:
     """A call that is up as far as we know, and at Twilio is not."""
-    call_at_twilio(stand_in, sid=sid, ending="busy", ago_s=8 * 3600)
+    call_at_twilio(simulated_twilio, sid=sid, ending="busy", ago_s=8 * 3600)
     await deliver(database, status("ringing", call_sid=sid))
     await age(database, sid, ago_s)
 
 
 @pytest.mark.parametrize("answer", [Answer(500), Answer(400), Answer(200, b"<html>")])
 async def test_one_call_twilio_cannot_answer_for_does_not_keep_the_younger_ones_waiting(
-    database: Database, stand_in: StandIn, make: Make, answer: Answer
+    database: Database, simulated_twilio: SimulatedTwilio, make: Make, answer: Answer
 ) -> None:
     for place, sid in enumerate([CALL, *YOUNGER]):
-        await open_call(database, stand_in, sid, ago_s=7200 - place)
-    answer_always(stand_in, CALL, answer)
+        await open_call(database, simulated_twilio, sid, ago_s=7200 - place)
+    answer_always(simulated_twilio, CALL, answer)
     metrics = Metrics()
     (findings,) = await make(metrics=metrics).sweep()
     assert {(await call_row(database, sid)).call_status for sid in YOUNGER} == {"busy"}
     assert (findings.error, findings.calls_failed, findings.calls_asked) == (None, 1, 4)
     assert metrics.registry.get_sample_value("amd_loop_errors_total", {"loop": "reconciling"}) == 1
     assert await swept_until(database) is not None  # it is open, and so asked for again
-    stand_in.rest.check = None
+    simulated_twilio.rest.check = None
     await make().sweep()
     assert (await call_row(database)).call_status == "busy"
 
 
 @pytest.mark.parametrize(("answer", "asked"), [(Answer(500), 3), (Answer(429), 1), (Answer(401), 1), (Answer(403), 1)])
 async def test_an_outage_ends_the_sweep(
-    database: Database, stand_in: StandIn, make: Make, answer: Answer, asked: int
+    database: Database, simulated_twilio: SimulatedTwilio, make: Make, answer: Answer, asked: int
 ) -> None:
     for sid in (CALL, *YOUNGER):
-        await open_call(database, stand_in, sid)
-    answer_always(stand_in, "Calls/CA", answer)
+        await open_call(database, simulated_twilio, sid)
+    answer_always(simulated_twilio, "Calls/CA", answer)
     (findings,) = await make().sweep()
     assert findings.error is not None
     assert str(answer.status) in findings.error
-    assert len([request for request in stand_in.rest.requests if "Calls/CA" in request.path]) == asked
+    assert len([request for request in simulated_twilio.rest.requests if "Calls/CA" in request.path]) == asked
     assert await swept_until(database) is None
 
 
 async def test_failures_that_others_lie_between_are_no_outage(
-    database: Database, stand_in: StandIn, make: Make, monkeypatch: pytest.MonkeyPatch
+    database: Database, simulated_twilio: SimulatedTwilio, make: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     broken = [CallSid(f"CA{number}" + "3" * 31) for number in range(4)]
     known = [sid for pair in zip(broken, YOUNGER, strict=True) for sid in pair]
     for sid in known:
-        await open_call(database, stand_in, sid)
+        await open_call(database, simulated_twilio, sid)
 
     async def in_this_order(*_: object, **__: object) -> list[CallSid]:
         return known
 
     monkeypatch.setattr("amd_service.calls.reconciliation.open_calls", in_this_order)
-    answer_always(stand_in, "3" * 31, Answer(500))
+    answer_always(simulated_twilio, "3" * 31, Answer(500))
     (findings,) = await make().sweep()
     assert (findings.error, findings.calls_failed, findings.calls_changed) == (None, 4, 4)
 
 
 @pytest.mark.parametrize(("seen_ago_s", "held"), [(3600, True), (49 * 3600, False)])
 async def test_what_only_the_lists_would_name_again_keeps_the_mark_where_it_is(
-    database: Database, stand_in: StandIn, make: Make, seen_ago_s: float, held: bool
+    database: Database, simulated_twilio: SimulatedTwilio, make: Make, seen_ago_s: float, held: bool
 ) -> None:
     """A call that has its verdict is not open; the second recording, of which nobody told, is only listed by date."""
     await deliver(database, status("completed"), recording("completed"))
     (job,) = await claim(database)
     await settle(database, job, verdict(Label.HUMAN))
     await age(database, seconds=seen_ago_s)
-    recorded(recorded(call_at_twilio(stand_in)), sid="RE" + "9" * 32)
-    answer_always(stand_in, CALL, Answer(500))
+    recorded(recorded(call_at_twilio(simulated_twilio)), sid="RE" + "9" * 32)
+    answer_always(simulated_twilio, CALL, Answer(500))
     (findings,) = await make().sweep()
     assert (findings.error, findings.calls_failed) == (None, int(held))
     assert (await swept_until(database) is None) is held
 
 
 async def test_what_was_passed_over_is_asked_by_date_until_it_is_answered(
-    database: Database, stand_in: StandIn, make: Make
+    database: Database, simulated_twilio: SimulatedTwilio, make: Make
 ) -> None:
     await deliver(database, status("completed"), recording("completed"))
     (job,) = await claim(database)
     await settle(database, job, verdict(Label.HUMAN))
-    recorded(recorded(call_at_twilio(stand_in)), sid=RecordingSid("RE" + "9" * 32))
-    answer_always(stand_in, CALL, Answer(500))
+    recorded(recorded(call_at_twilio(simulated_twilio)), sid=RecordingSid("RE" + "9" * 32))
+    answer_always(simulated_twilio, CALL, Answer(500))
     await make().sweep()
-    stand_in.rest.check = None
+    simulated_twilio.rest.check = None
     (findings,) = await make().sweep()
     assert (findings.recordings_new, findings.calls_failed) == (1, 0)
     assert await swept_until(database) is not None
@@ -120,10 +120,10 @@ async def states(database: Database, *sids: CallSid) -> list[str]:
 
 
 async def test_where_twilio_knows_none_of_our_calls_it_is_the_wrong_one_and_nothing_is_concluded(
-    database: Database, stand_in: StandIn, make: Make
+    database: Database, simulated_twilio: SimulatedTwilio, make: Make
 ) -> None:
     ours = YOUNGER[:3]
-    call_at_twilio(stand_in, direction="inbound")  # it has calls, only not ours
+    call_at_twilio(simulated_twilio, direction="inbound")  # it has calls, only not ours
     await end_at_ours(database, *ours)
     for findings in [*await make().sweep(), *await make().by_hand(datetime.now(UTC) - timedelta(days=1))]:
         assert findings.error is not None
@@ -132,7 +132,7 @@ async def test_where_twilio_knows_none_of_our_calls_it_is_the_wrong_one_and_noth
     assert await states(database, *ours) == ["waiting"] * 3
     assert await swept_until(database) is None
     for sid in ours:
-        recorded(call_at_twilio(stand_in, sid=sid), sid=f"RE{sid[2:]}")
+        recorded(call_at_twilio(simulated_twilio, sid=sid), sid=f"RE{sid[2:]}")
     (findings,) = await make().sweep()
     assert (findings.error, findings.calls_unknown) == (None, 0)
     assert await states(database, *ours) == ["queued"] * 3
@@ -145,14 +145,14 @@ async def test_where_twilio_knows_none_of_our_calls_it_is_the_wrong_one_and_noth
 )
 async def test_what_twilio_does_not_know_is_concluded_where_it_knows_another_of_ours(
     database: Database,
-    stand_in: StandIn,
+    simulated_twilio: SimulatedTwilio,
     make: Make,
     capsys: pytest.CaptureFixture[str],
     ending: str,
     ago_s: float,
     after: str,
 ) -> None:
-    call_at_twilio(stand_in, ending=ending, ago_s=ago_s)
+    call_at_twilio(simulated_twilio, ending=ending, ago_s=ago_s)
     await deliver(database, status(ending))
     await age(database)
     await end_at_ours(database, *YOUNGER)
@@ -163,47 +163,49 @@ async def test_what_twilio_does_not_know_is_concluded_where_it_knows_another_of_
 
 
 async def test_calls_that_twilio_could_not_answer_for_do_not_vouch_for_the_account(
-    database: Database, stand_in: StandIn, make: Make
+    database: Database, simulated_twilio: SimulatedTwilio, make: Make
 ) -> None:
     await end_at_ours(database, CALL, *YOUNGER)
-    answer_always(stand_in, CALL, Answer(500))
+    answer_always(simulated_twilio, CALL, Answer(500))
     (findings,) = await make().sweep()
     assert findings.error is not None
     assert (findings.calls_asked, findings.calls_failed, findings.calls_unknown) == (0, 1, 4)
     assert set(await states(database, CALL, *YOUNGER)) == {"waiting"}
 
 
-def make_calls_unreadable(stand_in: StandIn) -> None:
+def make_calls_unreadable(simulated_twilio: SimulatedTwilio) -> None:
     """Twilio knows them, but only what it tells of their recordings makes sense."""
     unreadable = Answer(200, b'{"sid": "CA"}')
 
     def choose(request: RestRequest) -> tuple[str, ...]:
-        stand_in.rest.first = [unreadable] if "/Calls/CA" in request.path and "Recordings" not in request.path else []
+        simulated_twilio.rest.first = (
+            [unreadable] if "/Calls/CA" in request.path and "Recordings" not in request.path else []
+        )
         return ()
 
-    stand_in.rest.check = choose
+    simulated_twilio.rest.check = choose
 
 
 @pytest.mark.parametrize("count", [1, 3])
 async def test_calls_that_cannot_be_read_are_passed_over_and_not_unknown(
-    database: Database, stand_in: StandIn, make: Make, count: int
+    database: Database, simulated_twilio: SimulatedTwilio, make: Make, count: int
 ) -> None:
     ours = YOUNGER[:count]
     await end_at_ours(database, *ours)
     for sid in ours:
-        call_at_twilio(stand_in, sid=sid, ago_s=8 * 3600)
-    make_calls_unreadable(stand_in)
+        call_at_twilio(simulated_twilio, sid=sid, ago_s=8 * 3600)
+    make_calls_unreadable(simulated_twilio)
     (findings,) = await make().sweep()
     assert (findings.error, findings.calls_failed, findings.calls_unknown) == (None, count, 0)
     assert await states(database, *ours) == ["waiting"] * count
 
 
 async def test_a_call_that_cannot_be_read_is_known_by_its_recording(
-    database: Database, stand_in: StandIn, make: Make
+    database: Database, simulated_twilio: SimulatedTwilio, make: Make
 ) -> None:
     await end_at_ours(database, CALL, *YOUNGER[:2])
     for sid in (CALL, *YOUNGER[:2]):
-        recorded(call_at_twilio(stand_in, sid=sid, ago_s=8 * 3600), sid=f"RE{sid[2:]}")
-    make_calls_unreadable(stand_in)
+        recorded(call_at_twilio(simulated_twilio, sid=sid, ago_s=8 * 3600), sid=f"RE{sid[2:]}")
+    make_calls_unreadable(simulated_twilio)
     (findings,) = await make().sweep()
     assert (findings.error, findings.calls_unknown, findings.recordings_new) == (None, 0, 3)

@@ -9,7 +9,7 @@ from amd_service.calls.tables import Callback, CallLog
 from amd_service.database.database import Database
 from amd_service.domain import CallSid
 from amd_service.simulator.twilio.media_host import Answer
-from amd_service.simulator.twilio.server import StandIn
+from amd_service.simulator.twilio.server import SimulatedTwilio
 from amd_service.telemetry import Metrics
 from tests.operations.reconcile.conftest import Make, age, answer_always, call_at_twilio, calls_known, recorded
 from tests.support.deliveries import CALL, FIRST, SECOND, call_row, deliver, recording, recording_row, status
@@ -18,9 +18,9 @@ pytestmark = pytest.mark.anyio
 
 
 async def test_a_call_nobody_told_of_appears_and_its_recording_is_put_up_for_work(
-    database: Database, stand_in: StandIn, make: Make
+    database: Database, simulated_twilio: SimulatedTwilio, make: Make
 ) -> None:
-    call = recorded(call_at_twilio(stand_in))
+    call = recorded(call_at_twilio(simulated_twilio))
     (findings,) = await make().sweep()
     row, audio = await call_row(database), await recording_row(database)
     assert (row.call_status, row.duration_s, row.ended_at) == ("completed", 42, call.ended_at)
@@ -31,33 +31,37 @@ async def test_a_call_nobody_told_of_appears_and_its_recording_is_put_up_for_wor
 
 @pytest.mark.parametrize("ending", ["busy", "no-answer", "failed", "canceled"])
 async def test_a_call_nobody_answered_needs_no_recording(
-    database: Database, stand_in: StandIn, make: Make, ending: str
+    database: Database, simulated_twilio: SimulatedTwilio, make: Make, ending: str
 ) -> None:
-    call_at_twilio(stand_in, ending=ending)
+    call_at_twilio(simulated_twilio, ending=ending)
     await make().sweep()
     row = await call_row(database)
     assert (row.call_status, row.analysis_state) == (ending, "not_applicable")
 
 
-async def test_a_recording_nobody_told_of_is_put_up_for_work(database: Database, stand_in: StandIn, make: Make) -> None:
-    recorded(call_at_twilio(stand_in))
+async def test_a_recording_nobody_told_of_is_put_up_for_work(
+    database: Database, simulated_twilio: SimulatedTwilio, make: Make
+) -> None:
+    recorded(call_at_twilio(simulated_twilio))
     await deliver(database, status("ringing"), status("completed"))
     (findings,) = await make().sweep()
     assert (await call_row(database)).analysis_state == "queued"
     assert (findings.calls_new, findings.recordings_new, findings.calls_changed) == (0, 1, 1)
 
 
-async def test_an_ending_nobody_told_of_is_learnt(database: Database, stand_in: StandIn, make: Make) -> None:
-    call_at_twilio(stand_in, ending="busy")
+async def test_an_ending_nobody_told_of_is_learnt(
+    database: Database, simulated_twilio: SimulatedTwilio, make: Make
+) -> None:
+    call_at_twilio(simulated_twilio, ending="busy")
     await deliver(database, status("initiated"), status("ringing"))
     (findings,) = await make().sweep()
     assert ((await call_row(database)).call_status, findings.calls_changed) == ("busy", 1)
 
 
 async def test_a_completed_call_without_a_recording_ends_and_comes_back_if_there_is_one_after_all(
-    database: Database, stand_in: StandIn, make: Make
+    database: Database, simulated_twilio: SimulatedTwilio, make: Make
 ) -> None:
-    call_at_twilio(stand_in)
+    call_at_twilio(simulated_twilio)
     await deliver(database, status("completed"))
     await age(database)
     (findings,) = await make().sweep()
@@ -67,8 +71,8 @@ async def test_a_completed_call_without_a_recording_ends_and_comes_back_if_there
     assert (await call_row(database)).analysis_state == "queued"
 
 
-async def test_an_absent_recording_says_so(database: Database, stand_in: StandIn, make: Make) -> None:
-    recorded(call_at_twilio(stand_in), status="absent", error_code=16101, duration_s=None)
+async def test_an_absent_recording_says_so(database: Database, simulated_twilio: SimulatedTwilio, make: Make) -> None:
+    recorded(call_at_twilio(simulated_twilio), status="absent", error_code=16101, duration_s=None)
     await deliver(database, status("completed"))
     await make().sweep()
     row, audio = await call_row(database), await recording_row(database)
@@ -76,10 +80,10 @@ async def test_an_absent_recording_says_so(database: Database, stand_in: StandIn
 
 
 async def test_a_call_that_just_ended_is_left_to_its_callbacks(
-    database: Database, stand_in: StandIn, make: Make
+    database: Database, simulated_twilio: SimulatedTwilio, make: Make
 ) -> None:
     ended = datetime.now(UTC) - timedelta(seconds=5)
-    recorded(call_at_twilio(stand_in, ago_s=5))
+    recorded(call_at_twilio(simulated_twilio, ago_s=5))
     await make().sweep()
     assert await calls_known(database) == set()
     await deliver(database, status("completed", timestamp=ended))
@@ -92,9 +96,9 @@ async def test_a_call_that_just_ended_is_left_to_its_callbacks(
 
 
 async def test_a_call_that_is_up_is_not_concluded_when_it_ends_later(
-    database: Database, stand_in: StandIn, make: Make
+    database: Database, simulated_twilio: SimulatedTwilio, make: Make
 ) -> None:
-    call = call_at_twilio(stand_in, ending="in-progress", ended_at=None, duration_s=None)
+    call = call_at_twilio(simulated_twilio, ending="in-progress", ended_at=None, duration_s=None)
     await deliver(database, status("ringing"))
     await age(database)
     await make().sweep()
@@ -106,9 +110,9 @@ async def test_a_call_that_is_up_is_not_concluded_when_it_ends_later(
 
 
 async def test_what_the_api_still_says_of_a_call_does_not_beat_its_callback(
-    database: Database, stand_in: StandIn, make: Make
+    database: Database, simulated_twilio: SimulatedTwilio, make: Make
 ) -> None:
-    call_at_twilio(stand_in, ending="in-progress", ended_at=None)
+    call_at_twilio(simulated_twilio, ending="in-progress", ended_at=None)
     await deliver(database, status("completed"))
     await age(database)
     await make().sweep()
@@ -117,9 +121,9 @@ async def test_what_the_api_still_says_of_a_call_does_not_beat_its_callback(
 
 @pytest.mark.parametrize("state", ["processing", "paused", "stopped", "in-progress"])
 async def test_a_recording_that_is_not_ready_is_asked_for_again(
-    database: Database, stand_in: StandIn, make: Make, state: str
+    database: Database, simulated_twilio: SimulatedTwilio, make: Make, state: str
 ) -> None:
-    call = recorded(call_at_twilio(stand_in), status=state, duration_s=None)
+    call = recorded(call_at_twilio(simulated_twilio), status=state, duration_s=None)
     await deliver(database, status("completed"))
     await age(database)
     await make().sweep()
@@ -131,9 +135,9 @@ async def test_a_recording_that_is_not_ready_is_asked_for_again(
 
 @pytest.mark.parametrize("direction", ["inbound", "outbound-dial"])
 async def test_calls_that_are_not_ours_are_let_be_until_they_report(
-    database: Database, stand_in: StandIn, make: Make, direction: str
+    database: Database, simulated_twilio: SimulatedTwilio, make: Make, direction: str
 ) -> None:
-    recorded(call_at_twilio(stand_in, direction=direction))
+    recorded(call_at_twilio(simulated_twilio, direction=direction))
     await make().sweep()
     assert await calls_known(database) == set()
     await deliver(database, status("in-progress", direction=direction))
@@ -142,9 +146,9 @@ async def test_calls_that_are_not_ours_are_let_be_until_they_report(
     assert (row.call_status, row.analysis_state) == ("completed", "queued")
 
 
-async def test_asking_again_changes_nothing(database: Database, stand_in: StandIn, make: Make) -> None:
-    recorded(call_at_twilio(stand_in))
-    call_at_twilio(stand_in, sid="CA" + "2" * 32)
+async def test_asking_again_changes_nothing(database: Database, simulated_twilio: SimulatedTwilio, make: Make) -> None:
+    recorded(call_at_twilio(simulated_twilio))
+    call_at_twilio(simulated_twilio, sid="CA" + "2" * 32)
     begin = datetime.now(UTC) - timedelta(hours=1)
     await make().by_hand(begin)
     before = await everything(database)
@@ -161,8 +165,10 @@ async def everything(database: Database) -> tuple[int | None, list[tuple[str, st
         )
 
 
-async def test_numbers_that_must_not_be_kept_are_not(database: Database, stand_in: StandIn, make: Make) -> None:
-    call = call_at_twilio(stand_in)
+async def test_numbers_that_must_not_be_kept_are_not(
+    database: Database, simulated_twilio: SimulatedTwilio, make: Make
+) -> None:
+    call = call_at_twilio(simulated_twilio)
     await make(phone_numbers="drop").sweep()
     async with database.transaction() as session:
         (kept,) = (await session.scalars(select(Callback))).all()
@@ -183,9 +189,9 @@ async def test_a_call_twilio_no_longer_knows_ends_too(database: Database, make: 
 
 
 async def test_a_recording_that_is_gone_is_not_waited_for_and_comes_back_if_it_was_not(
-    database: Database, stand_in: StandIn, make: Make
+    database: Database, simulated_twilio: SimulatedTwilio, make: Make
 ) -> None:
-    call_at_twilio(stand_in)
+    call_at_twilio(simulated_twilio)
     await deliver(database, status("completed"), recording("in-progress"))
     await age(database)
     await make().sweep()
@@ -193,17 +199,17 @@ async def test_a_recording_that_is_gone_is_not_waited_for_and_comes_back_if_it_w
     assert (row.analysis_state, row.reason) == ("failed", "no_recording")
     assert (audio.state, audio.failure, audio.attempts) == ("dead", "no_recording", 0)
     assert audio.finished_at is not None
-    asked = len(stand_in.rest.requests)
+    asked = len(simulated_twilio.rest.requests)
     await make().sweep()
-    assert [request for request in stand_in.rest.requests[asked:] if CALL in request.path] == []
+    assert [request for request in simulated_twilio.rest.requests[asked:] if CALL in request.path] == []
     await deliver(database, recording("completed"))
     assert (await recording_row(database)).state == (await call_row(database)).analysis_state == "queued"
 
 
 async def test_a_recording_that_is_gone_does_not_take_others_with_it(
-    database: Database, stand_in: StandIn, make: Make
+    database: Database, simulated_twilio: SimulatedTwilio, make: Make
 ) -> None:
-    recorded(call_at_twilio(stand_in))
+    recorded(call_at_twilio(simulated_twilio))
     await deliver(database, status("completed"), recording("in-progress"), recording("in-progress", sid=SECOND))
     await age(database)
     await make().sweep()
@@ -212,9 +218,9 @@ async def test_a_recording_that_is_gone_does_not_take_others_with_it(
 
 
 async def test_a_recording_is_not_gone_while_its_call_may_be_up(
-    database: Database, stand_in: StandIn, make: Make
+    database: Database, simulated_twilio: SimulatedTwilio, make: Make
 ) -> None:
-    call_at_twilio(stand_in, ending="in-progress", ended_at=None, duration_s=None)
+    call_at_twilio(simulated_twilio, ending="in-progress", ended_at=None, duration_s=None)
     await deliver(database, status("ringing"), recording("in-progress"))
     await age(database)
     await make().sweep()
@@ -222,19 +228,21 @@ async def test_a_recording_is_not_gone_while_its_call_may_be_up(
 
 
 async def test_a_recording_is_not_gone_while_twilio_names_one_that_cannot_be_read(
-    database: Database, stand_in: StandIn, make: Make
+    database: Database, simulated_twilio: SimulatedTwilio, make: Make
 ) -> None:
-    call_at_twilio(stand_in)
+    call_at_twilio(simulated_twilio)
     await deliver(database, status("completed"), recording("in-progress"))
     await age(database)
-    answer_always(stand_in, "/Recordings", Answer(200, b'{"recordings": [{"sid": 7}], "page": 0}'))
+    answer_always(simulated_twilio, "/Recordings", Answer(200, b'{"recordings": [{"sid": 7}], "page": 0}'))
     await make().sweep()
     assert ((await recording_row(database)).state, (await call_row(database)).analysis_state) == ("noted", "waiting")
 
 
-async def test_values_twilio_does_not_name_are_counted(database: Database, stand_in: StandIn, make: Make) -> None:
+async def test_values_twilio_does_not_name_are_counted(
+    database: Database, simulated_twilio: SimulatedTwilio, make: Make
+) -> None:
     metrics = Metrics()
-    recorded(call_at_twilio(stand_in, answered_by="cat"), source="Dictaphone")
+    recorded(call_at_twilio(simulated_twilio, answered_by="cat"), source="Dictaphone")
     await make(metrics=metrics).sweep()
     await make(metrics=metrics).by_hand(datetime.now(UTC) - timedelta(hours=1))
     counted = {

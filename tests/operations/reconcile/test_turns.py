@@ -15,7 +15,7 @@ from amd_service.domain import StatusCallback
 from amd_service.operations.reconcile import OVERLAP
 from amd_service.simulator.twilio.call_store import now
 from amd_service.simulator.twilio.media_host import Answer
-from amd_service.simulator.twilio.server import StandIn
+from amd_service.simulator.twilio.server import SimulatedTwilio
 from amd_service.telemetry import Metrics
 from tests.operations.reconcile.conftest import (
     OTHER,
@@ -35,11 +35,11 @@ pytestmark = pytest.mark.anyio
 
 @pytest.mark.parametrize("answer", [Answer(429), Answer(500), Answer(401)])
 async def test_a_sweep_that_failed_begins_again_where_it_began(
-    database: Database, stand_in: StandIn, make: Make, answer: Answer
+    database: Database, simulated_twilio: SimulatedTwilio, make: Make, answer: Answer
 ) -> None:
     metrics = Metrics()
-    recorded(call_at_twilio(stand_in))
-    stand_in.rest.first = [answer]
+    recorded(call_at_twilio(simulated_twilio))
+    simulated_twilio.rest.first = [answer]
     (failed,) = await make(metrics=metrics).sweep()
     assert failed.error is not None
     assert str(answer.status) in failed.error
@@ -49,7 +49,9 @@ async def test_a_sweep_that_failed_begins_again_where_it_began(
     until = await swept_until(database)
     assert until is not None
     await make().sweep()
-    moments = [value for request in stand_in.rest.requests for name, value in request.query if name == "StartTime>"]
+    moments = [
+        value for request in simulated_twilio.rest.requests for name, value in request.query if name == "StartTime>"
+    ]
     assert moments[-1] == (until - OVERLAP - timedelta(seconds=QUIET_S)).strftime("%Y-%m-%dT%H:%M:%SZ")
     found = {
         what: metrics.registry.get_sample_value("amd_reconciled_total", {"what": what}) for what in ("call", "change")
@@ -57,47 +59,51 @@ async def test_a_sweep_that_failed_begins_again_where_it_began(
     assert found == {"call": 1, "change": 1}
 
 
-async def test_what_was_taken_in_before_a_failure_stays(database: Database, stand_in: StandIn, make: Make) -> None:
-    recorded(call_at_twilio(stand_in))
+async def test_what_was_taken_in_before_a_failure_stays(
+    database: Database, simulated_twilio: SimulatedTwilio, make: Make
+) -> None:
+    recorded(call_at_twilio(simulated_twilio))
 
-    answer_always(stand_in, "Recordings", Answer(500))
+    answer_always(simulated_twilio, "Recordings", Answer(500))
     (findings,) = await make().sweep()
     assert (findings.calls_new, findings.error is not None) == (1, True)
     assert await calls_known(database) == {CALL}
 
 
 async def test_a_call_that_cannot_be_taken_in_does_not_keep_others_from_it(
-    database: Database, stand_in: StandIn, make: Make, monkeypatch: pytest.MonkeyPatch
+    database: Database, simulated_twilio: SimulatedTwilio, make: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    take_status = intake.take_status
+    store_status = intake.store_status
 
     async def with_a_bug(session: Any, raw: Any, event: StatusCallback, numbers: Any) -> bool:
         if event.call_sid == CALL:
             raise ZeroDivisionError
-        return await take_status(session, raw, event, numbers)
+        return await store_status(session, raw, event, numbers)
 
-    monkeypatch.setattr(intake, "take_status", with_a_bug)
+    monkeypatch.setattr(intake, "store_status", with_a_bug)
     metrics = Metrics()
-    other = call_at_twilio(stand_in, sid="CA" + "2" * 32)
-    call_at_twilio(stand_in)
+    other = call_at_twilio(simulated_twilio, sid="CA" + "2" * 32)
+    call_at_twilio(simulated_twilio)
     (findings,) = await make(metrics=metrics).sweep()
     assert (await calls_known(database), findings.error) == ({other.sid}, None)
     assert metrics.registry.get_sample_value("amd_loop_errors_total", {"loop": "reconciling"}) == 1
 
 
 async def test_one_account_that_cannot_be_asked_does_not_keep_the_others_waiting(
-    database: Database, stand_in: StandIn, make: Make, tmp_path: Any
+    database: Database, simulated_twilio: SimulatedTwilio, make: Make, tmp_path: Any
 ) -> None:
     file = tmp_path / "accounts.toml"
     file.write_text(f'[[account]]\naccount_sid = "{OTHER}"\nauth_tokens = ["wrong"]\n')
-    call_at_twilio(stand_in)
+    call_at_twilio(simulated_twilio)
     findings = await make(accounts_file=file).sweep()
     assert {found.account_sid: found.error is None for found in findings} == {OTHER: False, ACCOUNT: True}
     assert await calls_known(database) == {CALL}
 
 
-async def test_one_process_at_a_time_asks_about_an_account(database: Database, stand_in: StandIn, make: Make) -> None:
-    call_at_twilio(stand_in)
+async def test_one_process_at_a_time_asks_about_an_account(
+    database: Database, simulated_twilio: SimulatedTwilio, make: Make
+) -> None:
+    call_at_twilio(simulated_twilio)
     every = {"reconcile_every_s": 600.0}
     found = await asyncio.gather(make(**every).sweep(), make(**every).sweep(), make(**every).sweep())
     assert sorted(len(findings) for findings in found) == [0, 0, 1]
@@ -106,18 +112,20 @@ async def test_one_process_at_a_time_asks_about_an_account(database: Database, s
 
 async def test_a_turn_that_was_taken_over_is_lost(database: Database) -> None:
     async with database.transaction() as session:
-        turn = await reconciliation.take_turn(session, ACCOUNT, lease_s=0.0)
+        turn = await reconciliation.acquire_lease(session, ACCOUNT, lease_s=0.0)
     assert turn is not None
     async with database.transaction() as session:
-        assert await reconciliation.take_turn(session, ACCOUNT, lease_s=60.0)
+        assert await reconciliation.acquire_lease(session, ACCOUNT, lease_s=60.0)
     async with database.transaction() as session:
-        assert await reconciliation.keep_turn(session, turn, lease_s=60.0) is None
-        await reconciliation.end_turn(session, turn, complete=True, next_in_s=0.0)
+        assert await reconciliation.renew_lease(session, turn, lease_s=60.0) is None
+        await reconciliation.finish_sweep(session, turn, complete=True, next_in_s=0.0)
     assert await swept_until(database) is None
 
 
-async def test_no_transaction_is_open_while_twilio_is_asked(database: Database, stand_in: StandIn, make: Make) -> None:
-    recorded(call_at_twilio(stand_in))
+async def test_no_transaction_is_open_while_twilio_is_asked(
+    database: Database, simulated_twilio: SimulatedTwilio, make: Make
+) -> None:
+    recorded(call_at_twilio(simulated_twilio))
     in_use: list[int] = []
 
     async def look() -> None:
@@ -128,16 +136,16 @@ async def test_no_transaction_is_open_while_twilio_is_asked(database: Database, 
             )
             in_use.append(await session.scalar(statement) or 0)
 
-    stand_in.rest.before = look
+    simulated_twilio.rest.before = look
     await make().sweep()
     assert len(in_use) > 3
     assert set(in_use) == {0}
 
 
 async def test_a_first_sweep_lets_be_what_began_before_the_service(
-    database: Database, stand_in: StandIn, make: Make
+    database: Database, simulated_twilio: SimulatedTwilio, make: Make
 ) -> None:
-    recorded(call_at_twilio(stand_in, ago_s=600))
+    recorded(call_at_twilio(simulated_twilio, ago_s=600))
     async with database.transaction() as session:
         await session.execute(delete(Sweep))
     (first,) = await make().sweep()
@@ -149,10 +157,10 @@ async def test_a_first_sweep_lets_be_what_began_before_the_service(
 
 
 async def test_the_next_turn_waits_as_long_as_twilio_asked_for(
-    database: Database, stand_in: StandIn, make: Make
+    database: Database, simulated_twilio: SimulatedTwilio, make: Make
 ) -> None:
-    call_at_twilio(stand_in)
-    stand_in.rest.first = [Answer(429, headers={"retry-after": "900"})]
+    call_at_twilio(simulated_twilio)
+    simulated_twilio.rest.first = [Answer(429, headers={"retry-after": "900"})]
     (failed,) = await make().sweep()
     assert failed.error is not None
     assert await make().sweep() == []
@@ -163,9 +171,9 @@ async def test_the_next_turn_waits_as_long_as_twilio_asked_for(
 
 
 async def test_a_long_call_that_had_just_ended_at_one_sweep_is_taken_in_by_the_next(
-    database: Database, stand_in: StandIn, make: Make
+    database: Database, simulated_twilio: SimulatedTwilio, make: Make
 ) -> None:
-    call = call_at_twilio(stand_in, ago_s=QUIET_S - 60)
+    call = call_at_twilio(simulated_twilio, ago_s=QUIET_S - 60)
     assert call.ended_at is not None
     call.created_at = call.started_at = call.ended_at - OVERLAP + timedelta(seconds=5)
     await make().sweep()
@@ -175,6 +183,6 @@ async def test_a_long_call_that_had_just_ended_at_one_sweep_is_taken_in_by_the_n
     assert (findings.calls_new, await calls_known(database)) == (1, {CALL})
 
 
-async def test_callbacks_are_waited_for_no_longer_than_an_hour(stand_in: StandIn) -> None:
+async def test_callbacks_are_waited_for_no_longer_than_an_hour(simulated_twilio: SimulatedTwilio) -> None:
     with pytest.raises(ValidationError, match="less than or equal to 3600"):
-        settings(stand_in, reconcile_after_s=3601)
+        settings(simulated_twilio, reconcile_after_s=3601)

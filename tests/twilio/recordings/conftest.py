@@ -10,7 +10,7 @@ import pytest
 from amd_service.domain import AccountSid, RecordingSid
 from amd_service.settings import Account, Settings
 from amd_service.simulator.twilio.media_host import MediaHost
-from amd_service.simulator.twilio.server import StandIn, serve_stand_in
+from amd_service.simulator.twilio.server import SimulatedTwilio, serve_simulated_twilio
 from amd_service.twilio.recordings import Media, Recordings, Rules, http_client
 
 AC = AccountSid("AC" + "a" * 32)
@@ -50,9 +50,9 @@ async def fetch(
 
 
 async def fetch_from(
-    stand_in: StandIn, *, want_dual: bool = False, enough: Callable[[bytes], bool] = never, **given: Any
+    simulated_twilio: SimulatedTwilio, *, want_dual: bool = False, enough: Callable[[bytes], bool] = never, **given: Any
 ) -> Media:
-    configured = settings(twilio_api_url=stand_in.url, **given)
+    configured = settings(twilio_api_url=simulated_twilio.url, **given)
     async with http_client(configured) as client:
         return await Recordings(client, configured).fetch(
             ACCOUNT, RE, want_dual=want_dual, rules=Rules(is_riff, enough)
@@ -60,8 +60,8 @@ async def fetch_from(
 
 
 @pytest.fixture
-async def stand_in() -> AsyncIterator[StandIn]:
-    async with serve_stand_in(MediaHost({AC: ACCOUNT.basic_auth})) as running:
+async def simulated_twilio() -> AsyncIterator[SimulatedTwilio]:
+    async with serve_simulated_twilio(MediaHost({AC: ACCOUNT.basic_auth})) as running:
         yield running
     assert running.media.violations == []
 

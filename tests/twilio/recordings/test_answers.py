@@ -10,7 +10,7 @@ from amd_service.domain import Failure
 from amd_service.errors import AmdError, MediaNotYet, MediaRefused, Permanent, Retryable, TwilioUnavailable
 from amd_service.settings import Account
 from amd_service.simulator.twilio.media_host import Reel
-from amd_service.simulator.twilio.server import StandIn
+from amd_service.simulator.twilio.server import SimulatedTwilio
 from amd_service.twilio.recordings import Recordings, http_client
 from tests.twilio.recordings.conftest import AC, API, NEVER_ENOUGH, RE, WAV, Endless, Log, fetch, metadata, ok, settings
 
@@ -82,10 +82,10 @@ async def test_a_compressed_answer_is_not_unpacked() -> None:
         await fetch(Log(httpx2.Response(200, stream=Endless(b""), headers={"content-encoding": "gzip"})))
 
 
-async def test_wrong_credentials_are_unauthorised(stand_in: StandIn) -> None:
-    stand_in.media.reels[RE] = Reel(WAV)
+async def test_wrong_credentials_are_unauthorised(simulated_twilio: SimulatedTwilio) -> None:
+    simulated_twilio.media.reels[RE] = Reel(WAV)
     other = Account.model_validate({"account_sid": AC, "auth_tokens": ["wrong"]})
-    configured = settings(twilio_api_url=stand_in.url)
+    configured = settings(twilio_api_url=simulated_twilio.url)
     async with http_client(configured) as client:
         with pytest.raises(MediaRefused) as raised:
             await Recordings(client, configured).fetch(other, RE, want_dual=False, rules=NEVER_ENOUGH)

@@ -6,7 +6,7 @@ import pytest
 from amd_service.domain import RecordingSid
 from amd_service.errors import MediaNotYet
 from amd_service.simulator.twilio.media_host import NOT_FOUND, Answer, Reel
-from amd_service.simulator.twilio.server import StandIn
+from amd_service.simulator.twilio.server import SimulatedTwilio
 from amd_service.twilio.recordings import Media, Recordings, http_client
 from tests.twilio.recordings.conftest import ACCOUNT, API, CREDENTIALS, NEVER_ENOUGH, RE, WAV, Log, fetch, ok, settings
 
@@ -35,13 +35,13 @@ async def test_both_channels_are_asked_for_and_one_is_taken_when_there_is_one() 
     assert log.urls == [f"{API}.wav?RequestedChannels=2", f"{API}.wav"]
 
 
-async def test_connections_are_used_again(stand_in: StandIn) -> None:
-    stand_in.media.reels[RE] = Reel(WAV, first=[Answer(400, b"no"), NOT_FOUND])
-    configured = settings(twilio_api_url=stand_in.url)
+async def test_connections_are_used_again(simulated_twilio: SimulatedTwilio) -> None:
+    simulated_twilio.media.reels[RE] = Reel(WAV, first=[Answer(400, b"no"), NOT_FOUND])
+    configured = settings(twilio_api_url=simulated_twilio.url)
     async with http_client(configured) as client:
         recordings = Recordings(client, configured)
         with pytest.raises(MediaNotYet):
             await recordings.fetch(ACCOUNT, RE, want_dual=True, rules=NEVER_ENOUGH)
         await recordings.fetch(ACCOUNT, RE, want_dual=True, rules=NEVER_ENOUGH)
-    assert len(stand_in.media.requests) == 5
-    assert len({seen.peer for seen in stand_in.media.requests}) == 1
+    assert len(simulated_twilio.media.requests) == 5
+    assert len({seen.peer for seen in simulated_twilio.media.requests}) == 1

@@ -7,7 +7,7 @@ import httpx2
 import pytest
 
 from amd_service.simulator.twilio.media_host import Reel
-from amd_service.simulator.twilio.server import StandIn
+from amd_service.simulator.twilio.server import SimulatedTwilio
 from amd_service.twilio.recordings import Media
 from tests.twilio.recordings.conftest import RE, WAV, Endless, Log, fetch, fetch_from, settings
 
@@ -40,17 +40,19 @@ async def test_the_rule_for_enough_is_asked_rarely() -> None:
     assert sum(asked) < 8 * 8 * 1024 * 1024  # all prefixes together: a few times the cap, not its square
 
 
-async def test_a_real_host_stops_sending_when_we_have_enough(stand_in: StandIn) -> None:
+async def test_a_real_host_stops_sending_when_we_have_enough(simulated_twilio: SimulatedTwilio) -> None:
     def hour() -> Iterator[bytes]:
         yield WAV
         yield from repeat(bytes(16_384), 3600 * 32_000 // 16_384)
 
-    stand_in.media.reels[RE] = Reel(hour, dual_available=True, pause_s=0.001)
-    media = await fetch_from(stand_in, want_dual=True, enough=lambda prefix: len(prefix) >= 200_000)
+    simulated_twilio.media.reels[RE] = Reel(hour, dual_available=True, pause_s=0.001)
+    media = await fetch_from(simulated_twilio, want_dual=True, enough=lambda prefix: len(prefix) >= 200_000)
     assert len(media.data) < 400_000
-    assert stand_in.media.requests[0].sent_bytes < 1_000_000
+    assert simulated_twilio.media.requests[0].sent_bytes < 1_000_000
 
 
-async def test_a_cut_after_enough_does_not_matter(stand_in: StandIn) -> None:
-    stand_in.media.reels[RE] = Reel(WAV, declared_bytes=len(WAV) * 2)
-    assert await fetch_from(stand_in, enough=lambda prefix: len(prefix) > 1000) == Media(WAV, "audio/x-wav", False)
+async def test_a_cut_after_enough_does_not_matter(simulated_twilio: SimulatedTwilio) -> None:
+    simulated_twilio.media.reels[RE] = Reel(WAV, declared_bytes=len(WAV) * 2)
+    assert await fetch_from(simulated_twilio, enough=lambda prefix: len(prefix) > 1000) == Media(
+        WAV, "audio/x-wav", False
+    )

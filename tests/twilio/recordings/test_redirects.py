@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from amd_service.domain import Failure
 from amd_service.errors import AmdError, MediaRefused, TwilioUnavailable
 from amd_service.simulator.twilio.media_host import Answer, MediaHost, Reel
-from amd_service.simulator.twilio.server import StandIn, serve_stand_in
+from amd_service.simulator.twilio.server import SimulatedTwilio, serve_simulated_twilio
 from tests.twilio.recordings.conftest import API, CREDENTIALS, RE, WAV, Log, fetch, fetch_from, ok, redirect
 
 pytestmark = pytest.mark.anyio
@@ -89,10 +89,12 @@ async def test_an_expired_link_of_the_cdn_is_not_blamed_on_our_credentials() -> 
         await fetch(Log(redirect("https://x.twiliocdn.com/"), httpx2.Response(403)))
 
 
-async def test_a_redirect_to_another_port_gets_no_credentials(stand_in: StandIn) -> None:
-    async with serve_stand_in(MediaHost({})) as cdn:
+async def test_a_redirect_to_another_port_gets_no_credentials(simulated_twilio: SimulatedTwilio) -> None:
+    async with serve_simulated_twilio(MediaHost({})) as cdn:
         cdn.media.reels[RE] = Reel(WAV)
-        stand_in.media.reels[RE] = Reel(b"", first=[Answer(302, headers={"location": f"{cdn.url}/cdn/{RE}.wav"})])
-        assert (await fetch_from(stand_in)).data == WAV
+        simulated_twilio.media.reels[RE] = Reel(
+            b"", first=[Answer(302, headers={"location": f"{cdn.url}/cdn/{RE}.wav"})]
+        )
+        assert (await fetch_from(simulated_twilio)).data == WAV
         assert cdn.media.violations == []
         assert [seen.with_credentials for seen in cdn.media.requests] == [False]

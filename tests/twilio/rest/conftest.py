@@ -8,29 +8,29 @@ import pytest
 
 from amd_service.domain import AccountSid, CallSid, RecordingSid
 from amd_service.settings import Account, Settings
-from amd_service.simulator.twilio.call_store import StandInCall, StandInRecording, now
+from amd_service.simulator.twilio.call_store import SimulatedCall, SimulatedRecording, now
 from amd_service.simulator.twilio.media_host import Reel
-from amd_service.simulator.twilio.server import StandIn
+from amd_service.simulator.twilio.server import SimulatedTwilio
 from amd_service.twilio.recordings import http_client
-from amd_service.twilio.rest import CallOrder, Rest
-from tests.support.simulated_twilio import watched_stand_in
+from amd_service.twilio.rest import CallRequest, RestClient
+from tests.support.simulated_twilio import watched_simulated_twilio
 
 AC = AccountSid("AC" + "a" * 32)
 CA = CallSid("CA" + "1" * 32)
 RE = RecordingSid("RE" + "2" * 32)
 ACCOUNT = Account.model_validate({"account_sid": AC, "auth_tokens": ["token"], "api_key": "SKkey", "api_secret": "shh"})
-ORDER = CallOrder("+12125550100", "+15005550006", twiml="<Response><Pause/></Response>")
+ORDER = CallRequest("+12125550100", "+15005550006", twiml="<Response><Pause/></Response>")
 PUBLIC = "https://amd.example.org/base"
 LONG_AGO = datetime(2026, 1, 1, tzinfo=UTC)
 
-Ask = Callable[[Rest], Awaitable[object]]
+Ask = Callable[[RestClient], Awaitable[object]]
 
 
-async def listed_calls(rest: Rest) -> list[str]:
+async def listed_calls(rest: RestClient) -> list[str]:
     return [told.event.call_sid async for told in rest.calls(ACCOUNT, LONG_AGO)]
 
 
-async def listed_recordings(rest: Rest) -> list[tuple[str, str]]:
+async def listed_recordings(rest: RestClient) -> list[tuple[str, str]]:
     return [found async for found in rest.recorded_calls(ACCOUNT, LONG_AGO)]
 
 
@@ -56,16 +56,16 @@ def settings(**given: Any) -> Settings:
 
 
 @pytest.fixture
-async def stand_in() -> AsyncIterator[StandIn]:
-    async with watched_stand_in(ACCOUNT) as running:
-        call = running.rest.add(StandInCall(account_sid=AC, sid=CA, status="in-progress", started_at=now()))
-        call.recordings.append(StandInRecording(call_sid=CA, sid=RE))
+async def simulated_twilio() -> AsyncIterator[SimulatedTwilio]:
+    async with watched_simulated_twilio(ACCOUNT) as running:
+        call = running.rest.add(SimulatedCall(account_sid=AC, sid=CA, status="in-progress", started_at=now()))
+        call.recordings.append(SimulatedRecording(call_sid=CA, sid=RE))
         running.media.reels[RE] = Reel(b"RIFF")
         yield running
 
 
 @pytest.fixture
-async def rest(stand_in: StandIn) -> AsyncIterator[Rest]:
-    configured = settings(twilio_api_url=stand_in.url)
+async def rest(simulated_twilio: SimulatedTwilio) -> AsyncIterator[RestClient]:
+    configured = settings(twilio_api_url=simulated_twilio.url)
     async with http_client(configured) as client:
-        yield Rest(client, configured)
+        yield RestClient(client, configured)

@@ -7,47 +7,49 @@ from time import perf_counter
 import pytest
 
 from amd_service.errors import CredentialsRefused, MalformedCallback, OutcomeUnknown, TooManyRequests, TwilioUnavailable
-from amd_service.simulator.twilio.call_store import StandInCall
+from amd_service.simulator.twilio.call_store import SimulatedCall
 from amd_service.simulator.twilio.media_host import Answer
-from amd_service.simulator.twilio.server import StandIn
+from amd_service.simulator.twilio.server import SimulatedTwilio
 from amd_service.telemetry import Metrics
 from amd_service.twilio.recordings import http_client
-from amd_service.twilio.rest import Rest
+from amd_service.twilio.rest import RestClient
 from tests.twilio.rest.conftest import AC, ACCOUNT, CA, CHANGES, EVERYTHING, ORDER, listed_calls, settings
 
 pytestmark = pytest.mark.anyio
 
 
-async def test_what_cannot_be_read_does_not_end_a_list(stand_in: StandIn) -> None:
-    stand_in.rest.add(StandInCall(account_sid=AC, sid="CAnonsense"))
+async def test_what_cannot_be_read_does_not_end_a_list(simulated_twilio: SimulatedTwilio) -> None:
+    simulated_twilio.rest.add(SimulatedCall(account_sid=AC, sid="CAnonsense"))
     metrics = Metrics()
-    configured = settings(twilio_api_url=stand_in.url)
+    configured = settings(twilio_api_url=simulated_twilio.url)
     async with http_client(configured) as client:
-        rest = Rest(client, configured, metrics=metrics)
+        rest = RestClient(client, configured, metrics=metrics)
         assert await listed_calls(rest) == [CA]
     assert metrics.registry.get_sample_value("amd_callbacks_total", {"route": "rest", "outcome": "malformed"}) == 1
 
 
 @pytest.mark.parametrize("call", [b'{"sid": "CA", "start_time": "Sun, 99 Nov 2026 10:00:00 +0000"}', b'{"sid": "CA"}'])
 async def test_a_call_that_cannot_be_read_is_no_call_that_twilio_does_not_know(
-    stand_in: StandIn, rest: Rest, call: bytes
+    simulated_twilio: SimulatedTwilio, rest: RestClient, call: bytes
 ) -> None:
-    stand_in.rest.first = [Answer(200, call)]
+    simulated_twilio.rest.first = [Answer(200, call)]
     with pytest.raises(MalformedCallback, match=CA):
         await rest.call(ACCOUNT, CA)
 
 
-async def test_a_calls_recordings_have_a_gap_for_one_that_cannot_be_read(stand_in: StandIn, rest: Rest) -> None:
+async def test_a_calls_recordings_have_a_gap_for_one_that_cannot_be_read(
+    simulated_twilio: SimulatedTwilio, rest: RestClient
+) -> None:
     page = b'{"recordings": [{"sid": 7}, {"start_time": "Sun, 99 Nov 2026 10:00:00 +0000"}], "page": 0}'
-    stand_in.rest.first = [Answer(200, page)]
+    simulated_twilio.rest.first = [Answer(200, page)]
     assert await rest.recordings_of(ACCOUNT, CA) == [None, None]
 
 
 MALFORMED_PAGE = b'{"calls": [{"sid": 7}, {"start_time": "Sun, 99 Nov 2026 10:00:00 +0000"}, "text", null], "page": 0}'
 
 
-async def test_nonsense_in_a_list_is_passed_over(stand_in: StandIn, rest: Rest) -> None:
-    stand_in.rest.first = [Answer(200, MALFORMED_PAGE)]
+async def test_nonsense_in_a_list_is_passed_over(simulated_twilio: SimulatedTwilio, rest: RestClient) -> None:
+    simulated_twilio.rest.first = [Answer(200, MALFORMED_PAGE)]
     assert await listed_calls(rest) == []
 
 
@@ -63,20 +65,22 @@ async def test_nonsense_in_a_list_is_passed_over(stand_in: StandIn, rest: Rest) 
         b'{"calls": [], "next_page_uri": 5}',
     ],
 )
-async def test_a_page_that_cannot_be_read_is_an_outage(stand_in: StandIn, rest: Rest, page: bytes) -> None:
-    stand_in.rest.first = [Answer(200, page)]
+async def test_a_page_that_cannot_be_read_is_an_outage(
+    simulated_twilio: SimulatedTwilio, rest: RestClient, page: bytes
+) -> None:
+    simulated_twilio.rest.first = [Answer(200, page)]
     with pytest.raises(TwilioUnavailable, match="cannot be read"):
         await listed_calls(rest)
 
 
 @pytest.mark.parametrize("name", EVERYTHING)
-async def test_nothing_waits_for_ever(stand_in: StandIn, name: str) -> None:
-    stand_in.rest.first = [Answer(200, silent=True)]
-    configured = settings(twilio_api_url=stand_in.url, twilio_timeout_s=0.3)
+async def test_nothing_waits_for_ever(simulated_twilio: SimulatedTwilio, name: str) -> None:
+    simulated_twilio.rest.first = [Answer(200, silent=True)]
+    configured = settings(twilio_api_url=simulated_twilio.url, twilio_timeout_s=0.3)
     began = perf_counter()
     async with http_client(configured) as client:
         with pytest.raises(OutcomeUnknown if name in CHANGES else TwilioUnavailable, match="no answer"):
-            await EVERYTHING[name](Rest(client, configured))
+            await EVERYTHING[name](RestClient(client, configured))
     assert 0.3 <= perf_counter() - began < 9
 
 
@@ -87,7 +91,7 @@ async def test_a_request_that_never_left_did_nothing(name: str) -> None:
     configured = settings(twilio_api_url=f"http://127.0.0.1:{port}")
     async with http_client(configured) as client:
         with pytest.raises(TwilioUnavailable, match="cannot be reached"):
-            await EVERYTHING[name](Rest(client, configured))
+            await EVERYTHING[name](RestClient(client, configured))
 
 
 @pytest.mark.parametrize("name", CHANGES)
@@ -107,7 +111,7 @@ async def test_a_request_that_the_proxy_opens_no_tunnel_for_did_nothing(
         monkeypatch.setenv("https_proxy", f"http://127.0.0.1:{proxy.sockets[0].getsockname()[1]}")
         async with http_client(settings()) as client:
             with pytest.raises(TwilioUnavailable, match="cannot be reached: ProxyError 502"):
-                await CHANGES[name](Rest(client, settings()))
+                await CHANGES[name](RestClient(client, settings()))
     assert [request.split()[:2] for request in asked] == [[b"CONNECT", b"api.twilio.com:443"]]
 
 
@@ -124,33 +128,35 @@ LOST = [
 @pytest.mark.parametrize("answer", LOST, ids=lambda answer: f"{answer.status}-{len(answer.body)}")
 @pytest.mark.parametrize("name", EVERYTHING)
 async def test_a_lost_answer_leaves_open_whether_something_was_changed(
-    stand_in: StandIn, rest: Rest, name: str, answer: Answer
+    simulated_twilio: SimulatedTwilio, rest: RestClient, name: str, answer: Answer
 ) -> None:
-    stand_in.rest.first = [answer]
+    simulated_twilio.rest.first = [answer]
     with pytest.raises(OutcomeUnknown if name in CHANGES else TwilioUnavailable):
         await EVERYTHING[name](rest)
-    assert len(stand_in.rest.requests) == 1  # neither repeated nor redirected
+    assert len(simulated_twilio.rest.requests) == 1  # neither repeated nor redirected
 
 
 @pytest.mark.parametrize("name", EVERYTHING)
-async def test_too_many_requests_say_how_long_to_wait(stand_in: StandIn, rest: Rest, name: str) -> None:
-    stand_in.rest.first = [Answer(429, headers={"retry-after": "7"})]
+async def test_too_many_requests_say_how_long_to_wait(
+    simulated_twilio: SimulatedTwilio, rest: RestClient, name: str
+) -> None:
+    simulated_twilio.rest.first = [Answer(429, headers={"retry-after": "7"})]
     with pytest.raises(TooManyRequests, match="429") as unavailable:
         await EVERYTHING[name](rest)
     assert unavailable.value.retry_after_s == 7
 
 
 @pytest.mark.parametrize("name", EVERYTHING)
-async def test_wrong_credentials_name_the_cure(stand_in: StandIn, rest: Rest, name: str) -> None:
-    stand_in.rest.first = [Answer(401, b'{"code": 20003, "message": "Authenticate"}')]
+async def test_wrong_credentials_name_the_cure(simulated_twilio: SimulatedTwilio, rest: RestClient, name: str) -> None:
+    simulated_twilio.rest.first = [Answer(401, b'{"code": 20003, "message": "Authenticate"}')]
     with pytest.raises(CredentialsRefused, match=r"Authenticate.*TWILIO_API_KEY.*region") as refused:
         await EVERYTHING[name](rest)
     assert refused.value.code == 20003
 
 
 async def test_a_call_that_was_placed_and_cannot_be_read_is_not_known_to_be_placed(
-    stand_in: StandIn, rest: Rest
+    simulated_twilio: SimulatedTwilio, rest: RestClient
 ) -> None:
-    stand_in.rest.first = [Answer(201, b'{"sid": null}', carried_out=True)]
+    simulated_twilio.rest.first = [Answer(201, b'{"sid": null}', carried_out=True)]
     with pytest.raises(OutcomeUnknown):
         await rest.place(ACCOUNT, ORDER)

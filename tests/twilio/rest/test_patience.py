@@ -6,9 +6,9 @@ import pytest
 
 from amd_service.errors import TooManyRequests
 from amd_service.simulator.twilio.media_host import Answer
-from amd_service.simulator.twilio.server import StandIn
+from amd_service.simulator.twilio.server import SimulatedTwilio
 from amd_service.twilio.recordings import http_client
-from amd_service.twilio.rest import Rest
+from amd_service.twilio.rest import RestClient
 from tests.twilio.rest.conftest import ACCOUNT, CA, CHANGES, listed_calls, settings
 
 pytestmark = pytest.mark.anyio
@@ -29,10 +29,10 @@ def waited(monkeypatch: pytest.MonkeyPatch) -> list[float]:
 
 
 @pytest.fixture
-async def patient(stand_in: StandIn) -> AsyncIterator[Rest]:
-    configured = settings(twilio_api_url=stand_in.url)
+async def patient(simulated_twilio: SimulatedTwilio) -> AsyncIterator[RestClient]:
+    configured = settings(twilio_api_url=simulated_twilio.url)
     async with http_client(configured) as client:
-        yield Rest(client, configured, patient=True)
+        yield RestClient(client, configured, patient=True)
 
 
 def refusal(retry_after: str | None = None) -> Answer:
@@ -43,28 +43,30 @@ def refusal(retry_after: str | None = None) -> Answer:
     ("retry_after", "wait_s"), [(None, 4.0), ("0", 4.0), ("37", 37.0), ("60", 60.0)], ids=["unsaid", "0", "37", "60"]
 )
 async def test_it_asks_again_when_twilio_lets_it(
-    stand_in: StandIn, patient: Rest, waited: list[float], retry_after: str | None, wait_s: float
+    simulated_twilio: SimulatedTwilio, patient: RestClient, waited: list[float], retry_after: str | None, wait_s: float
 ) -> None:
-    stand_in.rest.first = [refusal(retry_after)]
+    simulated_twilio.rest.first = [refusal(retry_after)]
     assert await listed_calls(patient) == [CA]
     assert waited == [wait_s]
 
 
 async def test_it_waits_longer_each_time_and_gives_up_in_the_end(
-    stand_in: StandIn, patient: Rest, waited: list[float]
+    simulated_twilio: SimulatedTwilio, patient: RestClient, waited: list[float]
 ) -> None:
-    stand_in.rest.first = [refusal() for _ in range(6)]
+    simulated_twilio.rest.first = [refusal() for _ in range(6)]
     with pytest.raises(TooManyRequests):
         await patient.call(ACCOUNT, CA)
-    assert (waited, stand_in.rest.first) == (PAUSES_S, [])
+    assert (waited, simulated_twilio.rest.first) == (PAUSES_S, [])
     # The next request is a new one.
-    stand_in.rest.first = [refusal() for _ in range(5)]
+    simulated_twilio.rest.first = [refusal() for _ in range(5)]
     assert await patient.call(ACCOUNT, CA) is not None
     assert waited == PAUSES_S * 2
 
 
-async def test_more_than_a_minute_is_not_waited_for(stand_in: StandIn, patient: Rest, waited: list[float]) -> None:
-    stand_in.rest.first = [refusal("61")]
+async def test_more_than_a_minute_is_not_waited_for(
+    simulated_twilio: SimulatedTwilio, patient: RestClient, waited: list[float]
+) -> None:
+    simulated_twilio.rest.first = [refusal("61")]
     with pytest.raises(TooManyRequests) as refused:
         await patient.call(ACCOUNT, CA)
     assert (refused.value.retry_after_s, waited) == (61.0, [])
@@ -72,9 +74,9 @@ async def test_more_than_a_minute_is_not_waited_for(stand_in: StandIn, patient: 
 
 @pytest.mark.parametrize("name", CHANGES)
 async def test_what_changes_something_is_not_repeated(
-    stand_in: StandIn, patient: Rest, waited: list[float], name: str
+    simulated_twilio: SimulatedTwilio, patient: RestClient, waited: list[float], name: str
 ) -> None:
-    stand_in.rest.first = [refusal()]
+    simulated_twilio.rest.first = [refusal()]
     with pytest.raises(TooManyRequests):
         await CHANGES[name](patient)
-    assert (len(stand_in.rest.requests), waited) == (1, [])
+    assert (len(simulated_twilio.rest.requests), waited) == (1, [])

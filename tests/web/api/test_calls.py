@@ -11,9 +11,9 @@ from sqlalchemy import func, select, text
 from amd_service.calls import call_requests
 from amd_service.database.database import Database
 from amd_service.settings import Settings
-from amd_service.simulator.twilio.call_store import StandInCall, call_resource
-from amd_service.twilio.rest import Rest
-from tests.web.conftest import ACCOUNT, STATUS, Doors, make_settings, open_doors
+from amd_service.simulator.twilio.call_store import SimulatedCall, call_resource
+from amd_service.twilio.rest import RestClient
+from tests.web.conftest import ACCOUNT, STATUS, App, make_settings, open_app
 
 pytestmark = pytest.mark.anyio
 
@@ -32,15 +32,15 @@ class Twilio:
         self.answers: list[httpx2.Response | Exception] = []
         self.asked: list[httpx2.Request] = []
 
-    def rest(self, settings: Settings) -> Rest:
-        return Rest(httpx2.AsyncClient(transport=httpx2.MockTransport(self._answer)), settings)
+    def rest(self, settings: Settings) -> RestClient:
+        return RestClient(httpx2.AsyncClient(transport=httpx2.MockTransport(self._answer)), settings)
 
     def _answer(self, request: httpx2.Request) -> httpx2.Response:
         self.asked.append(request)
         answer = self.answers.pop(0) if self.answers else None
         if isinstance(answer, Exception):
             raise answer
-        return answer or httpx2.Response(201, json=call_resource(StandInCall(account_sid=ACCOUNT)))
+        return answer or httpx2.Response(201, json=call_resource(SimulatedCall(account_sid=ACCOUNT)))
 
 
 def refusal(status: int, code: int, message: str) -> httpx2.Response:
@@ -53,18 +53,18 @@ def twilio() -> Twilio:
 
 
 @pytest.fixture
-async def doors(database: Database, twilio: Twilio) -> AsyncIterator[Doors]:
+async def doors(database: Database, twilio: Twilio) -> AsyncIterator[App]:
     opened = open_with(database, twilio)
     yield opened
     await opened.client.aclose()
 
 
-def open_with(database: Database, twilio: Twilio, **changes: object) -> Doors:
+def open_with(database: Database, twilio: Twilio, **changes: object) -> App:
     changes = {"dial_prefixes": ["+1212"], **changes}
-    return open_doors(database, None, rest=twilio.rest(make_settings(**changes)), **changes)
+    return open_app(database, None, rest=twilio.rest(make_settings(**changes)), **changes)
 
 
-async def post(doors: Doors, order: object = ORDER, **headers: str) -> httpx2.Response:
+async def post(doors: App, order: object = ORDER, **headers: str) -> httpx2.Response:
     return await doors.client.post("/api/calls", json=order, headers=headers)
 
 
@@ -73,7 +73,7 @@ def detail(answer: httpx2.Response) -> str:
     return str(answer.json()["detail"])
 
 
-async def test_a_call_is_placed_and_can_be_followed_at_once(doors: Doors) -> None:
+async def test_a_call_is_placed_and_can_be_followed_at_once(doors: App) -> None:
     answer = await post(doors)
     sid = answer.json()["call_sid"]
     assert answer.status_code == 201
@@ -85,7 +85,7 @@ async def test_a_call_is_placed_and_can_be_followed_at_once(doors: Doors) -> Non
 
 
 @pytest.mark.parametrize("again", ["one", '"one"'], ids=["as before", "as the draft writes it"])
-async def test_the_same_key_is_answered_with_the_same_call(doors: Doors, twilio: Twilio, again: str) -> None:
+async def test_the_same_key_is_answered_with_the_same_call(doors: App, twilio: Twilio, again: str) -> None:
     first = await post(doors, **{"Idempotency-Key": "one"})
     second = await post(doors, **{"Idempotency-Key": again})
     assert (second.status_code, second.json()) == (200, first.json() | {"replayed": True})
@@ -93,19 +93,19 @@ async def test_the_same_key_is_answered_with_the_same_call(doors: Doors, twilio:
     assert len(twilio.asked) == 1
 
 
-async def test_the_same_key_with_another_order_is_refused(doors: Doors) -> None:
+async def test_the_same_key_with_another_order_is_refused(doors: App) -> None:
     await post(doors, **{"Idempotency-Key": "one"})
     answer = await post(doors, ORDER | {"ring_s": 10}, **{"Idempotency-Key": "one"})
     assert (answer.status_code, "new key" in detail(answer)) == (422, True)
 
 
 @pytest.mark.parametrize("key", ["", '""', "x" * 256, "na\xefve"])
-async def test_a_key_that_is_none_is_refused(doors: Doors, key: str) -> None:
+async def test_a_key_that_is_none_is_refused(doors: App, key: str) -> None:
     answer = await doors.client.post("/api/calls", json=ORDER, headers=[(b"idempotency-key", key.encode("latin-1"))])
     assert (answer.status_code, "Idempotency-Key" in detail(answer)) == (400, True)
 
 
-async def test_two_keys_are_refused(doors: Doors, twilio: Twilio) -> None:
+async def test_two_keys_are_refused(doors: App, twilio: Twilio) -> None:
     headers = [(b"idempotency-key", b"one"), (b"idempotency-key", b"two")]
     answer = await doors.client.post("/api/calls", json=ORDER, headers=headers)
     assert (answer.status_code, "send one Idempotency-Key" in detail(answer), twilio.asked) == (400, True, [])
@@ -119,7 +119,7 @@ async def test_without_keys_no_call_is_placed_even_for_this_machine(database: Da
     assert twilio.asked == []
 
 
-async def test_a_wrong_key_places_no_call(doors: Doors, twilio: Twilio) -> None:
+async def test_a_wrong_key_places_no_call(doors: App, twilio: Twilio) -> None:
     assert (await post(doors, authorization="Bearer guessed")).status_code == 401
     assert twilio.asked == []
 
@@ -139,7 +139,7 @@ async def test_a_wrong_key_places_no_call(doors: Doors, twilio: Twilio) -> None:
     ],
 )
 async def test_an_order_that_is_wrong_is_told_what_is(
-    doors: Doors, twilio: Twilio, order: object, says: list[str]
+    doors: App, twilio: Twilio, order: object, says: list[str]
 ) -> None:
     answer = await post(doors, order)
     assert answer.status_code == 422
@@ -156,12 +156,12 @@ async def test_an_order_that_is_wrong_is_told_what_is(
         (b" " * 70_000, "application/json", 413),
     ],
 )
-async def test_a_body_that_is_no_order_is_refused(doors: Doors, body: bytes, content_type: str, status: int) -> None:
+async def test_a_body_that_is_no_order_is_refused(doors: App, body: bytes, content_type: str, status: int) -> None:
     answer = await doors.client.post("/api/calls", content=body, headers={"content-type": content_type})
     assert answer.status_code == status, detail(answer)
 
 
-async def test_elsewhere_is_forbidden_by_the_settings_name(doors: Doors, twilio: Twilio) -> None:
+async def test_elsewhere_is_forbidden_by_the_settings_name(doors: App, twilio: Twilio) -> None:
     answer = await post(doors, ORDER | {"to": "+19005550100"})
     assert (answer.status_code, "AMD_DIAL_PREFIXES" in detail(answer)) == (403, True)
     assert twilio.asked == []
@@ -181,7 +181,7 @@ async def test_too_many_calls_are_told_for_how_long_to_wait(database: Database, 
     ids=["the order", "the credentials"],
 )
 async def test_what_twilio_refuses_is_told_with_its_words_and_code(
-    doors: Doors, twilio: Twilio, said: httpx2.Response, status: int
+    doors: App, twilio: Twilio, said: httpx2.Response, status: int
 ) -> None:
     twilio.answers.append(said)
     answer = await post(doors)
@@ -190,14 +190,14 @@ async def test_what_twilio_refuses_is_told_with_its_words_and_code(
     assert str(said.json()["code"]) in detail(answer)
 
 
-async def test_a_busy_twilio_asks_to_come_back_and_the_key_may(doors: Doors, twilio: Twilio) -> None:
+async def test_a_busy_twilio_asks_to_come_back_and_the_key_may(doors: App, twilio: Twilio) -> None:
     twilio.answers.append(httpx2.Response(429, headers={"retry-after": "7"}))
     busy = await post(doors, **{"Idempotency-Key": "one"})
     assert (busy.status_code, busy.headers["retry-after"]) == (503, "7")
     assert (await post(doors, **{"Idempotency-Key": "one"})).status_code == 201
 
 
-async def test_a_lost_answer_is_never_asked_for_again(doors: Doors, twilio: Twilio) -> None:
+async def test_a_lost_answer_is_never_asked_for_again(doors: App, twilio: Twilio) -> None:
     twilio.answers.append(httpx2.ReadError("reset"))
     lost = await post(doors, **{"Idempotency-Key": "one"})
     again = await post(doors, **{"Idempotency-Key": "one"})

@@ -3,29 +3,29 @@
 import pytest
 
 from amd_service.database.database import Database
-from tests.web.conftest import CALL, RECORDED, STATUS, Doors, open_doors
+from tests.web.conftest import CALL, RECORDED, STATUS, App, open_app
 
 pytestmark = pytest.mark.anyio
 
 
 async def test_health_tells_the_classifiers_state_and_asks_no_database(closed_database: Database) -> None:
-    answer = await open_doors(closed_database).client.get("/health")
+    answer = await open_app(closed_database).client.get("/health")
     assert answer.status_code == 200
     assert answer.json()["classifier"]["phase"] == "stopped"
 
 
-async def test_ready_needs_the_database_alone(doors: Doors) -> None:
+async def test_ready_needs_the_database_alone(doors: App) -> None:
     assert (await doors.client.get("/ready")).status_code == 200
     assert (await doors.client.get("/ready/classifier")).status_code == 503
 
 
 async def test_not_ready_while_the_database_is_away(closed_database: Database) -> None:
-    answer = await open_doors(closed_database).client.get("/ready")
+    answer = await open_app(closed_database).client.get("/ready")
     assert answer.status_code == 503
     assert "database is away" in answer.json()["reason"]
 
 
-async def test_metrics_show_callbacks_and_queue(doors: Doors) -> None:
+async def test_metrics_show_callbacks_and_queue(doors: App) -> None:
     await doors.callback("/twilio/status", STATUS)
     await doors.callback("/twilio/recording", RECORDED)
     text = (await doors.client.get("/metrics")).text
@@ -34,31 +34,31 @@ async def test_metrics_show_callbacks_and_queue(doors: Doors) -> None:
 
 
 async def test_metrics_are_served_while_the_database_is_away(closed_database: Database) -> None:
-    answer = await open_doors(closed_database).client.get("/metrics")
+    answer = await open_app(closed_database).client.get("/metrics")
     assert answer.status_code == 200
     assert 'amd_loop_errors_total{loop="metrics"} 1.0' in answer.text
 
 
 @pytest.mark.parametrize("path", ["/metrics", "/ready/classifier", "/model-info", f"/api/calls/{CALL}", "/predict"])
 async def test_everything_but_health_ready_and_webhooks_needs_a_key(database: Database, path: str) -> None:
-    doors = open_doors(database, api_keys="secret", host="0.0.0.0")
+    doors = open_app(database, api_keys="secret", host="0.0.0.0")
     assert (await doors.client.get(path)).status_code == 401
     assert (await doors.client.get("/health")).status_code == 200
     assert (await doors.client.get("/ready")).status_code == 200
     assert (await doors.client.get(path, headers={"authorization": "Bearer secret"})).status_code != 401
 
 
-async def test_a_call_nobody_reported_is_404(doors: Doors) -> None:
+async def test_a_call_nobody_reported_is_404(doors: App) -> None:
     answer = await doors.client.get(f"/api/calls/{CALL}")
     assert answer.status_code == 404
     assert answer.headers["content-type"] == "application/problem+json"
 
 
-async def test_an_ill_formed_call_sid_is_422(doors: Doors) -> None:
+async def test_an_ill_formed_call_sid_is_422(doors: App) -> None:
     assert (await doors.client.get("/api/calls/CA123")).status_code == 422
 
 
-async def test_a_call_is_shown_with_its_recordings(doors: Doors) -> None:
+async def test_a_call_is_shown_with_its_recordings(doors: App) -> None:
     await doors.callback("/twilio/recording", RECORDED)
     await doors.callback("/twilio/status", STATUS)
     call = (await doors.client.get(f"/api/calls/{CALL}")).json()

@@ -6,12 +6,12 @@ from amd_service.database.database import Database
 from tests.detection.classifier.gates import a_gate
 from tests.detection.classifier.models import StubEngine
 from tests.detection.detectors import ready
-from tests.web.conftest import Doors, open_doors
+from tests.web.conftest import App, open_app
 
 pytestmark = pytest.mark.anyio
 
 
-async def test_the_model_that_ships_is_shown_with_its_proof_and_its_use(judging: Doors) -> None:
+async def test_the_model_that_ships_is_shown_with_its_proof_and_its_use(judging: App) -> None:
     info = (await judging.client.get("/model-info")).json()
     assert (info["configured"], info["model"]["id"], info["demonstration"]) == ("demo", "demo", True)
     assert (info["model"]["engine"], info["model"]["precision"]) == ("torch", "fp32")
@@ -26,7 +26,7 @@ async def test_the_model_that_ships_is_shown_with_its_proof_and_its_use(judging:
 
 async def test_an_exported_engine_is_shown_with_what_its_gate_found(closed_database: Database) -> None:
     async with ready(StubEngine(), gate=a_gate()) as detector:
-        info = (await open_doors(closed_database, detector).client.get("/model-info")).json()
+        info = (await open_app(closed_database, detector).client.get("/model-info")).json()
     gate = info["engine"]["gate"]
     assert (gate["passed"], gate["max_dp"], gate["limit"], gate["flips"]) == (True, 0.004, 0.02, {"0.5": 0, "0.7": 1})
     assert gate["windows"] == 200

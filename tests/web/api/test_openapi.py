@@ -24,14 +24,14 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from amd_service.database.database import Database
 from amd_service.detection.detector import Detector
 from amd_service.runtime import Runtime
-from amd_service.simulator.twilio.call_store import StandInCall, call_resource
+from amd_service.simulator.twilio.call_store import SimulatedCall, call_resource
 from amd_service.simulator.twilio.server import serve_on_loopback
 from amd_service.telemetry import Metrics
-from amd_service.twilio.rest import Rest
+from amd_service.twilio.rest import RestClient
 from amd_service.web.api.openapi import describe
 from amd_service.web.api.schemas import StreamLine
 from amd_service.web.app import SERVICE_ROUTES, create_app
-from tests.web.conftest import ACCOUNT, API_KEY, CALL, RECORDED, STATUS, Doors, make_settings, open_doors
+from tests.web.conftest import ACCOUNT, API_KEY, CALL, RECORDED, STATUS, App, make_settings, open_app
 from tests.web.recordings import HUMAN, SILENCE, VOICEMAIL, samples_of
 
 CHECKS: list[Any] = [
@@ -56,7 +56,7 @@ Operation = schemathesis.APIOperation[Any, Any, Any, Any]
 
 
 class WithKey:
-    """ASGI middleware: whatever key was made up, the right one arrives. Doors have tests of their own."""
+    """ASGI middleware: whatever key was made up, the right one arrives. App have tests of their own."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -69,7 +69,7 @@ class WithKey:
 
 def place(_request: httpx2.Request) -> httpx2.Response:
     """Twilio, placing whatever call it is asked for."""
-    return httpx2.Response(201, json=call_resource(StandInCall(account_sid=ACCOUNT)))
+    return httpx2.Response(201, json=call_resource(SimulatedCall(account_sid=ACCOUNT)))
 
 
 @pytest.fixture(scope="module")
@@ -85,7 +85,7 @@ def service_url(database_url: str) -> Iterator[str]:
         async with Detector.from_settings(settings, metrics) as detector:
             await detector.wait_ready_or_raise()
             # What is made up here must not make a telephone ring.
-            rest = Rest(httpx2.AsyncClient(transport=httpx2.MockTransport(place)), settings)
+            rest = RestClient(httpx2.AsyncClient(transport=httpx2.MockTransport(place)), settings)
             runtime = Runtime(settings, metrics, database, detector, rest, None)
             app = create_app(runtime)
             app.add_middleware(WithKey)
@@ -148,14 +148,14 @@ def test_verdicts_begin_as_the_callers_know_them() -> None:
 
 @pytest.mark.anyio
 async def test_the_document_is_served_to_those_who_may_ask(closed_database: Database) -> None:
-    doors = open_doors(closed_database, api_keys="secret", host="0.0.0.0")
+    doors = open_app(closed_database, api_keys="secret", host="0.0.0.0")
     assert (await doors.client.get("/openapi.json")).status_code == 401
     answer = await doors.client.get("/openapi.json", headers={"authorization": "Bearer secret"})
     assert answer.json() == describe()
 
 
 @pytest.mark.anyio
-async def test_a_call_is_as_the_document_says(doors: Doors) -> None:
+async def test_a_call_is_as_the_document_says(doors: App) -> None:
     await doors.callback("/twilio/status", STATUS)
     await doors.callback("/twilio/recording", RECORDED)
     answer = await doors.client.get(f"/api/calls/{CALL}")
@@ -164,8 +164,8 @@ async def test_a_call_is_as_the_document_says(doors: Doors) -> None:
 
 
 @pytest.mark.anyio
-async def test_the_model_is_as_the_document_says_ready_or_not(judging: Doors, closed_database: Database) -> None:
-    for doors, phase in ((judging, "ready"), (open_doors(closed_database), "stopped")):
+async def test_the_model_is_as_the_document_says_ready_or_not(judging: App, closed_database: Database) -> None:
+    for doors, phase in ((judging, "ready"), (open_app(closed_database), "stopped")):
         answer = await doors.client.get("/model-info")
         assert answer.json()["phase"] == phase
         assert (answer.json()["engine"] is None) == (phase == "stopped")
@@ -175,7 +175,7 @@ async def test_the_model_is_as_the_document_says_ready_or_not(judging: Doors, cl
 
 
 @pytest.mark.anyio
-async def test_every_line_of_a_stream_is_as_the_document_says(judging: Doors) -> None:
+async def test_every_line_of_a_stream_is_as_the_document_says(judging: App) -> None:
     answer = await judging.client.post(
         "/predict-stream", content=samples_of(HUMAN), headers={"content-type": "audio/x-mulaw;rate=8000"}
     )

@@ -10,14 +10,14 @@ import pytest
 from starlette.types import ASGIApp, Message
 
 from amd_service.database.database import Database
-from amd_service.detection.classifier.request_queue import Ticket, WaitingLine
+from amd_service.detection.classifier.request_queue import RequestQueue, Ticket
 from amd_service.errors import QueueFull
 from amd_service.web.api.predict import as_problems
 from amd_service.web.app import create_app
 from amd_service.web.problems import Problem
 from tests.detection.classifier.models import StubEngine
 from tests.detection.detectors import ready
-from tests.web.conftest import API_KEY, Doors, open_doors
+from tests.web.conftest import API_KEY, App, open_app
 from tests.web.recordings import CALLS, HUMAN, SILENCE, VOICEMAIL, expected, samples_of
 
 pytestmark = pytest.mark.anyio
@@ -40,7 +40,7 @@ def problem(answer: httpx2.Response) -> tuple[int, str]:
 
 
 @pytest.mark.parametrize(("recording", "label"), [(HUMAN, "human"), (VOICEMAIL, "voicemail")])
-async def test_the_multipart_field_audio_is_judged(judging: Doors, recording: bytes, label: str) -> None:
+async def test_the_multipart_field_audio_is_judged(judging: App, recording: bytes, label: str) -> None:
     answer = await judging.client.post("/predict", files={"audio": ("call.wav", recording, "audio/wav")})
     assert answer.status_code == 200
     verdict = answer.json()
@@ -50,37 +50,37 @@ async def test_the_multipart_field_audio_is_judged(judging: Doors, recording: by
     assert verdict["window"]["length_ms"] >= 1000
 
 
-async def test_an_answer_begins_as_the_callers_know_it(judging: Doors) -> None:
+async def test_an_answer_begins_as_the_callers_know_it(judging: App) -> None:
     answer = await judging.client.post("/predict", content=HUMAN, headers=WAV)
     first, second, third, *_ = json.loads(answer.text, object_pairs_hook=list)
     assert [first[0], second[0], third[0]] == ["label", "confidence", "processing_time_ms"]
     assert third[1] > 0
 
 
-async def test_the_body_itself_may_be_the_recording(judging: Doors) -> None:
+async def test_the_body_itself_may_be_the_recording(judging: App) -> None:
     verdict = (await judging.client.post("/predict", content=VOICEMAIL, headers=WAV)).json()
     assert verdict["label"] == "voicemail"
 
 
-async def test_raw_mulaw_is_judged_like_the_file_it_came_from(judging: Doors) -> None:
+async def test_raw_mulaw_is_judged_like_the_file_it_came_from(judging: App) -> None:
     raw = (await judging.client.post("/predict", content=samples_of(HUMAN), headers=MULAW)).json()
     whole = (await judging.client.post("/predict", content=HUMAN, headers=WAV)).json()
     assert raw | {"processing_time_ms": 0} == whole | {"processing_time_ms": 0}
 
 
-async def test_raw_mulaw_may_come_as_a_multipart_field(judging: Doors) -> None:
+async def test_raw_mulaw_may_come_as_a_multipart_field(judging: App) -> None:
     files = {"audio": ("call.raw", samples_of(HUMAN), MULAW["content-type"])}
     assert (await judging.client.post("/predict", files=files)).json()["label"] == "human"
 
 
-async def test_raw_audio_without_a_rate_is_refused_with_the_cure(judging: Doors) -> None:
+async def test_raw_audio_without_a_rate_is_refused_with_the_cure(judging: App) -> None:
     answer = await judging.client.post("/predict", content=samples_of(HUMAN), headers={"content-type": "audio/x-mulaw"})
     status, detail = problem(answer)
     assert status == 422
     assert "audio/x-mulaw;rate=8000" in detail
 
 
-async def test_silence_is_undecided_without_a_confidence(judging: Doors) -> None:
+async def test_silence_is_undecided_without_a_confidence(judging: App) -> None:
     answer = await judging.client.post("/predict", content=SILENCE, headers=WAV)
     assert answer.status_code == 200
     verdict = answer.json()
@@ -89,7 +89,7 @@ async def test_silence_is_undecided_without_a_confidence(judging: Doors) -> None
 
 
 @pytest.mark.parametrize("name", ["14-dual-callee-on-channel-1", "15-dual-callee-on-channel-2"])
-async def test_the_called_partys_channel_can_be_named(judging: Doors, name: str) -> None:
+async def test_the_called_partys_channel_can_be_named(judging: App, name: str) -> None:
     channel = int(name[-1])
     recording = (CALLS / name / "recording.wav").read_bytes()
     answer = await judging.client.post(f"/predict?channel={channel}", content=recording, headers=WAV)
@@ -101,7 +101,7 @@ async def test_the_called_partys_channel_can_be_named(judging: Doors, name: str)
 
 
 @pytest.mark.parametrize("channel", ["0", "3", "left", "", "1.0"])
-async def test_another_channel_is_422(judging: Doors, channel: str) -> None:
+async def test_another_channel_is_422(judging: App, channel: str) -> None:
     answer = await judging.client.post(f"/predict?channel={channel}", content=HUMAN, headers=WAV)
     assert problem(answer) == (422, "channel is 1 or 2, the channel of the called party")
 
@@ -109,11 +109,11 @@ async def test_another_channel_is_422(judging: Doors, channel: str) -> None:
 @pytest.mark.parametrize(
     "body", [b"", b"garbage" * 200, b"RIFF\x00\x00", b"<?xml version='1.0'?><TwilioResponse/>", bytes(5000)]
 )
-async def test_what_is_no_audio_is_422(judging: Doors, body: bytes) -> None:
+async def test_what_is_no_audio_is_422(judging: App, body: bytes) -> None:
     assert problem(await judging.client.post("/predict", content=body, headers=WAV))[0] == 422
 
 
-async def test_a_form_without_the_field_audio_is_422(judging: Doors) -> None:
+async def test_a_form_without_the_field_audio_is_422(judging: App) -> None:
     wrong_name = await judging.client.post("/predict", files={"file": ("call.wav", HUMAN, "audio/wav")})
     no_file = await judging.client.post("/predict", files={"audio": (None, "hello")})
     for answer in (wrong_name, no_file):
@@ -123,13 +123,13 @@ async def test_a_form_without_the_field_audio_is_422(judging: Doors) -> None:
 
 
 @pytest.mark.parametrize("content_type", ["multipart/form-data", "multipart/form-data; boundary=x"])
-async def test_a_malformed_form_is_400(judging: Doors, content_type: str) -> None:
+async def test_a_malformed_form_is_400(judging: App, content_type: str) -> None:
     answer = await judging.client.post("/predict", content=b"no boundary", headers={"content-type": content_type})
     assert problem(answer)[0] == 400
 
 
 @pytest.mark.parametrize("content_type", ["application/json", "text/plain", "application/x-www-form-urlencoded", ""])
-async def test_what_cannot_be_audio_is_415(judging: Doors, content_type: str) -> None:
+async def test_what_cannot_be_audio_is_415(judging: App, content_type: str) -> None:
     answer = await judging.client.post("/predict", content=b"{}", headers={"content-type": content_type})
     status, detail = problem(answer)
     assert status == 415
@@ -138,7 +138,7 @@ async def test_what_cannot_be_audio_is_415(judging: Doors, content_type: str) ->
 
 @pytest.mark.parametrize("announced", [True, False])
 async def test_an_upload_over_the_cap_is_413(closed_database: Database, announced: bool) -> None:
-    doors = open_doors(closed_database, max_upload_bytes=2000)
+    doors = open_app(closed_database, max_upload_bytes=2000)
     body = HUMAN if announced else chunks_of(HUMAN)
     assert problem(await doors.client.post("/predict", content=body, headers=WAV))[0] == 413
     if announced:
@@ -147,7 +147,7 @@ async def test_an_upload_over_the_cap_is_413(closed_database: Database, announce
 
 
 async def test_a_classifier_that_is_not_ready_is_503_and_says_when_to_ask_again(closed_database: Database) -> None:
-    answer = await open_doors(closed_database).client.post("/predict", content=HUMAN, headers=WAV)
+    answer = await open_app(closed_database).client.post("/predict", content=HUMAN, headers=WAV)
     status, detail = problem(answer)
     assert status == 503
     assert "not ready" in detail
@@ -157,7 +157,7 @@ async def test_a_classifier_that_is_not_ready_is_503_and_says_when_to_ask_again(
 async def test_a_full_queue_is_429_and_says_when_to_ask_again(closed_database: Database) -> None:
     engine = StubEngine()
     async with ready(engine, inference_queue=1) as detector:
-        doors = open_doors(closed_database, detector)
+        doors = open_app(closed_database, detector)
         engine.hold()
         first = asyncio.create_task(doors.client.post("/predict", content=HUMAN, headers=WAV))
         await asyncio.to_thread(engine.entered.acquire)
@@ -181,19 +181,19 @@ async def test_a_client_that_leaves_is_judged_no_more(
     closed_database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     engine, in_line = StubEngine(), asyncio.Event()
-    join = WaitingLine.join
+    join = RequestQueue.join
 
-    def join_and_tell(line: WaitingLine, *arguments: Any, **options: Any) -> Ticket:
+    def join_and_tell(line: RequestQueue, *arguments: Any, **options: Any) -> Ticket:
         ticket = join(line, *arguments, **options)
         in_line.set()
         return ticket
 
     async with ready(engine) as detector:
-        doors = open_doors(closed_database, detector)
+        doors = open_app(closed_database, detector)
         engine.hold()
         first = asyncio.create_task(doors.client.post("/predict", content=HUMAN, headers=WAV))
         await asyncio.to_thread(engine.entered.acquire)
-        monkeypatch.setattr(WaitingLine, "join", join_and_tell)
+        monkeypatch.setattr(RequestQueue, "join", join_and_tell)
         await ask_until(in_line, create_app(doors.runtime))
         assert in_line.is_set()
         engine.free.set()
@@ -230,7 +230,7 @@ async def ask_until(left: asyncio.Event, app: ASGIApp) -> None:
     await app(scope, receive, send)
 
 
-async def test_a_path_that_is_not_there_is_a_problem_too(judging: Doors) -> None:
+async def test_a_path_that_is_not_there_is_a_problem_too(judging: App) -> None:
     assert problem(await judging.client.get("/nothing"))[0] == 404
     wrong_method = await judging.client.get("/predict")
     assert problem(wrong_method)[0] == 405

@@ -19,7 +19,7 @@ from amd_service.web.app import create_app
 from tests.detection.audio.signals import file_of, silence, through_mulaw
 from tests.detection.classifier.models import StubEngine
 from tests.detection.detectors import ready, speech
-from tests.web.conftest import API_KEY, Doors, open_doors
+from tests.web.conftest import API_KEY, App, open_app
 from tests.web.recordings import HUMAN, SILENCE, VOICEMAIL, samples_of
 
 pytestmark = pytest.mark.anyio
@@ -41,7 +41,7 @@ def every(size: int, body: bytes) -> list[int]:
     return list(range(size, len(body), size))
 
 
-async def stream(doors: Doors, body: bytes, *, headers: dict[str, str] = WAV, size: int = 1600) -> list[Line]:
+async def stream(doors: App, body: bytes, *, headers: dict[str, str] = WAV, size: int = 1600) -> list[Line]:
     """The lines that come of a body sent in pieces."""
     answer = await doors.client.post("/predict-stream", content=pieces(body, every(size, body)), headers=headers)
     assert answer.status_code == 200
@@ -57,7 +57,7 @@ def verdict_of(answer: Line) -> Line:
 STREAM_ONLY = ("provisional", "speech_ms")
 
 
-async def test_verdicts_come_at_one_two_and_five_seconds_of_speech_and_at_the_end(judging: Doors) -> None:
+async def test_verdicts_come_at_one_two_and_five_seconds_of_speech_and_at_the_end(judging: App) -> None:
     *early, final = await stream(judging, LONG)
     assert [line["speech_ms"] for line in early] == [1000, 2000, 5000]
     assert [line["window"]["length_ms"] for line in early] == [1000, 2000, 5000]
@@ -65,22 +65,22 @@ async def test_verdicts_come_at_one_two_and_five_seconds_of_speech_and_at_the_en
     assert (final["provisional"], final["speech_ms"]) == (False, None)
 
 
-async def test_every_line_begins_as_the_callers_know_it(judging: Doors) -> None:
+async def test_every_line_begins_as_the_callers_know_it(judging: App) -> None:
     for line in await stream(judging, HUMAN):
         assert list(line)[:3] == ["label", "confidence", "processing_time_ms"]
 
 
-async def test_with_a_second_of_speech_there_is_one_provisional_verdict(judging: Doors) -> None:
+async def test_with_a_second_of_speech_there_is_one_provisional_verdict(judging: App) -> None:
     lines = await stream(judging, file_of(speech(1.4)))
     assert [line["speech_ms"] for line in lines] == [1000, None]
 
 
-async def test_silence_has_a_final_line_alone(judging: Doors) -> None:
+async def test_silence_has_a_final_line_alone(judging: App) -> None:
     [line] = await stream(judging, SILENCE)
     assert (line["label"], line["confidence"], line["reason"]) == ("undecided", None, "no_speech")
 
 
-async def test_raw_mulaw_is_judged_as_it_comes(judging: Doors) -> None:
+async def test_raw_mulaw_is_judged_as_it_comes(judging: App) -> None:
     lines = await stream(judging, samples_of(VOICEMAIL), headers=MULAW, size=160)
     assert [line["speech_ms"] for line in lines[:2]] == [1000, 2000]
     assert lines[-1]["label"] == "voicemail"
@@ -90,7 +90,7 @@ async def test_raw_mulaw_is_judged_as_it_comes(judging: Doors) -> None:
 @settings(max_examples=4, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 async def test_however_the_body_is_cut_the_final_line_is_what_predict_says(
-    judging: Doors, recording: bytes, data: st.DataObject
+    judging: App, recording: bytes, data: st.DataObject
 ) -> None:
     whole = await judging.client.post("/predict", content=recording, headers=WAV)
     cuts = data.draw(st.lists(st.integers(0, len(recording)), max_size=12))
@@ -111,7 +111,7 @@ async def test_a_long_body_has_its_final_line_before_its_end_and_is_drained(clos
 
     engine = StubEngine()
     async with ready(engine) as detector:
-        doors = open_doors(closed_database, detector)
+        doors = open_app(closed_database, detector)
         answer = await doors.client.post(
             "/predict-stream", content=counted(), headers={"content-type": "audio/pcm;rate=8000"}
         )
@@ -131,7 +131,7 @@ async def test_past_the_cap_the_rest_is_not_read_and_the_verdict_stands(closed_d
             yield bytes(16_000)
 
     async with ready(StubEngine()) as detector:
-        doors = open_doors(closed_database, detector, max_upload_bytes=500_000)
+        doors = open_app(closed_database, detector, max_upload_bytes=500_000)
         answer = await doors.client.post(
             "/predict-stream", content=endless(), headers={"content-type": "audio/pcm;rate=8000"}
         )
@@ -150,7 +150,7 @@ async def test_after_the_verdict_a_live_call_is_not_heard_out(
         await asyncio.Event().wait()
 
     async with ready(StubEngine()) as detector, asyncio.timeout(60):
-        doors = open_doors(closed_database, detector)
+        doors = open_app(closed_database, detector)
         answer = await doors.client.post(
             "/predict-stream", content=live(), headers={"content-type": "audio/pcm;rate=8000"}
         )
@@ -158,7 +158,7 @@ async def test_after_the_verdict_a_live_call_is_not_heard_out(
     assert (final["label"], final["provisional"]) == ("human", False)
 
 
-async def test_a_stream_without_end_ends_in_408(judging: Doors, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_stream_without_end_ends_in_408(judging: App, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(predict_stream, "STREAM_S", 0.05)
 
     async def dripping() -> AsyncIterator[bytes]:
@@ -181,7 +181,7 @@ async def test_streams_do_not_keep_uploads_out(closed_database: Database) -> Non
         await hang_up.wait()
 
     async with ready(StubEngine()) as detector:
-        doors = open_doors(closed_database, detector, inference_queue=1)
+        doors = open_app(closed_database, detector, inference_queue=1)
         stream = asyncio.create_task(doors.client.post("/predict-stream", content=live(), headers=WAV))
         await streaming.wait()
         assert (await doors.client.post("/predict-stream", content=HUMAN, headers=WAV)).status_code == 429
@@ -202,7 +202,7 @@ async def test_streams_do_not_keep_uploads_out(closed_database: Database) -> Non
     ],
 )
 async def test_what_goes_wrong_before_the_first_line_is_an_ordinary_problem(
-    judging: Doors, body: bytes, headers: dict[str, str], status: int
+    judging: App, body: bytes, headers: dict[str, str], status: int
 ) -> None:
     answer = await judging.client.post("/predict-stream", content=body, headers=headers)
     assert answer.status_code == status
@@ -210,7 +210,7 @@ async def test_what_goes_wrong_before_the_first_line_is_an_ordinary_problem(
 
 
 async def test_a_classifier_that_is_not_ready_is_503(closed_database: Database) -> None:
-    answer = await open_doors(closed_database).client.post("/predict-stream", content=HUMAN, headers=WAV)
+    answer = await open_app(closed_database).client.post("/predict-stream", content=HUMAN, headers=WAV)
     assert answer.status_code == 503
     assert answer.headers["content-type"] == "application/problem+json"
 
@@ -218,7 +218,7 @@ async def test_a_classifier_that_is_not_ready_is_503(closed_database: Database) 
 async def test_what_goes_wrong_after_the_first_line_is_the_last_line(closed_database: Database) -> None:
     engine = StubEngine()
     async with ready(engine) as detector:
-        doors = open_doors(closed_database, detector)
+        doors = open_app(closed_database, detector)
 
         async def spoilt() -> AsyncIterator[bytes]:
             yield LONG[: len(LONG) // 2]
@@ -232,7 +232,7 @@ async def test_what_goes_wrong_after_the_first_line_is_the_last_line(closed_data
     assert (last["status"], set(last)) == (500, {"title", "status", "detail"})
 
 
-async def test_a_caller_who_falls_silent_for_good_is_408(judging: Doors, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_caller_who_falls_silent_for_good_is_408(judging: App, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(predict_stream, "IDLE_S", 0.01)
 
     async def stalled() -> AsyncIterator[bytes]:
@@ -246,7 +246,7 @@ async def test_a_caller_who_falls_silent_for_good_is_408(judging: Doors, monkeyp
 async def test_the_first_line_comes_while_the_body_is_still_being_sent(
     demo: Detector, closed_database: Database
 ) -> None:
-    app = create_app(open_doors(closed_database, demo).runtime)
+    app = create_app(open_app(closed_database, demo).runtime)
     async with serve_on_loopback(app) as url, asyncio.timeout(60):
         reader, writer = await asyncio.open_connection("127.0.0.1", urlsplit(url).port)
         writer.write(
@@ -280,12 +280,12 @@ async def read_line(reader: asyncio.StreamReader) -> Line:
     return line
 
 
-async def test_silence_at_first_only_delays_the_verdicts(judging: Doors) -> None:
+async def test_silence_at_first_only_delays_the_verdicts(judging: App) -> None:
     lines = await stream(judging, file_of(through_mulaw(speech(2.5, after_s=6.0))))
     assert [line["speech_ms"] for line in lines] == [1000, 2000, None]
     assert all(line["onset_ms"] == pytest.approx(6000, abs=150) for line in lines)
 
 
-async def test_silence_longer_than_is_listened_to_is_told_without_waiting_for_the_end(judging: Doors) -> None:
+async def test_silence_longer_than_is_listened_to_is_told_without_waiting_for_the_end(judging: App) -> None:
     [line] = await stream(judging, file_of(silence(25.0)), size=16_000)
     assert line["reason"] == "no_speech"

@@ -19,7 +19,7 @@ from amd_service.twilio.stream_keys import stream_key
 from amd_service.web.app import create_app
 from amd_service.web.server import WEBSOCKETS
 from tests.support import deliveries
-from tests.web.conftest import ACCOUNT, CALL, TOKEN, Doors, open_doors
+from tests.web.conftest import ACCOUNT, CALL, TOKEN, App, open_app
 from tests.web.recordings import HUMAN, SILENCE, samples_of
 
 SIGNED_URL = "wss://amd.example.com/twilio/media"
@@ -32,7 +32,7 @@ STREAM_ROW = RecordingSid(STREAM.stream_sid)
 class Line:
     """The service on a port, for Twilio to stream to."""
 
-    def __init__(self, doors: Doors, url: str) -> None:
+    def __init__(self, doors: App, url: str) -> None:
         self.doors = doors
         self.url = url.replace("http", "ws") + "/twilio/media"
 
@@ -68,8 +68,8 @@ async def say(connection: ClientConnection, *messages: dict[str, object]) -> Non
 async def serving(
     database: Database, detector: Detector | None = None, *, live: bool = True, **changes: object
 ) -> AsyncIterator[Line]:
-    """As `open_doors`, over the WebSocket server that production has."""
-    doors = open_doors(database, detector, live=live, **changes)  # type: ignore[arg-type]  # passed on as they are
+    """As `open_app`, over the WebSocket server that production has."""
+    doors = open_app(database, detector, live=live, **changes)  # type: ignore[arg-type]  # passed on as they are
     async with serve_on_loopback(create_app(doors.runtime), websockets=WEBSOCKETS) as url:
         yield Line(doors, url)
     await doors.client.aclose()

@@ -4,7 +4,7 @@ import pytest
 from sqlalchemy import select
 
 from amd_service.calls.tables import Callback
-from tests.web.conftest import ACCOUNT, CALL, RECORDING, Doors, Pairs
+from tests.web.conftest import ACCOUNT, CALL, RECORDING, App, Pairs
 
 pytestmark = pytest.mark.anyio
 
@@ -103,13 +103,13 @@ UNHEARD_OF = [("NewParameter", "1"), ("NewParameter", "2"), ("Blank", ""), ("新
 CALLBACKS = {"/twilio/status": STATUS, "/twilio/recording": RECORDED, "/twilio/amd": AMD}
 
 
-async def _kept(doors: Doors) -> Callback:
+async def _kept(doors: App) -> Callback:
     async with doors.runtime.database.transaction() as session:
         return (await session.scalars(select(Callback))).one()
 
 
 @pytest.mark.parametrize("path", CALLBACKS)
-async def test_every_parameter_is_kept_as_sent_and_understood_as_meant(doors: Doors, path: str) -> None:
+async def test_every_parameter_is_kept_as_sent_and_understood_as_meant(doors: App, path: str) -> None:
     known, meaning = CALLBACKS[path]
     sent: Pairs = [*known, *UNHEARD_OF]
     assert (await doors.callback(path, sent)).status_code == 204
@@ -119,7 +119,7 @@ async def test_every_parameter_is_kept_as_sent_and_understood_as_meant(doors: Do
 
 
 @pytest.mark.parametrize("path", CALLBACKS)
-async def test_of_blank_parameters_nothing_is_understood(doors: Doors, path: str) -> None:
+async def test_of_blank_parameters_nothing_is_understood(doors: App, path: str) -> None:
     needed = {"AccountSid", "CallSid", "CallStatus", "RecordingStatus", "AnsweredBy"}
     needed |= {"RecordingSid"} if path == "/twilio/recording" else set()
     sent = [(name, value if name in needed else " ") for name, value in CALLBACKS[path][0]]
@@ -141,7 +141,7 @@ async def test_of_blank_parameters_nothing_is_understood(doors: Doors, path: str
     ],
 )
 async def test_an_unknown_value_is_kept_counted_and_logged(
-    doors: Doors, capfd: pytest.CaptureFixture[str], path: str, parameter: str
+    doors: App, capfd: pytest.CaptureFixture[str], path: str, parameter: str
 ) -> None:
     sent = [(name, "teleported" if name == parameter else value) for name, value in CALLBACKS[path][0]]
     for _ in range(2):  # a repeated delivery is no second one
@@ -153,13 +153,13 @@ async def test_an_unknown_value_is_kept_counted_and_logged(
 
 
 @pytest.mark.parametrize("path", CALLBACKS)
-async def test_documented_values_are_not_counted_as_unknown(doors: Doors, path: str) -> None:
+async def test_documented_values_are_not_counted_as_unknown(doors: App, path: str) -> None:
     await doors.callback(path, CALLBACKS[path][0])
     counted = doors.runtime.metrics.unknown_values.collect()
     assert [sample for metric in counted for sample in metric.samples] == []
 
 
-async def test_a_conferences_recording_is_taken_and_counted_apart(doors: Doors) -> None:
+async def test_a_conferences_recording_is_taken_and_counted_apart(doors: App) -> None:
     sent = [pair for pair in RECORDED[0] if pair[0] != "CallSid"]
     for _ in range(2):
         assert (await doors.callback("/twilio/recording", sent)).status_code == 204
@@ -169,7 +169,7 @@ async def test_a_conferences_recording_is_taken_and_counted_apart(doors: Doors) 
     assert doors.counted("amd_callbacks_total", route="recording", outcome="duplicate") == 1
 
 
-async def test_twilios_opinion_is_stored_beside_ours(doors: Doors) -> None:
+async def test_twilios_opinion_is_stored_beside_ours(doors: App) -> None:
     for _ in range(2):
         assert (await doors.callback("/twilio/amd", AMD[0])).status_code == 204
     call = (await doors.client.get(f"/api/calls/{CALL}")).json()
@@ -178,12 +178,12 @@ async def test_twilios_opinion_is_stored_beside_ours(doors: Doors) -> None:
     assert doors.counted("amd_callbacks_total", route="amd", outcome="duplicate") == 1
 
 
-async def test_an_amd_result_needs_a_signature_like_everything(doors: Doors) -> None:
+async def test_an_amd_result_needs_a_signature_like_everything(doors: App) -> None:
     assert (await doors.callback("/twilio/amd", AMD[0], token="b" * 32)).status_code == 403
     assert (await doors.rows())["callback"] == 0
 
 
-async def test_an_amd_result_at_the_status_door_is_told_where_to_go(doors: Doors) -> None:
+async def test_an_amd_result_at_the_status_door_is_told_where_to_go(doors: App) -> None:
     answer = await doors.callback("/twilio/status", AMD[0])
     assert answer.status_code == 400
     assert "/twilio/amd" in answer.json()["detail"]

@@ -20,7 +20,7 @@ from amd_service.web.app import create_app
 from amd_service.web.twilio import media
 from tests.detection.classifier.models import StubEngine, mostly_human
 from tests.detection.detectors import ready
-from tests.web.conftest import TOKEN, open_doors
+from tests.web.conftest import TOKEN, open_app
 from tests.web.twilio.streaming import HELLO, SIGNED_URL, STREAM, Line, call_row, say, serving
 
 pytestmark = pytest.mark.anyio
@@ -167,7 +167,7 @@ class Peer:
 async def test_a_peer_that_takes_nothing_holds_no_place_and_is_given_up(
     closed_database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    doors = open_doors(closed_database, live=True, live_streams=1)
+    doors = open_app(closed_database, live=True, live_streams=1)
     app = create_app(doors.runtime)
     first, second = Peer(app, "nonsense"), Peer(app, "nonsense")
     meeting = asyncio.create_task(first.meet())
@@ -189,7 +189,7 @@ async def test_a_peer_that_is_gone_before_it_is_accepted_has_broken_off(
         raise Gone
 
     monkeypatch.setattr(Peer, "send", send)
-    doors = open_doors(closed_database, live=True)
+    doors = open_app(closed_database, live=True)
     await Peer(create_app(doors.runtime)).meet()
     assert doors.counted("amd_streams_total", outcome="broken_off") == 1
     assert "Traceback" not in "".join(capfd.readouterr())
@@ -197,7 +197,7 @@ async def test_a_peer_that_is_gone_before_it_is_accepted_has_broken_off(
 
 
 async def test_messages_that_are_all_there_leave_others_their_turn(closed_database: Database) -> None:
-    doors = open_doors(closed_database, live=True)
+    doors = open_app(closed_database, live=True)
     turns = 0
 
     async def take_turns() -> None:

@@ -9,20 +9,20 @@ from twilio.request_validator import RequestValidator
 
 from amd_service.database.database import Database
 from amd_service.simulator.live_calls import read_stream
-from tests.web.conftest import PUBLIC_URL, STATUS, TOKEN, Doors, open_doors
+from tests.web.conftest import PUBLIC_URL, STATUS, TOKEN, App, open_app
 from tests.web.twilio.streaming import KEY, SIGNED_URL
 
 pytestmark = pytest.mark.anyio
 
 
 @pytest.fixture
-async def open_live(closed_database: Database) -> AsyncIterator[Doors]:
-    doors = open_doors(closed_database, live=True, live_next_url="https://example.com/next")
+async def open_live(closed_database: Database) -> AsyncIterator[App]:
+    doors = open_app(closed_database, live=True, live_next_url="https://example.com/next")
     yield doors
     await doors.client.aclose()
 
 
-async def test_a_signed_post_gets_the_twiml(open_live: Doors) -> None:
+async def test_a_signed_post_gets_the_twiml(open_live: App) -> None:
     answer = await open_live.callback("/twilio/stream.xml", STATUS)
     assert answer.status_code == 200
     assert answer.headers["content-type"] == "text/xml; charset=utf-8"
@@ -33,7 +33,7 @@ async def test_a_signed_post_gets_the_twiml(open_live: Doors) -> None:
     assert open_live.counted("amd_callbacks_total", route="stream", outcome="refused_403") == 1
 
 
-async def test_a_signed_get_gets_it_too(open_live: Doors) -> None:
+async def test_a_signed_get_gets_it_too(open_live: App) -> None:
     path = "/twilio/stream.xml?" + urlencode(STATUS)
     signed = RequestValidator(TOKEN).compute_signature(PUBLIC_URL + path, {})
     answer = await open_live.client.get(path, headers={"X-Twilio-Signature": signed})
@@ -42,14 +42,14 @@ async def test_a_signed_get_gets_it_too(open_live: Doors) -> None:
     assert (await open_live.client.get(path + "&x=1", headers={"X-Twilio-Signature": signed})).status_code == 403
 
 
-async def test_a_stream_is_one_calls(open_live: Doors) -> None:
+async def test_a_stream_is_one_calls(open_live: App) -> None:
     without = [pair for pair in STATUS if pair[0] != "CallSid"]
     assert (await open_live.callback("/twilio/stream.xml", without)).status_code == 400
     assert (await open_live.callback("/twilio/stream.xml", [*without, ("CallSid", "CA1")])).status_code == 400
 
 
 async def test_while_live_is_off_a_call_goes_on_without_a_stream(closed_database: Database) -> None:
-    doors = open_doors(closed_database, live=False, live_next_url="https://example.com/next")
+    doors = open_app(closed_database, live=False, live_next_url="https://example.com/next")
     answer = await doors.callback("/twilio/stream.xml", STATUS)
     assert answer.status_code == 200
     assert answer.text.endswith("<Response><Redirect>https://example.com/next</Redirect></Response>")
@@ -59,7 +59,7 @@ async def test_while_live_is_off_a_call_goes_on_without_a_stream(closed_database
 
 async def test_while_tokens_rotate_the_key_is_one_that_a_process_of_before_knows(closed_database: Database) -> None:
     tokens = [SecretStr("the next one"), SecretStr(TOKEN)]
-    rotating = open_doors(closed_database, live=True, twilio_auth_token=tokens)
+    rotating = open_app(closed_database, live=True, twilio_auth_token=tokens)
     answer = await rotating.callback("/twilio/stream.xml", STATUS)
     assert read_stream(answer.text) == (SIGNED_URL, {"key": KEY})
     await rotating.client.aclose()

@@ -10,33 +10,33 @@ from sqlalchemy import select
 from amd_service.calls.tables import Callback
 from amd_service.database.database import Database
 from amd_service.simulator.twilio.signed_callbacks import sign
-from tests.web.conftest import ACCOUNT, CALL, PUBLIC_URL, RECORDED, STATUS, TOKEN, Doors, open_doors
+from tests.web.conftest import ACCOUNT, CALL, PUBLIC_URL, RECORDED, STATUS, TOKEN, App, open_app
 
 pytestmark = pytest.mark.anyio
 
 NOTHING = {"call_log": 0, "callback": 0, "recording": 0}
 
 
-async def test_a_signed_status_callback_is_stored_and_answered_204_without_a_body(doors: Doors) -> None:
+async def test_a_signed_status_callback_is_stored_and_answered_204_without_a_body(doors: App) -> None:
     answer = await doors.callback("/twilio/status", STATUS)
     assert (answer.status_code, answer.content) == (204, b"")
     assert await doors.rows() == {"call_log": 1, "callback": 1, "recording": 0}
 
 
-async def test_a_signed_recording_callback_puts_the_recording_up_for_work(doors: Doors) -> None:
+async def test_a_signed_recording_callback_puts_the_recording_up_for_work(doors: App) -> None:
     assert (await doors.callback("/twilio/recording", RECORDED)).status_code == 204
     answer = await doors.client.get(f"/api/calls/{CALL}")
     assert answer.json()["analysis_state"] == "queued"
 
 
-async def test_a_repeated_callback_is_normal_and_stored_once(doors: Doors) -> None:
+async def test_a_repeated_callback_is_normal_and_stored_once(doors: App) -> None:
     for _ in range(3):
         assert (await doors.callback("/twilio/status", STATUS)).status_code == 204
     assert await doors.rows() == {"call_log": 1, "callback": 1, "recording": 0}
     assert doors.counted("amd_callbacks_total", route="status", outcome="duplicate") == 2
 
 
-async def test_without_a_signature_nothing_is_stored(doors: Doors) -> None:
+async def test_without_a_signature_nothing_is_stored(doors: App) -> None:
     answer = await doors.client.post("/twilio/status", data=dict(STATUS))
     assert answer.status_code == 403
     assert answer.headers["content-type"] == "application/problem+json"
@@ -45,7 +45,7 @@ async def test_without_a_signature_nothing_is_stored(doors: Doors) -> None:
 
 
 @pytest.mark.parametrize("signature", ["", "wrong", "ÄÖÜ", "=" * 5000])
-async def test_a_wrong_signature_is_403_and_nothing_is_stored(doors: Doors, signature: str) -> None:
+async def test_a_wrong_signature_is_403_and_nothing_is_stored(doors: App, signature: str) -> None:
     content = urlencode(STATUS)
     headers = {
         b"x-twilio-signature": signature.encode("utf-8"),
@@ -56,12 +56,12 @@ async def test_a_wrong_signature_is_403_and_nothing_is_stored(doors: Doors, sign
     assert await doors.rows() == NOTHING
 
 
-async def test_another_accounts_token_does_not_sign(doors: Doors) -> None:
+async def test_another_accounts_token_does_not_sign(doors: App) -> None:
     assert (await doors.callback("/twilio/status", STATUS, token="b" * 32)).status_code == 403
     assert await doors.rows() == NOTHING
 
 
-async def test_the_host_header_has_no_say_in_the_signature(doors: Doors) -> None:
+async def test_the_host_header_has_no_say_in_the_signature(doors: App) -> None:
     evil = await doors.client.post(
         "/twilio/status",
         content=urlencode(STATUS),
@@ -72,7 +72,7 @@ async def test_the_host_header_has_no_say_in_the_signature(doors: Doors) -> None
 
 
 async def test_a_shared_key_signature_is_refused_with_a_clear_log_line(
-    doors: Doors, capfd: pytest.CaptureFixture[str]
+    doors: App, capfd: pytest.CaptureFixture[str]
 ) -> None:
     answer = await doors.callback(
         "/twilio/status", STATUS, X_Twilio_Webhooks_Signature_Settings="key=SK1,algorithm=HMAC_SHA256"
@@ -84,14 +84,14 @@ async def test_a_shared_key_signature_is_refused_with_a_clear_log_line(
 
 
 @pytest.mark.parametrize("content_type", ["application/json", "text/plain", "multipart/form-data; boundary=x", ""])
-async def test_only_forms_are_callbacks(doors: Doors, content_type: str) -> None:
+async def test_only_forms_are_callbacks(doors: App, content_type: str) -> None:
     answer = await doors.callback("/twilio/status", STATUS, content_type=content_type)
     assert answer.status_code == 415
     assert await doors.rows() == NOTHING
 
 
 @pytest.mark.parametrize("announced", [True, False])
-async def test_a_body_over_the_cap_is_413(doors: Doors, announced: bool) -> None:
+async def test_a_body_over_the_cap_is_413(doors: App, announced: bool) -> None:
     body = urlencode([*STATUS, ("Padding", "x" * 70_000)]).encode()
 
     async def chunks() -> AsyncIterator[bytes]:
@@ -107,24 +107,24 @@ async def test_a_body_over_the_cap_is_413(doors: Doors, announced: bool) -> None
     assert await doors.rows() == NOTHING
 
 
-async def test_a_signed_callback_without_a_call_sid_is_400(doors: Doors) -> None:
+async def test_a_signed_callback_without_a_call_sid_is_400(doors: App) -> None:
     answer = await doors.callback("/twilio/status", [("AccountSid", ACCOUNT), ("CallStatus", "completed")])
     assert answer.status_code == 400
     assert "CallSid" in answer.json()["detail"]
 
 
 async def test_a_database_that_is_away_is_503_so_that_twilio_retries(closed_database: Database) -> None:
-    doors = open_doors(closed_database)
+    doors = open_app(closed_database)
     assert (await doors.callback("/twilio/status", STATUS)).status_code == 503
     assert doors.counted("amd_callbacks_total", route="status", outcome="refused_503") == 1
 
 
 async def test_without_a_public_url_every_callback_is_refused(database: Database) -> None:
-    doors = open_doors(database, public_url=None)
+    doors = open_app(database, public_url=None)
     assert (await doors.callback("/twilio/status", STATUS)).status_code == 403
 
 
-async def test_a_query_in_the_callback_url_is_part_of_what_is_signed(doors: Doors) -> None:
+async def test_a_query_in_the_callback_url_is_part_of_what_is_signed(doors: App) -> None:
     path = "/twilio/status?tenant=7"
     headers = sign(PUBLIC_URL + path, STATUS, "a" * 32)
     content = urlencode(STATUS)
@@ -135,7 +135,7 @@ async def test_a_query_in_the_callback_url_is_part_of_what_is_signed(doors: Door
 async def test_behind_a_proxy_its_prefix_is_signed_and_what_it_forwards_has_no_say(
     database: Database,
 ) -> None:
-    doors = open_doors(database, public_url="https://example.com/amd")
+    doors = open_app(database, public_url="https://example.com/amd")
     headers = sign("https://example.com/amd/twilio/status", STATUS, TOKEN)
     forwarded = {"x-forwarded-proto": "http", "x-forwarded-host": "evil.example", "x-forwarded-port": "81"}
     answer = await doors.client.post("/twilio/status", content=urlencode(STATUS), headers=headers | forwarded)
@@ -144,12 +144,12 @@ async def test_behind_a_proxy_its_prefix_is_signed_and_what_it_forwards_has_no_s
     assert (await doors.client.post("/twilio/status", content=urlencode(STATUS), headers=unprefixed)).status_code == 403
 
 
-async def test_a_slash_at_the_end_is_another_url(doors: Doors) -> None:
+async def test_a_slash_at_the_end_is_another_url(doors: App) -> None:
     assert (await doors.callback("/twilio/status/", STATUS)).status_code == 404
     assert await doors.rows() == NOTHING
 
 
-async def test_a_replayed_capture_is_a_duplicate_and_reopens_nothing(doors: Doors) -> None:
+async def test_a_replayed_capture_is_a_duplicate_and_reopens_nothing(doors: App) -> None:
     ringing = [*STATUS[:2], ("CallStatus", "ringing"), ("SequenceNumber", "1")]
     captured = {path: sign(PUBLIC_URL + path, ringing, TOKEN) for path in ("/twilio/status", "/twilio/recording")}
     content = urlencode(ringing)
@@ -171,9 +171,7 @@ async def test_subaccounts_and_regions_sign_with_tokens_of_their_own(database: D
         f'[[account]]\naccount_sid = "{ACCOUNT}"\nauth_tokens = ["us1", "us1 before", "ie1"]\n'
         f'[[account]]\naccount_sid = "{subaccount}"\nauth_tokens = ["sub"]\n'
     )
-    doors = open_doors(
-        database, accounts_file=tmp_path / "accounts.toml", twilio_account_sid=None, twilio_auth_token=[]
-    )
+    doors = open_app(database, accounts_file=tmp_path / "accounts.toml", twilio_account_sid=None, twilio_auth_token=[])
     of_the_subaccount = [("AccountSid", subaccount), *STATUS[1:]]
     for token in ("us1", "us1 before", "ie1"):
         assert (await doors.callback("/twilio/status", STATUS, token=token)).status_code == 204
@@ -183,7 +181,7 @@ async def test_subaccounts_and_regions_sign_with_tokens_of_their_own(database: D
 
 
 @pytest.mark.parametrize("value", ["+1 500", "%2B1", "a&b=c", "", " ", "café \U0001f4de", "a\r\nb"])
-async def test_awkward_values_survive_the_wire_and_the_signature(doors: Doors, value: str) -> None:
+async def test_awkward_values_survive_the_wire_and_the_signature(doors: App, value: str) -> None:
     pairs = [*STATUS, ("Digits", value), ("Digits", value), ("Digits", "1")]
     assert (await doors.callback("/twilio/status", pairs)).status_code == 204
     async with doors.runtime.database.transaction() as session:
@@ -191,5 +189,5 @@ async def test_awkward_values_survive_the_wire_and_the_signature(doors: Doors, v
     assert kept == [list(pair) for pair in pairs]
 
 
-async def test_get_is_not_a_callback(doors: Doors) -> None:
+async def test_get_is_not_a_callback(doors: App) -> None:
     assert (await doors.client.get("/twilio/status")).status_code == 405

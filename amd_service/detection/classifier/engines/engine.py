@@ -61,11 +61,11 @@ def load_engine(files: ModelFiles, settings: Settings) -> ChosenEngine:
     while True:
         choice = choose(files, settings, machine, unopened)
         log.info("engine chosen", engine=choice.engine, precision=choice.precision, reason=choice.reason)
-        graph = choice.artefact.graph if choice.artefact else None
+        graph = choice.exported.graph if choice.exported else None
         try:
             engine = open_engine(choice.engine, choice.precision, files, settings.threads or usable_cores(), graph)
         except ModelUnusable as error:
-            if settings.engine != "auto" or choice.artefact is None:
+            if settings.engine != "auto" or choice.exported is None:
                 raise
             log.warning("an exported engine cannot be opened, trying the next best", reason=str(error))
             unopened[choice.engine, choice.precision] = str(error)

@@ -9,9 +9,9 @@ from types import MappingProxyType
 from amd_service.detection.classifier.engine_check import Gate
 from amd_service.detection.classifier.exported_engine import (
     PRECISIONS,
-    Artefact,
+    ExportedEngine,
     has_bf16,
-    locate_artefact,
+    locate_exported_engine,
     missing_package,
 )
 from amd_service.detection.classifier.model import ModelFiles
@@ -23,12 +23,12 @@ _ABSENT = "there is no"
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """`artefact` is None for the reference, torch fp32, which needs none. `reason`: for the log at start."""
+    """`exported` is None for the reference, torch fp32, which needs none. `reason`: for the log at start."""
 
     engine: str
     precision: str
     reason: str
-    artefact: Artefact | None = None
+    exported: ExportedEngine | None = None
     gate: Gate | None = None
 
 
@@ -62,7 +62,7 @@ def choose(
 ) -> Choice:
     """The engine for a model under these settings.
 
-    `auto` takes CUDA, else an artefact that passed its gate (bf16 only where the CPU has it, int8 only when
+    `auto` takes CUDA, else an exported that passed its gate (bf16 only where the CPU has it, int8 only when
     AMD_PRECISION asks for it), else torch fp32. `unopened`: engines that were tried before, with what went wrong; they
     are passed over. Raises ModelUnusable, naming the command or the install line, when
     something was asked for that is not there or did not pass.
@@ -126,14 +126,14 @@ def _examine(files: ModelFiles, engine: str, precision: str, cache_dir: Path, ma
     package = missing_package(engine)
     if package is not None:
         return f"{engine} needs the package {package}: pip install -e '.[{engine}]' in the checkout"
-    artefact = locate_artefact(files, engine, precision, cache_dir, device="cuda" if cuda else "cpu")
-    gate = artefact.gate
+    exported = locate_exported_engine(files, engine, precision, cache_dir, device="cuda" if cuda else "cpu")
+    gate = exported.gate
     if gate is None:
-        return f"{_ABSENT} {engine} {precision} of this model for this machine and these versions: {_run(artefact)}"
+        return f"{_ABSENT} {engine} {precision} of this model for this machine and these versions: {_run(exported)}"
     if not gate.passed:
-        return f"{engine} {precision} failed its gate ({gate.explanation}): choose another, or {_run(artefact)} again"
-    return Choice(engine, precision, f"its gate is passed: {gate.explanation}", artefact, gate)
+        return f"{engine} {precision} failed its gate ({gate.explanation}): choose another, or {_run(exported)} again"
+    return Choice(engine, precision, f"its gate is passed: {gate.explanation}", exported, gate)
 
 
-def _run(artefact: Artefact) -> str:
-    return f"run `{artefact.command}`"
+def _run(exported: ExportedEngine) -> str:
+    return f"run `{exported.command}`"

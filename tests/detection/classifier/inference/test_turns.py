@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from amd_service.detection.classifier.inference import Classifier, Priority
-from amd_service.detection.classifier.request_queue import WaitingLine
+from amd_service.detection.classifier.request_queue import RequestQueue
 from amd_service.domain import ModelRun
 from amd_service.errors import QueueFull
 from tests.detection.classifier.inference.conftest import busy, running, score, turn
@@ -60,7 +60,7 @@ async def test_a_caller_who_leaves_costs_no_run_and_no_place() -> None:
 
 
 async def test_a_caller_who_leaves_as_its_turn_comes_does_no_harm(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(WaitingLine, "leave", lambda *_: None)  # too late: the thread has the ticket already
+    monkeypatch.setattr(RequestQueue, "leave", lambda *_: None)  # too late: the thread has the ticket already
     engine = StubEngine()
     async with running(engine) as classifier:
         await leave_and_stay(engine, classifier)
