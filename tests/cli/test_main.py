@@ -7,7 +7,7 @@ import pytest
 
 ENDING = """
 import atexit, threading
-from amd_service.cli import end_despite_threads
+from amd_service.cli.main import end_despite_threads
 atexit.register(print, "in its own way")
 threading.Thread(target=threading.Event().wait, daemon=True).start() if {left_behind} else None
 print("done")

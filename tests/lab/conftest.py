@@ -1,6 +1,4 @@
-"""What the lab's tests share: a corpus, and a stand-in for Twilio."""
-
-from collections.abc import AsyncIterator
+"""A small corpus for the lab's tests."""
 
 import numpy as np
 import pytest
@@ -8,9 +6,6 @@ import pytest
 from amd_service.lab.dataset.corpus import Corpus
 from amd_service.lab.synthesis.lines import Kind, plan
 from amd_service.lab.synthesis.render import RATE_HZ
-from amd_service.simulator.twilio.media_host import MediaHost
-from amd_service.simulator.twilio.server import SimulatedTwilio, serve_simulated_twilio
-from tests.simulator.stub_service import ACCOUNT
 
 
 @pytest.fixture(scope="session")
@@ -27,10 +22,3 @@ def small_corpus() -> Corpus:
     ]
     bounds = np.concatenate([[0], np.cumsum([len(sound) for sound in sounds])])
     return Corpus(lines, np.concatenate(sounds), bounds)
-
-
-@pytest.fixture
-async def simulated_twilio() -> AsyncIterator[SimulatedTwilio]:
-    async with serve_simulated_twilio(MediaHost({ACCOUNT.account_sid: ACCOUNT.basic_auth})) as running:
-        yield running
-    assert running.media.violations == []

@@ -23,7 +23,7 @@ USER_OF_A_SERVER = """
 import asyncio, os, sys
 from pathlib import Path
 import anyio.to_thread
-from amd_service.calls.embedded import embedded_postgres
+from amd_service.database.embedded import embedded_postgres
 
 async def main():
     directory = Path(sys.argv[1]) if sys.argv[1] else None

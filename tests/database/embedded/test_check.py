@@ -22,7 +22,7 @@ pytestmark = pytest.mark.anyio
 CHECK = """
 import os, sys
 from pathlib import Path
-from amd_service.calls.embedded import check_embedded
+from amd_service.database.embedded import check_embedded
 from amd_service.errors import ConfigurationError
 
 if len(sys.argv) > 2:

@@ -1,0 +1,25 @@
+"""A simulated Twilio that must see no violation, and an HTTP client for it."""
+
+from collections.abc import AsyncIterator
+
+import httpx2
+import pytest
+
+from amd_service.settings import Account
+from amd_service.simulator.twilio.server import SimulatedTwilio
+from tests.support.deliveries import ACCOUNT
+from tests.support.simulated_twilio import watched_simulated_twilio
+
+
+@pytest.fixture
+async def twilio() -> AsyncIterator[SimulatedTwilio]:
+    async with watched_simulated_twilio(
+        Account.model_validate({"account_sid": ACCOUNT, "auth_tokens": ["token"]})
+    ) as running:
+        yield running
+
+
+@pytest.fixture
+async def client() -> AsyncIterator[httpx2.AsyncClient]:
+    async with httpx2.AsyncClient(trust_env=False) as client:
+        yield client

@@ -1,0 +1,16 @@
+"""A simulated Twilio that must see no violation."""
+
+from collections.abc import AsyncIterator
+
+import pytest
+
+from amd_service.simulator.twilio.media_host import MediaHost
+from amd_service.simulator.twilio.server import SimulatedTwilio, serve_simulated_twilio
+from tests.simulator.stub_service import ACCOUNT
+
+
+@pytest.fixture
+async def simulated_twilio() -> AsyncIterator[SimulatedTwilio]:
+    async with serve_simulated_twilio(MediaHost({ACCOUNT.account_sid: ACCOUNT.basic_auth})) as running:
+        yield running
+    assert running.media.violations == []
