@@ -1,0 +1,46 @@
+"""Domain types: identifiers, closed sets of values, and the values that modules exchange."""
+
+from amd_service.domain.actions import Action, ActionKind, ActionState
+from amd_service.domain.analysis import AnalysisState, Failure, Job, Source
+from amd_service.domain.audio import Anchor, Waveform, Window
+from amd_service.domain.callbacks import (
+    REST_ROUTE,
+    AmdCallback,
+    RawCallback,
+    RecordingCallback,
+    RecordingSource,
+    StatusCallback,
+)
+from amd_service.domain.identifiers import AccountSid, CallSid, ConferenceSid, RecordingSid, StreamSid, is_sid
+from amd_service.domain.verdicts import Label, ModelIdentity, ModelRun, Reason, Scores, Verdict
+
+__all__ = [
+    "REST_ROUTE",
+    "AccountSid",
+    "Action",
+    "ActionKind",
+    "ActionState",
+    "AmdCallback",
+    "AnalysisState",
+    "Anchor",
+    "CallSid",
+    "ConferenceSid",
+    "Failure",
+    "Job",
+    "Label",
+    "ModelIdentity",
+    "ModelRun",
+    "RawCallback",
+    "Reason",
+    "RecordingCallback",
+    "RecordingSid",
+    "RecordingSource",
+    "Scores",
+    "Source",
+    "StatusCallback",
+    "StreamSid",
+    "Verdict",
+    "Waveform",
+    "Window",
+    "is_sid",
+]

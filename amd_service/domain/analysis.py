@@ -1,0 +1,56 @@
+"""States of an analysis, and the job that a worker claims."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from amd_service.domain.identifiers import AccountSid, CallSid, RecordingSid
+
+
+class AnalysisState(StrEnum):
+    """Progress of a call's analysis."""
+
+    WAITING = "waiting"
+    QUEUED = "queued"
+    RUNNING = "running"
+    JUDGED = "judged"
+    FAILED = "failed"
+    NOT_APPLICABLE = "not_applicable"
+
+
+class Failure(StrEnum):
+    """Why a call has no verdict. Never written as a label."""
+
+    NO_RECORDING = "no_recording"
+    RECORDING_FAILED = "recording_failed"
+    MEDIA_MISSING = "media_missing"
+    UNAUTHORISED = "unauthorised"
+    ENCRYPTED = "encrypted"
+    EXTERNAL_STORAGE = "external_storage"
+    UNDECODABLE = "undecodable"
+    MODEL_FAILED = "model_failed"
+    GAVE_UP = "gave_up"
+
+
+class Source(StrEnum):
+    """Kind of audio that a verdict was based on."""
+
+    RECORDING = "recording"
+    STREAM = "stream"
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """A claimed recording, with the fields that the pipeline needs.
+
+    `locked_by`: the claim's token, made of the worker's name and a random part. A result is stored only while the row
+    still holds it. `waited_s`: seconds since the recording was first enqueued, by the database's clock.
+    """
+
+    recording_sid: RecordingSid
+    account_sid: AccountSid
+    call_sid: CallSid
+    source: str | None
+    track: str | None
+    attempts: int
+    locked_by: str
+    waited_s: float

@@ -1,0 +1,90 @@
+"""Twilio's callbacks: parsed, and as they arrived."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+from amd_service.domain.identifiers import AccountSid, CallSid, ConferenceSid, RecordingSid
+
+# Route of callbacks built from answers of the REST API. They carry no signature.
+REST_ROUTE = "rest"
+
+
+class RecordingSource(StrEnum):
+    """Twilio's RecordingSource values. They decide which channel holds the called party."""
+
+    OUTBOUND_API = "OutboundAPI"
+    DIAL_VERB = "DialVerb"
+    START_CALL_RECORDING_API = "StartCallRecordingAPI"
+    RECORD_VERB = "RecordVerb"
+    CONFERENCE = "Conference"
+    START_CONFERENCE_RECORDING_API = "StartConferenceRecordingAPI"
+    TRUNKING = "Trunking"
+
+
+@dataclass(frozen=True, slots=True)
+class StatusCallback:
+    """A parsed call status callback. Empty and absent parameters are None.
+
+    `recording_sid`: sent with `completed` for calls placed with Record=true; the media may not be ready yet.
+    `billed_min`: billed minutes; `duration_s` is the length of the call.
+    """
+
+    account_sid: AccountSid
+    call_sid: CallSid
+    call_status: str
+    sequence_number: int | None = None
+    timestamp: datetime | None = None
+    parent_call_sid: CallSid | None = None
+    direction: str | None = None
+    from_number: str | None = None
+    to_number: str | None = None
+    duration_s: int | None = None
+    answered_by: str | None = None
+    machine_detection_ms: int | None = None
+    sip_response_code: int | None = None
+    error_code: int | None = None
+    billed_min: int | None = None
+    recording_sid: RecordingSid | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class AmdCallback:
+    """A result of Twilio's asynchronous answering-machine detection. `machine_detection_ms`: the time it took."""
+
+    account_sid: AccountSid
+    call_sid: CallSid
+    answered_by: str
+    machine_detection_ms: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RecordingCallback:
+    """A parsed recording status callback. Empty and absent parameters are None.
+
+    `call_sid` is None when a conference recording names only its conference.
+    """
+
+    account_sid: AccountSid
+    call_sid: CallSid | None
+    recording_sid: RecordingSid
+    recording_status: str
+    source: str | None = None
+    track: str | None = None
+    channels: int | None = None
+    started_at: datetime | None = None
+    duration_s: int | None = None
+    error_code: int | None = None
+    conference_sid: ConferenceSid | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RawCallback:
+    """An accepted request, unparsed.
+
+    `route`: `status`, `recording`, `amd` or `rest`. `parameters`: decoded form fields in order.
+    """
+
+    route: str
+    parameters: tuple[tuple[str, str], ...]
+    idempotency_token: str | None = None
