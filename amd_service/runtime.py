@@ -6,6 +6,7 @@ from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontext
 from dataclasses import dataclass
 
 from amd_service.calls import queue
+from amd_service.calls.privacy import NumberPolicy
 from amd_service.database.database import Database, SchemaState, dashboard_role, migrate
 from amd_service.database.embedded import embedded_postgres
 from amd_service.detection.detector import Detector
@@ -45,6 +46,7 @@ class Runtime:
     database: Database
     detector: Detector
     rest: RestClient
+    numbers: NumberPolicy
     worker: Worker | None
 
     def stop_claiming(self) -> None:
@@ -89,7 +91,7 @@ async def open_runtime(settings: Settings, *, with_worker: bool) -> AsyncIterato
             # Each of their steps may be cut off and repeated: waiting for Twilio would cost recordings their time.
             grace_s = settings.shutdown_grace_s * ACTING_SHARE_OF_GRACE
             await stack.enter_async_context(doing(periodic_tasks, metrics, grace_s=grace_s))
-        yield Runtime(settings, metrics, database, detector, rest, worker)
+        yield Runtime(settings, metrics, database, detector, rest, NumberPolicy.from_settings(settings), worker)
 
 
 def _chores(settings: Settings, database: Database, rest: RestClient, metrics: Metrics) -> list[PeriodicTask]:

@@ -9,6 +9,7 @@ import pytest
 from pydantic import SecretStr
 from sqlalchemy import func, select
 
+from amd_service.calls.privacy import NumberPolicy
 from amd_service.calls.tables import Callback, CallLog, Recording
 from amd_service.database.database import Database
 from amd_service.detection.detector import Detector
@@ -94,7 +95,7 @@ def open_app(
     metrics = Metrics()
     detector = detector or Detector.from_settings(settings, metrics)
     rest = rest or RestClient(httpx2.AsyncClient(), settings)
-    runtime = Runtime(settings, metrics, database, detector, rest, None)
+    runtime = Runtime(settings, metrics, database, detector, rest, NumberPolicy.from_settings(settings), None)
     transport = httpx2.ASGITransport(app=create_app(runtime), raise_app_exceptions=True)
     client = httpx2.AsyncClient(
         transport=transport, base_url="http://127.0.0.1:8080", headers={"authorization": f"Bearer {API_KEY}"}

@@ -77,7 +77,7 @@ async def _store(runtime: Runtime, raw: RawCallback, event: Event, take: Take[Ev
     with bound_contextvars(**{name: sid for name, sid in sids.items() if sid}):
         try:
             async with runtime.database.transaction() as session:
-                new = await take(session, raw, event, NumberPolicy.from_settings(runtime.settings))
+                new = await take(session, raw, event, runtime.numbers)
         except DatabaseUnavailable as error:
             log.error("callback not stored, asking Twilio to retry", route=raw.route, error=str(error))
             raise Problem(HTTPStatus.SERVICE_UNAVAILABLE, "the database is away; please retry") from error
