@@ -75,9 +75,12 @@ def test_help_imports_nothing_heavy() -> None:
 
 
 def test_help_answers_in_half_a_second() -> None:
+    # `make coverage` measures every process that the tests start; that would double the time.
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("COVERAGE_")}
+
     def once() -> float:
         started = time.perf_counter()
-        subprocess.run([*COMMAND, "--help"], capture_output=True, check=True)
+        subprocess.run([*COMMAND, "--help"], capture_output=True, check=True, env=environment)
         return time.perf_counter() - started
 
     assert any(once() < 0.5 for _ in range(20))  # another process may have the processor for a moment

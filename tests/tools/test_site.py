@@ -39,3 +39,10 @@ def test_every_decision_is_listed(site: Path) -> None:
     index = (site / "decisions" / "index.md").read_text(encoding="utf-8")
     for record in (ROOT / "docs" / "decisions").glob("*.md"):
         assert f"({record.name})" in index
+
+
+def test_the_navigation_names_every_page_but_the_decisions(site: Path) -> None:
+    navigation = (ROOT / "zensical.toml").read_text(encoding="utf-8")
+    named = set(re.findall(r'"([\w/]+\.md)"', navigation))
+    pages = {str(page.relative_to(site)) for page in site.glob("**/*.md")}
+    assert named == {page for page in pages if not re.match(r"decisions/\d", page)}
