@@ -7,8 +7,10 @@ from dataclasses import dataclass
 
 from amd_service.calls import queue
 from amd_service.calls.privacy import NumberPolicy
-from amd_service.database.database import Database, SchemaState, dashboard_role, migrate
+from amd_service.database.dashboard_role import create_dashboard_role
 from amd_service.database.embedded import embedded_postgres
+from amd_service.database.pool import Database
+from amd_service.database.schema import SchemaState, migrate
 from amd_service.detection.detector import Detector
 from amd_service.domain import Failure
 from amd_service.errors import ConfigurationError, DatabaseUnavailable
@@ -202,7 +204,7 @@ async def migrate_database(settings: Settings, dashboard: str | None) -> None:
     async with _database_url(settings) as url:
         await migrate(url)
         if dashboard is not None:
-            await dashboard_role(url, dashboard)
+            await create_dashboard_role(url, dashboard)
     log.info("schema is up to date", dashboard_role=dashboard)
 
 

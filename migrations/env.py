@@ -7,7 +7,7 @@ from alembic import context
 from sqlalchemy import Connection
 
 from amd_service.calls.tables import Base
-from amd_service.database.database import open_engine
+from amd_service.database.connection import open_admin_engine
 
 
 def run(connection: Connection) -> None:
@@ -22,7 +22,7 @@ def run(connection: Connection) -> None:
 
 
 async def run_on_own_connection() -> None:
-    async with open_engine(os.environ["AMD_DATABASE_URL"]) as engine, engine.begin() as connection:
+    async with open_admin_engine(os.environ["AMD_DATABASE_URL"]) as engine, engine.begin() as connection:
         await connection.run_sync(run)
 
 

@@ -15,9 +15,11 @@ import pytest
 from sqlalchemy import delete
 
 from amd_service.calls.tables import Base
-from amd_service.database.database import Database, connect, migrate
+from amd_service.database.connection import connect
 from amd_service.database.embedded import embedded_postgres
 from amd_service.database.embedded.sharing import THROWAWAY_PREFIX
+from amd_service.database.pool import Database
+from amd_service.database.schema import migrate
 from amd_service.errors import ConfigurationError
 from amd_service.lab.synthesis.lines import plan
 from amd_service.lab.synthesis.render import require_engines

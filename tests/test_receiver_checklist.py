@@ -17,7 +17,7 @@ from pydantic import SecretStr
 from sqlalchemy import select
 
 from amd_service.calls.tables import Callback
-from amd_service.database.database import Database
+from amd_service.database.pool import Database
 from amd_service.detection.detector import Detector
 from amd_service.domain import Job, Verdict
 from amd_service.operations.reconcile import Reconciliation

@@ -9,8 +9,7 @@ import pytest
 from amd_service import runtime
 from amd_service.calls import actions, queue
 from amd_service.calls.analysis import lock_call
-from amd_service.database import database as database_file
-from amd_service.database.database import Database
+from amd_service.database.pool import Database, Timeouts
 from amd_service.domain import Action, ActionKind, Failure, Label
 from amd_service.operations.act_on_verdict import ActionRunner
 from amd_service.runtime import open_runtime, requeue_failed
@@ -97,8 +96,9 @@ async def test_requeueing_keeps_what_it_has_put_up_and_locks_a_few_calls_at_a_ti
     database: Database, database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(runtime, "REQUEUE_BATCH", 2)
-    for timeout in ("STATEMENT_TIMEOUT_S", "TRANSACTION_TIMEOUT_S"):
-        monkeypatch.setattr(database_file, timeout, 60)  # for a machine that has much else to do
+    # For a busy machine.
+    unhurried = Timeouts(statement_s=60, transaction_s=60)
+    monkeypatch.setattr(runtime, "Database", lambda url, **given: Database(url, timeouts=unhurried, **given))
     sids = sorted(await queued(database, 5))
     for job in await claim(database):
         async with database.transaction() as session:

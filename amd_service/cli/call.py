@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from amd_service.calls import lookup
-from amd_service.database.database import Database
+from amd_service.database.pool import Database
 from amd_service.domain import AnalysisState, CallSid
 from amd_service.errors import DatabaseUnavailable
 from amd_service.operations.call_request import choose_account

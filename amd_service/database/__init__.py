@@ -1,1 +1,1 @@
-"""The connection to Postgres: engine, transactions, notifications, schema, an embedded server."""
+"""Postgres: the connection pool, transactions, LISTEN/NOTIFY, the schema, and an embedded server."""

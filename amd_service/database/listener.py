@@ -1,4 +1,4 @@
-"""Postgres's notifications as a wake-up call. A notification is a hint: who misses one still finds the row."""
+"""LISTEN/NOTIFY as a wake-up call. It is only a hint: a process that misses one finds the row by polling."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -7,24 +7,24 @@ from typing import Any
 
 import asyncpg
 
-from amd_service.database.database import connect
+from amd_service.database.connection import connect
 from amd_service.errors import DatabaseUnavailable
 from amd_service.telemetry import Metrics, get_logger
 
 log = get_logger(__name__)
 
-# Set by the triggers on `recording` in the migrations.
+# The channel that the triggers in the migrations notify.
 CHANNEL = "amd_work"
 
 _FIRST_DELAY_S = 0.1
 _LONGEST_DELAY_S = 5.0
-# A connection that a firewall has forgotten looks alive until somebody asks.
+# A connection that a firewall has dropped looks alive until a statement is sent on it.
 _CHECK_EVERY_S = 15.0
 _CHECK_TIMEOUT_S = 5.0
 
 
 class Listener:
-    """Sets `wake` at every notification, and whenever it had to connect anew: one may have been missed."""
+    """Sets `wake` at every notification, and at every reconnect, because a notification may have been missed."""
 
     def __init__(self, url: str, wake: asyncio.Event, metrics: Metrics) -> None:
         self._url = url
@@ -34,56 +34,54 @@ class Listener:
         self.reconnects = 0
 
     async def run(self) -> None:
-        """Listen until cancelled, connecting again however often that takes."""
+        """Listen until cancelled, reconnecting after every loss."""
         delay_s = _FIRST_DELAY_S
         while True:
             try:
-                await self._listen()
+                await self._listen_until_lost()
             except (DatabaseUnavailable, OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
                 if self.listening.is_set():
                     delay_s = _FIRST_DELAY_S
-                self._note_loss(error)
+                self._record_loss(error)
             except Exception as error:
-                # Whatever it was, a worker without its listener would only be slower and nobody would know why.
+                # Without its listener a worker would only be slower, and nobody would notice why.
                 log.exception("listener failed")
-                self._note_loss(error)
+                self._record_loss(error)
             self.listening.clear()
             await asyncio.sleep(delay_s)
             delay_s = min(delay_s * 2, _LONGEST_DELAY_S)
 
-    def _note_loss(self, error: Exception) -> None:
+    def _record_loss(self, error: Exception) -> None:
         self.reconnects += 1
         self._metrics.loop_errors.labels("listener").inc()
         log.warning("listener lost its connection, polling meanwhile", error=str(error), reconnects=self.reconnects)
 
-    async def _listen(self) -> None:
+    async def _listen_until_lost(self) -> None:
         connection = await connect(self._url, statement_timeout_s=_CHECK_TIMEOUT_S)
         try:
             lost = asyncio.Event()
             connection.add_termination_listener(lambda _connection: lost.set())
-            await connection.add_listener(CHANNEL, self._notified)
+            await connection.add_listener(CHANNEL, lambda *_notification: self._wake.set())
             self.listening.set()
             self._wake.set()
-            await self._until_lost(connection, lost)
+            await _raise_when_lost(connection, lost)
         finally:
             connection.terminate()
 
-    async def _until_lost(self, connection: Any, lost: asyncio.Event) -> None:
-        while not lost.is_set():
-            try:
-                async with asyncio.timeout(_CHECK_EVERY_S):
-                    await lost.wait()
-            except TimeoutError:
-                await connection.execute("select 1")
-        raise DatabaseUnavailable("the server closed the connection")
 
-    def _notified(self, *_: object) -> None:
-        self._wake.set()
+async def _raise_when_lost(connection: Any, lost: asyncio.Event) -> None:
+    while not lost.is_set():
+        try:
+            async with asyncio.timeout(_CHECK_EVERY_S):
+                await lost.wait()
+        except TimeoutError:
+            await connection.execute("select 1")
+    raise DatabaseUnavailable("the server closed the connection")
 
 
 @asynccontextmanager
-async def listen(url: str, wake: asyncio.Event, metrics: Metrics) -> AsyncIterator[Listener]:
-    """Set `wake` whenever there may be new work, for as long as the context lasts. Needs no database to begin."""
+async def wake_on_notify(url: str, wake: asyncio.Event, metrics: Metrics) -> AsyncIterator[Listener]:
+    """Set `wake` whenever there may be new work, for as long as the context lasts. Starts without a database too."""
     listener = Listener(url, wake, metrics)
     task = asyncio.create_task(listener.run())
     try:

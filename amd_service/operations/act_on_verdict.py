@@ -8,8 +8,8 @@ from structlog.contextvars import bound_contextvars
 
 from amd_service.calls import actions
 from amd_service.calls.actions import ACT_WITHIN_S, DueAction
-from amd_service.database.database import Database
-from amd_service.database.listener import listen
+from amd_service.database.listener import wake_on_notify
+from amd_service.database.pool import Database
 from amd_service.domain import Action, ActionKind, ActionState
 from amd_service.errors import AmdError, OutcomeUnknown, RequestRefused, TwilioUnavailable
 from amd_service.operations.masking import mask_urls
@@ -143,7 +143,7 @@ async def acting(
     actor: ActionRunner, database: Database, metrics: Metrics, *, grace_s: float
 ) -> AsyncIterator[ActionRunner]:
     """Wake `actor` the moment an action is ordered; at the end give what it asked `grace_s` seconds to be answered."""
-    async with listen(database.url, actor.wake, metrics):
+    async with wake_on_notify(database.url, actor.wake, metrics):
         try:
             yield actor
         finally:

@@ -17,7 +17,7 @@ from amd_service.calls import call_requests, intake
 from amd_service.calls.call_requests import Crowded, Earlier, Reserved
 from amd_service.calls.privacy import NumberPolicy
 from amd_service.calls.tables import RequestOutcome
-from amd_service.database.database import Database
+from amd_service.database.pool import Database
 from amd_service.domain import CallSid, StatusCallback
 from amd_service.errors import (
     CredentialsRefused,

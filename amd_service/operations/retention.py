@@ -8,7 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from amd_service.calls import erasure
 from amd_service.calls.erasure import Erasable, Place, Step
 from amd_service.calls.privacy import NumberPolicy
-from amd_service.database.database import Database
+from amd_service.database.pool import Database
 from amd_service.errors import CredentialsRefused, RequestRefused
 from amd_service.settings import Settings
 from amd_service.telemetry import Metrics, get_logger

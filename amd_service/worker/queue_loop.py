@@ -12,8 +12,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from structlog.contextvars import bound_contextvars
 
 from amd_service.calls import queue
-from amd_service.database.database import Database
-from amd_service.database.listener import listen
+from amd_service.database.listener import wake_on_notify
+from amd_service.database.pool import Database
 from amd_service.domain import Failure, Job, Verdict
 from amd_service.errors import AmdError, DatabaseUnavailable
 from amd_service.settings import Settings
@@ -81,7 +81,7 @@ class Worker:
         log.info("worker started", worker=self.name, concurrency=self._settings.worker_concurrency)
         heartbeat = asyncio.create_task(self._keep_leases())
         try:
-            async with listen(self._database.url, self._wake, self._metrics):
+            async with wake_on_notify(self._database.url, self._wake, self._metrics):
                 while not self._stopping:
                     await self._sleep(await self._start_what_is_due())
         finally:

@@ -13,7 +13,7 @@ from amd_service.calls import actions, queue
 from amd_service.calls.actions import ACT_WITHIN_S, ClaimedActions
 from amd_service.calls.analysis import lock_call
 from amd_service.calls.tables import CallLog
-from amd_service.database.database import Database
+from amd_service.database.pool import Database
 from amd_service.domain import AccountSid, Action, ActionKind, ActionState, CallSid, Label, RecordingSid, StatusCallback
 from tests.support.deliveries import ACCOUNT, CALL, SECOND, call_row, claim, deliver, recording, settle, status, verdict
 

@@ -3,7 +3,7 @@
 import pytest
 
 from amd_service.calls import queue
-from amd_service.database.database import Database
+from amd_service.database.pool import Database
 from amd_service.domain import Failure, Label, Verdict
 from tests.support.deliveries import (
     FIRST,

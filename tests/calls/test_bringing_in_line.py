@@ -12,7 +12,7 @@ from amd_service.calls import erasure, intake
 from amd_service.calls.erasure import Place
 from amd_service.calls.privacy import NumberPolicy
 from amd_service.calls.tables import Callback
-from amd_service.database.database import Database
+from amd_service.database.pool import Database
 from amd_service.domain import CallSid, Label
 from tests.support.deliveries import KEEP, call_row, claim, deliver, recording, settle, snapshot, status, verdict
 from tests.support.numbers import FROM, TO, callbacks, change, parsed, told

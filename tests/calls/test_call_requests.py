@@ -9,7 +9,7 @@ from sqlalchemy import func, select, update
 from amd_service.calls import call_requests
 from amd_service.calls.call_requests import Crowded, Earlier, Reserved
 from amd_service.calls.tables import CallRequestRow, RequestOutcome
-from amd_service.database.database import Database
+from amd_service.database.pool import Database
 from amd_service.domain import AccountSid, CallSid
 
 pytestmark = pytest.mark.anyio

@@ -12,7 +12,7 @@ from amd_service.calls.erasure import KEEP_REQUESTS_DAYS, Claim, Erasable
 from amd_service.calls.tables import Callback, CallRequestRow, Recording, RequestOutcome
 from amd_service.calls.tables.callback import WHOLE
 from amd_service.calls.tables.recording import TO_ERASE
-from amd_service.database.database import Database
+from amd_service.database.pool import Database
 from amd_service.domain import AccountSid, Failure, Label, RecordingSid
 from tests.support.deliveries import (
     ACCOUNT,

@@ -3,7 +3,7 @@
 import pytest
 
 from amd_service.calls.lookup import read_call
-from amd_service.database.database import Database
+from amd_service.database.pool import Database
 from amd_service.domain import CallSid, Label
 from tests.support.deliveries import CALL, FIRST, claim, deliver, recording, settle, verdict
 

@@ -11,7 +11,7 @@ from sqlalchemy import select
 from amd_service.calls import intake
 from amd_service.calls.privacy import NUMBERS, OWNERS, PLAIN, NumberPolicy
 from amd_service.calls.tables import Base
-from amd_service.database.database import Database
+from amd_service.database.pool import Database
 from amd_service.domain import RawCallback
 from amd_service.settings import Settings
 from amd_service.twilio.callbacks import parse_amd, parse_recording, parse_status

@@ -9,7 +9,7 @@ from amd_service.calls import actions
 from amd_service.calls.analysis import lock_call, refresh_call
 from amd_service.calls.streams import Stream, settle_stream
 from amd_service.calls.tables import MEDIA_STREAM
-from amd_service.database.database import Database
+from amd_service.database.pool import Database
 from amd_service.domain import AccountSid, Action, ActionKind, Label, RecordingSid, StreamSid, Verdict
 from tests.support.deliveries import (
     ACCOUNT,

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from amd_service.cli.reconcile import duration, print_catch_up
-from amd_service.database.database import Database
+from amd_service.database.pool import Database
 from amd_service.errors import ConfigurationError
 from amd_service.settings import Account, Settings
 from amd_service.simulator.twilio.call_store import SimulatedCall

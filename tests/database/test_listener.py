@@ -7,8 +7,9 @@ import pytest
 from sqlalchemy import text
 
 from amd_service.calls import queue
-from amd_service.database.database import Database, connect
-from amd_service.database.listener import CHANNEL, Listener, listen
+from amd_service.database.connection import connect
+from amd_service.database.listener import CHANNEL, Listener, wake_on_notify
+from amd_service.database.pool import Database
 from amd_service.telemetry import Metrics
 from tests.support.deliveries import claim, deliver, recording
 
@@ -27,7 +28,7 @@ def wake() -> asyncio.Event:
 
 @pytest.fixture
 async def listener(database: Database, wake: asyncio.Event, metrics: Metrics) -> AsyncIterator[Listener]:
-    async with listen(database.url, wake, metrics) as listener:
+    async with wake_on_notify(database.url, wake, metrics) as listener:
         await soon(listener.listening)
         wake.clear()
         yield listener
@@ -86,7 +87,7 @@ async def test_a_lost_connection_is_replaced_counted_and_wakes(
 
 
 async def test_listening_begins_without_a_database_and_ends_when_told(wake: asyncio.Event, metrics: Metrics) -> None:
-    async with listen("postgresql://u:p@127.0.0.1:1/none", wake, metrics) as listener:
+    async with wake_on_notify("postgresql://u:p@127.0.0.1:1/none", wake, metrics) as listener:
         async with asyncio.timeout(60):
             while listener.reconnects < 2:  # noqa: ASYNC110 - nothing announces a failed try
                 await asyncio.sleep(0)

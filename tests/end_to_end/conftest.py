@@ -12,7 +12,7 @@ from typing import Any
 import httpx2
 import pytest
 
-from amd_service.database.database import Database
+from amd_service.database.pool import Database
 from amd_service.settings import RETRY_OVERRIDES, Account
 from amd_service.simulator.demo import make_account
 from amd_service.simulator.service_process import Child, run_child

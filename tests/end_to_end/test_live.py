@@ -15,7 +15,7 @@ from twilio.request_validator import RequestValidator
 from websockets.asyncio.client import connect
 
 from amd_service.calls.tables import BROKEN_OFF
-from amd_service.database.database import Database
+from amd_service.database.pool import Database
 from amd_service.detection.audio.decode import decode
 from amd_service.domain import CallSid, RecordingSid
 from amd_service.settings import RETRY_OVERRIDES

@@ -16,7 +16,7 @@ import pytest
 from sqlalchemy import select
 
 from amd_service.calls.tables import CallLog, Sweep
-from amd_service.database.database import Database
+from amd_service.database.pool import Database
 from amd_service.settings import Settings
 from amd_service.simulator.service_process import COMMAND, Child, child_environment
 from amd_service.simulator.twilio.call_lifecycle import (

@@ -8,10 +8,10 @@ import anyio.to_thread
 import httpx2
 import pytest
 
-from amd_service.database.database import migrate
 from amd_service.database.embedded.account import server_account
 from amd_service.database.embedded.server import Server
 from amd_service.database.embedded.sharing import THROWAWAY_PREFIX, embedded_postgres
+from amd_service.database.schema import migrate
 from amd_service.simulator.demo import make_account
 from amd_service.simulator.service_process import COMMAND
 from amd_service.simulator.twilio.media_host import Reel

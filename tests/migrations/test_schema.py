@@ -10,16 +10,10 @@ from alembic.migration import MigrationContext
 from sqlalchemy import Connection, text
 
 from amd_service.calls.tables import Base
-from amd_service.database.database import (
-    Database,
-    SchemaState,
-    alembic_config,
-    connect,
-    dashboard_role,
-    migrate,
-    migrations_dir,
-    open_engine,
-)
+from amd_service.database.connection import connect, open_admin_engine
+from amd_service.database.dashboard_role import create_dashboard_role
+from amd_service.database.pool import Database
+from amd_service.database.schema import SchemaState, SchemaWatch, alembic_config, migrate, migrations_dir
 from amd_service.errors import ConfigurationError, DatabaseUnavailable
 from tools.call_log_page import document
 
@@ -39,13 +33,13 @@ CATALOGUE = """
 
 
 async def catalogue(url: str) -> set[tuple[str, str, str]]:
-    async with open_engine(url) as engine, engine.begin() as connection:
+    async with open_admin_engine(url) as engine, engine.begin() as connection:
         rows = await connection.execute(text(CATALOGUE))
         return {(kind, name, said) for kind, name, said in rows if not str(name).startswith("alembic_version")}
 
 
 async def downgrade(url: str) -> None:
-    async with open_engine(url) as engine, engine.begin() as connection:
+    async with open_admin_engine(url) as engine, engine.begin() as connection:
         await connection.run_sync(lambda sync: command.downgrade(alembic_config(sync), "base"))
 
 
@@ -60,7 +54,7 @@ async def test_alembic_finds_nothing_to_generate(database: Database) -> None:
 
 
 async def test_migrations_build_exactly_what_the_models_say(bare_url: str, database_url: str) -> None:
-    async with open_engine(bare_url) as engine, engine.begin() as connection:
+    async with open_admin_engine(bare_url) as engine, engine.begin() as connection:
         await connection.run_sync(Base.metadata.create_all)
     assert await catalogue(bare_url) == await catalogue(database_url)
 
@@ -97,7 +91,7 @@ async def test_going_back_leaves_what_the_version_before_can_read_and_forward_ke
     await migrate(bare_url)
     connection = await connect(bare_url, statement_timeout_s=5)
     await connection.execute(POPULATED)
-    async with open_engine(bare_url) as engine, engine.begin() as migrating:
+    async with open_admin_engine(bare_url) as engine, engine.begin() as migrating:
         await migrating.run_sync(lambda sync: command.downgrade(alembic_config(sync), "0001"))
     assert await connection.fetch("select route, parameters from callback order by id") == [
         ("status", "[]"),
@@ -127,16 +121,13 @@ async def test_the_version_before_can_still_judge_after_the_migration(bare_url: 
     await connection.close()
 
 
-async def test_a_table_in_use_is_not_waited_for_with_the_door_behind_it(
-    bare_url: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("amd_service.database.database.MIGRATION_LOCK_TIMEOUT_S", "0.05")
+async def test_a_migration_gives_up_on_a_table_in_use_instead_of_blocking_all_later_queries(bare_url: str) -> None:
     await migrate(bare_url, "0001")
     connection = await connect(bare_url, statement_timeout_s=5)
     async with connection.transaction():
         await connection.execute("select from call_log")
         with pytest.raises(DatabaseUnavailable, match="nothing was changed"):
-            await migrate(bare_url)
+            await migrate(bare_url, lock_timeout_s=0.05)
     await migrate(bare_url)
     await connection.close()
 
@@ -154,15 +145,15 @@ async def test_every_constraint_and_index_has_a_name_of_ours(database_url: str) 
     assert {name for name in names if name.split("_")[0] not in ("ck", "fk", "ix", "pk", "uq")} == set()
 
 
-async def test_the_schema_state_follows_the_migrations(bare_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("amd_service.database.database.SCHEMA_STATE_AGE_S", 0.0)
+async def test_the_schema_state_follows_the_migrations(bare_url: str) -> None:
     database = Database(bare_url)
-    assert await database.schema_state() is SchemaState.MISSING
+    watch = SchemaWatch(database.transaction, max_age_s=0.0)
+    assert await watch.state() is SchemaState.MISSING
     await migrate(bare_url)
-    assert await database.schema_state() is SchemaState.CURRENT
+    assert await watch.state() is SchemaState.CURRENT
     async with database.transaction() as session:
         await session.execute(text("update alembic_version set version_num = 'from_the_future'"))
-    assert await database.schema_state() is SchemaState.NEWER
+    assert await watch.state() is SchemaState.NEWER
     with pytest.raises(ConfigurationError, match="newer"):
         await migrate(bare_url)
     await database.dispose()
@@ -175,19 +166,18 @@ async def test_a_schema_between_versions_is_behind(bare_url: str) -> None:
     await database.dispose()
 
 
-def test_the_migrations_are_found_in_a_checkout_and_in_a_wheel(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_migrations_are_found_in_a_checkout_and_in_a_wheel(tmp_path: Path) -> None:
     assert (migrations_dir() / "versions").is_dir()
     inside = tmp_path / "amd_service" / "_migrations"
     inside.mkdir(parents=True)
     (inside / "env.py").touch()
-    monkeypatch.setattr("amd_service.database.database.files", lambda _: tmp_path / "amd_service")
-    assert migrations_dir() == inside
+    assert migrations_dir(tmp_path / "amd_service") == inside
 
 
 async def test_a_dashboard_reads_the_call_log_and_nothing_else(bare_url: str) -> None:
     await migrate(bare_url)
-    await dashboard_role(bare_url, "dashboard_reader")
-    await dashboard_role(bare_url, "dashboard_reader")
+    await create_dashboard_role(bare_url, "dashboard_reader")
+    await create_dashboard_role(bare_url, "dashboard_reader")
     connection = await connect(bare_url, statement_timeout_s=5)
     try:
         grants = await connection.fetch(
@@ -213,12 +203,12 @@ async def test_a_dashboard_reads_the_call_log_and_nothing_else(bare_url: str) ->
 @pytest.mark.parametrize("name", ['x"; drop table call_log; --', "Upper", "", "pg_monitor", "a" * 64])
 async def test_a_name_that_needs_quoting_is_refused(database_url: str, name: str) -> None:
     with pytest.raises(ConfigurationError, match="cannot be a role"):
-        await dashboard_role(database_url, name)
+        await create_dashboard_role(database_url, name)
 
 
 async def test_a_role_that_can_write_is_refused(database_url: str) -> None:
     with pytest.raises(ConfigurationError, match="can write call_log already"):
-        await dashboard_role(database_url, "postgres")
+        await create_dashboard_role(database_url, "postgres")
 
 
 def test_every_table_and_column_has_a_comment() -> None:

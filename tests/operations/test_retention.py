@@ -13,7 +13,7 @@ from amd_service.calls import erasure
 from amd_service.calls.erasure import Place, Step
 from amd_service.calls.privacy import NumberPolicy
 from amd_service.calls.tables import Callback, Recording
-from amd_service.database.database import Database
+from amd_service.database.pool import Database
 from amd_service.domain import AccountSid, CallSid, Label, RecordingSid
 from amd_service.errors import DatabaseUnavailable, TwilioUnavailable
 from amd_service.operations import retention as retention_file

@@ -9,7 +9,7 @@ import pytest
 from soundfile import SoundFile
 from starlette.datastructures import Headers
 
-from amd_service.database.database import TRANSACTION_TIMEOUT_S
+from amd_service.database.pool import Timeouts
 from amd_service.errors import ConfigurationError
 from amd_service.settings import RETRY_OVERRIDES, Account
 from amd_service.simulator.twilio.media_host import NOT_FOUND, Answer, MediaHost, Reel
@@ -273,7 +273,7 @@ async def test_after_a_service_that_hangs_there_is_time_for_another_attempt() ->
         sent = await deliver(client, "http://x", "/y", PAIRS, token="token", overrides=RETRY_OVERRIDES)
     assert sent == Delivery(204, "2xx", 2)
     # As long again is left, and our own answer that the database is stuck had its time.
-    assert TRANSACTION_TIMEOUT_S < hangs_s[0] < ConnectionRules.from_fragment(RETRY_OVERRIDES).total_s / 2
+    assert Timeouts().transaction_s < hangs_s[0] < ConnectionRules.from_fragment(RETRY_OVERRIDES).total_s / 2
 
 
 async def test_everything_ends_at_the_total_time() -> None:

@@ -7,7 +7,7 @@ from sqlalchemy import select, update
 from amd_service.calls import intake
 from amd_service.calls.privacy import NumberPolicy
 from amd_service.calls.tables import Callback
-from amd_service.database.database import Database
+from amd_service.database.pool import Database
 from amd_service.domain import RawCallback, StatusCallback
 from amd_service.twilio.callbacks import parse_status
 from tests.support.deliveries import ACCOUNT, CALL, KEEP

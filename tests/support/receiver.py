@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from amd_service.database.database import Database
+from amd_service.database.pool import Database
 from amd_service.detection.detector import Detector
 from amd_service.operations.judge_recording import Pipeline
 from amd_service.settings import Account, Settings

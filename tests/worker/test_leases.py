@@ -8,7 +8,7 @@ from sqlalchemy import update
 
 from amd_service.calls import queue
 from amd_service.calls.tables import Recording
-from amd_service.database.database import Database
+from amd_service.database.pool import Database
 from amd_service.domain import Job, RecordingSid, Verdict
 from amd_service.errors import DatabaseUnavailable
 from tests.worker.conftest import HUMAN, enqueue_recording, is_in, make_worker, read, until

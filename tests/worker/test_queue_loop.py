@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from amd_service.database.database import Database
+from amd_service.database.pool import Database
 from amd_service.domain import Failure, Job, RecordingSid, Verdict
 from amd_service.errors import MediaNotYet, MediaRefused, QueueFull
 from tests.worker.conftest import HUMAN, enqueue_recording, is_in, make_worker, read, until

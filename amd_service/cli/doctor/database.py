@@ -5,8 +5,9 @@ from collections.abc import AsyncIterator
 
 from amd_service.calls import lookup
 from amd_service.cli.doctor.finding import Finding, Health
-from amd_service.database.database import Database, SchemaState
 from amd_service.database.embedded import check_embedded
+from amd_service.database.pool import Database
+from amd_service.database.schema import SchemaState
 from amd_service.errors import AmdError, ConfigurationError, DatabaseUnavailable
 from amd_service.settings import Settings
 

@@ -15,7 +15,7 @@ from amd_service.calls.history import ENDED
 from amd_service.calls.known_values import unknown_values
 from amd_service.calls.privacy import NumberPolicy
 from amd_service.calls.reconciliation import KnownCall, SweepLease
-from amd_service.database.database import Database
+from amd_service.database.pool import Database
 from amd_service.domain import AccountSid, CallSid, RecordingCallback, StatusCallback
 from amd_service.errors import (
     AmdError,

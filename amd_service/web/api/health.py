@@ -8,7 +8,7 @@ from starlette.responses import JSONResponse, Response
 
 from amd_service import __version__
 from amd_service.calls import queue
-from amd_service.database.database import SchemaState
+from amd_service.database.schema import SchemaState
 from amd_service.errors import DatabaseUnavailable
 from amd_service.runtime import Runtime
 from amd_service.telemetry import get_logger

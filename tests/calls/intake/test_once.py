@@ -8,7 +8,7 @@ from sqlalchemy import func, select
 
 from amd_service.calls import intake
 from amd_service.calls.tables import Callback
-from amd_service.database.database import Database
+from amd_service.database.pool import Database
 from amd_service.domain import RawCallback
 from tests.calls.intake.conftest import ANSWERED, INITIATED, RECORDED, RINGING
 from tests.support.deliveries import CALL, KEEP, call_row, deliver

@@ -6,7 +6,7 @@ import pytest
 from sqlalchemy import select
 
 from amd_service.calls.tables import Callback
-from amd_service.database.database import Database
+from amd_service.database.pool import Database
 from amd_service.domain import AccountSid, CallSid, ConferenceSid
 from tests.calls.intake.conftest import ANSWERED, COMPLETED, RECORDED
 from tests.support.deliveries import (

@@ -4,7 +4,7 @@ from itertools import permutations
 
 import pytest
 
-from amd_service.database.database import Database
+from amd_service.database.pool import Database
 from amd_service.domain import AccountSid, CallSid
 from tests.calls.intake.conftest import ANSWERED, RINGING
 from tests.support.deliveries import amd, call_row, deliver, status

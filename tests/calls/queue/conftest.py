@@ -5,7 +5,7 @@ from datetime import timedelta
 from sqlalchemy import func, update
 
 from amd_service.calls.tables import Recording
-from amd_service.database.database import Database
+from amd_service.database.pool import Database
 from amd_service.domain import CallSid, Job, RecordingSid
 from tests.support.deliveries import claim, deliver, recording
 

@@ -8,7 +8,7 @@ from sqlalchemy import func, text, update
 
 from amd_service.calls import queue
 from amd_service.calls.tables import Recording
-from amd_service.database.database import Database
+from amd_service.database.pool import Database
 from amd_service.domain import CallSid, Label, RecordingSid
 from tests.calls.queue.conftest import one_job, queued
 from tests.support.deliveries import CALL, FIRST, call_row, claim, deliver, recording, settle, snapshot, status, verdict

@@ -3,7 +3,7 @@
 import pytest
 
 from amd_service.calls import queue
-from amd_service.database.database import Database
+from amd_service.database.pool import Database
 from amd_service.domain import Label
 from tests.calls.queue.conftest import one_job
 from tests.support.deliveries import call_row, no_speech, recording_row, settle, verdict, verdict_rows

@@ -7,7 +7,7 @@ import pytest
 from starlette.datastructures import Headers
 
 from amd_service.cli.doctor import Finding, Health, examine, report
-from amd_service.database.database import Database
+from amd_service.database.pool import Database
 from amd_service.domain import Label
 from amd_service.settings import RETRY_OVERRIDES, Settings
 from amd_service.web.access import refuse

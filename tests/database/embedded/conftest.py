@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from amd_service.database.database import connect
+from amd_service.database.connection import connect
 from amd_service.database.embedded.account import server_account
 from amd_service.database.embedded.server import Server
 

@@ -10,7 +10,7 @@ from typing import Any
 import httpx2
 import pytest
 
-from amd_service.database.database import Database
+from amd_service.database.pool import Database
 from amd_service.domain import CallSid, Label, RecordingSid, StatusCallback
 from amd_service.operations import act_on_verdict as acting_file
 from amd_service.operations.act_on_verdict import ActionRunner

@@ -5,7 +5,7 @@ import asyncio
 import httpx2
 import pytest
 
-from amd_service.database.database import Database
+from amd_service.database.pool import Database
 from amd_service.domain import Label
 from amd_service.simulator.twilio.server import SimulatedTwilio
 from tests.operations.act_on_verdict.conftest import (

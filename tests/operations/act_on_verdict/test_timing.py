@@ -7,8 +7,8 @@ import httpx2
 import pytest
 from sqlalchemy import text
 
-from amd_service.database.database import STATEMENT_TIMEOUT_S, Database
-from amd_service.database.listener import listen
+from amd_service.database.listener import wake_on_notify
+from amd_service.database.pool import Database, Timeouts
 from amd_service.operations import act_on_verdict as acting_file
 from amd_service.operations.act_on_verdict import acting
 from amd_service.simulator.twilio.media_host import Answer
@@ -42,7 +42,7 @@ async def test_the_request_follows_the_verdict_within_milliseconds(
 
     # Only notifications bring it round in time: by itself it looks again after an hour.
     task = PeriodicTask("acting", 3600, act_and_say, actor.wake)
-    async with listen(database.url, actor.wake, metrics) as listener, asyncio.timeout(30):
+    async with wake_on_notify(database.url, actor.wake, metrics) as listener, asyncio.timeout(30):
         await listener.listening.wait()
         async with doing([task], metrics, grace_s=5):
             await listening.wait()
@@ -106,7 +106,7 @@ async def test_a_database_that_does_not_answer_is_waited_for_no_longer_than_the_
     async with database.transaction() as session:
         await session.execute(text("lock table call_log"))
         # Less than a statement may take by itself.
-        async with asyncio.timeout(STATEMENT_TIMEOUT_S - 0.5):
+        async with asyncio.timeout(Timeouts().statement_s - 0.5):
             await actor.last_look(grace_s=0.2)
 
 

@@ -3,7 +3,7 @@
 import httpx2
 import pytest
 
-from amd_service.database.database import Database
+from amd_service.database.pool import Database
 from amd_service.domain import Label
 from amd_service.simulator.twilio.media_host import Answer
 from amd_service.simulator.twilio.server import SimulatedTwilio

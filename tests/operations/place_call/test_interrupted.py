@@ -7,7 +7,7 @@ import pytest
 from sqlalchemy import select
 
 from amd_service.calls.tables import CallRequestRow, RequestOutcome
-from amd_service.database.database import Database
+from amd_service.database.pool import Database
 from amd_service.errors import KeyInUse
 from amd_service.operations.place_call import Started
 from amd_service.simulator.twilio.call_store import SimulatedCall, call_resource

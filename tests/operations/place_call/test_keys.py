@@ -8,7 +8,7 @@ import pytest
 from pydantic import SecretStr
 
 from amd_service.calls.tables import CallRequestRow, RequestOutcome
-from amd_service.database.database import Database
+from amd_service.database.pool import Database
 from amd_service.errors import KeyInUse, KeyReused, OutcomeUnknown, RequestRefused, TwilioUnavailable
 from amd_service.operations.place_call import Started
 from amd_service.simulator.twilio.media_host import Answer

@@ -9,7 +9,7 @@ from sqlalchemy import select
 
 from amd_service.calls.lookup import read_call
 from amd_service.calls.tables import Base
-from amd_service.database.database import Database
+from amd_service.database.pool import Database
 from amd_service.errors import AmdError, DatabaseUnavailable, NotAllowed, RequestRefused, TooManyCalls
 from amd_service.operations import place_call as dialling_file
 from amd_service.simulator.twilio.media_host import Answer

@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import func, select, update
 
 from amd_service.calls.tables import CallLog, Sweep
-from amd_service.database.database import Database
+from amd_service.database.pool import Database
 from amd_service.domain import AccountSid, CallSid
 from amd_service.operations.reconcile import Reconciliation
 from amd_service.settings import Account, Settings

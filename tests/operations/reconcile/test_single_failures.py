@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from amd_service.database.database import Database
+from amd_service.database.pool import Database
 from amd_service.domain import CallSid, Label, RecordingSid
 from amd_service.simulator.twilio.media_host import Answer
 from amd_service.simulator.twilio.rest_api import RestRequest

@@ -6,7 +6,7 @@ import pytest
 from sqlalchemy import func, select
 
 from amd_service.calls.tables import Callback, CallLog
-from amd_service.database.database import Database
+from amd_service.database.pool import Database
 from amd_service.domain import CallSid
 from amd_service.simulator.twilio.media_host import Answer
 from amd_service.simulator.twilio.server import SimulatedTwilio

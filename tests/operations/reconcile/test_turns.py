@@ -10,7 +10,7 @@ from sqlalchemy import delete, func, select, text
 
 from amd_service.calls import intake, reconciliation
 from amd_service.calls.tables import Sweep
-from amd_service.database.database import Database
+from amd_service.database.pool import Database
 from amd_service.domain import StatusCallback
 from amd_service.operations.reconcile import OVERLAP
 from amd_service.simulator.twilio.call_store import now

@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import func, select, text
 
 from amd_service.calls import call_requests
-from amd_service.database.database import Database
+from amd_service.database.pool import Database
 from amd_service.settings import Settings
 from amd_service.simulator.twilio.call_store import SimulatedCall, call_resource
 from amd_service.twilio.rest import RestClient

@@ -2,7 +2,7 @@
 
 import pytest
 
-from amd_service.database.database import Database
+from amd_service.database.pool import Database
 from tests.web.conftest import CALL, RECORDED, STATUS, App, open_app
 
 pytestmark = pytest.mark.anyio

@@ -2,7 +2,7 @@
 
 import pytest
 
-from amd_service.database.database import Database
+from amd_service.database.pool import Database
 from tests.detection.classifier.gates import a_gate
 from tests.detection.classifier.models import StubEngine
 from tests.detection.detectors import ready

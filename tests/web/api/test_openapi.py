@@ -22,7 +22,7 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from amd_service.calls.privacy import NumberPolicy
-from amd_service.database.database import Database
+from amd_service.database.pool import Database
 from amd_service.detection.detector import Detector
 from amd_service.runtime import Runtime
 from amd_service.simulator.twilio.call_store import SimulatedCall, call_resource

@@ -9,7 +9,7 @@ import httpx2
 import pytest
 from starlette.types import ASGIApp, Message
 
-from amd_service.database.database import Database
+from amd_service.database.pool import Database
 from amd_service.detection.classifier.request_queue import RequestQueue, Ticket
 from amd_service.errors import QueueFull
 from amd_service.web.api.predict import as_problems

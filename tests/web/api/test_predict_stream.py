@@ -11,7 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from amd_service.database.database import Database
+from amd_service.database.pool import Database
 from amd_service.detection.detector import Detector
 from amd_service.simulator.twilio.server import serve_on_loopback
 from amd_service.web.api import predict_stream

@@ -10,7 +10,7 @@ from twilio.request_validator import RequestValidator
 from websockets.asyncio.client import ClientConnection, connect
 
 from amd_service.calls.tables import CallLog
-from amd_service.database.database import Database
+from amd_service.database.pool import Database
 from amd_service.detection.detector import Detector
 from amd_service.domain import CallSid, RecordingSid
 from amd_service.simulator.twilio.server import serve_on_loopback

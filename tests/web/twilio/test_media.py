@@ -9,7 +9,7 @@ from pydantic import SecretStr
 from websockets.exceptions import InvalidStatus
 
 from amd_service.calls.tables import BROKEN_OFF
-from amd_service.database.database import Database
+from amd_service.database.pool import Database
 from amd_service.detection.classifier.inference import Priority
 from amd_service.detection.detector import Detector
 from amd_service.detection.live import CONTENT_TYPE

@@ -12,7 +12,7 @@ from starlette.applications import Starlette
 from starlette.websockets import WebSocket
 from twilio.request_validator import RequestValidator
 
-from amd_service.database.database import Database
+from amd_service.database.pool import Database
 from amd_service.detection.detector import Detector
 from amd_service.detection.live import LiveListening
 from amd_service.simulator.twilio.streams import FRAME_BYTES

@@ -7,7 +7,7 @@ import pytest
 from pydantic import SecretStr
 from twilio.request_validator import RequestValidator
 
-from amd_service.database.database import Database
+from amd_service.database.pool import Database
 from amd_service.simulator.live_calls import read_stream
 from tests.web.conftest import PUBLIC_URL, STATUS, TOKEN, App, open_app
 from tests.web.twilio.streaming import KEY, SIGNED_URL

@@ -1,22 +1,21 @@
-"""The way to Postgres."""
+"""The connection pool, its transactions, and the URL it is given."""
 
 import asyncio
 import re
-import threading
 import time
 import traceback
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import NoReturn
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
-from sqlalchemy import QueuePool, event, text
+from sqlalchemy import text
 from sqlalchemy.exc import ProgrammingError
 
-from amd_service.database import database as module
-from amd_service.database.database import Database, Revisions, SchemaState, connect, driver_url, open_engine
+from amd_service.database.connection import connect, open_admin_engine
+from amd_service.database.pool import Database, Timeouts
+from amd_service.database.url import driver_url
 from amd_service.errors import ConfigurationError, DatabaseUnavailable
 from tests.conftest import with_database
 
@@ -54,7 +53,7 @@ async def test_a_password_that_breaks_the_url_is_not_repeated_but_its_cure_is_na
 
 
 async def test_the_text_of_an_error_carries_no_parameters(database: Database) -> None:
-    async with open_engine(database.url) as engine, engine.connect() as connection:
+    async with open_admin_engine(database.url) as engine, engine.connect() as connection:
         with pytest.raises(ProgrammingError) as caught:
             await connection.execute(text("select :number from no_such_table"), {"number": "+15005550006"})
     assert "+15005550006" not in str(caught.value)
@@ -80,58 +79,6 @@ async def test_a_missing_database_is_unavailable_and_says_so(server_url: str) ->
     await database.dispose()
 
 
-async def test_any_number_who_ask_for_the_schema_take_one_connection(database_url: str) -> None:
-    database = Database(database_url)
-    taken: list[object] = []
-    event.listen(database._engine.sync_engine, "checkout", lambda *_: taken.append(None))
-    states = await asyncio.gather(*(database.schema_state() for _ in range(50)))
-    assert set(states) == {SchemaState.CURRENT}
-    assert len(taken) == 1
-    await database.dispose()
-
-
-async def test_an_outage_is_told_to_all_who_asked_after_one_attempt(monkeypatch: pytest.MonkeyPatch) -> None:
-    attempts: list[str] = []
-
-    async def away(url: str, **_: object) -> NoReturn:
-        attempts.append(url)
-        raise DatabaseUnavailable("away")
-
-    monkeypatch.setattr(module, "connect", away)
-    database = Database("postgresql://u@h/n")
-    answers = await asyncio.gather(*(database.schema_state() for _ in range(9)), return_exceptions=True)
-    assert [str(answer) for answer in answers] == ["away"] * 9
-    assert len(attempts) == 1
-    await database.dispose()
-
-
-async def test_who_leaves_while_the_schema_is_looked_up_does_not_take_the_answer_along(database: Database) -> None:
-    leaving = asyncio.create_task(database.schema_state())
-    staying = asyncio.create_task(database.schema_state())
-    await asyncio.sleep(0)
-    leaving.cancel()
-    assert await staying is SchemaState.CURRENT
-
-
-async def test_migrations_are_read_once_and_while_no_connection_is_held(
-    database_url: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    database = Database(database_url, pool_size=1)
-    held: list[str] = []
-
-    def read() -> Revisions:
-        assert isinstance(database._engine.pool, QueuePool)
-        held.append(f"{database._engine.pool.checkedout()} in {threading.current_thread() is threading.main_thread()}")
-        return Revisions(frozenset(), None)
-
-    monkeypatch.setattr(module, "read_revisions", read)
-    monkeypatch.setattr(module, "SCHEMA_STATE_AGE_S", 0.0)
-    for _ in range(2):
-        assert await database.schema_state() is SchemaState.NEWER
-    assert held == ["0 in False"]
-    await database.dispose()
-
-
 async def test_a_connection_that_is_killed_in_a_transaction_is_unavailable_and_replaced(database: Database) -> None:
     with pytest.raises(DatabaseUnavailable):
         async with database.transaction() as session:
@@ -151,15 +98,12 @@ async def test_connections_closed_while_idle_are_replaced_without_an_error(datab
         assert await session.scalar(text("select pg_backend_pid()")) != backend
 
 
-def test_the_patience_with_postgres_is_well_inside_twilios() -> None:
-    assert module.CONNECT_TIMEOUT_S + module.TRANSACTION_TIMEOUT_S < 15 - 5
+def test_the_timeouts_are_well_inside_the_15_seconds_that_twilio_waits() -> None:
+    assert Timeouts().pool_s + Timeouts().transaction_s < 15 - 5
 
 
-async def test_a_full_pool_is_unavailable(database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    # How long a place in the pool is waited for is settled when it is made; the first connection has all its time.
-    with monkeypatch.context() as hurried:
-        hurried.setattr(module, "CONNECT_TIMEOUT_S", 0.3)
-        database = Database(database_url, pool_size=1)
+async def test_a_full_pool_is_unavailable(database_url: str) -> None:
+    database = Database(database_url, pool_size=1, timeouts=Timeouts(pool_s=0.3))
     async with database.transaction() as session:
         await session.execute(text("select 1"))
         with pytest.raises(DatabaseUnavailable, match="in time"):
@@ -208,14 +152,12 @@ async def proxy(database_url: str) -> AsyncIterator[tuple[str, asyncio.Event]]:
         await asyncio.gather(*pumps, return_exceptions=True)
 
 
-async def test_a_silent_server_is_unavailable_in_time(database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_silent_server_is_unavailable_in_time(database_url: str) -> None:
     async with proxy(database_url) as (url, frozen):
-        database = Database(url)
+        database = Database(url, timeouts=Timeouts(connect_s=1.5, transaction_s=1.5))
         async with database.transaction() as session:
             await session.execute(text("select 1"))
         frozen.set()
-        monkeypatch.setattr(module, "CONNECT_TIMEOUT_S", 0.3)
-        monkeypatch.setattr(module, "TRANSACTION_TIMEOUT_S", 0.6)
         for _ in ("a pooled connection", "a new connection"):
             began = time.monotonic()
             with pytest.raises(DatabaseUnavailable):

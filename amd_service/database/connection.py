@@ -1,0 +1,65 @@
+"""Single connections to Postgres, and the translation of the driver's errors."""
+
+import re
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import asyncpg
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+
+from amd_service.database.url import UNREADABLE_URL, driver_url
+from amd_service.errors import ConfigurationError, DatabaseUnavailable
+
+CONNECT_TIMEOUT_S = 3.0
+
+# SQLSTATE classes and codes after which the same transaction may succeed: connection exceptions (08), refused
+# login (28), missing database (3D), read-only standby (25006), rollbacks on conflict (40), out of resources (53),
+# lock not available (55P03), statement timeout, shutdown and start-up (57).
+_RETRYABLE_STATES = re.compile(r"08...|28...|3D...|25006|40...|53...|55P03|57014|57P..")
+
+
+async def connect(url: str, *, statement_timeout_s: float | None, connect_timeout_s: float = CONNECT_TIMEOUT_S) -> Any:
+    """A new driver connection. Raises DatabaseUnavailable, and ConfigurationError for an unusable URL."""
+    try:
+        return await asyncpg.connect(driver_url(url), timeout=connect_timeout_s, command_timeout=statement_timeout_s)
+    except (OSError, TimeoutError) as error:
+        raise DatabaseUnavailable(f"Postgres cannot be reached: {error or type(error).__name__}") from error
+    except asyncpg.PostgresError as error:
+        unavailable = as_unavailable(error)
+        if unavailable is None:
+            raise
+        raise unavailable from error
+    except asyncpg.InterfaceError as error:
+        raise ConfigurationError(f"AMD_DATABASE_URL cannot be used: {error}") from error
+    except ValueError:
+        raise ConfigurationError(UNREADABLE_URL) from None
+
+
+@asynccontextmanager
+async def open_admin_engine(url: str) -> AsyncIterator[AsyncEngine]:
+    """A SQLAlchemy engine for administration, without a statement timeout."""
+    engine = create_async_engine(
+        "postgresql+asyncpg://", async_creator=lambda: connect(url, statement_timeout_s=None), hide_parameters=True
+    )
+    try:
+        yield engine
+    finally:
+        await engine.dispose()
+
+
+def as_unavailable(error: BaseException) -> DatabaseUnavailable | None:
+    """The error as DatabaseUnavailable if Postgres is down or busy; None for any other error."""
+    if isinstance(error, PoolTimeoutError | TimeoutError):
+        return DatabaseUnavailable(f"Postgres did not answer in time ({type(error).__name__})")
+    if isinstance(error, ConnectionError):
+        return DatabaseUnavailable(f"the connection to Postgres is lost: {error}")
+    cause = error.orig if isinstance(error, DBAPIError) else error
+    state = getattr(cause, "sqlstate", None)
+    if isinstance(state, str) and _RETRYABLE_STATES.fullmatch(state):
+        return DatabaseUnavailable(f"Postgres says: {cause}")
+    if isinstance(error, DBAPIError) and error.connection_invalidated:
+        return DatabaseUnavailable(f"the connection to Postgres is lost: {cause}")
+    return None
