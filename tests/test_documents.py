@@ -16,7 +16,7 @@ from starlette.datastructures import Headers
 
 from amd_service.calls.privacy import NumberPolicy
 from amd_service.settings import RETRY_OVERRIDES, Account
-from amd_service.settings.unknown import misspelt
+from amd_service.settings.unknown_names import warnings_for
 from amd_service.twilio.signature import verify
 from tools.settings_page import with_settings
 
@@ -119,7 +119,7 @@ def test_a_callback_that_is_signed_by_hand_as_the_twilio_page_says_is_accepted()
 @pytest.mark.parametrize("page", [page for page in PAGES if page.name != "nextjs.md"], ids=lambda p: p.name)
 def test_every_setting_that_is_named_exists(page: Path) -> None:
     named = set(re.findall(r"\bAMD_[A-Z_]*[A-Z]\b", page.read_text(encoding="utf-8")))
-    assert misspelt(named) == []
+    assert warnings_for(named) == []
 
 
 @pytest.mark.skipif(shutil.which("openssl") is None, reason="openssl is not installed")

@@ -8,19 +8,21 @@ import pytest
 
 from amd_service.errors import ConfigurationError
 from amd_service.settings import Settings, load_settings
-from amd_service.settings.unknown import misspelt, unread
+from amd_service.settings.unknown_names import unknown_name_warnings, warnings_for
 from amd_service.simulator.service_process import COMMAND
 
 SID = "AC" + "1" * 32
 
 
 def test_a_misspelt_setting_is_named_with_the_one_that_was_meant() -> None:
-    assert misspelt(["AMD_MODLE", "AMD_MODEL", "PATH"]) == ["AMD_MODLE is no setting; did you mean AMD_MODEL?"]
-    assert misspelt(["TWILIO_ACCOUNT_SDI"]) == ["TWILIO_ACCOUNT_SDI is no setting; did you mean TWILIO_ACCOUNT_SID?"]
+    assert warnings_for(["AMD_MODLE", "AMD_MODEL", "PATH"]) == ["AMD_MODLE is not a setting; did you mean AMD_MODEL?"]
+    assert warnings_for(["TWILIO_ACCOUNT_SDI"]) == [
+        "TWILIO_ACCOUNT_SDI is not a setting; did you mean TWILIO_ACCOUNT_SID?"
+    ]
 
 
 def test_other_programs_twilio_variables_are_left_alone() -> None:
-    assert misspelt(["TWILIO_REGION", "TWILIO_WORKSPACE_SID"]) == []
+    assert warnings_for(["TWILIO_REGION", "TWILIO_WORKSPACE_SID"]) == []
 
 
 def test_an_ill_formed_account_sid_is_named_as_it_was_given(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -38,7 +40,7 @@ def test_a_wrong_accounts_file_is_named_with_the_account_and_the_field(
     monkeypatch.setenv("AMD_ACCOUNTS_FILE", str(path))
     with pytest.raises(ConfigurationError, match=r"accounts\.toml, account 1: ") as caught:
         load_settings()
-    said = "auth_tokens is missing; auth_token is no field of an account, did you mean auth_tokens = […]?"
+    said = "auth_tokens is missing; auth_token is not a field of an account, did you mean auth_tokens = […]?"
     assert str(caught.value).endswith(f"account 1: {said}")
 
 
@@ -49,7 +51,7 @@ def test_a_wrong_accounts_file_is_named_with_the_account_and_the_field(
         ('auth_tokens = [" "]', "auth_tokens.0: must not be blank"),
         ('auth_tokens = ["x"]\napi_key = "SK1"\napi_secret = ""', "api_secret: must not be blank"),
         ('auth_tokens = ["x"]\napi_key = " "\napi_secret = "y"', "api_key: "),
-        ('auth_tokens = ["x"]\napi_key = "SK1"', "api_key and api_secret belong together"),
+        ('auth_tokens = ["x"]\napi_key = "SK1"', "set both api_key and api_secret"),
     ],
 )
 def test_a_key_that_everybody_knows_is_refused(
@@ -76,7 +78,9 @@ def test_an_account_that_is_given_twice_is_refused(
     else:
         monkeypatch.setenv("TWILIO_ACCOUNT_SID", SID)
         monkeypatch.setenv("TWILIO_AUTH_TOKEN", "ie1")
-    with pytest.raises(ConfigurationError, match=f"account {SID} is given twice.*write one table with all its tokens"):
+    with pytest.raises(
+        ConfigurationError, match=f"account {SID} is configured twice.*write one table with all its tokens"
+    ):
         load_settings()
 
 
@@ -90,7 +94,7 @@ def test_an_account_that_is_given_twice_is_refused(
     ],
 )
 def test_a_service_that_listens_everywhere_is_reached_on_this_machine(host: str, url: str) -> None:
-    assert Settings(_env_file=None, host=host, port=9000).own_url == url
+    assert Settings(_env_file=None, host=host, port=9000).local_url == url
 
 
 def test_several_tokens_are_accepted_while_rotating() -> None:
@@ -113,7 +117,7 @@ def test_half_an_api_key_is_told_by_the_names_of_both_settings(alone: str, monke
         monkeypatch.setenv(name, value)
     with pytest.raises(ConfigurationError) as caught:
         load_settings()
-    assert str(caught.value) == "TWILIO_API_KEY and TWILIO_API_SECRET belong together: set both or neither"
+    assert str(caught.value) == "set both TWILIO_API_KEY and TWILIO_API_SECRET, or neither"
 
 
 def test_empty_variables_of_an_env_file_count_as_unset(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -132,8 +136,8 @@ def test_empty_variables_of_an_env_file_count_as_unset(monkeypatch: pytest.Monke
         ("AMD_LOG_LEVEL", "loud", "AMD_LOG_LEVEL must be debug, info, warning or error"),
         ("TWILIO_REGION", "Ireland", "TWILIO_REGION must look like us1 or ie1"),
         ("TWILIO_EDGE", "dublin.", "TWILIO_EDGE must look like ashburn or dublin"),
-        ("AMD_ON_HUMAN", "hangup", "AMD_ON_HUMAN must be nothing, hang_up, or the http(s) URL of TwiML"),
-        ("AMD_DIAL_PREFIXES", "0049", "AMD_DIAL_PREFIXES must hold beginnings of E.164 numbers, e.g. +1212"),
+        ("AMD_ON_HUMAN", "hangup", "AMD_ON_HUMAN must be nothing, hang_up or an http(s) URL of TwiML"),
+        ("AMD_DIAL_PREFIXES", "0049", "AMD_DIAL_PREFIXES must be prefixes of E.164 numbers, e.g. +1212"),
     ],
 )
 def test_what_is_wrong_is_a_sentence(name: str, value: str, said: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -162,7 +166,7 @@ def test_capital_letters_make_no_difference(monkeypatch: pytest.MonkeyPatch) -> 
 def test_a_misspelt_setting_is_found_in_the_env_file_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / ".env").write_text("AMD_MODEL=demo\nAMD_DAIL_PREFIXES=+1212\n")
-    assert unread() == ["AMD_DAIL_PREFIXES is no setting; did you mean AMD_DIAL_PREFIXES?"]
+    assert unknown_name_warnings() == ["AMD_DAIL_PREFIXES is not a setting; did you mean AMD_DIAL_PREFIXES?"]
 
 
 def test_the_environment_comes_before_the_env_file_and_an_empty_variable_is_none(
@@ -184,7 +188,7 @@ def test_a_command_says_what_is_misspelt_in_the_env_file(tmp_path: Path) -> None
     (tmp_path / ".env").write_text("AMD_ON_VOICEMIAL=hang_up\n")
     asked = [*COMMAND, "requeue", "--reason", "none of them"]
     ended = subprocess.run(asked, cwd=tmp_path, capture_output=True, text=True, check=False)
-    assert "AMD_ON_VOICEMIAL is no setting; did you mean AMD_ON_VOICEMAIL?" in ended.stderr
+    assert "AMD_ON_VOICEMIAL is not a setting; did you mean AMD_ON_VOICEMAIL?" in ended.stderr
 
 
 def test_the_called_partys_channel_is_a_setting(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -195,5 +199,5 @@ def test_the_called_partys_channel_is_a_setting(monkeypatch: pytest.MonkeyPatch)
     assert [account.called_party_channel(source) for source in ("OutboundAPI", "DialVerb", "Conference")] == [2, 2, 1]
     for wrong in ("OutboundAPI", "OutboundAPI=3", "=1", "OutboundAPI=left"):
         monkeypatch.setenv("AMD_CHANNELS", wrong)
-        with pytest.raises(ConfigurationError, match=r"AMD_CHANNELS|channel is 1 or 2"):
+        with pytest.raises(ConfigurationError, match=r"AMD_CHANNELS|channels: must have the value 1 or 2"):
             load_settings()

@@ -254,12 +254,12 @@ def export(
 
 def _settings_with_logs(*, quiet: bool = False, **overrides: Any) -> Any:
     from amd_service.settings import load_settings
-    from amd_service.settings.unknown import unread
+    from amd_service.settings.unknown_names import unknown_name_warnings
     from amd_service.telemetry import configure_logging, get_logger
 
     settings = load_settings(**overrides)
     configure_logging(log_format=settings.log_format, level="warning" if quiet else settings.log_level)
-    for line in unread():
+    for line in unknown_name_warnings():
         get_logger(__name__).warning(line)
     return settings
 

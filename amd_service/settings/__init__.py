@@ -1,10 +1,10 @@
-"""Every setting, read from the environment or `.env`, checked once, passed as a value from then on."""
+"""Settings from the environment and `.env`: validated once at the start, then passed as a value."""
 
 from amd_service.settings.accounts import DEFAULT_CHANNELS, Account
 from amd_service.settings.detection import PRODUCTION_MODEL
-from amd_service.settings.doors import RETRY_OVERRIDES
-from amd_service.settings.hosts import is_loopback, is_web_url
+from amd_service.settings.server import RETRY_OVERRIDES
 from amd_service.settings.settings import Settings, environment_name, load_settings
+from amd_service.settings.types import is_loopback, is_web_url
 
 __all__ = [
     "DEFAULT_CHANNELS",

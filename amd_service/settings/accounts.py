@@ -1,4 +1,4 @@
-"""Twilio accounts: whose callbacks are accepted, and with what their recordings are fetched."""
+"""Twilio accounts: auth tokens that sign callbacks, and credentials for the REST API."""
 
 import tomllib
 from difflib import get_close_matches
@@ -19,8 +19,8 @@ from pydantic_core import ErrorDetails
 
 from amd_service.domain import AccountSid, RecordingSource, is_sid
 
-# Channel of the called party by RecordingSource. Only DialVerb is documented (channel 2 = child call); that the
-# other two put the called party first is an inference no Twilio page confirms, hence a setting per account.
+# Channel of the called party by RecordingSource. Twilio documents only DialVerb (channel 2 = child call). Channel 1 for
+# the other two is an inference that no Twilio page confirms, so each account can override it.
 DEFAULT_CHANNELS: dict[str, int] = {
     RecordingSource.DIAL_VERB: 2,
     RecordingSource.OUTBOUND_API: 1,
@@ -30,7 +30,7 @@ DEFAULT_CHANNELS: dict[str, int] = {
 
 def _not_blank(value: SecretStr) -> SecretStr:
     if not value.get_secret_value().strip():
-        raise ValueError("must not be blank: it would be a secret that everybody knows")
+        raise ValueError("must not be blank: anyone could guess it")
     return value
 
 
@@ -38,15 +38,15 @@ Secret = Annotated[SecretStr, AfterValidator(_not_blank)]
 
 
 class Account(BaseModel):
-    """One Twilio account or subaccount we accept callbacks from and fetch recordings of."""
+    """A Twilio account or subaccount whose callbacks we accept and whose recordings we fetch."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     account_sid: AccountSid
     auth_tokens: list[Secret] = Field(
         min_length=1,
-        description="Signatures by any are accepted; the first one is used for REST. Several while rotating, the new "
-        "one first: Twilio takes it for REST already.",
+        description="Signatures by any of them are accepted. The first one is used for REST. While rotating, list the "
+        "new token first: Twilio already accepts it for REST.",
     )
     api_key: str | None = Field(None, pattern=r"\S")
     api_secret: Secret | None = None
@@ -56,40 +56,40 @@ class Account(BaseModel):
 
     @field_validator("account_sid")
     @classmethod
-    def _sid_shape(cls, value: AccountSid) -> AccountSid:
+    def _check_sid(cls, value: AccountSid) -> AccountSid:
         if not is_sid(value, "AC"):
-            raise ValueError("an account SID is AC followed by 32 hexadecimal digits")
+            raise ValueError("must be AC followed by 32 hexadecimal digits")
         return value
 
     @field_validator("channels")
     @classmethod
-    def _channel_numbers(cls, value: dict[str, int]) -> dict[str, int]:
+    def _check_channels(cls, value: dict[str, int]) -> dict[str, int]:
         if any(channel not in (1, 2) for channel in value.values()):
-            raise ValueError("a channel is 1 or 2")
+            raise ValueError("must have the value 1 or 2 for every source")
         return value
 
     @model_validator(mode="after")
-    def _key_has_secret(self) -> Self:
+    def _check_api_key(self) -> Self:
         if (self.api_key is None) != (self.api_secret is None):
-            raise ValueError("api_key and api_secret belong together: set both or neither")
+            raise ValueError("set both api_key and api_secret, or neither")
         return self
 
     @property
     def basic_auth(self) -> tuple[str, str]:
-        """User and password for Twilio's REST API: the API key if there is one, else SID and auth token."""
+        """User and password for Twilio's REST API: the API key if there is one, else SID and first auth token."""
         if self.api_key is not None and self.api_secret is not None:
             return self.api_key, self.api_secret.get_secret_value()
         return self.account_sid, self.auth_tokens[0].get_secret_value()
 
     def called_party_channel(self, source: str | None) -> int | None:
-        """Channel (from 1) of the called party in a dual-channel recording, None where nobody knows."""
+        """Channel (from 1) of the called party in a dual-channel recording. None if unknown."""
         if source is None:
             return None
         return self.channels.get(source, DEFAULT_CHANNELS.get(source))
 
 
 def read_accounts(path: Path) -> list[Account]:
-    """The accounts of a TOML file. Raises ValueError, for pydantic to report, where it cannot be read or is empty."""
+    """Read the accounts of a TOML file. Raises ValueError if the file is unreadable or has no account."""
     try:
         tables = tomllib.loads(path.read_text(encoding="utf-8")).get("account", [])
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
@@ -100,20 +100,20 @@ def read_accounts(path: Path) -> list[Account]:
 
 
 def make_account(values: object, where: str) -> Account:
-    """The account of these values. Raises ValueError, naming `where` and each field that is wrong."""
+    """Build an account. Raises ValueError that starts with `where` and lists every invalid field."""
     try:
         return Account.model_validate(values)
     except ValidationError as error:
-        raise ValueError(where + "; ".join(map(_fault, error.errors()))) from error
+        raise ValueError(where + "; ".join(map(_describe, error.errors()))) from error
 
 
-def _fault(item: ErrorDetails) -> str:
+def _describe(item: ErrorDetails) -> str:
     field = ".".join(map(str, item["loc"]))
     if item["type"] == "missing":
         return f"{field} is missing"
     if item["type"] == "extra_forbidden":
         close = get_close_matches(field, Account.model_fields, n=1)
-        meant = [f"{name} = […]" if name == "auth_tokens" else name for name in close]
-        return f"{field} is no field of an account" + (f", did you mean {meant[0]}?" if meant else "")
-    said = item["msg"].removeprefix("Value error, ")
-    return f"{field}: {said}" if field else said
+        hints = [f"{name} = […]" if name == "auth_tokens" else name for name in close]
+        return f"{field} is not a field of an account" + (f", did you mean {hints[0]}?" if hints else "")
+    message = item["msg"].removeprefix("Value error, ")
+    return f"{field}: {message}" if field else message

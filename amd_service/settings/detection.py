@@ -1,4 +1,4 @@
-"""Settings of the model and of the decision."""
+"""Settings of the model and the decision."""
 
 from pathlib import Path
 from typing import Annotated
@@ -6,63 +6,72 @@ from typing import Annotated
 from pydantic import BaseModel, Field, field_validator
 
 from amd_service.domain import Anchor
-from amd_service.settings.shapes import one_of
+from amd_service.settings.types import one_of
 
 PRODUCTION_MODEL = "jakeBland/wav2vec-vm-finetune"
 
 
 class DetectionSettings(BaseModel):
-    """Which model listens to what, and when it is believed."""
+    """Model, window and confidence thresholds."""
 
     model: str = Field(
         PRODUCTION_MODEL,
-        description="Hub id, folder, or `demo` for the small synthetic-speech model that ships.",
+        description="Hub id, folder, or `demo` for the small model that ships (trained on synthetic speech).",
     )
-    model_revision: str | None = Field(None, description="Commit, tag or branch of a hub model.")
+    model_revision: str | None = Field(None, description="Commit, tag or branch of a model on the hub.")
     labels: str | None = Field(
-        None, description="Label names by index where the model's config has none, e.g. `human,voicemail`."
+        None, description="Label names by index, e.g. `human,voicemail`, if the model's config has none."
     )
     engine: str = Field(
         "auto",
-        description="`torch`, `onnx`, `openvino`, or `auto`: CUDA, else an exported engine that passed its gate, else "
-        "torch.",
+        description="`torch`, `onnx`, `openvino`, or `auto`: CUDA if available, else an exported engine that passed "
+        "its check, else torch.",
     )
     precision: Annotated[str, one_of("fp32", "bf16", "int8")] | None = Field(
         None,
-        description="`fp32`, `bf16` or `int8`. Unset: bf16 where the CPU has it; int8 only when it is set here.",
+        description="`fp32`, `bf16` or `int8`. Unset: bf16 if the CPU supports it. int8 is used only if set here.",
     )
     cache_dir: Path = Field(
-        Path("~/.cache/amd-service").expanduser(), description="Where exported engines are kept, with their gates."
+        Path("~/.cache/amd-service").expanduser(), description="Folder for exported engines and their checks."
     )
-    threads: int | None = Field(None, ge=1, description="Intra-op threads. Unset: the cores this process may use.")
+    threads: int | None = Field(None, ge=1, description="Intra-op threads. Unset: the cores available to the process.")
     min_confidence: float = Field(
-        0.7, gt=0.5, lt=1, description="Below it: once more on a longer window, then `undecided`."
+        0.7,
+        gt=0.5,
+        lt=1,
+        description="Least confidence for a label. Below it, a longer window is scored, then the label is `undecided`.",
     )
     min_confidence_human: float | None = Field(
         None, gt=0.5, lt=1, description="Threshold for `human` alone. Unset: `AMD_MIN_CONFIDENCE`."
     )
     min_confidence_voicemail: float | None = Field(
-        None, gt=0.5, lt=1, description="Threshold for `voicemail` alone: a human called voicemail may cost more."
+        None,
+        gt=0.5,
+        lt=1,
+        description="Threshold for `voicemail` alone. Raise it if treating a human as a voicemail costs more.",
     )
     golden: Annotated[str, one_of("enforce", "warn")] = Field(
         "enforce",
-        description="Golden clips that contradict the label order keep the classifier not ready, or only warn.",
+        description="`enforce`: the classifier is not ready while golden clips contradict the label order. `warn`: it "
+        "only warns.",
     )
     golden_dir: Path | None = Field(
-        None, description="Your own golden clips: `human/` and `voicemail/` with at least 5 mono recordings each."
+        None, description="Your golden clips: folders `human/` and `voicemail/` with at least 5 mono recordings each."
     )
-    window_anchor: Anchor = Field(Anchor.AUTO, description="Where the window begins: `auto`, `answer` or `onset`.")
+    window_anchor: Anchor = Field(Anchor.AUTO, description="Start of the window: `auto`, `answer` or `onset`.")
     window_ms: int = Field(
-        2000, ge=1000, le=10_000, description="First window; 2 s is what the production model knows."
+        2000, ge=1000, le=10_000, description="Length of the first window; 2 s suits the production model."
     )
-    long_window_ms: int = Field(5000, ge=1000, le=15_000, description="Second window, used when the first is unsure.")
+    long_window_ms: int = Field(
+        5000, ge=1000, le=15_000, description="Length of the second window, used after an unsure first one."
+    )
     inference_queue: int = Field(
         32,
         ge=1,
-        description="Windows that may wait for the model; also uploads, and streams, at once. More are answered 429.",
+        description="Most windows waiting for the model, and most concurrent uploads and streams. More get a 429.",
     )
 
     @field_validator("cache_dir", "golden_dir")
     @classmethod
-    def _home(cls, value: Path | None) -> Path | None:
+    def _expand_home(cls, value: Path | None) -> Path | None:
         return value and value.expanduser()

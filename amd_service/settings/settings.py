@@ -1,4 +1,4 @@
-"""The settings themselves, and the words for what is wrong with them."""
+"""The `Settings` class, and readable messages for invalid values."""
 
 import re
 from typing import Annotated, Any
@@ -8,36 +8,38 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from amd_service.errors import ConfigurationError
 from amd_service.settings.detection import DetectionSettings
-from amd_service.settings.doors import DoorSettings
-from amd_service.settings.shapes import one_of
+from amd_service.settings.server import ServerSettings
 from amd_service.settings.twilio import TwilioSettings
+from amd_service.settings.types import one_of
 
 ENV_FILE = ".env"
 
 
-class Settings(DetectionSettings, TwilioSettings, DoorSettings, BaseSettings):
-    """The service's settings. Field descriptions are the table in docs/settings.md."""
+class Settings(DetectionSettings, TwilioSettings, ServerSettings, BaseSettings):
+    """All settings. The table in docs/settings.md is generated from the field descriptions."""
 
     model_config = SettingsConfigDict(
         env_prefix="AMD_", env_file=ENV_FILE, env_ignore_empty=True, extra="ignore", frozen=True, populate_by_name=True
     )
 
-    # The job
-    worker_concurrency: int = Field(2, ge=1, description="Recordings one worker works on at a time.")
-    job_lease_s: float = Field(60.0, gt=0, description="A job held longer without a heartbeat is taken over.")
-    job_max_attempts: int = Field(8, ge=1, description="Attempts before a job is given up with its last reason.")
-    job_retry_base_s: float = Field(1.0, gt=0, description="First retry delay; doubles each time, up to 5 minutes.")
-    job_outage_s: float = Field(
-        86_400.0, ge=0, description="An outage of Twilio or of the model costs no attempt for this long."
+    # Queue
+    worker_concurrency: int = Field(2, ge=1, description="Recordings that one worker processes at a time.")
+    job_lease_s: float = Field(
+        60.0, gt=0, description="Lease of a claimed job. Without a heartbeat for this long, another worker claims it."
     )
-    poll_s: float = Field(5.0, gt=0, description="Longest sleep of an idle worker when no notification comes.")
+    job_max_attempts: int = Field(8, ge=1, description="Attempts before the worker gives a job up.")
+    job_retry_base_s: float = Field(1.0, gt=0, description="First retry delay. It doubles each time, up to 5 minutes.")
+    job_outage_s: float = Field(
+        86_400.0, ge=0, description="For this long, an outage of Twilio or of the model does not count as an attempt."
+    )
+    poll_s: float = Field(5.0, gt=0, description="Longest sleep of an idle worker without a notification.")
 
     # Logs
     log_format: Annotated[str, one_of("auto", "json", "text")] = Field(
-        "auto", description="`json`, `text`, or text on a terminal only."
+        "auto", description="`json`, `text`, or `auto`: text on a terminal, else JSON."
     )
     log_level: Annotated[str, one_of("debug", "info", "warning", "error")] = Field(
-        "info", description="Least level that is logged: `debug`, `info`, `warning`, `error`."
+        "info", description="Lowest level to log: `debug`, `info`, `warning`, `error`."
     )
 
 
@@ -57,21 +59,21 @@ def environment_name(field: str) -> str:
 
 
 def load_settings(**overrides: Any) -> Settings:
-    """Settings from the environment and `.env`, `overrides` by field name first.
+    """Read settings from the environment and `.env`. `overrides` (by field name) take precedence.
 
-    Raises ConfigurationError naming each variable that is wrong.
+    Raises ConfigurationError with one line for each invalid variable.
     """
     try:
         return Settings(**overrides)
     except ValidationError as error:
-        lines = [_explain(str(item["loc"][0]) if item["loc"] else "", item["msg"]) for item in error.errors()]
+        lines = [_describe(str(item["loc"][0]) if item["loc"] else "", item["msg"]) for item in error.errors()]
         raise ConfigurationError("\n".join(lines)) from error
 
 
-def _explain(location: str, message: str) -> str:
+def _describe(location: str, message: str) -> str:
     message = re.sub(r"^Value error, ", "", message)
     if not location:
         return message
     name = location if location.startswith("TWILIO_") else environment_name(location)
-    # Our own refusals are sentences that the name begins.
+    # Messages of our own validators continue the name; pydantic's are sentences of their own.
     return f"{name} {message}" if message.startswith("must ") else f"{name}: {message}"

@@ -65,7 +65,7 @@ async def rehearse_running_service(
     ) as simulated_twilio:
         return await rehearse(
             directory,
-            url=url or settings.own_url,
+            url=url or settings.local_url,
             account=account,
             simulated_twilio=simulated_twilio,
             public_url=public_url or settings.public_url,

@@ -51,7 +51,7 @@ def refuse(headers: Headers, settings: Settings) -> Problem | None:
             "send one of AMD_API_KEYS as `Authorization: Bearer <key>`",
             {"www-authenticate": "Bearer"},
         )
-    if settings.is_private and _is_local(headers):
+    if settings.is_local_only and _is_local(headers):
         return None
     return Problem(
         HTTPStatus.FORBIDDEN,

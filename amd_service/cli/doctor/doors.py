@@ -5,7 +5,7 @@ from urllib.parse import urlsplit
 
 from amd_service.cli.doctor.finding import Finding, Health
 from amd_service.settings import Settings
-from amd_service.settings.unknown import unread
+from amd_service.settings.unknown_names import unknown_name_warnings
 
 _CALLBACK_PATH = re.compile(r"/twilio/(status|recording|amd|stream\.xml|media)/?$")
 
@@ -15,7 +15,7 @@ SHORTEST_API_KEY = 16
 
 def check_names() -> Finding:
     """Settings whose names nobody reads."""
-    wrong = unread()
+    wrong = unknown_name_warnings()
     return Finding("settings", Health.WARN if wrong else Health.OK, "; ".join(wrong) or "readable")
 
 
@@ -49,7 +49,7 @@ def check_api_keys(settings: Settings) -> Finding:
         return Finding(check, Health.WARN, f"{short} of {len(settings.api_keys)} {cure}")
     if settings.api_keys:
         return Finding(check, Health.OK, f"{len(settings.api_keys)} set")
-    if settings.is_private:
+    if settings.is_local_only:
         return Finding(check, Health.OK, "none: the API answers direct requests from this machine only")
     if settings.is_published:
         return Finding(check, Health.FAIL, "none, and AMD_PUBLIC_URL is public: the API answers 403; set AMD_API_KEYS")

@@ -1,0 +1,74 @@
+"""Types and validators of settings.
+
+A validator's message continues the setting's name: "must be …".
+"""
+
+import ipaddress
+import re
+from typing import Annotated
+from urllib.parse import urlsplit
+
+from pydantic import AfterValidator, BeforeValidator, SecretStr
+from pydantic_settings import NoDecode
+
+
+def split_list(value: object) -> object:
+    """The items of a comma-separated text, without blank ones. Other values pass unchanged."""
+    return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
+
+
+def split_pairs(value: object) -> object:
+    """The pairs of a text like `a=1,b=2`. Other values pass unchanged. Raises ValueError for an item without `=`."""
+    if not isinstance(value, str):
+        return value
+    parts = [part.partition("=") for part in value.split(",") if part.strip()]
+    if not all(name.strip() and sign for name, sign, _ in parts):
+        raise ValueError("must be pairs like OutboundAPI=1,DialVerb=2")
+    return {name.strip(): number.strip() for name, _, number in parts}
+
+
+SecretList = Annotated[list[SecretStr], NoDecode, BeforeValidator(split_list)]
+TextList = Annotated[list[str], NoDecode, BeforeValidator(split_list)]
+ChannelMap = Annotated[dict[str, int], NoDecode, BeforeValidator(split_pairs)]
+
+
+def one_of(*words: str) -> AfterValidator:
+    """Accept one of the words in any case, and return it in lower case."""
+    known = f"{', '.join(words[:-1])} or {words[-1]}"
+
+    def check(value: str) -> str:
+        if value.lower() not in words:
+            raise ValueError(f"must be {known}")
+        return value.lower()
+
+    return AfterValidator(check)
+
+
+def matching(pattern: str, *, example: str) -> AfterValidator:
+    """Accept text that matches the pattern. `example` goes into the error message."""
+
+    def check(value: str) -> str:
+        if re.fullmatch(pattern, value) is None:
+            raise ValueError(f"must look like {example}")
+        return value
+
+    return AfterValidator(check)
+
+
+def is_web_url(url: str) -> bool:
+    """Whether this is an http(s) URL with a host."""
+    try:
+        parts = urlsplit(url)
+        return parts.scheme in ("http", "https") and bool(parts.hostname)
+    except ValueError:
+        return False
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a host name or literal address always means this machine."""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return False
