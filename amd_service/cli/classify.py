@@ -9,6 +9,7 @@ from time import perf_counter
 from rich.console import Console
 from rich.markup import escape
 
+from amd_service.detection.audio.input import AudioInput
 from amd_service.detection.classifier.inference import Priority
 from amd_service.detection.detector import Detector
 from amd_service.domain import Verdict
@@ -52,13 +53,9 @@ async def classify(files: Sequence[Path], settings: Settings, *, channel: int | 
 async def _classify_file(file: Path, detector: Detector, channel: int | None) -> Line:
     started = perf_counter()
     try:
-        verdict = await detector.judge(
-            await asyncio.to_thread(file.read_bytes),
-            content_type=HEADERLESS.get(file.suffix.lower()),
-            channel=channel,
-            one_sided=True,
-            priority=Priority.INTERACTIVE,
-        )
+        data = await asyncio.to_thread(file.read_bytes)
+        audio = AudioInput(data=data, content_type=HEADERLESS.get(file.suffix.lower()), channel=channel)
+        verdict = await detector.judge(audio, priority=Priority.INTERACTIVE)
     except (AmdError, OSError) as error:
         return _line(file, None, started, str(error))
     if verdict.channels_mixed:

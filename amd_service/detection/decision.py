@@ -20,6 +20,11 @@ class Policy:
     long_window_ms: int
     anchor: Anchor
 
+    @property
+    def has_long_window(self) -> bool:
+        """Whether an unsure first window is followed by a longer one."""
+        return self.long_window_ms > self.window_ms
+
     @classmethod
     def from_settings(cls, settings: Settings) -> Self:
         return cls(

@@ -18,7 +18,7 @@ Listen = Callable[[bytes], Awaitable[Scores | None]]
 log = get_logger(__name__)
 
 
-class Gate:
+class Readiness:
     """Opens once the golden clips have been judged by a loaded model, unless they contradict it."""
 
     def __init__(self, classifier: Classifier, golden: GoldenClips, listen: Listen, metrics: Metrics) -> None:

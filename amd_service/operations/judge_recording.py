@@ -3,7 +3,8 @@
 from collections.abc import Mapping
 from typing import Protocol
 
-from amd_service.detection.audio.decode import recognises
+from amd_service.detection.audio.decode import can_decode
+from amd_service.detection.audio.input import AudioInput
 from amd_service.detection.classifier.inference import Priority
 from amd_service.detection.detector import Detector
 from amd_service.domain import AccountSid, Failure, Job, RecordingSource, Verdict
@@ -44,16 +45,19 @@ class Pipeline:
         one_sided = is_one_sided(job)
         with self._metrics.stage("fetch"):
             media = await self._recordings.fetch(
-                account, job.recording_sid, want_dual=not one_sided, rules=Rules(recognises, self._detector.enough)
+                account,
+                job.recording_sid,
+                want_dual=not one_sided,
+                rules=Rules(can_decode, self._detector.has_enough_audio),
             )
+        audio = AudioInput(
+            data=media.data,
+            content_type=media.content_type,
+            channel=account.called_party_channel(job.source),
+            one_sided=one_sided,
+        )
         with self._metrics.stage("judge"):
-            return await self._detector.judge(
-                media.data,
-                content_type=media.content_type,
-                channel=account.called_party_channel(job.source),
-                one_sided=one_sided,
-                priority=Priority.RECORDING,
-            )
+            return await self._detector.judge(audio, priority=Priority.RECORDING)
 
 
 def is_one_sided(recording: Recorded) -> bool:

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from amd_service.detection.audio.input import AudioInput
 from amd_service.detection.classifier.inference import Priority
 from amd_service.detection.detector import Detector
 from amd_service.domain import Anchor, Label, Reason, Verdict
@@ -21,13 +22,9 @@ Clip = np.ndarray[Any, Any]
 
 
 async def judge(detector: Detector, samples: Array | bytes, *, channel: int | None = None) -> Verdict:
-    return await detector.judge(
-        samples if isinstance(samples, bytes) else file_of(samples),
-        content_type="audio/x-wav",
-        channel=channel,
-        one_sided=True,
-        priority=Priority.RECORDING,
-    )
+    data = samples if isinstance(samples, bytes) else file_of(samples)
+    audio = AudioInput(data=data, content_type="audio/x-wav", channel=channel)
+    return await detector.judge(audio, priority=Priority.RECORDING)
 
 
 def unsure_below(seconds: float) -> StubEngine:
@@ -164,7 +161,7 @@ async def test_a_download_is_long_enough_after_the_search_and_the_longest_window
     long = file_of(np.concatenate([speech(3.0), silence(27.0)]))
     async with ready(StubEngine()) as detector:
         second = 2 * 8000
-        assert not detector.enough(long[: 19 * second])
-        assert detector.enough(long[: 21 * second])
+        assert not detector.has_enough_audio(long[: 19 * second])
+        assert detector.has_enough_audio(long[: 21 * second])
         head, whole = await judge(detector, long[: 21 * second]), await judge(detector, long)
     assert head.runs[0].scores == whole.runs[0].scores

@@ -11,6 +11,7 @@ import soundfile
 from numpy.typing import NDArray
 
 from amd_service.detection.audio.decode import decode
+from amd_service.detection.audio.input import AudioInput
 from amd_service.detection.classifier.inference import Priority
 from amd_service.detection.detector import Detector
 from amd_service.domain import Label, Verdict
@@ -90,9 +91,7 @@ async def detector(anyio_backend: str) -> AsyncIterator[Detector]:
 async def judge(detector: Detector, samples: Samples, rate_hz: int, *, channel: int | None) -> Verdict:
     buffer = io.BytesIO()
     soundfile.write(buffer, samples.T, rate_hz, format="WAV", subtype="PCM_16")
-    return await detector.judge(
-        buffer.getvalue(), content_type=None, channel=channel, one_sided=True, priority=Priority.RECORDING
-    )
+    return await detector.judge(AudioInput(data=buffer.getvalue(), channel=channel), priority=Priority.RECORDING)
 
 
 def load(folder: Path) -> tuple[Samples, int, int | None, Label]:

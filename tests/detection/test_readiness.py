@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from amd_service.detection.audio.input import AudioInput
 from amd_service.detection.classifier.inference import Phase, Priority
 from amd_service.detection.classifier.labels import LabelOrder, LabelSource
 from amd_service.detection.label_check import GoldenClips
@@ -47,9 +48,7 @@ async def test_clips_heard_rightly_prove_the_order_and_every_verdict_says_so(cli
     async with ready(StubEngine(hears_well), golden=golden(clips)) as detector:
         assert detector.identity is not None
         assert detector.identity.proof == "proven"
-        verdict = await detector.judge(
-            file_of(speech(3.0)), content_type=None, channel=None, one_sided=True, priority=Priority.INTERACTIVE
-        )
+        verdict = await detector.judge(AudioInput(data=file_of(speech(3.0))), priority=Priority.INTERACTIVE)
         assert verdict.runs[0].model == detector.identity
         assert detector.report()["phase"] == "ready"
 
@@ -61,9 +60,7 @@ async def test_swapped_labels_keep_the_classifier_not_ready_and_name_the_cure(cl
         assert detector.state.phase is Phase.FAILED
         assert "AMD_LABELS=voicemail,human" in str(detector.report()["reason"])
         with pytest.raises(ClassifierUnavailable, match="AMD_LABELS=voicemail,human"):
-            await detector.judge(
-                file_of(speech(3.0)), content_type=None, channel=None, one_sided=True, priority=Priority.RECORDING
-            )
+            await detector.judge(AudioInput(data=file_of(speech(3.0))), priority=Priority.RECORDING)
 
 
 async def test_the_named_cure_cures(clips: Path) -> None:

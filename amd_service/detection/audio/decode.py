@@ -1,12 +1,12 @@
 """Bytes of a recording to samples: WAV, MP3, and raw audio that says what it is."""
 
-from amd_service.detection.audio.mp3 import decode_mp3, holds, is_mp3
+from amd_service.detection.audio.mp3 import decode_mp3, is_mp3, mp3_has_seconds
 from amd_service.detection.audio.raw import decode_raw, is_raw, read_raw_format
 from amd_service.detection.audio.tracks import Tracks
-from amd_service.detection.audio.wav import decode_wav, is_wav, seconds_held
+from amd_service.detection.audio.wav import decode_wav, is_wav, wav_seconds
 from amd_service.errors import Undecodable
 
-__all__ = ["Tracks", "decode", "enough", "recognises"]
+__all__ = ["Tracks", "can_decode", "decode", "has_seconds"]
 
 MARKUP = (b"<?xml", b"<!doctype", b"<html", b"<twilioresponse", b"<response", b"<error")
 
@@ -40,7 +40,7 @@ def decode(
     )
 
 
-def recognises(prefix: bytes, content_type: str | None) -> bool:
+def can_decode(prefix: bytes, content_type: str | None) -> bool:
     """Whether `decode` may make something of a body that begins so: no page, no ciphertext, nothing of another kind."""
     if _is_markup(prefix):
         return False
@@ -48,16 +48,16 @@ def recognises(prefix: bytes, content_type: str | None) -> bool:
     return is_wav(prefix) or is_raw(content_type) or prefix.startswith(b"ID3") or is_mp3(prefix)
 
 
-def enough(prefix: bytes, seconds: float) -> bool:
+def has_seconds(prefix: bytes, seconds: float) -> bool:
     """Whether the beginning of a download already holds that many seconds of audio.
 
     Made to be asked again as the prefix grows. What is not a WAV or MP3 file, or not yet recognisable as one, is never
     enough: the download's byte cap ends it.
     """
     if not is_wav(prefix):
-        return holds(prefix, seconds)
+        return mp3_has_seconds(prefix, seconds)
     try:
-        return seconds_held(prefix) >= seconds
+        return wav_seconds(prefix) >= seconds
     except Undecodable:
         return False
 

@@ -62,7 +62,7 @@ def decode_mp3(data: bytes, max_s: float | None) -> Tracks:
     return make_tracks(samples, rate_hz, truncated=last.end > len(data), encoding="mp3")
 
 
-def holds(prefix: bytes, seconds: float) -> bool:
+def mp3_has_seconds(prefix: bytes, seconds: float) -> bool:
     """Whether the beginning of an MP3 file surely decodes to that many seconds."""
     held, enough = 0.0, seconds + DELAY_S
     for frame in _frames(prefix):

@@ -64,7 +64,7 @@ def decode_wav(data: bytes, max_s: float | None) -> Tracks:
     return make_tracks(samples, layout.rate_hz, truncated=truncated, encoding=layout.encoding)
 
 
-def seconds_held(prefix: bytes) -> float:
+def wav_seconds(prefix: bytes) -> float:
     """Seconds of audio in the beginning of a WAV file, by the rate in its header.
 
     Raises:

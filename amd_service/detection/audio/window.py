@@ -25,8 +25,8 @@ def cut(waveform: Waveform, *, onset_ms: int | None, anchor: Anchor, length_ms: 
     return Window(_at_16_khz(waveform, start_ms, length_ms), start_ms, onset_ms)
 
 
-def reach_ms(*, onset_ms: int, anchor: Anchor, length_ms: int) -> int:
-    """How much of the recording has to be there for the window to be the same as once all of it is."""
+def required_ms(*, onset_ms: int, anchor: Anchor, length_ms: int) -> int:
+    """How much of the recording must have arrived so that the window is the one of the whole recording."""
     return _start_ms(onset_ms, anchor) + length_ms + MARGIN_MS
 
 

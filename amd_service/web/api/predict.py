@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Coroutine, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import replace
 from http import HTTPStatus
 from time import perf_counter
 
@@ -12,6 +12,7 @@ from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.requests import Request
 from starlette.responses import JSONResponse
 
+from amd_service.detection.audio.input import AudioInput
 from amd_service.detection.classifier.inference import Priority
 from amd_service.domain import Verdict
 from amd_service.errors import ClassifierUnavailable, ModelFailed, QueueFull, Undecodable
@@ -25,15 +26,6 @@ UPLOAD_TIMEOUT_S = 60.0
 MULTIPART = "multipart/form-data"
 
 
-@dataclass(frozen=True, slots=True)
-class Upload:
-    """The audio of a request, the content type it was sent with, and the called party's channel from the form."""
-
-    data: bytes
-    content_type: str | None
-    channel: int | None = None
-
-
 async def predict(request: Request) -> JSONResponse:
     """The verdict on an uploaded recording: multipart field `audio`, or the audio itself as the body.
 
@@ -43,9 +35,9 @@ async def predict(request: Request) -> JSONResponse:
     """
     runtime = runtime_of(request)
     channel = read_channel(request.query_params.get("channel"))
-    upload = await _read_upload(request, runtime.settings.max_upload_bytes)
+    audio = await _read_upload(request, runtime.settings.max_upload_bytes)
     started = perf_counter()
-    verdict = await while_connected(request, _judge(runtime, upload, upload.channel or channel))
+    verdict = await while_connected(request, _judge(runtime, replace(audio, channel=audio.channel or channel)))
     answer = PredictAnswer.of(verdict, processing_ms=(perf_counter() - started) * 1000)
     return JSONResponse(answer.model_dump(mode="json"))
 
@@ -57,15 +49,9 @@ def read_channel(sent: object) -> int | None:
     return None if sent is None else int(str(sent))
 
 
-async def _judge(runtime: Runtime, upload: Upload, channel: int | None) -> Verdict:
+async def _judge(runtime: Runtime, audio: AudioInput) -> Verdict:
     with as_problems():
-        return await runtime.detector.judge(
-            upload.data,
-            content_type=upload.content_type,
-            channel=channel,
-            one_sided=True,
-            priority=Priority.INTERACTIVE,
-        )
+        return await runtime.detector.judge(audio, priority=Priority.INTERACTIVE)
 
 
 @contextmanager
@@ -107,19 +93,20 @@ async def _disconnected(request: Request) -> None:
         continue
 
 
-async def _read_upload(request: Request, limit: int) -> Upload:
+async def _read_upload(request: Request, limit: int) -> AudioInput:
     kind = media_type(request)
     if kind == MULTIPART:
         return await _read_multipart(request, limit)
     if kind.startswith("audio/") or kind == "application/octet-stream":
-        return Upload(await read_body(request, limit, timeout_s=UPLOAD_TIMEOUT_S), request.headers["content-type"])
+        data = await read_body(request, limit, timeout_s=UPLOAD_TIMEOUT_S)
+        return AudioInput(data=data, content_type=request.headers["content-type"])
     raise Problem(
         HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
         f"send {MULTIPART} with the audio in the field `audio`, or the audio itself with its own content type",
     )
 
 
-async def _read_multipart(request: Request, limit: int) -> Upload:
+async def _read_multipart(request: Request, limit: int) -> AudioInput:
     parser = MultiPartParser(request.headers, stream_body(request, limit), max_files=1, max_fields=8)
     try:
         async with asyncio.timeout(UPLOAD_TIMEOUT_S):
@@ -132,6 +119,7 @@ async def _read_multipart(request: Request, limit: int) -> Upload:
         audio = form.get("audio")
         if not isinstance(audio, UploadFile):
             raise Problem(HTTPStatus.UNPROCESSABLE_ENTITY, "the multipart field `audio` with a file is missing")
-        return Upload(await audio.read(), audio.content_type, read_channel(form.get("channel")))
+        channel = read_channel(form.get("channel"))
+        return AudioInput(data=await audio.read(), content_type=audio.content_type, channel=channel)
     finally:
         await form.close()

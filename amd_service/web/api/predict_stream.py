@@ -11,7 +11,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from amd_service.detection.streaming import Listening
+from amd_service.detection.audio.input import AudioInput
+from amd_service.detection.streamed_upload import StreamedUpload
 from amd_service.domain import Verdict
 from amd_service.web.api.predict import MULTIPART, as_problems, read_channel, while_connected
 from amd_service.web.api.schemas import StreamLine
@@ -41,7 +42,7 @@ async def predict_stream(request: Request) -> Response:
 
 async def _lines(request: Request, content_type: str, channel: int | None) -> AsyncGenerator[StreamLine, None]:
     runtime = runtime_of(request)
-    listening = Listening(runtime.detector, content_type=content_type, channel=channel, one_sided=True)
+    upload = StreamedUpload(runtime.detector, AudioInput(data=b"", content_type=content_type, channel=channel))
     started = perf_counter()
 
     def line(verdict: Verdict, speech_ms: int | None) -> StreamLine:
@@ -55,14 +56,14 @@ async def _lines(request: Request, content_type: str, channel: int | None) -> As
     with as_problems():
         body = stream_body(request, runtime.settings.max_upload_bytes, idle_s=IDLE_S, total_s=STREAM_S)
         async with aclosing(body) as chunks:
-            while not listening.full and (chunk := await anext(chunks, None)) is not None:
-                for provisional in await listening.feed(chunk):
+            while not upload.is_complete and (chunk := await anext(chunks, None)) is not None:
+                for provisional in await upload.feed(chunk):
                     yield line(provisional.verdict, provisional.speech_ms)
-            if listening.full:
-                yield line(await listening.finish(), None)
+            if upload.is_complete:
+                yield line(await upload.finish(), None)
                 await _drain(chunks)
             else:
-                yield line(await while_connected(request, listening.finish()), None)
+                yield line(await while_connected(request, upload.finish()), None)
 
 
 async def _drain(chunks: AsyncGenerator[bytes, None]) -> None:

@@ -11,7 +11,7 @@ from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
 from structlog.contextvars import bind_contextvars
 
 from amd_service.calls.streams import Stream, settle_stream
-from amd_service.detection.live import LiveListening
+from amd_service.detection.live_stream import LiveStream
 from amd_service.domain import Action, Label, StreamSid, Verdict
 from amd_service.errors import (
     ClassifierUnavailable,
@@ -127,7 +127,7 @@ async def _judge(events: AsyncGenerator[Event, None], runtime: Runtime, started:
     """Hear a stream out and settle it. Raises MalformedCallback, Retryable, Permanent, and whatever an engine does."""
     began = monotonic()
     timeline = Timeline()
-    verdict, is_whole = await _hear_out(events, started.stream_sid, timeline, LiveListening(runtime.detector))
+    verdict, is_whole = await _hear_out(events, started.stream_sid, timeline, LiveStream(runtime.detector))
     log.info("stream heard out", whole=is_whole, filled_ms=timeline.filled_ms)
     stream = Stream(started.account_sid, started.call_sid, started.stream_sid, monotonic() - began, whole=is_whole)
     return await _settle(runtime, stream, verdict, _wanted(runtime, stream, verdict))
@@ -157,7 +157,7 @@ async def _start(events: AsyncGenerator[Event, None], accounts: Sequence[Account
 
 
 async def _hear_out(
-    events: AsyncGenerator[Event, None], stream_sid: StreamSid, timeline: Timeline, listening: LiveListening
+    events: AsyncGenerator[Event, None], stream_sid: StreamSid, timeline: Timeline, stream: LiveStream
 ) -> tuple[Verdict, bool]:
     """The verdict, and whether the stream was heard as far as it, or to its end.
 
@@ -168,14 +168,14 @@ async def _hear_out(
             case Media():
                 if event.stream_sid != stream_sid:
                     raise MalformedCallback("media of another stream")
-                verdict = await _in_time(listening.hear(timeline.place(event)))
+                verdict = await _in_time(stream.feed(timeline.place(event)))
                 if verdict is not None:
                     return verdict, True
             case Stopped():
-                return await _in_time(listening.finish()), True
+                return await _in_time(stream.finish()), True
             case Started():
                 raise MalformedCallback("a second start message")
-    return await _in_time(listening.finish()), False
+    return await _in_time(stream.finish()), False
 
 
 async def _in_time(answer: Awaitable[Answer]) -> Answer:

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from amd_service.detection.audio.decode import Tracks, decode, enough
+from amd_service.detection.audio.decode import Tracks, decode, has_seconds
 from amd_service.errors import Undecodable
 from tests.detection.audio.signals import RATE_HZ, file_of, noise, pcm16, tone, wav
 
@@ -48,7 +48,7 @@ def test_arbitrary_bytes_are_decoded_or_refused(
     start: bytes, rest: bytes, content_type: str | None, max_s: float | None
 ) -> None:
     decode_or_refuse(start + rest, content_type, max_s)
-    enough(start + rest, 0.1)
+    has_seconds(start + rest, 0.1)
 
 
 @settings(deadline=None)
@@ -80,7 +80,7 @@ def test_damaged_headers_never_crash(name: str, flips: list[tuple[int, int]]) ->
         body[at] = value
     decode_or_refuse(bytes(body))
     decode_or_refuse(bytes(body), max_s=0.1)
-    enough(bytes(body), 0.1)
+    has_seconds(bytes(body), 0.1)
 
 
 @settings(deadline=None)
@@ -122,5 +122,5 @@ def test_enough_says_yes_only_when_the_prefix_decodes_to_that_much(name: str, da
     body = FILES[name]
     prefix = body[: data.draw(st.integers(0, len(body)))]
     seconds = data.draw(st.floats(0.01, 0.4))
-    if enough(prefix, seconds):
+    if has_seconds(prefix, seconds):
         assert decode(prefix).samples.shape[1] >= int(seconds * RATE_HZ) - 1

@@ -10,9 +10,10 @@ from websockets.exceptions import InvalidStatus
 
 from amd_service.calls.tables import BROKEN_OFF
 from amd_service.database.pool import Database
+from amd_service.detection.audio.input import AudioInput
 from amd_service.detection.classifier.inference import Priority
 from amd_service.detection.detector import Detector
-from amd_service.detection.live import CONTENT_TYPE
+from amd_service.detection.live_stream import CONTENT_TYPE
 from amd_service.domain import Verdict
 from amd_service.web.twilio import media
 from tests.support.deliveries import recording_row, verdict_rows
@@ -31,9 +32,7 @@ async def line(database: Database, demo: Detector) -> AsyncIterator[Line]:
 
 
 async def judge(detector: Detector, audio: bytes) -> Verdict:
-    return await detector.judge(
-        audio, content_type=CONTENT_TYPE, channel=None, one_sided=True, priority=Priority.RECORDING
-    )
+    return await detector.judge(AudioInput(data=audio, content_type=CONTENT_TYPE), priority=Priority.RECORDING)
 
 
 async def test_a_stream_gets_the_verdict_of_its_recording_and_is_closed(line: Line, demo: Detector) -> None:

@@ -14,7 +14,7 @@ from twilio.request_validator import RequestValidator
 
 from amd_service.database.pool import Database
 from amd_service.detection.detector import Detector
-from amd_service.detection.live import LiveListening
+from amd_service.detection.live_stream import LiveStream
 from amd_service.simulator.twilio.streams import FRAME_BYTES
 from amd_service.web.app import create_app
 from amd_service.web.twilio import media
@@ -125,9 +125,9 @@ async def test_a_connection_that_the_server_ended_meanwhile_is_not_closed_again(
 
 
 async def chunks_for_a_verdict(detector: Detector) -> int:
-    listening = LiveListening(detector)
+    stream = LiveStream(detector)
     for chunk in STREAM.chunks():
-        if await listening.hear(HELLO[(chunk - 1) * FRAME_BYTES : chunk * FRAME_BYTES]):
+        if await stream.feed(HELLO[(chunk - 1) * FRAME_BYTES : chunk * FRAME_BYTES]):
             return chunk
     raise AssertionError("it is not enough for one")
 

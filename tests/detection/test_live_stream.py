@@ -11,9 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from amd_service.detection.audio.decode import decode
+from amd_service.detection.audio.input import AudioInput
 from amd_service.detection.classifier.inference import Priority
 from amd_service.detection.detector import Detector
-from amd_service.detection.live import CONTENT_TYPE, LiveListening
+from amd_service.detection.live_stream import CONTENT_TYPE, LiveStream
 from amd_service.domain import Label, Reason, Verdict
 from amd_service.errors import ClassifierUnavailable, Undecodable
 from tests.detection.audio.signals import Array, noise, silence, tone
@@ -36,18 +37,16 @@ def telling(clip: Array) -> tuple[float, float]:
 
 
 async def judge(detector: Detector, audio: bytes) -> Verdict:
-    return await detector.judge(
-        audio, content_type=CONTENT_TYPE, channel=None, one_sided=True, priority=Priority.RECORDING
-    )
+    return await detector.judge(AudioInput(data=audio, content_type=CONTENT_TYPE), priority=Priority.RECORDING)
 
 
 async def listen(detector: Detector, audio: bytes, piece: int = FRAME) -> tuple[Verdict, int | None]:
     """The verdict, and how many ms had come when it stood; None for the end of the audio."""
-    live = LiveListening(detector)
+    live = LiveStream(detector)
     for at in range(0, len(audio), piece):
-        verdict = await live.hear(audio[at : at + piece])
+        verdict = await live.feed(audio[at : at + piece])
         if verdict is not None:
-            return verdict, live.heard_ms
+            return verdict, live.received_ms
     return await live.finish(), None
 
 
@@ -126,7 +125,7 @@ async def test_silence_ends_where_a_recording_is_no_longer_listened_to() -> None
     engine = StubEngine()
     async with ready(engine) as detector:
         verdict, stood_at_ms = await listen(detector, mulaw(silence(40.0)))
-        assert stood_at_ms == detector.listened_ms
+        assert stood_at_ms == detector.max_audio_ms
     assert (verdict.label, verdict.reason, engine.calls) == (Label.UNDECIDED, Reason.NO_SPEECH, [])
 
 
@@ -141,7 +140,7 @@ async def test_an_early_end_says_what_a_short_recording_would() -> None:
 async def test_nothing_heard_is_no_verdict() -> None:
     async with ready(StubEngine()) as detector:
         with pytest.raises(Undecodable):
-            await LiveListening(detector).finish()
+            await LiveStream(detector).finish()
 
 
 async def test_a_classifier_that_is_still_loading_is_asked_again() -> None:
@@ -149,22 +148,22 @@ async def test_a_classifier_that_is_still_loading_is_asked_again() -> None:
     engine.free.clear()
     audio = mulaw(speech(9.0))
     async with started(engine) as detector:
-        live = LiveListening(detector)
+        live = LiveStream(detector)
         for at in range(0, 8 * 3000, FRAME):
-            assert await live.hear(audio[at : at + FRAME]) is None
+            assert await live.feed(audio[at : at + FRAME]) is None
         with pytest.raises(ClassifierUnavailable):
             await live.finish()
         engine.free.set()
         await detector.wait_ready_or_raise()
-        verdicts = [await live.hear(audio[at : at + FRAME]) for at in range(8 * 3000, 8 * 4000, FRAME)]
+        verdicts = [await live.feed(audio[at : at + FRAME]) for at in range(8 * 3000, 8 * 4000, FRAME)]
         verdict = next(filter(None, verdicts))
         assert what_counts(verdict) == what_counts(await judge(detector, audio))
 
 
 async def test_no_more_is_kept_than_is_listened_to() -> None:
     async with started(StubEngine()) as detector:
-        live = LiveListening(detector)
+        live = LiveStream(detector)
         for _ in itertools.repeat(None, 60):
-            await live.hear(mulaw(silence(1.0)))
-        assert live.heard_ms == 60_000
-        assert len(live._kept) == detector.listened_ms * 8
+            await live.feed(mulaw(silence(1.0)))
+        assert live.received_ms == 60_000
+        assert live.kept_ms == detector.max_audio_ms

@@ -1,0 +1,99 @@
+"""The audio of a call in progress (Twilio Media Stream): its verdict as soon as more audio could not change it."""
+
+from amd_service.detection.audio.activity import SETTLED_MS, UNSETTLED_MS
+from amd_service.detection.audio.input import AudioInput
+from amd_service.detection.audio.window import required_ms
+from amd_service.detection.classifier.inference import Priority
+from amd_service.detection.detector import Detector
+from amd_service.detection.prepared_audio import PreparedAudio
+from amd_service.domain import Reason, Verdict
+from amd_service.errors import ClassifierUnavailable
+
+CONTENT_TYPE = "audio/x-mulaw;rate=8000"
+BYTES_PER_MS = 8
+# Audio to wait for before a classifier that was not ready, or had a full queue, is tried again.
+RETRY_MS = 500
+
+
+class LiveStream:
+    """The called party's μ-law audio at 8 kHz. Call `feed` with each piece, and `finish` if the stream ends early.
+
+    The verdict equals `Detector.judge` on the whole audio: a window is classified once more audio can change neither
+    the window nor the onset of speech.
+    """
+
+    def __init__(self, detector: Detector) -> None:
+        self._detector = detector
+        self._policy = detector.policy
+        self._max_bytes = detector.max_audio_ms * BYTES_PER_MS
+        self._buffer = bytearray()
+        self._received_bytes = 0
+        self._needs_long_window = False
+        # The earliest case: speech begins at the first sample.
+        self._next_check_ms = self._final_at_ms(0)
+
+    @property
+    def received_ms(self) -> int:
+        """Audio received so far, including what is no longer kept."""
+        return self._received_bytes // BYTES_PER_MS
+
+    @property
+    def kept_ms(self) -> int:
+        return len(self._buffer) // BYTES_PER_MS
+
+    async def feed(self, audio: bytes) -> Verdict | None:
+        """Add audio. Returns the verdict once it is final; stop feeding then.
+
+        A classifier that is not ready, or has a full queue, is tried again as more audio arrives. Raises ModelFailed.
+        """
+        self._buffer += audio[: self._max_bytes - len(self._buffer)]
+        self._received_bytes += len(audio)
+        if self.received_ms < self._next_check_ms:
+            return None
+        try:
+            return await self._check()
+        except ClassifierUnavailable:
+            self._next_check_ms = self.received_ms + RETRY_MS
+            return None
+
+    async def finish(self) -> Verdict:
+        """The verdict on the audio so far, as on a recording that ends here.
+
+        Raises Undecodable when no audio arrived, ClassifierUnavailable, QueueFull, ModelFailed.
+        """
+        return await self._detector.judge(self._audio(), priority=Priority.INTERACTIVE)
+
+    async def _check(self) -> Verdict | None:
+        if len(self._buffer) == self._max_bytes:
+            return await self.finish()
+        prepared = await self._detector.prepare(self._audio())
+        kept_ms = prepared.waveform.duration_ms
+        if prepared.onset_ms is None:
+            self._next_check_ms = self._limited(kept_ms - UNSETTLED_MS + self._policy.window_ms)
+            return None
+        self._next_check_ms = self._final_at_ms(prepared.onset_ms)
+        if kept_ms < self._next_check_ms:
+            return None
+        if self._needs_long_window:
+            return await self.finish()
+        return await self._classify_first_window(prepared, prepared.onset_ms)
+
+    async def _classify_first_window(self, prepared: PreparedAudio, onset_ms: int) -> Verdict | None:
+        verdict = await self._detector.classify_window(prepared, self._policy.window_ms, Priority.INTERACTIVE)
+        if verdict.reason is Reason.CONFIDENT or not self._policy.has_long_window:
+            return verdict
+        self._needs_long_window = True
+        self._next_check_ms = self._final_at_ms(onset_ms)
+        return None
+
+    def _audio(self) -> AudioInput:
+        return AudioInput(data=bytes(self._buffer), content_type=CONTENT_TYPE)
+
+    def _final_at_ms(self, onset_ms: int) -> int:
+        """How much audio makes both the onset and the next window final."""
+        length_ms = self._policy.long_window_ms if self._needs_long_window else self._policy.window_ms
+        window_ms = required_ms(onset_ms=onset_ms, anchor=self._policy.anchor, length_ms=length_ms)
+        return self._limited(max(onset_ms + max(length_ms, SETTLED_MS), window_ms))
+
+    def _limited(self, at_ms: int) -> int:
+        return min(at_ms, self._detector.max_audio_ms)
