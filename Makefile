@@ -29,7 +29,7 @@ test-all: $(STAMP)dev ## all tests
 	@$(TEST_3_13)
 
 test-3.13: .venv-3.13/.installed ## the audio and intake tests on Python 3.13, where audioop-lts takes audioop's place
-	.venv-3.13/bin/python -m pytest tests/audio tests/twilio tests/calls/intake
+	.venv-3.13/bin/python -m pytest tests/detection/audio tests/twilio tests/calls/intake
 
 coverage: $(STAMP)dev ## all tests with branch coverage, printed by file
 	$(BIN)/pytest --cov --cov-report=term-missing:skip-covered
