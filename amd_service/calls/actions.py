@@ -12,10 +12,18 @@ from sqlalchemy import ColumnElement, func, select, tuple_
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from amd_service.calls.analysis import lock_call, refresh_call
-from amd_service.calls.history import ENDED
 from amd_service.calls.storable import storable
 from amd_service.calls.tables import CallLog
-from amd_service.domain import AccountSid, Action, ActionKind, ActionState, CallSid, Label, Source
+from amd_service.domain import (
+    TERMINAL_CALL_STATUSES,
+    AccountSid,
+    Action,
+    ActionKind,
+    ActionState,
+    CallSid,
+    Label,
+    Source,
+)
 
 # A worker takes an action up within milliseconds. What waited longer waited because none was there, and whoever is on
 # the call by now has long been talking: cutting that off helps nobody. The same goes for a recording that ended so long
@@ -61,7 +69,7 @@ async def order(session: AsyncSession, call: CallLog, wanted: Mapping[Label, Act
     )
     if action is None or not still_open:
         return
-    note = _over_note(call) if call.call_status in ENDED else await _late_note(session, call)
+    note = _over_note(call) if call.call_status in TERMINAL_CALL_STATUSES else await _late_note(session, call)
     call.action = action.kind
     if note is None:
         call.action_state, call.action_note, call.action_at = ActionState.DUE, None, func.now()
@@ -92,7 +100,7 @@ async def claim_due(
     )
     taken = ClaimedActions([], [])
     for call, is_late in (await session.execute(statement)).all():
-        if call.call_status in ENDED:
+        if call.call_status in TERMINAL_CALL_STATUSES:
             _refuse(call, _over_note(call))
         elif is_late:
             _refuse(call, _NOBODY)

@@ -8,10 +8,18 @@ from sqlalchemy import select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from amd_service.calls.history import COMPLETED, ENDED, UNANSWERED
 from amd_service.calls.storable import LARGEST_INTEGER
 from amd_service.calls.tables import BROKEN_OFF, MEDIA_STREAM, CallLog, Recording, RecordingState, VerdictRow
-from amd_service.domain import AccountSid, ActionState, AnalysisState, CallSid, Failure, Label
+from amd_service.domain import (
+    TERMINAL_CALL_STATUSES,
+    AccountSid,
+    ActionState,
+    AnalysisState,
+    CallSid,
+    CallStatus,
+    Failure,
+    Label,
+)
 from amd_service.telemetry import get_logger
 
 log = get_logger(__name__)
@@ -20,6 +28,9 @@ log = get_logger(__name__)
 WITHOUT_AUDIO = (Failure.NO_RECORDING, Failure.RECORDING_FAILED)
 
 _ACTED_UPON = (ActionState.DUE, ActionState.SENT, ActionState.DONE)
+
+# Terminal statuses of a call that nobody answered.
+_UNANSWERED = frozenset(TERMINAL_CALL_STATUSES) - {CallStatus.COMPLETED}
 
 _LAST = datetime.max.replace(tzinfo=UTC)
 
@@ -76,17 +87,17 @@ def conclude(
         return Conclusion(AnalysisState.RUNNING)
     if RecordingState.QUEUED in states:
         return Conclusion(AnalysisState.QUEUED)
-    may_still_come = RecordingState.NOTED in states and not (asked and call_status in ENDED)
+    may_still_come = RecordingState.NOTED in states and not (asked and call_status in TERMINAL_CALL_STATUSES)
     if done and all(standing.is_stream for standing in done) and may_still_come:
         return Conclusion(AnalysisState.WAITING)
     if done:
         return Conclusion(AnalysisState.JUDGED, min(done, key=lambda weak: (weak.is_stream, not weak.decides)))
-    if call_status in UNANSWERED and all(failure in WITHOUT_AUDIO for failure in dead):
+    if call_status in _UNANSWERED and all(failure in WITHOUT_AUDIO for failure in dead):
         return Conclusion(AnalysisState.NOT_APPLICABLE)
     # Twilio files a two-leg call's recordings under the parent; until its end a leg may still get one of its own.
-    if not standings and is_child and call_status in ENDED:
+    if not standings and is_child and call_status in TERMINAL_CALL_STATUSES:
         return Conclusion(AnalysisState.NOT_APPLICABLE)
-    if not standings and asked and call_status == COMPLETED:
+    if not standings and asked and call_status == CallStatus.COMPLETED:
         return Conclusion(AnalysisState.FAILED, failure=Failure.NO_RECORDING)
     if RecordingState.NOTED in states or not dead:
         return Conclusion(AnalysisState.WAITING)

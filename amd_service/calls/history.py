@@ -11,25 +11,46 @@ from typing import Any, TypeVar
 
 from pydantic import TypeAdapter
 
-from amd_service.domain import AmdCallback, RecordingCallback, StatusCallback
+from amd_service.domain import (
+    TERMINAL_CALL_STATUSES,
+    AmdCallback,
+    CallStatus,
+    RecordingCallback,
+    RecordingStatus,
+    StatusCallback,
+)
 
 T = TypeVar("T")
 
-COMPLETED = "completed"
-_BEFORE_ANSWER = ("queued", "initiated", "ringing")
-_ANSWERED = "in-progress"
-_TERMINAL = (COMPLETED, "failed", "no-answer", "busy", "canceled")
-ENDED = frozenset(_TERMINAL)
-# Endings of a call that nobody answered.
-UNANSWERED = ENDED - {COMPLETED}
+_BEFORE_ANSWER = (CallStatus.QUEUED, CallStatus.INITIATED, CallStatus.RINGING)
 
-# Where Twilio's numbering from 0 puts each event; used for a callback without SequenceNumber. An unknown status
-# sorts before all of them: it is kept, and moves nothing that is known.
-_USUAL_POSITION = {"queued": -1, "initiated": 0, "ringing": 1, "in-progress": 2, **dict.fromkeys(_TERMINAL, 3)}
+# Of several terminal statuses in one position the first of these counts.
+_TERMINAL_PREFERENCE: tuple[str, ...] = (
+    CallStatus.COMPLETED,
+    CallStatus.FAILED,
+    CallStatus.NO_ANSWER,
+    CallStatus.BUSY,
+    CallStatus.CANCELED,
+)
+
+# The SequenceNumber that Twilio usually gives to each status; used for a callback without one. An unknown status sorts
+# before all of them: it is kept, and does not replace a known one.
+_USUAL_POSITION: dict[str, int] = {
+    CallStatus.QUEUED: -1,
+    CallStatus.INITIATED: 0,
+    CallStatus.RINGING: 1,
+    CallStatus.IN_PROGRESS: 2,
+    **dict.fromkeys(TERMINAL_CALL_STATUSES, 3),
+}
 _UNKNOWN_POSITION = -2
 
 # `completed` has audio, so it outranks both ways of having none.
-_RECORDING_RANK = {"in-progress": 1, "absent": 2, "failed": 3, COMPLETED: 4}
+_RECORDING_RANK: dict[str, int] = {
+    RecordingStatus.IN_PROGRESS: 1,
+    RecordingStatus.ABSENT: 2,
+    RecordingStatus.FAILED: 3,
+    RecordingStatus.COMPLETED: 4,
+}
 
 _STATUS = TypeAdapter(StatusCallback)
 _RECORDING = TypeAdapter(RecordingCallback)
@@ -102,7 +123,7 @@ def call_facts(callbacks: Iterable[StatusCallback], amd: Iterable[AmdCallback] =
     """
     ordered = sorted(callbacks, key=_in_time)
     answered_by, amd_ms = _opinion([*ordered, *sorted(amd, key=_by_duration)])
-    terminal = [callback for callback in ordered if callback.call_status in _TERMINAL]
+    terminal = [callback for callback in ordered if callback.call_status in TERMINAL_CALL_STATUSES]
     current = terminal[:1] or ordered[-1:]
     return CallFacts(
         direction=_last(callback.direction for callback in ordered),
@@ -112,7 +133,7 @@ def call_facts(callbacks: Iterable[StatusCallback], amd: Iterable[AmdCallback] =
         sip_response_code=_last(callback.sip_response_code for callback in ordered),
         call_status=current[0].call_status if current else None,
         started_at=_earliest(callback for callback in ordered if callback.call_status in _BEFORE_ANSWER),
-        answered_at=_earliest(callback for callback in ordered if callback.call_status == _ANSWERED),
+        answered_at=_earliest(callback for callback in ordered if callback.call_status == CallStatus.IN_PROGRESS),
         ended_at=_earliest(terminal),
         duration_s=_last(callback.duration_s for callback in reversed(terminal)),
         twilio_answered_by=answered_by,
@@ -143,7 +164,8 @@ def _in_time(callback: StatusCallback) -> tuple[int, int, int, str]:
     """
     usual = _USUAL_POSITION.get(callback.call_status, _UNKNOWN_POSITION)
     position = usual if callback.sequence_number is None else callback.sequence_number
-    preference = _TERMINAL.index(callback.call_status) if callback.call_status in _TERMINAL else 0
+    is_terminal = callback.call_status in _TERMINAL_PREFERENCE
+    preference = _TERMINAL_PREFERENCE.index(callback.call_status) if is_terminal else 0
     return position, usual, preference, repr(callback)
 
 

@@ -15,7 +15,15 @@ from amd_service.calls.known_values import unknown_values
 from amd_service.calls.privacy import NumberPolicy
 from amd_service.calls.storable import LARGEST_INTEGER, storable
 from amd_service.calls.tables import Callback, CallLog, Recording, RecordingState
-from amd_service.domain import REST_ROUTE, AmdCallback, Failure, RawCallback, RecordingCallback, StatusCallback
+from amd_service.domain import (
+    REST_ROUTE,
+    AmdCallback,
+    Failure,
+    RawCallback,
+    RecordingCallback,
+    RecordingStatus,
+    StatusCallback,
+)
 from amd_service.telemetry import get_logger
 
 Event = StatusCallback | RecordingCallback | AmdCallback
@@ -26,7 +34,10 @@ log = get_logger(__name__)
 _STATUS_ROUTES = ("status", REST_ROUTE)
 _AMD_ROUTE = "amd"
 
-_FAILURE_OF_STATUS = {"absent": Failure.NO_RECORDING, "failed": Failure.RECORDING_FAILED}
+_FAILURE_OF_STATUS: dict[str | None, Failure] = {
+    RecordingStatus.ABSENT: Failure.NO_RECORDING,
+    RecordingStatus.FAILED: Failure.RECORDING_FAILED,
+}
 
 
 async def store_status(session: AsyncSession, raw: RawCallback, status: StatusCallback, numbers: NumberPolicy) -> bool:
@@ -161,8 +172,8 @@ def _advance(row: Recording) -> None:
     ended_by_callback = row.state == RecordingState.DEAD and row.attempts == 0 and row.failure in WITHOUT_AUDIO
     if row.state != RecordingState.NOTED and not ended_by_callback:
         return
-    failure = _FAILURE_OF_STATUS.get(row.recording_status or "")
-    if row.recording_status == history.COMPLETED:
+    failure = _FAILURE_OF_STATUS.get(row.recording_status)
+    if row.recording_status == RecordingStatus.COMPLETED:
         row.state, row.failure, row.finished_at = RecordingState.QUEUED, None, None
         row.queued_at = row.available_at = func.now()
     elif failure is not None:

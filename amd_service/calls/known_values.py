@@ -2,16 +2,15 @@
 
 from collections.abc import Mapping
 
-from amd_service.domain import AmdCallback, RecordingCallback, RecordingSource, StatusCallback
+from amd_service.domain import (
+    AmdCallback,
+    CallStatus,
+    RecordingCallback,
+    RecordingSource,
+    RecordingStatus,
+    StatusCallback,
+)
 
-# Those of callbacks (voice/api/call-resource) and of the API, which disagree: the union (twilio_api_v2010.json).
-CALL_STATUSES = frozenset(
-    {"queued", "initiated", "ringing", "in-progress", "completed", "busy", "failed", "no-answer", "canceled"}
-)
-RECORDING_STATUSES = frozenset(
-    {"in-progress", "paused", "stopped", "processing", "completed", "absent", "failed", "deleted"}
-)
-RECORDING_SOURCES = frozenset(RecordingSource)
 # `machine_start` with MachineDetection=Enable, the other machines with DetectMessageEnd.
 ANSWERED_BY = frozenset(
     {"human", "machine_start", "machine_end_beep", "machine_end_silence", "machine_end_other", "fax", "unknown"}
@@ -31,13 +30,13 @@ def _closed_sets(
     match event:
         case StatusCallback():
             return {
-                "CallStatus": (event.call_status, CALL_STATUSES),
+                "CallStatus": (event.call_status, frozenset(CallStatus)),
                 "AnsweredBy": (event.answered_by, ANSWERED_BY),
             }
         case RecordingCallback():
             return {
-                "RecordingStatus": (event.recording_status, RECORDING_STATUSES),
-                "RecordingSource": (event.source, RECORDING_SOURCES),
+                "RecordingStatus": (event.recording_status, frozenset(RecordingStatus)),
+                "RecordingSource": (event.source, frozenset(RecordingSource)),
             }
         case AmdCallback():
             return {"AnsweredBy": (event.answered_by, ANSWERED_BY)}

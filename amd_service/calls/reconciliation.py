@@ -9,13 +9,16 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from amd_service.calls.analysis import lock_call, refresh_call
-from amd_service.calls.history import ENDED
 from amd_service.calls.tables import CallLog, Recording, RecordingState, Sweep
 from amd_service.calls.tables.call_log import OPEN
-from amd_service.domain import AccountSid, CallSid, Failure, RecordingSid
-
-# RecordingStatus values after which nothing more is to be learnt.
-_SETTLED = ("completed", "absent", "failed")
+from amd_service.domain import (
+    TERMINAL_CALL_STATUSES,
+    TERMINAL_RECORDING_STATUSES,
+    AccountSid,
+    CallSid,
+    Failure,
+    RecordingSid,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +82,7 @@ async def statuses(session: AsyncSession, call_sids: Collection[CallSid]) -> dic
 async def settled_recordings(session: AsyncSession, sids: Collection[RecordingSid]) -> set[str]:
     """Those of these recordings of which Twilio has told all there is to tell."""
     statement = select(Recording.recording_sid).where(
-        Recording.recording_sid.in_(sids), Recording.recording_status.in_(_SETTLED)
+        Recording.recording_sid.in_(sids), Recording.recording_status.in_(TERMINAL_RECORDING_STATUSES)
     )
     return set((await session.scalars(statement)).all())
 
@@ -113,7 +116,7 @@ async def ended_calls(
     statement = select(CallLog.call_sid).where(
         CallLog.call_sid.in_(call_sids),
         true() if since is None else CallLog.created_at >= since,
-        CallLog.call_status.in_(ENDED),
+        CallLog.call_status.in_(TERMINAL_CALL_STATUSES),
         func.coalesce(CallLog.ended_at, CallLog.created_at) <= func.now() - timedelta(seconds=quiet_s),
     )
     return [CallSid(sid) for sid in await session.scalars(statement.order_by(func.random()))]

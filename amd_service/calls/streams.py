@@ -11,10 +11,9 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from amd_service.calls import actions
 from amd_service.calls.analysis import ensure_call, lock_call, refresh_call
-from amd_service.calls.history import COMPLETED
 from amd_service.calls.tables import BROKEN_OFF, MEDIA_STREAM, Recording, RecordingState, VerdictRow
 from amd_service.calls.verdict_rows import verdict_rows
-from amd_service.domain import AccountSid, Action, CallSid, Label, Source, StreamSid, Verdict
+from amd_service.domain import AccountSid, Action, CallSid, Label, RecordingStatus, Source, StreamSid, Verdict
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +61,7 @@ async def _add_recording(session: AsyncSession, stream: Stream) -> bool:
         call_sid=stream.call_sid,
         account_sid=stream.account_sid,
         source=MEDIA_STREAM,
-        recording_status=COMPLETED if stream.whole else BROKEN_OFF,
+        recording_status=RecordingStatus.COMPLETED if stream.whole else BROKEN_OFF,
         track="inbound",
         channels=1,
         state=RecordingState.DONE,

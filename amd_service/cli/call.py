@@ -9,7 +9,7 @@ from rich.markup import escape
 
 from amd_service.calls import lookup
 from amd_service.database.pool import Database
-from amd_service.domain import AnalysisState, CallSid
+from amd_service.domain import AnalysisState, CallSid, CallStatus
 from amd_service.errors import DatabaseUnavailable
 from amd_service.operations.call_request import choose_account
 from amd_service.operations.place_call import CallPlacer, Started
@@ -76,7 +76,7 @@ async def _follow(database: Database, call_sid: CallSid, wait_s: float, settings
         if row.get("analysis_state") in FINAL:
             return row
         # Placing it left the row at `queued`: any callback would have moved it on.
-        if row.get("call_status") == "queued" and waited_s >= min(SILENCE_S, wait_s) and not warned:
+        if row.get("call_status") == CallStatus.QUEUED and waited_s >= min(SILENCE_S, wait_s) and not warned:
             warned = True
             log.warning(
                 "Twilio has reported nothing of this call yet: is `amd-service serve` running with this database, and "

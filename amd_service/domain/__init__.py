@@ -12,10 +12,18 @@ from amd_service.domain.callbacks import (
     StatusCallback,
 )
 from amd_service.domain.identifiers import AccountSid, CallSid, ConferenceSid, RecordingSid, StreamSid, is_sid
+from amd_service.domain.statuses import (
+    TERMINAL_CALL_STATUSES,
+    TERMINAL_RECORDING_STATUSES,
+    CallStatus,
+    RecordingStatus,
+)
 from amd_service.domain.verdicts import Label, ModelIdentity, ModelRun, Reason, Scores, Verdict
 
 __all__ = [
     "REST_ROUTE",
+    "TERMINAL_CALL_STATUSES",
+    "TERMINAL_RECORDING_STATUSES",
     "AccountSid",
     "Action",
     "ActionKind",
@@ -24,6 +32,7 @@ __all__ = [
     "AnalysisState",
     "Anchor",
     "CallSid",
+    "CallStatus",
     "ConferenceSid",
     "Failure",
     "Job",
@@ -35,6 +44,7 @@ __all__ = [
     "RecordingCallback",
     "RecordingSid",
     "RecordingSource",
+    "RecordingStatus",
     "Scores",
     "Source",
     "StatusCallback",

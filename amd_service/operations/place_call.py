@@ -18,7 +18,7 @@ from amd_service.calls.call_requests import Crowded, Earlier, Reserved
 from amd_service.calls.privacy import NumberPolicy
 from amd_service.calls.tables import RequestOutcome
 from amd_service.database.pool import Database
-from amd_service.domain import CallSid, StatusCallback
+from amd_service.domain import CallSid, CallStatus, StatusCallback
 from amd_service.errors import (
     CredentialsRefused,
     DatabaseUnavailable,
@@ -201,7 +201,7 @@ def _replay(earlier: Earlier, fingerprint: str) -> Started:
             f"call {earlier.call_sid} was placed with this idempotency key, for another request or before the account's"
             " secret changed: a new request needs a new key"
         )
-    return Started(earlier.call_sid, earlier.call_status or "queued", replayed=True)
+    return Started(earlier.call_sid, earlier.call_status or CallStatus.QUEUED, replayed=True)
 
 
 def _outcome(error: Exception) -> str:

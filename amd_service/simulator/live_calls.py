@@ -16,7 +16,7 @@ from websockets.exceptions import WebSocketException
 
 from amd_service.detection.audio.channels import called_party
 from amd_service.detection.audio.decode import decode
-from amd_service.domain import Waveform
+from amd_service.domain import CallStatus, Waveform
 from amd_service.errors import ConfigurationError, Undecodable
 from amd_service.operations.judge_recording import is_one_sided
 from amd_service.settings import Account
@@ -73,7 +73,9 @@ class Wire:
     def up(self, call_sid: str) -> Iterator[None]:
         """While this lasts the call is in progress at Twilio, and may be hung up or redirected."""
         account_sid = self.account.account_sid
-        self.rest.add(SimulatedCall(account_sid=account_sid, sid=call_sid, status="in-progress", started_at=now()))
+        self.rest.add(
+            SimulatedCall(account_sid=account_sid, sid=call_sid, status=CallStatus.IN_PROGRESS, started_at=now())
+        )
         try:
             yield
         finally:
@@ -106,7 +108,7 @@ class Wire:
             ("AccountSid", self.account.account_sid),
             ("ApiVersion", "2010-04-01"),
             ("CallSid", call_sid),
-            ("CallStatus", "in-progress"),
+            ("CallStatus", CallStatus.IN_PROGRESS),
             ("Direction", "outbound-api"),
         ]
         headers = sign(self.public_url + STREAM_XML_PATH, form, self._token)

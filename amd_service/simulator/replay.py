@@ -10,7 +10,7 @@ from time import perf_counter
 import httpx2
 from pydantic import JsonValue
 
-from amd_service.domain import ActionState, AnalysisState, Source
+from amd_service.domain import ActionState, AnalysisState, CallStatus, Source
 from amd_service.errors import ConfigurationError
 from amd_service.settings import RETRY_OVERRIDES, Account, is_loopback
 from amd_service.simulator.live_calls import Streamed, Wire, happening_now
@@ -250,7 +250,7 @@ class _Service:
 
 
 def _says_answered(callback: RecordedCallback) -> bool:
-    return ("CallStatus", "in-progress") in callback.form
+    return ("CallStatus", CallStatus.IN_PROGRESS) in callback.form
 
 
 def _awaits_a_recording(row: Mapping[str, JsonValue]) -> bool:

@@ -33,7 +33,12 @@ class Base(DeclarativeBase):
 
 def one_of(column: str, values: Iterable[str]) -> str:
     """SQL: the column, where it is not null, holds one of `values`."""
-    return f"{column} in ({', '.join(repr(str(value)) for value in values)})"
+    return f"{column} in {sql_list(values)}"
+
+
+def sql_list(values: Iterable[str]) -> str:
+    """SQL: the values in parentheses, for `in` and `not in`."""
+    return f"({', '.join(repr(str(value)) for value in values)})"
 
 
 def closed_set(column: str, values: Iterable[str]) -> CheckConstraint:

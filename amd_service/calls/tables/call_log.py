@@ -5,14 +5,20 @@ from datetime import datetime
 from sqlalchemy import CheckConstraint, Index, func, text
 from sqlalchemy.orm import Mapped, mapped_column
 
-from amd_service.calls.tables.base import Base, closed_set, one_of, probability
-from amd_service.domain import ActionKind, ActionState, AnalysisState, Failure, Label, Reason, Source
+from amd_service.calls.tables.base import Base, closed_set, one_of, probability, sql_list
+from amd_service.domain import (
+    TERMINAL_CALL_STATUSES,
+    ActionKind,
+    ActionState,
+    AnalysisState,
+    Failure,
+    Label,
+    Reason,
+    Source,
+)
 
 # SQL: something about the call is still to come, from Twilio or from a worker.
-OPEN = (
-    "analysis_state = 'waiting' or call_status is null"
-    " or call_status not in ('completed', 'busy', 'failed', 'no-answer', 'canceled')"
-)
+OPEN = f"analysis_state = 'waiting' or call_status is null or call_status not in {sql_list(TERMINAL_CALL_STATUSES)}"
 
 _NO_MODEL_RAN = one_of("reason", (Reason.NO_SPEECH, Reason.TOO_SHORT))
 

@@ -11,12 +11,11 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
 
 from amd_service.calls import intake, reconciliation
-from amd_service.calls.history import ENDED
 from amd_service.calls.known_values import unknown_values
 from amd_service.calls.privacy import NumberPolicy
 from amd_service.calls.reconciliation import KnownCall, SweepLease
 from amd_service.database.pool import Database
-from amd_service.domain import AccountSid, CallSid, RecordingCallback, StatusCallback
+from amd_service.domain import TERMINAL_CALL_STATUSES, AccountSid, CallSid, RecordingCallback, StatusCallback
 from amd_service.errors import (
     AmdError,
     CredentialsRefused,
@@ -284,9 +283,9 @@ def _is_missing(call: StatusCallback, known: Mapping[str, str | None], quiet_sin
 
     What nobody told us of and we did not dial (inbound calls, legs of a `<Dial>`) is not.
     """
-    if call.call_status not in ENDED or (call.timestamp is not None and call.timestamp > quiet_since):
+    if call.call_status not in TERMINAL_CALL_STATUSES or (call.timestamp is not None and call.timestamp > quiet_since):
         return False
-    return known[call.call_sid] not in ENDED if call.call_sid in known else call.direction == OUTBOUND
+    return known[call.call_sid] not in TERMINAL_CALL_STATUSES if call.call_sid in known else call.direction == OUTBOUND
 
 
 async def _batches(items: AsyncIterator[T]) -> AsyncGenerator[list[T], None]:

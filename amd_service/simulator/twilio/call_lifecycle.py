@@ -7,13 +7,14 @@ from urllib.parse import urlsplit
 
 import httpx2
 
+from amd_service.domain import CallStatus, RecordingStatus
 from amd_service.simulator.twilio.call_store import SimulatedCall, SimulatedRecording, now
 from amd_service.simulator.twilio.media_host import Reel
 from amd_service.simulator.twilio.rest_api import RestApi
 from amd_service.simulator.twilio.signed_callbacks import Delivery, Pairs, deliver
 
 # By CallStatus, the event that a subscription must name. Every way of ending is `completed`.
-_EVENT_OF = {"initiated": "initiated", "ringing": "ringing", "in-progress": "answered"}
+_EVENT_OF = {CallStatus.INITIATED: "initiated", CallStatus.RINGING: "ringing", CallStatus.IN_PROGRESS: "answered"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,9 +34,9 @@ class Life:
     asked for it. `while_up`: run while the call is in progress.
     """
 
-    ending: str = "completed"
+    ending: str = CallStatus.COMPLETED
     reel: Reel | None = None
-    recording_status: str | None = "completed"
+    recording_status: str | None = RecordingStatus.COMPLETED
     answered_by: str = "human"
     amd_ms: int = 3200
     while_up: Callable[[SimulatedCall], Awaitable[object]] | None = None
@@ -61,12 +62,12 @@ async def live_out(
         for callback in callbacks:
             delivered.append(await _send(client, callback, token, connect_to))  # noqa: PERF401 - one after the other
 
-    answered = life.ending == "completed"
+    answered = life.ending == CallStatus.COMPLETED
     recording = None
-    await send(advance(call, "initiated", 0))
-    await send(advance(call, "ringing", 1))
+    await send(advance(call, CallStatus.INITIATED, 0))
+    await send(advance(call, CallStatus.RINGING, 1))
     if answered:
-        await send(advance(call, "in-progress", 2))
+        await send(advance(call, CallStatus.IN_PROGRESS, 2))
         await send(_amd(call, life))
         recording = start_recording(call, life)
         if recording is not None:
@@ -85,7 +86,7 @@ def advance(call: SimulatedCall, status: str, sequence_number: int) -> Iterator[
     if status in _EVENT_OF:
         call.started_at = call.started_at or now()
         # Twilio's REST API has no `initiated`.
-        call.status = "queued" if status == "initiated" else status
+        call.status = CallStatus.QUEUED if status == CallStatus.INITIATED else status
     elif not call.is_over:  # it may have been hung up meanwhile
         call.end(status)
     event = _EVENT_OF.get(status, "completed")
@@ -104,7 +105,7 @@ def start_recording(call: SimulatedCall, life: Life) -> SimulatedRecording | Non
         return None
     recording = SimulatedRecording(
         call_sid=call.sid,
-        status="in-progress",
+        status=RecordingStatus.IN_PROGRESS,
         track=call.given("RecordingTrack") or "both",
         channels=2 if call.given("RecordingChannels") == "dual" else 1,
         duration_s=None,
@@ -115,9 +116,9 @@ def start_recording(call: SimulatedCall, life: Life) -> SimulatedRecording | Non
 
 def end_recording(rest: RestApi, recording: SimulatedRecording, life: Life) -> None:
     """The recording is there, or it turned out that there is none."""
-    recording.status = life.recording_status or "completed"
-    recording.duration_s = 5 if recording.status == "completed" else None
-    if life.reel is not None and recording.status == "completed":
+    recording.status = life.recording_status or RecordingStatus.COMPLETED
+    recording.duration_s = 5 if recording.status == RecordingStatus.COMPLETED else None
+    if life.reel is not None and recording.status == RecordingStatus.COMPLETED:
         rest.media.reels[recording.sid] = life.reel
 
 

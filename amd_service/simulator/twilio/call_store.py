@@ -5,9 +5,8 @@ from datetime import UTC, datetime
 from email.utils import format_datetime
 from secrets import token_hex
 
+from amd_service.domain import TERMINAL_CALL_STATUSES, CallStatus, RecordingStatus
 from amd_service.simulator.twilio.signed_callbacks import Pairs
-
-OVER = frozenset({"completed", "busy", "failed", "no-answer", "canceled"})
 
 
 def new_sid(kind: str) -> str:
@@ -26,7 +25,7 @@ class SimulatedRecording:
 
     call_sid: str | None
     sid: str = field(default_factory=lambda: new_sid("RE"))
-    status: str = "completed"
+    status: str = RecordingStatus.COMPLETED
     track: str | None = "inbound"
     channels: int = 1
     source: str = "OutboundAPI"
@@ -42,7 +41,7 @@ class SimulatedCall:
 
     account_sid: str
     sid: str = field(default_factory=lambda: new_sid("CA"))
-    status: str = "queued"
+    status: str = CallStatus.QUEUED
     direction: str = "outbound-api"
     from_number: str = "+15005550006"
     to_number: str = "+12125550100"
@@ -58,7 +57,7 @@ class SimulatedCall:
 
     @property
     def is_over(self) -> bool:
-        return self.status in OVER
+        return self.status in TERMINAL_CALL_STATUSES
 
     def given(self, name: str) -> str | None:
         """The value of a parameter it was created with; the first one of several."""

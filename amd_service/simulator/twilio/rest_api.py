@@ -10,6 +10,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from amd_service.domain import CallStatus
 from amd_service.simulator.twilio.call_store import SimulatedCall, SimulatedRecording, call_resource, recording_resource
 from amd_service.simulator.twilio.media_host import Answer, MediaHost, respond
 from amd_service.simulator.twilio.signed_callbacks import Pairs
@@ -118,7 +119,7 @@ class RestApi:
         call.updates.append(asked.form)
         form = dict(asked.form)
         goes_on = "Url" in form or "Twiml" in form
-        if call.is_over or (goes_on and call.status != "in-progress"):
+        if call.is_over or (goes_on and call.status != CallStatus.IN_PROGRESS):
             return _error(400, 21220, "Call is not in-progress. Cannot redirect.")
         if "Status" in form:
             call.end(form["Status"])

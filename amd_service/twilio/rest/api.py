@@ -12,7 +12,15 @@ from twilio.base.exceptions import TwilioException
 from twilio.rest import Client
 from twilio.rest.api.v2010.account.call import CallInstance
 
-from amd_service.domain import REST_ROUTE, CallSid, RawCallback, RecordingCallback, RecordingSid, StatusCallback
+from amd_service.domain import (
+    REST_ROUTE,
+    CallSid,
+    CallStatus,
+    RawCallback,
+    RecordingCallback,
+    RecordingSid,
+    StatusCallback,
+)
 from amd_service.errors import MalformedCallback, OutcomeUnknown, RequestRefused, TwilioUnavailable
 from amd_service.settings import Account, Settings
 from amd_service.telemetry import Metrics, get_logger
@@ -124,7 +132,7 @@ class RestClient:
 
     async def hang_up(self, account: Account, call_sid: CallSid) -> None:
         """End a call. RequestRefused when it is over already."""
-        await self._client(account).calls(call_sid).update_async(status="completed")
+        await self._client(account).calls(call_sid).update_async(status=CallStatus.COMPLETED)
 
     async def redirect(self, account: Account, call_sid: CallSid, url: str) -> None:
         """Have a call that is up go on with the TwiML at `url`. RequestRefused when it is over."""
