@@ -8,23 +8,20 @@ from collections.abc import AsyncIterator, Iterator
 from functools import cache
 from ipaddress import ip_address
 from pathlib import Path
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import urlsplit
 
 import hypothesis
 import pytest
-from sqlalchemy import delete
 
-from amd_service.calls.tables import Base
-from amd_service.database.connection import connect
+from amd_service.database.database import Database
 from amd_service.database.embedded import embedded_postgres
 from amd_service.database.embedded.sharing import THROWAWAY_PREFIX
-from amd_service.database.pool import Database
-from amd_service.database.schema import migrate
 from amd_service.errors import ConfigurationError
 from amd_service.lab.synthesis.lines import plan
 from amd_service.lab.synthesis.render import require_engines
 from amd_service.settings import Settings
-from tests.node import toolchain
+from tests.support import node_toolchain
+from tests.support.postgres import clone, drop, empty, with_database
 
 _CONNECTING = ("socket.connect", "socket.sendto")
 
@@ -83,7 +80,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 @cache
 def _lacking() -> dict[str, str]:
     """By marker, what has to be installed before those tests can run here."""
-    lacks = {"node": toolchain.missing(), "speech_engines": _missing_engines()}
+    lacks = {"node": node_toolchain.missing(), "speech_engines": _missing_engines()}
     return {marker: lack for marker, lack in lacks.items() if lack}
 
 
@@ -139,36 +136,9 @@ def database_url(server_url: str, test_run: str) -> Iterator[str]:
     """An empty, migrated database of this xdist worker's own: a clone of the run's template."""
     template = f"amd_test_{test_run}_template"
     own = f"amd_test_{test_run}_{os.environ.get('PYTEST_XDIST_WORKER', 'main')}"
-    asyncio.run(_clone(server_url, template, own))
+    asyncio.run(clone(server_url, template, own))
     yield with_database(server_url, own)
-    asyncio.run(_drop(server_url, template, own))
-
-
-def with_database(url: str, name: str) -> str:
-    """The URL of another database on the same server."""
-    return urlunsplit(urlsplit(url)._replace(path=f"/{name}"))
-
-
-async def _clone(server_url: str, template: str, own: str) -> None:
-    connection = await connect(server_url, statement_timeout_s=None)
-    try:
-        await connection.execute("select pg_advisory_lock(hashtext($1))", template)
-        if not await connection.fetchval("select true from pg_database where datname = $1", template):
-            await connection.execute(f'create database "{template}"')
-            await migrate(with_database(server_url, template))
-        await connection.execute(f'create database "{own}" template "{template}"')
-    finally:
-        await connection.close()
-
-
-async def _drop(server_url: str, template: str, own: str) -> None:
-    connection = await connect(server_url, statement_timeout_s=None)
-    try:
-        await connection.execute("select pg_advisory_lock(hashtext($1))", template)
-        await connection.execute(f'drop database "{own}" with (force)')
-        await connection.execute(f'drop database if exists "{template}"')
-    finally:
-        await connection.close()
+    asyncio.run(drop(server_url, template, own))
 
 
 @pytest.fixture
@@ -178,10 +148,3 @@ async def database(database_url: str, anyio_backend: str) -> AsyncIterator[Datab
     await empty(database)
     yield database
     await database.dispose()
-
-
-async def empty(database: Database) -> None:
-    """Delete every row. Fifty times faster than TRUNCATE on tables this small."""
-    async with database.transaction() as session:
-        for table in reversed(Base.metadata.sorted_tables):
-            await session.execute(delete(table))

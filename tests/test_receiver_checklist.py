@@ -28,12 +28,14 @@ from amd_service.simulator.twilio.media_host import NOT_FOUND, Answer, MediaHost
 from amd_service.simulator.twilio.server import serve_simulated_twilio
 from amd_service.simulator.twilio.signed_callbacks import sign
 from amd_service.twilio.rest.api import CallRequest
-from tests.detection.audio.signals import Array, file_of, pcm16, silence, wav
-from tests.detection.classifier.models import StubEngine
-from tests.detection.detectors import ready, speech
+from tests.support.app import PUBLIC_URL, STATUS, TOKEN, open_app
+from tests.support.detectors import ready, speech
+from tests.support.models import StubEngine
 from tests.support.receiver import MEDIA_PATH, Receiver, receiving
-from tests.web.conftest import ACCOUNT, CALL, PUBLIC_URL, RECORDING, STATUS, TOKEN, open_app
-from tests.worker.conftest import HUMAN, make_worker
+from tests.support.sids import ACCOUNT, CALL, RECORDING
+from tests.support.signals import Array, file_of, pcm16, silence, wav
+from tests.support.verdicts import HUMAN
+from tests.support.workers import make_worker
 
 pytestmark = pytest.mark.anyio
 

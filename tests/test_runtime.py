@@ -16,23 +16,14 @@ from amd_service.runtime import open_runtime, requeue_failed
 from amd_service.settings import Account, Settings
 from amd_service.simulator.twilio.call_store import SimulatedCall
 from amd_service.simulator.twilio.media_host import Reel
-from tests.calls.queue.conftest import queued
-from tests.support.deliveries import (
-    ACCOUNT,
-    CALL,
-    FIRST,
-    call_row,
-    claim,
-    deliver,
-    recording,
-    recording_row,
-    settle,
-    status,
-    verdict,
-)
+from tests.support.deliveries import call_row, claim, deliver, recording, recording_row, settle, status
 from tests.support.numbers import callbacks, told
+from tests.support.queued import queued
+from tests.support.sids import ACCOUNT, CALL, RECORDING
 from tests.support.simulated_twilio import watched_simulated_twilio
-from tests.worker.conftest import is_in, until
+from tests.support.verdicts import verdict
+from tests.support.waiting import until
+from tests.support.workers import is_in
 
 pytestmark = pytest.mark.anyio
 
@@ -42,7 +33,7 @@ async def test_a_worker_acts_erases_and_forgets(database: Database, database_url
         Account.model_validate({"account_sid": ACCOUNT, "auth_tokens": ["token"]})
     ) as twilio:
         call = twilio.rest.add(SimulatedCall(account_sid=ACCOUNT, sid=CALL, status="in-progress"))
-        twilio.media.reels[FIRST] = Reel(b"audio")
+        twilio.media.reels[RECORDING] = Reel(b"audio")
         settings = Settings(
             _env_file=None,
             database_url=database_url,

@@ -15,7 +15,9 @@ from amd_service.calls.analysis import lock_call
 from amd_service.calls.tables import CallLog
 from amd_service.database.pool import Database
 from amd_service.domain import AccountSid, Action, ActionKind, ActionState, CallSid, Label, RecordingSid, StatusCallback
-from tests.support.deliveries import ACCOUNT, CALL, SECOND, call_row, claim, deliver, recording, settle, status, verdict
+from tests.support.deliveries import call_row, claim, deliver, recording, settle, status
+from tests.support.sids import ACCOUNT, CALL, SECOND_RECORDING
+from tests.support.verdicts import verdict
 
 pytestmark = pytest.mark.anyio
 
@@ -164,7 +166,7 @@ async def test_the_action_is_ordered_exactly_when_the_verdict_is_written(databas
 @pytest.mark.parametrize("state", [None, ActionState.DONE, ActionState.FAILED, ActionState.SENT])
 async def test_a_later_verdict_orders_nothing_more(database: Database, state: ActionState | None) -> None:
     await judged(database, Label.UNDECIDED)
-    await deliver(database, recording("completed", SECOND))
+    await deliver(database, recording("completed", SECOND_RECORDING))
     (job,) = await claim(database)
     await settle(database, job, verdict(Label.VOICEMAIL), BOTH)
     if state is not None:

@@ -8,7 +8,8 @@ from sqlalchemy import text
 from amd_service.calls.tables.agreement import COLUMNS, CREATE_VIEW
 from amd_service.database.pool import Database
 from amd_service.domain import CallSid, Label, RecordingSid, Verdict
-from tests.support.deliveries import amd, call_row, claim, deliver, recording, settle, status, verdict
+from tests.support.deliveries import amd, call_row, claim, deliver, recording, settle, status
+from tests.support.verdicts import verdict
 
 pytestmark = pytest.mark.anyio
 

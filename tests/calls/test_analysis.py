@@ -5,19 +5,9 @@ import pytest
 from amd_service.calls import queue
 from amd_service.database.pool import Database
 from amd_service.domain import Failure, Label, Verdict
-from tests.support.deliveries import (
-    FIRST,
-    SECOND,
-    call_row,
-    claim,
-    deliver,
-    no_speech,
-    recording,
-    settle,
-    snapshot,
-    status,
-    verdict,
-)
+from tests.support.deliveries import call_row, claim, deliver, recording, settle, snapshot, status
+from tests.support.sids import RECORDING, SECOND_RECORDING
+from tests.support.verdicts import no_speech, verdict
 
 pytestmark = pytest.mark.anyio
 
@@ -35,9 +25,9 @@ pytestmark = pytest.mark.anyio
 async def test_the_earliest_decided_recording_speaks_for_the_call(
     database: Database, first: Verdict, second: Verdict, expected: str, order: int
 ) -> None:
-    await deliver(database, recording("completed", SECOND), recording("completed", FIRST))
+    await deliver(database, recording("completed", SECOND_RECORDING), recording("completed", RECORDING))
     jobs = {job.recording_sid: job for job in await claim(database)}
-    for sid, said in [(FIRST, first), (SECOND, second)][::order]:
+    for sid, said in [(RECORDING, first), (SECOND_RECORDING, second)][::order]:
         await settle(database, jobs[sid], said)
     call = await call_row(database)
     assert (call.analysis_state, call.label) == ("judged", expected)
@@ -46,12 +36,12 @@ async def test_the_earliest_decided_recording_speaks_for_the_call(
 
 
 async def test_a_failed_recording_does_not_hide_anothers_verdict(database: Database) -> None:
-    await deliver(database, recording("completed", FIRST), recording("completed", SECOND))
+    await deliver(database, recording("completed", RECORDING), recording("completed", SECOND_RECORDING))
     jobs = {job.recording_sid: job for job in await claim(database)}
     async with database.transaction() as session:
-        await queue.give_up(session, jobs[FIRST], Failure.UNDECODABLE, "XML")
+        await queue.give_up(session, jobs[RECORDING], Failure.UNDECODABLE, "XML")
     assert (await call_row(database)).analysis_state == "running"
-    await settle(database, jobs[SECOND], verdict(Label.HUMAN))
+    await settle(database, jobs[SECOND_RECORDING], verdict(Label.HUMAN))
     assert (await call_row(database)).label == "human"
 
 

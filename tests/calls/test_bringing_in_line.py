@@ -14,9 +14,10 @@ from amd_service.calls.privacy import NumberPolicy
 from amd_service.calls.tables import Callback
 from amd_service.database.pool import Database
 from amd_service.domain import CallSid, Label
-from tests.support.deliveries import KEEP, call_row, claim, deliver, recording, settle, snapshot, status, verdict
+from tests.support.deliveries import KEEP, call_row, claim, deliver, recording, settle, snapshot, status
 from tests.support.numbers import FROM, TO, callbacks, change, parsed, told
-from tests.worker.conftest import until
+from tests.support.verdicts import verdict
+from tests.support.waiting import until
 
 pytestmark = pytest.mark.anyio
 

@@ -14,21 +14,10 @@ from amd_service.calls.tables.callback import WHOLE
 from amd_service.calls.tables.recording import TO_ERASE
 from amd_service.database.pool import Database
 from amd_service.domain import AccountSid, Failure, Label, RecordingSid
-from tests.support.deliveries import (
-    ACCOUNT,
-    CALL,
-    FIRST,
-    call_row,
-    claim,
-    deliver,
-    recording,
-    recording_row,
-    settle,
-    snapshot,
-    status,
-    verdict,
-)
+from tests.support.deliveries import call_row, claim, deliver, recording, recording_row, settle, snapshot, status
 from tests.support.numbers import FROM, TO, callbacks, change, told
+from tests.support.sids import ACCOUNT, CALL, RECORDING
+from tests.support.verdicts import verdict
 
 pytestmark = pytest.mark.anyio
 
@@ -64,19 +53,19 @@ async def strip(database: Database, *, days: int = 30, limit: int = 10) -> int:
 
 
 async def test_a_judged_recording_may_be_erased_once(database: Database) -> None:
-    await judged(database, FIRST)
-    assert await erasable(database) == [FIRST]
+    await judged(database, RECORDING)
+    assert await erasable(database) == [RECORDING]
     async with database.transaction() as session:
-        await erasure.mark_erased(session, FIRST)
+        await erasure.mark_erased(session, RECORDING)
     await change(database, Recording, erase_after=func.now())
     assert await erasable(database) == []
     assert (await recording_row(database)).erased_at is not None
 
 
 async def test_a_claimed_one_is_put_off_until_later(database: Database) -> None:
-    await judged(database, FIRST)
+    await judged(database, RECORDING)
     async with database.transaction() as session:
-        assert await erasure.claim_erasable(session, [ACCOUNT], 1) == Claim([Erasable(FIRST, ACCOUNT)], 1)
+        assert await erasure.claim_erasable(session, [ACCOUNT], 1) == Claim([Erasable(RECORDING, ACCOUNT)], 1)
     assert await erasable(database) == []
     assert 240 < await put_off_s(database) <= 300
 
@@ -85,9 +74,9 @@ async def test_a_claimed_one_is_put_off_until_later(database: Database) -> None:
 async def test_the_longer_it_has_waited_the_later_it_is_tried_again(
     database: Database, waited_days: float, least_s: float, most_s: float
 ) -> None:
-    await judged(database, FIRST)
+    await judged(database, RECORDING)
     await make_old(database, Recording, "finished_at", waited_days)
-    assert await erasable(database) == [FIRST]
+    assert await erasable(database) == [RECORDING]
     assert least_s < await put_off_s(database) <= most_s
 
 
@@ -102,26 +91,26 @@ async def test_what_has_no_verdict_is_never_erased(database: Database) -> None:
 
 
 async def test_a_stream_has_no_copy_at_twilio(database: Database) -> None:
-    await judged(database, FIRST)
+    await judged(database, RECORDING)
     await change(database, Recording, source="MediaStream")
     assert await erasable(database) == []
 
 
 async def test_a_recording_of_unknown_source_has(database: Database) -> None:
-    await judged(database, FIRST)
+    await judged(database, RECORDING)
     await change(database, Recording, source=None)
-    assert await erasable(database) == [FIRST]
+    assert await erasable(database) == [RECORDING]
 
 
 async def test_what_belongs_to_an_account_we_have_no_credentials_for_is_left(database: Database) -> None:
-    await judged(database, FIRST)
+    await judged(database, RECORDING)
     assert await erasable(database, accounts=()) == []
-    assert await erasable(database) == [FIRST]
+    assert await erasable(database) == [RECORDING]
 
 
 async def found_by_asking(database: Database) -> None:
     """A judged recording of a call that nobody but Twilio's API told of."""
-    await judged(database, FIRST)
+    await judged(database, RECORDING)
     await change(database, Callback, route="rest")
 
 
@@ -145,13 +134,13 @@ async def test_once_a_callback_names_its_call_it_is_ours(database: Database) -> 
     assert await erasable(database) == []
     await deliver(database, status("completed"))
     await change(database, Recording, erase_after=func.now())
-    assert await erasable(database) == [FIRST]
+    assert await erasable(database) == [RECORDING]
 
 
 async def test_a_call_that_we_placed_is_ours_though_every_callback_was_lost(database: Database) -> None:
     await found_by_asking(database)
     await place(database)
-    assert await erasable(database) == [FIRST]
+    assert await erasable(database) == [RECORDING]
 
 
 async def test_what_another_account_says_of_a_call_makes_it_nobodys(database: Database) -> None:

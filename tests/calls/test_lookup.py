@@ -5,7 +5,9 @@ import pytest
 from amd_service.calls.lookup import read_call
 from amd_service.database.pool import Database
 from amd_service.domain import CallSid, Label
-from tests.support.deliveries import CALL, FIRST, claim, deliver, recording, settle, verdict
+from tests.support.deliveries import claim, deliver, recording, settle
+from tests.support.sids import CALL, RECORDING
+from tests.support.verdicts import verdict
 
 pytestmark = pytest.mark.anyio
 
@@ -19,6 +21,6 @@ async def test_reading_a_call_gives_plain_json(database: Database) -> None:
         assert await read_call(session, CallSid("CA" + "9" * 32)) is None
     assert call is not None
     assert (call["call_sid"], call["label"]) == (CALL, "human")
-    assert [row["recording_sid"] for row in call["recordings"]] == [FIRST]
+    assert [row["recording_sid"] for row in call["recordings"]] == [RECORDING]
     assert call["verdicts"][0]["human_score"] == 0.9
     assert str(call["verdict_at"]).endswith("+00:00")

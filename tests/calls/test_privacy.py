@@ -15,7 +15,8 @@ from amd_service.database.pool import Database
 from amd_service.domain import RawCallback
 from amd_service.settings import Settings
 from amd_service.twilio.callbacks import parse_amd, parse_recording, parse_status
-from tests.support.deliveries import ACCOUNT, CALL, FIRST, KEEP, call_row
+from tests.support.deliveries import KEEP, call_row
+from tests.support.sids import ACCOUNT, CALL, RECORDING
 from tests.web.twilio.test_callback_parameters import CALLBACKS
 
 HASH = NumberPolicy("hash", b"k" * 16)
@@ -51,9 +52,9 @@ STATUS: Pairs = (
     ("SipHeader_P-Asserted-Identity", "<sip:030901820999@10.0.0.1>"),
     ("Memo", "(500) 555-0006"),
 )
-RECORDING: Pairs = (
+RECORDED: Pairs = (
     *ABOUT,
-    ("RecordingSid", FIRST),
+    ("RecordingSid", RECORDING),
     ("RecordingStatus", "completed"),
     ("From", CALLER),
     ("ToCity", PLACE),
@@ -67,7 +68,7 @@ async def take_all(database: Database, numbers: NumberPolicy) -> list[bool]:
         return [
             await intake.store_status(session, RawCallback("status", STATUS, "token"), parse_status(STATUS), numbers),
             await intake.store_recording(
-                session, RawCallback("recording", RECORDING), parse_recording(RECORDING), numbers
+                session, RawCallback("recording", RECORDED), parse_recording(RECORDED), numbers
             ),
             await intake.store_amd(session, RawCallback("amd", AMD), parse_amd(AMD), numbers),
         ]

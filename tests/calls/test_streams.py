@@ -12,20 +12,18 @@ from amd_service.calls.tables import MEDIA_STREAM
 from amd_service.database.pool import Database
 from amd_service.domain import AccountSid, Action, ActionKind, Label, RecordingSid, StreamSid, Verdict
 from tests.support.deliveries import (
-    ACCOUNT,
-    CALL,
     call_row,
     claim,
     deliver,
-    no_speech,
     recording,
     recording_row,
     settle,
     snapshot,
     status,
-    verdict,
     verdict_rows,
 )
+from tests.support.sids import ACCOUNT, CALL
+from tests.support.verdicts import no_speech, verdict
 
 pytestmark = pytest.mark.anyio
 

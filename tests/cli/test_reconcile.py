@@ -14,7 +14,8 @@ from amd_service.settings import Account, Settings
 from amd_service.simulator.twilio.call_store import SimulatedCall
 from amd_service.simulator.twilio.media_host import Answer
 from amd_service.simulator.twilio.server import SimulatedTwilio
-from tests.support.deliveries import ACCOUNT, deliver, status
+from tests.support.deliveries import deliver, status
+from tests.support.sids import ACCOUNT
 from tests.support.simulated_twilio import watched_simulated_twilio
 
 pytestmark = pytest.mark.anyio

@@ -17,7 +17,7 @@ from amd_service.database.connection import connect, open_admin_engine
 from amd_service.database.pool import Database, Timeouts
 from amd_service.database.url import driver_url
 from amd_service.errors import ConfigurationError, DatabaseUnavailable
-from tests.conftest import with_database
+from tests.support.postgres import with_database
 
 pytestmark = pytest.mark.anyio
 

@@ -12,9 +12,9 @@ from amd_service.detection.classifier.inference import Priority
 from amd_service.detection.detector import Detector
 from amd_service.domain import Anchor, Label, Reason, Verdict
 from amd_service.errors import ClassifierUnavailable, ModelFailed, Undecodable
-from tests.detection.audio.signals import Array, file_of, noise, silence, tone
-from tests.detection.classifier.models import RATE_HZ, StubEngine
-from tests.detection.detectors import ready, speech, started
+from tests.support.detectors import ready, speech, started
+from tests.support.models import RATE_HZ, StubEngine
+from tests.support.signals import Array, file_of, noise, silence, tone
 
 pytestmark = pytest.mark.anyio
 

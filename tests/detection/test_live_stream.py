@@ -17,9 +17,9 @@ from amd_service.detection.detector import Detector
 from amd_service.detection.live_stream import CONTENT_TYPE, LiveStream
 from amd_service.domain import Label, Reason, Verdict
 from amd_service.errors import ClassifierUnavailable, Undecodable
-from tests.detection.audio.signals import Array, noise, silence, tone
-from tests.detection.classifier.models import RATE_HZ, StubEngine
-from tests.detection.detectors import ready, speech, started
+from tests.support.detectors import ready, speech, started
+from tests.support.models import RATE_HZ, StubEngine
+from tests.support.signals import Array, noise, silence, tone
 
 pytestmark = pytest.mark.anyio
 

@@ -13,9 +13,9 @@ from amd_service.detection.classifier.labels import LabelOrder, LabelSource
 from amd_service.detection.label_check import GoldenClips
 from amd_service.domain import Label
 from amd_service.errors import ClassifierUnavailable, ModelUnusable
-from tests.detection.audio.signals import Array, file_of, silence
-from tests.detection.classifier.models import RATE_HZ, StubEngine
-from tests.detection.detectors import NO_CLIPS, lay_out_clips, ready, speech, started
+from tests.support.detectors import NO_CLIPS, lay_out_clips, ready, speech, started
+from tests.support.models import RATE_HZ, StubEngine
+from tests.support.signals import Array, file_of, silence
 
 pytestmark = pytest.mark.anyio
 

@@ -1,106 +1,13 @@
 """Whole processes against each other: Postgres, the service, workers, a stand-in for Twilio."""
 
-import asyncio
-import sys
-from collections.abc import AsyncIterator, Awaitable, Callable
-from dataclasses import dataclass
-from functools import partial
-from pathlib import Path
-from secrets import token_hex
-from typing import Any
+from collections.abc import AsyncIterator
 
-import httpx2
 import pytest
 
-from amd_service.database.pool import Database
-from amd_service.settings import RETRY_OVERRIDES, Account
+from amd_service.database.database import Database
 from amd_service.simulator.demo import make_account
-from amd_service.simulator.service_process import Child, run_child
-from amd_service.simulator.twilio.media_host import Reel
-from amd_service.simulator.twilio.server import SimulatedTwilio
-from amd_service.simulator.twilio.signed_callbacks import deliver
+from tests.support.scene import Scene
 from tests.support.simulated_twilio import watched_simulated_twilio
-
-FIXTURES = Path(__file__).parents[2] / "fixtures" / "calls"
-HUMAN = (FIXTURES / "01-human-hello" / "recording.wav").read_bytes()
-DEADLINE_S = 120.0  # for a machine that has much else to do
-FATAL = (sys.executable, "-m", "tests.end_to_end.fatal_worker")
-
-
-@dataclass(frozen=True, slots=True)
-class Scene:
-    """Everything outside the service: a database, a media host, an account."""
-
-    database_url: str
-    simulated_twilio: SimulatedTwilio
-    account: Account
-
-    @property
-    def child(self) -> "partial[Any]":
-        """`run_child` for this scene, with the demonstration model."""
-        return partial(
-            run_child,
-            database_url=self.database_url,
-            simulated_twilio=self.simulated_twilio,
-            account=self.account,
-            model="demo",
-        )
-
-    async def call_ends(self, service: Child, reel: Reel) -> str:
-        """A call with this recording has ended: Twilio reports it to `service`. Its CallSid."""
-        call_sid, recording_sid = f"CA{token_hex(16)}", f"RE{token_hex(16)}"
-        self.simulated_twilio.media.reels[recording_sid] = reel
-        form = [
-            ("AccountSid", self.account.account_sid),
-            ("CallSid", call_sid),
-            ("RecordingSid", recording_sid),
-            ("RecordingStatus", "completed"),
-            ("RecordingSource", "OutboundAPI"),
-            ("RecordingTrack", "inbound"),
-        ]
-        token = self.account.auth_tokens[0].get_secret_value()
-        async with httpx2.AsyncClient(trust_env=False) as client:
-            answer = await deliver(
-                client, service.url, "/twilio/recording", form, token=token, overrides=RETRY_OVERRIDES
-            )
-        assert answer.status == 204
-        return call_sid
-
-
-async def read_call(service: Child, call_sid: str) -> dict[str, Any]:
-    async with httpx2.AsyncClient(trust_env=False) as client:
-        try:
-            answer = await client.get(f"{service.url}/api/calls/{call_sid}")
-        except httpx2.TransportError:
-            return {}
-    row: dict[str, Any] = answer.json() if answer.status_code == 200 else {}
-    return row
-
-
-async def until_state(service: Child, call_sid: str, state: str) -> dict[str, Any]:
-    """The call's row once its analysis is in `state`."""
-
-    async def is_there() -> bool:
-        return (await read_call(service, call_sid)).get("analysis_state") == state
-
-    await until(is_there)
-    return await read_call(service, call_sid)
-
-
-async def until(condition: Callable[[], Awaitable[bool]]) -> None:
-    """Wait for what other processes bring about."""
-    async with asyncio.timeout(DEADLINE_S):
-        while not await condition():  # noqa: ASYNC110 - nothing in this process could tell
-            await asyncio.sleep(0.05)
-
-
-async def until_exists(path: Path) -> None:
-    """Wait for a file that a child makes."""
-
-    async def is_there() -> bool:
-        return path.exists()  # noqa: ASYNC240 - a stat of a local file
-
-    await until(is_there)
 
 
 @pytest.fixture

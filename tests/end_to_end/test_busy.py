@@ -8,7 +8,7 @@ import httpx2
 import pytest
 
 from amd_service.simulator.service_process import COMMAND
-from tests.end_to_end.conftest import HUMAN, Scene
+from tests.support.scene import HUMAN, Scene
 
 pytestmark = [pytest.mark.anyio, pytest.mark.timeout(300)]
 

@@ -12,7 +12,7 @@ from amd_service.simulator.service_process import COMMAND
 from amd_service.simulator.twilio.call_lifecycle import Life, live_out
 from amd_service.simulator.twilio.call_store import SimulatedCall
 from amd_service.simulator.twilio.media_host import Answer, Reel
-from tests.end_to_end.conftest import HUMAN, Scene
+from tests.support.scene import HUMAN, Scene
 
 pytestmark = [pytest.mark.anyio, pytest.mark.timeout(300)]
 

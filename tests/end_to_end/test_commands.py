@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from amd_service.simulator.service_process import COMMAND
-from tests.end_to_end.conftest import FIXTURES
+from tests.support.scene import FIXTURES
 
 pytestmark = [pytest.mark.anyio, pytest.mark.timeout(300)]
 

@@ -24,8 +24,8 @@ from amd_service.simulator.twilio.media_host import Reel
 from amd_service.simulator.twilio.signed_callbacks import deliver
 from amd_service.simulator.twilio.streams import FRAME_BYTES, MediaStream, Played, play
 from amd_service.twilio.stream_keys import stream_key
-from tests.end_to_end.conftest import FIXTURES, Scene, read_call, until_state
 from tests.support.deliveries import call_row, recording_row, verdict_rows
+from tests.support.scene import FIXTURES, Scene, read_call, until_state
 
 pytestmark = [pytest.mark.anyio, pytest.mark.timeout(300)]
 

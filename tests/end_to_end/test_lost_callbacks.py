@@ -33,7 +33,8 @@ from amd_service.simulator.twilio.rest_api import RestApi
 from amd_service.simulator.twilio.signed_callbacks import deliver
 from amd_service.twilio.recordings import http_client
 from amd_service.twilio.rest import CallRequest, RestClient
-from tests.end_to_end.conftest import FIXTURES, HUMAN, Scene, until
+from tests.support.scene import FIXTURES, HUMAN, Scene
+from tests.support.waiting import until
 
 pytestmark = [pytest.mark.anyio, pytest.mark.timeout(300)]
 

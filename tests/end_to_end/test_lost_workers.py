@@ -8,7 +8,7 @@ import pytest
 
 from amd_service.simulator.service_process import COMMAND
 from amd_service.simulator.twilio.media_host import Reel
-from tests.end_to_end.conftest import DEADLINE_S, FATAL, HUMAN, Scene, until_exists, until_state
+from tests.support.scene import DEADLINE_S, FATAL, HUMAN, Scene, until_exists, until_state
 
 pytestmark = [pytest.mark.anyio, pytest.mark.timeout(300)]
 

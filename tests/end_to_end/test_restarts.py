@@ -15,8 +15,9 @@ from amd_service.database.schema import migrate
 from amd_service.simulator.demo import make_account
 from amd_service.simulator.service_process import COMMAND
 from amd_service.simulator.twilio.media_host import Reel
-from tests.end_to_end.conftest import HUMAN, Scene, until, until_state
+from tests.support.scene import HUMAN, Scene, until_state
 from tests.support.simulated_twilio import watched_simulated_twilio
+from tests.support.waiting import until
 
 pytestmark = [pytest.mark.anyio, pytest.mark.timeout(180)]
 

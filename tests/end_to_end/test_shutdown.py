@@ -8,7 +8,8 @@ import pytest
 
 from amd_service.simulator.service_process import COMMAND
 from amd_service.simulator.twilio.media_host import Reel
-from tests.end_to_end.conftest import FATAL, HUMAN, Scene, until, until_exists, until_state
+from tests.support.scene import FATAL, HUMAN, Scene, until_exists, until_state
+from tests.support.waiting import until
 
 pytestmark = [pytest.mark.anyio, pytest.mark.timeout(300)]
 

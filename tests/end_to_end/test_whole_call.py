@@ -12,8 +12,9 @@ from amd_service.simulator.twilio.call_lifecycle import Life, live_out
 from amd_service.simulator.twilio.call_store import SimulatedCall
 from amd_service.simulator.twilio.media_host import Reel
 from amd_service.simulator.twilio.streams import MediaStream, play
-from tests.end_to_end.conftest import Scene, until
 from tests.end_to_end.test_live import audio_of, recording_of
+from tests.support.scene import Scene
+from tests.support.waiting import until
 
 pytestmark = [pytest.mark.anyio, pytest.mark.timeout(300)]
 

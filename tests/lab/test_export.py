@@ -22,7 +22,7 @@ from amd_service.lab.export.build import build
 from amd_service.lab.export.run import export
 from amd_service.lab.export.windows import Samples, WindowSets, draw_windows, read_recordings
 from amd_service.settings import Settings
-from tests.detection.classifier.models import build_model
+from tests.support.models import build_model
 
 
 @pytest.fixture(scope="module")

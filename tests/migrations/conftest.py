@@ -5,8 +5,8 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from amd_service.database.connection import connect
-from tests.conftest import with_database
+from amd_service.database.database import connect
+from tests.support.postgres import with_database
 
 
 @pytest.fixture

@@ -1,58 +1,12 @@
 """The files of docs/nextjs, compiled, and the service they speak to."""
 
-import asyncio
-import json
-import os
 import subprocess
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
 
 import pytest
 
 from tests.end_to_end.conftest import scene as scene
-from tests.node.toolchain import FOLDER, TSC
-
-UPLOAD, CALL = "app/api/amd/route.js", "app/api/calls/[sid]/route.js"
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """What a route handler answered."""
-
-    status: int
-    headers: dict[str, str]
-    body: dict[str, Any]
-
-
-@dataclass(frozen=True, slots=True)
-class Backend:
-    """The compiled route handlers; each request gets a fresh Node, which speaks to the service at `url`."""
-
-    compiled: Path
-
-    async def upload(self, url: str, path: Path | None, *, field: str = "audio", **environment: str) -> Answer:
-        """POST /api/amd with a file as a form field."""
-        file = None if path is None else {"path": str(path), "field": field, "type": "audio/wav"}
-        return await self._ask(UPLOAD, "POST", url, environment, file=file)
-
-    async def read_call(self, url: str, sid: str, **environment: str) -> Answer:
-        """GET /api/calls/{sid}."""
-        return await self._ask(CALL, "GET", url, environment, params={"sid": sid})
-
-    async def _ask(self, route: str, method: str, url: str, environment: dict[str, str], **request: object) -> Answer:
-        inherited = {name: value for name, value in os.environ.items() if not name.startswith("AMD_")}
-        node = await asyncio.create_subprocess_exec(
-            "node",
-            FOLDER / "ask.cjs",
-            stdin=asyncio.subprocess.PIPE,
-            stdout=asyncio.subprocess.PIPE,
-            env=inherited | {"AMD_SERVICE_URL": url} | environment,
-        )
-        job = {"route": str(self.compiled / route), "method": method, **request}
-        output, _ = await node.communicate(json.dumps(job).encode())
-        assert node.returncode == 0
-        return Answer(**json.loads(output))
+from tests.support.backend import Backend
+from tests.support.node_toolchain import FOLDER, TSC
 
 
 @pytest.fixture(scope="session")

@@ -13,9 +13,9 @@ from starlette.routing import Route
 from amd_service.simulator.service_process import COMMAND, Child, free_port
 from amd_service.simulator.twilio.media_host import Reel
 from amd_service.simulator.twilio.server import serve_on_loopback
-from tests.end_to_end.conftest import Scene, until_state
-from tests.node.conftest import Backend
-from tests.web.recordings import CALLS, HUMAN
+from tests.support.backend import Backend
+from tests.support.fixture_calls import CALLS, HUMAN
+from tests.support.scene import Scene, until_state
 
 pytestmark = [pytest.mark.anyio, pytest.mark.node]
 

@@ -23,8 +23,10 @@ from amd_service.simulator.twilio.media_host import Answer, Reel
 from amd_service.simulator.twilio.server import SimulatedTwilio
 from amd_service.telemetry import Metrics
 from amd_service.twilio.rest import RestClient
-from tests.support.deliveries import ACCOUNT, FIRST, SECOND, claim, deliver, recording, recording_row, settle, verdict
+from tests.support.deliveries import claim, deliver, recording, recording_row, settle
 from tests.support.numbers import FROM, callbacks, change, told
+from tests.support.sids import ACCOUNT, RECORDING, SECOND_RECORDING
+from tests.support.verdicts import verdict
 
 pytestmark = pytest.mark.anyio
 
@@ -54,23 +56,23 @@ def forgotten(forgetful: Retention, what: str) -> float:
 async def test_the_copy_of_a_judged_recording_is_deleted(
     database: Database, twilio: SimulatedTwilio, client: httpx2.AsyncClient, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    await judged(database, twilio, FIRST)
-    await deliver(database, recording("completed", SECOND))
-    twilio.media.reels[SECOND] = Reel(b"not judged yet")
+    await judged(database, twilio, RECORDING)
+    await deliver(database, recording("completed", SECOND_RECORDING))
+    twilio.media.reels[SECOND_RECORDING] = Reel(b"not judged yet")
     forgetful = retention_for(database, twilio, client)
     await forgetful.erase()
-    assert set(twilio.media.reels) == {SECOND}
+    assert set(twilio.media.reels) == {SECOND_RECORDING}
     assert (await recording_row(database)).erased_at is not None
-    assert (await recording_row(database, SECOND)).erased_at is None
+    assert (await recording_row(database, SECOND_RECORDING)).erased_at is None
     assert forgotten(forgetful, "recording") == 1
     (line,) = [line for line in "".join(capfd.readouterr()).splitlines() if "recording deleted at Twilio" in line]
-    assert FIRST in line
+    assert RECORDING in line
 
 
 async def test_a_copy_that_is_gone_already_is_as_good(
     database: Database, twilio: SimulatedTwilio, client: httpx2.AsyncClient
 ) -> None:
-    await judged(database, twilio, FIRST)
+    await judged(database, twilio, RECORDING)
     twilio.media.reels.clear()
     await retention_for(database, twilio, client).erase()
     assert (await recording_row(database)).erased_at is not None
@@ -79,7 +81,7 @@ async def test_a_copy_that_is_gone_already_is_as_good(
 async def test_each_copy_is_deleted_once(
     database: Database, twilio: SimulatedTwilio, client: httpx2.AsyncClient
 ) -> None:
-    await judged(database, twilio, FIRST)
+    await judged(database, twilio, RECORDING)
     forgetful = retention_for(database, twilio, client)
     await forgetful.erase()
     await forgetful.erase()
@@ -89,12 +91,12 @@ async def test_each_copy_is_deleted_once(
 async def test_one_that_twilio_refuses_does_not_keep_the_others(
     database: Database, twilio: SimulatedTwilio, client: httpx2.AsyncClient
 ) -> None:
-    await judged(database, twilio, FIRST, SECOND)
+    await judged(database, twilio, RECORDING, SECOND_RECORDING)
     refusal = b'{"code": 20009, "message": "Recording is in use"}'
     twilio.rest.first.append(Answer(400, refusal, {"content-type": "application/json"}))
     forgetful = retention_for(database, twilio, client)
     await forgetful.erase()
-    erased = [(await recording_row(database, sid)).erased_at is not None for sid in (FIRST, SECOND)]
+    erased = [(await recording_row(database, sid)).erased_at is not None for sid in (RECORDING, SECOND_RECORDING)]
     assert sorted(erased) == [False, True]
     assert (forgotten(forgetful, "refused"), forgotten(forgetful, "recording")) == (1, 1)
 
@@ -111,7 +113,7 @@ async def test_an_account_whose_credentials_are_refused_is_asked_once_a_round(
     sids = [RecordingSid(f"RE{number:032x}") for number in range(5)]
     theirs = CallSid("CA" + "2" * 32)
     await deliver(database, *(recording("completed", sid, account_sid=revoked, call_sid=theirs) for sid in sids))
-    await judged(database, twilio, FIRST)
+    await judged(database, twilio, RECORDING)
     known = tmp_path / "accounts.toml"
     known.write_text(f'[[account]]\naccount_sid = "{revoked}"\nauth_tokens = ["revoked"]\n')
     await retention_for(database, twilio, client, accounts_file=known).erase()
@@ -123,7 +125,7 @@ async def test_an_account_whose_credentials_are_refused_is_asked_once_a_round(
 async def test_an_outage_leaves_it_for_later(
     database: Database, twilio: SimulatedTwilio, client: httpx2.AsyncClient
 ) -> None:
-    await judged(database, twilio, FIRST)
+    await judged(database, twilio, RECORDING)
     twilio.rest.first.append(Answer(503))
     forgetful = retention_for(database, twilio, client)
     with pytest.raises(TwilioUnavailable):
@@ -148,16 +150,16 @@ async def test_recordings_of_other_applications_are_left_and_keep_ours_waiting_f
     database: Database, twilio: SimulatedTwilio, client: httpx2.AsyncClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(retention_file, "ERASE_BATCH", 1)
-    await judged(database, twilio, FIRST)
+    await judged(database, twilio, RECORDING)
     # As if reconciliation had found it: another application had the call placed and recorded.
     await change(database, Callback, route="rest")
     ours = CallSid("CA" + "2" * 32)
-    await deliver(database, recording("completed", SECOND, call_sid=ours))
+    await deliver(database, recording("completed", SECOND_RECORDING, call_sid=ours))
     (job,) = await claim(database)
     await settle(database, job, verdict(Label.HUMAN))
-    twilio.media.reels[SECOND] = Reel(b"audio")
+    twilio.media.reels[SECOND_RECORDING] = Reel(b"audio")
     await retention_for(database, twilio, client).erase()
-    assert set(twilio.media.reels) == {FIRST}
+    assert set(twilio.media.reels) == {RECORDING}
 
 
 async def test_without_being_asked_to_nothing_is_forgotten(

@@ -6,7 +6,7 @@ import pytest
 
 from amd_service.simulator.twilio.media_host import MediaHost
 from amd_service.simulator.twilio.server import SimulatedTwilio, serve_simulated_twilio
-from tests.simulator.stub_service import ACCOUNT
+from tests.support.stub_service import ACCOUNT
 
 
 @pytest.fixture

@@ -29,7 +29,7 @@ from amd_service.twilio.media_streams import Media, Started, Stopped, parse_mess
 from amd_service.twilio.signature import verify, verify_handshake
 from amd_service.twilio.twiml import unheard_twiml
 from amd_service.web.server import WEBSOCKETS
-from tests.simulator.stub_service import ACCOUNT, PUBLIC_URL, Service, write_call
+from tests.support.stub_service import ACCOUNT, PUBLIC_URL, Service, write_call
 
 FIXTURES = Path(__file__).parents[2] / "fixtures" / "calls"
 STREAMED: dict[str, JsonValue] = {"analysis_state": "judged", "label": "human", "verdict_source": "stream"}

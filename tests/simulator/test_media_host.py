@@ -17,7 +17,7 @@ from amd_service.simulator.twilio.server import SimulatedTwilio, serve_simulated
 from amd_service.simulator.twilio.signed_callbacks import ConnectionRules, Delivery, deliver, sign
 from amd_service.twilio.callbacks import parse_form
 from amd_service.twilio.signature import verify
-from tests.detection.audio.signals import RATE_HZ, Array, file_of, tone
+from tests.support.signals import RATE_HZ, Array, file_of, tone
 
 pytestmark = pytest.mark.anyio
 

@@ -16,7 +16,7 @@ from amd_service.simulator.recorded_calls import load_calls
 from amd_service.simulator.replay import Outcome, compare, replay
 from amd_service.simulator.run_replay import rehearse_running_service
 from amd_service.simulator.twilio.server import SimulatedTwilio, serve_on_loopback
-from tests.simulator.stub_service import ACCOUNT, JUDGED, PUBLIC_URL, STEREO, Service, write_call
+from tests.support.stub_service import ACCOUNT, JUDGED, PUBLIC_URL, STEREO, Service, write_call
 
 
 async def run(

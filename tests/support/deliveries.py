@@ -12,27 +12,19 @@ from amd_service.calls.privacy import NumberPolicy
 from amd_service.calls.tables import Base, CallLog, Recording, VerdictRow
 from amd_service.database.pool import Database
 from amd_service.domain import (
-    AccountSid,
     Action,
     AmdCallback,
     CallSid,
     Job,
     Label,
-    ModelIdentity,
-    ModelRun,
     RawCallback,
-    Reason,
     RecordingCallback,
     RecordingSid,
-    Scores,
     StatusCallback,
     Verdict,
 )
+from tests.support.sids import ACCOUNT, CALL, RECORDING
 
-ACCOUNT = AccountSid("AC" + "a" * 32)
-CALL = CallSid("CA" + "1" * 32)
-FIRST = RecordingSid("RE" + "1" * 32)
-SECOND = RecordingSid("RE" + "2" * 32)
 KEEP = NumberPolicy("keep")
 BEGAN = datetime(2026, 11, 22, 10, 0, tzinfo=UTC)
 
@@ -47,10 +39,10 @@ def status(call_status: str, sequence: int | None = None, **fields: Any) -> Stat
     return StatusCallback(call_status=call_status, sequence_number=position, **{"direction": "outbound-api"} | fields)
 
 
-def recording(recording_status: str, sid: RecordingSid = FIRST, **fields: Any) -> RecordingCallback:
+def recording(recording_status: str, sid: RecordingSid = RECORDING, **fields: Any) -> RecordingCallback:
     fields.setdefault("call_sid", CALL)
     fields.setdefault("account_sid", ACCOUNT)
-    fields.setdefault("started_at", BEGAN + timedelta(seconds=10 if sid == FIRST else 20))
+    fields.setdefault("started_at", BEGAN + timedelta(seconds=10 if sid == RECORDING else 20))
     return RecordingCallback(recording_sid=sid, recording_status=recording_status, **{"source": "OutboundAPI"} | fields)
 
 
@@ -83,7 +75,7 @@ async def call_row(database: Database, call_sid: CallSid = CALL) -> CallLog:
         return (await session.scalars(select(CallLog).where(CallLog.call_sid == call_sid))).one()
 
 
-async def recording_row(database: Database, sid: RecordingSid = FIRST) -> Recording:
+async def recording_row(database: Database, sid: RecordingSid = RECORDING) -> Recording:
     async with database.transaction() as session:
         return (await session.scalars(select(Recording).where(Recording.recording_sid == sid))).one()
 
@@ -126,34 +118,3 @@ async def claim(database: Database, worker: str = "worker-1", *, limit: int = 10
 async def settle(database: Database, job: Job, verdict: Verdict, wanted: Mapping[Label, Action] | None = None) -> bool:
     async with database.transaction() as session:
         return await queue.settle(session, job, verdict, wanted or {})
-
-
-MODEL = ModelIdentity(id="demo", revision=None, weights_sha256="0" * 64)
-
-
-def verdict(label: Label, *, human: float = 0.9, runs: int = 1) -> Verdict:
-    run = ModelRun(Scores(human, 1 - human), window_start_ms=0, window_ms=2000, inference_ms=12.5, model=MODEL)
-    return Verdict(
-        label=label,
-        confidence=max(human, 1 - human),
-        reason=Reason.LOW_CONFIDENCE if label is Label.UNDECIDED else Reason.CONFIDENT,
-        onset_ms=300,
-        runs=(run,) * runs,
-        channel=1,
-        channels_mixed=False,
-        audio_sha256="f" * 64,
-        policy={"min_confidence": 0.7},
-    )
-
-
-def no_speech() -> Verdict:
-    return Verdict(
-        label=Label.UNDECIDED,
-        confidence=None,
-        reason=Reason.NO_SPEECH,
-        onset_ms=None,
-        runs=(),
-        channel=None,
-        channels_mixed=True,
-        audio_sha256="f" * 64,
-    )

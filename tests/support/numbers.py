@@ -10,7 +10,8 @@ from amd_service.calls.tables import Callback
 from amd_service.database.pool import Database
 from amd_service.domain import RawCallback, StatusCallback
 from amd_service.twilio.callbacks import parse_status
-from tests.support.deliveries import ACCOUNT, CALL, KEEP
+from tests.support.deliveries import KEEP
+from tests.support.sids import ACCOUNT, CALL
 
 FROM, TO = "+15005550006", "+15005550010"
 

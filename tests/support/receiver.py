@@ -15,8 +15,9 @@ from amd_service.telemetry import Metrics
 from amd_service.twilio.recordings import Recordings, http_client
 from amd_service.twilio.rest import RestClient
 from amd_service.worker.queue_loop import Worker
+from tests.support.app import App, make_settings, open_app
+from tests.support.sids import ACCOUNT, CALL, RECORDING
 from tests.support.simulated_twilio import watched_simulated_twilio
-from tests.web.conftest import ACCOUNT, CALL, RECORDING, App, make_settings, open_app
 
 MEDIA_PATH = f"/2010-04-01/Accounts/{ACCOUNT}/Recordings/{RECORDING}.wav"
 Fields = dict[str, str | None]

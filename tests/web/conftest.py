@@ -1,106 +1,13 @@
 """The service over a real Postgres, its model not started: what these tests are about is the doors."""
 
-from collections.abc import AsyncIterator, Sequence
-from dataclasses import dataclass
-from urllib.parse import urlencode
+from collections.abc import AsyncIterator
 
-import httpx2
 import pytest
-from pydantic import SecretStr
-from sqlalchemy import func, select
 
-from amd_service.calls.privacy import NumberPolicy
-from amd_service.calls.tables import Callback, CallLog, Recording
-from amd_service.database.pool import Database
+from amd_service.database.database import Database
 from amd_service.detection.detector import Detector
-from amd_service.domain import AccountSid
-from amd_service.runtime import Runtime
-from amd_service.settings import Settings
-from amd_service.simulator.twilio.signed_callbacks import sign
 from amd_service.telemetry import Metrics
-from amd_service.twilio.rest import RestClient
-from amd_service.web.app import create_app
-
-PUBLIC_URL = "https://amd.example.com"
-ACCOUNT = AccountSid("AC" + "1" * 32)
-CALL = "CA" + "2" * 32
-RECORDING = "RE" + "3" * 32
-TOKEN = "a" * 32
-API_KEY = "k" * 32
-
-STATUS = [
-    ("AccountSid", ACCOUNT),
-    ("CallSid", CALL),
-    ("CallStatus", "completed"),
-    ("SequenceNumber", "3"),
-    ("From", "+15005550006"),
-    ("To", "+15005550010"),
-    ("ForwardedFrom", ""),
-]
-RECORDED = [
-    ("AccountSid", ACCOUNT),
-    ("CallSid", CALL),
-    ("RecordingSid", RECORDING),
-    ("RecordingStatus", "completed"),
-    ("RecordingSource", "OutboundAPI"),
-    ("RecordingTrack", "inbound"),
-    ("ErrorCode", "0"),
-]
-
-Pairs = Sequence[tuple[str, str]]
-
-
-def make_settings(**changes: object) -> Settings:
-    values: dict[str, object] = {
-        "model": "demo",
-        "public_url": PUBLIC_URL,
-        "twilio_account_sid": ACCOUNT,
-        "twilio_auth_token": [SecretStr(TOKEN)],
-        "api_keys": [SecretStr(API_KEY)],
-        **changes,
-    }
-    return Settings(_env_file=None, **values)  # type: ignore[arg-type]
-
-
-@dataclass(frozen=True, slots=True)
-class App:
-    """A client in front of the app."""
-
-    client: httpx2.AsyncClient
-    runtime: Runtime
-
-    async def callback(self, path: str, pairs: Pairs, *, token: str = TOKEN, **headers: str) -> httpx2.Response:
-        """Deliver a callback signed as Twilio would; `headers` come last and may spoil it."""
-        sent = httpx2.Headers(sign(PUBLIC_URL + path, pairs, token))
-        sent.update({name.replace("_", "-"): text for name, text in headers.items()})
-        return await self.client.post(path, content=urlencode(pairs), headers=sent)
-
-    async def rows(self) -> dict[str, int]:
-        async with self.runtime.database.transaction() as session:
-            counts = {
-                table.__tablename__: await session.scalar(select(func.count()).select_from(table))
-                for table in (CallLog, Callback, Recording)
-            }
-        return {name: count or 0 for name, count in counts.items()}
-
-    def counted(self, name: str, **labels: str) -> float:
-        return self.runtime.metrics.registry.get_sample_value(name, labels) or 0.0
-
-
-def open_app(
-    database: Database, detector: Detector | None = None, *, rest: RestClient | None = None, **changes: object
-) -> App:
-    """`detector`: one that is started already; without it, one that never is. `rest`: Twilio's API."""
-    settings = make_settings(**changes)
-    metrics = Metrics()
-    detector = detector or Detector.from_settings(settings, metrics)
-    rest = rest or RestClient(httpx2.AsyncClient(), settings)
-    runtime = Runtime(settings, metrics, database, detector, rest, NumberPolicy.from_settings(settings), None)
-    transport = httpx2.ASGITransport(app=create_app(runtime), raise_app_exceptions=True)
-    client = httpx2.AsyncClient(
-        transport=transport, base_url="http://127.0.0.1:8080", headers={"authorization": f"Bearer {API_KEY}"}
-    )
-    return App(client, runtime)
+from tests.support.app import App, make_settings, open_app
 
 
 @pytest.fixture

@@ -11,7 +11,9 @@ from amd_service.calls.tables import Recording
 from amd_service.database.pool import Database
 from amd_service.domain import Job, RecordingSid, Verdict
 from amd_service.errors import DatabaseUnavailable
-from tests.worker.conftest import HUMAN, enqueue_recording, is_in, make_worker, read, until
+from tests.support.verdicts import HUMAN
+from tests.support.waiting import until
+from tests.support.workers import enqueue_recording, is_in, make_worker, read
 
 pytestmark = pytest.mark.anyio
 

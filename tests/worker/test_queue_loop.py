@@ -7,7 +7,9 @@ import pytest
 from amd_service.database.pool import Database
 from amd_service.domain import Failure, Job, RecordingSid, Verdict
 from amd_service.errors import MediaNotYet, MediaRefused, QueueFull
-from tests.worker.conftest import HUMAN, enqueue_recording, is_in, make_worker, read, until
+from tests.support.verdicts import HUMAN
+from tests.support.waiting import until
+from tests.support.workers import enqueue_recording, is_in, make_worker, read
 
 pytestmark = pytest.mark.anyio
 

@@ -8,27 +8,26 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from amd_service.database.pool import Database
-from tests.calls.intake.conftest import ANSWERED, COMPLETED, INITIATED, PARENT, RECORDED, RINGING
-from tests.conftest import empty
-from tests.support.deliveries import (
-    SECOND,
-    Delivery,
-    amd,
-    call_row,
-    deliver,
-    recording,
-    recording_row,
-    snapshot,
-    status,
-)
+from amd_service.database.database import Database
+from tests.support.deliveries import Delivery, amd, call_row, deliver, recording, recording_row, snapshot, status
+from tests.support.intake import ANSWERED, COMPLETED, INITIATED, PARENT, RECORDED, RINGING
+from tests.support.postgres import empty
+from tests.support.sids import SECOND_RECORDING
 
 pytestmark = pytest.mark.anyio
 
 CALLS: tuple[tuple[Delivery, ...], ...] = (
     (INITIATED, RINGING, ANSWERED, COMPLETED, recording("in-progress"), RECORDED),
-    (INITIATED, RINGING, ANSWERED, COMPLETED, RECORDED, recording("in-progress", SECOND), recording("absent", SECOND)),
-    (INITIATED, COMPLETED, recording("absent"), recording("failed"), recording("completed", SECOND)),
+    (
+        INITIATED,
+        RINGING,
+        ANSWERED,
+        COMPLETED,
+        RECORDED,
+        recording("in-progress", SECOND_RECORDING),
+        recording("absent", SECOND_RECORDING),
+    ),
+    (INITIATED, COMPLETED, recording("absent"), recording("failed"), recording("completed", SECOND_RECORDING)),
     (INITIATED, RINGING, status("busy", sequence=2), recording("absent", error_code=16101)),
     (INITIATED, RINGING, status("no-answer", sequence=2), recording("in-progress"), recording("failed")),
     (RINGING, status("busy", sequence=2), status("failed", sequence=2), recording("completed"), recording("absent")),

@@ -7,8 +7,8 @@ import pytest
 
 from amd_service.database.pool import Database
 from amd_service.domain import AccountSid
-from tests.calls.intake.conftest import ANSWERED, COMPLETED, INITIATED, PARENT, RECORDED, RINGING
 from tests.support.deliveries import BEGAN, call_row, deliver, recording, recording_row, status
+from tests.support.intake import ANSWERED, COMPLETED, INITIATED, PARENT, RECORDED, RINGING
 
 pytestmark = pytest.mark.anyio
 

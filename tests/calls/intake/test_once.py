@@ -10,8 +10,9 @@ from amd_service.calls import intake
 from amd_service.calls.tables import Callback
 from amd_service.database.pool import Database
 from amd_service.domain import RawCallback
-from tests.calls.intake.conftest import ANSWERED, INITIATED, RECORDED, RINGING
-from tests.support.deliveries import CALL, KEEP, call_row, deliver
+from tests.support.deliveries import KEEP, call_row, deliver
+from tests.support.intake import ANSWERED, INITIATED, RECORDED, RINGING
+from tests.support.sids import CALL
 
 pytestmark = pytest.mark.anyio
 

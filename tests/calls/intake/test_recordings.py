@@ -8,19 +8,9 @@ from sqlalchemy import select
 from amd_service.calls.tables import Callback
 from amd_service.database.pool import Database
 from amd_service.domain import AccountSid, CallSid, ConferenceSid
-from tests.calls.intake.conftest import ANSWERED, COMPLETED, RECORDED
-from tests.support.deliveries import (
-    ACCOUNT,
-    CALL,
-    SECOND,
-    call_row,
-    claim,
-    deliver,
-    recording,
-    recording_row,
-    snapshot,
-    status,
-)
+from tests.support.deliveries import call_row, claim, deliver, recording, recording_row, snapshot, status
+from tests.support.intake import ANSWERED, COMPLETED, RECORDED
+from tests.support.sids import ACCOUNT, CALL, SECOND_RECORDING
 
 pytestmark = pytest.mark.anyio
 
@@ -70,7 +60,7 @@ async def test_a_recording_without_audio_fails_the_call_without_a_label(
 
 
 async def test_another_recording_with_audio_outlives_an_absent_one(database: Database) -> None:
-    await deliver(database, recording("absent"), recording("completed", SECOND))
+    await deliver(database, recording("absent"), recording("completed", SECOND_RECORDING))
     assert (await call_row(database)).analysis_state == "queued"
 
 

@@ -6,8 +6,8 @@ import pytest
 
 from amd_service.database.pool import Database
 from amd_service.domain import AccountSid, CallSid
-from tests.calls.intake.conftest import ANSWERED, RINGING
 from tests.support.deliveries import amd, call_row, deliver, status
+from tests.support.intake import ANSWERED, RINGING
 
 pytestmark = pytest.mark.anyio
 

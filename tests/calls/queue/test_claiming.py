@@ -10,15 +10,17 @@ from amd_service.calls import queue
 from amd_service.calls.tables import Recording
 from amd_service.database.pool import Database
 from amd_service.domain import CallSid, Label, RecordingSid
-from tests.calls.queue.conftest import one_job, queued
-from tests.support.deliveries import CALL, FIRST, call_row, claim, deliver, recording, settle, snapshot, status, verdict
+from tests.support.deliveries import call_row, claim, deliver, recording, settle, snapshot, status
+from tests.support.queued import one_job, queued
+from tests.support.sids import CALL, RECORDING
+from tests.support.verdicts import verdict
 
 pytestmark = pytest.mark.anyio
 
 
 async def test_a_claimed_job_carries_what_the_pipeline_needs(database: Database) -> None:
     job = await one_job(database)
-    assert (job.recording_sid, job.call_sid, job.source) == (FIRST, CALL, "OutboundAPI")
+    assert (job.recording_sid, job.call_sid, job.source) == (RECORDING, CALL, "OutboundAPI")
     assert (job.track, job.attempts, job.locked_by.partition("#")[0]) == ("inbound", 1, "worker-1")
     assert (await call_row(database)).analysis_state == "running"
 

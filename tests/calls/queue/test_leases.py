@@ -5,8 +5,9 @@ import pytest
 from amd_service.calls import queue
 from amd_service.database.pool import Database
 from amd_service.domain import Failure, Label
-from tests.calls.queue.conftest import let_leases_run_out, one_job, queued
-from tests.support.deliveries import call_row, claim, settle, verdict, verdict_rows
+from tests.support.deliveries import call_row, claim, settle, verdict_rows
+from tests.support.queued import let_leases_run_out, one_job, queued
+from tests.support.verdicts import verdict
 
 pytestmark = pytest.mark.anyio
 

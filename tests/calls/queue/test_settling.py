@@ -5,8 +5,9 @@ import pytest
 from amd_service.calls import queue
 from amd_service.database.pool import Database
 from amd_service.domain import Label
-from tests.calls.queue.conftest import one_job
-from tests.support.deliveries import call_row, no_speech, recording_row, settle, verdict, verdict_rows
+from tests.support.deliveries import call_row, recording_row, settle, verdict_rows
+from tests.support.queued import one_job
+from tests.support.verdicts import no_speech, verdict
 
 pytestmark = pytest.mark.anyio
 

@@ -8,8 +8,8 @@ import pytest
 from amd_service.calls import queue
 from amd_service.database.pool import Database
 from amd_service.domain import CallSid, Failure, RecordingSid
-from tests.calls.queue.conftest import let_leases_run_out, one_job
 from tests.support.deliveries import call_row, claim, deliver, recording, recording_row
+from tests.support.queued import let_leases_run_out, one_job
 
 pytestmark = pytest.mark.anyio
 

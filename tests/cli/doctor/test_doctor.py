@@ -11,7 +11,9 @@ from amd_service.database.pool import Database
 from amd_service.domain import Label
 from amd_service.settings import RETRY_OVERRIDES, Settings
 from amd_service.web.access import refuse
-from tests.support.deliveries import SECOND, claim, deliver, recording, settle, verdict
+from tests.support.deliveries import claim, deliver, recording, settle
+from tests.support.sids import SECOND_RECORDING
+from tests.support.verdicts import verdict
 
 pytestmark = pytest.mark.anyio
 
@@ -145,7 +147,7 @@ async def test_what_is_forgotten_is_said() -> None:
 
 
 async def test_how_many_recordings_will_be_deleted_is_said(database: Database, database_url: str) -> None:
-    await deliver(database, recording("completed"), recording("completed", SECOND))
+    await deliver(database, recording("completed"), recording("completed", SECOND_RECORDING))
     (job, *_) = await claim(database)
     await settle(database, job, verdict(Label.HUMAN))
     found = await finding("deleting", database_url=database_url, delete_recordings=True)

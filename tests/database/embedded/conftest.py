@@ -1,67 +1,14 @@
 """Data directories for the private Postgres, and other processes that use one."""
 
-import os
 import shutil
 import subprocess
-import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from amd_service.database.connection import connect
-from amd_service.database.embedded.account import server_account
-from amd_service.database.embedded.server import Server
-
-IS_ROOT = os.geteuid() == 0
-
-
-# Prints the URL once the server is there, and leaves when its input ends.
-USER_OF_A_SERVER = """
-import asyncio, os, sys
-from pathlib import Path
-import anyio.to_thread
-from amd_service.database.embedded import embedded_postgres
-
-async def main():
-    directory = Path(sys.argv[1]) if sys.argv[1] else None
-    async with embedded_postgres(directory) as url:
-        print(url, flush=True)
-        sys.stdin.read()
-
-if len(sys.argv) > 2:
-    # Python itself may lie where the other account cannot read: import now what a thread would import later.
-    asyncio.run(anyio.to_thread.run_sync(int))
-    os.setgroups([])
-    os.setgid(int(sys.argv[3]))
-    os.setuid(int(sys.argv[2]))
-asyncio.run(main())
-"""
-
-
-class Process:
-    """Another process that uses an embedded server."""
-
-    def __init__(self, directory: Path | None, *drop_to: int) -> None:
-        arguments = [str(directory or ""), *map(str, drop_to)]
-        self.popen = subprocess.Popen(
-            [sys.executable, "-c", USER_OF_A_SERVER, *arguments],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-        assert self.popen.stdout is not None
-        self.url = self.popen.stdout.readline().strip()
-
-    def leave(self) -> None:
-        self.popen.communicate(timeout=100)
-        assert self.popen.returncode == 0
-
-    def kill(self) -> None:
-        self.popen.kill()
-        self.popen.communicate(timeout=100)
+from tests.support.embedded import Process, _server
 
 
 @pytest.fixture(scope="session")
@@ -89,37 +36,3 @@ def directory(fresh: Path, made: Path) -> Path:
     """A data directory of the test's own, with a database in it."""
     subprocess.run(["cp", "-a", str(made), str(fresh)], check=True)
     return fresh
-
-
-def _server(directory: Path) -> Server:
-    return Server(directory.resolve(), server_account(), throwaway=False)
-
-
-def mode(path: Path) -> int:
-    return path.stat().st_mode & 0o777
-
-
-def owner(path: Path) -> int:
-    return path.stat().st_uid
-
-
-def exists(path: Path) -> bool:
-    return path.exists()
-
-
-def is_running(directory: Path) -> bool:
-    return _server(directory)._running() is not None
-
-
-def postmaster(directory: Path) -> int:
-    found = _server(directory)._running()
-    assert found is not None
-    return found.pid
-
-
-async def execute(url: str, statement: str) -> Any:
-    connection = await connect(url, statement_timeout_s=10)
-    try:
-        return await connection.fetchval(statement)
-    finally:
-        await connection.close()

@@ -9,7 +9,7 @@ from amd_service.database.embedded import binaries, embedded_postgres
 from amd_service.database.embedded.account import Account, server_account
 from amd_service.database.embedded.binaries import find_binaries
 from amd_service.errors import ConfigurationError
-from tests.database.embedded.conftest import execute
+from tests.support.embedded import execute
 
 pytestmark = pytest.mark.anyio
 

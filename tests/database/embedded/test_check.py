@@ -14,7 +14,7 @@ from amd_service.cli.doctor import Finding, Health, examine
 from amd_service.database.embedded import check_embedded, embedded_postgres
 from amd_service.errors import ConfigurationError
 from amd_service.settings import Settings
-from tests.database.embedded.conftest import IS_ROOT
+from tests.support.embedded import IS_ROOT
 
 pytestmark = pytest.mark.anyio
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from amd_service.database.embedded import embedded_postgres
-from tests.database.embedded.conftest import execute, is_running, postmaster
+from tests.support.embedded import execute, is_running, postmaster
 
 pytestmark = pytest.mark.anyio
 

@@ -8,7 +8,7 @@ import pytest
 from amd_service.database.embedded import embedded_postgres
 from amd_service.database.embedded.account import server_account
 from amd_service.errors import ConfigurationError
-from tests.database.embedded.conftest import IS_ROOT, execute, exists, mode, owner, postmaster
+from tests.support.embedded import IS_ROOT, execute, exists, mode, owner, postmaster
 
 pytestmark = pytest.mark.anyio
 

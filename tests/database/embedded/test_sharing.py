@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from amd_service.database.embedded import embedded_postgres
-from tests.database.embedded.conftest import Process, execute, is_running, postmaster
+from tests.support.embedded import Process, execute, is_running, postmaster
 
 pytestmark = pytest.mark.anyio
 

@@ -9,7 +9,7 @@ import pytest
 
 from amd_service.database.embedded import embedded_postgres, sharing
 from amd_service.database.embedded.account import server_account
-from tests.database.embedded.conftest import IS_ROOT, Process, execute, exists, mode, owner
+from tests.support.embedded import IS_ROOT, Process, execute, exists, mode, owner
 
 pytestmark = pytest.mark.anyio
 

@@ -8,7 +8,7 @@ import pytest
 
 from amd_service.detection.audio.activity import speech_onset_ms
 from amd_service.domain import Waveform
-from tests.detection.audio.signals import (
+from tests.support.signals import (
     CLIPS,
     RATE_HZ,
     Array,

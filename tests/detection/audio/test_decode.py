@@ -10,7 +10,7 @@ import pytest
 
 from amd_service.detection.audio.decode import can_decode, decode, has_seconds
 from amd_service.errors import Undecodable
-from tests.detection.audio.signals import RATE_HZ, file_of, noise, pcm16, silence, tone, wav
+from tests.support.signals import RATE_HZ, file_of, noise, pcm16, silence, tone, wav
 
 SPEECHLIKE = tone((300.0, 700.0), 1.0)
 STEREO = np.stack([tone((300.0,), 1.0), tone((900.0,), 1.0)], axis=1)

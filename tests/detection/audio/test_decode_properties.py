@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from amd_service.detection.audio.decode import Tracks, decode, has_seconds
 from amd_service.errors import Undecodable
-from tests.detection.audio.signals import RATE_HZ, file_of, noise, pcm16, tone, wav
+from tests.support.signals import RATE_HZ, file_of, noise, pcm16, tone, wav
 
 CONTENT_TYPES = [None, "audio/x-wav", "audio/mpeg", "audio/basic", "audio/x-alaw;rate=8000", "audio/L16;rate=44100"]
 SHORT = tone((300.0, 700.0), 0.3) + noise(0.3, -40)

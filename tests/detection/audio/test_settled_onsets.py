@@ -4,7 +4,7 @@ import numpy as np
 
 from amd_service.detection.audio.activity import SETTLED_MS, speech_onset_ms
 from amd_service.domain import Waveform
-from tests.detection.audio.signals import CLIPS, RATE_HZ, Array, read_clip, silence, through_mulaw
+from tests.support.signals import CLIPS, RATE_HZ, Array, read_clip, silence, through_mulaw
 
 STEP = RATE_HZ // 10
 

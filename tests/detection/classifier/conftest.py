@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.detection.classifier.models import build_model
+from tests.support.models import build_model
 
 
 @pytest.fixture(scope="session")

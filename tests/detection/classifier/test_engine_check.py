@@ -16,7 +16,7 @@ from amd_service.detection.classifier.engine_check import (
     read_engine_check,
     write_engine_check,
 )
-from tests.detection.classifier.gates import a_gate
+from tests.support.engine_checks import a_gate
 
 probabilities = st.lists(
     st.tuples(st.floats(0, 1, allow_nan=False), st.floats(-0.06, 0.06, allow_nan=False)), min_size=1, max_size=50

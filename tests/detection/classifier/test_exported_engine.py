@@ -16,7 +16,7 @@ from amd_service.detection.classifier.hub import Located
 from amd_service.detection.classifier.model import ModelFiles, check_files
 from amd_service.errors import ModelUnusable
 from amd_service.settings import Settings
-from tests.detection.classifier.gates import put
+from tests.support.engine_checks import put
 
 MODERN = Machine(cuda=False, bf16=True)
 OLD = Machine(cuda=False, bf16=False)

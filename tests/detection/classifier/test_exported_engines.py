@@ -22,8 +22,8 @@ from amd_service.errors import ModelUnusable
 from amd_service.lab.export.build import build, quantise_onnx, quiet_builders
 from amd_service.lab.export.graph import FrameMasked
 from amd_service.settings import Settings
-from tests.detection.classifier.gates import put
-from tests.detection.classifier.models import build_model, noise
+from tests.support.engine_checks import put
+from tests.support.models import build_model, noise
 
 pytestmark = pytest.mark.slow  # every engine is built, nncf is imported
 

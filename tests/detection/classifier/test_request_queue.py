@@ -7,7 +7,7 @@ import pytest
 from amd_service.detection.classifier.request_queue import Priority, RequestQueue, Ticket
 from amd_service.errors import ClassifierUnavailable, QueueFull
 from amd_service.telemetry import Metrics
-from tests.detection.classifier.models import window
+from tests.support.models import window
 
 
 def open_line(bound: int = 8) -> RequestQueue:

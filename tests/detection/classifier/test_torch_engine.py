@@ -16,7 +16,7 @@ from amd_service.detection.classifier.hub import Located
 from amd_service.detection.classifier.model import check_files
 from amd_service.errors import ModelUnusable
 from amd_service.settings import Settings
-from tests.detection.classifier.models import build_model, noise
+from tests.support.models import build_model, noise
 
 Tensors = dict[str, torch.Tensor]
 POS_CONV = "wav2vec2.encoder.pos_conv_embed.conv."

@@ -8,19 +8,10 @@ import pytest
 from amd_service.database.pool import Database
 from amd_service.domain import Label
 from amd_service.simulator.twilio.server import SimulatedTwilio
-from tests.operations.act_on_verdict.conftest import (
-    AGENT,
-    act,
-    answered,
-    call_at,
-    counted,
-    judged,
-    make_actor,
-    outcome,
-    settings_for,
-)
-from tests.support.deliveries import CALL, deliver, recording
-from tests.worker.conftest import judge_human, make_worker
+from tests.support.actions import AGENT, act, answered, call_at, counted, judged, make_actor, outcome, settings_for
+from tests.support.deliveries import deliver, recording
+from tests.support.sids import CALL
+from tests.support.workers import judge_human, make_worker
 
 pytestmark = pytest.mark.anyio
 

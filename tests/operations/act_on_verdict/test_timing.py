@@ -15,7 +15,7 @@ from amd_service.simulator.twilio.media_host import Answer
 from amd_service.simulator.twilio.server import SimulatedTwilio
 from amd_service.telemetry import Metrics
 from amd_service.worker.periodic import PeriodicTask, doing
-from tests.operations.act_on_verdict.conftest import (
+from tests.support.actions import (
     act,
     arrivals,
     call_at,

@@ -7,7 +7,7 @@ from amd_service.database.pool import Database
 from amd_service.domain import Label
 from amd_service.simulator.twilio.media_host import Answer
 from amd_service.simulator.twilio.server import SimulatedTwilio
-from tests.operations.act_on_verdict.conftest import (
+from tests.support.actions import (
     AGENT,
     act,
     arrivals,

@@ -1,66 +1,16 @@
 """Diallers over a stand-in for Twilio."""
 
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from dataclasses import dataclass, replace
 
 import httpx2
 import pytest
-from pydantic import SecretStr
-from sqlalchemy import func, select
 
-from amd_service.calls import call_requests
-from amd_service.calls.tables import CallRequestRow
-from amd_service.database.pool import Database
-from amd_service.domain import AccountSid
-from amd_service.operations.place_call import CallPlacer, Started
-from amd_service.settings import Account, Settings
+from amd_service.database.database import Database
+from amd_service.settings import Account
 from amd_service.simulator.twilio.server import SimulatedTwilio
-from amd_service.telemetry import Metrics
 from amd_service.twilio.recordings import http_client
-from amd_service.twilio.rest import CallRequest, RestClient
+from tests.support.call_placing import AC, TOKEN, Phone, make_phone, make_settings
 from tests.support.simulated_twilio import watched_simulated_twilio
-
-AC = AccountSid("AC" + "1" * 32)
-TOKEN = "a" * 32
-ORDER = CallRequest(to="+12125550100", from_number="+15005550006", url="https://example.com/twiml")
-
-
-def make_settings(**changes: object) -> Settings:
-    values: dict[str, object] = {
-        "public_url": "https://amd.example.com",
-        "twilio_account_sid": AC,
-        "twilio_auth_token": [SecretStr(TOKEN)],
-        "dial_prefixes": ["+1212", "+49"],
-        **changes,
-    }
-    return Settings(_env_file=None, **values)  # type: ignore[arg-type]
-
-
-@dataclass(frozen=True, slots=True)
-class Phone:
-    """A CallPlacer over a stand-in for Twilio."""
-
-    call_placer: CallPlacer
-    settings: Settings
-    simulated_twilio: SimulatedTwilio
-    database: Database
-    client: httpx2.AsyncClient
-
-    async def start(self, key: str | None = None, order: CallRequest = ORDER) -> Started:
-        return await self.call_placer.start(order, self.settings.accounts[AC], key)
-
-    async def requests(self) -> list[CallRequestRow]:
-        async with self.database.transaction() as session:
-            return list(await session.scalars(select(CallRequestRow)))
-
-    def another(self) -> "Phone":
-        """Another process of the same deployment."""
-        return replace(self, call_placer=make_dialler(self.database, self.client, self.settings))
-
-
-def make_dialler(database: Database, client: httpx2.AsyncClient, settings: Settings) -> CallPlacer:
-    return CallPlacer(database, RestClient(client, settings), settings, Metrics())
 
 
 @pytest.fixture
@@ -78,20 +28,3 @@ async def client() -> AsyncIterator[httpx2.AsyncClient]:
 @pytest.fixture
 def phone(simulated_twilio: SimulatedTwilio, client: httpx2.AsyncClient, database: Database) -> Phone:
     return make_phone(simulated_twilio, client, database)
-
-
-def make_phone(
-    simulated_twilio: SimulatedTwilio, client: httpx2.AsyncClient, database: Database, **changes: object
-) -> Phone:
-    settings = make_settings(twilio_api_url=simulated_twilio.url, **changes)
-    return Phone(make_dialler(database, client, settings), settings, simulated_twilio, database, client)
-
-
-@asynccontextmanager
-async def taking_the_turn(database_url: str) -> AsyncIterator[None]:
-    """Somebody else is counting the calls of the last minute, and does not come to an end."""
-    other = Database(database_url)
-    async with other.transaction() as session:
-        await session.execute(select(func.pg_advisory_xact_lock(call_requests._RESERVATION_LOCK)))
-        yield
-    await other.dispose()

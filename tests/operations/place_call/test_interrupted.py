@@ -11,7 +11,7 @@ from amd_service.database.pool import Database
 from amd_service.errors import KeyInUse
 from amd_service.operations.place_call import Started
 from amd_service.simulator.twilio.call_store import SimulatedCall, call_resource
-from tests.operations.place_call.conftest import AC, ORDER, make_dialler, make_settings
+from tests.support.call_placing import AC, ORDER, make_dialler, make_settings
 
 pytestmark = pytest.mark.anyio
 

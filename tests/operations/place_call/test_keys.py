@@ -14,7 +14,7 @@ from amd_service.operations.place_call import Started
 from amd_service.simulator.twilio.media_host import Answer
 from amd_service.simulator.twilio.server import SimulatedTwilio
 from amd_service.twilio.rest import CallRequest
-from tests.operations.place_call.conftest import AC, ORDER, Phone, make_phone, make_settings
+from tests.support.call_placing import AC, ORDER, Phone, make_phone, make_settings
 
 pytestmark = pytest.mark.anyio
 

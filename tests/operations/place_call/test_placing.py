@@ -14,7 +14,7 @@ from amd_service.errors import AmdError, DatabaseUnavailable, NotAllowed, Reques
 from amd_service.operations import place_call as dialling_file
 from amd_service.simulator.twilio.media_host import Answer
 from amd_service.simulator.twilio.server import SimulatedTwilio
-from tests.operations.place_call.conftest import ORDER, Phone, make_phone, taking_the_turn
+from tests.support.call_placing import ORDER, Phone, make_phone, taking_the_turn
 
 pytestmark = pytest.mark.anyio
 

@@ -13,8 +13,10 @@ from amd_service.simulator.twilio.media_host import Answer
 from amd_service.simulator.twilio.rest_api import RestRequest
 from amd_service.simulator.twilio.server import SimulatedTwilio
 from amd_service.telemetry import Metrics
-from tests.operations.reconcile.conftest import Make, age, answer_always, call_at_twilio, recorded, swept_until
-from tests.support.deliveries import CALL, call_row, claim, deliver, recording, settle, status, verdict
+from tests.support.deliveries import call_row, claim, deliver, recording, settle, status
+from tests.support.reconciliation import Make, age, answer_always, call_at_twilio, recorded, swept_until
+from tests.support.sids import CALL
+from tests.support.verdicts import verdict
 
 pytestmark = pytest.mark.anyio
 

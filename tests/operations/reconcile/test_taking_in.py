@@ -11,8 +11,9 @@ from amd_service.domain import CallSid
 from amd_service.simulator.twilio.media_host import Answer
 from amd_service.simulator.twilio.server import SimulatedTwilio
 from amd_service.telemetry import Metrics
-from tests.operations.reconcile.conftest import Make, age, answer_always, call_at_twilio, calls_known, recorded
-from tests.support.deliveries import CALL, FIRST, SECOND, call_row, deliver, recording, recording_row, status
+from tests.support.deliveries import call_row, deliver, recording, recording_row, status
+from tests.support.reconciliation import Make, age, answer_always, call_at_twilio, calls_known, recorded
+from tests.support.sids import CALL, RECORDING, SECOND_RECORDING
 
 pytestmark = pytest.mark.anyio
 
@@ -210,10 +211,12 @@ async def test_a_recording_that_is_gone_does_not_take_others_with_it(
     database: Database, simulated_twilio: SimulatedTwilio, make: Make
 ) -> None:
     recorded(call_at_twilio(simulated_twilio))
-    await deliver(database, status("completed"), recording("in-progress"), recording("in-progress", sid=SECOND))
+    await deliver(
+        database, status("completed"), recording("in-progress"), recording("in-progress", sid=SECOND_RECORDING)
+    )
     await age(database)
     await make().sweep()
-    assert [(await recording_row(database, sid)).state for sid in (FIRST, SECOND)] == ["queued", "dead"]
+    assert [(await recording_row(database, sid)).state for sid in (RECORDING, SECOND_RECORDING)] == ["queued", "dead"]
     assert (await call_row(database)).analysis_state == "queued"
 
 

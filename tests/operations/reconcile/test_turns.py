@@ -17,8 +17,7 @@ from amd_service.simulator.twilio.call_store import now
 from amd_service.simulator.twilio.media_host import Answer
 from amd_service.simulator.twilio.server import SimulatedTwilio
 from amd_service.telemetry import Metrics
-from tests.operations.reconcile.conftest import (
-    OTHER,
+from tests.support.reconciliation import (
     QUIET_S,
     Make,
     answer_always,
@@ -28,7 +27,7 @@ from tests.operations.reconcile.conftest import (
     settings,
     swept_until,
 )
-from tests.support.deliveries import ACCOUNT, CALL
+from tests.support.sids import ACCOUNT, CALL, OTHER_ACCOUNT
 
 pytestmark = pytest.mark.anyio
 
@@ -93,10 +92,10 @@ async def test_one_account_that_cannot_be_asked_does_not_keep_the_others_waiting
     database: Database, simulated_twilio: SimulatedTwilio, make: Make, tmp_path: Any
 ) -> None:
     file = tmp_path / "accounts.toml"
-    file.write_text(f'[[account]]\naccount_sid = "{OTHER}"\nauth_tokens = ["wrong"]\n')
+    file.write_text(f'[[account]]\naccount_sid = "{OTHER_ACCOUNT}"\nauth_tokens = ["wrong"]\n')
     call_at_twilio(simulated_twilio)
     findings = await make(accounts_file=file).sweep()
-    assert {found.account_sid: found.error is None for found in findings} == {OTHER: False, ACCOUNT: True}
+    assert {found.account_sid: found.error is None for found in findings} == {OTHER_ACCOUNT: False, ACCOUNT: True}
     assert await calls_known(database) == {CALL}
 
 

@@ -12,7 +12,7 @@ from amd_service.settings import Account
 from amd_service.simulator.twilio.media_host import Reel
 from amd_service.simulator.twilio.server import SimulatedTwilio
 from amd_service.twilio.recordings import Recordings, http_client
-from tests.twilio.recordings.conftest import AC, API, NEVER_ENOUGH, RE, WAV, Endless, Log, fetch, metadata, ok, settings
+from tests.support.recordings import AC, API, NEVER_ENOUGH, RE, WAV, Endless, Log, fetch, metadata, ok, settings
 
 pytestmark = pytest.mark.anyio
 

@@ -8,7 +8,7 @@ from amd_service.errors import MediaNotYet
 from amd_service.simulator.twilio.media_host import NOT_FOUND, Answer, Reel
 from amd_service.simulator.twilio.server import SimulatedTwilio
 from amd_service.twilio.recordings import Media, Recordings, http_client
-from tests.twilio.recordings.conftest import ACCOUNT, API, CREDENTIALS, NEVER_ENOUGH, RE, WAV, Log, fetch, ok, settings
+from tests.support.recordings import ACCOUNT, API, CREDENTIALS, NEVER_ENOUGH, RE, WAV, Log, fetch, ok, settings
 
 pytestmark = pytest.mark.anyio
 

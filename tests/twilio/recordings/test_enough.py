@@ -9,7 +9,7 @@ import pytest
 from amd_service.simulator.twilio.media_host import Reel
 from amd_service.simulator.twilio.server import SimulatedTwilio
 from amd_service.twilio.recordings import Media
-from tests.twilio.recordings.conftest import RE, WAV, Endless, Log, fetch, fetch_from, settings
+from tests.support.recordings import RE, WAV, Endless, Log, fetch, fetch_from, settings
 
 pytestmark = pytest.mark.anyio
 

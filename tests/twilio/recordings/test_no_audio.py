@@ -6,7 +6,7 @@ import pytest
 from amd_service.domain import Failure
 from amd_service.errors import MediaRefused
 from amd_service.twilio.recordings import Recordings, Rules
-from tests.twilio.recordings.conftest import ACCOUNT, API, RE, Endless, Log, fetch, metadata, never, ok, settings
+from tests.support.recordings import ACCOUNT, API, RE, Endless, Log, fetch, metadata, never, ok, settings
 
 pytestmark = pytest.mark.anyio
 

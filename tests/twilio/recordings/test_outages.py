@@ -9,7 +9,7 @@ import pytest
 from amd_service.errors import TwilioUnavailable
 from amd_service.simulator.twilio.media_host import MediaHost, Reel
 from amd_service.simulator.twilio.server import SimulatedTwilio, serve_simulated_twilio
-from tests.twilio.recordings.conftest import RE, WAV, fetch_from
+from tests.support.recordings import RE, WAV, fetch_from
 
 pytestmark = pytest.mark.anyio
 

@@ -13,7 +13,7 @@ from amd_service.domain import Failure
 from amd_service.errors import AmdError, MediaRefused, TwilioUnavailable
 from amd_service.simulator.twilio.media_host import Answer, MediaHost, Reel
 from amd_service.simulator.twilio.server import SimulatedTwilio, serve_simulated_twilio
-from tests.twilio.recordings.conftest import API, CREDENTIALS, RE, WAV, Log, fetch, fetch_from, ok, redirect
+from tests.support.recordings import API, CREDENTIALS, RE, WAV, Log, fetch, fetch_from, ok, redirect
 
 pytestmark = pytest.mark.anyio
 

@@ -1,58 +1,16 @@
 """Everything that is asked of Twilio, and a stand-in that holds each request against Twilio's own description."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable
-from datetime import UTC, datetime
-from typing import Any
+from collections.abc import AsyncIterator
 
 import pytest
 
-from amd_service.domain import AccountSid, CallSid, RecordingSid
-from amd_service.settings import Account, Settings
 from amd_service.simulator.twilio.call_store import SimulatedCall, SimulatedRecording, now
 from amd_service.simulator.twilio.media_host import Reel
 from amd_service.simulator.twilio.server import SimulatedTwilio
 from amd_service.twilio.recordings import http_client
-from amd_service.twilio.rest import CallRequest, RestClient
+from amd_service.twilio.rest import RestClient
+from tests.support.rest import AC, ACCOUNT, CA, RE, settings
 from tests.support.simulated_twilio import watched_simulated_twilio
-
-AC = AccountSid("AC" + "a" * 32)
-CA = CallSid("CA" + "1" * 32)
-RE = RecordingSid("RE" + "2" * 32)
-ACCOUNT = Account.model_validate({"account_sid": AC, "auth_tokens": ["token"], "api_key": "SKkey", "api_secret": "shh"})
-ORDER = CallRequest("+12125550100", "+15005550006", twiml="<Response><Pause/></Response>")
-PUBLIC = "https://amd.example.org/base"
-LONG_AGO = datetime(2026, 1, 1, tzinfo=UTC)
-
-Ask = Callable[[RestClient], Awaitable[object]]
-
-
-async def listed_calls(rest: RestClient) -> list[str]:
-    return [told.event.call_sid async for told in rest.calls(ACCOUNT, LONG_AGO)]
-
-
-async def listed_recordings(rest: RestClient) -> list[tuple[str, str]]:
-    return [found async for found in rest.recorded_calls(ACCOUNT, LONG_AGO)]
-
-
-CHANGES: dict[str, Ask] = {
-    "place": lambda rest: rest.place(ACCOUNT, ORDER),
-    "hang_up": lambda rest: rest.hang_up(ACCOUNT, CA),
-    "redirect": lambda rest: rest.redirect(ACCOUNT, CA, "https://example.org/twiml?x=1&y=2"),
-}
-QUESTIONS: dict[str, Ask] = {
-    "check": lambda rest: rest.check(ACCOUNT),
-    "call": lambda rest: rest.call(ACCOUNT, CA),
-    "calls": listed_calls,
-    "recorded_calls": listed_recordings,
-    "recordings_of": lambda rest: rest.recordings_of(ACCOUNT, CA),
-    # As safe to repeat as a question: what is gone is gone.
-    "delete_recording": lambda rest: rest.delete_recording(ACCOUNT, RE),
-}
-EVERYTHING = CHANGES | QUESTIONS
-
-
-def settings(**given: Any) -> Settings:
-    return Settings(_env_file=None, **{"public_url": PUBLIC, **given})
 
 
 @pytest.fixture

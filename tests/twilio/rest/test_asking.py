@@ -13,7 +13,7 @@ from amd_service.simulator.twilio.call_store import SimulatedCall, SimulatedReco
 from amd_service.simulator.twilio.server import SimulatedTwilio
 from amd_service.twilio.recordings import http_client
 from amd_service.twilio.rest import CallRequest, RestClient
-from tests.twilio.rest.conftest import (
+from tests.support.rest import (
     AC,
     ACCOUNT,
     CA,

@@ -13,7 +13,7 @@ from amd_service.simulator.twilio.server import SimulatedTwilio
 from amd_service.telemetry import Metrics
 from amd_service.twilio.recordings import http_client
 from amd_service.twilio.rest import RestClient
-from tests.twilio.rest.conftest import AC, ACCOUNT, CA, CHANGES, EVERYTHING, ORDER, listed_calls, settings
+from tests.support.rest import AC, ACCOUNT, CA, CHANGES, EVERYTHING, ORDER, listed_calls, settings
 
 pytestmark = pytest.mark.anyio
 

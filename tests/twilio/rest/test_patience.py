@@ -9,7 +9,7 @@ from amd_service.simulator.twilio.media_host import Answer
 from amd_service.simulator.twilio.server import SimulatedTwilio
 from amd_service.twilio.recordings import http_client
 from amd_service.twilio.rest import RestClient
-from tests.twilio.rest.conftest import ACCOUNT, CA, CHANGES, listed_calls, settings
+from tests.support.rest import ACCOUNT, CA, CHANGES, listed_calls, settings
 
 pytestmark = pytest.mark.anyio
 

@@ -13,7 +13,8 @@ from amd_service.database.pool import Database
 from amd_service.settings import Settings
 from amd_service.simulator.twilio.call_store import SimulatedCall, call_resource
 from amd_service.twilio.rest import RestClient
-from tests.web.conftest import ACCOUNT, STATUS, App, make_settings, open_app
+from tests.support.app import STATUS, App, make_settings, open_app
+from tests.support.sids import ACCOUNT
 
 pytestmark = pytest.mark.anyio
 

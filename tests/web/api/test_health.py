@@ -2,8 +2,9 @@
 
 import pytest
 
-from amd_service.database.pool import Database
-from tests.web.conftest import CALL, RECORDED, STATUS, App, open_app
+from amd_service.database.database import Database
+from tests.support.app import RECORDED, STATUS, App, open_app
+from tests.support.sids import CALL
 
 pytestmark = pytest.mark.anyio
 

@@ -2,11 +2,11 @@
 
 import pytest
 
-from amd_service.database.pool import Database
-from tests.detection.classifier.gates import a_gate
-from tests.detection.classifier.models import StubEngine
-from tests.detection.detectors import ready
-from tests.web.conftest import App, open_app
+from amd_service.database.database import Database
+from tests.support.app import App, open_app
+from tests.support.detectors import ready
+from tests.support.engine_checks import a_gate
+from tests.support.models import StubEngine
 
 pytestmark = pytest.mark.anyio
 

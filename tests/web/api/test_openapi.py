@@ -32,8 +32,9 @@ from amd_service.twilio.rest import RestClient
 from amd_service.web.api.openapi import describe
 from amd_service.web.api.schemas import StreamLine
 from amd_service.web.app import SERVICE_ROUTES, create_app
-from tests.web.conftest import ACCOUNT, API_KEY, CALL, RECORDED, STATUS, App, make_settings, open_app
-from tests.web.recordings import HUMAN, SILENCE, VOICEMAIL, samples_of
+from tests.support.app import API_KEY, RECORDED, STATUS, App, make_settings, open_app
+from tests.support.fixture_calls import HUMAN, SILENCE, VOICEMAIL, samples_of
+from tests.support.sids import ACCOUNT, CALL
 
 CHECKS: list[Any] = [
     not_a_server_error,

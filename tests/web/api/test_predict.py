@@ -15,10 +15,10 @@ from amd_service.errors import QueueFull
 from amd_service.web.api.predict import as_problems
 from amd_service.web.app import create_app
 from amd_service.web.problems import Problem
-from tests.detection.classifier.models import StubEngine
-from tests.detection.detectors import ready
-from tests.web.conftest import API_KEY, App, open_app
-from tests.web.recordings import CALLS, HUMAN, SILENCE, VOICEMAIL, expected, samples_of
+from tests.support.app import API_KEY, App, open_app
+from tests.support.detectors import ready
+from tests.support.fixture_calls import CALLS, HUMAN, SILENCE, VOICEMAIL, expected, samples_of
+from tests.support.models import StubEngine
 
 pytestmark = pytest.mark.anyio
 

@@ -16,11 +16,11 @@ from amd_service.detection.detector import Detector
 from amd_service.simulator.twilio.server import serve_on_loopback
 from amd_service.web.api import predict_stream
 from amd_service.web.app import create_app
-from tests.detection.audio.signals import file_of, silence, through_mulaw
-from tests.detection.classifier.models import StubEngine
-from tests.detection.detectors import ready, speech
-from tests.web.conftest import API_KEY, App, open_app
-from tests.web.recordings import HUMAN, SILENCE, VOICEMAIL, samples_of
+from tests.support.app import API_KEY, App, open_app
+from tests.support.detectors import ready, speech
+from tests.support.fixture_calls import HUMAN, SILENCE, VOICEMAIL, samples_of
+from tests.support.models import StubEngine
+from tests.support.signals import file_of, silence, through_mulaw
 
 pytestmark = pytest.mark.anyio
 

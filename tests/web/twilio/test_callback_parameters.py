@@ -4,7 +4,8 @@ import pytest
 from sqlalchemy import select
 
 from amd_service.calls.tables import Callback
-from tests.web.conftest import ACCOUNT, CALL, RECORDING, App, Pairs
+from tests.support.app import App, Pairs
+from tests.support.sids import ACCOUNT, CALL, RECORDING
 
 pytestmark = pytest.mark.anyio
 

@@ -16,9 +16,9 @@ from amd_service.detection.detector import Detector
 from amd_service.detection.live_stream import CONTENT_TYPE
 from amd_service.domain import Verdict
 from amd_service.web.twilio import media
+from tests.support.app import TOKEN
 from tests.support.deliveries import recording_row, verdict_rows
-from tests.web.conftest import TOKEN
-from tests.web.twilio.streaming import HELLO, QUIET, STREAM, STREAM_ROW, Line, call_row, say, serving
+from tests.support.media_streams import HELLO, QUIET, STREAM, STREAM_ROW, Line, call_row, say, serving
 
 pytestmark = pytest.mark.anyio
 

@@ -18,10 +18,10 @@ from amd_service.detection.live_stream import LiveStream
 from amd_service.simulator.twilio.streams import FRAME_BYTES
 from amd_service.web.app import create_app
 from amd_service.web.twilio import media
-from tests.detection.classifier.models import StubEngine, mostly_human
-from tests.detection.detectors import ready
-from tests.web.conftest import TOKEN, open_app
-from tests.web.twilio.streaming import HELLO, SIGNED_URL, STREAM, Line, call_row, say, serving
+from tests.support.app import TOKEN, open_app
+from tests.support.detectors import ready
+from tests.support.media_streams import HELLO, SIGNED_URL, STREAM, Line, call_row, say, serving
+from tests.support.models import StubEngine, mostly_human
 
 pytestmark = pytest.mark.anyio
 

@@ -9,8 +9,8 @@ from twilio.request_validator import RequestValidator
 
 from amd_service.database.pool import Database
 from amd_service.simulator.live_calls import read_stream
-from tests.web.conftest import PUBLIC_URL, STATUS, TOKEN, App, open_app
-from tests.web.twilio.streaming import KEY, SIGNED_URL
+from tests.support.app import PUBLIC_URL, STATUS, TOKEN, App, open_app
+from tests.support.media_streams import KEY, SIGNED_URL
 
 pytestmark = pytest.mark.anyio
 

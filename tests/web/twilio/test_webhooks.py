@@ -10,7 +10,8 @@ from sqlalchemy import select
 from amd_service.calls.tables import Callback
 from amd_service.database.pool import Database
 from amd_service.simulator.twilio.signed_callbacks import sign
-from tests.web.conftest import ACCOUNT, CALL, PUBLIC_URL, RECORDED, STATUS, TOKEN, App, open_app
+from tests.support.app import PUBLIC_URL, RECORDED, STATUS, TOKEN, App, open_app
+from tests.support.sids import ACCOUNT, CALL
 
 pytestmark = pytest.mark.anyio
 

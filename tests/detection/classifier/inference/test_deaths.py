@@ -12,8 +12,8 @@ from amd_service.detection.classifier.model import ModelFiles
 from amd_service.domain import Label
 from amd_service.errors import ClassifierUnavailable
 from amd_service.telemetry import Metrics
-from tests.detection.classifier.inference.conftest import busy, running, score, turn
-from tests.detection.classifier.models import StubEngine, model_files, mostly_human
+from tests.support.inference import busy, running, score, turn
+from tests.support.models import StubEngine, model_files, mostly_human
 
 pytestmark = pytest.mark.anyio
 

@@ -13,8 +13,8 @@ from amd_service.detection.classifier.model import ModelFiles
 from amd_service.errors import ClassifierUnavailable, ModelUnusable
 from amd_service.settings import Settings
 from amd_service.telemetry import Metrics
-from tests.detection.classifier.inference.conftest import running, score, stubbed
-from tests.detection.classifier.models import StubEngine, model_files
+from tests.support.inference import running, score, stubbed
+from tests.support.models import StubEngine, model_files
 
 pytestmark = pytest.mark.anyio
 

@@ -13,8 +13,8 @@ from amd_service.domain import Label
 from amd_service.errors import ClassifierUnavailable, ModelFailed
 from amd_service.settings import Settings
 from amd_service.telemetry import Metrics
-from tests.detection.classifier.inference.conftest import busy, running, score, turn
-from tests.detection.classifier.models import StubEngine, model_files, window
+from tests.support.inference import busy, running, score, turn
+from tests.support.models import StubEngine, model_files, window
 
 pytestmark = pytest.mark.anyio
 

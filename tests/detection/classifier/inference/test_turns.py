@@ -8,8 +8,8 @@ from amd_service.detection.classifier.inference import Classifier, Priority
 from amd_service.detection.classifier.request_queue import RequestQueue
 from amd_service.domain import ModelRun
 from amd_service.errors import QueueFull
-from tests.detection.classifier.inference.conftest import busy, running, score, turn
-from tests.detection.classifier.models import StubEngine
+from tests.support.inference import busy, running, score, turn
+from tests.support.models import StubEngine
 
 pytestmark = pytest.mark.anyio
 

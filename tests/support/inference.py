@@ -11,7 +11,7 @@ from amd_service.detection.classifier.model import ModelFiles
 from amd_service.domain import ModelRun
 from amd_service.settings import Settings
 from amd_service.telemetry import Metrics
-from tests.detection.classifier.models import StubEngine, model_files, window
+from tests.support.models import StubEngine, model_files, window
 
 Loaded = Callable[[], ModelFiles]
 

@@ -4,7 +4,7 @@ import shutil
 import subprocess
 from pathlib import Path
 
-FOLDER = Path(__file__).parent
+FOLDER = Path(__file__).parents[1] / "node"
 TSC = FOLDER / "node_modules" / "typescript" / "bin" / "tsc"
 LEAST_VERSION = (20, 3)  # AbortSignal.any
 

@@ -1,8 +1,7 @@
 """The service on a port, for Twilio to stream to."""
 
-import asyncio
 import json
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from pydantic import SecretStr
@@ -19,8 +18,10 @@ from amd_service.twilio.stream_keys import stream_key
 from amd_service.web.app import create_app
 from amd_service.web.server import WEBSOCKETS
 from tests.support import deliveries
-from tests.web.conftest import ACCOUNT, CALL, TOKEN, App, open_app
-from tests.web.recordings import HUMAN, SILENCE, samples_of
+from tests.support.app import TOKEN, App, open_app
+from tests.support.fixture_calls import HUMAN, SILENCE, samples_of
+from tests.support.sids import ACCOUNT, CALL
+from tests.support.waiting import until
 
 SIGNED_URL = "wss://amd.example.com/twilio/media"
 HELLO, QUIET = samples_of(HUMAN), samples_of(SILENCE)  # μ-law as it is
@@ -46,13 +47,6 @@ class Line:
 
     async def ended(self, outcome: str, times: int = 1) -> None:
         await until(lambda: self.doors.counted("amd_streams_total", outcome=outcome) == times)
-
-
-async def until(condition: Callable[[], bool]) -> None:
-    """Wait for what the server does on its side of the connection."""
-    async with asyncio.timeout(60):
-        while not condition():  # noqa: ASYNC110 - nothing tells
-            await asyncio.sleep(0.005)
 
 
 async def call_row(line: Line) -> CallLog:

@@ -16,8 +16,8 @@ from amd_service.detection.label_check import GoldenClips
 from amd_service.domain import Label
 from amd_service.settings import Settings
 from amd_service.telemetry import Metrics
-from tests.detection.audio.signals import CLIPS, RATE_HZ, Array, file_of, read_clip, silence
-from tests.detection.classifier.models import HUMAN_FIRST, StubEngine, model_files
+from tests.support.models import HUMAN_FIRST, StubEngine, model_files
+from tests.support.signals import CLIPS, RATE_HZ, Array, file_of, read_clip, silence
 
 NO_CLIPS = GoldenClips(Path("/nowhere"), own=False, enforce=True)
 

@@ -13,7 +13,7 @@ from amd_service.domain import Waveform
 
 Array = NDArray[np.float32]
 RATE_HZ = 8_000
-CLIPS = sorted((Path(__file__).parent / "clips").glob("*.wav"))
+CLIPS = sorted((Path(__file__).parents[1] / "detection" / "audio" / "clips").glob("*.wav"))
 
 
 def read_clip(path: Path) -> Array:
