@@ -20,7 +20,7 @@ async def test_a_verdict_and_the_end_of_its_job_are_written_together(database: D
     recording, call = await read(database, sid)
     assert (recording.state, recording.attempts, recording.locked_by) == ("done", 1, None)
     assert (call.analysis_state, call.label, call.confidence, call.reason) == ("judged", "human", 0.9, "confident")
-    assert (call.model_id, call.channels_mixed) == ("test", False)
+    assert (call.model_id, call.channels_mixed) == ("demo", False)
 
 
 async def test_every_waiting_recording_is_judged_once(database: Database) -> None:

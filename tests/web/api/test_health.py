@@ -4,7 +4,7 @@ import pytest
 
 from amd_service.database.database import Database
 from tests.support.app import RECORDED, STATUS, App, open_app
-from tests.support.sids import CALL
+from tests.support.sids import CALL, RECORDING
 
 pytestmark = pytest.mark.anyio
 
@@ -64,4 +64,4 @@ async def test_a_call_is_shown_with_its_recordings(doors: App) -> None:
     await doors.callback("/twilio/status", STATUS)
     call = (await doors.client.get(f"/api/calls/{CALL}")).json()
     assert call["call_status"] == "completed"
-    assert [recording["recording_sid"] for recording in call["recordings"]] == ["RE" + "3" * 32]
+    assert [recording["recording_sid"] for recording in call["recordings"]] == [RECORDING]
