@@ -13,9 +13,9 @@ from urllib.parse import urlsplit
 import hypothesis
 import pytest
 
-from amd_service.database.database import Database
 from amd_service.database.embedded import embedded_postgres
 from amd_service.database.embedded.sharing import THROWAWAY_PREFIX
+from amd_service.database.pool import Database
 from amd_service.errors import ConfigurationError
 from amd_service.lab.synthesis.lines import plan
 from amd_service.lab.synthesis.render import require_engines

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from amd_service.database.database import connect
+from amd_service.database.connection import connect
 from tests.support.postgres import with_database
 
 

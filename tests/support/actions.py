@@ -9,7 +9,7 @@ from typing import Any
 
 import httpx2
 
-from amd_service.database.database import Database
+from amd_service.database.pool import Database
 from amd_service.domain import CallSid, Label, RecordingSid, StatusCallback
 from amd_service.operations.act_on_verdict import ActionRunner
 from amd_service.settings import Settings

@@ -10,7 +10,7 @@ from sqlalchemy import func, select
 
 from amd_service.calls.privacy import NumberPolicy
 from amd_service.calls.tables import Callback, CallLog, Recording
-from amd_service.database.database import Database
+from amd_service.database.pool import Database
 from amd_service.detection.detector import Detector
 from amd_service.runtime import Runtime
 from amd_service.settings import Settings

@@ -10,7 +10,7 @@ from sqlalchemy import func, select
 
 from amd_service.calls import call_requests
 from amd_service.calls.tables import CallRequestRow
-from amd_service.database.database import Database
+from amd_service.database.pool import Database
 from amd_service.domain import AccountSid
 from amd_service.operations.place_call import CallPlacer, Started
 from amd_service.settings import Settings

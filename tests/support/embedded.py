@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from amd_service.database.database import connect
+from amd_service.database.connection import connect
 from amd_service.database.embedded.account import server_account
 from amd_service.database.embedded.server import Server
 

@@ -5,7 +5,9 @@ from urllib.parse import urlsplit, urlunsplit
 from sqlalchemy import delete
 
 from amd_service.calls.tables import Base
-from amd_service.database.database import Database, connect, migrate
+from amd_service.database.connection import connect
+from amd_service.database.pool import Database
+from amd_service.database.schema import migrate
 
 
 def with_database(url: str, name: str) -> str:

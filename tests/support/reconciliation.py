@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy import func, select, update
 
 from amd_service.calls.tables import CallLog, Sweep
-from amd_service.database.database import Database
+from amd_service.database.pool import Database
 from amd_service.domain import CallSid
 from amd_service.operations.reconcile import Reconciliation
 from amd_service.settings import Settings

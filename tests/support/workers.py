@@ -7,7 +7,7 @@ from sqlalchemy import select
 
 from amd_service.calls import intake
 from amd_service.calls.tables import CallLog, Recording
-from amd_service.database.database import Database
+from amd_service.database.pool import Database
 from amd_service.domain import (
     AccountSid,
     CallSid,

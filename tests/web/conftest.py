@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from amd_service.database.database import Database
+from amd_service.database.pool import Database
 from amd_service.detection.detector import Detector
 from amd_service.telemetry import Metrics
 from tests.support.app import App, make_settings, open_app

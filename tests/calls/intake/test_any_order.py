@@ -8,7 +8,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from amd_service.database.database import Database
+from amd_service.database.pool import Database
 from tests.support.deliveries import Delivery, amd, call_row, deliver, recording, recording_row, snapshot, status
 from tests.support.intake import ANSWERED, COMPLETED, INITIATED, PARENT, RECORDED, RINGING
 from tests.support.postgres import empty

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 import httpx2
 import pytest
 
-from amd_service.database.database import Database
+from amd_service.database.pool import Database
 from amd_service.settings import Account
 from amd_service.simulator.twilio.server import SimulatedTwilio
 from amd_service.twilio.recordings import http_client

@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import func
 
 from amd_service.calls.tables import Sweep
-from amd_service.database.database import Database
+from amd_service.database.pool import Database
 from amd_service.operations.reconcile import Reconciliation
 from amd_service.settings import Account
 from amd_service.simulator.twilio.server import SimulatedTwilio

@@ -2,7 +2,7 @@
 
 import pytest
 
-from amd_service.database.database import Database
+from amd_service.database.pool import Database
 from tests.support.app import RECORDED, STATUS, App, open_app
 from tests.support.sids import CALL, RECORDING
 
