@@ -6,6 +6,7 @@ a worker that lost its lease can write nothing.
 """
 
 import secrets
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -27,10 +28,10 @@ _IS_DUE = and_(_UNFINISHED, Recording.available_at <= func.now())
 
 @dataclass(frozen=True, slots=True)
 class Claimed:
-    """What one claim brought: jobs to work on, and how many it gave up because their attempts were used up."""
+    """Result of one claim: jobs to work on, and how many recordings it gave up after their last attempt, by reason."""
 
     jobs: list[Job]
-    given_up: int
+    given_up: Mapping[Failure, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,13 +57,13 @@ async def claim(session: AsyncSession, *, worker: str, limit: int, lease_s: floa
     due = select(Recording.recording_sid).where(_IS_DUE).order_by(Recording.available_at).limit(limit)
     taken = (await session.scalars(due.with_for_update(skip_locked=True, key_share=True))).all()
     if not taken:
-        return Claimed([], 0)
+        return Claimed([], {})
     # The attempt's number would not do to tell claims apart: giving back takes it down again.
     holder = f"{worker}#{secrets.token_hex(4)}"
     recordings = (await session.scalars(_claiming(taken, holder, lease_s, max_attempts))).all()
     await refresh_calls(session, (recording.call_sid for recording in recordings))
     jobs = [_job(recording, lease_s) for recording in recordings if recording.state == RecordingState.RUNNING]
-    return Claimed(jobs, len(recordings) - len(jobs))
+    return Claimed(jobs, Counter(Failure(recording.failure) for recording in recordings if recording.failure))
 
 
 def _claiming(sids: Sequence[str], holder: str, lease_s: float, max_attempts: int) -> Any:

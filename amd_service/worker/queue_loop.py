@@ -14,7 +14,7 @@ from structlog.contextvars import bound_contextvars
 from amd_service.calls import queue
 from amd_service.database.listener import wake_on_notify
 from amd_service.database.pool import Database
-from amd_service.domain import Failure, Job, Verdict
+from amd_service.domain import Job, Verdict
 from amd_service.errors import AmdError, DatabaseUnavailable
 from amd_service.settings import Settings
 from amd_service.telemetry import Metrics, get_logger
@@ -144,10 +144,11 @@ class Worker:
                 lease_s=self._settings.job_lease_s,
                 max_attempts=self._settings.job_max_attempts,
             )
-        self._metrics.given_up.labels(Failure.GAVE_UP).inc(claimed.given_up)
+        for failure, count in claimed.given_up.items():
+            self._metrics.given_up.labels(failure).inc(count)
         for job in claimed.jobs:
             self._start(job)
-        return bool(claimed.jobs) or claimed.given_up > 0
+        return bool(claimed.jobs or claimed.given_up)
 
     def _start(self, job: Job) -> None:
         task = asyncio.create_task(self._work(job))

@@ -35,14 +35,16 @@ async def test_a_job_given_back_has_not_used_an_attempt(database: Database) -> N
     assert [again.attempts for again in await claim(database)] == [1]
 
 
-async def test_attempts_used_up_on_a_retryable_error_are_buried_with_its_reason(database: Database) -> None:
+async def test_attempts_used_up_on_a_retryable_error_are_given_up_with_its_reason(database: Database) -> None:
     await deliver(database, recording("completed"))
     for _ in range(3):
         (job,) = await claim(database)
         async with database.transaction() as session:
             failure = Failure.MEDIA_MISSING
             assert await queue.retry_later(session, job, delay_s=0, error="MediaNotYet: 404", failure=failure)
-    assert await claim(database) == []
+    async with database.transaction() as session:
+        claimed = await queue.claim(session, worker="w", limit=5, lease_s=60, max_attempts=3)
+    assert (claimed.jobs, claimed.given_up) == ([], {Failure.MEDIA_MISSING: 1})
     row = await recording_row(database)
     assert (row.failure, row.last_error) == ("media_missing", "MediaNotYet: 404")
     assert (await call_row(database)).reason == "media_missing"
@@ -56,7 +58,7 @@ async def test_a_recording_that_kills_its_worker_each_time_is_buried(database: D
     await let_leases_run_out(database)
     async with database.transaction() as session:
         claimed = await queue.claim(session, worker="w", limit=5, lease_s=60, max_attempts=3)
-    assert (claimed.jobs, claimed.given_up) == ([], 1)
+    assert (claimed.jobs, claimed.given_up) == ([], {Failure.GAVE_UP: 1})
     row, call = await recording_row(database), await call_row(database)
     assert (row.state, row.attempts, row.failure) == ("dead", 3, "gave_up")
     assert re.fullmatch(r"worker worker-1#\w{8} died or stalled in attempt 3", row.last_error or "")
