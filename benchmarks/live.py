@@ -18,8 +18,8 @@ from amd_service.domain import CallSid
 from amd_service.settings import Account
 from amd_service.simulator.live_calls import called_party_audio
 from amd_service.simulator.recorded_calls import load_calls
-from amd_service.simulator.service_process import Child
-from amd_service.simulator.twilio.streams import MediaStream, play
+from amd_service.simulator.service_process import ServiceProcess
+from amd_service.simulator.twilio.streams import MediaStream, send_stream
 from amd_service.twilio.stream_keys import stream_key
 from benchmarks.services import Bench, open_bench
 
@@ -52,9 +52,9 @@ async def measure(rounds: int) -> None:
     print("|---|---|---|")
     async with (
         open_bench() as bench,
-        bench.child("serve", model="demo", live="true", live_streams=max(STREAMS)) as service,
+        bench.run_service("serve", model="demo", live="true", live_streams=max(STREAMS)) as service,
     ):
-        await service.until_ready()
+        await service.wait_until_ready()
         voices = [audio for call in load_calls(CALLS) if (audio := called_party_audio(call, bench.account))]
         voices = [audio for audio in voices if await _listen(bench, service, audio) is not None]
         for streams in STREAMS:
@@ -65,17 +65,17 @@ async def measure(rounds: int) -> None:
             print(f"| {streams} | {of_audio} | {after_onset / 1000:.1f} s |")
 
 
-async def _at_once(bench: Bench, service: Child, voices: list[bytes], streams: int, turn: int) -> list[Heard]:
+async def _at_once(bench: Bench, service: ServiceProcess, voices: list[bytes], streams: int, turn: int) -> list[Heard]:
     chosen = [voices[(turn * streams + number) % len(voices)] for number in range(streams)]
     heard = await asyncio.gather(*[_listen(bench, service, audio, pace=1.0) for audio in chosen])
     return [each for each in heard if each is not None]
 
 
-async def _listen(bench: Bench, service: Child, audio: bytes, *, pace: float | None = None) -> Heard | None:
+async def _listen(bench: Bench, service: ServiceProcess, audio: bytes, *, pace: float | None = None) -> Heard | None:
     """Stream it; None where no model was needed, or the audio ended first."""
     stream = _stream(bench.account, audio, pace)
     url = service.url.replace("http", "ws") + "/twilio/media"
-    played = await play(url, stream, token=bench.account.auth_tokens[0].get_secret_value())
+    played = await send_stream(url, stream, token=bench.account.auth_tokens[0].get_secret_value())
     if played.close_code != 1000:
         raise RuntimeError(f"the service did not take the stream: {played}")
     async with httpx2.AsyncClient(trust_env=False) as client:

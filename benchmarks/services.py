@@ -18,10 +18,10 @@ import soundfile
 
 from amd_service.runtime import throwaway_database
 from amd_service.simulator.demo import make_account
-from amd_service.simulator.service_process import COMMAND, Child, free_port, run_child, stop
-from amd_service.simulator.twilio.media_host import MediaHost, Reel
-from amd_service.simulator.twilio.server import serve_simulated_twilio
-from amd_service.simulator.twilio.signed_callbacks import deliver
+from amd_service.simulator.service_process import COMMAND, ServiceProcess, free_port, run_service, stop
+from amd_service.simulator.twilio.loopback_server import serve_simulated_twilio
+from amd_service.simulator.twilio.media_host import MediaFile, MediaHost
+from amd_service.simulator.twilio.signed_callbacks import send_callback
 from benchmarks.load import Burst, burst, percentile, upload
 
 CACHE = Path(".cache/bench").resolve()
@@ -44,9 +44,9 @@ class Bench:
     simulated_twilio: Any
     account: Any
 
-    def child(self, *command: str, **settings: object) -> Any:
-        """`run_child` in this bench."""
-        return run_child(
+    def run_service(self, *command: str, **settings: object) -> Any:
+        """`run_service` in this bench."""
+        return run_service(
             (*COMMAND, *command),
             database_url=self.database_url,
             simulated_twilio=self.simulated_twilio,
@@ -77,8 +77,8 @@ async def compare_with_naive(bench: Bench, model: Path, *, rounds: int) -> dict[
     async with AsyncExitStack() as stack:
         urls = {"naive": (await stack.enter_async_context(_naive(model)))}
         for name, settings in variants.items():
-            child = await stack.enter_async_context(bench.child("serve", "--no-worker", model=model, **settings))
-            await child.until_ready()
+            child = await stack.enter_async_context(bench.run_service("serve", "--no-worker", model=model, **settings))
+            await child.wait_until_ready()
             urls[name] = child.url
         for url in urls.values():
             await burst(url, upload(2), callers=1)
@@ -122,7 +122,7 @@ async def _naive(model: Path) -> AsyncIterator[str]:
     port = free_port()
     process = await asyncio.create_subprocess_exec(sys.executable, "-m", "benchmarks.naive", str(model), str(port))
     try:
-        await Child(process, f"http://127.0.0.1:{port}").until_alive()
+        await ServiceProcess(process, f"http://127.0.0.1:{port}").wait_until_alive()
         yield f"http://127.0.0.1:{port}"
     finally:
         await stop(process)
@@ -137,11 +137,11 @@ async def follow_callbacks(
     5 ms. `verdict_ms` is the database's, from the transaction that queued the recording. Stages are means.
     """
     audio = upload(5)
-    async with bench.child("serve", model=model, **settings) as service:
-        await service.until_ready()
-        await _verdict(bench, service, Reel(audio))
+    async with bench.run_service("serve", model=model, **settings) as service:
+        await service.wait_until_ready()
+        await _verdict(bench, service, MediaFile(audio))
         before = await _stage_sums(service)
-        rows = [await _verdict(bench, service, Reel(audio)) for _ in range(calls)]
+        rows = [await _verdict(bench, service, MediaFile(audio)) for _ in range(calls)]
         after = await _stage_sums(service)
     inference = [sum(run["inference_ms"] or 0 for run in row["verdicts"]) for row in rows]
     return {
@@ -160,12 +160,15 @@ async def follow_callbacks(
 async def long_against_short(bench: Bench, model: str, settings: dict[str, object], *, rounds: int) -> dict[str, Any]:
     """(e) Bytes sent and time to the verdict: an hour-long recording against one of 5 s, turn by turn."""
     found: dict[str, list[tuple[int, float]]] = {"5 s": [], "1 h": []}
-    async with bench.child("serve", model=model, **settings) as service:
-        await service.until_ready()
-        await _verdict(bench, service, Reel(upload(5)))
+    async with bench.run_service("serve", model=model, **settings) as service:
+        await service.wait_until_ready()
+        await _verdict(bench, service, MediaFile(upload(5)))
         for _ in range(rounds):
-            for name, reel in (("5 s", Reel(upload(5), pause_s=PACE_S)), ("1 h", Reel(_an_hour, pause_s=PACE_S))):
-                row = await _verdict(bench, service, reel)
+            for name, media_file in (
+                ("5 s", MediaFile(upload(5), pause_s=PACE_S)),
+                ("1 h", MediaFile(_an_hour, pause_s=PACE_S)),
+            ):
+                row = await _verdict(bench, service, media_file)
                 found[name].append((bench.simulated_twilio.media.requests[-1].sent_bytes, row["verdict_ms"]))
     return {
         name: {"sent_bytes_median": median(b for b, _ in pairs), "verdict_ms_median": median(ms for _, ms in pairs)}
@@ -192,26 +195,26 @@ async def measure_start(bench: Bench, model: str, *, rounds: int, **settings: ob
     doors, classifiers = [], []
     for _ in range(rounds):
         started = perf_counter()
-        async with bench.child("serve", model=model, **settings) as service:
-            await service.until_alive()
+        async with bench.run_service("serve", model=model, **settings) as service:
+            await service.wait_until_alive()
             doors.append(perf_counter() - started)
-            await service.until_ready()
+            await service.wait_until_ready()
             classifiers.append(perf_counter() - started)
     return {"door_s_median": median(doors), "classifier_s_median": median(classifiers)}
 
 
 async def small_model_rate(bench: Bench, *, rounds: int) -> dict[str, float]:
     """Windows a second through /predict with the model that ships, on the reference engine."""
-    async with bench.child("serve", "--no-worker", model="demo", engine="torch", **WITHOUT_SECOND) as service:
-        await service.until_ready()
+    async with bench.run_service("serve", "--no-worker", model="demo", engine="torch", **WITHOUT_SECOND) as service:
+        await service.wait_until_ready()
         bursts = [await burst(service.url, upload(2), callers=8, each=10) for _ in range(rounds)]
     return {"windows_per_s_median": median(one.per_second for one in bursts)}
 
 
-async def _verdict(bench: Bench, service: Child, reel: Reel) -> dict[str, Any]:
+async def _verdict(bench: Bench, service: ServiceProcess, media_file: MediaFile) -> dict[str, Any]:
     """The row of a new call with this recording, once it is judged."""
     call_sid, recording_sid = f"CA{token_hex(16)}", f"RE{token_hex(16)}"
-    bench.simulated_twilio.media.reels[recording_sid] = reel
+    bench.simulated_twilio.media.files[recording_sid] = media_file
     form = [
         ("AccountSid", bench.account.account_sid),
         ("CallSid", call_sid),
@@ -222,7 +225,7 @@ async def _verdict(bench: Bench, service: Child, reel: Reel) -> dict[str, Any]:
     token = bench.account.auth_tokens[0].get_secret_value()
     async with httpx2.AsyncClient(trust_env=False) as client:
         posted = perf_counter()
-        await deliver(client, service.url, "/twilio/recording", form, token=token)
+        await send_callback(client, service.url, "/twilio/recording", form, token=token)
         async with asyncio.timeout(120):
             while True:
                 row: dict[str, Any] = (await client.get(f"{service.url}/api/calls/{call_sid}")).json()
@@ -231,7 +234,7 @@ async def _verdict(bench: Bench, service: Child, reel: Reel) -> dict[str, Any]:
                 await asyncio.sleep(0.005)
 
 
-async def _stage_sums(service: Child) -> dict[str, float]:
+async def _stage_sums(service: ServiceProcess) -> dict[str, float]:
     """Seconds spent so far in each stage, from /metrics."""
     async with httpx2.AsyncClient(trust_env=False) as client:
         text = (await client.get(f"{service.url}/metrics")).text

@@ -23,9 +23,9 @@ from amd_service.domain import Job, Verdict
 from amd_service.operations.reconcile import Reconciliation
 from amd_service.operations.retention import Retention
 from amd_service.settings import RETRY_OVERRIDES
-from amd_service.simulator.twilio.call_store import SimulatedCall, SimulatedRecording
-from amd_service.simulator.twilio.media_host import NOT_FOUND, Answer, MediaHost, Reel
-from amd_service.simulator.twilio.server import serve_simulated_twilio
+from amd_service.simulator.twilio.loopback_server import serve_simulated_twilio
+from amd_service.simulator.twilio.media_host import NOT_FOUND, MediaFile, MediaHost, ScriptedResponse
+from amd_service.simulator.twilio.resources import SimulatedCall, SimulatedRecording
 from amd_service.simulator.twilio.signed_callbacks import sign
 from amd_service.twilio.rest.api import CallRequest
 from tests.support.app import PUBLIC_URL, STATUS, TOKEN, open_app
@@ -200,7 +200,7 @@ async def test_06_no_second_chance_is_counted_on(receiver: Receiver) -> None:
     )
     lost.recordings.append(SimulatedRecording(call_sid=CALL, sid=RECORDING))
     receiver.simulated_twilio.rest.add(lost)
-    receiver.simulated_twilio.media.reels[RECORDING] = Reel(HELLO)
+    receiver.simulated_twilio.media.files[RECORDING] = MediaFile(HELLO)
     runtime = receiver.doors.runtime
     reconciliation = Reconciliation(
         database=runtime.database, rest=receiver.rest, settings=receiver.settings, metrics=runtime.metrics
@@ -210,7 +210,7 @@ async def test_06_no_second_chance_is_counted_on(receiver: Receiver) -> None:
 
 
 async def test_07_duplicates_are_kept_out_by_their_contents(receiver: Receiver) -> None:
-    receiver.simulated_twilio.media.reels[RECORDING] = Reel(HELLO)
+    receiver.simulated_twilio.media.files[RECORDING] = MediaFile(HELLO)
     for token in ("first", "second", "second"):
         answer = await receiver.doors.callback("/twilio/status", STATUS, I_Twilio_Idempotency_Token=token)
         assert answer.status_code == 204
@@ -288,8 +288,8 @@ async def test_11_each_recording_status_ends_as_what_it_means(
 async def test_12_media_is_fetched_from_where_configuration_says_and_nowhere_else(receiver: Receiver) -> None:
     media = receiver.simulated_twilio.media
     async with serve_simulated_twilio(MediaHost({})) as elsewhere:
-        elsewhere.media.reels[RECORDING] = Reel(HELLO)
-        media.reels[RECORDING] = Reel(HELLO, first=[_redirect(f"{elsewhere.url}/cdn/{RECORDING}.wav")])
+        elsewhere.media.files[RECORDING] = MediaFile(HELLO)
+        media.files[RECORDING] = MediaFile(HELLO, scripted=[_redirect(f"{elsewhere.url}/cdn/{RECORDING}.wav")])
         await receiver.recording("completed", RecordingUrl="https://evil.example/Recordings/RE1")
         assert (await receiver.judged())["label"] == "human"
         assert elsewhere.media.violations == []  # what credentials would have been
@@ -298,32 +298,42 @@ async def test_12_media_is_fetched_from_where_configuration_says_and_nowhere_els
     for number, target in enumerate(
         ("http://169.254.169.254/latest/meta-data", "https://evil.example/x", "file:///etc/x")
     ):
-        call = await _judged_as(receiver, number, Reel(HELLO, first=[_redirect(target)]))
+        call = await _judged_as(receiver, number, MediaFile(HELLO, scripted=[_redirect(target)]))
         assert (call["analysis_state"], call["reason"]) == ("failed", "external_storage")
-    sent = Reel(lambda: (bytes(16 * 1024) for _ in range(4096)))  # 64 MiB that never become audio
+    sent = MediaFile(lambda: (bytes(16 * 1024) for _ in range(4096)))  # 64 MiB that never become audio
     await _judged_as(receiver, 9, sent)
     assert media.requests[-2].sent_bytes < 2 * 1024 * 1024
 
 
 @pytest.mark.parametrize(
-    ("answers", "reel", "state", "reason"),
+    ("answers", "media_file", "state", "reason"),
     [
-        ([NOT_FOUND, NOT_FOUND], Reel(HELLO), "judged", "confident"),
-        ([NOT_FOUND] * 99, Reel(HELLO), "failed", "media_missing"),
-        ([Answer(401)], Reel(HELLO), "failed", "unauthorised"),
-        ([Answer(403)], Reel(HELLO), "failed", "unauthorised"),
-        ([Answer(429, headers={"retry-after": "0"}), Answer(503), Answer(500)], Reel(HELLO), "judged", "confident"),
-        ([Answer(206, HELLO, {"content-type": "audio/x-wav"})], Reel(b""), "judged", "confident"),
-        ([Answer(200, NOT_FOUND.body, {"content-type": "audio/x-wav"})], Reel(b""), "failed", "undecodable"),
-        ([], Reel(b"\x8f" * 9000, metadata={"encryption_details": {"type": "rsa-aes"}}), "failed", "encrypted"),
-        ([NOT_FOUND], Reel(b"", metadata={"media_url": "https://b.s3.example/x"}), "failed", "external_storage"),
+        ([NOT_FOUND, NOT_FOUND], MediaFile(HELLO), "judged", "confident"),
+        ([NOT_FOUND] * 99, MediaFile(HELLO), "failed", "media_missing"),
+        ([ScriptedResponse(401)], MediaFile(HELLO), "failed", "unauthorised"),
+        ([ScriptedResponse(403)], MediaFile(HELLO), "failed", "unauthorised"),
+        (
+            [ScriptedResponse(429, headers={"retry-after": "0"}), ScriptedResponse(503), ScriptedResponse(500)],
+            MediaFile(HELLO),
+            "judged",
+            "confident",
+        ),
+        ([ScriptedResponse(206, HELLO, {"content-type": "audio/x-wav"})], MediaFile(b""), "judged", "confident"),
+        (
+            [ScriptedResponse(200, NOT_FOUND.body, {"content-type": "audio/x-wav"})],
+            MediaFile(b""),
+            "failed",
+            "undecodable",
+        ),
+        ([], MediaFile(b"\x8f" * 9000, metadata={"encryption_details": {"type": "rsa-aes"}}), "failed", "encrypted"),
+        ([NOT_FOUND], MediaFile(b"", metadata={"media_url": "https://b.s3.example/x"}), "failed", "external_storage"),
     ],
     ids=["404 then 200", "404 for ever", "401", "403", "429 and 5xx", "206", "XML as audio", "encrypted", "external"],
 )
 async def test_13_each_answer_of_the_media_host_is_judged(
-    receiver: Receiver, answers: list[Answer], reel: Reel, state: str, reason: str
+    receiver: Receiver, answers: list[ScriptedResponse], media_file: MediaFile, state: str, reason: str
 ) -> None:
-    call = await _judged_as(receiver, 1, replace(reel, first=list(answers)))
+    call = await _judged_as(receiver, 1, replace(media_file, scripted=list(answers)))
     assert (call["analysis_state"], call["reason"]) == (state, reason)
     assert call["label"] == ("human" if state == "judged" else None)
     if reason == "unauthorised":  # no retry storm on a wrong password
@@ -342,15 +352,15 @@ async def test_14_audio_is_decoded_from_its_header_and_too_little_of_it_is_undec
         file_of(VOICE)[:-4001],
     ]
     for number, body in enumerate(heard):
-        call = await _judged_as(receiver, number, Reel(body))
+        call = await _judged_as(receiver, number, MediaFile(body))
         assert (call["label"], call["reason"]) == ("human", "confident"), number
     unheard = {"too_short": file_of(speech(0.4)), "no_speech": file_of(silence(3.0))}
     for number, (reason, body) in enumerate(unheard.items(), len(heard)):
-        call = await _judged_as(receiver, number, Reel(body))
+        call = await _judged_as(receiver, number, MediaFile(body))
         assert (call["label"], call["reason"], call["confidence"]) == ("undecided", reason, None)
     nothing = {"no bytes": b"", "a header alone": wav(b"")}
     reasons = {
-        what: await _reason_of(receiver, number, Reel(body))
+        what: await _reason_of(receiver, number, MediaFile(body))
         for number, (what, body) in enumerate(nothing.items(), len(heard) + len(unheard))
     }
     assert reasons == {"no bytes": (None, "undecodable"), "a header alone": ("undecided", "too_short")}
@@ -360,14 +370,14 @@ async def test_15_the_called_partys_channel_is_a_setting_and_a_mix_is_said_to_be
     database: Database, detector: Detector, tmp_path: Path
 ) -> None:
     on_two: Array = np.stack([silence(3.0), VOICE], axis=1)
-    dual, both = Reel(file_of(on_two), dual_available=True), {"RecordingTrack": "both", "RecordingChannels": "2"}
+    dual, both = MediaFile(file_of(on_two), dual_available=True), {"RecordingTrack": "both", "RecordingChannels": "2"}
     async with receiving(database, detector) as by_default:
         call = await _judged_as(by_default, 1, dual, **both)
         assert (call["label"], call["reason"], call["channels_mixed"]) == ("undecided", "no_speech", False)
         assert by_default.asked_for_media[-1].endswith("?RequestedChannels=2")
-        mono = await _judged_as(by_default, 2, Reel(HELLO), **both)  # two were promised, one was kept
+        mono = await _judged_as(by_default, 2, MediaFile(HELLO), **both)  # two were promised, one was kept
         assert (mono["label"], mono["channels_mixed"]) == ("human", True)
-        inbound = await _judged_as(by_default, 3, Reel(HELLO), RecordingTrack="inbound")
+        inbound = await _judged_as(by_default, 3, MediaFile(HELLO), RecordingTrack="inbound")
         assert (inbound["label"], inbound["channels_mixed"]) == ("human", False)
     (tmp_path / "accounts.toml").write_text(
         f'[[account]]\naccount_sid = "{ACCOUNT}"\nauth_tokens = ["{TOKEN}"]\nchannels = {{ OutboundAPI = 2 }}\n'
@@ -412,16 +422,16 @@ async def test_18_twilios_copy_is_deleted_after_the_verdict_and_a_404_is_as_good
     database: Database, detector: Detector
 ) -> None:
     async with receiving(database, detector, delete_recordings=True) as receiver:
-        reels = receiver.simulated_twilio.media.reels
-        await _judged_as(receiver, 1, Reel(HELLO))
-        await _judged_as(receiver, 2, Reel(HELLO))
+        media_files = receiver.simulated_twilio.media.files
+        await _judged_as(receiver, 1, MediaFile(HELLO))
+        await _judged_as(receiver, 2, MediaFile(HELLO))
         await receiver.recording("in-progress", RecordingSid="RE" + "9" * 32, CallSid="CA" + "9" * 32)
-        del reels[_sid("RE", 2)]  # somebody else deleted it
+        del media_files[_sid("RE", 2)]  # somebody else deleted it
         forgetting = Retention(
             database=database, rest=receiver.rest, settings=receiver.settings, metrics=receiver.doors.runtime.metrics
         )
         await forgetting.erase()
-        assert _sid("RE", 1) not in reels
+        assert _sid("RE", 1) not in media_files
         deleted = {
             asked.path.rpartition("/")[2]
             for asked in receiver.simulated_twilio.rest.requests
@@ -468,7 +478,7 @@ async def test_19_a_whole_call_is_played_without_twilio_and_every_awkward_case_h
         assert Path(file).name.startswith("test_"), case
         assert name.startswith("test_"), case
         assert getattr(test, "__test__", True), case
-    receiver.simulated_twilio.media.reels[RECORDING] = Reel(HELLO, first=[NOT_FOUND])
+    receiver.simulated_twilio.media.files[RECORDING] = MediaFile(HELLO, scripted=[NOT_FOUND])
     statuses = ("completed", "ringing", "in-progress", "initiated", "ringing")  # out of order, one of them twice
     for call_status in statuses:
         assert await receiver.status(call_status) == 204
@@ -499,24 +509,24 @@ def _as_list(marks: Any) -> list[Any]:
     return marks if isinstance(marks, list) else [marks]
 
 
-async def _reason_of(receiver: Receiver, number: int, reel: Reel) -> tuple[str | None, str]:
+async def _reason_of(receiver: Receiver, number: int, media_file: MediaFile) -> tuple[str | None, str]:
     """Label and reason of a call that no model was asked about."""
-    call = await _judged_as(receiver, number, reel)
+    call = await _judged_as(receiver, number, media_file)
     assert call["confidence"] is None
     return call["label"], call["reason"]
 
 
-def _redirect(target: str) -> Answer:
-    return Answer(302, headers={"location": target})
+def _redirect(target: str) -> ScriptedResponse:
+    return ScriptedResponse(302, headers={"location": target})
 
 
 def _sid(kind: str, number: int) -> str:
     return f"{kind}{number + 0xABC:032x}"
 
 
-async def _judged_as(receiver: Receiver, number: int, reel: Reel, **fields: str) -> dict[str, Any]:
-    """A call of its own whose completed recording is `reel`, once the worker is done with it."""
-    receiver.simulated_twilio.media.reels[_sid("RE", number)] = reel
+async def _judged_as(receiver: Receiver, number: int, media_file: MediaFile, **fields: str) -> dict[str, Any]:
+    """A call of its own whose completed recording is `media_file`, once the worker is done with it."""
+    receiver.simulated_twilio.media.files[_sid("RE", number)] = media_file
     sids = {"CallSid": _sid("CA", number), "RecordingSid": _sid("RE", number)}
     assert await receiver.recording("completed", **sids | fields) == 204
     return await receiver.judged(_sid("CA", number))

@@ -14,8 +14,8 @@ from amd_service.domain import Action, ActionKind, Failure, Label
 from amd_service.operations.act_on_verdict import ActionRunner
 from amd_service.runtime import open_runtime, requeue_failed
 from amd_service.settings import Account, Settings
-from amd_service.simulator.twilio.call_store import SimulatedCall
-from amd_service.simulator.twilio.media_host import Reel
+from amd_service.simulator.twilio.media_host import MediaFile
+from amd_service.simulator.twilio.resources import SimulatedCall
 from tests.support.deliveries import call_row, claim, deliver, recording, recording_row, settle, status
 from tests.support.numbers import callbacks, told
 from tests.support.queued import queued
@@ -33,7 +33,7 @@ async def test_a_worker_acts_erases_and_forgets(database: Database, database_url
         Account.model_validate({"account_sid": ACCOUNT, "auth_tokens": ["token"]})
     ) as twilio:
         call = twilio.rest.add(SimulatedCall(account_sid=ACCOUNT, sid=CALL, status="in-progress"))
-        twilio.media.reels[RECORDING] = Reel(b"audio")
+        twilio.media.files[RECORDING] = MediaFile(b"audio")
         settings = Settings(
             _env_file=None,
             database_url=database_url,
@@ -56,7 +56,7 @@ async def test_a_worker_acts_erases_and_forgets(database: Database, database_url
 
         async with open_runtime(settings, with_worker=True):
             await until(all_is_done)
-    assert (call.status, twilio.media.reels) == ("completed", {})
+    assert (call.status, twilio.media.files) == ("completed", {})
     assert "+1500" not in repr([(kept.parameters, kept.facts) for kept in await callbacks(database)])
 
 

@@ -127,9 +127,9 @@ def demo(
     as_json: JsonFlag = False,
 ) -> None:
     """Run the whole flow on recorded calls with a throwaway database. Exits 1 unless all end as expected."""
-    from amd_service.simulator.demo import demonstrate
+    from amd_service.simulator.demo import run_demo
 
-    if not _run(demonstrate(directory, model=model, live_pace=pace if live else None, as_json=as_json)):
+    if not _run(run_demo(directory, model=model, live_pace=pace if live else None, as_json=as_json)):
         raise typer.Exit(1)
 
 
@@ -148,11 +148,11 @@ def replay(
     as_json: JsonFlag = False,
 ) -> None:
     """Send recorded calls to a running service and compare. Exits 1 on any mismatch."""
-    from amd_service.simulator.run_replay import rehearse_running_service
+    from amd_service.simulator.run_replay import replay_against_running_service
 
     settings, live_pace = _settings_with_logs(quiet=True), pace if live else None
     if not _run(
-        rehearse_running_service(
+        replay_against_running_service(
             directory, settings, url=url, public_url=public_url, port=port, live_pace=live_pace, as_json=as_json
         )
     ):

@@ -10,13 +10,13 @@ from amd_service.detection.classifier.hub import DEMO
 from amd_service.domain import AccountSid
 from amd_service.runtime import throwaway_database
 from amd_service.settings import Account
-from amd_service.simulator.run_replay import rehearse
-from amd_service.simulator.service_process import COMMAND, run_child
+from amd_service.simulator.run_replay import run_replay
+from amd_service.simulator.service_process import COMMAND, run_service
+from amd_service.simulator.twilio.loopback_server import serve_simulated_twilio
 from amd_service.simulator.twilio.media_host import MediaHost
-from amd_service.simulator.twilio.server import serve_simulated_twilio
 
 
-async def demonstrate(directory: Path, *, model: str, live_pace: float | None = None, as_json: bool) -> bool:
+async def run_demo(directory: Path, *, model: str, live_pace: float | None = None, as_json: bool) -> bool:
     """Replay `directory` against a service of its own and print how each call ended; whether all ended as expected.
 
     `live_pace`: the service listens to the calls while they are up, streamed so many times faster than real time.
@@ -26,7 +26,7 @@ async def demonstrate(directory: Path, *, model: str, live_pace: float | None = 
     async with (
         throwaway_database() as database_url,
         serve_simulated_twilio(MediaHost({account.account_sid: account.basic_auth})) as simulated_twilio,
-        run_child(
+        run_service(
             (*COMMAND, "serve"),
             database_url=database_url,
             simulated_twilio=simulated_twilio,
@@ -35,8 +35,8 @@ async def demonstrate(directory: Path, *, model: str, live_pace: float | None = 
             live=live_pace is not None,
         ) as service,
     ):
-        await service.until_ready()
-        return await rehearse(
+        await service.wait_until_ready()
+        return await run_replay(
             directory,
             url=service.url,
             account=account,

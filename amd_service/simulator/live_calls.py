@@ -21,10 +21,10 @@ from amd_service.errors import ConfigurationError, Undecodable
 from amd_service.operations.judge_recording import is_one_sided
 from amd_service.settings import Account
 from amd_service.simulator.recorded_calls import RecordedCall, RecordedCallback
-from amd_service.simulator.twilio.call_store import SimulatedCall, now
+from amd_service.simulator.twilio.resources import SimulatedCall, now
 from amd_service.simulator.twilio.rest_api import RestApi
 from amd_service.simulator.twilio.signed_callbacks import Pairs, sign
-from amd_service.simulator.twilio.streams import FRAME_MS, MediaStream, Played, play
+from amd_service.simulator.twilio.streams import FRAME_MS, MediaStream, StreamResult, send_stream
 from amd_service.twilio.stream_keys import stream_url
 
 STREAM_XML_PATH = "/twilio/stream.xml"
@@ -36,7 +36,7 @@ _MOMENTS = ("Timestamp", "RecordingStartTime")
 
 
 @dataclass(frozen=True, slots=True)
-class Streamed:
+class StreamedCall:
     """How a call's stream fared. `began`: by perf_counter. `seconds`: from there until the service closed it.
 
     `audio_s`: how much of the call was sent by then. `note`: what went wrong, None for a stream that was heard out.
@@ -49,7 +49,7 @@ class Streamed:
 
 
 @dataclass(frozen=True, slots=True)
-class Wire:
+class LiveStreamer:
     """Twilio's way to the service while a call is up. `url`: where it answers; `public_url`: what Twilio was given.
 
     `pace`: how many times faster than real time streams run. `rest`: knows the calls that are up.
@@ -62,7 +62,7 @@ class Wire:
     pace: float
     rest: RestApi
 
-    async def check_it_listens(self) -> None:
+    async def require_live_enabled(self) -> None:
         """Raise ConfigurationError unless the service gives the TwiML of a call that is to be listened to."""
         answer = await self._ask(f"CA{token_hex(16)}")
         if answer.status_code != 200:
@@ -81,7 +81,7 @@ class Wire:
         finally:
             del self.rest.calls[call_sid]
 
-    async def stream(self, call: RecordedCall, call_sid: str) -> Streamed | None:
+    async def stream(self, call: RecordedCall, call_sid: str) -> StreamedCall | None:
         """Stream the call until the service closes, or the audio ends; None where there is nothing to stream."""
         audio = called_party_audio(call, self.account)
         if audio is None:
@@ -89,14 +89,14 @@ class Wire:
         began = perf_counter()
         answer = await self._ask(call_sid)
         if answer.status_code != 200:
-            return Streamed(began, note=_refused(answer))
+            return StreamedCall(began, note=_refused(answer))
         signed_url, parameters = read_stream(answer.text)
         stream = MediaStream(self.account.account_sid, audio, call_sid, pace=self.pace, parameters=parameters)
         try:
-            played = await play(self._reached(signed_url), stream, token=self._token, signed_url=signed_url)
+            played = await send_stream(self._reached(signed_url), stream, token=self._token, signed_url=signed_url)
         except (OSError, WebSocketException) as error:
-            return Streamed(began, note=f"no stream to {signed_url}: {error or type(error).__name__}")
-        return Streamed(began, perf_counter() - began, played.sent * FRAME_MS / 1000, _what_went_wrong(played))
+            return StreamedCall(began, note=f"no stream to {signed_url}: {error or type(error).__name__}")
+        return StreamedCall(began, perf_counter() - began, played.sent * FRAME_MS / 1000, _what_went_wrong(played))
 
     @property
     def _token(self) -> str:
@@ -120,7 +120,7 @@ class Wire:
         return own + signed_url.removeprefix(public) if signed_url.startswith(public) else signed_url
 
 
-def happening_now(callback: RecordedCallback, said: dict[str, str]) -> RecordedCallback:
+def with_current_times(callback: RecordedCallback, said: dict[str, str]) -> RecordedCallback:
     """The callback with the present in place of the moments it names; `said`: what each became so far in this call.
 
     `call_log.answer_to_verdict_ms` would otherwise count from the day the call was recorded.
@@ -185,7 +185,7 @@ def _as_mulaw(waveform: Waveform) -> bytes:
     return bytes(audioop.lin2ulaw(linear, 2))
 
 
-def _what_went_wrong(played: Played) -> str | None:
+def _what_went_wrong(played: StreamResult) -> str | None:
     if played.refused is not None:
         return f"the stream was refused ({played.refused}): are more than AMD_LIVE_STREAMS listened to?"
     if played.close_code != _DONE:

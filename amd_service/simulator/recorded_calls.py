@@ -8,7 +8,7 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
 
 from amd_service.errors import ConfigurationError
-from amd_service.simulator.twilio.media_host import NOT_FOUND, Reel
+from amd_service.simulator.twilio.media_host import NOT_FOUND, MediaFile
 
 _CONTENT_TYPES = {
     ".wav": "audio/x-wav",
@@ -27,7 +27,7 @@ class RecordedCallback(BaseModel):
     form: list[tuple[str, str]]
 
 
-class Serving(BaseModel):
+class MediaOptions(BaseModel):
     """`media.json`: how the stand-in serves the recording. Unset: dual exactly when the WAV has two channels."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -46,17 +46,17 @@ class RecordedCall:
     expected: Mapping[str, JsonValue]
     recording: bytes | None
     content_type: str
-    serving: Serving
+    serving: MediaOptions
 
-    def reel(self) -> Reel | None:
+    def media_file(self) -> MediaFile | None:
         if self.recording is None:
             return None
         dual = self.serving.dual_available
-        return Reel(
+        return MediaFile(
             self.recording,
             content_type=self.serving.content_type or self.content_type,
             dual_available=_channels(self.recording) == 2 if dual is None else dual,
-            first=[NOT_FOUND] * self.serving.not_found_first,
+            scripted=[NOT_FOUND] * self.serving.not_found_first,
         )
 
 
@@ -81,7 +81,7 @@ def _load_call(folder: Path) -> RecordedCall:
             expected=_read_expected(folder / "expected.json"),
             recording=None if recording is None else recording.read_bytes(),
             content_type=_CONTENT_TYPES[".wav" if recording is None else recording.suffix],
-            serving=Serving.model_validate_json(serving.read_bytes()) if serving.exists() else Serving(),
+            serving=MediaOptions.model_validate_json(serving.read_bytes()) if serving.exists() else MediaOptions(),
         )
     except (OSError, ValueError, ValidationError) as error:
         raise ConfigurationError(f"{folder} is not a recorded call: {error}") from error

@@ -13,10 +13,10 @@ from pydantic import JsonValue
 from amd_service.domain import ActionState, AnalysisState, CallStatus, Source
 from amd_service.errors import ConfigurationError
 from amd_service.settings import RETRY_OVERRIDES, Account, is_loopback
-from amd_service.simulator.live_calls import Streamed, Wire, happening_now
+from amd_service.simulator.live_calls import LiveStreamer, StreamedCall, with_current_times
 from amd_service.simulator.recorded_calls import RecordedCall, RecordedCallback, load_calls
-from amd_service.simulator.twilio.server import SimulatedTwilio
-from amd_service.simulator.twilio.signed_callbacks import deliver
+from amd_service.simulator.twilio.loopback_server import SimulatedTwilio
+from amd_service.simulator.twilio.signed_callbacks import send_callback
 
 CONCURRENT_CALLS = 8
 POLL_S = 0.1
@@ -47,7 +47,7 @@ class Outcome:
     mismatches: tuple[str, ...] = ()
     seconds: float = 0.0
     note: str | None = None
-    stream: Streamed | None = None
+    stream: StreamedCall | None = None
     since_stream_s: float | None = None
 
     @property
@@ -93,12 +93,14 @@ async def replay(
     async with httpx2.AsyncClient(trust_env=not is_loopback(httpx2.URL(url).host)) as client:
         own_url, public_url = url.rstrip("/"), (public_url or url).rstrip("/")
         wire = (
-            None if live_pace is None else Wire(client, own_url, public_url, account, live_pace, simulated_twilio.rest)
+            None
+            if live_pace is None
+            else LiveStreamer(client, own_url, public_url, account, live_pace, simulated_twilio.rest)
         )
         service = _Service(client, own_url, public_url, account, api_key, deadline_s, wire)
-        await service.check_it_asks(simulated_twilio)
+        await service.require_our_recordings(simulated_twilio)
         if wire is not None:
-            await wire.check_it_listens()
+            await wire.require_live_enabled()
         places = asyncio.Semaphore(CONCURRENT_CALLS)
 
         async def run(call: RecordedCall) -> Outcome:
@@ -122,9 +124,9 @@ class _Service:
     account: Account
     api_key: str | None
     deadline_s: float
-    wire: Wire | None
+    wire: LiveStreamer | None
 
-    async def check_it_asks(self, simulated_twilio: SimulatedTwilio) -> None:
+    async def require_our_recordings(self, simulated_twilio: SimulatedTwilio) -> None:
         """Raise ConfigurationError unless the service fetches its recordings from `simulated_twilio`."""
         try:
             response = await self._get("/model-info")
@@ -144,9 +146,9 @@ class _Service:
 
     async def replay(self, call: RecordedCall, simulated_twilio: SimulatedTwilio) -> Outcome:
         call_sid, recording_sid = f"CA{token_hex(16)}", f"RE{token_hex(16)}"
-        reel = call.reel()
-        if reel is not None:
-            simulated_twilio.media.reels[recording_sid] = reel
+        media_file = call.media_file()
+        if media_file is not None:
+            simulated_twilio.media.files[recording_sid] = media_file
         account_sid = self.account.account_sid
         recordings_url = f"{simulated_twilio.url}/2010-04-01/Accounts/{account_sid}/Recordings"
         note, stream = await self._send(
@@ -174,7 +176,7 @@ class _Service:
             _since(stream, got, ended),
         )
 
-    async def _send(self, call: RecordedCall, sids: Mapping[str, str]) -> tuple[str | None, Streamed | None]:
+    async def _send(self, call: RecordedCall, sids: Mapping[str, str]) -> tuple[str | None, StreamedCall | None]:
         """Deliver the callbacks in order, and stream the call once it was answered.
 
         What to say when one was not accepted; how the stream fared.
@@ -182,7 +184,7 @@ class _Service:
         stream = None
         moments: dict[str, str] = {}
         for recorded in call.callbacks:
-            callback = recorded if self.wire is None else happening_now(recorded, moments)
+            callback = recorded if self.wire is None else with_current_times(recorded, moments)
             note = await self._deliver(callback, sids)
             if note is None and self.wire is not None and stream is None and _says_answered(callback):
                 stream = await self._listen(self.wire, call, sids["{call_sid}"])
@@ -191,7 +193,7 @@ class _Service:
                 return note, stream
         return None, stream
 
-    async def _listen(self, wire: Wire, call: RecordedCall, call_sid: str) -> Streamed | None:
+    async def _listen(self, wire: LiveStreamer, call: RecordedCall, call_sid: str) -> StreamedCall | None:
         """Stream the call while it is up, and let it be up until what is to be done to it was done."""
         with wire.up(call_sid):
             stream = await wire.stream(call, call_sid)
@@ -205,7 +207,7 @@ class _Service:
 
     async def _deliver(self, callback: RecordedCallback, sids: Mapping[str, str]) -> str | None:
         token = self.account.auth_tokens[0].get_secret_value()
-        delivery = await deliver(
+        delivery = await send_callback(
             self.client,
             self.url,
             callback.path,
@@ -262,7 +264,7 @@ def _awaits_a_recording(row: Mapping[str, JsonValue]) -> bool:
     return not _UNDER_WAY.isdisjoint(states)
 
 
-def _since(stream: Streamed | None, got: Mapping[str, JsonValue], ended: float) -> float | None:
+def _since(stream: StreamedCall | None, got: Mapping[str, JsonValue], ended: float) -> float | None:
     """Seconds from the start of the stream to the verdict: the stream's own, or the recording's after it."""
     if stream is None or got.get("label") is None:
         return None

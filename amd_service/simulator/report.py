@@ -12,7 +12,7 @@ from rich.progress import Progress as Bar
 from rich.table import Table
 from rich.text import Text
 
-from amd_service.simulator.live_calls import Streamed
+from amd_service.simulator.live_calls import StreamedCall
 from amd_service.simulator.recorded_calls import load_calls
 from amd_service.simulator.replay import Outcome
 
@@ -55,7 +55,7 @@ def print_outcomes(outcomes: Sequence[Outcome], *, live_pace: float | None = Non
     console.print(_table(outcomes, live=live_pace is not None))
     if live_pace is not None:
         console.print(
-            f"Streamed at {live_pace:g} times real time. after: from the stream's start to the verdict; "
+            f"StreamedCall at {live_pace:g} times real time. after: from the stream's start to the verdict; "
             "heard: how much of the call was sent."
         )
     matched = sum(outcome.matched for outcome in outcomes)
@@ -76,7 +76,7 @@ def _as_line(outcome: Outcome) -> dict[str, object]:
     }
 
 
-def _live(outcome: Outcome, stream: Streamed) -> dict[str, object]:
+def _live(outcome: Outcome, stream: StreamedCall) -> dict[str, object]:
     return {
         "source": outcome.got.get("verdict_source"),
         "seconds": None if outcome.since_stream_s is None else round(outcome.since_stream_s, 3),

@@ -8,11 +8,11 @@ from amd_service.errors import ConfigurationError
 from amd_service.settings import Account, Settings
 from amd_service.simulator.replay import replay
 from amd_service.simulator.report import Progress, print_outcomes
+from amd_service.simulator.twilio.loopback_server import SimulatedTwilio, serve_simulated_twilio
 from amd_service.simulator.twilio.media_host import MediaHost
-from amd_service.simulator.twilio.server import SimulatedTwilio, serve_simulated_twilio
 
 
-async def rehearse(
+async def run_replay(
     directory: Path,
     *,
     url: str,
@@ -45,7 +45,7 @@ async def rehearse(
     return not simulated_twilio.media.violations and all(outcome.matched for outcome in outcomes)
 
 
-async def rehearse_running_service(
+async def replay_against_running_service(
     directory: Path,
     settings: Settings,
     *,
@@ -55,7 +55,7 @@ async def rehearse_running_service(
     live_pace: float | None = None,
     as_json: bool,
 ) -> bool:
-    """`rehearse` against a service that somebody else runs, as the first configured account. `url`: None for our own.
+    """`run_replay` against a service that somebody else runs, as the first configured account. `url`: None for our own.
 
     The stand-in for Twilio listens on `port` of loopback, where the service's AMD_TWILIO_API_URL must point.
     """
@@ -63,7 +63,7 @@ async def rehearse_running_service(
     async with serve_simulated_twilio(
         MediaHost({account.account_sid: account.basic_auth}), port=port
     ) as simulated_twilio:
-        return await rehearse(
+        return await run_replay(
             directory,
             url=url or settings.local_url,
             account=account,

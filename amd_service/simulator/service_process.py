@@ -13,7 +13,7 @@ import httpx2
 
 from amd_service.errors import ConfigurationError
 from amd_service.settings import Account
-from amd_service.simulator.twilio.server import SimulatedTwilio
+from amd_service.simulator.twilio.loopback_server import SimulatedTwilio
 
 START_TIMEOUT_S = 120.0
 STOP_TIMEOUT_S = 30.0
@@ -22,20 +22,20 @@ COMMAND = (sys.executable, "-m", "amd_service")
 
 
 @dataclass(frozen=True, slots=True)
-class Child:
+class ServiceProcess:
     """A running child. `url`: where it answers."""
 
     process: asyncio.subprocess.Process
     url: str
 
-    async def until_alive(self) -> None:
+    async def wait_until_alive(self) -> None:
         """Wait until its door is open. Raises ConfigurationError when it ends instead."""
         async with asyncio.timeout(START_TIMEOUT_S), httpx2.AsyncClient(trust_env=False) as client:
             while not await _get(client, f"{self.url}/health"):
                 self._check_running()
                 await asyncio.sleep(0.05)
 
-    async def until_ready(self) -> None:
+    async def wait_until_ready(self) -> None:
         """Wait until it can judge. Raises ConfigurationError with the reason when it never will."""
         async with asyncio.timeout(START_TIMEOUT_S), httpx2.AsyncClient(trust_env=False) as client:
             while not (report := await _get(client, f"{self.url}/ready/classifier")).get("ready"):
@@ -50,14 +50,14 @@ class Child:
 
 
 @asynccontextmanager
-async def run_child(
+async def run_service(
     command: Sequence[str],
     *,
     database_url: str,
     simulated_twilio: SimulatedTwilio,
     account: Account,
     **settings: object,
-) -> AsyncIterator[Child]:
+) -> AsyncIterator[ServiceProcess]:
     """`command` on a free loopback port, fetching from `simulated_twilio`; `settings` by AMD_ name in lower case.
 
     Ends it at the end: SIGTERM, and SIGKILL where that does not do.
@@ -66,17 +66,17 @@ async def run_child(
     with reserved_port() as port, tempfile.TemporaryDirectory() as elsewhere:
         url = f"http://127.0.0.1:{port}"
         doors = {"public_url": url, "port": port, "worker_port": port, **settings}
-        environment = child_environment(
+        environment = service_environment(
             database_url=database_url, simulated_twilio=simulated_twilio, account=account, **doors
         )
         process = await asyncio.create_subprocess_exec(*command, env=environment, cwd=elsewhere)
         try:
-            yield Child(process, url)
+            yield ServiceProcess(process, url)
         finally:
             await stop(process)
 
 
-def child_environment(
+def service_environment(
     *, database_url: str, simulated_twilio: SimulatedTwilio, account: Account, **settings: object
 ) -> dict[str, str]:
     """This process's environment with these settings (by AMD_ name in lower case) and none of the user's.

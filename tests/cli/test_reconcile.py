@@ -11,9 +11,9 @@ from amd_service.cli.reconcile import duration, print_catch_up
 from amd_service.database.pool import Database
 from amd_service.errors import ConfigurationError
 from amd_service.settings import Account, Settings
-from amd_service.simulator.twilio.call_store import SimulatedCall
-from amd_service.simulator.twilio.media_host import Answer
-from amd_service.simulator.twilio.server import SimulatedTwilio
+from amd_service.simulator.twilio.loopback_server import SimulatedTwilio
+from amd_service.simulator.twilio.media_host import ScriptedResponse
+from amd_service.simulator.twilio.resources import SimulatedCall
 from tests.support.deliveries import deliver, status
 from tests.support.sids import ACCOUNT
 from tests.support.simulated_twilio import watched_simulated_twilio
@@ -52,8 +52,8 @@ async def test_a_call_twilio_could_not_answer_for_is_a_failure_that_is_named(
     database: Database, simulated_twilio: SimulatedTwilio, capsys: pytest.CaptureFixture[str]
 ) -> None:
     await deliver(database, status("ringing"))
-    list_calls, list_recordings = Answer(200, b'{"calls": []}'), Answer(200, b'{"recordings": []}')
-    simulated_twilio.rest.first = [list_calls, list_recordings, Answer(500)]
+    list_calls, list_recordings = ScriptedResponse(200, b'{"calls": []}'), ScriptedResponse(200, b'{"recordings": []}')
+    simulated_twilio.rest.scripted = [list_calls, list_recordings, ScriptedResponse(500)]
     asked = settings(database, simulated_twilio, reconcile_after_s=0)
     assert not await print_catch_up(asked, "90m", as_json=False)
     assert "0 rows changed, 1 NOT ANSWERED FOR\n" in capsys.readouterr().out
@@ -76,7 +76,7 @@ async def test_who_stands_by_need_not_come_back_where_twilio_wants_to_be_left_al
 ) -> None:
     monkeypatch.setattr("amd_service.twilio.rest.retrying_transport.PAUSES_S", (0.0,))
     simulated_twilio.rest.add(SimulatedCall(account_sid=ACCOUNT)).end("busy")
-    simulated_twilio.rest.first = [Answer(429)]
+    simulated_twilio.rest.scripted = [ScriptedResponse(429)]
     assert await print_catch_up(settings(database, simulated_twilio), "90m", as_json=False)
     said = capsys.readouterr().out
     assert "1 calls asked for, 1 new" in said
@@ -86,7 +86,7 @@ async def test_who_stands_by_need_not_come_back_where_twilio_wants_to_be_left_al
 async def test_an_account_that_cannot_be_asked_is_a_failure_with_its_cure(
     database: Database, simulated_twilio: SimulatedTwilio, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    simulated_twilio.rest.first = [Answer(401, b'{"code": 20003, "message": "Authenticate"}')]
+    simulated_twilio.rest.scripted = [ScriptedResponse(401, b'{"code": 20003, "message": "Authenticate"}')]
     assert not await print_catch_up(settings(database, simulated_twilio), "24h", as_json=False)
     said = "NOT ASKED TO THE END: Twilio refused (401): Authenticate (Twilio's error 20003); check TWILIO_API_KEY"
     assert said in capsys.readouterr().out

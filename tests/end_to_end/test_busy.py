@@ -19,8 +19,8 @@ MOST_MS = 50
 
 
 async def test_health_answers_under_50_ms_at_the_99th_percentile_while_the_classifier_is_busy(scene: Scene) -> None:
-    async with scene.child((*COMMAND, "serve", "--no-worker")) as service:
-        await service.until_ready()
+    async with scene.run_service((*COMMAND, "serve", "--no-worker")) as service:
+        await service.wait_until_ready()
         async with httpx2.AsyncClient(base_url=service.url, trust_env=False, timeout=60) as client:
             callers = [asyncio.create_task(predict_for_ever(client)) for _ in range(CALLERS)]
             # Another process may have the processor for a moment: the best of the rounds is the service's own.

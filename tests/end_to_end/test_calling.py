@@ -9,9 +9,9 @@ import httpx2
 import pytest
 
 from amd_service.simulator.service_process import COMMAND
-from amd_service.simulator.twilio.call_lifecycle import Life, live_out
-from amd_service.simulator.twilio.call_store import SimulatedCall
-from amd_service.simulator.twilio.media_host import Answer, Reel
+from amd_service.simulator.twilio.call_simulation import CallScenario, simulate_call
+from amd_service.simulator.twilio.media_host import MediaFile, ScriptedResponse
+from amd_service.simulator.twilio.resources import SimulatedCall
 from tests.support.scene import HUMAN, Scene
 
 pytestmark = [pytest.mark.anyio, pytest.mark.timeout(300)]
@@ -45,19 +45,21 @@ async def call(scene: Scene, *arguments: str, public_url: str = "http://127.0.0.
 
 
 async def test_a_call_is_followed_from_the_command_to_its_verdict(scene: Scene) -> None:
-    lives = [Life(reel=Reel(HUMAN)), Life(ending="busy")]
+    lives = [CallScenario(media_file=MediaFile(HUMAN)), CallScenario(ending="busy")]
     token = scene.account.auth_tokens[0].get_secret_value()
     async with (
-        scene.child((*COMMAND, "serve")) as service,
+        scene.run_service((*COMMAND, "serve")) as service,
         httpx2.AsyncClient(trust_env=False) as client,
     ):
 
         async def live(placed: SimulatedCall) -> None:
-            deliveries = await live_out(scene.simulated_twilio.rest, placed, lives.pop(0), token=token, client=client)
+            deliveries = await simulate_call(
+                scene.simulated_twilio.rest, placed, lives.pop(0), token=token, client=client
+            )
             assert {delivery.outcome for delivery in deliveries} == {"2xx"}
 
         scene.simulated_twilio.rest.on_created = live
-        await service.until_ready()
+        await service.wait_until_ready()
 
         code, out, err = await call(scene, *ORDER, "--twilio-amd", "--wait", "--json", public_url=service.url)
         placed, verdict = (json.loads(line) for line in out.splitlines())
@@ -67,7 +69,7 @@ async def test_a_call_is_followed_from_the_command_to_its_verdict(scene: Scene) 
 
         code, out, err = await call(scene, *ORDER, "--wait", public_url=service.url)
         assert (code, "busy" in out.splitlines()[-1]) == (1, True), err
-        await scene.simulated_twilio.rest.settled()
+        await scene.simulated_twilio.rest.wait_for_calls()
 
 
 async def test_a_call_of_which_nothing_is_heard_says_what_to_check(scene: Scene) -> None:
@@ -81,7 +83,7 @@ async def test_what_is_not_allowed_exits_2_and_what_may_have_been_placed_exits_3
     code, out, err = await call(scene, "+19005550100", *ORDER[1:])
     assert (code, out, "AMD_DIAL_PREFIXES" in err) == (2, "", True)
     assert scene.simulated_twilio.rest.requests == []
-    scene.simulated_twilio.rest.first.append(Answer(503, carried_out=True))
+    scene.simulated_twilio.rest.scripted.append(ScriptedResponse(503, carried_out=True))
     code, out, err = await call(scene, *ORDER, "--key", "once")
     assert (code, out, "may have been placed" in err) == (3, "", True)
     code, out, err = await call(scene, *ORDER, "--key", "once")

@@ -19,10 +19,10 @@ from amd_service.database.pool import Database
 from amd_service.detection.audio.decode import decode
 from amd_service.domain import CallSid, RecordingSid
 from amd_service.settings import RETRY_OVERRIDES
-from amd_service.simulator.service_process import COMMAND, Child
-from amd_service.simulator.twilio.media_host import Reel
-from amd_service.simulator.twilio.signed_callbacks import deliver
-from amd_service.simulator.twilio.streams import FRAME_BYTES, MediaStream, Played, play
+from amd_service.simulator.service_process import COMMAND, ServiceProcess
+from amd_service.simulator.twilio.media_host import MediaFile
+from amd_service.simulator.twilio.signed_callbacks import send_callback
+from amd_service.simulator.twilio.streams import FRAME_BYTES, MediaStream, StreamResult, send_stream
 from amd_service.twilio.stream_keys import stream_key
 from tests.support.deliveries import call_row, recording_row, verdict_rows
 from tests.support.scene import FIXTURES, Scene, read_call, until_state
@@ -40,7 +40,7 @@ WHAT_COUNTS = ("analysis_state", "label", "reason", "confidence")
 class Line:
     """A call's way to the service, as Twilio takes it."""
 
-    def __init__(self, scene: Scene, service: Child) -> None:
+    def __init__(self, scene: Scene, service: ServiceProcess) -> None:
         self.scene = scene
         self.service = service
         self.token = scene.account.auth_tokens[0].get_secret_value()
@@ -56,8 +56,8 @@ class Line:
     def url(self) -> str:
         return self.service.url.replace("http", "ws") + "/twilio/media"
 
-    async def play(self, stream: MediaStream) -> Played:
-        return await play(self.url, stream, token=self.token)
+    async def play(self, stream: MediaStream) -> StreamResult:
+        return await send_stream(self.url, stream, token=self.token)
 
     def open(self) -> connect:
         signature = RequestValidator(self.token).compute_signature(self.url, {})
@@ -72,7 +72,7 @@ class Line:
             ("Timestamp", format_datetime(datetime.now(UTC))),
         ]
         async with httpx2.AsyncClient(trust_env=False) as client:
-            answer = await deliver(
+            answer = await send_callback(
                 client, self.service.url, "/twilio/status", form, token=self.token, overrides=RETRY_OVERRIDES
             )
         assert answer.status == 204
@@ -94,8 +94,8 @@ def audio_of(folder: str) -> bytes:
 
 @pytest.fixture
 async def line(scene: Scene) -> AsyncIterator[Line]:
-    async with scene.child((*COMMAND, "serve"), live="true", live_streams=10, threads=1) as service:
-        await service.until_ready()
+    async with scene.run_service((*COMMAND, "serve"), live="true", live_streams=10, threads=1) as service:
+        await service.wait_until_ready()
         yield Line(scene, service)
 
 
@@ -106,7 +106,7 @@ async def test_streams_get_the_verdicts_of_their_recordings(line: Line, database
     await one_that_is_cut_off(line)
     assert {row.source for row in await verdict_rows(database)} == {"stream"}
     for folder, streamed in calls.items():
-        call_sid = await line.scene.call_ends(line.service, Reel(recording_of(folder), content_type="audio/x-wav"))
+        call_sid = await line.scene.call_ends(line.service, MediaFile(recording_of(folder), content_type="audio/x-wav"))
         recorded = await until_state(line.service, call_sid, "judged")
         assert what_counts(streamed) == what_counts(recorded), folder
         assert recorded["verdict_source"] == "recording"

@@ -18,19 +18,19 @@ from sqlalchemy import select
 from amd_service.calls.tables import CallLog, Sweep
 from amd_service.database.pool import Database
 from amd_service.settings import Settings
-from amd_service.simulator.service_process import COMMAND, Child, child_environment
-from amd_service.simulator.twilio.call_lifecycle import (
+from amd_service.simulator.service_process import COMMAND, ServiceProcess, service_environment
+from amd_service.simulator.twilio.call_simulation import (
     Callback,
-    Life,
+    CallScenario,
     advance,
     end_recording,
     recording_callbacks,
     start_recording,
 )
-from amd_service.simulator.twilio.call_store import SimulatedCall
-from amd_service.simulator.twilio.media_host import Reel
+from amd_service.simulator.twilio.media_host import MediaFile
+from amd_service.simulator.twilio.resources import SimulatedCall
 from amd_service.simulator.twilio.rest_api import RestApi
-from amd_service.simulator.twilio.signed_callbacks import deliver
+from amd_service.simulator.twilio.signed_callbacks import send_callback
 from amd_service.twilio.recordings import http_client
 from amd_service.twilio.rest import CallRequest, RestClient
 from tests.support.scene import FIXTURES, HUMAN, Scene
@@ -48,14 +48,14 @@ SILENCE = (FIXTURES / "21-silence" / "recording.wav").read_bytes()
 
 # What a row must say in the end: call_status, analysis_state, label, reason.
 Row = tuple[str | None, str, str | None, str | None]
-LIVES: list[tuple[Life, Row]] = [
-    (Life(reel=Reel(HUMAN)), ("completed", "judged", "human", "confident")),
-    (Life(reel=Reel(VOICEMAIL)), ("completed", "judged", "voicemail", "confident")),
-    (Life(reel=Reel(SILENCE)), ("completed", "judged", "undecided", "no_speech")),
-    (Life(recording_status="absent"), ("completed", "failed", None, "no_recording")),
-    (Life(recording_status=None), ("completed", "failed", None, "no_recording")),
-    (Life(ending="no-answer"), ("no-answer", "not_applicable", None, None)),
-    (Life(ending="busy"), ("busy", "not_applicable", None, None)),
+LIVES: list[tuple[CallScenario, Row]] = [
+    (CallScenario(media_file=MediaFile(HUMAN)), ("completed", "judged", "human", "confident")),
+    (CallScenario(media_file=MediaFile(VOICEMAIL)), ("completed", "judged", "voicemail", "confident")),
+    (CallScenario(media_file=MediaFile(SILENCE)), ("completed", "judged", "undecided", "no_speech")),
+    (CallScenario(recording_status="absent"), ("completed", "failed", None, "no_recording")),
+    (CallScenario(recording_status=None), ("completed", "failed", None, "no_recording")),
+    (CallScenario(ending="no-answer"), ("no-answer", "not_applicable", None, None)),
+    (CallScenario(ending="busy"), ("busy", "not_applicable", None, None)),
 ]
 
 
@@ -72,8 +72,8 @@ async def test_every_call_ends_with_the_right_row_though_callbacks_were_lost(sce
     seed = SystemRandom().randrange(1_000_000)
     random, hint = Random(seed), f"with Random({seed})"
     print(hint)  # noqa: T201 - shown where the test fails
-    async with scene.child([*COMMAND, "serve"]) as service:
-        await service.until_alive()
+    async with scene.run_service([*COMMAND, "serve"]) as service:
+        await service.wait_until_alive()
         expected = await place_calls(scene, service, random)
         arriving = [item.callbacks for item in expected[WHOLLY_LOST:]]
         await deliver_all(scene, with_losses([callback for callbacks in arriving for callback in callbacks], random))
@@ -105,8 +105,8 @@ async def test_a_running_service_asks_by_itself(scene: Scene, database: Database
         async with database.transaction() as session:
             return await session.scalar(select(Sweep.swept_until)) is not None
 
-    async with scene.child([*COMMAND, "serve"], reconcile_every_s=0.2, reconcile_after_s=0) as service:
-        await service.until_alive()
+    async with scene.run_service([*COMMAND, "serve"], reconcile_every_s=0.2, reconcile_after_s=0) as service:
+        await service.wait_until_alive()
         await until(has_swept)
         call = SimulatedCall(account_sid=scene.account.account_sid)
         call.end("busy")
@@ -119,7 +119,7 @@ async def test_a_running_service_asks_by_itself(scene: Scene, database: Database
     assert (await rows(database))[call.sid] == ("busy", "not_applicable", None, None)
 
 
-async def place_calls(scene: Scene, service: Child, random: Random) -> list[Expected]:
+async def place_calls(scene: Scene, service: ServiceProcess, random: Random) -> list[Expected]:
     """Calls placed as the service places them, so that what Twilio reports is what it was asked to report."""
     settings = Settings(_env_file=None, twilio_api_url=scene.simulated_twilio.url, public_url=service.url)
     order = CallRequest("+12125550100", "+15005550006", twiml="<Response/>")
@@ -134,7 +134,7 @@ async def place_calls(scene: Scene, service: Child, random: Random) -> list[Expe
     return placed
 
 
-def callbacks_of(rest: RestApi, call: SimulatedCall, life: Life) -> Iterator[Callback]:
+def callbacks_of(rest: RestApi, call: SimulatedCall, life: CallScenario) -> Iterator[Callback]:
     """What Twilio sends about a call in all its life, which is over afterwards."""
     yield from advance(call, "initiated", 0)
     yield from advance(call, "ringing", 1)
@@ -168,7 +168,9 @@ async def deliver_all(scene: Scene, callbacks: Sequence[Callback]) -> None:
             url = urlsplit(callback.url)
             base = f"{url.scheme}://{url.netloc}"
             async with places:
-                delivery = await deliver(client, base, url.path, callback.pairs, token=token, overrides=url.fragment)
+                delivery = await send_callback(
+                    client, base, url.path, callback.pairs, token=token, overrides=url.fragment
+                )
             return delivery.status
 
         answers = Counter(await asyncio.gather(*(send(callback) for callback in callbacks)))
@@ -177,7 +179,7 @@ async def deliver_all(scene: Scene, callbacks: Sequence[Callback]) -> None:
 
 async def reconcile(scene: Scene) -> dict[str, Any]:
     """What `amd-service reconcile --since 1h` says of the account."""
-    environment = child_environment(
+    environment = service_environment(
         database_url=scene.database_url,
         simulated_twilio=scene.simulated_twilio,
         account=scene.account,

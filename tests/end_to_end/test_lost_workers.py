@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from amd_service.simulator.service_process import COMMAND
-from amd_service.simulator.twilio.media_host import Reel
+from amd_service.simulator.twilio.media_host import MediaFile
 from tests.support.scene import DEADLINE_S, FATAL, HUMAN, Scene, until_exists, until_state
 
 pytestmark = [pytest.mark.anyio, pytest.mark.timeout(300)]
@@ -20,14 +20,14 @@ async def test_a_worker_killed_in_mid_inference_loses_nothing_and_another_finish
     scene: Scene, tmp_path: Path
 ) -> None:
     marker = tmp_path / "inferring"
-    async with scene.child(DOOR) as door:
-        await door.until_alive()
-        call_sid = await scene.call_ends(door, Reel(HUMAN))
-        async with scene.child((*FATAL, "hang"), job_lease_s=3, marker=marker, engine="torch") as doomed:
+    async with scene.run_service(DOOR) as door:
+        await door.wait_until_alive()
+        call_sid = await scene.call_ends(door, MediaFile(HUMAN))
+        async with scene.run_service((*FATAL, "hang"), job_lease_s=3, marker=marker, engine="torch") as doomed:
             await until_exists(marker)
             doomed.process.send_signal(signal.SIGKILL)
             await doomed.process.wait()
-        async with scene.child(WORKER, job_lease_s=3, poll_s=0.5):
+        async with scene.run_service(WORKER, job_lease_s=3, poll_s=0.5):
             call = await until_state(door, call_sid, "judged")
     assert call["label"] == "human"
     assert call["recordings"][0]["attempts"] == 2
@@ -43,14 +43,14 @@ async def test_a_recording_that_kills_its_worker_each_time_is_buried_after_its_a
         "marker": tmp_path / "inferring",
         "engine": "torch",
     }
-    async with scene.child(DOOR) as door:
-        await door.until_alive()
-        call_sid = await scene.call_ends(door, Reel(HUMAN))
+    async with scene.run_service(DOOR) as door:
+        await door.wait_until_alive()
+        call_sid = await scene.call_ends(door, MediaFile(HUMAN))
         for _ in range(2):
-            async with scene.child((*FATAL, "die"), **settings) as doomed:
+            async with scene.run_service((*FATAL, "die"), **settings) as doomed:
                 async with asyncio.timeout(DEADLINE_S):
                     assert await doomed.process.wait() == 9
-        async with scene.child(WORKER, **settings):
+        async with scene.run_service(WORKER, **settings):
             call = await until_state(door, call_sid, "failed")
     assert (call["label"], call["reason"]) == (None, "gave_up")
     assert call["recordings"][0]["attempts"] == 2

@@ -14,7 +14,7 @@ from amd_service.database.embedded.sharing import THROWAWAY_PREFIX, embedded_pos
 from amd_service.database.schema import migrate
 from amd_service.simulator.demo import make_account
 from amd_service.simulator.service_process import COMMAND
-from amd_service.simulator.twilio.media_host import Reel
+from amd_service.simulator.twilio.media_host import MediaFile
 from tests.support.scene import HUMAN, Scene, until_state
 from tests.support.simulated_twilio import watched_simulated_twilio
 from tests.support.waiting import until
@@ -37,11 +37,11 @@ async def test_a_postgres_restart_is_survived_by_service_and_worker(own_server: 
     async with watched_simulated_twilio(account) as simulated_twilio:
         scene = Scene(url, simulated_twilio, account)
         async with (
-            scene.child((*COMMAND, "serve", "--no-worker")) as door,
-            scene.child((*COMMAND, "worker"), poll_s=1) as worker,
+            scene.run_service((*COMMAND, "serve", "--no-worker")) as door,
+            scene.run_service((*COMMAND, "worker"), poll_s=1) as worker,
         ):
-            await worker.until_ready()
-            await until_state(door, await scene.call_ends(door, Reel(HUMAN)), "judged")
+            await worker.wait_until_ready()
+            await until_state(door, await scene.call_ends(door, MediaFile(HUMAN)), "judged")
 
             await anyio.to_thread.run_sync(server.stop)
             async with httpx2.AsyncClient(trust_env=False) as client:
@@ -54,6 +54,6 @@ async def test_a_postgres_restart_is_survived_by_service_and_worker(own_server: 
                     return (await client.get(f"{door.url}/ready")).status_code == 200
 
             await until(takes_calls)
-            after = await until_state(door, await scene.call_ends(door, Reel(HUMAN)), "judged")
+            after = await until_state(door, await scene.call_ends(door, MediaFile(HUMAN)), "judged")
             assert after["label"] == "human"
             assert (door.process.returncode, worker.process.returncode) == (None, None)

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from amd_service.simulator.service_process import COMMAND
-from amd_service.simulator.twilio.media_host import Reel
+from amd_service.simulator.twilio.media_host import MediaFile
 from tests.support.scene import FATAL, HUMAN, Scene, until_exists, until_state
 from tests.support.waiting import until
 
@@ -23,11 +23,11 @@ def in_quarters() -> Iterator[bytes]:
 
 
 async def test_sigterm_gives_back_what_does_not_finish_and_does_not_wait_for_it(scene: Scene) -> None:
-    async with scene.child((*COMMAND, "serve", "--no-worker")) as door:
-        await door.until_alive()
-        async with scene.child((*COMMAND, "worker"), shutdown_grace_s=GRACE_S) as worker:
-            await worker.until_ready()
-            call_sid = await scene.call_ends(door, Reel(in_quarters, pause_s=30))
+    async with scene.run_service((*COMMAND, "serve", "--no-worker")) as door:
+        await door.wait_until_alive()
+        async with scene.run_service((*COMMAND, "worker"), shutdown_grace_s=GRACE_S) as worker:
+            await worker.wait_until_ready()
+            call_sid = await scene.call_ends(door, MediaFile(in_quarters, pause_s=30))
             await until_state(door, call_sid, "running")
             asked = time.monotonic()
             worker.process.terminate()
@@ -39,10 +39,12 @@ async def test_sigterm_gives_back_what_does_not_finish_and_does_not_wait_for_it(
 
 async def test_a_model_that_hangs_does_not_hold_up_the_shutdown(scene: Scene, tmp_path: Path) -> None:
     marker = tmp_path / "inferring"
-    async with scene.child((*COMMAND, "serve", "--no-worker")) as door:
-        await door.until_alive()
-        call_sid = await scene.call_ends(door, Reel(HUMAN))
-        async with scene.child((*FATAL, "hang"), marker=marker, engine="torch", shutdown_grace_s=GRACE_S) as worker:
+    async with scene.run_service((*COMMAND, "serve", "--no-worker")) as door:
+        await door.wait_until_alive()
+        call_sid = await scene.call_ends(door, MediaFile(HUMAN))
+        async with scene.run_service(
+            (*FATAL, "hang"), marker=marker, engine="torch", shutdown_grace_s=GRACE_S
+        ) as worker:
             await until_exists(marker)
             asked = time.monotonic()
             worker.process.terminate()
@@ -53,9 +55,9 @@ async def test_a_model_that_hangs_does_not_hold_up_the_shutdown(scene: Scene, tm
 
 
 async def test_sigterm_lets_a_recording_in_work_finish(scene: Scene) -> None:
-    async with scene.child((*COMMAND, "serve")) as service:
-        await service.until_ready()
-        call_sid = await scene.call_ends(service, Reel(in_quarters, pause_s=0.2))
+    async with scene.run_service((*COMMAND, "serve")) as service:
+        await service.wait_until_ready()
+        call_sid = await scene.call_ends(service, MediaFile(in_quarters, pause_s=0.2))
 
         async def is_fetching() -> bool:
             return bool(scene.simulated_twilio.media.requests)
@@ -63,7 +65,7 @@ async def test_sigterm_lets_a_recording_in_work_finish(scene: Scene) -> None:
         await until(is_fetching)
         service.process.terminate()
         assert await service.process.wait() == 0
-    async with scene.child((*COMMAND, "serve", "--no-worker")) as door:
-        await door.until_alive()
+    async with scene.run_service((*COMMAND, "serve", "--no-worker")) as door:
+        await door.wait_until_alive()
         call = await until_state(door, call_sid, "judged")
     assert call["recordings"][0]["attempts"] == 1

@@ -8,10 +8,10 @@ from twilio.request_validator import RequestValidator
 
 from amd_service.simulator.live_calls import read_stream
 from amd_service.simulator.service_process import COMMAND
-from amd_service.simulator.twilio.call_lifecycle import Life, live_out
-from amd_service.simulator.twilio.call_store import SimulatedCall
-from amd_service.simulator.twilio.media_host import Reel
-from amd_service.simulator.twilio.streams import MediaStream, play
+from amd_service.simulator.twilio.call_simulation import CallScenario, simulate_call
+from amd_service.simulator.twilio.media_host import MediaFile
+from amd_service.simulator.twilio.resources import SimulatedCall
+from amd_service.simulator.twilio.streams import MediaStream, send_stream
 from tests.end_to_end.test_live import audio_of, recording_of
 from tests.support.scene import Scene
 from tests.support.waiting import until
@@ -25,10 +25,10 @@ async def test_a_voicemail_is_hung_up_on_while_it_speaks(scene: Scene) -> None:
     token, key = scene.account.auth_tokens[0].get_secret_value(), token_hex(16)
     settings = {"live": "true", "on_voicemail": "hang_up", "dial_prefixes": "+1500", "api_keys": key}
     async with (
-        scene.child((*COMMAND, "serve"), threads=1, **settings) as service,
+        scene.run_service((*COMMAND, "serve"), threads=1, **settings) as service,
         httpx2.AsyncClient(trust_env=False, headers={"authorization": f"Bearer {key}"}) as client,
     ):
-        await service.until_alive()
+        await service.wait_until_alive()
 
         async def is_ready() -> bool:
             return (await client.get(f"{service.url}/ready/classifier")).status_code == 200
@@ -37,13 +37,13 @@ async def test_a_voicemail_is_hung_up_on_while_it_speaks(scene: Scene) -> None:
 
         async def listen_in(call: SimulatedCall) -> None:
             """What Twilio does once the call is answered: fetch the TwiML, and open the stream that it names."""
-            url = (call.given("Url") or "").partition("#")[0]
+            url = (call.form_value("Url") or "").partition("#")[0]
             form = {"AccountSid": call.account_sid, "CallSid": call.sid, "CallStatus": "in-progress"}
             signed = {"x-twilio-signature": RequestValidator(token).compute_signature(url, form)}
             twiml = (await client.post(url, data=form, headers=signed)).text
             stream_url, parameters = read_stream(twiml)
             stream = MediaStream(call.account_sid, audio_of(VOICEMAIL), call_sid=call.sid, parameters=parameters)
-            played = await play(stream_url, stream, token=token)
+            played = await send_stream(stream_url, stream, token=token)
             assert played.close_code == 1000
 
             async def is_hung_up() -> bool:
@@ -52,19 +52,19 @@ async def test_a_voicemail_is_hung_up_on_while_it_speaks(scene: Scene) -> None:
             await until(is_hung_up)
 
         async def live(call: SimulatedCall) -> None:
-            life = Life(
-                reel=Reel(recording_of(VOICEMAIL), content_type="audio/x-wav"),
+            life = CallScenario(
+                media_file=MediaFile(recording_of(VOICEMAIL), content_type="audio/x-wav"),
                 answered_by="machine_start",
                 while_up=listen_in,
             )
-            deliveries = await live_out(scene.simulated_twilio.rest, call, life, token=token, client=client)
+            deliveries = await simulate_call(scene.simulated_twilio.rest, call, life, token=token, client=client)
             assert {delivery.outcome for delivery in deliveries} == {"2xx"}
 
         scene.simulated_twilio.rest.on_created = live
         order = {"to": "+15005550100", "from": "+15005550006", "twilio_amd": True}
         answer = await client.post(f"{service.url}/api/calls", json=order)
         assert answer.status_code == 201, answer.text
-        await scene.simulated_twilio.rest.settled()
+        await scene.simulated_twilio.rest.wait_for_calls()
 
         async def row() -> dict[str, object]:
             found = await client.get(f"{service.url}{answer.headers['location']}")

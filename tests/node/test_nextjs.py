@@ -10,9 +10,9 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from amd_service.simulator.service_process import COMMAND, Child, free_port
-from amd_service.simulator.twilio.media_host import Reel
-from amd_service.simulator.twilio.server import serve_on_loopback
+from amd_service.simulator.service_process import COMMAND, ServiceProcess, free_port
+from amd_service.simulator.twilio.loopback_server import serve_on_loopback
+from amd_service.simulator.twilio.media_host import MediaFile
 from tests.support.backend import Backend
 from tests.support.fixture_calls import CALLS, HUMAN
 from tests.support.scene import Scene, until_state
@@ -27,13 +27,13 @@ NO_AUDIO = CALLS / "01-human-hello" / "origin.txt"
 
 async def test_records_say_what_the_service_said(backend: Backend, scene: Scene) -> None:
     """One test, because a start of the service costs more than all that is asked here."""
-    async with scene.child((*COMMAND, "serve")) as service:
-        await service.until_ready()
+    async with scene.run_service((*COMMAND, "serve")) as service:
+        await service.wait_until_ready()
         await _ask_about_uploads(backend, service)
         await _ask_about_calls(backend, scene, service)
 
 
-async def _ask_about_uploads(backend: Backend, service: Child) -> None:
+async def _ask_about_uploads(backend: Backend, service: ServiceProcess) -> None:
     human = await backend.upload(service.url, RECORDING)
     assert (human.status, human.body["status"], human.body["reason"]) == (200, "HUMAN", "confident")
     assert 0.5 < human.body["confidence"] <= 1
@@ -45,8 +45,8 @@ async def _ask_about_uploads(backend: Backend, service: Child) -> None:
     assert "WAV or MP3" in no_audio.body["detail"]
 
 
-async def _ask_about_calls(backend: Backend, scene: Scene, service: Child) -> None:
-    call_sid = await scene.call_ends(service, Reel(HUMAN))
+async def _ask_about_calls(backend: Backend, scene: Scene, service: ServiceProcess) -> None:
+    call_sid = await scene.call_ends(service, MediaFile(HUMAN))
     await until_state(service, call_sid, "judged")
     call = await backend.read_call(service.url, call_sid)
     assert (call.status, call.body["callSid"]) == (200, call_sid)

@@ -6,7 +6,7 @@ import httpx2
 import pytest
 
 from amd_service.settings import Account
-from amd_service.simulator.twilio.server import SimulatedTwilio
+from amd_service.simulator.twilio.loopback_server import SimulatedTwilio
 from tests.support.sids import ACCOUNT
 from tests.support.simulated_twilio import watched_simulated_twilio
 

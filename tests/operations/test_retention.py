@@ -19,8 +19,8 @@ from amd_service.errors import DatabaseUnavailable, TwilioUnavailable
 from amd_service.operations import retention as retention_file
 from amd_service.operations.retention import Retention
 from amd_service.settings import Settings
-from amd_service.simulator.twilio.media_host import Answer, Reel
-from amd_service.simulator.twilio.server import SimulatedTwilio
+from amd_service.simulator.twilio.loopback_server import SimulatedTwilio
+from amd_service.simulator.twilio.media_host import MediaFile, ScriptedResponse
 from amd_service.telemetry import Metrics
 from amd_service.twilio.rest import RestClient
 from tests.support.deliveries import claim, deliver, recording, recording_row, settle
@@ -46,7 +46,7 @@ async def judged(database: Database, twilio: SimulatedTwilio, *sids: RecordingSi
     await deliver(database, *(recording("completed", sid) for sid in sids))
     for job in await claim(database):
         await settle(database, job, verdict(Label.HUMAN))
-    twilio.media.reels.update({sid: Reel(b"audio") for sid in sids})
+    twilio.media.files.update({sid: MediaFile(b"audio") for sid in sids})
 
 
 def forgotten(forgetful: Retention, what: str) -> float:
@@ -58,10 +58,10 @@ async def test_the_copy_of_a_judged_recording_is_deleted(
 ) -> None:
     await judged(database, twilio, RECORDING)
     await deliver(database, recording("completed", SECOND_RECORDING))
-    twilio.media.reels[SECOND_RECORDING] = Reel(b"not judged yet")
+    twilio.media.files[SECOND_RECORDING] = MediaFile(b"not judged yet")
     forgetful = retention_for(database, twilio, client)
     await forgetful.erase()
-    assert set(twilio.media.reels) == {SECOND_RECORDING}
+    assert set(twilio.media.files) == {SECOND_RECORDING}
     assert (await recording_row(database)).erased_at is not None
     assert (await recording_row(database, SECOND_RECORDING)).erased_at is None
     assert forgotten(forgetful, "recording") == 1
@@ -73,7 +73,7 @@ async def test_a_copy_that_is_gone_already_is_as_good(
     database: Database, twilio: SimulatedTwilio, client: httpx2.AsyncClient
 ) -> None:
     await judged(database, twilio, RECORDING)
-    twilio.media.reels.clear()
+    twilio.media.files.clear()
     await retention_for(database, twilio, client).erase()
     assert (await recording_row(database)).erased_at is not None
 
@@ -93,7 +93,7 @@ async def test_one_that_twilio_refuses_does_not_keep_the_others(
 ) -> None:
     await judged(database, twilio, RECORDING, SECOND_RECORDING)
     refusal = b'{"code": 20009, "message": "Recording is in use"}'
-    twilio.rest.first.append(Answer(400, refusal, {"content-type": "application/json"}))
+    twilio.rest.scripted.append(ScriptedResponse(400, refusal, {"content-type": "application/json"}))
     forgetful = retention_for(database, twilio, client)
     await forgetful.erase()
     erased = [(await recording_row(database, sid)).erased_at is not None for sid in (RECORDING, SECOND_RECORDING)]
@@ -126,7 +126,7 @@ async def test_an_outage_leaves_it_for_later(
     database: Database, twilio: SimulatedTwilio, client: httpx2.AsyncClient
 ) -> None:
     await judged(database, twilio, RECORDING)
-    twilio.rest.first.append(Answer(503))
+    twilio.rest.scripted.append(ScriptedResponse(503))
     forgetful = retention_for(database, twilio, client)
     with pytest.raises(TwilioUnavailable):
         await forgetful.erase()
@@ -143,7 +143,7 @@ async def test_a_backlog_is_erased_in_one_round(
     monkeypatch.setattr(retention_file, "ERASE_BATCH", 2)
     await judged(database, twilio, *(RecordingSid(f"RE{number:032x}") for number in range(5)))
     await retention_for(database, twilio, client).erase()
-    assert twilio.media.reels == {}
+    assert twilio.media.files == {}
 
 
 async def test_recordings_of_other_applications_are_left_and_keep_ours_waiting_for_nothing(
@@ -157,9 +157,9 @@ async def test_recordings_of_other_applications_are_left_and_keep_ours_waiting_f
     await deliver(database, recording("completed", SECOND_RECORDING, call_sid=ours))
     (job,) = await claim(database)
     await settle(database, job, verdict(Label.HUMAN))
-    twilio.media.reels[SECOND_RECORDING] = Reel(b"audio")
+    twilio.media.files[SECOND_RECORDING] = MediaFile(b"audio")
     await retention_for(database, twilio, client).erase()
-    assert set(twilio.media.reels) == {RECORDING}
+    assert set(twilio.media.files) == {RECORDING}
 
 
 async def test_without_being_asked_to_nothing_is_forgotten(

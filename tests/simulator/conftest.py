@@ -4,8 +4,8 @@ from collections.abc import AsyncIterator
 
 import pytest
 
+from amd_service.simulator.twilio.loopback_server import SimulatedTwilio, serve_simulated_twilio
 from amd_service.simulator.twilio.media_host import MediaHost
-from amd_service.simulator.twilio.server import SimulatedTwilio, serve_simulated_twilio
 from tests.support.stub_service import ACCOUNT
 
 

@@ -18,12 +18,12 @@ from starlette.websockets import WebSocket
 from amd_service.detection.audio.decode import decode
 from amd_service.errors import ConfigurationError
 from amd_service.simulator import replay as replaying
-from amd_service.simulator.live_calls import called_party_audio, happening_now, read_stream
+from amd_service.simulator.live_calls import called_party_audio, read_stream, with_current_times
 from amd_service.simulator.recorded_calls import RecordedCallback, load_calls
 from amd_service.simulator.replay import Outcome, replay
 from amd_service.simulator.report import print_outcomes
+from amd_service.simulator.twilio.loopback_server import SimulatedTwilio, serve_on_loopback
 from amd_service.simulator.twilio.rest_api import RestApi
-from amd_service.simulator.twilio.server import SimulatedTwilio, serve_on_loopback
 from amd_service.twilio.callbacks import parse_form
 from amd_service.twilio.media_streams import Media, Started, Stopped, parse_message
 from amd_service.twilio.signature import verify, verify_handshake
@@ -237,11 +237,11 @@ def test_moments_become_the_present_and_what_was_equal_stays_equal() -> None:
     then = "Mon, 09 Mar 2026 14:30:09 +0000"
     callback = RecordedCallback(path="/", form=[("Timestamp", then), ("CallSid", then), ("RecordingStartTime", then)])
     said: dict[str, str] = {}
-    (_, timestamp), (_, call_sid), (_, began) = happening_now(callback, said).form
+    (_, timestamp), (_, call_sid), (_, began) = with_current_times(callback, said).form
     assert timestamp == began == said[then] != then
     assert call_sid == then
     said[then] = "earlier"
-    assert happening_now(callback, said).form[0] == ("Timestamp", "earlier")
+    assert with_current_times(callback, said).form[0] == ("Timestamp", "earlier")
 
 
 @pytest.mark.parametrize("twiml", ["<Response/>", "nothing", "<Response><Start><Stream/></Start></Response>"])

@@ -12,9 +12,9 @@ from starlette.datastructures import Headers
 from amd_service.database.pool import Timeouts
 from amd_service.errors import ConfigurationError
 from amd_service.settings import RETRY_OVERRIDES, Account
-from amd_service.simulator.twilio.media_host import NOT_FOUND, Answer, MediaHost, Reel
-from amd_service.simulator.twilio.server import SimulatedTwilio, serve_simulated_twilio
-from amd_service.simulator.twilio.signed_callbacks import ConnectionRules, Delivery, deliver, sign
+from amd_service.simulator.twilio.loopback_server import SimulatedTwilio, serve_simulated_twilio
+from amd_service.simulator.twilio.media_host import NOT_FOUND, MediaFile, MediaHost, ScriptedResponse
+from amd_service.simulator.twilio.signed_callbacks import CallbackOutcome, ConnectionRules, send_callback, sign
 from amd_service.twilio.callbacks import parse_form
 from amd_service.twilio.signature import verify
 from tests.support.signals import RATE_HZ, Array, file_of, tone
@@ -53,7 +53,7 @@ async def client(simulated_twilio: SimulatedTwilio) -> AsyncIterator[httpx2.Asyn
 async def test_what_is_no_audio_goes_out_as_it_is_under_each_name(
     simulated_twilio: SimulatedTwilio, client: httpx2.AsyncClient, suffix: str
 ) -> None:
-    simulated_twilio.media.reels[RE] = Reel(b"RIFF" * 10_000, content_type="audio/x-test")
+    simulated_twilio.media.files[RE] = MediaFile(b"RIFF" * 10_000, content_type="audio/x-test")
     response = await client.get(PATH + suffix)
     assert (response.status_code, response.content) == (200, b"RIFF" * 10_000)
     assert response.headers["content-type"] == "audio/x-test"
@@ -63,13 +63,13 @@ async def test_what_is_no_audio_goes_out_as_it_is_under_each_name(
 async def test_without_a_suffix_a_recording_is_its_wav(
     simulated_twilio: SimulatedTwilio, client: httpx2.AsyncClient
 ) -> None:
-    simulated_twilio.media.reels[RE] = Reel(DUAL)
+    simulated_twilio.media.files[RE] = MediaFile(DUAL)
     for response in (await client.get(PATH), await client.get(PATH + ".wav")):
         assert (response.headers["content-type"], response.content) == ("audio/x-wav", DUAL)
 
 
 async def test_mp3_is_mp3_of_the_same_sound(simulated_twilio: SimulatedTwilio, client: httpx2.AsyncClient) -> None:
-    simulated_twilio.media.reels[RE] = Reel(file_of(CALLED))
+    simulated_twilio.media.files[RE] = MediaFile(file_of(CALLED))
     response = await client.get(PATH + ".mp3")
     assert response.headers["content-type"] == "audio/mpeg"
     assert len(response.content) * 8 == pytest.approx(32_000 * 2.0, rel=0.15)
@@ -82,14 +82,14 @@ async def test_what_is_mp3_already_is_not_encoded_again(
     simulated_twilio: SimulatedTwilio, client: httpx2.AsyncClient
 ) -> None:
     mp3 = file_of(CALLED, form="MP3", subtype="MPEG_LAYER_III")
-    simulated_twilio.media.reels[RE] = Reel(mp3, content_type="audio/mpeg")
+    simulated_twilio.media.files[RE] = MediaFile(mp3, content_type="audio/mpeg")
     assert (await client.get(PATH + ".mp3")).content == mp3
 
 
 async def test_a_dual_recording_is_mixed_down_only_where_one_channel_is_asked_for(
     simulated_twilio: SimulatedTwilio, client: httpx2.AsyncClient
 ) -> None:
-    simulated_twilio.media.reels[RE] = Reel(DUAL, dual_available=True)
+    simulated_twilio.media.files[RE] = MediaFile(DUAL, dual_available=True)
     both, mixed = [CALLED, CALLER], [MIXED]
     for query, heard in (("", both), ("?RequestedChannels=2", both), ("?RequestedChannels=1", mixed)):
         for suffix, form in (("", "WAV"), (".wav", "WAV"), (".mp3", "MP3")):
@@ -102,12 +102,12 @@ async def test_a_dual_recording_is_mixed_down_only_where_one_channel_is_asked_fo
 async def test_one_channel_of_one_is_served_as_it_is(
     simulated_twilio: SimulatedTwilio, client: httpx2.AsyncClient
 ) -> None:
-    simulated_twilio.media.reels[RE] = Reel(file_of(CALLED)[:-1001])
+    simulated_twilio.media.files[RE] = MediaFile(file_of(CALLED)[:-1001])
     assert (await client.get(PATH, params={"RequestedChannels": "1"})).content == file_of(CALLED)[:-1001]
 
 
 async def test_it_wants_the_credentials_of_the_account_in_the_path(simulated_twilio: SimulatedTwilio) -> None:
-    simulated_twilio.media.reels[RE] = Reel(b"RIFF")
+    simulated_twilio.media.files[RE] = MediaFile(b"RIFF")
     other = "AC" + "b" * 32
     async with httpx2.AsyncClient(base_url=simulated_twilio.url, trust_env=False) as anybody:
         assert (await anybody.get(PATH)).status_code == 401
@@ -124,7 +124,9 @@ async def test_what_it_does_not_have_is_twilios_xml_404(client: httpx2.AsyncClie
 async def test_scripted_answers_come_once_each_before_the_media(
     simulated_twilio: SimulatedTwilio, client: httpx2.AsyncClient
 ) -> None:
-    simulated_twilio.media.reels[RE] = Reel(b"RIFF", first=[NOT_FOUND, Answer(429, headers={"retry-after": "1"})])
+    simulated_twilio.media.files[RE] = MediaFile(
+        b"RIFF", scripted=[NOT_FOUND, ScriptedResponse(429, headers={"retry-after": "1"})]
+    )
     answers = [await client.get(PATH) for _ in range(4)]
     assert [answer.status_code for answer in answers] == [404, 429, 200, 200]
     assert answers[1].headers["retry-after"] == "1"
@@ -133,16 +135,16 @@ async def test_scripted_answers_come_once_each_before_the_media(
 async def test_two_channels_are_refused_where_one_was_kept(
     simulated_twilio: SimulatedTwilio, client: httpx2.AsyncClient
 ) -> None:
-    simulated_twilio.media.reels[RE] = reel = Reel(b"RIFF")
+    simulated_twilio.media.files[RE] = media_file = MediaFile(b"RIFF")
     assert (await client.get(PATH, params={"RequestedChannels": "2"})).status_code == 400
-    reel.dual_available = True
+    media_file.dual_available = True
     assert (await client.get(PATH, params={"RequestedChannels": "2"})).status_code == 200
 
 
 async def test_metadata_is_served_and_spends_no_scripted_answer(
     simulated_twilio: SimulatedTwilio, client: httpx2.AsyncClient
 ) -> None:
-    simulated_twilio.media.reels[RE] = Reel(b"", first=[NOT_FOUND], metadata={"encryption_details": {"x": 1}})
+    simulated_twilio.media.files[RE] = MediaFile(b"", scripted=[NOT_FOUND], metadata={"encryption_details": {"x": 1}})
     found = (await client.get(PATH + ".json")).json()
     assert found["media_url"] == simulated_twilio.url + PATH
     assert found["encryption_details"] == {"x": 1}
@@ -152,7 +154,7 @@ async def test_metadata_is_served_and_spends_no_scripted_answer(
 async def test_a_length_that_lies_breaks_the_connection(
     simulated_twilio: SimulatedTwilio, client: httpx2.AsyncClient
 ) -> None:
-    simulated_twilio.media.reels[RE] = Reel(b"RIFF", declared_bytes=1000)
+    simulated_twilio.media.files[RE] = MediaFile(b"RIFF", declared_bytes=1000)
     with pytest.raises(httpx2.RemoteProtocolError):
         await client.get(PATH)
 
@@ -160,7 +162,7 @@ async def test_a_length_that_lies_breaks_the_connection(
 async def test_credentials_at_a_foreign_host_are_a_violation(
     simulated_twilio: SimulatedTwilio, client: httpx2.AsyncClient
 ) -> None:
-    simulated_twilio.media.reels[RE] = Reel(b"RIFF")
+    simulated_twilio.media.files[RE] = MediaFile(b"RIFF")
     assert (await client.get(f"/cdn/{RE}.wav")).content == b"RIFF"
     assert len(simulated_twilio.media.violations) == 1
 
@@ -209,7 +211,7 @@ def service(*statuses: int | Exception) -> tuple[httpx2.AsyncClient, list[httpx2
 async def test_a_delivery_carries_a_signature_that_verifies() -> None:
     client, requests = service(204)
     async with client:
-        sent = await deliver(
+        sent = await send_callback(
             client,
             "http://127.0.0.1:1",
             "/twilio/status",
@@ -218,7 +220,7 @@ async def test_a_delivery_carries_a_signature_that_verifies() -> None:
             signed_base="https://amd.example.com",
             overrides=RETRY_OVERRIDES,
         )
-    assert sent == Delivery(204, "2xx", 1)
+    assert sent == CallbackOutcome(204, "2xx", 1)
     form = parse_form(requests[0].content)
     assert list(form) == PAIRS
     headers = Headers(dict(requests[0].headers))
@@ -238,24 +240,24 @@ BROKEN = httpx2.ReadError("broken")
 @pytest.mark.parametrize(
     ("overrides", "answers", "expected"),
     [
-        ("", [500, 204], Delivery(500, "5xx", 1)),
-        ("", [SILENT, 204], Delivery(None, "rt", 1)),
-        ("", [REFUSED, 204], Delivery(204, "2xx", 2)),
-        ("", [REFUSED], Delivery(None, "ct", 2)),
-        (RETRY_OVERRIDES, [503, SILENT, REFUSED, 204], Delivery(204, "2xx", 4)),
-        (RETRY_OVERRIDES, [503], Delivery(503, "5xx", 4)),
-        (RETRY_OVERRIDES, [403, 204], Delivery(403, "4xx", 1)),
-        ("#rc=5&rp=all", [403, 204], Delivery(204, "2xx", 2)),
-        ("#rc=5&rp=all", [BROKEN, 204], Delivery(None, "partial", 1)),
-        ("#rc=0", [REFUSED, 204], Delivery(None, "ct", 1)),
+        ("", [500, 204], CallbackOutcome(500, "5xx", 1)),
+        ("", [SILENT, 204], CallbackOutcome(None, "rt", 1)),
+        ("", [REFUSED, 204], CallbackOutcome(204, "2xx", 2)),
+        ("", [REFUSED], CallbackOutcome(None, "ct", 2)),
+        (RETRY_OVERRIDES, [503, SILENT, REFUSED, 204], CallbackOutcome(204, "2xx", 4)),
+        (RETRY_OVERRIDES, [503], CallbackOutcome(503, "5xx", 4)),
+        (RETRY_OVERRIDES, [403, 204], CallbackOutcome(403, "4xx", 1)),
+        ("#rc=5&rp=all", [403, 204], CallbackOutcome(204, "2xx", 2)),
+        ("#rc=5&rp=all", [BROKEN, 204], CallbackOutcome(None, "partial", 1)),
+        ("#rc=0", [REFUSED, 204], CallbackOutcome(None, "ct", 1)),
     ],
 )
 async def test_only_what_the_rules_name_is_retried(
-    overrides: str, answers: list[int | Exception], expected: Delivery
+    overrides: str, answers: list[int | Exception], expected: CallbackOutcome
 ) -> None:
     client, requests = service(*answers)
     async with client:
-        sent = await deliver(client, "http://x", "/y", PAIRS, token="token", overrides=overrides)
+        sent = await send_callback(client, "http://x", "/y", PAIRS, token="token", overrides=overrides)
     assert sent == expected
     assert len({request.headers["i-twilio-idempotency-token"] for request in requests}) == 1
 
@@ -270,8 +272,8 @@ async def test_after_a_service_that_hangs_there_is_time_for_another_attempt() ->
         raise SILENT
 
     async with httpx2.AsyncClient(transport=httpx2.MockTransport(answer)) as client:
-        sent = await deliver(client, "http://x", "/y", PAIRS, token="token", overrides=RETRY_OVERRIDES)
-    assert sent == Delivery(204, "2xx", 2)
+        sent = await send_callback(client, "http://x", "/y", PAIRS, token="token", overrides=RETRY_OVERRIDES)
+    assert sent == CallbackOutcome(204, "2xx", 2)
     # As long again is left, and our own answer that the database is stuck had its time.
     assert Timeouts().transaction_s < hangs_s[0] < ConnectionRules.from_fragment(RETRY_OVERRIDES).total_s / 2
 
@@ -282,8 +284,8 @@ async def test_everything_ends_at_the_total_time() -> None:
         raise AssertionError
 
     async with httpx2.AsyncClient(transport=httpx2.MockTransport(hang)) as client:
-        sent = await deliver(client, "http://x", "/y", PAIRS, token="token", overrides="#rc=5&rp=all&tt=100")
-    assert sent == Delivery(None, "tt", 1)
+        sent = await send_callback(client, "http://x", "/y", PAIRS, token="token", overrides="#rc=5&rp=all&tt=100")
+    assert sent == CallbackOutcome(None, "tt", 1)
 
 
 def test_the_rules_default_to_twilios() -> None:

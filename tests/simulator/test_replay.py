@@ -14,8 +14,8 @@ from amd_service.settings import Settings
 from amd_service.simulator import replay as replaying
 from amd_service.simulator.recorded_calls import load_calls
 from amd_service.simulator.replay import Outcome, compare, replay
-from amd_service.simulator.run_replay import rehearse_running_service
-from amd_service.simulator.twilio.server import SimulatedTwilio, serve_on_loopback
+from amd_service.simulator.run_replay import replay_against_running_service
+from amd_service.simulator.twilio.loopback_server import SimulatedTwilio, serve_on_loopback
 from tests.support.stub_service import ACCOUNT, JUDGED, PUBLIC_URL, STEREO, Service, write_call
 
 
@@ -158,7 +158,7 @@ async def test_the_service_is_looked_for_where_the_settings_have_it_listen(tmp_p
     accounts = {"twilio_account_sid": ACCOUNT.account_sid, "twilio_auth_token": "token"}
     settings = Settings(_env_file=None, host="0.0.0.0", port=1, **accounts)  # type: ignore[arg-type]
     with pytest.raises(ConfigurationError, match=r"no service answers at http://127\.0\.0\.1:1:"):
-        await rehearse_running_service(tmp_path, settings, url=None, public_url=None, port=0, as_json=True)
+        await replay_against_running_service(tmp_path, settings, url=None, public_url=None, port=0, as_json=True)
 
 
 @pytest.mark.anyio
@@ -234,5 +234,5 @@ def test_the_wav_header_says_whether_dual_is_available(tmp_path: Path) -> None:
     write_call(tmp_path / "2-mono", JUDGED, media=STEREO.replace(b"\x01\0\x02\0", b"\x01\0\x01\0"))
     write_call(tmp_path / "3-told", JUDGED, dual_available=False)
     write_call(tmp_path / "4-none", JUDGED, media=None)
-    reels = [call.reel() for call in load_calls(tmp_path)]
-    assert [reel and reel.dual_available for reel in reels] == [True, False, False, None]
+    media_files = [call.media_file() for call in load_calls(tmp_path)]
+    assert [media_file and media_file.dual_available for media_file in media_files] == [True, False, False, None]

@@ -13,10 +13,10 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from amd_service.domain import AccountSid
-from amd_service.simulator.twilio.call_lifecycle import Life, live_out
-from amd_service.simulator.twilio.call_store import SimulatedCall, SimulatedRecording
-from amd_service.simulator.twilio.media_host import Answer, MediaHost, Reel
-from amd_service.simulator.twilio.server import SimulatedTwilio, serve_on_loopback, serve_simulated_twilio
+from amd_service.simulator.twilio.call_simulation import CallScenario, simulate_call
+from amd_service.simulator.twilio.loopback_server import SimulatedTwilio, serve_on_loopback, serve_simulated_twilio
+from amd_service.simulator.twilio.media_host import MediaFile, MediaHost, ScriptedResponse
+from amd_service.simulator.twilio.resources import SimulatedCall, SimulatedRecording
 from tests.twilio.openapi.description import EXTRACT
 
 pytestmark = pytest.mark.anyio
@@ -47,7 +47,7 @@ async def test_a_placed_call_is_queued_and_its_parameters_are_remembered(
     answer = await client.post(f"{CALLS}.json", data=form)
     assert (answer.status_code, answer.json()["status"], answer.json()["to"]) == (201, "queued", "+1212")
     call = simulated_twilio.rest.calls[answer.json()["sid"]]
-    assert call.all_given("StatusCallbackEvent") == ["initiated", "completed"]
+    assert call.form_values("StatusCallbackEvent") == ["initiated", "completed"]
     assert (await client.get(f"{CALLS}/{call.sid}.json")).json()["direction"] == "outbound-api"
 
 
@@ -72,7 +72,7 @@ async def test_a_deleted_recording_is_gone(simulated_twilio: SimulatedTwilio, cl
     call = simulated_twilio.rest.add(SimulatedCall(account_sid=AC))
     call.recordings.append(SimulatedRecording(call_sid=call.sid))
     sid = call.recordings[0].sid
-    simulated_twilio.media.reels[sid] = Reel(b"RIFF")
+    simulated_twilio.media.files[sid] = MediaFile(b"RIFF")
     assert (await client.get(f"{CALLS}/{call.sid}/Recordings.json")).json()["recordings"][0]["track"] == "inbound"
     assert [(await client.delete(f"{RECORDINGS}/{sid}.json")).status_code for _ in range(2)] == [204, 404]
     assert (await client.get(f"{RECORDINGS}/{sid}.wav")).status_code == 404
@@ -82,7 +82,10 @@ async def test_a_deleted_recording_is_gone(simulated_twilio: SimulatedTwilio, cl
 async def test_answers_can_be_scripted_and_still_carried_out(
     simulated_twilio: SimulatedTwilio, client: httpx2.AsyncClient
 ) -> None:
-    simulated_twilio.rest.first = [Answer(429, headers={"retry-after": "2"}), Answer(500, cut=True, carried_out=True)]
+    simulated_twilio.rest.scripted = [
+        ScriptedResponse(429, headers={"retry-after": "2"}),
+        ScriptedResponse(500, cut=True, carried_out=True),
+    ]
     form = {"To": "+1212", "From": "+1313"}
     assert (await client.post(f"{CALLS}.json", data=form)).headers["retry-after"] == "2"
     assert not simulated_twilio.rest.calls
@@ -94,7 +97,7 @@ async def test_answers_can_be_scripted_and_still_carried_out(
 async def test_a_silent_answer_lasts_until_the_other_side_leaves(
     simulated_twilio: SimulatedTwilio, client: httpx2.AsyncClient
 ) -> None:
-    simulated_twilio.rest.first = [Answer(200, silent=True)]
+    simulated_twilio.rest.scripted = [ScriptedResponse(200, silent=True)]
     with pytest.raises(httpx2.ReadTimeout):
         await client.get(f"{CALLS}.json", timeout=httpx2.Timeout(10, read=0.05))
     assert (await client.get(f"{CALLS}.json")).json()["calls"] == []
@@ -104,18 +107,18 @@ async def test_a_silent_answer_lasts_until_the_other_side_leaves(
     ("life", "expected"),
     [
         (
-            Life(reel=Reel(b"RIFF")),
+            CallScenario(media_file=MediaFile(b"RIFF")),
             [*ANSWERED, "recording completed"],
         ),
-        (Life(ending="busy"), ["initiated", "ringing", "busy"]),
+        (CallScenario(ending="busy"), ["initiated", "ringing", "busy"]),
         (
-            Life(recording_status="absent"),
+            CallScenario(recording_status="absent"),
             [*ANSWERED, "recording absent"],
         ),
     ],
 )
 async def test_a_call_that_lives_reports_what_it_was_asked_to(
-    simulated_twilio: SimulatedTwilio, client: httpx2.AsyncClient, life: Life, expected: list[str]
+    simulated_twilio: SimulatedTwilio, client: httpx2.AsyncClient, life: CallScenario, expected: list[str]
 ) -> None:
     told: list[str] = []
 
@@ -127,7 +130,7 @@ async def test_a_call_that_lives_reports_what_it_was_asked_to(
         return Response(status_code=204)
 
     async def on_created(call: SimulatedCall) -> None:
-        deliveries = await live_out(simulated_twilio.rest, call, life, token="token", client=client)
+        deliveries = await simulate_call(simulated_twilio.rest, call, life, token="token", client=client)
         assert {delivery.status for delivery in deliveries} == {204}
 
     simulated_twilio.rest.on_created = on_created
@@ -144,7 +147,7 @@ async def test_a_call_that_lives_reports_what_it_was_asked_to(
             "AsyncAmdStatusCallback": f"{url}/amd",
         }
         sid = (await client.post(f"{CALLS}.json", data=form)).json()["sid"]
-        await simulated_twilio.rest.settled()
+        await simulated_twilio.rest.wait_for_calls()
     assert told == expected
     assert (await client.get(f"{CALLS}/{sid}.json")).json()["status"] == life.ending
 

@@ -13,9 +13,9 @@ from amd_service.database.pool import Database
 from amd_service.domain import CallSid, Label, RecordingSid, StatusCallback
 from amd_service.operations.act_on_verdict import ActionRunner
 from amd_service.settings import Settings
-from amd_service.simulator.twilio.call_store import SimulatedCall
+from amd_service.simulator.twilio.loopback_server import SimulatedTwilio
+from amd_service.simulator.twilio.resources import SimulatedCall
 from amd_service.simulator.twilio.rest_api import RestRequest
-from amd_service.simulator.twilio.server import SimulatedTwilio
 from amd_service.telemetry import Metrics
 from amd_service.twilio.rest import RestClient
 from tests.support.deliveries import call_row, claim, deliver, recording, settle, status

@@ -14,7 +14,7 @@ from amd_service.database.pool import Database
 from amd_service.domain import AccountSid
 from amd_service.operations.place_call import CallPlacer, Started
 from amd_service.settings import Settings
-from amd_service.simulator.twilio.server import SimulatedTwilio
+from amd_service.simulator.twilio.loopback_server import SimulatedTwilio
 from amd_service.telemetry import Metrics
 from amd_service.twilio.rest import CallRequest, RestClient
 

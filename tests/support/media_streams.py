@@ -12,8 +12,8 @@ from amd_service.calls.tables import CallLog
 from amd_service.database.pool import Database
 from amd_service.detection.detector import Detector
 from amd_service.domain import CallSid, RecordingSid
-from amd_service.simulator.twilio.server import serve_on_loopback
-from amd_service.simulator.twilio.streams import MediaStream, Played, play
+from amd_service.simulator.twilio.loopback_server import serve_on_loopback
+from amd_service.simulator.twilio.streams import MediaStream, StreamResult, send_stream
 from amd_service.twilio.stream_keys import stream_key
 from amd_service.web.app import create_app
 from amd_service.web.server import WEBSOCKETS
@@ -37,8 +37,8 @@ class Line:
         self.doors = doors
         self.url = url.replace("http", "ws") + "/twilio/media"
 
-    async def play(self, stream: MediaStream = STREAM, *, token: str = TOKEN) -> Played:
-        return await play(self.url, stream, token=token, signed_url=SIGNED_URL)
+    async def play(self, stream: MediaStream = STREAM, *, token: str = TOKEN) -> StreamResult:
+        return await send_stream(self.url, stream, token=token, signed_url=SIGNED_URL)
 
     def open(self, path: str = "/twilio/media") -> connect:
         signed = RequestValidator(TOKEN).compute_signature("wss://amd.example.com" + path, {})

@@ -10,7 +10,7 @@ from amd_service.database.pool import Database
 from amd_service.detection.detector import Detector
 from amd_service.operations.judge_recording import Pipeline
 from amd_service.settings import Account, Settings
-from amd_service.simulator.twilio.server import SimulatedTwilio
+from amd_service.simulator.twilio.loopback_server import SimulatedTwilio
 from amd_service.telemetry import Metrics
 from amd_service.twilio.recordings import Recordings, http_client
 from amd_service.twilio.rest import RestClient

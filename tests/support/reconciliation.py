@@ -11,10 +11,10 @@ from amd_service.database.pool import Database
 from amd_service.domain import CallSid
 from amd_service.operations.reconcile import Reconciliation
 from amd_service.settings import Settings
-from amd_service.simulator.twilio.call_store import SimulatedCall, SimulatedRecording, now
-from amd_service.simulator.twilio.media_host import Answer
+from amd_service.simulator.twilio.loopback_server import SimulatedTwilio
+from amd_service.simulator.twilio.media_host import ScriptedResponse
+from amd_service.simulator.twilio.resources import SimulatedCall, SimulatedRecording, now
 from amd_service.simulator.twilio.rest_api import RestRequest
-from amd_service.simulator.twilio.server import SimulatedTwilio
 from tests.support.sids import ACCOUNT, CALL, RECORDING
 
 QUIET_S = 300.0
@@ -45,11 +45,11 @@ def recorded(call: SimulatedCall, **fields: Any) -> SimulatedCall:
     return call
 
 
-def answer_always(simulated_twilio: SimulatedTwilio, about: str, answer: Answer) -> None:
+def answer_always(simulated_twilio: SimulatedTwilio, about: str, answer: ScriptedResponse) -> None:
     """Whatever is asked with this in its path gets this answer."""
 
     def choose(request: RestRequest) -> tuple[str, ...]:
-        simulated_twilio.rest.first = [answer] if about in request.path else []
+        simulated_twilio.rest.scripted = [answer] if about in request.path else []
         return ()
 
     simulated_twilio.rest.check = choose

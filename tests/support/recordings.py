@@ -8,7 +8,7 @@ import httpx2
 
 from amd_service.domain import AccountSid, RecordingSid
 from amd_service.settings import Account, Settings
-from amd_service.simulator.twilio.server import SimulatedTwilio
+from amd_service.simulator.twilio.loopback_server import SimulatedTwilio
 from amd_service.twilio.recordings import Media, Recordings, Rules, http_client
 
 AC = AccountSid("AC" + "a" * 32)

@@ -10,10 +10,10 @@ from typing import Any
 import httpx2
 
 from amd_service.settings import RETRY_OVERRIDES, Account
-from amd_service.simulator.service_process import Child, run_child
-from amd_service.simulator.twilio.media_host import Reel
-from amd_service.simulator.twilio.server import SimulatedTwilio
-from amd_service.simulator.twilio.signed_callbacks import deliver
+from amd_service.simulator.service_process import ServiceProcess, run_service
+from amd_service.simulator.twilio.loopback_server import SimulatedTwilio
+from amd_service.simulator.twilio.media_host import MediaFile
+from amd_service.simulator.twilio.signed_callbacks import send_callback
 from tests.support.waiting import until
 
 FIXTURES = Path(__file__).parents[2] / "fixtures" / "calls"
@@ -37,20 +37,20 @@ class Scene:
     account: Account
 
     @property
-    def child(self) -> "partial[Any]":
-        """`run_child` for this scene, with the demonstration model."""
+    def run_service(self) -> "partial[Any]":
+        """`run_service` for this scene, with the demonstration model."""
         return partial(
-            run_child,
+            run_service,
             database_url=self.database_url,
             simulated_twilio=self.simulated_twilio,
             account=self.account,
             model="demo",
         )
 
-    async def call_ends(self, service: Child, reel: Reel) -> str:
+    async def call_ends(self, service: ServiceProcess, media_file: MediaFile) -> str:
         """A call with this recording has ended: Twilio reports it to `service`. Its CallSid."""
         call_sid, recording_sid = f"CA{token_hex(16)}", f"RE{token_hex(16)}"
-        self.simulated_twilio.media.reels[recording_sid] = reel
+        self.simulated_twilio.media.files[recording_sid] = media_file
         form = [
             ("AccountSid", self.account.account_sid),
             ("CallSid", call_sid),
@@ -61,14 +61,14 @@ class Scene:
         ]
         token = self.account.auth_tokens[0].get_secret_value()
         async with httpx2.AsyncClient(trust_env=False) as client:
-            answer = await deliver(
+            answer = await send_callback(
                 client, service.url, "/twilio/recording", form, token=token, overrides=RETRY_OVERRIDES
             )
         assert answer.status == 204
         return call_sid
 
 
-async def read_call(service: Child, call_sid: str) -> dict[str, Any]:
+async def read_call(service: ServiceProcess, call_sid: str) -> dict[str, Any]:
     async with httpx2.AsyncClient(trust_env=False) as client:
         try:
             answer = await client.get(f"{service.url}/api/calls/{call_sid}")
@@ -78,7 +78,7 @@ async def read_call(service: Child, call_sid: str) -> dict[str, Any]:
     return row
 
 
-async def until_state(service: Child, call_sid: str, state: str) -> dict[str, Any]:
+async def until_state(service: ServiceProcess, call_sid: str, state: str) -> dict[str, Any]:
     """The call's row once its analysis is in `state`."""
 
     async def is_there() -> bool:

@@ -4,9 +4,9 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from amd_service.settings import Account
+from amd_service.simulator.twilio.loopback_server import SimulatedTwilio, serve_simulated_twilio
 from amd_service.simulator.twilio.media_host import MediaHost
 from amd_service.simulator.twilio.rest_api import RestApi
-from amd_service.simulator.twilio.server import SimulatedTwilio, serve_simulated_twilio
 from tests.twilio.openapi.description import twilio_description
 
 

@@ -10,14 +10,14 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
-from amd_service.simulator.twilio.renditions import rendition
+from amd_service.simulator.twilio.media_conversion import convert_media
 
 CHUNK_BYTES = 16 * 1024
 METHODS = ("DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT")
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class ScriptedResponse:
     """A whole response, given in place of the real one.
 
     `cut`: the connection breaks in the middle of it. `silent`: nothing is answered until the other side leaves.
@@ -33,25 +33,27 @@ class Answer:
 
 
 # Twilio's errors are XML also where audio was asked for; stored unread, they have passed for recordings.
-NOT_FOUND = Answer(
+NOT_FOUND = ScriptedResponse(
     404,
     b"<?xml version='1.0' encoding='UTF-8'?>\n<TwilioResponse><RestException><Code>20404</Code>"
     b"<Message>The requested resource was not found</Message><Status>404</Status></RestException></TwilioResponse>",
     {"content-type": "application/xml"},
 )
-NO_DUAL = Answer(400, b"<TwilioResponse/>", {"content-type": "application/xml"})
-UNAUTHORISED = Answer(401, b"<TwilioResponse/>", {"content-type": "application/xml", "www-authenticate": "Basic"})
+NO_DUAL = ScriptedResponse(400, b"<TwilioResponse/>", {"content-type": "application/xml"})
+UNAUTHORISED = ScriptedResponse(
+    401, b"<TwilioResponse/>", {"content-type": "application/xml", "www-authenticate": "Basic"}
+)
 
 
 @dataclass(slots=True)
-class Reel:
+class MediaFile:
     """How one recording is served.
 
     `body`: bytes, or a function giving chunks for what is too long to hold. It is what a name without suffix or with
     `.wav` gives, channels as they are: Twilio serves a call's recording in the form that was asked for when it was
     created, unless `RequestedChannels` says otherwise. `.mp3` and `RequestedChannels=1` convert it where it is audio;
     all else, chunks too, goes out as it is.
-    `first`: answers given one by one, once each, before the media. `pause_s`: between chunks, a slow drip.
+    `scripted`: responses given one by one, once each, before the media. `pause_s`: between chunks, a slow drip.
     `declared_bytes`: Content-Length; when it is more than the body, the connection breaks in the middle. `metadata`:
     fields of `.json` that differ from the usual.
     """
@@ -59,7 +61,7 @@ class Reel:
     body: bytes | Callable[[], Iterable[bytes]]
     content_type: str = "audio/x-wav"
     dual_available: bool = False
-    first: list[Answer] = field(default_factory=list)
+    scripted: list[ScriptedResponse] = field(default_factory=list)
     pause_s: float = 0.0
     declared_bytes: int | None = None
     metadata: Mapping[str, object] = field(default_factory=dict)
@@ -82,10 +84,10 @@ class Seen:
 
 
 class MediaHost:
-    """Serves `reels` (by RecordingSid) under Twilio's paths, to whoever has the account's credentials.
+    """Serves `files` (by RecordingSid) under Twilio's paths to requests with the account's credentials.
 
-    `/cdn/RE….wav` serves the same reels as a foreign host would, for redirects; every other path is a 404. Credentials
-    that arrive at either are written to `violations`.
+    `/cdn/RE….wav` serves the same files as a foreign host, for redirects; every other path is a 404. Credentials sent
+    to either are recorded in `violations`.
     """
 
     def __init__(self, credentials: Mapping[str, tuple[str, str]]) -> None:
@@ -93,7 +95,7 @@ class MediaHost:
             account: "Basic " + b64encode(f"{user}:{password}".encode()).decode()
             for account, (user, password) in credentials.items()
         }
-        self.reels: dict[str, Reel] = {}
+        self.files: dict[str, MediaFile] = {}
         self.requests: list[Seen] = []
         self.violations: list[str] = []
 
@@ -116,22 +118,22 @@ class MediaHost:
         if not self.has_credentials(request):
             return await respond(UNAUTHORISED, request)
         sid, _, suffix = request.path_params["name"].partition(".")
-        reel = self.reels.get(sid)
-        if reel is None:
+        media_file = self.files.get(sid)
+        if media_file is None:
             return await respond(NOT_FOUND, request)
         if suffix == "json":
-            return JSONResponse(_metadata(request, sid, reel))
-        if reel.first:
-            return await respond(reel.first.pop(0), request)
+            return JSONResponse(_metadata(request, sid, media_file))
+        if media_file.scripted:
+            return await respond(media_file.scripted.pop(0), request)
         channels = request.query_params.get("RequestedChannels")
-        if channels == "2" and not reel.dual_available:
+        if channels == "2" and not media_file.dual_available:
             return await respond(NO_DUAL, request)
-        return _media(_as_asked(reel, mono=channels == "1", mp3=suffix == "mp3"), seen)
+        return _media(_as_asked(media_file, mono=channels == "1", mp3=suffix == "mp3"), seen)
 
     async def _serve_redirected(self, request: Request) -> Response:
         seen = self._remember_stray(request)
-        reel = self.reels.get(request.path_params["name"].partition(".")[0])
-        return await respond(NOT_FOUND, request) if reel is None else _media(reel, seen)
+        media_file = self.files.get(request.path_params["name"].partition(".")[0])
+        return await respond(NOT_FOUND, request) if media_file is None else _media(media_file, seen)
 
     async def _refuse_unknown(self, request: Request) -> Response:
         self._remember_stray(request)
@@ -150,7 +152,7 @@ class MediaHost:
         return seen
 
 
-async def respond(answer: Answer, request: Request) -> Response:
+async def respond(answer: ScriptedResponse, request: Request) -> Response:
     """Give an answer that was scripted."""
     while answer.silent and (await request.receive())["type"] != "http.disconnect":
         pass
@@ -160,37 +162,37 @@ async def respond(answer: Answer, request: Request) -> Response:
     return Response(answer.body, answer.status, headers)
 
 
-def _metadata(request: Request, sid: str, reel: Reel) -> dict[str, object]:
+def _metadata(request: Request, sid: str, media_file: MediaFile) -> dict[str, object]:
     return {
         "sid": sid,
         "account_sid": request.path_params["account"],
         "status": "completed",
         "media_url": str(request.url.replace(path=request.url.path.removesuffix(".json"), query="")),
         "encryption_details": None,
-        **reel.metadata,
+        **media_file.metadata,
     }
 
 
-def _as_asked(reel: Reel, *, mono: bool, mp3: bool) -> Reel:
-    if not (mono or mp3) or not isinstance(reel.body, bytes):
-        return reel
-    made = rendition(reel.body, mono=mono, mp3=mp3)
+def _as_asked(media_file: MediaFile, *, mono: bool, mp3: bool) -> MediaFile:
+    if not (mono or mp3) or not isinstance(media_file.body, bytes):
+        return media_file
+    made = convert_media(media_file.body, mono=mono, mp3=mp3)
     if made is None:
-        return reel
-    return replace(reel, body=made, content_type="audio/mpeg" if mp3 else reel.content_type)
+        return media_file
+    return replace(media_file, body=made, content_type="audio/mpeg" if mp3 else media_file.content_type)
 
 
-def _media(reel: Reel, seen: Seen) -> Response:
-    headers = {"content-type": reel.content_type}
-    if reel.declared_bytes is not None:
-        headers["content-length"] = str(reel.declared_bytes)
-    elif isinstance(reel.body, bytes):
-        headers["content-length"] = str(len(reel.body))
-    return StreamingResponse(_drip(reel, seen), headers=headers)
+def _media(media_file: MediaFile, seen: Seen) -> Response:
+    headers = {"content-type": media_file.content_type}
+    if media_file.declared_bytes is not None:
+        headers["content-length"] = str(media_file.declared_bytes)
+    elif isinstance(media_file.body, bytes):
+        headers["content-length"] = str(len(media_file.body))
+    return StreamingResponse(_drip(media_file, seen), headers=headers)
 
 
-async def _drip(reel: Reel, seen: Seen) -> AsyncIterator[bytes]:
-    for chunk in reel.chunks():
+async def _drip(media_file: MediaFile, seen: Seen) -> AsyncIterator[bytes]:
+    for chunk in media_file.chunks():
         seen.sent_bytes += len(chunk)
         yield chunk
-        await asyncio.sleep(reel.pause_s)
+        await asyncio.sleep(media_file.pause_s)

@@ -11,8 +11,8 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from amd_service.domain import CallStatus
-from amd_service.simulator.twilio.call_store import SimulatedCall, SimulatedRecording, call_resource, recording_resource
-from amd_service.simulator.twilio.media_host import Answer, MediaHost, respond
+from amd_service.simulator.twilio.media_host import MediaHost, ScriptedResponse, respond
+from amd_service.simulator.twilio.resources import SimulatedCall, SimulatedRecording, call_resource, recording_resource
 from amd_service.simulator.twilio.signed_callbacks import Pairs
 
 ACCOUNTS = "/2010-04-01/Accounts/{account}"
@@ -36,18 +36,18 @@ class RestRequest:
 
 @dataclass(slots=True)
 class RestApi:
-    """Serves `calls` (by CallSid) to whoever has the account's credentials; recordings' audio is the media host's.
+    """Serves `calls` (by CallSid) to requests with the account's credentials. The media host serves the audio.
 
-    `first`: answers given one by one, once each, before the real ones. `on_created`: what happens to a call that was
-    placed, run beside the answer; `settled` waits for it.
-    `before`: run before every answer. `check`: what is wrong with a request; it joins the media host's `violations`.
+    `scripted`: responses sent once each, in order, before the real ones. `on_created`: started for each placed call,
+    concurrently with the response; `wait_for_calls` waits for it. `before`: awaited before every response. `check`:
+    returns what is wrong with a request; the media host collects it in `violations`.
     """
 
     media: MediaHost
     calls: dict[str, SimulatedCall] = field(default_factory=dict)
     conferences: list[SimulatedRecording] = field(default_factory=list)
     requests: list[RestRequest] = field(default_factory=list)
-    first: list[Answer] = field(default_factory=list)
+    scripted: list[ScriptedResponse] = field(default_factory=list)
     on_created: Callable[[SimulatedCall], Awaitable[object]] | None = None
     before: Callable[[], Awaitable[object]] | None = None
     check: Callable[[RestRequest], Iterable[str]] | None = None
@@ -58,7 +58,7 @@ class RestApi:
         self.calls[call.sid] = call
         return call
 
-    async def settled(self) -> None:
+    async def wait_for_calls(self) -> None:
         """Wait until every call that was placed has been through `on_created`; raises what went wrong there."""
         while self._lives:
             await self._lives.pop(0)
@@ -85,9 +85,9 @@ class RestApi:
                 await self.before()
             if not self.media.has_credentials(request):
                 return _error(401, 20003, "Authenticate")
-            if not self.first:
+            if not self.scripted:
                 return await handler(request, asked)
-            scripted = self.first.pop(0)
+            scripted = self.scripted.pop(0)
             if scripted.carried_out:
                 await handler(request, asked)
             return await respond(scripted, request)
@@ -153,7 +153,7 @@ class RestApi:
 
     async def _delete(self, request: Request, asked: RestRequest) -> Response:  # noqa: ARG002 - one shape for all
         sid = request.path_params["sid"]
-        had_audio = self.media.reels.pop(sid, None) is not None
+        had_audio = self.media.files.pop(sid, None) is not None
         listed = [r for call in self.calls.values() for r in call.recordings if r.sid == sid and r.status != "deleted"]
         for recording in listed:
             recording.status = "deleted"

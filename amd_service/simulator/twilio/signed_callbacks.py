@@ -48,7 +48,7 @@ def _within(given: str | None, least: int, most: int, default: int) -> int:
 
 
 @dataclass(frozen=True, slots=True)
-class Delivery:
+class CallbackOutcome:
     """How a callback fared. `status`: of the last answer, None when there was none; `outcome`: `2xx`, `ct`, …"""
 
     status: int | None
@@ -66,7 +66,7 @@ def sign(url: str, pairs: Pairs, token: str) -> dict[str, str]:
     }
 
 
-async def deliver(
+async def send_callback(
     client: httpx2.AsyncClient,
     base_url: str,
     path: str,
@@ -75,7 +75,7 @@ async def deliver(
     token: str,
     signed_base: str | None = None,
     overrides: str = "",
-) -> Delivery:
+) -> CallbackOutcome:
     """POST a signed callback, retried as Twilio would.
 
     `signed_base` is the base URL Twilio was given, where it differs from `base_url`, the one to connect to;
@@ -90,14 +90,14 @@ async def deliver(
         headers=headers,
         timeout=httpx2.Timeout(rules.read_s, connect=rules.connect_s),
     )
-    delivery = Delivery(None, "tt", 0)
+    delivery = CallbackOutcome(None, "tt", 0)
     try:
         async with asyncio.timeout(rules.total_s):
             while delivery.attempts == 0 or (delivery.outcome in rules.retry_on and delivery.attempts <= rules.retries):
                 status, outcome = await _attempt(client, request)
-                delivery = Delivery(status, outcome, delivery.attempts + 1)
+                delivery = CallbackOutcome(status, outcome, delivery.attempts + 1)
     except TimeoutError:
-        return Delivery(None, "tt", delivery.attempts + 1)
+        return CallbackOutcome(None, "tt", delivery.attempts + 1)
     return delivery
 
 

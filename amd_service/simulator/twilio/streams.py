@@ -86,7 +86,7 @@ class MediaStream:
 
 
 @dataclass(frozen=True, slots=True)
-class Played:
+class StreamResult:
     """How a stream fared. `refused`: the HTTP status of a refused handshake. `close_code`: of the service's close.
 
     `sent`: chunks that were sent before the end; `lasted_s`: from the handshake on.
@@ -98,7 +98,7 @@ class Played:
     lasted_s: float = 0.0
 
 
-async def play(url: str, stream: MediaStream, *, token: str, signed_url: str | None = None) -> Played:
+async def send_stream(url: str, stream: MediaStream, *, token: str, signed_url: str | None = None) -> StreamResult:
     """Stream to the WebSocket at `url` until the service closes it, or the audio ends and it closes then.
 
     `signed_url`: the one Twilio was given, where it differs.
@@ -117,8 +117,8 @@ async def play(url: str, stream: MediaStream, *, token: str, signed_url: str | N
             sent = await _send(connection, stream)
             await connection.wait_closed()
     except InvalidStatus as error:
-        return Played(refused=error.response.status_code)
-    return Played(None, connection.close_code, sent, monotonic() - began)
+        return StreamResult(refused=error.response.status_code)
+    return StreamResult(None, connection.close_code, sent, monotonic() - began)
 
 
 async def _send(connection: ClientConnection, stream: MediaStream) -> int:

@@ -10,8 +10,8 @@ import pytest
 
 from amd_service.cli.doctor import Finding, Health, examine
 from amd_service.settings import Account, Settings
-from amd_service.simulator.twilio.media_host import Answer
-from amd_service.simulator.twilio.server import SimulatedTwilio
+from amd_service.simulator.twilio.loopback_server import SimulatedTwilio
+from amd_service.simulator.twilio.media_host import ScriptedResponse
 from tests.support.simulated_twilio import watched_simulated_twilio
 
 pytestmark = pytest.mark.anyio
@@ -72,12 +72,19 @@ async def test_where_twilio_cannot_be_reached_a_warning_says_what_was_not_tried(
 
 
 @pytest.mark.parametrize(
-    "answer", [Answer(429), Answer(503), Answer(200, silent=True), Answer(200, b"<html>"), Answer(200, b'{"ok": true}')]
+    "answer",
+    [
+        ScriptedResponse(429),
+        ScriptedResponse(503),
+        ScriptedResponse(200, silent=True),
+        ScriptedResponse(200, b"<html>"),
+        ScriptedResponse(200, b'{"ok": true}'),
+    ],
 )
 async def test_a_twilio_that_is_busy_or_silent_is_not_waited_for(
-    simulated_twilio: SimulatedTwilio, answer: Answer
+    simulated_twilio: SimulatedTwilio, answer: ScriptedResponse
 ) -> None:
-    simulated_twilio.rest.first = [answer]
+    simulated_twilio.rest.scripted = [answer]
     began = perf_counter()
     health, text = await credentials(simulated_twilio.url, twilio_timeout_s=0.3)
     assert (health, "; not tried: " in text) == (Health.WARN, True)

@@ -7,7 +7,7 @@ import pytest
 
 from amd_service.database.pool import Database
 from amd_service.domain import Label
-from amd_service.simulator.twilio.server import SimulatedTwilio
+from amd_service.simulator.twilio.loopback_server import SimulatedTwilio
 from tests.support.actions import AGENT, act, answered, call_at, counted, judged, make_actor, outcome, settings_for
 from tests.support.deliveries import deliver, recording
 from tests.support.sids import CALL

@@ -11,8 +11,8 @@ from amd_service.database.listener import wake_on_notify
 from amd_service.database.pool import Database, Timeouts
 from amd_service.operations import act_on_verdict as acting_file
 from amd_service.operations.act_on_verdict import acting
-from amd_service.simulator.twilio.media_host import Answer
-from amd_service.simulator.twilio.server import SimulatedTwilio
+from amd_service.simulator.twilio.loopback_server import SimulatedTwilio
+from amd_service.simulator.twilio.media_host import ScriptedResponse
 from amd_service.telemetry import Metrics
 from amd_service.worker.periodic import PeriodicTask, doing
 from tests.support.actions import (
@@ -60,7 +60,7 @@ async def test_a_slow_answer_keeps_no_other_call_waiting(
     database: Database, twilio: SimulatedTwilio, client: httpx2.AsyncClient
 ) -> None:
     settings, arrived = settings_for(twilio), arrivals(twilio)
-    twilio.rest.first.append(Answer(200, silent=True))
+    twilio.rest.scripted.append(ScriptedResponse(200, silent=True))
     slow, quick = await two_judged_in_turn(database, twilio, settings)
     actor = make_actor(database, client, settings)
     await slow()

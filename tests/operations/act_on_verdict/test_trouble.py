@@ -5,8 +5,8 @@ import pytest
 
 from amd_service.database.pool import Database
 from amd_service.domain import Label
-from amd_service.simulator.twilio.media_host import Answer
-from amd_service.simulator.twilio.server import SimulatedTwilio
+from amd_service.simulator.twilio.loopback_server import SimulatedTwilio
+from amd_service.simulator.twilio.media_host import ScriptedResponse
 from tests.support.actions import (
     AGENT,
     act,
@@ -41,7 +41,7 @@ async def test_a_refusal_does_not_repeat_the_url(
     settings = settings_for(twilio)
     call_at(twilio)
     body = b'{"code": 21205, "message": "Url is not a valid url: %s"}' % AGENT.encode()
-    twilio.rest.first.append(Answer(400, body, {"content-type": "application/json"}))
+    twilio.rest.scripted.append(ScriptedResponse(400, body, {"content-type": "application/json"}))
     await judged(database, settings, Label.HUMAN)
     await act(make_actor(database, client, settings))
     assert await outcome(database) == (
@@ -54,7 +54,7 @@ async def test_who_dies_between_sending_and_the_answer_leaves_it_for_nobody(
     database: Database, twilio: SimulatedTwilio, client: httpx2.AsyncClient
 ) -> None:
     settings, call, arrived = settings_for(twilio), call_at(twilio), arrivals(twilio)
-    twilio.rest.first.append(Answer(200, silent=True))
+    twilio.rest.scripted.append(ScriptedResponse(200, silent=True))
     await judged(database, settings)
     dying = make_actor(database, client, settings)
     await dying.act()
@@ -68,7 +68,7 @@ async def test_a_lost_answer_is_said_and_never_asked_again(
     database: Database, twilio: SimulatedTwilio, client: httpx2.AsyncClient, no_pauses: None
 ) -> None:
     settings, call = settings_for(twilio), call_at(twilio)
-    twilio.rest.first.append(Answer(200, b"{", cut=True, carried_out=True))
+    twilio.rest.scripted.append(ScriptedResponse(200, b"{", cut=True, carried_out=True))
     await judged(database, settings)
     actor = make_actor(database, client, settings)
     await act(actor)
@@ -83,7 +83,7 @@ async def test_an_answer_nobody_can_read_is_no_reason_to_ask_again(
     database: Database, twilio: SimulatedTwilio, client: httpx2.AsyncClient
 ) -> None:
     settings, call = settings_for(twilio), call_at(twilio)
-    twilio.rest.first.append(Answer(200, b"<html>", carried_out=True))
+    twilio.rest.scripted.append(ScriptedResponse(200, b"<html>", carried_out=True))
     await judged(database, settings)
     actor = make_actor(database, client, settings)
     await act(actor)
@@ -98,7 +98,7 @@ async def test_too_many_requests_is_asked_again(
     database: Database, twilio: SimulatedTwilio, client: httpx2.AsyncClient, no_pauses: None
 ) -> None:
     settings, call = settings_for(twilio), call_at(twilio)
-    twilio.rest.first.extend([Answer(429, headers={"retry-after": "0"})] * 2)
+    twilio.rest.scripted.extend([ScriptedResponse(429, headers={"retry-after": "0"})] * 2)
     await judged(database, settings)
     await act(make_actor(database, client, settings))
     assert (len(call.updates), await outcome(database)) == (1, ("done", None))

@@ -7,7 +7,7 @@ import pytest
 
 from amd_service.database.pool import Database
 from amd_service.settings import Account
-from amd_service.simulator.twilio.server import SimulatedTwilio
+from amd_service.simulator.twilio.loopback_server import SimulatedTwilio
 from amd_service.twilio.recordings import http_client
 from tests.support.call_placing import AC, TOKEN, Phone, make_phone, make_settings
 from tests.support.simulated_twilio import watched_simulated_twilio

@@ -10,7 +10,7 @@ from amd_service.calls.tables import CallRequestRow, RequestOutcome
 from amd_service.database.pool import Database
 from amd_service.errors import KeyInUse
 from amd_service.operations.place_call import Started
-from amd_service.simulator.twilio.call_store import SimulatedCall, call_resource
+from amd_service.simulator.twilio.resources import SimulatedCall, call_resource
 from tests.support.call_placing import AC, ORDER, make_dialler, make_settings
 
 pytestmark = pytest.mark.anyio

@@ -11,8 +11,8 @@ from amd_service.calls.tables import CallRequestRow, RequestOutcome
 from amd_service.database.pool import Database
 from amd_service.errors import KeyInUse, KeyReused, OutcomeUnknown, RequestRefused, TwilioUnavailable
 from amd_service.operations.place_call import Started
-from amd_service.simulator.twilio.media_host import Answer
-from amd_service.simulator.twilio.server import SimulatedTwilio
+from amd_service.simulator.twilio.loopback_server import SimulatedTwilio
+from amd_service.simulator.twilio.media_host import ScriptedResponse
 from amd_service.twilio.rest import CallRequest
 from tests.support.call_placing import AC, ORDER, Phone, make_phone, make_settings
 
@@ -97,7 +97,7 @@ async def test_orders_are_compared_as_they_were_given(
 
 
 async def test_what_twilio_refuses_leaves_the_key_free(phone: Phone) -> None:
-    phone.simulated_twilio.rest.first.append(Answer(400, b'{"code": 21215, "message": "Geo permission"}'))
+    phone.simulated_twilio.rest.scripted.append(ScriptedResponse(400, b'{"code": 21215, "message": "Geo permission"}'))
     with pytest.raises(RequestRefused, match=r"Geo permission \(Twilio's error 21215\)") as refused:
         await phone.start("key")
     assert refused.value.code == 21215
@@ -105,7 +105,7 @@ async def test_what_twilio_refuses_leaves_the_key_free(phone: Phone) -> None:
 
 
 async def test_twilio_being_busy_leaves_the_key_free(phone: Phone) -> None:
-    phone.simulated_twilio.rest.first.append(Answer(429, headers={"retry-after": "7"}))
+    phone.simulated_twilio.rest.scripted.append(ScriptedResponse(429, headers={"retry-after": "7"}))
     with pytest.raises(TwilioUnavailable) as busy:
         await phone.start("key")
     assert busy.value.retry_after_s == 7
@@ -115,15 +115,15 @@ async def test_twilio_being_busy_leaves_the_key_free(phone: Phone) -> None:
 @pytest.mark.parametrize(
     "answer",
     [
-        Answer(503, carried_out=True),
-        Answer(201, b"{", cut=True, carried_out=True),
-        Answer(201, b"no JSON", carried_out=True),
-        Answer(201, b"{}", carried_out=True),
+        ScriptedResponse(503, carried_out=True),
+        ScriptedResponse(201, b"{", cut=True, carried_out=True),
+        ScriptedResponse(201, b"no JSON", carried_out=True),
+        ScriptedResponse(201, b"{}", carried_out=True),
     ],
     ids=["5xx", "cut", "unreadable", "empty"],
 )
-async def test_a_call_whose_answer_was_lost_is_never_placed_again(phone: Phone, answer: Answer) -> None:
-    phone.simulated_twilio.rest.first.append(answer)
+async def test_a_call_whose_answer_was_lost_is_never_placed_again(phone: Phone, answer: ScriptedResponse) -> None:
+    phone.simulated_twilio.rest.scripted.append(answer)
     with pytest.raises(OutcomeUnknown, match="may have been placed"):
         await phone.start("key")
     with pytest.raises(KeyInUse, match="reconcile"):

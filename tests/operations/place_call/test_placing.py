@@ -12,8 +12,8 @@ from amd_service.calls.tables import Base
 from amd_service.database.pool import Database
 from amd_service.errors import AmdError, DatabaseUnavailable, NotAllowed, RequestRefused, TooManyCalls
 from amd_service.operations import place_call as dialling_file
-from amd_service.simulator.twilio.media_host import Answer
-from amd_service.simulator.twilio.server import SimulatedTwilio
+from amd_service.simulator.twilio.loopback_server import SimulatedTwilio
+from amd_service.simulator.twilio.media_host import ScriptedResponse
 from tests.support.call_placing import ORDER, Phone, make_phone, taking_the_turn
 
 pytestmark = pytest.mark.anyio
@@ -22,8 +22,12 @@ pytestmark = pytest.mark.anyio
 async def test_a_call_is_placed_recorded_and_known_at_once(phone: Phone) -> None:
     started = await phone.start()
     call = phone.simulated_twilio.rest.calls[started.call_sid]
-    assert (call.to_number, call.given("Record"), call.given("RecordingTrack")) == (ORDER.to, "true", "inbound")
-    assert call.given("StatusCallback") == "https://amd.example.com/twilio/status#rt=6000&rc=3&rp=5xx,ct,rt"
+    assert (call.to_number, call.form_value("Record"), call.form_value("RecordingTrack")) == (
+        ORDER.to,
+        "true",
+        "inbound",
+    )
+    assert call.form_value("StatusCallback") == "https://amd.example.com/twilio/status#rt=6000&rc=3&rp=5xx,ct,rt"
     assert (started.status, started.replayed) == ("queued", False)
     async with phone.database.transaction() as session:
         row = await read_call(session, started.call_sid)
@@ -46,7 +50,7 @@ async def test_the_limit_a_minute_holds_for_all_processes_together(
 async def test_the_url_of_a_refused_order_stays_out_of_the_log(phone: Phone, capfd: pytest.CaptureFixture[str]) -> None:
     order = replace(ORDER, url="https://user:password@example.com/twiml?key=secret")
     said = b'{"code": 21205, "message": "Url is not a valid url: %s"}' % str(order.url).encode()
-    phone.simulated_twilio.rest.first.append(Answer(400, said))
+    phone.simulated_twilio.rest.scripted.append(ScriptedResponse(400, said))
     with pytest.raises(RequestRefused, match="key=secret"):
         await phone.start("key", order)
     logged = "".join(capfd.readouterr())
@@ -57,16 +61,16 @@ async def test_the_url_of_a_refused_order_stays_out_of_the_log(phone: Phone, cap
 @pytest.mark.parametrize(
     ("answer", "level"),
     [
-        (Answer(503, carried_out=True), "warning"),
-        (Answer(401, b'{"code": 20003, "message": "Authenticate"}'), "warning"),
-        (Answer(400, b'{"code": 21215, "message": "Geo permission"}'), "info"),
+        (ScriptedResponse(503, carried_out=True), "warning"),
+        (ScriptedResponse(401, b'{"code": 20003, "message": "Authenticate"}'), "warning"),
+        (ScriptedResponse(400, b'{"code": 21215, "message": "Geo permission"}'), "info"),
     ],
     ids=["unknown", "credentials", "the order"],
 )
 async def test_what_the_caller_cannot_mend_is_logged_as_a_warning(
-    phone: Phone, answer: Answer, level: str, capfd: pytest.CaptureFixture[str]
+    phone: Phone, answer: ScriptedResponse, level: str, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    phone.simulated_twilio.rest.first.append(answer)
+    phone.simulated_twilio.rest.scripted.append(answer)
     with pytest.raises(AmdError):
         await phone.start()
     (line,) = [line for line in "".join(capfd.readouterr()).splitlines() if "order of a call" in line]
@@ -124,6 +128,6 @@ async def test_a_live_deployment_plays_its_own_twiml_where_nothing_else_is_said(
 ) -> None:
     phone = make_phone(simulated_twilio, client, database, live=True)
     started = await phone.start(None, replace(ORDER, url=None))
-    url = simulated_twilio.rest.calls[started.call_sid].given("Url")
+    url = simulated_twilio.rest.calls[started.call_sid].form_value("Url")
     assert url is not None
     assert url.startswith("https://amd.example.com/twilio/stream.xml")

@@ -12,7 +12,7 @@ from amd_service.calls.tables import Sweep
 from amd_service.database.pool import Database
 from amd_service.operations.reconcile import Reconciliation
 from amd_service.settings import Account
-from amd_service.simulator.twilio.server import SimulatedTwilio
+from amd_service.simulator.twilio.loopback_server import SimulatedTwilio
 from amd_service.telemetry import Metrics
 from amd_service.twilio.recordings import http_client
 from amd_service.twilio.rest import RestClient

@@ -9,9 +9,9 @@ import pytest
 
 from amd_service.database.pool import Database
 from amd_service.domain import CallSid, Label, RecordingSid
-from amd_service.simulator.twilio.media_host import Answer
+from amd_service.simulator.twilio.loopback_server import SimulatedTwilio
+from amd_service.simulator.twilio.media_host import ScriptedResponse
 from amd_service.simulator.twilio.rest_api import RestRequest
-from amd_service.simulator.twilio.server import SimulatedTwilio
 from amd_service.telemetry import Metrics
 from tests.support.deliveries import call_row, claim, deliver, recording, settle, status
 from tests.support.reconciliation import Make, age, answer_always, call_at_twilio, recorded, swept_until
@@ -30,9 +30,9 @@ async def open_call(database: Database, simulated_twilio: SimulatedTwilio, sid: 
     await age(database, sid, ago_s)
 
 
-@pytest.mark.parametrize("answer", [Answer(500), Answer(400), Answer(200, b"<html>")])
+@pytest.mark.parametrize("answer", [ScriptedResponse(500), ScriptedResponse(400), ScriptedResponse(200, b"<html>")])
 async def test_one_call_twilio_cannot_answer_for_does_not_keep_the_younger_ones_waiting(
-    database: Database, simulated_twilio: SimulatedTwilio, make: Make, answer: Answer
+    database: Database, simulated_twilio: SimulatedTwilio, make: Make, answer: ScriptedResponse
 ) -> None:
     for place, sid in enumerate([CALL, *YOUNGER]):
         await open_call(database, simulated_twilio, sid, ago_s=7200 - place)
@@ -48,9 +48,12 @@ async def test_one_call_twilio_cannot_answer_for_does_not_keep_the_younger_ones_
     assert (await call_row(database)).call_status == "busy"
 
 
-@pytest.mark.parametrize(("answer", "asked"), [(Answer(500), 3), (Answer(429), 1), (Answer(401), 1), (Answer(403), 1)])
+@pytest.mark.parametrize(
+    ("answer", "asked"),
+    [(ScriptedResponse(500), 3), (ScriptedResponse(429), 1), (ScriptedResponse(401), 1), (ScriptedResponse(403), 1)],
+)
 async def test_an_outage_ends_the_sweep(
-    database: Database, simulated_twilio: SimulatedTwilio, make: Make, answer: Answer, asked: int
+    database: Database, simulated_twilio: SimulatedTwilio, make: Make, answer: ScriptedResponse, asked: int
 ) -> None:
     for sid in (CALL, *YOUNGER):
         await open_call(database, simulated_twilio, sid)
@@ -74,7 +77,7 @@ async def test_failures_that_others_lie_between_are_no_outage(
         return known
 
     monkeypatch.setattr("amd_service.calls.reconciliation.open_calls", in_this_order)
-    answer_always(simulated_twilio, "3" * 31, Answer(500))
+    answer_always(simulated_twilio, "3" * 31, ScriptedResponse(500))
     (findings,) = await make().sweep()
     assert (findings.error, findings.calls_failed, findings.calls_changed) == (None, 4, 4)
 
@@ -89,7 +92,7 @@ async def test_what_only_the_lists_would_name_again_keeps_the_mark_where_it_is(
     await settle(database, job, verdict(Label.HUMAN))
     await age(database, seconds=seen_ago_s)
     recorded(recorded(call_at_twilio(simulated_twilio)), sid="RE" + "9" * 32)
-    answer_always(simulated_twilio, CALL, Answer(500))
+    answer_always(simulated_twilio, CALL, ScriptedResponse(500))
     (findings,) = await make().sweep()
     assert (findings.error, findings.calls_failed) == (None, int(held))
     assert (await swept_until(database) is None) is held
@@ -102,7 +105,7 @@ async def test_what_was_passed_over_is_asked_by_date_until_it_is_answered(
     (job,) = await claim(database)
     await settle(database, job, verdict(Label.HUMAN))
     recorded(recorded(call_at_twilio(simulated_twilio)), sid=RecordingSid("RE" + "9" * 32))
-    answer_always(simulated_twilio, CALL, Answer(500))
+    answer_always(simulated_twilio, CALL, ScriptedResponse(500))
     await make().sweep()
     simulated_twilio.rest.check = None
     (findings,) = await make().sweep()
@@ -168,7 +171,7 @@ async def test_calls_that_twilio_could_not_answer_for_do_not_vouch_for_the_accou
     database: Database, simulated_twilio: SimulatedTwilio, make: Make
 ) -> None:
     await end_at_ours(database, CALL, *YOUNGER)
-    answer_always(simulated_twilio, CALL, Answer(500))
+    answer_always(simulated_twilio, CALL, ScriptedResponse(500))
     (findings,) = await make().sweep()
     assert findings.error is not None
     assert (findings.calls_asked, findings.calls_failed, findings.calls_unknown) == (0, 1, 4)
@@ -177,10 +180,10 @@ async def test_calls_that_twilio_could_not_answer_for_do_not_vouch_for_the_accou
 
 def make_calls_unreadable(simulated_twilio: SimulatedTwilio) -> None:
     """Twilio knows them, but only what it tells of their recordings makes sense."""
-    unreadable = Answer(200, b'{"sid": "CA"}')
+    unreadable = ScriptedResponse(200, b'{"sid": "CA"}')
 
     def choose(request: RestRequest) -> tuple[str, ...]:
-        simulated_twilio.rest.first = (
+        simulated_twilio.rest.scripted = (
             [unreadable] if "/Calls/CA" in request.path and "Recordings" not in request.path else []
         )
         return ()

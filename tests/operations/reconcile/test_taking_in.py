@@ -8,8 +8,8 @@ from sqlalchemy import func, select
 from amd_service.calls.tables import Callback, CallLog
 from amd_service.database.pool import Database
 from amd_service.domain import CallSid
-from amd_service.simulator.twilio.media_host import Answer
-from amd_service.simulator.twilio.server import SimulatedTwilio
+from amd_service.simulator.twilio.loopback_server import SimulatedTwilio
+from amd_service.simulator.twilio.media_host import ScriptedResponse
 from amd_service.telemetry import Metrics
 from tests.support.deliveries import call_row, deliver, recording, recording_row, status
 from tests.support.reconciliation import Make, age, answer_always, call_at_twilio, calls_known, recorded
@@ -236,7 +236,7 @@ async def test_a_recording_is_not_gone_while_twilio_names_one_that_cannot_be_rea
     call_at_twilio(simulated_twilio)
     await deliver(database, status("completed"), recording("in-progress"))
     await age(database)
-    answer_always(simulated_twilio, "/Recordings", Answer(200, b'{"recordings": [{"sid": 7}], "page": 0}'))
+    answer_always(simulated_twilio, "/Recordings", ScriptedResponse(200, b'{"recordings": [{"sid": 7}], "page": 0}'))
     await make().sweep()
     assert ((await recording_row(database)).state, (await call_row(database)).analysis_state) == ("noted", "waiting")
 

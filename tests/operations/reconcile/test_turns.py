@@ -13,9 +13,9 @@ from amd_service.calls.tables import Sweep
 from amd_service.database.pool import Database
 from amd_service.domain import StatusCallback
 from amd_service.operations.reconcile import OVERLAP
-from amd_service.simulator.twilio.call_store import now
-from amd_service.simulator.twilio.media_host import Answer
-from amd_service.simulator.twilio.server import SimulatedTwilio
+from amd_service.simulator.twilio.loopback_server import SimulatedTwilio
+from amd_service.simulator.twilio.media_host import ScriptedResponse
+from amd_service.simulator.twilio.resources import now
 from amd_service.telemetry import Metrics
 from tests.support.reconciliation import (
     QUIET_S,
@@ -32,13 +32,13 @@ from tests.support.sids import ACCOUNT, CALL, OTHER_ACCOUNT
 pytestmark = pytest.mark.anyio
 
 
-@pytest.mark.parametrize("answer", [Answer(429), Answer(500), Answer(401)])
+@pytest.mark.parametrize("answer", [ScriptedResponse(429), ScriptedResponse(500), ScriptedResponse(401)])
 async def test_a_sweep_that_failed_begins_again_where_it_began(
-    database: Database, simulated_twilio: SimulatedTwilio, make: Make, answer: Answer
+    database: Database, simulated_twilio: SimulatedTwilio, make: Make, answer: ScriptedResponse
 ) -> None:
     metrics = Metrics()
     recorded(call_at_twilio(simulated_twilio))
-    simulated_twilio.rest.first = [answer]
+    simulated_twilio.rest.scripted = [answer]
     (failed,) = await make(metrics=metrics).sweep()
     assert failed.error is not None
     assert str(answer.status) in failed.error
@@ -63,7 +63,7 @@ async def test_what_was_taken_in_before_a_failure_stays(
 ) -> None:
     recorded(call_at_twilio(simulated_twilio))
 
-    answer_always(simulated_twilio, "Recordings", Answer(500))
+    answer_always(simulated_twilio, "Recordings", ScriptedResponse(500))
     (findings,) = await make().sweep()
     assert (findings.calls_new, findings.error is not None) == (1, True)
     assert await calls_known(database) == {CALL}
@@ -159,7 +159,7 @@ async def test_the_next_turn_waits_as_long_as_twilio_asked_for(
     database: Database, simulated_twilio: SimulatedTwilio, make: Make
 ) -> None:
     call_at_twilio(simulated_twilio)
-    simulated_twilio.rest.first = [Answer(429, headers={"retry-after": "900"})]
+    simulated_twilio.rest.scripted = [ScriptedResponse(429, headers={"retry-after": "900"})]
     (failed,) = await make().sweep()
     assert failed.error is not None
     assert await make().sweep() == []

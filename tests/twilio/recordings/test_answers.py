@@ -9,8 +9,8 @@ import pytest
 from amd_service.domain import Failure
 from amd_service.errors import AmdError, MediaNotYet, MediaRefused, Permanent, Retryable, TwilioUnavailable
 from amd_service.settings import Account
-from amd_service.simulator.twilio.media_host import Reel
-from amd_service.simulator.twilio.server import SimulatedTwilio
+from amd_service.simulator.twilio.loopback_server import SimulatedTwilio
+from amd_service.simulator.twilio.media_host import MediaFile
 from amd_service.twilio.recordings import Recordings, http_client
 from tests.support.recordings import AC, API, NEVER_ENOUGH, RE, WAV, Endless, Log, fetch, metadata, ok, settings
 
@@ -83,7 +83,7 @@ async def test_a_compressed_answer_is_not_unpacked() -> None:
 
 
 async def test_wrong_credentials_are_unauthorised(simulated_twilio: SimulatedTwilio) -> None:
-    simulated_twilio.media.reels[RE] = Reel(WAV)
+    simulated_twilio.media.files[RE] = MediaFile(WAV)
     other = Account.model_validate({"account_sid": AC, "auth_tokens": ["wrong"]})
     configured = settings(twilio_api_url=simulated_twilio.url)
     async with http_client(configured) as client:

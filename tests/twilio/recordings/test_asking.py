@@ -5,8 +5,8 @@ import pytest
 
 from amd_service.domain import RecordingSid
 from amd_service.errors import MediaNotYet
-from amd_service.simulator.twilio.media_host import NOT_FOUND, Answer, Reel
-from amd_service.simulator.twilio.server import SimulatedTwilio
+from amd_service.simulator.twilio.loopback_server import SimulatedTwilio
+from amd_service.simulator.twilio.media_host import NOT_FOUND, MediaFile, ScriptedResponse
 from amd_service.twilio.recordings import Media, Recordings, http_client
 from tests.support.recordings import ACCOUNT, API, CREDENTIALS, NEVER_ENOUGH, RE, WAV, Log, fetch, ok, settings
 
@@ -36,7 +36,7 @@ async def test_both_channels_are_asked_for_and_one_is_taken_when_there_is_one() 
 
 
 async def test_connections_are_used_again(simulated_twilio: SimulatedTwilio) -> None:
-    simulated_twilio.media.reels[RE] = Reel(WAV, first=[Answer(400, b"no"), NOT_FOUND])
+    simulated_twilio.media.files[RE] = MediaFile(WAV, scripted=[ScriptedResponse(400, b"no"), NOT_FOUND])
     configured = settings(twilio_api_url=simulated_twilio.url)
     async with http_client(configured) as client:
         recordings = Recordings(client, configured)

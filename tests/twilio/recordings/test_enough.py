@@ -6,8 +6,8 @@ from itertools import repeat
 import httpx2
 import pytest
 
-from amd_service.simulator.twilio.media_host import Reel
-from amd_service.simulator.twilio.server import SimulatedTwilio
+from amd_service.simulator.twilio.loopback_server import SimulatedTwilio
+from amd_service.simulator.twilio.media_host import MediaFile
 from amd_service.twilio.recordings import Media
 from tests.support.recordings import RE, WAV, Endless, Log, fetch, fetch_from, settings
 
@@ -45,14 +45,14 @@ async def test_a_real_host_stops_sending_when_we_have_enough(simulated_twilio: S
         yield WAV
         yield from repeat(bytes(16_384), 3600 * 32_000 // 16_384)
 
-    simulated_twilio.media.reels[RE] = Reel(hour, dual_available=True, pause_s=0.001)
+    simulated_twilio.media.files[RE] = MediaFile(hour, dual_available=True, pause_s=0.001)
     media = await fetch_from(simulated_twilio, want_dual=True, enough=lambda prefix: len(prefix) >= 200_000)
     assert len(media.data) < 400_000
     assert simulated_twilio.media.requests[0].sent_bytes < 1_000_000
 
 
 async def test_a_cut_after_enough_does_not_matter(simulated_twilio: SimulatedTwilio) -> None:
-    simulated_twilio.media.reels[RE] = Reel(WAV, declared_bytes=len(WAV) * 2)
+    simulated_twilio.media.files[RE] = MediaFile(WAV, declared_bytes=len(WAV) * 2)
     assert await fetch_from(simulated_twilio, enough=lambda prefix: len(prefix) > 1000) == Media(
         WAV, "audio/x-wav", False
     )

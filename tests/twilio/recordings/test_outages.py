@@ -7,29 +7,29 @@ from typing import Any
 import pytest
 
 from amd_service.errors import TwilioUnavailable
-from amd_service.simulator.twilio.media_host import MediaHost, Reel
-from amd_service.simulator.twilio.server import SimulatedTwilio, serve_simulated_twilio
+from amd_service.simulator.twilio.loopback_server import SimulatedTwilio, serve_simulated_twilio
+from amd_service.simulator.twilio.media_host import MediaFile, MediaHost
 from tests.support.recordings import RE, WAV, fetch_from
 
 pytestmark = pytest.mark.anyio
 
 
 async def test_a_connection_cut_short_of_its_length_is_an_outage(simulated_twilio: SimulatedTwilio) -> None:
-    simulated_twilio.media.reels[RE] = Reel(WAV, declared_bytes=len(WAV) * 2)
+    simulated_twilio.media.files[RE] = MediaFile(WAV, declared_bytes=len(WAV) * 2)
     with pytest.raises(TwilioUnavailable):
         await fetch_from(simulated_twilio)
 
 
 @pytest.mark.parametrize("limit", ["media_read_timeout_s", "media_total_timeout_s"])
 async def test_a_host_that_stalls_is_an_outage(simulated_twilio: SimulatedTwilio, limit: str) -> None:
-    simulated_twilio.media.reels[RE] = Reel(bytes(100_000), pause_s=30)
+    simulated_twilio.media.files[RE] = MediaFile(bytes(100_000), pause_s=30)
     limits: dict[str, Any] = {limit: 0.05}
     with pytest.raises(TwilioUnavailable):
         await fetch_from(simulated_twilio, **limits)
 
 
 async def test_a_slow_drip_ends_at_the_total_time_out(simulated_twilio: SimulatedTwilio) -> None:
-    simulated_twilio.media.reels[RE] = Reel(lambda: repeat(b"RIFF", 100_000), pause_s=0.01)
+    simulated_twilio.media.files[RE] = MediaFile(lambda: repeat(b"RIFF", 100_000), pause_s=0.01)
     with pytest.raises(TwilioUnavailable, match="longer than"):
         await fetch_from(simulated_twilio, media_total_timeout_s=0.3)
 
@@ -42,7 +42,7 @@ async def test_nobody_listening_is_an_outage() -> None:
 
 
 async def test_cancelling_a_fetch_is_not_an_outage(simulated_twilio: SimulatedTwilio) -> None:
-    simulated_twilio.media.reels[RE] = Reel(lambda: repeat(b"RIFF", 100_000), pause_s=0.01)
+    simulated_twilio.media.files[RE] = MediaFile(lambda: repeat(b"RIFF", 100_000), pause_s=0.01)
     task = asyncio.create_task(fetch_from(simulated_twilio))
     while not simulated_twilio.media.requests:  # noqa: ASYNC110 - the server runs in this very loop
         await asyncio.sleep(0)

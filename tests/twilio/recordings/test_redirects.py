@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from amd_service.domain import Failure
 from amd_service.errors import AmdError, MediaRefused, TwilioUnavailable
-from amd_service.simulator.twilio.media_host import Answer, MediaHost, Reel
-from amd_service.simulator.twilio.server import SimulatedTwilio, serve_simulated_twilio
+from amd_service.simulator.twilio.loopback_server import SimulatedTwilio, serve_simulated_twilio
+from amd_service.simulator.twilio.media_host import MediaFile, MediaHost, ScriptedResponse
 from tests.support.recordings import API, CREDENTIALS, RE, WAV, Log, fetch, fetch_from, ok, redirect
 
 pytestmark = pytest.mark.anyio
@@ -91,9 +91,9 @@ async def test_an_expired_link_of_the_cdn_is_not_blamed_on_our_credentials() -> 
 
 async def test_a_redirect_to_another_port_gets_no_credentials(simulated_twilio: SimulatedTwilio) -> None:
     async with serve_simulated_twilio(MediaHost({})) as cdn:
-        cdn.media.reels[RE] = Reel(WAV)
-        simulated_twilio.media.reels[RE] = Reel(
-            b"", first=[Answer(302, headers={"location": f"{cdn.url}/cdn/{RE}.wav"})]
+        cdn.media.files[RE] = MediaFile(WAV)
+        simulated_twilio.media.files[RE] = MediaFile(
+            b"", scripted=[ScriptedResponse(302, headers={"location": f"{cdn.url}/cdn/{RE}.wav"})]
         )
         assert (await fetch_from(simulated_twilio)).data == WAV
         assert cdn.media.violations == []

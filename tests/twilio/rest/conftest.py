@@ -4,9 +4,9 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from amd_service.simulator.twilio.call_store import SimulatedCall, SimulatedRecording, now
-from amd_service.simulator.twilio.media_host import Reel
-from amd_service.simulator.twilio.server import SimulatedTwilio
+from amd_service.simulator.twilio.loopback_server import SimulatedTwilio
+from amd_service.simulator.twilio.media_host import MediaFile
+from amd_service.simulator.twilio.resources import SimulatedCall, SimulatedRecording, now
 from amd_service.twilio.recordings import http_client
 from amd_service.twilio.rest import RestClient
 from tests.support.rest import AC, ACCOUNT, CA, RE, settings
@@ -18,7 +18,7 @@ async def simulated_twilio() -> AsyncIterator[SimulatedTwilio]:
     async with watched_simulated_twilio(ACCOUNT) as running:
         call = running.rest.add(SimulatedCall(account_sid=AC, sid=CA, status="in-progress", started_at=now()))
         call.recordings.append(SimulatedRecording(call_sid=CA, sid=RE))
-        running.media.reels[RE] = Reel(b"RIFF")
+        running.media.files[RE] = MediaFile(b"RIFF")
         yield running
 
 

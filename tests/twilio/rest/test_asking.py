@@ -9,8 +9,8 @@ import pytest
 
 from amd_service.domain import CallSid
 from amd_service.errors import ConfigurationError, RequestRefused
-from amd_service.simulator.twilio.call_store import SimulatedCall, SimulatedRecording, now
-from amd_service.simulator.twilio.server import SimulatedTwilio
+from amd_service.simulator.twilio.loopback_server import SimulatedTwilio
+from amd_service.simulator.twilio.resources import SimulatedCall, SimulatedRecording, now
 from amd_service.twilio.recordings import http_client
 from amd_service.twilio.rest import CallRequest, RestClient
 from tests.support.rest import (
@@ -66,8 +66,8 @@ async def test_events_of_a_call_are_repeated_and_those_of_a_recording_are_one_va
     simulated_twilio: SimulatedTwilio, rest: RestClient
 ) -> None:
     call = simulated_twilio.rest.calls[(await rest.place(ACCOUNT, ORDER)).event.call_sid]
-    assert call.all_given("StatusCallbackEvent") == ["initiated", "ringing", "answered", "completed"]
-    assert call.all_given("RecordingStatusCallbackEvent") == ["in-progress completed absent"]
+    assert call.form_values("StatusCallbackEvent") == ["initiated", "ringing", "answered", "completed"]
+    assert call.form_values("RecordingStatusCallbackEvent") == ["in-progress completed absent"]
 
 
 async def test_both_tracks_are_two_channels_and_twilios_own_detection_does_not_hold_the_call_up(
@@ -78,7 +78,7 @@ async def test_both_tracks_are_two_channels_and_twilios_own_detection_does_not_h
     amd = f"{PUBLIC}/twilio/amd#rt=6000&rc=3&rp=5xx,ct,rt"
     expected = {"Url": order.url, "Twiml": None, "RecordingTrack": "both", "RecordingChannels": "dual", "Timeout": "20"}
     own_amd = {"MachineDetection": "Enable", "AsyncAmd": "true", "AsyncAmdStatusCallback": amd}
-    assert {name: call.given(name) for name in expected | own_amd} == expected | own_amd
+    assert {name: call.form_value(name) for name in expected | own_amd} == expected | own_amd
 
 
 async def test_a_call_is_not_placed_without_a_public_url(simulated_twilio: SimulatedTwilio) -> None:
@@ -146,7 +146,7 @@ async def test_a_recording_that_is_gone_is_as_good_as_deleted(
     simulated_twilio: SimulatedTwilio, rest: RestClient
 ) -> None:
     await rest.delete_recording(ACCOUNT, RE)
-    assert RE not in simulated_twilio.media.reels
+    assert RE not in simulated_twilio.media.files
     await rest.delete_recording(ACCOUNT, RE)
 
 

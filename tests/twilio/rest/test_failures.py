@@ -7,9 +7,9 @@ from time import perf_counter
 import pytest
 
 from amd_service.errors import CredentialsRefused, MalformedCallback, OutcomeUnknown, TooManyRequests, TwilioUnavailable
-from amd_service.simulator.twilio.call_store import SimulatedCall
-from amd_service.simulator.twilio.media_host import Answer
-from amd_service.simulator.twilio.server import SimulatedTwilio
+from amd_service.simulator.twilio.loopback_server import SimulatedTwilio
+from amd_service.simulator.twilio.media_host import ScriptedResponse
+from amd_service.simulator.twilio.resources import SimulatedCall
 from amd_service.telemetry import Metrics
 from amd_service.twilio.recordings import http_client
 from amd_service.twilio.rest import RestClient
@@ -32,7 +32,7 @@ async def test_what_cannot_be_read_does_not_end_a_list(simulated_twilio: Simulat
 async def test_a_call_that_cannot_be_read_is_no_call_that_twilio_does_not_know(
     simulated_twilio: SimulatedTwilio, rest: RestClient, call: bytes
 ) -> None:
-    simulated_twilio.rest.first = [Answer(200, call)]
+    simulated_twilio.rest.scripted = [ScriptedResponse(200, call)]
     with pytest.raises(MalformedCallback, match=CA):
         await rest.call(ACCOUNT, CA)
 
@@ -41,7 +41,7 @@ async def test_a_calls_recordings_have_a_gap_for_one_that_cannot_be_read(
     simulated_twilio: SimulatedTwilio, rest: RestClient
 ) -> None:
     page = b'{"recordings": [{"sid": 7}, {"start_time": "Sun, 99 Nov 2026 10:00:00 +0000"}], "page": 0}'
-    simulated_twilio.rest.first = [Answer(200, page)]
+    simulated_twilio.rest.scripted = [ScriptedResponse(200, page)]
     assert await rest.recordings_of(ACCOUNT, CA) == [None, None]
 
 
@@ -49,7 +49,7 @@ MALFORMED_PAGE = b'{"calls": [{"sid": 7}, {"start_time": "Sun, 99 Nov 2026 10:00
 
 
 async def test_nonsense_in_a_list_is_passed_over(simulated_twilio: SimulatedTwilio, rest: RestClient) -> None:
-    simulated_twilio.rest.first = [Answer(200, MALFORMED_PAGE)]
+    simulated_twilio.rest.scripted = [ScriptedResponse(200, MALFORMED_PAGE)]
     assert await listed_calls(rest) == []
 
 
@@ -68,14 +68,14 @@ async def test_nonsense_in_a_list_is_passed_over(simulated_twilio: SimulatedTwil
 async def test_a_page_that_cannot_be_read_is_an_outage(
     simulated_twilio: SimulatedTwilio, rest: RestClient, page: bytes
 ) -> None:
-    simulated_twilio.rest.first = [Answer(200, page)]
+    simulated_twilio.rest.scripted = [ScriptedResponse(200, page)]
     with pytest.raises(TwilioUnavailable, match="cannot be read"):
         await listed_calls(rest)
 
 
 @pytest.mark.parametrize("name", EVERYTHING)
 async def test_nothing_waits_for_ever(simulated_twilio: SimulatedTwilio, name: str) -> None:
-    simulated_twilio.rest.first = [Answer(200, silent=True)]
+    simulated_twilio.rest.scripted = [ScriptedResponse(200, silent=True)]
     configured = settings(twilio_api_url=simulated_twilio.url, twilio_timeout_s=0.3)
     began = perf_counter()
     async with http_client(configured) as client:
@@ -116,21 +116,21 @@ async def test_a_request_that_the_proxy_opens_no_tunnel_for_did_nothing(
 
 
 LOST = [
-    Answer(200, b"{}", cut=True),
-    Answer(500),
-    Answer(502),
-    Answer(302, headers={"location": "/2010-04-01/elsewhere"}),
-    Answer(200, b"<html>a proxy's page</html>", {"content-type": "text/html"}),
-    Answer(200, b"not compressed", {"content-encoding": "gzip"}),
+    ScriptedResponse(200, b"{}", cut=True),
+    ScriptedResponse(500),
+    ScriptedResponse(502),
+    ScriptedResponse(302, headers={"location": "/2010-04-01/elsewhere"}),
+    ScriptedResponse(200, b"<html>a proxy's page</html>", {"content-type": "text/html"}),
+    ScriptedResponse(200, b"not compressed", {"content-encoding": "gzip"}),
 ]
 
 
 @pytest.mark.parametrize("answer", LOST, ids=lambda answer: f"{answer.status}-{len(answer.body)}")
 @pytest.mark.parametrize("name", EVERYTHING)
 async def test_a_lost_answer_leaves_open_whether_something_was_changed(
-    simulated_twilio: SimulatedTwilio, rest: RestClient, name: str, answer: Answer
+    simulated_twilio: SimulatedTwilio, rest: RestClient, name: str, answer: ScriptedResponse
 ) -> None:
-    simulated_twilio.rest.first = [answer]
+    simulated_twilio.rest.scripted = [answer]
     with pytest.raises(OutcomeUnknown if name in CHANGES else TwilioUnavailable):
         await EVERYTHING[name](rest)
     assert len(simulated_twilio.rest.requests) == 1  # neither repeated nor redirected
@@ -140,7 +140,7 @@ async def test_a_lost_answer_leaves_open_whether_something_was_changed(
 async def test_too_many_requests_say_how_long_to_wait(
     simulated_twilio: SimulatedTwilio, rest: RestClient, name: str
 ) -> None:
-    simulated_twilio.rest.first = [Answer(429, headers={"retry-after": "7"})]
+    simulated_twilio.rest.scripted = [ScriptedResponse(429, headers={"retry-after": "7"})]
     with pytest.raises(TooManyRequests, match="429") as unavailable:
         await EVERYTHING[name](rest)
     assert unavailable.value.retry_after_s == 7
@@ -148,7 +148,7 @@ async def test_too_many_requests_say_how_long_to_wait(
 
 @pytest.mark.parametrize("name", EVERYTHING)
 async def test_wrong_credentials_name_the_cure(simulated_twilio: SimulatedTwilio, rest: RestClient, name: str) -> None:
-    simulated_twilio.rest.first = [Answer(401, b'{"code": 20003, "message": "Authenticate"}')]
+    simulated_twilio.rest.scripted = [ScriptedResponse(401, b'{"code": 20003, "message": "Authenticate"}')]
     with pytest.raises(CredentialsRefused, match=r"Authenticate.*TWILIO_API_KEY.*region") as refused:
         await EVERYTHING[name](rest)
     assert refused.value.code == 20003
@@ -157,6 +157,6 @@ async def test_wrong_credentials_name_the_cure(simulated_twilio: SimulatedTwilio
 async def test_a_call_that_was_placed_and_cannot_be_read_is_not_known_to_be_placed(
     simulated_twilio: SimulatedTwilio, rest: RestClient
 ) -> None:
-    simulated_twilio.rest.first = [Answer(201, b'{"sid": null}', carried_out=True)]
+    simulated_twilio.rest.scripted = [ScriptedResponse(201, b'{"sid": null}', carried_out=True)]
     with pytest.raises(OutcomeUnknown):
         await rest.place(ACCOUNT, ORDER)

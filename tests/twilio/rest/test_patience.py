@@ -5,8 +5,8 @@ from collections.abc import AsyncIterator
 import pytest
 
 from amd_service.errors import TooManyRequests
-from amd_service.simulator.twilio.media_host import Answer
-from amd_service.simulator.twilio.server import SimulatedTwilio
+from amd_service.simulator.twilio.loopback_server import SimulatedTwilio
+from amd_service.simulator.twilio.media_host import ScriptedResponse
 from amd_service.twilio.recordings import http_client
 from amd_service.twilio.rest import RestClient
 from tests.support.rest import ACCOUNT, CA, CHANGES, listed_calls, settings
@@ -35,8 +35,8 @@ async def patient(simulated_twilio: SimulatedTwilio) -> AsyncIterator[RestClient
         yield RestClient(client, configured, patient=True)
 
 
-def refusal(retry_after: str | None = None) -> Answer:
-    return Answer(429, headers={} if retry_after is None else {"retry-after": retry_after})
+def refusal(retry_after: str | None = None) -> ScriptedResponse:
+    return ScriptedResponse(429, headers={} if retry_after is None else {"retry-after": retry_after})
 
 
 @pytest.mark.parametrize(
@@ -45,7 +45,7 @@ def refusal(retry_after: str | None = None) -> Answer:
 async def test_it_asks_again_when_twilio_lets_it(
     simulated_twilio: SimulatedTwilio, patient: RestClient, waited: list[float], retry_after: str | None, wait_s: float
 ) -> None:
-    simulated_twilio.rest.first = [refusal(retry_after)]
+    simulated_twilio.rest.scripted = [refusal(retry_after)]
     assert await listed_calls(patient) == [CA]
     assert waited == [wait_s]
 
@@ -53,12 +53,12 @@ async def test_it_asks_again_when_twilio_lets_it(
 async def test_it_waits_longer_each_time_and_gives_up_in_the_end(
     simulated_twilio: SimulatedTwilio, patient: RestClient, waited: list[float]
 ) -> None:
-    simulated_twilio.rest.first = [refusal() for _ in range(6)]
+    simulated_twilio.rest.scripted = [refusal() for _ in range(6)]
     with pytest.raises(TooManyRequests):
         await patient.call(ACCOUNT, CA)
-    assert (waited, simulated_twilio.rest.first) == (PAUSES_S, [])
+    assert (waited, simulated_twilio.rest.scripted) == (PAUSES_S, [])
     # The next request is a new one.
-    simulated_twilio.rest.first = [refusal() for _ in range(5)]
+    simulated_twilio.rest.scripted = [refusal() for _ in range(5)]
     assert await patient.call(ACCOUNT, CA) is not None
     assert waited == PAUSES_S * 2
 
@@ -66,7 +66,7 @@ async def test_it_waits_longer_each_time_and_gives_up_in_the_end(
 async def test_more_than_a_minute_is_not_waited_for(
     simulated_twilio: SimulatedTwilio, patient: RestClient, waited: list[float]
 ) -> None:
-    simulated_twilio.rest.first = [refusal("61")]
+    simulated_twilio.rest.scripted = [refusal("61")]
     with pytest.raises(TooManyRequests) as refused:
         await patient.call(ACCOUNT, CA)
     assert (refused.value.retry_after_s, waited) == (61.0, [])
@@ -76,7 +76,7 @@ async def test_more_than_a_minute_is_not_waited_for(
 async def test_what_changes_something_is_not_repeated(
     simulated_twilio: SimulatedTwilio, patient: RestClient, waited: list[float], name: str
 ) -> None:
-    simulated_twilio.rest.first = [refusal()]
+    simulated_twilio.rest.scripted = [refusal()]
     with pytest.raises(TooManyRequests):
         await CHANGES[name](patient)
     assert (len(simulated_twilio.rest.requests), waited) == (1, [])

@@ -11,7 +11,7 @@ from sqlalchemy import func, select, text
 from amd_service.calls import call_requests
 from amd_service.database.pool import Database
 from amd_service.settings import Settings
-from amd_service.simulator.twilio.call_store import SimulatedCall, call_resource
+from amd_service.simulator.twilio.resources import SimulatedCall, call_resource
 from amd_service.twilio.rest import RestClient
 from tests.support.app import STATUS, App, make_settings, open_app
 from tests.support.sids import ACCOUNT

@@ -25,8 +25,8 @@ from amd_service.calls.privacy import NumberPolicy
 from amd_service.database.pool import Database
 from amd_service.detection.detector import Detector
 from amd_service.runtime import Runtime
-from amd_service.simulator.twilio.call_store import SimulatedCall, call_resource
-from amd_service.simulator.twilio.server import serve_on_loopback
+from amd_service.simulator.twilio.loopback_server import serve_on_loopback
+from amd_service.simulator.twilio.resources import SimulatedCall, call_resource
 from amd_service.telemetry import Metrics
 from amd_service.twilio.rest import RestClient
 from amd_service.web.api.openapi import describe

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from amd_service.database.pool import Database
 from amd_service.detection.detector import Detector
-from amd_service.simulator.twilio.server import serve_on_loopback
+from amd_service.simulator.twilio.loopback_server import serve_on_loopback
 from amd_service.web.api import predict_stream
 from amd_service.web.app import create_app
 from tests.support.app import API_KEY, App, open_app

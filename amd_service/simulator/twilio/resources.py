@@ -21,7 +21,7 @@ def now() -> datetime:
 
 @dataclass(slots=True, kw_only=True)
 class SimulatedRecording:
-    """A recording as the REST API lists it; its audio is the media host's reel of the same SID."""
+    """A recording as the REST API lists it; its audio is the media host's media_file of the same SID."""
 
     call_sid: str | None
     sid: str = field(default_factory=lambda: new_sid("RE"))
@@ -59,11 +59,11 @@ class SimulatedCall:
     def is_over(self) -> bool:
         return self.status in TERMINAL_CALL_STATUSES
 
-    def given(self, name: str) -> str | None:
+    def form_value(self, name: str) -> str | None:
         """The value of a parameter it was created with; the first one of several."""
-        return next(iter(self.all_given(name)), None)
+        return next(iter(self.form_values(name)), None)
 
-    def all_given(self, name: str) -> list[str]:
+    def form_values(self, name: str) -> list[str]:
         """All values of a parameter it was created with."""
         return [value for given, value in self.form if given == name]
 

@@ -8,7 +8,7 @@ import soundfile
 _MP3 = {"format": "MP3", "subtype": "MPEG_LAYER_III", "bitrate_mode": "CONSTANT", "compression_level": 0.5}
 
 
-def rendition(body: bytes, *, mono: bool, mp3: bool) -> bytes | None:
+def convert_media(body: bytes, *, mono: bool, mp3: bool) -> bytes | None:
     """`body` mixed down to one channel (the average of its own), as an MP3, or both.
 
     None where it is all of that already, or is no audio that libsndfile can read and write.

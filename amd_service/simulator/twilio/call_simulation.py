@@ -1,4 +1,4 @@
-"""The life of a call that was placed: what happens to it, and which callbacks Twilio sends about it."""
+"""Simulates a placed call: its statuses, its recording and the callbacks that Twilio sends about it."""
 
 from collections.abc import Awaitable, Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -8,10 +8,10 @@ from urllib.parse import urlsplit
 import httpx2
 
 from amd_service.domain import CallStatus, RecordingStatus
-from amd_service.simulator.twilio.call_store import SimulatedCall, SimulatedRecording, now
-from amd_service.simulator.twilio.media_host import Reel
+from amd_service.simulator.twilio.media_host import MediaFile
+from amd_service.simulator.twilio.resources import SimulatedCall, SimulatedRecording, now
 from amd_service.simulator.twilio.rest_api import RestApi
-from amd_service.simulator.twilio.signed_callbacks import Delivery, Pairs, deliver
+from amd_service.simulator.twilio.signed_callbacks import CallbackOutcome, Pairs, send_callback
 
 # By CallStatus, the event that a subscription must name. Every way of ending is `completed`.
 _EVENT_OF = {CallStatus.INITIATED: "initiated", CallStatus.RINGING: "ringing", CallStatus.IN_PROGRESS: "answered"}
@@ -26,34 +26,34 @@ class Callback:
 
 
 @dataclass(frozen=True, slots=True)
-class Life:
-    """How a call goes. `ending`: its last CallStatus.
+class CallScenario:
+    """How a simulated call goes. `ending`: its last CallStatus.
 
-    `reel`: what was recorded, None where nothing was; `recording_status`: how the recording ends (`absent` needs no
-    reel), None for a call that is not recorded at all. `answered_by`: what Twilio's own detection says, where the call
-    asked for it. `while_up`: run while the call is in progress.
+    `media_file`: the recorded audio, None without a recording. `recording_status`: final status of the recording, None
+    for a call that is not recorded; `absent` needs no media file. `answered_by`: the result of Twilio's own detection,
+    sent if the call asked for it. `while_up`: awaited while the call is in progress.
     """
 
     ending: str = CallStatus.COMPLETED
-    reel: Reel | None = None
+    media_file: MediaFile | None = None
     recording_status: str | None = RecordingStatus.COMPLETED
     answered_by: str = "human"
     amd_ms: int = 3200
     while_up: Callable[[SimulatedCall], Awaitable[object]] | None = None
 
 
-async def live_out(
+async def simulate_call(
     rest: RestApi,
     call: SimulatedCall,
-    life: Life,
+    scenario: CallScenario,
     *,
     token: str,
     client: httpx2.AsyncClient,
     connect_to: str | None = None,
-) -> list[Delivery]:
-    """Let a placed call live, and deliver the callbacks it asked for, signed with `token` and retried as Twilio would.
+) -> list[CallbackOutcome]:
+    """Run a placed call through its statuses and send the callbacks it asked for, signed and retried as by Twilio.
 
-    `connect_to`: base URL to connect to, where the URLs that were given are not its own. Raises ValueError for a call
+    `connect_to`: base URL to connect to, where the URLs given to Twilio are not its own. Raises ValueError for a call
     that gave no absolute URL.
     """
     delivered = []
@@ -62,21 +62,21 @@ async def live_out(
         for callback in callbacks:
             delivered.append(await _send(client, callback, token, connect_to))  # noqa: PERF401 - one after the other
 
-    answered = life.ending == CallStatus.COMPLETED
+    answered = scenario.ending == CallStatus.COMPLETED
     recording = None
     await send(advance(call, CallStatus.INITIATED, 0))
     await send(advance(call, CallStatus.RINGING, 1))
     if answered:
         await send(advance(call, CallStatus.IN_PROGRESS, 2))
-        await send(_amd(call, life))
-        recording = start_recording(call, life)
+        await send(_amd(call, scenario))
+        recording = start_recording(call, scenario)
         if recording is not None:
             await send(recording_callbacks(call, recording))
-        if life.while_up is not None:
-            await life.while_up(call)
-    await send(advance(call, life.ending, 3 if answered else 2))
+        if scenario.while_up is not None:
+            await scenario.while_up(call)
+    await send(advance(call, scenario.ending, 3 if answered else 2))
     if recording is not None:
-        end_recording(rest, recording, life)
+        end_recording(rest, recording, scenario)
         await send(recording_callbacks(call, recording))
     return delivered
 
@@ -90,8 +90,8 @@ def advance(call: SimulatedCall, status: str, sequence_number: int) -> Iterator[
     elif not call.is_over:  # it may have been hung up meanwhile
         call.end(status)
     event = _EVENT_OF.get(status, "completed")
-    url = call.given("StatusCallback")
-    if url is None or event not in (call.all_given("StatusCallbackEvent") or ["completed"]):
+    url = call.form_value("StatusCallback")
+    if url is None or event not in (call.form_values("StatusCallbackEvent") or ["completed"]):
         return
     about = [("CallStatus", status if status in _EVENT_OF else call.status), ("SequenceNumber", str(sequence_number))]
     moment = [("Timestamp", format_datetime(now())), ("CallbackSource", "call-progress-events")]
@@ -99,34 +99,34 @@ def advance(call: SimulatedCall, status: str, sequence_number: int) -> Iterator[
     yield Callback(url, [*_common(call), *about, *moment, *ended])
 
 
-def start_recording(call: SimulatedCall, life: Life) -> SimulatedRecording | None:
+def start_recording(call: SimulatedCall, scenario: CallScenario) -> SimulatedRecording | None:
     """The recording that begins now, where the call is recorded; the REST API lists it from here on."""
-    if life.recording_status is None or call.given("Record") != "true":
+    if scenario.recording_status is None or call.form_value("Record") != "true":
         return None
     recording = SimulatedRecording(
         call_sid=call.sid,
         status=RecordingStatus.IN_PROGRESS,
-        track=call.given("RecordingTrack") or "both",
-        channels=2 if call.given("RecordingChannels") == "dual" else 1,
+        track=call.form_value("RecordingTrack") or "both",
+        channels=2 if call.form_value("RecordingChannels") == "dual" else 1,
         duration_s=None,
     )
     call.recordings.append(recording)
     return recording
 
 
-def end_recording(rest: RestApi, recording: SimulatedRecording, life: Life) -> None:
+def end_recording(rest: RestApi, recording: SimulatedRecording, scenario: CallScenario) -> None:
     """The recording is there, or it turned out that there is none."""
-    recording.status = life.recording_status or RecordingStatus.COMPLETED
+    recording.status = scenario.recording_status or RecordingStatus.COMPLETED
     recording.duration_s = 5 if recording.status == RecordingStatus.COMPLETED else None
-    if life.reel is not None and recording.status == RecordingStatus.COMPLETED:
-        rest.media.reels[recording.sid] = life.reel
+    if scenario.media_file is not None and recording.status == RecordingStatus.COMPLETED:
+        rest.media.files[recording.sid] = scenario.media_file
 
 
 def recording_callbacks(call: SimulatedCall, recording: SimulatedRecording) -> Iterator[Callback]:
     """The callback about a recording as it stands, where the call subscribed to it."""
-    url = call.given("RecordingStatusCallback")
+    url = call.form_value("RecordingStatusCallback")
     # One parameter, its words separated by spaces (Twilio's OpenAPI description).
-    subscribed = " ".join(call.all_given("RecordingStatusCallbackEvent")).split() or ["completed"]
+    subscribed = " ".join(call.form_values("RecordingStatusCallbackEvent")).split() or ["completed"]
     if url is None or recording.status not in subscribed:
         return
     yield Callback(
@@ -150,12 +150,12 @@ def recording_callbacks(call: SimulatedCall, recording: SimulatedRecording) -> I
     )
 
 
-def _amd(call: SimulatedCall, life: Life) -> Iterator[Callback]:
-    url = call.given("AsyncAmdStatusCallback")
-    if url is None or call.given("AsyncAmd") != "true":
+def _amd(call: SimulatedCall, scenario: CallScenario) -> Iterator[Callback]:
+    url = call.form_value("AsyncAmdStatusCallback")
+    if url is None or call.form_value("AsyncAmd") != "true":
         return
-    call.answered_by = life.answered_by
-    verdict = [("AnsweredBy", life.answered_by), ("MachineDetectionDuration", str(life.amd_ms))]
+    call.answered_by = scenario.answered_by
+    verdict = [("AnsweredBy", scenario.answered_by), ("MachineDetectionDuration", str(scenario.amd_ms))]
     yield Callback(url, [("AccountSid", call.account_sid), ("CallSid", call.sid), *verdict])
 
 
@@ -170,13 +170,13 @@ def _common(call: SimulatedCall) -> list[tuple[str, str]]:
     ]
 
 
-async def _send(client: httpx2.AsyncClient, callback: Callback, token: str, connect_to: str | None) -> Delivery:
+async def _send(client: httpx2.AsyncClient, callback: Callback, token: str, connect_to: str | None) -> CallbackOutcome:
     parts = urlsplit(callback.url)
     if not parts.hostname:
         raise ValueError(f"{callback.url} is no absolute URL")
     base = f"{parts.scheme}://{parts.netloc}"
     path = parts.path + (f"?{parts.query}" if parts.query else "")
-    return await deliver(
+    return await send_callback(
         client,
         connect_to or base,
         path,
