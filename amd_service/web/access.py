@@ -1,4 +1,4 @@
-"""Who may ask: an API key, or, where none is configured, this machine alone."""
+"""Access control: an API key or, where none is configured, requests from this machine only."""
 
 import hmac
 import re
@@ -14,35 +14,35 @@ from amd_service.web.problems import Problem, problem_response
 
 _HOST = re.compile(r"(\[[0-9a-f:]+\]|[\w.-]+)(?::\d{1,5})?", re.ASCII)
 
-# A proxy on the same machine makes every stranger look like loopback; these headers give it away.
+# Behind a proxy on the same machine every client looks local; these headers reveal the proxy.
 FORWARDING_HEADERS = ("forwarded", "x-forwarded-for", "x-forwarded-host", "x-forwarded-proto", "x-real-ip", "via")
 
 
 class AccessControl:
-    """ASGI middleware: lets through what is open or carries a key; answers 401 or 403 otherwise.
+    """ASGI middleware: answers 401 or 403 to a request without access.
 
-    `open_paths` are exact; webhooks below `/twilio/` are open too, because their signature is their key.
+    `public_paths` are matched exactly. Paths below `/twilio/` are public too: their handlers verify signatures.
     """
 
-    def __init__(self, app: ASGIApp, *, settings: Settings, open_paths: Sequence[str]) -> None:
+    def __init__(self, app: ASGIApp, *, settings: Settings, public_paths: Sequence[str]) -> None:
         self._app = app
         self._settings = settings
-        self._open_paths = frozenset(open_paths)
+        self._public_paths = frozenset(public_paths)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http" and not self._is_open(scope["path"]):
-            refusal = refuse(Headers(scope=scope), self._settings)
-            if refusal is not None:
-                await problem_response(refusal)(scope, receive, send)
+        if scope["type"] == "http" and not self._is_public(scope["path"]):
+            problem = access_problem(Headers(scope=scope), self._settings)
+            if problem is not None:
+                await problem_response(problem)(scope, receive, send)
                 return
         await self._app(scope, receive, send)
 
-    def _is_open(self, path: str) -> bool:
-        return path in self._open_paths or path.startswith("/twilio/")
+    def _is_public(self, path: str) -> bool:
+        return path in self._public_paths or path.startswith("/twilio/")
 
 
-def refuse(headers: Headers, settings: Settings) -> Problem | None:
-    """Why a request to a guarded path is refused, or None when it may pass."""
+def access_problem(headers: Headers, settings: Settings) -> Problem | None:
+    """Why a request to a path that is not public is refused; None where it is allowed."""
     if settings.api_keys:
         if _has_key(headers, settings.api_keys):
             return None
@@ -55,8 +55,8 @@ def refuse(headers: Headers, settings: Settings) -> Problem | None:
         return None
     return Problem(
         HTTPStatus.FORBIDDEN,
-        "without AMD_API_KEYS only a service that nobody else can reach answers, and only to this machine: "
-        "set AMD_API_KEYS",
+        "without AMD_API_KEYS the service answers only requests from its own machine, and only while no other machine "
+        "can reach it: set AMD_API_KEYS",
     )
 
 
@@ -64,7 +64,7 @@ def _has_key(headers: Headers, keys: Sequence[SecretStr]) -> bool:
     scheme, _, sent = headers.get("authorization", "").partition(" ")
     if scheme.lower() != "bearer":
         return False
-    # Every key is compared, so the time tells nothing about which one was close.
+    # Compare with every key, so that the time does not reveal which key was close.
     matches = [hmac.compare_digest(sent.strip().encode(), key.get_secret_value().encode()) for key in keys]
     return any(matches)
 

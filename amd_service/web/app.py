@@ -5,52 +5,50 @@ from collections.abc import Sequence
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
-from starlette.routing import BaseRoute, Route, WebSocketRoute
+from starlette.routing import WebSocketRoute
 
-from amd_service.operations.place_call import CallPlacer
 from amd_service.runtime import Runtime
 from amd_service.web.access import AccessControl
-from amd_service.web.api import calls, health, model_info, openapi, predict, predict_stream
-from amd_service.web.limiter import Limiter
+from amd_service.web.api import calls, health, model_info, predict, predict_stream
+from amd_service.web.api.openapi import document
+from amd_service.web.api.openapi.route import DescribedRoute
+from amd_service.web.limiter import UploadLimiter
 from amd_service.web.problems import Problem, handle_bug, handle_http_exception, handle_problem
-from amd_service.web.twilio import media, missing_upgrade, stream_xml, webhooks
-from amd_service.web.uploads import UploadSlots
+from amd_service.web.state import create_state
+from amd_service.web.time_limits import DEFAULT_TIME_LIMITS, TimeLimits
+from amd_service.web.twilio import media, stream_xml, webhooks
 
-OPEN_PATHS = ("/health", "/ready")
+Routes = Sequence[DescribedRoute | WebSocketRoute]
 
-HEALTH_ROUTES: Sequence[BaseRoute] = (
-    Route("/health", health.health),
-    Route("/ready", health.ready),
-    Route("/ready/classifier", health.ready_classifier),
-    Route("/metrics", health.metrics),
-)
+PUBLIC_PATHS = ("/health", "/ready")
 
-SERVICE_ROUTES: Sequence[BaseRoute] = (
-    Route("/twilio/status", webhooks.receive_status, methods=["POST"]),
-    Route("/twilio/recording", webhooks.receive_recording, methods=["POST"]),
-    Route("/twilio/amd", webhooks.receive_amd, methods=["POST"]),
-    Route("/twilio/stream.xml", stream_xml.stream_xml, methods=["GET", "POST"]),
-    WebSocketRoute(media.MEDIA_PATH, media.media),
-    Route(media.MEDIA_PATH, missing_upgrade.missing_upgrade),
-    Route("/predict", predict.predict, methods=["POST"]),
-    Route("/predict-stream", predict_stream.predict_stream, methods=["POST"]),
-    Route("/model-info", model_info.model_info),
-    Route("/openapi.json", openapi.openapi),
-    Route("/api/calls", calls.start_call, methods=["POST"]),
-    Route("/api/calls/{sid}", calls.read_call),
+HEALTH_ROUTES: Routes = health.ROUTES
+
+SERVICE_ROUTES: Routes = (
+    predict.ROUTE,
+    predict_stream.ROUTE,
+    model_info.ROUTE,
+    *calls.ROUTES,
+    document.ROUTE,
+    *webhooks.ROUTES,
+    stream_xml.ROUTE,
+    *media.ROUTES,
     *HEALTH_ROUTES,
 )
 
 
-def create_app(runtime: Runtime, routes: Sequence[BaseRoute] = SERVICE_ROUTES) -> Starlette:
+def create_app(
+    runtime: Runtime, routes: Routes = SERVICE_ROUTES, *, time_limits: TimeLimits = DEFAULT_TIME_LIMITS
+) -> Starlette:
     """The ASGI app over an open runtime. `routes`: HEALTH_ROUTES for a process that only works off the queue."""
+    upload_limit = runtime.settings.inference_queue
     app = Starlette(
         routes=list(routes),
         middleware=[
-            Middleware(AccessControl, settings=runtime.settings, open_paths=OPEN_PATHS),
-            # Apart: streams last as long as calls, and must not keep uploads out.
-            Middleware(UploadSlots, limit=runtime.settings.inference_queue, path="/predict"),
-            Middleware(UploadSlots, limit=runtime.settings.inference_queue, path="/predict-stream"),
+            Middleware(AccessControl, settings=runtime.settings, public_paths=PUBLIC_PATHS),
+            # Two limiters: streams last as long as calls and must not block uploads.
+            Middleware(UploadLimiter, limit=upload_limit, path=predict.ROUTE.path),
+            Middleware(UploadLimiter, limit=upload_limit, path=predict_stream.ROUTE.path),
         ],
         exception_handlers={
             Problem: handle_problem,
@@ -58,9 +56,7 @@ def create_app(runtime: Runtime, routes: Sequence[BaseRoute] = SERVICE_ROUTES) -
             Exception: handle_bug,
         },
     )
-    # A redirect would lose the POST, and lead wherever the Host header says.
+    # A redirect would lose the body of a POST and would lead to the host that the Host header names.
     app.router.redirect_slashes = False
-    app.state.runtime = runtime
-    app.state.call_placer = CallPlacer(runtime.database, runtime.rest, runtime.settings, runtime.metrics)
-    app.state.stream_places = Limiter(runtime.settings.live_streams)
+    app.state.service = create_state(runtime, time_limits)
     return app

@@ -1,4 +1,4 @@
-"""Request bodies, never larger than allowed."""
+"""Request bodies with limits on size and time."""
 
 import asyncio
 from collections.abc import AsyncGenerator
@@ -12,7 +12,7 @@ from amd_service.web.problems import Problem
 
 
 def media_type(request: Request) -> str:
-    """What the body says it is, without parameters, in lower case; empty where it says nothing."""
+    """The media type of the body, without parameters, in lower case; empty where the header is missing."""
     return request.headers.get("content-type", "").partition(";")[0].strip().lower()
 
 
@@ -21,8 +21,8 @@ async def stream_body(
 ) -> AsyncGenerator[bytes, None]:
     """The body's chunks.
 
-    Raises Problem 413 past `limit` bytes, before reading where the length is announced; 408 when nothing comes for
-    `idle_s`, or when something still comes after `total_s`; 400 when the client leaves before the end.
+    Raises Problem 413 past `limit` bytes, before reading where Content-Length says so; 408 when no chunk arrives for
+    `idle_s`, or a chunk arrives after `total_s`; 400 when the client disconnects before the end.
     """
     announced = request.headers.get("content-length", "")
     if announced.isdecimal() and int(announced) > limit:
@@ -46,7 +46,7 @@ async def _next(source: AsyncGenerator[bytes, None], idle_s: float | None) -> by
         async with asyncio.timeout(idle_s):
             return await anext(source, None)
     except TimeoutError as error:
-        raise Problem(HTTPStatus.REQUEST_TIMEOUT, f"nothing of the body came for {idle_s:g} s") from error
+        raise Problem(HTTPStatus.REQUEST_TIMEOUT, f"no part of the body arrived for {idle_s:g} s") from error
 
 
 async def read_body(request: Request, limit: int, *, timeout_s: float) -> bytes:

@@ -1,18 +1,23 @@
-"""How much of a kind this process takes in at once."""
+"""Concurrency limits of one process."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from http import HTTPStatus
+
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from amd_service.web.problems import Problem, problem_response
 
 
 class Limiter:
-    """So many, each held for a while."""
+    """Non-blocking concurrency limiter."""
 
     def __init__(self, limit: int) -> None:
         self._free = limit
 
     @contextmanager
-    def one(self) -> Iterator[bool]:
-        """Hold a place; False where there is none."""
+    def try_acquire(self) -> Iterator[bool]:
+        """Hold one of `limit` slots for the context. Yields False, and holds none, when all are taken."""
         if self._free <= 0:
             yield False
             return
@@ -21,3 +26,23 @@ class Limiter:
             yield True
         finally:
             self._free += 1
+
+
+class UploadLimiter:
+    """ASGI middleware: at most `limit` requests to `path` at a time. The next one gets 429 before its body is read.
+
+    An upload stays in memory until its verdict, in the process that must stay able to answer webhooks.
+    """
+
+    def __init__(self, app: ASGIApp, *, limit: int, path: str) -> None:
+        self._app = app
+        self._limiter = Limiter(limit)
+        self._path = path
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http" or scope["path"] != self._path:
+            await self._app(scope, receive, send)
+            return
+        with self._limiter.try_acquire() as is_acquired:
+            problem = Problem(HTTPStatus.TOO_MANY_REQUESTS, "too many uploads at once", retry_after_s=1)
+            await (self._app if is_acquired else problem_response(problem))(scope, receive, send)

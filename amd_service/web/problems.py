@@ -10,7 +10,7 @@ from starlette.responses import JSONResponse
 
 
 class Problem(Exception):
-    """An HTTP error answer. `detail` tells the caller what to change, `retry_after_s` when to come back."""
+    """An HTTP error response. `detail` says what to change, `retry_after_s` when a retry makes sense."""
 
     def __init__(
         self,
@@ -29,7 +29,7 @@ class Problem(Exception):
 
 
 def problem_response(problem: Problem) -> JSONResponse:
-    """The answer for a problem."""
+    """A problem as a response."""
     return JSONResponse(
         problem_body(problem),
         status_code=problem.status,
@@ -39,7 +39,7 @@ def problem_response(problem: Problem) -> JSONResponse:
 
 
 def problem_body(problem: Problem) -> dict[str, object]:
-    """The problem as its JSON members."""
+    """A problem as its JSON members."""
     return {"title": problem.status.phrase, "status": problem.status.value, "detail": problem.detail}
 
 
@@ -50,13 +50,13 @@ async def handle_problem(_request: Request, error: Exception) -> JSONResponse:
 
 
 async def handle_http_exception(request: Request, error: Exception) -> JSONResponse:
-    """Exception handler for what the router refuses: a path or a method that is not there."""
+    """Exception handler for an unknown path or a method that the path does not have."""
     assert isinstance(error, HTTPException)
     status = HTTPStatus(error.status_code)
-    detail = f"{request.method} {request.url.path} is not served; /openapi.json lists what is"
+    detail = f"{request.method} {request.url.path} does not exist; see /openapi.json"
     return problem_response(Problem(status, detail, error.headers))
 
 
 async def handle_bug(_request: Request, _error: Exception) -> JSONResponse:
-    """Last exception handler: the traceback goes to the log, not to the caller."""
-    return problem_response(Problem(HTTPStatus.INTERNAL_SERVER_ERROR, "an error of the service; its log says more"))
+    """Exception handler for everything else: the traceback goes to the log, not to the client."""
+    return problem_response(Problem(HTTPStatus.INTERNAL_SERVER_ERROR, "internal error; see the log of the service"))

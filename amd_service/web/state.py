@@ -1,18 +1,47 @@
-"""What a request handler can reach."""
+"""What request handlers share."""
 
-from starlette.requests import Request
+from dataclasses import dataclass
 
+from starlette.requests import HTTPConnection
+
+from amd_service.operations.judge_stream import StreamJudge
 from amd_service.operations.place_call import CallPlacer
 from amd_service.runtime import Runtime
+from amd_service.web.limiter import Limiter
+from amd_service.web.time_limits import TimeLimits
 
 
-def runtime_of(request: Request) -> Runtime:
-    """The process's runtime, put on the app by `create_app`."""
-    runtime: Runtime = request.app.state.runtime
-    return runtime
+@dataclass(frozen=True, slots=True)
+class AppState:
+    """The state of one app."""
+
+    runtime: Runtime
+    time_limits: TimeLimits
+    call_placer: CallPlacer
+    stream_judge: StreamJudge
+    stream_limiter: Limiter
 
 
-def call_placer_of(request: Request) -> CallPlacer:
-    """What places the process's calls, put on the app by `create_app`."""
-    call_placer: CallPlacer = request.app.state.call_placer
-    return call_placer
+def create_state(runtime: Runtime, time_limits: TimeLimits) -> AppState:
+    """The state of an app over an open runtime."""
+    settings = runtime.settings
+    return AppState(
+        runtime=runtime,
+        time_limits=time_limits,
+        call_placer=CallPlacer(runtime.database, runtime.rest, settings, runtime.metrics),
+        stream_judge=StreamJudge(
+            runtime.detector, runtime.database, settings.actions, runtime.metrics, time_limits.media_verdict_s
+        ),
+        stream_limiter=Limiter(settings.live_streams),
+    )
+
+
+def state_of(connection: HTTPConnection) -> AppState:
+    """The state that `create_app` put on the app of a request or WebSocket."""
+    state: AppState = connection.app.state.service
+    return state
+
+
+def runtime_of(connection: HTTPConnection) -> Runtime:
+    """The runtime that the app of a request or WebSocket works with."""
+    return state_of(connection).runtime

@@ -18,6 +18,7 @@ from amd_service.simulator.twilio.signed_callbacks import sign
 from amd_service.telemetry import Metrics
 from amd_service.twilio.rest import RestClient
 from amd_service.web.app import create_app
+from amd_service.web.time_limits import DEFAULT_TIME_LIMITS, TimeLimits
 from tests.support.sids import ACCOUNT, CALL, RECORDING
 
 PUBLIC_URL = "https://amd.example.com"
@@ -92,15 +93,20 @@ class App:
 
 
 def open_app(
-    database: Database, detector: Detector | None = None, *, rest: RestClient | None = None, **changes: object
+    database: Database,
+    detector: Detector | None = None,
+    *,
+    rest: RestClient | None = None,
+    time_limits: TimeLimits = DEFAULT_TIME_LIMITS,
+    **changes: object,
 ) -> App:
-    """`detector`: one that is started already; without it, one that never is. `rest`: Twilio's API."""
+    """`detector`: a started one; without it, one that is never started. `rest`: Twilio's API."""
     settings = make_settings(**changes)
     metrics = Metrics()
     detector = detector or Detector.from_settings(settings, metrics)
     rest = rest or RestClient(httpx2.AsyncClient(), settings)
     runtime = Runtime(settings, metrics, database, detector, rest, NumberPolicy.from_settings(settings), None)
-    transport = httpx2.ASGITransport(app=create_app(runtime), raise_app_exceptions=True)
+    transport = httpx2.ASGITransport(app=create_app(runtime, time_limits=time_limits), raise_app_exceptions=True)
     client = httpx2.AsyncClient(
         transport=transport, base_url="http://127.0.0.1:8080", headers={"authorization": f"Bearer {API_KEY}"}
     )

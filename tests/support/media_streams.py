@@ -17,6 +17,7 @@ from amd_service.simulator.twilio.streams import MediaStream, StreamResult, send
 from amd_service.twilio.stream_keys import stream_key
 from amd_service.web.app import create_app
 from amd_service.web.server import WEBSOCKETS
+from amd_service.web.time_limits import DEFAULT_TIME_LIMITS, TimeLimits
 from tests.support import deliveries
 from tests.support.app import TOKEN, App, open_app
 from tests.support.fixture_calls import HUMAN, SILENCE, samples_of
@@ -60,10 +61,15 @@ async def say(connection: ClientConnection, *messages: dict[str, object]) -> Non
 
 @asynccontextmanager
 async def serving(
-    database: Database, detector: Detector | None = None, *, live: bool = True, **changes: object
+    database: Database,
+    detector: Detector | None = None,
+    *,
+    live: bool = True,
+    time_limits: TimeLimits = DEFAULT_TIME_LIMITS,
+    **changes: object,
 ) -> AsyncIterator[Line]:
     """As `open_app`, over the WebSocket server that production has."""
     doors = open_app(database, detector, live=live, **changes)  # type: ignore[arg-type]  # passed on as they are
-    async with serve_on_loopback(create_app(doors.runtime), websockets=WEBSOCKETS) as url:
+    async with serve_on_loopback(create_app(doors.runtime, time_limits=time_limits), websockets=WEBSOCKETS) as url:
         yield Line(doors, url)
     await doors.client.aclose()

@@ -84,7 +84,7 @@ class Receiver:
 
 
 @asynccontextmanager
-async def receiving(database: Database, detector: Detector, **changes: object) -> AsyncIterator[Receiver]:
+async def receiving(database: Database, detector: Detector, **changes: Any) -> AsyncIterator[Receiver]:
     """A receiver over `database`. At the end, nothing may have been asked of Twilio that it would not understand."""
     known = make_settings(**changes).accounts.values()
     async with watched_simulated_twilio(*known) as simulated_twilio:

@@ -4,14 +4,14 @@ import pytest
 from starlette.datastructures import Headers
 
 from amd_service.settings import Settings
-from amd_service.web.access import refuse
+from amd_service.web.access import access_problem
 
 KEYED = Settings(api_keys="alpha, beta")
 KEYLESS = Settings(host="127.0.0.1")
 
 
 def status(settings: Settings, **headers: str) -> int | None:
-    problem = refuse(Headers({name.replace("_", "-"): value for name, value in headers.items()}), settings)
+    problem = access_problem(Headers({name.replace("_", "-"): value for name, value in headers.items()}), settings)
     return None if problem is None else problem.status.value
 
 

@@ -1,6 +1,6 @@
-"""Calls as JSON: what we know about one, and placing one."""
+"""GET and POST of calls: what is known about one, and placing one."""
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from http import HTTPStatus
 
 from pydantic import ValidationError
@@ -8,7 +8,6 @@ from pydantic_core import ErrorDetails
 from starlette.requests import Request
 from starlette.responses import JSONResponse
 
-from amd_service.calls import lookup
 from amd_service.domain import CallSid, is_sid
 from amd_service.errors import (
     AmdError,
@@ -20,19 +19,22 @@ from amd_service.errors import (
     TooManyCalls,
     TwilioUnavailable,
 )
+from amd_service.operations import read_call as operation
 from amd_service.operations.call_request import choose_account
-from amd_service.web.api.idempotency import read_key
-from amd_service.web.api.schemas import OrderShape, StartedAnswer
+from amd_service.web.api.idempotency import IDEMPOTENCY_KEY, read_key
+from amd_service.web.api.openapi.responses import Json, answer, problems
+from amd_service.web.api.openapi.route import KEY_REQUIRED, NO_ACCESS, DescribedRoute
+from amd_service.web.api.schemas import CallRequest, StartedAnswer
 from amd_service.web.body import media_type, read_body
+from amd_service.web.media_types import JSON
 from amd_service.web.problems import Problem
-from amd_service.web.state import call_placer_of, runtime_of
+from amd_service.web.state import runtime_of, state_of
 
-JSON = "application/json"
-ORDER_BYTES = 64 * 1024  # 4000 characters of TwiML, all of them escaped, fit
-ORDER_TIMEOUT_S = 10.0
+# Enough for 4000 characters of TwiML that are all escaped.
+MAX_REQUEST_BYTES = 64 * 1024
 
-# Twilio's errors about numbers and calls; all others are about the account and our way of asking (docs/api/errors).
-CALLERS_FAULTS = range(21000, 22000)
+# Twilio's error codes about numbers and calls. All others concern the account or this service (docs/api/errors).
+CALLER_ERRORS = range(21000, 22000)
 
 
 async def read_call(request: Request) -> JSONResponse:
@@ -41,66 +43,67 @@ async def read_call(request: Request) -> JSONResponse:
     if not is_sid(sid, "CA"):
         raise Problem(HTTPStatus.UNPROCESSABLE_ENTITY, "a call SID is CA followed by 32 hexadecimal digits")
     try:
-        async with runtime_of(request).database.transaction() as session:
-            call = await lookup.read_call(session, CallSid(sid))
+        call = await operation.read_call(runtime_of(request).database, CallSid(sid))
     except DatabaseUnavailable as error:
-        raise _as_problem(error) from error
+        raise _problem_for(error) from error
     if call is None:
         raise Problem(HTTPStatus.NOT_FOUND, f"no callback of call {sid} has arrived")
     return JSONResponse(call)
 
 
 async def start_call(request: Request) -> JSONResponse:
-    """POST /api/calls: place a call; 201, or 200 where an earlier request with the same Idempotency-Key placed it."""
-    runtime = runtime_of(request)
-    if not runtime.settings.api_keys:
+    """POST /api/calls: place a call. 201, or 200 where an earlier request with the same Idempotency-Key placed it."""
+    state = state_of(request)
+    settings = state.runtime.settings
+    if not settings.api_keys:
         detail = "placing calls always needs a key, also from this machine: set AMD_API_KEYS"
         raise Problem(HTTPStatus.FORBIDDEN, detail)
     key = read_key(request.headers)
-    asked = await _read_order(request)
+    body = await _read_call_request(request)
     try:
-        account = choose_account(runtime.settings.accounts, asked.account_sid)
-        started = await call_placer_of(request).start(asked.order(), account, key)
+        account = choose_account(settings.accounts, body.account_sid)
+        started = await state.call_placer.start(body.call_request(), account, key)
     except AmdError as error:
-        raise _as_problem(error) from error
-    answer = StartedAnswer(call_sid=started.call_sid, call_status=started.status, replayed=started.replayed)
+        raise _problem_for(error) from error
+    placed = StartedAnswer(call_sid=started.call_sid, call_status=started.status, replayed=started.replayed)
     return JSONResponse(
-        answer.model_dump(mode="json"),
+        placed.model_dump(mode="json"),
         status_code=HTTPStatus.OK if started.replayed else HTTPStatus.CREATED,
         headers={"location": f"/api/calls/{started.call_sid}"},
     )
 
 
-async def _read_order(request: Request) -> OrderShape:
+async def _read_call_request(request: Request) -> CallRequest:
     if media_type(request) != JSON:
-        raise Problem(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, f"send the order as {JSON}")
-    body = await read_body(request, ORDER_BYTES, timeout_s=ORDER_TIMEOUT_S)
+        raise Problem(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, f"send the call request as {JSON}")
+    body = await read_body(request, MAX_REQUEST_BYTES, timeout_s=state_of(request).time_limits.call_request_body_s)
     try:
-        return OrderShape.model_validate_json(body)
+        return CallRequest.model_validate_json(body)
     except ValidationError as error:
         faults = error.errors(include_url=False, include_input=False)
-        malformed = any(fault["type"] == "json_invalid" for fault in faults)
-        status = HTTPStatus.BAD_REQUEST if malformed else HTTPStatus.UNPROCESSABLE_ENTITY
-        raise Problem(status, _in_words(faults)) from error
+        is_json = all(fault["type"] != "json_invalid" for fault in faults)
+        status = HTTPStatus.UNPROCESSABLE_ENTITY if is_json else HTTPStatus.BAD_REQUEST
+        raise Problem(status, _describe_faults(faults)) from error
 
 
-def _in_words(faults: Iterable[ErrorDetails]) -> str:
-    return "; ".join(_fault_in_words(fault) for fault in list(faults)[:10])
+def _describe_faults(faults: Sequence[ErrorDetails]) -> str:
+    return "; ".join(_describe_fault(fault) for fault in faults[:10])
 
 
-def _fault_in_words(fault: ErrorDetails) -> str:
+def _describe_fault(fault: ErrorDetails) -> str:
     field = ".".join(map(str, fault["loc"]))[:80]
     if fault["type"] == "extra_forbidden":
-        return f"`{field}` is not a field of an order"
+        return f"`{field}` is not a field of a call request"
     if fault["type"] == "missing":
         return f"`{field}` is missing"
     if fault["msg"].startswith("Input should be "):
-        return f"{f'`{field}`' if field else 'the order'} must be {fault['msg'].removeprefix('Input should be ')}"
+        subject = f"`{field}`" if field else "the call request"
+        return f"{subject} must be {fault['msg'].removeprefix('Input should be ')}"
     return f"`{field}`: {fault['msg']}" if field else fault["msg"]
 
 
-def _as_problem(error: AmdError) -> Problem:
-    """What went wrong with a call, as the API says it."""
+def _problem_for(error: AmdError) -> Problem:
+    """The problem that answers an error. Raises an error that has none."""
     match error:
         case NotAllowed():
             return Problem(HTTPStatus.FORBIDDEN, str(error))
@@ -108,21 +111,81 @@ def _as_problem(error: AmdError) -> Problem:
             return Problem(HTTPStatus.CONFLICT, str(error))
         case TooManyCalls():
             return Problem(HTTPStatus.TOO_MANY_REQUESTS, str(error), retry_after_s=error.retry_after_s)
+        case RequestRefused(code=code) if code is None or code in CALLER_ERRORS:
+            return Problem(HTTPStatus.UNPROCESSABLE_ENTITY, str(error))
         case RequestRefused():
-            return _refusal(error)
+            return Problem(HTTPStatus.BAD_GATEWAY, str(error))
         case OutcomeUnknown():
             return Problem(HTTPStatus.GATEWAY_TIMEOUT, str(error))
         case TwilioUnavailable():
-            detail = f"nothing was placed, the same request may be sent again: {error}"
+            detail = f"no call was placed; send the same request again: {error}"
             return Problem(HTTPStatus.SERVICE_UNAVAILABLE, detail, retry_after_s=error.retry_after_s or 5)
         case DatabaseUnavailable():
-            return Problem(HTTPStatus.SERVICE_UNAVAILABLE, "the database is away", retry_after_s=2)
+            return Problem(HTTPStatus.SERVICE_UNAVAILABLE, "the database is unavailable", retry_after_s=2)
         case _:
             raise error
 
 
-def _refusal(error: RequestRefused) -> Problem:
-    if error.code is None:
-        return Problem(HTTPStatus.UNPROCESSABLE_ENTITY, str(error))
-    fault = HTTPStatus.UNPROCESSABLE_ENTITY if error.code in CALLERS_FAULTS else HTTPStatus.BAD_GATEWAY
-    return Problem(fault, str(error))
+CALL_SID: Json = {
+    "name": "sid",
+    "in": "path",
+    "required": True,
+    "description": "Twilio's CallSid.",
+    "schema": {"type": "string", "pattern": "^CA[0-9a-fA-F]{32}$"},
+}
+LOCATION: Json = {
+    "headers": {"Location": {"schema": {"type": "string"}, "description": "Where the call can be followed."}}
+}
+
+ROUTES = (
+    DescribedRoute(
+        "/api/calls",
+        start_call,
+        post={
+            **KEY_REQUIRED,
+            "summary": "Place a call",
+            "description": "To allowed numbers (AMD_DIAL_PREFIXES), recorded and reported to this service. Always "
+            "needs a key. After a 504 the call may have been placed: look before you send the request again.",
+            "parameters": [IDEMPOTENCY_KEY],
+            "requestBody": {
+                "required": True,
+                "content": {JSON: {"schema": {"$ref": f"#/components/schemas/{CallRequest.__name__}"}}},
+            },
+            "responses": {
+                "201": answer("The call was placed.", StartedAnswer) | LOCATION,
+                "200": answer("An earlier request with the same key placed it.", StartedAnswer) | LOCATION,
+                **problems(
+                    *NO_ACCESS,
+                    HTTPStatus.BAD_REQUEST,
+                    HTTPStatus.REQUEST_TIMEOUT,
+                    HTTPStatus.CONFLICT,
+                    HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+                    HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
+                    HTTPStatus.UNPROCESSABLE_ENTITY,
+                    HTTPStatus.TOO_MANY_REQUESTS,
+                    HTTPStatus.BAD_GATEWAY,
+                    HTTPStatus.SERVICE_UNAVAILABLE,
+                    HTTPStatus.GATEWAY_TIMEOUT,
+                ),
+            },
+        },
+    ),
+    DescribedRoute(
+        "/api/calls/{sid}",
+        read_call,
+        get={
+            **KEY_REQUIRED,
+            "summary": "What is known about a call",
+            "parameters": [CALL_SID],
+            "responses": {
+                "200": answer("The call.", "Call"),
+                **problems(
+                    *NO_ACCESS,
+                    HTTPStatus.NOT_FOUND,
+                    HTTPStatus.UNPROCESSABLE_ENTITY,
+                    HTTPStatus.SERVICE_UNAVAILABLE,
+                ),
+            },
+        },
+    ),
+)

@@ -1,4 +1,4 @@
-"""Seen from outside: alive, able to take callbacks, able to judge, and in figures."""
+"""Liveness, readiness and metrics."""
 
 from http import HTTPStatus
 
@@ -7,20 +7,17 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from amd_service import __version__
-from amd_service.calls import queue
-from amd_service.database.schema import SchemaState
-from amd_service.errors import DatabaseUnavailable
-from amd_service.runtime import Runtime
-from amd_service.telemetry import get_logger
+from amd_service.operations.health import database_fault, measure_queue
+from amd_service.web.api.openapi.responses import answer, problems
+from amd_service.web.api.openapi.route import KEY_REQUIRED, NO_ACCESS, PUBLIC, DescribedRoute
+from amd_service.web.api.schemas import ClassifierShape, HealthAnswer, ReadyAnswer
 from amd_service.web.state import runtime_of
-
-log = get_logger(__name__)
 
 
 async def health(request: Request) -> JSONResponse:
-    """GET /health: the process is alive; how far its classifier is. Touches neither database nor model.
+    """GET /health: the process is alive, with the phase of its classifier. Uses neither database nor model.
 
-    Open to everybody, so it says no more: why a classifier is not ready names files, and is for key holders.
+    Public, so it leaves out the reason why a classifier is not ready: that text names files.
     """
     report = runtime_of(request).classifier_report()
     shown = {name: report[name] for name in ("phase", "ready", "demonstration")}
@@ -28,46 +25,67 @@ async def health(request: Request) -> JSONResponse:
 
 
 async def ready(request: Request) -> JSONResponse:
-    """GET /ready: callbacks can be taken, which needs the database and its schema, nothing else."""
-    try:
-        state = await runtime_of(request).database.schema_state()
-    except DatabaseUnavailable as error:
-        log.warning("not ready: database away", error=str(error))
-        return _readiness(False, "the database is away")
-    usable = state in (SchemaState.CURRENT, SchemaState.NEWER)
-    return _readiness(usable, None if usable else f"schema is {state}: run `amd-service migrate`")
+    """GET /ready: whether callbacks can be stored, which needs only the database and its schema."""
+    fault = await database_fault(runtime_of(request).database)
+    return JSONResponse({"ready": fault is None, "reason": fault}, status_code=_status(fault is None))
 
 
 async def ready_classifier(request: Request) -> JSONResponse:
-    """GET /ready/classifier: the model is loaded and warm; what to do where it is not."""
+    """GET /ready/classifier: whether the model is loaded and warm, and what to do where it is not."""
     report = runtime_of(request).classifier_report()
     return JSONResponse(report, status_code=_status(report["phase"] == "ready"))
 
 
 async def metrics(request: Request) -> Response:
-    """GET /metrics: Prometheus."""
+    """GET /metrics: Prometheus text, also while the database is unavailable."""
     runtime = runtime_of(request)
-    await _measure_queue(runtime)
+    await measure_queue(runtime.database, runtime.metrics)
     runtime.metrics.classifier_ready.set(runtime.detector.ready)
     return Response(generate_latest(runtime.metrics.registry), media_type=CONTENT_TYPE_LATEST)
 
 
-async def _measure_queue(runtime: Runtime) -> None:
-    """Fill the queue's gauges. A scrape goes on without them while the database is away: it counts that."""
-    try:
-        async with runtime.database.transaction() as session:
-            depth = await queue.depth(session)
-    except DatabaseUnavailable:
-        runtime.metrics.loop_errors.labels("metrics").inc()
-        return
-    for state, count in depth.by_state.items():
-        runtime.metrics.queue_depth.labels(state).set(count)
-    runtime.metrics.queue_oldest_s.set(depth.oldest_due_s)
+def _status(is_ready: bool) -> HTTPStatus:
+    return HTTPStatus.OK if is_ready else HTTPStatus.SERVICE_UNAVAILABLE
 
 
-def _readiness(usable: bool, reason: str | None) -> JSONResponse:
-    return JSONResponse({"ready": usable, "reason": reason}, status_code=_status(usable))
-
-
-def _status(usable: bool) -> HTTPStatus:
-    return HTTPStatus.OK if usable else HTTPStatus.SERVICE_UNAVAILABLE
+ROUTES = (
+    DescribedRoute(
+        "/health",
+        health,
+        get={**PUBLIC, "summary": "Alive?", "responses": {"200": answer("The process is alive.", HealthAnswer)}},
+    ),
+    DescribedRoute(
+        "/ready",
+        ready,
+        get={
+            **PUBLIC,
+            "summary": "Able to take callbacks?",
+            "responses": {"200": answer("Yes.", ReadyAnswer), "503": answer("No, and why.", ReadyAnswer)},
+        },
+    ),
+    DescribedRoute(
+        "/ready/classifier",
+        ready_classifier,
+        get={
+            **KEY_REQUIRED,
+            "summary": "Able to judge?",
+            "responses": {
+                "200": answer("The model is loaded and warm.", ClassifierShape),
+                "503": answer("Not ready: `reason` says what to do.", ClassifierShape),
+                **problems(*NO_ACCESS),
+            },
+        },
+    ),
+    DescribedRoute(
+        "/metrics",
+        metrics,
+        get={
+            **KEY_REQUIRED,
+            "summary": "Metrics",
+            "responses": {
+                "200": {"description": "Prometheus text.", "content": {"text/plain": {"schema": {"type": "string"}}}},
+                **problems(*NO_ACCESS),
+            },
+        },
+    ),
+)

@@ -7,25 +7,35 @@ from starlette.datastructures import Headers
 
 from amd_service.errors import RequestRefused
 from amd_service.operations.call_request import check_key
+from amd_service.web.api.openapi.responses import Json
 from amd_service.web.problems import Problem
 
 HEADER = "Idempotency-Key"
+
+IDEMPOTENCY_KEY: Json = {
+    "name": HEADER,
+    "in": "header",
+    "description": "Chosen by the client, one for each call. The same request with the same key places no second call "
+    "and gets the answer of the first; another request with the same key is refused. Keys are kept for a week. Without "
+    "a key every request places a call.",
+    "schema": {"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[ -~]+$"},
+}
 
 _QUOTED = re.compile(r'"((?:[ !#-\[\]-~]|\\["\\])*)"')
 
 
 def read_key(headers: Headers) -> str | None:
-    """The key, None where none was sent. Raises Problem 400 for several, and for one that is none.
+    """The key; None where none was sent. Raises Problem 400 for several keys and for an invalid one.
 
-    The draft writes it as a quoted string; most clients leave the quotes out. Both are the same key.
+    The draft defines the value as a quoted string; most clients leave the quotes out. Both forms are the same key.
     """
     sent = headers.getlist(HEADER)
     if not sent:
         return None
-    quoted = _QUOTED.fullmatch(sent[0])
-    key = re.sub(r"\\(.)", r"\1", quoted[1]) if quoted else sent[0]
     if len(sent) > 1:
         raise Problem(HTTPStatus.BAD_REQUEST, f"send one {HEADER}, not {len(sent)}")
+    quoted = _QUOTED.fullmatch(sent[0])
+    key = re.sub(r"\\(.)", r"\1", quoted[1]) if quoted else sent[0]
     try:
         check_key(key)
     except RequestRefused as error:

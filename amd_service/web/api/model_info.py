@@ -1,18 +1,20 @@
-"""GET /model-info: which model answers, how it is used, and what it is allowed."""
+"""GET /model-info: the model in use, its policy and its limits."""
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse
 
+from amd_service.web.api.openapi.responses import answer, problems
+from amd_service.web.api.openapi.route import KEY_REQUIRED, NO_ACCESS, DescribedRoute
 from amd_service.web.api.schemas import ModelInfoAnswer
 from amd_service.web.state import runtime_of
 
 
 async def model_info(request: Request) -> JSONResponse:
-    """The loaded model with its labels, engine and proofs; windows, thresholds, limits; where recordings come from."""
+    """GET /model-info: the loaded model with labels and engine; windows, thresholds and limits; Twilio's URL."""
     runtime = runtime_of(request)
     chosen = runtime.detector.chosen
     settings = runtime.settings
-    answer = ModelInfoAnswer.model_validate(
+    info = ModelInfoAnswer.model_validate(
         {
             **runtime.classifier_report(),
             "configured": settings.model,
@@ -22,4 +24,15 @@ async def model_info(request: Request) -> JSONResponse:
             "twilio_api_url": settings.api_origin,
         }
     )
-    return JSONResponse(answer.model_dump(mode="json"))
+    return JSONResponse(info.model_dump(mode="json"))
+
+
+ROUTE = DescribedRoute(
+    "/model-info",
+    model_info,
+    get={
+        **KEY_REQUIRED,
+        "summary": "Which model answers, and how it is used",
+        "responses": {"200": answer("The model.", ModelInfoAnswer), **problems(*NO_ACCESS)},
+    },
+)

@@ -1,4 +1,4 @@
-"""POST /predict-stream: audio in a chunked body, verdicts line by line as soon as they can be given."""
+"""POST /predict-stream: audio in a chunked body, verdicts as NDJSON lines while it arrives."""
 
 import asyncio
 import json
@@ -14,35 +14,40 @@ from starlette.types import Receive, Scope, Send
 from amd_service.detection.audio.input import AudioInput
 from amd_service.detection.streamed_upload import StreamedUpload
 from amd_service.domain import Verdict
-from amd_service.web.api.predict import MULTIPART, as_problems, read_channel, while_connected
+from amd_service.web.api.openapi.responses import answer
+from amd_service.web.api.openapi.route import KEY_REQUIRED, DescribedRoute
 from amd_service.web.api.schemas import StreamLine
+from amd_service.web.api.uploads import (
+    AUDIO_BODIES,
+    CHANNEL,
+    RAW_RATE,
+    UPLOAD_PROBLEMS,
+    parse_channel,
+    translate_detection_errors,
+    while_connected,
+)
 from amd_service.web.body import media_type, stream_body
+from amd_service.web.media_types import JSON, MULTIPART, NDJSON
 from amd_service.web.problems import Problem, problem_body
-from amd_service.web.state import runtime_of
-
-NDJSON = "application/x-ndjson"
-IDLE_S = 30.0  # a caller on hold still sends silence
-STREAM_S = 600.0  # what has no verdict by then holds a place for nothing
-DRAIN_S = 5.0  # for a client that sends everything before it reads; one that sends a live call need not be heard out
+from amd_service.web.state import state_of
 
 
 async def predict_stream(request: Request) -> Response:
-    """A provisional verdict once 1, 2 and 5 s of speech have arrived, then the final one; NDJSON.
+    """POST /predict-stream: a provisional verdict after 1, 2 and 5 s of speech, then the final one.
 
     The body is the audio itself with its content type: WAV, MP3, or headerless audio with its rate, such as
-    `audio/x-mulaw;rate=8000`. The final verdict comes at the body's end, or as soon as more audio cannot change it;
-    the rest of the body is then read and thrown away, for a few seconds and at most to the upload cap. A client that
-    leaves during a provisional verdict is noticed at the next read: one window may be judged for nobody.
+    `audio/x-mulaw;rate=8000`. The final verdict comes at the end of the body, or as soon as more audio cannot change
+    it; the rest of the body is then read and discarded, for a few seconds and at most to the upload cap. A client that
+    disconnects during a provisional verdict is noticed at the next read: at most one window is judged in vain.
     """
-    content_type = request.headers.get("content-type", "")
-    if media_type(request) in ("", MULTIPART, "application/json"):
+    if media_type(request) in ("", MULTIPART, JSON):
         raise Problem(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "send the audio itself as the body, with its own content type")
-    return NdjsonResponse(_lines(request, content_type, read_channel(request.query_params.get("channel"))))
+    channel = parse_channel(request.query_params.get("channel"))
+    audio = AudioInput(data=b"", content_type=request.headers["content-type"], channel=channel)
+    return NdjsonResponse(_lines(request, StreamedUpload(state_of(request).runtime.detector, audio)))
 
 
-async def _lines(request: Request, content_type: str, channel: int | None) -> AsyncGenerator[StreamLine, None]:
-    runtime = runtime_of(request)
-    upload = StreamedUpload(runtime.detector, AudioInput(data=b"", content_type=content_type, channel=channel))
+async def _lines(request: Request, upload: StreamedUpload) -> AsyncGenerator[StreamLine, None]:
     started = perf_counter()
 
     def line(verdict: Verdict, speech_ms: int | None) -> StreamLine:
@@ -53,34 +58,40 @@ async def _lines(request: Request, content_type: str, channel: int | None) -> As
             speech_ms=speech_ms,
         )
 
-    with as_problems():
-        body = stream_body(request, runtime.settings.max_upload_bytes, idle_s=IDLE_S, total_s=STREAM_S)
+    limits = state_of(request).time_limits
+    body = stream_body(
+        request,
+        state_of(request).runtime.settings.max_upload_bytes,
+        idle_s=limits.predict_stream_idle_s,
+        total_s=limits.predict_stream_total_s,
+    )
+    with translate_detection_errors():
         async with aclosing(body) as chunks:
             while not upload.is_complete and (chunk := await anext(chunks, None)) is not None:
                 for provisional in await upload.feed(chunk):
                     yield line(provisional.verdict, provisional.speech_ms)
             if upload.is_complete:
                 yield line(await upload.finish(), None)
-                await _drain(chunks)
+                await _drain(chunks, limits.predict_stream_drain_s)
             else:
                 yield line(await while_connected(request, upload.finish()), None)
 
 
-async def _drain(chunks: AsyncGenerator[bytes, None]) -> None:
-    """Read what is left, so that a client which sends everything before it reads comes to its end."""
-    # The verdict is out: neither a long body nor a client that left takes it back.
+async def _drain(chunks: AsyncGenerator[bytes, None], timeout_s: float) -> None:
+    """Read the rest of the body, so that a client which sends everything before it reads can finish."""
+    # The verdict has been sent: neither a long body nor a disconnect is an error now.
     with suppress(Problem, TimeoutError):
-        async with asyncio.timeout(DRAIN_S):
+        async with asyncio.timeout(timeout_s):
             async for _ in chunks:
                 continue
 
 
 class NdjsonResponse(Response):
-    """Sends each line as it comes.
+    """Sends each line as soon as it is there.
 
-    Starlette's StreamingResponse listens for a disconnect while it sends; here the request's body is still being
-    read then, by the generator of lines itself. The status is sent with the first line, so that whatever goes
-    wrong before is an ordinary error answer; what goes wrong later is a last line in the shape of a problem.
+    Starlette's StreamingResponse receives messages while it sends, to notice a disconnect. Here the generator of lines
+    is still receiving the request's body at that time. The status is sent with the first line: an error before it is an
+    ordinary problem response, an error after it becomes a last line with the members of a problem.
     """
 
     media_type = NDJSON
@@ -91,22 +102,43 @@ class NdjsonResponse(Response):
         del self.headers["content-length"]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002 - ASGI
-        started = False
+        head = {"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers}
+        is_started = False
         try:
             async with aclosing(self._lines) as lines:
                 async for line in lines:
-                    if not started:
-                        started = True
-                        await self._start(send)
-                    await self._send(send, line.model_dump_json())
+                    if not is_started:
+                        is_started = True
+                        await send(head)
+                    await _send_line(send, line.model_dump_json())
         except Problem as problem:
-            if not started:
+            if not is_started:
                 raise
-            await self._send(send, json.dumps(problem_body(problem)))
+            await _send_line(send, json.dumps(problem_body(problem)))
         await send({"type": "http.response.body", "body": b""})
 
-    async def _start(self, send: Send) -> None:
-        await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
 
-    async def _send(self, send: Send, line: str) -> None:
-        await send({"type": "http.response.body", "body": line.encode() + b"\n", "more_body": True})
+async def _send_line(send: Send, line: str) -> None:
+    await send({"type": "http.response.body", "body": line.encode() + b"\n", "more_body": True})
+
+
+ROUTE = DescribedRoute(
+    "/predict-stream",
+    predict_stream,
+    post={
+        **KEY_REQUIRED,
+        "summary": "Verdicts on audio while it arrives",
+        "description": f"Audio in a body that may be chunked; the answer is sent meanwhile. {RAW_RATE}",
+        "parameters": [CHANNEL],
+        "requestBody": {"required": True, "content": AUDIO_BODIES},
+        "responses": {
+            "200": answer(
+                "One object a line: provisional verdicts at 1, 2 and 5 s of speech, then the final one. "
+                "After an error behind the first line, the last line is a problem.",
+                StreamLine,
+                NDJSON,
+            ),
+            **UPLOAD_PROBLEMS,
+        },
+    },
+)

@@ -9,7 +9,7 @@ from amd_service.detection.classifier.engine_check import Gate
 from amd_service.detection.classifier.inference import Phase
 from amd_service.domain import Anchor, Label, ModelIdentity, ModelRun, Reason, Verdict
 from amd_service.operations.call_request import E164, MAX_RING_S, MAX_TWIML, MAX_URL, MIN_RING_S, TRACKS
-from amd_service.twilio.rest import CallRequest
+from amd_service.twilio import rest
 
 
 class Shape(BaseModel):
@@ -169,14 +169,14 @@ class ModelInfoAnswer(ClassifierShape):
     twilio_api_url: str = Field(description="Where recordings are fetched.")
 
 
-# What is beyond a type is only told here, and checked by operations/call_request.py: the command line passes there too.
+# Constraints beyond the types are only documented here. operations/call_request.py checks them, for the CLI as well.
 NUMBER: JsonDict = {"pattern": f"^{E164}$"}
 
 
-class OrderShape(Shape):
-    """A call to be placed. One of `url` and `twiml` says what it plays; with AMD_LIVE on, neither is our own TwiML."""
+class CallRequest(Shape):
+    """A call to place. One of `url` and `twiml` says what it plays; with AMD_LIVE on, neither is our own TwiML."""
 
-    model_config = ConfigDict(extra="forbid", strict=True, title="Order")
+    model_config = ConfigDict(extra="forbid", strict=True)
 
     to: str = Field(description="Who is called; begins with one of AMD_DIAL_PREFIXES.", json_schema_extra=NUMBER)
     from_number: str = Field(alias="from", description="A number of the account.", json_schema_extra=NUMBER)
@@ -201,17 +201,9 @@ class OrderShape(Shape):
         json_schema_extra={"minimum": MIN_RING_S, "maximum": MAX_RING_S},
     )
 
-    def order(self) -> CallRequest:
-        """As the call placer takes it."""
-        return CallRequest(
-            to=self.to,
-            from_number=self.from_number,
-            url=self.url,
-            twiml=self.twiml,
-            track=self.track,
-            twilio_amd=self.twilio_amd,
-            ring_s=self.ring_s,
-        )
+    def call_request(self) -> rest.CallRequest:
+        """The call request as the operation takes it."""
+        return rest.CallRequest(**self.model_dump(exclude={"account_sid"}))
 
 
 class StartedAnswer(Shape):
@@ -235,3 +227,16 @@ class ReadyAnswer(Shape):
 
     ready: bool
     reason: str | None
+
+
+# The answers that operations refer to; their parts become components of the document by themselves.
+ANSWERS = (
+    PredictAnswer,
+    StreamLine,
+    ModelInfoAnswer,
+    ClassifierShape,
+    HealthAnswer,
+    ReadyAnswer,
+    ProblemShape,
+    StartedAnswer,
+)

@@ -1,216 +1,106 @@
-"""The door for calls that are up: a WebSocket that takes a stream to its verdict."""
+"""Media Streams of calls that are up, over a WebSocket."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Awaitable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
-from enum import StrEnum
+from http import HTTPStatus
 from time import monotonic
-from typing import TypeVar
 
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import WebSocketRoute
 from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
-from structlog.contextvars import bind_contextvars
 
-from amd_service.calls.streams import Stream, settle_stream
-from amd_service.detection.live_stream import LiveStream
-from amd_service.domain import Action, Label, StreamSid, Verdict
-from amd_service.errors import (
-    ClassifierUnavailable,
-    DatabaseUnavailable,
-    MalformedCallback,
-    Permanent,
-    Retryable,
-    SignatureRefused,
-)
-from amd_service.runtime import Runtime
-from amd_service.settings import Account
+from amd_service.errors import MalformedCallback, Permanent, Retryable, SignatureRefused
+from amd_service.operations.judge_stream import StreamOutcome
+from amd_service.settings import Account, Settings
 from amd_service.telemetry import get_logger
 from amd_service.twilio import signature
-from amd_service.twilio.media_streams import Event, Media, Started, Stopped, Timeline, parse_message
-from amd_service.twilio.stream_keys import verify_stream_key
-from amd_service.web.limiter import Limiter
+from amd_service.twilio.media_streams import Event, parse_message
+from amd_service.web.api.openapi.responses import problems
+from amd_service.web.api.openapi.route import PUBLIC, DescribedRoute
+from amd_service.web.problems import Problem
+from amd_service.web.state import AppState, runtime_of, state_of
+from amd_service.web.time_limits import TimeLimits
 
 log = get_logger(__name__)
 
 MEDIA_PATH = "/twilio/media"
-IDLE_S = 15.0  # Twilio sends 50 messages a second, in silence too
-STREAM_S = 60.0  # a verdict needs a third of it; the rest is for a model that is still loading
-VERDICT_S = 30.0  # for a model that has windows of others before it; then the call has moved on
-CLOSE_S = 5.0  # for a peer that does not take what it is sent
 
 _NORMAL, _POLICY = 1000, 1008
-
-Answer = TypeVar("Answer")
-
-
-class Outcome(StrEnum):
-    """How a stream ended, as it is counted."""
-
-    VERDICT = "verdict"
-    BROKEN_OFF = "broken_off"
-    UNJUDGED = "unjudged"
-    NOT_STORED = "not_stored"
-    UNUSED = "unused"
-    MALFORMED = "malformed"
-    REFUSED = "refused"
-    TURNED_AWAY = "turned_away"
 
 
 async def media(websocket: WebSocket) -> None:
     """WebSocket /twilio/media: one Media Stream, from its handshake to its verdict.
 
-    Nothing is accepted, and no place is held, before the handshake's signature is verified; nothing is heard before
-    the stream has shown its call's key. The place is free again once the verdict is stored; a peer that then does not
-    let itself be closed holds none.
+    A connection is accepted, and counts against AMD_LIVE_STREAMS, only after the signature of its handshake is
+    verified; audio is used only after the start message has shown the key of its call. The slot is free again once the
+    verdict is stored: a peer that does not complete the close holds none.
     """
-    runtime: Runtime = websocket.app.state.runtime
-    outcome = await _outcome(websocket, runtime)
-    runtime.metrics.streams.labels(outcome).inc()
-    # What was never accepted is answered 403 by this.
-    await _close(websocket, _POLICY if outcome in (Outcome.MALFORMED, Outcome.REFUSED) else _NORMAL)
+    state = state_of(websocket)
+    outcome = await _serve_stream(websocket, state)
+    state.runtime.metrics.streams.labels(outcome).inc()
+    is_fault = outcome in (StreamOutcome.MALFORMED, StreamOutcome.REFUSED)
+    # Before `accept` this answers the handshake with 403.
+    await _close(websocket, _POLICY if is_fault else _NORMAL, state.time_limits.media_close_s)
 
 
-async def _outcome(websocket: WebSocket, runtime: Runtime) -> Outcome:
-    """See a stream to its end, whatever that is."""
-    places: Limiter = websocket.app.state.stream_places
+async def _serve_stream(websocket: WebSocket, state: AppState) -> StreamOutcome:
+    """Judge a stream and log its errors."""
     try:
-        accounts = _signed_by(websocket, runtime)
-        with places.one() as is_free:
-            if not is_free:
-                log.warning("stream turned away: AMD_LIVE_STREAMS are being listened to")
-                return Outcome.TURNED_AWAY
-            return await _attend(websocket, runtime, accounts)
+        accounts = _verify_handshake(websocket, state.runtime.settings)
+        with state.stream_limiter.try_acquire() as is_acquired:
+            if is_acquired:
+                return await _accept_and_judge(websocket, state, accounts)
+            log.warning("stream rejected: AMD_LIVE_STREAMS reached")
+            return StreamOutcome.AT_LIMIT
     except SignatureRefused as error:
         log.warning("stream refused", reason=str(error))
-        return Outcome.REFUSED
+        return StreamOutcome.REFUSED
     except MalformedCallback as error:
-        log.warning("stream ended: it makes no sense", reason=str(error))
-        return Outcome.MALFORMED
+        log.warning("invalid Media Streams message", reason=str(error))
+        return StreamOutcome.MALFORMED
     except (Retryable, Permanent) as error:
-        log.error("stream without a verdict; its recording, if there is one, will be judged", error=str(error))
-    except Exception:  # a bug, or an engine that failed, is a stream's end, and counted as one
-        log.exception("stream without a verdict; its recording, if there is one, will be judged")
-    return Outcome.UNJUDGED
+        log.error("stream without a verdict", error=str(error))
+    except Exception:  # a bug or a failed engine: the stream ends and is counted like any other
+        log.exception("stream without a verdict")
+    return StreamOutcome.UNJUDGED
 
 
-def _signed_by(websocket: WebSocket, runtime: Runtime) -> list[Account]:
-    if not runtime.settings.live:
+def _verify_handshake(websocket: WebSocket, settings: Settings) -> list[Account]:
+    """The accounts whose token signed the handshake. Raises SignatureRefused."""
+    if not settings.live:
         raise SignatureRefused("live listening is off: set AMD_LIVE=true")
     return signature.verify_handshake(
-        runtime.settings.accounts,
-        runtime.settings.public_url,
+        settings.accounts,
+        settings.public_url,
         raw_path=websocket.scope["raw_path"],
         query_string=websocket.scope["query_string"],
         headers=websocket.headers,
     )
 
 
-async def _attend(websocket: WebSocket, runtime: Runtime, accounts: Sequence[Account]) -> Outcome:
-    """Accept a stream and hear it. Raises SignatureRefused, and as `_judge` does."""
+async def _accept_and_judge(websocket: WebSocket, state: AppState, accounts: Sequence[Account]) -> StreamOutcome:
     try:
         await websocket.accept()
     except OSError:
-        log.warning("stream broke off before it was accepted")
-        return Outcome.BROKEN_OFF
-    with runtime.metrics.live_streams.track_inprogress():
-        async with aclosing(_events(websocket)) as events:
-            started = await _start(events, accounts)
-            if started is None:
-                log.warning("stream broke off before it began")
-                return Outcome.BROKEN_OFF
-            # For good: a connection has a task, and so a context, of its own. What goes wrong is logged with them, too.
-            bind_contextvars(call_sid=started.call_sid, stream_sid=started.stream_sid)
-            log.info("stream began")
-            return await _judge(events, runtime, started)
+        log.warning("stream closed before it was accepted")
+        return StreamOutcome.BROKEN_OFF
+    async with aclosing(_events(websocket, state.time_limits)) as events:
+        return await state.stream_judge.judge(events, accounts)
 
 
-async def _judge(events: AsyncGenerator[Event, None], runtime: Runtime, started: Started) -> Outcome:
-    """Hear a stream out and settle it. Raises MalformedCallback, Retryable, Permanent, and whatever an engine does."""
-    began = monotonic()
-    timeline = Timeline()
-    verdict, is_whole = await _hear_out(events, started.stream_sid, timeline, LiveStream(runtime.detector))
-    log.info("stream heard out", whole=is_whole, filled_ms=timeline.filled_ms)
-    stream = Stream(started.account_sid, started.call_sid, started.stream_sid, monotonic() - began, whole=is_whole)
-    return await _settle(runtime, stream, verdict, _wanted(runtime, stream, verdict))
-
-
-def _wanted(runtime: Runtime, stream: Stream, verdict: Verdict) -> Mapping[Label, Action]:
-    """What may be done after a verdict: nothing where it comes long after what it rests on.
-
-    The model was loading then, or had others before it, and the call has moved on.
-    """
-    heard_s = max((run.window_start_ms + run.window_ms for run in verdict.runs), default=0) / 1000
-    return {} if stream.lasted_s - heard_s > VERDICT_S else runtime.settings.actions
-
-
-async def _start(events: AsyncGenerator[Event, None], accounts: Sequence[Account]) -> Started | None:
-    async for event in events:
-        match event:
-            case Started():
-                account = next((each for each in accounts if each.account_sid == event.account_sid), None)
-                if account is None:
-                    raise SignatureRefused(f"the handshake was not signed by {event.account_sid}, whose stream it is")
-                verify_stream_key(account, event.call_sid, event.key)
-                return event
-            case Media() | Stopped():
-                raise MalformedCallback("the stream began without its start message")
-    return None
-
-
-async def _hear_out(
-    events: AsyncGenerator[Event, None], stream_sid: StreamSid, timeline: Timeline, stream: LiveStream
-) -> tuple[Verdict, bool]:
-    """The verdict, and whether the stream was heard as far as it, or to its end.
-
-    Raises MalformedCallback; ClassifierUnavailable, ModelFailed, Undecodable.
-    """
-    async for event in events:
-        match event:
-            case Media():
-                if event.stream_sid != stream_sid:
-                    raise MalformedCallback("media of another stream")
-                verdict = await _in_time(stream.feed(timeline.place(event)))
-                if verdict is not None:
-                    return verdict, True
-            case Stopped():
-                return await _in_time(stream.finish()), True
-            case Started():
-                raise MalformedCallback("a second start message")
-    return await _in_time(stream.finish()), False
-
-
-async def _in_time(answer: Awaitable[Answer]) -> Answer:
-    """What the model says, while somebody still wants to know. Raises ClassifierUnavailable."""
-    try:
-        async with asyncio.timeout(VERDICT_S):
-            return await answer
-    except TimeoutError as error:
-        raise ClassifierUnavailable(f"the model did not come to it within {VERDICT_S:g} s") from error
-
-
-async def _settle(runtime: Runtime, stream: Stream, verdict: Verdict, wanted: Mapping[Label, Action]) -> Outcome:
-    try:
-        async with runtime.database.transaction() as session:
-            new = await settle_stream(session, stream, verdict, wanted)
-    except DatabaseUnavailable as error:
-        log.error("live verdict not stored; the recording, if there is one, will be judged", error=str(error))
-        return Outcome.NOT_STORED
-    log.info("live verdict", label=verdict.label, reason=verdict.reason, seconds=round(stream.lasted_s, 2), new=new)
-    if not new:
-        return Outcome.UNUSED
-    runtime.metrics.verdicts.labels(verdict.label, verdict.reason).inc()
-    return Outcome.VERDICT if stream.whole else Outcome.BROKEN_OFF
-
-
-async def _events(websocket: WebSocket) -> AsyncGenerator[Event, None]:
-    """The stream's messages, until the connection ends, falls silent, or has been up for long enough.
+async def _events(websocket: WebSocket, limits: TimeLimits) -> AsyncGenerator[Event, None]:
+    """The stream's events until the connection closes, is idle for too long, or reaches its total time.
 
     Raises MalformedCallback.
     """
-    ends_at = monotonic() + STREAM_S
+    ends_at = monotonic() + limits.media_total_s
     while (left_s := ends_at - monotonic()) > 0:
-        await asyncio.sleep(0)  # what has arrived is handed out at once: others must have their turn in between
+        await asyncio.sleep(0)  # messages that have arrived are received without a pause: let other tasks run
         try:
-            async with asyncio.timeout(min(IDLE_S, left_s)):
+            async with asyncio.timeout(min(limits.media_idle_s, left_s)):
                 message = await websocket.receive()
         except TimeoutError:
             return
@@ -224,13 +114,38 @@ async def _events(websocket: WebSocket) -> AsyncGenerator[Event, None]:
             yield event
 
 
-async def _close(websocket: WebSocket, code: int) -> None:
-    """End the connection if it is there. A call started with <Start><Stream> goes on."""
+async def _close(websocket: WebSocket, code: int, timeout_s: float) -> None:
+    """Close the connection if it is still open. A call started with <Start><Stream> goes on."""
     if websocket.client_state is WebSocketState.DISCONNECTED:
         return
     try:
-        async with asyncio.timeout(CLOSE_S):
+        async with asyncio.timeout(timeout_s):
             await websocket.close(code)
     # RuntimeError: the server has closed it already, because of a message that was too large.
     except (WebSocketDisconnect, TimeoutError, RuntimeError):
-        log.debug("stream was gone before it was closed")
+        log.debug("stream already closed")
+
+
+NO_UPGRADE = "a WebSocket is expected here: does the proxy in front pass `Upgrade`?"
+
+
+async def missing_upgrade(request: Request) -> Response:
+    """GET /twilio/media without an upgrade: 426, or 404 like any unknown path while AMD_LIVE is off."""
+    if not runtime_of(request).settings.live:
+        raise HTTPException(HTTPStatus.NOT_FOUND)
+    log.warning("stream refused", reason=NO_UPGRADE)
+    raise Problem(HTTPStatus.UPGRADE_REQUIRED, NO_UPGRADE, {"upgrade": "websocket", "connection": "upgrade"})
+
+
+ROUTES = (
+    WebSocketRoute(MEDIA_PATH, media),
+    DescribedRoute(
+        MEDIA_PATH,
+        missing_upgrade,
+        get={
+            **PUBLIC,
+            "summary": "Streams, over a WebSocket; without its upgrade nothing is served here",
+            "responses": problems(HTTPStatus.NOT_FOUND, HTTPStatus.UPGRADE_REQUIRED),
+        },
+    ),
+)

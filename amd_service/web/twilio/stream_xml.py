@@ -1,4 +1,4 @@
-"""The TwiML of a call that is to be listened to while it is up."""
+"""The TwiML that starts a Media Stream of a call."""
 
 from http import HTTPStatus
 
@@ -6,42 +6,74 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from amd_service.domain import AccountSid, CallSid, is_sid
-from amd_service.runtime import Runtime
+from amd_service.settings import Settings
 from amd_service.twilio.stream_keys import stream_key, stream_url
 from amd_service.twilio.twiml import stream_twiml, unheard_twiml
+from amd_service.web.api.openapi.responses import Json, problems
+from amd_service.web.api.openapi.route import SIGNED, DescribedRoute
+from amd_service.web.media_types import FORM
 from amd_service.web.problems import Problem
 from amd_service.web.state import runtime_of
 from amd_service.web.twilio.media import MEDIA_PATH
-from amd_service.web.twilio.webhooks import signed_form, signed_query
+from amd_service.web.twilio.signed_request import (
+    FORM_PROBLEMS,
+    QUERY_PROBLEMS,
+    Pairs,
+    count_refusals,
+    read_signed_form,
+    read_signed_query,
+)
 
 
 async def stream_xml(request: Request) -> Response:
-    """GET and POST /twilio/stream.xml: start a stream of this call, and go on.
+    """GET and POST /twilio/stream.xml: TwiML that starts a stream of the call and then continues the call.
 
-    While live listening is off the call goes on without a stream: Twilio would end it for an error.
+    While AMD_LIVE is off the TwiML only continues the call: after an error Twilio would end it.
     """
     runtime = runtime_of(request)
-    try:
-        twiml = await _twiml(request, runtime)
-    except Problem as problem:
-        runtime.metrics.callbacks.labels("stream", f"refused_{problem.status.value}").inc()
-        raise
+    with count_refusals(runtime.metrics, "stream"):
+        pairs = await read_signed_form(request) if request.method == "POST" else read_signed_query(request)
+        twiml = _twiml(pairs, runtime.settings)
     runtime.metrics.callbacks.labels("stream", "answered").inc()
-    # It holds the key of its call.
+    # The TwiML contains the key of its call.
     return Response(twiml, media_type="text/xml", headers={"cache-control": "no-store"})
 
 
-async def _twiml(request: Request, runtime: Runtime) -> str:
-    pairs = await signed_form(request, runtime) if request.method == "POST" else signed_query(request, runtime)
-    settings = runtime.settings
+def _twiml(pairs: Pairs, settings: Settings) -> str:
     if not settings.live:
         return unheard_twiml(settings.live_next_url)
     parameters = dict(pairs)
     call_sid = CallSid(parameters.get("CallSid", ""))
     if not is_sid(call_sid, "CA"):
         raise Problem(HTTPStatus.BAD_REQUEST, "CallSid is not CA followed by 32 hexadecimal digits")
-    assert settings.public_url is not None  # without it no signature fits
-    # The last one: while tokens rotate and processes restart, the one that every process knows.
+    assert settings.public_url is not None  # without it no signature is valid
+    # The oldest token: while tokens rotate and processes restart, every process knows it.
     token = settings.accounts[AccountSid(parameters["AccountSid"])].auth_tokens[-1]
     url = stream_url(settings.public_url, MEDIA_PATH)
     return stream_twiml(url, stream_key(token, call_sid), settings.live_next_url)
+
+
+def _operation(parameters: Json, statuses: tuple[HTTPStatus, ...]) -> Json:
+    return {
+        **SIGNED,
+        "summary": "TwiML that streams the called party to this service",
+        "description": "Requested and signed by Twilio. While AMD_LIVE is off the call continues without a stream.",
+        **parameters,
+        "responses": {
+            "200": {"description": "TwiML.", "content": {"text/xml": {"schema": {"type": "string"}}}},
+            **problems(*statuses),
+        },
+    }
+
+
+QUERY: Json = {"parameters": [{"name": "AccountSid", "in": "query", "required": True, "schema": {"type": "string"}}]}
+BODY: Json = {
+    "requestBody": {
+        "required": True,
+        "content": {FORM: {"schema": {"type": "object", "required": ["AccountSid"]}}},
+    }
+}
+
+ROUTE = DescribedRoute(
+    "/twilio/stream.xml", stream_xml, get=_operation(QUERY, QUERY_PROBLEMS), post=_operation(BODY, FORM_PROBLEMS)
+)

@@ -10,7 +10,7 @@ from amd_service.cli.doctor import Finding, Health, examine, report
 from amd_service.database.pool import Database
 from amd_service.domain import Label
 from amd_service.settings import RETRY_OVERRIDES, Settings
-from amd_service.web.access import refuse
+from amd_service.web.access import access_problem
 from tests.support.deliveries import claim, deliver, recording, settle
 from tests.support.sids import SECOND_RECORDING
 from tests.support.verdicts import verdict
@@ -55,7 +55,7 @@ async def test_a_public_url_that_twilio_cannot_use_is_not_well(
 async def test_what_is_said_of_api_keys_is_what_the_door_does(public_url: str | None, host: str, api_keys: str) -> None:
     found = await finding("API keys", public_url=public_url, host=host, api_keys=api_keys)
     settings = Settings(_env_file=None, public_url=public_url, host=host, api_keys=api_keys)
-    refusal = refuse(Headers({"host": "localhost", "authorization": f"Bearer {api_keys}"}), settings)
+    refusal = access_problem(Headers({"host": "localhost", "authorization": f"Bearer {api_keys}"}), settings)
     assert (found.health is Health.OK) == (refusal is None)
     assert ("403" in found.text) == (refusal is not None)
 

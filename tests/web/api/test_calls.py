@@ -3,6 +3,7 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator
+from typing import Any
 
 import httpx2
 import pytest
@@ -60,7 +61,7 @@ async def doors(database: Database, twilio: Twilio) -> AsyncIterator[App]:
     await opened.client.aclose()
 
 
-def open_with(database: Database, twilio: Twilio, **changes: object) -> App:
+def open_with(database: Database, twilio: Twilio, **changes: Any) -> App:
     changes = {"dial_prefixes": ["+1212"], **changes}
     return open_app(database, None, rest=twilio.rest(make_settings(**changes)), **changes)
 
@@ -136,7 +137,7 @@ async def test_a_wrong_key_places_no_call(doors: App, twilio: Twilio) -> None:
         (ORDER | {"ring_s": 4}, ["`ring_s` is 5 to 600 seconds"]),
         (ORDER | {"track": "outbound"}, ["`track` is inbound or both"]),
         (ORDER | {"account_sid": "AC" + "9" * 32}, ["is not configured"]),
-        ([], ["the order must be an object"]),
+        ([], ["the call request must be an object"]),
     ],
 )
 async def test_an_order_that_is_wrong_is_told_what_is(

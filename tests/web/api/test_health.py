@@ -23,7 +23,7 @@ async def test_ready_needs_the_database_alone(doors: App) -> None:
 async def test_not_ready_while_the_database_is_away(closed_database: Database) -> None:
     answer = await open_app(closed_database).client.get("/ready")
     assert answer.status_code == 503
-    assert "database is away" in answer.json()["reason"]
+    assert "database is unavailable" in answer.json()["reason"]
 
 
 async def test_metrics_show_callbacks_and_queue(doors: App) -> None:

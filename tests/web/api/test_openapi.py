@@ -29,7 +29,7 @@ from amd_service.simulator.twilio.loopback_server import serve_on_loopback
 from amd_service.simulator.twilio.resources import SimulatedCall, call_resource
 from amd_service.telemetry import Metrics
 from amd_service.twilio.rest import RestClient
-from amd_service.web.api.openapi import describe
+from amd_service.web.api.openapi.document import describe
 from amd_service.web.api.schemas import StreamLine
 from amd_service.web.app import SERVICE_ROUTES, create_app
 from tests.support.app import API_KEY, RECORDED, STATUS, App, make_settings, open_app
@@ -48,8 +48,9 @@ for media_type in ("audio/wav", "audio/mpeg", "audio/x-mulaw", "audio/x-alaw", "
     schemathesis.openapi.media_type(media_type, AUDIO)
 schemathesis.openapi.media_type("application/octet-stream", AUDIO)
 
-api = schemathesis.openapi.from_dict(describe())
-OPERATIONS = [api[path][method] for path, methods in describe()["paths"].items() for method in methods]
+DOCUMENT = describe(SERVICE_ROUTES)
+api = schemathesis.openapi.from_dict(DOCUMENT)
+OPERATIONS = [api[path][method] for path, methods in DOCUMENT["paths"].items() for method in methods]
 # What takes nothing cannot be asked wrongly.
 QUESTIONS = [(operation, GenerationMode.POSITIVE) for operation in OPERATIONS] + [
     (operation, GenerationMode.NEGATIVE) for operation in OPERATIONS if operation.body or operation.path_parameters
@@ -126,11 +127,11 @@ def test_the_document_names_every_route_and_no_other() -> None:
         if isinstance(route, Route)
         for method in (route.methods or set()) - {"HEAD"}
     }
-    assert {(path, method) for path, methods in describe()["paths"].items() for method in methods} == served
+    assert {(path, method) for path, methods in DOCUMENT["paths"].items() for method in methods} == served
 
 
 def test_every_error_is_problem_details() -> None:
-    for path, methods in describe()["paths"].items():
+    for path, methods in DOCUMENT["paths"].items():
         for operation in methods.values():
             for status, answer in operation["responses"].items():
                 if status >= "400" and not path.startswith("/ready"):
@@ -138,12 +139,12 @@ def test_every_error_is_problem_details() -> None:
 
 
 def test_whoever_is_sent_away_for_now_is_told_for_how_long() -> None:
-    answers = describe()["paths"]["/predict"]["post"]["responses"]
+    answers = DOCUMENT["paths"]["/predict"]["post"]["responses"]
     assert all("Retry-After" in answers[status]["headers"] for status in ("429", "503"))
 
 
 def test_verdicts_begin_as_the_callers_know_them() -> None:
-    schemas = describe()["components"]["schemas"]
+    schemas = DOCUMENT["components"]["schemas"]
     for name in ("PredictAnswer", "StreamLine"):
         assert list(schemas[name]["properties"])[:3] == ["label", "confidence", "processing_time_ms"]
 
@@ -153,7 +154,7 @@ async def test_the_document_is_served_to_those_who_may_ask(closed_database: Data
     doors = open_app(closed_database, api_keys="secret", host="0.0.0.0")
     assert (await doors.client.get("/openapi.json")).status_code == 401
     answer = await doors.client.get("/openapi.json", headers={"authorization": "Bearer secret"})
-    assert answer.json() == describe()
+    assert answer.json() == DOCUMENT
 
 
 @pytest.mark.anyio

@@ -12,7 +12,7 @@ from starlette.types import ASGIApp, Message
 from amd_service.database.pool import Database
 from amd_service.detection.classifier.request_queue import RequestQueue, Ticket
 from amd_service.errors import QueueFull
-from amd_service.web.api.predict import as_problems
+from amd_service.web.api.uploads import translate_detection_errors
 from amd_service.web.app import create_app
 from amd_service.web.problems import Problem
 from tests.support.app import API_KEY, App, open_app
@@ -172,7 +172,7 @@ async def test_a_full_queue_is_429_and_says_when_to_ask_again(closed_database: D
 
 @pytest.mark.parametrize(("estimate_s", "header"), [(7.2, "8"), (0.01, "1"), (0.0, "1"), (None, "1")])
 def test_a_refused_caller_is_told_when_the_line_will_have_room(estimate_s: float | None, header: str) -> None:
-    with pytest.raises(Problem) as raised, as_problems():
+    with pytest.raises(Problem) as raised, translate_detection_errors():
         raise QueueFull("the line is full", retry_after_s=estimate_s)
     assert raised.value.headers == {"retry-after": header}
 

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from amd_service.database.pool import Database
 from amd_service.detection.detector import Detector
 from amd_service.simulator.twilio.loopback_server import serve_on_loopback
-from amd_service.web.api import predict_stream
 from amd_service.web.app import create_app
+from amd_service.web.time_limits import TimeLimits
 from tests.support.app import API_KEY, App, open_app
 from tests.support.detectors import ready, speech
 from tests.support.fixture_calls import HUMAN, SILENCE, VOICEMAIL, samples_of
@@ -141,16 +141,15 @@ async def test_past_the_cap_the_rest_is_not_read_and_the_verdict_stands(closed_d
 
 
 async def test_after_the_verdict_a_live_call_is_not_heard_out(
-    closed_database: Database, monkeypatch: pytest.MonkeyPatch
+    closed_database: Database,
 ) -> None:
-    monkeypatch.setattr(predict_stream, "DRAIN_S", 0.01)
 
     async def live() -> AsyncIterator[bytes]:
         yield file_of(speech(3.0)) + bytes(600_000)
         await asyncio.Event().wait()
 
     async with ready(StubEngine()) as detector, asyncio.timeout(60):
-        doors = open_app(closed_database, detector)
+        doors = open_app(closed_database, detector, time_limits=TimeLimits(predict_stream_drain_s=0.01))
         answer = await doors.client.post(
             "/predict-stream", content=live(), headers={"content-type": "audio/pcm;rate=8000"}
         )
@@ -158,8 +157,8 @@ async def test_after_the_verdict_a_live_call_is_not_heard_out(
     assert (final["label"], final["provisional"]) == ("human", False)
 
 
-async def test_a_stream_without_end_ends_in_408(judging: App, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(predict_stream, "STREAM_S", 0.05)
+async def test_a_stream_without_end_ends_in_408(demo: Detector, closed_database: Database) -> None:
+    doors = open_app(closed_database, demo, time_limits=TimeLimits(predict_stream_total_s=0.05))
 
     async def dripping() -> AsyncIterator[bytes]:
         yield LONG[: len(LONG) // 2]
@@ -167,7 +166,7 @@ async def test_a_stream_without_end_ends_in_408(judging: App, monkeypatch: pytes
             yield b""
             yield b"\x00"
 
-    answer = await judging.client.post("/predict-stream", content=dripping(), headers=WAV)
+    answer = await doors.client.post("/predict-stream", content=dripping(), headers=WAV)
     last = json.loads(answer.text.splitlines()[-1])
     assert (last["status"], last["detail"]) == (408, "the body did not end within 0.05 s")
 
@@ -232,14 +231,14 @@ async def test_what_goes_wrong_after_the_first_line_is_the_last_line(closed_data
     assert (last["status"], set(last)) == (500, {"title", "status", "detail"})
 
 
-async def test_a_caller_who_falls_silent_for_good_is_408(judging: App, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(predict_stream, "IDLE_S", 0.01)
+async def test_an_idle_client_is_answered_408(demo: Detector, closed_database: Database) -> None:
+    doors = open_app(closed_database, demo, time_limits=TimeLimits(predict_stream_idle_s=0.01))
 
     async def stalled() -> AsyncIterator[bytes]:
         yield HUMAN[:1000]
         await asyncio.Event().wait()
 
-    answer = await judging.client.post("/predict-stream", content=stalled(), headers=WAV)
+    answer = await doors.client.post("/predict-stream", content=stalled(), headers=WAV)
     assert answer.status_code == 408
 
 

@@ -15,7 +15,7 @@ from amd_service.detection.classifier.inference import Priority
 from amd_service.detection.detector import Detector
 from amd_service.detection.live_stream import CONTENT_TYPE
 from amd_service.domain import Verdict
-from amd_service.web.twilio import media
+from amd_service.web.time_limits import TimeLimits
 from tests.support.app import TOKEN
 from tests.support.deliveries import recording_row, verdict_rows
 from tests.support.media_streams import HELLO, QUIET, STREAM, STREAM_ROW, Line, call_row, say, serving
@@ -164,22 +164,22 @@ async def test_a_stream_is_one_stream(line: Line, message: dict[str, object]) ->
     assert connection.close_code == 1008
 
 
-async def test_silence_on_the_connection_ends_it(line: Line, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(media, "IDLE_S", 0.5)
-    async with line.open() as connection:
-        await say(connection, STREAM.start(), STREAM.media(1))
-        await connection.wait_closed()
-    assert connection.close_code == 1000
-    await line.ended("broken_off")
-    assert (await call_row(line)).reason == "too_short"
+async def test_an_idle_connection_is_closed(database: Database, demo: Detector) -> None:
+    async with serving(database, demo, time_limits=TimeLimits(media_idle_s=0.5)) as line:
+        async with line.open() as connection:
+            await say(connection, STREAM.start(), STREAM.media(1))
+            await connection.wait_closed()
+        assert connection.close_code == 1000
+        await line.ended("broken_off")
+        assert (await call_row(line)).reason == "too_short"
 
 
-async def test_a_stream_that_never_comes_to_its_end_is_ended(line: Line, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(media, "STREAM_S", 0.3)
-    played = await line.play(replace(STREAM, audio=QUIET * 20, pace=1.0))
-    assert played.close_code == 1000
-    assert played.lasted_s < 20
-    await line.ended("broken_off")
+async def test_a_stream_without_an_end_is_closed(database: Database, demo: Detector) -> None:
+    async with serving(database, demo, time_limits=TimeLimits(media_total_s=0.3)) as line:
+        played = await line.play(replace(STREAM, audio=QUIET * 20, pace=1.0))
+        assert played.close_code == 1000
+        assert played.lasted_s < 20
+        await line.ended("broken_off")
 
 
 async def test_no_other_path_takes_a_websocket(line: Line) -> None:

@@ -1,13 +1,14 @@
 """Streams under a model that fails or is slow, and peers that do not behave."""
 
 import asyncio
-import time
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from sqlalchemy import text
 from starlette.applications import Starlette
 from starlette.websockets import WebSocket
 from twilio.request_validator import RequestValidator
@@ -17,36 +18,33 @@ from amd_service.detection.detector import Detector
 from amd_service.detection.live_stream import LiveStream
 from amd_service.simulator.twilio.streams import FRAME_BYTES
 from amd_service.web.app import create_app
+from amd_service.web.time_limits import TimeLimits
 from amd_service.web.twilio import media
 from tests.support.app import TOKEN, open_app
 from tests.support.detectors import ready
-from tests.support.media_streams import HELLO, SIGNED_URL, STREAM, Line, call_row, say, serving
+from tests.support.media_streams import HELLO, SIGNED_URL, STREAM, Line, say, serving
 from tests.support.models import StubEngine, mostly_human
 
 pytestmark = pytest.mark.anyio
 
 
 class Model(StubEngine):
-    """A stand-in engine that can fail, and take long by a clock that is put forward."""
+    """A stub engine that can fail."""
 
     def __init__(self) -> None:
         super().__init__()
         self.failure: Exception | None = None
-        self.took_s = 0.0
-        self.passed_s = 0.0
 
     def answer_to(self, clip: NDArray[np.float32]) -> tuple[float, float]:
-        self.passed_s += self.took_s
         if self.failure is not None:
             raise self.failure
         return mostly_human(clip)
 
 
 @pytest.fixture
-async def model(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Model]:
+async def model() -> AsyncIterator[Model]:
     engine = Model()
     engine.answer = engine.answer_to
-    monkeypatch.setattr(media, "monotonic", lambda: time.monotonic() + engine.passed_s)
     yield engine
     engine.free.set()
 
@@ -63,25 +61,15 @@ async def line(database: Database, detector: Detector) -> AsyncIterator[Line]:
         yield line
 
 
-async def test_a_model_that_does_not_come_to_it_in_time_leaves_no_verdict(
-    line: Line, model: Model, monkeypatch: pytest.MonkeyPatch
+async def test_without_an_answer_of_the_model_in_time_there_is_no_verdict(
+    database: Database, detector: Detector, model: Model
 ) -> None:
-    monkeypatch.setattr(media, "VERDICT_S", 0.1)
-    model.free.clear()
-    assert (await line.play()).close_code == 1000
-    await line.ended("unjudged")
-    assert set((await line.doors.rows()).values()) == {0}
-
-
-@pytest.mark.parametrize(("took_s", "action"), [(25.0, "hang_up"), (35.0, None)])
-async def test_what_comes_long_after_its_window_is_kept_and_not_acted_upon(
-    line: Line, model: Model, took_s: float, action: str | None
-) -> None:
-    model.took_s = took_s
-    await line.play()
-    await line.ended("verdict")
-    call = await call_row(line)
-    assert (call.label, call.action) == ("human", action)
+    async with serving(database, detector, time_limits=TimeLimits(media_verdict_s=0.1)) as line:
+        model.free.clear()
+        assert (await line.play()).close_code == 1000
+        await line.ended("unjudged")
+        assert set((await line.doors.rows()).values()) == {0}
+        model.free.set()
 
 
 async def test_an_engine_that_fails_is_an_end_that_is_counted(
@@ -97,15 +85,24 @@ async def test_an_engine_that_fails_is_an_end_that_is_counted(
     await line.ended("verdict")
 
 
-async def test_a_verdict_that_the_database_will_not_take_is_an_end_that_is_counted(
-    line: Line, monkeypatch: pytest.MonkeyPatch
+async def test_an_unexpected_error_while_the_verdict_is_stored_ends_the_stream_and_is_counted(
+    line: Line, database: Database
 ) -> None:
-    async def refuse(*_: object) -> bool:
-        raise ValueError("an error nobody thought of")
+    async with refusing_verdicts(database):
+        assert (await line.play()).close_code == 1000
+        await line.ended("unjudged")
 
-    monkeypatch.setattr(media, "settle_stream", refuse)
-    assert (await line.play()).close_code == 1000
-    await line.ended("unjudged")
+
+@asynccontextmanager
+async def refusing_verdicts(database: Database) -> AsyncIterator[None]:
+    """A constraint that no verdict fulfils."""
+    async with database.transaction() as session:
+        await session.execute(text("alter table verdict add constraint none check (false) not valid"))
+    try:
+        yield
+    finally:
+        async with database.transaction() as session:
+            await session.execute(text("alter table verdict drop constraint none"))
 
 
 async def test_a_connection_that_the_server_ended_meanwhile_is_not_closed_again(
@@ -164,15 +161,12 @@ class Peer:
         await media.media(WebSocket(scope, self.receive, self.send))
 
 
-async def test_a_peer_that_takes_nothing_holds_no_place_and_is_given_up(
-    closed_database: Database, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_peer_that_does_not_complete_the_close_holds_no_slot(closed_database: Database) -> None:
     doors = open_app(closed_database, live=True, live_streams=1)
-    app = create_app(doors.runtime)
+    app = create_app(doors.runtime, time_limits=TimeLimits(media_close_s=0.1))
     first, second = Peer(app, "nonsense"), Peer(app, "nonsense")
     meeting = asyncio.create_task(first.meet())
     await first.closing.wait()
-    monkeypatch.setattr(media, "CLOSE_S", 0.01)
     await second.meet()
     assert doors.counted("amd_streams_total", outcome="malformed") == 2
     meeting.cancel()

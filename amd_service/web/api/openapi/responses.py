@@ -1,14 +1,12 @@
-"""How an answer is written down."""
+"""OpenAPI response objects."""
 
 from http import HTTPStatus
 from typing import Any
 
 from amd_service.web.api.schemas import ProblemShape, Shape
+from amd_service.web.media_types import JSON, PROBLEM_JSON
 
 Json = dict[str, Any]
-
-JSON_TYPE = "application/json"
-PROBLEM_TYPE = "application/problem+json"
 
 RETRY_AFTER: Json = {"Retry-After": {"schema": {"type": "integer"}, "description": "Seconds."}}
 HEADERS: dict[HTTPStatus, Json] = {
@@ -19,8 +17,8 @@ HEADERS: dict[HTTPStatus, Json] = {
 }
 
 
-def answer(description: str, shape: type[Shape] | str, media_type: str = JSON_TYPE) -> Json:
-    """An answer of this shape, by its name in the document."""
+def answer(description: str, shape: type[Shape] | str, media_type: str = JSON) -> Json:
+    """A response whose body is a component of the document, given by class or name."""
     name = shape if isinstance(shape, str) else shape.__name__
     return {
         "description": description,
@@ -29,10 +27,10 @@ def answer(description: str, shape: type[Shape] | str, media_type: str = JSON_TY
 
 
 def problems(*statuses: HTTPStatus) -> Json:
-    """The errors a caller may meet, by status."""
+    """Problem responses by status."""
     return {str(status.value): _problem(status) for status in statuses}
 
 
 def _problem(status: HTTPStatus) -> Json:
-    described = answer(status.phrase, ProblemShape, PROBLEM_TYPE)
+    described = answer(status.phrase, ProblemShape, PROBLEM_JSON)
     return described | {"headers": HEADERS[status]} if status in HEADERS else described

@@ -1,4 +1,4 @@
-"""JSON schemas of database rows, from the columns and their comments: what docs/call_log.md is made of, too."""
+"""JSON schemas of database rows, from the columns and their comments, which are the source of docs/call_log.md too."""
 
 from datetime import datetime
 from enum import StrEnum
@@ -8,7 +8,8 @@ from sqlalchemy import Column
 
 from amd_service.calls.tables import Base
 from amd_service.domain import AnalysisState, Failure, Label, Reason
-from amd_service.web.api.openapi.responses import Json
+
+Json = dict[str, Any]
 
 _TYPES: dict[type, Json] = {
     str: {"type": "string"},
@@ -27,7 +28,7 @@ _CLOSED: dict[str, tuple[type[StrEnum], ...]] = {
 
 
 def call_schemas() -> dict[str, Json]:
-    """What `call_log.read_call` gives, by the names of the document's components."""
+    """The OpenAPI components of what `lookup.read_call` returns, by name."""
     call = _row("call_log")
     for name, component in (("recordings", "Recording"), ("verdicts", "ModelRun")):
         call["properties"][name] = {"type": "array", "items": {"$ref": f"#/components/schemas/{component}"}}

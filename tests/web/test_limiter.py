@@ -1,4 +1,4 @@
-"""How many uploads are taken in at once."""
+"""The limit on uploads at once."""
 
 import asyncio
 
@@ -7,12 +7,12 @@ import pytest
 from starlette.responses import PlainTextResponse
 from starlette.types import Receive, Scope, Send
 
-from amd_service.web.uploads import UploadSlots
+from amd_service.web.limiter import UploadLimiter
 
 pytestmark = pytest.mark.anyio
 
 
-async def test_one_upload_too_many_is_429_and_every_slot_is_given_back() -> None:
+async def test_one_upload_too_many_is_429_and_every_slot_is_released() -> None:
     inside, go_on = asyncio.Event(), asyncio.Event()
 
     async def slow(scope: Scope, receive: Receive, send: Send) -> None:
@@ -21,7 +21,7 @@ async def test_one_upload_too_many_is_429_and_every_slot_is_given_back() -> None
             await go_on.wait()
         await PlainTextResponse("done")(scope, receive, send)
 
-    app = UploadSlots(slow, limit=1, path="/predict")
+    app = UploadLimiter(slow, limit=1, path="/predict")
     async with httpx2.AsyncClient(transport=httpx2.ASGITransport(app=app), base_url="http://test") as client:
         first = asyncio.create_task(client.post("/predict"))
         await inside.wait()

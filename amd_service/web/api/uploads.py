@@ -1,0 +1,83 @@
+"""What `/predict` and `/predict-stream` share: parameters, errors, and the end of a request whose client has left."""
+
+import asyncio
+from collections.abc import Coroutine, Iterator
+from contextlib import contextmanager
+from http import HTTPStatus
+
+from starlette.requests import Request
+
+from amd_service.domain import Verdict
+from amd_service.errors import ClassifierUnavailable, ModelFailed, QueueFull, Undecodable
+from amd_service.web.api.openapi.responses import Json, problems
+from amd_service.web.api.openapi.route import NO_ACCESS
+from amd_service.web.problems import Problem
+
+AUDIO: Json = {"schema": {"type": "string", "format": "binary"}}
+AUDIO_BODIES: Json = dict.fromkeys(
+    ("audio/wav", "audio/mpeg", "audio/x-mulaw", "audio/x-alaw", "audio/l16", "audio/basic"), AUDIO
+)
+RAW_RATE = "Audio without a header needs its rate in the content type: `audio/x-mulaw;rate=8000`."
+CHANNEL: Json = {
+    "name": "channel",
+    "in": "query",
+    "description": "Channel of the called party in dual-channel audio. Absent: the channels are mixed.",
+    "schema": {"type": "integer", "enum": [1, 2]},
+}
+UPLOAD_PROBLEMS = problems(
+    *NO_ACCESS,
+    HTTPStatus.BAD_REQUEST,
+    HTTPStatus.REQUEST_TIMEOUT,
+    HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+    HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
+    HTTPStatus.UNPROCESSABLE_ENTITY,
+    HTTPStatus.TOO_MANY_REQUESTS,
+    HTTPStatus.INTERNAL_SERVER_ERROR,
+    HTTPStatus.SERVICE_UNAVAILABLE,
+)
+
+
+def parse_channel(sent: object) -> int | None:
+    """The channel of the called party; None where none was sent. Raises Problem 422 for anything but 1 or 2."""
+    if sent not in (None, "1", "2"):
+        raise Problem(HTTPStatus.UNPROCESSABLE_ENTITY, "channel is 1 or 2, the channel of the called party")
+    return None if sent is None else int(str(sent))
+
+
+@contextmanager
+def translate_detection_errors() -> Iterator[None]:
+    """Turn the detector's errors into problems."""
+    try:
+        yield
+    except Undecodable as error:
+        raise Problem(HTTPStatus.UNPROCESSABLE_ENTITY, str(error)) from error
+    except QueueFull as error:
+        raise Problem(HTTPStatus.TOO_MANY_REQUESTS, str(error), retry_after_s=error.retry_after_s or 1) from error
+    except ClassifierUnavailable as error:
+        raise Problem(HTTPStatus.SERVICE_UNAVAILABLE, str(error), retry_after_s=5) from error
+    except ModelFailed as error:
+        raise Problem(HTTPStatus.INTERNAL_SERVER_ERROR, str(error)) from error
+
+
+async def while_connected(request: Request, work: Coroutine[None, None, Verdict]) -> Verdict:
+    """The result of `work`, which is cancelled when the client disconnects.
+
+    Call it after the body has been read: it discards any message that is not a disconnect.
+    """
+    task = asyncio.ensure_future(work)
+    disconnect = asyncio.ensure_future(_disconnected(request))
+    try:
+        await asyncio.wait({task, disconnect}, return_when=asyncio.FIRST_COMPLETED)
+        if not task.done():
+            raise Problem(HTTPStatus.BAD_REQUEST, "the client has disconnected")
+        return task.result()
+    finally:
+        task.cancel()
+        disconnect.cancel()
+        # Wait until the cancelled window has left the request queue, so that the next request sees its true length.
+        await asyncio.gather(task, disconnect, return_exceptions=True)
+
+
+async def _disconnected(request: Request) -> None:
+    while (await request.receive())["type"] != "http.disconnect":
+        continue

@@ -1,0 +1,86 @@
+"""Requests that Twilio signed."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http import HTTPStatus
+
+from starlette.requests import Request
+
+from amd_service.errors import CallbackRefused, MalformedCallback, SignatureRefused
+from amd_service.telemetry import Metrics, get_logger
+from amd_service.twilio import callbacks, signature
+from amd_service.web.body import media_type, read_body
+from amd_service.web.media_types import FORM
+from amd_service.web.problems import Problem
+from amd_service.web.state import runtime_of, state_of
+
+log = get_logger(__name__)
+
+Pairs = tuple[tuple[str, str], ...]
+
+FORM_PROBLEMS = (
+    HTTPStatus.BAD_REQUEST,
+    HTTPStatus.FORBIDDEN,
+    HTTPStatus.REQUEST_TIMEOUT,
+    HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+    HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
+    HTTPStatus.SERVICE_UNAVAILABLE,
+)
+QUERY_PROBLEMS = (HTTPStatus.BAD_REQUEST, HTTPStatus.FORBIDDEN)
+
+
+@contextmanager
+def count_refusals(metrics: Metrics, route: str) -> Iterator[None]:
+    """Count a problem as a refused callback of `route`."""
+    try:
+        yield
+    except Problem as problem:
+        metrics.callbacks.labels(route, f"refused_{problem.status.value}").inc()
+        raise
+
+
+async def read_signed_form(request: Request) -> Pairs:
+    """The form of a POST whose signature is valid. Nothing uses the form before that check.
+
+    Raises Problem 403, 408, 413 or 415.
+    """
+    if media_type(request) != FORM:
+        raise Problem(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, f"callbacks are sent as {FORM}")
+    state = state_of(request)
+    settings = state.runtime.settings
+    body = await read_body(request, settings.max_callback_bytes, timeout_s=state.time_limits.callback_body_s)
+    try:
+        pairs = callbacks.parse_form(body)
+        signature.verify(
+            settings.accounts,
+            public_url=settings.public_url,
+            raw_path=request.scope["raw_path"],
+            query_string=request.scope["query_string"],
+            form=pairs,
+            headers=request.headers,
+        )
+    except (SignatureRefused, MalformedCallback) as error:
+        raise _signature_problem(request, error) from error
+    return pairs
+
+
+def read_signed_query(request: Request) -> Pairs:
+    """The query of a GET whose signature is valid. Raises Problem 403."""
+    settings = runtime_of(request).settings
+    try:
+        signature.verify_get(
+            settings.accounts,
+            settings.public_url,
+            raw_path=request.scope["raw_path"],
+            query_string=request.scope["query_string"],
+            headers=request.headers,
+        )
+    except SignatureRefused as error:
+        raise _signature_problem(request, error) from error
+    return tuple(request.query_params.multi_items())
+
+
+def _signature_problem(request: Request, error: CallbackRefused) -> Problem:
+    """The reason is logged; the client learns only that the signature is invalid."""
+    log.warning("callback refused", path=request.scope["path"], reason=str(error))
+    return Problem(HTTPStatus.FORBIDDEN, "invalid Twilio signature")
