@@ -1,4 +1,4 @@
-"""Settings: what is wrong is said by the name people typed."""
+"""Settings: error messages name the variable, field or file to correct."""
 
 import re
 import subprocess
@@ -14,38 +14,36 @@ from amd_service.simulator.service_process import COMMAND
 SID = "AC" + "1" * 32
 
 
-def test_a_misspelt_setting_is_named_with_the_one_that_was_meant() -> None:
+def test_a_misspelt_setting_gets_a_suggestion() -> None:
     assert warnings_for(["AMD_MODLE", "AMD_MODEL", "PATH"]) == ["AMD_MODLE is not a setting; did you mean AMD_MODEL?"]
     assert warnings_for(["TWILIO_ACCOUNT_SDI"]) == [
         "TWILIO_ACCOUNT_SDI is not a setting; did you mean TWILIO_ACCOUNT_SID?"
     ]
 
 
-def test_other_programs_twilio_variables_are_left_alone() -> None:
+def test_twilio_variables_of_other_programs_get_no_warning() -> None:
     assert warnings_for(["TWILIO_REGION", "TWILIO_WORKSPACE_SID"]) == []
 
 
-def test_an_ill_formed_account_sid_is_named_as_it_was_given(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_invalid_account_sid_names_its_variable(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TWILIO_ACCOUNT_SID", "AC123")
     monkeypatch.setenv("TWILIO_AUTH_TOKEN", "x")
     with pytest.raises(ConfigurationError, match=r"TWILIO_ACCOUNT_SID.*32 hexadecimal digits"):
         load_settings()
 
 
-def test_a_wrong_accounts_file_is_named_with_the_account_and_the_field(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_invalid_accounts_file_names_file_account_and_field(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "accounts.toml"
     path.write_text(f'[[account]]\naccount_sid = "{SID}"\nauth_token = "x"\n')
     monkeypatch.setenv("AMD_ACCOUNTS_FILE", str(path))
     with pytest.raises(ConfigurationError, match=r"accounts\.toml, account 1: ") as caught:
         load_settings()
-    said = "auth_tokens is missing; auth_token is not a field of an account, did you mean auth_tokens = […]?"
-    assert str(caught.value).endswith(f"account 1: {said}")
+    message = "auth_tokens is missing; auth_token is not a field of an account, did you mean auth_tokens = […]?"
+    assert str(caught.value).endswith(f"account 1: {message}")
 
 
 @pytest.mark.parametrize(
-    ("keys", "said"),
+    ("keys", "message"),
     [
         ('auth_tokens = ["x", ""]', "auth_tokens.1: must not be blank"),
         ('auth_tokens = [" "]', "auth_tokens.0: must not be blank"),
@@ -54,20 +52,18 @@ def test_a_wrong_accounts_file_is_named_with_the_account_and_the_field(
         ('auth_tokens = ["x"]\napi_key = "SK1"', "set both api_key and api_secret"),
     ],
 )
-def test_a_key_that_everybody_knows_is_refused(
-    keys: str, said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_blank_and_incomplete_credentials_are_refused(
+    keys: str, message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = tmp_path / "accounts.toml"
     path.write_text(f'[[account]]\naccount_sid = "{SID}"\n{keys}\n')
     monkeypatch.setenv("AMD_ACCOUNTS_FILE", str(path))
-    with pytest.raises(ConfigurationError, match=f"account 1: {re.escape(said)}"):
+    with pytest.raises(ConfigurationError, match=f"account 1: {re.escape(message)}"):
         load_settings()
 
 
 @pytest.mark.parametrize("second", ["in the file", "in the environment"])
-def test_an_account_that_is_given_twice_is_refused(
-    second: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_account_configured_twice_is_refused(second: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     table = f'[[account]]\naccount_sid = "{SID}"\nauth_tokens = ["us1"]\n'
     path = tmp_path / "accounts.toml"
     path.write_text(table)
@@ -93,11 +89,11 @@ def test_an_account_that_is_given_twice_is_refused(
         ("amd.internal", "http://amd.internal:9000"),
     ],
 )
-def test_a_service_that_listens_everywhere_is_reached_on_this_machine(host: str, url: str) -> None:
+def test_the_local_url_uses_loopback_when_serve_listens_on_all_addresses(host: str, url: str) -> None:
     assert Settings(_env_file=None, host=host, port=9000).local_url == url
 
 
-def test_several_tokens_are_accepted_while_rotating() -> None:
+def test_several_tokens_may_be_configured_and_the_first_is_used_for_rest() -> None:
     settings = Settings(_env_file=None, twilio_account_sid=SID, twilio_auth_token="next, current")
     (account,) = settings.accounts.values()
     assert [token.get_secret_value() for token in account.auth_tokens] == ["next", "current"]
@@ -112,7 +108,7 @@ def test_an_api_url_that_could_leak_credentials_is_refused(url: str, monkeypatch
 
 
 @pytest.mark.parametrize("alone", ["TWILIO_API_KEY", "TWILIO_API_SECRET"])
-def test_half_an_api_key_is_told_by_the_names_of_both_settings(alone: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_incomplete_api_key_names_both_settings(alone: str, monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in (("TWILIO_ACCOUNT_SID", SID), ("TWILIO_AUTH_TOKEN", "x"), (alone, "y")):
         monkeypatch.setenv(name, value)
     with pytest.raises(ConfigurationError) as caught:
@@ -127,7 +123,7 @@ def test_empty_variables_of_an_env_file_count_as_unset(monkeypatch: pytest.Monke
 
 
 @pytest.mark.parametrize(
-    ("name", "value", "said"),
+    ("name", "value", "message"),
     [
         ("AMD_PHONE_NUMBERS", "forget", "AMD_PHONE_NUMBERS must be keep, hash or drop"),
         ("AMD_PRECISION", "fp16", "AMD_PRECISION must be fp32, bf16 or int8"),
@@ -140,15 +136,17 @@ def test_empty_variables_of_an_env_file_count_as_unset(monkeypatch: pytest.Monke
         ("AMD_DIAL_PREFIXES", "0049", "AMD_DIAL_PREFIXES must be prefixes of E.164 numbers, e.g. +1212"),
     ],
 )
-def test_what_is_wrong_is_a_sentence(name: str, value: str, said: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_invalid_value_names_the_variable_and_the_accepted_values(
+    name: str, value: str, message: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv(name, value)
     with pytest.raises(ConfigurationError) as caught:
         load_settings()
-    assert str(caught.value) == said
+    assert str(caught.value) == message
 
 
 @pytest.mark.parametrize("key", ["k" * 15, "secret"])
-def test_a_hash_whose_key_can_be_guessed_is_refused(key: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_short_hash_key_is_refused_and_not_shown(key: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AMD_PHONE_NUMBERS", "hash")
     monkeypatch.setenv("AMD_PHONE_NUMBER_KEY", key)
     with pytest.raises(ConfigurationError, match="AMD_PHONE_NUMBER_KEY must have at least 16 characters") as caught:
@@ -158,18 +156,18 @@ def test_a_hash_whose_key_can_be_guessed_is_refused(key: str, monkeypatch: pytes
     assert load_settings().phone_numbers == "hash"
 
 
-def test_capital_letters_make_no_difference(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_values_are_case_insensitive(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AMD_LOG_LEVEL", "WARNING")
     assert load_settings().log_level == "warning"
 
 
-def test_a_misspelt_setting_is_found_in_the_env_file_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_misspelt_setting_in_the_env_file_gets_a_suggestion(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / ".env").write_text("AMD_MODEL=demo\nAMD_DAIL_PREFIXES=+1212\n")
     assert unknown_name_warnings() == ["AMD_DAIL_PREFIXES is not a setting; did you mean AMD_DIAL_PREFIXES?"]
 
 
-def test_the_environment_comes_before_the_env_file_and_an_empty_variable_is_none(
+def test_the_environment_overrides_the_env_file_except_with_empty_variables(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -179,19 +177,19 @@ def test_the_environment_comes_before_the_env_file_and_an_empty_variable_is_none
     monkeypatch.setenv("AMD_DIAL_PREFIXES", "")
     settings = load_settings()
     assert (settings.port, settings.dial_prefixes) == (8082, ["+1212"])
-    # How dialling is switched off all the same: no number begins like this.
+    # A lone comma is an empty list, so it disables calls although .env allows some.
     monkeypatch.setenv("AMD_DIAL_PREFIXES", ",")
     assert load_settings().dial_prefixes == []
 
 
-def test_a_command_says_what_is_misspelt_in_the_env_file(tmp_path: Path) -> None:
+def test_a_command_warns_about_misspelt_settings(tmp_path: Path) -> None:
     (tmp_path / ".env").write_text("AMD_ON_VOICEMIAL=hang_up\n")
-    asked = [*COMMAND, "requeue", "--reason", "none of them"]
-    ended = subprocess.run(asked, cwd=tmp_path, capture_output=True, text=True, check=False)
-    assert "AMD_ON_VOICEMIAL is not a setting; did you mean AMD_ON_VOICEMAIL?" in ended.stderr
+    command = [*COMMAND, "requeue", "--reason", "none of them"]
+    result = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert "AMD_ON_VOICEMIAL is not a setting; did you mean AMD_ON_VOICEMAIL?" in result.stderr
 
 
-def test_the_called_partys_channel_is_a_setting(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_called_partys_channel_can_be_configured_by_source(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TWILIO_ACCOUNT_SID", "AC" + "a" * 32)
     monkeypatch.setenv("TWILIO_AUTH_TOKEN", "token")
     monkeypatch.setenv("AMD_CHANNELS", "OutboundAPI=2, Conference=1")
