@@ -1,63 +1,63 @@
-"""Every error the service raises on purpose.
+"""Errors that the service raises deliberately.
 
     AmdError
-    ├── ConfigurationError          what was configured cannot work; the message names the cure
-    ├── CallbackRefused             a request to a webhook that is not a valid Twilio callback
-    │   ├── SignatureRefused
+    ├── ConfigurationError            invalid configuration; the message names the cure
+    ├── InvalidCallback               a webhook request that is not a valid Twilio callback
+    │   ├── InvalidSignature
     │   └── MalformedCallback
-    ├── Retryable                   the same work may succeed later
-    │   ├── MediaNotYet
-    │   └── Outage                  something we need is away; says nothing about this recording
+    ├── Retryable                     the same work may succeed later
+    │   ├── MediaNotReady
+    │   └── Outage                    something that all recordings need is unavailable
     │       ├── DatabaseUnavailable
     │       ├── TwilioUnavailable
     │       │   └── TooManyRequests
     │       ├── CredentialsMissing
     │       └── ClassifierUnavailable
     │           └── QueueFull
-    ├── Permanent                   a retry cannot help; carries the reason that is written on the row
+    ├── Permanent                     a retry cannot help; `failure` is written on the row
     │   ├── Undecodable
     │   ├── MediaRefused
     │   └── ModelFailed
-    ├── RequestRefused              Twilio, or we ourselves, will not do what a REST request asked; nothing was done
-    │   ├── CredentialsRefused      whatever else is asked with these credentials will be refused as well
-    │   ├── NotAllowed              the deployment's settings do not allow it
-    │   ├── KeyReused               another request, or another secret of the account, had its idempotency key
-    │   ├── KeyInUse                a request with its idempotency key is under way, or its outcome is not known
-    │   └── TooManyCalls            more calls in a minute than the deployment allows
-    ├── OutcomeUnknown              whether Twilio did what a REST request asked is not known: it is not asked twice
-    └── ModelUnusable               the model cannot be loaded or must not serve
+    ├── RequestRefused                Twilio or this service refused a REST request; nothing was done
+    │   ├── CredentialsRefused        other requests with these credentials will be refused as well
+    │   ├── NotAllowed                the settings do not allow it
+    │   ├── IdempotencyKeyReused      the key belongs to another request, or the account's secret has changed
+    │   ├── IdempotencyKeyInUse       a request with the key is in progress, or its outcome is unknown
+    │   └── TooManyCalls              the limit of calls per minute is reached
+    ├── OutcomeUnknown                Twilio may have carried out a REST request; it is never repeated
+    └── ModelUnusable                 the model cannot be loaded or must not serve
 
-Anything else that reaches the worker is a bug: retried a few times, logged with its traceback.
+Any other exception in the worker is a bug: the worker retries a few times and logs the traceback.
 """
 
 from amd_service.domain import Failure
 
 
 class AmdError(Exception):
-    """Base of all deliberate errors."""
+    """Base class of all deliberate errors."""
 
 
 class ConfigurationError(AmdError):
-    """A setting, file or environment that cannot work. The message says what to change."""
+    """A setting, file or environment is invalid. The message says what to change."""
 
 
-class CallbackRefused(AmdError):
-    """A webhook request that is not accepted."""
+class InvalidCallback(AmdError):
+    """A webhook request is not a valid Twilio callback."""
 
 
-class SignatureRefused(CallbackRefused):
-    """The request is not provably from Twilio."""
+class InvalidSignature(InvalidCallback):
+    """A request, handshake or stream has no valid Twilio signature or key."""
 
 
-class MalformedCallback(CallbackRefused):
-    """The request is signed, but a field every callback needs is missing or ill-formed."""
+class MalformedCallback(InvalidCallback):
+    """A required field of a callback, resource or message is missing or malformed."""
 
 
 class Retryable(AmdError):
     """The same work may succeed later.
 
-    `failure` is the reason written on the row once the attempts are used up;
-    `retry_after_s` is the delay the other side asked for, if it did.
+    `failure`: the reason written on the row when the attempts are used up. `retry_after_s`: the delay that the other
+    side asked for, None if it did not.
     """
 
     failure = Failure.GAVE_UP
@@ -68,43 +68,43 @@ class Retryable(AmdError):
 
 
 class Outage(Retryable):
-    """Something we need is away for everybody. Costs a recording no attempt for as long as AMD_JOB_OUTAGE_S says."""
+    """A dependency is unavailable for every recording. For AMD_JOB_OUTAGE_S this does not count as an attempt."""
 
 
 class DatabaseUnavailable(Outage):
-    """Postgres cannot be reached, is shutting down, or closed the connection."""
+    """Postgres is unreachable, is shutting down, or closed the connection."""
 
 
-class MediaNotYet(Retryable):
-    """Twilio answers 404 for a recording; right after the callback that is normal for a while."""
+class MediaNotReady(Retryable):
+    """Twilio answered 404 for a recording, which is normal for a while after the callback."""
 
     failure = Failure.MEDIA_MISSING
 
 
 class TwilioUnavailable(Outage):
-    """Timeout, connection error, 429 or 5xx from Twilio."""
+    """A request to Twilio timed out, failed to connect, or got a 429 or 5xx."""
 
 
 class TooManyRequests(TwilioUnavailable):
-    """429 from Twilio: it wants to be left alone for a while, whatever would be asked for."""
+    """Twilio answered 429: no request will succeed for a while."""
 
 
 class CredentialsMissing(Outage):
-    """This process has no credentials for an account whose callbacks were accepted before."""
+    """This process has no credentials for an account whose callbacks were accepted earlier."""
 
     failure = Failure.UNAUTHORISED
 
 
 class ClassifierUnavailable(Outage):
-    """No model is loaded and warm at the moment."""
+    """No model is loaded and warm."""
 
 
 class QueueFull(ClassifierUnavailable):
-    """The inference queue is at its bound."""
+    """The inference queue is full."""
 
 
 class Permanent(AmdError):
-    """A retry cannot help. `failure` is written on the row as the reason."""
+    """A retry cannot help. `failure`: the reason written on the row."""
 
     failure: Failure
 
@@ -114,25 +114,25 @@ class Permanent(AmdError):
 
 
 class Undecodable(Permanent):
-    """The bytes are not audio we can read."""
+    """The bytes are not audio in a supported format."""
 
     def __init__(self, message: str) -> None:
         super().__init__(message, Failure.UNDECODABLE)
 
 
 class MediaRefused(Permanent):
-    """Twilio will not give us the recording: credentials, deletion, encryption, external storage."""
+    """Twilio does not deliver the recording: wrong credentials, deleted, encrypted, or in external storage."""
 
 
 class ModelFailed(Permanent):
-    """The model ran and gave something that is not a probability."""
+    """The model's output is not a probability."""
 
     def __init__(self, message: str) -> None:
         super().__init__(message, Failure.MODEL_FAILED)
 
 
 class RequestRefused(AmdError):
-    """A REST request that was refused: nothing was done. `code`: Twilio's error code, None where it gave none."""
+    """A REST request was refused and nothing was done. `code`: Twilio's error code, or None."""
 
     def __init__(self, message: str, *, code: int | None = None) -> None:
         super().__init__(message)
@@ -140,23 +140,23 @@ class RequestRefused(AmdError):
 
 
 class CredentialsRefused(RequestRefused):
-    """401 or 403 from Twilio. The message names the settings to check."""
+    """Twilio answered 401 or 403. The message names the settings to check."""
 
 
 class NotAllowed(RequestRefused):
-    """The deployment's settings do not allow it. The message names the setting."""
+    """The settings do not allow the request. The message names the setting."""
 
 
-class KeyReused(RequestRefused):
-    """A call was placed with the idempotency key, for another request or before the account's secret changed."""
+class IdempotencyKeyReused(RequestRefused):
+    """The idempotency key was used for another call request, or before the account's secret changed."""
 
 
-class KeyInUse(RequestRefused):
-    """A request with this idempotency key is under way, or whether it was carried out is not known."""
+class IdempotencyKeyInUse(RequestRefused):
+    """A call request with this idempotency key is in progress, or its outcome is unknown."""
 
 
 class TooManyCalls(RequestRefused):
-    """As many calls as the deployment allows were placed in the last minute; there is room in `retry_after_s`."""
+    """The limit of calls per minute is reached. The next call may be placed after `retry_after_s`."""
 
     def __init__(self, message: str, *, retry_after_s: float) -> None:
         super().__init__(message)
@@ -164,7 +164,7 @@ class TooManyCalls(RequestRefused):
 
 
 class OutcomeUnknown(AmdError):
-    """A REST request that changes something was sent and its answer was lost. Never repeated by itself."""
+    """The response to a REST request that changes something was lost. Such a request is never repeated."""
 
 
 class ModelUnusable(AmdError):

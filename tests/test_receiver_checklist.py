@@ -27,7 +27,7 @@ from amd_service.simulator.twilio.loopback_server import serve_simulated_twilio
 from amd_service.simulator.twilio.media_host import NOT_FOUND, MediaFile, MediaHost, ScriptedResponse
 from amd_service.simulator.twilio.resources import SimulatedCall, SimulatedRecording
 from amd_service.simulator.twilio.signed_callbacks import sign
-from amd_service.twilio.rest.api import CallRequest
+from amd_service.twilio.rest import CallRequest
 from tests.support.app import PUBLIC_URL, STATUS, TOKEN, open_app
 from tests.support.detectors import ready, speech
 from tests.support.models import StubEngine
@@ -183,7 +183,7 @@ async def _slowest_answer_beside_a_stalled_model(database: Database) -> float:
 
 async def test_06_no_second_chance_is_counted_on(receiver: Receiver) -> None:
     order = CallRequest(to="+15005550010", from_number="+15005550006", twiml="<Response/>", twilio_amd=True)
-    await receiver.rest.place(receiver.account, order)
+    await receiver.rest.place_call(receiver.account, order)
     (asked,) = receiver.simulated_twilio.rest.requests
     form = dict(asked.form)
     for name in ("StatusCallback", "RecordingStatusCallback", "AsyncAmdStatusCallback"):
@@ -391,7 +391,7 @@ async def test_15_the_called_partys_channel_is_a_setting_and_a_mix_is_said_to_be
 
 async def test_16_silence_is_not_trimmed_away_and_the_recordings_start_is_kept(receiver: Receiver) -> None:
     order = CallRequest(to="+15005550010", from_number="+15005550006", twiml="<Response/>")
-    await receiver.rest.place(receiver.account, order)
+    await receiver.rest.place_call(receiver.account, order)
     form = dict(receiver.simulated_twilio.rest.requests[-1].form)
     assert (form["Trim"], form["RecordingTrack"], form["Record"]) == ("do-not-trim", "inbound", "true")
     await receiver.recording("completed", RecordingStartTime=MOMENT)

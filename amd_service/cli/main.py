@@ -197,14 +197,14 @@ def call(
     not be asked for again blindly.
     """
     from amd_service.cli.call import place_and_follow
-    from amd_service.errors import KeyInUse, OutcomeUnknown
+    from amd_service.errors import IdempotencyKeyInUse, OutcomeUnknown
     from amd_service.twilio.rest import CallRequest
 
     order = CallRequest(to, from_number, url, twiml, track, twilio_amd, ring_s)
     settings, wait_s = _settings_with_logs(quiet=True), timeout if wait else None
     try:
         well = _run(place_and_follow(order, settings, account_sid=account, key=key, wait_s=wait_s, as_json=as_json))
-    except (OutcomeUnknown, KeyInUse) as error:
+    except (OutcomeUnknown, IdempotencyKeyInUse) as error:
         typer.echo(f"amd-service: {error}", err=True)
         raise typer.Exit(3) from error
     if not well:

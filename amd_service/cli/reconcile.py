@@ -27,7 +27,7 @@ async def print_catch_up(settings: Settings, since: str, *, as_json: bool) -> bo
         raise ConfigurationError("there is nobody to ask about: set TWILIO_ACCOUNT_SID and TWILIO_AUTH_TOKEN")
     async with open_database(settings) as database, http_client(settings) as client:
         metrics = Metrics()
-        rest = RestClient(client, settings, per_s=settings.reconcile_per_s, patient=True, metrics=metrics)
+        rest = RestClient(client, settings, per_s=settings.reconcile_per_s, retry_rate_limits=True, metrics=metrics)
         reconciliation = Reconciliation(database=database, rest=rest, settings=settings, metrics=metrics)
         found = await reconciliation.by_hand(moment)
     for findings in found:

@@ -11,7 +11,7 @@ from amd_service.domain import AccountSid, Failure, Job, RecordingSource, Verdic
 from amd_service.errors import CredentialsMissing, Permanent
 from amd_service.settings import Account
 from amd_service.telemetry import Metrics
-from amd_service.twilio.recordings import Recordings, Rules
+from amd_service.twilio.recordings import AudioRules, Recordings
 
 
 class Recorded(Protocol):
@@ -47,8 +47,8 @@ class Pipeline:
             media = await self._recordings.fetch(
                 account,
                 job.recording_sid,
-                want_dual=not one_sided,
-                rules=Rules(can_decode, self._detector.has_enough_audio),
+                prefer_dual=not one_sided,
+                rules=AudioRules(can_decode, self._detector.has_enough_audio),
             )
         audio = AudioInput(
             data=media.data,

@@ -14,10 +14,10 @@ from amd_service.database.pool import Database
 from amd_service.detection.detector import Detector
 from amd_service.detection.live_stream import LiveStream
 from amd_service.domain import Action, Label, StreamSid, Verdict
-from amd_service.errors import ClassifierUnavailable, DatabaseUnavailable, MalformedCallback, SignatureRefused
+from amd_service.errors import ClassifierUnavailable, DatabaseUnavailable, InvalidSignature, MalformedCallback
 from amd_service.settings import Account
 from amd_service.telemetry import Metrics, get_logger
-from amd_service.twilio.media_streams import Event, Media, Started, Stopped, Timeline
+from amd_service.twilio.media_streams import StreamEvent, StreamMedia, StreamStarted, StreamStopped, Timeline
 from amd_service.twilio.stream_keys import verify_stream_key
 
 log = get_logger(__name__)
@@ -53,10 +53,10 @@ class StreamJudge:
     verdict_s: float
     clock: Callable[[], float] = monotonic
 
-    async def judge(self, events: AsyncIterator[Event], accounts: Sequence[Account]) -> StreamOutcome:
+    async def judge(self, events: AsyncIterator[StreamEvent], accounts: Sequence[Account]) -> StreamOutcome:
         """Judge one stream and store its verdict. `accounts`: those whose token signed the handshake.
 
-        Raises SignatureRefused, MalformedCallback, Retryable, Permanent, and any error of the engine.
+        Raises InvalidSignature, MalformedCallback, Retryable, Permanent, and any error of the engine.
         """
         with self.metrics.live_streams.track_inprogress():
             started = await _read_start(events, accounts)
@@ -69,7 +69,7 @@ class StreamJudge:
             stream, verdict = await self._listen(events, started)
             return await self._settle(stream, verdict)
 
-    async def _listen(self, events: AsyncIterator[Event], started: Started) -> tuple[Stream, Verdict]:
+    async def _listen(self, events: AsyncIterator[StreamEvent], started: StreamStarted) -> tuple[Stream, Verdict]:
         began, timeline = self.clock(), Timeline()
         verdict, is_whole = await self._judge_audio(events, started.stream_sid, timeline)
         log.info("stream judged", whole=is_whole, filled_ms=timeline.filled_ms)
@@ -77,7 +77,7 @@ class StreamJudge:
         return Stream(started.account_sid, started.call_sid, started.stream_sid, lasted_s, whole=is_whole), verdict
 
     async def _judge_audio(
-        self, events: AsyncIterator[Event], stream_sid: StreamSid, timeline: Timeline
+        self, events: AsyncIterator[StreamEvent], stream_sid: StreamSid, timeline: Timeline
     ) -> tuple[Verdict, bool]:
         """The verdict, and whether its audio is whole: False where the connection ended early.
 
@@ -86,15 +86,15 @@ class StreamJudge:
         live = LiveStream(self.detector)
         async for event in events:
             match event:
-                case Media():
+                case StreamMedia():
                     if event.stream_sid != stream_sid:
                         raise MalformedCallback("media of another stream")
-                    verdict = await self._in_time(live.feed(timeline.place(event)))
+                    verdict = await self._in_time(live.feed(timeline.insert(event)))
                     if verdict is not None:
                         return verdict, True
-                case Stopped():
+                case StreamStopped():
                     return await self._in_time(live.finish()), True
-                case Started():
+                case StreamStarted():
                     raise MalformedCallback("a second start message")
         return await self._in_time(live.finish()), False
 
@@ -128,16 +128,16 @@ class StreamJudge:
         return stream.lasted_s - heard_s > self.verdict_s
 
 
-async def _read_start(events: AsyncIterator[Event], accounts: Sequence[Account]) -> Started | None:
+async def _read_start(events: AsyncIterator[StreamEvent], accounts: Sequence[Account]) -> StreamStarted | None:
     """The verified start message; None where the stream ends before it."""
     async for event in events:
         match event:
-            case Started():
+            case StreamStarted():
                 account = next((each for each in accounts if each.account_sid == event.account_sid), None)
                 if account is None:
-                    raise SignatureRefused(f"the handshake is not signed by {event.account_sid}, the stream's account")
+                    raise InvalidSignature(f"the handshake is not signed by {event.account_sid}, the stream's account")
                 verify_stream_key(account, event.call_sid, event.key)
                 return event
-            case Media() | Stopped():
+            case StreamMedia() | StreamStopped():
                 raise MalformedCallback("no start message at the beginning of the stream")
     return None

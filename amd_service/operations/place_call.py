@@ -22,8 +22,8 @@ from amd_service.domain import CallSid, CallStatus, StatusCallback
 from amd_service.errors import (
     CredentialsRefused,
     DatabaseUnavailable,
-    KeyInUse,
-    KeyReused,
+    IdempotencyKeyInUse,
+    IdempotencyKeyReused,
     NotAllowed,
     OutcomeUnknown,
     RequestRefused,
@@ -143,7 +143,7 @@ class CallPlacer:
     async def _place(self, order: CallRequest, account: Account, key: str) -> ApiEvent[StatusCallback]:
         """Ask Twilio. No transaction is open meanwhile: only the row stands for the request."""
         try:
-            return await self._rest.place(account, order)
+            return await self._rest.place_call(account, order)
         except (RequestRefused, TwilioUnavailable):
             await self._note(key, call_requests.release)
             raise
@@ -193,11 +193,11 @@ def _fingerprint(order: CallRequest, account: Account) -> str:
 def _replay(earlier: Earlier, fingerprint: str) -> Started:
     # First what is not known: whoever heard of another request would take a new key, and the telephone may ring twice.
     if earlier.outcome is RequestOutcome.PENDING:
-        raise KeyInUse("a request with this idempotency key is under way: ask again in a moment")
+        raise IdempotencyKeyInUse("a request with this idempotency key is under way: ask again in a moment")
     if earlier.call_sid is None:
-        raise KeyInUse(f"what became of the call with this idempotency key is not known; {HOW_TO_FIND_OUT}")
+        raise IdempotencyKeyInUse(f"what became of the call with this idempotency key is not known; {HOW_TO_FIND_OUT}")
     if not hmac.compare_digest(earlier.fingerprint, fingerprint):
-        raise KeyReused(
+        raise IdempotencyKeyReused(
             f"call {earlier.call_sid} was placed with this idempotency key, for another request or before the account's"
             " secret changed: a new request needs a new key"
         )

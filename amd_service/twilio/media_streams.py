@@ -30,7 +30,7 @@ FILL_MOST_MS = 1000
 
 
 @dataclass(frozen=True, slots=True)
-class Started:
+class StreamStarted:
     """Whose stream it is. Its format is the one we read, and the called party is on it.
 
     `key`: the parameter of this name that the TwiML gave the stream; None without.
@@ -43,7 +43,7 @@ class Started:
 
 
 @dataclass(frozen=True, slots=True)
-class Media:
+class StreamMedia:
     """A piece of the called party's audio. `timestamp_ms`: since the stream began.
 
     `chunk` rises from piece to piece; whether it counts those of the other track too, the documentation says both.
@@ -56,14 +56,14 @@ class Media:
 
 
 @dataclass(frozen=True, slots=True)
-class Stopped:
+class StreamStopped:
     """Twilio has ended the stream, with the call or before."""
 
 
-Event = Started | Media | Stopped
+StreamEvent = StreamStarted | StreamMedia | StreamStopped
 
 
-def parse_message(text: str) -> Event | None:
+def parse_message(text: str) -> StreamEvent | None:
     """One message. Raises MalformedCallback for what is none, or lacks what its event must have.
 
     None for what does not concern us: greetings, the other track, marks, keys that were pressed, events yet to be
@@ -79,12 +79,12 @@ def parse_message(text: str) -> Event | None:
         case "media":
             return _media(_text(message, "streamSid"), _object(message.get("media"), "media"))
         case "stop":
-            return Stopped()
+            return StreamStopped()
         case _:
             return None
 
 
-def _started(start: Mapping[str, Any]) -> Started:
+def _started(start: Mapping[str, Any]) -> StreamStarted:
     media_format = _object(start.get("mediaFormat"), "mediaFormat")
     if any(str(media_format.get(key)) != value for key, value in MEDIA_FORMAT.items()):
         raise MalformedCallback(f"mediaFormat is {str(dict(media_format))[:200]}; {MEDIA_FORMAT} is what is read")
@@ -96,17 +96,19 @@ def _started(start: Mapping[str, Any]) -> Started:
         raise MalformedCallback("accountSid, callSid or streamSid is not AC, CA or MZ and 32 hexadecimal digits")
     parameters = start.get("customParameters")
     key = parameters.get("key") if isinstance(parameters, dict) else None
-    return Started(AccountSid(sids[0]), CallSid(sids[1]), StreamSid(sids[2]), key if isinstance(key, str) else None)
+    return StreamStarted(
+        AccountSid(sids[0]), CallSid(sids[1]), StreamSid(sids[2]), key if isinstance(key, str) else None
+    )
 
 
-def _media(stream_sid: str, media: Mapping[str, Any]) -> Media | None:
+def _media(stream_sid: str, media: Mapping[str, Any]) -> StreamMedia | None:
     if media.get("track") != INBOUND:
         return None
     try:
         audio = base64.b64decode(_text(media, "payload"), validate=True)
     except (binascii.Error, ValueError) as error:
         raise MalformedCallback(f"a payload that is not base64: {error}") from error
-    return Media(stream_sid, _number(media, "chunk"), _number(media, "timestamp"), audio)
+    return StreamMedia(stream_sid, _number(media, "chunk"), _number(media, "timestamp"), audio)
 
 
 def _object(value: object, name: str) -> Mapping[str, Any]:
@@ -142,7 +144,7 @@ class Timeline:
         self._laid_bytes = 0
         self.filled_ms = 0
 
-    def place(self, media: Media) -> bytes:
+    def insert(self, media: StreamMedia) -> bytes:
         """The audio that comes next: silence for what is missing, then the piece; empty for one that is late.
 
         Raises MalformedCallback when more than a second is missing in all.
@@ -155,7 +157,7 @@ class Timeline:
         self._laid_bytes += len(gap) + len(media.audio)
         return gap + media.audio
 
-    def _gap_bytes(self, media: Media) -> int:
+    def _gap_bytes(self, media: StreamMedia) -> int:
         if self._began_ms is None:
             self._began_ms = media.timestamp_ms
         timed = (media.timestamp_ms - self._began_ms) * BYTES_PER_MS - self._laid_bytes

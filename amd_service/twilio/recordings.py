@@ -15,7 +15,7 @@ import httpx2
 
 from amd_service import __version__
 from amd_service.domain import Failure, RecordingSid, is_sid
-from amd_service.errors import AmdError, MediaNotYet, MediaRefused, TwilioUnavailable
+from amd_service.errors import AmdError, MediaNotReady, MediaRefused, TwilioUnavailable
 from amd_service.settings import Account, Settings, is_loopback
 from amd_service.twilio.retry_after import retry_after_s
 
@@ -28,14 +28,15 @@ _SMALL_BODY_BYTES = 64 * 1024  # error bodies and metadata are read up to here, 
 
 
 @dataclass(frozen=True, slots=True)
-class Rules:
-    """What the caller knows of audio. Both are asked with the beginning of a body, again as it grows.
+class AudioRules:
+    """The caller's rules for stopping a download. Both are called with the body's prefix, repeatedly as it grows.
 
-    `known(prefix, content_type)`: it may be audio the caller can read. `enough(prefix)`: it holds all that is needed.
+    `is_audio(prefix, content_type)`: whether this may be audio in a format that the caller decodes.
+    `is_enough(prefix)`: whether the prefix holds all the audio that the caller needs.
     """
 
-    known: Callable[[bytes, str | None], bool]
-    enough: Callable[[bytes], bool]
+    is_audio: Callable[[bytes, str | None], bool]
+    is_enough: Callable[[bytes], bool]
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,11 +75,13 @@ class Recordings:
         self._max_bytes = settings.media_max_bytes
         self._total_timeout_s = settings.media_total_timeout_s
 
-    async def fetch(self, account: Account, recording_sid: RecordingSid, *, want_dual: bool, rules: Rules) -> Media:
+    async def fetch(
+        self, account: Account, recording_sid: RecordingSid, *, prefer_dual: bool, rules: AudioRules
+    ) -> Media:
         """The recording's head: until it is enough, its end, or the byte cap, whichever comes first.
 
-        `want_dual` asks for both channels and falls back to what there is. What is not known as audio is read no
-        further and, unless it is encrypted, left to the decoder to refuse. Raises MediaNotYet (404),
+        `prefer_dual` asks for both channels and falls back to what there is. What is not known as audio is read no
+        further and, unless it is encrypted, left to the decoder to refuse. Raises MediaNotReady (404),
         TwilioUnavailable (time-outs, broken connections, 429, 5xx) and MediaRefused (credentials, gone, encrypted,
         stored elsewhere).
         """
@@ -87,13 +90,13 @@ class Recordings:
         resource = self._api.join(f"/2010-04-01/Accounts/{account.account_sid}/Recordings/{recording_sid}")
         try:
             async with asyncio.timeout(self._total_timeout_s):
-                return await self._fetch(account, str(resource), want_dual, rules)
+                return await self._fetch(account, str(resource), prefer_dual, rules)
         except TimeoutError as error:
             raise TwilioUnavailable(f"the download took longer than {self._total_timeout_s:g} s") from error
         except (httpx2.TransportError, httpx2.InvalidURL) as error:
             raise TwilioUnavailable(f"no answer from {self._api.host}: {type(error).__name__} {error}") from error
 
-    async def _fetch(self, account: Account, resource: str, dual: bool, rules: Rules) -> Media:
+    async def _fetch(self, account: Account, resource: str, dual: bool, rules: AudioRules) -> Media:
         query = {"RequestedChannels": "2"} if dual else {}
         media: Media | None = None
         async with self._open(account, f"{resource}.wav", query) as response:
@@ -102,7 +105,7 @@ class Recordings:
             else:
                 await _read_small(response)
         if media is not None:
-            if not rules.known(media.data, media.content_type):
+            if not rules.is_audio(media.data, media.content_type):
                 await self._refuse_if_encrypted(account, resource)
             return media
         if response.status_code == 400 and dual:  # Twilio's answer when only one channel was kept (its warning 16113)
@@ -155,7 +158,7 @@ class Recordings:
             )
         return target
 
-    async def _read(self, response: httpx2.Response, rules: Rules) -> Media:
+    async def _read(self, response: httpx2.Response, rules: AudioRules) -> Media:
         content_type = response.headers.get("content-type")
         buffer = bytearray()
         next_check = _FIRST_CHECK_BYTES
@@ -168,10 +171,10 @@ class Recordings:
                     # Each check copies the buffer: growing intervals keep the sum of copies linear in its size.
                     next_check = len(buffer) * 5 // 4
                     prefix = bytes(buffer)
-                    if not rules.known(prefix, content_type) or rules.enough(prefix):
+                    if not rules.is_audio(prefix, content_type) or rules.is_enough(prefix):
                         return Media(prefix, content_type, complete=False)
         except httpx2.TransportError:
-            if not buffer or not rules.enough(bytes(buffer)):
+            if not buffer or not rules.is_enough(bytes(buffer)):
                 raise
             return Media(bytes(buffer), content_type, complete=False)
         return Media(bytes(buffer), content_type, complete=True)
@@ -229,7 +232,7 @@ def _translated(response: httpx2.Response) -> AmdError:
     """The error that a status other than success means."""
     host, status = response.url.host, response.status_code
     if status == 404:
-        return MediaNotYet(f"{host} does not have the recording (yet)")
+        return MediaNotReady(f"{host} does not have the recording (yet)")
     if status == 410:
         return MediaRefused(f"{host} says the recording is gone", Failure.MEDIA_MISSING)
     if status in (401, 403) and "authorization" in response.request.headers:

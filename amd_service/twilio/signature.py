@@ -13,7 +13,7 @@ from urllib.parse import parse_qsl, urlparse
 from twilio.request_validator import RequestValidator, add_port, remove_port
 
 from amd_service.domain import AccountSid, is_sid
-from amd_service.errors import SignatureRefused
+from amd_service.errors import InvalidSignature
 from amd_service.settings import Account
 from amd_service.twilio.callbacks import MAX_FIELDS
 from amd_service.twilio.stream_keys import stream_url
@@ -64,7 +64,7 @@ def verify(
     kept, nothing stripped (`callbacks.parse_form`). The signed URL is `public_url` + `raw_path` + `?query`: never the
     Host header, which the sender chooses. A path prefix in `public_url` is one that a proxy strips before we see it.
 
-    Raises SignatureRefused for whatever is not provably Twilio's, and nothing else. Twilio signs names and values
+    Raises InvalidSignature for whatever is not provably Twilio's, and nothing else. Twilio signs names and values
     without separators, so what is proven is their concatenation; it carries no time either, so a replay is genuine.
     """
     url = _signed_url(public_url, raw_path, query_string)
@@ -107,7 +107,7 @@ def verify_handshake(
     urls = _handshake_urls(url)
     fitting = [account for account in accounts.values() if _opens(account, urls, signature)]
     if not fitting:
-        raise SignatureRefused(
+        raise InvalidSignature(
             f"X-Twilio-Signature does not fit {url.partition('?')[0]} and the auth token of any account: check "
             "AMD_PUBLIC_URL, and that the TwiML's <Stream> names exactly this URL"
         )
@@ -121,7 +121,7 @@ def _handshake_urls(url: str) -> list[bytes]:
         parsed = [urlparse(candidate) for candidate in (url, f"{path}/{mark}{query}")]
         return [ported(each).encode() for each in parsed for ported in (remove_port, add_port)]
     except ValueError as error:  # a public URL that urlparse cannot split
-        raise SignatureRefused(f"the signature cannot be computed: {error}") from error
+        raise InvalidSignature(f"the signature cannot be computed: {error}") from error
 
 
 def _opens(account: Account, urls: Sequence[bytes], signature: bytes) -> bool:
@@ -133,7 +133,7 @@ def _opens(account: Account, urls: Sequence[bytes], signature: bytes) -> bool:
 
 def _require_fit(account: Account, url: str, form: Sequence[tuple[str, str]], signature: str) -> None:
     if not _fits(account, url, form, signature):
-        raise SignatureRefused(
+        raise InvalidSignature(
             # Without its query: people put secrets there.
             f"X-Twilio-Signature does not fit {url.partition('?')[0]} and the auth token of {account.account_sid}: "
             "check AMD_PUBLIC_URL (exactly what Twilio was given) and TWILIO_AUTH_TOKEN"
@@ -146,25 +146,25 @@ def _fits(account: Account, url: str, form: Sequence[tuple[str, str]], signature
     try:
         return any(RequestValidator(token).validate(url, parameters, signature) for token in tokens)
     except ValueError as error:  # lone surrogates in the form, or a public URL that urlparse cannot split
-        raise SignatureRefused(f"the signature cannot be computed: {error}") from error
+        raise InvalidSignature(f"the signature cannot be computed: {error}") from error
 
 
 def _query(query_string: bytes) -> list[tuple[str, str]]:
     try:
         return parse_qsl(query_string.decode("ascii"), keep_blank_values=True, max_num_fields=MAX_FIELDS)
     except ValueError as error:
-        raise SignatureRefused(f"the query cannot be read: {error}") from error
+        raise InvalidSignature(f"the query cannot be read: {error}") from error
 
 
 def _signed_url(public_url: str | None, raw_path: bytes, query_string: bytes) -> str:
     if public_url is None:
-        raise SignatureRefused("AMD_PUBLIC_URL is not set: without it no signature can be checked")
+        raise InvalidSignature("AMD_PUBLIC_URL is not set: without it no signature can be checked")
     target = (raw_path + (b"?" + query_string if query_string else b"")).decode("latin-1")
     if not _is_plain(target):
-        raise SignatureRefused("the request target is not a plain ASCII path and query")
+        raise InvalidSignature("the request target is not a plain ASCII path and query")
     # Twilio adds bodySHA256 when it signs a URL in place of a JSON body; it has no business beside a form.
     if b"bodySHA256" in query_string:
-        raise SignatureRefused("bodySHA256 belongs to a JSON body; callbacks must be sent as forms")
+        raise InvalidSignature("bodySHA256 belongs to a JSON body; callbacks must be sent as forms")
     return public_url + target
 
 
@@ -182,28 +182,28 @@ def _is_plain(target: str) -> bool:
 
 def _signature(headers: RequestHeaders) -> str:
     if headers.getlist(SIGNATURE_SETTINGS_HEADER):
-        raise SignatureRefused(
+        raise InvalidSignature(
             "the callback is signed with a Twilio SharedKey (X-Twilio-Webhooks-Signature-Settings), which is not "
             "supported: switch SharedKey signing off for this webhook so that the auth token signs it"
         )
     found = headers.getlist(SIGNATURE_HEADER)
     if len(found) != 1:
-        raise SignatureRefused(f"X-Twilio-Signature must be there once; it was there {len(found)} times")
+        raise InvalidSignature(f"X-Twilio-Signature must be there once; it was there {len(found)} times")
     if not found[0].isascii():
-        raise SignatureRefused("X-Twilio-Signature is not ASCII")
+        raise InvalidSignature("X-Twilio-Signature is not ASCII")
     return found[0]
 
 
 def _account(accounts: Mapping[AccountSid, Account], form: Sequence[tuple[str, str]]) -> Account:
     claimed = {value for name, value in form if name == "AccountSid"}
     if len(claimed) != 1:
-        raise SignatureRefused(f"one AccountSid was expected; there are {len(claimed)}")
+        raise InvalidSignature(f"one AccountSid was expected; there are {len(claimed)}")
     (sid,) = claimed
     if not is_sid(sid, "AC"):  # before it is looked up or logged
-        raise SignatureRefused("AccountSid is not AC followed by 32 hexadecimal digits")
+        raise InvalidSignature("AccountSid is not AC followed by 32 hexadecimal digits")
     account = accounts.get(AccountSid(sid))
     if account is None:
-        raise SignatureRefused(
+        raise InvalidSignature(
             f"account {sid} is not configured: set TWILIO_ACCOUNT_SID and TWILIO_AUTH_TOKEN, or add it to "
             "AMD_ACCOUNTS_FILE (subaccounts sign with their own token)"
         )

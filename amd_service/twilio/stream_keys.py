@@ -5,7 +5,7 @@ import hmac
 from pydantic import SecretStr
 
 from amd_service.domain import CallSid
-from amd_service.errors import SignatureRefused
+from amd_service.errors import InvalidSignature
 from amd_service.settings import Account
 
 
@@ -24,10 +24,10 @@ def stream_key(token: SecretStr, call_sid: CallSid) -> str:
 
 
 def verify_stream_key(account: Account, call_sid: CallSid, key: str | None) -> None:
-    """Raises SignatureRefused unless `key` is the call's, under any of the account's tokens."""
+    """Raises InvalidSignature unless `key` is the call's, under any of the account's tokens."""
     shown = (key or "").encode()
     if not any(hmac.compare_digest(stream_key(token, call_sid).encode(), shown) for token in account.auth_tokens):
-        raise SignatureRefused(
+        raise InvalidSignature(
             f"the stream of {call_sid} {'lacks the parameter key' if key is None else 'shows a wrong key'}: let its "
             "TwiML come from /twilio/stream.xml"
         )

@@ -19,7 +19,7 @@ def stream_twiml(stream_url: str, key: str, next_url: str | None) -> str:
     return _going_on(response, next_url)
 
 
-def unheard_twiml(next_url: str | None) -> str:
+def continue_twiml(next_url: str | None) -> str:
     """Go on as after `stream_twiml`, without a stream."""
     return _going_on(VoiceResponse(), next_url)
 

@@ -80,7 +80,7 @@ async def test_who_stands_by_need_not_come_back_where_twilio_wants_to_be_left_al
     assert await print_catch_up(settings(database, simulated_twilio), "90m", as_json=False)
     said = capsys.readouterr().out
     assert "1 calls asked for, 1 new" in said
-    assert "waiting: Twilio answered 429" in said
+    assert "Twilio rate limit" in said
 
 
 async def test_an_account_that_cannot_be_asked_is_a_failure_with_its_cure(

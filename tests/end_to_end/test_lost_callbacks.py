@@ -128,7 +128,7 @@ async def place_calls(scene: Scene, service: ServiceProcess, random: Random) -> 
         rest = RestClient(client, settings)
         for number in range(CALLS):
             life, row = LIVES[number % len(LIVES)]
-            call = scene.simulated_twilio.rest.calls[(await rest.place(scene.account, order)).event.call_sid]
+            call = scene.simulated_twilio.rest.calls[(await rest.place_call(scene.account, order)).event.call_sid]
             placed.append(Expected(call, list(callbacks_of(scene.simulated_twilio.rest, call, life)), row))
     random.shuffle(placed)
     return placed

@@ -12,7 +12,7 @@ from amd_service.database.pool import Database
 from amd_service.domain import CallSid
 from amd_service.operations.judge_stream import StreamJudge, StreamOutcome
 from amd_service.telemetry import Metrics
-from amd_service.twilio.media_streams import Event, parse_message
+from amd_service.twilio.media_streams import StreamEvent, parse_message
 from tests.support.app import make_settings
 from tests.support.deliveries import call_row
 from tests.support.detectors import ready
@@ -25,7 +25,7 @@ pytestmark = pytest.mark.anyio
 SETTINGS = make_settings(on_human="hang_up")
 
 
-async def events(messages: Sequence[dict[str, object]]) -> AsyncIterator[Event]:
+async def events(messages: Sequence[dict[str, object]]) -> AsyncIterator[StreamEvent]:
     for message in messages:
         event = parse_message(json.dumps(message))
         assert event is not None

@@ -25,9 +25,9 @@ from amd_service.simulator.report import print_outcomes
 from amd_service.simulator.twilio.loopback_server import SimulatedTwilio, serve_on_loopback
 from amd_service.simulator.twilio.rest_api import RestApi
 from amd_service.twilio.callbacks import parse_form
-from amd_service.twilio.media_streams import Media, Started, Stopped, parse_message
+from amd_service.twilio.media_streams import StreamMedia, StreamStarted, StreamStopped, parse_message
 from amd_service.twilio.signature import verify, verify_handshake
-from amd_service.twilio.twiml import unheard_twiml
+from amd_service.twilio.twiml import continue_twiml
 from amd_service.web.server import WEBSOCKETS
 from tests.support.stub_service import ACCOUNT, PUBLIC_URL, Service, write_call
 
@@ -72,7 +72,7 @@ class LiveService(Service):
     async def stream_xml(self, request: Request) -> Response:
         form = parse_form(await request.body())
         verify(ACCOUNTS, PUBLIC_URL, request.scope["raw_path"], b"", form, request.headers)
-        return Response(TWIML if self.listens else unheard_twiml(None), media_type="text/xml")
+        return Response(TWIML if self.listens else continue_twiml(None), media_type="text/xml")
 
     async def media(self, websocket: WebSocket) -> None:
         verify_handshake(ACCOUNTS, PUBLIC_URL, websocket.scope["raw_path"], b"", websocket.headers)
@@ -82,11 +82,11 @@ class LiveService(Service):
         await websocket.accept()
         async for text in websocket.iter_text():
             match parse_message(text):
-                case Started() as started:
+                case StreamStarted() as started:
                     self.started.append(json.loads(text)["start"])
-                case Media() as media:
+                case StreamMedia() as media:
                     self.heard += media.audio
-                case Stopped():
+                case StreamStopped():
                     break
             if len(self.heard) >= 4000:
                 break

@@ -9,7 +9,7 @@ import httpx2
 from amd_service.domain import AccountSid, RecordingSid
 from amd_service.settings import Account, Settings
 from amd_service.simulator.twilio.loopback_server import SimulatedTwilio
-from amd_service.twilio.recordings import Media, Recordings, Rules, http_client
+from amd_service.twilio.recordings import AudioRules, Media, Recordings, http_client
 
 AC = AccountSid("AC" + "a" * 32)
 
@@ -44,28 +44,32 @@ def is_riff(prefix: bytes, _content_type: str | None) -> bool:
     return prefix.startswith(b"RIFF")
 
 
-NEVER_ENOUGH = Rules(is_riff, never)
+NEVER_ENOUGH = AudioRules(is_riff, never)
 
 
 async def fetch(
     handler: Handler,
     *,
-    want_dual: bool = False,
+    prefer_dual: bool = False,
     enough: Callable[[bytes], bool] = never,
     configured: Settings | None = None,
 ) -> Media:
     async with httpx2.AsyncClient(transport=httpx2.MockTransport(handler)) as client:
         recordings = Recordings(client, configured or settings())
-        return await recordings.fetch(ACCOUNT, RE, want_dual=want_dual, rules=Rules(is_riff, enough))
+        return await recordings.fetch(ACCOUNT, RE, prefer_dual=prefer_dual, rules=AudioRules(is_riff, enough))
 
 
 async def fetch_from(
-    simulated_twilio: SimulatedTwilio, *, want_dual: bool = False, enough: Callable[[bytes], bool] = never, **given: Any
+    simulated_twilio: SimulatedTwilio,
+    *,
+    prefer_dual: bool = False,
+    enough: Callable[[bytes], bool] = never,
+    **given: Any,
 ) -> Media:
     configured = settings(twilio_api_url=simulated_twilio.url, **given)
     async with http_client(configured) as client:
         return await Recordings(client, configured).fetch(
-            ACCOUNT, RE, want_dual=want_dual, rules=Rules(is_riff, enough)
+            ACCOUNT, RE, prefer_dual=prefer_dual, rules=AudioRules(is_riff, enough)
         )
 
 

@@ -33,26 +33,26 @@ Ask = Callable[[RestClient], Awaitable[object]]
 
 
 async def listed_calls(rest: RestClient) -> list[str]:
-    return [told.event.call_sid async for told in rest.calls(ACCOUNT, LONG_AGO)]
+    return [told.event.call_sid async for told in rest.list_calls(ACCOUNT, LONG_AGO)]
 
 
 async def listed_recordings(rest: RestClient) -> list[tuple[str, str]]:
-    return [found async for found in rest.recorded_calls(ACCOUNT, LONG_AGO)]
+    return [found async for found in rest.list_recorded_calls(ACCOUNT, LONG_AGO)]
 
 
 CHANGES: dict[str, Ask] = {
-    "place": lambda rest: rest.place(ACCOUNT, ORDER),
+    "place": lambda rest: rest.place_call(ACCOUNT, ORDER),
     "hang_up": lambda rest: rest.hang_up(ACCOUNT, CA),
     "redirect": lambda rest: rest.redirect(ACCOUNT, CA, "https://example.org/twiml?x=1&y=2"),
 }
 
 
 QUESTIONS: dict[str, Ask] = {
-    "check": lambda rest: rest.check(ACCOUNT),
-    "call": lambda rest: rest.call(ACCOUNT, CA),
+    "check": lambda rest: rest.check_credentials(ACCOUNT),
+    "call": lambda rest: rest.get_call(ACCOUNT, CA),
     "calls": listed_calls,
     "recorded_calls": listed_recordings,
-    "recordings_of": lambda rest: rest.recordings_of(ACCOUNT, CA),
+    "recordings_of": lambda rest: rest.list_call_recordings(ACCOUNT, CA),
     # As safe to repeat as a question: what is gone is gone.
     "delete_recording": lambda rest: rest.delete_recording(ACCOUNT, RE),
 }

@@ -12,15 +12,15 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from amd_service.domain import RecordingSid
-from amd_service.errors import MediaNotYet
+from amd_service.errors import MediaNotReady
 from amd_service.settings import Account, Settings
 from amd_service.twilio.callbacks import parse_form
-from amd_service.twilio.recordings import Recordings, Rules, http_client
+from amd_service.twilio.recordings import AudioRules, Recordings, http_client
 from amd_service.twilio.signature import verify
 
 AC = "AC" + "a" * 32
 ACCOUNT = Account.model_validate({"account_sid": AC, "auth_tokens": ["token"]})
-WHOLE = Rules(known=lambda _prefix, _type: True, enough=lambda _prefix: False)
+WHOLE = AudioRules(is_audio=lambda _prefix, _type: True, is_enough=lambda _prefix: False)
 PUBLIC_URL = "https://amd.example.com"
 JUDGED: dict[str, JsonValue] = {"analysis_state": "judged", "label": "human"}
 STEREO = b"RIFF\0\0\0\0WAVEfmt \x10\0\0\0\x01\0\x02\0" + bytes(100)
@@ -92,8 +92,8 @@ class Service:
             recordings = Recordings(client, settings)
             for _attempt in range(3):
                 try:
-                    media = await recordings.fetch(ACCOUNT, recording_sid, want_dual=True, rules=WHOLE)
-                except MediaNotYet:
+                    media = await recordings.fetch(ACCOUNT, recording_sid, prefer_dual=True, rules=WHOLE)
+                except MediaNotReady:
                     continue
                 return {"analysis_state": "judged", "label": "human", "confidence": len(media.data) / 1000}
         return {"analysis_state": "failed", "reason": "media_missing", "confidence": None}

@@ -13,7 +13,7 @@ from starlette.datastructures import Headers
 from twilio.request_validator import RequestValidator
 
 from amd_service.domain import AccountSid
-from amd_service.errors import SignatureRefused
+from amd_service.errors import InvalidSignature
 from amd_service.settings import Account
 from amd_service.twilio.callbacks import MAX_FIELDS
 from amd_service.twilio.signature import verify_get, verify_handshake
@@ -91,19 +91,19 @@ def test_scheme_port_and_prefix_are_those_of_the_public_url(public_url: str, sig
     ],
 )
 def test_a_signature_over_another_url_is_refused(url: str) -> None:
-    with pytest.raises(SignatureRefused):
+    with pytest.raises(InvalidSignature):
         shake(signature(url, "new token"))
 
 
 @pytest.mark.parametrize("signed", [None, "", "AAAA", "signatüre", "A" * 28, signature(SIGNED_URL, "wrong token")])
 def test_a_missing_or_wrong_signature_is_refused(signed: str | None) -> None:
-    with pytest.raises(SignatureRefused):
+    with pytest.raises(InvalidSignature):
         shake(signed)
 
 
 @pytest.mark.parametrize("public_url", [None, "https://[::1", "https://amd.example.com:port"])
 def test_without_a_usable_public_url_everything_is_refused(public_url: str | None) -> None:
-    with pytest.raises(SignatureRefused):
+    with pytest.raises(InvalidSignature):
         shake(signature(SIGNED_URL, "new token"), public_url=public_url)
 
 
@@ -112,7 +112,7 @@ def test_shared_keys_are_refused_by_name() -> None:
         (b"x-twilio-signature", signature(SIGNED_URL, "new token").encode()),
         (b"x-twilio-webhooks-signature-settings", b"key=1,algorithm=HMAC_SHA256"),
     ]
-    with pytest.raises(SignatureRefused, match="SharedKey"):
+    with pytest.raises(InvalidSignature, match="SharedKey"):
         verify_handshake(ACCOUNTS, PUBLIC_URL, MEDIA, b"", Headers(raw=raw))
 
 
@@ -120,9 +120,9 @@ def test_a_get_is_signed_over_its_query_as_it_was_sent() -> None:
     query = f"AccountSid={MAIN}&From=%2B15005550006&CallerName="
     signed = signature(f"{PUBLIC_URL}/twilio/stream.xml?{query}", "new token")
     assert get(signed, query.encode()) == MAIN
-    with pytest.raises(SignatureRefused):
+    with pytest.raises(InvalidSignature):
         get(signed, query.replace("%2B", "+").encode())
-    with pytest.raises(SignatureRefused):
+    with pytest.raises(InvalidSignature):
         get(signed, query.encode(), path=b"/twilio/other")
 
 
@@ -133,13 +133,13 @@ def test_a_get_is_signed_over_its_query_as_it_was_sent() -> None:
 )
 def test_a_get_names_one_known_account(query: str) -> None:
     url = f"{PUBLIC_URL}/twilio/stream.xml" + (f"?{query}" if query else "")
-    with pytest.raises(SignatureRefused):
+    with pytest.raises(InvalidSignature):
         get(signature(url, "new token"), query.encode())
 
 
 def test_a_body_hash_has_no_business_in_a_get() -> None:
     query = f"AccountSid={MAIN}&bodySHA256={'0' * 64}"
-    with pytest.raises(SignatureRefused):
+    with pytest.raises(InvalidSignature):
         get(signature(f"{PUBLIC_URL}/twilio/stream.xml?{query}", "new token"), query.encode())
 
 
@@ -163,7 +163,7 @@ def test_a_handshake_for_one_url_opens_no_other(path: str, query: str, other_pat
     assert shake(signed, path=f"/{path}".encode(), query=query.encode()) == {SUB, TWIN}
     wanted = _target("/" + path, query)
     assume(wanted not in (_target("/" + other_path, other_query), _target(f"/{other_path}/", other_query)))
-    with pytest.raises(SignatureRefused):
+    with pytest.raises(InvalidSignature):
         shake(signed, path=f"/{other_path}".encode(), query=other_query.encode())
 
 
@@ -184,7 +184,7 @@ def test_a_handshake_is_taken_exactly_where_the_package_takes_it(
     if any(RequestValidator("new token").validate(url, {}, sent) for url in urls):
         assert shake(sent, public_url=public_url, path=path.encode(), query=query.encode()) == {MAIN}
     else:
-        with pytest.raises(SignatureRefused):
+        with pytest.raises(InvalidSignature):
             shake(sent, public_url=public_url, path=path.encode(), query=query.encode())
 
 
@@ -192,9 +192,9 @@ def test_a_handshake_is_taken_exactly_where_the_package_takes_it(
 @given(path=st.binary(max_size=20), query=st.binary(max_size=20), sent=st.binary(max_size=40))
 def test_nothing_but_a_refusal_is_ever_raised(path: bytes, query: bytes, sent: bytes) -> None:
     headers = Headers(raw=[(b"x-twilio-signature", sent)])
-    with pytest.raises(SignatureRefused):
+    with pytest.raises(InvalidSignature):
         verify_handshake(ACCOUNTS, PUBLIC_URL, path, query, headers)
-    with pytest.raises(SignatureRefused):
+    with pytest.raises(InvalidSignature):
         verify_get(ACCOUNTS, PUBLIC_URL, path, query, headers)
 
 

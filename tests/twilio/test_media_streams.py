@@ -11,7 +11,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from amd_service.errors import MalformedCallback
-from amd_service.twilio.media_streams import FILL_MOST_MS, SILENCE, Media, Started, Stopped, Timeline, parse_message
+from amd_service.twilio.media_streams import (
+    FILL_MOST_MS,
+    SILENCE,
+    StreamMedia,
+    StreamStarted,
+    StreamStopped,
+    Timeline,
+    parse_message,
+)
 
 ACCOUNT, CALL, STREAM = "AC" + "1" * 32, "CA" + "2" * 32, "MZ" + "3" * 32
 FRAME = 160
@@ -45,10 +53,10 @@ def media(**changes: object) -> str:
 
 def test_each_message_becomes_its_event() -> None:
     assert parse_message('{"event":"connected","protocol":"Call","version":"1.0.0"}') is None
-    assert parse_message(start()) == Started(ACCOUNT, CALL, STREAM, None)  # type: ignore[arg-type]
-    assert parse_message(media()) == Media(STREAM, 2, 20, b"abc")
+    assert parse_message(start()) == StreamStarted(ACCOUNT, CALL, STREAM, None)  # type: ignore[arg-type]
+    assert parse_message(media()) == StreamMedia(STREAM, 2, 20, b"abc")
     stop = {"event": "stop", "sequenceNumber": "5", "stop": {"accountSid": ACCOUNT, "callSid": CALL}}
-    assert parse_message(json.dumps(stop)) == Stopped()
+    assert parse_message(json.dumps(stop)) == StreamStopped()
 
 
 @pytest.mark.parametrize("event", ["mark", "dtmf", "something new", None, 7, {}])
@@ -64,7 +72,7 @@ def test_the_other_track_is_ignored() -> None:
 @pytest.mark.parametrize(("parameters", "key"), [({"key": "abc"}, "abc"), ({"key": 5}, None), ([], None), (..., None)])
 def test_the_key_is_a_parameter_of_the_stream(parameters: object, key: str | None) -> None:
     started = parse_message(start(customParameters=parameters))
-    assert isinstance(started, Started)
+    assert isinstance(started, StreamStarted)
     assert started.key == key
 
 
@@ -90,8 +98,8 @@ def test_a_stream_we_cannot_use_is_refused(changes: dict[str, object]) -> None:
 
 def test_numbers_may_be_strings_or_numbers() -> None:
     quoted = {"encoding": "audio/x-mulaw", "sampleRate": "8000", "channels": "1"}
-    assert isinstance(parse_message(start(mediaFormat=quoted, tracks=["inbound", "outbound"])), Started)
-    assert parse_message(media(chunk=2, timestamp=20)) == Media(STREAM, 2, 20, b"abc")
+    assert isinstance(parse_message(start(mediaFormat=quoted, tracks=["inbound", "outbound"])), StreamStarted)
+    assert parse_message(media(chunk=2, timestamp=20)) == StreamMedia(STREAM, 2, 20, b"abc")
 
 
 @pytest.mark.parametrize(
@@ -145,14 +153,14 @@ def test_nothing_but_a_refusal_is_ever_raised(event: object, start: object, stre
         parse_message(json.dumps(message))
 
 
-def piece(chunk: int, *, late_ms: int = 0) -> Media:
+def piece(chunk: int, *, late_ms: int = 0) -> StreamMedia:
     """The chunk of that number; its bytes hold its place, and no silence."""
-    return Media(STREAM, chunk, (chunk - 1) * 20 + late_ms, bytes([chunk % 200]) * FRAME)
+    return StreamMedia(STREAM, chunk, (chunk - 1) * 20 + late_ms, bytes([chunk % 200]) * FRAME)
 
 
-def place(*pieces: Media) -> tuple[bytes, Timeline]:
+def place(*pieces: StreamMedia) -> tuple[bytes, Timeline]:
     timeline = Timeline()
-    return b"".join(timeline.place(each) for each in pieces), timeline
+    return b"".join(timeline.insert(each) for each in pieces), timeline
 
 
 def test_pieces_in_order_are_laid_end_to_end() -> None:
@@ -200,8 +208,8 @@ def test_a_stream_that_begins_late_begins_where_its_clock_does() -> None:
 
 
 @pytest.mark.parametrize("gap", [piece(53), piece(2, late_ms=FILL_MOST_MS + 1), piece(10**11)])
-def test_with_more_than_a_second_missing_it_is_no_longer_the_call(gap: Media) -> None:
+def test_with_more_than_a_second_missing_it_is_no_longer_the_call(gap: StreamMedia) -> None:
     timeline = Timeline()
-    timeline.place(piece(1))
+    timeline.insert(piece(1))
     with pytest.raises(MalformedCallback, match="missing"):
-        timeline.place(gap)
+        timeline.insert(gap)

@@ -7,7 +7,7 @@ import pytest
 from pydantic import SecretStr
 
 from amd_service.domain import AccountSid, CallSid
-from amd_service.errors import SignatureRefused
+from amd_service.errors import InvalidSignature
 from amd_service.settings import Account
 from amd_service.twilio.stream_keys import stream_key, stream_url, verify_stream_key
 
@@ -30,7 +30,7 @@ def test_a_stream_shows_the_key_of_its_call(token: str) -> None:
     "key", [None, "", "é", key_of("sub token"), key_of("new token", "CA" + "e" * 32), key_of("new token").upper()]
 )
 def test_any_other_key_is_refused(key: str | None) -> None:
-    with pytest.raises(SignatureRefused, match="key"):
+    with pytest.raises(InvalidSignature, match="key"):
         verify_stream_key(ACCOUNT, CALL, key)
 
 

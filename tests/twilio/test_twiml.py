@@ -1,4 +1,4 @@
-from amd_service.twilio.twiml import stream_twiml, unheard_twiml
+from amd_service.twilio.twiml import continue_twiml, stream_twiml
 
 URL = "wss://amd.example.com/twilio/media"
 STREAM = f'<Stream track="inbound_track" url="{URL}"><Parameter name="key" value="abc" /></Stream>'
@@ -15,7 +15,7 @@ def test_without_one_it_pauses_for_longer_than_a_verdict_takes() -> None:
 
 
 def test_without_a_stream_the_call_goes_on_in_the_same_way() -> None:
-    assert unheard_twiml("https://example.com/next").endswith(
+    assert continue_twiml("https://example.com/next").endswith(
         "<Response><Redirect>https://example.com/next</Redirect></Response>"
     )
-    assert unheard_twiml(None).endswith('<Response><Pause length="60" /></Response>')
+    assert continue_twiml(None).endswith('<Response><Pause length="60" /></Response>')

@@ -9,7 +9,7 @@ from amd_service.errors import (
     ClassifierUnavailable,
     CredentialsMissing,
     DatabaseUnavailable,
-    MediaNotYet,
+    MediaNotReady,
     MediaRefused,
     QueueFull,
     TwilioUnavailable,
@@ -34,8 +34,8 @@ def test_a_permanent_error_ends_the_job_at_once_with_its_reason(error: Exception
 
 
 def test_a_missing_medium_is_retried_and_then_named() -> None:
-    assert isinstance(step(MediaNotYet("404"), attempts=7), RetryLater)
-    assert step(MediaNotYet("404"), attempts=8) == GiveUp(Failure.MEDIA_MISSING)
+    assert isinstance(step(MediaNotReady("404"), attempts=7), RetryLater)
+    assert step(MediaNotReady("404"), attempts=8) == GiveUp(Failure.MEDIA_MISSING)
 
 
 def test_the_delay_twilio_asks_for_is_respected() -> None:

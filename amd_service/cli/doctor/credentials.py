@@ -50,7 +50,7 @@ async def check_accounts(settings: Settings) -> list[Finding]:
 async def _tried(account: Account, rest: RestClient) -> Finding:
     looks = _looks(account)
     try:
-        await rest.check(account)
+        await rest.check_credentials(account)
     except TwilioUnavailable as error:
         return replace(looks, health=Health.WARN, text=f"{looks.text}; not tried: {error}")
     except RequestRefused as error:

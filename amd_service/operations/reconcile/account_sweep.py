@@ -125,7 +125,7 @@ class AccountSweep:
     async def _calls_by_date(self) -> None:
         """Calls that ended and of which we do not know that. Those still up are left to a later sweep."""
         quiet_since = datetime.now(UTC) - timedelta(seconds=self.quiet_s)
-        async with aclosing(_batches(self.rest.calls(self.account, self.since))) as batches:
+        async with aclosing(_batches(self.rest.list_calls(self.account, self.since))) as batches:
             async for batch in batches:
                 await self._renew()
                 self.listed.update(told.event.call_sid for told in batch)
@@ -138,7 +138,7 @@ class AccountSweep:
 
     async def _recordings_by_date(self) -> None:
         """Calls of ours that ended, with a recording we do not know of or do not know the end of."""
-        async with aclosing(_batches(self.rest.recorded_calls(self.account, self.since))) as batches:
+        async with aclosing(_batches(self.rest.list_recorded_calls(self.account, self.since))) as batches:
             async for batch in batches:
                 await self._renew()
                 async with self.database.transaction() as session:
@@ -168,12 +168,12 @@ class AccountSweep:
         told, unreadable = None, None
         try:
             try:
-                told = await self.rest.call(self.account, call_sid)
+                told = await self.rest.get_call(self.account, call_sid)
             except MalformedCallback as error:
                 unreadable = error  # but its recordings, if it has any, are as good as others
             # The account's own list of recordings does not tell the track, and without it a recording of the called
             # party alone would pass for one of both.
-            listed = await self.rest.recordings_of(self.account, call_sid)
+            listed = await self.rest.list_call_recordings(self.account, call_sid)
         except (TooManyRequests, CredentialsRefused):
             raise
         except (TwilioUnavailable, RequestRefused) as error:

@@ -1,7 +1,7 @@
-"""Twilio's resources → the same events that callbacks bring.
+"""Convert Twilio's REST resources to callbacks.
 
-What the API tells goes through the same intake: as a callback that was never sent. Only fields that do not change by
-themselves are kept, so that asking twice about an ended call is a duplicate.
+Data from the API is stored like a callback that was never sent. Only fields that stay the same after a call has ended
+are kept, so that fetching an ended call twice yields a duplicate.
 """
 
 from datetime import datetime
@@ -14,14 +14,14 @@ from amd_service.twilio.callbacks import parse_recording, parse_status
 
 
 def call_event(call: CallInstance) -> tuple[RawCallback, StatusCallback]:
-    """A Call resource as a status callback. Raises MalformedCallback for one without its SIDs or status."""
+    """Convert a Call resource to a status callback. Raises MalformedCallback if a SID or the status is missing."""
     pairs = _pairs(
         AccountSid=call.account_sid,
         CallSid=call.sid,
         ParentCallSid=call.parent_call_sid,
         CallStatus=call.status,
         Direction=call.direction,
-        From=getattr(call, "_from"),  # noqa: B009 - the package's public attribute has this name
+        From=getattr(call, "_from"),  # noqa: B009 - the package names its public attribute so
         To=call.to,
         Timestamp=call.end_time,
         CallDuration=call.duration,
@@ -31,9 +31,10 @@ def call_event(call: CallInstance) -> tuple[RawCallback, StatusCallback]:
 
 
 def recording_event(recording: Any) -> tuple[RawCallback, RecordingCallback]:
-    """A Recording resource as a recording callback. `recording`: of a call's list, the only one that tells its track.
+    """Convert a Recording resource to a recording callback.
 
-    Raises MalformedCallback for one without its SIDs or status.
+    `recording` must come from the list of a call's recordings: only that list has the track. Raises MalformedCallback
+    if a SID or the status is missing.
     """
     pairs = _pairs(
         AccountSid=recording.account_sid,
@@ -50,16 +51,17 @@ def recording_event(recording: Any) -> tuple[RawCallback, RecordingCallback]:
     return RawCallback(REST_ROUTE, pairs), parse_recording(pairs)
 
 
-def call_of(recording: Any) -> CallSid | None:
-    """The call a recording belongs to; None for a conference's, or where the SIDs are none."""
+def call_sid_of(recording: Any) -> CallSid | None:
+    """The call of a recording. None for a conference recording or malformed SIDs."""
     call_sid = recording.call_sid
     well_formed = is_sid(str(call_sid), "CA") and is_sid(str(recording.sid), "RE")
     return CallSid(call_sid) if well_formed else None
 
 
 def _pairs(**fields: object) -> tuple[tuple[str, str], ...]:
-    return tuple((name, _text(value)) for name, value in fields.items() if value is not None)
-
-
-def _text(value: object) -> str:
-    return value.strftime("%a, %d %b %Y %H:%M:%S +0000") if isinstance(value, datetime) else str(value)
+    """Form parameters as Twilio sends them in callbacks: dates in RFC 2822, absent fields left out."""
+    return tuple(
+        (name, value.strftime("%a, %d %b %Y %H:%M:%S +0000") if isinstance(value, datetime) else str(value))
+        for name, value in fields.items()
+        if value is not None
+    )

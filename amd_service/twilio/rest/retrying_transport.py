@@ -1,6 +1,5 @@
-"""Asking on behalf of somebody who stands by: where Twilio wants to be left alone, that is waited for."""
+"""Transport for interactive commands: retries GETs after a 429."""
 
-from asyncio import sleep
 from typing import Any
 
 from twilio.http.response import Response
@@ -11,26 +10,26 @@ from amd_service.twilio.rest.transport import Transport
 
 log = get_logger(__name__)
 
-# Between one refusal of a request and the next: two minutes' worth, if Twilio does not ask for more.
+# Delays before the retries of one request: two minutes in all, unless Twilio asks for more.
 PAUSES_S = (4.0, 8.0, 16.0, 32.0, 60.0)
-LONGEST_S = 60.0
+LONGEST_PAUSE_S = 60.0
 
 
 class RetryingTransport(Transport):
-    """A transport that repeats a GET which Twilio answers 429, as often as there are pauses and not before Retry-After.
+    """Retries a GET after each 429, once per delay in PAUSES_S and never before Retry-After.
 
-    Raises TooManyRequests after the last one, and at once where Twilio asks for more than a minute.
+    Raises TooManyRequests after the last retry, and at once if Twilio asks for a delay of more than a minute.
     """
 
-    async def request(self, method: str, *args: Any, **given: Any) -> Response:
-        """As Transport does."""
+    async def request(self, method: str, *args: Any, **kwargs: Any) -> Response:
+        """Send a request as `Transport.request` does, with retries."""
         for pause_s in PAUSES_S if method.upper() == "GET" else ():
             try:
-                return await super().request(method, *args, **given)
+                return await super().request(method, *args, **kwargs)
             except TooManyRequests as error:
                 wait_s = max(error.retry_after_s or 0.0, pause_s)
-                if wait_s > LONGEST_S:
+                if wait_s > LONGEST_PAUSE_S:
                     raise
-                log.warning("waiting: Twilio answered 429", wait_s=wait_s)
-            await sleep(wait_s)
-        return await super().request(method, *args, **given)
+                log.warning("Twilio rate limit", status=429, wait_s=wait_s)
+            await self._sleep(wait_s)
+        return await super().request(method, *args, **kwargs)

@@ -1,13 +1,13 @@
-"""The `twilio` package's HTTP seam over our own client.
+"""HTTP transport for the `twilio` package on top of our own HTTP client.
 
-The package's own asynchronous client has no time-out and a pool of its own (docs/decisions/0008). Here every request
-goes to the configured API origin, ends in time, and fails with our own errors, which say whether anything may have been
-done.
+The package's asynchronous client has no timeout and a connection pool of its own (docs/decisions/0008). This transport
+sends every request to the configured API origin, enforces a timeout, and raises our own errors, which tell whether
+Twilio may have carried out the request.
 """
 
 import asyncio
 import json
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 import httpx2
@@ -21,20 +21,25 @@ from amd_service.twilio.retry_after import retry_after_s
 
 log = get_logger(__name__)
 
-# The request never left: nothing can have been done. A proxy's error is one of opening the tunnel through it.
+Sleep = Callable[[float], Awaitable[None]]
+
+# The request was never sent, so nothing was done. A ProxyError is a failure to open the tunnel.
 _NOT_SENT = (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.PoolTimeout, httpx2.ProxyError)
 
 
 class Transport(AsyncHttpClient):  # type: ignore[misc]
-    """Sends one request. `per_s`: at most so many a second, None for no limit."""
+    """Sends requests to Twilio's API. `per_s`: most requests per second, None for no limit."""
 
-    def __init__(self, client: httpx2.AsyncClient, settings: Settings, *, per_s: float | None) -> None:
+    def __init__(
+        self, client: httpx2.AsyncClient, settings: Settings, *, per_s: float | None, sleep: Sleep = asyncio.sleep
+    ) -> None:
         super().__init__(log, is_async=True)
         self._client = client
         self._origin = httpx2.URL(settings.api_origin)
         self._timeout_s = settings.twilio_timeout_s
         self._pause_s = 1 / per_s if per_s else 0.0
-        self._turn = asyncio.Lock()
+        self._pause_lock = asyncio.Lock()
+        self._sleep = sleep
 
     async def request(
         self,
@@ -45,66 +50,69 @@ class Transport(AsyncHttpClient):  # type: ignore[misc]
         headers: Mapping[str, str] | None = None,
         auth: tuple[str, str] | None = None,
         timeout: float | None = None,  # noqa: ASYNC109 - the package's signature
-        allow_redirects: bool = False,  # noqa: ARG002 - Twilio's API has none
+        allow_redirects: bool = False,  # noqa: ARG002 - Twilio's API does not redirect
     ) -> Response:
-        """The answer, once it is one of success.
+        """Send a request and return its successful response.
 
-        Raises TwilioUnavailable (nothing was done; later it may be), RequestRefused, and OutcomeUnknown where a POST
-        may have been carried out although no answer says so.
+        Raises TwilioUnavailable if nothing was done and a retry may help, RequestRefused, and OutcomeUnknown if a POST
+        may have been carried out although no response confirms it.
         """
-        await self._wait_for_turn()
-        # The package reads TWILIO_REGION and TWILIO_EDGE by itself and follows links in answers: the origin is ours.
+        if self._pause_s:
+            async with self._pause_lock:
+                await self._sleep(self._pause_s)
+        # The package takes hosts from TWILIO_REGION, TWILIO_EDGE and links in responses. Always use our origin.
         target = httpx2.URL(url).copy_with(scheme=self._origin.scheme, host=self._origin.host, port=self._origin.port)
         request = self._client.build_request(method, target, params=params, data=data, headers=headers)
+        response = await self._send(request, auth, timeout or self._timeout_s)
+        if not response.is_success:
+            raise _error_of(response)
+        if response.status_code != 204 and _json_object(response) is None:
+            message = f"{self._origin.host} answered {response.status_code} without a JSON object"
+            raise _lost_response(method, message)
+        return Response(response.status_code, response.text, response.headers)
+
+    async def _send(self, request: httpx2.Request, auth: tuple[str, str] | None, timeout_s: float) -> httpx2.Response:
         try:
-            async with asyncio.timeout(timeout or self._timeout_s):
-                response = await self._client.send(request, auth=auth and httpx2.BasicAuth(*auth))
+            async with asyncio.timeout(timeout_s):
+                return await self._client.send(request, auth=auth and httpx2.BasicAuth(*auth))
         except _NOT_SENT as error:
             raise TwilioUnavailable(f"{self._origin.host} cannot be reached: {type(error).__name__} {error}") from error
         except (TimeoutError, httpx2.RequestError) as error:
-            raise self._lost(method, f"no answer from {self._origin.host}: {type(error).__name__} {error}") from error
-        if not response.is_success:
-            raise self._refusal(method, response)
-        if response.status_code != 204 and not _is_object(response):
-            raise self._lost(method, f"{self._origin.host} answered {response.status_code} without a JSON object")
-        return Response(response.status_code, response.text, response.headers)
-
-    async def _wait_for_turn(self) -> None:
-        if self._pause_s:
-            async with self._turn:
-                await asyncio.sleep(self._pause_s)
-
-    def _lost(self, method: str, message: str) -> Exception:
-        return OutcomeUnknown(message) if method.upper() == "POST" else TwilioUnavailable(message)
-
-    def _refusal(self, method: str, response: httpx2.Response) -> Exception:
-        host, status = response.url.host, response.status_code
-        if status == 429:
-            wait_s = retry_after_s(response.headers.get("retry-after"))
-            return TooManyRequests(f"{host} answered 429: too many requests", retry_after_s=wait_s)
-        if status >= 500 or status < 400:
-            return self._lost(method, f"{host} answered {status}")
-        said, code = _said(response)
-        message = f"Twilio refused ({status}): {said}" + (f" (Twilio's error {code})" if code else "")
-        if status in (401, 403):
-            message += (
-                "; check TWILIO_API_KEY and TWILIO_API_SECRET or the auth token, and that they belong to the region"
-            )
-            return CredentialsRefused(message, code=code or status)
-        return RequestRefused(message, code=code or status)
+            message = f"no answer from {self._origin.host}: {type(error).__name__} {error}"
+            raise _lost_response(request.method, message) from error
 
 
-def _is_object(response: httpx2.Response) -> bool:
+def _lost_response(method: str, message: str) -> OutcomeUnknown | TwilioUnavailable:
+    return OutcomeUnknown(message) if method.upper() == "POST" else TwilioUnavailable(message)
+
+
+def _error_of(response: httpx2.Response) -> OutcomeUnknown | TwilioUnavailable | RequestRefused:
+    host, status = response.url.host, response.status_code
+    if status == 429:
+        wait_s = retry_after_s(response.headers.get("retry-after"))
+        return TooManyRequests(f"{host} answered 429: too many requests", retry_after_s=wait_s)
+    if status >= 500 or status < 400:
+        return _lost_response(response.request.method, f"{host} answered {status}")
+    reason, code = _reason_and_code(response)
+    message = f"Twilio refused ({status}): {reason}" + (f" (Twilio's error {code})" if code else "")
+    if status in (401, 403):
+        cure = "check TWILIO_API_KEY and TWILIO_API_SECRET or the auth token, and that they belong to the region"
+        return CredentialsRefused(f"{message}; {cure}", code=code or status)
+    return RequestRefused(message, code=code or status)
+
+
+def _json_object(response: httpx2.Response) -> dict[str, Any] | None:
     try:
-        return isinstance(json.loads(response.text), dict)
+        found = json.loads(response.text)
     except (ValueError, RecursionError):
-        return False
+        return None
+    return found if isinstance(found, dict) else None
 
 
-def _said(response: httpx2.Response) -> tuple[str, int | None]:
-    """Twilio's message and error code; both are absent from answers that are not its own."""
+def _reason_and_code(response: httpx2.Response) -> tuple[str, int | None]:
+    """Twilio's message and error code. Responses of proxies and other servers have neither."""
+    details = _json_object(response) or {}
     try:
-        said = json.loads(response.text)
-        return str(said["message"]), int(said["code"])
-    except (ValueError, KeyError, TypeError, RecursionError):
+        return str(details["message"]), int(details["code"])
+    except (ValueError, KeyError, TypeError):
         return "no reason given", None

@@ -12,7 +12,7 @@ from amd_service.domain import CallSid, is_sid
 from amd_service.errors import (
     AmdError,
     DatabaseUnavailable,
-    KeyInUse,
+    IdempotencyKeyInUse,
     NotAllowed,
     OutcomeUnknown,
     RequestRefused,
@@ -107,7 +107,7 @@ def _problem_for(error: AmdError) -> Problem:
     match error:
         case NotAllowed():
             return Problem(HTTPStatus.FORBIDDEN, str(error))
-        case KeyInUse():
+        case IdempotencyKeyInUse():
             return Problem(HTTPStatus.CONFLICT, str(error))
         case TooManyCalls():
             return Problem(HTTPStatus.TOO_MANY_REQUESTS, str(error), retry_after_s=error.retry_after_s)

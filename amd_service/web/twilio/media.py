@@ -12,12 +12,12 @@ from starlette.responses import Response
 from starlette.routing import WebSocketRoute
 from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
 
-from amd_service.errors import MalformedCallback, Permanent, Retryable, SignatureRefused
+from amd_service.errors import InvalidSignature, MalformedCallback, Permanent, Retryable
 from amd_service.operations.judge_stream import StreamOutcome
 from amd_service.settings import Account, Settings
 from amd_service.telemetry import get_logger
 from amd_service.twilio import signature
-from amd_service.twilio.media_streams import Event, parse_message
+from amd_service.twilio.media_streams import StreamEvent, parse_message
 from amd_service.web.api.openapi.responses import problems
 from amd_service.web.api.openapi.route import PUBLIC, DescribedRoute
 from amd_service.web.problems import Problem
@@ -55,7 +55,7 @@ async def _serve_stream(websocket: WebSocket, state: AppState) -> StreamOutcome:
                 return await _accept_and_judge(websocket, state, accounts)
             log.warning("stream rejected: AMD_LIVE_STREAMS reached")
             return StreamOutcome.AT_LIMIT
-    except SignatureRefused as error:
+    except InvalidSignature as error:
         log.warning("stream refused", reason=str(error))
         return StreamOutcome.REFUSED
     except MalformedCallback as error:
@@ -69,9 +69,9 @@ async def _serve_stream(websocket: WebSocket, state: AppState) -> StreamOutcome:
 
 
 def _verify_handshake(websocket: WebSocket, settings: Settings) -> list[Account]:
-    """The accounts whose token signed the handshake. Raises SignatureRefused."""
+    """The accounts whose token signed the handshake. Raises InvalidSignature."""
     if not settings.live:
-        raise SignatureRefused("live listening is off: set AMD_LIVE=true")
+        raise InvalidSignature("live listening is off: set AMD_LIVE=true")
     return signature.verify_handshake(
         settings.accounts,
         settings.public_url,
@@ -91,7 +91,7 @@ async def _accept_and_judge(websocket: WebSocket, state: AppState, accounts: Seq
         return await state.stream_judge.judge(events, accounts)
 
 
-async def _events(websocket: WebSocket, limits: TimeLimits) -> AsyncGenerator[Event, None]:
+async def _events(websocket: WebSocket, limits: TimeLimits) -> AsyncGenerator[StreamEvent, None]:
     """The stream's events until the connection closes, is idle for too long, or reaches its total time.
 
     Raises MalformedCallback.

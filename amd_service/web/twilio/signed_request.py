@@ -6,7 +6,7 @@ from http import HTTPStatus
 
 from starlette.requests import Request
 
-from amd_service.errors import CallbackRefused, MalformedCallback, SignatureRefused
+from amd_service.errors import InvalidCallback, InvalidSignature, MalformedCallback
 from amd_service.telemetry import Metrics, get_logger
 from amd_service.twilio import callbacks, signature
 from amd_service.web.body import media_type, read_body
@@ -59,7 +59,7 @@ async def read_signed_form(request: Request) -> Pairs:
             form=pairs,
             headers=request.headers,
         )
-    except (SignatureRefused, MalformedCallback) as error:
+    except (InvalidSignature, MalformedCallback) as error:
         raise _signature_problem(request, error) from error
     return pairs
 
@@ -75,12 +75,12 @@ def read_signed_query(request: Request) -> Pairs:
             query_string=request.scope["query_string"],
             headers=request.headers,
         )
-    except SignatureRefused as error:
+    except InvalidSignature as error:
         raise _signature_problem(request, error) from error
     return tuple(request.query_params.multi_items())
 
 
-def _signature_problem(request: Request, error: CallbackRefused) -> Problem:
+def _signature_problem(request: Request, error: InvalidCallback) -> Problem:
     """The reason is logged; the client learns only that the signature is invalid."""
     log.warning("callback refused", path=request.scope["path"], reason=str(error))
     return Problem(HTTPStatus.FORBIDDEN, "invalid Twilio signature")

@@ -8,7 +8,7 @@ from starlette.responses import Response
 from amd_service.domain import AccountSid, CallSid, is_sid
 from amd_service.settings import Settings
 from amd_service.twilio.stream_keys import stream_key, stream_url
-from amd_service.twilio.twiml import stream_twiml, unheard_twiml
+from amd_service.twilio.twiml import continue_twiml, stream_twiml
 from amd_service.web.api.openapi.responses import Json, problems
 from amd_service.web.api.openapi.route import SIGNED, DescribedRoute
 from amd_service.web.media_types import FORM
@@ -41,7 +41,7 @@ async def stream_xml(request: Request) -> Response:
 
 def _twiml(pairs: Pairs, settings: Settings) -> str:
     if not settings.live:
-        return unheard_twiml(settings.live_next_url)
+        return continue_twiml(settings.live_next_url)
     parameters = dict(pairs)
     call_sid = CallSid(parameters.get("CallSid", ""))
     if not is_sid(call_sid, "CA"):

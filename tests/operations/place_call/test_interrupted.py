@@ -8,7 +8,7 @@ from sqlalchemy import select
 
 from amd_service.calls.tables import CallRequestRow, RequestOutcome
 from amd_service.database.pool import Database
-from amd_service.errors import KeyInUse
+from amd_service.errors import IdempotencyKeyInUse
 from amd_service.operations.place_call import Started
 from amd_service.simulator.twilio.resources import SimulatedCall, call_resource
 from tests.support.call_placing import AC, ORDER, make_dialler, make_settings
@@ -30,7 +30,7 @@ async def test_a_call_is_written_down_although_whoever_asked_has_left(database: 
         call_placer = make_dialler(database, client, settings)
         asking = asyncio.create_task(call_placer.start(ORDER, settings.accounts[AC], "key"))
         await arrived.wait()
-        with pytest.raises(KeyInUse, match="under way"):
+        with pytest.raises(IdempotencyKeyInUse, match="under way"):
             await call_placer.start(ORDER, settings.accounts[AC], "key")
         asking.cancel()
         answering.set()
@@ -61,7 +61,7 @@ async def test_a_process_that_ends_while_twilio_is_asked_leaves_it_unknown(datab
             task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await asking
-        with pytest.raises(KeyInUse, match="is not known"):
+        with pytest.raises(IdempotencyKeyInUse, match="is not known"):
             await call_placer.start(ORDER, settings.accounts[AC], "key")
 
 

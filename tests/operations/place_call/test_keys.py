@@ -9,7 +9,13 @@ from pydantic import SecretStr
 
 from amd_service.calls.tables import CallRequestRow, RequestOutcome
 from amd_service.database.pool import Database
-from amd_service.errors import KeyInUse, KeyReused, OutcomeUnknown, RequestRefused, TwilioUnavailable
+from amd_service.errors import (
+    IdempotencyKeyInUse,
+    IdempotencyKeyReused,
+    OutcomeUnknown,
+    RequestRefused,
+    TwilioUnavailable,
+)
 from amd_service.operations.place_call import Started
 from amd_service.simulator.twilio.loopback_server import SimulatedTwilio
 from amd_service.simulator.twilio.media_host import ScriptedResponse
@@ -34,7 +40,7 @@ async def test_twenty_at_once_with_one_key_place_one_call(phone: Phone) -> None:
     answers = await asyncio.gather(*(process.start("key") for process in [phone, other] * 10), return_exceptions=True)
     assert len(phone.simulated_twilio.rest.calls) == 1
     assert sum(isinstance(answer, Started) and not answer.replayed for answer in answers) == 1
-    assert all(isinstance(answer, Started | KeyInUse) for answer in answers)
+    assert all(isinstance(answer, Started | IdempotencyKeyInUse) for answer in answers)
 
 
 @pytest.mark.parametrize(
@@ -49,7 +55,7 @@ async def test_twenty_at_once_with_one_key_place_one_call(phone: Phone) -> None:
 )
 async def test_the_same_key_with_another_request_is_refused(phone: Phone, other: CallRequest) -> None:
     await phone.start("key")
-    with pytest.raises(KeyReused, match="needs a new key"):
+    with pytest.raises(IdempotencyKeyReused, match="needs a new key"):
         await phone.start("key", other)
     assert len(phone.simulated_twilio.rest.calls) == 1
 
@@ -61,7 +67,7 @@ async def test_equal_orders_are_stored_alike_only_under_one_secret(phone: Phone)
     one, two = await phone.requests()
     assert one.fingerprint == two.fingerprint
     other_secret = make_settings(twilio_auth_token=[SecretStr("b" * 32)]).accounts[AC]
-    with pytest.raises(KeyReused):
+    with pytest.raises(IdempotencyKeyReused):
         await phone.call_placer.start(ORDER, other_secret, "one")
 
 
@@ -75,14 +81,14 @@ async def test_what_is_not_known_is_said_before_orders_are_compared(
     """A caller that is told to take a new key takes one, and a telephone may ring twice."""
     async with phone.database.transaction() as session:
         session.add(CallRequestRow(key="key", fingerprint="under a secret of before", account_sid=AC, outcome=outcome))
-    with pytest.raises(KeyInUse, match=said):
+    with pytest.raises(IdempotencyKeyInUse, match=said):
         await phone.start("key")
 
 
 async def test_the_call_that_was_placed_under_a_secret_of_before_is_named(phone: Phone) -> None:
     placed = await phone.start("key")
     rotated = make_settings(twilio_auth_token=[SecretStr("b" * 32)]).accounts[AC]
-    with pytest.raises(KeyReused, match=f"{placed.call_sid} .*before the account's secret changed"):
+    with pytest.raises(IdempotencyKeyReused, match=f"{placed.call_sid} .*before the account's secret changed"):
         await phone.call_placer.start(ORDER, rotated, "key")
 
 
@@ -126,6 +132,6 @@ async def test_a_call_whose_answer_was_lost_is_never_placed_again(phone: Phone, 
     phone.simulated_twilio.rest.scripted.append(answer)
     with pytest.raises(OutcomeUnknown, match="may have been placed"):
         await phone.start("key")
-    with pytest.raises(KeyInUse, match="reconcile"):
+    with pytest.raises(IdempotencyKeyInUse, match="reconcile"):
         await phone.start("key")
     assert len(phone.simulated_twilio.rest.calls) == 1

@@ -7,7 +7,7 @@ import httpx2
 import pytest
 
 from amd_service.domain import Failure
-from amd_service.errors import AmdError, MediaNotYet, MediaRefused, Permanent, Retryable, TwilioUnavailable
+from amd_service.errors import AmdError, MediaNotReady, MediaRefused, Permanent, Retryable, TwilioUnavailable
 from amd_service.settings import Account
 from amd_service.simulator.twilio.loopback_server import SimulatedTwilio
 from amd_service.simulator.twilio.media_host import MediaFile
@@ -59,14 +59,14 @@ async def test_retry_after_is_passed_on(status: int) -> None:
 
 async def test_media_that_is_not_there_yet_may_come() -> None:
     log = Log(httpx2.Response(404, content=b"<x/>"), metadata())
-    with pytest.raises(MediaNotYet):
+    with pytest.raises(MediaNotReady):
         await fetch(log)
     assert log.urls == [f"{API}.wav", f"{API}.json"]
 
 
 @pytest.mark.parametrize("answer", [httpx2.Response(404), httpx2.Response(200, content=b"[" * 60_000), ok(b"7")])
 async def test_media_without_readable_metadata_may_come_too(answer: httpx2.Response) -> None:
-    with pytest.raises(MediaNotYet):
+    with pytest.raises(MediaNotReady):
         await fetch(Log(httpx2.Response(404), answer))
 
 
@@ -88,5 +88,5 @@ async def test_wrong_credentials_are_unauthorised(simulated_twilio: SimulatedTwi
     configured = settings(twilio_api_url=simulated_twilio.url)
     async with http_client(configured) as client:
         with pytest.raises(MediaRefused) as raised:
-            await Recordings(client, configured).fetch(other, RE, want_dual=False, rules=NEVER_ENOUGH)
+            await Recordings(client, configured).fetch(other, RE, prefer_dual=False, rules=NEVER_ENOUGH)
     assert raised.value.failure == Failure.UNAUTHORISED

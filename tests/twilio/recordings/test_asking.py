@@ -4,7 +4,7 @@ import httpx2
 import pytest
 
 from amd_service.domain import RecordingSid
-from amd_service.errors import MediaNotYet
+from amd_service.errors import MediaNotReady
 from amd_service.simulator.twilio.loopback_server import SimulatedTwilio
 from amd_service.simulator.twilio.media_host import NOT_FOUND, MediaFile, ScriptedResponse
 from amd_service.twilio.recordings import Media, Recordings, http_client
@@ -24,14 +24,14 @@ async def test_an_ill_formed_sid_is_never_put_into_a_url() -> None:
     async with httpx2.AsyncClient(transport=httpx2.MockTransport(log)) as client:
         with pytest.raises(ValueError, match="RE followed by"):
             await Recordings(client, settings()).fetch(
-                ACCOUNT, RecordingSid("RE/../../x"), want_dual=False, rules=NEVER_ENOUGH
+                ACCOUNT, RecordingSid("RE/../../x"), prefer_dual=False, rules=NEVER_ENOUGH
             )
     assert log.requests == []
 
 
 async def test_both_channels_are_asked_for_and_one_is_taken_when_there_is_one() -> None:
     log = Log(httpx2.Response(400), ok())
-    assert (await fetch(log, want_dual=True)).data == WAV
+    assert (await fetch(log, prefer_dual=True)).data == WAV
     assert log.urls == [f"{API}.wav?RequestedChannels=2", f"{API}.wav"]
 
 
@@ -40,8 +40,8 @@ async def test_connections_are_used_again(simulated_twilio: SimulatedTwilio) -> 
     configured = settings(twilio_api_url=simulated_twilio.url)
     async with http_client(configured) as client:
         recordings = Recordings(client, configured)
-        with pytest.raises(MediaNotYet):
-            await recordings.fetch(ACCOUNT, RE, want_dual=True, rules=NEVER_ENOUGH)
-        await recordings.fetch(ACCOUNT, RE, want_dual=True, rules=NEVER_ENOUGH)
+        with pytest.raises(MediaNotReady):
+            await recordings.fetch(ACCOUNT, RE, prefer_dual=True, rules=NEVER_ENOUGH)
+        await recordings.fetch(ACCOUNT, RE, prefer_dual=True, rules=NEVER_ENOUGH)
     assert len(simulated_twilio.media.requests) == 5
     assert len({seen.peer for seen in simulated_twilio.media.requests}) == 1

@@ -46,7 +46,7 @@ async def test_a_real_host_stops_sending_when_we_have_enough(simulated_twilio: S
         yield from repeat(bytes(16_384), 3600 * 32_000 // 16_384)
 
     simulated_twilio.media.files[RE] = MediaFile(hour, dual_available=True, pause_s=0.001)
-    media = await fetch_from(simulated_twilio, want_dual=True, enough=lambda prefix: len(prefix) >= 200_000)
+    media = await fetch_from(simulated_twilio, prefer_dual=True, enough=lambda prefix: len(prefix) >= 200_000)
     assert len(media.data) < 400_000
     assert simulated_twilio.media.requests[0].sent_bytes < 1_000_000
 

@@ -5,7 +5,7 @@ import pytest
 
 from amd_service.domain import Failure
 from amd_service.errors import MediaRefused
-from amd_service.twilio.recordings import Recordings, Rules
+from amd_service.twilio.recordings import AudioRules, Recordings
 from tests.support.recordings import ACCOUNT, API, RE, Endless, Log, fetch, metadata, never, ok, settings
 
 pytestmark = pytest.mark.anyio
@@ -49,6 +49,6 @@ async def test_whether_it_is_audio_is_asked_with_its_declaration() -> None:
 
     log = Log(ok(b"\x7f" * 800, "audio/x-mulaw;rate=8000"))
     async with httpx2.AsyncClient(transport=httpx2.MockTransport(log)) as client:
-        await Recordings(client, settings()).fetch(ACCOUNT, RE, want_dual=False, rules=Rules(known, never))
+        await Recordings(client, settings()).fetch(ACCOUNT, RE, prefer_dual=False, rules=AudioRules(known, never))
     assert asked == [(b"\x7f" * 800, "audio/x-mulaw;rate=8000")]
     assert log.urls == [f"{API}.wav"]

@@ -41,7 +41,7 @@ async def test_every_request_is_one_that_twilio_describes(
 async def test_a_placed_call_is_recorded_and_reports_everything(
     simulated_twilio: SimulatedTwilio, rest: RestClient
 ) -> None:
-    told = await rest.place(ACCOUNT, ORDER)
+    told = await rest.place_call(ACCOUNT, ORDER)
     call = simulated_twilio.rest.calls[told.event.call_sid]
     assert (told.event.call_status, told.raw.route) == ("queued", "rest")
     assert dict(call.form) == {
@@ -65,7 +65,7 @@ async def test_a_placed_call_is_recorded_and_reports_everything(
 async def test_events_of_a_call_are_repeated_and_those_of_a_recording_are_one_value(
     simulated_twilio: SimulatedTwilio, rest: RestClient
 ) -> None:
-    call = simulated_twilio.rest.calls[(await rest.place(ACCOUNT, ORDER)).event.call_sid]
+    call = simulated_twilio.rest.calls[(await rest.place_call(ACCOUNT, ORDER)).event.call_sid]
     assert call.form_values("StatusCallbackEvent") == ["initiated", "ringing", "answered", "completed"]
     assert call.form_values("RecordingStatusCallbackEvent") == ["in-progress completed absent"]
 
@@ -74,7 +74,7 @@ async def test_both_tracks_are_two_channels_and_twilios_own_detection_does_not_h
     simulated_twilio: SimulatedTwilio, rest: RestClient
 ) -> None:
     order = CallRequest("+1212", "+1313", url="https://example.org/twiml", track="both", twilio_amd=True, ring_s=20)
-    call = simulated_twilio.rest.calls[(await rest.place(ACCOUNT, order)).event.call_sid]
+    call = simulated_twilio.rest.calls[(await rest.place_call(ACCOUNT, order)).event.call_sid]
     amd = f"{PUBLIC}/twilio/amd#rt=6000&rc=3&rp=5xx,ct,rt"
     expected = {"Url": order.url, "Twiml": None, "RecordingTrack": "both", "RecordingChannels": "dual", "Timeout": "20"}
     own_amd = {"MachineDetection": "Enable", "AsyncAmd": "true", "AsyncAmdStatusCallback": amd}
@@ -110,7 +110,7 @@ async def test_a_call_is_told_as_a_callback_would_tell_it(simulated_twilio: Simu
     call.started_at = now() - timedelta(seconds=42)
     call.parent_call_sid, call.answered_by = "CA" + "9" * 32, "machine_start"
     call.end("completed")
-    told = await rest.call(ACCOUNT, CA)
+    told = await rest.get_call(ACCOUNT, CA)
     assert told is not None
     event = told.event
     assert (event.call_sid, event.account_sid, event.call_status, event.timestamp) == (
@@ -125,12 +125,12 @@ async def test_a_call_is_told_as_a_callback_would_tell_it(simulated_twilio: Simu
 
 async def test_what_twilio_does_not_know_is_none(rest: RestClient) -> None:
     unknown = CallSid("CA" + "0" * 32)
-    assert await rest.call(ACCOUNT, unknown) is None
-    assert await rest.recordings_of(ACCOUNT, unknown) == []
+    assert await rest.get_call(ACCOUNT, unknown) is None
+    assert await rest.list_call_recordings(ACCOUNT, unknown) == []
 
 
 async def test_a_calls_recordings_come_with_their_track(rest: RestClient) -> None:
-    (told,) = await rest.recordings_of(ACCOUNT, CA)
+    (told,) = await rest.list_call_recordings(ACCOUNT, CA)
     assert told is not None
     event = told.event
     assert (event.recording_sid, event.recording_status, event.track) == (RE, "completed", "inbound")
@@ -155,7 +155,7 @@ async def test_lists_are_asked_for_from_a_moment_on(simulated_twilio: SimulatedT
     simulated_twilio.rest.add(SimulatedCall(account_sid=AC, started_at=moment - timedelta(seconds=1)))
     late = simulated_twilio.rest.add(SimulatedCall(account_sid=AC, started_at=moment))
     simulated_twilio.rest.calls[CA].started_at = moment + timedelta(hours=1)
-    assert [told.event.call_sid async for told in rest.calls(ACCOUNT, moment)] == [CA, late.sid]
+    assert [told.event.call_sid async for told in rest.list_calls(ACCOUNT, moment)] == [CA, late.sid]
 
 
 @pytest.mark.parametrize("name", ["calls", "recorded_calls", "recordings_of"])
@@ -166,12 +166,11 @@ async def test_a_page_is_no_larger_than_what_comes_in_time(
     assert [dict(request.query)["PageSize"] for request in simulated_twilio.rest.requests] == ["200"]
 
 
-async def test_every_page_is_read(
-    simulated_twilio: SimulatedTwilio, rest: RestClient, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("amd_service.twilio.rest.api.PAGE_SIZE", 2)
+async def test_every_page_is_read(simulated_twilio: SimulatedTwilio) -> None:
     sids = {simulated_twilio.rest.add(SimulatedCall(account_sid=AC)).sid for _ in range(4)} | {CA}
-    assert set(await listed_calls(rest)) == sids
+    configured = settings(twilio_api_url=simulated_twilio.url)
+    async with http_client(configured) as client:
+        assert set(await listed_calls(RestClient(client, configured, page_size=2))) == sids
     assert [dict(request.query).get("PageToken") for request in simulated_twilio.rest.requests] == [None, "PA1", "PA2"]
 
 
@@ -234,10 +233,10 @@ async def test_requests_in_no_hurry_are_spaced(simulated_twilio: SimulatedTwilio
         rest = RestClient(client, configured, per_s=50)
         began = perf_counter()
         for _ in range(5):
-            await rest.call(ACCOUNT, CA)
+            await rest.get_call(ACCOUNT, CA)
     assert perf_counter() - began >= 5 / 50
 
 
 async def test_a_list_that_is_not_read_to_its_end_is_closed(rest: RestClient) -> None:
-    async with aclosing(rest.calls(ACCOUNT, LONG_AGO)) as calls:  # type: ignore[type-var]
+    async with aclosing(rest.list_calls(ACCOUNT, LONG_AGO)) as calls:  # type: ignore[type-var]
         assert (await anext(calls)).event.call_sid == CA

@@ -34,7 +34,7 @@ async def test_a_call_that_cannot_be_read_is_no_call_that_twilio_does_not_know(
 ) -> None:
     simulated_twilio.rest.scripted = [ScriptedResponse(200, call)]
     with pytest.raises(MalformedCallback, match=CA):
-        await rest.call(ACCOUNT, CA)
+        await rest.get_call(ACCOUNT, CA)
 
 
 async def test_a_calls_recordings_have_a_gap_for_one_that_cannot_be_read(
@@ -42,7 +42,7 @@ async def test_a_calls_recordings_have_a_gap_for_one_that_cannot_be_read(
 ) -> None:
     page = b'{"recordings": [{"sid": 7}, {"start_time": "Sun, 99 Nov 2026 10:00:00 +0000"}], "page": 0}'
     simulated_twilio.rest.scripted = [ScriptedResponse(200, page)]
-    assert await rest.recordings_of(ACCOUNT, CA) == [None, None]
+    assert await rest.list_call_recordings(ACCOUNT, CA) == [None, None]
 
 
 MALFORMED_PAGE = b'{"calls": [{"sid": 7}, {"start_time": "Sun, 99 Nov 2026 10:00:00 +0000"}, "text", null], "page": 0}'
@@ -65,11 +65,11 @@ async def test_nonsense_in_a_list_is_passed_over(simulated_twilio: SimulatedTwil
         b'{"calls": [], "next_page_uri": 5}',
     ],
 )
-async def test_a_page_that_cannot_be_read_is_an_outage(
+async def test_an_invalid_list_page_is_an_outage(
     simulated_twilio: SimulatedTwilio, rest: RestClient, page: bytes
 ) -> None:
     simulated_twilio.rest.scripted = [ScriptedResponse(200, page)]
-    with pytest.raises(TwilioUnavailable, match="cannot be read"):
+    with pytest.raises(TwilioUnavailable, match="invalid list page"):
         await listed_calls(rest)
 
 
@@ -159,4 +159,4 @@ async def test_a_call_that_was_placed_and_cannot_be_read_is_not_known_to_be_plac
 ) -> None:
     simulated_twilio.rest.scripted = [ScriptedResponse(201, b'{"sid": null}', carried_out=True)]
     with pytest.raises(OutcomeUnknown):
-        await rest.place(ACCOUNT, ORDER)
+        await rest.place_call(ACCOUNT, ORDER)
