@@ -20,7 +20,7 @@ from rich.console import Console
 from rich.table import Table
 
 from amd_service.detection.classifier.cores import usable_cores
-from amd_service.detection.classifier.exported_engine import machine
+from amd_service.detection.classifier.exported_engine import describe_cpu
 from benchmarks import cuda, engines, services, xlsr
 
 RESULTS = Path("benchmarks/results")
@@ -52,7 +52,7 @@ def describe_machine() -> dict[str, Any]:
     """What the figures were measured on."""
     return {
         "processor": _processor(),
-        "features": machine(),
+        "features": describe_cpu(),
         "cores": usable_cores(),
         "memory_gb": round(psutil.virtual_memory().total / 1e9, 1),
         "system": platform.platform(),

@@ -17,7 +17,7 @@ from rich.console import Console
 from rich.table import Table
 
 from amd_service.detection.classifier.cores import usable_cores
-from amd_service.detection.classifier.engine_check import Gate
+from amd_service.detection.classifier.engine_check import EngineCheck
 from amd_service.detection.classifier.exported_engine import locate_exported_engine
 from amd_service.detection.classifier.model import RATE_HZ, ModelFiles, open_model
 from amd_service.lab.export.run import export
@@ -83,7 +83,7 @@ def measure_engines(
     threads = threads or usable_cores()
     settings = Settings(model=str(folder), cache_dir=CACHE, threads=threads)
     files = open_model(settings)
-    gates = {pair: _gate(settings, files, *pair) for pair in engines if pair != ("torch", "fp32")}
+    checks = {pair: _checked(settings, files, *pair) for pair in engines if pair != ("torch", "fp32")}
     contestants = {pair: Contestant(folder, pair, threads, CACHE) for pair in (NAIVE, *engines)}
     before = measure_rates(threads)
     times = _interleaved(contestants, clips(8, seconds), rounds)
@@ -93,7 +93,7 @@ def measure_engines(
     rates, work = before.at_least(measure_rates(threads)), Work.of_model(files.folder, round(seconds * RATE_HZ))
     naive = times[NAIVE]
     rows = [
-        _row(pair, times[pair], naive, rates.floor_ms(work, pair[1]), facts[pair], gates.get(pair)) for pair in times
+        _row(pair, times[pair], naive, rates.floor_ms(work, pair[1]), facts[pair], checks.get(pair)) for pair in times
     ]
     return Result(seconds, rounds, threads, rates, work.total, rows)
 
@@ -104,7 +104,7 @@ def _row(
     naive: list[float],
     floor_ms: float,
     facts: dict[str, float],
-    gate: Gate | None,
+    check: EngineCheck | None,
 ) -> Row:
     return Row(
         engine=pair[0],
@@ -117,13 +117,13 @@ def _row(
         load_s=facts["load_s"],
         first_run_s=facts["first_run_s"],
         rss_mb=facts["rss_mb"],
-        max_dp=gate.max_dp if gate else None,
-        mean_dp=gate.mean_dp if gate else None,
+        max_dp=check.max_dp if check else None,
+        mean_dp=check.mean_dp if check else None,
     )
 
 
-def _gate(settings: Settings, files: ModelFiles, engine: str, precision: str) -> Gate:
-    known = locate_exported_engine(files, engine, precision, settings.cache_dir).gate
+def _checked(settings: Settings, files: ModelFiles, engine: str, precision: str) -> EngineCheck:
+    known = locate_exported_engine(files, engine, precision, settings.cache_dir).read_check()
     return known or export(settings, engine=engine, precision=precision)
 
 

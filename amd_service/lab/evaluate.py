@@ -15,6 +15,7 @@ from transformers import AutoFeatureExtractor, AutoModelForAudioClassification
 
 from amd_service.detection.audio.activity import speech_onset_ms
 from amd_service.detection.audio.window import RATE_HZ, cut
+from amd_service.detection.classifier.softmax import softmax
 from amd_service.domain import Anchor, Label, Waveform, Window
 from amd_service.lab.dataset.corpus import CACHE, Corpus, load_corpus
 from amd_service.lab.dataset.windows import recordings
@@ -55,7 +56,7 @@ def load_predictor(folder: Path) -> Predict:
     def predict(window: Window) -> float:
         inputs = extractor(window.samples, sampling_rate=RATE_HZ, return_tensors="pt")
         with torch.inference_mode():
-            return float(model(**inputs).logits.softmax(-1)[0, column])
+            return float(softmax(model(**inputs).logits[0])[column])
 
     return predict
 

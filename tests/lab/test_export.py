@@ -12,7 +12,7 @@ import pytest
 import soundfile
 from rich.console import Console
 
-from amd_service.detection.classifier import engine_check as gates
+from amd_service.detection.classifier.engine_check import Requirements
 from amd_service.detection.classifier.engines.engine import load_engine
 from amd_service.detection.classifier.exported_engine import locate_exported_engine
 from amd_service.detection.classifier.model import open_model
@@ -23,6 +23,8 @@ from amd_service.lab.export.run import export
 from amd_service.lab.export.windows import Samples, WindowSets, draw_windows, read_recordings
 from amd_service.settings import Settings
 from tests.support.models import build_model
+
+FEW = Requirements(windows=20)
 
 
 @pytest.fixture(scope="module")
@@ -45,32 +47,31 @@ def few_windows(monkeypatch: pytest.MonkeyPatch) -> None:
     """Gate with 20 windows of noise: the rules are the same."""
 
     def draw(_settings: Settings, _folder: Path | None, *, gate: int, calibration: int) -> Any:
-        assert gate >= 200
+        assert gate in {20, 200}
         rng = np.random.default_rng(0)
         made = [rng.normal(0, 0.1, 16_000).astype(np.float32) for _ in range(20)]
         return WindowSets(gate=made, calibration=made[:4], origin="noise")
 
     monkeypatch.setattr(run, "draw_windows", draw)
-    monkeypatch.setattr(gates, "LEAST_WINDOWS", 20)
 
 
 @pytest.mark.slow
 def test_an_engine_that_passes_is_kept_recorded_and_served(settings: Settings, said: Console) -> None:
-    gate = export(settings, engine="openvino", precision="bf16", console=said)
-    assert gate.passed
-    assert gate.windows == 200
-    assert set(gate.window_lengths_ms) >= {"1000", "2000"}
-    assert 0 < gate.max_dp <= 0.02
-    assert "torch" in gate.versions
+    check = export(settings, engine="openvino", precision="bf16", console=said)
+    assert check.passed
+    assert check.windows == 200
+    assert set(check.window_lengths_ms) >= {"1000", "2000"}
+    assert 0 < check.max_dp <= 0.02
+    assert "torch" in check.versions
     files = open_model(settings)
     exported = locate_exported_engine(files, "openvino", "bf16", settings.cache_dir)
-    assert exported.gate == gate
+    assert exported.read_check() == check
     text = said.export_text()
-    assert "gate passed: max |Δp|" in text
+    assert "engine check passed: max |Δp|" in text
     assert "flips" in text
     chosen = load_engine(files, Settings(engine="openvino", precision="bf16", cache_dir=settings.cache_dir, threads=1))
     assert (chosen.engine.name, chosen.engine.precision) == ("openvino", "bf16")
-    assert chosen.gate == gate
+    assert chosen.check == check
 
 
 @pytest.mark.slow
@@ -78,7 +79,7 @@ def test_an_engine_that_passes_is_kept_recorded_and_served(settings: Settings, s
 def test_what_passed_is_not_built_twice_unless_asked(
     settings: Settings, said: Console, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    first = export(settings, engine="openvino", precision="fp32", console=said)
+    first = export(settings, engine="openvino", precision="fp32", requirements=FEW, console=said)
     built: list[str] = []
 
     def count(engine: str, *rest: Any) -> None:
@@ -86,10 +87,10 @@ def test_what_passed_is_not_built_twice_unless_asked(
         build(engine, *rest)
 
     monkeypatch.setattr(run, "build", count)
-    assert export(settings, engine="openvino", precision="fp32", console=said) == first
+    assert export(settings, engine="openvino", precision="fp32", requirements=FEW, console=said) == first
     assert not built
     assert "exported before" in said.export_text()
-    export(settings, engine="openvino", precision="fp32", again=True, console=said)
+    export(settings, engine="openvino", precision="fp32", again=True, requirements=FEW, console=said)
     assert built == ["openvino"]
 
 
@@ -97,12 +98,13 @@ def test_what_passed_is_not_built_twice_unless_asked(
 def test_an_engine_past_the_limit_is_kept_with_the_reason_and_not_served(
     settings: Settings, said: Console, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(gates, "LIMITS", {"bf16": 1e-9})
-    monkeypatch.setattr(run, "LIMITS", {"bf16": 1e-9})
-    gate = export(settings, engine="torch", precision="bf16", console=said)
-    assert not gate.passed
+    requirements = Requirements(max_dp={"bf16": 1e-9}, windows=20)
+    check = export(settings, engine="torch", precision="bf16", requirements=requirements, console=said)
+    assert not check.passed
     assert "it will not be served" in said.export_text()
-    with pytest.raises(ModelUnusable, match=r"failed its gate \(max \|Δp\| .* is past the limit of 1e-09 for bf16\)"):
+    with pytest.raises(
+        ModelUnusable, match=r"failed its engine check \(max \|Δp\| .* exceeds the limit of 1e-09 for bf16\)"
+    ):
         load_engine(open_model(settings), settings.model_copy(update={"engine": "torch", "precision": "bf16"}))
 
 
@@ -116,7 +118,7 @@ def test_a_build_that_fails_leaves_nothing_that_could_be_taken_for_an_engine(
 
     monkeypatch.setattr(run, "build", half)
     with pytest.raises(OSError, match="no space"):
-        export(settings, engine="onnx", precision="fp32", console=said)
+        export(settings, engine="onnx", precision="fp32", requirements=FEW, console=said)
     exported = locate_exported_engine(open_model(settings), "onnx", "fp32", settings.cache_dir)
     assert list(exported.folder.parent.iterdir()) == []
 
@@ -133,7 +135,7 @@ def test_two_exports_of_a_model_wait_for_each_other(settings: Settings, monkeypa
 
     def one(engine: str) -> str:
         with pytest.raises(OSError, match="built alone") as ended:
-            export(settings, engine=engine, precision="fp32", console=Console(file=StringIO()))
+            export(settings, engine=engine, precision="fp32", requirements=FEW, console=Console(file=StringIO()))
         return str(ended.value)
 
     monkeypatch.setattr(run, "build", meet)
@@ -144,7 +146,11 @@ def test_two_exports_of_a_model_wait_for_each_other(settings: Settings, monkeypa
 @pytest.mark.usefixtures("few_windows")
 def test_flips_are_counted_at_the_thresholds_that_the_verdicts_use(settings: Settings, said: Console) -> None:
     strict = settings.model_copy(update={"min_confidence_voicemail": 0.9})
-    assert set(export(strict, engine="torch", precision="bf16", console=said).flips) == {"0.5", "0.7", "0.9"}
+    assert set(export(strict, engine="torch", precision="bf16", requirements=FEW, console=said).flips) == {
+        "0.5",
+        "0.7",
+        "0.9",
+    }
 
 
 @pytest.mark.usefixtures("few_windows")
@@ -159,7 +165,14 @@ def test_the_references_answers_are_kept_for_the_very_model_and_only_while_reada
 
     def again(**changes: Any) -> list[str]:
         asked.clear()
-        export(settings.model_copy(update=changes), engine="torch", precision="bf16", again=True, console=said)
+        export(
+            settings.model_copy(update=changes),
+            engine="torch",
+            precision="bf16",
+            again=True,
+            requirements=FEW,
+            console=said,
+        )
         return asked.copy()
 
     monkeypatch.setattr(run, "_probabilities", answer)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from amd_service.detection.classifier.engine_check import Gate
+from amd_service.detection.classifier.engine_check import EngineCheck
 from amd_service.detection.classifier.engines.engine import ChosenEngine
 from amd_service.detection.classifier.inference import Classifier
 from amd_service.detection.classifier.labels import LabelOrder
@@ -28,7 +28,7 @@ async def started(
     *,
     golden: GoldenClips = NO_CLIPS,
     labels: LabelOrder = HUMAN_FIRST,
-    gate: Gate | None = None,
+    check: EngineCheck | None = None,
     **settings: object,
 ) -> AsyncIterator[Detector]:
     configured = Settings.model_validate({"model": "stub/stub", **settings})
@@ -37,7 +37,7 @@ async def started(
         configured,
         metrics,
         open_files=lambda _: model_files(labels=labels),
-        open_engine=lambda *_: ChosenEngine(engine, "a stub", gate),
+        open_engine=lambda *_: ChosenEngine(engine, "a stub", check),
     )
     async with Detector(classifier, Policy.from_settings(configured), golden=golden, metrics=metrics) as detector:
         yield detector

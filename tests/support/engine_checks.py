@@ -1,28 +1,28 @@
-"""Gate records for tests."""
+"""Engine checks for tests."""
 
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from amd_service.detection.classifier.engine_check import Gate, write_engine_check
+from amd_service.detection.classifier.engine_check import EngineCheck, write_engine_check
 from amd_service.detection.classifier.exported_engine import ExportedEngine
 
 
-def a_gate(
+def an_engine_check(
     *,
     engine: str = "openvino",
     precision: str = "bf16",
     passed: bool = True,
     weights_sha256: str = "0" * 64,
     graph_sha256: Mapping[str, str] = MappingProxyType({}),
-) -> Gate:
-    return Gate(
+) -> EngineCheck:
+    return EngineCheck(
         engine=engine,
         precision=precision,
         model="model",
         weights_sha256=weights_sha256,
         graph_sha256=dict(graph_sha256),
         passed=passed,
-        explanation="within the limit" if passed else "past the limit",
+        explanation="within the limit" if passed else "exceeds the limit",
         limit=0.02,
         max_dp=0.004,
         mean_dp=0.001,
@@ -38,12 +38,12 @@ def a_gate(
     )
 
 
-def put(exported: ExportedEngine, *, passed: bool = True) -> None:
-    """Write what an export leaves: a graph, if the engine has one, and the record of the check."""
+def store_export(exported: ExportedEngine, *, passed: bool = True) -> None:
+    """Write the files of an export: a graph, if the engine has one, and the record of the check."""
     exported.folder.mkdir(parents=True, exist_ok=True)
     if exported.graph is not None and not exported.graph.exists():
         exported.graph.write_bytes(b"not a graph")
-    record = a_gate(
+    record = an_engine_check(
         engine=exported.engine,
         precision=exported.precision,
         passed=passed,

@@ -1,28 +1,25 @@
-"""The gate: how far an engine's probabilities may be from the reference's, and the record of what was found."""
+"""Engine check: how far an engine's probabilities are from the reference's, and the record of the result."""
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-# Largest |Δp| against torch fp32 that may serve, by precision.
-LIMITS: Mapping[str, float] = {"fp32": 1e-4, "bf16": 0.02, "int8": 0.06}
-LEAST_WINDOWS = 200
-
-_NAME = "gate.json"
+# Exported engines in users' caches have their record under this name.
+_FILE_NAME = "gate.json"
 
 
 @dataclass(frozen=True, slots=True)
-class Gate:
-    """What was measured of one engine at one precision, for one model on one kind of machine.
+class EngineCheck:
+    """The result for one engine at one precision, for one model on one kind of machine.
 
     `max_dp`, `mean_dp`: |difference of the probability of voicemail| to torch fp32; NaN becomes infinite. `flips`:
-    windows by threshold that lie on different sides of it. `furthest_flip`: how far from its threshold the
-    reference's probability was where that happened, at most. `explanation`: why it passed or not, for people.
-    `graph_sha256`: of each file of the graph that was measured, by name; empty where the engine runs the weights.
+    number of windows that lie on different sides of a threshold, by threshold. `furthest_flip`: the largest distance
+    between a threshold and the reference's probability among them. `explanation`: why it passed or failed, for
+    people. `graph_sha256`: digest of each measured graph file by name; empty for engines that run the weights.
     """
 
     engine: str
@@ -48,7 +45,7 @@ class Gate:
 
 @dataclass(frozen=True, slots=True)
 class Deviation:
-    """Differences between two engines' probabilities on the same windows. Fields as in `Gate`."""
+    """Differences between two engines' probabilities on the same windows. Fields as in `EngineCheck`."""
 
     max_dp: float
     mean_dp: float
@@ -56,10 +53,27 @@ class Deviation:
     furthest_flip: float
 
 
-def deviation(
+@dataclass(frozen=True, slots=True)
+class Requirements:
+    """What an engine must meet to serve. `max_dp`: largest |Δp| to torch fp32 by precision."""
+
+    max_dp: Mapping[str, float] = field(default_factory=lambda: {"fp32": 1e-4, "bf16": 0.02, "int8": 0.06})
+    windows: int = 200
+
+    def check(self, found: Deviation, *, precision: str, windows: int) -> tuple[bool, str]:
+        """Whether the engine passes, and why. `windows`: how many were compared."""
+        limit = self.max_dp[precision]
+        if windows < self.windows:
+            return False, f"{windows} windows are too few, at least {self.windows} are needed"
+        if not found.max_dp <= limit:
+            return False, f"max |Δp| {found.max_dp:.2g} exceeds the limit of {limit:g} for {precision}"
+        return True, f"max |Δp| {found.max_dp:.2g} is within the limit of {limit:g} for {precision}"
+
+
+def measure_deviation(
     reference: NDArray[np.float64], candidate: NDArray[np.float64], thresholds: tuple[float, ...] = (0.5, 0.7)
 ) -> Deviation:
-    """Compare probabilities of voicemail, shape (windows,). A threshold t counts for both labels: at t and at 1 - t."""
+    """Compare probabilities of voicemail, shape (windows,). A threshold t applies to both labels: at t and at 1 - t."""
     gap = np.nan_to_num(np.abs(reference - candidate), nan=np.inf)
     flips: dict[str, int] = {}
     furthest = 0.0
@@ -73,30 +87,20 @@ def deviation(
     return Deviation(float(gap.max(initial=0.0)), float(gap.mean()), flips, furthest)
 
 
-def judge(found: Deviation, *, precision: str, windows: int) -> tuple[bool, str]:
-    """Whether an engine may serve, and why."""
-    limit = LIMITS[precision]
-    if windows < LEAST_WINDOWS:
-        return False, f"{windows} windows are too few to tell; at least {LEAST_WINDOWS} are needed"
-    if not found.max_dp <= limit:
-        return False, f"max |Δp| {found.max_dp:.2g} is past the limit of {limit:g} for {precision}"
-    return True, f"max |Δp| {found.max_dp:.2g} is within the limit of {limit:g} for {precision}"
-
-
-def write_engine_check(folder: Path, gate: Gate) -> None:
-    """Put the record beside the exported engine, whole or not at all."""
+def write_engine_check(folder: Path, check: EngineCheck) -> None:
+    """Write the record into an exported engine's folder, atomically."""
     folder.mkdir(parents=True, exist_ok=True)
-    partial = folder / f"{_NAME}.partial"
-    partial.write_text(json.dumps(asdict(gate), indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-    partial.replace(folder / _NAME)
+    partial = folder / f"{_FILE_NAME}.partial"
+    partial.write_text(json.dumps(asdict(check), indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    partial.replace(folder / _FILE_NAME)
 
 
-def read_engine_check(folder: Path) -> Gate | None:
-    """The record in an exported engine's folder; None where there is none, or none that this version can read."""
+def read_engine_check(folder: Path) -> EngineCheck | None:
+    """The record in an exported engine's folder; None if there is none, or none that this version can read."""
     try:
-        content = json.loads((folder / _NAME).read_text(encoding="utf-8"))
+        content = json.loads((folder / _FILE_NAME).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return None
-    if not isinstance(content, dict) or set(content) != {field.name for field in fields(Gate)}:
+    if not isinstance(content, dict) or set(content) != {each.name for each in fields(EngineCheck)}:
         return None
-    return Gate(**content)
+    return EngineCheck(**content)

@@ -1,19 +1,19 @@
-"""Where exported models are kept, and what makes one the right one: the model, the engine, its version, the CPU."""
+"""Exported engines on disk. The path depends on the model, the engine, its package versions and the CPU."""
 
 import hashlib
 import platform
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from amd_service.detection.classifier.engine_check import Gate, read_engine_check
+from amd_service.detection.classifier.engine_check import EngineCheck, read_engine_check
 from amd_service.detection.classifier.model import ModelFiles
 
 # ONNX operator set of exported graphs: 20 has Gelu as one operator, which ONNX Runtime does not fuse from 18's parts.
 OPSET = 20
 
-# Raised when exported graphs change, so that those of an older version are not taken.
+# Increase when exported graphs change, so that graphs of older versions are no longer used.
 FORMAT = 1
 
 PRECISIONS: Mapping[str, tuple[str, ...]] = {
@@ -21,7 +21,7 @@ PRECISIONS: Mapping[str, tuple[str, ...]] = {
     "onnx": ("fp32", "int8"),
     "openvino": ("fp32", "bf16", "int8"),
 }
-# File name of the graph. PyTorch runs the model itself: its folder holds only the record of the engine check.
+# File name of the graph. PyTorch runs the model's weights: its folder holds only the record of the engine check.
 GRAPHS: Mapping[str, str] = {"onnx": "model.onnx", "openvino": "model.xml"}
 
 _PACKAGES: Mapping[str, tuple[str, ...]] = {
@@ -33,10 +33,21 @@ _PACKAGES: Mapping[str, tuple[str, ...]] = {
 _X86_FEATURES = ("avx2", "avx512f", "avx_vnni", "avx512_vnni", "avx512_bf16", "amx_bf16", "amx_int8")
 _ARM_FEATURES = ("asimd", "asimddp", "i8mm", "bf16")
 
+# The installed version of a package, None if it is not installed.
+InstalledVersion = Callable[[str], str | None]
+
+
+def installed_version(package: str) -> str | None:
+    """The installed version of a package, read without importing it; None if it is not installed."""
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None
+
 
 @dataclass(frozen=True, slots=True)
 class ExportedEngine:
-    """The place of one model for one engine at one precision; whether something is there is another question."""
+    """The folder of one model for one engine at one precision. The folder may be empty or missing."""
 
     engine: str
     precision: str
@@ -45,84 +56,88 @@ class ExportedEngine:
 
     @property
     def graph(self) -> Path | None:
-        """The graph's file; None for engines that run the model's own weights."""
+        """Path of the graph; None for engines that run the model's own weights."""
         return self.folder / GRAPHS[self.engine] if self.engine in GRAPHS else None
 
     @property
-    def gate(self) -> Gate | None:
-        """What the gate said of the very graph that is there; None while nothing was exported, or only half.
+    def command(self) -> str:
+        """The command that exports it."""
+        return f"amd-service model export --engine {self.engine} --precision {self.precision}"
 
-        Hashes the graph where there is a record of it: up to a second for a large model.
+    def read_check(self) -> EngineCheck | None:
+        """The engine check of exactly the graph in the folder; None if nothing, or only a part, was exported.
+
+        Hashes the graph if there is a record: up to a second for a large model.
         """
         found = read_engine_check(self.folder)
-        if found is None or (found.engine, found.precision, found.weights_sha256) != self._own:
+        own = (self.engine, self.precision, self.weights_sha256)
+        if found is None or (found.engine, found.precision, found.weights_sha256) != own:
             return None
         if self.graph is not None and not self.graph.exists():
             return None
         return found if found.graph_sha256 == self.hash_graph() else None
 
     def hash_graph(self) -> dict[str, str]:
-        """SHA-256 of the graph's files by name: the graph and what lies beside it under the same stem."""
+        """SHA-256 by name of the graph file and of the files beside it with the same stem."""
         if self.graph is None:
             return {}
         return {path.name: _sha256(path) for path in sorted(self.graph.parent.glob(f"{self.graph.stem}.*"))}
 
-    @property
-    def _own(self) -> tuple[str, str, str]:
-        return self.engine, self.precision, self.weights_sha256
-
-    @property
-    def command(self) -> str:
-        """The command that makes it."""
-        return f"amd-service model export --engine {self.engine} --precision {self.precision}"
-
 
 def locate_exported_engine(
-    files: ModelFiles, engine: str, precision: str, cache_dir: Path, *, device: str = "cpu"
+    files: ModelFiles,
+    engine: str,
+    precision: str,
+    cache_dir: Path,
+    *,
+    device: str = "cpu",
+    cpu: str | None = None,
+    installed: InstalledVersion = installed_version,
 ) -> ExportedEngine:
-    """Where the exported engine of this model belongs; its key holds the version of the engine's packages."""
+    """Where this model's exported engine belongs. `cpu`: as from `describe_cpu`, None for this machine's."""
     parts = [
         f"format {FORMAT}",
         f"opset {OPSET}",
         files.fingerprint,
         engine,
         precision,
-        repr(sorted(versions(engine).items())),
-        machine(),
+        repr(sorted(package_versions(engine, installed).items())),
+        cpu or describe_cpu(),
         device,
     ]
     key = hashlib.sha256("\n".join(parts).encode()).hexdigest()[:12]
-    name = f"{engine}-{precision}-{key}"
-    folder = cache_dir / "artefacts" / files.weights_sha256[:16] / name
+    # The folder keeps its name so that engines exported by earlier versions are found.
+    folder = cache_dir / "artefacts" / files.weights_sha256[:16] / f"{engine}-{precision}-{key}"
     return ExportedEngine(engine, precision, folder, files.weights_sha256)
 
 
-def missing_package(engine: str) -> str | None:
-    """The first package the engine needs and this installation lacks."""
-    return next((name for name in _PACKAGES[engine] if _version(name) is None), None)
+def missing_package(engine: str, installed: InstalledVersion = installed_version) -> str | None:
+    """The first package that the engine needs and that is not installed."""
+    return next((name for name in _PACKAGES[engine] if installed(name) is None), None)
 
 
-def versions(engine: str) -> dict[str, str]:
-    """Versions of the packages that run the engine, read without importing them."""
-    return {name: found for name in _PACKAGES[engine] if (found := _version(name)) is not None}
+def package_versions(engine: str, installed: InstalledVersion = installed_version) -> dict[str, str]:
+    """Versions of the packages that run the engine."""
+    return {name: found for name in _PACKAGES[engine] if (found := installed(name)) is not None}
 
 
-def machine(cpuinfo: Path = Path("/proc/cpuinfo")) -> str:
-    """Architecture and CPU features that decide which kernels run, such as `x86_64 avx2 avx512f amx_bf16`.
+def describe_cpu(cpuinfo: Path = Path("/proc/cpuinfo")) -> str:
+    """Architecture and the CPU features that decide which kernels run, such as `x86_64 avx2 avx512f amx_bf16`.
 
-    An exported is gated for one of these: int8 kernels without VNNI saturate where those with it do not.
+    An engine check holds for one such combination: int8 kernels without VNNI saturate where those with it do not.
     """
+    features = _features(cpuinfo)
     return " ".join(
-        [platform.machine() or "unknown", *(name for name in _X86_FEATURES + _ARM_FEATURES if name in _flags(cpuinfo))]
+        [platform.machine() or "unknown", *(name for name in _X86_FEATURES + _ARM_FEATURES if name in features)]
     )
 
 
 def has_bf16(cpuinfo: Path = Path("/proc/cpuinfo")) -> bool:
-    """Whether the CPU multiplies bfloat16 natively; without, bf16 is slower than fp32."""
-    return not _flags(cpuinfo).isdisjoint({"avx512_bf16", "amx_bf16", "bf16"})
+    """Whether the CPU multiplies bfloat16 natively; otherwise bf16 is slower than fp32."""
+    return not _features(cpuinfo).isdisjoint({"avx512_bf16", "amx_bf16", "bf16"})
 
 
-def _flags(cpuinfo: Path) -> frozenset[str]:
+def _features(cpuinfo: Path) -> frozenset[str]:
     try:
         lines = cpuinfo.read_text(encoding="utf-8", errors="replace").splitlines()
     except OSError:
@@ -135,10 +150,3 @@ def _flags(cpuinfo: Path) -> frozenset[str]:
 def _sha256(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _version(package: str) -> str | None:
-    try:
-        return version(package)
-    except PackageNotFoundError:
-        return None

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from amd_service.detection.classifier.engines.engine import ChosenEngine, Engine
 from amd_service.detection.classifier.model import CURE, RATE_HZ, ModelFiles
+from amd_service.detection.classifier.softmax import softmax
 from amd_service.domain import Label, ModelIdentity, ModelRun, Scores, Window
 from amd_service.errors import ModelFailed, ModelUnusable
 from amd_service.settings import Settings
@@ -90,6 +91,6 @@ class Scorer:
         )
 
     def _scores(self, logits: NDArray[np.float64]) -> Scores:
-        powers = np.exp((logits - logits.max()) / self.files.temperature)
-        by_label = dict(zip(self.files.labels.labels, (powers / powers.sum()).tolist(), strict=True))
+        probabilities = softmax(logits, self.files.temperature).tolist()
+        by_label = dict(zip(self.files.labels.labels, probabilities, strict=True))
         return Scores(human=by_label[Label.HUMAN], voicemail=by_label[Label.VOICEMAIL])

@@ -20,11 +20,9 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from amd_service.detection.classifier.cores import usable_cores
 from amd_service.detection.classifier.engine_check import (
-    LEAST_WINDOWS,
-    LIMITS,
-    Gate,
-    deviation,
-    judge,
+    EngineCheck,
+    Requirements,
+    measure_deviation,
     write_engine_check,
 )
 from amd_service.detection.classifier.engines.engine import Engine, open_engine
@@ -32,12 +30,13 @@ from amd_service.detection.classifier.engines.selection import has_cuda
 from amd_service.detection.classifier.exported_engine import (
     PRECISIONS,
     ExportedEngine,
+    describe_cpu,
     locate_exported_engine,
-    machine,
     missing_package,
-    versions,
+    package_versions,
 )
 from amd_service.detection.classifier.model import RATE_HZ, ModelFiles, open_model
+from amd_service.detection.classifier.softmax import softmax
 from amd_service.detection.decision import Policy
 from amd_service.domain import Label
 from amd_service.errors import ConfigurationError, ModelUnusable
@@ -58,8 +57,9 @@ def export(
     precision: str,
     windows_dir: Path | None = None,
     again: bool = False,
+    requirements: Requirements | None = None,
     console: Console | None = None,
-) -> Gate:
+) -> EngineCheck:
     """Build and gate one engine of the configured model; what passed before is only said again.
 
     `windows_dir`: recordings to calibrate and gate with, instead of those that ship. `again`: build and gate anew.
@@ -67,37 +67,39 @@ def export(
     minutes. Raises ModelUnusable and ConfigurationError with the cure.
     """
     console = console or Console(stderr=True)
+    requirements = requirements or Requirements()
     _check(engine, precision)
     files = open_model(settings)
     device = "cuda" if engine == "torch" and has_cuda() else "cpu"
     exported = locate_exported_engine(files, engine, precision, settings.cache_dir, device=device)
     with _alone(exported.folder.parent, console):
-        known = exported.gate
+        known = exported.read_check()
         if known is not None and known.passed and not again and windows_dir is None:
             console.print(f"{engine} {precision} of {files.id} was exported before; --again makes it anew")
             print_engine_check(known, exported, console)
             return known
-        windows = draw_windows(settings, windows_dir, gate=LEAST_WINDOWS, calibration=CALIBRATION_WINDOWS)
+        windows = draw_windows(settings, windows_dir, gate=requirements.windows, calibration=CALIBRATION_WINDOWS)
         _build(files, exported, windows, console)
-        gate = _measure(files, exported, windows, settings, console)
-        write_engine_check(exported.folder, gate)
-        print_engine_check(gate, exported, console)
-        return gate
+        check = _measure(files, exported, windows, settings, requirements, console)
+        write_engine_check(exported.folder, check)
+        print_engine_check(check, exported, console)
+        return check
 
 
-def print_engine_check(gate: Gate, exported: ExportedEngine, console: Console) -> None:
+def print_engine_check(check: EngineCheck, exported: ExportedEngine, console: Console) -> None:
     """The record, for people."""
-    verdict = "[green]passed[/]" if gate.passed else "[red]failed[/]"
-    console.print(f"gate {verdict}: {gate.explanation}")
+    verdict = "[green]passed[/]" if check.passed else "[red]failed[/]"
+    console.print(f"engine check {verdict}: {check.explanation}")
+    flips = ", ".join(f"{count} at {threshold}" for threshold, count in check.flips.items())
     console.print(
-        f"  {gate.windows} windows ({gate.windows_from}): max |Δp| {gate.max_dp:.2g}, mean |Δp| {gate.mean_dp:.2g}, "
-        "flips " + ", ".join(f"{count} at {threshold}" for threshold, count in gate.flips.items())
+        f"  {check.windows} windows ({check.windows_from}): max |Δp| {check.max_dp:.2g}, "
+        f"mean |Δp| {check.mean_dp:.2g}, flips {flips}"
     )
     console.print(f"  kept in {exported.folder}", soft_wrap=True)
-    if not gate.passed:
+    if not check.passed:
         console.print("  it will not be served")
-    elif gate.precision == "int8":
-        console.print(f"  served with AMD_ENGINE={gate.engine} AMD_PRECISION=int8, never by itself")
+    elif check.precision == "int8":
+        console.print(f"  served with AMD_ENGINE={check.engine} AMD_PRECISION=int8, never by itself")
 
 
 @contextmanager
@@ -139,8 +141,13 @@ def _build(files: ModelFiles, exported: ExportedEngine, windows: WindowSets, con
 
 
 def _measure(
-    files: ModelFiles, exported: ExportedEngine, windows: WindowSets, settings: Settings, console: Console
-) -> Gate:
+    files: ModelFiles,
+    exported: ExportedEngine,
+    windows: WindowSets,
+    settings: Settings,
+    requirements: Requirements,
+    console: Console,
+) -> EngineCheck:
     threads = settings.threads or usable_cores()
     hashes = (
         exported.hash_graph()
@@ -149,10 +156,10 @@ def _measure(
     candidate = _probabilities(
         exported.engine, exported.precision, exported.graph, files, threads, windows.gate, console
     )
-    found = deviation(reference, candidate, _thresholds(settings))
-    passed, explanation = judge(found, precision=exported.precision, windows=len(windows.gate))
+    found = measure_deviation(reference, candidate, _thresholds(settings))
+    passed, explanation = requirements.check(found, precision=exported.precision, windows=len(windows.gate))
     lengths = Counter(str(len(samples) * 1000 // RATE_HZ) for samples in windows.gate)
-    return Gate(
+    return EngineCheck(
         engine=exported.engine,
         precision=exported.precision,
         model=files.id,
@@ -160,7 +167,7 @@ def _measure(
         graph_sha256=hashes,
         passed=passed,
         explanation=explanation,
-        limit=LIMITS[exported.precision],
+        limit=requirements.max_dp[exported.precision],
         max_dp=found.max_dp,
         mean_dp=found.mean_dp,
         flips=dict(found.flips),
@@ -170,7 +177,7 @@ def _measure(
         windows_from=windows.origin,
         calibration_windows=len(windows.calibration) if (exported.engine, exported.precision) in CALIBRATED else 0,
         versions=_versions(),
-        machine=machine(),
+        machine=describe_cpu(),
         measured_at=datetime.now(UTC).isoformat(timespec="seconds"),
     )
 
@@ -186,7 +193,7 @@ def _reference(
 ) -> NDArray[np.float64]:
     """Torch fp32's probabilities, kept for the next engine: on a large model they take longer than all the rest."""
     device = "cuda" if has_cuda() else "cpu"
-    key = hashlib.sha256(f"{files.fingerprint} {device} {sorted(versions('torch').items())}".encode())
+    key = hashlib.sha256(f"{files.fingerprint} {device} {sorted(package_versions('torch').items())}".encode())
     for samples in windows:
         key.update(samples.tobytes())
     path = cache / "references" / f"{key.hexdigest()[:32]}.npy"
@@ -233,9 +240,8 @@ def _probabilities(
 
 
 def _probability(engine: Engine, files: ModelFiles, samples: Samples) -> float:
-    logits = engine.logits([samples])[0].astype(np.float64) / files.temperature
-    powers = np.exp(logits - logits.max())
-    return float((powers / powers.sum())[files.labels.labels.index(Label.VOICEMAIL)])
+    probabilities = softmax(engine.logits([samples])[0], files.temperature)
+    return float(probabilities[files.labels.labels.index(Label.VOICEMAIL)])
 
 
 def _versions() -> dict[str, str]:

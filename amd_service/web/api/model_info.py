@@ -18,7 +18,7 @@ async def model_info(request: Request) -> JSONResponse:
         {
             **runtime.classifier_report(),
             "configured": settings.model,
-            "engine": {"reason": chosen.reason, "gate": chosen.gate} if chosen else None,
+            "engine": {"reason": chosen.reason, "gate": chosen.check} if chosen else None,
             "policy": runtime.detector.policy.as_dict(),
             "limits": {"max_upload_bytes": settings.max_upload_bytes, "inference_queue": settings.inference_queue},
             "twilio_api_url": settings.api_origin,

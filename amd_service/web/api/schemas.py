@@ -5,7 +5,7 @@ from typing import Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic.config import JsonDict
 
-from amd_service.detection.classifier.engine_check import Gate
+from amd_service.detection.classifier.engine_check import EngineCheck
 from amd_service.detection.classifier.inference import Phase
 from amd_service.domain import Anchor, Label, ModelIdentity, ModelRun, Reason, Verdict
 from amd_service.operations.call_request import E164, MAX_RING_S, MAX_TWIML, MAX_URL, MIN_RING_S, TRACKS
@@ -154,7 +154,7 @@ class EngineShape(Shape):
     """The engine that serves; its name and precision are the model's."""
 
     reason: str = Field(description="Why this one.")
-    gate: Gate | None = Field(
+    gate: EngineCheck | None = Field(
         description="How far it was from torch fp32 when it was exported; null for torch fp32 itself."
     )
 

@@ -11,12 +11,12 @@ from hypothesis import strategies as st
 
 from amd_service.detection.classifier.engine_check import (
     Deviation,
-    deviation,
-    judge,
+    Requirements,
+    measure_deviation,
     read_engine_check,
     write_engine_check,
 )
-from tests.support.engine_checks import a_gate
+from tests.support.engine_checks import an_engine_check
 
 probabilities = st.lists(
     st.tuples(st.floats(0, 1, allow_nan=False), st.floats(-0.06, 0.06, allow_nan=False)), min_size=1, max_size=50
@@ -31,14 +31,14 @@ def found(max_dp: float) -> Deviation:
 def test_no_flip_is_further_from_its_threshold_than_the_largest_difference(pairs: list[tuple[float, float]]) -> None:
     reference = np.array([p for p, _ in pairs])
     candidate = np.clip(reference + np.array([d for _, d in pairs]), 0, 1)
-    compared = deviation(reference, candidate)
+    compared = measure_deviation(reference, candidate)
     assert compared.furthest_flip <= compared.max_dp + 1e-12
 
 
 def test_flips_are_counted_at_the_label_border_and_at_the_confidence_of_either_label() -> None:
     reference = np.array([0.49, 0.69, 0.31, 0.90, 0.10])
     candidate = np.array([0.51, 0.71, 0.29, 0.88, 0.12])
-    compared = deviation(reference, candidate)
+    compared = measure_deviation(reference, candidate)
     assert compared.flips == {"0.5": 1, "0.7": 2}
     assert compared.max_dp == pytest.approx(0.02)
     assert compared.furthest_flip == pytest.approx(0.01)
@@ -46,25 +46,25 @@ def test_flips_are_counted_at_the_label_border_and_at_the_confidence_of_either_l
 
 @pytest.mark.parametrize(("precision", "limit"), [("fp32", 1e-4), ("bf16", 0.02), ("int8", 0.06)])
 def test_the_limit_depends_on_the_precision(precision: str, limit: float) -> None:
-    assert judge(found(limit), precision=precision, windows=200)[0]
-    passed, explanation = judge(found(limit * 1.01), precision=precision, windows=200)
+    assert Requirements().check(found(limit), precision=precision, windows=200)[0]
+    passed, explanation = Requirements().check(found(limit * 1.01), precision=precision, windows=200)
     assert not passed
-    assert f"past the limit of {limit:g} for {precision}" in explanation
+    assert f"exceeds the limit of {limit:g} for {precision}" in explanation
 
 
 def test_an_answer_that_is_no_number_never_passes() -> None:
-    compared = deviation(np.array([0.2, 0.4]), np.array([0.2, np.nan]))
-    assert not judge(compared, precision="int8", windows=200)[0]
+    compared = measure_deviation(np.array([0.2, 0.4]), np.array([0.2, np.nan]))
+    assert not Requirements().check(compared, precision="int8", windows=200)[0]
 
 
 def test_too_few_windows_never_pass() -> None:
-    assert not judge(found(0.0), precision="bf16", windows=199)[0]
+    assert not Requirements().check(found(0.0), precision="bf16", windows=199)[0]
 
 
 def test_the_record_survives_its_file(tmp_path: Path) -> None:
-    gate = replace(a_gate(), max_dp=float("inf"), passed=False)
-    write_engine_check(tmp_path, gate)
-    assert read_engine_check(tmp_path) == gate
+    check = replace(an_engine_check(), max_dp=float("inf"), passed=False)
+    write_engine_check(tmp_path, check)
+    assert read_engine_check(tmp_path) == check
     assert [path.name for path in tmp_path.iterdir()] == ["gate.json"]
 
 

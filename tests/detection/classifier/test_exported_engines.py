@@ -22,7 +22,7 @@ from amd_service.errors import ModelUnusable
 from amd_service.lab.export.build import build, quantise_onnx, quiet_builders
 from amd_service.lab.export.graph import FrameMasked
 from amd_service.settings import Settings
-from tests.support.engine_checks import put
+from tests.support.engine_checks import store_export
 from tests.support.models import build_model, noise
 
 pytestmark = pytest.mark.slow  # every engine is built, nncf is imported
@@ -38,15 +38,15 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> ModelFiles:
 
 @pytest.fixture(scope="module")
 def cache(files: ModelFiles, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Every exported engine of the model, with a gate that passed."""
+    """Every exported engine of the model, with an engine check that passed."""
     folder = tmp_path_factory.mktemp("cache")
-    artefacts: dict[str, ExportedEngine] = {}
+    exports: dict[str, ExportedEngine] = {}
     graphs: dict[str, Path] = {}
     for name in EXPORTED:
         engine, precision = name.split()
-        artefacts[name] = locate_exported_engine(files, engine, precision, folder)
-        artefacts[name].folder.mkdir(parents=True)
-        graph = artefacts[name].graph
+        exports[name] = locate_exported_engine(files, engine, precision, folder)
+        exports[name].folder.mkdir(parents=True)
+        graph = exports[name].graph
         assert graph is not None
         graphs[name] = graph
     calibration = [noise(seconds, seed) for seed, seconds in enumerate((1.0, 2.0, 2.0, 5.0))]
@@ -58,8 +58,8 @@ def cache(files: ModelFiles, tmp_path_factory: pytest.TempPathFactory) -> Path:
         quantise_onnx(graphs["onnx fp32"], graphs["onnx int8"])
     for suffix in (".xml", ".bin"):
         shutil.copy(graphs["openvino bf16"].with_suffix(suffix), graphs["openvino fp32"].with_suffix(suffix))
-    for exported in artefacts.values():
-        put(exported)
+    for exported in exports.values():
+        store_export(exported)
     return folder
 
 
@@ -94,7 +94,7 @@ def test_coarser_engines_stay_near_the_reference_and_are_what_they_say(
     name: str, limit: float, files: ModelFiles, cache: Path, reference: Engine
 ) -> None:
     if name == "torch bf16":
-        put(locate_exported_engine(files, "torch", "bf16", cache))
+        store_export(locate_exported_engine(files, "torch", "bf16", cache))
     engine = engine_named(name, files, cache)
     assert f"{engine.name} {engine.precision}" == name
     apart = [
@@ -118,7 +118,7 @@ def test_a_result_is_not_overwritten_by_the_next_one(name: str, files: ModelFile
 @pytest.mark.parametrize("name", ["openvino int8", "onnx fp32"])
 def test_a_damaged_graph_says_how_to_make_it_again(name: str, files: ModelFiles, tmp_path: Path) -> None:
     engine, precision = name.split()
-    put(locate_exported_engine(files, engine, precision, tmp_path))
+    store_export(locate_exported_engine(files, engine, precision, tmp_path))
     with pytest.raises(ModelUnusable, match=f"model export --engine {engine} --precision {precision} --again"):
         engine_named(name, files, tmp_path)
 

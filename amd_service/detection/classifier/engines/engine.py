@@ -1,4 +1,4 @@
-"""What every engine offers, and how the one that serves is opened."""
+"""The interface of every engine, and opening the configured one."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from amd_service.detection.classifier.cores import usable_cores
-from amd_service.detection.classifier.engine_check import Gate
+from amd_service.detection.classifier.engine_check import EngineCheck
 from amd_service.detection.classifier.engines import onnx, openvino, torch
-from amd_service.detection.classifier.engines.selection import choose, survey
+from amd_service.detection.classifier.engines.selection import choose, detect_hardware
 from amd_service.detection.classifier.model import ModelFiles
 from amd_service.errors import ModelUnusable
 from amd_service.settings import Settings
@@ -21,11 +21,11 @@ log = get_logger(__name__)
 
 
 class Engine(Protocol):
-    """A loaded model. Called from the one thread that loaded it.
+    """A loaded model. Called only from the thread that loaded it.
 
-    `max_batch`: most clips a call takes; above 1 only where batching pays. Clips of one call have equal length, so
-    no padding and no frame mask is needed; an engine whose graph takes a mask passes ones, computed outside the
-    graph (n = (n - kernel) // stride + 1 for each convolution of the front).
+    `max_batch`: largest number of clips per call; above 1 only where batching pays. The clips of one call have equal
+    length, so no padding and no frame mask is needed; an engine whose graph takes a mask passes ones, computed outside
+    the graph (n = (n - kernel) // stride + 1 for each convolution of the front).
     """
 
     @property
@@ -38,28 +38,28 @@ class Engine(Protocol):
     def logits(self, clips: Sequence[NDArray[np.float32]]) -> NDArray[np.float32]:
         """Raw outputs, shape (clips, 2), by the model's own label index. Clips: float32 (n,), 16 kHz, not normalised.
 
-        May hold NaN when the weights are damaged: the caller checks.
+        Can contain NaN when the weights are damaged: the caller checks.
         """
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class ChosenEngine:
-    """The engine that serves, why it was taken, and what its gate said; the reference has none to pass."""
+    """The engine in use, the reason for the choice, and its engine check; None for the reference."""
 
     engine: Engine
     reason: str
-    gate: Gate | None = None
+    check: EngineCheck | None = None
 
 
 def load_engine(files: ModelFiles, settings: Settings) -> ChosenEngine:
-    """The engine that the settings choose, with the model loaded. Raises ModelUnusable with the cure.
+    """The engine that the settings select, with the model loaded. Raises ModelUnusable with the cure.
 
-    Where the choice is ours (`auto`) an exported engine that cannot be opened is passed over for the next best.
+    With AMD_ENGINE=auto an exported engine that cannot be opened is skipped and the next one is tried.
     """
-    machine, unopened = survey(), dict[tuple[str, str], str]()
+    hardware, unopened = detect_hardware(), dict[tuple[str, str], str]()
     while True:
-        choice = choose(files, settings, machine, unopened)
+        choice = choose(files, settings, hardware, unopened)
         log.info("engine chosen", engine=choice.engine, precision=choice.precision, reason=choice.reason)
         graph = choice.exported.graph if choice.exported else None
         try:
@@ -67,14 +67,14 @@ def load_engine(files: ModelFiles, settings: Settings) -> ChosenEngine:
         except ModelUnusable as error:
             if settings.engine != "auto" or choice.exported is None:
                 raise
-            log.warning("an exported engine cannot be opened, trying the next best", reason=str(error))
+            log.warning("exported engine cannot be opened, trying the next one", reason=str(error))
             unopened[choice.engine, choice.precision] = str(error)
         else:
-            return ChosenEngine(engine, choice.reason, choice.gate)
+            return ChosenEngine(engine, choice.reason, choice.check)
 
 
 def open_engine(engine: str, precision: str, files: ModelFiles, threads: int, graph: Path | None) -> Engine:
-    """One engine, whatever its gate says: `graph` is the exported file, for engines that run one."""
+    """Open one engine without looking at its engine check. `graph`: the exported file, None for torch."""
     match engine, graph:
         case "onnx", Path():
             return onnx.load(files, threads, graph=graph, precision=precision)
@@ -82,4 +82,4 @@ def open_engine(engine: str, precision: str, files: ModelFiles, threads: int, gr
             return openvino.load(files, threads, graph=graph, precision=precision)
         case "torch", None:
             return torch.load(files, threads, precision)
-    raise ModelUnusable(f"{engine} with {graph or 'no graph'} is no engine")
+    raise ModelUnusable(f"there is no engine {engine} with {graph or 'no graph'}: correct AMD_ENGINE")

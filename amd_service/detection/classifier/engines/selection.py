@@ -1,16 +1,19 @@
-"""Which engine serves, at which precision, and why. Nothing is exported or gated here."""
+"""Chooses the engine and the precision. Exports and checks nothing."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from enum import Enum, auto
 from pathlib import Path
 from types import MappingProxyType
 
-from amd_service.detection.classifier.engine_check import Gate
+from amd_service.detection.classifier.engine_check import EngineCheck
 from amd_service.detection.classifier.exported_engine import (
     PRECISIONS,
     ExportedEngine,
+    InstalledVersion,
     has_bf16,
+    installed_version,
     locate_exported_engine,
     missing_package,
 )
@@ -18,35 +21,49 @@ from amd_service.detection.classifier.model import ModelFiles
 from amd_service.errors import ModelUnusable
 from amd_service.settings import Settings
 
-_ABSENT = "there is no"
-
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """`exported` is None for the reference, torch fp32, which needs none. `reason`: for the log at start."""
+    """The engine to open. `exported` is None for the reference, torch fp32. `reason`: for the log at start."""
 
     engine: str
     precision: str
     reason: str
     exported: ExportedEngine | None = None
-    gate: Gate | None = None
+    check: EngineCheck | None = None
+
+
+class Obstacle(Enum):
+    """Why an engine cannot serve."""
+
+    PACKAGE_MISSING = auto()
+    NOT_EXPORTED = auto()
+    CHECK_FAILED = auto()
+    CANNOT_BE_OPENED = auto()
 
 
 @dataclass(frozen=True, slots=True)
-class Machine:
-    """What the hardware offers that decides between engines."""
+class Rejection:
+    """An engine that cannot serve. `message` names the cure."""
+
+    obstacle: Obstacle
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Hardware:
+    """Hardware features that influence the choice."""
 
     cuda: bool
     bf16: bool
 
 
-def survey() -> Machine:
-    """The machine we run on."""
-    return Machine(has_cuda(), has_bf16())
+def detect_hardware() -> Hardware:
+    return Hardware(has_cuda(), has_bf16())
 
 
 def has_cuda() -> bool:
-    """Whether PyTorch finds a CUDA device. PyTorch (2 s, 200 MB) is imported only where a driver is present."""
+    """Whether PyTorch finds a CUDA device. Imports PyTorch (2 s, 200 MB) only if a driver is present."""
     if os.name != "nt" and not any(Path(node).exists() for node in ("/dev/nvidiactl", "/dev/dxg", "/dev/nvmap")):
         return False
     import torch
@@ -57,37 +74,43 @@ def has_cuda() -> bool:
 def choose(
     files: ModelFiles,
     settings: Settings,
-    machine: Machine,
+    hardware: Hardware,
     unopened: Mapping[tuple[str, str], str] = MappingProxyType({}),
+    *,
+    installed: InstalledVersion = installed_version,
 ) -> Choice:
     """The engine for a model under these settings.
 
-    `auto` takes CUDA, else an exported that passed its gate (bf16 only where the CPU has it, int8 only when
-    AMD_PRECISION asks for it), else torch fp32. `unopened`: engines that were tried before, with what went wrong; they
-    are passed over. Raises ModelUnusable, naming the command or the install line, when
-    something was asked for that is not there or did not pass.
+    `auto` takes CUDA, else an exported engine that passed its engine check (bf16 only if the CPU has it, int8 only if
+    AMD_PRECISION asks for it), else torch fp32. `unopened`: errors of engines that could not be opened; these are
+    skipped. Raises ModelUnusable, naming the command or the install line, when the requested engine is not exported
+    or failed its check.
     """
-    _check(settings.engine, settings.precision)
-    wanted = _preferences(settings, machine)
-    refusals = []
-    for engine, precision in wanted:
-        found = unopened.get((engine, precision)) or _examine(files, engine, precision, settings.cache_dir, machine)
+    _check_settings(settings.engine, settings.precision)
+    rejections: list[Rejection] = []
+    for engine, precision in _candidates(settings, hardware):
+        if (engine, precision) in unopened:
+            rejections.append(Rejection(Obstacle.CANNOT_BE_OPENED, unopened[engine, precision]))
+            continue
+        found = _examine(files, engine, precision, settings.cache_dir, hardware, installed)
         if isinstance(found, Choice):
             return replace(found, reason="; ".join([found.reason, *unopened.values()]))
-        refusals.append(found)
+        rejections.append(found)
     if settings.engine == "auto" and settings.precision in (None, "fp32"):
-        return Choice("torch", "fp32", f"no exported engine can serve: {'; '.join(_telling(refusals))}")
-    asked = f"AMD_ENGINE={settings.engine}" + (f" AMD_PRECISION={settings.precision}" if settings.precision else "")
-    raise ModelUnusable(f"{asked} cannot serve {files.id}: {'; '.join(dict.fromkeys(refusals))}")
+        return Choice("torch", "fp32", f"no exported engine can serve: {_summarise(rejections)}")
+    requested = f"AMD_ENGINE={settings.engine}" + (f" AMD_PRECISION={settings.precision}" if settings.precision else "")
+    reasons = dict.fromkeys(rejection.message for rejection in rejections)
+    raise ModelUnusable(f"{requested} cannot serve {files.id}: {'; '.join(reasons)}")
 
 
-def _telling(refusals: list[str]) -> list[str]:
-    """Each refusal once; of artefacts that were never built only the best one's."""
-    absent = [refusal for refusal in refusals if refusal.startswith(_ABSENT)]
-    return [refusal for refusal in dict.fromkeys(refusals) if refusal not in absent[1:]]
+def _summarise(rejections: Sequence[Rejection]) -> str:
+    """Each message once. Of the engines that were never exported only the preferred one, listed first, is named."""
+    not_exported = [each.message for each in rejections if each.obstacle is Obstacle.NOT_EXPORTED]
+    messages = dict.fromkeys(each.message for each in rejections)
+    return "; ".join(message for message in messages if message not in not_exported[1:])
 
 
-def _check(engine: str, precision: str | None) -> None:
+def _check_settings(engine: str, precision: str | None) -> None:
     if engine != "auto" and engine not in PRECISIONS:
         raise ModelUnusable(f"AMD_ENGINE={engine} is not one of auto, {', '.join(PRECISIONS)}: correct AMD_ENGINE")
     if engine != "auto" and precision is not None and precision not in PRECISIONS[engine]:
@@ -96,44 +119,55 @@ def _check(engine: str, precision: str | None) -> None:
         )
 
 
-def _preferences(settings: Settings, machine: Machine) -> list[tuple[str, str]]:
-    """What the settings allow, the best first."""
+def _candidates(settings: Settings, hardware: Hardware) -> list[tuple[str, str]]:
+    """Engines and precisions that the settings allow, in order of preference."""
     engine, precision = settings.engine, settings.precision
     if engine != "auto":
-        return [(engine, one) for one in _precisions(engine, precision, machine)]
-    if machine.cuda and precision in (None, "fp32", "bf16"):
+        return [(engine, each) for each in _precisions(engine, precision, hardware)]
+    if hardware.cuda and precision in (None, "fp32", "bf16"):
         return [("torch", precision or "fp32")]
-    fast = [("openvino", "bf16"), ("torch", "bf16")] if machine.bf16 or precision == "bf16" else []
-    order = [*fast, ("openvino", "fp32"), ("onnx", "fp32")]
     if precision == "int8":
-        order = [("openvino", "int8"), ("onnx", "int8")]
-    return [(name, one) for name, one in order if precision in (None, one)]
+        return [("openvino", "int8"), ("onnx", "int8")]
+    fast = [("openvino", "bf16"), ("torch", "bf16")] if hardware.bf16 or precision == "bf16" else []
+    preferred = [*fast, ("openvino", "fp32"), ("onnx", "fp32")]
+    return [(name, each) for name, each in preferred if precision in (None, each)]
 
 
-def _precisions(engine: str, precision: str | None, machine: Machine) -> list[str]:
+def _precisions(engine: str, precision: str | None, hardware: Hardware) -> list[str]:
     if precision is not None:
         return [precision]
     if engine == "openvino":
-        return ["bf16", "fp32"] if machine.bf16 else ["fp32"]
+        return ["bf16", "fp32"] if hardware.bf16 else ["fp32"]
     return ["fp32"]
 
 
-def _examine(files: ModelFiles, engine: str, precision: str, cache_dir: Path, machine: Machine) -> Choice | str:
-    """The choice if this engine can serve, else why it cannot and what would cure it."""
-    cuda = engine == "torch" and machine.cuda
+def _examine(
+    files: ModelFiles,
+    engine: str,
+    precision: str,
+    cache_dir: Path,
+    hardware: Hardware,
+    installed: InstalledVersion,
+) -> Choice | Rejection:
+    cuda = engine == "torch" and hardware.cuda
     if (engine, precision) == ("torch", "fp32"):
-        return Choice("torch", "fp32", "CUDA is there" if cuda else "AMD_ENGINE=torch: the reference, on the CPU")
-    package = missing_package(engine)
+        return Choice("torch", "fp32", "CUDA is available" if cuda else "AMD_ENGINE=torch: the reference, on the CPU")
+    package = missing_package(engine, installed)
     if package is not None:
-        return f"{engine} needs the package {package}: pip install -e '.[{engine}]' in the checkout"
-    exported = locate_exported_engine(files, engine, precision, cache_dir, device="cuda" if cuda else "cpu")
-    gate = exported.gate
-    if gate is None:
-        return f"{_ABSENT} {engine} {precision} of this model for this machine and these versions: {_run(exported)}"
-    if not gate.passed:
-        return f"{engine} {precision} failed its gate ({gate.explanation}): choose another, or {_run(exported)} again"
-    return Choice(engine, precision, f"its gate is passed: {gate.explanation}", exported, gate)
+        cure = f"pip install -e '.[{engine}]' in the checkout"
+        return Rejection(Obstacle.PACKAGE_MISSING, f"{engine} needs the package {package}: {cure}")
+    device = "cuda" if cuda else "cpu"
+    exported = locate_exported_engine(files, engine, precision, cache_dir, device=device, installed=installed)
+    return _examine_export(exported)
 
 
-def _run(exported: ExportedEngine) -> str:
-    return f"run `{exported.command}`"
+def _examine_export(exported: ExportedEngine) -> Choice | Rejection:
+    name = f"{exported.engine} {exported.precision}"
+    check = exported.read_check()
+    if check is None:
+        problem = f"{name} is not exported for this model, this machine and the installed versions"
+        return Rejection(Obstacle.NOT_EXPORTED, f"{problem}: run `{exported.command}`")
+    if not check.passed:
+        problem = f"{name} failed its engine check ({check.explanation})"
+        return Rejection(Obstacle.CHECK_FAILED, f"{problem}: choose another, or run `{exported.command} --again`")
+    return Choice(exported.engine, exported.precision, f"engine check passed: {check.explanation}", exported, check)

@@ -1,4 +1,4 @@
-"""Which engine serves: what is there, what passed its gate, and what was asked for."""
+"""Which engine serves: what is there, what passed its engine check, and what was asked for."""
 
 import json
 from dataclasses import replace
@@ -7,20 +7,19 @@ from typing import Any
 
 import pytest
 
-from amd_service.detection.classifier import exported_engine
 from amd_service.detection.classifier.engine_check import write_engine_check
 from amd_service.detection.classifier.engines.engine import load_engine
-from amd_service.detection.classifier.engines.selection import Choice, Machine, choose
-from amd_service.detection.classifier.exported_engine import has_bf16, locate_exported_engine, machine
+from amd_service.detection.classifier.engines.selection import Choice, Hardware, choose
+from amd_service.detection.classifier.exported_engine import describe_cpu, has_bf16, locate_exported_engine
 from amd_service.detection.classifier.hub import Located
 from amd_service.detection.classifier.model import ModelFiles, check_files
 from amd_service.errors import ModelUnusable
 from amd_service.settings import Settings
-from tests.support.engine_checks import put
+from tests.support.engine_checks import store_export
 
-MODERN = Machine(cuda=False, bf16=True)
-OLD = Machine(cuda=False, bf16=False)
-GPU = Machine(cuda=True, bf16=True)
+MODERN = Hardware(cuda=False, bf16=True)
+OLD = Hardware(cuda=False, bf16=False)
+GPU = Hardware(cuda=True, bf16=True)
 
 
 @pytest.fixture
@@ -31,11 +30,11 @@ def files(pristine: Path) -> ModelFiles:
 def export_checked(files: ModelFiles, cache: Path, *names: str, passed: bool = True, device: str = "cpu") -> None:
     for name in names:
         engine, precision = name.split()
-        put(locate_exported_engine(files, engine, precision, cache, device=device), passed=passed)
+        store_export(locate_exported_engine(files, engine, precision, cache, device=device), passed=passed)
 
 
-def chosen(files: ModelFiles, cache: Path, machine: Machine, **settings: Any) -> Choice:
-    return choose(files, Settings(cache_dir=cache, **settings), machine)
+def chosen(files: ModelFiles, cache: Path, hardware: Hardware, **settings: Any) -> Choice:
+    return choose(files, Settings(cache_dir=cache, **settings), hardware)
 
 
 def test_auto_without_an_export_takes_the_reference_and_names_the_command(files: ModelFiles, tmp_path: Path) -> None:
@@ -48,7 +47,7 @@ def test_auto_takes_bf16_where_the_cpu_has_it_and_never_int8(files: ModelFiles, 
     export_checked(files, tmp_path, "openvino bf16", "openvino int8", "onnx fp32", "onnx int8")
     choice = chosen(files, tmp_path, MODERN)
     assert (choice.engine, choice.precision) == ("openvino", "bf16")
-    assert choice.gate is not None
+    assert choice.check is not None
     choice = chosen(files, tmp_path, OLD)
     assert (choice.engine, choice.precision) == ("onnx", "fp32")
 
@@ -64,10 +63,10 @@ def test_auto_takes_int8_when_asked(files: ModelFiles, tmp_path: Path) -> None:
 def test_auto_takes_a_gpu_before_anything_else(files: ModelFiles, tmp_path: Path) -> None:
     export_checked(files, tmp_path, "openvino bf16")
     choice = chosen(files, tmp_path, GPU)
-    assert (choice.engine, choice.precision, choice.reason) == ("torch", "fp32", "CUDA is there")
+    assert (choice.engine, choice.precision, choice.reason) == ("torch", "fp32", "CUDA is available")
 
 
-def test_bf16_on_a_gpu_is_gated_on_the_gpu(files: ModelFiles, tmp_path: Path) -> None:
+def test_bf16_on_a_gpu_needs_an_engine_check_on_the_gpu(files: ModelFiles, tmp_path: Path) -> None:
     export_checked(files, tmp_path, "torch bf16", device="cpu")
     with pytest.raises(ModelUnusable, match="--engine torch --precision bf16"):
         chosen(files, tmp_path, GPU, precision="bf16")
@@ -75,12 +74,12 @@ def test_bf16_on_a_gpu_is_gated_on_the_gpu(files: ModelFiles, tmp_path: Path) ->
     assert chosen(files, tmp_path, GPU, precision="bf16").precision == "bf16"
 
 
-def test_what_failed_its_gate_never_serves(files: ModelFiles, tmp_path: Path) -> None:
+def test_an_engine_that_failed_its_check_never_serves(files: ModelFiles, tmp_path: Path) -> None:
     export_checked(files, tmp_path, "openvino bf16", passed=False)
     choice = chosen(files, tmp_path, MODERN)
     assert choice.engine == "torch"
-    assert "openvino bf16 failed its gate (past the limit)" in choice.reason
-    with pytest.raises(ModelUnusable, match="failed its gate"):
+    assert "openvino bf16 failed its engine check (exceeds the limit)" in choice.reason
+    with pytest.raises(ModelUnusable, match="failed its engine check"):
         chosen(files, tmp_path, MODERN, engine="openvino", precision="bf16")
 
 
@@ -107,36 +106,31 @@ def test_asking_for_what_no_engine_does_says_what_it_does(files: ModelFiles, tmp
         chosen(files, tmp_path, MODERN, engine="onnx", precision="bf16")
 
 
-def test_a_missing_package_is_said_with_its_install_line(
-    files: ModelFiles, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(exported_engine, "_version", lambda package: None if package == "openvino" else "1")
+def test_a_missing_package_is_reported_with_its_install_command(files: ModelFiles, tmp_path: Path) -> None:
+    def installed(package: str) -> str | None:
+        return None if package == "openvino" else "1"
+
     with pytest.raises(ModelUnusable, match=r"pip install -e '\.\[openvino\]' in the checkout"):
-        chosen(files, tmp_path, MODERN, engine="openvino")
-    assert "pip install -e '.[openvino]' in the checkout" in chosen(files, tmp_path, MODERN).reason
+        choose(files, Settings(cache_dir=tmp_path, engine="openvino"), MODERN, installed=installed)
+    choice = choose(files, Settings(cache_dir=tmp_path), MODERN, installed=installed)
+    assert "pip install -e '.[openvino]' in the checkout" in choice.reason
 
 
-def test_another_model_version_or_machine_has_another_place(
-    files: ModelFiles, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def place(of: ModelFiles, precision: str = "bf16") -> Path:
-        return locate_exported_engine(of, "openvino", precision, tmp_path).folder
+def test_another_model_version_or_machine_has_another_folder(files: ModelFiles, tmp_path: Path) -> None:
+    def folder_of(of: ModelFiles, precision: str = "bf16", **platform: Any) -> Path:
+        return locate_exported_engine(of, "openvino", precision, tmp_path, **platform).folder
 
-    usual = place(files)
-    others = {place(replace(files, weights_sha256="1" * 64)), place(files, "int8")}
-    others |= {place(replace(files, normalise=False)), place(replace(files, temperature=2.0))}
-    others.add(place(check_files(Located("model", files.folder, None), "voicemail,human")))
-    monkeypatch.setattr(exported_engine, "machine", lambda: "x86_64 sse2")
-    others.add(place(files))
-    monkeypatch.undo()
-    monkeypatch.setattr(exported_engine, "_version", lambda package: f"{package} 9.9")
-    others.add(place(files))
-    monkeypatch.undo()
+    usual = folder_of(files)
+    others = {folder_of(replace(files, weights_sha256="1" * 64)), folder_of(files, "int8")}
+    others |= {folder_of(replace(files, normalise=False)), folder_of(replace(files, temperature=2.0))}
+    others.add(folder_of(check_files(Located("model", files.folder, None), "voicemail,human")))
+    others.add(folder_of(files, cpu="x86_64 sse2"))
+    others.add(folder_of(files, installed=lambda package: f"{package} 9.9"))
     assert len(others | {usual}) == 8
-    assert place(files) == usual
+    assert folder_of(files) == usual
 
 
-def test_a_changed_config_has_another_place(files: ModelFiles, folder: Path, tmp_path: Path) -> None:
+def test_a_changed_config_has_another_folder(files: ModelFiles, folder: Path, tmp_path: Path) -> None:
     copy = check_files(Located("model", folder, None), None)
     usual = locate_exported_engine(files, "onnx", "fp32", tmp_path).folder
     assert locate_exported_engine(copy, "onnx", "fp32", tmp_path).folder == usual
@@ -149,10 +143,10 @@ def test_a_changed_config_has_another_place(files: ModelFiles, folder: Path, tmp
 def test_a_record_without_its_graph_counts_as_nothing(files: ModelFiles, tmp_path: Path) -> None:
     export_checked(files, tmp_path, "openvino bf16")
     exported = locate_exported_engine(files, "openvino", "bf16", tmp_path)
-    assert exported.gate is not None
+    assert exported.read_check() is not None
     assert exported.graph is not None
     exported.graph.unlink()
-    assert exported.gate is None
+    assert exported.read_check() is None
 
 
 @pytest.mark.parametrize("file", ["model.xml", "model.bin"])
@@ -160,10 +154,10 @@ def test_a_record_of_another_graph_counts_as_nothing(files: ModelFiles, tmp_path
     exported = locate_exported_engine(files, "openvino", "bf16", tmp_path)
     exported.folder.mkdir(parents=True)
     (exported.folder / "model.bin").write_bytes(b"weights")
-    put(exported)
-    assert exported.gate is not None
+    store_export(exported)
+    assert exported.read_check() is not None
     (exported.folder / file).write_bytes(b"never measured")
-    assert exported.gate is None
+    assert exported.read_check() is None
 
 
 @pytest.mark.parametrize("foreign", [{"engine": "onnx"}, {"precision": "fp32"}, {"weights_sha256": "1" * 64}])
@@ -171,17 +165,17 @@ def test_a_record_of_something_else_counts_as_nothing(
     files: ModelFiles, tmp_path: Path, foreign: dict[str, Any]
 ) -> None:
     exported = locate_exported_engine(files, "openvino", "bf16", tmp_path)
-    put(exported)
-    gate = exported.gate
-    assert gate is not None
-    write_engine_check(exported.folder, replace(gate, **foreign))
-    assert exported.gate is None
+    store_export(exported)
+    check = exported.read_check()
+    assert check is not None
+    write_engine_check(exported.folder, replace(check, **foreign))
+    assert exported.read_check() is None
 
 
 def test_auto_passes_over_what_cannot_be_opened_and_says_so(files: ModelFiles, tmp_path: Path) -> None:
     export_checked(files, tmp_path, "openvino fp32", "onnx fp32")  # neither is a graph
     found = load_engine(files, Settings(cache_dir=tmp_path, precision="fp32", threads=1))
-    assert (found.engine.name, found.engine.precision, found.gate) == ("torch", "fp32", None)
+    assert (found.engine.name, found.engine.precision, found.check) == ("torch", "fp32", None)
     for graph in ("model.xml", "model.onnx"):
         assert f"{graph} cannot be opened" in found.reason
     with pytest.raises(ModelUnusable, match=r"model\.onnx cannot be opened"):
@@ -203,10 +197,10 @@ def test_the_home_folder_is_understood(tmp_path: Path, monkeypatch: pytest.Monke
 def test_the_machine_is_told_by_what_its_cpu_can(tmp_path: Path) -> None:
     cpuinfo = tmp_path / "cpuinfo"
     cpuinfo.write_text("processor\t: 0\nflags\t\t: fpu sse2 avx2 avx512f amx_bf16 amx_int8\n\nprocessor\t: 1\n")
-    assert machine(cpuinfo).endswith(" avx2 avx512f amx_bf16 amx_int8")
+    assert describe_cpu(cpuinfo).endswith(" avx2 avx512f amx_bf16 amx_int8")
     assert has_bf16(cpuinfo)
     cpuinfo.write_text("processor\t: 0\nFeatures\t: fp asimd asimddp i8mm\n")
-    assert machine(cpuinfo).endswith(" asimd asimddp i8mm")
+    assert describe_cpu(cpuinfo).endswith(" asimd asimddp i8mm")
     cpuinfo.write_text("flags: fpu sse2 avx2\n")
     assert not has_bf16(cpuinfo)
     assert not has_bf16(tmp_path / "absent")
