@@ -85,7 +85,7 @@ async def test_a_call_is_not_placed_without_a_public_url(simulated_twilio: Simul
     configured = settings(twilio_api_url=simulated_twilio.url, public_url=None)
     async with http_client(configured) as client:
         with pytest.raises(ConfigurationError, match="AMD_PUBLIC_URL"):
-            await RestClient(client, configured).place(ACCOUNT, ORDER)
+            await RestClient(client, configured).place_call(ACCOUNT, ORDER)
     assert simulated_twilio.rest.requests == []
 
 
@@ -223,7 +223,7 @@ async def test_region_and_edge_make_the_host(given: dict[str, str], host: str) -
 
     async with httpx2.AsyncClient(transport=httpx2.MockTransport(answer)) as client:
         names = {f"TWILIO_{name.partition('_')[2].upper()}": value for name, value in given.items()}
-        assert await RestClient(client, settings(**names)).call(ACCOUNT, CA) is None
+        assert await RestClient(client, settings(**names)).get_call(ACCOUNT, CA) is None
     assert [(url.scheme, url.host, url.port) for url in asked] == [("https", host, None)]
 
 
