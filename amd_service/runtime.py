@@ -15,7 +15,9 @@ from amd_service.detection.detector import Detector
 from amd_service.domain import Failure
 from amd_service.errors import ConfigurationError, DatabaseUnavailable
 from amd_service.operations.act_on_verdict import LOOK_EVERY_S, REFUSE_EVERY_S, ActionRunner, acting
+from amd_service.operations.dial_policy import DialPolicy
 from amd_service.operations.judge_recording import Pipeline
+from amd_service.operations.place_call import CallPlacer
 from amd_service.operations.reconcile import Reconciliation
 from amd_service.operations.retention import ERASE_EVERY_S, FORGET_EVERY_S, Retention
 from amd_service.settings import Settings
@@ -49,6 +51,7 @@ class Runtime:
     detector: Detector
     rest: RestClient
     numbers: NumberPolicy
+    call_placer: CallPlacer
     worker: Worker | None
 
     def stop_claiming(self) -> None:
@@ -93,7 +96,45 @@ async def open_runtime(settings: Settings, *, with_worker: bool) -> AsyncIterato
             # Each of their steps may be cut off and repeated: waiting for Twilio would cost recordings their time.
             grace_s = settings.shutdown_grace_s * ACTING_SHARE_OF_GRACE
             await stack.enter_async_context(doing(periodic_tasks, metrics, grace_s=grace_s))
-        yield Runtime(settings, metrics, database, detector, rest, NumberPolicy.from_settings(settings), worker)
+        yield assemble_runtime(settings, metrics, database, detector, rest, worker)
+
+
+def assemble_runtime(
+    settings: Settings,
+    metrics: Metrics,
+    database: Database,
+    detector: Detector,
+    rest: RestClient,
+    worker: Worker | None = None,
+) -> Runtime:
+    """A runtime over parts that are open already."""
+    numbers = NumberPolicy.from_settings(settings)
+    call_placer = build_call_placer(settings, database, rest, metrics)
+    return Runtime(settings, metrics, database, detector, rest, numbers, call_placer, worker)
+
+
+def build_call_placer(
+    settings: Settings, database: Database, rest: RestClient, metrics: Metrics, **options: float
+) -> CallPlacer:
+    """What places calls as the settings allow. Use one per process."""
+    policy = DialPolicy(
+        accounts=settings.accounts,
+        prefixes=settings.dial_prefixes,
+        per_minute=settings.dial_per_minute,
+        has_public_url=settings.public_url is not None,
+        stream_url=settings.callback_url("/twilio/stream.xml") if settings.live and settings.public_url else None,
+    )
+    numbers = NumberPolicy.from_settings(settings)
+    return CallPlacer(database=database, rest=rest, policy=policy, numbers=numbers, metrics=metrics, **options)
+
+
+@asynccontextmanager
+async def open_call_placer(settings: Settings) -> AsyncIterator[tuple[CallPlacer, Database]]:
+    """What a command needs to place a call and follow it: no model, no worker."""
+    async with open_database(settings) as database, http_client(settings) as client:
+        metrics = Metrics()
+        rest = RestClient(client, settings, metrics=metrics)
+        yield build_call_placer(settings, database, rest, metrics), database
 
 
 def _chores(settings: Settings, database: Database, rest: RestClient, metrics: Metrics) -> list[PeriodicTask]:

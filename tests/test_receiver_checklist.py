@@ -27,7 +27,7 @@ from amd_service.simulator.twilio.loopback_server import serve_simulated_twilio
 from amd_service.simulator.twilio.media_host import NOT_FOUND, MediaFile, MediaHost, ScriptedResponse
 from amd_service.simulator.twilio.resources import SimulatedCall, SimulatedRecording
 from amd_service.simulator.twilio.signed_callbacks import sign
-from amd_service.twilio.rest import CallRequest
+from amd_service.twilio.call_request import CallRequest
 from tests.support.app import PUBLIC_URL, STATUS, TOKEN, open_app
 from tests.support.detectors import ready, speech
 from tests.support.models import StubEngine

@@ -11,13 +11,11 @@ from amd_service.calls import lookup
 from amd_service.database.pool import Database
 from amd_service.domain import AnalysisState, CallSid, CallStatus
 from amd_service.errors import DatabaseUnavailable
-from amd_service.operations.call_request import choose_account
-from amd_service.operations.place_call import CallPlacer, Started
-from amd_service.runtime import open_database
+from amd_service.operations.place_call import Started
+from amd_service.runtime import open_call_placer
 from amd_service.settings import Settings
-from amd_service.telemetry import Metrics, get_logger
-from amd_service.twilio.recordings import http_client
-from amd_service.twilio.rest import CallRequest, RestClient
+from amd_service.telemetry import get_logger
+from amd_service.twilio.call_request import CallRequest
 
 log = get_logger(__name__)
 
@@ -41,10 +39,9 @@ Row = dict[str, Any]
 
 
 async def place_and_follow(
-    order: CallRequest,
+    request: CallRequest,
     settings: Settings,
     *,
-    account_sid: str | None,
     key: str | None,
     wait_s: float | None,
     as_json: bool,
@@ -53,11 +50,9 @@ async def place_and_follow(
 
     `wait_s`: None to leave it once it is placed. Raises what `CallPlacer.start` raises.
     """
-    account = choose_account(settings.accounts, account_sid)
     console = Console()
-    async with open_database(settings) as database, http_client(settings) as client:
-        call_placer = CallPlacer(database, RestClient(client, settings), settings, Metrics())
-        started = await call_placer.start(order, account, key)
+    async with open_call_placer(settings) as (call_placer, database):
+        started = await call_placer.start(request, key)
         _print_started(started, console, as_json=as_json)
         if wait_s is None:
             return True

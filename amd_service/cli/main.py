@@ -198,12 +198,21 @@ def call(
     """
     from amd_service.cli.call import place_and_follow
     from amd_service.errors import IdempotencyKeyInUse, OutcomeUnknown
-    from amd_service.twilio.rest import CallRequest
+    from amd_service.twilio.call_request import make_call_request
 
-    order = CallRequest(to, from_number, url, twiml, track, twilio_amd, ring_s)
     settings, wait_s = _settings_with_logs(quiet=True), timeout if wait else None
+    request = make_call_request(
+        to=to,
+        from_number=from_number,
+        url=url,
+        twiml=twiml,
+        account_sid=account,
+        track=track,
+        twilio_amd=twilio_amd,
+        ring_s=ring_s,
+    )
     try:
-        well = _run(place_and_follow(order, settings, account_sid=account, key=key, wait_s=wait_s, as_json=as_json))
+        well = _run(place_and_follow(request, settings, key=key, wait_s=wait_s, as_json=as_json))
     except (OutcomeUnknown, IdempotencyKeyInUse) as error:
         typer.echo(f"amd-service: {error}", err=True)
         raise typer.Exit(3) from error

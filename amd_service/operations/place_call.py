@@ -1,4 +1,4 @@
-"""Starting calls: what is allowed, at most once a key, and never again where it is not known what became of it."""
+"""Places calls: at most one per idempotency key, and never again while the outcome of the first attempt is unknown."""
 
 import asyncio
 import hashlib
@@ -7,7 +7,7 @@ import json
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import asynccontextmanager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass
 from secrets import token_hex
 from typing import Any
 
@@ -30,11 +30,12 @@ from amd_service.errors import (
     TooManyCalls,
     TwilioUnavailable,
 )
-from amd_service.operations.call_request import check_call_request, check_key
+from amd_service.operations.dial_policy import DialPolicy, require_valid_key
 from amd_service.operations.masking import mask_urls
-from amd_service.settings import Account, Settings
+from amd_service.settings import Account
 from amd_service.telemetry import Metrics, get_logger
-from amd_service.twilio.rest import ApiEvent, CallRequest, RestClient
+from amd_service.twilio.call_request import CallRequest
+from amd_service.twilio.rest import ApiEvent, RestClient
 
 log = get_logger(__name__)
 
@@ -43,17 +44,16 @@ HOW_TO_FIND_OUT = (
     "call_log; if it was not, ask again with another idempotency key"
 )
 
-
-# Orders of one process that may wait for their turn in Postgres at a time. Each holds a pooled connection meanwhile,
-# and the others belong to the webhooks.
+# Call requests of one process that may reserve their key at a time. Each of them holds a pooled connection while it
+# waits for Postgres, and the other connections belong to the webhooks.
 RESERVE_AT_ONCE = 2
-# More orders wait in front of them, for this long at the most: a telephone must not ring long after it was asked for.
-WAIT_S = 5.0
+# Further requests wait for one of these slots, at most this long: a telephone must not ring long after the request.
+RESERVE_WAIT_S = 5.0
 
 
 @dataclass(frozen=True, slots=True)
 class Started:
-    """A call that was placed. `replayed`: by an earlier request with the same key; `status` is then that of now."""
+    """A call that was placed. `replayed`: by an earlier request with the same key; `status` is then the current one."""
 
     call_sid: CallSid
     status: str
@@ -61,137 +61,145 @@ class Started:
 
 
 class CallPlacer:
-    """Places calls for one deployment: one CallPlacer a process, which bounds what placing calls takes of the database.
+    """Places calls. Use one per process: it limits how many database connections placing calls takes.
 
-    Any number of processes may do so at once: what they share is in Postgres.
+    Any number of processes may place calls at once: their common limits are in Postgres.
     """
 
-    def __init__(self, database: Database, rest: RestClient, settings: Settings, metrics: Metrics) -> None:
+    def __init__(
+        self,
+        *,
+        database: Database,
+        rest: RestClient,
+        policy: DialPolicy,
+        numbers: NumberPolicy,
+        metrics: Metrics,
+        reserve_wait_s: float = RESERVE_WAIT_S,
+    ) -> None:
         self._database = database
         self._rest = rest
-        self._settings = settings
+        self._policy = policy
+        self._numbers = numbers
         self._metrics = metrics
+        self._reserve_wait_s = reserve_wait_s
         self._reserving = asyncio.Semaphore(RESERVE_AT_ONCE)
 
-    async def start(self, order: CallRequest, account: Account, idempotency_key: str | None) -> Started:
-        """Place the call, or tell which one an equal request with the same key has placed.
+    async def start(self, request: CallRequest, idempotency_key: str | None) -> Started:
+        """Place the call, or return the one that an equal request with the same key has placed.
 
-        Without a key every request is one of its own. Where AMD_LIVE is on, an order that does not say what the call
-        plays gets our own TwiML. Raises RequestRefused and its kin (this request did nothing), DatabaseUnavailable and
-        TwilioUnavailable (nothing was done, the same key may try again), OutcomeUnknown (the call may ring).
+        Without a key every request places a call of its own. Raises RequestRefused and its subclasses (this request did
+        nothing), DatabaseUnavailable and TwilioUnavailable (nothing was done, the same key may try again), and
+        OutcomeUnknown (the call may ring).
 
-        A cancellation takes effect once it is written down what became of the call.
+        A cancellation takes effect only after the outcome of the call is stored.
         """
-        # Of the order as it was given: what we add to it may change between a request and its repetition.
-        fingerprint = _fingerprint(order, account)
-        order = self._complete(order)
+        account = self._policy.choose_account(request.account_sid)
+        # Of the request as given: the TwiML that we add may change between a request and its repetition.
+        fingerprint = _fingerprint(request, account)
+        request = self._policy.with_default_twiml(request)
         key = idempotency_key if idempotency_key is not None else f"own-{token_hex(16)}"
         try:
-            check_call_request(order, self._settings)
-            check_key(key)
-            started = await _to_its_end(self._start(order, account, key, fingerprint))
+            self._policy.require_allowed(request)
+            require_valid_key(key)
+            started = await _finish_despite_cancellation(self._start(request, account, key, fingerprint))
         except Exception as error:
-            outcome = _outcome(error)
-            self._metrics.calls_started.labels(outcome).inc()
-            # The caller knows the URL and is told Twilio's own words; the log is read by others.
-            said = mask_urls(str(error), order.url)
-            # What its own words ruled out is the caller's to mend; anything else is the operator's to look at.
-            is_callers = isinstance(error, RequestRefused) and not isinstance(error, CredentialsRefused)
-            level = logging.INFO if is_callers else logging.WARNING
-            log.log(level, "order of a call", outcome=outcome, account_sid=account.account_sid, error=said)
+            self._report_failure(error, request, account)
             raise
         self._metrics.calls_started.labels("replayed" if started.replayed else "placed").inc()
         return started
 
-    def _complete(self, order: CallRequest) -> CallRequest:
-        if order.url is None and order.twiml is None and self._settings.live and self._settings.public_url:
-            return replace(order, url=self._settings.callback_url("/twilio/stream.xml"))
-        return order
+    def _report_failure(self, error: Exception, request: CallRequest, account: Account) -> None:
+        outcome = _outcome(error)
+        self._metrics.calls_started.labels(outcome).inc()
+        # The caller knows the URL and gets Twilio's own words. The log has other readers.
+        masked = mask_urls(str(error), request.url)
+        # The caller can correct a refused request; everything else is for the operator.
+        is_callers = isinstance(error, RequestRefused) and not isinstance(error, CredentialsRefused)
+        level = logging.INFO if is_callers else logging.WARNING
+        log.log(level, "call request failed", outcome=outcome, account_sid=account.account_sid, error=masked)
 
-    async def _start(self, order: CallRequest, account: Account, key: str, fingerprint: str) -> Started:
-        async with self._turn(), self._database.transaction() as session:
+    async def _start(self, request: CallRequest, account: Account, key: str, fingerprint: str) -> Started:
+        per_minute = self._policy.per_minute
+        async with self._reservation_slot(), self._database.transaction() as session:
             answer = await call_requests.reserve(
-                session,
-                key=key,
-                fingerprint=fingerprint,
-                account_sid=account.account_sid,
-                per_minute=self._settings.dial_per_minute,
+                session, key=key, fingerprint=fingerprint, account_sid=account.account_sid, per_minute=per_minute
             )
         match answer:
             case Earlier():
                 return _replay(answer, fingerprint)
             case Crowded(wait_s):
-                limit = self._settings.dial_per_minute
-                raise TooManyCalls(f"AMD_DIAL_PER_MINUTE allows {limit} calls a minute", retry_after_s=wait_s)
+                raise TooManyCalls(f"AMD_DIAL_PER_MINUTE allows {per_minute} calls a minute", retry_after_s=wait_s)
             case Reserved():
-                told = await self._place(order, account, key)
-                await self._record(key, told)
-                return Started(told.event.call_sid, told.event.call_status, replayed=False)
+                placed = await self._place(request, account, key)
+                await self._store_placed_call(key, placed)
+                return Started(placed.event.call_sid, placed.event.call_status, replayed=False)
 
     @asynccontextmanager
-    async def _turn(self) -> AsyncIterator[None]:
+    async def _reservation_slot(self) -> AsyncIterator[None]:
         try:
-            async with asyncio.timeout(WAIT_S):
+            async with asyncio.timeout(self._reserve_wait_s):
                 await self._reserving.acquire()
         except TimeoutError:
-            raise DatabaseUnavailable("earlier orders of calls are still waiting for Postgres") from None
+            raise DatabaseUnavailable("earlier call requests are still waiting for Postgres") from None
         try:
             yield
         finally:
             self._reserving.release()
 
-    async def _place(self, order: CallRequest, account: Account, key: str) -> ApiEvent[StatusCallback]:
-        """Ask Twilio. No transaction is open meanwhile: only the row stands for the request."""
+    async def _place(self, request: CallRequest, account: Account, key: str) -> ApiEvent[StatusCallback]:
+        """Send the request to Twilio. No transaction is open meanwhile: only the row holds the key."""
         try:
-            return await self._rest.place_call(account, order)
+            return await self._rest.place_call(account, request)
         except (RequestRefused, TwilioUnavailable):
-            await self._note(key, call_requests.release)
+            await self._store_outcome(key, call_requests.release)
             raise
         except OutcomeUnknown as error:
-            await self._note(key, call_requests.unknown)
+            await self._store_outcome(key, call_requests.unknown)
             raise OutcomeUnknown(f"{error}; {HOW_TO_FIND_OUT}") from error
         except Exception as error:
-            # An answer that cannot be read, or a fault of ours after the request was sent: the call may ring.
-            log.exception("Twilio's answer to an order of a call could not be read")
-            await self._note(key, call_requests.unknown)
+            # Twilio's response cannot be read, or our code failed after the request was sent: the call may ring.
+            log.exception("unreadable response to a call request")
+            await self._store_outcome(key, call_requests.unknown)
             message = f"Twilio's answer could not be read ({type(error).__name__}); {HOW_TO_FIND_OUT}"
             raise OutcomeUnknown(message) from error
         except asyncio.CancelledError:
-            # The process ends and did not wait.
-            await self._note(key, call_requests.unknown)
+            # The process ends without waiting for the response.
+            await self._store_outcome(key, call_requests.unknown)
             raise
 
-    async def _record(self, key: str, told: ApiEvent[StatusCallback]) -> None:
-        """The call's row is there from now on: for whoever asks, and for reconciliation if no callback ever comes."""
+    async def _store_placed_call(self, key: str, placed: ApiEvent[StatusCallback]) -> None:
+        """Create the call's row, so that it can be read at once and reconciliation finds it without any callback."""
 
-        async def record(session: AsyncSession, key: str) -> None:
-            await call_requests.placed(session, key, told.event.call_sid)
-            await intake.store_status(session, told.raw, told.event, NumberPolicy.from_settings(self._settings))
+        async def store(session: AsyncSession, key: str) -> None:
+            await call_requests.placed(session, key, placed.event.call_sid)
+            await intake.store_status(session, placed.raw, placed.event, self._numbers)
 
-        await self._note(key, record)
-        log.info("call placed", call_sid=told.event.call_sid, account_sid=told.event.account_sid)
+        await self._store_outcome(key, store)
+        log.info("call placed", call_sid=placed.event.call_sid, account_sid=placed.event.account_sid)
 
-    async def _note(self, key: str, write: Callable[[AsyncSession, str], Awaitable[None]]) -> None:
-        """Write down what became of the request. Where that fails, the answer matters more than the row.
+    async def _store_outcome(self, key: str, write: Callable[[AsyncSession, str], Awaitable[None]]) -> None:
+        """Store the outcome of the request. A database outage is only logged: the answer matters more than the row.
 
-        The row then stays pending, which after a minute counts as unknown: the key places no second call.
+        The row then stays pending, which after a minute counts as unknown, so the key places no second call.
         """
         try:
             async with self._database.transaction() as session:
                 await write(session, key)
         except DatabaseUnavailable as error:
-            log.error("what became of an order of a call could not be written down", key=key, error=str(error))
+            log.error("outcome of a call request not stored", key=key, error=str(error))
 
 
-def _fingerprint(order: CallRequest, account: Account) -> str:
-    """Equal for equal requests alone. Keyed: all numbers of a country are soon tried out."""
+def _fingerprint(request: CallRequest, account: Account) -> str:
+    """Equal for equal requests only. Keyed by the secret: without a key, trying every number would find the number."""
     _, secret = account.basic_auth
-    asked = json.dumps([account.account_sid, asdict(order)], sort_keys=True)
-    return hmac.digest(secret.encode(), asked.encode(), hashlib.sha256).hex()
+    fields = request.model_dump(exclude={"account_sid"})
+    text = json.dumps([account.account_sid, fields], sort_keys=True)
+    return hmac.digest(secret.encode(), text.encode(), hashlib.sha256).hex()
 
 
 def _replay(earlier: Earlier, fingerprint: str) -> Started:
-    # First what is not known: whoever heard of another request would take a new key, and the telephone may ring twice.
+    # The unknown outcome comes first: a caller that hears of a different request takes a new key, and the telephone may
+    # ring twice.
     if earlier.outcome is RequestOutcome.PENDING:
         raise IdempotencyKeyInUse("a request with this idempotency key is under way: ask again in a moment")
     if earlier.call_sid is None:
@@ -220,13 +228,13 @@ def _outcome(error: Exception) -> str:
             return "bug"
 
 
-async def _to_its_end(work: Coroutine[Any, Any, Started]) -> Started:
-    """Its result. Once Twilio is asked, what it did has to be written down, whoever stops waiting for it."""
+async def _finish_despite_cancellation(work: Coroutine[Any, Any, Started]) -> Started:
+    """The result of `work`. A cancelled caller waits for it: the outcome must be stored once Twilio has the request."""
     task = asyncio.ensure_future(work)
     try:
         return await asyncio.shield(task)
     except asyncio.CancelledError:
         await asyncio.wait({task})
         if not task.cancelled() and task.exception() is None:
-            log.warning("a call was placed whose caller had left", call_sid=task.result().call_sid)
+            log.warning("call placed after its caller disconnected", call_sid=task.result().call_sid)
         raise

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from starlette.requests import HTTPConnection
 
 from amd_service.operations.judge_stream import StreamJudge
-from amd_service.operations.place_call import CallPlacer
 from amd_service.runtime import Runtime
 from amd_service.web.limiter import Limiter
 from amd_service.web.time_limits import TimeLimits
@@ -17,7 +16,6 @@ class AppState:
 
     runtime: Runtime
     time_limits: TimeLimits
-    call_placer: CallPlacer
     stream_judge: StreamJudge
     stream_limiter: Limiter
 
@@ -28,7 +26,6 @@ def create_state(runtime: Runtime, time_limits: TimeLimits) -> AppState:
     return AppState(
         runtime=runtime,
         time_limits=time_limits,
-        call_placer=CallPlacer(runtime.database, runtime.rest, settings, runtime.metrics),
         stream_judge=StreamJudge(
             runtime.detector, runtime.database, settings.actions, runtime.metrics, time_limits.media_verdict_s
         ),

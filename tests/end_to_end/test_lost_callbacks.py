@@ -31,8 +31,9 @@ from amd_service.simulator.twilio.media_host import MediaFile
 from amd_service.simulator.twilio.resources import SimulatedCall
 from amd_service.simulator.twilio.rest_api import RestApi
 from amd_service.simulator.twilio.signed_callbacks import send_callback
+from amd_service.twilio.call_request import CallRequest
 from amd_service.twilio.recordings import http_client
-from amd_service.twilio.rest import CallRequest, RestClient
+from amd_service.twilio.rest import RestClient
 from tests.support.scene import FIXTURES, HUMAN, Scene
 from tests.support.waiting import until
 
@@ -122,7 +123,7 @@ async def test_a_running_service_asks_by_itself(scene: Scene, database: Database
 async def place_calls(scene: Scene, service: ServiceProcess, random: Random) -> list[Expected]:
     """Calls placed as the service places them, so that what Twilio reports is what it was asked to report."""
     settings = Settings(_env_file=None, twilio_api_url=scene.simulated_twilio.url, public_url=service.url)
-    order = CallRequest("+12125550100", "+15005550006", twiml="<Response/>")
+    order = CallRequest(to="+12125550100", from_number="+15005550006", twiml="<Response/>")
     placed = []
     async with http_client(settings) as client:
         rest = RestClient(client, settings)

@@ -1,4 +1,4 @@
-"""Diallers over a stand-in for Twilio."""
+"""Call placers over a simulated Twilio."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -13,10 +13,12 @@ from amd_service.calls.tables import CallRequestRow
 from amd_service.database.pool import Database
 from amd_service.domain import AccountSid
 from amd_service.operations.place_call import CallPlacer, Started
+from amd_service.runtime import build_call_placer
 from amd_service.settings import Settings
 from amd_service.simulator.twilio.loopback_server import SimulatedTwilio
 from amd_service.telemetry import Metrics
-from amd_service.twilio.rest import CallRequest, RestClient
+from amd_service.twilio.call_request import CallRequest
+from amd_service.twilio.rest import RestClient
 
 AC = AccountSid("AC" + "1" * 32)
 
@@ -40,7 +42,7 @@ def make_settings(**changes: object) -> Settings:
 
 @dataclass(frozen=True, slots=True)
 class Phone:
-    """A CallPlacer over a stand-in for Twilio."""
+    """A CallPlacer over a simulated Twilio."""
 
     call_placer: CallPlacer
     settings: Settings
@@ -49,26 +51,30 @@ class Phone:
     client: httpx2.AsyncClient
 
     async def start(self, key: str | None = None, order: CallRequest = ORDER) -> Started:
-        return await self.call_placer.start(order, self.settings.accounts[AC], key)
+        return await self.call_placer.start(order, key)
 
     async def requests(self) -> list[CallRequestRow]:
         async with self.database.transaction() as session:
             return list(await session.scalars(select(CallRequestRow)))
 
-    def another(self) -> "Phone":
+    def another(self, **options: float) -> "Phone":
         """Another process of the same deployment."""
-        return replace(self, call_placer=make_dialler(self.database, self.client, self.settings))
+        return replace(self, call_placer=make_placer(self.database, self.client, self.settings, **options))
+
+    def with_settings(self, **changes: object) -> "Phone":
+        """Another process with other settings."""
+        return make_phone(self.simulated_twilio, self.client, self.database, **changes)
 
 
-def make_dialler(database: Database, client: httpx2.AsyncClient, settings: Settings) -> CallPlacer:
-    return CallPlacer(database, RestClient(client, settings), settings, Metrics())
+def make_placer(database: Database, client: httpx2.AsyncClient, settings: Settings, **options: float) -> CallPlacer:
+    return build_call_placer(settings, database, RestClient(client, settings), Metrics(), **options)
 
 
 def make_phone(
     simulated_twilio: SimulatedTwilio, client: httpx2.AsyncClient, database: Database, **changes: object
 ) -> Phone:
     settings = make_settings(twilio_api_url=simulated_twilio.url, **changes)
-    return Phone(make_dialler(database, client, settings), settings, simulated_twilio, database, client)
+    return Phone(make_placer(database, client, settings), settings, simulated_twilio, database, client)
 
 
 @asynccontextmanager

@@ -6,7 +6,8 @@ from typing import Any
 
 from amd_service.domain import AccountSid, CallSid, RecordingSid
 from amd_service.settings import Account, Settings
-from amd_service.twilio.rest import CallRequest, RestClient
+from amd_service.twilio.call_request import CallRequest
+from amd_service.twilio.rest import RestClient
 
 AC = AccountSid("AC" + "a" * 32)
 
@@ -20,7 +21,7 @@ RE = RecordingSid("RE" + "2" * 32)
 ACCOUNT = Account.model_validate({"account_sid": AC, "auth_tokens": ["token"], "api_key": "SKkey", "api_secret": "shh"})
 
 
-ORDER = CallRequest("+12125550100", "+15005550006", twiml="<Response><Pause/></Response>")
+ORDER = CallRequest(to="+12125550100", from_number="+15005550006", twiml="<Response><Pause/></Response>")
 
 
 PUBLIC = "https://amd.example.org/base"

@@ -1,5 +1,5 @@
 """The part of Twilio's REST API that the service uses."""
 
-from amd_service.twilio.rest.client import ApiEvent, CallRequest, RestClient
+from amd_service.twilio.rest.client import ApiEvent, RestClient
 
-__all__ = ["ApiEvent", "CallRequest", "RestClient"]
+__all__ = ["ApiEvent", "RestClient"]

@@ -24,6 +24,7 @@ from amd_service.domain import (
 from amd_service.errors import MalformedCallback, OutcomeUnknown, RequestRefused, TwilioUnavailable
 from amd_service.settings import Account, Settings
 from amd_service.telemetry import Metrics, get_logger
+from amd_service.twilio.call_request import CallRequest
 from amd_service.twilio.rest.resources import call_event, call_sid_of, recording_event
 from amd_service.twilio.rest.retrying_transport import RetryingTransport
 from amd_service.twilio.rest.transport import Sleep, Transport
@@ -53,23 +54,6 @@ class ApiEvent(Generic[T]):
 
     raw: RawCallback
     event: T
-
-
-@dataclass(frozen=True, slots=True)
-class CallRequest:
-    """A request to place a call. Exactly one of `url` and `twiml` (at most 4000 characters) is set.
-
-    `track`: `inbound` records only the called party, `both` records both sides in two channels. `twilio_amd`: also run
-    Twilio's own detection, which reports to /twilio/amd. `ring_s`: longest time the phone may ring.
-    """
-
-    to: str
-    from_number: str
-    url: str | None = None
-    twiml: str | None = None
-    track: str = "inbound"
-    twilio_amd: bool = False
-    ring_s: int = 60
 
 
 class RestClient:

@@ -1,10 +1,8 @@
 """GET and POST of calls: what is known about one, and placing one."""
 
-from collections.abc import Sequence
 from http import HTTPStatus
 
 from pydantic import ValidationError
-from pydantic_core import ErrorDetails
 from starlette.requests import Request
 from starlette.responses import JSONResponse
 
@@ -20,11 +18,11 @@ from amd_service.errors import (
     TwilioUnavailable,
 )
 from amd_service.operations import read_call as operation
-from amd_service.operations.call_request import choose_account
+from amd_service.twilio.call_request import CallRequest, describe_faults
 from amd_service.web.api.idempotency import IDEMPOTENCY_KEY, read_key
 from amd_service.web.api.openapi.responses import Json, answer, problems
 from amd_service.web.api.openapi.route import KEY_REQUIRED, NO_ACCESS, DescribedRoute
-from amd_service.web.api.schemas import CallRequest, StartedAnswer
+from amd_service.web.api.schemas import StartedAnswer
 from amd_service.web.body import media_type, read_body
 from amd_service.web.media_types import JSON
 from amd_service.web.problems import Problem
@@ -53,16 +51,14 @@ async def read_call(request: Request) -> JSONResponse:
 
 async def start_call(request: Request) -> JSONResponse:
     """POST /api/calls: place a call. 201, or 200 where an earlier request with the same Idempotency-Key placed it."""
-    state = state_of(request)
-    settings = state.runtime.settings
-    if not settings.api_keys:
+    runtime = runtime_of(request)
+    if not runtime.settings.api_keys:
         detail = "placing calls always needs a key, also from this machine: set AMD_API_KEYS"
         raise Problem(HTTPStatus.FORBIDDEN, detail)
     key = read_key(request.headers)
-    body = await _read_call_request(request)
+    call_request = await _read_call_request(request)
     try:
-        account = choose_account(settings.accounts, body.account_sid)
-        started = await state.call_placer.start(body.call_request(), account, key)
+        started = await runtime.call_placer.start(call_request, key)
     except AmdError as error:
         raise _problem_for(error) from error
     placed = StartedAnswer(call_sid=started.call_sid, call_status=started.status, replayed=started.replayed)
@@ -78,28 +74,12 @@ async def _read_call_request(request: Request) -> CallRequest:
         raise Problem(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, f"send the call request as {JSON}")
     body = await read_body(request, MAX_REQUEST_BYTES, timeout_s=state_of(request).time_limits.call_request_body_s)
     try:
-        return CallRequest.model_validate_json(body)
+        return CallRequest.model_validate_json(body, by_alias=True, by_name=False)
     except ValidationError as error:
         faults = error.errors(include_url=False, include_input=False)
         is_json = all(fault["type"] != "json_invalid" for fault in faults)
         status = HTTPStatus.UNPROCESSABLE_ENTITY if is_json else HTTPStatus.BAD_REQUEST
-        raise Problem(status, _describe_faults(faults)) from error
-
-
-def _describe_faults(faults: Sequence[ErrorDetails]) -> str:
-    return "; ".join(_describe_fault(fault) for fault in faults[:10])
-
-
-def _describe_fault(fault: ErrorDetails) -> str:
-    field = ".".join(map(str, fault["loc"]))[:80]
-    if fault["type"] == "extra_forbidden":
-        return f"`{field}` is not a field of a call request"
-    if fault["type"] == "missing":
-        return f"`{field}` is missing"
-    if fault["msg"].startswith("Input should be "):
-        subject = f"`{field}`" if field else "the call request"
-        return f"{subject} must be {fault['msg'].removeprefix('Input should be ')}"
-    return f"`{field}`: {fault['msg']}" if field else fault["msg"]
+        raise Problem(status, describe_faults(faults)) from error
 
 
 def _problem_for(error: AmdError) -> Problem:

@@ -6,7 +6,7 @@ from http import HTTPStatus
 from starlette.datastructures import Headers
 
 from amd_service.errors import RequestRefused
-from amd_service.operations.call_request import check_key
+from amd_service.operations.dial_policy import require_valid_key
 from amd_service.web.api.openapi.responses import Json
 from amd_service.web.problems import Problem
 
@@ -37,7 +37,7 @@ def read_key(headers: Headers) -> str | None:
     quoted = _QUOTED.fullmatch(sent[0])
     key = re.sub(r"\\(.)", r"\1", quoted[1]) if quoted else sent[0]
     try:
-        check_key(key)
+        require_valid_key(key)
     except RequestRefused as error:
         raise Problem(HTTPStatus.BAD_REQUEST, f"{HEADER}: {error}") from error
     return key

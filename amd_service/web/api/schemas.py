@@ -3,13 +3,10 @@
 from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field
-from pydantic.config import JsonDict
 
 from amd_service.detection.classifier.engine_check import EngineCheck
 from amd_service.detection.classifier.inference import Phase
 from amd_service.domain import Anchor, Label, ModelIdentity, ModelRun, Reason, Verdict
-from amd_service.operations.call_request import E164, MAX_RING_S, MAX_TWIML, MAX_URL, MIN_RING_S, TRACKS
-from amd_service.twilio import rest
 
 
 class Shape(BaseModel):
@@ -167,43 +164,6 @@ class ModelInfoAnswer(ClassifierShape):
     policy: PolicyShape
     limits: LimitsShape
     twilio_api_url: str = Field(description="Where recordings are fetched.")
-
-
-# Constraints beyond the types are only documented here. operations/call_request.py checks them, for the CLI as well.
-NUMBER: JsonDict = {"pattern": f"^{E164}$"}
-
-
-class CallRequest(Shape):
-    """A call to place. One of `url` and `twiml` says what it plays; with AMD_LIVE on, neither is our own TwiML."""
-
-    model_config = ConfigDict(extra="forbid", strict=True)
-
-    to: str = Field(description="Who is called; begins with one of AMD_DIAL_PREFIXES.", json_schema_extra=NUMBER)
-    from_number: str = Field(alias="from", description="A number of the account.", json_schema_extra=NUMBER)
-    url: str | None = Field(
-        None,
-        description="Where Twilio asks for TwiML.",
-        json_schema_extra={"pattern": "^https?://", "maxLength": MAX_URL},
-    )
-    twiml: str | None = Field(
-        None, description="The TwiML itself.", json_schema_extra={"minLength": 1, "maxLength": MAX_TWIML}
-    )
-    account_sid: str | None = Field(None, description="The account that places it, where several are configured.")
-    track: str = Field(
-        "inbound",
-        description="What is recorded: the called party alone, or both sides in two channels.",
-        json_schema_extra={"enum": list(TRACKS)},
-    )
-    twilio_amd: bool = Field(False, description="Have Twilio's own detection run beside ours, at its price.")
-    ring_s: int = Field(
-        60,
-        description="For how long it may ring.",
-        json_schema_extra={"minimum": MIN_RING_S, "maximum": MAX_RING_S},
-    )
-
-    def call_request(self) -> rest.CallRequest:
-        """The call request as the operation takes it."""
-        return rest.CallRequest(**self.model_dump(exclude={"account_sid"}))
 
 
 class StartedAnswer(Shape):

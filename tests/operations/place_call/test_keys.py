@@ -19,8 +19,8 @@ from amd_service.errors import (
 from amd_service.operations.place_call import Started
 from amd_service.simulator.twilio.loopback_server import SimulatedTwilio
 from amd_service.simulator.twilio.media_host import ScriptedResponse
-from amd_service.twilio.rest import CallRequest
-from tests.support.call_placing import AC, ORDER, Phone, make_phone, make_settings
+from amd_service.twilio.call_request import CallRequest
+from tests.support.call_placing import AC, ORDER, Phone, make_phone
 
 pytestmark = pytest.mark.anyio
 
@@ -46,10 +46,10 @@ async def test_twenty_at_once_with_one_key_place_one_call(phone: Phone) -> None:
 @pytest.mark.parametrize(
     "other",
     [
-        replace(ORDER, to="+12125550199"),
-        replace(ORDER, track="both"),
-        replace(ORDER, ring_s=30),
-        replace(ORDER, url=None, twiml="<Response/>"),
+        ORDER.model_copy(update={"to": "+12125550199"}),
+        ORDER.model_copy(update={"track": "both"}),
+        ORDER.model_copy(update={"ring_s": 30}),
+        ORDER.model_copy(update={"url": None, "twiml": "<Response/>"}),
     ],
     ids=["to", "track", "ring_s", "twiml"],
 )
@@ -66,9 +66,8 @@ async def test_equal_orders_are_stored_alike_only_under_one_secret(phone: Phone)
     await phone.start("two")
     one, two = await phone.requests()
     assert one.fingerprint == two.fingerprint
-    other_secret = make_settings(twilio_auth_token=[SecretStr("b" * 32)]).accounts[AC]
     with pytest.raises(IdempotencyKeyReused):
-        await phone.call_placer.start(ORDER, other_secret, "one")
+        await phone.with_settings(twilio_auth_token=[SecretStr("b" * 32)]).start("one")
 
 
 @pytest.mark.parametrize(
@@ -87,15 +86,15 @@ async def test_what_is_not_known_is_said_before_orders_are_compared(
 
 async def test_the_call_that_was_placed_under_a_secret_of_before_is_named(phone: Phone) -> None:
     placed = await phone.start("key")
-    rotated = make_settings(twilio_auth_token=[SecretStr("b" * 32)]).accounts[AC]
+    rotated = phone.with_settings(twilio_auth_token=[SecretStr("b" * 32)])
     with pytest.raises(IdempotencyKeyReused, match=f"{placed.call_sid} .*before the account's secret changed"):
-        await phone.call_placer.start(ORDER, rotated, "key")
+        await rotated.start("key")
 
 
 async def test_orders_are_compared_as_they_were_given(
     simulated_twilio: SimulatedTwilio, client: httpx2.AsyncClient, database: Database
 ) -> None:
-    order = replace(ORDER, url=None)
+    order = ORDER.model_copy(update={"url": None})
     before = make_phone(simulated_twilio, client, database, live=True)
     after = make_phone(simulated_twilio, client, database, live=True, public_url="https://moved.example.com")
     placed = await before.start("key", order)

@@ -1,7 +1,6 @@
 """What is placed, and what is refused before Twilio is asked."""
 
 import asyncio
-from dataclasses import replace
 
 import httpx2
 import pytest
@@ -11,7 +10,6 @@ from amd_service.calls.lookup import read_call
 from amd_service.calls.tables import Base
 from amd_service.database.pool import Database
 from amd_service.errors import AmdError, DatabaseUnavailable, NotAllowed, RequestRefused, TooManyCalls
-from amd_service.operations import place_call as dialling_file
 from amd_service.simulator.twilio.loopback_server import SimulatedTwilio
 from amd_service.simulator.twilio.media_host import ScriptedResponse
 from tests.support.call_placing import ORDER, Phone, make_phone, taking_the_turn
@@ -48,7 +46,7 @@ async def test_the_limit_a_minute_holds_for_all_processes_together(
 
 
 async def test_the_url_of_a_refused_order_stays_out_of_the_log(phone: Phone, capfd: pytest.CaptureFixture[str]) -> None:
-    order = replace(ORDER, url="https://user:password@example.com/twiml?key=secret")
+    order = ORDER.model_copy(update={"url": "https://user:password@example.com/twiml?key=secret"})
     said = b'{"code": 21205, "message": "Url is not a valid url: %s"}' % str(order.url).encode()
     phone.simulated_twilio.rest.scripted.append(ScriptedResponse(400, said))
     with pytest.raises(RequestRefused, match="key=secret"):
@@ -73,7 +71,7 @@ async def test_what_the_caller_cannot_mend_is_logged_as_a_warning(
     phone.simulated_twilio.rest.scripted.append(answer)
     with pytest.raises(AmdError):
         await phone.start()
-    (line,) = [line for line in "".join(capfd.readouterr()).splitlines() if "order of a call" in line]
+    (line,) = [line for line in "".join(capfd.readouterr()).splitlines() if "call request failed" in line]
     assert f"{level} " in line
 
 
@@ -98,14 +96,14 @@ async def test_without_a_database_twilio_is_not_asked(
     assert simulated_twilio.rest.requests == []
 
 
-async def test_orders_wait_for_postgres_two_at_a_time_and_not_for_long(
-    phone: Phone, database_url: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(dialling_file, "WAIT_S", 0.05)
+async def test_orders_wait_for_postgres_two_at_a_time_and_not_for_long(phone: Phone, database_url: str) -> None:
+    phone = phone.another(reserve_wait_s=0.05)
     async with taking_the_turn(database_url):
         orders = [asyncio.create_task(phone.start()) for _ in range(5)]
         refused = await asyncio.gather(*orders[2:], return_exceptions=True)
-        assert all(isinstance(error, DatabaseUnavailable) and "earlier orders" in str(error) for error in refused)
+        assert all(
+            isinstance(error, DatabaseUnavailable) and "earlier call requests" in str(error) for error in refused
+        )
         assert not any(order.done() for order in orders[:2])
     await asyncio.gather(*orders[:2])
     assert len(phone.simulated_twilio.rest.calls) == 2
@@ -127,7 +125,7 @@ async def test_a_live_deployment_plays_its_own_twiml_where_nothing_else_is_said(
     simulated_twilio: SimulatedTwilio, client: httpx2.AsyncClient, database: Database
 ) -> None:
     phone = make_phone(simulated_twilio, client, database, live=True)
-    started = await phone.start(None, replace(ORDER, url=None))
+    started = await phone.start(None, ORDER.model_copy(update={"url": None}))
     url = simulated_twilio.rest.calls[started.call_sid].form_value("Url")
     assert url is not None
     assert url.startswith("https://amd.example.com/twilio/stream.xml")

@@ -11,8 +11,9 @@ from amd_service.domain import CallSid
 from amd_service.errors import ConfigurationError, RequestRefused
 from amd_service.simulator.twilio.loopback_server import SimulatedTwilio
 from amd_service.simulator.twilio.resources import SimulatedCall, SimulatedRecording, now
+from amd_service.twilio.call_request import CallRequest
 from amd_service.twilio.recordings import http_client
-from amd_service.twilio.rest import CallRequest, RestClient
+from amd_service.twilio.rest import RestClient
 from tests.support.rest import (
     AC,
     ACCOUNT,

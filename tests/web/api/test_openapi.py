@@ -21,10 +21,9 @@ from starlette.datastructures import MutableHeaders
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from amd_service.calls.privacy import NumberPolicy
 from amd_service.database.pool import Database
 from amd_service.detection.detector import Detector
-from amd_service.runtime import Runtime
+from amd_service.runtime import assemble_runtime
 from amd_service.simulator.twilio.loopback_server import serve_on_loopback
 from amd_service.simulator.twilio.resources import SimulatedCall, call_resource
 from amd_service.telemetry import Metrics
@@ -89,7 +88,7 @@ def service_url(database_url: str) -> Iterator[str]:
             await detector.wait_ready_or_raise()
             # What is made up here must not make a telephone ring.
             rest = RestClient(httpx2.AsyncClient(transport=httpx2.MockTransport(place)), settings)
-            runtime = Runtime(settings, metrics, database, detector, rest, NumberPolicy.from_settings(settings), None)
+            runtime = assemble_runtime(settings, metrics, database, detector, rest)
             app = create_app(runtime)
             app.add_middleware(WithKey)
             async with serve_on_loopback(app) as url:

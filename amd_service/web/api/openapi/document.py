@@ -9,9 +9,10 @@ from starlette.routing import BaseRoute
 
 from amd_service import __version__
 from amd_service.calls.row_schemas import call_schemas
+from amd_service.twilio.call_request import CallRequest
 from amd_service.web.api.openapi.responses import Json, problems
 from amd_service.web.api.openapi.route import KEY_REQUIRED, NO_ACCESS, DescribedRoute
-from amd_service.web.api.schemas import ANSWERS, CallRequest
+from amd_service.web.api.schemas import ANSWERS
 from amd_service.web.media_types import JSON
 
 DESCRIPTION = """\
