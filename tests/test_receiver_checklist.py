@@ -60,7 +60,7 @@ async def receiver(database: Database, detector: Detector) -> AsyncIterator[Rece
 
 async def test_01_the_raw_body_is_read_first_and_bounded_and_no_signature_makes_a_500(receiver: Receiver) -> None:
     async def post(path: str, **request: Any) -> int:
-        return (await receiver.doors.client.post(path, **request)).status_code
+        return (await receiver.service.client.post(path, **request)).status_code
 
     body = urlencode(STATUS).encode()
     for signature in (None, b"", b"\xff\xfe", "ÄÖÜ".encode(), b"wrong", b"A" * 28):
@@ -74,7 +74,7 @@ async def test_01_the_raw_body_is_read_first_and_bounded_and_no_signature_makes_
     assert await post("/twilio/status", content=b"a=" + b"x" * 70_000, headers=FORM) == 413
     for tail in (b"&a=%ff", b"&a=%00", b"&a=1" * 1001):
         assert await post("/twilio/status", content=body + tail, headers=_signed_as_decoded(body + tail)) == 403
-    assert await receiver.doors.rows() == {"call_log": 0, "callback": 0, "recording": 0}
+    assert await receiver.service.rows() == {"call_log": 0, "callback": 0, "recording": 0}
     # The bytes are what counts: in whatever pieces they come, they are put together before they are decoded.
     umlaut = body + b"&a=%C3%BC+%2B\xc3\xbc"
     pieces = (umlaut[start : start + 1] for start in range(len(umlaut)))
@@ -82,30 +82,34 @@ async def test_01_the_raw_body_is_read_first_and_bounded_and_no_signature_makes_
 
 
 async def test_02_the_signed_url_is_rebuilt_from_configuration_alone(database: Database) -> None:
-    doors = open_app(database, public_url="https://example.com:8443/amd")
+    service = open_app(database, public_url="https://example.com:8443/amd")
     # What Twilio signed, with and without the port; the fragment of the callback URL is never signed.
     for base in ("https://example.com:8443/amd", "https://example.com/amd"):
         signed = sign(f"{base}/twilio/status?x=%2B&y=a+b{RETRY_OVERRIDES}", STATUS, TOKEN)
         lies = {"host": "evil.example", "x-forwarded-host": "evil.example", "x-forwarded-proto": "http"}
-        answer = await doors.client.post("/twilio/status?x=%2B&y=a+b", content=urlencode(STATUS), headers=signed | lies)
+        answer = await service.client.post(
+            "/twilio/status?x=%2B&y=a+b", content=urlencode(STATUS), headers=signed | lies
+        )
         assert answer.status_code == 204
     for other in ("https://example.com/twilio/status", "https://127.0.0.1:8080/amd/twilio/status"):
         signed = sign(other, STATUS, TOKEN)
-        assert (await doors.client.post("/twilio/status", content=urlencode(STATUS), headers=signed)).status_code == 403
+        assert (
+            await service.client.post("/twilio/status", content=urlencode(STATUS), headers=signed)
+        ).status_code == 403
 
 
 async def test_03_every_value_of_a_parameter_is_signed_and_blanks_count(receiver: Receiver) -> None:
     pairs = [*STATUS, ("Digits", "1"), ("Digits", "1"), ("Digits", " 2 "), ("Empty", "")]
-    doors = receiver.doors
-    assert (await doors.callback("/twilio/status", pairs)).status_code == 204
+    service = receiver.service
+    assert (await service.callback("/twilio/status", pairs)).status_code == 204
     signed = sign(PUBLIC_URL + "/twilio/status", pairs, TOKEN)
     for tampered in (pairs[:-1], [*pairs, ("Empty", "1")], [(name, value.strip()) for name, value in pairs]):
-        answer = await doors.client.post("/twilio/status", content=urlencode(tampered), headers=signed)
+        answer = await service.client.post("/twilio/status", content=urlencode(tampered), headers=signed)
         assert answer.status_code == 403
     # A signature over a JSON body covers the URL alone: it must not vouch for any form.
     path = "/twilio/status?bodySHA256=" + "0" * 64
     over_json = sign(PUBLIC_URL + path, [], TOKEN)
-    assert (await doors.client.post(path, content=urlencode(STATUS), headers=over_json)).status_code == 403
+    assert (await service.client.post(path, content=urlencode(STATUS), headers=over_json)).status_code == 403
 
 
 async def test_04_the_secret_is_chosen_by_account_and_several_may_be_valid(
@@ -116,7 +120,9 @@ async def test_04_the_secret_is_chosen_by_account_and_several_may_be_valid(
         f'[[account]]\naccount_sid = "{ACCOUNT}"\nauth_tokens = ["current", "next", "ie1"]\n'
         f'[[account]]\naccount_sid = "{subaccount}"\nauth_tokens = ["its own"]\n'
     )
-    doors = open_app(database, accounts_file=tmp_path / "accounts.toml", twilio_account_sid=None, twilio_auth_token=[])
+    service = open_app(
+        database, accounts_file=tmp_path / "accounts.toml", twilio_account_sid=None, twilio_auth_token=[]
+    )
     expected = {
         (ACCOUNT, "current"): 204,
         (ACCOUNT, "next"): 204,
@@ -130,9 +136,9 @@ async def test_04_the_secret_is_chosen_by_account_and_several_may_be_valid(
     }
     for (sid, token), status in expected.items():
         form = [("AccountSid", sid), *STATUS[1:]]
-        assert (await doors.callback("/twilio/status", form, token=token)).status_code == status, (sid, token)
+        assert (await service.callback("/twilio/status", form, token=token)).status_code == status, (sid, token)
     shared_key = {"X_Twilio_Webhooks_Signature_Settings": "key=SK1,algorithm=HMAC_SHA256"}
-    assert (await doors.callback("/twilio/status", STATUS, token="current", **shared_key)).status_code == 403
+    assert (await service.callback("/twilio/status", STATUS, token="current", **shared_key)).status_code == 403
     logged = capfd.readouterr()
     assert "SharedKey" in logged.out + logged.err
 
@@ -167,14 +173,14 @@ async def _slowest_answer_beside_a_stalled_model(database: Database) -> float:
         await enough.wait()
         return HUMAN
 
-    doors, worker, took_s = open_app(database), make_worker(database, stall), []
+    service, worker, took_s = open_app(database), make_worker(database, stall), []
     work = asyncio.create_task(worker.run(grace_s=10))
     await asyncio.wait_for(judging.wait(), 60)
     for number in range(20):
         began = perf_counter()
-        assert (await doors.callback("/twilio/status", [*STATUS, ("Again", str(number))])).status_code == 204
+        assert (await service.callback("/twilio/status", [*STATUS, ("Again", str(number))])).status_code == 204
         took_s.append(perf_counter() - began)
-    assert (await doors.client.get(f"/api/calls/{CALL}")).json()["analysis_state"] == "running"
+    assert (await service.client.get(f"/api/calls/{CALL}")).json()["analysis_state"] == "running"
     enough.set()
     worker.stop()
     await work
@@ -192,7 +198,7 @@ async def test_06_no_second_chance_is_counted_on(receiver: Receiver) -> None:
     away = Database("postgresql://nobody@127.0.0.1:1/nowhere")
     # A retry helps where the database is away; never where the request itself is wrong.
     assert (await open_app(away).callback("/twilio/status", STATUS)).status_code == 503
-    assert (await receiver.doors.callback("/twilio/status", STATUS[:2])).status_code == 400
+    assert (await receiver.service.callback("/twilio/status", STATUS[:2])).status_code == 400
     await away.dispose()
     began = datetime.now(UTC)
     lost = SimulatedCall(
@@ -201,7 +207,7 @@ async def test_06_no_second_chance_is_counted_on(receiver: Receiver) -> None:
     lost.recordings.append(SimulatedRecording(call_sid=CALL, sid=RECORDING))
     receiver.simulated_twilio.rest.add(lost)
     receiver.simulated_twilio.media.files[RECORDING] = MediaFile(HELLO)
-    runtime = receiver.doors.runtime
+    runtime = receiver.service.runtime
     reconciliation = Reconciliation(
         database=runtime.database, rest=receiver.rest, settings=receiver.settings, metrics=runtime.metrics
     )
@@ -212,10 +218,10 @@ async def test_06_no_second_chance_is_counted_on(receiver: Receiver) -> None:
 async def test_07_duplicates_are_kept_out_by_their_contents(receiver: Receiver) -> None:
     receiver.simulated_twilio.media.files[RECORDING] = MediaFile(HELLO)
     for token in ("first", "second", "second"):
-        answer = await receiver.doors.callback("/twilio/status", STATUS, I_Twilio_Idempotency_Token=token)
+        answer = await receiver.service.callback("/twilio/status", STATUS, I_Twilio_Idempotency_Token=token)
         assert answer.status_code == 204
         assert await receiver.recording("completed") == 204
-    assert await receiver.doors.rows() == {"call_log": 1, "callback": 2, "recording": 1}
+    assert await receiver.service.rows() == {"call_log": 1, "callback": 2, "recording": 1}
     assert await receiver.worker.drain() == 1
 
 
@@ -281,7 +287,7 @@ async def test_11_each_recording_status_ends_as_what_it_means(
     assert (call["analysis_state"], call["reason"], call["label"]) == (state, reason, None)
     (row,) = call["recordings"]
     assert row["error_code"] == (None if error_code is None else int(error_code))
-    unknown = receiver.doors.counted("amd_unknown_values_total", parameter="RecordingStatus")
+    unknown = receiver.service.counted("amd_unknown_values_total", parameter="RecordingStatus")
     assert unknown == (1 if status == "teleported" else 0)
 
 
@@ -403,7 +409,7 @@ async def test_17_raw_parameters_are_kept_without_numbers_and_logs_hold_no_secre
 ) -> None:
     async with receiving(database, detector, phone_numbers="hash", phone_number_key=SecretStr("k" * 32)) as receiver:
         await receiver.status("completed", From="+15005550006", To="+15005550010", CallerName="JANE DOE", New="1")
-        await receiver.doors.callback("/twilio/status", STATUS, token="b" * 32)
+        await receiver.service.callback("/twilio/status", STATUS, token="b" * 32)
         call = await receiver.call()
     async with database.transaction() as session:
         kept = (await session.scalars(select(Callback))).one()
@@ -428,7 +434,7 @@ async def test_18_twilios_copy_is_deleted_after_the_verdict_and_a_404_is_as_good
         await receiver.recording("in-progress", RecordingSid="RE" + "9" * 32, CallSid="CA" + "9" * 32)
         del media_files[_sid("RE", 2)]  # somebody else deleted it
         forgetting = Retention(
-            database=database, rest=receiver.rest, settings=receiver.settings, metrics=receiver.doors.runtime.metrics
+            database=database, rest=receiver.rest, settings=receiver.settings, metrics=receiver.service.runtime.metrics
         )
         await forgetting.erase()
         assert _sid("RE", 1) not in media_files

@@ -1,4 +1,4 @@
-"""The service over a real Postgres, its model not started: what these tests are about is the doors."""
+"""The service over a real Postgres. Its model is not started."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

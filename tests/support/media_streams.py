@@ -34,8 +34,8 @@ STREAM_ROW = RecordingSid(STREAM.stream_sid)
 class Line:
     """The service on a port, for Twilio to stream to."""
 
-    def __init__(self, doors: App, url: str) -> None:
-        self.doors = doors
+    def __init__(self, service: App, url: str) -> None:
+        self.service = service
         self.url = url.replace("http", "ws") + "/twilio/media"
 
     async def play(self, stream: MediaStream = STREAM, *, token: str = TOKEN) -> StreamResult:
@@ -47,11 +47,11 @@ class Line:
         return connect(url, additional_headers={"X-Twilio-Signature": signed}, proxy=None)
 
     async def ended(self, outcome: str, times: int = 1) -> None:
-        await until(lambda: self.doors.counted("amd_streams_total", outcome=outcome) == times)
+        await until(lambda: self.service.counted("amd_streams_total", outcome=outcome) == times)
 
 
 async def call_row(line: Line) -> CallLog:
-    return await deliveries.call_row(line.doors.runtime.database, CallSid(CALL))
+    return await deliveries.call_row(line.service.runtime.database, CallSid(CALL))
 
 
 async def say(connection: ClientConnection, *messages: dict[str, object]) -> None:
@@ -69,7 +69,7 @@ async def serving(
     **changes: object,
 ) -> AsyncIterator[Line]:
     """As `open_app`, over the WebSocket server that production has."""
-    doors = open_app(database, detector, live=live, **changes)  # type: ignore[arg-type]  # passed on as they are
-    async with serve_on_loopback(create_app(doors.runtime, time_limits=time_limits), websockets=WEBSOCKETS) as url:
-        yield Line(doors, url)
-    await doors.client.aclose()
+    service = open_app(database, detector, live=live, **changes)  # type: ignore[arg-type]  # passed on as they are
+    async with serve_on_loopback(create_app(service.runtime, time_limits=time_limits), websockets=WEBSOCKETS) as url:
+        yield Line(service, url)
+    await service.client.aclose()

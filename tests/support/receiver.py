@@ -1,4 +1,4 @@
-"""The whole receiver in one process: its doors, a worker, a real Postgres, and the stand-in in Twilio's place."""
+"""The whole service in one process: webhooks, a worker, a real Postgres, and a simulated Twilio."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -29,14 +29,14 @@ _SEQUENCE = {"initiated": "0", "ringing": "1", "in-progress": "2"}
 class Receiver:
     """A running receiver. Parameters of callbacks are given by name; None leaves one out."""
 
-    doors: App
+    service: App
     simulated_twilio: SimulatedTwilio
     worker: Worker
     rest: RestClient
 
     @property
     def settings(self) -> Settings:
-        return self.doors.runtime.settings
+        return self.service.runtime.settings
 
     @property
     def account(self) -> Account:
@@ -61,11 +61,11 @@ class Receiver:
     async def _deliver(self, path: str, fields: Fields) -> int:
         given: Fields = {"AccountSid": ACCOUNT, "CallSid": CALL, **fields}
         pairs = [(name, value) for name, value in given.items() if value is not None]
-        return (await self.doors.callback(path, pairs)).status_code
+        return (await self.service.callback(path, pairs)).status_code
 
     async def call(self, sid: str = CALL) -> dict[str, Any]:
         """The call as the API tells it."""
-        found: dict[str, Any] = (await self.doors.client.get(f"/api/calls/{sid}")).json()
+        found: dict[str, Any] = (await self.service.client.get(f"/api/calls/{sid}")).json()
         return found
 
     async def judged(self, sid: str = CALL) -> dict[str, Any]:
@@ -91,10 +91,10 @@ async def receiving(database: Database, detector: Detector, **changes: Any) -> A
         settings = make_settings(twilio_api_url=simulated_twilio.url, job_retry_base_s=1e-6, **changes)
         async with http_client(settings) as client:
             rest = RestClient(client, settings)
-            doors = open_app(database, detector, rest=rest, twilio_api_url=simulated_twilio.url, **changes)
+            service = open_app(database, detector, rest=rest, twilio_api_url=simulated_twilio.url, **changes)
             pipeline = Pipeline(settings.accounts, Recordings(client, settings), detector, Metrics())
             worker = Worker(
                 database=database, judge=pipeline.judge, ready=lambda: True, settings=settings, metrics=Metrics()
             )
-            yield Receiver(doors, simulated_twilio, worker, rest)
-            await doors.client.aclose()
+            yield Receiver(service, simulated_twilio, worker, rest)
+            await service.client.aclose()

@@ -1,4 +1,4 @@
-"""The service over a real Postgres, its model not started: what these tests are about is the doors."""
+"""The service over a real Postgres. Its model is not started."""
 
 from collections.abc import AsyncIterator
 
@@ -11,7 +11,7 @@ from tests.support.app import App, make_settings, open_app
 
 
 @pytest.fixture
-async def doors(database: Database) -> AsyncIterator[App]:
+async def service(database: Database) -> AsyncIterator[App]:
     opened = open_app(database)
     yield opened
     await opened.client.aclose()
@@ -19,8 +19,8 @@ async def doors(database: Database) -> AsyncIterator[App]:
 
 @pytest.fixture(scope="module")
 async def demo() -> AsyncIterator[Detector]:
-    """The model that ships, ready to judge."""
-    # One thread: torch's own wait for each other, busily, on a machine that has other things to do.
+    """A detector with the bundled model, ready."""
+    # One thread: torch's threads busy-wait for each other, which is slow on a busy machine.
     async with Detector.from_settings(make_settings(threads=1), Metrics()) as detector:
         await detector.wait_ready_or_raise()
         yield detector
@@ -28,7 +28,7 @@ async def demo() -> AsyncIterator[Detector]:
 
 @pytest.fixture
 async def judging(demo: Detector, closed_database: Database) -> AsyncIterator[App]:
-    """The doors with a ready model; no database, which verdicts on uploads do not need."""
+    """The service with a ready model and without a database, which verdicts on uploads do not need."""
     opened = open_app(closed_database, demo)
     yield opened
     await opened.client.aclose()
@@ -36,7 +36,7 @@ async def judging(demo: Detector, closed_database: Database) -> AsyncIterator[Ap
 
 @pytest.fixture
 async def closed_database() -> AsyncIterator[Database]:
-    """A database that nobody serves."""
+    """A database that cannot be reached."""
     database = Database("postgresql://nobody@127.0.0.1:1/nowhere")
     yield database
     await database.dispose()

@@ -55,7 +55,7 @@ def twilio() -> Twilio:
 
 
 @pytest.fixture
-async def doors(database: Database, twilio: Twilio) -> AsyncIterator[App]:
+async def service(database: Database, twilio: Twilio) -> AsyncIterator[App]:
     opened = open_with(database, twilio)
     yield opened
     await opened.client.aclose()
@@ -66,8 +66,8 @@ def open_with(database: Database, twilio: Twilio, **changes: Any) -> App:
     return open_app(database, None, rest=twilio.rest(make_settings(**changes)), **changes)
 
 
-async def post(doors: App, order: object = ORDER, **headers: str) -> httpx2.Response:
-    return await doors.client.post("/api/calls", json=order, headers=headers)
+async def post(service: App, order: object = ORDER, **headers: str) -> httpx2.Response:
+    return await service.client.post("/api/calls", json=order, headers=headers)
 
 
 def detail(answer: httpx2.Response) -> str:
@@ -75,54 +75,54 @@ def detail(answer: httpx2.Response) -> str:
     return str(answer.json()["detail"])
 
 
-async def test_a_call_is_placed_and_can_be_followed_at_once(doors: App) -> None:
-    answer = await post(doors)
+async def test_a_call_is_placed_and_can_be_followed_at_once(service: App) -> None:
+    answer = await post(service)
     sid = answer.json()["call_sid"]
     assert answer.status_code == 201
     assert answer.json() == {"call_sid": sid, "call_status": "queued", "replayed": False}
     assert answer.headers["location"] == f"/api/calls/{sid}"
-    row = await doors.client.get(answer.headers["location"])
+    row = await service.client.get(answer.headers["location"])
     assert (row.status_code, row.json()["analysis_state"]) == (200, "waiting")
-    assert doors.counted("amd_calls_started_total", outcome="placed") == 1
+    assert service.counted("amd_calls_started_total", outcome="placed") == 1
 
 
 @pytest.mark.parametrize("again", ["one", '"one"'], ids=["as before", "as the draft writes it"])
-async def test_the_same_key_is_answered_with_the_same_call(doors: App, twilio: Twilio, again: str) -> None:
-    first = await post(doors, **{"Idempotency-Key": "one"})
-    second = await post(doors, **{"Idempotency-Key": again})
+async def test_the_same_key_is_answered_with_the_same_call(service: App, twilio: Twilio, again: str) -> None:
+    first = await post(service, **{"Idempotency-Key": "one"})
+    second = await post(service, **{"Idempotency-Key": again})
     assert (second.status_code, second.json()) == (200, first.json() | {"replayed": True})
     assert second.headers["location"] == first.headers["location"]
     assert len(twilio.asked) == 1
 
 
-async def test_the_same_key_with_another_order_is_refused(doors: App) -> None:
-    await post(doors, **{"Idempotency-Key": "one"})
-    answer = await post(doors, ORDER | {"ring_s": 10}, **{"Idempotency-Key": "one"})
+async def test_the_same_key_with_another_order_is_refused(service: App) -> None:
+    await post(service, **{"Idempotency-Key": "one"})
+    answer = await post(service, ORDER | {"ring_s": 10}, **{"Idempotency-Key": "one"})
     assert (answer.status_code, "new key" in detail(answer)) == (422, True)
 
 
 @pytest.mark.parametrize("key", ["", '""', "x" * 256, "na\xefve"])
-async def test_a_key_that_is_none_is_refused(doors: App, key: str) -> None:
-    answer = await doors.client.post("/api/calls", json=ORDER, headers=[(b"idempotency-key", key.encode("latin-1"))])
+async def test_a_key_that_is_none_is_refused(service: App, key: str) -> None:
+    answer = await service.client.post("/api/calls", json=ORDER, headers=[(b"idempotency-key", key.encode("latin-1"))])
     assert (answer.status_code, "Idempotency-Key" in detail(answer)) == (400, True)
 
 
-async def test_two_keys_are_refused(doors: App, twilio: Twilio) -> None:
+async def test_two_keys_are_refused(service: App, twilio: Twilio) -> None:
     headers = [(b"idempotency-key", b"one"), (b"idempotency-key", b"two")]
-    answer = await doors.client.post("/api/calls", json=ORDER, headers=headers)
+    answer = await service.client.post("/api/calls", json=ORDER, headers=headers)
     assert (answer.status_code, "send one Idempotency-Key" in detail(answer), twilio.asked) == (400, True, [])
 
 
 async def test_without_keys_no_call_is_placed_even_for_this_machine(database: Database, twilio: Twilio) -> None:
-    doors = open_with(database, twilio, api_keys=[], public_url="http://127.0.0.1:8080")
-    assert (await doors.client.get("/model-info")).status_code == 200
-    answer = await post(doors)
+    service = open_with(database, twilio, api_keys=[], public_url="http://127.0.0.1:8080")
+    assert (await service.client.get("/model-info")).status_code == 200
+    answer = await post(service)
     assert (answer.status_code, "AMD_API_KEYS" in detail(answer)) == (403, True)
     assert twilio.asked == []
 
 
-async def test_a_wrong_key_places_no_call(doors: App, twilio: Twilio) -> None:
-    assert (await post(doors, authorization="Bearer guessed")).status_code == 401
+async def test_a_wrong_key_places_no_call(service: App, twilio: Twilio) -> None:
+    assert (await post(service, authorization="Bearer guessed")).status_code == 401
     assert twilio.asked == []
 
 
@@ -141,9 +141,9 @@ async def test_a_wrong_key_places_no_call(doors: App, twilio: Twilio) -> None:
     ],
 )
 async def test_an_order_that_is_wrong_is_told_what_is(
-    doors: App, twilio: Twilio, order: object, says: list[str]
+    service: App, twilio: Twilio, order: object, says: list[str]
 ) -> None:
-    answer = await post(doors, order)
+    answer = await post(service, order)
     assert answer.status_code == 422
     assert [word for word in says if word not in detail(answer)] == []
     assert twilio.asked == []
@@ -158,21 +158,21 @@ async def test_an_order_that_is_wrong_is_told_what_is(
         (b" " * 70_000, "application/json", 413),
     ],
 )
-async def test_a_body_that_is_no_order_is_refused(doors: App, body: bytes, content_type: str, status: int) -> None:
-    answer = await doors.client.post("/api/calls", content=body, headers={"content-type": content_type})
+async def test_a_body_that_is_no_order_is_refused(service: App, body: bytes, content_type: str, status: int) -> None:
+    answer = await service.client.post("/api/calls", content=body, headers={"content-type": content_type})
     assert answer.status_code == status, detail(answer)
 
 
-async def test_elsewhere_is_forbidden_by_the_settings_name(doors: App, twilio: Twilio) -> None:
-    answer = await post(doors, ORDER | {"to": "+19005550100"})
+async def test_elsewhere_is_forbidden_by_the_settings_name(service: App, twilio: Twilio) -> None:
+    answer = await post(service, ORDER | {"to": "+19005550100"})
     assert (answer.status_code, "AMD_DIAL_PREFIXES" in detail(answer)) == (403, True)
     assert twilio.asked == []
 
 
 async def test_too_many_calls_are_told_for_how_long_to_wait(database: Database, twilio: Twilio) -> None:
-    doors = open_with(database, twilio, dial_per_minute=1)
-    assert (await post(doors)).status_code == 201
-    answer = await post(doors)
+    service = open_with(database, twilio, dial_per_minute=1)
+    assert (await post(service)).status_code == 201
+    answer = await post(service)
     assert (answer.status_code, "AMD_DIAL_PER_MINUTE" in detail(answer)) == (429, True)
     assert 50 <= int(answer.headers["retry-after"]) <= 60
 
@@ -183,26 +183,26 @@ async def test_too_many_calls_are_told_for_how_long_to_wait(database: Database, 
     ids=["the order", "the credentials"],
 )
 async def test_what_twilio_refuses_is_told_with_its_words_and_code(
-    doors: App, twilio: Twilio, said: httpx2.Response, status: int
+    service: App, twilio: Twilio, said: httpx2.Response, status: int
 ) -> None:
     twilio.answers.append(said)
-    answer = await post(doors)
+    answer = await post(service)
     assert answer.status_code == status
     assert said.json()["message"] in detail(answer)
     assert str(said.json()["code"]) in detail(answer)
 
 
-async def test_a_busy_twilio_asks_to_come_back_and_the_key_may(doors: App, twilio: Twilio) -> None:
+async def test_a_busy_twilio_asks_to_come_back_and_the_key_may(service: App, twilio: Twilio) -> None:
     twilio.answers.append(httpx2.Response(429, headers={"retry-after": "7"}))
-    busy = await post(doors, **{"Idempotency-Key": "one"})
+    busy = await post(service, **{"Idempotency-Key": "one"})
     assert (busy.status_code, busy.headers["retry-after"]) == (503, "7")
-    assert (await post(doors, **{"Idempotency-Key": "one"})).status_code == 201
+    assert (await post(service, **{"Idempotency-Key": "one"})).status_code == 201
 
 
-async def test_a_lost_answer_is_never_asked_for_again(doors: App, twilio: Twilio) -> None:
+async def test_a_lost_answer_is_never_asked_for_again(service: App, twilio: Twilio) -> None:
     twilio.answers.append(httpx2.ReadError("reset"))
-    lost = await post(doors, **{"Idempotency-Key": "one"})
-    again = await post(doors, **{"Idempotency-Key": "one"})
+    lost = await post(service, **{"Idempotency-Key": "one"})
+    again = await post(service, **{"Idempotency-Key": "one"})
     assert (lost.status_code, again.status_code) == (504, 409)
     assert "may have been placed" in detail(lost)
     assert "may have been placed" in detail(again)
@@ -217,14 +217,14 @@ async def test_without_a_database_no_call_is_placed(closed_database: Database, t
 
 async def test_orders_that_wait_leave_the_database_to_the_webhooks(database_url: str, twilio: Twilio) -> None:
     database, counting = Database(database_url, pool_size=3), Database(database_url)
-    doors = open_with(database, twilio)
+    service = open_with(database, twilio)
     async with counting.transaction() as session:
         # Somebody counts the calls of the last minute, which is done by one at a time, and does not come to an end.
         await session.execute(select(func.pg_advisory_xact_lock(call_requests._RESERVATION_LOCK)))
-        orders = [asyncio.create_task(post(doors)) for _ in range(6)]
+        orders = [asyncio.create_task(post(service)) for _ in range(6)]
         while await session.scalar(WAITING) < 2:  # noqa: ASYNC110 - the change comes from Postgres
             await asyncio.sleep(0.01)
-        assert (await doors.callback("/twilio/status", STATUS)).status_code == 204
+        assert (await service.callback("/twilio/status", STATUS)).status_code == 204
         assert await session.scalar(WAITING) == 2
     assert [(await order).status_code for order in orders] == [201] * 6
     await database.dispose()

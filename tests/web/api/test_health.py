@@ -15,9 +15,9 @@ async def test_health_tells_the_classifiers_state_and_asks_no_database(closed_da
     assert answer.json()["classifier"]["phase"] == "stopped"
 
 
-async def test_ready_needs_the_database_alone(doors: App) -> None:
-    assert (await doors.client.get("/ready")).status_code == 200
-    assert (await doors.client.get("/ready/classifier")).status_code == 503
+async def test_ready_needs_the_database_alone(service: App) -> None:
+    assert (await service.client.get("/ready")).status_code == 200
+    assert (await service.client.get("/ready/classifier")).status_code == 503
 
 
 async def test_not_ready_while_the_database_is_away(closed_database: Database) -> None:
@@ -26,10 +26,10 @@ async def test_not_ready_while_the_database_is_away(closed_database: Database) -
     assert "database is unavailable" in answer.json()["reason"]
 
 
-async def test_metrics_show_callbacks_and_queue(doors: App) -> None:
-    await doors.callback("/twilio/status", STATUS)
-    await doors.callback("/twilio/recording", RECORDED)
-    text = (await doors.client.get("/metrics")).text
+async def test_metrics_show_callbacks_and_queue(service: App) -> None:
+    await service.callback("/twilio/status", STATUS)
+    await service.callback("/twilio/recording", RECORDED)
+    text = (await service.client.get("/metrics")).text
     assert 'amd_callbacks_total{outcome="stored",route="recording"} 1.0' in text
     assert 'amd_queue_depth{state="queued"} 1.0' in text
 
@@ -42,26 +42,26 @@ async def test_metrics_are_served_while_the_database_is_away(closed_database: Da
 
 @pytest.mark.parametrize("path", ["/metrics", "/ready/classifier", "/model-info", f"/api/calls/{CALL}", "/predict"])
 async def test_everything_but_health_ready_and_webhooks_needs_a_key(database: Database, path: str) -> None:
-    doors = open_app(database, api_keys="secret", host="0.0.0.0")
-    assert (await doors.client.get(path)).status_code == 401
-    assert (await doors.client.get("/health")).status_code == 200
-    assert (await doors.client.get("/ready")).status_code == 200
-    assert (await doors.client.get(path, headers={"authorization": "Bearer secret"})).status_code != 401
+    service = open_app(database, api_keys="secret", host="0.0.0.0")
+    assert (await service.client.get(path)).status_code == 401
+    assert (await service.client.get("/health")).status_code == 200
+    assert (await service.client.get("/ready")).status_code == 200
+    assert (await service.client.get(path, headers={"authorization": "Bearer secret"})).status_code != 401
 
 
-async def test_a_call_nobody_reported_is_404(doors: App) -> None:
-    answer = await doors.client.get(f"/api/calls/{CALL}")
+async def test_a_call_nobody_reported_is_404(service: App) -> None:
+    answer = await service.client.get(f"/api/calls/{CALL}")
     assert answer.status_code == 404
     assert answer.headers["content-type"] == "application/problem+json"
 
 
-async def test_an_ill_formed_call_sid_is_422(doors: App) -> None:
-    assert (await doors.client.get("/api/calls/CA123")).status_code == 422
+async def test_an_ill_formed_call_sid_is_422(service: App) -> None:
+    assert (await service.client.get("/api/calls/CA123")).status_code == 422
 
 
-async def test_a_call_is_shown_with_its_recordings(doors: App) -> None:
-    await doors.callback("/twilio/recording", RECORDED)
-    await doors.callback("/twilio/status", STATUS)
-    call = (await doors.client.get(f"/api/calls/{CALL}")).json()
+async def test_a_call_is_shown_with_its_recordings(service: App) -> None:
+    await service.callback("/twilio/recording", RECORDED)
+    await service.callback("/twilio/status", STATUS)
+    call = (await service.client.get(f"/api/calls/{CALL}")).json()
     assert call["call_status"] == "completed"
     assert [recording["recording_sid"] for recording in call["recordings"]] == [RECORDING]

@@ -150,30 +150,30 @@ def test_verdicts_begin_as_the_callers_know_them() -> None:
 
 @pytest.mark.anyio
 async def test_the_document_is_served_to_those_who_may_ask(closed_database: Database) -> None:
-    doors = open_app(closed_database, api_keys="secret", host="0.0.0.0")
-    assert (await doors.client.get("/openapi.json")).status_code == 401
-    answer = await doors.client.get("/openapi.json", headers={"authorization": "Bearer secret"})
+    service = open_app(closed_database, api_keys="secret", host="0.0.0.0")
+    assert (await service.client.get("/openapi.json")).status_code == 401
+    answer = await service.client.get("/openapi.json", headers={"authorization": "Bearer secret"})
     assert answer.json() == DOCUMENT
 
 
 @pytest.mark.anyio
-async def test_a_call_is_as_the_document_says(doors: App) -> None:
-    await doors.callback("/twilio/status", STATUS)
-    await doors.callback("/twilio/recording", RECORDED)
-    answer = await doors.client.get(f"/api/calls/{CALL}")
+async def test_a_call_is_as_the_document_says(service: App) -> None:
+    await service.callback("/twilio/status", STATUS)
+    await service.callback("/twilio/recording", RECORDED)
+    answer = await service.client.get(f"/api/calls/{CALL}")
     assert answer.json()["recordings"]
     api["/api/calls/{sid}"]["GET"].validate_response(answer)
 
 
 @pytest.mark.anyio
 async def test_the_model_is_as_the_document_says_ready_or_not(judging: App, closed_database: Database) -> None:
-    for doors, phase in ((judging, "ready"), (open_app(closed_database), "stopped")):
-        answer = await doors.client.get("/model-info")
+    for service, phase in ((judging, "ready"), (open_app(closed_database), "stopped")):
+        answer = await service.client.get("/model-info")
         assert answer.json()["phase"] == phase
         assert (answer.json()["engine"] is None) == (phase == "stopped")
         api["/model-info"]["GET"].validate_response(answer)
-        api["/ready/classifier"]["GET"].validate_response(await doors.client.get("/ready/classifier"))
-        api["/health"]["GET"].validate_response(await doors.client.get("/health"))
+        api["/ready/classifier"]["GET"].validate_response(await service.client.get("/ready/classifier"))
+        api["/health"]["GET"].validate_response(await service.client.get("/health"))
 
 
 @pytest.mark.anyio

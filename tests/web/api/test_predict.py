@@ -138,11 +138,11 @@ async def test_what_cannot_be_audio_is_415(judging: App, content_type: str) -> N
 
 @pytest.mark.parametrize("announced", [True, False])
 async def test_an_upload_over_the_cap_is_413(closed_database: Database, announced: bool) -> None:
-    doors = open_app(closed_database, max_upload_bytes=2000)
+    service = open_app(closed_database, max_upload_bytes=2000)
     body = HUMAN if announced else chunks_of(HUMAN)
-    assert problem(await doors.client.post("/predict", content=body, headers=WAV))[0] == 413
+    assert problem(await service.client.post("/predict", content=body, headers=WAV))[0] == 413
     if announced:
-        form = await doors.client.post("/predict", files={"audio": ("call.wav", HUMAN, "audio/wav")})
+        form = await service.client.post("/predict", files={"audio": ("call.wav", HUMAN, "audio/wav")})
         assert problem(form)[0] == 413
 
 
@@ -157,11 +157,11 @@ async def test_a_classifier_that_is_not_ready_is_503_and_says_when_to_ask_again(
 async def test_a_full_queue_is_429_and_says_when_to_ask_again(closed_database: Database) -> None:
     engine = StubEngine()
     async with ready(engine, inference_queue=1) as detector:
-        doors = open_app(closed_database, detector)
+        service = open_app(closed_database, detector)
         engine.hold()
-        first = asyncio.create_task(doors.client.post("/predict", content=HUMAN, headers=WAV))
+        first = asyncio.create_task(service.client.post("/predict", content=HUMAN, headers=WAV))
         await asyncio.to_thread(engine.entered.acquire)
-        others = [asyncio.create_task(doors.client.post("/predict", content=HUMAN, headers=WAV)) for _ in range(2)]
+        others = [asyncio.create_task(service.client.post("/predict", content=HUMAN, headers=WAV)) for _ in range(2)]
         refused, waiting = await asyncio.wait(others, return_when=asyncio.FIRST_COMPLETED)
         engine.free.set()
         [answer] = [task.result() for task in refused]
@@ -189,16 +189,16 @@ async def test_a_client_that_leaves_is_judged_no_more(
         return ticket
 
     async with ready(engine) as detector:
-        doors = open_app(closed_database, detector)
+        service = open_app(closed_database, detector)
         engine.hold()
-        first = asyncio.create_task(doors.client.post("/predict", content=HUMAN, headers=WAV))
+        first = asyncio.create_task(service.client.post("/predict", content=HUMAN, headers=WAV))
         await asyncio.to_thread(engine.entered.acquire)
         monkeypatch.setattr(RequestQueue, "join", join_and_tell)
-        await ask_until(in_line, create_app(doors.runtime))
+        await ask_until(in_line, create_app(service.runtime))
         assert in_line.is_set()
         engine.free.set()
         assert (await first).status_code == 200
-        assert (await doors.client.post("/predict", content=HUMAN, headers=WAV)).status_code == 200
+        assert (await service.client.post("/predict", content=HUMAN, headers=WAV)).status_code == 200
     assert len(engine.calls) == 2
 
 

@@ -41,9 +41,9 @@ def every(size: int, body: bytes) -> list[int]:
     return list(range(size, len(body), size))
 
 
-async def stream(doors: App, body: bytes, *, headers: dict[str, str] = WAV, size: int = 1600) -> list[Line]:
+async def stream(service: App, body: bytes, *, headers: dict[str, str] = WAV, size: int = 1600) -> list[Line]:
     """The lines that come of a body sent in pieces."""
-    answer = await doors.client.post("/predict-stream", content=pieces(body, every(size, body)), headers=headers)
+    answer = await service.client.post("/predict-stream", content=pieces(body, every(size, body)), headers=headers)
     assert answer.status_code == 200
     assert answer.headers["content-type"] == "application/x-ndjson"
     return [json.loads(line) for line in answer.text.splitlines()]
@@ -111,8 +111,8 @@ async def test_a_long_body_has_its_final_line_before_its_end_and_is_drained(clos
 
     engine = StubEngine()
     async with ready(engine) as detector:
-        doors = open_app(closed_database, detector)
-        answer = await doors.client.post(
+        service = open_app(closed_database, detector)
+        answer = await service.client.post(
             "/predict-stream", content=counted(), headers={"content-type": "audio/pcm;rate=8000"}
         )
     assert json.loads(answer.text.splitlines()[-1])["provisional"] is False
@@ -131,8 +131,8 @@ async def test_past_the_cap_the_rest_is_not_read_and_the_verdict_stands(closed_d
             yield bytes(16_000)
 
     async with ready(StubEngine()) as detector:
-        doors = open_app(closed_database, detector, max_upload_bytes=500_000)
-        answer = await doors.client.post(
+        service = open_app(closed_database, detector, max_upload_bytes=500_000)
+        answer = await service.client.post(
             "/predict-stream", content=endless(), headers={"content-type": "audio/pcm;rate=8000"}
         )
     final = json.loads(answer.text.splitlines()[-1])
@@ -149,8 +149,8 @@ async def test_after_the_verdict_a_live_call_is_not_heard_out(
         await asyncio.Event().wait()
 
     async with ready(StubEngine()) as detector, asyncio.timeout(60):
-        doors = open_app(closed_database, detector, time_limits=TimeLimits(predict_stream_drain_s=0.01))
-        answer = await doors.client.post(
+        service = open_app(closed_database, detector, time_limits=TimeLimits(predict_stream_drain_s=0.01))
+        answer = await service.client.post(
             "/predict-stream", content=live(), headers={"content-type": "audio/pcm;rate=8000"}
         )
     final = json.loads(answer.text.splitlines()[-1])
@@ -158,7 +158,7 @@ async def test_after_the_verdict_a_live_call_is_not_heard_out(
 
 
 async def test_a_stream_without_end_ends_in_408(demo: Detector, closed_database: Database) -> None:
-    doors = open_app(closed_database, demo, time_limits=TimeLimits(predict_stream_total_s=0.05))
+    service = open_app(closed_database, demo, time_limits=TimeLimits(predict_stream_total_s=0.05))
 
     async def dripping() -> AsyncIterator[bytes]:
         yield LONG[: len(LONG) // 2]
@@ -166,7 +166,7 @@ async def test_a_stream_without_end_ends_in_408(demo: Detector, closed_database:
             yield b""
             yield b"\x00"
 
-    answer = await doors.client.post("/predict-stream", content=dripping(), headers=WAV)
+    answer = await service.client.post("/predict-stream", content=dripping(), headers=WAV)
     last = json.loads(answer.text.splitlines()[-1])
     assert (last["status"], last["detail"]) == (408, "the body did not end within 0.05 s")
 
@@ -180,11 +180,11 @@ async def test_streams_do_not_keep_uploads_out(closed_database: Database) -> Non
         await hang_up.wait()
 
     async with ready(StubEngine()) as detector:
-        doors = open_app(closed_database, detector, inference_queue=1)
-        stream = asyncio.create_task(doors.client.post("/predict-stream", content=live(), headers=WAV))
+        service = open_app(closed_database, detector, inference_queue=1)
+        stream = asyncio.create_task(service.client.post("/predict-stream", content=live(), headers=WAV))
         await streaming.wait()
-        assert (await doors.client.post("/predict-stream", content=HUMAN, headers=WAV)).status_code == 429
-        assert (await doors.client.post("/predict", content=HUMAN, headers=WAV)).status_code == 200
+        assert (await service.client.post("/predict-stream", content=HUMAN, headers=WAV)).status_code == 429
+        assert (await service.client.post("/predict", content=HUMAN, headers=WAV)).status_code == 200
         hang_up.set()
         assert (await stream).status_code == 200
 
@@ -217,14 +217,14 @@ async def test_a_classifier_that_is_not_ready_is_503(closed_database: Database) 
 async def test_what_goes_wrong_after_the_first_line_is_the_last_line(closed_database: Database) -> None:
     engine = StubEngine()
     async with ready(engine) as detector:
-        doors = open_app(closed_database, detector)
+        service = open_app(closed_database, detector)
 
         async def spoilt() -> AsyncIterator[bytes]:
             yield LONG[: len(LONG) // 2]
             engine.answer = lambda _: (float("nan"), 0.0)
             yield LONG[len(LONG) // 2 :]
 
-        answer = await doors.client.post("/predict-stream", content=spoilt(), headers=WAV)
+        answer = await service.client.post("/predict-stream", content=spoilt(), headers=WAV)
     first, *_, last = [json.loads(line) for line in answer.text.splitlines()]
     assert answer.status_code == 200
     assert first["provisional"] is True
@@ -232,13 +232,13 @@ async def test_what_goes_wrong_after_the_first_line_is_the_last_line(closed_data
 
 
 async def test_an_idle_client_is_answered_408(demo: Detector, closed_database: Database) -> None:
-    doors = open_app(closed_database, demo, time_limits=TimeLimits(predict_stream_idle_s=0.01))
+    service = open_app(closed_database, demo, time_limits=TimeLimits(predict_stream_idle_s=0.01))
 
     async def stalled() -> AsyncIterator[bytes]:
         yield HUMAN[:1000]
         await asyncio.Event().wait()
 
-    answer = await doors.client.post("/predict-stream", content=stalled(), headers=WAV)
+    answer = await service.client.post("/predict-stream", content=stalled(), headers=WAV)
     assert answer.status_code == 408
 
 

@@ -104,28 +104,28 @@ UNHEARD_OF = [("NewParameter", "1"), ("NewParameter", "2"), ("Blank", ""), ("新
 CALLBACKS = {"/twilio/status": STATUS, "/twilio/recording": RECORDED, "/twilio/amd": AMD}
 
 
-async def _kept(doors: App) -> Callback:
-    async with doors.runtime.database.transaction() as session:
+async def _kept(service: App) -> Callback:
+    async with service.runtime.database.transaction() as session:
         return (await session.scalars(select(Callback))).one()
 
 
 @pytest.mark.parametrize("path", CALLBACKS)
-async def test_every_parameter_is_kept_as_sent_and_understood_as_meant(doors: App, path: str) -> None:
+async def test_every_parameter_is_kept_as_sent_and_understood_as_meant(service: App, path: str) -> None:
     known, meaning = CALLBACKS[path]
     sent: Pairs = [*known, *UNHEARD_OF]
-    assert (await doors.callback(path, sent)).status_code == 204
-    kept = await _kept(doors)
+    assert (await service.callback(path, sent)).status_code == 204
+    kept = await _kept(service)
     assert kept.parameters == [list(pair) for pair in sent]
     assert kept.facts == {"account_sid": ACCOUNT, "call_sid": CALL, **meaning}
 
 
 @pytest.mark.parametrize("path", CALLBACKS)
-async def test_of_blank_parameters_nothing_is_understood(doors: App, path: str) -> None:
+async def test_of_blank_parameters_nothing_is_understood(service: App, path: str) -> None:
     needed = {"AccountSid", "CallSid", "CallStatus", "RecordingStatus", "AnsweredBy"}
     needed |= {"RecordingSid"} if path == "/twilio/recording" else set()
     sent = [(name, value if name in needed else " ") for name, value in CALLBACKS[path][0]]
-    assert (await doors.callback(path, sent)).status_code == 204
-    kept = await _kept(doors)
+    assert (await service.callback(path, sent)).status_code == 204
+    kept = await _kept(service)
     assert kept.parameters == [list(pair) for pair in sent]
     identity = {"account_sid", "call_sid", "call_status", "recording_sid", "recording_status", "answered_by"}
     assert set(kept.facts) <= identity
@@ -142,49 +142,49 @@ async def test_of_blank_parameters_nothing_is_understood(doors: App, path: str) 
     ],
 )
 async def test_an_unknown_value_is_kept_counted_and_logged(
-    doors: App, capfd: pytest.CaptureFixture[str], path: str, parameter: str
+    service: App, capfd: pytest.CaptureFixture[str], path: str, parameter: str
 ) -> None:
     sent = [(name, "teleported" if name == parameter else value) for name, value in CALLBACKS[path][0]]
     for _ in range(2):  # a repeated delivery is no second one
-        assert (await doors.callback(path, sent)).status_code == 204
-    assert "teleported" in (await _kept(doors)).facts.values()
-    assert doors.counted("amd_unknown_values_total", parameter=parameter) == 1
+        assert (await service.callback(path, sent)).status_code == 204
+    assert "teleported" in (await _kept(service)).facts.values()
+    assert service.counted("amd_unknown_values_total", parameter=parameter) == 1
     captured = capfd.readouterr()
     assert "teleported" in captured.out + captured.err
 
 
 @pytest.mark.parametrize("path", CALLBACKS)
-async def test_documented_values_are_not_counted_as_unknown(doors: App, path: str) -> None:
-    await doors.callback(path, CALLBACKS[path][0])
-    counted = doors.runtime.metrics.unknown_values.collect()
+async def test_documented_values_are_not_counted_as_unknown(service: App, path: str) -> None:
+    await service.callback(path, CALLBACKS[path][0])
+    counted = service.runtime.metrics.unknown_values.collect()
     assert [sample for metric in counted for sample in metric.samples] == []
 
 
-async def test_a_conferences_recording_is_taken_and_counted_apart(doors: App) -> None:
+async def test_a_conferences_recording_is_taken_and_counted_apart(service: App) -> None:
     sent = [pair for pair in RECORDED[0] if pair[0] != "CallSid"]
     for _ in range(2):
-        assert (await doors.callback("/twilio/recording", sent)).status_code == 204
-    assert await doors.rows() == {"call_log": 0, "callback": 1, "recording": 0}
-    assert (await _kept(doors)).call_sid is None
-    assert doors.counted("amd_callbacks_total", route="recording", outcome="stored_without_call") == 1
-    assert doors.counted("amd_callbacks_total", route="recording", outcome="duplicate") == 1
+        assert (await service.callback("/twilio/recording", sent)).status_code == 204
+    assert await service.rows() == {"call_log": 0, "callback": 1, "recording": 0}
+    assert (await _kept(service)).call_sid is None
+    assert service.counted("amd_callbacks_total", route="recording", outcome="stored_without_call") == 1
+    assert service.counted("amd_callbacks_total", route="recording", outcome="duplicate") == 1
 
 
-async def test_twilios_opinion_is_stored_beside_ours(doors: App) -> None:
+async def test_twilios_opinion_is_stored_beside_ours(service: App) -> None:
     for _ in range(2):
-        assert (await doors.callback("/twilio/amd", AMD[0])).status_code == 204
-    call = (await doors.client.get(f"/api/calls/{CALL}")).json()
+        assert (await service.callback("/twilio/amd", AMD[0])).status_code == 204
+    call = (await service.client.get(f"/api/calls/{CALL}")).json()
     assert (call["twilio_answered_by"], call["twilio_amd_ms"]) == ("machine_end_other", 30000)
     assert (call["label"], call["confidence"], call["analysis_state"]) == (None, None, "waiting")
-    assert doors.counted("amd_callbacks_total", route="amd", outcome="duplicate") == 1
+    assert service.counted("amd_callbacks_total", route="amd", outcome="duplicate") == 1
 
 
-async def test_an_amd_result_needs_a_signature_like_everything(doors: App) -> None:
-    assert (await doors.callback("/twilio/amd", AMD[0], token="b" * 32)).status_code == 403
-    assert (await doors.rows())["callback"] == 0
+async def test_an_amd_result_needs_a_signature_like_everything(service: App) -> None:
+    assert (await service.callback("/twilio/amd", AMD[0], token="b" * 32)).status_code == 403
+    assert (await service.rows())["callback"] == 0
 
 
-async def test_an_amd_result_at_the_status_door_is_told_where_to_go(doors: App) -> None:
-    answer = await doors.callback("/twilio/status", AMD[0])
+async def test_an_amd_result_at_the_status_door_is_told_where_to_go(service: App) -> None:
+    answer = await service.callback("/twilio/status", AMD[0])
     assert answer.status_code == 400
     assert "/twilio/amd" in answer.json()["detail"]

@@ -43,7 +43,7 @@ async def test_a_stream_gets_the_verdict_of_its_recording_and_is_closed(line: Li
     assert (call.analysis_state, call.verdict_source) == ("judged", "stream")
     assert (call.action, call.action_state) == ("hang_up", "due")
     await line.ended("verdict")
-    assert line.doors.counted("amd_live_streams") == 0
+    assert line.service.counted("amd_live_streams") == 0
 
 
 async def test_a_stream_that_ends_before_anything_is_said_says_so(line: Line) -> None:
@@ -58,7 +58,7 @@ async def test_a_stream_that_breaks_off_is_judged_on_what_was_heard_and_not_acte
 ) -> None:
     await line.play(replace(STREAM, cut_after=90))
     await line.ended("broken_off")
-    assert (await recording_row(line.doors.runtime.database, STREAM_ROW)).recording_status == BROKEN_OFF
+    assert (await recording_row(line.service.runtime.database, STREAM_ROW)).recording_status == BROKEN_OFF
     expected, call = await judge(demo, HELLO[: 90 * 160]), await call_row(line)
     assert (call.label, call.reason, call.confidence) == (expected.label, expected.reason, expected.confidence)
     assert (call.label, call.action) == ("human", None)
@@ -67,7 +67,7 @@ async def test_a_stream_that_breaks_off_is_judged_on_what_was_heard_and_not_acte
 async def test_lost_and_doubled_chunks_do_not_move_the_speech(line: Line, demo: Detector) -> None:
     await line.play(replace(STREAM, skipped=frozenset({3, 4, 9}), repeated=frozenset({6, 40})))
     expected = await judge(demo, HELLO)
-    (row,) = await verdict_rows(line.doors.runtime.database)
+    (row,) = await verdict_rows(line.service.runtime.database)
     assert row.label == expected.label
     assert row.onset_ms == pytest.approx(expected.onset_ms, abs=32)
 
@@ -76,7 +76,7 @@ async def test_both_tracks_get_the_verdict_of_the_one(line: Line) -> None:
     await line.play(replace(STREAM, both_tracks=True))
     both = await call_row(line)
     await line.play(replace(STREAM, stream_sid="MZ" + "9" * 32))
-    (first, second) = await verdict_rows(line.doors.runtime.database)
+    (first, second) = await verdict_rows(line.service.runtime.database)
     assert (first.audio_sha256, first.onset_ms) == (second.audio_sha256, second.onset_ms)
     assert both.label == "human"
 
@@ -85,7 +85,7 @@ async def test_a_stream_of_which_too_much_is_missing_has_no_verdict(line: Line) 
     played = await line.play(replace(STREAM, skipped=frozenset(range(10, 70))))
     assert played.close_code == 1008
     await line.ended("malformed")
-    assert await line.doors.rows() == EMPTY
+    assert await line.service.rows() == EMPTY
 
 
 async def test_a_second_verdict_of_one_stream_changes_nothing(line: Line) -> None:
@@ -93,31 +93,31 @@ async def test_a_second_verdict_of_one_stream_changes_nothing(line: Line) -> Non
     await line.play(replace(STREAM, audio=QUIET))
     await line.ended("unused")
     assert (await call_row(line)).label == "human"
-    assert (await recording_row(line.doors.runtime.database, STREAM_ROW)).state == "done"
+    assert (await recording_row(line.service.runtime.database, STREAM_ROW)).state == "done"
 
 
 @pytest.mark.parametrize("token", ["wrong", TOKEN[:-1]])
 async def test_an_unsigned_handshake_is_refused_before_it_is_accepted(line: Line, token: str) -> None:
     assert (await line.play(token=token)).refused == 403
-    assert await line.doors.rows() == EMPTY
+    assert await line.service.rows() == EMPTY
     await line.ended("refused")
 
 
 async def test_the_start_message_must_name_an_account_whose_token_fits(line: Line) -> None:
     assert (await line.play(replace(STREAM, account_sid="AC" + "9" * 32))).close_code == 1008
-    assert await line.doors.rows() == EMPTY
+    assert await line.service.rows() == EMPTY
 
 
 @pytest.mark.parametrize("parameters", [{}, {"key": "0" * 64}, {"key": "é"}, {"other": "x"}])
 async def test_a_stream_must_show_the_key_of_its_call(line: Line, parameters: dict[str, str]) -> None:
     assert (await line.play(replace(STREAM, parameters=parameters))).close_code == 1008
     await line.ended("refused")
-    assert await line.doors.rows() == EMPTY
+    assert await line.service.rows() == EMPTY
 
 
 async def test_the_key_of_one_call_opens_no_other(line: Line) -> None:
     assert (await line.play(replace(STREAM, call_sid="CA" + "9" * 32))).close_code == 1008
-    assert await line.doors.rows() == EMPTY
+    assert await line.service.rows() == EMPTY
 
 
 async def test_more_streams_than_places_are_turned_away(line: Line) -> None:
@@ -145,7 +145,7 @@ async def test_what_makes_no_sense_ends_the_stream(line: Line, message: str | by
         await connection.send(message)
         await connection.wait_closed()
     assert connection.close_code == 1008
-    assert await line.doors.rows() == EMPTY
+    assert await line.service.rows() == EMPTY
 
 
 async def test_a_message_that_is_too_large_breaks_the_stream_off(line: Line) -> None:
@@ -193,7 +193,7 @@ async def test_no_other_path_takes_a_websocket(line: Line) -> None:
 async def test_a_handshake_that_lost_its_upgrade_is_told_of_the_proxy(
     line: Line, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    answer = await line.doors.client.get("/twilio/media")
+    answer = await line.service.client.get("/twilio/media")
     assert (answer.status_code, answer.headers["upgrade"]) == (426, "websocket")
     assert "does the proxy in front pass `Upgrade`?" in answer.json()["detail"]
     assert "".join(capfd.readouterr()).count("does the proxy in front pass `Upgrade`?") == 1
@@ -203,7 +203,7 @@ async def test_without_a_model_a_stream_ends_without_a_verdict(database: Databas
     async with serving(database) as line:
         assert (await line.play()).close_code == 1000
         await line.ended("unjudged")
-        assert await line.doors.rows() == EMPTY
+        assert await line.service.rows() == EMPTY
 
 
 async def test_without_a_database_a_stream_ends_all_the_same(closed_database: Database, demo: Detector) -> None:
@@ -215,7 +215,7 @@ async def test_without_a_database_a_stream_ends_all_the_same(closed_database: Da
 async def test_no_stream_is_taken_unless_live_is_on(database: Database) -> None:
     async with serving(database, live=False) as line:
         assert (await line.play()).refused == 403
-        assert (await line.doors.client.get("/twilio/media")).status_code == 404
+        assert (await line.service.client.get("/twilio/media")).status_code == 404
 
 
 async def test_a_rotated_token_opens_a_stream(database: Database, demo: Detector) -> None:

@@ -68,7 +68,7 @@ async def test_without_an_answer_of_the_model_in_time_there_is_no_verdict(
         model.free.clear()
         assert (await line.play()).close_code == 1000
         await line.ended("unjudged")
-        assert set((await line.doors.rows()).values()) == {0}
+        assert set((await line.service.rows()).values()) == {0}
         model.free.set()
 
 
@@ -162,15 +162,15 @@ class Peer:
 
 
 async def test_a_peer_that_does_not_complete_the_close_holds_no_slot(closed_database: Database) -> None:
-    doors = open_app(closed_database, live=True, live_streams=1)
-    app = create_app(doors.runtime, time_limits=TimeLimits(media_close_s=0.1))
+    service = open_app(closed_database, live=True, live_streams=1)
+    app = create_app(service.runtime, time_limits=TimeLimits(media_close_s=0.1))
     first, second = Peer(app, "nonsense"), Peer(app, "nonsense")
     meeting = asyncio.create_task(first.meet())
     await first.closing.wait()
     await second.meet()
-    assert doors.counted("amd_streams_total", outcome="malformed") == 2
+    assert service.counted("amd_streams_total", outcome="malformed") == 2
     meeting.cancel()
-    await doors.client.aclose()
+    await service.client.aclose()
 
 
 async def test_a_peer_that_is_gone_before_it_is_accepted_has_broken_off(
@@ -183,15 +183,15 @@ async def test_a_peer_that_is_gone_before_it_is_accepted_has_broken_off(
         raise Gone
 
     monkeypatch.setattr(Peer, "send", send)
-    doors = open_app(closed_database, live=True)
-    await Peer(create_app(doors.runtime)).meet()
-    assert doors.counted("amd_streams_total", outcome="broken_off") == 1
+    service = open_app(closed_database, live=True)
+    await Peer(create_app(service.runtime)).meet()
+    assert service.counted("amd_streams_total", outcome="broken_off") == 1
     assert "Traceback" not in "".join(capfd.readouterr())
-    await doors.client.aclose()
+    await service.client.aclose()
 
 
 async def test_messages_that_are_all_there_leave_others_their_turn(closed_database: Database) -> None:
-    doors = open_app(closed_database, live=True)
+    service = open_app(closed_database, live=True)
     turns = 0
 
     async def take_turns() -> None:
@@ -201,7 +201,7 @@ async def test_messages_that_are_all_there_leave_others_their_turn(closed_databa
             await asyncio.sleep(0)
 
     taking = asyncio.create_task(take_turns())
-    await Peer(create_app(doors.runtime), *['{"event":"mark"}'] * 100).meet()
+    await Peer(create_app(service.runtime), *['{"event":"mark"}'] * 100).meet()
     taking.cancel()
     assert turns > 90
-    await doors.client.aclose()
+    await service.client.aclose()

@@ -17,9 +17,9 @@ pytestmark = pytest.mark.anyio
 
 @pytest.fixture
 async def open_live(closed_database: Database) -> AsyncIterator[App]:
-    doors = open_app(closed_database, live=True, live_next_url="https://example.com/next")
-    yield doors
-    await doors.client.aclose()
+    service = open_app(closed_database, live=True, live_next_url="https://example.com/next")
+    yield service
+    await service.client.aclose()
 
 
 async def test_a_signed_post_gets_the_twiml(open_live: App) -> None:
@@ -49,12 +49,12 @@ async def test_a_stream_is_one_calls(open_live: App) -> None:
 
 
 async def test_while_live_is_off_a_call_goes_on_without_a_stream(closed_database: Database) -> None:
-    doors = open_app(closed_database, live=False, live_next_url="https://example.com/next")
-    answer = await doors.callback("/twilio/stream.xml", STATUS)
+    service = open_app(closed_database, live=False, live_next_url="https://example.com/next")
+    answer = await service.callback("/twilio/stream.xml", STATUS)
     assert answer.status_code == 200
     assert answer.text.endswith("<Response><Redirect>https://example.com/next</Redirect></Response>")
-    assert (await doors.callback("/twilio/stream.xml", STATUS, token="wrong")).status_code == 403
-    await doors.client.aclose()
+    assert (await service.callback("/twilio/stream.xml", STATUS, token="wrong")).status_code == 403
+    await service.client.aclose()
 
 
 async def test_while_tokens_rotate_the_key_is_one_that_a_process_of_before_knows(closed_database: Database) -> None:

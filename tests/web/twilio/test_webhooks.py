@@ -18,151 +18,153 @@ pytestmark = pytest.mark.anyio
 NOTHING = {"call_log": 0, "callback": 0, "recording": 0}
 
 
-async def test_a_signed_status_callback_is_stored_and_answered_204_without_a_body(doors: App) -> None:
-    answer = await doors.callback("/twilio/status", STATUS)
+async def test_a_signed_status_callback_is_stored_and_answered_204_without_a_body(service: App) -> None:
+    answer = await service.callback("/twilio/status", STATUS)
     assert (answer.status_code, answer.content) == (204, b"")
-    assert await doors.rows() == {"call_log": 1, "callback": 1, "recording": 0}
+    assert await service.rows() == {"call_log": 1, "callback": 1, "recording": 0}
 
 
-async def test_a_signed_recording_callback_puts_the_recording_up_for_work(doors: App) -> None:
-    assert (await doors.callback("/twilio/recording", RECORDED)).status_code == 204
-    answer = await doors.client.get(f"/api/calls/{CALL}")
+async def test_a_signed_recording_callback_puts_the_recording_up_for_work(service: App) -> None:
+    assert (await service.callback("/twilio/recording", RECORDED)).status_code == 204
+    answer = await service.client.get(f"/api/calls/{CALL}")
     assert answer.json()["analysis_state"] == "queued"
 
 
-async def test_a_repeated_callback_is_normal_and_stored_once(doors: App) -> None:
+async def test_a_repeated_callback_is_normal_and_stored_once(service: App) -> None:
     for _ in range(3):
-        assert (await doors.callback("/twilio/status", STATUS)).status_code == 204
-    assert await doors.rows() == {"call_log": 1, "callback": 1, "recording": 0}
-    assert doors.counted("amd_callbacks_total", route="status", outcome="duplicate") == 2
+        assert (await service.callback("/twilio/status", STATUS)).status_code == 204
+    assert await service.rows() == {"call_log": 1, "callback": 1, "recording": 0}
+    assert service.counted("amd_callbacks_total", route="status", outcome="duplicate") == 2
 
 
-async def test_without_a_signature_nothing_is_stored(doors: App) -> None:
-    answer = await doors.client.post("/twilio/status", data=dict(STATUS))
+async def test_without_a_signature_nothing_is_stored(service: App) -> None:
+    answer = await service.client.post("/twilio/status", data=dict(STATUS))
     assert answer.status_code == 403
     assert answer.headers["content-type"] == "application/problem+json"
-    assert await doors.rows() == NOTHING
-    assert doors.counted("amd_callbacks_total", route="status", outcome="refused_403") == 1
+    assert await service.rows() == NOTHING
+    assert service.counted("amd_callbacks_total", route="status", outcome="refused_403") == 1
 
 
 @pytest.mark.parametrize("signature", ["", "wrong", "ÄÖÜ", "=" * 5000])
-async def test_a_wrong_signature_is_403_and_nothing_is_stored(doors: App, signature: str) -> None:
+async def test_a_wrong_signature_is_403_and_nothing_is_stored(service: App, signature: str) -> None:
     content = urlencode(STATUS)
     headers = {
         b"x-twilio-signature": signature.encode("utf-8"),
         b"content-type": b"application/x-www-form-urlencoded",
     }
-    answer = await doors.client.post("/twilio/status", content=content, headers=list(headers.items()))
+    answer = await service.client.post("/twilio/status", content=content, headers=list(headers.items()))
     assert answer.status_code == 403
-    assert await doors.rows() == NOTHING
+    assert await service.rows() == NOTHING
 
 
-async def test_another_accounts_token_does_not_sign(doors: App) -> None:
-    assert (await doors.callback("/twilio/status", STATUS, token="b" * 32)).status_code == 403
-    assert await doors.rows() == NOTHING
+async def test_another_accounts_token_does_not_sign(service: App) -> None:
+    assert (await service.callback("/twilio/status", STATUS, token="b" * 32)).status_code == 403
+    assert await service.rows() == NOTHING
 
 
-async def test_the_host_header_has_no_say_in_the_signature(doors: App) -> None:
-    evil = await doors.client.post(
+async def test_the_host_header_has_no_say_in_the_signature(service: App) -> None:
+    evil = await service.client.post(
         "/twilio/status",
         content=urlencode(STATUS),
         headers=sign("https://evil.example/twilio/status", STATUS, "a" * 32) | {"host": "evil.example"},
     )
     assert evil.status_code == 403
-    assert (await doors.callback("/twilio/status", STATUS, host="whatever.example")).status_code == 204
+    assert (await service.callback("/twilio/status", STATUS, host="whatever.example")).status_code == 204
 
 
 async def test_a_shared_key_signature_is_refused_with_a_clear_log_line(
-    doors: App, capfd: pytest.CaptureFixture[str]
+    service: App, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    answer = await doors.callback(
+    answer = await service.callback(
         "/twilio/status", STATUS, X_Twilio_Webhooks_Signature_Settings="key=SK1,algorithm=HMAC_SHA256"
     )
     assert answer.status_code == 403
-    assert await doors.rows() == NOTHING
+    assert await service.rows() == NOTHING
     captured = capfd.readouterr()
     assert "SharedKey" in captured.out + captured.err
 
 
 @pytest.mark.parametrize("content_type", ["application/json", "text/plain", "multipart/form-data; boundary=x", ""])
-async def test_only_forms_are_callbacks(doors: App, content_type: str) -> None:
-    answer = await doors.callback("/twilio/status", STATUS, content_type=content_type)
+async def test_only_forms_are_callbacks(service: App, content_type: str) -> None:
+    answer = await service.callback("/twilio/status", STATUS, content_type=content_type)
     assert answer.status_code == 415
-    assert await doors.rows() == NOTHING
+    assert await service.rows() == NOTHING
 
 
 @pytest.mark.parametrize("announced", [True, False])
-async def test_a_body_over_the_cap_is_413(doors: App, announced: bool) -> None:
+async def test_a_body_over_the_cap_is_413(service: App, announced: bool) -> None:
     body = urlencode([*STATUS, ("Padding", "x" * 70_000)]).encode()
 
     async def chunks() -> AsyncIterator[bytes]:
         for start in range(0, len(body), 1000):
             yield body[start : start + 1000]
 
-    answer = await doors.client.post(
+    answer = await service.client.post(
         "/twilio/status",
         content=body if announced else chunks(),
         headers={"content-type": "application/x-www-form-urlencoded"},
     )
     assert answer.status_code == 413
-    assert await doors.rows() == NOTHING
+    assert await service.rows() == NOTHING
 
 
-async def test_a_signed_callback_without_a_call_sid_is_400(doors: App) -> None:
-    answer = await doors.callback("/twilio/status", [("AccountSid", ACCOUNT), ("CallStatus", "completed")])
+async def test_a_signed_callback_without_a_call_sid_is_400(service: App) -> None:
+    answer = await service.callback("/twilio/status", [("AccountSid", ACCOUNT), ("CallStatus", "completed")])
     assert answer.status_code == 400
     assert "CallSid" in answer.json()["detail"]
 
 
 async def test_a_database_that_is_away_is_503_so_that_twilio_retries(closed_database: Database) -> None:
-    doors = open_app(closed_database)
-    assert (await doors.callback("/twilio/status", STATUS)).status_code == 503
-    assert doors.counted("amd_callbacks_total", route="status", outcome="refused_503") == 1
+    service = open_app(closed_database)
+    assert (await service.callback("/twilio/status", STATUS)).status_code == 503
+    assert service.counted("amd_callbacks_total", route="status", outcome="refused_503") == 1
 
 
 async def test_without_a_public_url_every_callback_is_refused(database: Database) -> None:
-    doors = open_app(database, public_url=None)
-    assert (await doors.callback("/twilio/status", STATUS)).status_code == 403
+    service = open_app(database, public_url=None)
+    assert (await service.callback("/twilio/status", STATUS)).status_code == 403
 
 
-async def test_a_query_in_the_callback_url_is_part_of_what_is_signed(doors: App) -> None:
+async def test_a_query_in_the_callback_url_is_part_of_what_is_signed(service: App) -> None:
     path = "/twilio/status?tenant=7"
     headers = sign(PUBLIC_URL + path, STATUS, "a" * 32)
     content = urlencode(STATUS)
-    assert (await doors.client.post(path, content=content, headers=headers)).status_code == 204
-    assert (await doors.client.post("/twilio/status", content=content, headers=headers)).status_code == 403
+    assert (await service.client.post(path, content=content, headers=headers)).status_code == 204
+    assert (await service.client.post("/twilio/status", content=content, headers=headers)).status_code == 403
 
 
 async def test_behind_a_proxy_its_prefix_is_signed_and_what_it_forwards_has_no_say(
     database: Database,
 ) -> None:
-    doors = open_app(database, public_url="https://example.com/amd")
+    service = open_app(database, public_url="https://example.com/amd")
     headers = sign("https://example.com/amd/twilio/status", STATUS, TOKEN)
     forwarded = {"x-forwarded-proto": "http", "x-forwarded-host": "evil.example", "x-forwarded-port": "81"}
-    answer = await doors.client.post("/twilio/status", content=urlencode(STATUS), headers=headers | forwarded)
+    answer = await service.client.post("/twilio/status", content=urlencode(STATUS), headers=headers | forwarded)
     assert answer.status_code == 204
     unprefixed = sign("https://example.com/twilio/status", STATUS, TOKEN)
-    assert (await doors.client.post("/twilio/status", content=urlencode(STATUS), headers=unprefixed)).status_code == 403
+    assert (
+        await service.client.post("/twilio/status", content=urlencode(STATUS), headers=unprefixed)
+    ).status_code == 403
 
 
-async def test_a_slash_at_the_end_is_another_url(doors: App) -> None:
-    assert (await doors.callback("/twilio/status/", STATUS)).status_code == 404
-    assert await doors.rows() == NOTHING
+async def test_a_slash_at_the_end_is_another_url(service: App) -> None:
+    assert (await service.callback("/twilio/status/", STATUS)).status_code == 404
+    assert await service.rows() == NOTHING
 
 
-async def test_a_replayed_capture_is_a_duplicate_and_reopens_nothing(doors: App) -> None:
+async def test_a_replayed_capture_is_a_duplicate_and_reopens_nothing(service: App) -> None:
     ringing = [*STATUS[:2], ("CallStatus", "ringing"), ("SequenceNumber", "1")]
     captured = {path: sign(PUBLIC_URL + path, ringing, TOKEN) for path in ("/twilio/status", "/twilio/recording")}
     content = urlencode(ringing)
-    await doors.client.post("/twilio/status", content=content, headers=captured["/twilio/status"])
-    await doors.callback("/twilio/status", STATUS)
-    before = (await doors.client.get(f"/api/calls/{CALL}")).json()
+    await service.client.post("/twilio/status", content=content, headers=captured["/twilio/status"])
+    await service.callback("/twilio/status", STATUS)
+    before = (await service.client.get(f"/api/calls/{CALL}")).json()
     for headers in (captured["/twilio/status"], captured["/twilio/status"] | {"i-twilio-idempotency-token": "new"}):
-        assert (await doors.client.post("/twilio/status", content=content, headers=headers)).status_code == 204
-    assert (await doors.client.get(f"/api/calls/{CALL}")).json() == before
+        assert (await service.client.post("/twilio/status", content=content, headers=headers)).status_code == 204
+    assert (await service.client.get(f"/api/calls/{CALL}")).json() == before
     assert before["call_status"] == "completed"
-    assert (await doors.rows())["callback"] == 2
-    elsewhere = await doors.client.post("/twilio/recording", content=content, headers=captured["/twilio/status"])
+    assert (await service.rows())["callback"] == 2
+    elsewhere = await service.client.post("/twilio/recording", content=content, headers=captured["/twilio/status"])
     assert elsewhere.status_code == 403
 
 
@@ -172,23 +174,25 @@ async def test_subaccounts_and_regions_sign_with_tokens_of_their_own(database: D
         f'[[account]]\naccount_sid = "{ACCOUNT}"\nauth_tokens = ["us1", "us1 before", "ie1"]\n'
         f'[[account]]\naccount_sid = "{subaccount}"\nauth_tokens = ["sub"]\n'
     )
-    doors = open_app(database, accounts_file=tmp_path / "accounts.toml", twilio_account_sid=None, twilio_auth_token=[])
+    service = open_app(
+        database, accounts_file=tmp_path / "accounts.toml", twilio_account_sid=None, twilio_auth_token=[]
+    )
     of_the_subaccount = [("AccountSid", subaccount), *STATUS[1:]]
     for token in ("us1", "us1 before", "ie1"):
-        assert (await doors.callback("/twilio/status", STATUS, token=token)).status_code == 204
-    assert (await doors.callback("/twilio/status", STATUS, token="sub")).status_code == 403
-    assert (await doors.callback("/twilio/status", of_the_subaccount, token="sub")).status_code == 204
-    assert (await doors.callback("/twilio/status", of_the_subaccount, token="us1")).status_code == 403
+        assert (await service.callback("/twilio/status", STATUS, token=token)).status_code == 204
+    assert (await service.callback("/twilio/status", STATUS, token="sub")).status_code == 403
+    assert (await service.callback("/twilio/status", of_the_subaccount, token="sub")).status_code == 204
+    assert (await service.callback("/twilio/status", of_the_subaccount, token="us1")).status_code == 403
 
 
 @pytest.mark.parametrize("value", ["+1 500", "%2B1", "a&b=c", "", " ", "café \U0001f4de", "a\r\nb"])
-async def test_awkward_values_survive_the_wire_and_the_signature(doors: App, value: str) -> None:
+async def test_awkward_values_survive_the_wire_and_the_signature(service: App, value: str) -> None:
     pairs = [*STATUS, ("Digits", value), ("Digits", value), ("Digits", "1")]
-    assert (await doors.callback("/twilio/status", pairs)).status_code == 204
-    async with doors.runtime.database.transaction() as session:
+    assert (await service.callback("/twilio/status", pairs)).status_code == 204
+    async with service.runtime.database.transaction() as session:
         kept = (await session.scalars(select(Callback.parameters))).one()
     assert kept == [list(pair) for pair in pairs]
 
 
-async def test_get_is_not_a_callback(doors: App) -> None:
-    assert (await doors.client.get("/twilio/status")).status_code == 405
+async def test_get_is_not_a_callback(service: App) -> None:
+    assert (await service.client.get("/twilio/status")).status_code == 405
