@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from transformers import Wav2Vec2Config, Wav2Vec2FeatureExtractor, Wav2Vec2ForSequenceClassification
 
 from amd_service.detection.classifier.features import normalise
-from amd_service.lab.export.windows import draw_windows
+from amd_service.lab.export.check_windows import draw_windows
 from amd_service.settings import Settings
 from benchmarks.clips import Clip
 

@@ -17,8 +17,8 @@ from amd_service.database.embedded import embedded_postgres
 from amd_service.database.embedded.sharing import THROWAWAY_PREFIX
 from amd_service.database.pool import Database
 from amd_service.errors import ConfigurationError
-from amd_service.lab.synthesis.lines import plan
 from amd_service.lab.synthesis.render import require_engines
+from amd_service.lab.synthesis.utterances import plan_utterances
 from amd_service.settings import Settings
 from tests.support import node_toolchain
 from tests.support.postgres import clone, drop, empty, with_database
@@ -86,7 +86,7 @@ def _lacking() -> dict[str, str]:
 
 def _missing_engines() -> str | None:
     try:
-        require_engines(plan(1, scale=0.001))
+        require_engines(plan_utterances(1, scale=0.001))
     except ConfigurationError as error:
         return str(error)
     return None

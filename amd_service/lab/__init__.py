@@ -1,1 +1,1 @@
-"""Offline work on recordings: rendering speech, training, evaluation, fixtures, replay."""
+"""Offline work on models: speech synthesis, datasets, training, evaluation, engine export, test fixtures."""

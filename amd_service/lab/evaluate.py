@@ -1,6 +1,6 @@
-"""Measures a model on voices it has never heard: `python -m amd_service.lab.evaluate --model FOLDER`.
+"""Evaluates a model on unheard voices: `python -m amd_service.lab.evaluate --model FOLDER`.
 
-Call starts of the test split go the service's own way: onset search, window, normalisation, model, threshold.
+Call starts of the test split go through the service's own onset search, window, normalisation, model and threshold.
 """
 
 import argparse
@@ -18,8 +18,8 @@ from amd_service.detection.audio.window import RATE_HZ, cut
 from amd_service.detection.classifier.softmax import softmax
 from amd_service.domain import Anchor, Label, Waveform, Window
 from amd_service.lab.dataset.corpus import CACHE, Corpus, load_corpus
-from amd_service.lab.dataset.windows import recordings
-from amd_service.lab.synthesis.render import RATE_HZ as LINE_RATE_HZ
+from amd_service.lab.dataset.examples import draw_recordings
+from amd_service.lab.synthesis.render import RATE_HZ as TELEPHONE_RATE_HZ
 from amd_service.lab.synthesis.voices import Split
 
 DEMO_MODEL = Path(__file__).parents[1] / "models" / "demo"
@@ -32,7 +32,7 @@ Predict = Callable[[Window], float]
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """One recording judged. `short` and `long`: probability of voicemail, None when no speech was found."""
+    """One classified recording. `short`, `long`: probability of voicemail per window, None when no speech was found."""
 
     label: Label
     engine: str
@@ -42,13 +42,13 @@ class Trial:
 
     @property
     def final(self) -> float | None:
-        """What the service decides from: the long window's word where the short one was unsure."""
+        """The probability that the service decides by: the long window's when the short one is below the threshold."""
         unsure = self.short is not None and max(self.short, 1 - self.short) < THRESHOLD
         return self.long if unsure else self.short
 
 
 def load_predictor(folder: Path) -> Predict:
-    """Probability of voicemail of one window, by the model in `folder`; the label order is read from its config."""
+    """A function from a window to its probability of voicemail, by the model in `folder` and its config's labels."""
     model = AutoModelForAudioClassification.from_pretrained(folder).eval()
     extractor = AutoFeatureExtractor.from_pretrained(folder)  # type: ignore[no-untyped-call]
     column = {name: int(index) for index, name in model.config.id2label.items()}["voicemail"]
@@ -62,22 +62,22 @@ def load_predictor(folder: Path) -> Predict:
 
 
 def run_trials(predict: Predict, corpus: Corpus, *, count: int, seed: int, split: Split = Split.TEST) -> list[Trial]:
-    """Judges `count` call starts of the split, as many of each label."""
+    """Classify `count` call starts of the split, half of each label."""
     trials = []
-    for scene, heard in recordings(corpus, split, LONG_MS / 1000, seed, count):
-        waveform = Waveform(heard, LINE_RATE_HZ)
+    for call_start, heard in draw_recordings(corpus, split, LONG_MS / 1000, seed, count):
+        waveform = Waveform(heard, TELEPHONE_RATE_HZ)
         onset_ms = speech_onset_ms(waveform)
         short, long = (
             None if onset_ms is None else predict(cut(waveform, onset_ms=onset_ms, anchor=Anchor.AUTO, length_ms=ms))
             for ms in (SHORT_MS, LONG_MS)
         )
-        engine = str(scene.voice.engine) if scene.voice else ""
-        trials.append(Trial(scene.label, engine, scene.language or "", short, long))
+        engine = str(call_start.voice.engine) if call_start.voice else ""
+        trials.append(Trial(call_start.label, engine, call_start.language or "", short, long))
     return trials
 
 
 def measure(trials: Sequence[Trial]) -> dict[str, object]:
-    """All figures of the card; JSON-ready."""
+    """All figures of the model card, ready for JSON."""
     return {
         "recordings": len(trials),
         "threshold": THRESHOLD,
@@ -139,7 +139,7 @@ def _calibration_error(judged: Iterable[tuple[Label, float | None]]) -> float:
 
 
 def as_markdown(measured: dict[str, object]) -> str:
-    """The card's table."""
+    """The model card's table."""
     rows: list[tuple[str, dict[str, float]]] = []
     for name, value in measured.items():
         if name.startswith("by ") and isinstance(value, dict):
@@ -159,11 +159,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--model", type=Path, default=DEMO_MODEL)
     parser.add_argument("--seed", type=int, default=7, help="seed of the corpus and of the recordings")
     parser.add_argument("--count", type=int, default=800)
-    parser.add_argument("--scale", type=float, default=1.0, help="share of the utterances that was rendered")
+    parser.add_argument("--scale", type=float, default=1.0, help="share of the lines that was rendered")
     parser.add_argument("--cache", type=Path, default=CACHE)
     parser.add_argument("--json", type=Path, help="write the figures here as well")
     options = parser.parse_args(arguments)
-    torch.set_num_threads(1)  # a window is too little work to share out
+    torch.set_num_threads(1)  # one window is too little work for several threads
     corpus = load_corpus(options.seed, scale=options.scale, splits=(Split.TEST,), cache=options.cache)
     trials = run_trials(load_predictor(options.model), corpus, count=options.count, seed=options.seed)
     measured = measure(trials)

@@ -1,6 +1,6 @@
 """Trains the small demonstration model: `python -m amd_service.lab.train --out FOLDER --seed N`.
 
-The same seed and step count give the same examples in the same order; weights may differ in the last bits between
+The same seed and step count give the same examples in the same order. Weights may differ in the last bits between
 machines.
 """
 
@@ -24,7 +24,7 @@ from torch.utils.data import DataLoader, Dataset
 from transformers import Wav2Vec2Config, Wav2Vec2FeatureExtractor, Wav2Vec2ForSequenceClassification
 
 from amd_service.lab.dataset.corpus import CACHE, Corpus, load_corpus
-from amd_service.lab.dataset.windows import example
+from amd_service.lab.dataset.examples import draw_example
 from amd_service.lab.synthesis.voices import Split
 
 log = logging.getLogger(__name__)
@@ -36,9 +36,12 @@ _AVERAGE_DECAY = 0.995
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """How long to train, and on what. `batch_s`: seconds of audio in a batch, so that batches of windows of any length
-    cost the same. `validation_batches`: of 32 windows each. `peak_rate`: of learning, reached after an eighth of the
-    steps. `start_from`: a folder whose weights to go on from."""
+    """Settings of a training run.
+
+    `batch_s`: seconds of audio in a batch, so that batches of any window length cost the same. `validation_batches`: of
+    32 windows each. `peak_rate`: highest learning rate, reached after an eighth of the steps. `start_from`: folder with
+    the initial weights.
+    """
 
     seed: int
     steps: int
@@ -73,18 +76,19 @@ class Batches(Dataset[Batch]):
 
 
 def make_batch(corpus: Corpus, split: Split, seconds: float, count: int, rng: random.Random) -> Batch:
-    """`count` windows of equal length, each normalised alone, as the feature extractor does it."""
-    drawn = [example(corpus, split, seconds, rng) for _ in range(count)]
+    """`count` windows of equal length, each normalised on its own, as by the feature extractor."""
+    drawn = [draw_example(corpus, split, seconds, rng) for _ in range(count)]
     inputs = np.stack([one.samples for one in drawn])
     inputs = (inputs - inputs.mean(axis=1, keepdims=True)) / np.sqrt(inputs.var(axis=1, keepdims=True) + 1e-7)
     return Batch(torch.from_numpy(inputs), torch.tensor([one.target for one in drawn]))
 
 
 def build_model() -> Wav2Vec2ForSequenceClassification:
-    """A Wav2Vec2 in the manner of XLS-R (layer norm in every convolution, stable layer norm), 200 times smaller.
+    """A Wav2Vec2 in the style of XLS-R (layer norm in every convolution, stable layer norm), 200 times smaller.
 
-    Three wide convolutions in place of seven, and a frame each 40 ms in place of 20: a training step costs a tenth. The
-    first one starts as a bank of band filters, because 12 hours of speech are little to find them from noise.
+    It has three wide convolutions instead of seven and a frame every 40 ms instead of 20, so a training step costs a
+    tenth. The first convolution starts as a filter bank, because 12 hours of speech are too little to learn one from
+    random weights.
     """
     config = Wav2Vec2Config(
         feat_extract_norm="layer",
@@ -118,10 +122,10 @@ def build_model() -> Wav2Vec2ForSequenceClassification:
 
 
 def _start_as_filters(convolution: torch.nn.Conv1d) -> None:
-    """Windowed sines at mel-spaced frequencies of the telephone band, each in four phases.
+    """Initialise with windowed sines at mel-spaced frequencies of the telephone band, each in four phases.
 
-    Rectified, the four phases of a band add up to its level, which is what the next layer needs. The layer norm that
-    follows would hide how loud a frame is, so the biases start as something to be loud against.
+    The rectified phases of a band add up to its level, which the next layer needs. The layer norm that follows would
+    remove the loudness of a frame, so the biases start at random values as a fixed reference level.
     """
     filters, _, taps = convolution.weight.shape
     mel = torch.linspace(_mel(120.0), _mel(3700.0), filters // 4)
@@ -140,9 +144,9 @@ def _mel(frequency_hz: float) -> float:
 
 
 def save(model: Any, out: Path) -> None:
-    """Writes the folder that the service loads: config, weights as safetensors, feature extractor."""
+    """Write the folder that the service loads: config, weights as safetensors, feature extractor."""
     model.save_pretrained(out, safe_serialization=True)
-    (out / "model.safetensors").chmod(0o644)  # it arrives readable by its owner alone, and is to be packaged
+    (out / "model.safetensors").chmod(0o644)  # saved readable by the owner only, but it goes into a package
     Wav2Vec2FeatureExtractor(  # type: ignore[no-untyped-call]
         feature_size=1, sampling_rate=16_000, padding_value=0.0, do_normalize=True, return_attention_mask=True
     ).save_pretrained(out)
@@ -163,7 +167,7 @@ def _validation_loss(model: torch.nn.Module, batches: Sequence[Batch]) -> float:
 
 
 def train(corpus: Corpus, out: Path, recipe: Recipe, *, workers: int = 1) -> Path:
-    """Trains by the recipe and leaves the averaged weights with the least validation loss in `out`."""
+    """Train by the recipe. `out` ends up with the averaged weights of the lowest validation loss."""
     torch.manual_seed(recipe.seed)
     model = build_model()
     if recipe.start_from is not None:
@@ -187,7 +191,7 @@ def train(corpus: Corpus, out: Path, recipe: Recipe, *, workers: int = 1) -> Pat
 
 
 def _steps(model: torch.nn.Module, average: AveragedModel, batches: Iterable[Batch], recipe: Recipe) -> Iterator[float]:
-    """Trains on each batch; yields its loss."""
+    """Train on each batch and yield its loss."""
     optimizer = torch.optim.AdamW(model.parameters(), lr=recipe.peak_rate, betas=(0.9, 0.98), weight_decay=0.02)
     schedule = torch.optim.lr_scheduler.OneCycleLR(
         optimizer, recipe.peak_rate, total_steps=recipe.steps, pct_start=0.12
@@ -218,7 +222,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--corpus-seed", type=int, default=7, help="seed of the utterances")
     parser.add_argument("--steps", type=int, default=2200)
     parser.add_argument("--peak-rate", type=float, default=1.5e-3)
-    parser.add_argument("--start-from", type=Path, help="a folder whose weights to go on from")
+    parser.add_argument("--start-from", type=Path, help="folder with the initial weights")
     parser.add_argument("--check-every", type=int, default=100)
     parser.add_argument("--scale", type=float, default=1.0, help="share of the utterances to render")
     parser.add_argument("--cache", type=Path, default=CACHE, help="where rendered speech is kept")

@@ -6,10 +6,10 @@ import pytest
 
 from amd_service.domain import Label
 from amd_service.lab.dataset import tones
+from amd_service.lab.dataset.call_starts import build_call_start
 from amd_service.lab.dataset.corpus import Corpus
-from amd_service.lab.dataset.line_effects import companded
-from amd_service.lab.dataset.scene import call_start
-from amd_service.lab.dataset.windows import example, recordings
+from amd_service.lab.dataset.examples import draw_example, draw_recordings
+from amd_service.lab.dataset.telephone_effects import compand
 from amd_service.lab.synthesis.render import RATE_HZ
 from amd_service.lab.synthesis.voices import Split
 
@@ -17,12 +17,12 @@ from amd_service.lab.synthesis.voices import Split
 @pytest.mark.parametrize("seconds", [1.0, 2.0, 5.0])
 def test_windows_have_the_length_asked_for(small_corpus: Corpus, seconds: float) -> None:
     rng = random.Random(1)
-    lengths = {len(example(small_corpus, Split.TRAIN, seconds, rng).samples) for _ in range(40)}
+    lengths = {len(draw_example(small_corpus, Split.TRAIN, seconds, rng).samples) for _ in range(40)}
     assert lengths == {round(seconds * 16_000)}
 
 
 def test_the_same_seed_draws_the_same_windows(small_corpus: Corpus) -> None:
-    first, second = (example(small_corpus, Split.TRAIN, 2.0, random.Random(5)) for _ in range(2))
+    first, second = (draw_example(small_corpus, Split.TRAIN, 2.0, random.Random(5)) for _ in range(2))
     assert np.array_equal(first.samples, second.samples)
     assert first.target == second.target
 
@@ -30,14 +30,14 @@ def test_the_same_seed_draws_the_same_windows(small_corpus: Corpus) -> None:
 def test_windows_are_finite_and_within_full_scale(small_corpus: Corpus) -> None:
     rng = random.Random(2)
     for _ in range(60):
-        samples = example(small_corpus, Split.TRAIN, 2.0, rng).samples
+        samples = draw_example(small_corpus, Split.TRAIN, 2.0, rng).samples
         assert np.isfinite(samples).all()
         assert np.abs(samples).max() < 1.5  # the resampler overshoots at clipped peaks
 
 
 def test_labels_come_equally_often_and_nobody_teaches_no_label(small_corpus: Corpus) -> None:
     rng = random.Random(3)
-    drawn = [example(small_corpus, Split.TRAIN, 1.0, rng) for _ in range(400)]
+    drawn = [draw_example(small_corpus, Split.TRAIN, 1.0, rng) for _ in range(400)]
     counts = Counter(one.label for one in drawn)
     assert abs(counts[Label.HUMAN] - counts[Label.VOICEMAIL]) < 80
     assert counts[Label.UNDECIDED] > 5
@@ -45,25 +45,25 @@ def test_labels_come_equally_often_and_nobody_teaches_no_label(small_corpus: Cor
 
 
 def test_a_split_is_heard_only_in_its_own_voices(small_corpus: Corpus) -> None:
-    scenes = [scene for scene, _ in recordings(small_corpus, Split.TEST, 2.0, seed=1, count=30)]
-    assert {scene.voice.split for scene in scenes if scene.voice} == {Split.TEST}
+    call_starts = [call_start for call_start, _ in draw_recordings(small_corpus, Split.TEST, 2.0, seed=1, count=30)]
+    assert {call_start.voice.split for call_start in call_starts if call_start.voice} == {Split.TEST}
 
 
 def test_the_onset_of_a_scene_is_where_speech_is_first_marked(small_corpus: Corpus) -> None:
     rng = random.Random(4)
     for _ in range(30):
-        scene = call_start(small_corpus, Split.TRAIN, Label.VOICEMAIL, 2.0, rng)
-        assert scene.onset_s is not None
-        onset = round(scene.onset_s * RATE_HZ)
-        assert scene.speech[onset]
-        assert not scene.speech[:onset].any()
-        assert len(scene.samples) == onset + round(2.5 * RATE_HZ)
+        call_start = build_call_start(small_corpus, Split.TRAIN, Label.VOICEMAIL, 2.0, rng)
+        assert call_start.onset_s is not None
+        onset = round(call_start.onset_s * RATE_HZ)
+        assert call_start.speech[onset]
+        assert not call_start.speech[:onset].any()
+        assert len(call_start.samples) == onset + round(2.5 * RATE_HZ)
 
 
 def test_companding_keeps_within_a_twentieth_of_each_loud_sample() -> None:
     wave = np.sin(np.linspace(0, 60, 4000)).astype(np.float32) * 0.8
     loud = np.abs(wave) > 0.05
-    assert np.abs(companded(wave) / np.where(wave == 0, 1, wave) - 1)[loud].max() < 0.05
+    assert np.abs(compand(wave) / np.where(wave == 0, 1, wave) - 1)[loud].max() < 0.05
 
 
 def test_a_ringback_that_was_answered_ends_inside_a_ring() -> None:

@@ -19,8 +19,8 @@ from amd_service.detection.classifier.model import open_model
 from amd_service.errors import ConfigurationError, ModelUnusable
 from amd_service.lab.export import run
 from amd_service.lab.export.build import build
+from amd_service.lab.export.check_windows import Samples, WindowSets, draw_windows, read_recordings
 from amd_service.lab.export.run import export
-from amd_service.lab.export.windows import Samples, WindowSets, draw_windows, read_recordings
 from amd_service.settings import Settings
 from tests.support.models import build_model
 

@@ -3,8 +3,8 @@ from pathlib import Path
 
 import pytest
 
+from amd_service.lab.fixtures.call_folders import write_calls
 from amd_service.lab.fixtures.catalogue import calls
-from amd_service.lab.fixtures.folders import write_calls
 from amd_service.lab.fixtures.golden import write_golden
 from amd_service.twilio.callbacks import parse_amd, parse_recording, parse_status
 

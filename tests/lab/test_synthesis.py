@@ -4,25 +4,25 @@ import numpy as np
 import pytest
 
 from amd_service.errors import ConfigurationError
-from amd_service.lab.synthesis.lines import Kind, Line, plan
-from amd_service.lab.synthesis.render import APT_LINE, RATE_HZ, render
+from amd_service.lab.synthesis.render import INSTALL_COMMAND, RATE_HZ, render
+from amd_service.lab.synthesis.utterances import Kind, Utterance, plan_utterances
 from amd_service.lab.synthesis.voices import ACCENTS, Engine, Split, voice_named, voices
 
 
-def _line(engine: Engine, name: str, text: str, language: str = "en", accent: str = "en-us") -> Line:
-    return Line(voice_named(engine, name), Kind.ANSWER, language, accent, text, 1.0, 1.0)
+def _utterance(engine: Engine, name: str, text: str, language: str = "en", accent: str = "en-us") -> Utterance:
+    return Utterance(voice_named(engine, name), Kind.ANSWER, language, accent, text, 1.0, 1.0)
 
 
 def test_the_plan_depends_on_its_seed_alone() -> None:
-    assert plan(3, scale=0.01) == plan(3, scale=0.01)
-    assert plan(3, scale=0.01) != plan(4, scale=0.01)
+    assert plan_utterances(3, scale=0.01) == plan_utterances(3, scale=0.01)
+    assert plan_utterances(3, scale=0.01) != plan_utterances(4, scale=0.01)
 
 
 @pytest.mark.parametrize("scale", [0.001, 1.0])
 def test_every_voice_says_both_labels(scale: float) -> None:
     said = defaultdict(set)
-    for line in plan(7, scale=scale):
-        said[line.voice].add(line.kind)
+    for utterance in plan_utterances(7, scale=scale):
+        said[utterance.voice].add(utterance.kind)
     assert set(said) == set(voices())
     assert all(kinds == set(Kind) for kinds in said.values())
 
@@ -40,19 +40,19 @@ def test_each_engine_has_voices_to_train_on_and_an_unheard_one() -> None:
 
 
 def test_slots_of_the_phrase_books_are_filled() -> None:
-    assert not any("{" in line.text for line in plan(7, scale=0.2))
+    assert not any("{" in utterance.text for utterance in plan_utterances(7, scale=0.2))
 
 
 @pytest.mark.speech_engines
 def test_each_engine_renders_its_lines_in_order_and_without_outer_silence() -> None:
-    lines = [
-        _line(Engine.ESPEAK, "m1", "Hello?"),
-        _line(Engine.ESPEAK, "f2", "Guten Tag, hier ist die Mailbox.", "de", "de"),
-        _line(Engine.FLITE, "kal", "The person you are calling is not available."),
-        _line(Engine.FESTIVAL, "ked_diphone", "You've reached Tom, leave a message."),
-        _line(Engine.FESTIVAL, "ked_diphone", "Hello?"),
+    utterances = [
+        _utterance(Engine.ESPEAK, "m1", "Hello?"),
+        _utterance(Engine.ESPEAK, "f2", "Guten Tag, hier ist die Mailbox.", "de", "de"),
+        _utterance(Engine.FLITE, "kal", "The person you are calling is not available."),
+        _utterance(Engine.FESTIVAL, "ked_diphone", "You've reached Tom, leave a message."),
+        _utterance(Engine.FESTIVAL, "ked_diphone", "Hello?"),
     ]
-    sounds = list(render(lines))
+    sounds = list(render(utterances))
     seconds = [len(sound) / RATE_HZ for sound in sounds]
     assert seconds[0] < 1 < seconds[1]
     assert seconds[4] < 1 < seconds[3]
@@ -63,19 +63,19 @@ def test_each_engine_renders_its_lines_in_order_and_without_outer_silence() -> N
 @pytest.mark.parametrize(("language", "accent"), sorted({(code, a) for code, names in ACCENTS.items() for a in names}))
 def test_a_variant_is_a_voice_of_its_own_in_every_accent(language: str, accent: str) -> None:
     names = ("m7", "f5", "m1")
-    sounds = [*render([_line(Engine.ESPEAK, name, "One two", language, accent) for name in names])]
+    sounds = [*render([_utterance(Engine.ESPEAK, name, "One two", language, accent) for name in names])]
     assert len({sound.tobytes() for sound in sounds}) == len(names)
 
 
 @pytest.mark.speech_engines
 def test_rendering_twice_gives_the_same_samples() -> None:
-    lines = [_line(Engine.ESPEAK, "m7", "Hello?"), _line(Engine.FLITE, "rms", "Hello?")]
-    for first, second in zip(render(lines), render(lines), strict=True):
+    utterances = [_utterance(Engine.ESPEAK, "m7", "Hello?"), _utterance(Engine.FLITE, "rms", "Hello?")]
+    for first, second in zip(render(utterances), render(utterances), strict=True):
         assert np.array_equal(first, second)
 
 
 def test_a_missing_engine_is_named_with_the_line_that_installs_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("shutil.which", lambda _: None)
     with pytest.raises(ConfigurationError, match="flite is not installed") as caught:
-        list(render([_line(Engine.FLITE, "rms", "Hello?")]))
-    assert APT_LINE in str(caught.value)
+        list(render([_utterance(Engine.FLITE, "rms", "Hello?")]))
+    assert INSTALL_COMMAND in str(caught.value)

@@ -1,1 +1,1 @@
-"""Rendered utterances → call starts → the windows a model is trained and measured on."""
+"""Turns rendered utterances into call starts, and call starts into windows for training and evaluation."""

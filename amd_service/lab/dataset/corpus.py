@@ -1,4 +1,4 @@
-"""The rendered utterances on disk, and who said them."""
+"""The rendered utterances, cached on disk, with their speakers."""
 
 import hashlib
 import json
@@ -11,21 +11,21 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from amd_service.lab.synthesis.lines import Kind, Line, plan
 from amd_service.lab.synthesis.render import Sound, render
+from amd_service.lab.synthesis.utterances import Kind, Utterance, plan_utterances
 from amd_service.lab.synthesis.voices import Engine, Split, Voice
 
 CACHE = Path(".cache/lab")
 
-# How often an engine is heard. The recorded voices of flite and festival are few, but nearest to people.
+# Share of call starts by engine. flite and festival have few voices, but theirs come from recordings of people.
 _ENGINE_SHARE = {Engine.ESPEAK: 0.5, Engine.FLITE: 0.28, Engine.FESTIVAL: 0.22}
 
 
 @dataclass(frozen=True, eq=False)
 class Corpus:
-    """`samples`: int16, all utterances end to end at 8 kHz; `bounds`: where each begins, and the end."""
+    """`samples`: int16, all utterances end to end at 8 kHz; `bounds`: the start of each one, then the end."""
 
-    lines: Sequence[Line]
+    utterances: Sequence[Utterance]
     samples: NDArray[np.int16]
     bounds: NDArray[np.int64]
 
@@ -36,13 +36,13 @@ class Corpus:
     @cached_property
     def _by_use(self) -> dict[tuple[Voice, str, Kind], list[int]]:
         found: dict[tuple[Voice, str, Kind], list[int]] = {}
-        for index, line in enumerate(self.lines):
-            found.setdefault((line.voice, line.language, line.kind), []).append(index)
+        for index, utterance in enumerate(self.utterances):
+            found.setdefault((utterance.voice, utterance.language, utterance.kind), []).append(index)
         return found
 
     @cached_property
     def _complete(self) -> dict[tuple[Split, Engine], list[tuple[Voice, str]]]:
-        """Voice and language pairs that can say every kind of line, hence both labels."""
+        """Pairs of voice and language with every kind of utterance, so that each pair occurs under both labels."""
         pairs = sorted({(voice, language) for voice, language, _ in self._by_use}, key=repr)
         found: dict[tuple[Split, Engine], list[tuple[Voice, str]]] = {}
         for voice, language in pairs:
@@ -51,38 +51,40 @@ class Corpus:
         return found
 
     def speaker(self, split: Split, rng: random.Random) -> tuple[Voice, str]:
-        """A voice of the split and a language in which it can say both labels."""
+        """A random voice of the split, and a language in which it has utterances for both labels."""
         engines = [engine for engine in Engine if (split, engine) in self._complete]
         engine = rng.choices(engines, [_ENGINE_SHARE[engine] for engine in engines])[0]
         return rng.choice(self._complete[split, engine])
 
     def say(self, voice: Voice, language: str, kind: Kind, rng: random.Random) -> Sound:
-        """One utterance of that kind by that voice."""
+        """A random utterance of that kind by that voice."""
         return self.sound(rng.choice(self._by_use[voice, language, kind]))
 
 
 def load_corpus(
     seed: int, *, scale: float = 1.0, splits: Collection[Split] = tuple(Split), cache: Path = CACHE, jobs: int = 2
 ) -> Corpus:
-    """The corpus of `plan(seed, scale=scale)`: from the cache, else rendered and kept there (about three minutes).
+    """The corpus of `plan_utterances(seed, scale=scale)`, from the cache or rendered into it (about three minutes).
 
-    Only the voices of `splits` are in it; what they say does not depend on the others.
+    Holds only the voices of `splits`. Their utterances do not depend on which other splits are loaded.
     """
-    lines = [line for line in plan(seed, scale=scale) if line.voice.split in splits]
-    digest = hashlib.sha256(json.dumps([asdict(line) for line in lines]).encode()).hexdigest()[:16]
+    utterances = [utterance for utterance in plan_utterances(seed, scale=scale) if utterance.voice.split in splits]
+    digest = hashlib.sha256(json.dumps([asdict(utterance) for utterance in utterances]).encode()).hexdigest()[:16]
     path = cache / f"corpus-{digest}.npz"
     if not path.exists():
-        corpus = build_corpus(lines, jobs=jobs)
+        corpus = build_corpus(utterances, jobs=jobs)
         path.parent.mkdir(parents=True, exist_ok=True)
-        partial = path.with_suffix(".partial.npz")  # an interrupted run must not leave half a corpus under the name
+        partial = path.with_suffix(
+            ".partial.npz"
+        )  # an interrupted run must not leave a partial corpus under the final name
         np.savez(partial, samples=corpus.samples, bounds=corpus.bounds)
         partial.replace(path)
     with np.load(path) as stored:
-        return Corpus(lines, stored["samples"], stored["bounds"])
+        return Corpus(utterances, stored["samples"], stored["bounds"])
 
 
-def build_corpus(lines: Sequence[Line], *, jobs: int = 2) -> Corpus:
-    """The corpus of these lines, rendered now."""
-    sounds = [(np.clip(sound, -1, 1) * 32767).astype(np.int16) for sound in render(lines, jobs=jobs)]
+def build_corpus(utterances: Sequence[Utterance], *, jobs: int = 2) -> Corpus:
+    """Render these utterances into a corpus."""
+    sounds = [(np.clip(sound, -1, 1) * 32767).astype(np.int16) for sound in render(utterances, jobs=jobs)]
     bounds = np.concatenate([[0], np.cumsum([len(sound) for sound in sounds])])
-    return Corpus(lines, np.concatenate(sounds), bounds)
+    return Corpus(utterances, np.concatenate(sounds), bounds)

@@ -1,4 +1,4 @@
-"""What a telephone line plays that is not speech: ringback, beeps, information tones, keys. All at 8 kHz."""
+"""Telephone sounds that are not speech: ringback, beeps, information tones, touch tones. All at 8 kHz."""
 
 import random
 from collections.abc import Sequence
@@ -32,12 +32,11 @@ def silence(seconds: float) -> Sound:
 
 
 def ringback(seconds: float, kind: int = 0, level: float = 0.15) -> Sound:
-    """The last `seconds` of a ringback that was answered during its last ring."""
+    """The last `seconds` of a ringback tone that ends during a ring, when the phone is picked up."""
     frequencies, cadence = RINGBACKS[kind]
     cycle = [
         tone(frequencies, length, level) if index % 2 == 0 else silence(length) for index, length in enumerate(cadence)
     ]
-    # Ends inside a ring: the phone is picked up while it rings.
     train = np.concatenate([*cycle * 4, cycle[0]])
     return train[-round(seconds * RATE_HZ) :] if seconds > 0 else silence(0)
 

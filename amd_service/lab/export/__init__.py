@@ -1,1 +1,1 @@
-"""Makes the exported engines: builds an engine from the model, gates it against the reference, keeps the record."""
+"""Exports engines: builds one from the model, checks it against the reference, stores the record beside it."""

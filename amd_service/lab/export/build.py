@@ -1,4 +1,4 @@
-"""Builds the graphs: OpenVINO straight from PyTorch, ONNX by PyTorch's exporter, int8 from either."""
+"""Builds the graphs: OpenVINO directly from PyTorch, ONNX by PyTorch's exporter, int8 from either."""
 
 import contextlib
 import logging
@@ -20,23 +20,23 @@ from amd_service.detection.classifier.features import normalise
 from amd_service.detection.classifier.frames import ConvolutionalFront
 from amd_service.detection.classifier.model import RATE_HZ, ModelFiles
 from amd_service.errors import ModelUnusable
-from amd_service.lab.export.graph import example, trace_ready
+from amd_service.lab.export.graph import trace_inputs, trace_ready
 
 Samples = NDArray[np.float32]
 Inputs = dict[str, NDArray[np.float32]]
 
 
 def build_openvino(files: ModelFiles, graph: Path) -> None:
-    """The graph in float32; the bf16 engine runs the same one under a hint."""
+    """Write the graph in float32. The bf16 engine runs the same graph with a precision hint."""
     openvino = import_openvino()
     openvino.save_model(_convert(files), str(graph), compress_to_fp16=False)
 
 
 def build_openvino_int8(files: ModelFiles, graph: Path, calibration: Sequence[Samples]) -> None:
-    """Weights and activations in int8, scales from the calibration windows, outliers smoothed into the weights."""
+    """Write the graph with int8 weights and activations: scales from calibration windows, outliers by SmoothQuant."""
     openvino = import_openvino()
     nncf = _import_nncf()
-    assert calibration, "int8 needs windows to find its scales"
+    assert calibration, "int8 needs calibration windows"
     front = ConvolutionalFront.of_model(files.folder)
     inputs = [_inputs(one, front, files.normalise) for one in calibration]
     quantised = nncf.quantize(
@@ -45,15 +45,16 @@ def build_openvino_int8(files: ModelFiles, graph: Path, calibration: Sequence[Sa
         # The preset for transformers: symmetric weights, SmoothQuant before the matrix products.
         model_type=nncf.ModelType.TRANSFORMER,
         subset_size=len(inputs),
-        # Linear layers alone: with the convolutions in int8 too max |Δp| was 0.069, not 0.024, on the XLS-R shape,
-        # and the positional one, with its few channels a group, took 8.6 ms a window in place of 1.4 (AMX).
+        # Only the linear layers: with the convolutions in int8 as well, max |Δp| on the XLS-R shape was 0.069 instead
+        # of 0.024, and the positional convolution, with few channels per group, took 8.6 ms a window instead of 1.4
+        # (AMX).
         ignored_scope=nncf.IgnoredScope(types=["GroupConvolution", "Convolution"], validate=False),
     )
     openvino.save_model(quantised, str(graph), compress_to_fp16=False)
 
 
 def build_onnx(files: ModelFiles, graph: Path) -> None:
-    """The graph in float32, weights in a file beside it: one protobuf may not pass 2 GB."""
+    """Write the graph in float32, with the weights in a separate file: a protobuf is limited to 2 GB."""
     _require("onnxscript", "onnx")
     network = trace_ready(files)
     front = ConvolutionalFront.of_model(files.folder)
@@ -61,7 +62,7 @@ def build_onnx(files: ModelFiles, graph: Path) -> None:
     with torch.no_grad():
         program = torch.onnx.export(
             network,
-            example(front.frames(2 * RATE_HZ), 2 * RATE_HZ),
+            trace_inputs(front.frames(2 * RATE_HZ), 2 * RATE_HZ),
             dynamo=True,
             opset_version=OPSET,
             input_names=["samples", "frame_mask"],
@@ -74,7 +75,7 @@ def build_onnx(files: ModelFiles, graph: Path) -> None:
 
 
 def build_onnx_int8(files: ModelFiles, graph: Path) -> None:
-    """Matrix products in int8, of a graph in float32 that is not kept."""
+    """Write the graph with matrix products in int8, from a temporary float32 graph."""
     with tempfile.TemporaryDirectory(dir=graph.parent, prefix="fp32-") as folder:
         whole = Path(folder) / graph.name
         build_onnx(files, whole)
@@ -82,31 +83,34 @@ def build_onnx_int8(files: ModelFiles, graph: Path) -> None:
 
 
 def quantise_onnx(whole: Path, graph: Path) -> None:
-    """Write `whole` with its matrix products in int8: weights per channel now, activations on the fly."""
+    """Quantise the matrix products of `whole` to int8: weights per channel, activations at run time."""
     _require("onnx", "onnx")
     import onnx  # noqa: PLC0415 - an extra that only this needs
     from onnxruntime.quantization import QuantType, quantize_dynamic  # noqa: PLC0415
 
     model = onnx.load(str(whole))
-    # Shapes the exporter wrote down contradict those the quantiser infers, and it stops.
+    # The exporter's shape annotations contradict those that the quantiser infers, which makes it fail.
     del model.graph.value_info[:]
     quantize_dynamic(
         model,
         graph,
         per_channel=True,
         weight_type=QuantType.QInt8,
-        # The convolutions stay: ConvInteger is slower than float.
+        # Convolutions stay in float: ConvInteger is slower.
         op_types_to_quantize=["MatMul", "Gemm"],
         extra_options={"DefaultTensorType": onnx.TensorProto.FLOAT},
     )
 
 
-# Builders that look at sound.
+# Engine and precision of the builders that need calibration windows.
 CALIBRATED = frozenset({("openvino", "int8")})
 
 
 def build(engine: str, precision: str, files: ModelFiles, graph: Path, calibration: Sequence[Samples]) -> None:
-    """Write the graph of one engine at one precision to `graph`. `calibration`: windows for those in `CALIBRATED`."""
+    """Write the graph of an engine at a precision to `graph`. `calibration`: windows, used by `CALIBRATED` builders.
+
+    Raises ModelUnusable for torch, which has no graph.
+    """
     match engine, precision:
         case "openvino", "int8":
             build_openvino_int8(files, graph, calibration)
@@ -117,12 +121,12 @@ def build(engine: str, precision: str, files: ModelFiles, graph: Path, calibrati
         case "onnx", _:
             build_onnx(files, graph)
         case _:
-            raise ModelUnusable(f"{engine} runs the model's own weights: there is no graph to build")
+            raise ModelUnusable(f"{engine} runs the model's own weights and has no graph to build")
 
 
 @contextlib.contextmanager
 def quiet_builders() -> Iterator[None]:
-    """Keep the exporters' warnings and chatter away; their progress bars go to stderr, where ours are."""
+    """Silence the exporters' warnings and logs, and send their output to stderr, next to our progress bars."""
     exporters = [logging.getLogger(name) for name in ("torch.onnx", "torch.export", "nncf", "transformers")]
     levels = [logger.level for logger in exporters]
     for logger in exporters:
@@ -142,7 +146,7 @@ def _convert(files: ModelFiles) -> Any:
     free = openvino.PartialShape([-1, -1])
     with torch.no_grad():
         model = openvino.convert_model(
-            trace_ready(files), example_input=example(front.frames(2 * RATE_HZ), 2 * RATE_HZ), input=[free, free]
+            trace_ready(files), example_input=trace_inputs(front.frames(2 * RATE_HZ), 2 * RATE_HZ), input=[free, free]
         )
     for port, name in zip(model.inputs, ("samples", "frame_mask"), strict=True):
         port.set_names({name})
@@ -155,7 +159,7 @@ def _inputs(samples: Samples, front: ConvolutionalFront, normalised: bool) -> In
 
 
 def _import_nncf() -> Any:
-    # NNCF reports every call to Intel's analytics server; this is the switch it reads, on import.
+    # NNCF reports every call to Intel's analytics server unless this variable is set when it is imported.
     os.environ.setdefault("NNCF_CI", "1")
     _require("nncf", "openvino")
     import nncf  # noqa: PLC0415 - an extra that only this needs, and slow to import

@@ -1,4 +1,4 @@
-"""The model as one graph of two inputs: normalised samples and the mask of real frames."""
+"""The model as one traceable graph with two inputs: normalised samples and a mask of real frames."""
 
 from typing import Any
 
@@ -9,12 +9,12 @@ from amd_service.detection.classifier.engines.torch import load_model
 from amd_service.detection.classifier.model import ModelFiles
 from amd_service.errors import ModelUnusable
 
-# Added to attention scores of padding: enough to vanish in the softmax, small enough for every precision.
+# Added to attention scores of padding: vanishes in the softmax, and fits every precision.
 _MASKED = -10_000.0
 
 
 class FrameMasked(nn.Module):
-    """A `Wav2Vec2ForSequenceClassification` that is told its frame mask instead of computing it from sample counts."""
+    """A `Wav2Vec2ForSequenceClassification` that takes its frame mask as an input instead of computing it."""
 
     def __init__(self, model: Any) -> None:
         super().__init__()
@@ -40,7 +40,7 @@ class FrameMasked(nn.Module):
 
 
 def trace_ready(files: ModelFiles) -> FrameMasked:
-    """The model in float32 on the CPU, ready for an exporter. Raises ModelUnusable where it has no such graph."""
+    """The model in float32 on the CPU, ready for an exporter. Raises ModelUnusable if it cannot be exported."""
     model = load_model(files)
     if model.config.add_adapter or model.config.use_weighted_layer_sum:
         raise ModelUnusable(
@@ -50,7 +50,7 @@ def trace_ready(files: ModelFiles) -> FrameMasked:
     return FrameMasked(model).eval()
 
 
-def example(front_frames: int, samples: int) -> tuple[Tensor, Tensor]:
-    """Inputs to trace with: two clips, so that no exporter takes the batch for a constant."""
+def trace_inputs(front_frames: int, samples: int) -> tuple[Tensor, Tensor]:
+    """Example inputs for tracing: two clips, so that no exporter takes the batch size for a constant."""
     generator = torch.Generator().manual_seed(0)
     return torch.randn(2, samples, generator=generator), torch.ones(2, front_frames)

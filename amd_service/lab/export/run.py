@@ -41,7 +41,7 @@ from amd_service.detection.decision import Policy
 from amd_service.domain import Label
 from amd_service.errors import ConfigurationError, ModelUnusable
 from amd_service.lab.export.build import CALIBRATED, build, quiet_builders
-from amd_service.lab.export.windows import Samples, WindowSets, draw_windows
+from amd_service.lab.export.check_windows import Samples, WindowSets, draw_windows
 from amd_service.settings import Settings
 
 CALIBRATION_WINDOWS = 64

@@ -1,1 +1,1 @@
-"""Speech rendered offline by command-line engines: who speaks, what they say, and the sound of it."""
+"""Speech synthesised offline by command-line engines: voices, phrases, utterances and their audio."""

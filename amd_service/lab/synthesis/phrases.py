@@ -1,8 +1,8 @@
-"""What people and machines say in the first seconds of a call: phrase books by language.
+"""Phrases that people and machines say in the first seconds of a call, by language.
 
-`{name}`, `{company}`, `{number}`, `{time}` are slots, filled by `lines.py`. All sentences were written for this
-project. A language has four books: `opening` is said by people and machines alike, `answer` and `business` by people,
-`follow` by people who wait for the caller, `greeting` by machines.
+`{name}`, `{company}`, `{number}`, `{time}` are slots, filled by `utterances.py`. All sentences were written for this
+project. The keys of a book: `opening` is said by people and machines, `answer` and `business` by people, `follow` by
+people who wait for the caller to speak, `greeting` by machines.
 """
 
 from collections.abc import Mapping

@@ -1,4 +1,4 @@
-"""Text → sound, by the engines' own command lines. Needs no network and no GPU."""
+"""Renders utterances to audio with the engines' command-line programs. Needs no network and no GPU."""
 
 import io
 import shutil
@@ -14,102 +14,104 @@ import soxr
 from numpy.typing import NDArray
 
 from amd_service.errors import ConfigurationError
-from amd_service.lab.synthesis.lines import Line
+from amd_service.lab.synthesis.utterances import Utterance
 from amd_service.lab.synthesis.voices import Engine
 
-APT_LINE = "apt-get install espeak-ng flite festival festvox-kallpc16k festvox-kdlpc16k festvox-us-slt-hts"
+INSTALL_COMMAND = "apt-get install espeak-ng flite festival festvox-kallpc16k festvox-kdlpc16k festvox-us-slt-hts"
 RATE_HZ = 8000
 _PROGRAMS = {Engine.ESPEAK: "espeak-ng", Engine.FLITE: "flite", Engine.FESTIVAL: "festival"}
 _FESTIVAL_VOICES = Path("/usr/share/festival/voices")
-_FESTIVAL_BATCH = 60  # utterances a process: long enough to pay for its start, short enough to share out
+_FESTIVAL_BATCH = 60  # utterances per process: enough to amortise its start, few enough to spread over the workers
 
 Sound = NDArray[np.float32]
 
 
-def require_engines(lines: Iterable[Line]) -> None:
-    """Raises ConfigurationError naming the install line when an engine or voice that `lines` needs is missing."""
-    for voice in {line.voice for line in lines}:
+def require_engines(utterances: Iterable[Utterance]) -> None:
+    """Raise ConfigurationError with the install command when an engine or voice of `utterances` is missing."""
+    for voice in {utterance.voice for utterance in utterances}:
         if shutil.which(_PROGRAMS[voice.engine]) is None:
-            raise ConfigurationError(f"{_PROGRAMS[voice.engine]} is not installed: {APT_LINE}")
+            raise ConfigurationError(f"{_PROGRAMS[voice.engine]} is not installed: {INSTALL_COMMAND}")
         if voice.engine is Engine.FESTIVAL and not any(_FESTIVAL_VOICES.glob(f"*/{voice.name}")):
-            raise ConfigurationError(f"festival voice {voice.name} is not installed: {APT_LINE}")
+            raise ConfigurationError(f"festival voice {voice.name} is not installed: {INSTALL_COMMAND}")
 
 
-def render(lines: Sequence[Line], *, jobs: int = 2, max_s: float = 8.0) -> Iterator[Sound]:
-    """The sound of each line, in order: mono float32 at 8 kHz, outer silence cut off, at most `max_s` seconds.
+def render(utterances: Sequence[Utterance], *, jobs: int = 2, max_s: float = 8.0) -> Iterator[Sound]:
+    """The sound of each utterance, in order: mono float32 at 8 kHz, trimmed of silence, at most `max_s` seconds.
 
-    Raises ConfigurationError when an engine is missing or refuses a line.
+    Raises ConfigurationError when an engine is missing or fails.
     """
-    require_engines(lines)
+    require_engines(utterances)
     with ThreadPoolExecutor(jobs) as pool:
-        for group in pool.map(_render_group, _groups(lines)):
+        for group in pool.map(_render_group, _groups(utterances)):
             for sound, rate_hz in group:
                 yield _finish(sound, rate_hz, max_s)
 
 
-def _groups(lines: Sequence[Line]) -> list[Sequence[Line]]:
-    """Neighbours of one festival voice together, everything else alone."""
-    groups: list[list[Line]] = []
-    for line in lines:
+def _groups(utterances: Sequence[Utterance]) -> list[Sequence[Utterance]]:
+    """Consecutive utterances of one festival voice in groups, all others alone."""
+    groups: list[list[Utterance]] = []
+    for utterance in utterances:
         last = groups[-1] if groups else []
-        joins = last and line.voice.engine is Engine.FESTIVAL and last[0].voice == line.voice
+        joins = last and utterance.voice.engine is Engine.FESTIVAL and last[0].voice == utterance.voice
         if joins and len(last) < _FESTIVAL_BATCH:
-            last.append(line)
+            last.append(utterance)
         else:
-            groups.append([line])
+            groups.append([utterance])
     return list(groups)
 
 
-def _render_group(lines: Sequence[Line]) -> list[tuple[Sound, int]]:
-    match lines[0].voice.engine:
+def _render_group(utterances: Sequence[Utterance]) -> list[tuple[Sound, int]]:
+    match utterances[0].voice.engine:
         case Engine.FESTIVAL:
-            return _festival(lines)
+            return _festival(utterances)
         case Engine.FLITE:
-            return [_flite(line) for line in lines]
+            return [_flite(utterance) for utterance in utterances]
         case Engine.ESPEAK:
-            return [_espeak(line) for line in lines]
+            return [_espeak(utterance) for utterance in utterances]
 
 
 def _run(command: Sequence[str], text: str | None = None) -> bytes:
     try:
-        return subprocess.run(  # noqa: S603 - fixed programs, texts of our own
+        return subprocess.run(  # noqa: S603 - fixed programs, our own texts
             command, input=None if text is None else text.encode(), capture_output=True, check=True, timeout=300
         ).stdout
     except (OSError, subprocess.SubprocessError) as error:
-        raise ConfigurationError(f"{command[0]} failed: {error}; check the installation: {APT_LINE}") from error
+        raise ConfigurationError(f"{command[0]} failed ({error}): check the installation: {INSTALL_COMMAND}") from error
 
 
-def _espeak(line: Line) -> tuple[Sound, int]:
-    voice = f"{line.accent}+{line.voice.name}"
-    pitch = str(round(50 * line.pitch))
+def _espeak(utterance: Utterance) -> tuple[Sound, int]:
+    voice = f"{utterance.accent}+{utterance.voice.name}"
+    pitch = str(round(50 * utterance.pitch))
     return _read(
-        _run(["espeak-ng", "-v", voice, "-s", str(round(165 * line.rate)), "-p", pitch, "--stdout", line.text])
+        _run(
+            ["espeak-ng", "-v", voice, "-s", str(round(165 * utterance.rate)), "-p", pitch, "--stdout", utterance.text]
+        )
     )
 
 
-def _flite(line: Line) -> tuple[Sound, int]:
+def _flite(utterance: Utterance) -> tuple[Sound, int]:
     with tempfile.NamedTemporaryFile(suffix=".wav") as out:
-        stretch = f"duration_stretch={1 / line.rate:.3f}"
-        _run(["flite", "-voice", line.voice.name, "--setf", stretch, "-t", line.text, "-o", out.name])
+        stretch = f"duration_stretch={1 / utterance.rate:.3f}"
+        _run(["flite", "-voice", utterance.voice.name, "--setf", stretch, "-t", utterance.text, "-o", out.name])
         return _read(Path(out.name).read_bytes())
 
 
-def _festival(lines: Sequence[Line]) -> list[tuple[Sound, int]]:
-    """One festival process says all the lines, all of one voice; it reads Latin-1 Scheme from a file."""
+def _festival(utterances: Sequence[Utterance]) -> list[tuple[Sound, int]]:
+    """Render utterances of one voice in one festival process, which reads Latin-1 Scheme from a file."""
     with tempfile.TemporaryDirectory() as folder:
-        paths = [Path(folder) / f"{index}.wav" for index in range(len(lines))]
+        paths = [Path(folder) / f"{index}.wav" for index in range(len(utterances))]
         script = Path(folder) / "say.scm"
-        steps = [f"(voice_{lines[0].voice.name})"]
-        for line, path in zip(lines, paths, strict=True):
-            steps.append(f"(Parameter.set 'Duration_Stretch {1 / line.rate:.3f})")
-            steps.append(f'(utt.save.wave (utt.synth (Utterance Text "{line.text}")) "{path}" \'riff)')
+        steps = [f"(voice_{utterances[0].voice.name})"]
+        for utterance, path in zip(utterances, paths, strict=True):
+            steps.append(f"(Parameter.set 'Duration_Stretch {1 / utterance.rate:.3f})")
+            steps.append(f'(utt.save.wave (utt.synth (Utterance Text "{utterance.text}")) "{path}" \'riff)')
         script.write_text("\n".join(steps), encoding="latin-1")
         _run(["festival", "-b", str(script)])
         return [_read(path.read_bytes()) for path in paths]
 
 
 def _read(data: bytes) -> tuple[Sound, int]:
-    # espeak-ng cannot seek in a pipe, so its header claims 2 GiB; libsndfile reads what is there.
+    # espeak-ng cannot seek in a pipe, so its header declares 2 GiB; libsndfile reads the bytes that are there.
     sound, rate_hz = soundfile.read(io.BytesIO(data), dtype="float32", always_2d=True)
     return sound[:, 0], rate_hz
 

@@ -1,8 +1,8 @@
-"""Who speaks: the synthetic voices, and the split they belong to.
+"""The synthetic voices, and the split that each belongs to.
 
-A voice is a speaker, not an engine's name for one: flite's `kal`, `kal16` and festival's `kal_diphone` are one man,
-flite's and festival's `slt` one woman, so they stay on one side of the split. An espeak-ng voice is a variant (a
-vocal tract), whatever language it speaks. Neither label has a voice of its own.
+Voices of one speaker stay in one split: flite's `kal`, `kal16` and festival's `kal_diphone` are one man, flite's and
+festival's `slt` are one woman. An espeak-ng voice is a variant (a vocal tract), in whatever language it speaks. Every
+voice occurs under both labels.
 """
 
 from dataclasses import dataclass
@@ -23,7 +23,7 @@ class Split(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Voice:
-    """`name` as the engine calls it; `speaker` is the same for every rendering of one recorded or modelled person."""
+    """`name` as the engine calls it; `speaker`: the same for all voices of one recorded or modelled person."""
 
     engine: Engine
     name: str
@@ -31,8 +31,8 @@ class Voice:
     split: Split
 
 
-# espeak-ng's accents by the language of the phrase book; the split is by vocal tract, so every split speaks them all.
-# Not `en-gb` and `fr-fr`: under these names espeak-ng 1.51 ignores the variant, and all voices are one.
+# espeak-ng's accents by the language of the phrase book. The split is by vocal tract, so every split has all accents.
+# `en-gb` and `fr-fr` are left out: under these names espeak-ng 1.51 ignores the variant, and all voices sound the same.
 ACCENTS = {
     "en": ("en-us", "en-us", "en", "en-gb-x-rp", "en-gb-scotland", "en-029"),
     "es": ("es", "es-419"),
@@ -67,7 +67,7 @@ _RECORDED = (
 
 
 def voices() -> tuple[Voice, ...]:
-    """Every voice. Festival has three speakers in all, so validation has none of its voices."""
+    """Every voice. festival has only three speakers, so none of them is in the validation split."""
     variants = tuple(
         Voice(Engine.ESPEAK, name, f"espeak-{name}", split) for split, names in _ESPEAK.items() for name in names
     )
@@ -75,5 +75,5 @@ def voices() -> tuple[Voice, ...]:
 
 
 def voice_named(engine: Engine, name: str) -> Voice:
-    """The voice that `engine` calls `name`. Raises KeyError."""
+    """The voice that `engine` calls `name`. Raises KeyError if there is none."""
     return {(voice.engine, voice.name): voice for voice in voices()}[engine, name]

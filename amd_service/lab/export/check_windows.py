@@ -15,7 +15,7 @@ from amd_service.detection.audio.window import cut
 from amd_service.detection.classifier.model import RATE_HZ
 from amd_service.domain import Anchor, Waveform
 from amd_service.errors import ConfigurationError, Undecodable
-from amd_service.lab.dataset.line_effects import companded
+from amd_service.lab.dataset.telephone_effects import compand
 from amd_service.settings import Settings
 
 Samples = NDArray[np.float32]
@@ -114,7 +114,7 @@ def _windows(
 
 
 def vary(samples: Samples, rng: np.random.Generator) -> Samples:
-    """The same speech over another line: band, noise, level, lost packets, μ-law; drawn independently."""
+    """The same speech over another utterance: band, noise, level, lost packets, μ-law; drawn independently."""
     varied = _band(samples, rng) if rng.random() < 0.5 else samples
     loudness = float(np.sqrt(np.mean(varied**2)))
     noise = rng.normal(0, 1, len(varied)) * loudness * 10 ** (-rng.uniform(5, 40) / 20)
@@ -123,7 +123,7 @@ def vary(samples: Samples, rng: np.random.Generator) -> Samples:
         frames = varied[: len(varied) // 320 * 320].reshape(-1, 320)
         frames[rng.random(len(frames)) < 0.02] = 0
     heard = np.clip(varied, -1, 1).astype(np.float32)
-    return companded(heard) if rng.random() < 0.5 else heard
+    return compand(heard) if rng.random() < 0.5 else heard
 
 
 def _band(samples: Samples, rng: np.random.Generator) -> Samples:

@@ -1,4 +1,4 @@
-"""What is said by whom: the plan of utterances to render, the same for the same seed."""
+"""Plans the utterances to render: which voice says which text. The same seed gives the same plan."""
 
 import random
 from collections.abc import Iterator, Mapping
@@ -10,7 +10,7 @@ from amd_service.lab.synthesis.voices import ACCENTS, Engine, Split, Voice, voic
 
 
 class Kind(StrEnum):
-    """The part an utterance plays; `OPENING` begins both human and voicemail clips."""
+    """The role of an utterance in a call start; `OPENING` begins both human and voicemail calls."""
 
     OPENING = "opening"
     ANSWER = "answer"
@@ -20,7 +20,7 @@ class Kind(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
+class Utterance:
     """One utterance. `rate`: speaking rate relative to the voice's own. `pitch`: relative to the voice's own."""
 
     voice: Voice
@@ -32,7 +32,7 @@ class Line:
     pitch: float
 
 
-# Shares of a voice's lines. Greetings have the most wordings, so they need the most lines.
+# Shares of a voice's utterances in percent. Greetings vary most in wording, so they need the most utterances.
 _KINDS: Mapping[Kind, int] = {
     Kind.GREETING: 40,
     Kind.BUSINESS: 24,
@@ -54,39 +54,39 @@ _QUOTA: Mapping[tuple[Engine, Split], int] = {
 }
 
 
-def plan(seed: int, *, scale: float = 1.0) -> list[Line]:
-    """Every utterance to render, in a fixed order. `scale` shrinks or grows the number of lines of each voice."""
-    return [line for voice in voices() for line in _lines_of(voice, seed, scale)]
+def plan_utterances(seed: int, *, scale: float = 1.0) -> list[Utterance]:
+    """Every utterance to render, in a fixed order. `scale` shrinks or grows the number of utterances of each voice."""
+    return [utterance for voice in voices() for utterance in _utterances_of(voice, seed, scale)]
 
 
-def _lines_of(voice: Voice, seed: int, scale: float) -> Iterator[Line]:
+def _utterances_of(voice: Voice, seed: int, scale: float) -> Iterator[Utterance]:
     rng = random.Random(f"{seed}/{voice.engine}/{voice.name}")  # noqa: S311 - a recipe, not a secret
     peers = [other for other in voices() if (other.engine, other.split) == (voice.engine, voice.split)]
     count = max(len(_KINDS), round(_QUOTA[voice.engine, voice.split] * scale / len(peers)))
     kinds = [kind for kind, share in _KINDS.items() for _ in range(share)]
     for index in range(count):
-        # The first lines take each kind once, so that even a tiny plan lets every voice say both labels.
+        # The first utterances cover each kind once, so that even in a tiny plan every voice occurs under both labels.
         kind = list(_KINDS)[index] if index < len(_KINDS) else rng.choice(kinds)
-        yield _line(voice, kind, rng, only_english=voice.engine is not Engine.ESPEAK or index < len(_KINDS))
+        yield _utterance(voice, kind, rng, only_english=voice.engine is not Engine.ESPEAK or index < len(_KINDS))
 
 
-def _line(voice: Voice, kind: Kind, rng: random.Random, *, only_english: bool) -> Line:
+def _utterance(voice: Voice, kind: Kind, rng: random.Random, *, only_english: bool) -> Utterance:
     other_languages = [code for code in BOOKS if code != "en"]
     language = "en" if only_english or rng.random() < 0.55 else rng.choice(other_languages)
     template = rng.choice(BOOKS[language][kind.value])
-    return Line(
+    return Utterance(
         voice=voice,
         kind=kind,
         language=language,
         accent=rng.choice(ACCENTS[language]),
-        text=fill(template, rng),
+        text=fill_template(template, rng),
         rate=rng.uniform(0.85, 1.3),
         pitch=rng.uniform(0.85, 1.2),
     )
 
 
-def fill(template: str, rng: random.Random) -> str:
-    """The template with its slots filled."""
+def fill_template(template: str, rng: random.Random) -> str:
+    """The template with random values in its slots."""
     digits = rng.choices("0123456789", k=rng.choice((4, 7, 10)))
     number = " ".join(digits[:3]) + ", " + " ".join(digits[3:])
     return template.format(

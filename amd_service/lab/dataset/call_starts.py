@@ -1,4 +1,4 @@
-"""How calls begin: utterances, pauses, rings and beeps put on one timeline, the same rules for every voice."""
+"""Builds the start of a call from utterances, pauses, rings and beeps, by the same rules for every voice."""
 
 import random
 from collections.abc import Callable
@@ -11,17 +11,17 @@ from numpy.typing import NDArray
 from amd_service.domain import Label
 from amd_service.lab.dataset import tones
 from amd_service.lab.dataset.corpus import Corpus
-from amd_service.lab.synthesis.lines import Kind
 from amd_service.lab.synthesis.render import RATE_HZ, Sound
+from amd_service.lab.synthesis.utterances import Kind
 from amd_service.lab.synthesis.voices import Split, Voice
 
 
 @dataclass(frozen=True, eq=False)
-class Scene:
-    """The called party's side of a call, clean, at 8 kHz.
+class CallStart:
+    """The called party's side of the start of a call, without line effects, at 8 kHz.
 
-    `speech` marks the samples where somebody speaks; `onset_s` is the first of them. A scene of `Label.UNDECIDED` has
-    no speech: nobody can know who is there.
+    `speech` marks the samples that are speech; `onset_s` is the time of the first one. A call start labelled
+    `Label.UNDECIDED` has no speech.
     """
 
     samples: Sound
@@ -33,7 +33,7 @@ class Scene:
 
 
 class _Timeline:
-    """Sounds put one after the other, with a note of which are speech."""
+    """Sounds in sequence, each marked as speech or not."""
 
     def __init__(self) -> None:
         self._sounds: list[Sound] = []
@@ -43,43 +43,43 @@ class _Timeline:
         self._sounds.append(sound)
         self._speech.append(np.full(len(sound), speech))
 
-    def scene(self, seconds: float, label: Label, voice: Voice | None, language: str | None) -> Scene:
-        """All that was added, cut or filled with silence to `seconds` after the first speech (or the start)."""
+    def build(self, seconds: float, label: Label, voice: Voice | None, language: str | None) -> CallStart:
+        """The added sounds, cut or padded with silence to `seconds` after the first speech (or after the start)."""
         fill = tones.silence(seconds)
         samples = np.concatenate([*self._sounds, fill])
         speech = np.concatenate([*self._speech, np.zeros(len(fill), np.bool_)])
         spoken = np.flatnonzero(speech)
         onset_s = float(spoken[0]) / RATE_HZ if spoken.size else None
         count = round(((onset_s or 0.0) + seconds) * RATE_HZ)
-        return Scene(samples[:count], speech[:count], onset_s, label, voice, language)
+        return CallStart(samples[:count], speech[:count], onset_s, label, voice, language)
 
 
-def call_start(corpus: Corpus, split: Split, label: Label, seconds: float, rng: random.Random) -> Scene:
-    """A call start of `label`, long enough for a window of `seconds` after whatever comes before speech."""
+def build_call_start(corpus: Corpus, split: Split, label: Label, seconds: float, rng: random.Random) -> CallStart:
+    """A call start of `label`, long enough for a window of `seconds` after the onset of speech."""
     if label is Label.UNDECIDED:
-        return _nobody(seconds, rng)
+        return _build_without_speech(seconds, rng)
     voice, language = corpus.speaker(split, rng)
     timeline = _Timeline()
-    _lead(timeline, rng)
-    pace = rng.uniform(0.92, 1.09)  # plays the voice faster and higher, or slower and lower: a few voices more
+    _add_lead(timeline, rng)
+    pace = rng.uniform(0.92, 1.09)  # changes tempo and pitch together, which gives more distinct voices
 
     def say(kind: Kind) -> None:
-        timeline.add(_paced(corpus.say(voice, language, kind, rng), pace), speech=True)
+        timeline.add(_with_pace(corpus.say(voice, language, kind, rng), pace), speech=True)
 
     if label is Label.HUMAN:
-        _person(timeline, say, rng)
+        _add_person(timeline, say, rng)
     else:
-        _machine(timeline, say, rng)
-    return timeline.scene(seconds + 0.5, label, voice, language)
+        _add_machine(timeline, say, rng)
+    return timeline.build(seconds + 0.5, label, voice, language)
 
 
-def _paced(sound: Sound, pace: float) -> Sound:
+def _with_pace(sound: Sound, pace: float) -> Sound:
     paced: Sound = soxr.resample(sound, RATE_HZ * pace, RATE_HZ, quality="LQ")
     return paced
 
 
-def _lead(timeline: _Timeline, rng: random.Random) -> None:
-    """What comes before speech: little, some or much silence, or the tail of a ringback."""
+def _add_lead(timeline: _Timeline, rng: random.Random) -> None:
+    """Add the time before speech: a short, medium or long silence, or the end of a ringback tone and a pause."""
     draw = rng.random()
     if draw < 0.35:
         quiet_s = rng.uniform(0.0, 0.3)
@@ -94,8 +94,8 @@ def _lead(timeline: _Timeline, rng: random.Random) -> None:
     timeline.add(tones.silence(quiet_s))
 
 
-def _person(timeline: _Timeline, say: Callable[[Kind], None], rng: random.Random) -> None:
-    """Somebody answers and then listens; perhaps they ask again."""
+def _add_person(timeline: _Timeline, say: Callable[[Kind], None], rng: random.Random) -> None:
+    """A person answers, then waits, and may speak again."""
     draw = rng.random()
     if draw < 0.5:
         say(Kind.ANSWER)
@@ -112,8 +112,8 @@ def _person(timeline: _Timeline, say: Callable[[Kind], None], rng: random.Random
         say(Kind.FOLLOW)
 
 
-def _machine(timeline: _Timeline, say: Callable[[Kind], None], rng: random.Random) -> None:
-    """A recorded greeting, often begun with a hello, mostly ended by a beep."""
+def _add_machine(timeline: _Timeline, say: Callable[[Kind], None], rng: random.Random) -> None:
+    """A recorded greeting, often with a hello first and usually with a beep at the end."""
     draw = rng.random()
     if draw < 0.06:
         timeline.add(tones.special_information(rng.uniform(0.1, 0.3)))
@@ -129,8 +129,8 @@ def _machine(timeline: _Timeline, say: Callable[[Kind], None], rng: random.Rando
         timeline.add(tones.beep(rng))
 
 
-def _nobody(seconds: float, rng: random.Random) -> Scene:
-    """Silence, rings, beeps and keys: what a window holds when the search for speech went wrong."""
+def _build_without_speech(seconds: float, rng: random.Random) -> CallStart:
+    """Silence, rings, beeps and touch tones: windows that the model sees when the onset search fails."""
     timeline = _Timeline()
     while rng.random() < 0.75:
         timeline.add(tones.silence(rng.uniform(0.0, 1.5)))
@@ -144,4 +144,4 @@ def _nobody(seconds: float, rng: random.Random) -> Scene:
                 )
             )()
         )
-    return timeline.scene(seconds + 0.5, Label.UNDECIDED, None, None)
+    return timeline.build(seconds + 0.5, Label.UNDECIDED, None, None)

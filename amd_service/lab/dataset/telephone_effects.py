@@ -1,4 +1,4 @@
-"""What a telephone line does to a voice: room, noise, band, level, lost packets, companding. All at 8 kHz."""
+"""Effects of a telephone connection on speech: room, noise, band, level, packet loss, companding. All at 8 kHz."""
 
 import random
 from collections.abc import Callable
@@ -6,51 +6,51 @@ from functools import lru_cache
 
 import numpy as np
 
-from amd_service.lab.dataset.scene import Scene
+from amd_service.lab.dataset.call_starts import CallStart
 from amd_service.lab.synthesis.render import RATE_HZ, Sound
 
 _BANK_S = 40
 _MU = 255.0
 
 
-def degrade(scene: Scene, babble: Callable[[], Sound], rng: random.Random) -> Sound:
-    """The scene as the line delivers it, in [-1, 1]. `babble` gives somebody else's speech for the background.
+def degrade(call_start: CallStart, babble: Callable[[], Sound], rng: random.Random) -> Sound:
+    """The call start after random telephone effects, in [-1, 1]. `babble` returns other speech for the background.
 
-    The effects are drawn without regard to the label, so that none of them can betray it.
+    The effects are drawn independently of the label, so that no effect predicts it.
     """
     noise_rng = np.random.default_rng(rng.getrandbits(64))
-    sound = _room(scene.samples, noise_rng, rng) if rng.random() < 0.3 else scene.samples
-    loudness = _speech_level(scene, sound)
+    sound = _room(call_start.samples, noise_rng, rng) if rng.random() < 0.3 else call_start.samples
+    loudness = _speech_level(call_start, sound)
     if rng.random() < 0.75:
         noise = _noise(len(sound), babble, rng)
-        if rng.random() < 0.15 and scene.onset_s is not None:
-            noise = noise * scene.speech  # lines that send nothing while nobody speaks
+        if rng.random() < 0.15 and call_start.onset_s is not None:
+            noise = noise * call_start.speech  # some networks send no noise between words
         sound = sound + noise * (loudness * 10 ** (-rng.uniform(10, 45) / 20))
     if rng.random() < 0.85:
-        sound = band(sound, rng.uniform(150, 400), rng.uniform(3000, 3800))
+        sound = limit_band(sound, rng.uniform(150, 400), rng.uniform(3000, 3800))
     sound = sound * (10 ** (-rng.uniform(2, 30) / 20) / max(float(np.abs(sound).max(initial=0.0)), 1e-4))
     if rng.random() < 0.12:
         sound = _lose_packets(sound, noise_rng, rng.uniform(0.005, 0.03))
     if rng.random() < 0.85:
-        sound = companded(sound)
+        sound = compand(sound)
     return np.clip(sound, -1, 1).astype(np.float32)
 
 
-def companded(sound: Sound) -> Sound:
-    """A μ-law round trip: 8 bits, by the formula of ITU-T G.711's continuous law."""
+def compand(sound: Sound) -> Sound:
+    """Encode to 8-bit μ-law and decode again, by the continuous formula of ITU-T G.711."""
     squeezed = np.sign(sound) * np.log1p(_MU * np.minimum(np.abs(sound), 1)) / np.log1p(_MU)
     steps = np.round(squeezed * 127) / 127
     expanded: Sound = (np.sign(steps) * np.expm1(np.abs(steps) * np.log1p(_MU)) / _MU).astype(np.float32)
     return expanded
 
 
-def _speech_level(scene: Scene, sound: Sound) -> float:
-    spoken = sound[scene.speech] if scene.onset_s is not None else sound
+def _speech_level(call_start: CallStart, sound: Sound) -> float:
+    spoken = sound[call_start.speech] if call_start.onset_s is not None else sound
     return max(float(np.sqrt(np.mean(spoken**2))) if len(spoken) else 0.0, 0.01)
 
 
 def _room(sound: Sound, noise_rng: np.random.Generator, rng: random.Random) -> Sound:
-    """Convolved with exponentially decaying noise: direct sound plus a tail of `decay_s` to -60 dB."""
+    """Add reverberation: convolve with decaying noise that reaches -60 dB after 0.1 to 0.5 s."""
     decay_s = rng.uniform(0.1, 0.5)
     time = np.arange(round(decay_s * RATE_HZ)) / RATE_HZ
     tail = noise_rng.standard_normal(len(time)) * 10 ** (-3 * time / decay_s) * rng.uniform(0.02, 0.12)
@@ -60,7 +60,8 @@ def _room(sound: Sound, noise_rng: np.random.Generator, rng: random.Random) -> S
     return wet[: len(sound)].astype(np.float32)
 
 
-def band(sound: Sound, low_hz: float, high_hz: float) -> Sound:
+def limit_band(sound: Sound, low_hz: float, high_hz: float) -> Sound:
+    """Filter to a band with linear slopes: from `low_hz / 2` to `low_hz`, and 200 Hz above `high_hz`."""
     size = 1 << (len(sound) - 1).bit_length()
     frequency = np.fft.rfftfreq(size, 1 / RATE_HZ)
     gain = np.clip((frequency - low_hz / 2) / (low_hz / 2), 0, 1) * np.clip((high_hz + 200 - frequency) / 200, 0, 1)
@@ -68,7 +69,7 @@ def band(sound: Sound, low_hz: float, high_hz: float) -> Sound:
 
 
 def _lose_packets(sound: Sound, noise_rng: np.random.Generator, share: float) -> Sound:
-    """20 ms frames lost: silent, or filled with the frame before, as a decoder would."""
+    """Drop a share of the 20 ms frames: replace them with silence, or repeat the frame before as decoders do."""
     frame = RATE_HZ // 50
     heard = sound[: len(sound) // frame * frame].reshape(-1, frame).copy()
     repeats = bool(noise_rng.random() < 0.5)

@@ -1,0 +1,81 @@
+"""Training examples: windows as the service cuts them, each with its target probability."""
+
+import random
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import soxr
+from numpy.typing import NDArray
+
+from amd_service.domain import Label
+from amd_service.lab.dataset.call_starts import CallStart, build_call_start
+from amd_service.lab.dataset.corpus import Corpus
+from amd_service.lab.dataset.telephone_effects import degrade
+from amd_service.lab.synthesis.render import RATE_HZ, Sound
+from amd_service.lab.synthesis.utterances import Kind
+from amd_service.lab.synthesis.voices import Split, Voice
+
+MODEL_RATE_HZ = 16_000
+_NOBODY_SHARE = 0.06
+_SURE = 0.97  # label smoothing: with a target of 1.0 the model learns to be overconfident
+_LEAST_SPEECH_S = 0.15
+
+
+@dataclass(frozen=True, eq=False)
+class Example:
+    """`samples`: float32 at 16 kHz, not yet normalised. `target`: probability of voicemail to learn."""
+
+    samples: NDArray[np.float32]
+    target: float
+    label: Label
+    voice: Voice | None
+    language: str | None
+
+
+def draw_example(corpus: Corpus, split: Split, seconds: float, rng: random.Random) -> Example:
+    """One random window of `seconds`. Both labels are equally likely; 6% of the windows have no speech."""
+    nobody = rng.random() < _NOBODY_SHARE
+    label = Label.UNDECIDED if nobody else rng.choice((Label.HUMAN, Label.VOICEMAIL))
+    call_start, heard = _heard(corpus, split, label, seconds, rng)
+    start = round(_start_s(call_start, rng) * RATE_HZ)
+    count = round(seconds * RATE_HZ)
+    piece = heard[start : start + count]
+    spoken_s = float(np.count_nonzero(call_start.speech[start : start + count])) / RATE_HZ
+    samples = soxr.resample(piece, RATE_HZ, MODEL_RATE_HZ, quality="HQ").astype(np.float32)
+    return Example(samples, _target(label, spoken_s), label, call_start.voice, call_start.language)
+
+
+def draw_recordings(
+    corpus: Corpus, split: Split, seconds: float, seed: int, count: int
+) -> Iterator[tuple[CallStart, Sound]]:
+    """`count` call starts at 8 kHz, half of each label, to run through the service's own onset search and cut."""
+    for index in range(count):
+        rng = random.Random(f"{seed}/recording/{index}")  # noqa: S311 - a recipe, not a secret
+        yield _heard(corpus, split, (Label.HUMAN, Label.VOICEMAIL)[index % 2], seconds, rng)
+
+
+def _heard(corpus: Corpus, split: Split, label: Label, seconds: float, rng: random.Random) -> tuple[CallStart, Sound]:
+    call_start = build_call_start(corpus, split, label, seconds, rng)
+
+    def babble() -> Sound:
+        voice, language = corpus.speaker(split, rng)
+        return corpus.say(voice, language, rng.choice((Kind.BUSINESS, Kind.GREETING)), rng)
+
+    return call_start, degrade(call_start, babble, rng)
+
+
+def _start_s(call_start: CallStart, rng: random.Random) -> float:
+    """Start of the window by the service's anchor `auto`, with the errors of an onset search: small, rarely large."""
+    if call_start.onset_s is None:
+        return 0.0
+    found_s = call_start.onset_s + rng.gauss(0.0, 0.04)
+    if rng.random() < 0.05:
+        found_s = rng.uniform(0.0, call_start.onset_s)
+    return max(0.0, found_s - 0.2) if found_s > 1.0 else 0.0
+
+
+def _target(label: Label, spoken_s: float) -> float:
+    if label is Label.UNDECIDED or spoken_s < _LEAST_SPEECH_S:
+        return 0.5
+    return _SURE if label is Label.VOICEMAIL else 1 - _SURE
