@@ -24,9 +24,8 @@ test: $(STAMP)dev ## the tests, on a real Postgres, without those that train or 
 	@echo "deselected: the tests marked 'slow'; make test-all runs them"
 	@$(TEST_3_13)
 
-test-all: $(STAMP)dev ## all tests
-	$(BIN)/pytest
-	@$(TEST_3_13)
+test-all: test ## all tests
+	$(BIN)/pytest -m slow
 
 test-3.13: .venv-3.13/.installed ## the audio and intake tests on Python 3.13, where audioop-lts takes audioop's place
 	.venv-3.13/bin/python -m pytest tests/detection/audio tests/twilio tests/calls/intake
@@ -37,11 +36,12 @@ coverage: $(STAMP)dev ## all tests with branch coverage, printed by file
 bench: $(STAMP)dev ## measure engines and services; wants an idle machine, takes up to an hour the first time
 	$(BIN)/python -m benchmarks
 
-check: $(STAMP)dev ## formatting, lint, types, and who may import whom
+check: $(STAMP)dev ## formatting, lint, types, imports, and the shape of the code
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/python -m tools.check_fences
 
 format: $(STAMP)dev ## rewrite the code in the one format
 	$(BIN)/ruff check --fix .

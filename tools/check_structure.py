@@ -6,7 +6,7 @@ The limits are those of well-read projects of this kind: short functions, short 
 import ast
 import sys
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median, quantiles
@@ -21,73 +21,99 @@ SHORT_LINES = 4
 SHORT_PRIVATE_FUNCTIONS = 5
 
 # Folders among which a file's name must be unique: nobody should open the wrong one of two.
-SIBLING_ROOMS: Sequence[frozenset[str]] = (
+SIBLINGS: Sequence[frozenset[str]] = (
     frozenset({"web", "simulator", "lab"}),
     frozenset({"worker", "operations", "detection", "twilio", "calls", "database"}),
     frozenset({"cli"}),
-    frozenset({"settings"}),
+    frozenset({"domain", "settings"}),
 )
-# Names that a folder's purpose gives to its files: an engine is named for its library, a doctor's check and a command
-# for what they are about.
-MIRRORING_FOLDERS = frozenset({"engines", "doctor"})
+# Their files are named after what they serve: an engine after its library, a check after what it examines.
+NAMED_AFTER_OTHERS = frozenset({"engines", "doctor"})
 
 
 @dataclass(frozen=True, slots=True)
 class Function:
     """A function of the package. `lines`: from `def` to its end, without decorators and docstring."""
 
-    path: Path
+    file: str
     name: str
     lines: int
     has_return_type: bool
 
 
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What was measured, in a line, and what is beyond a limit, a line each."""
+
+    summary: str
+    findings: list[str]
+
+
 def main() -> int:
-    """Print the figures and the findings; 1 when there are any findings."""
-    sources = {path: path.read_text(encoding="utf-8") for path in sorted(PACKAGE.rglob("*.py"))}
-    trees = {path: ast.parse(text) for path, text in sources.items()}
-    functions = [function for path, tree in trees.items() for function in _functions(path, tree)]
+    """Print the report on the package; 1 when there are findings."""
+    report = examine(PACKAGE)
+    print(report.summary)
+    for finding in report.findings:
+        print(finding)
+    return 1 if report.findings else 0
+
+
+def examine(package: Path) -> Report:
+    """The report on every Python file below `package`."""
+    sources = {path.relative_to(package).as_posix(): path.read_text("utf-8") for path in sorted(package.rglob("*.py"))}
+    trees = {file: ast.parse(text) for file, text in sources.items()}
+    functions = [function for file, tree in trees.items() for function in functions_of(file, tree)]
     lengths = [function.lines for function in functions]
     middle, p90 = median(lengths), quantiles(lengths, n=10)[-1]
-    short = _short_private_functions(functions, trees)
-    findings = [
-        *_beyond("median function", middle, MEDIAN_LINES),
-        *_beyond("90th percentile of functions", p90, P90_LINES),
-        *(f"{path}: {text.count(chr(10))} lines" for path, text in sources.items() if text.count("\n") > FILE_LINES),
-        *(f"{item.path}: {item.name} has no return type" for item in functions if not item.has_return_type),
-        *(short if len(short) > SHORT_PRIVATE_FUNCTIONS else ()),
-        *_same_names(sources),
-    ]
-    print(
-        f"{len(sources)} files, {len(functions)} functions: median {middle:g} lines, 90th percentile {p90:g}, "
-        f"longest file {max(text.count(chr(10)) for text in sources.values())}, "
+    long_files = {file: count for file, text in sources.items() if (count := text.count("\n")) > FILE_LINES}
+    short = short_private_functions(functions, trees)
+    findings = [f"{file}: {count} lines, at most {FILE_LINES}" for file, count in long_files.items()]
+    findings += [f"{item.file}: {item.name} has no return type" for item in functions if not item.has_return_type]
+    findings += same_names(list(sources))
+    if middle > MEDIAN_LINES:
+        findings.append(f"median function: {middle:g} lines, at most {MEDIAN_LINES}")
+    if p90 > P90_LINES:
+        findings.append(f"90th percentile of functions: {p90:g} lines, at most {P90_LINES}")
+    if len(short) > SHORT_PRIVATE_FUNCTIONS:
+        findings += short
+    summary = (
+        f"{len(sources)} files, {len(functions)} functions: median {middle:g} lines, 90th percentile {p90:g}; "
         f"{len(short)} short private functions called once"
     )
-    for finding in findings:
-        print(finding.replace(f"{PACKAGE.parent}/", ""))
-    return 1 if findings else 0
+    return Report(summary, findings)
 
 
-def _functions(path: Path, tree: ast.Module) -> Iterator[Function]:
+def functions_of(file: str, tree: ast.Module) -> Iterator[Function]:
+    """Every function and method of a file, nested ones included."""
     for node in ast.walk(tree):
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
             lines = (node.end_lineno or node.lineno) - node.lineno + 1
-            first = node.body[0]
             if ast.get_docstring(node) is not None and len(node.body) > 1:
-                lines -= (first.end_lineno or first.lineno) - first.lineno + 1
-            yield Function(path, node.name, lines, node.returns is not None)
+                docstring = node.body[0]
+                lines -= (docstring.end_lineno or docstring.lineno) - docstring.lineno + 1
+            yield Function(file, node.name, lines, node.returns is not None)
 
 
-def _short_private_functions(functions: Sequence[Function], trees: dict[Path, ast.Module]) -> list[str]:
+def short_private_functions(functions: Sequence[Function], trees: Mapping[str, ast.Module]) -> list[str]:
     """Private functions of up to SHORT_LINES lines that their own file names once beside the definition."""
-    findings = []
-    for function in functions:
-        if not function.name.startswith("_") or function.name.startswith("__") or function.lines > SHORT_LINES:
-            continue
-        uses = Counter(_names(trees[function.path]))[function.name]
-        if uses == 1:
-            findings.append(f"{function.path}: {function.name} has {function.lines} lines and is used once")
-    return findings
+    uses = {file: Counter(_names(tree)) for file, tree in trees.items()}
+    return [
+        f"{function.file}: {function.name} has {function.lines} lines and is used once"
+        for function in functions
+        if function.name.startswith("_") and not function.name.startswith("__")
+        if function.lines <= SHORT_LINES and uses[function.file][function.name] == 1
+    ]
+
+
+def same_names(files: Sequence[str]) -> list[str]:
+    """Files of one name in folders among which names must be unique."""
+    groups: defaultdict[tuple[int, str], list[str]] = defaultdict(list)
+    for file in files:
+        *folders, name = file.split("/")
+        if folders and not name.startswith("__") and not NAMED_AFTER_OTHERS & set(folders):
+            group = next((number for number, rooms in enumerate(SIBLINGS) if folders[0] in rooms), len(SIBLINGS))
+            groups[group, name].append(file)
+    return [f"files of one name: {', '.join(files)}" for files in groups.values() if len(files) > 1]
 
 
 def _names(tree: ast.Module) -> Iterator[str]:
@@ -96,21 +122,6 @@ def _names(tree: ast.Module) -> Iterator[str]:
             yield node.id
         elif isinstance(node, ast.Attribute):
             yield node.attr
-
-
-def _same_names(sources: dict[Path, str]) -> list[str]:
-    by_group: defaultdict[tuple[int, str], list[Path]] = defaultdict(list)
-    for path in sources:
-        parts = path.relative_to(PACKAGE).parts
-        if path.stem.startswith("__") or len(parts) == 1 or MIRRORING_FOLDERS & set(parts):
-            continue
-        group = next(index for index, rooms in enumerate(SIBLING_ROOMS) if parts[0] in rooms)
-        by_group[group, path.stem].append(path)
-    return [f"one name: {', '.join(map(str, paths))}" for paths in by_group.values() if len(paths) > 1]
-
-
-def _beyond(what: str, value: float, limit: float) -> list[str]:
-    return [f"{what}: {value:g} lines, at most {limit:g}"] if value > limit else []
 
 
 if __name__ == "__main__":

@@ -1,0 +1,43 @@
+"""The check of imports lets through what the table allows and nothing else."""
+
+import pytest
+
+from tools.check_fences import ALLOWED, PACKAGE, Import, imports_of, objection
+
+
+@pytest.mark.parametrize(
+    ("file", "name"),
+    [
+        ("detection/classifier/engines/torch.py", "torch"),
+        ("lab/train.py", "torch.nn"),
+        ("web/app.py", "starlette.applications.Starlette"),
+        ("operations/retention.py", "sqlalchemy.ext.asyncio.AsyncSession"),
+        ("calls/queue.py", "sqlalchemy.select"),
+        ("runtime.py", "httpx2"),
+        ("operations/retention.py", "structlog.contextvars"),
+    ],
+)
+def test_an_import_that_the_table_allows_passes(file: str, name: str) -> None:
+    assert objection(Import(file, 1, name)) is None
+
+
+@pytest.mark.parametrize(
+    ("file", "name", "reason"),
+    [
+        ("web/api/predict.py", "torch", "only detection/classifier, lab may import torch"),
+        ("detection/classifiers.py", "torch", "only detection/classifier, lab may import torch"),
+        ("operations/retention.py", "sqlalchemy.select", "nothing of sqlalchemy but"),
+        ("a_new_folder/module.py", "httpx2", "may import httpx2"),
+        ("web/app.py", "a_new_library", "not in the table"),
+    ],
+)
+def test_any_other_import_is_named_with_its_place_and_reason(file: str, name: str, reason: str) -> None:
+    found = objection(Import(file, 7, name))
+    assert found is not None
+    assert found.startswith(f"amd_service/{file}:7: ")
+    assert reason in found
+
+
+def test_every_library_of_the_table_is_imported_somewhere() -> None:
+    imported = {each.library for path in PACKAGE.rglob("*.py") for each in imports_of(path)}
+    assert set(ALLOWED) - imported == {"librosa"}  # used by the lab's coming work on telephone effects
