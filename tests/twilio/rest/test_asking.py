@@ -74,7 +74,14 @@ async def test_events_of_a_call_are_repeated_and_those_of_a_recording_are_one_va
 async def test_both_tracks_are_two_channels_and_twilios_own_detection_does_not_hold_the_call_up(
     simulated_twilio: SimulatedTwilio, rest: RestClient
 ) -> None:
-    order = CallRequest("+1212", "+1313", url="https://example.org/twiml", track="both", twilio_amd=True, ring_s=20)
+    order = CallRequest(
+        to="+12125550100",
+        from_number="+15005550006",
+        url="https://example.org/twiml",
+        track="both",
+        twilio_amd=True,
+        ring_s=20,
+    )
     call = simulated_twilio.rest.calls[(await rest.place_call(ACCOUNT, order)).event.call_sid]
     amd = f"{PUBLIC}/twilio/amd#rt=6000&rc=3&rp=5xx,ct,rt"
     expected = {"Url": order.url, "Twiml": None, "RecordingTrack": "both", "RecordingChannels": "dual", "Timeout": "20"}
