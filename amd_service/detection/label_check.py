@@ -1,4 +1,4 @@
-"""Golden clips: recordings whose label is known, which prove or contradict the order of the model's labels."""
+"""Golden clips: recordings with known labels that prove or contradict the order of the model's labels."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,14 +14,14 @@ from amd_service.settings import Settings
 SHIPPED_CLIPS = Path(__file__).parents[1] / "models" / "golden"
 LABELS = (Label.HUMAN, Label.VOICEMAIL)
 
-LEAST_CLIPS = 5
-MOST_OF_THEM = 0.8
-# A model that merely dislikes the clips is wrong too, but not this sure for both labels at once.
-SURE = 0.9
+MIN_CLIPS = 5
+MIN_SHARE = 0.8
+# A model that merely scores the clips badly is wrong too, but not this confident for both labels at once.
+CONTRADICTION_CONFIDENCE = 0.9
 
 
 class Proof(StrEnum):
-    """What the golden clips say about the label order."""
+    """Result of the golden clips for the label order."""
 
     UNPROVEN = "unproven"
     PROVEN = "proven"
@@ -31,7 +31,7 @@ class Proof(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class GoldenClips:
-    """Where the golden clips are, whether they are the user's own, and whether a contradiction stops the service."""
+    """A folder of golden clips. `own`: the user's, not those that ship. `enforce`: a contradiction stops serving."""
 
     folder: Path
     own: bool
@@ -43,7 +43,7 @@ class GoldenClips:
         return cls(settings.golden_dir or SHIPPED_CLIPS, own, settings.golden == "enforce")
 
     def clips(self) -> list[tuple[Label, Path]]:
-        """Every file under `human/` and `voicemail/`, with its label."""
+        """Every WAV and MP3 file under `human/` and `voicemail/`, with its label."""
         return [
             (label, path)
             for label in LABELS
@@ -52,80 +52,74 @@ class GoldenClips:
         ]
 
     def shortage(self) -> str | None:
-        """Why the user's own clips cannot prove anything, in one line with the cure; None: there are enough.
+        """Why the user's own clips are too few, in one line with the cure; None if there are enough.
 
-        A mistyped folder must not pass for one whose clips the model merely dislikes.
+        A mistyped folder is an error; it must not count as clips with an inconclusive result.
         """
         found = [label for label, _ in self.clips()]
-        if not self.own or all(found.count(label) >= LEAST_CLIPS for label in LABELS):
+        if not self.own or all(found.count(label) >= MIN_CLIPS for label in LABELS):
             return None
         counts = " and ".join(f"{found.count(label)} under {label}/" for label in LABELS)
         return (
-            f"AMD_GOLDEN_DIR={self.folder} holds {counts}; at least {LEAST_CLIPS} recordings (WAV or MP3) of each are "
+            f"AMD_GOLDEN_DIR={self.folder} holds {counts}; at least {MIN_CLIPS} recordings (WAV or MP3) of each are "
             "needed. Correct it, or unset it to use the clips that ship"
         )
 
 
 @dataclass(frozen=True, slots=True)
-class Hearing:
-    """What the model said of one golden clip; None where it could not be shown to the model."""
+class ClipResult:
+    """The scores of one golden clip with its known label; None if it could not be scored."""
 
     label: Label
     scores: Scores | None
 
 
-def assess(hearings: Sequence[Hearing]) -> Proof:
-    """Proven: most clips of each label are right. Contradicted: most of both land surely on the other label.
+def assess(results: Sequence[ClipResult]) -> Proof:
+    """Proven: at least 80 % of the clips of each label are right. Contradicted: as many of both are surely wrong.
 
-    With fewer than five clips of a label, and in every other case, inconclusive: a model trained on real calls may
-    well dislike synthetic clips.
+    Inconclusive in every other case, and with fewer than five clips of a label: a model trained on real calls may
+    score synthetic clips badly.
     """
-    if any(sum(hearing.label is label for hearing in hearings) < LEAST_CLIPS for label in LABELS):
+    if any(sum(result.label is label for result in results) < MIN_CLIPS for label in LABELS):
         return Proof.INCONCLUSIVE
-    if all(_share(hearings, label, lands_on=label, at_least=0.0) >= MOST_OF_THEM for label in LABELS):
+    if all(_share(results, label, scored_as=label, min_confidence=0.0) >= MIN_SHARE for label in LABELS):
         return Proof.PROVEN
-    if all(_share(hearings, label, lands_on=_other(label), at_least=SURE) >= MOST_OF_THEM for label in LABELS):
+    swapped = ((Label.HUMAN, Label.VOICEMAIL), (Label.VOICEMAIL, Label.HUMAN))
+    if all(
+        _share(results, label, scored_as=other, min_confidence=CONTRADICTION_CONFIDENCE) >= MIN_SHARE
+        for label, other in swapped
+    ):
         return Proof.CONTRADICTED
     return Proof.INCONCLUSIVE
 
 
-def objection(proof: Proof, order: LabelOrder, golden: GoldenClips) -> str | None:
-    """Why a model with this outcome must not serve, in one line with the setting that cures it; None: it may.
+def refusal_reason(proof: Proof, order: LabelOrder, golden: GoldenClips) -> str | None:
+    """Why a model with this result must not serve, in one line with the setting that cures it; None if it may.
 
-    A model that names nothing must be proven whatever `AMD_GOLDEN` says: without names the order is a guess.
+    A model that does not name its labels must be proven whatever `AMD_GOLDEN` says: its order is a guess.
     """
     whose = "your golden clips" if golden.own else "the golden clips"
     if proof is Proof.CONTRADICTED and (golden.enforce or order.source is LabelSource.ASSUMED):
+        source = "model config" if order.source is LabelSource.CONFIG else order.source
         return (
-            f"{whose} contradict the label order {_read(order)}: humans are heard as voicemail and voicemails as "
-            f"human. Set {order.swapped_line}"
-            + ("" if golden.own else "; or let clips of your own calls decide: AMD_GOLDEN_DIR")
+            f"{whose} contradict the label order {','.join(order.labels)} (from the {source}): humans are scored as "
+            f"voicemail and voicemails as human. Set {order.swapped_line}"
+            + ("" if golden.own else "; or use clips of your own calls: AMD_GOLDEN_DIR")
         )
     if proof is not Proof.PROVEN and order.source is LabelSource.ASSUMED:
         return (
-            f"the model does not name its labels, and {whose} do not tell which is which ({proof}). Look it up where "
-            f"the model comes from and set {order.line} or {order.swapped_line}"
+            f"the model does not name its labels, and {whose} do not show which is which ({proof}). Look the order up "
+            f"at the model's source and set {order.line} or {order.swapped_line}"
         )
     return None
 
 
-def _read(order: LabelOrder) -> str:
-    return (
-        f"{','.join(order.labels)} (from the {'model config' if order.source is LabelSource.CONFIG else order.source})"
-    )
+def _share(results: Sequence[ClipResult], label: Label, *, scored_as: Label, min_confidence: float) -> float:
+    scores = [result.scores for result in results if result.label is label]
+    return sum(_is_scored_as(scored_as, each, min_confidence) for each in scores) / len(scores)
 
 
-def _share(hearings: Sequence[Hearing], label: Label, *, lands_on: Label, at_least: float) -> float:
-    of_label = [hearing for hearing in hearings if hearing.label is label]
-    landed = [hearing for hearing in of_label if _lands(hearing.scores, lands_on, at_least)]
-    return len(landed) / len(of_label)
-
-
-def _lands(scores: Scores | None, label: Label, at_least: float) -> bool:
+def _is_scored_as(label: Label, scores: Scores | None, min_confidence: float) -> bool:
     if scores is None or scores.human == scores.voicemail:
         return False
-    return top_label(scores) is label and max(scores.human, scores.voicemail) >= at_least
-
-
-def _other(label: Label) -> Label:
-    return Label.VOICEMAIL if label is Label.HUMAN else Label.HUMAN
+    return top_label(scores) is label and max(scores.human, scores.voicemail) >= min_confidence

@@ -1,4 +1,4 @@
-"""Whether the classifier may serve: loaded, warm, and with a label order that nothing speaks against."""
+"""Whether the classifier may serve: loaded, warm, and with a label order that the golden clips do not contradict."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -7,24 +7,24 @@ from pathlib import Path
 
 from amd_service.detection.classifier.inference import Classifier, ClassifierState, Phase
 from amd_service.detection.decision import top_label
-from amd_service.detection.label_check import GoldenClips, Hearing, Proof, assess, objection
+from amd_service.detection.label_check import ClipResult, GoldenClips, Proof, assess, refusal_reason
 from amd_service.domain import Label, Scores
 from amd_service.errors import AmdError, ClassifierUnavailable, ModelUnusable
 from amd_service.telemetry import Metrics, get_logger
 
-# A clip's bytes in, what the model says of it out; None where there is nothing to show to the model.
-Listen = Callable[[bytes], Awaitable[Scores | None]]
+# A clip's bytes → its scores; None if the clip has no speech.
+ScoreClip = Callable[[bytes], Awaitable[Scores | None]]
 
 log = get_logger(__name__)
 
 
 class Readiness:
-    """Opens once the golden clips have been judged by a loaded model, unless they contradict it."""
+    """Scores the golden clips once the model is loaded. Ready unless they contradict the label order."""
 
-    def __init__(self, classifier: Classifier, golden: GoldenClips, listen: Listen, metrics: Metrics) -> None:
+    def __init__(self, classifier: Classifier, golden: GoldenClips, score_clip: ScoreClip, metrics: Metrics) -> None:
         self._classifier = classifier
         self._golden = golden
-        self._listen = listen
+        self._score_clip = score_clip
         self._metrics = metrics
         self._outcome: ClassifierState | None = None
         self._decided = asyncio.Event()
@@ -33,14 +33,14 @@ class Readiness:
 
     @property
     def state(self) -> ClassifierState:
-        """The classifier's state until it is ready, then the gate's own."""
+        """The classifier's state until it is ready, then the result of the golden clips."""
         state = self._classifier.state
         if not state.ready:
             return state
-        return self._outcome or ClassifierState(Phase.PROVING, "judging the golden clips")
+        return self._outcome or ClassifierState(Phase.PROVING, "scoring the golden clips")
 
     def start(self) -> None:
-        """Begin to wait for the classifier, in a task of its own."""
+        """Start the check as a task, which waits for the classifier."""
         self._task = asyncio.create_task(self._run())
 
     async def close(self) -> None:
@@ -50,25 +50,25 @@ class Readiness:
                 await self._task
 
     async def wait_ready(self) -> None:
-        """Wait until the classifier may serve, however long that takes."""
+        """Wait until the classifier may serve, without a time limit."""
         while not self.state.ready:
             await self._decided.wait()
             if self._outcome is None or not self._outcome.ready:
-                await asyncio.Event().wait()  # contradicted: only a restart with other settings changes that
-            await self._classifier.until(lambda state: state.ready)
+                await asyncio.Event().wait()  # refused: only a restart with other settings changes that
+            await self._classifier.wait_for(lambda state: state.ready)
 
     async def wait_ready_or_raise(self) -> None:
-        """Wait until the classifier may serve. Raises ModelUnusable, naming the cure, when it may not."""
+        """Wait until the classifier may serve. Raises ModelUnusable, naming the cure, if it may not."""
         while not self.state.ready:
-            await self._classifier.wait_ready()
-            await self._decided_or_classifier_gone()
+            await self._classifier.wait_ready_or_raise()
+            await self._wait_for_outcome_or_crash()
             if self._outcome is not None and not self._outcome.ready:
                 raise ModelUnusable(self._outcome.reason)
 
-    async def _decided_or_classifier_gone(self) -> None:
+    async def _wait_for_outcome_or_crash(self) -> None:
         waits = [
             asyncio.create_task(self._decided.wait()),
-            asyncio.ensure_future(self._classifier.until(lambda state: not state.ready)),
+            asyncio.ensure_future(self._classifier.wait_for(lambda state: not state.ready)),
         ]
         try:
             await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
@@ -78,58 +78,49 @@ class Readiness:
 
     async def _run(self) -> None:
         while self._outcome is None:
-            await self._classifier.until(lambda state: state.ready)
+            await self._classifier.wait_for(lambda state: state.ready)
             try:
-                self.proof = await self._prove()
-                self._outcome = self._judge()
+                self.proof = await self._score_clips()
+                self._outcome = self._decide()
             except ClassifierUnavailable:
-                log.warning("the classifier went away while judging the golden clips, which begins again")
+                log.warning("classifier unavailable while scoring the golden clips, starting over")
             except Exception as error:
-                log.exception("unexpected error while judging the golden clips")
-                self._outcome = ClassifierState(Phase.FAILED, f"the golden clips could not be judged: {error}")
+                log.exception("unexpected error while scoring the golden clips")
+                self._outcome = ClassifierState(Phase.FAILED, f"the golden clips could not be scored: {error}")
         self._decided.set()
 
-    async def _prove(self) -> Proof:
+    async def _score_clips(self) -> Proof:
         clips = self._golden.clips()
-        hearings = [await self._hear(*clip) for clip in await asyncio.to_thread(_read, clips)]
-        proof = assess(hearings)
+        contents = await asyncio.to_thread(lambda: [(label, path, path.read_bytes()) for label, path in clips])
+        results = [await self._result(*clip) for clip in contents]
+        proof = assess(results)
         self._metrics.model_proof.clear()
         self._metrics.model_proof.labels(proof).set(1)
-        right = sum(_is_right(hearing) for hearing in hearings)
-        log.info("golden clips judged", proof=str(proof), clips=len(hearings), right=right, own=self._golden.own)
+        right = sum(result.scores is not None and top_label(result.scores) is result.label for result in results)
+        log.info("golden clips scored", proof=str(proof), clips=len(results), right=right, own=self._golden.own)
         return proof
 
-    async def _hear(self, label: Label, path: Path, data: bytes) -> Hearing:
+    async def _result(self, label: Label, path: Path, data: bytes) -> ClipResult:
         try:
-            return Hearing(label, await self._listen(data))
+            return ClipResult(label, await self._score_clip(data))
         except ClassifierUnavailable:
             raise
         except AmdError as error:
-            log.warning("a golden clip could not be judged", clip=str(path), error=str(error))
+            log.warning("golden clip not scored", clip=str(path), error=str(error))
         except Exception:
-            # One clip decides nothing; an engine that fails on all of them takes its thread down.
-            log.exception("unexpected error while judging a golden clip", clip=str(path))
-        return Hearing(label, None)
+            # One clip decides nothing; an engine that fails on all of them crashes the inference thread.
+            log.exception("unexpected error while scoring a golden clip", clip=str(path))
+        return ClipResult(label, None)
 
-    def _judge(self) -> ClassifierState:
+    def _decide(self) -> ClassifierState:
         order = self._classifier.labels
         assert order is not None
-        reason = self._golden.shortage() or objection(self.proof, order, self._golden)
+        reason = self._golden.shortage() or refusal_reason(self.proof, order, self._golden)
         if reason is not None:
             log.error("classifier not ready", reason=reason, proof=str(self.proof))
             return ClassifierState(Phase.FAILED, reason)
         if self.proof is Proof.CONTRADICTED:
-            log.warning("golden clips contradict the label order; serving all the same", cure=order.swapped_line)
+            log.warning("label order contradicted by golden clips, serving anyway", cure=order.swapped_line)
         elif self.proof is not Proof.PROVEN:
-            log.warning(
-                "golden clips do not prove the label order", proof=str(self.proof), labels_from=str(order.source)
-            )
+            log.warning("label order not proven", proof=str(self.proof), labels_from=str(order.source))
         return ClassifierState(Phase.READY, f"the model is loaded and warm; its label order is {self.proof}")
-
-
-def _read(clips: list[tuple[Label, Path]]) -> list[tuple[Label, Path, bytes]]:
-    return [(label, path, path.read_bytes()) for label, path in clips]
-
-
-def _is_right(hearing: Hearing) -> bool:
-    return hearing.scores is not None and top_label(hearing.scores) is hearing.label

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from amd_service.detection.classifier.labels import LabelOrder, LabelSource
-from amd_service.detection.label_check import GoldenClips, Hearing, Proof, assess, objection
+from amd_service.detection.label_check import ClipResult, GoldenClips, Proof, assess, refusal_reason
 from amd_service.domain import Label, Scores
 from amd_service.settings import Settings
 
@@ -17,10 +17,10 @@ OWN = GoldenClips(Path("clips"), own=True, enforce=True)
 WARN = GoldenClips(Path("clips"), own=False, enforce=False)
 
 
-def heard(humans: list[float | None], voicemails: list[float | None]) -> list[Hearing]:
-    """Hearings from the probability given to the right label."""
-    return [Hearing(Label.HUMAN, None if p is None else Scores(p, 1 - p)) for p in humans] + [
-        Hearing(Label.VOICEMAIL, None if p is None else Scores(1 - p, p)) for p in voicemails
+def results(humans: list[float | None], voicemails: list[float | None]) -> list[ClipResult]:
+    """Results from the probability given to the right label."""
+    return [ClipResult(Label.HUMAN, None if p is None else Scores(p, 1 - p)) for p in humans] + [
+        ClipResult(Label.VOICEMAIL, None if p is None else Scores(1 - p, p)) for p in voicemails
     ]
 
 
@@ -42,7 +42,7 @@ def heard(humans: list[float | None], voicemails: list[float | None]) -> list[He
     ],
 )
 def test_what_the_clips_say(humans: list[float | None], voicemails: list[float | None], proof: Proof) -> None:
-    assert assess(heard(humans, voicemails)) is proof
+    assert assess(results(humans, voicemails)) is proof
 
 
 @pytest.mark.parametrize("order", [FROM_CONFIG, FROM_SETTINGS, ASSUMED])
@@ -50,24 +50,24 @@ def test_what_the_clips_say(humans: list[float | None], voicemails: list[float |
 def test_a_contradicted_order_may_not_serve_and_the_cure_is_the_other_one(
     order: LabelOrder, golden: GoldenClips
 ) -> None:
-    assert "Set AMD_LABELS=voicemail,human" in (objection(Proof.CONTRADICTED, order, golden) or "")
+    assert "Set AMD_LABELS=voicemail,human" in (refusal_reason(Proof.CONTRADICTED, order, golden) or "")
 
 
 def test_a_contradiction_only_warns_where_that_is_asked_for() -> None:
-    assert objection(Proof.CONTRADICTED, FROM_CONFIG, WARN) is None
+    assert refusal_reason(Proof.CONTRADICTED, FROM_CONFIG, WARN) is None
 
 
 @pytest.mark.parametrize("golden", [SHIPPED, OWN, WARN])
 @pytest.mark.parametrize("proof", [Proof.INCONCLUSIVE, Proof.UNPROVEN, Proof.CONTRADICTED])
 def test_an_order_nobody_named_serves_only_when_proven(golden: GoldenClips, proof: Proof) -> None:
-    assert "AMD_LABELS=voicemail,human" in (objection(proof, ASSUMED, golden) or "")
-    assert objection(Proof.PROVEN, ASSUMED, golden) is None
+    assert "AMD_LABELS=voicemail,human" in (refusal_reason(proof, ASSUMED, golden) or "")
+    assert refusal_reason(Proof.PROVEN, ASSUMED, golden) is None
 
 
 @pytest.mark.parametrize("order", [FROM_CONFIG, FROM_SETTINGS])
 @pytest.mark.parametrize("proof", [Proof.PROVEN, Proof.INCONCLUSIVE, Proof.UNPROVEN])
 def test_clips_a_model_merely_dislikes_do_not_take_it_down(order: LabelOrder, proof: Proof) -> None:
-    assert objection(proof, order, SHIPPED) is None
+    assert refusal_reason(proof, order, SHIPPED) is None
 
 
 def test_the_users_own_clips_are_found(tmp_path: Path) -> None:

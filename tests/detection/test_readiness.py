@@ -140,7 +140,7 @@ async def test_an_engine_that_fails_on_every_clip_never_serves(clips: Path) -> N
         return hears_well(clip)  # the warm-up
 
     async with started(StubEngine(fails_on_clips), golden=golden(clips)) as detector:
-        with pytest.raises(ModelUnusable, match=r"died 5 times in a row.*the device is lost"):
+        with pytest.raises(ModelUnusable, match=r"crashed 5 times in a row.*the device is lost"):
             await detector.wait_ready_or_raise()
 
 

@@ -31,7 +31,7 @@ def stubbed(
 @asynccontextmanager
 async def running(engine: StubEngine, **options: Any) -> AsyncIterator[Classifier]:
     async with stubbed(engine, **options) as classifier:
-        await classifier.wait_ready()
+        await classifier.wait_ready_or_raise()
         yield classifier
 
 

@@ -1,4 +1,4 @@
-"""The classifier: one owned thread that loads the model and runs it, and a bounded line in front of it."""
+"""The classifier: one thread that loads the model and runs it, behind a bounded queue."""
 
 import asyncio
 import threading
@@ -12,7 +12,7 @@ from typing import Self
 from amd_service.detection.classifier.engines.engine import ChosenEngine, load_engine
 from amd_service.detection.classifier.labels import LabelOrder
 from amd_service.detection.classifier.model import CURE, open_model
-from amd_service.detection.classifier.request_queue import Priority, RequestQueue, Ticket
+from amd_service.detection.classifier.request_queue import InferenceRequest, Priority, RequestQueue
 from amd_service.detection.classifier.scorer import OpenEngine, OpenFiles, Scorer
 from amd_service.domain import ModelIdentity, ModelRun, Window
 from amd_service.errors import ClassifierUnavailable, ModelFailed, ModelUnusable
@@ -21,18 +21,18 @@ from amd_service.telemetry import Metrics, get_logger
 
 __all__ = ["Classifier", "ClassifierState", "Phase", "Priority"]
 
-# Deaths without a window scored in between, after which the thread stays down: it would only die again.
-MOST_DEATHS = 5
-# Errors of the engine in a row, after which it is loaded again: a lost device or memory does not come back by itself.
-MOST_MISHAPS = 5
-# Of the grace time: for the window in hand at shutdown. Requests and recordings have theirs before.
-FAREWELL_SHARE = 0.1
+# After this many crashes without a scored window in between the thread is not restarted: it would crash again.
+MAX_CRASHES = 5
+# After this many engine errors in a row the model is loaded again: a lost device or memory does not recover by itself.
+MAX_ERRORS_IN_A_ROW = 5
+# Share of the shutdown grace time for the current window. Requests and recordings use the rest before.
+CLOSE_SHARE = 0.1
 
 log = get_logger(__name__)
 
 
 class Phase(StrEnum):
-    """How far the classifier is. `PROVING`: it runs, and golden clips are being judged (detection/label_check.py)."""
+    """State of the classifier. `PROVING`: the model runs and golden clips are being scored (detection/readiness.py)."""
 
     STOPPED = "stopped"
     LOADING = "loading"
@@ -44,7 +44,7 @@ class Phase(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class ClassifierState:
-    """The phase and, in words for people, why; when failed, `reason` names the cure."""
+    """The phase, and the reason for it in words for people; with phase `failed` the reason names the cure."""
 
     phase: Phase
     reason: str
@@ -57,9 +57,9 @@ class ClassifierState:
 class Classifier:
     """Scores windows with the configured model.
 
-    `start` returns at once: loading and warm-up happen on the owned thread, and a model that cannot be used leaves
-    the state `failed` with the cure; neither ever raises out of `start`. Every accepted window ends in a result or
-    an error, also when the thread dies; it is then replaced and loads the model again.
+    `start` returns at once and never raises: loading and warm-up run on the inference thread, and a model that cannot
+    be used sets the state `failed` with the cure. Every accepted window ends in a result or an error, also when the
+    thread crashes; a new thread then loads the model again.
     """
 
     def __init__(
@@ -69,26 +69,26 @@ class Classifier:
         *,
         open_files: OpenFiles = open_model,
         open_engine: OpenEngine = load_engine,
-        patience_s: float = 120.0,
+        result_timeout_s: float = 120.0,
         hub_retry_s: float = 30.0,
-        farewell_s: float | None = None,
+        close_timeout_s: float | None = None,
     ) -> None:
         self._settings = settings
         self._metrics = metrics
         self._open_files = open_files
         self._open_engine = open_engine
-        self._patience_s = patience_s
+        self._result_timeout_s = result_timeout_s
         self._hub_retry_s = hub_retry_s
-        self._farewell_s = settings.shutdown_grace_s * FAREWELL_SHARE if farewell_s is None else farewell_s
-        self._line = RequestQueue(settings.inference_queue, metrics.inference_queue)
+        self._close_timeout_s = settings.shutdown_grace_s * CLOSE_SHARE if close_timeout_s is None else close_timeout_s
+        self._queue = RequestQueue(settings.inference_queue, metrics.inference_queue)
         self._state = ClassifierState(Phase.STOPPED, "the classifier has not been started")
-        self._changed: Future[None] = Future()
-        self._changing = threading.Lock()
+        self._state_change: Future[None] = Future()
+        self._state_lock = threading.Lock()
         self._stopping = threading.Event()
         self._thread: threading.Thread | None = None
         self._scorer: Scorer | None = None
-        self._deaths = 0
-        self._mishaps = 0
+        self._crashes = 0
+        self._errors_in_a_row = 0
         self._typical_s = 0.5
 
     async def __aenter__(self) -> Self:
@@ -108,98 +108,98 @@ class Classifier:
 
     @property
     def identity(self) -> ModelIdentity | None:
-        """The model that is loaded, None before the first load has succeeded."""
+        """The loaded model; None before the first load has succeeded."""
         return self._scorer.identity if self._scorer else None
 
     @property
     def labels(self) -> LabelOrder | None:
-        """Which output index means what, and how that is known; None before the first load has succeeded."""
+        """The label of each output index and the source of that order; None before the first load has succeeded."""
         return self._scorer.files.labels if self._scorer else None
 
     @property
     def chosen(self) -> ChosenEngine | None:
-        """The engine that serves, and why it; None before the first load has succeeded."""
+        """The engine in use and the reason for it; None before the first load has succeeded."""
         return self._scorer.chosen if self._scorer else None
 
     def start(self) -> None:
-        """Start the thread. Returns at once."""
-        self._launch("loading the model")
+        """Start the thread and return at once."""
+        self._start_thread("loading the model")
 
-    async def until(self, condition: Callable[[ClassifierState], bool]) -> ClassifierState:
+    async def wait_for(self, condition: Callable[[ClassifierState], bool]) -> ClassifierState:
         """Wait for a state that meets the condition."""
         while True:
-            # Taken before the state is read: a change in between resolves it.
-            changed, state = self._changed, self._state
+            # Read before the state: a change in between resolves it.
+            changed, state = self._state_change, self._state
             if condition(state):
                 return state
-            # Shielded: a caller that gives up must not cancel the future that others wait for.
+            # Shielded: a cancelled caller must not cancel the future that others wait for.
             await asyncio.shield(asyncio.wrap_future(changed))
 
-    async def wait_ready(self) -> ModelIdentity:
-        """Wait until the model is loaded and warm. Raises ModelUnusable, naming the cure, when it cannot be."""
-        state = await self.until(lambda state: state.phase in (Phase.READY, Phase.FAILED, Phase.STOPPED))
+    async def wait_ready_or_raise(self) -> ModelIdentity:
+        """Wait until the model is loaded and warm. Raises ModelUnusable, naming the cure, if that fails."""
+        state = await self.wait_for(lambda state: state.phase in (Phase.READY, Phase.FAILED, Phase.STOPPED))
         if not state.ready or self._scorer is None:
             raise ModelUnusable(state.reason)
         return self._scorer.identity
 
     async def close(self) -> None:
-        """End the thread after the window in hand; whoever still waits gets ClassifierUnavailable."""
+        """Stop the thread after its current window. Waiting callers get ClassifierUnavailable."""
         self._stopping.set()
-        self._line.close("the classifier is shutting down")
-        # A thread that died just before may have put a new one in its place, which then sees `_stopping`.
+        self._queue.close("the classifier is shutting down")
+        # A thread that crashed just before may have started its replacement, which then sees `_stopping`.
         while (thread := self._thread) is not None and thread.is_alive():
-            await asyncio.to_thread(thread.join, self._farewell_s)
+            await asyncio.to_thread(thread.join, self._close_timeout_s)
             if thread.is_alive():
-                log.warning("the inference thread is still busy and is left behind")
+                log.warning("inference thread still busy at shutdown, leaving it behind")
                 break
-        self._enter(Phase.STOPPED, "the classifier is shut down")
+        self._set_state(Phase.STOPPED, "the classifier is shut down")
 
     async def score(self, window: Window, *, priority: Priority) -> ModelRun:
-        """Run the model on one window of at least one second, at its own length.
+        """Run the model on one window of at least one second, without padding.
 
-        Raises ClassifierUnavailable (not ready, thread died, no result in time), QueueFull, ModelFailed. When the
-        caller is cancelled its window leaves the line.
+        Raises ClassifierUnavailable (not ready, thread crashed, timeout), QueueFull, ModelFailed. A cancelled caller's
+        window leaves the queue.
         """
-        ticket = self._line.join(window, priority, estimate_s=lambda waiting: waiting * self._typical_s)
+        request = self._queue.submit(window, priority, estimate_s=lambda waiting: waiting * self._typical_s)
         try:
-            async with asyncio.timeout(self._patience_s):
-                return await asyncio.wrap_future(ticket.result)
+            async with asyncio.timeout(self._result_timeout_s):
+                return await asyncio.wrap_future(request.result)
         except TimeoutError as error:
-            raise ClassifierUnavailable(f"no result from the model within {self._patience_s:g} s") from error
+            raise ClassifierUnavailable(f"no result from the model within {self._result_timeout_s:g} s") from error
         finally:
-            self._line.leave(ticket)
+            self._queue.withdraw(request)
 
-    def _launch(self, reason: str) -> None:
-        self._enter(Phase.LOADING, reason)
-        self._thread = threading.Thread(target=self._live, name="inference", daemon=True)
+    def _start_thread(self, reason: str) -> None:
+        self._set_state(Phase.LOADING, reason)
+        self._thread = threading.Thread(target=self._run, name="inference", daemon=True)
         self._thread.start()
 
-    def _enter(self, phase: Phase, reason: str) -> None:
-        """Change the state and with it who may join the line; wakes whoever waits for a state."""
+    def _set_state(self, phase: Phase, reason: str) -> None:
+        """Change the state, open or close the queue accordingly, and wake everyone who waits for a state."""
         if phase is Phase.READY:
-            self._line.open()
+            self._queue.open()
         else:
-            self._line.close(f"the classifier is not ready: {reason}")
-        with self._changing:
+            self._queue.close(f"the classifier is not ready: {reason}")
+        with self._state_lock:
             self._state = ClassifierState(phase, reason)
-            changed, self._changed = self._changed, Future()
+            changed, self._state_change = self._state_change, Future()
         self._metrics.classifier_ready.set(phase is Phase.READY)
         changed.set_result(None)
 
-    # From here on: the owned thread.
+    # The methods below run on the inference thread.
 
-    def _live(self) -> None:
+    def _run(self) -> None:
         try:
             while not self._stopping.is_set():
-                scorer = self._prepare()
+                scorer = self._load_with_retries()
                 if scorer is None:
                     return
                 self._serve(scorer)
-        except BaseException as death:  # noqa: BLE001  # the promise is that nobody waits for a dead thread
-            self._die(death)
+        except BaseException as error:  # noqa: BLE001  # no caller may wait for a thread that has ended
+            self._handle_crash(error)
 
-    def _prepare(self) -> Scorer | None:
-        """Load and warm up, again and again while the hub is away. None: the state says why, the thread may go."""
+    def _load_with_retries(self) -> Scorer | None:
+        """Load and warm up, and retry while the hub is unavailable. None: loading failed, the state says why."""
         while not self._stopping.is_set():
             try:
                 return self._load()
@@ -216,65 +216,66 @@ class Classifier:
         return None
 
     def _load(self) -> Scorer:
-        self._enter(Phase.LOADING, "loading the model")
+        self._set_state(Phase.LOADING, "loading the model")
         scorer = Scorer.load(self._settings, self._open_files, self._open_engine)
-        if self._scorer is not None and not self._scorer.answers_like(scorer):
-            # Loaded again after the thread died; what was proven about the first model would be said of another.
+        if self._scorer is not None and not self._scorer.gives_same_scores_as(scorer):
+            # A reload after a crash: the result of the golden clips belongs to the first model.
             raise ModelUnusable(f"{scorer.files.folder} has changed while it was in use: restart the service")
-        self._enter(Phase.WARMING, "running the model for the first time")
+        self._set_state(Phase.WARMING, "running the model for the first time")
         scorer.warm_up()
         self._scorer = scorer
-        self._mishaps = 0
+        self._errors_in_a_row = 0
         if not self._stopping.is_set():
-            self._enter(Phase.READY, "the model is loaded and warm")
+            self._set_state(Phase.READY, "the model is loaded and warm")
         return scorer
 
     def _fail(self, reason: str) -> None:
-        self._enter(Phase.FAILED, reason)
+        self._set_state(Phase.FAILED, reason)
         log.error("classifier not ready", reason=reason)
 
     def _serve(self, scorer: Scorer) -> None:
-        while tickets := self._line.take(scorer.engine.max_batch):
-            # False for a caller that has left in the meantime: its window is not run.
-            awaited = [ticket for ticket in tickets if ticket.result.set_running_or_notify_cancel()]
+        while batch := self._queue.take_batch(scorer.engine.max_batch):
+            # False for a caller that was cancelled meanwhile: its window is not run.
+            awaited = [request for request in batch if request.result.set_running_or_notify_cancel()]
             if awaited:
-                self._answer(scorer, awaited)
+                self._score_batch(scorer, awaited)
 
-    def _answer(self, scorer: Scorer, tickets: list[Ticket]) -> None:
+    def _score_batch(self, scorer: Scorer, batch: list[InferenceRequest]) -> None:
         started = perf_counter()
         try:
-            outcomes = scorer.score([ticket.window for ticket in tickets])
-        except Exception as error:  # the callers get it; the next window may well be fine
-            self._mishaps += 1
-            if self._mishaps >= MOST_MISHAPS:
-                _refuse(tickets, ClassifierUnavailable(f"the engine failed {self._mishaps} times in a row: {error!r}"))
+            outcomes = scorer.score([request.window for request in batch])
+        except Exception as error:  # the callers get it; the next window may succeed
+            self._errors_in_a_row += 1
+            if self._errors_in_a_row >= MAX_ERRORS_IN_A_ROW:
+                reason = f"the engine failed {self._errors_in_a_row} times in a row: {error!r}"
+                _fail_requests(batch, ClassifierUnavailable(reason))
                 raise
-            _refuse(tickets, error)
+            _fail_requests(batch, error)
             return
-        except BaseException as death:
-            _refuse(tickets, ClassifierUnavailable(f"the inference thread died of {death!r}"))
+        except BaseException as error:
+            _fail_requests(batch, ClassifierUnavailable(f"the inference thread crashed: {error!r}"))
             raise
-        self._deaths = self._mishaps = 0
-        self._typical_s += 0.2 * ((perf_counter() - started) / len(tickets) - self._typical_s)
-        for ticket, outcome in zip(tickets, outcomes, strict=True):
+        self._crashes = self._errors_in_a_row = 0
+        self._typical_s += 0.2 * ((perf_counter() - started) / len(batch) - self._typical_s)
+        for request, outcome in zip(batch, outcomes, strict=True):
             if isinstance(outcome, ModelFailed):
-                ticket.result.set_exception(outcome)
+                request.result.set_exception(outcome)
             else:
-                ticket.result.set_result(outcome)
+                request.result.set_result(outcome)
 
-    def _die(self, death: BaseException) -> None:
-        """Last act of a dying thread: put a new one in its place. Changing the state ends every wait."""
+    def _handle_crash(self, error: BaseException) -> None:
+        """Start a replacement thread, unless too many have crashed. The state change ends every wait."""
         self._metrics.inference_restarts.inc()
-        self._deaths += 1
-        log.error("the inference thread died", exc_info=death)
+        self._crashes += 1
+        log.error("inference thread crashed", exc_info=error)
         if self._stopping.is_set():
             return
-        if self._deaths < MOST_DEATHS:
-            self._launch(f"loading the model again: the inference thread died of {death!r}")
+        if self._crashes < MAX_CRASHES:
+            self._start_thread(f"loading the model again: the inference thread crashed with {error!r}")
         else:
-            self._fail(f"the inference thread died {self._deaths} times in a row, last of {death!r}. {CURE}")
+            self._fail(f"the inference thread crashed {self._crashes} times in a row, last with {error!r}. {CURE}")
 
 
-def _refuse(tickets: list[Ticket], error: Exception) -> None:
-    for ticket in tickets:
-        ticket.result.set_exception(error)
+def _fail_requests(batch: list[InferenceRequest], error: Exception) -> None:
+    for request in batch:
+        request.result.set_exception(error)

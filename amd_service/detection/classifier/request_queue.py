@@ -1,4 +1,4 @@
-"""The windows that wait for the model: bounded, by priority, first come first served within one."""
+"""Windows waiting for the model: bounded, by priority, first in first out within one priority."""
 
 import heapq
 from collections.abc import Callable
@@ -15,15 +15,15 @@ from amd_service.errors import ClassifierUnavailable, QueueFull
 
 
 class Priority(IntEnum):
-    """Who is served first: somebody waiting on the line before a recording nobody waits for."""
+    """Order of service: requests with a waiting client before recordings."""
 
     INTERACTIVE = 0
     RECORDING = 1
 
 
 @dataclass(order=True, slots=True)
-class Ticket:
-    """One window in line and the promise of its result."""
+class InferenceRequest:
+    """One queued window and the future of its result."""
 
     priority: Priority
     number: int
@@ -34,71 +34,73 @@ class Ticket:
 class RequestQueue:
     """Bounded priority queue between callers and the inference thread; thread-safe.
 
-    It starts closed. While closed, every `join` is refused with the reason given to `close`, so that a caller is
-    told at once and a window can never be left behind by a thread that has gone.
+    It starts closed. While closed, `submit` raises with the reason given to `close`, so that no window waits for a
+    thread that has ended.
     """
 
     def __init__(self, bound: int, gauge: Gauge) -> None:
         self._bound = bound
         self._gauge = gauge
         self._changed = Condition()
-        self._heap: list[Ticket] = []
+        self._heap: list[InferenceRequest] = []
         self._numbers = count()
-        self._refusal: str | None = "the classifier has not been started"
+        self._closed_because: str | None = "the classifier has not been started"
 
-    def join(self, window: Window, priority: Priority, *, estimate_s: Callable[[int], float]) -> Ticket:
-        """Take a place. Raises ClassifierUnavailable while closed, QueueFull at the bound.
+    def submit(self, window: Window, priority: Priority, *, estimate_s: Callable[[int], float]) -> InferenceRequest:
+        """Enqueue a window. Raises ClassifierUnavailable while closed, QueueFull at the bound.
 
-        `estimate_s`: seconds until that many waiting windows are done; QueueFull passes it on.
+        `estimate_s`: seconds until that many waiting windows are done, for QueueFull.
         """
         with self._changed:
-            if self._refusal is not None:
-                raise ClassifierUnavailable(self._refusal)
+            if self._closed_because is not None:
+                raise ClassifierUnavailable(self._closed_because)
             if len(self._heap) >= self._bound:
                 raise QueueFull(
-                    f"{self._bound} windows wait for the model already", retry_after_s=estimate_s(len(self._heap))
+                    f"the queue is full: {self._bound} windows are waiting for the model",
+                    retry_after_s=estimate_s(len(self._heap)),
                 )
-            ticket = Ticket(priority, next(self._numbers), window, Future())
-            heapq.heappush(self._heap, ticket)
-            self._announce()
-            return ticket
+            request = InferenceRequest(priority, next(self._numbers), window, Future())
+            heapq.heappush(self._heap, request)
+            self._notify()
+            return request
 
-    def leave(self, ticket: Ticket) -> None:
-        """Give a place up; nothing happens when the ticket was taken already."""
+    def withdraw(self, request: InferenceRequest) -> None:
+        """Remove a request. Does nothing if the thread has already taken it."""
         with self._changed:
-            if ticket in self._heap:
-                self._heap.remove(ticket)
+            if request in self._heap:
+                self._heap.remove(request)
                 heapq.heapify(self._heap)
-                self._announce()
+                self._notify()
 
-    def take(self, most: int) -> list[Ticket]:
-        """Wait for the next ticket and up to `most - 1` others whose windows are as long. Empty once closed."""
+    def take_batch(self, max_size: int) -> list[InferenceRequest]:
+        """Wait for the next request, and add waiting ones whose windows have its length. Empty once closed."""
         with self._changed:
-            self._changed.wait_for(lambda: self._heap or self._refusal is not None)
+            self._changed.wait_for(lambda: self._heap or self._closed_because is not None)
             if not self._heap:
                 return []
             first = heapq.heappop(self._heap)
-            same = [t for t in sorted(self._heap) if len(t.window.samples) == len(first.window.samples)][: most - 1]
-            self._heap = [ticket for ticket in self._heap if ticket not in same]
+            length = len(first.window.samples)
+            same = [each for each in sorted(self._heap) if len(each.window.samples) == length][: max_size - 1]
+            self._heap = [request for request in self._heap if request not in same]
             heapq.heapify(self._heap)
-            self._announce()
+            self._notify()
             return [first, *same]
 
     def open(self) -> None:
-        """Let callers join."""
+        """Accept requests."""
         with self._changed:
-            self._refusal = None
+            self._closed_because = None
 
-    def close(self, refusal: str) -> None:
-        """Refuse newcomers for this reason from now on, and end everybody's wait with it."""
+    def close(self, reason: str) -> None:
+        """Refuse new requests with this reason and fail the waiting ones with it."""
         with self._changed:
-            self._refusal = refusal
-            rest, self._heap = self._heap, []
-            self._announce()
-        for ticket in rest:
-            if ticket.result.set_running_or_notify_cancel():
-                ticket.result.set_exception(ClassifierUnavailable(refusal))
+            self._closed_because = reason
+            waiting, self._heap = self._heap, []
+            self._notify()
+        for request in waiting:
+            if request.result.set_running_or_notify_cancel():
+                request.result.set_exception(ClassifierUnavailable(reason))
 
-    def _announce(self) -> None:
+    def _notify(self) -> None:
         self._gauge.set(len(self._heap))
         self._changed.notify_all()

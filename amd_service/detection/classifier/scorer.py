@@ -60,7 +60,7 @@ class Scorer:
             log.warning("demonstration model in use: trained on synthetic speech, for demonstration and tests only")
         return cls(files, chosen, identity)
 
-    def answers_like(self, other: Self) -> bool:
+    def gives_same_scores_as(self, other: Self) -> bool:
         """Whether both give the same scores: same files, read the same way, in the same engine."""
         return (self.identity, self.files) == (other.identity, other.files)
 

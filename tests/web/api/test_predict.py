@@ -10,7 +10,7 @@ import pytest
 from starlette.types import ASGIApp, Message
 
 from amd_service.database.pool import Database
-from amd_service.detection.classifier.request_queue import RequestQueue, Ticket
+from amd_service.detection.classifier.request_queue import InferenceRequest, RequestQueue
 from amd_service.errors import QueueFull
 from amd_service.web.api.uploads import translate_detection_errors
 from amd_service.web.app import create_app
@@ -181,19 +181,19 @@ async def test_a_client_that_leaves_is_judged_no_more(
     closed_database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     engine, in_line = StubEngine(), asyncio.Event()
-    join = RequestQueue.join
+    submit = RequestQueue.submit
 
-    def join_and_tell(line: RequestQueue, *arguments: Any, **options: Any) -> Ticket:
-        ticket = join(line, *arguments, **options)
+    def submit_and_set(queue: RequestQueue, *arguments: Any, **options: Any) -> InferenceRequest:
+        request = submit(queue, *arguments, **options)
         in_line.set()
-        return ticket
+        return request
 
     async with ready(engine) as detector:
         service = open_app(closed_database, detector)
         engine.hold()
         first = asyncio.create_task(service.client.post("/predict", content=HUMAN, headers=WAV))
         await asyncio.to_thread(engine.entered.acquire)
-        monkeypatch.setattr(RequestQueue, "join", join_and_tell)
+        monkeypatch.setattr(RequestQueue, "submit", submit_and_set)
         await ask_until(in_line, create_app(service.runtime))
         assert in_line.is_set()
         engine.free.set()

@@ -34,7 +34,7 @@ async def test_loading_does_not_hold_up_the_event_loop() -> None:
         with pytest.raises(ClassifierUnavailable, match="loading the model"):
             await score(classifier)
         go_on.set()
-        await classifier.wait_ready()
+        await classifier.wait_ready_or_raise()
         assert classifier.ready
 
 
@@ -52,7 +52,7 @@ async def test_an_unusable_model_leaves_the_cure_in_the_state() -> None:
 
     async with stubbed(StubEngine(), load=unusable) as classifier:
         with pytest.raises(ModelUnusable, match="AMD_MODEL=demo"):
-            await classifier.wait_ready()
+            await classifier.wait_ready_or_raise()
         assert classifier.state.phase is Phase.FAILED
         with pytest.raises(ClassifierUnavailable, match="AMD_MODEL=demo"):
             await score(classifier)
@@ -62,7 +62,7 @@ async def test_a_model_of_nan_never_becomes_ready() -> None:
     engine = StubEngine(lambda _: (float("nan"), float("nan")))
     async with stubbed(engine) as classifier:
         with pytest.raises(ModelUnusable, match=r"weights are damaged.*model pull"):
-            await classifier.wait_ready()
+            await classifier.wait_ready_or_raise()
 
 
 async def test_a_real_model_of_nan_ends_in_one_line(folder: Path) -> None:
@@ -71,7 +71,7 @@ async def test_a_real_model_of_nan_ends_in_one_line(folder: Path) -> None:
     save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
     async with Classifier(Settings(model=str(folder), threads=1), Metrics()) as classifier:
         with pytest.raises(ModelUnusable, match="weights are damaged"):
-            await classifier.wait_ready()
+            await classifier.wait_ready_or_raise()
         assert "\n" not in classifier.state.reason
 
 
@@ -84,5 +84,5 @@ async def test_a_hub_that_is_away_is_asked_again() -> None:
         return model_files()
 
     async with stubbed(StubEngine(), load=load, hub_retry_s=0.01) as classifier:
-        await classifier.until(lambda state: state.ready)
+        await classifier.wait_for(lambda state: state.ready)
         assert classifier.ready

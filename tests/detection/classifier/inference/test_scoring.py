@@ -64,7 +64,7 @@ async def test_the_event_loop_runs_on_while_the_model_does() -> None:
 
 async def test_nobody_waits_for_ever() -> None:
     engine = StubEngine()
-    async with running(engine, patience_s=0.05) as classifier:
+    async with running(engine, result_timeout_s=0.05) as classifier:
         engine.hold()
         with pytest.raises(ClassifierUnavailable, match=r"no result from the model within 0\.05 s"):
             await score(classifier)
@@ -87,7 +87,7 @@ async def test_closing_ends_every_wait() -> None:
 
 async def test_the_real_model_scores_through_the_thread(pristine: Path) -> None:
     async with Classifier(Settings(model=str(pristine), threads=1), Metrics()) as classifier:
-        identity = await classifier.wait_ready()
+        identity = await classifier.wait_ready_or_raise()
         run = await score(classifier, 1.5)
     assert (identity.engine, identity.precision, run.model) == ("torch", "fp32", identity)
     assert 0 < run.scores.human < 1

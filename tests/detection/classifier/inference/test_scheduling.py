@@ -60,7 +60,7 @@ async def test_a_caller_who_leaves_costs_no_run_and_no_place() -> None:
 
 
 async def test_a_caller_who_leaves_as_its_turn_comes_does_no_harm(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(RequestQueue, "leave", lambda *_: None)  # too late: the thread has the ticket already
+    monkeypatch.setattr(RequestQueue, "withdraw", lambda *_: None)  # too late: the thread has the ticket already
     engine = StubEngine()
     async with running(engine) as classifier:
         await leave_and_stay(engine, classifier)

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from amd_service.detection.classifier.inference import MOST_DEATHS, MOST_MISHAPS, Phase
+from amd_service.detection.classifier.inference import MAX_CRASHES, MAX_ERRORS_IN_A_ROW, Phase
 from amd_service.detection.classifier.labels import LabelOrder, LabelSource
 from amd_service.detection.classifier.model import ModelFiles
 from amd_service.domain import Label
@@ -54,14 +54,14 @@ async def test_an_engine_that_fails_on_every_window_is_loaded_again() -> None:
 
     async with running(engine, load=load, metrics=metrics) as classifier:
         engine.answer = fail
-        for _ in range(MOST_MISHAPS - 1):
+        for _ in range(MAX_ERRORS_IN_A_ROW - 1):
             with pytest.raises(RuntimeError, match="the device is lost"):
                 await score(classifier)
         assert len(loads) == 1
         with pytest.raises(ClassifierUnavailable, match=r"failed 5 times in a row.*the device is lost"):
             await score(classifier)
-        await classifier.until(lambda _: len(loads) == 2)
-        await classifier.wait_ready()
+        await classifier.wait_for(lambda _: len(loads) == 2)
+        await classifier.wait_ready_or_raise()
         assert (await score(classifier)).scores.human > 0.8
     assert metrics.registry.get_sample_value("amd_inference_restarts_total") == 1
 
@@ -85,11 +85,11 @@ async def test_when_the_thread_dies_every_wait_ends_and_a_new_thread_serves() ->
         for task in (in_hand, in_line):
             with pytest.raises(ClassifierUnavailable):
                 await task
-        await classifier.until(lambda state: state.phase is Phase.LOADING)
+        await classifier.wait_for(lambda state: state.phase is Phase.LOADING)
         assert metrics.registry.get_sample_value("amd_classifier_ready") == 0
         engine.answer = mostly_human
         reload.set()
-        await classifier.wait_ready()
+        await classifier.wait_ready_or_raise()
         assert (await score(classifier)).scores.human > 0.8
     assert metrics.registry.get_sample_value("amd_inference_restarts_total") == 1
 
@@ -100,8 +100,8 @@ async def test_a_thread_that_only_dies_stays_down_and_says_so() -> None:
         engine.answer = die  # from now on already the warm-up kills it
         with pytest.raises(ClassifierUnavailable):
             await score(classifier)
-        state = await classifier.until(lambda state: state.phase is Phase.FAILED)
-        assert f"died {MOST_DEATHS} times in a row" in state.reason
+        state = await classifier.wait_for(lambda state: state.phase is Phase.FAILED)
+        assert f"crashed {MAX_CRASHES} times in a row" in state.reason
         with pytest.raises(ClassifierUnavailable, match="AMD_MODEL=demo"):
             await score(classifier)
 
@@ -116,5 +116,5 @@ async def test_a_model_that_changed_under_the_service_is_not_taken_up_again(chan
         engine.answer = die
         with pytest.raises(ClassifierUnavailable):
             await score(classifier)
-        state = await classifier.until(lambda state: state.phase is Phase.FAILED)
+        state = await classifier.wait_for(lambda state: state.phase is Phase.FAILED)
         assert "has changed while it was in use" in state.reason
