@@ -23,7 +23,7 @@ from tests.support.sids import ACCOUNT, CALL, RECORDING
 PUBLIC_URL = "https://amd.example.com"
 
 
-TOKEN = "a" * 32
+TOKEN = "t" * 32
 
 
 API_KEY = "k" * 32
