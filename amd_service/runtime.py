@@ -6,7 +6,7 @@ from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontext
 from dataclasses import dataclass
 
 from amd_service.calls import queue
-from amd_service.calls.privacy import NumberPolicy
+from amd_service.calls.number_policy import NumberPolicy
 from amd_service.database.dashboard_role import create_dashboard_role
 from amd_service.database.embedded import embedded_postgres
 from amd_service.database.pool import Database

@@ -14,7 +14,7 @@ from urllib.parse import unquote, urlsplit
 import pytest
 from starlette.datastructures import Headers
 
-from amd_service.calls.privacy import NumberPolicy
+from amd_service.calls.number_policy import NumberPolicy
 from amd_service.settings import RETRY_OVERRIDES, Account
 from amd_service.settings.unknown_names import warnings_for
 from amd_service.twilio.signature import verify
@@ -128,4 +128,4 @@ def test_a_number_is_hashed_as_the_privacy_page_says() -> None:
     (command,) = re.findall(r"^\$ (printf .+)$", page, re.MULTILINE)
     environment = {**os.environ, "AMD_PHONE_NUMBER_KEY": "0123456789abcdef"}
     said = subprocess.run(["sh", "-c", command], env=environment, capture_output=True, text=True, check=True).stdout
-    assert said.strip() == NumberPolicy("hash", b"0123456789abcdef").number("+15005550010")
+    assert said.strip() == NumberPolicy("hash", b"0123456789abcdef").redact_number("+15005550010")

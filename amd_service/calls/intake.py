@@ -1,4 +1,4 @@
-"""Callbacks → rows: idempotent, and proof against any order of arrival."""
+"""Stores callbacks and updates the rows that follow from them; idempotent, and independent of the order of arrival."""
 
 import hashlib
 import json
@@ -9,10 +9,11 @@ from sqlalchemy import func, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from amd_service.calls import history
-from amd_service.calls.analysis import WITHOUT_AUDIO, ensure_call, lock_call, refresh_call, refresh_calls
+from amd_service.calls import facts
+from amd_service.calls.analysis import ensure_call, lock_call, refresh_call, refresh_calls
+from amd_service.calls.conclusion import WITHOUT_AUDIO
 from amd_service.calls.known_values import unknown_values
-from amd_service.calls.privacy import NumberPolicy
+from amd_service.calls.number_policy import NumberPolicy
 from amd_service.calls.storable import LARGEST_INTEGER, storable
 from amd_service.calls.tables import Callback, CallLog, Recording, RecordingState
 from amd_service.domain import (
@@ -30,7 +31,7 @@ Event = StatusCallback | RecordingCallback | AmdCallback
 
 log = get_logger(__name__)
 
-# The routes whose callbacks speak of a call's status: Twilio's callback, and what its API told.
+# The routes whose callbacks report a call's status: Twilio's callback, and answers of its API.
 _STATUS_ROUTES = ("status", REST_ROUTE)
 _AMD_ROUTE = "amd"
 
@@ -40,67 +41,68 @@ _FAILURE_OF_STATUS: dict[str | None, Failure] = {
 }
 
 
-async def store_status(session: AsyncSession, raw: RawCallback, status: StatusCallback, numbers: NumberPolicy) -> bool:
-    """Keep a status callback and bring the call's row up to date. False for a duplicate: nothing is changed."""
-    raw, status = numbers.raw(raw), numbers.event(status)
-    if not await _keep(session, raw, status):
+async def store_status(session: AsyncSession, raw: RawCallback, status: StatusCallback, policy: NumberPolicy) -> bool:
+    """Store a status callback and update its call. False for a duplicate, which changes nothing."""
+    status = policy.redact_event(status)
+    if not await _insert_callback(session, policy.redact_request(raw), status):
         return False
-    await _retell_call(session, status)
+    await _update_call(session, status)
     return True
 
 
-async def store_amd(session: AsyncSession, raw: RawCallback, result: AmdCallback, numbers: NumberPolicy) -> bool:
-    """Keep a result of Twilio's own detection, beside our verdict and without a say in it. False for a duplicate."""
-    if not await _keep(session, numbers.raw(raw), result):
+async def store_amd(session: AsyncSession, raw: RawCallback, result: AmdCallback, policy: NumberPolicy) -> bool:
+    """Store a result of Twilio's own detection; it never influences our verdict. False for a duplicate."""
+    if not await _insert_callback(session, policy.redact_request(raw), result):
         return False
-    await _retell_call(session, result)
+    await _update_call(session, result)
     return True
 
 
 async def store_recording(
-    session: AsyncSession, raw: RawCallback, recording: RecordingCallback, numbers: NumberPolicy
+    session: AsyncSession, raw: RawCallback, recording: RecordingCallback, policy: NumberPolicy
 ) -> bool:
-    """Keep a recording callback and put the recording up for work once it has audio. False for a duplicate.
+    """Store a recording callback, and enqueue the recording once it has audio. False for a duplicate.
 
-    A call nobody has told us about yet gets its row here: recording callbacks may overtake status callbacks. The
-    recording of a conference that names no call is kept as a callback and goes no further: nobody can say whom it
-    would judge.
+    The call gets its row here if it has none: recording callbacks can arrive before status callbacks. A recording of
+    a conference that names no call is stored as a callback only: it is not known whose voice it holds.
     """
-    raw = numbers.raw(raw)
-    if not await _keep(session, raw, recording):
+    if not await _insert_callback(session, policy.redact_request(raw), recording):
         return False
     if recording.call_sid is None:
-        log.warning("recording of a conference, kept but not judged", conference_sid=recording.conference_sid)
+        log.warning("conference recording without a call, not judged", conference_sid=recording.conference_sid)
         return True
     if not await ensure_call(session, recording.call_sid, recording.account_sid):
         return True
-    row = await _locked_recording(session, recording)
-    if _is_foreign(row, recording):
+    row = await _lock_recording(session, recording)
+    if (row.account_sid, row.call_sid) != (recording.account_sid, recording.call_sid):
+        # A callback signed with one account's token must not change another account's recording.
+        log.warning("recording of another account or call, ignored", recording_sid=recording.recording_sid)
         return True
-    told = await _facts(session, row, Callback.recording_sid == row.recording_sid)
-    _update(row, history.recording_facts(history.recordings_from(facts for _, facts in told)))
-    _advance(row)
+    stored = await _stored_facts(session, row, Callback.recording_sid == row.recording_sid)
+    _update_columns(row, facts.merge_recording(facts.recordings_from_json(item for _, item in stored)))
+    _update_state(row)
     await refresh_calls(session, [row.call_sid])
     return True
 
 
-async def _retell_call(session: AsyncSession, callback: StatusCallback | AmdCallback) -> None:
-    """Write the call's row anew from all that was said of it."""
+async def _update_call(session: AsyncSession, callback: StatusCallback | AmdCallback) -> None:
+    """Recompute the call's row from all its stored callbacks."""
     if not await ensure_call(session, callback.call_sid, callback.account_sid):
         return
     call = await lock_call(session, callback.call_sid)
-    told = await _facts(session, call, Callback.recording_sid.is_(None))
-    statuses = history.statuses_from(facts for route, facts in told if route in _STATUS_ROUTES)
-    results = history.amd_results_from(facts for route, facts in told if route == _AMD_ROUTE)
-    facts = history.call_facts(statuses, results)
-    _update(call, facts)
-    if facts.twilio_answered_by is not None:
-        call.twilio_amd_ms = facts.twilio_amd_ms  # of this answer: what an earlier one took may not stay beside it
+    stored = await _stored_facts(session, call, Callback.recording_sid.is_(None))
+    statuses = facts.statuses_from_json(item for route, item in stored if route in _STATUS_ROUTES)
+    results = facts.amd_results_from_json(item for route, item in stored if route == _AMD_ROUTE)
+    merged = facts.merge_call(statuses, results)
+    _update_columns(call, merged)
+    if merged.twilio_answered_by is not None:
+        # Also when it is None: the duration of an earlier result must not stay beside the new one.
+        call.twilio_amd_ms = merged.twilio_amd_ms
     await refresh_call(session, call)
 
 
-async def _keep(session: AsyncSession, raw: RawCallback, callback: Event) -> bool:
-    """Insert the callback; whether it is new. A concurrent twin waits here until the first one has committed."""
+async def _insert_callback(session: AsyncSession, raw: RawCallback, callback: Event) -> bool:
+    """Insert the callback; whether it is new. A concurrent duplicate waits here until the first one has committed."""
     statement = insert(Callback).values(
         sha256=fingerprint(raw),
         route=raw.route,
@@ -108,7 +110,7 @@ async def _keep(session: AsyncSession, raw: RawCallback, callback: Event) -> boo
         recording_sid=callback.recording_sid if isinstance(callback, RecordingCallback) else None,
         account_sid=callback.account_sid,
         parameters=[[storable(name), storable(value)] for name, value in raw.parameters],
-        facts=_storable_facts(history.to_facts(callback)),
+        facts=_storable_facts(facts.to_json(callback)),
         idempotency_token=None if raw.idempotency_token is None else storable(raw.idempotency_token),
     )
     if await session.scalar(statement.on_conflict_do_nothing().returning(Callback.id)) is None:
@@ -123,16 +125,17 @@ def fingerprint(raw: RawCallback) -> str:
     return hashlib.sha256(json.dumps([raw.route, sorted(raw.parameters)]).encode()).hexdigest()
 
 
-def _storable_facts(facts: dict[str, Any]) -> dict[str, Any]:
-    """Facts that fit their columns. A number beyond any real one says nothing."""
+def _storable_facts(values: dict[str, Any]) -> dict[str, Any]:
+    """The facts that fit their columns. A number too large for its column is garbage and is left out."""
     return {
         key: storable(value) if isinstance(value, str) else value
-        for key, value in facts.items()
+        for key, value in values.items()
         if not isinstance(value, int) or abs(value) <= LARGEST_INTEGER
     }
 
 
-async def _locked_recording(session: AsyncSession, callback: RecordingCallback) -> Recording:
+async def _lock_recording(session: AsyncSession, callback: RecordingCallback) -> Recording:
+    """The recording's row, inserted if it is missing, and locked."""
     statement = insert(Recording).values(
         recording_sid=callback.recording_sid,
         call_sid=callback.call_sid,
@@ -144,31 +147,25 @@ async def _locked_recording(session: AsyncSession, callback: RecordingCallback) 
     return (await session.scalars(locked.execution_options(populate_existing=True))).one()
 
 
-def _is_foreign(row: Recording, callback: RecordingCallback) -> bool:
-    """Whether a callback names a recording of another account or call: one's token must not move another's."""
-    if (row.account_sid, row.call_sid) == (callback.account_sid, callback.call_sid):
-        return False
-    log.warning("recording of another account or call, kept but not used", recording_sid=callback.recording_sid)
-    return True
-
-
-async def _facts(session: AsyncSession, row: CallLog | Recording, about: Any) -> list[tuple[str, dict[str, Any]]]:
-    """Route and facts of every callback of the row. It is locked, so none can be missing that has been committed."""
+async def _stored_facts(
+    session: AsyncSession, row: CallLog | Recording, about: Any
+) -> list[tuple[str, dict[str, Any]]]:
+    """Route and facts of every callback of the row. The row is locked, so no committed callback can be missing."""
     statement = select(Callback.route, Callback.facts).where(
         Callback.call_sid == row.call_sid, Callback.account_sid == row.account_sid, about
     )
-    return [(route, facts) for route, facts in await session.execute(statement)]
+    return [(route, values) for route, values in await session.execute(statement)]
 
 
-def _update(row: CallLog | Recording, facts: history.CallFacts | history.RecordingFacts) -> None:
-    """Write what is known. None is no news: it never blanks what an earlier callback said."""
-    for column, value in asdict(facts).items():
+def _update_columns(row: CallLog | Recording, merged: facts.CallFacts | facts.RecordingFacts) -> None:
+    """Write the facts. None means not reported: it never overwrites a value from an earlier callback."""
+    for column, value in asdict(merged).items():
         if value is not None:
             setattr(row, column, value)
 
 
-def _advance(row: Recording) -> None:
-    """Move an untouched recording to where its status says; what a worker has touched is the worker's."""
+def _update_state(row: Recording) -> None:
+    """Set the state that follows from the recording's status, unless a worker has claimed it before."""
     ended_by_callback = row.state == RecordingState.DEAD and row.attempts == 0 and row.failure in WITHOUT_AUDIO
     if row.state != RecordingState.NOTED and not ended_by_callback:
         return

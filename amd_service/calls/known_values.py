@@ -1,4 +1,4 @@
-"""The values that Twilio's documentation names for what it sends; others are kept, and noticed."""
+"""The values that Twilio documents for its parameters. Other values are stored as they came, and counted."""
 
 from collections.abc import Mapping
 
@@ -11,14 +11,14 @@ from amd_service.domain import (
     StatusCallback,
 )
 
-# `machine_start` with MachineDetection=Enable, the other machines with DetectMessageEnd.
+# Twilio sends `machine_start` with MachineDetection=Enable, the other machine values with DetectMessageEnd.
 ANSWERED_BY = frozenset(
     {"human", "machine_start", "machine_end_beep", "machine_end_silence", "machine_end_other", "fax", "unknown"}
 )
 
 
 def unknown_values(event: StatusCallback | RecordingCallback | AmdCallback) -> dict[str, str]:
-    """By name of the parameter, the event's values that Twilio's documentation does not name."""
+    """The event's undocumented values by parameter name."""
     return {
         name: value for name, (value, known) in _closed_sets(event).items() if value is not None and value not in known
     }

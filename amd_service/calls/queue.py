@@ -1,8 +1,8 @@
-"""The queue, which is the `recording` table: claim, heartbeat, settle, retry later, release, give up.
+"""The queue of recordings, which is the `recording` table: claim, heartbeat, settle, retry, release, give up, requeue.
 
-`available_at` is delay, retry and lease in one: due is due, whether a job waits, or its worker died. Every time
-comes from the database's clock. What ends an attempt is guarded by `locked_by`, which no two claims have in common, so
-a worker that lost its lease can write nothing.
+`available_at` is delay, retry and lease in one: a job is due at that time, whether it waits or its worker died. All
+times come from the database's clock. Every statement that ends an attempt requires the claim's token in `locked_by`,
+which no two claims share, so a worker that lost its lease cannot write anything.
 """
 
 import secrets
@@ -16,7 +16,8 @@ from sqlalchemy import ColumnElement, Interval, and_, bindparam, case, func, ins
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from amd_service.calls import actions
-from amd_service.calls.analysis import WITHOUT_AUDIO, lock_call, refresh_call, refresh_calls
+from amd_service.calls.analysis import lock_call, refresh_call, refresh_calls
+from amd_service.calls.conclusion import WITHOUT_AUDIO
 from amd_service.calls.storable import storable
 from amd_service.calls.tables import Recording, RecordingState, VerdictRow
 from amd_service.calls.verdict_rows import verdict_rows
@@ -36,42 +37,36 @@ class Claimed:
 
 @dataclass(frozen=True, slots=True)
 class Depth:
-    """Recordings by state, and for how many seconds the oldest due one has been due (0 when none is)."""
+    """Recordings by state, and for how many seconds the oldest due one has been due (0 if none is)."""
 
     by_state: dict[str, int]
     oldest_due_s: float
 
 
-def _in(seconds: float) -> ColumnElement[datetime]:
-    """That many seconds from now, on the database's clock."""
-    return func.now() + bindparam(None, timedelta(seconds=seconds), type_=Interval())
-
-
 async def claim(session: AsyncSession, *, worker: str, limit: int, lease_s: float, max_attempts: int) -> Claimed:
-    """Take up to `limit` due jobs for `lease_s` seconds; give up those that have had `max_attempts` already.
+    """Claim up to `limit` due jobs for `lease_s` seconds, and give up those that have had `max_attempts` already.
 
-    That the claim itself buries is what ends a recording that kills its worker each time: nobody else would live
-    to do it.
+    The claim itself gives up, because a recording that kills its worker on every attempt leaves nobody else to do it.
     """
-    # SKIP LOCKED: a row that another worker is claiming, or a callback is changing, is not waited for.
+    # SKIP LOCKED: do not wait for rows that another worker is claiming or a callback is changing.
     due = select(Recording.recording_sid).where(_IS_DUE).order_by(Recording.available_at).limit(limit)
-    taken = (await session.scalars(due.with_for_update(skip_locked=True, key_share=True))).all()
-    if not taken:
+    sids = (await session.scalars(due.with_for_update(skip_locked=True, key_share=True))).all()
+    if not sids:
         return Claimed([], {})
-    # The attempt's number would not do to tell claims apart: giving back takes it down again.
-    holder = f"{worker}#{secrets.token_hex(4)}"
-    recordings = (await session.scalars(_claiming(taken, holder, lease_s, max_attempts))).all()
+    # A random part, because the attempt's number does not identify a claim: `release` decrements it.
+    token = f"{worker}#{secrets.token_hex(4)}"
+    recordings = (await session.scalars(_claim_or_give_up(sids, token, lease_s, max_attempts))).all()
     await refresh_calls(session, (recording.call_sid for recording in recordings))
     jobs = [_job(recording, lease_s) for recording in recordings if recording.state == RecordingState.RUNNING]
     return Claimed(jobs, Counter(Failure(recording.failure) for recording in recordings if recording.failure))
 
 
-def _claiming(sids: Sequence[str], holder: str, lease_s: float, max_attempts: int) -> Any:
+def _claim_or_give_up(sids: Sequence[str], token: str, lease_s: float, max_attempts: int) -> Any:
     spent = Recording.attempts >= max_attempts
-    # Still marked running: its last attempt ended without a word, so an older error is not why it is given up.
-    vanished = Recording.state == RecordingState.RUNNING
-    failure = case((vanished, Failure.GAVE_UP), else_=func.coalesce(Recording.last_failure, Failure.GAVE_UP))
-    silence = func.concat("worker ", Recording.locked_by, " died or stalled in attempt ", Recording.attempts)
+    # Still marked running: its last attempt ended without a result, so an older error is not the reason to give up.
+    crashed = Recording.state == RecordingState.RUNNING
+    failure = case((crashed, Failure.GAVE_UP), else_=func.coalesce(Recording.last_failure, Failure.GAVE_UP))
+    crash = func.concat("worker ", Recording.locked_by, " died or stalled in attempt ", Recording.attempts)
     return (
         update(Recording)
         .where(Recording.recording_sid.in_(sids))
@@ -80,10 +75,10 @@ def _claiming(sids: Sequence[str], holder: str, lease_s: float, max_attempts: in
             failure=case((spent, failure), else_=None),
             finished_at=case((spent, func.now()), else_=None),
             attempts=case((spent, Recording.attempts), else_=Recording.attempts + 1),
-            locked_by=case((spent, None), else_=holder),
-            available_at=case((spent, Recording.available_at), else_=_in(lease_s)),
-            last_error=case((vanished, silence), else_=Recording.last_error),
-            last_failure=case((vanished, Failure.GAVE_UP), else_=Recording.last_failure),
+            locked_by=case((spent, None), else_=token),
+            available_at=case((spent, Recording.available_at), else_=_from_now(lease_s)),
+            last_error=case((crashed, crash), else_=Recording.last_error),
+            last_failure=case((crashed, Failure.GAVE_UP), else_=Recording.last_failure),
         )
         .returning(Recording)
         .execution_options(synchronize_session=False, populate_existing=True)
@@ -91,7 +86,7 @@ def _claiming(sids: Sequence[str], holder: str, lease_s: float, max_attempts: in
 
 
 def _job(recording: Recording, lease_s: float) -> Job:
-    put_up_at = recording.queued_at or recording.created_at
+    enqueued_at = recording.queued_at or recording.created_at
     return Job(
         recording_sid=RecordingSid(recording.recording_sid),
         account_sid=AccountSid(recording.account_sid),
@@ -100,7 +95,7 @@ def _job(recording: Recording, lease_s: float) -> Job:
         track=recording.track,
         attempts=recording.attempts,
         locked_by=recording.locked_by or "",
-        waited_s=max(0.0, (recording.available_at - put_up_at).total_seconds() - lease_s),
+        waited_s=max(0.0, (recording.available_at - enqueued_at).total_seconds() - lease_s),
     )
 
 
@@ -113,15 +108,15 @@ async def heartbeat(session: AsyncSession, *, jobs: Sequence[Job], lease_s: floa
             tuple_(Recording.recording_sid, Recording.locked_by).in_(held),
             Recording.state == RecordingState.RUNNING,
         )
-        .values(available_at=_in(lease_s))
+        .values(available_at=_from_now(lease_s))
         .returning(Recording.recording_sid, Recording.locked_by)
         .execution_options(synchronize_session=False)
     )
-    return frozenset(held[sid, holder or ""] for sid, holder in await session.execute(statement))
+    return frozenset(held[sid, token or ""] for sid, token in await session.execute(statement))
 
 
 async def settle(session: AsyncSession, job: Job, verdict: Verdict, wanted: Mapping[Label, Action]) -> bool:
-    """Write the verdict, order what is `wanted` after it, and finish the job, as one fact.
+    """Write the verdict, schedule the action that `wanted` has for it, and finish the job, all in one transaction.
 
     False: the lease was lost and nothing is written.
     """
@@ -134,31 +129,36 @@ async def settle(session: AsyncSession, job: Job, verdict: Verdict, wanted: Mapp
     )
     call = await lock_call(session, job.call_sid)
     await refresh_call(session, call)
-    # Not where the call's verdict is a stream's: that one had its chance to be acted on, in time.
+    # Not if the call's verdict is a stream's: its action was decided when that verdict came, in time to act.
     if (call.verdict_source, call.label) == (Source.RECORDING, verdict.label):
-        await actions.order(session, call, wanted)
+        await actions.schedule(session, call, wanted)
     return True
 
 
 async def retry_later(
     session: AsyncSession, job: Job, *, delay_s: float, error: str, failure: Failure = Failure.GAVE_UP
 ) -> bool:
-    """Put the job back for `delay_s` seconds; `failure` is written if this was the last attempt. False: lease lost."""
+    """Retry the job in `delay_s` seconds; `failure` is the reason if this was its last attempt. False: lease lost."""
     return await _end_and_refresh(
         session,
         job,
         state=RecordingState.QUEUED,
-        available_at=_in(delay_s),
+        available_at=_from_now(delay_s),
         last_error=storable(error),
         last_failure=failure,
     )
 
 
 async def release(session: AsyncSession, job: Job, *, delay_s: float = 0.0, error: str | None = None) -> bool:
-    """Put the job back without counting the attempt: it was not the recording's fault. False: lease lost."""
-    said = {} if error is None else {"last_error": storable(error)}
+    """End the attempt without counting it, because the recording did not cause its failure. False: lease lost."""
+    values: dict[str, Any] = {} if error is None else {"last_error": storable(error)}
     return await _end_and_refresh(
-        session, job, state=RecordingState.QUEUED, available_at=_in(delay_s), attempts=Recording.attempts - 1, **said
+        session,
+        job,
+        state=RecordingState.QUEUED,
+        available_at=_from_now(delay_s),
+        attempts=Recording.attempts - 1,
+        **values,
     )
 
 
@@ -176,20 +176,20 @@ async def give_up(session: AsyncSession, job: Job, failure: Failure, error: str)
 
 
 async def requeue(session: AsyncSession, *, failure: Failure | None, after: str, limit: int) -> Sequence[str]:
-    """Put up to `limit` recordings that ended without a verdict up for work again; their SIDs, the first after `after`.
+    """Requeue up to `limit` recordings that were given up, in order of SID, the first after `after`; their SIDs.
 
-    `failure`: only those that ended so. Those Twilio never had audio for stay as they are.
+    `failure`: only those that were given up for this reason. Recordings that never had audio stay as they are.
     """
-    ended = [Recording.state == RecordingState.DEAD, Recording.failure.not_in(WITHOUT_AUDIO)]
+    conditions = [Recording.state == RecordingState.DEAD, Recording.failure.not_in(WITHOUT_AUDIO)]
     if failure is not None:
-        ended.append(Recording.failure == failure)
-    # By SID, so that a walk comes to its end though workers give up again what it has put up.
-    batch = select(Recording.recording_sid).where(*ended, Recording.recording_sid > after).limit(limit)
+        conditions.append(Recording.failure == failure)
+    # In order of SID: a scan ends even if workers give up again what it has requeued.
+    batch = select(Recording.recording_sid).where(*conditions, Recording.recording_sid > after).limit(limit)
     locked = batch.order_by(Recording.recording_sid).with_for_update(key_share=True)
-    taken = (await session.scalars(locked)).all()
+    sids = (await session.scalars(locked)).all()
     statement = (
         update(Recording)
-        .where(Recording.recording_sid.in_(taken))
+        .where(Recording.recording_sid.in_(sids))
         .values(
             state=RecordingState.QUEUED, failure=None, finished_at=None, attempts=0, available_at=func.now(),
             queued_at=func.now(),
@@ -198,7 +198,22 @@ async def requeue(session: AsyncSession, *, failure: Failure | None, after: str,
         .execution_options(synchronize_session=False)
     )  # fmt: skip
     await refresh_calls(session, (await session.scalars(statement)).all())
-    return taken
+    return sids
+
+
+async def depth(session: AsyncSession) -> Depth:
+    """How many recordings are in each state, and how late the oldest due one is."""
+    counts = await session.execute(select(Recording.state, func.count()).group_by(Recording.state))
+    by_state = dict.fromkeys((str(state) for state in RecordingState), 0) | dict(counts.all())
+    oldest = select(func.extract("epoch", func.now() - func.min(Recording.available_at))).where(_IS_DUE)
+    return Depth(by_state, float(await session.scalar(oldest) or 0.0))
+
+
+async def seconds_until_due(session: AsyncSession) -> float | None:
+    """Seconds until the next job is due or the next lease ends: 0 if one is due now; None if the queue is empty."""
+    seconds = func.extract("epoch", func.min(Recording.available_at) - func.now())
+    earliest = await session.scalar(select(seconds).where(_UNFINISHED))
+    return None if earliest is None else max(0.0, float(earliest))
 
 
 async def _end_and_refresh(session: AsyncSession, job: Job, **values: Any) -> bool:
@@ -209,7 +224,7 @@ async def _end_and_refresh(session: AsyncSession, job: Job, **values: Any) -> bo
 
 
 async def _end_attempt(session: AsyncSession, job: Job, **values: Any) -> bool:
-    """Let go of the job, if it is still ours. Check and change are one statement: nothing fits in between."""
+    """End the attempt if the job is still held. One statement checks and writes, so no other claim can come between."""
     statement = (
         update(Recording)
         .where(
@@ -224,16 +239,6 @@ async def _end_attempt(session: AsyncSession, job: Job, **values: Any) -> bool:
     return await session.scalar(statement) is not None
 
 
-async def depth(session: AsyncSession) -> Depth:
-    """How much there is to do, and how late it is."""
-    counts = await session.execute(select(Recording.state, func.count()).group_by(Recording.state))
-    by_state = dict.fromkeys((str(state) for state in RecordingState), 0) | dict(counts.all())
-    oldest = select(func.extract("epoch", func.now() - func.min(Recording.available_at))).where(_IS_DUE)
-    return Depth(by_state, float(await session.scalar(oldest) or 0.0))
-
-
-async def seconds_until_due(session: AsyncSession) -> float | None:
-    """Seconds until the next job, or the next lease, is due: 0 when one is; None when there is none at all."""
-    seconds = func.extract("epoch", func.min(Recording.available_at) - func.now())
-    earliest = await session.scalar(select(seconds).where(_UNFINISHED))
-    return None if earliest is None else max(0.0, float(earliest))
+def _from_now(seconds: float) -> ColumnElement[datetime]:
+    """That many seconds from now, by the database's clock."""
+    return func.now() + bindparam(None, timedelta(seconds=seconds), type_=Interval())

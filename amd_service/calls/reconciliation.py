@@ -1,4 +1,4 @@
-"""What reconciliation reads and writes: whose turn it is, which calls lack something, and what came of asking."""
+"""Queries for reconciliation: leases on accounts, incomplete calls, and the results of asking Twilio's API."""
 
 from collections.abc import Collection
 from dataclasses import dataclass, replace
@@ -23,7 +23,10 @@ from amd_service.domain import (
 
 @dataclass(frozen=True, slots=True)
 class SweepLease:
-    """One process's claim to sweep an account. `began_at`: when, by the database's clock; `first_at`: the first one."""
+    """A process's lease on an account, for one sweep.
+
+    `first_at`: when the account was first swept. `began_at`: when this sweep began. Both by the database's clock.
+    """
 
     account_sid: AccountSid
     first_at: datetime
@@ -34,14 +37,14 @@ class SweepLease:
 
 @dataclass(frozen=True, slots=True)
 class KnownCall:
-    """What is known of a call that asking may change. `recordings`: SID and RecordingStatus of each."""
+    """The part of a call that reconciliation can change. `recordings`: SID and RecordingStatus of each."""
 
     call_status: str | None
     recordings: frozenset[tuple[str, str | None]]
 
 
 async def acquire_lease(session: AsyncSession, account_sid: AccountSid, *, lease_s: float) -> SweepLease | None:
-    """Claim an account whose sweep is due; None while another process has it, or it was swept a moment ago."""
+    """Lease an account whose sweep is due; None if another process holds it, or its next sweep is not due yet."""
     await session.execute(insert(Sweep).values(account_sid=account_sid).on_conflict_do_nothing())
     lease_ends_at = func.clock_timestamp() + timedelta(seconds=lease_s)
     statement = (
@@ -54,33 +57,34 @@ async def acquire_lease(session: AsyncSession, account_sid: AccountSid, *, lease
     return None if row is None else SweepLease(account_sid, *row)
 
 
-async def renew_lease(session: AsyncSession, turn: SweepLease, *, lease_s: float) -> SweepLease | None:
-    """The claim with a new lease; None once another process has taken it over."""
+async def renew_lease(session: AsyncSession, lease: SweepLease, *, lease_s: float) -> SweepLease | None:
+    """The lease with a new end; None if another process has taken the account over."""
     lease_ends_at = func.clock_timestamp() + timedelta(seconds=lease_s)
-    statement = update(Sweep).where(_held(turn)).values(available_at=lease_ends_at).returning(Sweep.available_at)
+    statement = update(Sweep).where(_is_held(lease)).values(available_at=lease_ends_at).returning(Sweep.available_at)
     renewed = await session.scalar(statement)
-    return None if renewed is None else replace(turn, lease_ends_at=renewed)
+    return None if renewed is None else replace(lease, lease_ends_at=renewed)
 
 
-async def finish_sweep(session: AsyncSession, turn: SweepLease, *, complete: bool, next_in_s: float) -> None:
-    """Give the account back. `complete`: everything made before the turn began has been asked for."""
-    swept_until = turn.began_at if complete else turn.swept_until
+async def finish_sweep(session: AsyncSession, lease: SweepLease, *, complete: bool, next_in_s: float) -> None:
+    """Release the account. `complete`: everything older than the sweep has been reconciled."""
+    swept_until = lease.began_at if complete else lease.swept_until
     available_at = func.clock_timestamp() + timedelta(seconds=next_in_s)
-    await session.execute(update(Sweep).where(_held(turn)).values(swept_until=swept_until, available_at=available_at))
+    statement = update(Sweep).where(_is_held(lease)).values(swept_until=swept_until, available_at=available_at)
+    await session.execute(statement)
 
 
-def _held(turn: SweepLease) -> ColumnElement[bool]:
-    return (Sweep.account_sid == turn.account_sid) & (Sweep.available_at == turn.lease_ends_at)
+def _is_held(lease: SweepLease) -> ColumnElement[bool]:
+    return (Sweep.account_sid == lease.account_sid) & (Sweep.available_at == lease.lease_ends_at)
 
 
-async def statuses(session: AsyncSession, call_sids: Collection[CallSid]) -> dict[str, str | None]:
-    """The CallStatus of each of these calls that we know."""
+async def call_statuses(session: AsyncSession, call_sids: Collection[CallSid]) -> dict[str, str | None]:
+    """The CallStatus of each of these calls that has a row."""
     statement = select(CallLog.call_sid, CallLog.call_status).where(CallLog.call_sid.in_(call_sids))
     return {sid: status for sid, status in await session.execute(statement)}  # noqa: C416 - a Row is no pair to mypy
 
 
-async def settled_recordings(session: AsyncSession, sids: Collection[RecordingSid]) -> set[str]:
-    """Those of these recordings of which Twilio has told all there is to tell."""
+async def finished_recordings(session: AsyncSession, sids: Collection[RecordingSid]) -> set[str]:
+    """Those of these recordings whose stored RecordingStatus is terminal."""
     statement = select(Recording.recording_sid).where(
         Recording.recording_sid.in_(sids), Recording.recording_status.in_(TERMINAL_RECORDING_STATUSES)
     )
@@ -90,9 +94,10 @@ async def settled_recordings(session: AsyncSession, sids: Collection[RecordingSi
 async def open_calls(
     session: AsyncSession, account_sid: AccountSid, *, since: datetime, quiet_s: float
 ) -> list[CallSid]:
-    """Calls of which something is still to come, first seen since then, in no order: where a sweep ends, too.
+    """Open calls of the account that were created since then, in random order.
 
-    Those that began, or ended, in the last `quiet_s` seconds are left out: their callbacks are on their way.
+    Calls that began or ended in the last `quiet_s` seconds are left out, because their callbacks are still on the way.
+    The order is random so that a sweep which is always cut short still reaches every call in the end.
     """
     quiet_since = func.now() - timedelta(seconds=quiet_s)
     statement = (
@@ -112,7 +117,7 @@ async def open_calls(
 async def ended_calls(
     session: AsyncSession, call_sids: Collection[CallSid], *, quiet_s: float, since: datetime | None = None
 ) -> list[CallSid]:
-    """Those of these calls that were first seen since then and ended at least `quiet_s` seconds ago, in no order."""
+    """Those of these calls that were created since then and ended at least `quiet_s` seconds ago, in random order."""
     statement = select(CallLog.call_sid).where(
         CallLog.call_sid.in_(call_sids),
         true() if since is None else CallLog.created_at >= since,
@@ -122,8 +127,8 @@ async def ended_calls(
     return [CallSid(sid) for sid in await session.scalars(statement.order_by(func.random()))]
 
 
-async def any_closed(session: AsyncSession, call_sids: Collection[CallSid], *, since: datetime) -> bool:
-    """Whether one of these calls, first seen since then, is not open: `open_calls` will not name it again."""
+async def has_closed_call(session: AsyncSession, call_sids: Collection[CallSid], *, since: datetime) -> bool:
+    """Whether one of these calls was created since then and is not open: `open_calls` will not return it again."""
     statement = select(CallLog.call_sid).where(
         CallLog.call_sid.in_(call_sids), text(f"not ({OPEN})"), CallLog.created_at >= since
     )
@@ -131,8 +136,8 @@ async def any_closed(session: AsyncSession, call_sids: Collection[CallSid], *, s
 
 
 async def known_call(session: AsyncSession, call_sid: CallSid) -> KnownCall | None:
-    """How a call stands, None for one we do not know."""
-    status = await statuses(session, [call_sid])
+    """What is stored about a call; None if it has no row."""
+    status = await call_statuses(session, [call_sid])
     if call_sid not in status:
         return None
     recordings = await session.execute(
@@ -141,17 +146,17 @@ async def known_call(session: AsyncSession, call_sid: CallSid) -> KnownCall | No
     return KnownCall(status[call_sid], frozenset((sid, status) for sid, status in recordings))
 
 
-async def note_asked(
+async def record_reconciled(
     session: AsyncSession, call_sid: CallSid, listed: Collection[RecordingSid], *, quiet_s: float
 ) -> bool:
-    """Twilio has been asked for all of a call, and listed these recordings. Whether that changes its analysis.
+    """Record that Twilio's API listed exactly these recordings of a call; whether this changed its analysis.
 
-    A completed call without a recording has none, and one we were told of that is not listed is gone. A call that ended
-    in the last `quiet_s` seconds, or has not ended, may still get one: nothing is noted.
+    A completed call without a recording then has none, and a stored recording that is not listed is gone. Nothing is
+    recorded for a call that has not ended, or ended in the last `quiet_s` seconds: it may still get a recording.
     """
     if not await ended_calls(session, [call_sid], quiet_s=quiet_s):
         return False
-    await _bury_unlisted(session, call_sid, listed)
+    await _give_up_unlisted(session, call_sid, listed)
     call = await lock_call(session, call_sid)
     state = call.analysis_state
     call.reconciled_at = await session.scalar(select(func.now()))
@@ -159,8 +164,8 @@ async def note_asked(
     return call.analysis_state != state
 
 
-async def _bury_unlisted(session: AsyncSession, call_sid: CallSid, listed: Collection[RecordingSid]) -> None:
-    # As the intake ends one that Twilio calls absent: a callback that comes after all opens it again.
+async def _give_up_unlisted(session: AsyncSession, call_sid: CallSid, listed: Collection[RecordingSid]) -> None:
+    # The same end as for a recording that Twilio reports as absent: a late callback opens it again.
     statement = (
         update(Recording)
         .where(

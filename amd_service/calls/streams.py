@@ -1,4 +1,4 @@
-"""A live stream's verdict → rows: a recording that was never fetched, done from the beginning."""
+"""Stores a live stream's verdict. The stream becomes a recording that is done from the start and never fetched."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -18,9 +18,9 @@ from amd_service.domain import AccountSid, Action, CallSid, Label, RecordingStat
 
 @dataclass(frozen=True, slots=True)
 class Stream:
-    """A live stream. `lasted_s`: how long ago it began, by the clock of whoever listened.
+    """A live stream. `lasted_s`: seconds since it began, by the clock of the process that received it.
 
-    `whole`: it was heard until its verdict stood, or to its end; False where the connection broke off before.
+    `whole`: it was received until its verdict, or to its end. False if the connection broke off before.
     """
 
     account_sid: AccountSid
@@ -33,28 +33,28 @@ class Stream:
 async def settle_stream(
     session: AsyncSession, stream: Stream, verdict: Verdict, wanted: Mapping[Label, Action]
 ) -> bool:
-    """Write a stream's verdict and order what is `wanted` after it, as one fact.
+    """Write a stream's verdict and schedule the action that `wanted` has for it, in one transaction.
 
-    A call nobody has told us about yet gets its row here: a stream may overtake the status callbacks. False, and
-    nothing is written: the stream has a verdict already, or the call is another account's.
+    The call gets its row here if it has none: a stream can begin before the first status callback arrives. False, with
+    nothing written, if the stream already has a verdict or the call belongs to another account.
     """
     if not await ensure_call(session, stream.call_sid, stream.account_sid):
         return False
-    if not await _add_recording(session, stream):
+    if not await _insert_recording(session, stream):
         return False
     rows = verdict_rows(stream.stream_sid, verdict, source=Source.STREAM, attempt=1)
     await session.execute(plain_insert(VerdictRow), rows)
     call = await lock_call(session, stream.call_sid)
     await refresh_call(session, call)
-    # Nothing is done after half a greeting, nor by a stream that another one has overruled.
+    # No action on half a greeting, nor on a stream whose verdict is not the call's.
     if stream.whole and call.label == verdict.label:
-        await actions.order(session, call, wanted)
+        await actions.schedule(session, call, wanted)
     return True
 
 
-async def _add_recording(session: AsyncSession, stream: Stream) -> bool:
-    """Whether the stream is new."""
-    # Reckoned back on the database's clock, as every other time of a row is.
+async def _insert_recording(session: AsyncSession, stream: Stream) -> bool:
+    """Insert the stream as a recording; whether it is new."""
+    # Counted back from now(): all times of a row come from the database's clock.
     began = func.now() - timedelta(seconds=stream.lasted_s)
     statement = insert(Recording).values(
         recording_sid=stream.stream_sid,

@@ -8,7 +8,7 @@ from amd_service.domain import ModelRun, Source, Verdict
 
 
 def verdict_rows(recording_sid: str, verdict: Verdict, *, source: Source, attempt: int) -> list[dict[str, Any]]:
-    """A row for every run, the last one deciding; one row without scores where no model ran."""
+    """One row for each run, of which the last is the deciding one; one row without scores if no model ran."""
     policy = json.dumps(dict(verdict.policy), sort_keys=True, default=str)
     shared = {
         "recording_sid": recording_sid,
@@ -21,14 +21,14 @@ def verdict_rows(recording_sid: str, verdict: Verdict, *, source: Source, attemp
         "policy_version": hashlib.sha256(policy.encode()).hexdigest()[:12],
         "audio_sha256": verdict.audio_sha256,
     }
-    says = {"label": verdict.label, "confidence": verdict.confidence, "reason": verdict.reason}
-    silent = dict.fromkeys(says)
+    outcome = {"label": verdict.label, "confidence": verdict.confidence, "reason": verdict.reason}
+    no_outcome = dict.fromkeys(outcome)
     if not verdict.runs:
-        return [shared | says | _run_columns(None) | {"run_number": 0, "decided": True}]
+        return [shared | outcome | _run_columns(None) | {"run_number": 0, "decided": True}]
     last = len(verdict.runs)
     return [
         shared
-        | (says if number == last else silent)
+        | (outcome if number == last else no_outcome)
         | _run_columns(run)
         | {"run_number": number, "decided": number == last}
         for number, run in enumerate(verdict.runs, start=1)

@@ -94,7 +94,7 @@ class ActionRunner:
             log.info("acted on the verdict", kind=due.kind, label=due.label, outcome=state, note=note)
             self._count(due, state)
             async with self._database.transaction() as session:
-                await actions.close(session, due.call_sid, state, note)
+                await actions.record_outcome(session, due.call_sid, state, note)
 
     async def _ask(self, due: DueAction) -> Outcome:
         action = self._wanted[due.label]

@@ -14,8 +14,8 @@ from typing import Any
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from amd_service.calls import call_requests, intake
-from amd_service.calls.call_requests import Crowded, Earlier, Reserved
-from amd_service.calls.privacy import NumberPolicy
+from amd_service.calls.call_requests import EarlierRequest, RateLimited, Reserved
+from amd_service.calls.number_policy import NumberPolicy
 from amd_service.calls.tables import RequestOutcome
 from amd_service.database.pool import Database
 from amd_service.domain import CallSid, CallStatus, StatusCallback
@@ -125,9 +125,9 @@ class CallPlacer:
                 session, key=key, fingerprint=fingerprint, account_sid=account.account_sid, per_minute=per_minute
             )
         match answer:
-            case Earlier():
+            case EarlierRequest():
                 return _replay(answer, fingerprint)
-            case Crowded(wait_s):
+            case RateLimited(wait_s):
                 raise TooManyCalls(f"AMD_DIAL_PER_MINUTE allows {per_minute} calls a minute", retry_after_s=wait_s)
             case Reserved():
                 placed = await self._place(request, account, key)
@@ -154,24 +154,24 @@ class CallPlacer:
             await self._store_outcome(key, call_requests.release)
             raise
         except OutcomeUnknown as error:
-            await self._store_outcome(key, call_requests.unknown)
+            await self._store_outcome(key, call_requests.record_unknown)
             raise OutcomeUnknown(f"{error}; {HOW_TO_FIND_OUT}") from error
         except Exception as error:
             # Twilio's response cannot be read, or our code failed after the request was sent: the call may ring.
             log.exception("unreadable response to a call request")
-            await self._store_outcome(key, call_requests.unknown)
+            await self._store_outcome(key, call_requests.record_unknown)
             message = f"Twilio's answer could not be read ({type(error).__name__}); {HOW_TO_FIND_OUT}"
             raise OutcomeUnknown(message) from error
         except asyncio.CancelledError:
             # The process ends without waiting for the response.
-            await self._store_outcome(key, call_requests.unknown)
+            await self._store_outcome(key, call_requests.record_unknown)
             raise
 
     async def _store_placed_call(self, key: str, placed: ApiEvent[StatusCallback]) -> None:
         """Create the call's row, so that it can be read at once and reconciliation finds it without any callback."""
 
         async def store(session: AsyncSession, key: str) -> None:
-            await call_requests.placed(session, key, placed.event.call_sid)
+            await call_requests.record_placed(session, key, placed.event.call_sid)
             await intake.store_status(session, placed.raw, placed.event, self._numbers)
 
         await self._store_outcome(key, store)
@@ -197,7 +197,7 @@ def _fingerprint(request: CallRequest, account: Account) -> str:
     return hmac.digest(secret.encode(), text.encode(), hashlib.sha256).hex()
 
 
-def _replay(earlier: Earlier, fingerprint: str) -> Started:
+def _replay(earlier: EarlierRequest, fingerprint: str) -> Started:
     # The unknown outcome comes first: a caller that hears of a different request takes a new key, and the telephone may
     # ring twice.
     if earlier.outcome is RequestOutcome.PENDING:

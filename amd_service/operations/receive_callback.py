@@ -5,7 +5,7 @@ from structlog.contextvars import bound_contextvars
 
 from amd_service.calls import intake
 from amd_service.calls.known_values import unknown_values
-from amd_service.calls.privacy import NumberPolicy
+from amd_service.calls.number_policy import NumberPolicy
 from amd_service.database.pool import Database
 from amd_service.domain import AmdCallback, RawCallback, RecordingCallback, StatusCallback
 from amd_service.errors import DatabaseUnavailable

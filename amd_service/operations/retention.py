@@ -5,9 +5,10 @@ from datetime import UTC, datetime, timedelta
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from amd_service.calls import erasure
-from amd_service.calls.erasure import Erasable, Place, Step
-from amd_service.calls.privacy import NumberPolicy
+from amd_service.calls import erasure, expiry, number_backfill
+from amd_service.calls.erasure import Erasable
+from amd_service.calls.number_backfill import Cursor, ScanStep
+from amd_service.calls.number_policy import NumberPolicy
 from amd_service.database.pool import Database
 from amd_service.errors import CredentialsRefused, RequestRefused
 from amd_service.settings import Settings
@@ -33,7 +34,7 @@ OVERLAP = timedelta(days=1)
 _BEGINNING = datetime(1970, 1, 1, tzinfo=UTC)
 
 Batch = Callable[[AsyncSession], Awaitable[int]]
-Align = Callable[[AsyncSession, NumberPolicy, Place, int], Awaitable[Step]]
+Align = Callable[[AsyncSession, NumberPolicy, Cursor, int], Awaitable[ScanStep]]
 
 
 class Retention:
@@ -46,9 +47,9 @@ class Retention:
         self._metrics = metrics
         self._numbers = NumberPolicy.from_settings(settings)
         # Callbacks first: a row in call_log follows from them whenever another one comes in.
-        self._walks: dict[Align, Place] = {
-            erasure.align_callbacks: Place(_BEGINNING, 0),
-            erasure.align_calls: Place(_BEGINNING, ""),
+        self._walks: dict[Align, Cursor] = {
+            number_backfill.apply_number_policy_to_callbacks: Cursor(_BEGINNING, 0),
+            number_backfill.apply_number_policy_to_calls: Cursor(_BEGINNING, ""),
         }
 
     async def erase(self) -> None:
@@ -60,7 +61,7 @@ class Retention:
         while accounts:
             async with self._database.transaction() as session:
                 claim = await erasure.claim_erasable(session, accounts, ERASE_BATCH)
-            if not claim.seen:
+            if not claim.examined:
                 return
             for recording in claim.erasable:
                 if recording.account_sid in accounts and not await self._erase(recording):
@@ -83,11 +84,11 @@ class Retention:
 
     async def forget(self) -> None:
         """Drop what is too old, and what the settings no longer allow to be kept."""
-        await self._all("call_request", lambda session: erasure.drop_requests(session, BATCH))
+        await self._all("call_request", lambda session: expiry.delete_old_requests(session, BATCH))
         days = self._settings.callback_days
         if days is not None:
-            await self._all("callback", lambda session: erasure.strip_callbacks(session, days=days, limit=BATCH))
-        if not self._numbers.keeps:
+            await self._all("callback", lambda session: expiry.strip_callbacks(session, days=days, limit=BATCH))
+        if not self._numbers.keeps_numbers:
             for align in self._walks:
                 await self._walk(align)
 
@@ -111,10 +112,10 @@ class Retention:
                 step = await align(session, self._numbers, self._walks[align], WALK_BATCH)
             self._metrics.forgotten.labels("numbers").inc(step.changed)
             changed += step.changed
-            if step.reached is None:
+            if step.cursor is None:
                 break
-            self._walks[align] = step.reached
+            self._walks[align] = step.cursor
         if changed:
             log.info("phone numbers brought in line", mode=self._numbers.mode, count=changed)
         reached = self._walks[align]
-        self._walks[align] = Place(max(_BEGINNING, reached.at - OVERLAP), reached.key)
+        self._walks[align] = Cursor(max(_BEGINNING, reached.at - OVERLAP), reached.key)

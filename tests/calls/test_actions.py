@@ -58,7 +58,7 @@ async def take(
 
 async def close(database: Database, state: ActionState, note: str | None = None) -> None:
     async with database.transaction() as session:
-        await actions.close(session, CALL, state, note)
+        await actions.record_outcome(session, CALL, state, note)
 
 
 async def order_anew(database: Database, **said: Any) -> None:
@@ -67,7 +67,7 @@ async def order_anew(database: Database, **said: Any) -> None:
         call = await lock_call(session, CALL)
         for column, value in said.items():
             setattr(call, column, value)
-        await actions.order(session, call, BOTH)
+        await actions.schedule(session, call, BOTH)
 
 
 async def make_older(database: Database, seconds: float) -> None:

@@ -7,7 +7,7 @@ import pytest
 from sqlalchemy import func, select, update
 
 from amd_service.calls import call_requests
-from amd_service.calls.call_requests import Crowded, Earlier, Reserved
+from amd_service.calls.call_requests import EarlierRequest, RateLimited, Reserved
 from amd_service.calls.tables import CallRequestRow, RequestOutcome
 from amd_service.database.pool import Database
 from amd_service.domain import AccountSid, CallSid
@@ -18,7 +18,7 @@ ACCOUNT = AccountSid("AC" + "1" * 32)
 CALL = CallSid("CA" + "2" * 32)
 
 
-async def reserve(database: Database, key: str, *, per_minute: int = 100) -> Reserved | Earlier | Crowded:
+async def reserve(database: Database, key: str, *, per_minute: int = 100) -> Reserved | EarlierRequest | RateLimited:
     async with database.transaction() as session:
         return await call_requests.reserve(
             session, key=key, fingerprint="what", account_sid=ACCOUNT, per_minute=per_minute
@@ -39,7 +39,7 @@ async def outcome(database: Database, key: str) -> str | None:
 
 async def test_a_key_is_taken_once(database: Database) -> None:
     assert await reserve(database, "one") == Reserved()
-    assert await reserve(database, "one") == Earlier("what", RequestOutcome.PENDING, None, None)
+    assert await reserve(database, "one") == EarlierRequest("what", RequestOutcome.PENDING, None, None)
     assert await reserve(database, "two") == Reserved()
 
 
@@ -51,8 +51,8 @@ async def test_of_many_at_once_one_gets_the_key(database: Database) -> None:
 async def test_what_was_placed_is_told_to_whoever_asks_again(database: Database) -> None:
     await reserve(database, "one")
     async with database.transaction() as session:
-        await call_requests.placed(session, "one", CALL)
-    assert await reserve(database, "one") == Earlier("what", RequestOutcome.PLACED, CALL, None)
+        await call_requests.record_placed(session, "one", CALL)
+    assert await reserve(database, "one") == EarlierRequest("what", RequestOutcome.PLACED, CALL, None)
 
 
 async def test_a_released_key_is_free_again(database: Database) -> None:
@@ -65,8 +65,8 @@ async def test_a_released_key_is_free_again(database: Database) -> None:
 async def test_what_has_ended_stays_as_it_ended(database: Database) -> None:
     await reserve(database, "one")
     async with database.transaction() as session:
-        await call_requests.unknown(session, "one")
-        await call_requests.placed(session, "one", CALL)
+        await call_requests.record_unknown(session, "one")
+        await call_requests.record_placed(session, "one", CALL)
         await call_requests.release(session, "one")
     assert await outcome(database, "one") == "unknown"
 
@@ -74,9 +74,9 @@ async def test_what_has_ended_stays_as_it_ended(database: Database) -> None:
 async def test_a_request_whose_process_died_counts_as_unknown_after_a_minute(database: Database) -> None:
     await reserve(database, "one")
     await age(database, "one", 50)
-    assert await reserve(database, "one") == Earlier("what", RequestOutcome.PENDING, None, None)
+    assert await reserve(database, "one") == EarlierRequest("what", RequestOutcome.PENDING, None, None)
     await age(database, "one", 61)
-    assert await reserve(database, "one") == Earlier("what", RequestOutcome.UNKNOWN, None, None)
+    assert await reserve(database, "one") == EarlierRequest("what", RequestOutcome.UNKNOWN, None, None)
 
 
 async def test_the_last_minute_is_counted_and_the_wait_told(database: Database) -> None:
@@ -84,10 +84,10 @@ async def test_the_last_minute_is_counted_and_the_wait_told(database: Database) 
         assert await reserve(database, key, per_minute=2) == Reserved()
         await age(database, key, seconds)
     crowded = await reserve(database, "third", per_minute=2)
-    assert isinstance(crowded, Crowded)
+    assert isinstance(crowded, RateLimited)
     assert 5 < crowded.wait_s <= 10
     assert await outcome(database, "third") is None
-    assert isinstance(await reserve(database, "first", per_minute=2), Earlier), "asking again takes no place"
+    assert isinstance(await reserve(database, "first", per_minute=2), EarlierRequest), "asking again takes no place"
 
 
 async def test_many_at_once_do_not_pass_the_limit(database: Database) -> None:

@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 from sqlalchemy import func, select, text, update
 
-from amd_service.calls import erasure, queue
-from amd_service.calls.erasure import KEEP_REQUESTS_DAYS, Claim, Erasable
+from amd_service.calls import erasure, expiry, queue
+from amd_service.calls.erasure import ClaimedErasures, Erasable
+from amd_service.calls.expiry import KEEP_REQUESTS_DAYS
 from amd_service.calls.tables import Callback, CallRequestRow, Recording, RequestOutcome
 from amd_service.calls.tables.callback import WHOLE
 from amd_service.calls.tables.recording import TO_ERASE
@@ -46,7 +47,7 @@ async def make_old(database: Database, table: Any, column: str, days: float) -> 
 
 async def strip(database: Database, *, days: int = 30, limit: int = 10) -> int:
     async with database.transaction() as session:
-        return await erasure.strip_callbacks(session, days=days, limit=limit)
+        return await expiry.strip_callbacks(session, days=days, limit=limit)
 
 
 # Twilio's copies of recordings
@@ -65,7 +66,7 @@ async def test_a_judged_recording_may_be_erased_once(database: Database) -> None
 async def test_a_claimed_one_is_put_off_until_later(database: Database) -> None:
     await judged(database, RECORDING)
     async with database.transaction() as session:
-        assert await erasure.claim_erasable(session, [ACCOUNT], 1) == Claim([Erasable(RECORDING, ACCOUNT)], 1)
+        assert await erasure.claim_erasable(session, [ACCOUNT], 1) == ClaimedErasures([Erasable(RECORDING, ACCOUNT)], 1)
     assert await erasable(database) == []
     assert 240 < await put_off_s(database) <= 300
 
@@ -123,9 +124,9 @@ async def place(database: Database, **fields: Any) -> None:
 async def test_a_recording_that_only_the_api_told_of_is_another_applications(database: Database) -> None:
     await found_by_asking(database)
     async with database.transaction() as session:
-        assert await erasure.claim_erasable(session, [ACCOUNT], 10) == Claim([], 1)
+        assert await erasure.claim_erasable(session, [ACCOUNT], 10) == ClaimedErasures([], 1)
         # Put off: thousands of them are not looked at every minute.
-        assert await erasure.claim_erasable(session, [ACCOUNT], 10) == Claim([], 0)
+        assert await erasure.claim_erasable(session, [ACCOUNT], 10) == ClaimedErasures([], 0)
     assert (await recording_row(database)).erased_at is None
 
 
@@ -244,5 +245,5 @@ async def test_an_old_request_is_dropped_and_a_younger_one_is_not(database: Data
                 )
             )
     async with database.transaction() as session:
-        assert [await erasure.drop_requests(session, 1) for _ in range(3)] == [1, 1, 0]
+        assert [await expiry.delete_old_requests(session, 1) for _ in range(3)] == [1, 1, 0]
         assert set(await session.scalars(select(CallRequestRow.key))) == {"0 days", f"{KEEP_REQUESTS_DAYS - 1} days"}

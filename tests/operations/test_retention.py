@@ -9,9 +9,9 @@ import pytest
 from sqlalchemy import func, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from amd_service.calls import erasure
-from amd_service.calls.erasure import Place, Step
-from amd_service.calls.privacy import NumberPolicy
+from amd_service.calls import number_backfill
+from amd_service.calls.number_backfill import Cursor, ScanStep
+from amd_service.calls.number_policy import NumberPolicy
 from amd_service.calls.tables import Callback, Recording
 from amd_service.database.pool import Database
 from amd_service.domain import AccountSid, CallSid, Label, RecordingSid
@@ -221,15 +221,15 @@ async def test_a_walk_that_was_broken_off_goes_on_where_it_was(
     monkeypatch.setattr(retention_file, "WALK_BATCH", 1)
     for number in range(3):
         await told(database, "in-progress", CallSid=f"CA{number:032x}")
-    seen, align = [], erasure.align_callbacks
+    seen, align = [], number_backfill.apply_number_policy_to_callbacks
 
-    async def losing_the_database(session: AsyncSession, numbers: NumberPolicy, after: Place, limit: int) -> Step:
+    async def losing_the_database(session: AsyncSession, numbers: NumberPolicy, after: Cursor, limit: int) -> ScanStep:
         seen.append(after.key)
         if len(seen) == 3:
             raise DatabaseUnavailable("for a moment")
         return await align(session, numbers, after, limit)
 
-    monkeypatch.setattr(erasure, "align_callbacks", losing_the_database)
+    monkeypatch.setattr(number_backfill, "apply_number_policy_to_callbacks", losing_the_database)
     forgetful = retention_for(database, twilio, client, phone_numbers="drop")
     with pytest.raises(DatabaseUnavailable):
         await forgetful.forget()

@@ -82,6 +82,6 @@ async def taking_the_turn(database_url: str) -> AsyncIterator[None]:
     """Somebody else is counting the calls of the last minute, and does not come to an end."""
     other = Database(database_url)
     async with other.transaction() as session:
-        await session.execute(select(func.pg_advisory_xact_lock(call_requests._RESERVATION_LOCK)))
+        await session.execute(select(func.pg_advisory_xact_lock(call_requests.RESERVATION_LOCK)))
         yield
     await other.dispose()

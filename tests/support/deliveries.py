@@ -8,7 +8,7 @@ from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from amd_service.calls import intake, queue
-from amd_service.calls.privacy import NumberPolicy
+from amd_service.calls.number_policy import NumberPolicy
 from amd_service.calls.tables import Base, CallLog, Recording, VerdictRow
 from amd_service.database.pool import Database
 from amd_service.domain import (

@@ -5,7 +5,7 @@ from typing import Any
 from sqlalchemy import select, update
 
 from amd_service.calls import intake
-from amd_service.calls.privacy import NumberPolicy
+from amd_service.calls.number_policy import NumberPolicy
 from amd_service.calls.tables import Callback
 from amd_service.database.pool import Database
 from amd_service.domain import RawCallback, StatusCallback

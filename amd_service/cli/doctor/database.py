@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 
-from amd_service.calls import lookup
+from amd_service.calls import erasure
 from amd_service.cli.doctor.finding import Finding, Health
 from amd_service.database.embedded import check_embedded
 from amd_service.database.pool import Database
@@ -44,7 +44,7 @@ async def _look(url: str, settings: Settings) -> tuple[SchemaState, int | None]:
 
 async def _copies(database: Database) -> int:
     async with database.transaction() as session:
-        return await lookup.count_copies(session)
+        return await erasure.count_erasable(session)
 
 
 def _schema(state: SchemaState) -> Finding:

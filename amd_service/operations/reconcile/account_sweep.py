@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 from amd_service.calls import intake, reconciliation
 from amd_service.calls.known_values import unknown_values
-from amd_service.calls.privacy import NumberPolicy
+from amd_service.calls.number_policy import NumberPolicy
 from amd_service.calls.reconciliation import KnownCall, SweepLease
 from amd_service.database.pool import Database
 from amd_service.domain import TERMINAL_CALL_STATUSES, AccountSid, CallSid, RecordingCallback, StatusCallback
@@ -120,7 +120,7 @@ class AccountSweep:
         if not self.failed:
             return False
         async with self.database.transaction() as session:
-            return await reconciliation.any_closed(session, self.failed, since=self.open_since)
+            return await reconciliation.has_closed_call(session, self.failed, since=self.open_since)
 
     async def _calls_by_date(self) -> None:
         """Calls that ended and of which we do not know that. Those still up are left to a later sweep."""
@@ -130,7 +130,7 @@ class AccountSweep:
                 await self._renew()
                 self.listed.update(told.event.call_sid for told in batch)
                 async with self.database.transaction() as session:
-                    known = await reconciliation.statuses(session, [told.event.call_sid for told in batch])
+                    known = await reconciliation.call_statuses(session, [told.event.call_sid for told in batch])
                 self.known.update(CallSid(sid) for sid in known)
                 for told in batch:
                     if _is_missing(told.event, known, quiet_since):
@@ -142,7 +142,7 @@ class AccountSweep:
             async for batch in batches:
                 await self._renew()
                 async with self.database.transaction() as session:
-                    settled = await reconciliation.settled_recordings(session, [sid for sid, _ in batch])
+                    settled = await reconciliation.finished_recordings(session, [sid for sid, _ in batch])
                     lacking = {call_sid for sid, call_sid in batch if sid not in settled}
                     # What was first seen long ago is given up here too: what Twilio cannot answer for would end every
                     # sweep, and with it all that comes later.
@@ -226,7 +226,7 @@ class AccountSweep:
                 await self._keep(intake.store_status, told)
             listed = [recording.event.recording_sid for recording in recordings]
             async with self.database.transaction() as session:
-                concluded = asked_for_all and await reconciliation.note_asked(
+                concluded = asked_for_all and await reconciliation.record_reconciled(
                     session, call_sid, listed, quiet_s=self.quiet_s
                 )
                 self._compare(call_sid, before, await reconciliation.known_call(session, call_sid))

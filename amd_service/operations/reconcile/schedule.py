@@ -3,7 +3,7 @@
 from datetime import datetime, timedelta
 
 from amd_service.calls import reconciliation
-from amd_service.calls.privacy import NumberPolicy
+from amd_service.calls.number_policy import NumberPolicy
 from amd_service.calls.reconciliation import SweepLease
 from amd_service.database.pool import Database
 from amd_service.operations.reconcile.account_sweep import LEASE_S, AccountSweep, SweepReport

@@ -14,7 +14,11 @@ from amd_service.simulator.twilio.rest_api import RestApi
 from amd_service.simulator.twilio.signed_callbacks import CallbackOutcome, Pairs, send_callback
 
 # By CallStatus, the event that a subscription must name. Every way of ending is `completed`.
-_EVENT_OF = {CallStatus.INITIATED: "initiated", CallStatus.RINGING: "ringing", CallStatus.IN_PROGRESS: "answered"}
+_EVENT_OF: dict[str, str] = {
+    CallStatus.INITIATED: "initiated",
+    CallStatus.RINGING: "ringing",
+    CallStatus.IN_PROGRESS: "answered",
+}
 
 
 @dataclass(frozen=True, slots=True)

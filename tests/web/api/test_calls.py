@@ -220,7 +220,7 @@ async def test_orders_that_wait_leave_the_database_to_the_webhooks(database_url:
     service = open_with(database, twilio)
     async with counting.transaction() as session:
         # Somebody counts the calls of the last minute, which is done by one at a time, and does not come to an end.
-        await session.execute(select(func.pg_advisory_xact_lock(call_requests._RESERVATION_LOCK)))
+        await session.execute(select(func.pg_advisory_xact_lock(call_requests.RESERVATION_LOCK)))
         orders = [asyncio.create_task(post(service)) for _ in range(6)]
         while await session.scalar(WAITING) < 2:  # noqa: ASYNC110 - the change comes from Postgres
             await asyncio.sleep(0.01)

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 from sqlalchemy import event, null, text
 
-from amd_service.calls import erasure, intake
-from amd_service.calls.erasure import Place
-from amd_service.calls.privacy import NumberPolicy
+from amd_service.calls import expiry, intake, number_backfill
+from amd_service.calls.number_backfill import Cursor
+from amd_service.calls.number_policy import NumberPolicy
 from amd_service.calls.tables import Callback
 from amd_service.database.pool import Database
 from amd_service.domain import CallSid, Label
@@ -22,26 +22,29 @@ from tests.support.waiting import until
 pytestmark = pytest.mark.anyio
 
 HASH, DROP = NumberPolicy("hash", b"key"), NumberPolicy("drop")
-CALL_BEGINNING = Place(datetime(1970, 1, 1, tzinfo=UTC), "")
-CALLBACK_BEGINNING = Place(datetime(1970, 1, 1, tzinfo=UTC), 0)
+CALL_BEGINNING = Cursor(datetime(1970, 1, 1, tzinfo=UTC), "")
+CALLBACK_BEGINNING = Cursor(datetime(1970, 1, 1, tzinfo=UTC), 0)
 
 
 async def strip(database: Database, limit: int = 100) -> None:
     """What happens to callbacks of a certain age."""
     async with database.transaction() as session:
-        await erasure.strip_callbacks(session, days=0, limit=limit)
+        await expiry.strip_callbacks(session, days=0, limit=limit)
 
 
 async def align(database: Database, numbers: NumberPolicy, limit: int = 100) -> list[int]:
     """Everything, as the worker does it: callbacks first; how many rows each step changed."""
     changed = []
-    places: list[Any] = [(erasure.align_callbacks, CALLBACK_BEGINNING), (erasure.align_calls, CALL_BEGINNING)]
+    places: list[Any] = [
+        (number_backfill.apply_number_policy_to_callbacks, CALLBACK_BEGINNING),
+        (number_backfill.apply_number_policy_to_calls, CALL_BEGINNING),
+    ]
     for walk, place in places:
         while place is not None:
             async with database.transaction() as session:
                 step = await walk(session, numbers, place, limit)
             changed.append(step.changed)
-            place = step.reached
+            place = step.cursor
     return changed
 
 
@@ -80,7 +83,7 @@ async def test_callbacks_without_parameters_lose_the_numbers_in_their_facts(data
     await change(database, Callback, parameters=null())
     await align(database, HASH)
     (callback,) = await callbacks(database)
-    assert (callback.parameters, callback.facts["from_number"]) == (None, HASH.number(FROM))
+    assert (callback.parameters, callback.facts["from_number"]) == (None, HASH.redact_number(FROM))
 
 
 async def test_what_is_hashed_can_be_dropped_later(database: Database) -> None:
@@ -187,7 +190,10 @@ async def test_a_step_takes_few_round_trips_however_many_rows_it_rewrites(databa
         statements.append(statement)
 
     event.listen(database._engine.sync_engine, "before_cursor_execute", note)
-    for walk, place in ((erasure.align_callbacks, CALLBACK_BEGINNING), (erasure.align_calls, CALL_BEGINNING)):
+    for walk, place in (
+        (number_backfill.apply_number_policy_to_callbacks, CALLBACK_BEGINNING),
+        (number_backfill.apply_number_policy_to_calls, CALL_BEGINNING),
+    ):
         async with database.transaction() as session:
             assert (await walk(session, HASH, place, 100)).changed == 20
     event.remove(database._engine.sync_engine, "before_cursor_execute", note)

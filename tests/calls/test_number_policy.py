@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from sqlalchemy import select
 
 from amd_service.calls import intake
-from amd_service.calls.privacy import NUMBERS, OWNERS, PLAIN, NumberPolicy
+from amd_service.calls.number_policy import NUMBERS, OWNERS, PLAIN, NumberPolicy
 from amd_service.calls.tables import Base
 from amd_service.database.pool import Database
 from amd_service.domain import RawCallback
@@ -104,8 +104,10 @@ async def test_nothing_of_a_number_or_its_owner_is_stored(database: Database, nu
 async def test_a_hashed_number_is_the_same_wherever_it_stands(database: Database) -> None:
     await take_all(database, HASH)
     call = await call_row(database)
-    assert (call.from_number, call.to_number) == (HASH.number(CALLER), HASH.number(CALLEE))
-    assert (await everything(database)).count(str(HASH.number(CALLER))) == 5  # call_log, facts, From, Caller; recording
+    assert (call.from_number, call.to_number) == (HASH.redact_number(CALLER), HASH.redact_number(CALLEE))
+    assert (await everything(database)).count(
+        str(HASH.redact_number(CALLER))
+    ) == 5  # call_log, facts, From, Caller; recording
 
 
 @pytest.mark.anyio
@@ -123,47 +125,50 @@ async def test_a_repeated_delivery_is_still_a_duplicate(database: Database, numb
 
 
 def test_equal_numbers_hash_equal_and_others_do_not() -> None:
-    assert HASH.number(CALLER) == HASH.number(CALLER)
-    assert HASH.number(CALLER) != HASH.number(CALLEE)
-    assert re.fullmatch("hmac:[0-9a-f]{32}", str(HASH.number(CALLER)))
+    assert HASH.redact_number(CALLER) == HASH.redact_number(CALLER)
+    assert HASH.redact_number(CALLER) != HASH.redact_number(CALLEE)
+    assert re.fullmatch("hmac:[0-9a-f]{32}", str(HASH.redact_number(CALLER)))
 
 
 def test_another_key_gives_another_hash() -> None:
-    assert NumberPolicy("hash", b"other").number(CALLER) != HASH.number(CALLER)
+    assert NumberPolicy("hash", b"other").redact_number(CALLER) != HASH.redact_number(CALLER)
 
 
 @pytest.mark.parametrize("address", ["sip:alice@example.org", "client:alice", "whatsapp:+15005550006", "anonymous"])
 def test_addresses_of_other_kinds_are_numbers_too(address: str) -> None:
-    assert str(HASH.number(address)).startswith("hmac:")
-    assert DROP.number(address) is None
+    assert str(HASH.redact_number(address)).startswith("hmac:")
+    assert DROP.redact_number(address) is None
 
 
 @pytest.mark.parametrize("numbers", [HASH, DROP, KEEP])
 @pytest.mark.parametrize("nothing", [None, ""])
 def test_no_number_stays_no_number(numbers: NumberPolicy, nothing: str | None) -> None:
-    assert not numbers.number(nothing)
+    assert not numbers.redact_number(nothing)
 
 
 def test_what_is_hashed_is_not_hashed_again_but_can_be_dropped() -> None:
-    hashed = HASH.number(CALLER)
-    assert HASH.number(hashed) == hashed
-    assert DROP.number(hashed) is None
+    hashed = HASH.redact_number(CALLER)
+    assert HASH.redact_number(hashed) == hashed
+    assert DROP.redact_number(hashed) is None
 
 
 def test_what_only_looks_hashed_is_hashed() -> None:
-    assert HASH.number(f"hmac:{CALLER}") != f"hmac:{CALLER}"
+    assert HASH.redact_number(f"hmac:{CALLER}") != f"hmac:{CALLER}"
 
 
 def test_a_dropped_fact_is_absent() -> None:
     facts: dict[str, Any] = {"from_number": CALLER, "to_number": CALLEE, "call_status": "ringing"}
-    assert DROP.facts(facts) == {"call_status": "ringing"}
-    assert HASH.facts(facts) == facts | {"from_number": HASH.number(CALLER), "to_number": HASH.number(CALLEE)}
-    assert KEEP.facts(facts) == facts
+    assert DROP.redact_facts(facts) == {"call_status": "ringing"}
+    assert HASH.redact_facts(facts) == facts | {
+        "from_number": HASH.redact_number(CALLER),
+        "to_number": HASH.redact_number(CALLEE),
+    }
+    assert KEEP.redact_facts(facts) == facts
 
 
 def stays(name: str, value: str, *addresses: str) -> bool:
     """Whether a parameter of a callback about these parties is kept."""
-    *_, (_, left) = DROP.parameters((*(("From", address) for address in addresses), (name, value)))
+    *_, (_, left) = DROP.redact_parameters((*(("From", address) for address in addresses), (name, value)))
     assert left in ("", value)
     return left == value
 
@@ -247,7 +252,7 @@ def test_no_digits_of_any_number_are_left_in_any_parameter(
     # Every other parameter repeats a number that some parameter with a known name holds.
     known = [number for name, number in personal if name in NUMBERS] or [CALLER]
     repeated = tuple((name, f"{text}{known[at % len(known)]}") for at, (name, text) in enumerate(others))
-    kept = numbers.parameters((*personal, *repeated))
+    kept = numbers.redact_parameters((*personal, *repeated))
     assert [name for name, _ in kept] == [name for name, _ in (*personal, *repeated)]
     for _, value in kept:
         assert value == "" or re.fullmatch("hmac:[0-9a-f]{32}", value)
@@ -256,5 +261,5 @@ def test_no_digits_of_any_number_are_left_in_any_parameter(
 @given(st.lists(st.tuples(st.text(max_size=12), st.text(max_size=20)), max_size=6))
 def test_bringing_in_line_twice_changes_nothing_more(pairs: list[tuple[str, str]]) -> None:
     for numbers in (HASH, DROP, KEEP):
-        once = numbers.parameters(tuple(pairs))
-        assert numbers.parameters(once) == once
+        once = numbers.redact_parameters(tuple(pairs))
+        assert numbers.redact_parameters(once) == once

@@ -1,7 +1,7 @@
-"""What the callbacks of a call add up to, whatever order they came in.
+"""The facts of a call and of a recording, merged from their callbacks.
 
-Nothing here depends on arrival: each value is a function of the set of callbacks. That is what makes a late, a
-repeated or an early callback harmless.
+Each value is a function of the set of callbacks and never of their order of arrival. This makes late, repeated and
+early callbacks harmless.
 """
 
 from collections.abc import Iterable, Sequence
@@ -24,7 +24,7 @@ T = TypeVar("T")
 
 _BEFORE_ANSWER = (CallStatus.QUEUED, CallStatus.INITIATED, CallStatus.RINGING)
 
-# Of several terminal statuses in one position the first of these counts.
+# If several terminal statuses share a position, the first of these wins.
 _TERMINAL_PREFERENCE: tuple[str, ...] = (
     CallStatus.COMPLETED,
     CallStatus.FAILED,
@@ -44,7 +44,7 @@ _USUAL_POSITION: dict[str, int] = {
 }
 _UNKNOWN_POSITION = -2
 
-# `completed` has audio, so it outranks both ways of having none.
+# `completed` has audio, so it outranks `absent` and `failed`.
 _RECORDING_RANK: dict[str, int] = {
     RecordingStatus.IN_PROGRESS: 1,
     RecordingStatus.ABSENT: 2,
@@ -64,7 +64,7 @@ _ADAPTERS: dict[type, TypeAdapter[Any]] = {
 
 @dataclass(frozen=True, slots=True)
 class CallFacts:
-    """What Twilio has told about a call; None is no news. Fields are columns of `call_log`."""
+    """What Twilio has reported about a call; None if it has not. Fields are columns of `call_log`."""
 
     direction: str | None
     from_number: str | None
@@ -82,7 +82,7 @@ class CallFacts:
 
 @dataclass(frozen=True, slots=True)
 class RecordingFacts:
-    """What Twilio has told about a recording; None is no news. Fields are columns of `recording`."""
+    """What Twilio has reported about a recording; None if it has not. Fields are columns of `recording`."""
 
     recording_status: str | None
     source: str | None
@@ -93,36 +93,35 @@ class RecordingFacts:
     error_code: int | None
 
 
-def to_facts(callback: StatusCallback | RecordingCallback | AmdCallback) -> dict[str, Any]:
-    """A callback as JSON, without what it did not say."""
+def to_json(callback: StatusCallback | RecordingCallback | AmdCallback) -> dict[str, Any]:
+    """A parsed callback as JSON, without the fields that are None."""
     dumped: dict[str, Any] = _ADAPTERS[type(callback)].dump_python(callback, mode="json", exclude_none=True)
     return dumped
 
 
-def statuses_from(facts: Iterable[dict[str, Any]]) -> list[StatusCallback]:
-    """The status callbacks that `to_facts` wrote."""
+def statuses_from_json(facts: Iterable[dict[str, Any]]) -> list[StatusCallback]:
+    """The status callbacks that `to_json` wrote."""
     return [_STATUS.validate_python(item) for item in facts]
 
 
-def recordings_from(facts: Iterable[dict[str, Any]]) -> list[RecordingCallback]:
-    """The recording callbacks that `to_facts` wrote."""
+def recordings_from_json(facts: Iterable[dict[str, Any]]) -> list[RecordingCallback]:
+    """The recording callbacks that `to_json` wrote."""
     return [_RECORDING.validate_python(item) for item in facts]
 
 
-def amd_results_from(facts: Iterable[dict[str, Any]]) -> list[AmdCallback]:
-    """The results of Twilio's detection that `to_facts` wrote."""
+def amd_results_from_json(facts: Iterable[dict[str, Any]]) -> list[AmdCallback]:
+    """The results of Twilio's detection that `to_json` wrote."""
     return [_AMD.validate_python(item) for item in facts]
 
 
-def call_facts(callbacks: Iterable[StatusCallback], amd: Iterable[AmdCallback] = ()) -> CallFacts:
-    """The call as its callbacks tell it. The first terminal status stays, whatever comes after.
+def merge_call(callbacks: Iterable[StatusCallback], amd: Iterable[AmdCallback] = ()) -> CallFacts:
+    """The call according to its callbacks. The first terminal status stays, whatever comes after it.
 
-    `amd`: results of Twilio's asynchronous detection. They come after the answer, so they have the last word over what
-    a status callback said; of several the one that took longest. How long it took comes with the answer: what
-    another answer took says nothing about this one.
+    `amd`: results of Twilio's asynchronous detection. They come after the answer, so they override the status
+    callbacks; of several, the one that took longest wins. `twilio_amd_ms` is always that of the winning result.
     """
-    ordered = sorted(callbacks, key=_in_time)
-    answered_by, amd_ms = _opinion([*ordered, *sorted(amd, key=_by_duration)])
+    ordered = sorted(callbacks, key=_sequence_key)
+    answered_by, amd_ms = _last_detection([*ordered, *sorted(amd, key=_duration_key)])
     terminal = [callback for callback in ordered if callback.call_status in TERMINAL_CALL_STATUSES]
     current = terminal[:1] or ordered[-1:]
     return CallFacts(
@@ -141,8 +140,8 @@ def call_facts(callbacks: Iterable[StatusCallback], amd: Iterable[AmdCallback] =
     )
 
 
-def recording_facts(callbacks: Iterable[RecordingCallback]) -> RecordingFacts:
-    """The recording as its callbacks tell it. `completed` stays: there is audio."""
+def merge_recording(callbacks: Iterable[RecordingCallback]) -> RecordingFacts:
+    """The recording according to its callbacks. `completed` stays: there is audio."""
     ordered = sorted(
         callbacks, key=lambda callback: (_RECORDING_RANK.get(callback.recording_status, 0), repr(callback))
     )
@@ -157,10 +156,10 @@ def recording_facts(callbacks: Iterable[RecordingCallback]) -> RecordingFacts:
     )
 
 
-def _in_time(callback: StatusCallback) -> tuple[int, int, int, str]:
-    """Sort key: SequenceNumber, then the state's rank; among terminal ones `completed` comes first.
+def _sequence_key(callback: StatusCallback) -> tuple[int, int, int, str]:
+    """Sort key: SequenceNumber, then the status's usual position; among terminal statuses `completed` comes first.
 
-    The callback's text at the end makes the order total, so that equal keys cannot fall back on arrival.
+    The callback's repr makes the order total. Without it, callbacks with equal keys would keep their order of arrival.
     """
     usual = _USUAL_POSITION.get(callback.call_status, _UNKNOWN_POSITION)
     position = usual if callback.sequence_number is None else callback.sequence_number
@@ -169,19 +168,19 @@ def _in_time(callback: StatusCallback) -> tuple[int, int, int, str]:
     return position, usual, preference, repr(callback)
 
 
-def _by_duration(result: AmdCallback) -> tuple[int, str]:
+def _duration_key(result: AmdCallback) -> tuple[int, str]:
     return -1 if result.machine_detection_ms is None else result.machine_detection_ms, repr(result)
 
 
-def _opinion(said: Sequence[StatusCallback | AmdCallback]) -> tuple[str | None, int | None]:
-    """The last answer of Twilio's detection, and how long it took where that was told, perhaps by another callback."""
-    answer = _last(opinion.answered_by for opinion in said)
-    return answer, _last(opinion.machine_detection_ms for opinion in said if opinion.answered_by == answer)
+def _last_detection(results: Sequence[StatusCallback | AmdCallback]) -> tuple[str | None, int | None]:
+    """The last AnsweredBy, and its duration from any callback that has the same AnsweredBy."""
+    answered_by = _last(result.answered_by for result in results)
+    return answered_by, _last(result.machine_detection_ms for result in results if result.answered_by == answered_by)
 
 
 def _last(values: Iterable[T | None]) -> T | None:
-    said: Sequence[T] = [value for value in values if value is not None]
-    return said[-1] if said else None
+    known: Sequence[T] = [value for value in values if value is not None]
+    return known[-1] if known else None
 
 
 def _earliest(callbacks: Iterable[StatusCallback]) -> datetime | None:

@@ -1,0 +1,100 @@
+"""The conclusion about a call: a pure function of its status and of its recordings' results."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from amd_service.calls.tables import BROKEN_OFF, MEDIA_STREAM, Recording, RecordingState, VerdictRow
+from amd_service.domain import TERMINAL_CALL_STATUSES, AnalysisState, CallStatus, Failure, Label
+
+# Failures of recordings that never had any audio.
+WITHOUT_AUDIO = (Failure.NO_RECORDING, Failure.RECORDING_FAILED)
+
+# Terminal statuses of a call that nobody answered.
+_UNANSWERED = frozenset(TERMINAL_CALL_STATUSES) - {CallStatus.COMPLETED}
+
+_LAST = datetime.max.replace(tzinfo=UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class RecordingResult:
+    """A recording and, once it is done, the run that its verdict is based on."""
+
+    recording: Recording
+    verdict: VerdictRow | None
+
+    @property
+    def is_stream(self) -> bool:
+        return self.recording.source == MEDIA_STREAM
+
+    @property
+    def is_complete(self) -> bool:
+        """False for a stream that broke off before its verdict: it may have carried only half a greeting."""
+        return self.recording.recording_status != BROKEN_OFF
+
+    @property
+    def is_decided(self) -> bool:
+        return self.verdict is not None and self.verdict.label in (Label.HUMAN, Label.VOICEMAIL)
+
+
+@dataclass(frozen=True, slots=True)
+class Conclusion:
+    """State of a call's analysis. `result`: the basis of its verdict. `failure`: why there will be none."""
+
+    state: AnalysisState
+    result: RecordingResult | None = None
+    failure: str | None = None
+
+
+def conclude(
+    call_status: str | None,
+    results: Sequence[RecordingResult],
+    *,
+    is_child: bool = False,
+    is_reconciled: bool = False,
+) -> Conclusion:
+    """The conclusion from a call's recordings, given in any order.
+
+    `is_child`: another call dialled this leg. `is_reconciled`: Twilio's API listed the recordings after the call ended.
+
+    The earliest human or voicemail is the verdict; a live stream's comes before all others, because it was given
+    first. Without one, unfinished work comes before a weak result (undecided, or of a stream that broke off), because
+    it may still decide. Among weak results a recording's comes first: it holds the whole call.
+    """
+    ordered = sorted(results, key=_start_key)
+    judged = [result for result in ordered if result.verdict is not None]
+    decided = [result for result in judged if result.is_decided and result.is_complete]
+    if decided:
+        return Conclusion(AnalysisState.JUDGED, min(decided, key=lambda result: not result.is_stream))
+    states = {result.recording.state for result in ordered}
+    if RecordingState.RUNNING in states:
+        return Conclusion(AnalysisState.RUNNING)
+    if RecordingState.QUEUED in states:
+        return Conclusion(AnalysisState.QUEUED)
+    if judged:
+        is_final = is_reconciled and call_status in TERMINAL_CALL_STATUSES
+        if RecordingState.NOTED in states and not is_final and all(result.is_stream for result in judged):
+            return Conclusion(AnalysisState.WAITING)
+        return Conclusion(AnalysisState.JUDGED, min(judged, key=lambda weak: (weak.is_stream, not weak.is_decided)))
+    return _conclude_without_verdict(call_status, ordered, is_child=is_child, is_reconciled=is_reconciled)
+
+
+def _conclude_without_verdict(
+    call_status: str | None, ordered: Sequence[RecordingResult], *, is_child: bool, is_reconciled: bool
+) -> Conclusion:
+    failures = [result.recording.failure for result in ordered if result.recording.state == RecordingState.DEAD]
+    if call_status in _UNANSWERED and all(failure in WITHOUT_AUDIO for failure in failures):
+        return Conclusion(AnalysisState.NOT_APPLICABLE)
+    # Twilio files a two-leg call's recordings under the parent. Until its end a leg may still get one of its own.
+    if not ordered and is_child and call_status in TERMINAL_CALL_STATUSES:
+        return Conclusion(AnalysisState.NOT_APPLICABLE)
+    if not ordered and is_reconciled and call_status == CallStatus.COMPLETED:
+        return Conclusion(AnalysisState.FAILED, failure=Failure.NO_RECORDING)
+    is_waiting = any(result.recording.state == RecordingState.NOTED for result in ordered)
+    if is_waiting or not failures:
+        return Conclusion(AnalysisState.WAITING)
+    return Conclusion(AnalysisState.FAILED, failure=failures[0])
+
+
+def _start_key(result: RecordingResult) -> tuple[datetime, str]:
+    return result.recording.started_at or _LAST, result.recording.recording_sid

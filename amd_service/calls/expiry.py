@@ -1,0 +1,55 @@
+"""Removal of old data from our own tables. Each function handles one batch, small enough for one transaction."""
+
+from datetime import timedelta
+
+from sqlalchemy import delete, exists, func, null, select, text, update
+from sqlalchemy.dialects.postgresql import array
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.types import Text
+
+from amd_service.calls.number_policy import NUMBER_FACTS
+from amd_service.calls.tables import Callback, CallRequestRow
+from amd_service.calls.tables.callback import WHOLE
+from amd_service.domain import REST_ROUTE
+
+# An Idempotency-Key is remembered this long: clients retry within minutes, never a week later.
+KEEP_REQUESTS_DAYS = 7
+
+
+async def strip_callbacks(session: AsyncSession, *, days: int, limit: int) -> int:
+    """Drop parameters, token and phone numbers of up to `limit` callbacks older than `days` days; how many.
+
+    Fingerprint and facts stay: a repeated delivery is still a duplicate, and a late callback still finds the facts of
+    its call. Where numbers must not be kept, `number_backfill` replaces the fingerprint too.
+    """
+    old = (
+        select(Callback.id)
+        .where(text(WHOLE), Callback.received_at < func.now() - timedelta(days=days))
+        .order_by(Callback.received_at)
+        .limit(limit)
+        .with_for_update(skip_locked=True)
+    )
+    ids = (await session.scalars(old)).all()
+    numbers = array(NUMBER_FACTS, type_=Text)
+    # null() is SQL's null; None would be stored as JSON's.
+    values = {"parameters": null(), "idempotency_token": None, "facts": Callback.facts.op("-")(numbers)}
+    statement = update(Callback).where(Callback.id.in_(ids)).values(**values)
+    await session.execute(statement.execution_options(synchronize_session=False))
+    return len(ids)
+
+
+async def delete_old_requests(session: AsyncSession, limit: int) -> int:
+    """Delete up to `limit` call requests that are too old to be repeated; how many.
+
+    A request whose call no signed callback named stays: it is the only proof that the call is ours.
+    """
+    named = exists().where(Callback.call_sid == CallRequestRow.call_sid, Callback.route != REST_ROUTE)
+    old = (
+        select(CallRequestRow.key)
+        .where(CallRequestRow.created_at < func.now() - timedelta(days=KEEP_REQUESTS_DAYS))
+        .where(CallRequestRow.call_sid.is_(None) | named)
+        .order_by(CallRequestRow.created_at)
+        .limit(limit)
+    )
+    statement = delete(CallRequestRow).where(CallRequestRow.key.in_(old)).returning(CallRequestRow.key)
+    return len((await session.scalars(statement.execution_options(synchronize_session=False))).all())
