@@ -1,1 +1,4 @@
-"""The command line: one command a file."""
+"""The command line: one command a file.
+
+A command's file holds its options; it imports its implementation when it runs, so that `--help` answers at once.
+"""

@@ -1,87 +1,25 @@
-"""Judges audio files on this machine, one line a file."""
+"""`amd-service classify`"""
 
-import asyncio
-import json
-from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
-from time import perf_counter
+from typing import Annotated
 
-from rich.console import Console
-from rich.markup import escape
+import typer
 
-from amd_service.detection.audio.input import AudioInput
-from amd_service.detection.classifier.inference import Priority
-from amd_service.detection.detector import Detector
-from amd_service.domain import Verdict
-from amd_service.errors import AmdError
-from amd_service.settings import Settings
-from amd_service.telemetry import Metrics, get_logger
-
-# File name endings whose bytes carry no header; the rate of telephony is understood.
-HEADERLESS = {".ulaw": "audio/x-mulaw;rate=8000", ".ul": "audio/x-mulaw;rate=8000", ".alaw": "audio/x-alaw;rate=8000"}
-
-log = get_logger(__name__)
-
-Line = dict[str, object]
+from amd_service.cli.options import JsonFlag
+from amd_service.cli.process import load_settings_and_logging, run
 
 
-async def print_verdicts(files: Sequence[Path], settings: Settings, *, channel: int | None, as_json: bool) -> bool:
-    """Print a line per file as it is judged; whether every file could be."""
-    console = Console()
-    well = True
-    async for line in classify(files, settings, channel=channel):
-        well = well and line["error"] is None
-        if as_json:
-            print(json.dumps(line), flush=True)  # noqa: T201 - the command's output
-        else:
-            console.print(_for_people(line), highlight=False, soft_wrap=True)
-    return well
+def classify(
+    files: Annotated[
+        list[Path], typer.Argument(metavar="FILE…", help="WAV, MP3 or .ulaw files.", exists=True, dir_okay=False)
+    ],
+    model: Annotated[str | None, typer.Option(help="Instead of AMD_MODEL: hub id, folder, or `demo`.")] = None,
+    channel: Annotated[int | None, typer.Option(min=1, max=2, help="The called party in dual-channel files.")] = None,
+    as_json: JsonFlag = False,
+) -> None:
+    """Judge audio files on this machine. Exits 1 if any could not be decoded."""
+    from amd_service.cli.classify_files import classify_and_print
 
-
-async def classify(files: Sequence[Path], settings: Settings, *, channel: int | None) -> AsyncIterator[Line]:
-    """A line per file, in order; `error` is set where a file could not be judged.
-
-    Mono files are taken as the called party alone. `channel` says which channel of a dual-channel file is the
-    called party; without it the two are mixed. Raises ModelUnusable when there is no model to judge with.
-    """
-    async with Detector.from_settings(settings, Metrics()) as detector:
-        await detector.wait_ready_or_raise()
-        for file in files:
-            yield await _classify_file(file, detector, channel)
-
-
-async def _classify_file(file: Path, detector: Detector, channel: int | None) -> Line:
-    started = perf_counter()
-    try:
-        data = await asyncio.to_thread(file.read_bytes)
-        audio = AudioInput(data=data, content_type=HEADERLESS.get(file.suffix.lower()), channel=channel)
-        verdict = await detector.judge(audio, priority=Priority.INTERACTIVE)
-    except (AmdError, OSError) as error:
-        return _line(file, None, started, str(error))
-    if verdict.channels_mixed:
-        log.warning("both channels were mixed: name the called party's with --channel", file=str(file))
-    return _line(file, verdict, started, None)
-
-
-def _for_people(line: Line) -> str:
-    if line["error"] is not None:
-        return f"[red]{'error':>9}[/]  {escape(str(line['file']))}  {escape(str(line['error']))}"
-    confidence = "   –" if line["confidence"] is None else f"{line['confidence']:.2f}"
-    return f"{line['label']:>9}  {confidence}  {escape(str(line['file']))}  [dim]{line['reason']}[/]"
-
-
-def _line(file: Path, verdict: Verdict | None, started: float, error: str | None) -> Line:
-    run = verdict.runs[-1] if verdict and verdict.runs else None
-    return {
-        "file": str(file),
-        "label": verdict.label if verdict else None,
-        "confidence": verdict.confidence if verdict else None,
-        "reason": verdict.reason if verdict else None,
-        "onset_ms": verdict.onset_ms if verdict else None,
-        "window_start_ms": run.window_start_ms if run else None,
-        "window_ms": run.window_ms if run else None,
-        "scores": run.scores.as_dict() if run else None,
-        "model": run.model.id if run else None,
-        "processing_time_ms": round((perf_counter() - started) * 1000, 1),
-        "error": error,
-    }
+    settings = load_settings_and_logging(quiet=True, **({"model": model} if model else {}))
+    if not run(classify_and_print(files, settings, channel=channel, as_json=as_json)):
+        raise typer.Exit(1)

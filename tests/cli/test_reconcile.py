@@ -1,4 +1,4 @@
-"""`amd-service reconcile`: what it prints, and when it did not succeed."""
+"""`amd-service reconcile`: its output and its failures."""
 
 import json
 from collections.abc import AsyncIterator
@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from amd_service.cli.reconcile import duration, print_catch_up
+from amd_service.cli.reconcile_accounts import parse_duration, reconcile_and_print
 from amd_service.database.pool import Database
 from amd_service.errors import ConfigurationError
 from amd_service.settings import Account, Settings
@@ -36,39 +36,39 @@ def settings(database: Database, simulated_twilio: SimulatedTwilio, **given: Any
     )
 
 
-async def test_what_was_found_is_a_line_an_account(
+async def test_the_report_is_one_line_per_account(
     database: Database, simulated_twilio: SimulatedTwilio, capsys: pytest.CaptureFixture[str]
 ) -> None:
     simulated_twilio.rest.add(SimulatedCall(account_sid=ACCOUNT)).end("busy")
-    assert await print_catch_up(settings(database, simulated_twilio), "90m", as_json=False)
-    assert await print_catch_up(settings(database, simulated_twilio), "90m", as_json=True)
-    lines = capsys.readouterr().out.splitlines()  # among them the log's, which a command sends to stderr
-    assert f"{ACCOUNT}: 1 calls asked for, 1 new, 0 recordings new, 1 rows changed" in lines
+    assert await reconcile_and_print(settings(database, simulated_twilio), "90m", as_json=False)
+    assert await reconcile_and_print(settings(database, simulated_twilio), "90m", as_json=True)
+    lines = capsys.readouterr().out.splitlines()  # the log's lines too, which a command writes to stderr
+    assert f"{ACCOUNT}: 1 calls checked, 1 new, 0 new recordings, 1 rows changed" in lines
     none = dict.fromkeys(("calls_failed", "calls_unknown", "calls_new", "recordings_new", "calls_changed"), 0)
     assert json.loads(lines[-1]) == {"account_sid": ACCOUNT, "calls_asked": 1, **none, "error": None}
 
 
-async def test_a_call_twilio_could_not_answer_for_is_a_failure_that_is_named(
+async def test_a_failed_request_for_a_call_is_counted_and_the_command_fails(
     database: Database, simulated_twilio: SimulatedTwilio, capsys: pytest.CaptureFixture[str]
 ) -> None:
     await deliver(database, status("ringing"))
     list_calls, list_recordings = ScriptedResponse(200, b'{"calls": []}'), ScriptedResponse(200, b'{"recordings": []}')
     simulated_twilio.rest.scripted = [list_calls, list_recordings, ScriptedResponse(500)]
     asked = settings(database, simulated_twilio, reconcile_after_s=0)
-    assert not await print_catch_up(asked, "90m", as_json=False)
-    assert "0 rows changed, 1 NOT ANSWERED FOR\n" in capsys.readouterr().out
+    assert not await reconcile_and_print(asked, "90m", as_json=False)
+    assert "0 rows changed, 1 FAILED: run it again\n" in capsys.readouterr().out
 
 
-async def test_a_call_twilio_does_not_know_is_named_with_what_to_check(
+async def test_a_call_unknown_to_twilio_is_counted_with_its_cure(
     database: Database, simulated_twilio: SimulatedTwilio, capsys: pytest.CaptureFixture[str]
 ) -> None:
     await deliver(database, status("ringing"))
-    assert await print_catch_up(settings(database, simulated_twilio), "90m", as_json=False)
+    assert await reconcile_and_print(settings(database, simulated_twilio), "90m", as_json=False)
     said = "0 rows changed, 1 UNKNOWN TO TWILIO: check TWILIO_REGION and the account\n"
     assert said in capsys.readouterr().out
 
 
-async def test_who_stands_by_need_not_come_back_where_twilio_wants_to_be_left_alone(
+async def test_the_command_retries_after_a_429(
     database: Database,
     simulated_twilio: SimulatedTwilio,
     capsys: pytest.CaptureFixture[str],
@@ -77,35 +77,35 @@ async def test_who_stands_by_need_not_come_back_where_twilio_wants_to_be_left_al
     monkeypatch.setattr("amd_service.twilio.rest.retrying_transport.PAUSES_S", (0.0,))
     simulated_twilio.rest.add(SimulatedCall(account_sid=ACCOUNT)).end("busy")
     simulated_twilio.rest.scripted = [ScriptedResponse(429)]
-    assert await print_catch_up(settings(database, simulated_twilio), "90m", as_json=False)
+    assert await reconcile_and_print(settings(database, simulated_twilio), "90m", as_json=False)
     said = capsys.readouterr().out
-    assert "1 calls asked for, 1 new" in said
+    assert "1 calls checked, 1 new" in said
     assert "Twilio rate limit" in said
 
 
-async def test_an_account_that_cannot_be_asked_is_a_failure_with_its_cure(
+async def test_refused_credentials_abort_the_account_with_their_cure(
     database: Database, simulated_twilio: SimulatedTwilio, capsys: pytest.CaptureFixture[str]
 ) -> None:
     simulated_twilio.rest.scripted = [ScriptedResponse(401, b'{"code": 20003, "message": "Authenticate"}')]
-    assert not await print_catch_up(settings(database, simulated_twilio), "24h", as_json=False)
-    said = "NOT ASKED TO THE END: Twilio refused (401): Authenticate (Twilio's error 20003); check TWILIO_API_KEY"
+    assert not await reconcile_and_print(settings(database, simulated_twilio), "24h", as_json=False)
+    said = "ABORTED: Twilio refused (401): Authenticate (Twilio's error 20003); check TWILIO_API_KEY"
     assert said in capsys.readouterr().out
 
 
-async def test_without_an_account_there_is_nobody_to_ask_about(
+async def test_without_an_account_the_error_names_the_settings(
     database: Database, simulated_twilio: SimulatedTwilio
 ) -> None:
-    nobody = settings(database, simulated_twilio, TWILIO_ACCOUNT_SID=None, TWILIO_AUTH_TOKEN="")
+    without_account = settings(database, simulated_twilio, TWILIO_ACCOUNT_SID=None, TWILIO_AUTH_TOKEN="")
     with pytest.raises(ConfigurationError, match="TWILIO_ACCOUNT_SID"):
-        await print_catch_up(nobody, "24h", as_json=False)
+        await reconcile_and_print(without_account, "24h", as_json=False)
 
 
 @pytest.mark.parametrize(("given", "hours"), [("90m", 1.5), ("24h", 24), ("7d", 168)])
-def test_how_far_back_is_said_in_minutes_hours_or_days(given: str, hours: float) -> None:
-    assert duration(given) == timedelta(hours=hours)
+def test_since_takes_minutes_hours_or_days(given: str, hours: float) -> None:
+    assert parse_duration(given) == timedelta(hours=hours)
 
 
 @pytest.mark.parametrize("given", ["", "h", "24", "1w", "-1h", "1.5h", "24 h", "0h", "999999d"])
-def test_any_other_time_names_the_cure(given: str) -> None:
+def test_any_other_since_is_an_error_with_an_example(given: str) -> None:
     with pytest.raises(ConfigurationError, match=r"1 to 9999 .*24h"):
-        duration(given)
+        parse_duration(given)

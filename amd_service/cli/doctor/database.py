@@ -1,10 +1,10 @@
-"""The database: whether it answers, its schema, and what is about to be deleted."""
+"""Checks the database connection and schema, and counts the recordings that retention will delete."""
 
 import asyncio
 from collections.abc import AsyncIterator
 
 from amd_service.calls import erasure
-from amd_service.cli.doctor.finding import Finding, Health
+from amd_service.cli.doctor.check_result import CheckResult, Health
 from amd_service.database.embedded import check_embedded
 from amd_service.database.pool import Database
 from amd_service.database.schema import SchemaState
@@ -12,55 +12,53 @@ from amd_service.errors import AmdError, ConfigurationError, DatabaseUnavailable
 from amd_service.settings import Settings
 
 
-async def check_database(settings: Settings) -> AsyncIterator[Finding]:
-    """Whether the database serves, and how many copies at Twilio will be deleted."""
+async def check_database(settings: Settings) -> AsyncIterator[CheckResult]:
+    """Check the database and its schema; with AMD_DELETE_RECORDINGS, count the recordings to delete."""
     if settings.database_url is None:
-        yield await _embedded(settings)
+        yield await _check_embedded_database(settings)
         return
     try:
-        state, copies = await _look(settings.database_url.get_secret_value(), settings)
+        state, copies = await _read_state(settings.database_url.get_secret_value(), settings)
     except DatabaseUnavailable as error:
-        yield Finding("database", Health.FAIL, f"{error}; check AMD_DATABASE_URL and that Postgres runs")
+        yield CheckResult("database", Health.FAIL, f"{error}; check AMD_DATABASE_URL and that Postgres runs")
         return
     except ConfigurationError as error:
-        yield Finding("database", Health.FAIL, str(error))
+        yield CheckResult("database", Health.FAIL, str(error))
         return
-    yield Finding("database", Health.OK, "reachable")
+    yield CheckResult("database", Health.OK, "reachable")
     yield _schema(state)
     if copies is not None:
-        yield Finding("deleting", Health.OK, f"copies at Twilio of up to {copies} recordings, which have their verdict")
+        yield CheckResult("deleting", Health.OK, f"up to {copies} recordings at Twilio, which have a verdict")
 
 
-async def _look(url: str, settings: Settings) -> tuple[SchemaState, int | None]:
-    """The schema's state and, where copies are to be deleted and can be counted, how many."""
+async def _read_state(url: str, settings: Settings) -> tuple[SchemaState, int | None]:
+    """Return the schema's state and the number of recordings to delete at Twilio; None if there is nothing to count."""
     database = Database(url, pool_size=settings.database_pool_size)
     try:
         state = await database.schema_state()
         countable = settings.delete_recordings and state is SchemaState.CURRENT
-        return state, await _copies(database) if countable else None
+        if not countable:
+            return state, None
+        async with database.transaction() as session:
+            return state, await erasure.count_erasable(session)
     finally:
         await database.dispose()
 
 
-async def _copies(database: Database) -> int:
-    async with database.transaction() as session:
-        return await erasure.count_erasable(session)
-
-
-def _schema(state: SchemaState) -> Finding:
+def _schema(state: SchemaState) -> CheckResult:
     match state:
         case SchemaState.CURRENT:
-            return Finding("schema", Health.OK, "current")
+            return CheckResult("schema", Health.OK, "current")
         case SchemaState.NEWER:
-            return Finding("schema", Health.WARN, "newer than this version knows; upgrade amd-service")
+            return CheckResult("schema", Health.WARN, "newer than this version of amd-service; upgrade it")
         case _:
-            return Finding("schema", Health.FAIL, f"{state}: run `amd-service migrate`")
+            return CheckResult("schema", Health.FAIL, f"{state}: run `amd-service migrate`")
 
 
-async def _embedded(settings: Settings) -> Finding:
+async def _check_embedded_database(settings: Settings) -> CheckResult:
     try:
         binaries = await asyncio.to_thread(check_embedded, settings.data_dir)
     except AmdError as error:
-        return Finding("database", Health.FAIL, str(error))
+        return CheckResult("database", Health.FAIL, str(error))
     text = f"embedded, in {settings.data_dir}, with the binaries in {binaries}; for production set AMD_DATABASE_URL"
-    return Finding("database", Health.OK, text)
+    return CheckResult("database", Health.OK, text)

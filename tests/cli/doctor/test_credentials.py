@@ -1,4 +1,4 @@
-"""What the doctor says of where Twilio's API is, and of the credentials it tries there."""
+"""The doctor's checks of Twilio's API and of the credentials."""
 
 import socket
 from collections.abc import AsyncIterator
@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from amd_service.cli.doctor import Finding, Health, examine
+from amd_service.cli.doctor.all_checks import run_checks
+from amd_service.cli.doctor.check_result import CheckResult, Health
 from amd_service.settings import Account, Settings
 from amd_service.simulator.twilio.loopback_server import SimulatedTwilio
 from amd_service.simulator.twilio.media_host import ScriptedResponse
@@ -27,44 +28,44 @@ async def simulated_twilio() -> AsyncIterator[SimulatedTwilio]:
         yield running
 
 
-async def finding(check: str, **settings: Any) -> Finding:
-    async with aclosing(examine(Settings(_env_file=None, **settings))) as findings:  # type: ignore[type-var]
-        return await anext(found async for found in findings if found.check.startswith(check))
+async def result_of(check: str, **settings: Any) -> CheckResult:
+    async with aclosing(run_checks(Settings(_env_file=None, **settings))) as results:  # type: ignore[type-var]
+        return await anext(result async for result in results if result.check.startswith(check))
 
 
 async def credentials(url: str, **settings: Any) -> tuple[Health, str]:
-    found = await finding("credentials of", twilio_api_url=url, **WITH_KEY | settings)
-    return found.health, found.text
+    result = await result_of("credentials of", twilio_api_url=url, **WITH_KEY | settings)
+    return result.health, result.text
 
 
-async def test_credentials_that_twilio_takes_are_well_and_the_one_tried_is_named(
+async def test_accepted_credentials_are_ok_and_the_text_names_the_one_that_was_tried(
     simulated_twilio: SimulatedTwilio,
 ) -> None:
     health, text = await credentials(simulated_twilio.url)
     assert (health, text) == (
         Health.OK,
-        "1 token(s), API key SKbbbb…; the key is accepted by Twilio, callbacks will try the token",
+        "1 token(s), API key SKbbbb…; Twilio accepts the key; the first callback will test the token",
     )
     (asked,) = simulated_twilio.rest.requests
     assert (asked.method, asked.query) == ("GET", [("PageSize", "1")])
 
 
-async def test_credentials_that_twilio_refuses_are_a_failure(simulated_twilio: SimulatedTwilio) -> None:
+async def test_refused_credentials_fail(simulated_twilio: SimulatedTwilio) -> None:
     health, text = await credentials(simulated_twilio.url, TWILIO_API_SECRET="wrong")
     assert (health, "refused (401)" in text, "check TWILIO_API_KEY" in text) == (Health.FAIL, True, True)
 
 
-async def test_a_token_alone_is_tried_as_well() -> None:
+async def test_a_token_without_an_api_key_is_tried_too() -> None:
     token_alone = Account.model_validate({"account_sid": AC, "auth_tokens": [TOKEN]})
     async with watched_simulated_twilio(token_alone) as running:
-        found = await finding(
+        result = await result_of(
             "credentials of", twilio_api_url=running.url, TWILIO_ACCOUNT_SID=AC, TWILIO_AUTH_TOKEN=TOKEN
         )
-    assert found.health is Health.WARN
-    assert found.text.endswith("revoked alone; the token is accepted by Twilio")
+    assert result.health is Health.WARN
+    assert result.text.endswith("revoked separately; Twilio accepts the token")
 
 
-async def test_where_twilio_cannot_be_reached_a_warning_says_what_was_not_tried() -> None:
+async def test_an_unreachable_twilio_is_a_warning_that_credentials_were_not_tried() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
     health, text = await credentials(f"http://127.0.0.1:{port}")
@@ -81,7 +82,7 @@ async def test_where_twilio_cannot_be_reached_a_warning_says_what_was_not_tried(
         ScriptedResponse(200, b'{"ok": true}'),
     ],
 )
-async def test_a_twilio_that_is_busy_or_silent_is_not_waited_for(
+async def test_a_busy_or_silent_twilio_does_not_delay_the_report(
     simulated_twilio: SimulatedTwilio, answer: ScriptedResponse
 ) -> None:
     simulated_twilio.rest.scripted = [answer]
@@ -102,18 +103,16 @@ async def test_a_twilio_that_is_busy_or_silent_is_not_waited_for(
         ({"twilio_api_url": "https://api.ie1.twilio.com"}, Health.WARN, "set TWILIO_REGION and TWILIO_EDGE"),
     ],
 )
-async def test_an_api_that_real_calls_do_not_have_is_warned_of(
-    given: dict[str, str], health: Health, said: str
-) -> None:
-    found = await finding("Twilio's API", **given)
-    assert (found.health, said in found.text) == (health, True)
+async def test_an_api_origin_that_is_not_twilios_is_a_warning(given: dict[str, str], health: Health, said: str) -> None:
+    result = await result_of("Twilio's API", **given)
+    assert (result.health, said in result.text) == (health, True)
 
 
 @pytest.mark.parametrize(("name", "value"), [("SSL_CERT_FILE", "/nowhere"), ("HTTPS_PROXY", "nonsense://127.0.0.1")])
-async def test_an_environment_in_which_nothing_can_be_asked_does_not_end_the_report(
+async def test_a_broken_proxy_or_certificate_fails_one_check_and_the_report_goes_on(
     monkeypatch: pytest.MonkeyPatch, name: str, value: str
 ) -> None:
     monkeypatch.setenv(name, value)
-    found = await finding("credentials", **WITH_KEY)
-    assert (found.health, name in found.text) == (Health.FAIL, True)
-    assert (await finding("API keys", **WITH_KEY)).health is Health.OK
+    result = await result_of("credentials", **WITH_KEY)
+    assert (result.health, name in result.text) == (Health.FAIL, True)
+    assert (await result_of("API keys", **WITH_KEY)).health is Health.OK

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from amd_service.cli.doctor import Finding, Health, examine
+from amd_service.cli.doctor.all_checks import run_checks
+from amd_service.cli.doctor.check_result import CheckResult, Health
 from amd_service.database.embedded import check_embedded, embedded_postgres
 from amd_service.errors import ConfigurationError
 from amd_service.settings import Settings
@@ -55,8 +56,8 @@ def contents(directory: Path) -> set[str]:
     return {path.name for path in directory.iterdir()}
 
 
-async def database_finding(data_dir: Path) -> Finding:
-    findings = examine(Settings(_env_file=None, data_dir=data_dir))
+async def database_finding(data_dir: Path) -> CheckResult:
+    findings = run_checks(Settings(_env_file=None, data_dir=data_dir))
     return await anext(found async for found in findings if found.check == "database")
 
 

@@ -1,4 +1,4 @@
-"""What the doctor says where something cannot even be read: a report all the same."""
+"""Invalid settings and database URLs still produce a report."""
 
 import json
 from contextlib import aclosing
@@ -6,12 +6,13 @@ from contextlib import aclosing
 import pytest
 from typer.testing import CliRunner
 
-from amd_service.cli.doctor import Health, examine
+from amd_service.cli.doctor.all_checks import run_checks
+from amd_service.cli.doctor.check_result import Health
 from amd_service.cli.main import app
 from amd_service.settings import Settings
 
 
-def test_settings_that_cannot_be_read_are_findings(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_invalid_settings_are_reported_as_failed_checks(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AMD_PORT", "many")
     monkeypatch.setenv("AMD_LOG_LEVEL", "loud")
     result = CliRunner().invoke(app, ["doctor", "--json"])
@@ -28,8 +29,8 @@ def test_settings_that_cannot_be_read_are_findings(monkeypatch: pytest.MonkeyPat
 @pytest.mark.parametrize(
     ("url", "cure"), [("mysql://x", "postgresql://"), ("postgresql://u:p[@127.0.0.1/amd", "percent-encode")]
 )
-async def test_a_database_url_that_cannot_be_read_does_not_end_the_report(url: str, cure: str) -> None:
-    async with aclosing(examine(Settings(_env_file=None, database_url=url, model="/nowhere"))) as findings:  # type: ignore[type-var]
-        found, model = [found async for found in findings if found.check in ("database", "schema", "model")]
-    assert (found.check, found.health, cure in found.text) == ("database", Health.FAIL, True)
+async def test_an_invalid_database_url_fails_one_check_and_the_report_goes_on(url: str, cure: str) -> None:
+    async with aclosing(run_checks(Settings(_env_file=None, database_url=url, model="/nowhere"))) as results:  # type: ignore[type-var]
+        database, model = [result async for result in results if result.check in ("database", "schema", "model")]
+    assert (database.check, database.health, cure in database.text) == ("database", Health.FAIL, True)
     assert model.check == "model"

@@ -1,0 +1,87 @@
+"""Classifies audio files on this machine and prints one line per file."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Sequence
+from pathlib import Path
+from time import perf_counter
+
+from rich.console import Console
+from rich.markup import escape
+
+from amd_service.detection.audio.input import AudioInput
+from amd_service.detection.classifier.inference import Priority
+from amd_service.detection.detector import Detector
+from amd_service.domain import Verdict
+from amd_service.errors import AmdError
+from amd_service.settings import Settings
+from amd_service.telemetry import Metrics, get_logger
+
+# Suffixes of files without a header; their sample rate is telephony's 8 kHz.
+HEADERLESS = {".ulaw": "audio/x-mulaw;rate=8000", ".ul": "audio/x-mulaw;rate=8000", ".alaw": "audio/x-alaw;rate=8000"}
+
+log = get_logger(__name__)
+
+Line = dict[str, object]
+
+
+async def classify_and_print(files: Sequence[Path], settings: Settings, *, channel: int | None, as_json: bool) -> bool:
+    """Print a line per file as its verdict arrives. Returns False if a file could not be classified."""
+    console = Console()
+    succeeded = True
+    async for line in classify(files, settings, channel=channel):
+        succeeded = succeeded and line["error"] is None
+        if as_json:
+            print(json.dumps(line), flush=True)  # noqa: T201 - the command's output
+        else:
+            console.print(_readable_line(line), highlight=False, soft_wrap=True)
+    return succeeded
+
+
+async def classify(files: Sequence[Path], settings: Settings, *, channel: int | None) -> AsyncIterator[Line]:
+    """Yield a line per file, in order; `error` is set if a file could not be classified.
+
+    A mono file is assumed to hold the called party alone. `channel` selects the called party's channel of a
+    dual-channel file; without it the two channels are mixed. Raises ModelUnusable if the model cannot be loaded.
+    """
+    async with Detector.from_settings(settings, Metrics()) as detector:
+        await detector.wait_ready_or_raise()
+        for file in files:
+            yield await _classify_file(file, detector, channel)
+
+
+async def _classify_file(file: Path, detector: Detector, channel: int | None) -> Line:
+    started = perf_counter()
+    try:
+        data = await asyncio.to_thread(file.read_bytes)
+        audio = AudioInput(data=data, content_type=HEADERLESS.get(file.suffix.lower()), channel=channel)
+        verdict = await detector.judge(audio, priority=Priority.INTERACTIVE)
+    except (AmdError, OSError) as error:
+        return _line(file, None, started, str(error))
+    if verdict.channels_mixed:
+        log.warning("channels mixed: select the called party's channel with --channel", file=str(file))
+    return _line(file, verdict, started, None)
+
+
+def _readable_line(line: Line) -> str:
+    if line["error"] is not None:
+        return f"[red]{'error':>9}[/]  {escape(str(line['file']))}  {escape(str(line['error']))}"
+    confidence = "   –" if line["confidence"] is None else f"{line['confidence']:.2f}"
+    return f"{line['label']:>9}  {confidence}  {escape(str(line['file']))}  [dim]{line['reason']}[/]"
+
+
+def _line(file: Path, verdict: Verdict | None, started: float, error: str | None) -> Line:
+    run = verdict.runs[-1] if verdict and verdict.runs else None
+    return {
+        "file": str(file),
+        "label": verdict.label if verdict else None,
+        "confidence": verdict.confidence if verdict else None,
+        "reason": verdict.reason if verdict else None,
+        "onset_ms": verdict.onset_ms if verdict else None,
+        "window_start_ms": run.window_start_ms if run else None,
+        "window_ms": run.window_ms if run else None,
+        "scores": run.scores.as_dict() if run else None,
+        "model": run.model.id if run else None,
+        "processing_time_ms": round((perf_counter() - started) * 1000, 1),
+        "error": error,
+    }

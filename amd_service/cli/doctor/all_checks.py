@@ -1,0 +1,35 @@
+"""Every check, in the order in which the results are printed."""
+
+from collections.abc import AsyncIterator
+
+from amd_service.cli.doctor.call_handling import (
+    check_actions,
+    check_live,
+    check_placing_calls,
+    check_reconciliation,
+    check_retention,
+)
+from amd_service.cli.doctor.check_result import CheckResult
+from amd_service.cli.doctor.credentials import check_accounts, check_api_origin
+from amd_service.cli.doctor.database import check_database
+from amd_service.cli.doctor.model import check_model
+from amd_service.cli.doctor.public_access import check_api_keys, check_public_url, check_setting_names
+from amd_service.settings import Settings
+
+
+async def run_checks(settings: Settings) -> AsyncIterator[CheckResult]:
+    """Run every check, quick ones first. Raises nothing: an error becomes a result."""
+    yield check_setting_names()
+    yield check_public_url(settings)
+    yield check_api_origin(settings)
+    for result in await check_accounts(settings):
+        yield result
+    yield check_api_keys(settings)
+    yield check_placing_calls(settings)
+    yield check_live(settings)
+    yield check_actions(settings)
+    yield check_reconciliation(settings)
+    yield check_retention(settings)
+    async for result in check_database(settings):
+        yield result
+    yield await check_model(settings)

@@ -1,0 +1,36 @@
+"""`amd-service model pull` and `amd-service model export`"""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from amd_service.cli.process import load_settings_and_logging
+
+app = typer.Typer(no_args_is_help=True, help="Download the model and build faster engines.")
+
+
+@app.command()
+def pull() -> None:
+    """Download AMD_MODEL ahead of time and verify it."""
+    from amd_service.detection.classifier.model import pull as pull_model
+
+    files = pull_model(load_settings_and_logging(quiet=True))
+    typer.echo(f"{files.id} {files.revision or ''} is in {files.folder}\nweights sha256 {files.weights_sha256}")
+
+
+@app.command()
+def export(
+    engine: Annotated[str, typer.Option(help="onnx, openvino or torch.")],
+    precision: Annotated[str, typer.Option(help="fp32, bf16 or int8, as far as the engine has it.")],
+    windows: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Your own recordings, for calibration and for the check.")
+    ] = None,
+    again: Annotated[bool, typer.Option("--again", help="Build and check anew.")] = False,
+) -> None:
+    """Build a faster engine of AMD_MODEL and check it against the reference. Exits 1 if it did not pass."""
+    from amd_service.lab.export.run import export as export_engine
+
+    settings = load_settings_and_logging(quiet=True)
+    if not export_engine(settings, engine=engine, precision=precision, windows_dir=windows, again=again).passed:
+        raise typer.Exit(1)

@@ -1,0 +1,60 @@
+"""How a command's process starts, runs its coroutine and ends."""
+
+import asyncio
+import os
+import signal
+import sys
+import threading
+from collections.abc import Coroutine
+from typing import TYPE_CHECKING, Any, TypeVar
+
+if TYPE_CHECKING:
+    from amd_service.settings import Settings
+
+T = TypeVar("T")
+
+
+def load_settings_and_logging(*, quiet: bool = False, **overrides: Any) -> "Settings":
+    """The settings, with logging configured from them. `quiet`: log warnings and errors only."""
+    from amd_service.settings import load_settings
+    from amd_service.settings.unknown_names import unknown_name_warnings
+    from amd_service.telemetry import configure_logging, get_logger
+
+    settings = load_settings(**overrides)
+    configure_logging(log_format=settings.log_format, level="warning" if quiet else settings.log_level)
+    for line in unknown_name_warnings():
+        get_logger(__name__).warning(line)
+    return settings
+
+
+def run(work: Coroutine[Any, Any, T]) -> T:
+    """Run `work` on uvloop and return its result. Exits with 143 when SIGTERM cancelled it."""
+    import uvloop
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        try:
+            return runner.run(_cancel_on_sigterm(work))
+        except asyncio.CancelledError:
+            raise SystemExit(128 + signal.SIGTERM) from None
+
+
+async def _cancel_on_sigterm(work: Coroutine[Any, Any, T]) -> T:
+    """Cancel the work on SIGTERM, so that it ends its child processes and its Postgres.
+
+    `serve` installs handlers of its own over this one.
+    """
+    task = asyncio.current_task()
+    assert task is not None
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
+    return await work
+
+
+def exit_despite_threads() -> None:
+    """Exit with 0 at once if a daemon thread still runs, e.g. one that is loading the model.
+
+    The interpreter's own shutdown removes the state that the thread's native code uses, which then aborts the process.
+    """
+    if any(thread.daemon for thread in threading.enumerate()):
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(0)

@@ -1,0 +1,55 @@
+"""Reconciles every account once and prints what was found."""
+
+import json
+import re
+from dataclasses import asdict
+from datetime import UTC, datetime, timedelta
+
+from amd_service.errors import ConfigurationError
+from amd_service.operations.reconcile import Reconciliation, SweepReport
+from amd_service.runtime import open_database
+from amd_service.settings import Settings
+from amd_service.telemetry import Metrics
+from amd_service.twilio.recordings import http_client
+from amd_service.twilio.rest import RestClient
+
+_UNITS = {"m": "minutes", "h": "hours", "d": "days"}
+
+
+async def reconcile_and_print(settings: Settings, since: str, *, as_json: bool) -> bool:
+    """Ask Twilio about the calls of the last `since` (90m, 24h, 7d) and print a line per account.
+
+    Recordings that are found are enqueued; a running worker judges them. Returns False if a request failed. Raises
+    ConfigurationError for an invalid `since` and if no account is configured.
+    """
+    start = datetime.now(UTC) - parse_duration(since)
+    if not settings.accounts:
+        raise ConfigurationError("no account is configured: set TWILIO_ACCOUNT_SID and TWILIO_AUTH_TOKEN")
+    async with open_database(settings) as database, http_client(settings) as client:
+        metrics = Metrics()
+        rest = RestClient(client, settings, per_s=settings.reconcile_per_s, retry_rate_limits=True, metrics=metrics)
+        reconciliation = Reconciliation(database=database, rest=rest, settings=settings, metrics=metrics)
+        reports = await reconciliation.by_hand(start)
+    for report in reports:
+        print(json.dumps(asdict(report)) if as_json else _readable_line(report))  # noqa: T201 - the command's output
+    return all(report.error is None and not report.calls_failed for report in reports)
+
+
+def parse_duration(text: str) -> timedelta:
+    """Parse `90m`, `24h` or `7d`. Raises ConfigurationError for anything else."""
+    match = re.fullmatch(r"([1-9][0-9]{0,3})([mhd])", text)
+    if match is None:
+        raise ConfigurationError(f"--since {text}: give 1 to 9999 minutes, hours or days, e.g. 90m, 24h or 7d")
+    return timedelta(**{_UNITS[match[2]]: int(match[1])})
+
+
+def _readable_line(report: SweepReport) -> str:
+    line = (
+        f"{report.account_sid}: {report.calls_asked} calls checked, {report.calls_new} new, "
+        f"{report.recordings_new} new recordings, {report.calls_changed} rows changed"
+    )
+    if report.calls_failed:
+        line += f", {report.calls_failed} FAILED: run it again"
+    if report.calls_unknown:
+        line += f", {report.calls_unknown} UNKNOWN TO TWILIO: check TWILIO_REGION and the account"
+    return f"{line}; ABORTED: {report.error}" if report.error else line

@@ -1,0 +1,11 @@
+"""`amd-service worker`"""
+
+from amd_service.cli.process import exit_despite_threads, load_settings_and_logging, run
+
+
+def worker() -> None:
+    """Judge recordings; serve health and metrics on a separate port."""
+    from amd_service.web import server
+
+    run(server.work(load_settings_and_logging()))
+    exit_despite_threads()

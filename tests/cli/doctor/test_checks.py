@@ -1,0 +1,148 @@
+"""The doctor's checks of the settings, and how it prints results."""
+
+from typing import Any
+
+import pytest
+from starlette.datastructures import Headers
+
+from amd_service.cli.doctor.all_checks import run_checks
+from amd_service.cli.doctor.check_result import CheckResult, Health
+from amd_service.cli.doctor.output import print_result
+from amd_service.database.pool import Database
+from amd_service.domain import Label
+from amd_service.settings import RETRY_OVERRIDES, Settings
+from amd_service.web.access import access_problem
+from tests.support.deliveries import claim, deliver, recording, settle
+from tests.support.sids import SECOND_RECORDING
+from tests.support.verdicts import verdict
+
+pytestmark = pytest.mark.anyio
+
+
+async def result_of(check: str, **settings: Any) -> CheckResult:
+    """Return the result of `check`. Stops there: the slow checks, database and model, come last."""
+    results = run_checks(Settings(_env_file=None, **settings))
+    return await anext(result async for result in results if result.check == check)
+
+
+async def test_live_actions_and_retention_are_ok_when_off() -> None:
+    for check in ("live", "actions", "retention"):
+        assert (await result_of(check)).health is Health.OK
+
+
+@pytest.mark.parametrize(
+    ("public_url", "health", "said"),
+    [
+        (None, Health.FAIL, "set AMD_PUBLIC_URL"),
+        ("http://127.0.0.1:8080", Health.WARN, "loopback"),
+        ("https://amd_service.example.com", Health.FAIL, "underscore"),
+        ("http://amd.example.com", Health.WARN, "not https"),
+        ("https://amd.example.com/twilio/status", Health.WARN, "set AMD_PUBLIC_URL=https://amd.example.com"),
+        ("https://amd.example.com/my/twilio/amd", Health.WARN, "set AMD_PUBLIC_URL=https://amd.example.com/my"),
+        ("https://amd.example.com/twilio/prod", Health.OK, "https://amd.example.com/twilio/prod/twilio/status#"),
+        ("https://amd.example.com/my_calls", Health.OK, "https://amd.example.com/my_calls/twilio/status#"),
+    ],
+)
+async def test_a_public_url_that_twilio_cannot_use_is_not_ok(public_url: str | None, health: Health, said: str) -> None:
+    result = await result_of("public URL", public_url=public_url)
+    assert (result.health, said in result.text) == (health, True)
+
+
+@pytest.mark.parametrize("public_url", [None, "http://localhost:8080", "https://amd.example.com"])
+@pytest.mark.parametrize("host", ["127.0.0.1", "0.0.0.0"])
+@pytest.mark.parametrize("api_keys", ["", "k" * 16])
+async def test_the_check_of_api_keys_agrees_with_the_access_rules(
+    public_url: str | None, host: str, api_keys: str
+) -> None:
+    result = await result_of("API keys", public_url=public_url, host=host, api_keys=api_keys)
+    settings = Settings(_env_file=None, public_url=public_url, host=host, api_keys=api_keys)
+    refusal = access_problem(Headers({"host": "localhost", "authorization": f"Bearer {api_keys}"}), settings)
+    assert (result.health is Health.OK) == (refusal is None)
+    assert ("403" in result.text) == (refusal is not None)
+
+
+async def test_a_short_api_key_is_a_warning_that_does_not_print_it() -> None:
+    result = await result_of("API keys", api_keys=f"sesame,{'k' * 16}")
+    assert (result.health, result.text.startswith("1 of 2 ")) == (Health.WARN, True)
+    assert "openssl rand -hex 24" in result.text
+    assert "sesame" not in result.text
+
+
+async def test_actions_without_live_are_a_warning_that_names_the_cure() -> None:
+    result = await result_of("actions", on_voicemail="hang_up")
+    assert result.health is Health.WARN
+    assert "AMD_LIVE=true" in result.text
+
+
+async def test_actions_with_live_are_listed_without_their_urls() -> None:
+    url = f"https://example.org/agent?key=secret{RETRY_OVERRIDES}"
+    result = await result_of("actions", live=True, on_voicemail="hang_up", on_human=url)
+    assert (result.health, result.text) == (Health.OK, "human: redirect, voicemail: hang_up")
+
+
+async def test_urls_without_retry_overrides_are_noted_by_their_settings() -> None:
+    public, url = "https://amd.example.com", "https://example.org/agent?key=secret"
+    acting = await result_of("actions", live=True, on_voicemail=url, on_human=f"{url}#rc=2")
+    assert acting.health is Health.OK
+    assert f"; AMD_ON_VOICEMAIL: without {RETRY_OVERRIDES}" in acting.text
+    assert "secret" not in acting.text
+    listening = await result_of("live", live=True, public_url=public, live_next_url=f"{url}#top")
+    assert f"; AMD_LIVE_NEXT_URL: without {RETRY_OVERRIDES}" in listening.text
+    assert "NEXT_URL" not in (await result_of("live", live=True, public_url=public)).text
+
+
+async def test_a_redirect_that_is_not_https_is_a_warning_that_names_the_setting() -> None:
+    result = await result_of("actions", live=True, on_human="http://example.org/agent")
+    assert result.health is Health.WARN
+    assert "AMD_ON_HUMAN is not https" in result.text
+
+
+@pytest.mark.parametrize(("url", "health"), [("https://a.example", Health.OK), ("http://127.0.0.1", Health.WARN)])
+async def test_streams_need_https(url: str, health: Health) -> None:
+    result = await result_of("live", live=True, public_url=url)
+    assert result.health is health
+    assert ("/twilio/stream.xml" if health is Health.OK else "wss") in result.text
+
+
+async def test_live_without_a_public_url_fails() -> None:
+    result = await result_of("live", live=True)
+    assert (result.health, "AMD_PUBLIC_URL" in result.text) == (Health.FAIL, True)
+
+
+async def test_a_live_next_url_that_is_not_https_is_a_warning() -> None:
+    result = await result_of("live", live=True, public_url="https://a.example", live_next_url="http://a.example/next")
+    assert (result.health, "AMD_LIVE_NEXT_URL is not https" in result.text) == (Health.WARN, True)
+
+
+async def test_one_day_is_written_in_the_singular() -> None:
+    assert "after 1 day;" in (await result_of("retention", callback_days=1)).text
+
+
+async def test_lines_are_not_wrapped_outside_a_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    text = "install .[embedded], then give Twilio https://amd.example.com/twilio/status and " + "more " * 30
+    print_result(CheckResult("public URL", Health.OK, text), as_json=False)
+    assert capsys.readouterr().out == f"  ok  public URL  {text}\n"
+
+
+async def test_switched_off_reconciliation_is_a_warning() -> None:
+    assert (await result_of("lost callbacks")).health is Health.OK
+    result = await result_of("lost callbacks", reconcile_every_s=0)
+    assert (result.health, "waits for ever" in result.text) == (Health.WARN, True)
+
+
+async def test_retention_lists_what_is_deleted() -> None:
+    result = await result_of(
+        "retention", delete_recordings=True, callback_days=30, phone_numbers="hash", phone_number_key="k" * 16
+    )
+    assert result.text == (
+        "recordings at Twilio: deleted after the verdict, earlier verdicts included; "
+        "callbacks: parameters deleted after 30 days; phone numbers: hash"
+    )
+
+
+async def test_the_number_of_recordings_to_delete_is_reported(database: Database, database_url: str) -> None:
+    await deliver(database, recording("completed"), recording("completed", SECOND_RECORDING))
+    (job, *_) = await claim(database)
+    await settle(database, job, verdict(Label.HUMAN))
+    result = await result_of("deleting", database_url=database_url, delete_recordings=True)
+    assert (result.health, result.text) == (Health.OK, "up to 1 recordings at Twilio, which have a verdict")
