@@ -1,4 +1,4 @@
-"""Logs and metrics: configured by a function, never on import; no secret and no full phone number in either."""
+"""Logs and metrics without secrets and full phone numbers. Nothing is configured on import."""
 
 import logging
 import re
@@ -17,14 +17,8 @@ _URL_PASSWORD = re.compile(r"(?<=://)([^/@\s:]*):[^/\s]+@")
 _CREDENTIALS = re.compile(r"\b(Basic|Bearer)\s+[\w+/=.~-]{6,}|\b(token|secret|password|key)=[^&\s]+", re.IGNORECASE)
 
 
-def _redact_text(text: str) -> str:
-    text = _E164.sub(lambda match: f"{match.group()[:3]}…{match.group()[-2:]}", text)
-    text = _CREDENTIALS.sub(lambda match: f"{match.group(1) or match.group(2)} …", text)
-    return _URL_PASSWORD.sub(r"\1:…@", text)
-
-
 def _redact(value: Any) -> Any:
-    """The value with what must not be logged taken out, at any depth; what is no plain value becomes its text."""
+    """Remove secrets at any depth. Values other than numbers, dicts and sequences are converted to text."""
     match value:
         case None | bool() | int() | float():
             return value
@@ -33,18 +27,20 @@ def _redact(value: Any) -> Any:
         case list() | tuple() | set() | frozenset():
             return [_redact(item) for item in value]
         case _:
-            return _redact_text(str(value))
+            text = _E164.sub(lambda match: f"{match.group()[:3]}…{match.group()[-2:]}", str(value))
+            text = _CREDENTIALS.sub(lambda match: f"{match.group(1) or match.group(2)} …", text)
+            return _URL_PASSWORD.sub(r"\1:…@", text)
 
 
 def redact(_logger: object, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
-    """structlog processor: hide secrets by key, phone numbers and URL passwords wherever they stand."""
-    event.pop("color_message", None)  # uvicorn's second copy of its message, with escape codes
+    """structlog processor that hides secrets by key, and phone numbers and URL passwords in any text."""
+    event.pop("color_message", None)  # uvicorn repeats its message here, with escape codes
     redacted: dict[str, Any] = _redact(dict(event))
     return redacted
 
 
 def configure_logging(*, log_format: str, level: str) -> None:
-    """Send structlog and the standard library's log records (uvicorn, SQLAlchemy) to stderr in one format."""
+    """Write logs of structlog and of the standard library (uvicorn, SQLAlchemy) to stderr in one format."""
     as_json = log_format == "json" or (log_format == "auto" and not sys.stderr.isatty())
     shared: list[structlog.typing.Processor] = [
         structlog.contextvars.merge_contextvars,
@@ -52,7 +48,7 @@ def configure_logging(*, log_format: str, level: str) -> None:
         structlog.processors.TimeStamper(fmt="iso", utc=True),
         structlog.stdlib.ExtraAdder(),
     ]
-    # Exceptions are rendered before redaction: a traceback's text can hold a URL with a password.
+    # Exceptions are rendered before redaction, because a traceback can contain a URL with a password.
     tail: list[structlog.typing.Processor] = [
         structlog.stdlib.ProcessorFormatter.remove_processors_meta,
         structlog.processors.format_exc_info,
@@ -73,13 +69,13 @@ def configure_logging(*, log_format: str, level: str) -> None:
 
 
 def get_logger(name: str) -> structlog.stdlib.BoundLogger:
-    """A structured logger; SIDs are bound with `structlog.contextvars.bound_contextvars`."""
+    """A structured logger. Bind SIDs with `structlog.contextvars.bound_contextvars`."""
     logger: structlog.stdlib.BoundLogger = structlog.stdlib.get_logger(name)
     return logger
 
 
 class Metrics:
-    """The service's Prometheus metrics in a registry of their own, one per process or test."""
+    """The service's Prometheus metrics. Each instance has its own registry."""
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
@@ -87,7 +83,7 @@ class Metrics:
         self.callbacks = Counter("amd_callbacks", "Callbacks by route and outcome.", ["route", "outcome"], registry=r)
         self.unknown_values = Counter(
             "amd_unknown_values",
-            "Values, in callbacks, that Twilio's documentation does not name, by parameter.",
+            "Callback values that Twilio does not document, by parameter.",
             ["parameter"],
             registry=r,
         )
@@ -95,35 +91,54 @@ class Metrics:
         self.queue_oldest_s = Gauge("amd_queue_oldest_seconds", "Age of the oldest due recording.", registry=r)
         self.stage_seconds = Histogram(
             "amd_stage_seconds",
-            "Seconds per stage of a recording's way to its verdict.",
+            "Seconds per stage of processing a recording.",
             ["stage"],
             buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30),
             registry=r,
         )
         self.verdicts = Counter("amd_verdicts", "Verdicts by label and reason.", ["label", "reason"], registry=r)
-        self.retries = Counter("amd_retries", "Recordings put back for a later attempt.", ["error"], registry=r)
-        self.given_up = Counter("amd_buried", "Recordings that ended without a verdict.", ["reason"], registry=r)
+        self.retries = Counter("amd_retries", "Recordings scheduled for a retry, by error.", ["error"], registry=r)
+        self.given_up = Counter(
+            "amd_buried", "Recordings given up without a verdict, by reason.", ["reason"], registry=r
+        )
         self.actions = Counter(
             "amd_actions", "Actions after a verdict, by kind and outcome.", ["kind", "outcome"], registry=r
         )
-        self.forgotten = Counter("amd_forgotten", "What retention deleted or made unreadable.", ["what"], registry=r)
-        self.calls_started = Counter("amd_calls_started", "Orders of a call, by outcome.", ["outcome"], registry=r)
-        self.live_streams = Gauge("amd_live_streams", "Live streams that are listened to.", registry=r)
-        self.streams = Counter("amd_streams", "Live streams that ended or were refused.", ["outcome"], registry=r)
-        self.reconciled = Counter(
-            "amd_reconciled", "What was asked of Twilio because no callback had told it.", ["what"], registry=r
+        self.forgotten = Counter(
+            "amd_forgotten",
+            "Data deleted or made unreadable by retention, and refused deletions, by kind.",
+            ["what"],
+            registry=r,
         )
-        self.loop_errors = Counter("amd_loop_errors", "Errors a background loop survived.", ["loop"], registry=r)
-        self.classifier_ready = Gauge("amd_classifier_ready", "1 when the model is loaded and warm.", registry=r)
+        self.calls_started = Counter("amd_calls_started", "Call requests by outcome.", ["outcome"], registry=r)
+        self.live_streams = Gauge("amd_live_streams", "Live streams in progress.", registry=r)
+        self.streams = Counter(
+            "amd_streams", "Live streams that ended or were refused, by outcome.", ["outcome"], registry=r
+        )
+        self.reconciled = Counter(
+            "amd_reconciled",
+            "Calls, recordings and changes found by reconciliation, by kind.",
+            ["what"],
+            registry=r,
+        )
+        self.loop_errors = Counter(
+            "amd_loop_errors", "Errors after which a background loop continued.", ["loop"], registry=r
+        )
+        self.classifier_ready = Gauge("amd_classifier_ready", "1 if the model is loaded and warm.", registry=r)
         self.model_proof = Gauge(
-            "amd_model_proof", "1 for what the golden clips say about the label order.", ["outcome"], registry=r
+            "amd_model_proof",
+            "1 for the current result of checking the label order with golden clips.",
+            ["outcome"],
+            registry=r,
         )
         self.inference_queue = Gauge("amd_inference_queue", "Windows waiting for the model.", registry=r)
-        self.inference_restarts = Counter("amd_inference_restarts", "Inference threads that died.", registry=r)
+        self.inference_restarts = Counter(
+            "amd_inference_restarts", "Restarts of the inference thread after it died.", registry=r
+        )
 
     @contextmanager
     def stage(self, name: str) -> Iterator[None]:
-        """Time a stage of the pipeline, also when it raises."""
+        """Measure the time of a pipeline stage, also if it raises."""
         started = perf_counter()
         try:
             yield

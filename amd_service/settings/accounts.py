@@ -3,14 +3,12 @@
 import tomllib
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Annotated, Self
+from typing import Self
 
 from pydantic import (
-    AfterValidator,
     BaseModel,
     ConfigDict,
     Field,
-    SecretStr,
     ValidationError,
     field_validator,
     model_validator,
@@ -18,6 +16,7 @@ from pydantic import (
 from pydantic_core import ErrorDetails
 
 from amd_service.domain import AccountSid, RecordingSource, is_sid
+from amd_service.settings.types import Secret
 
 # Channel of the called party by RecordingSource. Twilio documents only DialVerb (channel 2 = child call). Channel 1 for
 # the other two is an inference that no Twilio page confirms, so each account can override it.
@@ -26,15 +25,6 @@ DEFAULT_CHANNELS: dict[str, int] = {
     RecordingSource.OUTBOUND_API: 1,
     RecordingSource.START_CALL_RECORDING_API: 1,
 }
-
-
-def _not_blank(value: SecretStr) -> SecretStr:
-    if not value.get_secret_value().strip():
-        raise ValueError("must not be blank: anyone could guess it")
-    return value
-
-
-Secret = Annotated[SecretStr, AfterValidator(_not_blank)]
 
 
 class Account(BaseModel):

@@ -27,6 +27,14 @@ def split_pairs(value: object) -> object:
     return {name.strip(): number.strip() for name, _, number in parts}
 
 
+def check_not_blank(value: SecretStr) -> SecretStr:
+    """Refuse a blank secret."""
+    if not value.get_secret_value().strip():
+        raise ValueError("must not be blank: anyone could guess it")
+    return value
+
+
+Secret = Annotated[SecretStr, AfterValidator(check_not_blank)]
 SecretList = Annotated[list[SecretStr], NoDecode, BeforeValidator(split_list)]
 TextList = Annotated[list[str], NoDecode, BeforeValidator(split_list)]
 ChannelMap = Annotated[dict[str, int], NoDecode, BeforeValidator(split_pairs)]

@@ -1,1 +1,1 @@
-"""What Twilio says, and what we ask of it."""
+"""What Twilio sends, and requests to Twilio: signatures, callbacks, recordings, Media Streams, REST API."""

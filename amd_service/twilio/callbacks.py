@@ -1,8 +1,8 @@
-"""Form fields of Twilio's callbacks → domain events.
+"""Parse the form fields of Twilio's callbacks.
 
-Twilio leaves fields out, sends them empty and adds new ones without notice: absent and blank both mean "no news",
-and a field that only informs is dropped when it is garbled. Only what identifies the event is required. What is not
-read here stays in the raw callback, which is kept whole; docs/twilio.md lists what that is.
+Twilio omits fields, sends them empty and adds new ones without notice. Absent, blank and invalid optional fields become
+None. Only the fields that identify the event are required. The raw callback keeps every field; docs/twilio.md lists
+the fields that are not parsed.
 """
 
 import re
@@ -24,19 +24,19 @@ from amd_service.domain import (
 from amd_service.errors import MalformedCallback
 from amd_service.twilio.dates import parse_date
 
-MAX_FIELDS = 1000  # of a body or a query; a request for TwiML has some thirty
-_WORD = 64  # longest status or source we keep; Twilio's are a third of it
-_ADDRESS = 320  # From and To can be SIP addresses
-# Up to nine digits fit Postgres' integer. Not int(): that also takes "1_0", "+1", " 1" and other scripts' digits.
+MAX_FIELDS = 1000  # in a body or query; a request for TwiML has about thirty
+_MAX_WORD = 64  # length to which status and source are cut; Twilio's have a third of it
+_MAX_ADDRESS = 320  # From and To can be SIP addresses
+# Nine digits fit into Postgres' integer. int() would also accept "1_0", "+1", " 1" and digits of other scripts.
 _NUMBER = re.compile(r"[0-9]{1,9}")
 
 _Sid = TypeVar("_Sid", AccountSid, CallSid, RecordingSid, ConferenceSid)
 
 
 def parse_form(body: bytes) -> tuple[tuple[str, str], ...]:
-    """Name and value pairs of a urlencoded body, in order, blanks kept, nothing stripped: what Twilio signed.
+    """Decode a urlencoded body to the pairs that Twilio signed: in order, with blank values, not stripped.
 
-    Raises MalformedCallback for a body that is not UTF-8, has more than 1000 fields, or holds a NUL, which
+    Raises MalformedCallback for a body that is not UTF-8, has more than 1000 fields, or contains a NUL character, which
     Postgres cannot store.
     """
     try:
@@ -44,19 +44,19 @@ def parse_form(body: bytes) -> tuple[tuple[str, str], ...]:
     except ValueError as error:
         raise MalformedCallback(f"the body is not a UTF-8 form of at most {MAX_FIELDS} fields") from error
     if any("\0" in name or "\0" in value for name, value in pairs):
-        raise MalformedCallback("the body holds a NUL character")
+        raise MalformedCallback("the body contains a NUL character")
     return tuple(pairs)
 
 
 def parse_status(parameters: Sequence[tuple[str, str]]) -> StatusCallback:
-    """A call status callback. Of a repeated field the first value that is not blank counts.
+    """Parse a call status callback. The first value of a repeated field that is not blank counts.
 
-    Raises MalformedCallback when AccountSid, CallSid or CallStatus is missing or ill-formed. An unknown CallStatus
-    passes as given.
+    Raises MalformedCallback if AccountSid, CallSid or CallStatus is missing or malformed. An unknown CallStatus is
+    accepted.
     """
     fields = _first_values(parameters)
     if "CallStatus" not in fields and "AnsweredBy" in fields:
-        raise MalformedCallback("CallStatus is missing: give asynchronous AMD results the URL /twilio/amd")
+        raise MalformedCallback("CallStatus is missing: send asynchronous AMD results to /twilio/amd")
     return StatusCallback(
         account_sid=_sid(fields, "AccountSid", "AC", AccountSid),
         call_sid=_sid(fields, "CallSid", "CA", CallSid),
@@ -65,8 +65,8 @@ def parse_status(parameters: Sequence[tuple[str, str]]) -> StatusCallback:
         timestamp=_moment(fields, "Timestamp"),
         parent_call_sid=_optional_sid(fields, "ParentCallSid", "CA", CallSid),
         direction=_text(fields, "Direction"),
-        from_number=_text(fields, "From", _ADDRESS),
-        to_number=_text(fields, "To", _ADDRESS),
+        from_number=_text(fields, "From", _MAX_ADDRESS),
+        to_number=_text(fields, "To", _MAX_ADDRESS),
         duration_s=_number(fields, "CallDuration"),  # `Duration` is billed minutes
         answered_by=_text(fields, "AnsweredBy"),
         machine_detection_ms=_number(fields, "MachineDetectionDuration"),
@@ -78,10 +78,10 @@ def parse_status(parameters: Sequence[tuple[str, str]]) -> StatusCallback:
 
 
 def parse_amd(parameters: Sequence[tuple[str, str]]) -> AmdCallback:
-    """A result of Twilio's asynchronous answering-machine detection, which carries no CallStatus.
+    """Parse a result of Twilio's asynchronous answering-machine detection, which has no CallStatus.
 
-    Raises MalformedCallback when AccountSid, CallSid or AnsweredBy is missing or ill-formed. An unknown AnsweredBy
-    passes as given.
+    Raises MalformedCallback if AccountSid, CallSid or AnsweredBy is missing or malformed. An unknown AnsweredBy is
+    accepted.
     """
     fields = _first_values(parameters)
     return AmdCallback(
@@ -93,18 +93,18 @@ def parse_amd(parameters: Sequence[tuple[str, str]]) -> AmdCallback:
 
 
 def parse_recording(parameters: Sequence[tuple[str, str]]) -> RecordingCallback:
-    """A recording status callback. Of a repeated field the first value that is not blank counts.
+    """Parse a recording status callback. The first value of a repeated field that is not blank counts.
 
-    RecordingUrl is not read: what is fetched is built from SIDs. Raises MalformedCallback when AccountSid, CallSid,
-    RecordingSid or RecordingStatus is missing or ill-formed; only beside a ConferenceSid may CallSid be missing. An
-    unknown RecordingStatus passes as given.
+    RecordingUrl is ignored: download URLs are built from SIDs. Raises MalformedCallback if AccountSid, CallSid,
+    RecordingSid or RecordingStatus is missing or malformed. CallSid may be missing if there is a ConferenceSid. An
+    unknown RecordingStatus is accepted.
     """
     fields = _first_values(parameters)
     conference_sid = _optional_sid(fields, "ConferenceSid", "CF", ConferenceSid)
-    of_conference_alone = conference_sid is not None and "CallSid" not in fields
+    has_only_conference = conference_sid is not None and "CallSid" not in fields
     return RecordingCallback(
         account_sid=_sid(fields, "AccountSid", "AC", AccountSid),
-        call_sid=None if of_conference_alone else _sid(fields, "CallSid", "CA", CallSid),
+        call_sid=None if has_only_conference else _sid(fields, "CallSid", "CA", CallSid),
         recording_sid=_sid(fields, "RecordingSid", "RE", RecordingSid),
         recording_status=_required(fields, "RecordingStatus"),
         source=_text(fields, "RecordingSource"),
@@ -144,9 +144,9 @@ def _required(fields: Mapping[str, str], name: str) -> str:
     return value
 
 
-def _text(fields: Mapping[str, str], name: str, longest: int = _WORD) -> str | None:
+def _text(fields: Mapping[str, str], name: str, max_length: int = _MAX_WORD) -> str | None:
     value = fields.get(name)
-    return None if value is None else value[:longest]
+    return None if value is None else value[:max_length]
 
 
 def _number(fields: Mapping[str, str], name: str) -> int | None:

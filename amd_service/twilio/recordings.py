@@ -1,8 +1,8 @@
-"""The first seconds of a recording, fetched safely.
+"""Download the first seconds of a recording.
 
-What is fetched is built from validated SIDs and configuration, never from a URL that somebody sent. Credentials go
-to the configured API origin alone. What is audio, and how much of it is enough, are the caller's rules: an hour costs
-what a minute costs, and ciphertext or a page no more than its beginning.
+URLs are built from validated SIDs and configuration, never from a URL in a request. Credentials are sent only to the
+configured API origin. The caller's rules stop a download as soon as it has enough audio, or no audio at all: an hour
+costs as much as a minute, and ciphertext or an HTML page costs only its beginning.
 """
 
 import asyncio
@@ -20,11 +20,11 @@ from amd_service.settings import Account, Settings, is_loopback
 from amd_service.twilio.retry_after import retry_after_s
 
 MAX_REDIRECTS = 3
-# Twilio redirects messaging media to twiliocdn.com; that recordings stay at twilio.com is nowhere promised.
+# Twilio redirects messaging media to twiliocdn.com, and nowhere promises that recordings stay at twilio.com.
 MEDIA_DOMAINS = ("twilio.com", "twiliocdn.com")
 
 _FIRST_CHECK_BYTES = 64 * 1024  # 4 s of mono 16-bit PCM
-_SMALL_BODY_BYTES = 64 * 1024  # error bodies and metadata are read up to here, so that the connection lives on
+_MAX_SMALL_BODY_BYTES = 64 * 1024  # error bodies and metadata are read, so that the connection can be reused
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +41,7 @@ class AudioRules:
 
 @dataclass(frozen=True, slots=True)
 class Media:
-    """The head of a recording. `complete`: the body was read to its end. `content_type`: as the host gave it."""
+    """The first bytes of a recording. `complete`: whether this is the whole body."""
 
     data: bytes
     content_type: str | None
@@ -50,9 +50,9 @@ class Media:
 
 @asynccontextmanager
 async def http_client(settings: Settings) -> AsyncIterator[httpx2.AsyncClient]:
-    """The process's client for Twilio: pooled connections, and time-outs that also bound its TLS handshakes.
+    """Open the HTTP client for Twilio, one per process. Its timeouts include TLS handshakes.
 
-    Proxies of the environment are honoured (many networks have no other way out), except for a loopback API host.
+    It uses the environment's proxies, which many networks require, except for a loopback API host.
     """
     timeout = httpx2.Timeout(settings.media_read_timeout_s, connect=settings.media_connect_timeout_s)
     async with httpx2.AsyncClient(
@@ -66,7 +66,7 @@ async def http_client(settings: Settings) -> AsyncIterator[httpx2.AsyncClient]:
 
 
 class Recordings:
-    """Recordings at Twilio."""
+    """Downloads recordings from Twilio."""
 
     def __init__(self, client: httpx2.AsyncClient, settings: Settings) -> None:
         self._client = client
@@ -78,15 +78,14 @@ class Recordings:
     async def fetch(
         self, account: Account, recording_sid: RecordingSid, *, prefer_dual: bool, rules: AudioRules
     ) -> Media:
-        """The recording's head: until it is enough, its end, or the byte cap, whichever comes first.
+        """Download a recording until `rules` stop it, it ends, or AMD_MEDIA_MAX_BYTES is reached.
 
-        `prefer_dual` asks for both channels and falls back to what there is. What is not known as audio is read no
-        further and, unless it is encrypted, left to the decoder to refuse. Raises MediaNotReady (404),
-        TwilioUnavailable (time-outs, broken connections, 429, 5xx) and MediaRefused (credentials, gone, encrypted,
-        stored elsewhere).
+        `prefer_dual` requests both channels and falls back to one. If the body is not audio, the download stops and the
+        decoder has to reject it, unless the recording is encrypted. Raises MediaNotReady (404), TwilioUnavailable
+        (timeouts, connection errors, 429, 5xx) and MediaRefused (credentials, deleted, encrypted, external storage).
         """
         if not is_sid(recording_sid, "RE"):
-            raise ValueError("a recording SID is RE followed by 32 hexadecimal digits")
+            raise ValueError("recording_sid must be RE followed by 32 hexadecimal digits")
         resource = self._api.join(f"/2010-04-01/Accounts/{account.account_sid}/Recordings/{recording_sid}")
         try:
             async with asyncio.timeout(self._total_timeout_s):
@@ -106,32 +105,32 @@ class Recordings:
                 await _read_small(response)
         if media is not None:
             if not rules.is_audio(media.data, media.content_type):
-                await self._refuse_if_encrypted(account, resource)
+                await self._raise_if_encrypted(account, resource)
             return media
-        if response.status_code == 400 and dual:  # Twilio's answer when only one channel was kept (its warning 16113)
+        if response.status_code == 400 and dual:  # Twilio stored only one channel (its warning 16113)
             return await self._fetch(account, resource, False, rules)
         if response.status_code == 404:
-            await self._refuse_if_stored_elsewhere(account, resource)
-        raise _translated(response)
+            await self._raise_if_external(account, resource)
+        raise _error_of(response)
 
     @asynccontextmanager
     async def _open(
         self, account: Account, url: str, query: Mapping[str, str] | None = None
     ) -> AsyncIterator[httpx2.Response]:
-        """GET with redirects followed by hand: few, to known hosts, without credentials once the API is left."""
+        """GET with at most MAX_REDIRECTS redirects, to allowed hosts, without credentials outside the API origin."""
         target = httpx2.URL(url, params=query or {})
         auth: httpx2.BasicAuth | None = httpx2.BasicAuth(*account.basic_auth)
         for _hop in range(MAX_REDIRECTS + 1):
             request = self._client.build_request("GET", target)
             response = await self._client.send(request, stream=True, auth=auth, follow_redirects=False)
             try:
-                _refuse_compressed(response)
+                _raise_if_compressed(response)
                 if not response.has_redirect_location:
                     yield response
                     return
                 target = self._next_hop(response)
                 if not self._is_api(target):
-                    auth = None  # for good: a later hop back to the API was chosen by somebody else
+                    auth = None  # also for later hops: another host chose them, even those back to the API
                 await _read_small(response)
             finally:
                 await response.aclose()
@@ -141,19 +140,22 @@ class Recordings:
         return (url.scheme, url.raw_host, url.port) == (self._api.scheme, self._api.raw_host, self._api.port)
 
     def _next_hop(self, response: httpx2.Response) -> httpx2.URL:
-        """Where a redirect leads, once that is a host we may follow to.
+        """The target of a redirect. Raises MediaRefused if its host is not allowed.
 
-        Names are enough to keep private addresses out: a literal address is on no list, and a listed name that
-        resolves to one has no certificate for it. Loopback is followed from loopback only, which is the stand-in.
+        Checking the name keeps private addresses out: a literal address is not in MEDIA_DOMAINS, and an allowed name
+        that resolves to a private address has no valid certificate there. Loopback may redirect to loopback, which the
+        simulated Twilio does.
         """
         target = response.url.join(response.headers["location"])
         host = target.raw_host.decode("ascii")
         if target.userinfo:
-            raise MediaRefused(f"the redirect to {host} carries credentials", Failure.EXTERNAL_STORAGE)
-        known = target.scheme == "https" and any(host == name or host.endswith(f".{name}") for name in MEDIA_DOMAINS)
-        if not (known or self._is_api(target) or (self._loopback and is_loopback(host))):
+            raise MediaRefused(f"the redirect to {host} contains credentials", Failure.EXTERNAL_STORAGE)
+        is_allowed = target.scheme == "https" and any(
+            host == name or host.endswith(f".{name}") for name in MEDIA_DOMAINS
+        )
+        if not (is_allowed or self._is_api(target) or (self._loopback and is_loopback(host))):
             raise MediaRefused(
-                f"the recording lies at {target.scheme}://{host}, outside Twilio: external storage is not supported",
+                f"the recording is at {target.scheme}://{host}, outside Twilio: external storage is not supported",
                 Failure.EXTERNAL_STORAGE,
             )
         return target
@@ -168,7 +170,7 @@ class Recordings:
                 if len(buffer) >= self._max_bytes:
                     return Media(bytes(buffer[: self._max_bytes]), content_type, complete=False)
                 if len(buffer) >= next_check:
-                    # Each check copies the buffer: growing intervals keep the sum of copies linear in its size.
+                    # Each check copies the buffer. Growing intervals keep the total copied linear in the size.
                     next_check = len(buffer) * 5 // 4
                     prefix = bytes(buffer)
                     if not rules.is_audio(prefix, content_type) or rules.is_enough(prefix):
@@ -179,32 +181,32 @@ class Recordings:
             return Media(bytes(buffer), content_type, complete=False)
         return Media(bytes(buffer), content_type, complete=True)
 
-    async def _refuse_if_encrypted(self, account: Account, resource: str) -> None:
-        """Ciphertext looks like anything; that it is some, the metadata says."""
+    async def _raise_if_encrypted(self, account: Account, resource: str) -> None:
+        """Ciphertext can look like any format, so the recording's metadata decides."""
         if (await self._metadata(account, resource)).get("encryption_details"):
             raise MediaRefused(
-                "the recording is encrypted with the account's public key; switch voice recording encryption off",
+                "the recording is encrypted with the account's public key: switch voice recording encryption off",
                 Failure.ENCRYPTED,
             )
 
-    async def _refuse_if_stored_elsewhere(self, account: Account, resource: str) -> None:
-        """With external storage Twilio keeps no media (404) but the metadata says where it went."""
+    async def _raise_if_external(self, account: Account, resource: str) -> None:
+        """With external storage Twilio has no media (404), but the metadata has the storage's URL."""
         media_url = (await self._metadata(account, resource)).get("media_url")
         if not isinstance(media_url, str):
             return
         host = httpx2.URL(media_url).raw_host.decode("ascii")
-        twilios = host == self._api.raw_host.decode("ascii") or host.endswith(".twilio.com")
-        if host and not twilios:
+        is_twilio = host == self._api.raw_host.decode("ascii") or host.endswith(".twilio.com")
+        if host and not is_twilio:
             raise MediaRefused(
-                f"the recording is kept in external storage at {host}, which is not supported", Failure.EXTERNAL_STORAGE
+                f"the recording is in external storage at {host}, which is not supported", Failure.EXTERNAL_STORAGE
             )
 
     async def _metadata(self, account: Account, resource: str) -> dict[str, object]:
-        """What Twilio knows about the recording; empty when it does not say."""
+        """The recording's metadata, empty if Twilio does not return it."""
         async with self._open(account, f"{resource}.json") as response:
             body = await _read_small(response)
         if response.status_code == 429 or response.status_code >= 500:
-            raise _translated(response)
+            raise _error_of(response)
         try:
             found = json.loads(body) if response.status_code == 200 else {}
         except (ValueError, RecursionError):
@@ -216,28 +218,30 @@ async def _read_small(response: httpx2.Response) -> bytes:
     body = bytearray()
     async for chunk in response.aiter_bytes():
         body += chunk
-        if len(body) > _SMALL_BODY_BYTES:
+        if len(body) > _MAX_SMALL_BODY_BYTES:
             break
     return bytes(body)
 
 
-def _refuse_compressed(response: httpx2.Response) -> None:
-    # A few compressed kilobytes can unpack to gigabytes, past any cap; and we asked for `identity`.
+def _raise_if_compressed(response: httpx2.Response) -> None:
+    # A few compressed kilobytes can expand to gigabytes, beyond any limit. We requested `identity`.
     encoding = response.headers.get("content-encoding", "identity").strip().lower()
     if encoding not in ("", "identity"):
-        raise TwilioUnavailable(f"the media host compressed its answer ({encoding}), which was not asked for")
+        raise TwilioUnavailable(
+            f"the media host sent a compressed response ({encoding}) although `identity` was requested"
+        )
 
 
-def _translated(response: httpx2.Response) -> AmdError:
-    """The error that a status other than success means."""
+def _error_of(response: httpx2.Response) -> AmdError:
+    """The error for an unsuccessful status."""
     host, status = response.url.host, response.status_code
     if status == 404:
-        return MediaNotReady(f"{host} does not have the recording (yet)")
+        return MediaNotReady(f"{host} does not have the recording yet")
     if status == 410:
-        return MediaRefused(f"{host} says the recording is gone", Failure.MEDIA_MISSING)
+        return MediaRefused(f"{host} answered 410: the recording was deleted", Failure.MEDIA_MISSING)
     if status in (401, 403) and "authorization" in response.request.headers:
         return MediaRefused(
-            f"{host} refuses our credentials ({status}): check TWILIO_API_KEY and TWILIO_API_SECRET or the auth "
+            f"{host} refused our credentials ({status}): check TWILIO_API_KEY and TWILIO_API_SECRET or the auth "
             "token, and that they belong to the region of AMD_TWILIO_API_URL",
             Failure.UNAUTHORISED,
         )

@@ -1,18 +1,18 @@
-"""How long Twilio asks us to wait."""
+"""The Retry-After header."""
 
 from datetime import UTC, datetime
 
 from amd_service.twilio.dates import parse_date
 
-LONGEST_S = 3600.0
+MAX_RETRY_AFTER_S = 3600.0
 
 
 def retry_after_s(header: str | None) -> float | None:
-    """A Retry-After header in seconds, given as a number or as a date; at most an hour, None where it says nothing."""
+    """A Retry-After header (a number or a date) in seconds: at most an hour, None if absent or invalid."""
     value = (header or "").strip()
     if value.isascii() and value.isdigit():
-        return min(float(value), LONGEST_S)
+        return min(float(value), MAX_RETRY_AFTER_S)
     moment = parse_date(value)
     if moment is None:
         return None
-    return min(max((moment - datetime.now(UTC)).total_seconds(), 0.0), LONGEST_S)
+    return min(max((moment - datetime.now(UTC)).total_seconds(), 0.0), MAX_RETRY_AFTER_S)

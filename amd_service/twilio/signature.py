@@ -1,7 +1,7 @@
-"""Is a webhook request really from Twilio?
+"""Verify that a request comes from Twilio.
 
-The algorithm is Twilio's (docs: webhooks security), its implementation the `twilio` package's `RequestValidator`.
-This file decides what is handed to it, because most ways of getting a signature wrong lie there.
+The algorithm is Twilio's (docs: webhooks security), implemented by `RequestValidator` of the `twilio` package. This
+module prepares the validator's input: most ways to get a signature wrong are in the URL and the parameters.
 """
 
 import hmac
@@ -19,20 +19,21 @@ from amd_service.twilio.callbacks import MAX_FIELDS
 from amd_service.twilio.stream_keys import stream_url
 
 SIGNATURE_HEADER = "x-twilio-signature"
-# Names the key and algorithm of the SharedKey beta; without it the auth token and HMAC-SHA1 are meant.
+# Names the key and algorithm of a SharedKey signature (beta). Requests without it are signed with the auth token and
+# HMAC-SHA1.
 SIGNATURE_SETTINGS_HEADER = "x-twilio-webhooks-signature-settings"
 
 
 class RequestHeaders(Protocol):
-    """Request headers that may repeat; Starlette's `Headers` fits."""
+    """Request headers with repeated names; Starlette's `Headers` matches."""
 
     def getlist(self, key: str) -> list[str]: ...
 
 
 class SignedForm:
-    """Form parameters in the shape `RequestValidator` needs to see every value of a repeated name.
+    """Form parameters as `RequestValidator` expects them, with every value of a repeated name.
 
-    A plain dict keeps one value a name, and a correctly signed request with a repeated parameter would be refused.
+    A dict keeps one value per name, so a correctly signed request with a repeated parameter would fail.
     """
 
     def __init__(self, pairs: Sequence[tuple[str, str]]) -> None:
@@ -58,19 +59,19 @@ def verify(
     form: Sequence[tuple[str, str]],
     headers: RequestHeaders,
 ) -> Account:
-    """The account whose auth token signed this form POST.
+    """Return the account whose auth token signed this form POST.
 
-    `raw_path`, `query_string`: as in the ASGI scope. `form`: every decoded parameter in order, blanks
-    kept, nothing stripped (`callbacks.parse_form`). The signed URL is `public_url` + `raw_path` + `?query`: never the
-    Host header, which the sender chooses. A path prefix in `public_url` is one that a proxy strips before we see it.
+    `raw_path`, `query_string`: from the ASGI scope. `form`: all decoded parameters in order, with blank values and
+    unstripped (`callbacks.parse_form`). The signed URL is `public_url` + `raw_path` + `?query`, never the Host header,
+    which the sender chooses. `public_url` includes a path prefix that a proxy strips.
 
-    Raises InvalidSignature for whatever is not provably Twilio's, and nothing else. Twilio signs names and values
-    without separators, so what is proven is their concatenation; it carries no time either, so a replay is genuine.
+    Raises InvalidSignature and nothing else. Twilio signs names and values without separators, so only their
+    concatenation is proven. The signature has no timestamp, so a replayed request is valid.
     """
     url = _signed_url(public_url, raw_path, query_string)
-    signature = _signature(headers)
-    account = _account(accounts, form)
-    _require_fit(account, url, form, signature)
+    signature = _read_signature(headers)
+    account = _find_account(accounts, form)
+    _check_signature(account, url, form, signature)
     return account
 
 
@@ -81,11 +82,15 @@ def verify_get(
     query_string: bytes,
     headers: RequestHeaders,
 ) -> Account:
-    """The account whose auth token signed this GET, whose parameters are in the query. Raises as `verify` does."""
+    """Return the account whose auth token signed this GET, whose parameters are in the query. Raises as `verify`."""
     url = _signed_url(public_url, raw_path, query_string)
-    signature = _signature(headers)
-    account = _account(accounts, _query(query_string))
-    _require_fit(account, url, (), signature)
+    signature = _read_signature(headers)
+    try:
+        parameters = parse_qsl(query_string.decode("ascii"), keep_blank_values=True, max_num_fields=MAX_FIELDS)
+    except ValueError as error:
+        raise InvalidSignature(f"the query cannot be parsed: {error}") from error
+    account = _find_account(accounts, parameters)
+    _check_signature(account, url, (), signature)
     return account
 
 
@@ -96,83 +101,78 @@ def verify_handshake(
     query_string: bytes,
     headers: RequestHeaders,
 ) -> list[Account]:
-    """The accounts one of whose tokens signed this WebSocket handshake; never none.
+    """Return the accounts of which one token signed this WebSocket handshake: at least one.
 
-    A handshake does not say whose it is: the stream's `start` message does, and must name one of these. Signed is
-    the wss URL, without parameters; Twilio's documentation advises to try it with a slash at the end as well.
-    Raises as `verify` does.
+    A handshake does not name its account. The stream's `start` message does, and must name one of these. The wss URL is
+    signed without parameters; Twilio's documentation advises to try it with a trailing slash as well. Raises as
+    `verify`.
     """
     url = _signed_url(public_url and stream_url(public_url, ""), raw_path, query_string)
-    signature = _signature(headers).encode()
-    urls = _handshake_urls(url)
-    fitting = [account for account in accounts.values() if _opens(account, urls, signature)]
-    if not fitting:
-        raise InvalidSignature(
-            f"X-Twilio-Signature does not fit {url.partition('?')[0]} and the auth token of any account: check "
-            "AMD_PUBLIC_URL, and that the TwiML's <Stream> names exactly this URL"
+    signature = _read_signature(headers).encode()
+    urls = _possible_handshake_urls(url)
+    signers = [
+        account
+        for account in accounts.values()
+        if any(
+            # RequestValidator reduced to its HMAC: with a thousand accounts, the whole validator would be slow.
+            hmac.compare_digest(b64encode(hmac.digest(token.get_secret_value().encode(), candidate, "sha1")), signature)
+            for token in account.auth_tokens
+            for candidate in urls
         )
-    return fitting
+    ]
+    if not signers:
+        raise InvalidSignature(
+            f"X-Twilio-Signature matches no account's auth token for {url.partition('?')[0]}: check AMD_PUBLIC_URL "
+            "and that the TwiML's <Stream> has exactly this URL"
+        )
+    return signers
 
 
-def _handshake_urls(url: str) -> list[bytes]:
-    """What may have been signed: with a slash at the end or not, and with or without the port, as the package does."""
+def _possible_handshake_urls(url: str) -> list[bytes]:
+    """The URLs that Twilio may have signed: with or without a trailing slash, with or without the port.
+
+    The package tries both ports as well.
+    """
     path, mark, query = url.partition("?")
     try:
         parsed = [urlparse(candidate) for candidate in (url, f"{path}/{mark}{query}")]
-        return [ported(each).encode() for each in parsed for ported in (remove_port, add_port)]
-    except ValueError as error:  # a public URL that urlparse cannot split
+        return [change_port(each).encode() for each in parsed for change_port in (remove_port, add_port)]
+    except ValueError as error:  # urlparse cannot split the public URL
         raise InvalidSignature(f"the signature cannot be computed: {error}") from error
 
 
-def _opens(account: Account, urls: Sequence[bytes], signature: bytes) -> bool:
-    """As `RequestValidator` would say. Of a thousand accounts each is tried, so only the HMAC is left of it here."""
-    keys = [token.get_secret_value().encode() for token in account.auth_tokens]
-    computed = (b64encode(hmac.digest(key, url, "sha1")) for key in keys for url in urls)
-    return any(hmac.compare_digest(each, signature) for each in computed)
-
-
-def _require_fit(account: Account, url: str, form: Sequence[tuple[str, str]], signature: str) -> None:
-    if not _fits(account, url, form, signature):
-        raise InvalidSignature(
-            # Without its query: people put secrets there.
-            f"X-Twilio-Signature does not fit {url.partition('?')[0]} and the auth token of {account.account_sid}: "
-            "check AMD_PUBLIC_URL (exactly what Twilio was given) and TWILIO_AUTH_TOKEN"
-        )
-
-
-def _fits(account: Account, url: str, form: Sequence[tuple[str, str]], signature: str) -> bool:
+def _check_signature(account: Account, url: str, form: Sequence[tuple[str, str]], signature: str) -> None:
     parameters = SignedForm(form)
     tokens = [token.get_secret_value() for token in account.auth_tokens]
     try:
-        return any(RequestValidator(token).validate(url, parameters, signature) for token in tokens)
-    except ValueError as error:  # lone surrogates in the form, or a public URL that urlparse cannot split
+        is_valid = any(RequestValidator(token).validate(url, parameters, signature) for token in tokens)
+    except ValueError as error:  # lone surrogates in the form, or urlparse cannot split the public URL
         raise InvalidSignature(f"the signature cannot be computed: {error}") from error
-
-
-def _query(query_string: bytes) -> list[tuple[str, str]]:
-    try:
-        return parse_qsl(query_string.decode("ascii"), keep_blank_values=True, max_num_fields=MAX_FIELDS)
-    except ValueError as error:
-        raise InvalidSignature(f"the query cannot be read: {error}") from error
+    if not is_valid:
+        raise InvalidSignature(
+            # Without the query, which may contain secrets.
+            f"X-Twilio-Signature does not match {url.partition('?')[0]} and the auth token of {account.account_sid}: "
+            "check AMD_PUBLIC_URL (exactly the base URL that Twilio uses) and TWILIO_AUTH_TOKEN"
+        )
 
 
 def _signed_url(public_url: str | None, raw_path: bytes, query_string: bytes) -> str:
     if public_url is None:
-        raise InvalidSignature("AMD_PUBLIC_URL is not set: without it no signature can be checked")
+        raise InvalidSignature("AMD_PUBLIC_URL is not set: signatures cannot be checked without it")
     target = (raw_path + (b"?" + query_string if query_string else b"")).decode("latin-1")
     if not _is_plain(target):
         raise InvalidSignature("the request target is not a plain ASCII path and query")
-    # Twilio adds bodySHA256 when it signs a URL in place of a JSON body; it has no business beside a form.
+    # Twilio adds bodySHA256 to the URL when it signs a JSON body. A form must not have it.
     if b"bodySHA256" in query_string:
         raise InvalidSignature("bodySHA256 belongs to a JSON body; callbacks must be sent as forms")
     return public_url + target
 
 
 def _is_plain(target: str) -> bool:
-    """Whether the validator's urlparse leaves it as it is; two targets must never share a signature.
+    """Whether the validator's urlparse keeps the target unchanged. Two targets must never share a signature.
 
-    urlparse drops tabs, newlines and an empty `;`, `?` or `#`, and takes what does not begin with a slash for a part of
-    the host or for a port, with or without which a signature is good.
+    urlparse drops tabs, newlines and an empty `;`, `?` or `#`. It also takes a target without a leading slash as part
+    of the host or as a port, and the validator accepts signatures with and without the port.
     """
     printable = target.isascii() and target.isprintable() and " " not in target
     return (
@@ -180,26 +180,26 @@ def _is_plain(target: str) -> bool:
     )
 
 
-def _signature(headers: RequestHeaders) -> str:
+def _read_signature(headers: RequestHeaders) -> str:
     if headers.getlist(SIGNATURE_SETTINGS_HEADER):
         raise InvalidSignature(
-            "the callback is signed with a Twilio SharedKey (X-Twilio-Webhooks-Signature-Settings), which is not "
-            "supported: switch SharedKey signing off for this webhook so that the auth token signs it"
+            "SharedKey signatures (X-Twilio-Webhooks-Signature-Settings) are not supported: switch SharedKey signing "
+            "off for this webhook, so that Twilio signs with the auth token"
         )
     found = headers.getlist(SIGNATURE_HEADER)
     if len(found) != 1:
-        raise InvalidSignature(f"X-Twilio-Signature must be there once; it was there {len(found)} times")
+        raise InvalidSignature(f"X-Twilio-Signature must be sent once; it was sent {len(found)} times")
     if not found[0].isascii():
         raise InvalidSignature("X-Twilio-Signature is not ASCII")
     return found[0]
 
 
-def _account(accounts: Mapping[AccountSid, Account], form: Sequence[tuple[str, str]]) -> Account:
-    claimed = {value for name, value in form if name == "AccountSid"}
+def _find_account(accounts: Mapping[AccountSid, Account], parameters: Sequence[tuple[str, str]]) -> Account:
+    claimed = {value for name, value in parameters if name == "AccountSid"}
     if len(claimed) != 1:
-        raise InvalidSignature(f"one AccountSid was expected; there are {len(claimed)}")
+        raise InvalidSignature(f"the request must have one AccountSid; it has {len(claimed)}")
     (sid,) = claimed
-    if not is_sid(sid, "AC"):  # before it is looked up or logged
+    if not is_sid(sid, "AC"):  # checked before it is looked up or logged
         raise InvalidSignature("AccountSid is not AC followed by 32 hexadecimal digits")
     account = accounts.get(AccountSid(sid))
     if account is None:

@@ -1,4 +1,4 @@
-"""What the TwiML of a stream holds: where the stream goes, and what it shows there for its call."""
+"""URL and key of a Media Stream. The key proves which call a stream belongs to."""
 
 import hmac
 
@@ -10,24 +10,24 @@ from amd_service.settings import Account
 
 
 def stream_url(public_url: str, path: str) -> str:
-    """The WebSocket URL of a path: wss, or ws where the public URL is plain http."""
+    """The WebSocket URL of a path: wss, or ws if the public URL is plain http."""
     scheme, _, rest = public_url.partition("://")
     return f"{'wss' if scheme.lower() == 'https' else 'ws'}://{rest}{path}"
 
 
 def stream_key(token: SecretStr, call_sid: CallSid) -> str:
-    """What a stream shows for its call: HMAC-SHA256 of the CallSid under the account's auth token, hexadecimal.
+    """The key of a call's stream: HMAC-SHA256 of the CallSid with the account's auth token, in hexadecimal.
 
-    A handshake's signature is the same for every call; this is what ties a stream to one.
+    A handshake's signature is the same for every call. Only this key ties a stream to one call.
     """
     return hmac.digest(token.get_secret_value().encode(), call_sid.encode(), "sha256").hex()
 
 
 def verify_stream_key(account: Account, call_sid: CallSid, key: str | None) -> None:
-    """Raises InvalidSignature unless `key` is the call's, under any of the account's tokens."""
-    shown = (key or "").encode()
-    if not any(hmac.compare_digest(stream_key(token, call_sid).encode(), shown) for token in account.auth_tokens):
+    """Raise InvalidSignature unless `key` is the call's key for one of the account's tokens."""
+    given = (key or "").encode()
+    if not any(hmac.compare_digest(stream_key(token, call_sid).encode(), given) for token in account.auth_tokens):
         raise InvalidSignature(
-            f"the stream of {call_sid} {'lacks the parameter key' if key is None else 'shows a wrong key'}: let its "
-            "TwiML come from /twilio/stream.xml"
+            f"the stream of {call_sid} has {'no parameter key' if key is None else 'a wrong key'}: its TwiML must come "
+            "from /twilio/stream.xml"
         )

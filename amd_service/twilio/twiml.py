@@ -1,30 +1,30 @@
-"""TwiML that we give to Twilio."""
+"""TwiML that Twilio fetches from us."""
 
 from twilio.twiml.voice_response import Start, VoiceResponse
 
-# What the call does meanwhile. When it is over, so is the call. The last verdict that is acted upon comes sooner:
-# a window ends within 20 s by default, and 30 s later its verdict is too late (web/twilio/media.py).
+# The call ends after this pause. The last verdict that still triggers an action comes sooner: by default a window ends
+# within 20 s, and 30 s later its verdict is too late (web/time_limits.py).
 PAUSE_S = 60
 
 
 def stream_twiml(stream_url: str, key: str, next_url: str | None) -> str:
-    """Start streaming the called party to `stream_url`, and go on: with the TwiML at `next_url`, or in silence.
+    """TwiML that streams the called party to `stream_url`, then continues as `continue_twiml`.
 
-    `key`: what the stream shows for its call (`stream_keys.stream_key`). Without a query: Twilio allows none there.
+    `key`: the stream's key (`stream_keys.stream_key`), as a parameter because Twilio does not allow a query in the URL.
     """
     response = VoiceResponse()
     start = Start()
     start.stream(url=stream_url, track="inbound_track").parameter(name="key", value=key)
     response.append(start)
-    return _going_on(response, next_url)
+    return _with_continuation(response, next_url)
 
 
 def continue_twiml(next_url: str | None) -> str:
-    """Go on as after `stream_twiml`, without a stream."""
-    return _going_on(VoiceResponse(), next_url)
+    """TwiML without a stream that continues with the TwiML at `next_url`, or with a pause of PAUSE_S."""
+    return _with_continuation(VoiceResponse(), next_url)
 
 
-def _going_on(response: VoiceResponse, next_url: str | None) -> str:
+def _with_continuation(response: VoiceResponse, next_url: str | None) -> str:
     if next_url is None:
         response.pause(length=PAUSE_S)
     else:

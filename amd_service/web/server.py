@@ -14,7 +14,7 @@ from amd_service.errors import ConfigurationError
 from amd_service.runtime import Runtime, open_runtime
 from amd_service.settings import Settings
 from amd_service.telemetry import get_logger
-from amd_service.twilio.media_streams import MOST_MESSAGE_BYTES
+from amd_service.twilio.media_streams import MAX_MESSAGE_BYTES
 from amd_service.web.app import HEALTH_ROUTES, SERVICE_ROUTES, Routes, create_app
 
 log = get_logger(__name__)
@@ -23,7 +23,7 @@ log = get_logger(__name__)
 WEBSOCKETS: Mapping[str, Any] = MappingProxyType(
     {
         "ws": "websockets-sansio",
-        "ws_max_size": MOST_MESSAGE_BYTES,  # a larger message ends the connection with code 1009
+        "ws_max_size": MAX_MESSAGE_BYTES,  # a larger message ends the connection with code 1009
         "ws_per_message_deflate": False,
         "ws_ping_interval": None,  # web/twilio/media.py closes idle connections
     }

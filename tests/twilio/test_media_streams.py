@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from amd_service.errors import MalformedCallback
 from amd_service.twilio.media_streams import (
-    FILL_MOST_MS,
+    MAX_FILL_MS,
     SILENCE,
     StreamMedia,
     StreamStarted,
@@ -207,7 +207,7 @@ def test_a_stream_that_begins_late_begins_where_its_clock_does() -> None:
     assert (len(audio), timeline.filled_ms) == (2 * FRAME, 0)
 
 
-@pytest.mark.parametrize("gap", [piece(53), piece(2, late_ms=FILL_MOST_MS + 1), piece(10**11)])
+@pytest.mark.parametrize("gap", [piece(53), piece(2, late_ms=MAX_FILL_MS + 1), piece(10**11)])
 def test_with_more_than_a_second_missing_it_is_no_longer_the_call(gap: StreamMedia) -> None:
     timeline = Timeline()
     timeline.insert(piece(1))
