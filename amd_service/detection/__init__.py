@@ -1,1 +1,1 @@
-"""Bytes → verdict: the one place that joins audio and classifier."""
+"""Recording → verdict: combines audio processing and the classifier."""

@@ -1,4 +1,4 @@
-"""Scores → human, voicemail or undecided, with the reason. Pure."""
+"""Scores → human, voicemail or undecided, with the reason. Pure functions."""
 
 from dataclasses import dataclass
 from typing import Self
@@ -6,13 +6,13 @@ from typing import Self
 from amd_service.domain import Anchor, Label, Reason, Scores
 from amd_service.settings import Settings
 
-# Raised when the same scores would get another decision; stored with every verdict.
+# Increase when the same scores would lead to another decision. Stored with every verdict.
 POLICY_VERSION = 1
 
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """What a verdict rests on besides the model: thresholds (probabilities above 0.5) and windows (ms)."""
+    """Everything besides the model that determines a verdict: thresholds (probabilities above 0.5), windows (ms)."""
 
     min_confidence_human: float
     min_confidence_voicemail: float
@@ -36,7 +36,7 @@ class Policy:
         )
 
     def as_dict(self) -> dict[str, object]:
-        """What is stored with a verdict; JSON-ready."""
+        """The form that is stored with a verdict; JSON-ready."""
         return {
             "version": POLICY_VERSION,
             "min_confidence": {
@@ -49,13 +49,13 @@ class Policy:
         }
 
     def threshold(self, label: Label) -> float:
-        """Least confidence with which a call is called human, or voicemail."""
+        """The smallest confidence with which a call gets this label."""
         return self.min_confidence_human if label is Label.HUMAN else self.min_confidence_voicemail
 
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """`confidence`: probability of the more probable class, whatever the label."""
+    """A label with its reason. `confidence`: probability of the more probable class, also when undecided."""
 
     label: Label
     confidence: float
@@ -68,7 +68,7 @@ def top_label(scores: Scores) -> Label:
 
 
 def decide(scores: Scores, policy: Policy) -> Decision:
-    """The more probable class where it reaches its threshold, else `undecided` for low confidence."""
+    """The more probable class if it reaches its threshold, else `undecided` with low confidence."""
     label, confidence = top_label(scores), max(scores.human, scores.voicemail)
     if confidence >= policy.threshold(label):
         return Decision(label, confidence, Reason.CONFIDENT)

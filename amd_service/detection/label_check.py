@@ -115,11 +115,8 @@ def refusal_reason(proof: Proof, order: LabelOrder, golden: GoldenClips) -> str 
 
 
 def _share(results: Sequence[ClipResult], label: Label, *, scored_as: Label, min_confidence: float) -> float:
-    scores = [result.scores for result in results if result.label is label]
-    return sum(_is_scored_as(scored_as, each, min_confidence) for each in scores) / len(scores)
-
-
-def _is_scored_as(label: Label, scores: Scores | None, min_confidence: float) -> bool:
-    if scores is None or scores.human == scores.voicemail:
-        return False
-    return top_label(scores) is label and max(scores.human, scores.voicemail) >= min_confidence
+    """Share of the clips of `label` whose top label is `scored_as`; a tie has no top label."""
+    of_label = [result.scores for result in results if result.label is label]
+    decided = [scores for scores in of_label if scores is not None and scores.human != scores.voicemail]
+    confident = [scores for scores in decided if max(scores.human, scores.voicemail) >= min_confidence]
+    return sum(top_label(scores) is scored_as for scores in confident) / len(of_label)

@@ -1,1 +1,1 @@
-"""Bytes of a recording to one 16 kHz mono window of the called party. No I/O; numpy in and out."""
+"""Recording → one 16 kHz mono window of the called party. No I/O; numpy arrays in and out."""

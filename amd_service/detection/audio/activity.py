@@ -1,16 +1,17 @@
-"""Where speech begins: speech against silence, steady noise, hum, ringback, beeps, SIT, DTMF and clicks.
+"""Finds the onset of speech, and tells speech from silence, steady noise, hum, ringback, beeps, SIT, DTMF and clicks.
 
-A frame counts as speech when four things hold at once, because each of the look-alikes fails one of them:
+A frame counts as speech when it meets four conditions. Each of the other sounds fails at least one:
 
-- it stands out of the noise floor (anything that stays for most of a second, tone or noise, becomes the floor);
+- it exceeds the noise floor (any tone or noise that lasts for most of a second becomes the floor);
 - it is rich: its energy is spread over more harmonics than the two of a signalling tone (ITU-T E.180, Q.23);
 - it moves: its spectrum differs from the one just before and the one just after (a buzzer's does not);
 - it is voiced: periodic at the pitch of a voice (noise, clicks and line switching are not).
 
 The numbers below were measured on 24 synthetic voices of three engines in seven languages (espeak-ng, flite,
 festival) in the telephone band, with noise from -60 to -30 dBFS, mu-law and clipping, against 580 signals that are
-not speech. Known limits: whispering is not found; what passes for speech is DTMF that is clipped hard (three times full
-scale) or weaker than the noise around it, the off-hook howler, which has four tones, and short bursts of rumble.
+not speech. Known limits: whispering is not found. These count as speech by mistake: DTMF that is clipped hard (three
+times full scale) or weaker than the noise around it, the off-hook howler, which has four tones, and short bursts of
+rumble.
 """
 
 import numpy as np
@@ -30,13 +31,13 @@ FRAME = RATE_HZ * 50 // 1000
 FFT_SIZE = 512
 # Telephone band, without mains hum and its first harmonics (50, 60, 100, 120 Hz).
 BAND = slice(180 * FFT_SIZE // RATE_HZ, 3_500 * FFT_SIZE // RATE_HZ)
-# The lags of a pitch from 420 down to 72 Hz; frame and longest lag fit the FFT, so that nothing wraps around.
+# Lags of a pitch from 420 down to 72 Hz. Frame plus longest lag fit into the FFT, so nothing wraps around.
 PITCH_LAGS = slice(RATE_HZ // 420, RATE_HZ // 72 + 1)
 
-# The floor is the minimum of a smoothed power, about a third of its mean; a bin counts when 6 dB above that mean.
+# The floor is the minimum of a smoothed power, about a third of its mean; a bin counts if 6 dB above that mean.
 FLOOR_FRAMES = 800 // HOP_MS
 FLOOR_FACTOR = 12.0
-# Pitch is looked for in what exceeds this much of it: bins of noise left in are what tells a burst of it from a voice.
+# The pitch search uses power above this multiple of the floor: remaining noise separates noise bursts from voices.
 NOISE_FACTOR = np.float32(2)
 # Below this level inside the band (dB re full scale) a frame is line noise; the idle code of mu-law lies at -72.
 SILENCE_DBFS = -64.0
@@ -49,7 +50,7 @@ PEAK_BINS = 3
 MOVES_DB = 3.0
 STEADY_DB = 1.5
 MOVE_FRAMES = 5
-# A burst's first and last frames hold the switching click, which is rich and moves: they go with their tone.
+# The first and last frames of a tone hold the switching click, which is rich and moves: they count as tone.
 EDGE_FRAMES = 3
 # Autocorrelation: 95% of speech frames above 0.31, 99% of noise frames (white, pink, car) below 0.26.
 VOICED = 0.34
@@ -61,24 +62,26 @@ EVIDENCE_SPAN = 20
 LEAD_FRAMES = 15
 TINY = np.float32(1e-12)
 
-# An onset with this much audio behind it stays where it is, whatever comes: the floor of the last frame of its evidence
-# looks FLOOR_FRAMES ahead, and smoothing, framing and the widening of tones a dozen frames more.
+# An onset with this much audio behind it is final. The floor of its last evidence frame looks FLOOR_FRAMES ahead;
+# smoothing, framing and the widening of tones look a dozen frames further.
 SETTLED_MS = (LEAD_FRAMES + EVIDENCE_SPAN + FLOOR_FRAMES + 15) * HOP_MS
-# Where none was found, there may yet turn out to be one in this much at the end.
+# If no onset was found, more audio can still reveal one in this much audio at the end.
 UNSETTLED_MS = (LEAD_FRAMES + EVIDENCE_SPAN) * HOP_MS
 
 
 def speech_onset_ms(waveform: Waveform, *, search_ms: int = 15_000) -> int | None:
-    """Where speech begins, in ms from the first sample, or None when there is none in the first `search_ms`.
+    """The onset of speech in ms from the first sample, or None without speech in the first `search_ms`.
 
-    Good to about 50 ms in a quiet call; in loud noise weak beginnings drown and it comes up to 200 ms late.
+    Accurate to about 50 ms in a quiet call; up to 200 ms late in loud noise, which hides weak beginnings.
     """
     samples = _at_8_khz(waveform, search_ms)
     if len(samples) < 2 * FRAME:
         return None
     power = _spectra(samples)
     floor = _floor(power)
-    excess, active = _above_floor(power, floor)
+    excess = np.where(power > FLOOR_FACTOR * floor, power - floor, np.float32(0))
+    total = excess.sum(axis=1)
+    active = (total > 10 ** (SILENCE_DBFS / 10)) & (total > floor.sum(axis=1))
     richness, movement = _richness(excess), _movement(power, excess)
     tone = _widen(active & ((richness < TONAL) | (movement < STEADY_DB)), EDGE_FRAMES)
     sound = active & ~tone
@@ -111,18 +114,11 @@ def _window() -> Array:
     return np.hanning(FRAME).astype(np.float32)
 
 
-def _above_floor(power: Array, floor: Array) -> tuple[Array, Flags]:
-    """The power in each bin that stands out of the floor (else 0), and which frames stand out as a whole."""
-    excess = np.where(power > FLOOR_FACTOR * floor, power - floor, np.float32(0))
-    total = excess.sum(axis=1)
-    return excess, (total > 10 ** (SILENCE_DBFS / 10)) & (total > floor.sum(axis=1))
-
-
 def _floor(power: Array) -> Array:
-    """Per bin, what does not go away in the stretch before, or in the stretch after: its quietest moment.
+    """Noise floor per bin: the minimum over FLOOR_FRAMES before or after the frame, whichever is larger.
 
-    The louder of the two sides counts, so that noise or a tone that sets in is floor from its first frame on. A side
-    shorter than the stretch says nothing (speech may start at sample 0), there the whole recording's minimum stands.
+    The larger side counts, so that noise or a tone that starts is floor from its first frame on. A side with fewer
+    frames is ignored (speech may start at sample 0), and the floor is at least the whole recording's minimum.
     """
     smooth = _smooth(power)
     span = min(FLOOR_FRAMES, len(power))
@@ -147,7 +143,7 @@ def _smooth(power: Array) -> Array:
 
 
 def _running_minimum(values: Array, span: int) -> Array:
-    """Minimum over `span` consecutive rows, shape (rows - span + 1, columns), by doubling."""
+    """Minimum over `span` consecutive rows, shape (rows - span + 1, columns), in log2(span) steps."""
     width = 1
     while width * 2 <= span:
         values = np.minimum(values[:-width], values[width:])
@@ -168,9 +164,9 @@ def _richness(excess: Array) -> Array:
 
 
 def _movement(power: Array, excess: Array) -> Array:
-    """Mean change in dB of each frame's bins against the frame before or after, whichever is more alike.
+    """Mean change in dB of each frame's bins to the frame 80 ms before or after, whichever is smaller.
 
-    Bins weigh by their amplitude above the floor; a frame without a neighbour on one side has the other.
+    Bins are weighted by their amplitude above the floor. A frame with one neighbour uses that one.
     """
     movement = np.full(len(power), np.inf, dtype=np.float32)
     if len(power) <= MOVE_FRAMES:
@@ -184,22 +180,18 @@ def _movement(power: Array, excess: Array) -> Array:
 
 
 def _periodicity(power: Array) -> Array:
-    """Highest autocorrelation of each frame at the lags of a voice's pitch, corrected for the fading of the window.
+    """Highest autocorrelation of each frame at the lags of a voice's pitch, corrected for the window's decay.
 
-    ClaimedActions from compressed spectra, so that one strong formant or a band of noise does not pass for periodicity.
+    Computed from compressed spectra, so that one strong formant or a band of noise does not count as periodic.
     """
+    spectrum_of_window = _compressed(np.abs(np.fft.rfft(_window(), FFT_SIZE)) ** 2)
+    decay = np.fft.irfft(spectrum_of_window, FFT_SIZE)
+    gain: Array = (decay[0] / np.maximum(decay, decay[0] / 4)).astype(np.float32)
     bins = np.zeros((len(power), FFT_SIZE // 2 + 1), dtype=np.float32)
     bins[:, BAND] = _compressed(power)
-    correlation = np.fft.irfft(bins, FFT_SIZE)[:, PITCH_LAGS] * _lag_gain()
+    correlation = np.fft.irfft(bins, FFT_SIZE)[:, PITCH_LAGS] * gain[PITCH_LAGS]
     best: Array = correlation.max(axis=1) / (bins.sum(axis=1) * (2 / FFT_SIZE) + TINY)
     return best
-
-
-def _lag_gain() -> Array:
-    """What makes up for the window at each lag: one over the autocorrelation of its compressed spectrum."""
-    correlation = np.fft.irfft(_compressed(np.abs(np.fft.rfft(_window(), FFT_SIZE)) ** 2), FFT_SIZE)
-    gain: Array = (correlation[0] / np.maximum(correlation, correlation[0] / 4)).astype(np.float32)
-    return gain[PITCH_LAGS]
 
 
 def _compressed(power: Array) -> Array:
@@ -216,7 +208,7 @@ def _widen(flags: Flags, frames: int) -> Flags:
 
 
 def _first_evidence(speech: Flags) -> int | None:
-    """The first speech frame that, with those shortly after it, makes enough of them."""
+    """The first speech frame with at least EVIDENCE_FRAMES speech frames in the EVIDENCE_SPAN that it begins."""
     counts = np.concatenate([[0], np.cumsum(speech), np.full(EVIDENCE_SPAN, speech.sum())])
     ahead = counts[EVIDENCE_SPAN : EVIDENCE_SPAN + len(speech)] - counts[: len(speech)]
     enough = np.flatnonzero(speech & (ahead >= EVIDENCE_FRAMES))
@@ -224,7 +216,7 @@ def _first_evidence(speech: Flags) -> int | None:
 
 
 def _lead_in(first: int, sound: Flags) -> int:
-    """Walk back from the first voiced frame through the unbroken sound before it."""
+    """The first frame of the continuous sound before `first`, at most LEAD_FRAMES earlier."""
     start = first
     while start > 0 and first - start < LEAD_FRAMES and sound[start - 1]:
         start -= 1

@@ -1,4 +1,4 @@
-"""Which channel is the called party."""
+"""Selects the called party's channel."""
 
 from dataclasses import dataclass
 
@@ -9,7 +9,7 @@ from amd_service.errors import ConfigurationError
 
 @dataclass(frozen=True, slots=True)
 class CalledParty:
-    """The called party's audio. `channel` counts from 1, None when it was `mixed` with the caller's audio."""
+    """The called party's audio. `channel` counts from 1; None when `mixed` with the caller's audio."""
 
     waveform: Waveform
     channel: int | None
@@ -17,11 +17,11 @@ class CalledParty:
 
 
 def called_party(tracks: Tracks, *, channel: int | None, one_sided: bool) -> CalledParty:
-    """Take the called party out of the tracks.
+    """Select the called party from the tracks.
 
-    `channel`: where the called party is in a recording of two channels, None if nobody knows: then both are averaged.
-    `one_sided`: a recording of one channel holds the called party alone (RecordingTrack inbound); otherwise it is
-    the mix of both.
+    `channel`: the called party's channel in a two-channel recording; None when unknown, then both are averaged.
+    `one_sided`: a one-channel recording holds the called party alone (RecordingTrack inbound); otherwise it is the mix
+    of both parties.
 
     Raises:
         ConfigurationError: a channel other than 1 or 2.

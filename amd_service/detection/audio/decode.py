@@ -1,4 +1,4 @@
-"""Bytes of a recording to samples: WAV, MP3, and raw audio that says what it is."""
+"""Recording → samples: WAV, MP3, and raw audio whose content type names the encoding."""
 
 from amd_service.detection.audio.mp3 import decode_mp3, is_mp3, mp3_has_seconds
 from amd_service.detection.audio.raw import decode_raw, is_raw, read_raw_format
@@ -14,19 +14,19 @@ MARKUP = (b"<?xml", b"<!doctype", b"<html", b"<twilioresponse", b"<response", b"
 def decode(
     data: bytes, *, content_type: str | None = None, raw_rate_hz: int | None = None, max_s: float | None = None
 ) -> Tracks:
-    """Decode a recording, or its first `max_s` seconds; the cost depends on what is decoded, not on the file.
+    """Decode a recording, or its first `max_s` seconds. The cost depends on the decoded part, not on the file size.
 
-    A header in the bytes outranks `content_type`. Bytes without one are taken as raw mu-law, A-law or 16-bit PCM
-    only when `content_type` says so and a rate is known, from it (`audio/x-mulaw;rate=8000`, `audio/basic`) or from
-    `raw_rate_hz`. A file that holds no samples gives tracks without frames; sizes in headers are not trusted.
+    A header in the data takes precedence over `content_type`. Data without a header is decoded as raw mu-law, A-law or
+    16-bit PCM only if `content_type` says so and the rate is known, from it (`audio/x-mulaw;rate=8000`, `audio/basic`)
+    or from `raw_rate_hz`. A file without samples gives tracks without frames. Sizes in headers are not trusted.
 
     Raises:
-        Undecodable: empty, markup instead of audio, or nothing we can read; the message says what to send.
+        Undecodable: empty, markup instead of audio, or an unknown format; the message says what to send.
     """
     if not data:
         raise Undecodable("The body is empty.")
     if _is_markup(data):
-        raise Undecodable("The body is XML or HTML, not audio: an error page, or a recording that is not there.")
+        raise Undecodable("The body is XML or HTML, not audio: an error page, or a missing recording.")
     if is_wav(data):
         return decode_wav(data, max_s)
     raw = read_raw_format(content_type, raw_rate_hz)
@@ -35,24 +35,24 @@ def decode(
     if is_mp3(data):
         return decode_mp3(data, max_s)
     raise Undecodable(
-        "The body is no audio we know (encrypted recordings look so, too): send WAV or MP3, "
+        "The body is not in a known audio format (it may be encrypted): send WAV or MP3, "
         "or raw audio with its content type and rate, such as 'audio/x-mulaw;rate=8000'."
     )
 
 
 def can_decode(prefix: bytes, content_type: str | None) -> bool:
-    """Whether `decode` may make something of a body that begins so: no page, no ciphertext, nothing of another kind."""
+    """Whether the beginning of a body looks like audio for `decode`, not like a page, ciphertext or another format."""
     if _is_markup(prefix):
         return False
-    # A tag may be longer than the prefix; nothing else begins like one.
+    # An ID3 tag may be longer than the prefix, and nothing else begins with ID3.
     return is_wav(prefix) or is_raw(content_type) or prefix.startswith(b"ID3") or is_mp3(prefix)
 
 
 def has_seconds(prefix: bytes, seconds: float) -> bool:
     """Whether the beginning of a download already holds that many seconds of audio.
 
-    Made to be asked again as the prefix grows. What is not a WAV or MP3 file, or not yet recognisable as one, is never
-    enough: the download's byte cap ends it.
+    Cheap enough to call for each chunk. False for anything that is not, or not yet, recognisable as WAV or MP3: the
+    download's byte limit ends it.
     """
     if not is_wav(prefix):
         return mp3_has_seconds(prefix, seconds)

@@ -1,4 +1,4 @@
-"""MP3 files: where the frames are (ISO 11172-3, 13818-3 and the 2.5 extension, layer III); libsndfile decodes them."""
+"""MP3 files: finds the frames (ISO 11172-3, 13818-3 and the 2.5 extension, layer III); libsndfile decodes them."""
 
 import io
 from collections.abc import Iterator
@@ -15,9 +15,9 @@ RATES_1_HZ = (44_100, 48_000, 32_000)
 LAYER_III = 1
 VERSION_25, VERSION_2, VERSION_1 = 0, 2, 3
 MONO = 3
-# How far the first frame may lie behind the start or the tag, and how large a damaged stretch is skipped.
+# Search range for the first frame, and for the next one after damage.
 SEARCH_BYTES = 8_192
-# Damage is searched byte by byte: a file made of little else would cost seconds.
+# The search goes byte by byte: a file that is mostly damaged would take seconds.
 MAX_SKIPS = 16
 # Encoder and decoder delay and a leading frame without audio (Xing): at most four frames of 72 ms.
 DELAY_S = 0.3
@@ -25,7 +25,7 @@ DELAY_S = 0.3
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """One MP3 frame: where it lies and how long it plays."""
+    """Position and format of one MP3 frame."""
 
     at: int
     end: int
@@ -35,7 +35,7 @@ class Frame:
 
 
 def is_mp3(data: bytes) -> bool:
-    """Whether there is a run of MP3 frames near the start of `data`, behind an ID3 tag if there is one."""
+    """Whether MP3 frames begin near the start of `data`, or behind its ID3 tag."""
     return _first_frame(data, _after_tag(data)) is not None
 
 
@@ -43,14 +43,14 @@ def decode_mp3(data: bytes, max_s: float | None) -> Tracks:
     """Decode the first `max_s` seconds of an MP3 file.
 
     Raises:
-        Undecodable: no frame in it can be decoded.
+        Undecodable: it has no frame, or the decoder fails.
     """
     frames = list(_frames_until(data, None if max_s is None else max_s + 2 * DELAY_S))
     if not frames:
-        raise Undecodable("There is no MP3 frame in the body.")
+        raise Undecodable("The body has no MP3 frame: send WAV or MP3.")
     first, last = frames[0], frames[-1]
     require_plausible(first.channels, first.rate_hz)
-    # The count by the frames bounds what is allocated; the one in a Xing header may say anything.
+    # Allocate by the counted frames; a Xing header can claim any number.
     wanted = sum(frame.samples for frame in frames)
     head = head_frames(max_s, first.rate_hz)
     wanted = wanted if head is None else min(head, wanted)
@@ -63,7 +63,7 @@ def decode_mp3(data: bytes, max_s: float | None) -> Tracks:
 
 
 def mp3_has_seconds(prefix: bytes, seconds: float) -> bool:
-    """Whether the beginning of an MP3 file surely decodes to that many seconds."""
+    """Whether the beginning of an MP3 file decodes to at least that many seconds."""
     held, enough = 0.0, seconds + DELAY_S
     for frame in _frames(prefix):
         if frame.end > len(prefix):
@@ -84,7 +84,7 @@ def _frames_until(data: bytes, seconds: float | None) -> Iterator[Frame]:
 
 
 def _frames(data: bytes) -> Iterator[Frame]:
-    """All frames; a few damaged stretches between them are skipped, a tag at the end is not taken for one."""
+    """All frames. Skips a few damaged parts between them; a tag at the end is no frame."""
     frame, skips = _first_frame(data, _after_tag(data)), 0
     while frame is not None:
         yield frame
@@ -95,7 +95,7 @@ def _frames(data: bytes) -> Iterator[Frame]:
 
 
 def _after_tag(data: bytes) -> int:
-    """Where an ID3v2 tag ends (its size has seven bits a byte), 0 without one."""
+    """End of the ID3v2 tag (its size has seven bits per byte); 0 without a tag."""
     if data[:3] != b"ID3" or len(data) < 10:
         return 0
     size = 0
@@ -105,7 +105,7 @@ def _after_tag(data: bytes) -> int:
 
 
 def _with_true_counts(body: bytes, frames: int) -> bytes:
-    """The body with what a leading Xing frame says of frames and bytes set right: the decoder stops at its count."""
+    """The body with the counts of a leading Xing frame corrected: the decoder stops at the count it finds there."""
     at = next((found for tag in (b"Xing", b"Info") if (found := body.find(tag, 0, 64)) >= 0), None)
     if at is None or at + 16 > len(body):
         return body
@@ -117,19 +117,17 @@ def _with_true_counts(body: bytes, frames: int) -> bytes:
 
 
 def _first_frame(data: bytes, start: int) -> Frame | None:
-    """The first frame from `start` on that is followed by its like, or by the end of the data."""
+    """The first frame from `start` on that is followed by a frame of the same format, or by the end of the data."""
     at = data.find(b"\xff", start, start + SEARCH_BYTES)
     while at >= 0:
         frame = _read_frame(data, at)
-        if frame and (_is_followed(data, frame) or (at == start and frame.end >= len(data))):
+        after = _read_frame(data, frame.end) if frame else None
+        if frame and after and (after.rate_hz, after.channels) == (frame.rate_hz, frame.channels):
+            return frame
+        if frame and at == start and frame.end >= len(data):
             return frame
         at = data.find(b"\xff", at + 1, start + SEARCH_BYTES)
     return None
-
-
-def _is_followed(data: bytes, frame: Frame) -> bool:
-    after = _read_frame(data, frame.end)
-    return after is not None and (after.rate_hz, after.channels) == (frame.rate_hz, frame.channels)
 
 
 def _read_frame(data: bytes, at: int) -> Frame | None:

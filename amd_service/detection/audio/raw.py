@@ -1,4 +1,4 @@
-"""Audio without a header: what it is, the content type has to say."""
+"""Audio without a header. The content type names encoding, rate and channels."""
 
 import audioop
 from dataclasses import dataclass
@@ -29,7 +29,7 @@ BASIC_RATE_HZ = 8_000
 
 @dataclass(frozen=True, slots=True)
 class RawFormat:
-    """What a body without a header holds."""
+    """Format of a body without a header."""
 
     encoding: str
     channels: int
@@ -37,17 +37,17 @@ class RawFormat:
 
 
 def is_raw(content_type: str | None) -> bool:
-    """Whether a content type names an encoding without a header, with or without its rate."""
+    """Whether a content type names a raw encoding, with or without its rate."""
     return _kind(content_type) in ENCODINGS
 
 
 def read_raw_format(content_type: str | None, raw_rate_hz: int | None) -> RawFormat | None:
-    """What a content type says of a raw body; None when it does not name a raw encoding.
+    """The raw format that a content type names; None if it names no raw encoding.
 
-    The content type's own rate outranks `raw_rate_hz`; `audio/basic` is 8000 by definition.
+    The content type's own rate takes precedence over `raw_rate_hz`; `audio/basic` is 8000 by definition.
 
     Raises:
-        Undecodable: a raw encoding without a rate, or with a senseless one.
+        Undecodable: a raw encoding without a rate, or with an implausible one.
     """
     kind = _kind(content_type)
     encoding = ENCODINGS.get(kind)
@@ -58,20 +58,20 @@ def read_raw_format(content_type: str | None, raw_rate_hz: int | None) -> RawFor
     default = BASIC_RATE_HZ if kind == "audio/basic" else raw_rate_hz
     rate_hz = _number(parameters.get("rate"), default)
     if rate_hz is None:
-        raise Undecodable(f"Raw audio needs its rate: send the content type as '{kind};rate=8000', or a WAV file.")
+        raise Undecodable(f"Raw audio needs a rate: send the content type as '{kind};rate=8000', or a WAV file.")
     channels = _number(parameters.get("channels"), 1) or 0
     require_plausible(channels, rate_hz)
     return RawFormat(encoding, channels, rate_hz)
 
 
-def decode_raw(data: bytes, form: RawFormat, max_s: float | None) -> Tracks:
-    """Decode the first `max_s` seconds of a body of the given form; an incomplete last frame is left out."""
-    block = form.channels * (2 if form.encoding.startswith("pcm16") else 1)
-    head = head_frames(max_s, form.rate_hz)
+def decode_raw(data: bytes, raw: RawFormat, max_s: float | None) -> Tracks:
+    """Decode the first `max_s` seconds of raw audio. An incomplete last frame is dropped."""
+    block = raw.channels * (2 if raw.encoding.startswith("pcm16") else 1)
+    head = head_frames(max_s, raw.rate_hz)
     frames = len(data) // block if head is None else min(head, len(data) // block)
-    linear = _to_linear(data[: frames * block], form.encoding)
-    samples = linear.reshape(frames, form.channels).astype(np.float32) / np.float32(32768)
-    return make_tracks(samples, form.rate_hz, truncated=len(data) % block != 0, encoding=form.encoding)
+    linear = _to_linear(data[: frames * block], raw.encoding)
+    samples = linear.reshape(frames, raw.channels).astype(np.float32) / np.float32(32768)
+    return make_tracks(samples, raw.rate_hz, truncated=len(data) % block != 0, encoding=raw.encoding)
 
 
 def _to_linear(payload: bytes, encoding: str) -> np.ndarray[tuple[int], np.dtype[np.int16]]:

@@ -1,4 +1,4 @@
-"""Decoded audio, before anybody chose a channel."""
+"""Decoded audio with all its channels."""
 
 from dataclasses import dataclass
 
@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from amd_service.errors import Undecodable
 
-# Below 4 kHz there is no telephone speech, above 192 kHz no recorder: such a header is damaged.
+# Telephone speech needs at least 4 kHz and no recorder exceeds 192 kHz: any other rate is a damaged header.
 RATES_HZ = range(4_000, 192_001)
 
 
@@ -15,7 +15,7 @@ RATES_HZ = range(4_000, 192_001)
 class Tracks:
     """Decoded audio. `samples`: float32, shape (channels, frames), finite, in [-1, 1].
 
-    `truncated`: the body ends before its own header says; what is there has been decoded. `encoding`: `mulaw`,
+    `truncated`: the body is shorter than its header says; the part that exists was decoded. `encoding`: `mulaw`,
     `alaw`, `pcm8` … `pcm32`, `pcm16be`, `float32`, `float64` or `mp3`.
     """
 
@@ -26,9 +26,9 @@ class Tracks:
 
 
 def require_plausible(channels: int, rate_hz: int) -> None:
-    """Refuse what no recorder of calls writes.
+    """Reject channel counts and rates that no call recorder writes.
 
-    More than two channels are refused, not mixed: nothing says which of them is the called party.
+    More than two channels are rejected, not mixed: nothing says which one is the called party.
 
     Raises:
         Undecodable: naming the value and the cure.
@@ -40,12 +40,12 @@ def require_plausible(channels: int, rate_hz: int) -> None:
 
 
 def head_frames(max_s: float | None, rate_hz: int) -> int | None:
-    """How many frames `max_s` seconds are; None for all."""
+    """Number of frames in `max_s` seconds; None means all."""
     return None if max_s is None else max(0, round(max_s * rate_hz))
 
 
 def make_tracks(frames: NDArray[np.float32], rate_hz: int, *, truncated: bool, encoding: str) -> Tracks:
-    """Tracks of interleaved `frames`, shape (frames, channels): NaN and infinity become 0, the rest is clipped."""
+    """Tracks from interleaved `frames`, shape (frames, channels). NaN and infinity become 0, the rest is clipped."""
     samples = np.ascontiguousarray(frames.T, dtype=np.float32)
     finite = np.nan_to_num(samples, nan=0.0, posinf=0.0, neginf=0.0)
     return Tracks(np.clip(finite, -1, 1), rate_hz, truncated, encoding)

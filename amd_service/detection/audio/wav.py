@@ -1,12 +1,12 @@
-"""WAV files, also those whose header lies.
+"""WAV files, including files with wrong sizes in their header.
 
-The RIFF structure is read here, only as far as needed to find the format and the samples; libsndfile decodes them
-behind a header that is right. It trusts sizes too much to be given the original: a data size of 0 is 0 frames to it.
+This module reads the RIFF structure as far as it needs to find the format and the samples. libsndfile then decodes the
+samples behind a correct header. It would trust the original header: a data size of 0 is 0 frames to it.
 """
 
 import io
 import struct
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import soundfile
@@ -15,15 +15,15 @@ from amd_service.detection.audio.tracks import Tracks, head_frames, make_tracks,
 from amd_service.errors import Undecodable
 
 PCM, FLOAT, ALAW, MULAW, EXTENSIBLE = 0x0001, 0x0003, 0x0006, 0x0007, 0xFFFE
-# What recorders write when they do not know the length yet.
+# Sizes that recorders write before they know the length.
 UNKNOWN_SIZES = (0, 0x7FFFFFFF, 0xFFFFFFFF)
-# Chunks of nothing could go on for a whole upload; real files have a handful before their samples.
-MOST_CHUNKS = 64
+# Limit for a file made of empty chunks; real files have a handful before their samples.
+MAX_CHUNKS = 64
 
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """Where the samples are and what they are. `declared`: bytes of samples by the header, None if it does not know."""
+    """Format and position of the samples. `declared`: bytes of samples by the header, None if it does not say."""
 
     tag: int
     channels: int
@@ -43,7 +43,7 @@ class Layout:
 
 
 def is_wav(data: bytes) -> bool:
-    """Whether `data` begins like a RIFF (or RF64) WAVE file."""
+    """Whether `data` begins with the header of a RIFF (or RF64) WAVE file."""
     return data[:4] in (b"RIFF", b"RF64") and data[8:12] == b"WAVE"
 
 
@@ -51,7 +51,7 @@ def decode_wav(data: bytes, max_s: float | None) -> Tracks:
     """Decode the first `max_s` seconds of a WAV file.
 
     Raises:
-        Undecodable: no format or no samples in it, or a format we do not read.
+        Undecodable: format or samples are missing, or the format is not supported.
     """
     layout = read_layout(data)
     size = _body_size(data, layout)
@@ -68,7 +68,7 @@ def wav_seconds(prefix: bytes) -> float:
     """Seconds of audio in the beginning of a WAV file, by the rate in its header.
 
     Raises:
-        Undecodable: the header is not complete yet, or not readable at all.
+        Undecodable: the header is incomplete or damaged.
     """
     layout = read_layout(prefix)
     return (len(prefix) - layout.data_at) / layout.block / layout.rate_hz
@@ -78,30 +78,25 @@ def read_layout(data: bytes) -> Layout:
     """Find format and samples in a WAV file, or in the beginning of one.
 
     Raises:
-        Undecodable: there are none, not within 64 chunks, or they are of a kind we do not read.
+        Undecodable: they are missing, not within the first 64 chunks, or in a format that is not supported.
     """
     at, layout = 12, None
-    for _ in range(MOST_CHUNKS):
+    for _ in range(MAX_CHUNKS):
         if at + 8 > len(data):
             break
         name, size = data[at : at + 4], int.from_bytes(data[at + 4 : at + 8], "little")
         if name == b"data":
             if layout is None:
                 break
-            return _with_data(layout, at + 8, size)
+            return replace(layout, data_at=at + 8, declared=None if size in UNKNOWN_SIZES else size)
         if name == b"fmt " and layout is None:
             layout = _read_format(data[at + 8 : at + 8 + max(size, 16)])
         at = _next_chunk(data, at, size)
-    raise Undecodable("The WAV file's audio is not where it should begin: its header is cut off or damaged.")
-
-
-def _with_data(layout: Layout, data_at: int, size: int) -> Layout:
-    declared = None if size in UNKNOWN_SIZES else size
-    return Layout(layout.tag, layout.channels, layout.rate_hz, layout.sample_bytes, data_at, declared)
+    raise Undecodable("The WAV file has no samples: its header is cut off or damaged. Send the file again.")
 
 
 def _next_chunk(data: bytes, at: int, size: int) -> int:
-    """Where the next chunk begins: where the size says, else (sizes lie) at the next `data`."""
+    """Where the next chunk begins: after the size, or at the next `data` if no chunk begins there (wrong size)."""
     after = at + 8 + size
     for candidate in (after + size % 2, after):
         if _looks_like_chunk(data, candidate):
@@ -117,7 +112,7 @@ def _looks_like_chunk(data: bytes, at: int) -> bool:
 
 def _read_format(body: bytes) -> Layout:
     if len(body) < 16:
-        raise Undecodable("The WAV file's format chunk is cut off.")
+        raise Undecodable("The WAV file's format chunk is cut off: send the file again.")
     tag, channels, rate_hz, _, block, bits = struct.unpack_from("<HHIIHH", body)
     if tag == EXTENSIBLE and len(body) >= 26:
         # The sub-format is a GUID that begins with the plain format tag.
@@ -127,7 +122,7 @@ def _read_format(body: bytes) -> Layout:
 
 
 def _sample_bytes(tag: int, channels: int, block: int, bits: int) -> int:
-    """Bytes of one sample. The block size outranks the bits, which may be fewer than their container (20 in 24)."""
+    """Bytes of one sample. The block size decides; the bits may fill their container only partly (20 of 24)."""
     if tag in (MULAW, ALAW):
         return 1
     least = -(-bits // 8)
@@ -136,27 +131,23 @@ def _sample_bytes(tag: int, channels: int, block: int, bits: int) -> int:
     if allowed is None:
         raise Undecodable(f"WAV format tag {tag:#06x} is not supported: send PCM, float, mu-law or A-law.")
     if size not in allowed and least not in allowed:
-        raise Undecodable(
-            f"A WAV file of {bits} bits in blocks of {block} bytes cannot be read: its header is damaged."
-        )
+        raise Undecodable(f"A WAV file of {bits} bits in blocks of {block} bytes is damaged: send it again.")
     return size if size in allowed else least
 
 
 def _body_size(data: bytes, layout: Layout) -> int:
-    """Bytes of samples that are really there, without the chunks that follow them."""
+    """Bytes of samples that exist, without the chunks behind them."""
     available = len(data) - layout.data_at
     size = layout.declared or 0
     if size >= available:
         return available
     end = layout.data_at + size
-    # A size that ends in the middle of the samples is a lie; behind a true one comes nothing, or another chunk.
-    true = any(_is_chunk(data, candidate) for candidate in (end + size % 2, end))
-    return size if true or (size and available - size < 8) else available
-
-
-def _is_chunk(data: bytes, at: int) -> bool:
-    size = int.from_bytes(data[at + 4 : at + 8], "little")
-    return _looks_like_chunk(data, at) and at + 8 + size <= len(data) + 1
+    # Behind a correct size comes nothing or another chunk. Otherwise the samples go on to the end of the file.
+    for at in (end + size % 2, end):
+        chunk_size = int.from_bytes(data[at + 4 : at + 8], "little")
+        if _looks_like_chunk(data, at) and at + 8 + chunk_size <= len(data) + 1:
+            return size
+    return size if size and available - size < 8 else available
 
 
 def _decode_payload(layout: Layout, payload: bytes) -> np.ndarray[tuple[int, int], np.dtype[np.float32]]:

@@ -1,4 +1,4 @@
-"""The stretch of audio that the model hears."""
+"""Cuts the window of audio that the model scores."""
 
 from math import gcd
 
@@ -9,17 +9,17 @@ from numpy.typing import NDArray
 from amd_service.domain import Anchor, Waveform, Window
 
 RATE_HZ = 16_000
-# From here on, `auto` follows the speech: a model trained on the first two seconds calls silence a confident human.
+# With a later onset `auto` starts at the speech: a model trained on first seconds is confident that silence is human.
 LATE_MS = 1_000
 LEAD_MS = 200
-# What the resampler sees on both sides of the window, so that its edges are those of the whole recording.
+# Extra audio for the resampler on both sides, so that the window's edges equal those of the whole recording.
 MARGIN_MS = 60
 
 
 def cut(waveform: Waveform, *, onset_ms: int | None, anchor: Anchor, length_ms: int) -> Window:
-    """Cut `length_ms` out of the recording at 16 kHz, or what there is: nothing is padded, nothing inside trimmed.
+    """Cut up to `length_ms` at 16 kHz. A window at the end of the recording is shorter; nothing is padded.
 
-    Audio at 16 kHz is passed on untouched; other rates go through soxr HQ, as much of them as the window needs.
+    Audio at 16 kHz is not changed. For other rates soxr HQ resamples only the part that the window needs.
     """
     start_ms = _start_ms(onset_ms, anchor)
     return Window(_at_16_khz(waveform, start_ms, length_ms), start_ms, onset_ms)
@@ -40,7 +40,7 @@ def _at_16_khz(waveform: Waveform, start_ms: int, length_ms: int) -> NDArray[np.
     first, count = start_ms * RATE_HZ // 1000, length_ms * RATE_HZ // 1000
     if rate_hz == RATE_HZ:
         return samples[first : first + count]
-    # Only where input and output samples fall together does a piece resample to the same values as the whole.
+    # A part resamples to the same values as the whole only if it starts where input and output samples coincide.
     step = rate_hz // gcd(rate_hz, RATE_HZ)
     begin = max(0, (start_ms - MARGIN_MS) * rate_hz // 1000) // step * step
     end = (start_ms + length_ms + MARGIN_MS) * rate_hz // 1000
@@ -49,6 +49,6 @@ def _at_16_khz(waveform: Waveform, start_ms: int, length_ms: int) -> NDArray[np.
         return np.zeros(0, dtype=np.float32)
     skip = first - begin * RATE_HZ // rate_hz
     resampled = soxr.resample(piece, rate_hz, RATE_HZ, quality="HQ")[skip : skip + count]
-    # A resampler overshoots at clipped peaks.
+    # The resampler overshoots at clipped peaks.
     clipped: NDArray[np.float32] = np.clip(resampled, -1, 1)
     return clipped

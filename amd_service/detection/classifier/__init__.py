@@ -1,1 +1,1 @@
-"""Window → scores: the model, the engines that run it, and the one thread they run on."""
+"""Window → scores: the model, the engines that run it, and the inference thread."""

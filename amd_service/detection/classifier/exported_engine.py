@@ -81,7 +81,11 @@ class ExportedEngine:
         """SHA-256 by name of the graph file and of the files beside it with the same stem."""
         if self.graph is None:
             return {}
-        return {path.name: _sha256(path) for path in sorted(self.graph.parent.glob(f"{self.graph.stem}.*"))}
+        digests: dict[str, str] = {}
+        for path in sorted(self.graph.parent.glob(f"{self.graph.stem}.*")):
+            with path.open("rb") as file:
+                digests[path.name] = hashlib.file_digest(file, "sha256").hexdigest()
+        return digests
 
 
 def locate_exported_engine(
@@ -145,8 +149,3 @@ def _features(cpuinfo: Path) -> frozenset[str]:
     # `flags` on x86, `Features` on Arm.
     line = next((line for line in lines if line.split(":")[0].strip().lower() in ("flags", "features")), "")
     return frozenset(line.partition(":")[2].split())
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,7 +1,7 @@
-"""How many frames Wav2Vec2's convolutional front makes of a clip: counted outside the exported graph.
+"""Number of frames that Wav2Vec2's convolutional front makes of a clip, computed outside the exported graph.
 
-Inside it the same arithmetic would be rounded with everything else: under OpenVINO's bf16 hint the lengths come out
-wrong and the graph fails.
+Inside the graph this arithmetic would be rounded like everything else: with OpenVINO's bf16 hint the lengths are wrong
+and the graph fails.
 """
 
 import json
@@ -13,7 +13,7 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
-# Defaults of transformers' Wav2Vec2Config, which its config.json files leave out when unchanged.
+# Defaults of transformers' Wav2Vec2Config. A config.json omits unchanged values.
 _KERNELS = (10, 3, 3, 3, 3, 2, 2)
 _STRIDES = (5, 2, 2, 2, 2, 2, 2)
 
@@ -27,17 +27,17 @@ class ConvolutionalFront:
 
     @classmethod
     def of_model(cls, folder: Path) -> Self:
-        """The front that a model folder's config.json describes."""
+        """The front described by a model folder's config.json."""
         config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
         return cls(tuple(config.get("conv_kernel", _KERNELS)), tuple(config.get("conv_stride", _STRIDES)))
 
     def frames(self, samples: int) -> int:
-        """Frames that come out for `samples` samples."""
+        """Number of frames for `samples` samples."""
         for kernel, stride in zip(self.kernels, self.strides, strict=True):
             samples = (samples - kernel) // stride + 1
         return samples
 
     def mask(self, samples: Sequence[int]) -> NDArray[np.float32]:
-        """1.0 where a frame is real, for clips of these lengths padded to the longest: shape (clips, frames)."""
+        """1.0 for frames of the clip, 0.0 for padding to the longest clip: shape (clips, frames)."""
         counts = np.array([self.frames(count) for count in samples])
         return (np.arange(counts.max())[None, :] < counts[:, None]).astype(np.float32)

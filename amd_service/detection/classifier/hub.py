@@ -1,4 +1,4 @@
-"""Where a model's files are on this machine: in the package, in a folder, or fetched from the hub."""
+"""Locates a model's files: in the package, in a folder, in the hub cache, or by download from the hub."""
 
 import re
 from dataclasses import dataclass
@@ -25,17 +25,17 @@ from amd_service.telemetry import get_logger
 DEMO = "demo"
 DEMO_FOLDER = Path(__file__).parents[2] / "models" / "demo"
 
-# Nothing else of a repository is fetched: no pickles, no code, no training state.
+# Only these files are downloaded: no pickles, no code, no training state.
 _WANTED = ["config.json", "preprocessor_config.json", "calibration.json", "model*.safetensors", "model*.index.json"]
 _HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
-_OTHER_WAYS = "set AMD_MODEL to a folder that holds the model, or AMD_MODEL=demo for the demonstration model"
+_ALTERNATIVES = "set AMD_MODEL to a folder that holds the model, or AMD_MODEL=demo for the demonstration model"
 
 log = get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
 class Located:
-    """A model's folder. `id`: as configured. `revision`: the resolved commit of a hub model, else None."""
+    """A model's folder. `id`: AMD_MODEL. `revision`: the resolved commit of a hub model, else None."""
 
     id: str
     folder: Path
@@ -43,10 +43,10 @@ class Located:
 
 
 def locate(model: str, revision: str | None) -> Located:
-    """Find a model by `demo`, folder or hub id. Blocks; downloads when a hub model is not cached.
+    """Locate a model by `demo`, folder or hub id. Blocks; downloads a hub model that is not cached.
 
-    The cache comes first: a restart neither needs the network nor changes the model; `fetch` moves it forward.
-    Raises ModelUnusable when it cannot be had, ClassifierUnavailable when the hub does not answer.
+    The cache comes first, so a restart neither needs the network nor changes the model; `fetch` updates it. Raises
+    ModelUnusable if the model cannot be obtained, ClassifierUnavailable if the hub does not respond.
     """
     local = _locate_here(model)
     if local is not None:
@@ -54,22 +54,22 @@ def locate(model: str, revision: str | None) -> Located:
     try:
         return _snapshot(model, revision, cached_only=True)
     except LocalEntryNotFoundError:
-        log.info("model is not in the cache, downloading", model=model, revision=revision)
+        log.info("model not cached, downloading", model=model, revision=revision)
     except HFValidationError as error:
         raise ModelUnusable(f"AMD_MODEL={model}: {error}") from error
     was_disabled = are_progress_bars_disabled()
     disable_progress_bars()
     try:
-        return fetch(model, revision, where="Run `amd-service model pull` where there is a network")
+        return fetch(model, revision, cure="Run `amd-service model pull` with network access")
     finally:
         if not was_disabled:
             enable_progress_bars()
 
 
-def fetch(model: str, revision: str | None, *, where: str = "Do this where there is a network") -> Located:
-    """Bring a hub model's newest files of that revision into the cache, with a progress bar. Errors as `locate`.
+def fetch(model: str, revision: str | None, *, cure: str = "Run this on a machine with network access") -> Located:
+    """Download the newest files of a hub model's revision into the cache, with a progress bar. Raises as `locate`.
 
-    `where`: what to do where the hub cannot be reached.
+    `cure`: advice for the error message when the hub cannot be reached.
     """
     local = _locate_here(model)
     if local is not None:
@@ -78,17 +78,17 @@ def fetch(model: str, revision: str | None, *, where: str = "Do this where there
     try:
         return _snapshot(model, revision, cached_only=False)
     except GatedRepoError as error:
-        raise ModelUnusable(f"{model} is gated: ask for access on its page, then set HF_TOKEN") from error
+        raise ModelUnusable(f"{model} is gated: request access on its page, then set HF_TOKEN") from error
     except RepositoryNotFoundError as error:
         raise ModelUnusable(
-            f"{model} does not exist on the hub, or HF_TOKEN may not read it. Correct AMD_MODEL, or {_OTHER_WAYS}"
+            f"{model} does not exist on the hub, or HF_TOKEN may not read it. Correct AMD_MODEL, or {_ALTERNATIVES}"
         ) from error
     except RevisionNotFoundError as error:
         raise ModelUnusable(f"{model} has no revision {revision}: correct AMD_MODEL_REVISION") from error
     except (OSError, HTTPError) as error:
         raise ClassifierUnavailable(
             f"{model}{at} is not in the local cache and the hub cannot be reached ({type(error).__name__}). "
-            f"{where}, or {_OTHER_WAYS}"
+            f"{cure}, or {_ALTERNATIVES}"
         ) from error
 
 
@@ -99,7 +99,9 @@ def _locate_here(model: str) -> Located | None:
     if folder.is_dir():
         return Located(model, folder.resolve(), None)
     if _HUB_ID.fullmatch(model) is None or model.startswith("."):
-        raise ModelUnusable(f"AMD_MODEL={model} is no folder and no hub id (owner/name). Correct it, or {_OTHER_WAYS}")
+        raise ModelUnusable(
+            f"AMD_MODEL={model} is neither a folder nor a hub id (owner/name). Correct it, or {_ALTERNATIVES}"
+        )
     return None
 
 

@@ -1,4 +1,4 @@
-"""A model's files, checked before any engine opens them."""
+"""Checks a model's files before an engine opens them."""
 
 import hashlib
 import json
@@ -20,17 +20,17 @@ RATE_HZ = 16_000
 
 CURE = (
     "`amd-service doctor` checks it, `amd-service model pull` fetches it again, "
-    "AMD_MODEL=demo takes the demonstration model"
+    "AMD_MODEL=demo selects the demonstration model"
 )
 
 
 @dataclass(frozen=True, slots=True)
 class ModelFiles:
-    """A checked model folder: what an engine needs to load it, and what identifies it.
+    """A checked model folder with everything that an engine needs to load it.
 
-    `weights_sha256`: digest over the safetensors files in name order. `config_sha256`: of config.json. `normalise`:
-    whether each clip is brought to zero mean and unit variance. `temperature`: divides the logits before the softmax; 1
-    where the folder has no `calibration.json`.
+    `weights_sha256`: digest of the safetensors files in name order. `config_sha256`: of config.json. `normalise`:
+    whether each clip is scaled to zero mean and unit variance. `temperature`: divides the logits before the softmax; 1
+    without a `calibration.json`.
     """
 
     id: str
@@ -49,7 +49,7 @@ class ModelFiles:
 
     @property
     def fingerprint(self) -> str:
-        """SHA-256 of all that decides the probabilities, apart from the engine; what is kept is kept under it."""
+        """SHA-256 of everything besides the engine that determines the probabilities; the key of cached results."""
         parts = (self.weights_sha256, self.config_sha256, self.normalise, self.temperature, self.labels.line)
         return hashlib.sha256("\n".join(map(str, parts)).encode()).hexdigest()
 
@@ -57,18 +57,18 @@ class ModelFiles:
 def open_model(settings: Settings) -> ModelFiles:
     """Locate the configured model and check its files. Blocks, may download.
 
-    Raises ModelUnusable in one line that names the cure; ClassifierUnavailable when the hub does not answer.
+    Raises ModelUnusable in one line that names the cure, ClassifierUnavailable if the hub does not respond.
     """
     return check_files(locate(settings.model, settings.model_revision), settings.labels)
 
 
 def pull(settings: Settings) -> ModelFiles:
-    """Download the configured model ahead of time, with a progress bar, and check its files. Errors as `open_model`."""
+    """Download the configured model with a progress bar and check its files. Raises as `open_model`."""
     return check_files(fetch(settings.model, settings.model_revision), settings.labels)
 
 
 def check_files(located: Located, stated_labels: str | None) -> ModelFiles:
-    """Check a model folder without loading the model: architecture, weights' format and integrity, settings."""
+    """Check a model folder without loading the model: architecture, format of the weights, settings."""
     folder = located.folder
     config = _read_json(folder, "config.json", "it is not a model folder")
     _check_architecture(config, folder)
@@ -76,7 +76,7 @@ def check_files(located: Located, stated_labels: str | None) -> ModelFiles:
     features = _read_json(
         folder,
         "preprocessor_config.json",
-        "how its training audio was normalised is unknown; copy the file from the model it was fine-tuned from",
+        "the normalisation of its training audio is unknown; copy the file from the model it was fine-tuned from",
     )
     _check_features(features, folder)
     return ModelFiles(
@@ -87,7 +87,7 @@ def check_files(located: Located, stated_labels: str | None) -> ModelFiles:
         weights_sha256=_digest(weights),
         config_sha256=_digest((folder / "config.json",)),
         labels=order_labels(_names(config, folder), stated_labels),
-        # Defaults of the feature extractor's own constructor (transformers, feature_extraction_wav2vec2.py).
+        # Default of the feature extractor's constructor (transformers, feature_extraction_wav2vec2.py).
         normalise=bool(features.get("do_normalize", True)),
         temperature=_temperature(folder),
     )
@@ -121,8 +121,8 @@ def _find_weights(folder: Path) -> tuple[Path, ...]:
         pickled = sorted(path.name for path in folder.iterdir() if path.suffix in (".bin", ".pt", ".pth", ".ckpt"))
         found = f"only {', '.join(pickled)}, which can run code when opened" if pickled else "no weights"
         raise ModelUnusable(
-            f"{folder} has {found}: weights must be safetensors (model.safetensors); convert them where you trust "
-            f"them with save_pretrained(). {CURE}"
+            f"{folder} has {found}: weights must be safetensors (model.safetensors); convert trusted "
+            f"weights with save_pretrained(). {CURE}"
         )
     for path in weights:
         _check_safetensors(path)
@@ -130,7 +130,7 @@ def _find_weights(folder: Path) -> tuple[Path, ...]:
 
 
 def _weight_files(folder: Path) -> tuple[Path, ...]:
-    """The files transformers will read: one, or the shards its index names."""
+    """The files that transformers reads: one, or the shards named in its index."""
     single, index = folder / "model.safetensors", "model.safetensors.index.json"
     if single.exists() or not (folder / index).exists():
         return (single,) if single.exists() else ()
@@ -159,10 +159,10 @@ def _check_features(features: Mapping[str, object], folder: Path) -> None:
 
 
 def _names(config: Mapping[str, object], folder: Path) -> dict[str, str]:
-    # A config without id2label is transformers' default of two unnamed labels.
+    # Without id2label transformers uses two unnamed labels.
     names = config.get("id2label") or {"0": "LABEL_0", "1": "LABEL_1"}
     if not isinstance(names, dict) or not all(str(key).isdigit() for key in names):
-        raise ModelUnusable(f"{folder}/config.json: id2label is not a table of index and name. {CURE}")
+        raise ModelUnusable(f"{folder}/config.json: id2label does not map indexes to names. {CURE}")
     return {str(key): str(name) for key, name in names.items()}
 
 

@@ -1,4 +1,4 @@
-"""A loaded model with its identity: windows in, scores by label out."""
+"""A loaded model: windows → scores by label."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ from amd_service.errors import ModelFailed, ModelUnusable
 from amd_service.settings import Settings
 from amd_service.telemetry import get_logger
 
-# Lengths the model meets first in service: the default first window and the longer one.
+# The first lengths in service: the default first window and the longer one.
 WARM_UP_S = (2, 5)
 
 OpenFiles = Callable[[Settings], ModelFiles]
@@ -27,7 +27,7 @@ log = get_logger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Scorer:
-    """One engine holding one checked model. Belongs to the thread that loaded it."""
+    """One engine with one checked model. Use it only on the thread that loaded it."""
 
     files: ModelFiles
     chosen: ChosenEngine
@@ -39,7 +39,7 @@ class Scorer:
 
     @classmethod
     def load(cls, settings: Settings, open_files: OpenFiles, open_engine: OpenEngine) -> Self:
-        """Open the configured model in the configured engine. Blocks for seconds. Errors as `open_files`."""
+        """Open the configured model in the configured engine. Blocks for seconds. Raises as `open_files`."""
         started = perf_counter()
         files = open_files(settings)
         chosen = open_engine(files, settings)
@@ -57,15 +57,15 @@ class Scorer:
             seconds=round(perf_counter() - started, 2),
         )
         if files.is_demo:
-            log.warning("demonstration model in use: trained on synthetic speech, for demonstration and tests only")
+            log.warning("demonstration model in use: trained on synthetic speech, for demonstrations and tests only")
         return cls(files, chosen, identity)
 
     def gives_same_scores_as(self, other: Self) -> bool:
-        """Whether both give the same scores: same files, read the same way, in the same engine."""
+        """Whether both have the same files, the same settings and the same engine."""
         return (self.identity, self.files) == (other.identity, other.files)
 
     def warm_up(self) -> None:
-        """Run the lengths that come first in service, on noise. Raises ModelUnusable when that gives no numbers."""
+        """Score noise of the first lengths in service. Raises ModelUnusable if the output is not finite."""
         noise = np.random.default_rng(0).normal(0.0, 0.1, RATE_HZ * max(WARM_UP_S)).astype(np.float32)
         for seconds in WARM_UP_S:
             [outcome] = self.score([Window(noise[: RATE_HZ * seconds], start_ms=0, onset_ms=None)])
@@ -73,7 +73,7 @@ class Scorer:
                 raise ModelUnusable(f"{self.files.folder}: {outcome}: its weights are damaged. {CURE}") from outcome
 
     def score(self, windows: Sequence[Window]) -> list[ModelRun | ModelFailed]:
-        """Run windows of equal length at once; each gets its run, or why the model's answer is none."""
+        """Run windows of equal length in one batch. A window whose output is not finite gives a ModelFailed."""
         started = perf_counter()
         logits = self.engine.logits([window.samples for window in windows]).astype(np.float64)
         inference_ms = (perf_counter() - started) * 1000
@@ -81,16 +81,13 @@ class Scorer:
 
     def _outcome(self, window: Window, logits: NDArray[np.float64], inference_ms: float) -> ModelRun | ModelFailed:
         if not np.isfinite(logits).all():
-            return ModelFailed(f"{self.identity.id} gives {logits.tolist()}, from which no probability follows")
+            return ModelFailed(f"{self.identity.id} returned {logits.tolist()}, which is not a probability")
+        probabilities = softmax(logits, self.files.temperature).tolist()
+        by_label = dict(zip(self.files.labels.labels, probabilities, strict=True))
         return ModelRun(
-            scores=self._scores(logits),
+            scores=Scores(human=by_label[Label.HUMAN], voicemail=by_label[Label.VOICEMAIL]),
             window_start_ms=window.start_ms,
             window_ms=window.duration_ms,
             inference_ms=inference_ms,
             model=self.identity,
         )
-
-    def _scores(self, logits: NDArray[np.float64]) -> Scores:
-        probabilities = softmax(logits, self.files.temperature).tolist()
-        by_label = dict(zip(self.files.labels.labels, probabilities, strict=True))
-        return Scores(human=by_label[Label.HUMAN], voicemail=by_label[Label.VOICEMAIL])

@@ -171,7 +171,7 @@ def test_a_hub_that_does_not_answer_may_answer_later(hub_cache: Path) -> None:
 
 
 def test_who_pulls_the_model_is_not_told_to_pull_it(hub_cache: Path) -> None:
-    with pytest.raises(ClassifierUnavailable, match=r"Do this where there is a network.*AMD_MODEL=demo"):
+    with pytest.raises(ClassifierUnavailable, match=r"Run this on a machine with network access.*AMD_MODEL=demo"):
         pull(Settings(model="somebody/classifier"))
 
 

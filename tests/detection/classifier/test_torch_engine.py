@@ -100,7 +100,7 @@ def left_over(tensors: Tensors) -> Tensors:
     [
         (without_head, "4 missing (classifier.bias, classifier.weight, projector.bias, …)"),
         (other_shape, "1 of another shape (classifier.weight)"),
-        (left_over, "1 left over (adapter.weight)"),
+        (left_over, "1 unexpected (adapter.weight)"),
     ],
 )
 def test_weights_that_do_not_fit_stop_the_load_in_one_line(

@@ -1,1 +1,1 @@
-"""One file an engine: same interface, same answers. Heavy libraries are imported inside `load`."""
+"""One file per engine, with the same interface. Heavy libraries are imported inside `load`."""

@@ -1,4 +1,4 @@
-"""ONNX Runtime on the CPU: fp32, or int8 with weights quantised per channel and activations on the fly."""
+"""ONNX Runtime on the CPU: fp32, or int8 with weights quantised per channel and activations at run time."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -17,7 +17,7 @@ class OnnxEngine:
     """An exported graph in an ONNX Runtime session."""
 
     name = "onnx"
-    max_batch = 1  # a batch costs as much as its clips one by one
+    max_batch = 1  # a batch takes as long as its clips one by one
 
     def __init__(self, session: Any, files: ModelFiles, precision: str) -> None:
         self.precision = precision
@@ -33,7 +33,7 @@ class OnnxEngine:
 
 
 def load(files: ModelFiles, threads: int, *, graph: Path, precision: str) -> OnnxEngine:
-    """Open an exported graph. Raises ModelUnusable when ONNX Runtime is missing or cannot read it."""
+    """Open an exported graph. Raises ModelUnusable if ONNX Runtime is missing or cannot read it."""
     try:
         import onnxruntime
     except ImportError as error:
@@ -46,9 +46,9 @@ def load(files: ModelFiles, threads: int, *, graph: Path, precision: str) -> Onn
     options.log_severity_level = 3
     try:
         session = onnxruntime.InferenceSession(str(graph), options, providers=["CPUExecutionProvider"])
-    except Exception as error:  # its exceptions have no base of their own
+    except Exception as error:  # its exceptions have no common base class
         raise ModelUnusable(
-            f"{graph} cannot be opened: {' '.join(str(error).split())[:300]}. Make it again: "
+            f"{graph} cannot be opened: {' '.join(str(error).split())[:300]}. Export it again: "
             f"`amd-service model export --engine onnx --precision {precision} --again`"
         ) from error
     return OnnxEngine(session, files, precision)

@@ -21,7 +21,7 @@ class OpenVinoEngine:
     """A compiled graph with one inference request."""
 
     name = "openvino"
-    max_batch = 1  # a batch costs as much as its clips one by one
+    max_batch = 1  # a batch takes as long as its clips one by one
 
     def __init__(self, compiled: Any, files: ModelFiles, precision: str) -> None:
         self.precision = precision
@@ -32,22 +32,24 @@ class OpenVinoEngine:
     def logits(self, clips: Sequence[NDArray[np.float32]]) -> NDArray[np.float32]:
         batch = np.stack([normalise(clip) if self._normalise else clip for clip in clips])
         mask = self._front.mask([len(clip) for clip in clips])
-        # Copied: the result lives in the request's own memory, which the next call overwrites.
+        # Copied: the next call overwrites the request's memory.
         return np.array(self._request.infer({"samples": batch, "frame_mask": mask})[0], dtype=np.float32)
 
 
 def load(files: ModelFiles, threads: int, *, graph: Path, precision: str) -> OpenVinoEngine:
-    """Compile an exported graph. Raises ModelUnusable when OpenVINO is missing or cannot read it.
+    """Compile an exported graph. Raises ModelUnusable if OpenVINO is missing or cannot read it.
 
-    The compiled form is kept beside the graph, so that the next start takes a fraction of the time.
+    The compiled form is cached beside the graph, so that the next start takes a fraction of the time.
     """
     openvino = import_openvino()
+    # The parts of an int8 graph that are not quantised run in bf16 if the CPU has it.
+    in_bf16 = precision == "bf16" or (precision == "int8" and has_bf16())
     configuration = {
         "PERFORMANCE_HINT": "LATENCY",
         "NUM_STREAMS": "1",
         "INFERENCE_NUM_THREADS": str(threads),
-        "INFERENCE_PRECISION_HINT": _hint(precision),
-        # Several processes on one machine would all pin their threads to the same first cores.
+        "INFERENCE_PRECISION_HINT": "bf16" if in_bf16 else "f32",
+        # With pinning, several processes on one machine would all use the same first cores.
         "ENABLE_CPU_PINNING": "NO",
         "CACHE_DIR": str(graph.parent / _BLOBS),
     }
@@ -55,25 +57,18 @@ def load(files: ModelFiles, threads: int, *, graph: Path, precision: str) -> Ope
         compiled = openvino.Core().compile_model(str(graph), "CPU", configuration)
     except RuntimeError as error:
         raise ModelUnusable(
-            f"{graph} cannot be opened: {' '.join(str(error).split())[:300]}. Make it again: "
+            f"{graph} cannot be opened: {' '.join(str(error).split())[:300]}. Export it again: "
             f"`amd-service model export --engine openvino --precision {precision} --again`"
         ) from error
     return OpenVinoEngine(compiled, files, precision)
 
 
-def _hint(precision: str) -> str:
-    """What is not quantised in an int8 graph runs in bf16 where the CPU has it."""
-    if precision == "int8":
-        return "bf16" if has_bf16() else "f32"
-    return "bf16" if precision == "bf16" else "f32"
-
-
 def import_openvino() -> Any:
     """OpenVINO, without its telemetry.
 
-    `import openvino` reports to Intel's analytics server unless a file in the home directory forbids it. Where the
-    package `openvino_telemetry` cannot be imported, OpenVINO uses its own empty stand-in; None in `sys.modules` is
-    Python's way of saying so.
+    `import openvino` reports to Intel's analytics server unless a file in the home directory forbids it. If the package
+    `openvino_telemetry` cannot be imported, OpenVINO uses an empty replacement of its own. None in `sys.modules` makes
+    the import fail.
     """
     if "openvino_telemetry" not in sys.modules:
         sys.modules["openvino_telemetry"] = None  # type: ignore[assignment]

@@ -1,7 +1,7 @@
 """Chooses the engine and the precision. Exports and checks nothing."""
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from enum import Enum, auto
 from pathlib import Path
@@ -96,18 +96,14 @@ def choose(
         if isinstance(found, Choice):
             return replace(found, reason="; ".join([found.reason, *unopened.values()]))
         rejections.append(found)
+    messages = list(dict.fromkeys(each.message for each in rejections))
     if settings.engine == "auto" and settings.precision in (None, "fp32"):
-        return Choice("torch", "fp32", f"no exported engine can serve: {_summarise(rejections)}")
+        # Of the engines that were never exported only the preferred one, listed first, is named.
+        not_exported = [each.message for each in rejections if each.obstacle is Obstacle.NOT_EXPORTED]
+        named = [message for message in messages if message not in not_exported[1:]]
+        return Choice("torch", "fp32", f"no exported engine can serve: {'; '.join(named)}")
     requested = f"AMD_ENGINE={settings.engine}" + (f" AMD_PRECISION={settings.precision}" if settings.precision else "")
-    reasons = dict.fromkeys(rejection.message for rejection in rejections)
-    raise ModelUnusable(f"{requested} cannot serve {files.id}: {'; '.join(reasons)}")
-
-
-def _summarise(rejections: Sequence[Rejection]) -> str:
-    """Each message once. Of the engines that were never exported only the preferred one, listed first, is named."""
-    not_exported = [each.message for each in rejections if each.obstacle is Obstacle.NOT_EXPORTED]
-    messages = dict.fromkeys(each.message for each in rejections)
-    return "; ".join(message for message in messages if message not in not_exported[1:])
+    raise ModelUnusable(f"{requested} cannot serve {files.id}: {'; '.join(messages)}")
 
 
 def _check_settings(engine: str, precision: str | None) -> None:

@@ -1,4 +1,4 @@
-"""The reference engine: PyTorch in float32 (or, gated, bfloat16), on CUDA where there is a device."""
+"""The reference engine: PyTorch in float32, on CUDA if available; bfloat16 needs a passed engine check."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from amd_service.errors import ModelUnusable
 if TYPE_CHECKING:
     import torch
 
-# Batches of equal length pay on a GPU; on CPUs 99 frames already fill the matrix unit (at most 15 % to win).
+# Batching pays on a GPU. On CPUs 99 frames already fill the matrix unit (a gain of at most 15 %).
 CUDA_BATCH = 16
 
 
@@ -43,15 +43,15 @@ class TorchEngine:
 
 
 def load(files: ModelFiles, threads: int, precision: str = "fp32") -> TorchEngine:
-    """Load the model, in bfloat16 throughout where `precision` is bf16. Errors as `load_model`.
+    """Load the model, entirely in bfloat16 if `precision` is bf16. Raises as `load_model`.
 
-    Sets PyTorch's thread count, which OpenMP keeps per calling thread: call it on the thread that runs the model.
+    Call it on the thread that runs the model: it sets PyTorch's thread count, which OpenMP keeps per calling thread.
     """
     import torch
 
     torch.set_num_threads(threads)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    # The reference must be float32 throughout; cuDNN would use TF32 for the convolutions.
+    # The reference must be float32 throughout. By default cuDNN uses TF32 for the convolutions.
     torch.backends.cudnn.allow_tf32 = False
     dtype = torch.bfloat16 if precision == "bf16" else torch.float32
     return TorchEngine(load_model(files).to(device, dtype), files, device, precision)
@@ -60,7 +60,7 @@ def load(files: ModelFiles, threads: int, precision: str = "fp32") -> TorchEngin
 def load_model(files: ModelFiles) -> Any:
     """The model in float32, in evaluation mode, on the CPU.
 
-    Any weight that is missing, left over or of another shape raises ModelUnusable.
+    Raises ModelUnusable for any weight that is missing, unexpected or of another shape.
     """
     with _quiet_transformers():
         _check_feature_extractor(files)
@@ -73,7 +73,7 @@ def _from_pretrained(files: ModelFiles) -> Any:
     from transformers import Wav2Vec2ForSequenceClassification
 
     try:
-        # A pair because of output_loading_info, which its annotations do not know.
+        # A pair because of output_loading_info; the annotations do not say so.
         loaded: Any = Wav2Vec2ForSequenceClassification.from_pretrained(
             files.folder,
             dtype=torch.float32,
@@ -81,7 +81,7 @@ def _from_pretrained(files: ModelFiles) -> Any:
             use_safetensors=True,
             local_files_only=True,
             trust_remote_code=False,
-            # Shapes that differ are reported below with their names instead of in a table on stderr.
+            # Different shapes are reported below by name instead of in a table on stderr.
             ignore_mismatched_sizes=True,
             output_loading_info=True,
         )
@@ -93,25 +93,25 @@ def _from_pretrained(files: ModelFiles) -> Any:
 
 
 def _check_every_weight(files: ModelFiles, report: dict[str, Any]) -> None:
-    """transformers fills missing weights with random numbers and carries on; such a model must not serve."""
+    """Raise ModelUnusable unless every weight was loaded: transformers fills missing ones with random numbers."""
     wrong = {
         "missing": sorted(report["missing_keys"]),
-        "left over": sorted(report["unexpected_keys"]),
+        "unexpected": sorted(report["unexpected_keys"]),
         "of another shape": sorted(key for key, *_ in report["mismatched_keys"]),
-        "not loadable": sorted(report["error_msgs"]),
+        "failed to load": sorted(report["error_msgs"]),
     }
-    said = [
+    problems = [
         f"{len(keys)} {kind} ({', '.join(keys[:3])}{', …' if keys[3:] else ''})" for kind, keys in wrong.items() if keys
     ]
-    if said:
+    if problems:
         raise ModelUnusable(
-            f"{files.folder}: the weights do not fit the architecture: {'; '.join(said)}. It would answer with random "
-            f"numbers. Set AMD_MODEL to a fine-tuned classifier. {CURE}"
+            f"{files.folder}: the weights do not fit the architecture: {'; '.join(problems)}. Its scores would be "
+            f"random. Set AMD_MODEL to a fine-tuned classifier. {CURE}"
         )
 
 
 def _check_feature_extractor(files: ModelFiles) -> None:
-    """What transformers makes of the preprocessor file must be what `features.py` does."""
+    """Raise ModelUnusable unless transformers reads the preprocessor file as `features.py` normalises."""
     from transformers import AutoFeatureExtractor
 
     auto: Any = AutoFeatureExtractor
@@ -125,7 +125,7 @@ def _check_feature_extractor(files: ModelFiles) -> None:
 
 @contextmanager
 def _quiet_transformers() -> Iterator[None]:
-    """Hold back the progress bars and the table of weights while loading; `_check_every_weight` says it better."""
+    """Suppress progress bars and the table of weights while loading: `_check_every_weight` reports problems."""
     from transformers.utils import logging as transformers_logging
 
     noise: Any = transformers_logging
