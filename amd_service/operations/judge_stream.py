@@ -107,7 +107,10 @@ class StreamJudge:
             raise ClassifierUnavailable(f"the model did not answer within {self.verdict_s:g} s") from error
 
     async def _settle(self, stream: Stream, verdict: Verdict) -> StreamOutcome:
-        actions = {} if self._is_late(stream, verdict) else self.actions
+        judged_s = max((run.window_start_ms + run.window_ms for run in verdict.runs), default=0) / 1000
+        # With a model that was still loading, or busy, the call has moved on since the judged audio.
+        is_late = stream.lasted_s - judged_s > self.verdict_s
+        actions = {} if is_late else self.actions
         try:
             async with self.database.transaction() as session:
                 is_new = await settle_stream(session, stream, verdict, actions)
@@ -121,11 +124,6 @@ class StreamJudge:
             return StreamOutcome.UNUSED
         self.metrics.verdicts.labels(verdict.label, verdict.reason).inc()
         return StreamOutcome.VERDICT if stream.whole else StreamOutcome.BROKEN_OFF
-
-    def _is_late(self, stream: Stream, verdict: Verdict) -> bool:
-        """Whether the call has moved on since the judged audio: the model was still loading, or busy."""
-        heard_s = max((run.window_start_ms + run.window_ms for run in verdict.runs), default=0) / 1000
-        return stream.lasted_s - heard_s > self.verdict_s
 
 
 async def _read_start(events: AsyncIterator[StreamEvent], accounts: Sequence[Account]) -> StreamStarted | None:

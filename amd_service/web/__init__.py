@@ -1,1 +1,1 @@
-"""The doors for HTTP."""
+"""HTTP and WebSockets: requests in, responses out. Transactions and rules are in `operations`."""

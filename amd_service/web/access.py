@@ -30,15 +30,11 @@ class AccessControl:
         self._public_paths = frozenset(public_paths)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http" and not self._is_public(scope["path"]):
-            problem = access_problem(Headers(scope=scope), self._settings)
-            if problem is not None:
-                await problem_response(problem)(scope, receive, send)
-                return
-        await self._app(scope, receive, send)
-
-    def _is_public(self, path: str) -> bool:
-        return path in self._public_paths or path.startswith("/twilio/")
+        if scope["type"] != "http" or scope["path"] in self._public_paths or scope["path"].startswith("/twilio/"):
+            await self._app(scope, receive, send)
+            return
+        problem = access_problem(Headers(scope=scope), self._settings)
+        await (self._app if problem is None else problem_response(problem))(scope, receive, send)
 
 
 def access_problem(headers: Headers, settings: Settings) -> Problem | None:

@@ -73,19 +73,13 @@ async def _run(runtime: Runtime, routes: Routes, listening: socket.socket) -> No
     )
     host, port = listening.getsockname()[:2]
     log.info("listening", url=f"http://{f'[{host}]' if ':' in host else host}:{port}", model=runtime.settings.model)
-    _ignore_signals_after_shutdown()
-    await _Server(config, runtime).serve(sockets=[listening])
-
-
-def _ignore_signals_after_shutdown() -> None:
-    """Replace the handler that cancels start-up: from here on uvicorn handles SIGTERM and SIGINT.
-
-    uvicorn raises a captured signal again after its shutdown. The default handlers would then kill the process before
-    the worker has drained. A second signal is ignored too: the grace time limits the shutdown.
-    """
+    # Until here SIGTERM cancels the start. From here on uvicorn handles it.
     asyncio.get_running_loop().remove_signal_handler(signal.SIGTERM)
+    # uvicorn raises a captured signal again after its shutdown, and the default handlers would then kill the process
+    # before the worker has drained. A second signal is ignored too: the grace time limits the shutdown.
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: None)
+    await _Server(config, runtime).serve(sockets=[listening])
 
 
 @contextmanager

@@ -17,7 +17,7 @@ from amd_service.errors import (
     TooManyCalls,
     TwilioUnavailable,
 )
-from amd_service.operations import read_call as operation
+from amd_service.operations.read_call import read_call
 from amd_service.twilio.call_request import CallRequest, describe_faults
 from amd_service.web.api.idempotency import IDEMPOTENCY_KEY, read_key
 from amd_service.web.api.openapi.responses import Json, answer, problems
@@ -35,13 +35,13 @@ MAX_REQUEST_BYTES = 64 * 1024
 CALLER_ERRORS = range(21000, 22000)
 
 
-async def read_call(request: Request) -> JSONResponse:
+async def get_call(request: Request) -> JSONResponse:
     """GET /api/calls/{sid}: the `call_log` row with its recordings and every verdict."""
     sid = request.path_params["sid"]
     if not is_sid(sid, "CA"):
         raise Problem(HTTPStatus.UNPROCESSABLE_ENTITY, "a call SID is CA followed by 32 hexadecimal digits")
     try:
-        call = await operation.read_call(runtime_of(request).database, CallSid(sid))
+        call = await read_call(runtime_of(request).database, CallSid(sid))
     except DatabaseUnavailable as error:
         raise _problem_for(error) from error
     if call is None:
@@ -152,7 +152,7 @@ ROUTES = (
     ),
     DescribedRoute(
         "/api/calls/{sid}",
-        read_call,
+        get_call,
         get={
             **KEY_REQUIRED,
             "summary": "What is known about a call",

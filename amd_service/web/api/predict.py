@@ -11,8 +11,6 @@ from starlette.responses import JSONResponse
 
 from amd_service.detection.audio.input import AudioInput
 from amd_service.detection.classifier.inference import Priority
-from amd_service.detection.detector import Detector
-from amd_service.domain import Verdict
 from amd_service.web.api.openapi.responses import answer
 from amd_service.web.api.openapi.route import KEY_REQUIRED, DescribedRoute
 from amd_service.web.api.schemas import PredictAnswer
@@ -40,14 +38,11 @@ async def predict(request: Request) -> JSONResponse:
     """
     audio = await _read_upload(request)
     started = perf_counter()
-    verdict = await while_connected(request, _judge(state_of(request).runtime.detector, audio))
+    with translate_detection_errors():
+        work = state_of(request).runtime.detector.judge(audio, priority=Priority.INTERACTIVE)
+        verdict = await while_connected(request, work)
     body = PredictAnswer.of(verdict, processing_ms=(perf_counter() - started) * 1000)
     return JSONResponse(body.model_dump(mode="json"))
-
-
-async def _judge(detector: Detector, audio: AudioInput) -> Verdict:
-    with translate_detection_errors():
-        return await detector.judge(audio, priority=Priority.INTERACTIVE)
 
 
 async def _read_upload(request: Request) -> AudioInput:

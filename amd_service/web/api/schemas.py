@@ -1,12 +1,13 @@
-"""The answers of the HTTP API, as models: what is sent and what `/openapi.json` says are one thing."""
+"""The answers of the HTTP API as models: the source of the JSON that is sent and of `/openapi.json`."""
 
+from dataclasses import dataclass
 from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from amd_service.detection.classifier.engine_check import EngineCheck
 from amd_service.detection.classifier.inference import Phase
-from amd_service.domain import Anchor, Label, ModelIdentity, ModelRun, Reason, Verdict
+from amd_service.domain import Anchor, Label, ModelIdentity, Reason, Verdict
 
 
 class Shape(BaseModel):
@@ -16,14 +17,14 @@ class Shape(BaseModel):
 
 
 class ScoresShape(Shape):
-    """A number for each label, 0 to 1."""
+    """A probability for each label."""
 
     human: float = Field(ge=0, le=1)
     voicemail: float = Field(ge=0, le=1)
 
 
 class WindowShape(Shape):
-    """The stretch of the recording that the deciding run was given."""
+    """The part of the recording that the deciding model run judged."""
 
     start_ms: int = Field(ge=0)
     length_ms: int = Field(ge=1000)
@@ -37,7 +38,7 @@ class ModelShape(Shape):
     weights_sha256: str
     engine: str
     precision: str
-    proof: str = Field(description="What the golden clips said about the label order.")
+    proof: str = Field(description="Result of checking the label order with golden clips.")
 
     @classmethod
     def of(cls, model: ModelIdentity) -> Self:
@@ -52,14 +53,14 @@ class ModelShape(Shape):
 
 
 class PredictAnswer(Shape):
-    """A verdict on an upload. `scores`, `window` and `model` are null, like `confidence`, when no model ran."""
+    """A verdict on an upload. `confidence`, `scores`, `window` and `model` are null when no model ran."""
 
     label: Label
     confidence: float | None = Field(ge=0, le=1, description="Probability of the top class in the deciding run.")
     processing_time_ms: float = Field(ge=0, description="From the complete upload to the answer.")
     reason: Reason
     scores: ScoresShape | None = Field(description="Probabilities of the deciding run; they sum to 1.")
-    onset_ms: int | None = Field(description="Where speech begins in the recording.")
+    onset_ms: int | None = Field(description="Start of speech in the recording.")
     window: WindowShape | None
     runs: int = Field(ge=0, le=2, description="Model runs: 2 when the first window was unsure.")
     channel: int | None = Field(description="The judged channel, from 1; null when channels were mixed.")
@@ -68,7 +69,7 @@ class PredictAnswer(Shape):
 
     @classmethod
     def of(cls, verdict: Verdict, *, processing_ms: float, **more: Any) -> Self:
-        """The verdict as JSON shows it; `more` are the fields a subclass adds."""
+        """A verdict as JSON. `more`: the fields of a subclass."""
         run = verdict.runs[-1] if verdict.runs else None
         return cls(
             label=verdict.label,
@@ -77,7 +78,7 @@ class PredictAnswer(Shape):
             reason=verdict.reason,
             scores=ScoresShape(**run.scores.as_dict()) if run else None,
             onset_ms=verdict.onset_ms,
-            window=_window(run) if run else None,
+            window=WindowShape(start_ms=run.window_start_ms, length_ms=run.window_ms) if run else None,
             runs=len(verdict.runs),
             channel=verdict.channel,
             channels_mixed=verdict.channels_mixed,
@@ -86,18 +87,12 @@ class PredictAnswer(Shape):
         )
 
 
-def _window(run: ModelRun) -> WindowShape:
-    return WindowShape(start_ms=run.window_start_ms, length_ms=run.window_ms)
-
-
 class StreamLine(PredictAnswer):
     """A line of `/predict-stream`: a verdict on what has arrived so far, then the final one."""
 
-    processing_time_ms: float = Field(ge=0, description="From the request's head to this line.")
+    processing_time_ms: float = Field(ge=0, description="From the request's headers to this line.")
     provisional: bool
-    speech_ms: int | None = Field(
-        description="Speech heard when a provisional verdict was made; null in the final one."
-    )
+    speech_ms: int | None = Field(description="Speech that a provisional verdict rests on; null in the final one.")
 
 
 class ProblemShape(Shape):
@@ -109,7 +104,7 @@ class ProblemShape(Shape):
 
 
 class GlimpseShape(Shape):
-    """How far the classifier is, for everybody; why, is for those with a key."""
+    """Public state of the classifier. Its reasons need a key."""
 
     phase: Phase
     ready: bool
@@ -117,7 +112,7 @@ class GlimpseShape(Shape):
 
 
 class ClassifierShape(Shape):
-    """How the classifier is; `reason` says what to do where it is not ready. More members may come."""
+    """State of the classifier. While it is not ready, `reason` says what to do. Members may be added."""
 
     model_config = ConfigDict(extra="allow")
 
@@ -125,52 +120,57 @@ class ClassifierShape(Shape):
     ready: bool
     reason: str
     model: ModelShape | None = Field(description="Null until the model is loaded.")
-    demonstration: bool = Field(description="The small model that ships answers: for demonstration and tests only.")
+    demonstration: bool = Field(description="The bundled small model answers: for demonstration and tests only.")
     labels: list[Label] | None = Field(description="The model's outputs in their order.")
-    labels_from: str | None = Field(description="How that order is known.")
+    labels_from: str | None = Field(description="Where that order comes from.")
 
 
 class PolicyShape(Shape):
-    """What a verdict rests on besides the model; stored with every verdict."""
+    """Settings of a verdict besides the model. Stored with every verdict."""
 
     version: int
-    min_confidence: ScoresShape = Field(description="Least probability with which a call gets that label.")
+    min_confidence: ScoresShape = Field(description="Minimum probability for each label.")
     window_ms: int
-    long_window_ms: int = Field(description="The second window, for when the first leaves it open.")
+    long_window_ms: int = Field(description="The second window, used when the first is unsure.")
     anchor: Anchor
 
 
 class LimitsShape(Shape):
-    """What a caller may ask for."""
+    """Limits for clients."""
 
     max_upload_bytes: int
-    inference_queue: int = Field(description="Windows that may wait for the model; beyond that 429.")
+    inference_queue: int = Field(description="Windows that may wait for the model; more get 429.")
+
+
+@dataclass(frozen=True, slots=True)
+class Gate(EngineCheck):
+    """The engine check, under the name that the document has always given it."""
 
 
 class EngineShape(Shape):
-    """The engine that serves; its name and precision are the model's."""
+    """The engine in use. Its name and precision are in `model`."""
 
-    reason: str = Field(description="Why this one.")
-    gate: EngineCheck | None = Field(
-        description="How far it was from torch fp32 when it was exported; null for torch fp32 itself."
+    reason: str = Field(description="Why this engine was chosen.")
+    gate: Gate | None = Field(
+        description="Its deviation from torch fp32 when it was exported; null for torch fp32 itself."
     )
 
 
 class ModelInfoAnswer(ClassifierShape):
-    """The model that answers, how it is used, and what it is allowed."""
+    """The model in use, its policy and its limits."""
 
     configured: str = Field(description="AMD_MODEL.")
     engine: EngineShape | None = Field(description="Null until the model is loaded.")
     policy: PolicyShape
     limits: LimitsShape
-    twilio_api_url: str = Field(description="Where recordings are fetched.")
+    twilio_api_url: str = Field(description="Base URL of the API that recordings are fetched from.")
 
 
 class StartedAnswer(Shape):
-    """A call that was placed."""
+    """A placed call."""
 
     call_sid: str = Field(description="Twilio's CallSid: `/api/calls/{sid}` follows the call to its verdict.")
-    call_status: str = Field(description="`queued` when it was placed; in a replay, its status by now.")
+    call_status: str = Field(description="`queued` for a new call; in a replay, its current status.")
     replayed: bool = Field(description="An earlier request with the same Idempotency-Key placed it.")
 
 
@@ -183,13 +183,13 @@ class HealthAnswer(Shape):
 
 
 class ReadyAnswer(Shape):
-    """Whether callbacks can be taken, and why not."""
+    """Whether callbacks can be stored, and why not."""
 
     ready: bool
     reason: str | None
 
 
-# The answers that operations refer to; their parts become components of the document by themselves.
+# The answers that operations refer to. Components of the document come from these and the models they contain.
 ANSWERS = (
     PredictAnswer,
     StreamLine,

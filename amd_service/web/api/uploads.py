@@ -65,7 +65,7 @@ async def while_connected(request: Request, work: Coroutine[None, None, Verdict]
     Call it after the body has been read: it discards any message that is not a disconnect.
     """
     task = asyncio.ensure_future(work)
-    disconnect = asyncio.ensure_future(_disconnected(request))
+    disconnect = asyncio.ensure_future(wait_for_disconnect(request))
     try:
         await asyncio.wait({task, disconnect}, return_when=asyncio.FIRST_COMPLETED)
         if not task.done():
@@ -78,6 +78,7 @@ async def while_connected(request: Request, work: Coroutine[None, None, Verdict]
         await asyncio.gather(task, disconnect, return_exceptions=True)
 
 
-async def _disconnected(request: Request) -> None:
+async def wait_for_disconnect(request: Request) -> None:
+    """Receive, and discard, messages until the client disconnects."""
     while (await request.receive())["type"] != "http.disconnect":
         continue

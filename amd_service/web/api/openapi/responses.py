@@ -8,10 +8,10 @@ from amd_service.web.media_types import JSON, PROBLEM_JSON
 
 Json = dict[str, Any]
 
-RETRY_AFTER: Json = {"Retry-After": {"schema": {"type": "integer"}, "description": "Seconds."}}
+RETRY_AFTER: Json = {"headers": {"Retry-After": {"schema": {"type": "integer"}, "description": "Seconds."}}}
 HEADERS: dict[HTTPStatus, Json] = {
-    HTTPStatus.UPGRADE_REQUIRED: {"Upgrade": {"schema": {"const": "websocket"}}},
-    HTTPStatus.UNAUTHORIZED: {"WWW-Authenticate": {"schema": {"type": "string"}}},
+    HTTPStatus.UPGRADE_REQUIRED: {"headers": {"Upgrade": {"schema": {"const": "websocket"}}}},
+    HTTPStatus.UNAUTHORIZED: {"headers": {"WWW-Authenticate": {"schema": {"type": "string"}}}},
     HTTPStatus.TOO_MANY_REQUESTS: RETRY_AFTER,
     HTTPStatus.SERVICE_UNAVAILABLE: RETRY_AFTER,
 }
@@ -28,9 +28,7 @@ def answer(description: str, shape: type[Shape] | str, media_type: str = JSON) -
 
 def problems(*statuses: HTTPStatus) -> Json:
     """Problem responses by status."""
-    return {str(status.value): _problem(status) for status in statuses}
-
-
-def _problem(status: HTTPStatus) -> Json:
-    described = answer(status.phrase, ProblemShape, PROBLEM_JSON)
-    return described | {"headers": HEADERS[status]} if status in HEADERS else described
+    return {
+        str(status.value): answer(status.phrase, ProblemShape, PROBLEM_JSON) | HEADERS.get(status, {})
+        for status in statuses
+    }
