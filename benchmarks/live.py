@@ -16,7 +16,7 @@ import httpx2
 from amd_service.detection.classifier.cores import usable_cores
 from amd_service.domain import CallSid
 from amd_service.settings import Account
-from amd_service.simulator.live_calls import called_party_audio
+from amd_service.simulator.called_party_audio import called_party_audio
 from amd_service.simulator.recorded_calls import load_calls
 from amd_service.simulator.service_process import ServiceProcess
 from amd_service.simulator.twilio.streams import MediaStream, send_stream

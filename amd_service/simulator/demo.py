@@ -1,4 +1,4 @@
-"""The whole real flow on recorded calls: throwaway Postgres, the service as a child process, replay, table."""
+"""The demo: recorded calls through the whole service, with a throwaway Postgres and the simulated Twilio."""
 
 import secrets
 from pathlib import Path
@@ -17,12 +17,13 @@ from amd_service.simulator.twilio.media_host import MediaHost
 
 
 async def run_demo(directory: Path, *, model: str, live_pace: float | None = None, as_json: bool) -> bool:
-    """Replay `directory` against a service of its own and print how each call ended; whether all ended as expected.
+    """Replay `directory` against a new service process and print how each call ended.
 
-    `live_pace`: the service listens to the calls while they are up, streamed so many times faster than real time.
+    `live_pace`: also stream the calls while they are up, this many times faster than real time. Returns whether all
+    calls ended as expected.
     """
     account = make_account()
-    Console(stderr=True).print("Starting a throwaway Postgres, a stand-in for Twilio, and the service …")
+    Console(stderr=True).print("Starting a throwaway Postgres, a simulated Twilio, and the service …")
     async with (
         throwaway_database() as database_url,
         serve_simulated_twilio(MediaHost({account.account_sid: account.basic_auth})) as simulated_twilio,
@@ -31,7 +32,7 @@ async def run_demo(directory: Path, *, model: str, live_pace: float | None = Non
             database_url=database_url,
             simulated_twilio=simulated_twilio,
             account=account,
-            model=_from_anywhere(model),
+            model=resolve_model(model),
             live=live_pace is not None,
         ) as service,
     ):
@@ -46,11 +47,11 @@ async def run_demo(directory: Path, *, model: str, live_pace: float | None = Non
         )
 
 
-def _from_anywhere(model: str) -> str:
-    """The model as a child in another directory finds it."""
+def resolve_model(model: str) -> str:
+    """The model for a process that runs in another directory: a folder as an absolute path, else unchanged."""
     return str(Path(model).resolve()) if model != DEMO and Path(model).is_dir() else model
 
 
 def make_account() -> Account:
-    """A Twilio account that exists nowhere else."""
+    """A Twilio account with a random SID and auth token."""
     return Account(account_sid=AccountSid(f"AC{secrets.token_hex(16)}"), auth_tokens=[SecretStr(secrets.token_hex(16))])

@@ -1,4 +1,4 @@
-"""Recorded calls: what Twilio sent, what its media host had, and what a careful engineer expects of them."""
+"""Loads recorded calls: the callbacks, the recording, how to serve it, and the expected row of `call_log`."""
 
 import json
 from collections.abc import Mapping
@@ -28,7 +28,10 @@ class RecordedCallback(BaseModel):
 
 
 class MediaOptions(BaseModel):
-    """`media.json`: how the stand-in serves the recording. Unset: dual exactly when the WAV has two channels."""
+    """`media.json`: how the simulated Twilio serves the recording.
+
+    `dual_available`: whether two channels can be requested; unset: if the WAV has two channels.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -39,29 +42,29 @@ class MediaOptions(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class RecordedCall:
-    """One folder of `fixtures/calls`. `recording`: None where the media host has none."""
+    """One folder of `fixtures/calls`. `recording`: None if the media host has no file."""
 
     name: str
     callbacks: tuple[RecordedCallback, ...]
     expected: Mapping[str, JsonValue]
     recording: bytes | None
     content_type: str
-    serving: MediaOptions
+    media_options: MediaOptions
 
     def media_file(self) -> MediaFile | None:
         if self.recording is None:
             return None
-        dual = self.serving.dual_available
+        dual = self.media_options.dual_available
         return MediaFile(
             self.recording,
-            content_type=self.serving.content_type or self.content_type,
-            dual_available=_channels(self.recording) == 2 if dual is None else dual,
-            scripted=[NOT_FOUND] * self.serving.not_found_first,
+            content_type=self.media_options.content_type or self.content_type,
+            dual_available=_count_channels(self.recording) == 2 if dual is None else dual,
+            scripted=[NOT_FOUND] * self.media_options.not_found_first,
         )
 
 
 def load_calls(directory: Path) -> list[RecordedCall]:
-    """The recorded calls below `directory`, by name. Raises ConfigurationError naming the file that is wrong."""
+    """The recorded calls below `directory`, by name. Raises ConfigurationError that names an invalid folder."""
     calls = [_load_call(script.parent) for script in sorted(directory.glob("*/callbacks.jsonl"))]
     if not calls:
         here = " itself is one: name the folder above it" if (directory / "callbacks.jsonl").exists() else ""
@@ -72,8 +75,11 @@ def load_calls(directory: Path) -> list[RecordedCall]:
 def _load_call(folder: Path) -> RecordedCall:
     recordings = sorted(path for path in folder.glob("recording.*") if path.suffix in _CONTENT_TYPES)
     recording = recordings[0] if recordings else None
-    serving = folder / "media.json"
+    options_file = folder / "media.json"
     try:
+        options = (
+            MediaOptions.model_validate_json(options_file.read_bytes()) if options_file.exists() else MediaOptions()
+        )
         lines = (folder / "callbacks.jsonl").read_text(encoding="utf-8").splitlines()
         return RecordedCall(
             name=folder.name,
@@ -81,7 +87,7 @@ def _load_call(folder: Path) -> RecordedCall:
             expected=_read_expected(folder / "expected.json"),
             recording=None if recording is None else recording.read_bytes(),
             content_type=_CONTENT_TYPES[".wav" if recording is None else recording.suffix],
-            serving=MediaOptions.model_validate_json(serving.read_bytes()) if serving.exists() else MediaOptions(),
+            media_options=options,
         )
     except (OSError, ValueError, ValidationError) as error:
         raise ConfigurationError(f"{folder} is not a recorded call: {error}") from error
@@ -94,7 +100,7 @@ def _read_expected(path: Path) -> dict[str, JsonValue]:
     return expected
 
 
-def _channels(recording: bytes) -> int:
-    """Channels a WAV header claims; 1 for anything else."""
+def _count_channels(recording: bytes) -> int:
+    """Number of channels in a WAV header; 1 for anything else."""
     at = recording[:4096].find(b"fmt ") if recording[:4] == b"RIFF" else -1
     return 1 if at < 0 else int.from_bytes(recording[at + 10 : at + 12], "little")

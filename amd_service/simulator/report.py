@@ -1,4 +1,4 @@
-"""What a replay shows: a bar while it runs, a table or JSON lines at its end."""
+"""Output of a replay: a progress bar while it runs, then a table or JSON lines."""
 
 import json
 from collections.abc import Sequence
@@ -13,14 +13,14 @@ from rich.table import Table
 from rich.text import Text
 
 from amd_service.simulator.live_calls import StreamedCall
+from amd_service.simulator.outcomes import Outcome
 from amd_service.simulator.recorded_calls import load_calls
-from amd_service.simulator.replay import Outcome
 
 _SHOWN = ("analysis_state", "label", "reason")
 
 
 class Progress:
-    """A bar over the calls of `directory`, on a terminal only."""
+    """A progress bar over the calls of `directory`, shown on a terminal only."""
 
     def __init__(self, console: Console, directory: Path) -> None:
         columns = (TextColumn("replaying"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.description}"))
@@ -37,19 +37,19 @@ class Progress:
         self._bar.stop()
 
     def advance(self, outcome: Outcome) -> None:
-        """One more call has ended."""
+        """Count one more call as ended."""
         self._bar.update(self._task, advance=1, description=outcome.name)
 
 
 def print_outcomes(outcomes: Sequence[Outcome], *, live_pace: float | None = None, as_json: bool) -> None:
-    """Call, expected, got, confidence, seconds: as JSON lines, or as a table with a summary.
+    """Print call, expected, got, confidence and seconds, as JSON lines or as a table with a summary.
 
-    `live_pace`: calls were streamed, so many times faster than real time. Then also what the verdict rests on, and how
-    long after the start of the stream it came, by the clock and by how much of the call had been heard.
+    `live_pace`: calls were streamed, this many times faster than real time. The table then has the source of the
+    verdict instead, and its delay after the start of the stream, as time and as audio sent.
     """
     if as_json:
         for outcome in outcomes:
-            print(json.dumps(_as_line(outcome)))  # noqa: T201 - the command's output
+            print(json.dumps(_as_json_object(outcome)))  # noqa: T201 - the command's output
         return
     console = Console(width=None if Console().is_terminal else 120)
     console.print(_table(outcomes, live=live_pace is not None))
@@ -62,7 +62,7 @@ def print_outcomes(outcomes: Sequence[Outcome], *, live_pace: float | None = Non
     console.print(f"{matched} of {len(outcomes)} calls ended as expected.")
 
 
-def _as_line(outcome: Outcome) -> dict[str, object]:
+def _as_json_object(outcome: Outcome) -> dict[str, object]:
     return {
         "call": outcome.name,
         "call_sid": outcome.call_sid,
@@ -70,13 +70,13 @@ def _as_line(outcome: Outcome) -> dict[str, object]:
         "got": {key: outcome.got.get(key) for key in outcome.expected},
         "confidence": outcome.confidence,
         "seconds": round(outcome.seconds, 3),
-        "live": None if outcome.stream is None else _live(outcome, outcome.stream),
+        "live": None if outcome.stream is None else _live_json_object(outcome, outcome.stream),
         "matched": outcome.matched,
         "note": outcome.note,
     }
 
 
-def _live(outcome: Outcome, stream: StreamedCall) -> dict[str, object]:
+def _live_json_object(outcome: Outcome, stream: StreamedCall) -> dict[str, object]:
     return {
         "source": outcome.got.get("verdict_source"),
         "seconds": None if outcome.since_stream_s is None else round(outcome.since_stream_s, 3),
@@ -92,29 +92,29 @@ def _table(outcomes: Sequence[Outcome], *, live: bool) -> Table:
     for outcome in outcomes:
         table.add_row(
             outcome.name,
-            _in_words({key: outcome.expected.get(key) for key in _SHOWN}),
-            Text(outcome.note or _got_in_words(outcome), style="" if outcome.matched else "bold red"),
+            _describe({key: outcome.expected.get(key) for key in _SHOWN}),
+            Text(outcome.note or _describe_result(outcome), style="" if outcome.matched else "bold red"),
             "–" if outcome.confidence is None else f"{outcome.confidence:.2f}",
-            *(_live_in_words(outcome) if live else (f"{outcome.seconds:.2f}",)),
+            *(_describe_live_json_object(outcome) if live else (f"{outcome.seconds:.2f}",)),
         )
     return table
 
 
-def _live_in_words(outcome: Outcome) -> tuple[str, str, str]:
-    told = (outcome.got.get(key) for key in ("verdict_source", "action", "action_state"))
-    source = " ".join(str(each) for each in told if each is not None) or "–"
+def _describe_live_json_object(outcome: Outcome) -> tuple[str, str, str]:
+    fields = (outcome.got.get(key) for key in ("verdict_source", "action", "action_state"))
+    source = " ".join(str(each) for each in fields if each is not None) or "–"
     if outcome.stream is None or outcome.since_stream_s is None:
         return source, "–", "–"
     return source, f"{outcome.since_stream_s:.2f} s", f"{outcome.stream.audio_s:.1f} s"
 
 
-def _got_in_words(outcome: Outcome) -> str:
-    shown = _in_words({key: outcome.got.get(key) for key in _SHOWN}) or "no row"
+def _describe_result(outcome: Outcome) -> str:
+    shown = _describe({key: outcome.got.get(key) for key in _SHOWN}) or "no row"
     hidden = [f"{key}={outcome.got.get(key)}" for key in outcome.mismatches if key not in _SHOWN]
     return " ".join([shown, *hidden])
 
 
-def _in_words(row: dict[str, object]) -> str:
+def _describe(row: dict[str, object]) -> str:
     """`human (confident)`, `failed (media_missing)`, `not_applicable`; alternatives joined by a bar."""
     words = row.get("label") or row.get("analysis_state")
     text = "|".join(map(str, words)) if isinstance(words, list) else str(words or "")

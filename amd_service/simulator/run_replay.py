@@ -1,4 +1,4 @@
-"""A replay with everything around it: progress, table, and the question whether all went as expected."""
+"""Runs a replay for the command line: progress bar, result table, and whether every call ended as expected."""
 
 from pathlib import Path
 
@@ -23,9 +23,9 @@ async def run_replay(
     live_pace: float | None = None,
     as_json: bool,
 ) -> bool:
-    """Replay `directory` against the service at `url`, with `live_pace` live, and print how each call ended.
+    """Replay `directory` against the service at `url`, live with `live_pace`, and print how each call ended.
 
-    Whether every call ended as expected and no credentials were sent where they do not belong.
+    Returns whether every call ended as expected and no credentials were sent to a foreign host.
     """
     console = Console(stderr=True)
     with Progress(console, directory) as progress:
@@ -55,14 +55,18 @@ async def replay_against_running_service(
     live_pace: float | None = None,
     as_json: bool,
 ) -> bool:
-    """`run_replay` against a service that somebody else runs, as the first configured account. `url`: None for our own.
+    """`run_replay` against a service that is already running, as the first configured account.
 
-    The stand-in for Twilio listens on `port` of loopback, where the service's AMD_TWILIO_API_URL must point.
+    `url`: None for the address in the settings. `port`: of the simulated Twilio on loopback; the service's
+    AMD_TWILIO_API_URL must point there. Raises ConfigurationError if no account is configured.
     """
-    account = _first_account(settings)
-    async with serve_simulated_twilio(
-        MediaHost({account.account_sid: account.basic_auth}), port=port
-    ) as simulated_twilio:
+    if not settings.accounts:
+        raise ConfigurationError(
+            "replay signs as your account: set TWILIO_ACCOUNT_SID and TWILIO_AUTH_TOKEN to the service's own"
+        )
+    account = next(iter(settings.accounts.values()))
+    media = MediaHost({account.account_sid: account.basic_auth})
+    async with serve_simulated_twilio(media, port=port) as simulated_twilio:
         return await run_replay(
             directory,
             url=url or settings.local_url,
@@ -73,11 +77,3 @@ async def replay_against_running_service(
             live_pace=live_pace,
             as_json=as_json,
         )
-
-
-def _first_account(settings: Settings) -> Account:
-    if not settings.accounts:
-        raise ConfigurationError(
-            "replay signs as your account: set TWILIO_ACCOUNT_SID and TWILIO_AUTH_TOKEN as the service has them"
-        )
-    return next(iter(settings.accounts.values()))

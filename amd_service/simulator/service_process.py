@@ -1,11 +1,11 @@
-"""A process of the service as a child of this one, with settings of its own and none of the user's."""
+"""Runs the service as a child process with its own settings and none of the user's."""
 
 import asyncio
 import os
 import socket
 import sys
 import tempfile
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 
@@ -23,28 +23,28 @@ COMMAND = (sys.executable, "-m", "amd_service")
 
 @dataclass(frozen=True, slots=True)
 class ServiceProcess:
-    """A running child. `url`: where it answers."""
+    """A running child process of the service, reachable at `url`."""
 
     process: asyncio.subprocess.Process
     url: str
 
     async def wait_until_alive(self) -> None:
-        """Wait until its door is open. Raises ConfigurationError when it ends instead."""
+        """Wait until it answers requests. Raises ConfigurationError if the process ends instead."""
         async with asyncio.timeout(START_TIMEOUT_S), httpx2.AsyncClient(trust_env=False) as client:
-            while not await _get(client, f"{self.url}/health"):
-                self._check_running()
+            while not await _get_json(client, f"{self.url}/health"):
+                self._raise_if_ended()
                 await asyncio.sleep(0.05)
 
     async def wait_until_ready(self) -> None:
-        """Wait until it can judge. Raises ConfigurationError with the reason when it never will."""
+        """Wait until the classifier is ready. Raises ConfigurationError with the reason if loading it fails."""
         async with asyncio.timeout(START_TIMEOUT_S), httpx2.AsyncClient(trust_env=False) as client:
-            while not (report := await _get(client, f"{self.url}/ready/classifier")).get("ready"):
-                self._check_running()
+            while not (report := await _get_json(client, f"{self.url}/ready/classifier")).get("ready"):
+                self._raise_if_ended()
                 if report.get("phase") == "failed":
                     raise ConfigurationError(str(report.get("reason")))
                 await asyncio.sleep(0.1)
 
-    def _check_running(self) -> None:
+    def _raise_if_ended(self) -> None:
         if self.process.returncode is not None:
             raise ConfigurationError(f"the service ended with exit code {self.process.returncode} instead of starting")
 
@@ -58,16 +58,16 @@ async def run_service(
     account: Account,
     **settings: object,
 ) -> AsyncIterator[ServiceProcess]:
-    """`command` on a free loopback port, fetching from `simulated_twilio`; `settings` by AMD_ name in lower case.
+    """Run `command` on a free loopback port. `settings`: by AMD_ name in lower case.
 
-    Ends it at the end: SIGTERM, and SIGKILL where that does not do.
+    The process fetches recordings from `simulated_twilio`. On exit it gets SIGTERM, then SIGKILL if it does not end.
     """
-    # An empty directory of its own, so that no .env of the user's reaches into it.
+    # An empty working directory keeps the user's .env out.
     with reserved_port() as port, tempfile.TemporaryDirectory() as elsewhere:
         url = f"http://127.0.0.1:{port}"
-        doors = {"public_url": url, "port": port, "worker_port": port, **settings}
+        addresses = {"public_url": url, "port": port, "worker_port": port, **settings}
         environment = service_environment(
-            database_url=database_url, simulated_twilio=simulated_twilio, account=account, **doors
+            database_url=database_url, simulated_twilio=simulated_twilio, account=account, **addresses
         )
         process = await asyncio.create_subprocess_exec(*command, env=environment, cwd=elsewhere)
         try:
@@ -81,7 +81,7 @@ def service_environment(
 ) -> dict[str, str]:
     """This process's environment with these settings (by AMD_ name in lower case) and none of the user's.
 
-    It does not reconcile by itself unless told to.
+    Periodic reconciliation is off by default.
     """
     values = {
         "database_url": database_url,
@@ -90,14 +90,15 @@ def service_environment(
         "reconcile_every_s": 0,
         **settings,
     }
-    environment = _without_settings(os.environ) | {f"AMD_{name.upper()}": str(value) for name, value in values.items()}
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith(("AMD_", "TWILIO_"))}
+    environment = inherited | {f"AMD_{name.upper()}": str(value) for name, value in values.items()}
     environment["TWILIO_ACCOUNT_SID"] = account.account_sid
     environment["TWILIO_AUTH_TOKEN"] = account.auth_tokens[0].get_secret_value()
     return environment
 
 
 async def stop(process: asyncio.subprocess.Process) -> None:
-    """SIGTERM and wait; SIGKILL if it takes too long. Does nothing to a process that has ended."""
+    """Send SIGTERM and wait, then SIGKILL after a timeout. Does nothing if the process has ended."""
     if process.returncode is not None:
         return
     process.terminate()
@@ -110,7 +111,7 @@ async def stop(process: asyncio.subprocess.Process) -> None:
 
 
 def free_port() -> int:
-    """A loopback port that nobody listens on at the moment."""
+    """A loopback port that is currently unused."""
     with socket.create_server(("127.0.0.1", 0)) as probe:
         port: int = probe.getsockname()[1]
         return port
@@ -118,25 +119,21 @@ def free_port() -> int:
 
 @contextmanager
 def reserved_port() -> Iterator[int]:
-    """A loopback port for a child that binds it by number, as a listener that may use an address again.
+    """A loopback port for a child process that binds it by number with SO_REUSEADDR.
 
-    Bound here as well, though nobody listens: whoever asks for any port meanwhile is given another.
+    It is bound here too, without listening, so that the kernel gives it to no other process that asks for any port.
     """
     with socket.socket() as held:
         held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         held.bind(("127.0.0.1", 0))
         port: int = held.getsockname()[1]
         if sys.platform != "linux":
-            held.close()  # elsewhere one that is bound twice is refused
+            held.close()  # other systems refuse to bind a port twice
         yield port
 
 
-def _without_settings(environment: Mapping[str, str]) -> dict[str, str]:
-    return {name: value for name, value in environment.items() if not name.startswith(("AMD_", "TWILIO_"))}
-
-
-async def _get(client: httpx2.AsyncClient, url: str) -> dict[str, object]:
-    """The JSON object at `url`, empty where nothing answers."""
+async def _get_json(client: httpx2.AsyncClient, url: str) -> dict[str, object]:
+    """The JSON object at `url`; empty if there is none or nothing answers."""
     try:
         answer = (await client.get(url)).json()
     except (httpx2.TransportError, ValueError):

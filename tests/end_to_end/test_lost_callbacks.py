@@ -20,8 +20,8 @@ from amd_service.database.pool import Database
 from amd_service.settings import Settings
 from amd_service.simulator.service_process import COMMAND, ServiceProcess, service_environment
 from amd_service.simulator.twilio.call_simulation import (
-    Callback,
     CallScenario,
+    OutgoingCallback,
     advance,
     end_recording,
     recording_callbacks,
@@ -65,7 +65,7 @@ class Expected:
     """A call that was placed, what Twilio says about it, and what its row must say."""
 
     call: SimulatedCall
-    callbacks: list[Callback]
+    callbacks: list[OutgoingCallback]
     row: Row
 
 
@@ -135,7 +135,7 @@ async def place_calls(scene: Scene, service: ServiceProcess, random: Random) -> 
     return placed
 
 
-def callbacks_of(rest: RestApi, call: SimulatedCall, life: CallScenario) -> Iterator[Callback]:
+def callbacks_of(rest: RestApi, call: SimulatedCall, life: CallScenario) -> Iterator[OutgoingCallback]:
     """What Twilio sends about a call in all its life, which is over afterwards."""
     yield from advance(call, "initiated", 0)
     yield from advance(call, "ringing", 1)
@@ -152,7 +152,7 @@ def callbacks_of(rest: RestApi, call: SimulatedCall, life: CallScenario) -> Iter
         yield from recording_callbacks(call, recording)
 
 
-def with_losses(callbacks: Sequence[Callback], random: Random) -> list[Callback]:
+def with_losses(callbacks: Sequence[OutgoingCallback], random: Random) -> list[OutgoingCallback]:
     """Each one to three times in random order, a tenth of them never."""
     arriving = [callback for callback in callbacks if random.random() >= LOST]
     repeated = [callback for callback in arriving for _ in range(random.randint(1, 3))]
@@ -160,12 +160,12 @@ def with_losses(callbacks: Sequence[Callback], random: Random) -> list[Callback]
     return repeated
 
 
-async def deliver_all(scene: Scene, callbacks: Sequence[Callback]) -> None:
+async def deliver_all(scene: Scene, callbacks: Sequence[OutgoingCallback]) -> None:
     token = scene.account.auth_tokens[0].get_secret_value()
     places = asyncio.Semaphore(AT_ONCE)
     async with httpx2.AsyncClient(trust_env=False) as client:
 
-        async def send(callback: Callback) -> int | None:
+        async def send(callback: OutgoingCallback) -> int | None:
             url = urlsplit(callback.url)
             base = f"{url.scheme}://{url.netloc}"
             async with places:

@@ -5,6 +5,7 @@ import wave
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -17,10 +18,11 @@ from starlette.websockets import WebSocket
 
 from amd_service.detection.audio.decode import decode
 from amd_service.errors import ConfigurationError
-from amd_service.simulator import replay as replaying
-from amd_service.simulator.live_calls import called_party_audio, read_stream, with_current_times
+from amd_service.simulator.called_party_audio import called_party_audio
+from amd_service.simulator.live_calls import read_stream, with_current_times
+from amd_service.simulator.outcomes import Outcome
 from amd_service.simulator.recorded_calls import RecordedCallback, load_calls
-from amd_service.simulator.replay import Outcome, replay
+from amd_service.simulator.replay import replay
 from amd_service.simulator.report import print_outcomes
 from amd_service.simulator.twilio.loopback_server import SimulatedTwilio, serve_on_loopback
 from amd_service.simulator.twilio.rest_api import RestApi
@@ -104,7 +106,9 @@ class LiveService(Service):
         self.rows[call_sid] = STREAMED | {"action_state": "done"}
 
 
-async def run(directory: Path, service: LiveService, simulated_twilio: SimulatedTwilio) -> list[Outcome]:
+async def run(
+    directory: Path, service: LiveService, simulated_twilio: SimulatedTwilio, **options: Any
+) -> list[Outcome]:
     async with serve_on_loopback(service.app(), websockets=WEBSOCKETS) as url:
         return await replay(
             directory,
@@ -114,6 +118,7 @@ async def run(directory: Path, service: LiveService, simulated_twilio: Simulated
             public_url=PUBLIC_URL,
             live_pace=16,
             deadline_s=60,
+            **options,
         )
 
 
@@ -143,13 +148,11 @@ async def test_an_answered_call_is_streamed_before_it_ends_and_its_recording_fol
     tmp_path: Path,
     simulated_twilio: SimulatedTwilio,
     capsys: pytest.CaptureFixture[str],
-    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(replaying, "SETTLE_S", 0.0)
     dual = wav_file(0, 8031)
     write_answered_call(tmp_path / "1-dual", dual, STREAMED, RecordingSource="DialVerb")
     service = LiveService(simulated_twilio.url)
-    (outcome,) = await run(tmp_path, service, simulated_twilio)
+    (outcome,) = await run(tmp_path, service, simulated_twilio, settle_s=0.0)
     assert outcome.matched
     assert outcome.got["recordings"] == [{"state": "done"}], "the recording was waited for, though a verdict stood"
     assert service.seen == ["ringing", "in-progress", "verdict", "completed", "recording"]

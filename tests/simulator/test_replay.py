@@ -2,6 +2,7 @@ import asyncio
 import json
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import pytest
 from pydantic import JsonValue
@@ -11,17 +12,15 @@ from starlette.responses import Response
 
 from amd_service.errors import ConfigurationError
 from amd_service.settings import Settings
-from amd_service.simulator import replay as replaying
+from amd_service.simulator.outcomes import Outcome, compare
 from amd_service.simulator.recorded_calls import load_calls
-from amd_service.simulator.replay import Outcome, compare, replay
+from amd_service.simulator.replay import replay
 from amd_service.simulator.run_replay import replay_against_running_service
 from amd_service.simulator.twilio.loopback_server import SimulatedTwilio, serve_on_loopback
 from tests.support.stub_service import ACCOUNT, JUDGED, PUBLIC_URL, STEREO, Service, write_call
 
 
-async def run(
-    directory: Path, service: Service, simulated_twilio: SimulatedTwilio, api_key: str | None = None
-) -> list[Outcome]:
+async def run(directory: Path, service: Service, simulated_twilio: SimulatedTwilio, **options: Any) -> list[Outcome]:
     async with serve_on_loopback(service.app()) as url:
         return await replay(
             directory,
@@ -29,7 +28,7 @@ async def run(
             account=ACCOUNT,
             simulated_twilio=simulated_twilio,
             public_url=PUBLIC_URL,
-            api_key=api_key,
+            **options,
         )
 
 
@@ -77,12 +76,9 @@ async def test_every_run_has_fresh_sids_in_every_placeholder(tmp_path: Path, sim
 
 
 @pytest.mark.anyio
-async def test_a_wrong_verdict_is_a_mismatch(
-    tmp_path: Path, simulated_twilio: SimulatedTwilio, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(replaying, "SETTLE_S", 0.0)
+async def test_a_wrong_verdict_is_a_mismatch(tmp_path: Path, simulated_twilio: SimulatedTwilio) -> None:
     write_call(tmp_path / "1-voicemail", {"analysis_state": "judged", "label": "voicemail", "reason": "confident"})
-    (outcome,) = await run(tmp_path, Service(simulated_twilio.url), simulated_twilio)
+    (outcome,) = await run(tmp_path, Service(simulated_twilio.url), simulated_twilio, settle_s=0.0)
     assert not outcome.matched
     assert outcome.mismatches == ("label", "reason")
     assert outcome.got["label"] == "human"
@@ -162,14 +158,11 @@ async def test_the_service_is_looked_for_where_the_settings_have_it_listen(tmp_p
 
 
 @pytest.mark.anyio
-async def test_calls_run_side_by_side_but_not_all_at_once(
-    tmp_path: Path, simulated_twilio: SimulatedTwilio, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(replaying, "CONCURRENT_CALLS", 2)
+async def test_calls_run_side_by_side_but_not_all_at_once(tmp_path: Path, simulated_twilio: SimulatedTwilio) -> None:
     for number in range(4):
         write_call(tmp_path / str(number), JUDGED)
     gauge = _Gauge(simulated_twilio.url)
-    outcomes = await run(tmp_path, gauge, simulated_twilio)
+    outcomes = await run(tmp_path, gauge, simulated_twilio, concurrent_calls=2)
     assert all(outcome.matched for outcome in outcomes)
     assert gauge.most == 2
 

@@ -1,1 +1,1 @@
-"""A stand-in for Twilio: serves recordings, sends signed callbacks. For replay and for the tests."""
+"""Simulated Twilio for replay and tests: REST API, recordings, signed callbacks and Media Streams."""

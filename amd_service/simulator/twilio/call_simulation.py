@@ -13,7 +13,7 @@ from amd_service.simulator.twilio.resources import SimulatedCall, SimulatedRecor
 from amd_service.simulator.twilio.rest_api import RestApi
 from amd_service.simulator.twilio.signed_callbacks import CallbackOutcome, Pairs, send_callback
 
-# By CallStatus, the event that a subscription must name. Every way of ending is `completed`.
+# The StatusCallbackEvent of each CallStatus. All final statuses belong to the event `completed`.
 _EVENT_OF: dict[str, str] = {
     CallStatus.INITIATED: "initiated",
     CallStatus.RINGING: "ringing",
@@ -22,8 +22,8 @@ _EVENT_OF: dict[str, str] = {
 
 
 @dataclass(frozen=True, slots=True)
-class Callback:
-    """A callback that is due: where to, the URL as it was given with its fragment, and its parameters."""
+class OutgoingCallback:
+    """A callback to send: the URL that the call gave, with its fragment, and the form parameters."""
 
     url: str
     pairs: Pairs
@@ -60,11 +60,11 @@ async def simulate_call(
     `connect_to`: base URL to connect to, where the URLs given to Twilio are not its own. Raises ValueError for a call
     that gave no absolute URL.
     """
-    delivered = []
+    outcomes = []
 
-    async def send(callbacks: Iterable[Callback]) -> None:
+    async def send(callbacks: Iterable[OutgoingCallback]) -> None:
         for callback in callbacks:
-            delivered.append(await _send(client, callback, token, connect_to))  # noqa: PERF401 - one after the other
+            outcomes.append(await _send(client, callback, token, connect_to))  # noqa: PERF401 - in sequence
 
     answered = scenario.ending == CallStatus.COMPLETED
     recording = None
@@ -72,7 +72,7 @@ async def simulate_call(
     await send(advance(call, CallStatus.RINGING, 1))
     if answered:
         await send(advance(call, CallStatus.IN_PROGRESS, 2))
-        await send(_amd(call, scenario))
+        await send(_amd_callbacks(call, scenario))
         recording = start_recording(call, scenario)
         if recording is not None:
             await send(recording_callbacks(call, recording))
@@ -82,29 +82,29 @@ async def simulate_call(
     if recording is not None:
         end_recording(rest, recording, scenario)
         await send(recording_callbacks(call, recording))
-    return delivered
+    return outcomes
 
 
-def advance(call: SimulatedCall, status: str, sequence_number: int) -> Iterator[Callback]:
-    """Bring a call that is not over into this state; the callback about it, where the call subscribed to it."""
+def advance(call: SimulatedCall, status: str, sequence_number: int) -> Iterator[OutgoingCallback]:
+    """Move a call to this status, unless it has ended. Yields the callback if the call subscribed to it."""
     if status in _EVENT_OF:
         call.started_at = call.started_at or now()
         # Twilio's REST API has no `initiated`.
         call.status = CallStatus.QUEUED if status == CallStatus.INITIATED else status
-    elif not call.is_over:  # it may have been hung up meanwhile
+    elif not call.is_over:  # it may have been hung up through the REST API
         call.end(status)
     event = _EVENT_OF.get(status, "completed")
     url = call.form_value("StatusCallback")
     if url is None or event not in (call.form_values("StatusCallbackEvent") or ["completed"]):
         return
     about = [("CallStatus", status if status in _EVENT_OF else call.status), ("SequenceNumber", str(sequence_number))]
-    moment = [("Timestamp", format_datetime(now())), ("CallbackSource", "call-progress-events")]
+    time = [("Timestamp", format_datetime(now())), ("CallbackSource", "call-progress-events")]
     ended = [("Duration", "1"), ("CallDuration", str(call.duration_s or 0))] if event == "completed" else []
-    yield Callback(url, [*_common(call), *about, *moment, *ended])
+    yield OutgoingCallback(url, [*_common_parameters(call), *about, *time, *ended])
 
 
 def start_recording(call: SimulatedCall, scenario: CallScenario) -> SimulatedRecording | None:
-    """The recording that begins now, where the call is recorded; the REST API lists it from here on."""
+    """Start the call's recording and add it to the REST API's list; None for a call that is not recorded."""
     if scenario.recording_status is None or call.form_value("Record") != "true":
         return None
     recording = SimulatedRecording(
@@ -119,21 +119,21 @@ def start_recording(call: SimulatedCall, scenario: CallScenario) -> SimulatedRec
 
 
 def end_recording(rest: RestApi, recording: SimulatedRecording, scenario: CallScenario) -> None:
-    """The recording is there, or it turned out that there is none."""
+    """End the recording with the scenario's status; if completed, the media host serves its file."""
     recording.status = scenario.recording_status or RecordingStatus.COMPLETED
     recording.duration_s = 5 if recording.status == RecordingStatus.COMPLETED else None
     if scenario.media_file is not None and recording.status == RecordingStatus.COMPLETED:
         rest.media.files[recording.sid] = scenario.media_file
 
 
-def recording_callbacks(call: SimulatedCall, recording: SimulatedRecording) -> Iterator[Callback]:
-    """The callback about a recording as it stands, where the call subscribed to it."""
+def recording_callbacks(call: SimulatedCall, recording: SimulatedRecording) -> Iterator[OutgoingCallback]:
+    """The callback for the recording's current status, if the call subscribed to it."""
     url = call.form_value("RecordingStatusCallback")
     # One parameter, its words separated by spaces (Twilio's OpenAPI description).
     subscribed = " ".join(call.form_values("RecordingStatusCallbackEvent")).split() or ["completed"]
     if url is None or recording.status not in subscribed:
         return
-    yield Callback(
+    yield OutgoingCallback(
         url,
         [
             ("AccountSid", call.account_sid),
@@ -154,16 +154,16 @@ def recording_callbacks(call: SimulatedCall, recording: SimulatedRecording) -> I
     )
 
 
-def _amd(call: SimulatedCall, scenario: CallScenario) -> Iterator[Callback]:
+def _amd_callbacks(call: SimulatedCall, scenario: CallScenario) -> Iterator[OutgoingCallback]:
     url = call.form_value("AsyncAmdStatusCallback")
     if url is None or call.form_value("AsyncAmd") != "true":
         return
     call.answered_by = scenario.answered_by
     verdict = [("AnsweredBy", scenario.answered_by), ("MachineDetectionDuration", str(scenario.amd_ms))]
-    yield Callback(url, [("AccountSid", call.account_sid), ("CallSid", call.sid), *verdict])
+    yield OutgoingCallback(url, [("AccountSid", call.account_sid), ("CallSid", call.sid), *verdict])
 
 
-def _common(call: SimulatedCall) -> list[tuple[str, str]]:
+def _common_parameters(call: SimulatedCall) -> list[tuple[str, str]]:
     return [
         ("AccountSid", call.account_sid),
         ("CallSid", call.sid),
@@ -174,10 +174,12 @@ def _common(call: SimulatedCall) -> list[tuple[str, str]]:
     ]
 
 
-async def _send(client: httpx2.AsyncClient, callback: Callback, token: str, connect_to: str | None) -> CallbackOutcome:
+async def _send(
+    client: httpx2.AsyncClient, callback: OutgoingCallback, token: str, connect_to: str | None
+) -> CallbackOutcome:
     parts = urlsplit(callback.url)
     if not parts.hostname:
-        raise ValueError(f"{callback.url} is no absolute URL")
+        raise ValueError(f"{callback.url} is not an absolute URL")
     base = f"{parts.scheme}://{parts.netloc}"
     path = parts.path + (f"?{parts.query}" if parts.query else "")
     return await send_callback(

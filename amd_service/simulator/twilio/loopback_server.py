@@ -1,4 +1,4 @@
-"""Twilio's media host and REST API on a loopback port, inside the running event loop."""
+"""Serves the simulated Twilio's media host and REST API on a loopback port, in the running event loop."""
 
 import asyncio
 import socket
@@ -20,7 +20,7 @@ NO_WEBSOCKETS: Mapping[str, Any] = MappingProxyType({"ws": "none"})
 
 @dataclass(frozen=True, slots=True)
 class SimulatedTwilio:
-    """A running stand-in. `url`: what AMD_TWILIO_API_URL must be set to."""
+    """A running simulated Twilio. `url`: the value for AMD_TWILIO_API_URL."""
 
     url: str
     media: MediaHost
@@ -30,19 +30,19 @@ class SimulatedTwilio:
 class _Server(uvicorn.Server):
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
-        yield  # it is a guest in this process: Ctrl-C belongs to its host
+        yield  # this process handles its own signals
 
 
 @asynccontextmanager
 async def serve_simulated_twilio(
     media: MediaHost, *, rest: RestApi | None = None, port: int = 0
 ) -> AsyncIterator[SimulatedTwilio]:
-    """`media` and a REST API over it at 127.0.0.1 for as long as the context lasts; port 0 takes a free one.
+    """Serve `media` and a REST API over it on 127.0.0.1 while the context lasts. Port 0 takes a free port.
 
-    Raises ConfigurationError when the port is taken.
+    Raises ConfigurationError if the port is taken.
     """
     rest = rest or RestApi(media)
-    # The REST API's routes stand first: it takes no GET of a recording, so those fall through to the media.
+    # The REST API has no route for GET requests of a recording, so the media host's routes come second.
     app = Starlette(routes=[*rest.routes(), *media.routes()])
     async with serve_on_loopback(app, port=port) as url:
         yield SimulatedTwilio(url, media, rest)
@@ -52,18 +52,18 @@ async def serve_simulated_twilio(
 async def serve_on_loopback(
     app: Starlette, *, port: int = 0, websockets: Mapping[str, Any] = NO_WEBSOCKETS
 ) -> AsyncIterator[str]:
-    """The URL of `app`. Requests may be sent at once: the socket listens before the server starts.
+    """Serve `app`; yields its URL. Requests can be sent at once: the socket listens before the server starts.
 
-    `websockets`: uvicorn's options for them.
+    `websockets`: uvicorn's options for WebSockets. Raises ConfigurationError if the port is taken.
     """
-    # IPPROTO_TCP spelled out: asyncio switches Nagle's delays off (40 ms a response) only where it stands.
+    # asyncio sets TCP_NODELAY only for IPPROTO_TCP. Without it Nagle's algorithm delays responses by 40 ms.
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP) as listening:
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             listening.bind(("127.0.0.1", port))
         except OSError as error:
             raise ConfigurationError(
-                f"port {port} of 127.0.0.1 is taken: choose another (--port), and point AMD_TWILIO_API_URL at it"
+                f"port {port} of 127.0.0.1 is taken: choose another one (--port), and point AMD_TWILIO_API_URL at it"
             ) from error
         listening.listen()
         server = _Server(_config(app, websockets))

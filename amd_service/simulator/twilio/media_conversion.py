@@ -1,17 +1,17 @@
-"""A recording in the form that was asked for, made of the one that is kept."""
+"""Converts a recording to the requested format and number of channels."""
 
 import io
 
 import soundfile
 
-# 32 kbit/s for 8000 Hz, which is what Twilio's documentation says of its MP3.
+# 32 kbit/s for 8000 Hz, the bit rate of MP3 files in Twilio's documentation.
 _MP3 = {"format": "MP3", "subtype": "MPEG_LAYER_III", "bitrate_mode": "CONSTANT", "compression_level": 0.5}
 
 
 def convert_media(body: bytes, *, mono: bool, mp3: bool) -> bytes | None:
-    """`body` mixed down to one channel (the average of its own), as an MP3, or both.
+    """`body` mixed down to one channel (the average of its channels), encoded as MP3, or both.
 
-    None where it is all of that already, or is no audio that libsndfile can read and write.
+    None if it already is, or if libsndfile cannot read and write it.
     """
     try:
         with soundfile.SoundFile(io.BytesIO(body)) as file:

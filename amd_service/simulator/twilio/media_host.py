@@ -1,4 +1,4 @@
-"""Twilio's media host, as far as its documentation and field reports describe it. It remembers what it was asked."""
+"""Twilio's media host as its documentation and field reports describe it. It records all requests."""
 
 import asyncio
 from base64 import b64encode
@@ -18,10 +18,10 @@ METHODS = ("DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT")
 
 @dataclass(frozen=True, slots=True)
 class ScriptedResponse:
-    """A whole response, given in place of the real one.
+    """A complete response, sent instead of the real one.
 
-    `cut`: the connection breaks in the middle of it. `silent`: nothing is answered until the other side leaves.
-    `carried_out`: what was asked (of the REST API) is done all the same.
+    `cut`: the connection breaks in the middle of the body. `silent`: nothing is sent until the client disconnects.
+    `carried_out`: the REST API processes the request all the same.
     """
 
     status: int
@@ -32,7 +32,7 @@ class ScriptedResponse:
     carried_out: bool = False
 
 
-# Twilio's errors are XML also where audio was asked for; stored unread, they have passed for recordings.
+# Twilio's errors are XML even for requests of audio. Clients that stored them unread took them for recordings.
 NOT_FOUND = ScriptedResponse(
     404,
     b"<?xml version='1.0' encoding='UTF-8'?>\n<TwilioResponse><RestException><Code>20404</Code>"
@@ -47,15 +47,15 @@ UNAUTHORISED = ScriptedResponse(
 
 @dataclass(slots=True)
 class MediaFile:
-    """How one recording is served.
+    """A recording's file and how it is served.
 
-    `body`: bytes, or a function giving chunks for what is too long to hold. It is what a name without suffix or with
-    `.wav` gives, channels as they are: Twilio serves a call's recording in the form that was asked for when it was
-    created, unless `RequestedChannels` says otherwise. `.mp3` and `RequestedChannels=1` convert it where it is audio;
-    all else, chunks too, goes out as it is.
-    `scripted`: responses given one by one, once each, before the media. `pause_s`: between chunks, a slow drip.
-    `declared_bytes`: Content-Length; when it is more than the body, the connection breaks in the middle. `metadata`:
-    fields of `.json` that differ from the usual.
+    `body`: bytes, or a function that returns chunks for bodies too large for memory. It is served unchanged under a
+    name without a suffix or with `.wav`: Twilio serves a recording with the channels that were requested when it was
+    created, unless `RequestedChannels` says otherwise. `.mp3` and `RequestedChannels=1` convert it if it is audio;
+    chunks and other bytes are served unchanged.
+    `scripted`: responses sent once each, in order, before the media. `pause_s`: pause after each chunk.
+    `declared_bytes`: Content-Length; with more than the body's length the connection breaks in the middle. `metadata`:
+    fields of `.json` that differ from the defaults.
     """
 
     body: bytes | Callable[[], Iterable[bytes]]
@@ -73,8 +73,8 @@ class MediaFile:
 
 
 @dataclass(slots=True)
-class Seen:
-    """A request that arrived. `peer`: the connection it came on. `sent_bytes` grows while the body is sent."""
+class MediaRequest:
+    """A received request. `peer`: the client's address. `sent_bytes` grows while the response is sent."""
 
     path: str
     query: str
@@ -96,11 +96,11 @@ class MediaHost:
             for account, (user, password) in credentials.items()
         }
         self.files: dict[str, MediaFile] = {}
-        self.requests: list[Seen] = []
+        self.requests: list[MediaRequest] = []
         self.violations: list[str] = []
 
     def routes(self) -> list[Route]:
-        """To be served last: they take whatever is left."""
+        """Routes for the end of a list: the last one matches every path."""
         return [
             Route("/2010-04-01/Accounts/{account}/Recordings/{name}", self._serve_recording),
             Route("/cdn/{name}", self._serve_redirected),
@@ -114,52 +114,52 @@ class MediaHost:
         return expected is not None and compare_digest(given.encode(), expected.encode())
 
     async def _serve_recording(self, request: Request) -> Response:
-        seen = self._remember(request)
+        received = self._record(request)
         if not self.has_credentials(request):
-            return await respond(UNAUTHORISED, request)
+            return await scripted_response(UNAUTHORISED, request)
         sid, _, suffix = request.path_params["name"].partition(".")
         media_file = self.files.get(sid)
         if media_file is None:
-            return await respond(NOT_FOUND, request)
+            return await scripted_response(NOT_FOUND, request)
         if suffix == "json":
             return JSONResponse(_metadata(request, sid, media_file))
         if media_file.scripted:
-            return await respond(media_file.scripted.pop(0), request)
+            return await scripted_response(media_file.scripted.pop(0), request)
         channels = request.query_params.get("RequestedChannels")
         if channels == "2" and not media_file.dual_available:
-            return await respond(NO_DUAL, request)
-        return _media(_as_asked(media_file, mono=channels == "1", mp3=suffix == "mp3"), seen)
+            return await scripted_response(NO_DUAL, request)
+        return _media(_convert(media_file, mono=channels == "1", mp3=suffix == "mp3"), received)
 
     async def _serve_redirected(self, request: Request) -> Response:
-        seen = self._remember_stray(request)
+        received = self._record_foreign(request)
         media_file = self.files.get(request.path_params["name"].partition(".")[0])
-        return await respond(NOT_FOUND, request) if media_file is None else _media(media_file, seen)
+        return await scripted_response(NOT_FOUND, request) if media_file is None else _media(media_file, received)
 
     async def _refuse_unknown(self, request: Request) -> Response:
-        self._remember_stray(request)
-        return await respond(NOT_FOUND, request)
+        self._record_foreign(request)
+        return await scripted_response(NOT_FOUND, request)
 
-    def _remember_stray(self, request: Request) -> Seen:
-        """Remember a request to where credentials do not belong."""
-        seen = self._remember(request)
-        if seen.with_credentials:
+    def _record_foreign(self, request: Request) -> MediaRequest:
+        """Record a request to a path outside the account; credentials sent there are a violation."""
+        received = self._record(request)
+        if received.with_credentials:
             self.violations.append(f"credentials arrived at {request.url.netloc}{request.url.path}")
-        return seen
+        return received
 
-    def _remember(self, request: Request) -> Seen:
-        seen = Seen(request.url.path, request.url.query, "authorization" in request.headers, request.client)
-        self.requests.append(seen)
-        return seen
+    def _record(self, request: Request) -> MediaRequest:
+        received = MediaRequest(request.url.path, request.url.query, "authorization" in request.headers, request.client)
+        self.requests.append(received)
+        return received
 
 
-async def respond(answer: ScriptedResponse, request: Request) -> Response:
-    """Give an answer that was scripted."""
-    while answer.silent and (await request.receive())["type"] != "http.disconnect":
+async def scripted_response(scripted: ScriptedResponse, request: Request) -> Response:
+    """The scripted response; a silent one waits until the client disconnects."""
+    while scripted.silent and (await request.receive())["type"] != "http.disconnect":
         pass
-    headers = dict(answer.headers)
-    if answer.cut:
-        headers["content-length"] = str(len(answer.body) + 1)
-    return Response(answer.body, answer.status, headers)
+    headers = dict(scripted.headers)
+    if scripted.cut:
+        headers["content-length"] = str(len(scripted.body) + 1)
+    return Response(scripted.body, scripted.status, headers)
 
 
 def _metadata(request: Request, sid: str, media_file: MediaFile) -> dict[str, object]:
@@ -173,26 +173,26 @@ def _metadata(request: Request, sid: str, media_file: MediaFile) -> dict[str, ob
     }
 
 
-def _as_asked(media_file: MediaFile, *, mono: bool, mp3: bool) -> MediaFile:
+def _convert(media_file: MediaFile, *, mono: bool, mp3: bool) -> MediaFile:
     if not (mono or mp3) or not isinstance(media_file.body, bytes):
         return media_file
-    made = convert_media(media_file.body, mono=mono, mp3=mp3)
-    if made is None:
+    converted = convert_media(media_file.body, mono=mono, mp3=mp3)
+    if converted is None:
         return media_file
-    return replace(media_file, body=made, content_type="audio/mpeg" if mp3 else media_file.content_type)
+    return replace(media_file, body=converted, content_type="audio/mpeg" if mp3 else media_file.content_type)
 
 
-def _media(media_file: MediaFile, seen: Seen) -> Response:
+def _media(media_file: MediaFile, received: MediaRequest) -> Response:
     headers = {"content-type": media_file.content_type}
     if media_file.declared_bytes is not None:
         headers["content-length"] = str(media_file.declared_bytes)
     elif isinstance(media_file.body, bytes):
         headers["content-length"] = str(len(media_file.body))
-    return StreamingResponse(_drip(media_file, seen), headers=headers)
+    return StreamingResponse(_send_chunks(media_file, received), headers=headers)
 
 
-async def _drip(media_file: MediaFile, seen: Seen) -> AsyncIterator[bytes]:
+async def _send_chunks(media_file: MediaFile, received: MediaRequest) -> AsyncIterator[bytes]:
     for chunk in media_file.chunks():
-        seen.sent_bytes += len(chunk)
+        received.sent_bytes += len(chunk)
         yield chunk
         await asyncio.sleep(media_file.pause_s)

@@ -1,4 +1,4 @@
-"""What the stand-in knows of calls and recordings, and how Twilio's REST API writes them down."""
+"""Simulated calls and recordings, and their representation in Twilio's REST API."""
 
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -10,18 +10,18 @@ from amd_service.simulator.twilio.signed_callbacks import Pairs
 
 
 def new_sid(kind: str) -> str:
-    """A SID of the given two-letter kind that nobody else has."""
+    """A random SID with the given two-letter prefix."""
     return kind + token_hex(16)
 
 
 def now() -> datetime:
-    """The time in whole seconds, as Twilio tells it."""
+    """The current time in whole seconds, Twilio's precision."""
     return datetime.now(UTC).replace(microsecond=0)
 
 
 @dataclass(slots=True, kw_only=True)
 class SimulatedRecording:
-    """A recording as the REST API lists it; its audio is the media host's media_file of the same SID."""
+    """A recording in the REST API. The media host has its audio under the same SID."""
 
     call_sid: str | None
     sid: str = field(default_factory=lambda: new_sid("RE"))
@@ -37,7 +37,7 @@ class SimulatedRecording:
 
 @dataclass(slots=True, kw_only=True)
 class SimulatedCall:
-    """A call. `form`: the parameters it was created with, in order; `updates`: those of each update since."""
+    """A call. `form`: the parameters of its creation, in order. `updates`: the parameters of each update."""
 
     account_sid: str
     sid: str = field(default_factory=lambda: new_sid("CA"))
@@ -60,22 +60,22 @@ class SimulatedCall:
         return self.status in TERMINAL_CALL_STATUSES
 
     def form_value(self, name: str) -> str | None:
-        """The value of a parameter it was created with; the first one of several."""
+        """The first value of a parameter of its creation, None without one."""
         return next(iter(self.form_values(name)), None)
 
     def form_values(self, name: str) -> list[str]:
-        """All values of a parameter it was created with."""
+        """All values of a parameter of its creation."""
         return [value for given, value in self.form if given == name]
 
     def end(self, status: str) -> None:
-        """It is over now, in this way."""
+        """End the call with this status."""
         self.status = status
         self.ended_at = now()
         self.duration_s = int((self.ended_at - self.started_at).total_seconds()) if self.started_at else 0
 
 
 def call_resource(call: SimulatedCall) -> dict[str, object]:
-    """A Call resource: dates as in RFC 2822, the duration a string."""
+    """The Call resource: dates in RFC 2822 format, the duration as a string."""
     uri = f"/2010-04-01/Accounts/{call.account_sid}/Calls/{call.sid}"
     return {
         "account_sid": call.account_sid,
@@ -109,7 +109,7 @@ def call_resource(call: SimulatedCall) -> dict[str, object]:
 
 
 def recording_resource(account_sid: str, recording: SimulatedRecording, *, with_track: bool) -> dict[str, object]:
-    """A Recording resource. `with_track`: only a call's own list tells the track."""
+    """The Recording resource. `with_track`: the track is only in the list of a call's recordings."""
     uri = f"/2010-04-01/Accounts/{account_sid}/Recordings/{recording.sid}.json"
     resource: dict[str, object] = {
         "account_sid": account_sid,

@@ -1,4 +1,4 @@
-"""Twilio's REST API, as far as the service uses it: calls and recordings. It remembers what it was asked."""
+"""The part of Twilio's REST API that the service uses: calls and recordings. It records all requests."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
@@ -11,14 +11,14 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from amd_service.domain import CallStatus
-from amd_service.simulator.twilio.media_host import MediaHost, ScriptedResponse, respond
+from amd_service.simulator.twilio.media_host import MediaHost, ScriptedResponse, scripted_response
 from amd_service.simulator.twilio.resources import SimulatedCall, SimulatedRecording, call_resource, recording_resource
 from amd_service.simulator.twilio.signed_callbacks import Pairs
 
 ACCOUNTS = "/2010-04-01/Accounts/{account}"
 DEFAULT_PAGE_SIZE = 50
 
-# A list parameter outside of these is one the stand-in would ignore while Twilio does not: it says so.
+# Other list parameters get an error: Twilio would filter by them, and this simulation would ignore them.
 _FILTERS = frozenset({"StartTime>", "DateCreated>", "PageSize", "Page", "PageToken"})
 
 Handler = Callable[[Request, "RestRequest"], Awaitable[Response]]
@@ -26,7 +26,7 @@ Handler = Callable[[Request, "RestRequest"], Awaitable[Response]]
 
 @dataclass(frozen=True, slots=True)
 class RestRequest:
-    """A request that arrived, its parameters decoded and in order."""
+    """A received request with its parameters decoded, in order."""
 
     method: str
     path: str
@@ -51,73 +51,77 @@ class RestApi:
     on_created: Callable[[SimulatedCall], Awaitable[object]] | None = None
     before: Callable[[], Awaitable[object]] | None = None
     check: Callable[[RestRequest], Iterable[str]] | None = None
-    _lives: list[asyncio.Task[object]] = field(default_factory=list)
+    _simulations: list[asyncio.Task[object]] = field(default_factory=list)
 
     def add(self, call: SimulatedCall) -> SimulatedCall:
-        """Know this call."""
+        """Add a call, which the API then lists."""
         self.calls[call.sid] = call
         return call
 
     async def wait_for_calls(self) -> None:
-        """Wait until every call that was placed has been through `on_created`; raises what went wrong there."""
-        while self._lives:
-            await self._lives.pop(0)
+        """Wait until `on_created` has ended for every placed call. Raises its exceptions."""
+        while self._simulations:
+            await self._simulations.pop(0)
 
     def routes(self) -> list[Route]:
-        """To be served beside the media host's, at the same origin."""
+        """Routes to serve at the same origin as the media host's, before them."""
         calls, call = f"{ACCOUNTS}/Calls.json", ACCOUNTS + "/Calls/{sid}.json"
         return [
-            Route(calls, self._answering(self._create), methods=["POST"]),
-            Route(calls, self._answering(self._list_calls), methods=["GET"]),
-            Route(call, self._answering(self._update), methods=["POST"]),
-            Route(call, self._answering(self._fetch), methods=["GET"]),
-            Route(ACCOUNTS + "/Calls/{sid}/Recordings.json", self._answering(self._list_of_call), methods=["GET"]),
-            Route(f"{ACCOUNTS}/Recordings.json", self._answering(self._list_recordings), methods=["GET"]),
-            Route(ACCOUNTS + "/Recordings/{sid}.json", self._answering(self._delete), methods=["DELETE"]),
+            Route(calls, self._respond_with(self._create), methods=["POST"]),
+            Route(calls, self._respond_with(self._list_calls), methods=["GET"]),
+            Route(call, self._respond_with(self._update), methods=["POST"]),
+            Route(call, self._respond_with(self._fetch), methods=["GET"]),
+            Route(
+                ACCOUNTS + "/Calls/{sid}/Recordings.json",
+                self._respond_with(self._list_recordings_of_call),
+                methods=["GET"],
+            ),
+            Route(f"{ACCOUNTS}/Recordings.json", self._respond_with(self._list_recordings), methods=["GET"]),
+            Route(ACCOUNTS + "/Recordings/{sid}.json", self._respond_with(self._delete_recording), methods=["DELETE"]),
         ]
 
-    def _answering(self, handler: Handler) -> Callable[[Request], Awaitable[Response]]:
+    def _respond_with(self, handler: Handler) -> Callable[[Request], Awaitable[Response]]:
         async def answer(request: Request) -> Response:
-            asked = await _read(request)
-            self.requests.append(asked)
-            self.media.violations.extend(self.check(asked) if self.check else ())
+            received = await _read(request)
+            self.requests.append(received)
+            self.media.violations.extend(self.check(received) if self.check else ())
             if self.before is not None:
                 await self.before()
             if not self.media.has_credentials(request):
                 return _error(401, 20003, "Authenticate")
             if not self.scripted:
-                return await handler(request, asked)
+                return await handler(request, received)
             scripted = self.scripted.pop(0)
             if scripted.carried_out:
-                await handler(request, asked)
-            return await respond(scripted, request)
+                await handler(request, received)
+            return await scripted_response(scripted, request)
 
         return answer
 
-    async def _create(self, request: Request, asked: RestRequest) -> Response:
-        form = dict(asked.form)
+    async def _create(self, request: Request, received: RestRequest) -> Response:
+        form = dict(received.form)
         if "To" not in form or "From" not in form:
             return _error(400, 21201 if "To" not in form else 21213, "No 'To' or 'From' number is specified")
         call = self.add(
             SimulatedCall(
                 account_sid=request.path_params["account"],
-                form=asked.form,
+                form=received.form,
                 from_number=form["From"],
                 to_number=form["To"],
             )
         )
-        # As it is now: `on_created` may be faster than the answer.
+        # A copy, because `on_created` may change the call before the response is sent.
         answer = JSONResponse(call_resource(replace(call)), 201)
         if self.on_created is not None:
-            self._lives.append(asyncio.ensure_future(self.on_created(call)))
+            self._simulations.append(asyncio.ensure_future(self.on_created(call)))
         return answer
 
-    async def _update(self, request: Request, asked: RestRequest) -> Response:
-        call = self._known(request)
+    async def _update(self, request: Request, received: RestRequest) -> Response:
+        call = self._find_call(request)
         if call is None:
             return _not_found(request)
-        call.updates.append(asked.form)
-        form = dict(asked.form)
+        call.updates.append(received.form)
+        form = dict(received.form)
         goes_on = "Url" in form or "Twiml" in form
         if call.is_over or (goes_on and call.status != CallStatus.IN_PROGRESS):
             return _error(400, 21220, "Call is not in-progress. Cannot redirect.")
@@ -125,33 +129,33 @@ class RestApi:
             call.end(form["Status"])
         return JSONResponse(call_resource(call))
 
-    async def _fetch(self, request: Request, asked: RestRequest) -> Response:  # noqa: ARG002 - one shape for all
-        call = self._known(request)
+    async def _fetch(self, request: Request, received: RestRequest) -> Response:  # noqa: ARG002 - one shape for all
+        call = self._find_call(request)
         return _not_found(request) if call is None else JSONResponse(call_resource(call))
 
-    async def _list_calls(self, request: Request, asked: RestRequest) -> Response:
-        since = _since(asked, "StartTime>")
+    async def _list_calls(self, request: Request, received: RestRequest) -> Response:
+        since = _since(received, "StartTime>")
         own = [call for call in self.calls.values() if call.account_sid == request.path_params["account"]]
         began = {call.sid: call.started_at or call.created_at for call in own}
         found = sorted((call for call in own if began[call.sid] >= since), key=lambda c: began[c.sid], reverse=True)
-        return self._page(asked, "calls", [call_resource(call) for call in found])
+        return self._page(received, "calls", [call_resource(call) for call in found])
 
-    async def _list_recordings(self, request: Request, asked: RestRequest) -> Response:
-        account, since = request.path_params["account"], _since(asked, "DateCreated>")
+    async def _list_recordings(self, request: Request, received: RestRequest) -> Response:
+        account, since = request.path_params["account"], _since(received, "DateCreated>")
         of_calls = [r for call in self.calls.values() if call.account_sid == account for r in call.recordings]
         found = [r for r in (*of_calls, *self.conferences) if r.created_at >= since and r.status != "deleted"]
         found.sort(key=lambda recording: recording.created_at, reverse=True)
-        return self._page(asked, "recordings", [recording_resource(account, r, with_track=False) for r in found])
+        return self._page(received, "recordings", [recording_resource(account, r, with_track=False) for r in found])
 
-    async def _list_of_call(self, request: Request, asked: RestRequest) -> Response:
-        call = self._known(request)
+    async def _list_recordings_of_call(self, request: Request, received: RestRequest) -> Response:
+        call = self._find_call(request)
         if call is None:
             return _not_found(request)
         found = [recording for recording in call.recordings if recording.status != "deleted"]
         resources = [recording_resource(call.account_sid, recording, with_track=True) for recording in found]
-        return self._page(asked, "recordings", resources)
+        return self._page(received, "recordings", resources)
 
-    async def _delete(self, request: Request, asked: RestRequest) -> Response:  # noqa: ARG002 - one shape for all
+    async def _delete_recording(self, request: Request, received: RestRequest) -> Response:  # noqa: ARG002 - one shape for all
         sid = request.path_params["sid"]
         had_audio = self.media.files.pop(sid, None) is not None
         listed = [r for call in self.calls.values() for r in call.recordings if r.sid == sid and r.status != "deleted"]
@@ -159,17 +163,17 @@ class RestApi:
             recording.status = "deleted"
         return Response(status_code=204) if had_audio or listed else _not_found(request)
 
-    def _known(self, request: Request) -> SimulatedCall | None:
+    def _find_call(self, request: Request) -> SimulatedCall | None:
         call = self.calls.get(request.path_params["sid"])
         return call if call is not None and call.account_sid == request.path_params["account"] else None
 
-    def _page(self, asked: RestRequest, key: str, resources: Sequence[Mapping[str, object]]) -> Response:
-        query = dict(asked.query)
+    def _page(self, received: RestRequest, key: str, resources: Sequence[Mapping[str, object]]) -> Response:
+        query = dict(received.query)
         if unknown := set(query) - _FILTERS:
-            return _error(501, 501, f"the stand-in does not know {', '.join(sorted(unknown))}")
+            return _error(501, 501, f"the simulated Twilio does not support {', '.join(sorted(unknown))}")
         size, page = int(query.get("PageSize", DEFAULT_PAGE_SIZE)), int(query.get("Page", 0))
         if page and "PageToken" not in query:
-            return _error(400, 20007, "a page other than the first one needs its PageToken")
+            return _error(400, 20007, "a page other than the first one requires a PageToken")
         is_last = (page + 1) * size >= len(resources)
         following = query | {"PageSize": str(size), "Page": str(page + 1), "PageToken": f"PA{page + 1}"}
         return JSONResponse(
@@ -177,12 +181,12 @@ class RestApi:
                 key: resources[page * size : (page + 1) * size],
                 "page": page,
                 "page_size": size,
-                "first_page_uri": f"{asked.path}?PageSize={size}&Page=0",
-                "next_page_uri": None if is_last else f"{asked.path}?{urlencode(following)}",
+                "first_page_uri": f"{received.path}?PageSize={size}&Page=0",
+                "next_page_uri": None if is_last else f"{received.path}?{urlencode(following)}",
                 "previous_page_uri": None,
                 "start": page * size,
                 "end": min((page + 1) * size, len(resources)) - 1,
-                "uri": asked.path,
+                "uri": received.path,
             }
         )
 
@@ -193,8 +197,8 @@ async def _read(request: Request) -> RestRequest:
     return RestRequest(request.method, request.url.path, query, form)
 
 
-def _since(asked: RestRequest, name: str) -> datetime:
-    moment = datetime.fromisoformat(dict(asked.query).get(name, "1970-01-01"))
+def _since(received: RestRequest, name: str) -> datetime:
+    moment = datetime.fromisoformat(dict(received.query).get(name, "1970-01-01"))
     return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment
 
 

@@ -1,4 +1,4 @@
-"""Callbacks as Twilio sends them: signed, with its retry rules."""
+"""Sends callbacks like Twilio: signed, with its retry rules."""
 
 import asyncio
 from collections.abc import Sequence
@@ -16,10 +16,10 @@ Pairs = Sequence[tuple[str, str]]
 
 @dataclass(frozen=True, slots=True)
 class ConnectionRules:
-    """Twilio's connection overrides; the defaults are Twilio's own (docs: webhooks connection overrides).
+    """Twilio's connection overrides, with its defaults (docs: webhooks connection overrides).
 
-    `retry_on` holds `4xx`, `5xx`, `ct` (no connection), `rt` (no answer in time). By default one retry, after a
-    failed connection only; everything together may last `total_s`.
+    `retry_on`: any of `4xx`, `5xx`, `ct` (connection failed), `rt` (read timeout). The default is one retry, only after
+    a failed connection. `total_s` limits all attempts together.
     """
 
     retries: int = 1
@@ -34,22 +34,22 @@ class ConnectionRules:
         given = {name: values[0] for name, values in parse_qs(fragment.lstrip("#")).items()}
         named = frozenset(given.get("rp", "ct").split(","))
         return cls(
-            retries=_within(given.get("rc"), 0, 5, 1),
+            retries=_limit(given.get("rc"), 0, 5, 1),
             retry_on=frozenset({"4xx", "5xx", "ct", "rt"}) if "all" in named else named,
-            connect_s=_within(given.get("ct"), 100, 10_000, 5000) / 1000,
-            read_s=_within(given.get("rt"), 100, 15_000, 15_000) / 1000,
-            total_s=_within(given.get("tt"), 100, 15_000, 15_000) / 1000,
+            connect_s=_limit(given.get("ct"), 100, 10_000, 5000) / 1000,
+            read_s=_limit(given.get("rt"), 100, 15_000, 15_000) / 1000,
+            total_s=_limit(given.get("tt"), 100, 15_000, 15_000) / 1000,
         )
 
 
-def _within(given: str | None, least: int, most: int, default: int) -> int:
-    """The number given, inside Twilio's range: 15 seconds in all are a hard ceiling."""
+def _limit(given: str | None, least: int, most: int, default: int) -> int:
+    """The given number, limited to Twilio's range."""
     return default if given is None else min(max(int(given), least), most)
 
 
 @dataclass(frozen=True, slots=True)
 class CallbackOutcome:
-    """How a callback fared. `status`: of the last answer, None when there was none; `outcome`: `2xx`, `ct`, …"""
+    """The result of a callback. `status`: of the last response, None without one. `outcome`: `2xx`, `ct`, …"""
 
     status: int | None
     outcome: str
@@ -76,10 +76,10 @@ async def send_callback(
     signed_base: str | None = None,
     overrides: str = "",
 ) -> CallbackOutcome:
-    """POST a signed callback, retried as Twilio would.
+    """POST a signed callback with Twilio's retries.
 
-    `signed_base` is the base URL Twilio was given, where it differs from `base_url`, the one to connect to;
-    `overrides` is that URL's fragment.
+    `signed_base`: the base URL that Twilio was given, if it differs from `base_url`, the one to connect to.
+    `overrides`: that URL's fragment.
     """
     rules = ConnectionRules.from_fragment(overrides)
     headers = sign((signed_base or base_url) + path, pairs, token) | {"I-Twilio-Idempotency-Token": token_hex(16)}
@@ -90,15 +90,15 @@ async def send_callback(
         headers=headers,
         timeout=httpx2.Timeout(rules.read_s, connect=rules.connect_s),
     )
-    delivery = CallbackOutcome(None, "tt", 0)
+    result = CallbackOutcome(None, "tt", 0)
     try:
         async with asyncio.timeout(rules.total_s):
-            while delivery.attempts == 0 or (delivery.outcome in rules.retry_on and delivery.attempts <= rules.retries):
+            while result.attempts == 0 or (result.outcome in rules.retry_on and result.attempts <= rules.retries):
                 status, outcome = await _attempt(client, request)
-                delivery = CallbackOutcome(status, outcome, delivery.attempts + 1)
+                result = CallbackOutcome(status, outcome, result.attempts + 1)
     except TimeoutError:
-        return CallbackOutcome(None, "tt", delivery.attempts + 1)
-    return delivery
+        return CallbackOutcome(None, "tt", result.attempts + 1)
+    return result
 
 
 async def _attempt(client: httpx2.AsyncClient, request: httpx2.Request) -> tuple[int | None, str]:
@@ -109,5 +109,5 @@ async def _attempt(client: httpx2.AsyncClient, request: httpx2.Request) -> tuple
     except httpx2.ReadTimeout:
         return None, "rt"
     except httpx2.TransportError:
-        return None, "partial"  # never retried, whatever the rules say
+        return None, "partial"  # never retried, under any rules
     return response.status_code, f"{response.status_code // 100}xx"

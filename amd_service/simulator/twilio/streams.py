@@ -1,4 +1,4 @@
-"""Media Streams as Twilio opens them: a signed handshake, then a call's audio in frames of 20 ms."""
+"""Sends Media Streams like Twilio: a signed handshake, then a call's audio in frames of 20 ms."""
 
 import asyncio
 import json
@@ -20,12 +20,12 @@ OPEN_TIMEOUT_S = 10.0
 
 @dataclass(frozen=True, slots=True)
 class MediaStream:
-    """A call that is streamed. `audio`: the called party, μ-law at 8 kHz.
+    """The stream of a call. `audio`: the called party, μ-law at 8 kHz.
 
-    `pace`: how many times faster than real time; None: as fast as it is taken. `skipped` and `repeated`: chunks, from
-    1, that get lost or come twice. `cut_after`: chunks after which the connection is lost without a word.
-    `parameters`: what the TwiML's `<Parameter>`s say. `both_tracks`: the other party is streamed too, in silence;
-    chunks are then counted over both, as Twilio's sample shows it.
+    `pace`: how many times faster than real time; None: as fast as the service reads. `skipped`, `repeated`: chunks,
+    counted from 1, that are lost or sent twice. `cut_after`: number of chunks before the connection is aborted.
+    `parameters`: the TwiML's `<Parameter>`s. `both_tracks`: also stream the other party, as silence; chunk numbers then
+    count both tracks, as in Twilio's sample.
     """
 
     account_sid: str
@@ -40,7 +40,7 @@ class MediaStream:
     both_tracks: bool = False
 
     def start(self) -> dict[str, object]:
-        """The message that says whose stream it is."""
+        """The message with the stream's call, account and format."""
         body = {
             "accountSid": self.account_sid,
             "callSid": self.call_sid,
@@ -52,7 +52,7 @@ class MediaStream:
         return {"event": "start", "sequenceNumber": "1", "start": body, "streamSid": self.stream_sid}
 
     def chunks(self) -> Iterator[int]:
-        """The chunks that are sent, in order."""
+        """The numbers of the chunks to send, in order."""
         count = -(-len(self.audio) // FRAME_BYTES)
         last = count if self.cut_after is None else min(count, self.cut_after)
         for chunk in range(1, last + 1):
@@ -62,12 +62,12 @@ class MediaStream:
                 yield chunk
 
     def media(self, chunk: int) -> dict[str, object]:
-        """A chunk as its message."""
+        """The message with a chunk of the called party."""
         piece = self.audio[(chunk - 1) * FRAME_BYTES : chunk * FRAME_BYTES]
         return self._media("inbound", chunk, 2 * chunk if self.both_tracks else chunk, piece)
 
     def outbound(self, chunk: int) -> dict[str, object]:
-        """What the other party says meanwhile."""
+        """The message with the other party's silence during that chunk."""
         return self._media("outbound", chunk, 2 * chunk - 1, SILENCE)
 
     def _media(self, track: str, chunk: int, number: int, piece: bytes) -> dict[str, object]:
@@ -87,9 +87,9 @@ class MediaStream:
 
 @dataclass(frozen=True, slots=True)
 class StreamResult:
-    """How a stream fared. `refused`: the HTTP status of a refused handshake. `close_code`: of the service's close.
+    """How a stream ended. `refused`: HTTP status of a rejected handshake. `close_code`: sent by the service.
 
-    `sent`: chunks that were sent before the end; `lasted_s`: from the handshake on.
+    `sent`: number of chunks sent. `lasted_s`: from the handshake on.
     """
 
     refused: int | None = None
@@ -99,9 +99,9 @@ class StreamResult:
 
 
 async def send_stream(url: str, stream: MediaStream, *, token: str, signed_url: str | None = None) -> StreamResult:
-    """Stream to the WebSocket at `url` until the service closes it, or the audio ends and it closes then.
+    """Stream to the WebSocket at `url` until the audio ends or the service closes the stream.
 
-    `signed_url`: the one Twilio was given, where it differs.
+    `signed_url`: the URL that Twilio was given, if it differs.
     """
     signature = RequestValidator(token).compute_signature(signed_url or url, {})
     began = monotonic()
@@ -136,12 +136,12 @@ async def _send(connection: ClientConnection, stream: MediaStream) -> int:
         else:
             connection.transport.abort()
     except ConnectionClosed:
-        pass  # it has its verdict
+        pass  # the service has its verdict
     return sent
 
 
 async def _paced(stream: MediaStream) -> AsyncIterator[int]:
-    """The chunks, each when its last sample has been spoken."""
+    """The chunk numbers, each at the time of its last sample."""
     began = monotonic()
     for chunk in stream.chunks():
         if stream.pace is not None:

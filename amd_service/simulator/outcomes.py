@@ -1,0 +1,48 @@
+"""The outcome of a replayed call: the row that was expected, the row that the service has, and the difference."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from pydantic import JsonValue
+
+from amd_service.simulator.live_calls import StreamedCall
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How a replayed call ended.
+
+    `got`: the `call_log` row from the service's API, empty if there is none. `mismatches`: keys of `expected` with
+    another value in `got`. `seconds`: from the response to the last callback until the verdict. `note`: what went wrong
+    during the replay, such as a rejected callback. `stream`: how the call was streamed, None if it was not.
+    `since_stream_s`: seconds from the start of the stream to the verdict.
+    """
+
+    name: str
+    call_sid: str
+    expected: Mapping[str, JsonValue]
+    got: Mapping[str, JsonValue] = field(default_factory=dict)
+    mismatches: tuple[str, ...] = ()
+    seconds: float = 0.0
+    note: str | None = None
+    stream: StreamedCall | None = None
+    since_stream_s: float | None = None
+
+    @property
+    def matched(self) -> bool:
+        return not self.mismatches and self.note is None
+
+    @property
+    def confidence(self) -> float | None:
+        confidence = self.got.get("confidence")
+        return float(confidence) if isinstance(confidence, int | float) else None
+
+
+def compare(expected: Mapping[str, JsonValue], got: Mapping[str, JsonValue]) -> tuple[str, ...]:
+    """The keys of `expected` that are missing in `got` or differ. A list in `expected` holds acceptable values."""
+    return tuple(key for key, value in expected.items() if not is_acceptable(value, got, key))
+
+
+def is_acceptable(expected: JsonValue, got: Mapping[str, JsonValue], key: str) -> bool:
+    """Whether `got` has `key` with the expected value, or with one of a list of them."""
+    return key in got and got[key] in (expected if isinstance(expected, list) else [expected])
