@@ -16,7 +16,7 @@ import httpx2
 import numpy as np
 import soundfile
 
-from amd_service.runtime import throwaway_database
+from amd_service.database.opening import throwaway_database
 from amd_service.simulator.demo import make_account
 from amd_service.simulator.service_process import COMMAND, ServiceProcess, free_port, run_service, stop
 from amd_service.simulator.twilio.loopback_server import serve_simulated_twilio

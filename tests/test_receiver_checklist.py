@@ -174,7 +174,7 @@ async def _slowest_answer_beside_a_stalled_model(database: Database) -> float:
         return HUMAN
 
     service, worker, took_s = open_app(database), make_worker(database, stall), []
-    work = asyncio.create_task(worker.run(grace_s=10))
+    work = asyncio.create_task(worker.run(finish_s=8, release_s=2))
     await asyncio.wait_for(judging.wait(), 60)
     for number in range(20):
         began = perf_counter()

@@ -1,29 +1,24 @@
 """What a process with a worker does beside the queue, from its start."""
 
-import asyncio
 from datetime import UTC, datetime
 from email.utils import format_datetime
 
 import pytest
 
-from amd_service import runtime
-from amd_service.calls import actions, queue
-from amd_service.calls.analysis import lock_call
-from amd_service.database.pool import Database, Timeouts
-from amd_service.domain import Action, ActionKind, Failure, Label
+from amd_service.calls import actions
+from amd_service.database.pool import Database
+from amd_service.domain import Action, ActionKind, Label
 from amd_service.operations.act_on_verdict import ActionRunner
-from amd_service.runtime import open_runtime, requeue_failed
+from amd_service.runtime import open_runtime
 from amd_service.settings import Account, Settings
 from amd_service.simulator.twilio.media_host import MediaFile
 from amd_service.simulator.twilio.resources import SimulatedCall
 from tests.support.deliveries import call_row, claim, deliver, recording, recording_row, settle, status
 from tests.support.numbers import callbacks, told
-from tests.support.queued import queued
 from tests.support.sids import ACCOUNT, CALL, RECORDING
 from tests.support.simulated_twilio import watched_simulated_twilio
 from tests.support.verdicts import verdict
 from tests.support.waiting import until
-from tests.support.workers import is_in
 
 pytestmark = pytest.mark.anyio
 
@@ -81,23 +76,3 @@ async def test_a_worker_that_wants_nothing_done_refuses_what_is_late_and_looks_b
     async with open_runtime(Settings(_env_file=None, database_url=database_url, model="demo"), with_worker=True):
         await until(is_refused)
     assert len(looks) == 1
-
-
-async def test_requeueing_keeps_what_it_has_put_up_and_locks_a_few_calls_at_a_time(
-    database: Database, database_url: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(runtime, "REQUEUE_BATCH", 2)
-    # For a busy machine.
-    unhurried = Timeouts(statement_s=60, transaction_s=60)
-    monkeypatch.setattr(runtime, "Database", lambda url, **given: Database(url, timeouts=unhurried, **given))
-    sids = sorted(await queued(database, 5))
-    for job in await claim(database):
-        async with database.transaction() as session:
-            assert await queue.give_up(session, job, Failure.UNAUTHORISED, "401")
-    settings = Settings(_env_file=None, database_url=database_url)
-    async with database.transaction() as session:
-        await lock_call(session, f"CA{sids[-1][2:]}")
-        requeued = asyncio.create_task(requeue_failed(settings, "unauthorised"))
-        await until(lambda: is_in(database, sids[3], "queued"))
-    assert await requeued == 5
-    assert await is_in(database, sids[4], "queued")

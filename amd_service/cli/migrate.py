@@ -16,6 +16,6 @@ def migrate(
     ] = None,
 ) -> None:
     """Bring the database schema up to date."""
-    from amd_service.runtime import migrate_database
+    from amd_service.database.opening import migrate_database
 
     run(migrate_database(load_settings_and_logging(), dashboard_role))

@@ -6,12 +6,9 @@ from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 
 from amd_service.errors import ConfigurationError
-from amd_service.operations.reconcile import Reconciliation, SweepReport
-from amd_service.runtime import open_database
+from amd_service.operations.reconcile import SweepReport
+from amd_service.runtime import open_reconciliation
 from amd_service.settings import Settings
-from amd_service.telemetry import Metrics
-from amd_service.twilio.recordings import http_client
-from amd_service.twilio.rest import RestClient
 
 _UNITS = {"m": "minutes", "h": "hours", "d": "days"}
 
@@ -25,10 +22,7 @@ async def reconcile_and_print(settings: Settings, since: str, *, as_json: bool) 
     start = datetime.now(UTC) - parse_duration(since)
     if not settings.accounts:
         raise ConfigurationError("no account is configured: set TWILIO_ACCOUNT_SID and TWILIO_AUTH_TOKEN")
-    async with open_database(settings) as database, http_client(settings) as client:
-        metrics = Metrics()
-        rest = RestClient(client, settings, per_s=settings.reconcile_per_s, retry_rate_limits=True, metrics=metrics)
-        reconciliation = Reconciliation(database=database, rest=rest, settings=settings, metrics=metrics)
+    async with open_reconciliation(settings) as reconciliation:
         reports = await reconciliation.by_hand(start)
     for report in reports:
         print(json.dumps(asdict(report)) if as_json else _readable_line(report))  # noqa: T201 - the command's output

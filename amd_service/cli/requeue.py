@@ -13,6 +13,6 @@ def requeue(
     ] = None,
 ) -> None:
     """Requeue recordings that ended without a verdict. Run it after their cause is fixed."""
-    from amd_service.runtime import requeue_failed
+    from amd_service.cli.requeue_failed import requeue_failed
 
     typer.echo(f"{run(requeue_failed(load_settings_and_logging(quiet=True), reason))} recording(s) requeued")

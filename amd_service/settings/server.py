@@ -7,6 +7,7 @@ from urllib.parse import urlsplit
 from pydantic import BaseModel, Field, SecretStr, field_validator
 
 from amd_service.errors import ConfigurationError
+from amd_service.settings.shutdown import ShutdownBudget
 from amd_service.settings.types import SecretList, is_loopback
 
 # By default Twilio retries a webhook once, and only after a connect failure (docs: webhooks connection overrides).
@@ -89,6 +90,11 @@ class ServerSettings(BaseModel):
         """Base URL at which this machine reaches `serve`."""
         host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(self.host, self.host)  # noqa: S104 - compared, not bound
         return f"http://{f'[{host}]' if ':' in host else host}:{self.port}"
+
+    @property
+    def shutdown_budget(self) -> ShutdownBudget:
+        """How the steps of a shutdown share the grace time."""
+        return ShutdownBudget.of(self.shutdown_grace_s)
 
     def callback_url(self, path: str) -> str:
         """The full URL of a webhook path, with Twilio's retries switched on. Raises ConfigurationError."""

@@ -6,9 +6,9 @@ from pathlib import Path
 from pydantic import SecretStr
 from rich.console import Console
 
+from amd_service.database.opening import throwaway_database
 from amd_service.detection.classifier.hub import DEMO
 from amd_service.domain import AccountSid
-from amd_service.runtime import throwaway_database
 from amd_service.settings import Account
 from amd_service.simulator.run_replay import run_replay
 from amd_service.simulator.service_process import COMMAND, run_service

@@ -30,9 +30,6 @@ WEBSOCKETS: Mapping[str, Any] = MappingProxyType(
 )
 NO_WEBSOCKETS: Mapping[str, Any] = MappingProxyType({"ws": "none"})
 
-# Share of the grace time for open requests. Recordings in progress get the rest.
-REQUESTS_SHARE = 0.3
-
 
 async def serve(settings: Settings, *, with_worker: bool) -> None:
     """Run webhooks, API and, with `with_worker`, a worker. Returns after SIGTERM or SIGINT."""
@@ -69,7 +66,7 @@ async def _run(runtime: Runtime, routes: Routes, listening: socket.socket) -> No
         proxy_headers=False,
         server_header=False,
         **(WEBSOCKETS if runtime.settings.live else NO_WEBSOCKETS),
-        timeout_graceful_shutdown=max(1, round(runtime.settings.shutdown_grace_s * REQUESTS_SHARE)),
+        timeout_graceful_shutdown=max(1, round(runtime.settings.shutdown_budget.requests_s)),
     )
     host, port = listening.getsockname()[:2]
     log.info("listening", url=f"http://{f'[{host}]' if ':' in host else host}:{port}", model=runtime.settings.model)

@@ -1,1 +1,1 @@
-"""Claims recordings, has them judged, settles the result."""
+"""Loops: the queue of recordings, periodic tasks, and the retry policy."""

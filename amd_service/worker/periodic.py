@@ -1,4 +1,4 @@
-"""Work that comes round by the clock, beside the queue: acting on verdicts, reconciling, forgetting."""
+"""Periodic tasks: work that a process repeats beside the queue, such as running actions or reconciling."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
@@ -13,9 +13,9 @@ log = get_logger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class PeriodicTask:
-    """Something to do every `every_s` seconds, and at once when `wake` is set.
+    """Work to do every `every_s` seconds, and at once when `wake` is set.
 
-    Its errors never end it; one that asks for a longer pause (`retry_after_s`) gets it.
+    An error never ends the task. An error that asks for a longer pause (`retry_after_s`) gets it.
     """
 
     name: str
@@ -25,24 +25,24 @@ class PeriodicTask:
 
 
 @asynccontextmanager
-async def doing(periodic_tasks: Sequence[PeriodicTask], metrics: Metrics, *, grace_s: float) -> AsyncIterator[None]:
-    """Do them until the context ends; one that is in the middle then has `grace_s` seconds to come to an end."""
+async def run_periodically(tasks: Sequence[PeriodicTask], metrics: Metrics, *, grace_s: float) -> AsyncIterator[None]:
+    """Run the tasks until the context ends. A task that is working then has `grace_s` seconds to finish."""
     stopping = asyncio.Event()
-    tasks = [asyncio.create_task(_keep_doing(task, stopping, metrics)) for task in periodic_tasks]
+    loops = [asyncio.create_task(_loop(task, stopping, metrics)) for task in tasks]
     try:
         yield
     finally:
         stopping.set()
-        for task in periodic_tasks:
+        for task in tasks:
             task.wake.set()
-        if tasks:
-            _, late = await asyncio.wait(tasks, timeout=grace_s)
-            for running in late:
-                running.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+        if loops:
+            _, late = await asyncio.wait(loops, timeout=grace_s)
+            for loop in late:
+                loop.cancel()
+            await asyncio.gather(*loops, return_exceptions=True)
 
 
-async def _keep_doing(task: PeriodicTask, stopping: asyncio.Event, metrics: Metrics) -> None:
+async def _loop(task: PeriodicTask, stopping: asyncio.Event, metrics: Metrics) -> None:
     while not stopping.is_set():
         task.wake.clear()
         pause_s = task.every_s
@@ -52,16 +52,16 @@ async def _keep_doing(task: PeriodicTask, stopping: asyncio.Event, metrics: Metr
             metrics.loop_errors.labels(task.name).inc()
             if isinstance(error, Retryable):
                 pause_s = max(pause_s, error.retry_after_s or 0.0)
-            log.warning("put off", task=task.name, error=str(error), in_s=pause_s)
+            log.warning("periodic task failed, retrying", task=task.name, error=str(error), in_s=pause_s)
         except Exception:
-            # The loop must outlive any fault of a single pass; it is counted, logged and comes round again.
+            # The loop must survive any error of a single pass. It is counted and logged, and the task runs again.
             metrics.loop_errors.labels(task.name).inc()
-            log.exception("failed", task=task.name)
+            log.exception("periodic task failed", task=task.name)
         if not stopping.is_set():
-            await _until(task.wake, pause_s)
+            await _wait(task.wake, pause_s)
 
 
-async def _until(wake: asyncio.Event, seconds: float) -> None:
+async def _wait(wake: asyncio.Event, seconds: float) -> None:
     try:
         async with asyncio.timeout(seconds):
             await wake.wait()

@@ -17,6 +17,8 @@ from amd_service.domain import (
     RecordingSid,
     Verdict,
 )
+from amd_service.operations.recording_queue import RecordingQueue
+from amd_service.runtime import build_worker
 from amd_service.settings import Settings
 from amd_service.telemetry import Metrics
 from amd_service.worker.queue_loop import Worker
@@ -34,11 +36,12 @@ def make_worker(
     database: Database,
     judge: Callable[[Job], Awaitable[Verdict]] = judge_human,
     *,
-    ready: Callable[[], bool] = lambda: True,
+    is_ready: Callable[[], bool] = lambda: True,
+    make_queue: Callable[..., RecordingQueue] = RecordingQueue,
     **changes: object,
 ) -> Worker:
     settings = Settings(_env_file=None, **{"poll_s": 0.05, **changes})  # type: ignore[arg-type]
-    return Worker(database=database, judge=judge, ready=ready, settings=settings, metrics=Metrics())
+    return build_worker(settings, database, judge, Metrics(), is_ready=is_ready, make_queue=make_queue)
 
 
 async def enqueue_recording(database: Database) -> RecordingSid:

@@ -1,16 +1,17 @@
 """Leases, heartbeats, and results that come too late or cannot be written."""
 
 import asyncio
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
 from sqlalchemy import update
 
-from amd_service.calls import queue
 from amd_service.calls.tables import Recording
 from amd_service.database.pool import Database
 from amd_service.domain import Job, RecordingSid, Verdict
 from amd_service.errors import DatabaseUnavailable
+from amd_service.operations.recording_queue import RecordingQueue
 from tests.support.verdicts import HUMAN
 from tests.support.waiting import until
 from tests.support.workers import enqueue_recording, is_in, make_worker, read
@@ -46,7 +47,7 @@ async def test_a_heartbeat_keeps_a_long_job(database: Database, finish: asyncio.
         return HUMAN
 
     worker = make_worker(database, judge, job_lease_s=LEASE_S)
-    task = asyncio.create_task(worker.run(grace_s=5))
+    task = asyncio.create_task(worker.run(finish_s=4, release_s=1))
     await until(lambda: is_in(database, sid, "running"))
     first_lease = (await read(database, sid))[0].available_at
 
@@ -62,27 +63,24 @@ async def test_a_heartbeat_keeps_a_long_job(database: Database, finish: asyncio.
     assert (await read(database, sid))[0].attempts == 1
 
 
-async def test_a_job_claimed_while_a_heartbeat_is_on_its_way_is_kept(
-    database: Database, finish: asyncio.Event, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_recording_claimed_during_a_heartbeat_is_kept(database: Database, finish: asyncio.Event) -> None:
     first = await enqueue_recording(database)
     claimed_meanwhile: list[RecordingSid] = []
-    heartbeat = queue.heartbeat
 
-    async def slow_heartbeat(session: Any, **arguments: Any) -> frozenset[Job]:
-        ours = await heartbeat(session, **arguments)
-        if not claimed_meanwhile:
-            claimed_meanwhile.append(await enqueue_recording(database))
-            await until(lambda: is_in(database, claimed_meanwhile[0], "running"))
-        return ours
+    class SlowQueue(RecordingQueue):
+        async def heartbeat(self, jobs: Sequence[Job]) -> frozenset[Job]:
+            ours = await super().heartbeat(jobs)
+            if not claimed_meanwhile:
+                claimed_meanwhile.append(await enqueue_recording(database))
+                await until(lambda: is_in(database, claimed_meanwhile[0], "running"))
+            return ours
 
     async def judge(_job: Job) -> Verdict:
         await finish.wait()
         return HUMAN
 
-    monkeypatch.setattr(queue, "heartbeat", slow_heartbeat)
-    worker = make_worker(database, judge, job_lease_s=LEASE_S)
-    task = asyncio.create_task(worker.run(grace_s=5))
+    worker = make_worker(database, judge, make_queue=SlowQueue, job_lease_s=LEASE_S)
+    task = asyncio.create_task(worker.run(finish_s=4, release_s=1))
     await until(lambda: _has(claimed_meanwhile))
     await until(lambda: is_in(database, claimed_meanwhile[0], "running"))
     finish.set()
@@ -109,7 +107,7 @@ async def test_a_job_that_another_worker_took_over_is_dropped_at_the_next_heartb
         raise AssertionError
 
     worker = make_worker(database, judge, job_lease_s=LEASE_S)
-    task = asyncio.create_task(worker.run(grace_s=5))
+    task = asyncio.create_task(worker.run(finish_s=4, release_s=1))
     await until(lambda: is_in(database, sid, "running"))
     async with database.transaction() as session:
         await session.execute(
@@ -123,16 +121,14 @@ async def test_a_job_that_another_worker_took_over_is_dropped_at_the_next_heartb
     assert (recording.state, recording.locked_by) == ("running", "another")
 
 
-async def test_a_result_that_cannot_be_written_is_a_bug_on_the_row(
-    database: Database, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_result_that_cannot_be_written_is_a_bug_on_the_row(database: Database) -> None:
     sid = await enqueue_recording(database)
 
-    async def settle(*_: Any, **__: Any) -> bool:
-        raise RuntimeError("no such column")
+    class BrokenQueue(RecordingQueue):
+        async def settle(self, job: Job, verdict: Verdict) -> bool:
+            raise RuntimeError("no such column")
 
-    monkeypatch.setattr(queue, "settle", settle)
-    await make_worker(database, job_retry_base_s=60).drain()
+    await make_worker(database, make_queue=BrokenQueue, job_retry_base_s=60).drain()
     recording, _ = await read(database, sid)
     assert (recording.state, recording.attempts) == ("queued", 1)
     assert "no such column" in (recording.last_error or "")
@@ -150,7 +146,7 @@ async def test_a_database_that_is_away_does_not_hold_up_the_shutdown(
         raise AssertionError
 
     worker = make_worker(database, judge, job_lease_s=60)
-    task = asyncio.create_task(worker.run(grace_s=0.5))
+    task = asyncio.create_task(worker.run(finish_s=0.4, release_s=0.1))
     await started.wait()
 
     def away() -> Any:

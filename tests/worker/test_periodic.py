@@ -6,7 +6,7 @@ import pytest
 
 from amd_service.errors import AmdError, DatabaseUnavailable, TwilioUnavailable
 from amd_service.telemetry import Metrics
-from amd_service.worker.periodic import PeriodicTask, doing
+from amd_service.worker.periodic import PeriodicTask, run_periodically
 
 pytestmark = pytest.mark.anyio
 
@@ -31,14 +31,14 @@ class Work:
 
 async def test_a_chore_is_done_at_the_start_and_then_waits_for_its_time() -> None:
     work = Work()
-    async with doing([PeriodicTask("idle", NEVER, work)], Metrics(), grace_s=5):
+    async with run_periodically([PeriodicTask("idle", NEVER, work)], Metrics(), grace_s=5):
         await work.well.wait()
     assert work.done == 1
 
 
 async def test_a_chore_comes_round_by_the_clock() -> None:
     work = Work()
-    async with doing([PeriodicTask("busy", AT_ONCE, work)], Metrics(), grace_s=5), asyncio.timeout(10):
+    async with run_periodically([PeriodicTask("busy", AT_ONCE, work)], Metrics(), grace_s=5), asyncio.timeout(10):
         for _ in range(3):
             work.well.clear()
             await work.well.wait()
@@ -48,7 +48,7 @@ async def test_a_chore_comes_round_by_the_clock() -> None:
 async def test_a_wake_does_not_wait_for_the_clock() -> None:
     work = Work()
     task = PeriodicTask("woken", NEVER, work)
-    async with doing([task], Metrics(), grace_s=5), asyncio.timeout(10):
+    async with run_periodically([task], Metrics(), grace_s=5), asyncio.timeout(10):
         for _ in range(3):
             await work.well.wait()
             work.well.clear()
@@ -67,7 +67,7 @@ async def test_a_wake_during_the_work_is_not_lost() -> None:
         await go_on.wait()
 
     task = PeriodicTask("woken", NEVER, work)
-    async with doing([task], Metrics(), grace_s=5), asyncio.timeout(10):
+    async with run_periodically([task], Metrics(), grace_s=5), asyncio.timeout(10):
         await began.wait()
         task.wake.set()
         go_on.set()
@@ -77,7 +77,7 @@ async def test_a_wake_during_the_work_is_not_lost() -> None:
 @pytest.mark.parametrize("error", [DatabaseUnavailable("away"), AmdError("on purpose"), ValueError("a bug")])
 async def test_an_error_is_counted_and_the_chore_comes_round_again(error: Exception) -> None:
     work, metrics = Work(error), Metrics()
-    async with doing([PeriodicTask("failing", AT_ONCE, work)], metrics, grace_s=5), asyncio.timeout(10):
+    async with run_periodically([PeriodicTask("failing", AT_ONCE, work)], metrics, grace_s=5), asyncio.timeout(10):
         await work.well.wait()
     assert metrics.registry.get_sample_value("amd_loop_errors_total", {"loop": "failing"}) == 1
 
@@ -85,7 +85,7 @@ async def test_an_error_is_counted_and_the_chore_comes_round_again(error: Except
 async def test_who_is_asked_to_come_back_later_does_not_come_before() -> None:
     work = Work(TwilioUnavailable("answered 429", retry_after_s=NEVER))
     task = PeriodicTask("busy", AT_ONCE, work)
-    async with doing([task], Metrics(), grace_s=5), asyncio.timeout(10):
+    async with run_periodically([task], Metrics(), grace_s=5), asyncio.timeout(10):
         for _ in range(100):
             await asyncio.sleep(0)
         assert work.done == 1
@@ -95,7 +95,7 @@ async def test_who_is_asked_to_come_back_later_does_not_come_before() -> None:
 
 async def test_who_is_asked_for_a_shorter_pause_keeps_its_own() -> None:
     work = Work(TwilioUnavailable("answered 429", retry_after_s=0))
-    async with doing([PeriodicTask("busy", NEVER, work)], Metrics(), grace_s=5):
+    async with run_periodically([PeriodicTask("busy", NEVER, work)], Metrics(), grace_s=5):
         for _ in range(100):
             await asyncio.sleep(0)
     assert work.done == 1
@@ -104,7 +104,7 @@ async def test_who_is_asked_for_a_shorter_pause_keeps_its_own() -> None:
 async def test_one_chore_does_not_hold_up_another() -> None:
     work = Work()
     stuck = PeriodicTask("stuck", NEVER, asyncio.Event().wait)
-    async with doing([stuck, PeriodicTask("other", NEVER, work)], Metrics(), grace_s=0), asyncio.timeout(10):
+    async with run_periodically([stuck, PeriodicTask("other", NEVER, work)], Metrics(), grace_s=0), asyncio.timeout(10):
         await work.well.wait()
 
 
@@ -118,7 +118,7 @@ async def test_the_one_in_the_middle_is_finished_and_none_begins_anew() -> None:
         ended.append("well")
 
     task = PeriodicTask("middle", AT_ONCE, work)
-    async with asyncio.timeout(10), doing([task], Metrics(), grace_s=10):
+    async with asyncio.timeout(10), run_periodically([task], Metrics(), grace_s=10):
         await began.wait()
         asyncio.get_running_loop().call_soon(go_on.set)
     assert ended == ["well"]
@@ -135,11 +135,11 @@ async def test_what_does_not_end_in_time_is_cancelled() -> None:
             cancelled.set()
             raise
 
-    async with asyncio.timeout(10), doing([PeriodicTask("endless", NEVER, work)], Metrics(), grace_s=0.01):
+    async with asyncio.timeout(10), run_periodically([PeriodicTask("endless", NEVER, work)], Metrics(), grace_s=0.01):
         await began.wait()
     assert cancelled.is_set()
 
 
 async def test_no_chores_are_no_trouble() -> None:
-    async with doing([], Metrics(), grace_s=5):
+    async with run_periodically([], Metrics(), grace_s=5):
         pass

@@ -103,7 +103,7 @@ async def test_a_full_model_queue_does_not_use_up_attempts(database: Database) -
 
 async def test_a_notification_wakes_a_sleeping_worker(database: Database) -> None:
     worker = make_worker(database, poll_s=3600)
-    task = asyncio.create_task(worker.run(grace_s=1))
+    task = asyncio.create_task(worker.run(finish_s=0.8, release_s=0.2))
     try:
         sid = await enqueue_recording(database)
         await until(lambda: is_in(database, sid, "done"))
@@ -120,8 +120,8 @@ async def test_nothing_is_claimed_until_the_classifier_is_ready(database: Databa
         asked.append(len(asked) >= 3)
         return asked[-1]
 
-    worker = make_worker(database, ready=ready)
-    task = asyncio.create_task(worker.run(grace_s=1))
+    worker = make_worker(database, is_ready=ready)
+    task = asyncio.create_task(worker.run(finish_s=0.8, release_s=0.2))
     await until(lambda: is_in(database, sid, "done"))
     worker.stop()
     await task
@@ -139,7 +139,7 @@ async def test_stopping_lets_a_held_recording_finish(database: Database, finish:
         return HUMAN
 
     worker = make_worker(database, judge)
-    task = asyncio.create_task(worker.run(grace_s=10))
+    task = asyncio.create_task(worker.run(finish_s=8, release_s=2))
     await started.wait()
     other = await enqueue_recording(database)
     worker.stop()
@@ -159,7 +159,7 @@ async def test_what_does_not_finish_in_the_grace_time_is_given_back_uncounted(da
         raise AssertionError
 
     worker = make_worker(database, judge)
-    task = asyncio.create_task(worker.run(grace_s=0.01))
+    task = asyncio.create_task(worker.run(finish_s=0.008, release_s=0.002))
     await started.wait()
     worker.stop()
     await task

@@ -15,11 +15,22 @@ from amd_service.errors import (
     TwilioUnavailable,
     Undecodable,
 )
-from amd_service.worker.retry import MAX_DELAY_S, GiveUp, NextStep, Release, RetryLater, backoff_s, next_step
+from amd_service.worker.retry import (
+    MAX_DELAY_S,
+    GiveUp,
+    NextStep,
+    Release,
+    RetryLater,
+    RetryPolicy,
+    backoff_s,
+    next_step,
+)
+
+POLICY = RetryPolicy(max_attempts=8, base_s=1.0, outage_s=86_400)
 
 
 def step(error: Exception, attempts: int = 1, waited_s: float = 0.0) -> NextStep:
-    return next_step(error, attempts=attempts, max_attempts=8, base_s=1.0, waited_s=waited_s, outage_s=86_400)
+    return next_step(error, POLICY, attempts=attempts, waited_s=waited_s)
 
 
 @pytest.mark.parametrize(

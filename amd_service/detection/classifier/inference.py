@@ -25,8 +25,6 @@ __all__ = ["Classifier", "ClassifierState", "Phase", "Priority"]
 MAX_CRASHES = 5
 # After this many engine errors in a row the model is loaded again: a lost device or memory does not recover by itself.
 MAX_ERRORS_IN_A_ROW = 5
-# Share of the shutdown grace time for the current window. Requests and recordings use the rest before.
-CLOSE_SHARE = 0.1
 
 log = get_logger(__name__)
 
@@ -79,7 +77,7 @@ class Classifier:
         self._open_engine = open_engine
         self._result_timeout_s = result_timeout_s
         self._hub_retry_s = hub_retry_s
-        self._close_timeout_s = settings.shutdown_grace_s * CLOSE_SHARE if close_timeout_s is None else close_timeout_s
+        self._close_timeout_s = settings.shutdown_budget.window_s if close_timeout_s is None else close_timeout_s
         self._queue = RequestQueue(settings.inference_queue, metrics.inference_queue)
         self._state = ClassifierState(Phase.STOPPED, "the classifier has not been started")
         self._state_change: Future[None] = Future()

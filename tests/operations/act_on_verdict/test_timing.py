@@ -14,7 +14,7 @@ from amd_service.operations.act_on_verdict import acting
 from amd_service.simulator.twilio.loopback_server import SimulatedTwilio
 from amd_service.simulator.twilio.media_host import ScriptedResponse
 from amd_service.telemetry import Metrics
-from amd_service.worker.periodic import PeriodicTask, doing
+from amd_service.worker.periodic import PeriodicTask, run_periodically
 from tests.support.actions import (
     act,
     arrivals,
@@ -44,7 +44,7 @@ async def test_the_request_follows_the_verdict_within_milliseconds(
     task = PeriodicTask("acting", 3600, act_and_say, actor.wake)
     async with wake_on_notify(database.url, actor.wake, metrics) as listener, asyncio.timeout(30):
         await listener.listening.wait()
-        async with doing([task], metrics, grace_s=5):
+        async with run_periodically([task], metrics, grace_s=5):
             await listening.wait()
             for judge in await two_judged_in_turn(database, twilio, settings):
                 await judge()

@@ -1,0 +1,68 @@
+"""Opens the configured database, or an embedded Postgres that migrates itself."""
+
+from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
+
+from amd_service.database.dashboard_role import create_dashboard_role
+from amd_service.database.embedded import embedded_postgres
+from amd_service.database.pool import Database
+from amd_service.database.schema import SchemaState, migrate
+from amd_service.errors import ConfigurationError, DatabaseUnavailable
+from amd_service.settings import Settings
+from amd_service.telemetry import get_logger
+
+log = get_logger(__name__)
+
+
+@asynccontextmanager
+async def open_database(settings: Settings) -> AsyncIterator[Database]:
+    """The configured database with a usable schema, or an embedded one.
+
+    Raises ConfigurationError where the schema is missing or behind. An unavailable database does not prevent the start:
+    webhooks then get a 503, which Twilio retries, and the worker waits.
+    """
+    async with _database_url(settings) as url:
+        if settings.database_url is None:
+            await migrate(url)
+        database = Database(url, pool_size=settings.database_pool_size)
+        try:
+            await _check_schema(database)
+            yield database
+        finally:
+            await database.dispose()
+
+
+async def migrate_database(settings: Settings, dashboard_role: str | None) -> None:
+    """Bring the configured database's schema up to date. `dashboard_role`: also create this role for dashboards."""
+    async with _database_url(settings) as url:
+        await migrate(url)
+        if dashboard_role is not None:
+            await create_dashboard_role(url, dashboard_role)
+    log.info("schema is up to date", dashboard_role=dashboard_role)
+
+
+@asynccontextmanager
+async def throwaway_database() -> AsyncIterator[str]:
+    """The URL of a migrated Postgres that is deleted at the end."""
+    async with embedded_postgres(None) as url:
+        await migrate(url)
+        yield url
+
+
+def _database_url(settings: Settings) -> AbstractAsyncContextManager[str]:
+    """The URL of the configured Postgres, or of an embedded one, which runs as long as the context lasts."""
+    if settings.database_url is None:
+        return embedded_postgres(settings.data_dir)
+    return nullcontext(settings.database_url.get_secret_value())
+
+
+async def _check_schema(database: Database) -> None:
+    try:
+        state = await database.schema_state()
+    except DatabaseUnavailable as error:
+        log.error("database unavailable at the start, see AMD_DATABASE_URL", error=str(error))
+        return
+    if state in (SchemaState.MISSING, SchemaState.BEHIND):
+        raise ConfigurationError(f"the database schema is {state}: run `amd-service migrate`, then start again")
+    if state is SchemaState.NEWER:
+        log.warning("database schema is newer than this version: upgrade amd-service")

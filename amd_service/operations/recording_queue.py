@@ -1,0 +1,72 @@
+"""The queue of recordings as a worker uses it: every step is one transaction."""
+
+from asyncio import Event
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
+
+from amd_service.calls import queue
+from amd_service.calls.queue import Claimed
+from amd_service.database.listener import Listener, wake_on_notify
+from amd_service.database.pool import Database
+from amd_service.domain import Action, Failure, Job, Label, Verdict
+from amd_service.telemetry import Metrics
+
+
+class RecordingQueue:
+    """Claims recordings for `worker` and writes what became of them. All methods raise DatabaseUnavailable.
+
+    `lease_s`: how long a claim or heartbeat holds a recording. `max_attempts`: a recording that had as many is given up
+    by the next claim. `actions`: the action that follows a verdict, by label.
+
+    What ends an attempt returns False where the lease was lost; nothing is written then.
+    """
+
+    def __init__(
+        self, database: Database, *, worker: str, lease_s: float, max_attempts: int, actions: Mapping[Label, Action]
+    ) -> None:
+        self._database = database
+        self._actions = actions
+        self.worker = worker
+        self.lease_s = lease_s
+        self.max_attempts = max_attempts
+
+    def wake_on_enqueue(self, wake: Event, metrics: Metrics) -> AbstractAsyncContextManager[Listener]:
+        """Set `wake` whenever a recording may have been enqueued, as long as the context lasts."""
+        return wake_on_notify(self._database.url, wake, metrics)
+
+    async def claim(self, limit: int) -> Claimed:
+        """Claim up to `limit` due recordings."""
+        async with self._database.transaction() as session:
+            return await queue.claim(
+                session, worker=self.worker, limit=limit, lease_s=self.lease_s, max_attempts=self.max_attempts
+            )
+
+    async def seconds_until_due(self) -> float | None:
+        """Seconds until the next recording or lease is due: 0 when one is, None when there is none."""
+        async with self._database.transaction() as session:
+            return await queue.seconds_until_due(session)
+
+    async def heartbeat(self, jobs: Sequence[Job]) -> frozenset[Job]:
+        """Extend the leases of `jobs`. The jobs that this worker still holds."""
+        async with self._database.transaction() as session:
+            return await queue.heartbeat(session, jobs=jobs, lease_s=self.lease_s)
+
+    async def settle(self, job: Job, verdict: Verdict) -> bool:
+        """Store the verdict and finish the recording."""
+        async with self._database.transaction() as session:
+            return await queue.settle(session, job, verdict, self._actions)
+
+    async def retry_later(self, job: Job, *, delay_s: float, error: str, failure: Failure) -> bool:
+        """Make the recording due again in `delay_s` seconds."""
+        async with self._database.transaction() as session:
+            return await queue.retry_later(session, job, delay_s=delay_s, error=error, failure=failure)
+
+    async def release(self, job: Job, *, delay_s: float = 0.0, error: str | None = None) -> bool:
+        """Make the recording due again without counting the attempt."""
+        async with self._database.transaction() as session:
+            return await queue.release(session, job, delay_s=delay_s, error=error)
+
+    async def give_up(self, job: Job, failure: Failure, error: str) -> bool:
+        """End the recording without a verdict."""
+        async with self._database.transaction() as session:
+            return await queue.give_up(session, job, failure, error)

@@ -1,0 +1,104 @@
+"""One attempt at a recording: judge it, then write the result."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from functools import partial
+
+from structlog.contextvars import bound_contextvars
+
+from amd_service.domain import Job, Verdict
+from amd_service.errors import AmdError, DatabaseUnavailable
+from amd_service.operations.recording_queue import RecordingQueue
+from amd_service.telemetry import Metrics, get_logger
+from amd_service.worker.retry import GiveUp, NextStep, Release, RetryLater, RetryPolicy, next_step
+
+log = get_logger(__name__)
+
+Judge = Callable[[Job], Awaitable[Verdict]]
+
+DATABASE_PAUSE_S = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """How an attempt ended. `write` stores it, False where the lease was lost; `count` runs once it is stored."""
+
+    write: Callable[[], Awaitable[bool]]
+    count: Callable[[], None] = lambda: None
+
+
+class Attempts:
+    """Makes attempts at claimed recordings, any number at once."""
+
+    def __init__(self, queue: RecordingQueue, judge: Judge, retries: RetryPolicy, metrics: Metrics) -> None:
+        self._queue = queue
+        self._judge = judge
+        self._retries = retries
+        self._metrics = metrics
+        # On the event loop's clock. A shutdown sets it: after it no result waits for the database to come back.
+        self.deadline = float("inf")
+
+    async def make(self, job: Job) -> None:
+        """Judge a recording and write the result. A cancelled attempt releases the recording."""
+        with bound_contextvars(call_sid=job.call_sid, recording_sid=job.recording_sid, attempt=job.attempts):
+            try:
+                result = await self._judge_recording(job)
+            except asyncio.CancelledError:
+                await self._store(Result(partial(self._queue.release, job)))
+                raise
+            try:
+                is_stored = await self._store(result)
+            except Exception as error:  # noqa: BLE001 - becomes a row, like every failure
+                is_stored = await self._store(self._failed(error, job))
+            if not is_stored:
+                log.warning("lease lost")
+
+    async def _judge_recording(self, job: Job) -> Result:
+        try:
+            verdict = await self._judge(job)
+        except Exception as error:  # noqa: BLE001 - the one place where every failure becomes a row
+            return self._failed(error, job)
+        log.info("recording judged", label=verdict.label, confidence=verdict.confidence, reason=verdict.reason)
+        count = self._metrics.verdicts.labels(verdict.label, verdict.reason).inc
+        return Result(partial(self._queue.settle, job, verdict), count)
+
+    def _failed(self, error: Exception, job: Job) -> Result:
+        step = next_step(error, self._retries, attempts=job.attempts, waited_s=job.waited_s)
+        text = f"{type(error).__name__}: {error}"
+        log.warning("attempt failed", error=text, next=str(step), exc_info=not isinstance(error, AmdError))
+        return self._result_of(step, job, text)
+
+    def _result_of(self, step: NextStep, job: Job, error: str) -> Result:
+        kind = error.partition(":")[0]
+        match step:
+            case Release(delay_s):
+                count = self._metrics.retries.labels(kind).inc
+                return Result(partial(self._queue.release, job, delay_s=delay_s, error=error), count)
+            case RetryLater(delay_s, failure):
+                write = partial(self._queue.retry_later, job, delay_s=delay_s, error=error, failure=failure)
+                return Result(write, self._metrics.retries.labels(kind).inc)
+            case GiveUp(failure):
+                count = self._metrics.given_up.labels(failure).inc
+                return Result(partial(self._queue.give_up, job, failure, error), count)
+
+    async def _store(self, result: Result) -> bool:
+        """Store a result, through a database outage as long as the lease and the deadline allow. False: lease lost.
+
+        A result is counted only once it is stored: after a lost lease the next holder stores and counts its own.
+        """
+        now = asyncio.get_running_loop().time
+        lease_end = now() + self._queue.lease_s
+        while True:
+            try:
+                with self._metrics.stage("settle"):
+                    is_stored = await result.write()
+            except DatabaseUnavailable as error:
+                log.warning("result not stored, retrying", error=str(error))
+                if now() > min(lease_end, self.deadline):
+                    return False
+                await asyncio.sleep(DATABASE_PAUSE_S)
+            else:
+                if is_stored:
+                    result.count()
+                return is_stored
