@@ -1,5 +1,7 @@
 """GET /model-info: the model in use, its policy and its limits."""
 
+from dataclasses import asdict
+
 from starlette.requests import Request
 from starlette.responses import JSONResponse
 
@@ -14,11 +16,12 @@ async def model_info(request: Request) -> JSONResponse:
     runtime = runtime_of(request)
     chosen = runtime.detector.chosen
     settings = runtime.settings
+    gate = asdict(chosen.check) if chosen and chosen.check else None
     info = ModelInfoAnswer.model_validate(
         {
             **runtime.classifier_report(),
             "configured": settings.model,
-            "engine": {"reason": chosen.reason, "gate": chosen.check} if chosen else None,
+            "engine": {"reason": chosen.reason, "gate": gate} if chosen else None,
             "policy": runtime.detector.policy.as_dict(),
             "limits": {"max_upload_bytes": settings.max_upload_bytes, "inference_queue": settings.inference_queue},
             "twilio_api_url": settings.api_origin,
