@@ -11,15 +11,20 @@ from amd_service.detection.detector import Detector
 from amd_service.operations.judge_recording import Pipeline
 from amd_service.settings import Account, Settings
 from amd_service.simulator.twilio.loopback_server import SimulatedTwilio
+from amd_service.simulator.twilio.media_host import MediaFile
 from amd_service.telemetry import Metrics
 from amd_service.twilio.recordings import Recordings, http_client
 from amd_service.twilio.rest import RestClient
 from amd_service.worker.queue_loop import Worker
 from tests.support.app import App, make_settings, open_app
+from tests.support.detectors import speech
 from tests.support.sids import ACCOUNT, CALL, RECORDING
+from tests.support.signals import file_of
 from tests.support.simulated_twilio import watched_simulated_twilio
 
 MEDIA_PATH = f"/2010-04-01/Accounts/{ACCOUNT}/Recordings/{RECORDING}.wav"
+VOICE = speech(3.0)
+HELLO = file_of(VOICE)
 Fields = dict[str, str | None]
 
 _SEQUENCE = {"initiated": "0", "ringing": "1", "in-progress": "2"}
@@ -77,10 +82,22 @@ class Receiver:
                 if call["analysis_state"] not in ("queued", "running"):
                     return call
 
+    async def judge(self, number: int, media_file: MediaFile, **fields: str) -> dict[str, Any]:
+        """Deliver a separate call with the recording `media_file`; return it once the worker is done with it."""
+        self.simulated_twilio.media.files[sid("RE", number)] = media_file
+        sids = {"CallSid": sid("CA", number), "RecordingSid": sid("RE", number)}
+        assert await self.recording("completed", **sids | fields) == 204
+        return await self.judged(sid("CA", number))
+
     @property
     def asked_for_media(self) -> list[str]:
         """Path and query of every request that the media host saw, in order."""
         return [seen.path + (f"?{seen.query}" if seen.query else "") for seen in self.simulated_twilio.media.requests]
+
+
+def sid(kind: str, number: int) -> str:
+    """A SID of `kind` (CA, RE, …) that no constant of tests/support/sids.py has."""
+    return f"{kind}{number + 0xABC:032x}"
 
 
 @asynccontextmanager

@@ -1,0 +1,134 @@
+"""Recordings are fetched from Twilio alone and decoded by their contents."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from amd_service.database.pool import Database
+from amd_service.detection.detector import Detector
+from amd_service.simulator.twilio.loopback_server import serve_simulated_twilio
+from amd_service.simulator.twilio.media_host import NOT_FOUND, MediaFile, MediaHost, ScriptedResponse
+from tests.support.app import TOKEN
+from tests.support.detectors import speech
+from tests.support.receiver import HELLO, MEDIA_PATH, VOICE, Receiver, receiving
+from tests.support.sids import ACCOUNT, RECORDING
+from tests.support.signals import Array, file_of, pcm16, silence, wav
+
+pytestmark = pytest.mark.anyio
+
+
+async def test_media_is_fetched_only_from_the_configured_host(receiver: Receiver) -> None:
+    media = receiver.simulated_twilio.media
+    async with serve_simulated_twilio(MediaHost({})) as elsewhere:
+        elsewhere.media.files[RECORDING] = MediaFile(HELLO)
+        media.files[RECORDING] = MediaFile(HELLO, scripted=[_redirect(f"{elsewhere.url}/cdn/{RECORDING}.wav")])
+        await receiver.recording("completed", RecordingUrl="https://evil.example/Recordings/RE1")
+        assert (await receiver.judged())["label"] == "human"
+        assert elsewhere.media.violations == []  # what credentials would have been
+        assert [seen.with_credentials for seen in elsewhere.media.requests] == [False]
+    assert receiver.asked_for_media == [MEDIA_PATH]
+    for number, target in enumerate(
+        ("http://169.254.169.254/latest/meta-data", "https://evil.example/x", "file:///etc/x")
+    ):
+        call = await receiver.judge(number, MediaFile(HELLO, scripted=[_redirect(target)]))
+        assert (call["analysis_state"], call["reason"]) == ("failed", "external_storage")
+    sent = MediaFile(lambda: (bytes(16 * 1024) for _ in range(4096)))  # 64 MiB that never become audio
+    await receiver.judge(9, sent)
+    assert media.requests[-2].sent_bytes < 2 * 1024 * 1024
+
+
+@pytest.mark.parametrize(
+    ("answers", "media_file", "state", "reason"),
+    [
+        ([NOT_FOUND, NOT_FOUND], MediaFile(HELLO), "judged", "confident"),
+        ([NOT_FOUND] * 99, MediaFile(HELLO), "failed", "media_missing"),
+        ([ScriptedResponse(401)], MediaFile(HELLO), "failed", "unauthorised"),
+        ([ScriptedResponse(403)], MediaFile(HELLO), "failed", "unauthorised"),
+        (
+            [ScriptedResponse(429, headers={"retry-after": "0"}), ScriptedResponse(503), ScriptedResponse(500)],
+            MediaFile(HELLO),
+            "judged",
+            "confident",
+        ),
+        ([ScriptedResponse(206, HELLO, {"content-type": "audio/x-wav"})], MediaFile(b""), "judged", "confident"),
+        (
+            [ScriptedResponse(200, NOT_FOUND.body, {"content-type": "audio/x-wav"})],
+            MediaFile(b""),
+            "failed",
+            "undecodable",
+        ),
+        ([], MediaFile(b"\x8f" * 9000, metadata={"encryption_details": {"type": "rsa-aes"}}), "failed", "encrypted"),
+        ([NOT_FOUND], MediaFile(b"", metadata={"media_url": "https://b.s3.example/x"}), "failed", "external_storage"),
+    ],
+    ids=["404 then 200", "404 for ever", "401", "403", "429 and 5xx", "206", "XML as audio", "encrypted", "external"],
+)
+async def test_each_response_of_the_media_host_ends_in_the_right_state(
+    receiver: Receiver, answers: list[ScriptedResponse], media_file: MediaFile, state: str, reason: str
+) -> None:
+    call = await receiver.judge(1, replace(media_file, scripted=list(answers)))
+    assert (call["analysis_state"], call["reason"]) == (state, reason)
+    assert call["label"] == ("human" if state == "judged" else None)
+    if reason == "unauthorised":  # no retry storm on a wrong password
+        assert len(receiver.asked_for_media) == 1
+
+
+async def test_audio_is_decoded_by_its_header_and_too_little_audio_is_undecided(receiver: Receiver) -> None:
+    heard = [
+        file_of(VOICE, subtype="PCM_16"),
+        file_of(VOICE, subtype="ULAW"),
+        file_of(VOICE, subtype="ALAW"),
+        file_of(VOICE, form="WAVEX"),
+        file_of(np.repeat(VOICE, 2), rate_hz=16_000),
+        wav(pcm16(VOICE), data_size=0xFFFFFFFF),
+        wav(pcm16(VOICE), data_size=0),
+        file_of(VOICE)[:-4001],
+    ]
+    for number, body in enumerate(heard):
+        call = await receiver.judge(number, MediaFile(body))
+        assert (call["label"], call["reason"]) == ("human", "confident"), number
+    unheard = {"too_short": file_of(speech(0.4)), "no_speech": file_of(silence(3.0))}
+    for number, (reason, body) in enumerate(unheard.items(), len(heard)):
+        call = await receiver.judge(number, MediaFile(body))
+        assert (call["label"], call["reason"], call["confidence"]) == ("undecided", reason, None)
+    nothing = {"no bytes": b"", "a header alone": wav(b"")}
+    reasons = {
+        what: await _reason_of(receiver, number, MediaFile(body))
+        for number, (what, body) in enumerate(nothing.items(), len(heard) + len(unheard))
+    }
+    assert reasons == {"no bytes": (None, "undecodable"), "a header alone": ("undecided", "too_short")}
+
+
+async def test_the_called_partys_channel_is_a_setting_and_mixed_channels_are_reported(
+    database: Database, detector: Detector, tmp_path: Path
+) -> None:
+    on_two: Array = np.stack([silence(3.0), VOICE], axis=1)
+    dual, both = MediaFile(file_of(on_two), dual_available=True), {"RecordingTrack": "both", "RecordingChannels": "2"}
+    async with receiving(database, detector) as by_default:
+        call = await by_default.judge(1, dual, **both)
+        assert (call["label"], call["reason"], call["channels_mixed"]) == ("undecided", "no_speech", False)
+        assert by_default.asked_for_media[-1].endswith("?RequestedChannels=2")
+        mono = await by_default.judge(2, MediaFile(HELLO), **both)  # two were promised, one was kept
+        assert (mono["label"], mono["channels_mixed"]) == ("human", True)
+        inbound = await by_default.judge(3, MediaFile(HELLO), RecordingTrack="inbound")
+        assert (inbound["label"], inbound["channels_mixed"]) == ("human", False)
+    (tmp_path / "accounts.toml").write_text(
+        f'[[account]]\naccount_sid = "{ACCOUNT}"\nauth_tokens = ["{TOKEN}"]\nchannels = {{ OutboundAPI = 2 }}\n'
+    )
+    async with receiving(
+        database, detector, accounts_file=tmp_path / "accounts.toml", twilio_account_sid=None, twilio_auth_token=[]
+    ) as told:
+        call = await told.judge(4, dual, **both)
+        assert (call["label"], call["channels_mixed"], call["verdicts"][-1]["channel"]) == ("human", False, 2)
+
+
+async def _reason_of(receiver: Receiver, number: int, media_file: MediaFile) -> tuple[str | None, str]:
+    """Label and reason of a call that no model was asked about."""
+    call = await receiver.judge(number, media_file)
+    assert call["confidence"] is None
+    return call["label"], call["reason"]
+
+
+def _redirect(target: str) -> ScriptedResponse:
+    return ScriptedResponse(302, headers={"location": target})
