@@ -99,7 +99,9 @@ async def claim_due(
     )
     claimed = ClaimedActions([], [])
     for call, late in (await session.execute(statement)).all():
-        note = _refusal_note(call, late=late)
+        note = _NO_WORKER_NOTE if late else None
+        if call.call_status in TERMINAL_CALL_STATUSES:
+            note = _call_over_note(call)
         if note is None:
             call.action_state, call.action_at = ActionState.SENT, func.now()
             claimed.due.append(_due_action(call))
@@ -109,12 +111,6 @@ async def claim_due(
             await refresh_call(session, call)
     await session.flush()
     return claimed
-
-
-def _refusal_note(call: CallLog, *, late: bool) -> str | None:
-    if call.call_status in TERMINAL_CALL_STATUSES:
-        return _call_over_note(call)
-    return _NO_WORKER_NOTE if late else None
 
 
 def _due_action(call: CallLog) -> DueAction:

@@ -59,9 +59,11 @@ async def reserve(
     earlier = await _earlier_request(session, key)
     if earlier is not None:
         return earlier
-    wait_s = await _seconds_until_allowed(session, per_minute)
-    if wait_s > 0:
-        return RateLimited(wait_s)
+    # Another request fits once the `per_minute`-th latest one is a minute old.
+    limiting = select(_AGE_S).order_by(CallRequestRow.created_at.desc()).offset(per_minute - 1).limit(1)
+    age_s = await session.scalar(limiting)
+    if age_s is not None and age_s < 60:
+        return RateLimited(wait_s=60.0 - float(age_s))
     await session.execute(
         insert(CallRequestRow).values(
             key=key,
@@ -104,13 +106,6 @@ async def _earlier_request(session: AsyncSession, key: str) -> EarlierRequest | 
         outcome = RequestOutcome.UNKNOWN
     placed_sid = None if call_sid is None else CallSid(call_sid)
     return EarlierRequest(fingerprint, RequestOutcome(outcome), placed_sid, call_status)
-
-
-async def _seconds_until_allowed(session: AsyncSession, per_minute: int) -> float:
-    """Seconds until the `per_minute`-th latest request is a minute old; 0 or less if one more fits now."""
-    statement = select(_AGE_S).order_by(CallRequestRow.created_at.desc()).offset(per_minute - 1).limit(1)
-    age_s = await session.scalar(statement)
-    return 0.0 if age_s is None else 60.0 - float(age_s)
 
 
 def _is_pending(key: str) -> ColumnElement[bool]:

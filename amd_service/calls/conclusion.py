@@ -61,7 +61,7 @@ def conclude(
     first. Without one, unfinished work comes before a weak result (undecided, or of a stream that broke off), because
     it may still decide. Among weak results a recording's comes first: it holds the whole call.
     """
-    ordered = sorted(results, key=_start_key)
+    ordered = sorted(results, key=lambda result: (result.recording.started_at or _LAST, result.recording.recording_sid))
     judged = [result for result in ordered if result.verdict is not None]
     decided = [result for result in judged if result.is_decided and result.is_complete]
     if decided:
@@ -94,7 +94,3 @@ def _conclude_without_verdict(
     if is_waiting or not failures:
         return Conclusion(AnalysisState.WAITING)
     return Conclusion(AnalysisState.FAILED, failure=failures[0])
-
-
-def _start_key(result: RecordingResult) -> tuple[datetime, str]:
-    return result.recording.started_at or _LAST, result.recording.recording_sid

@@ -33,6 +33,18 @@ class ClaimedErasures:
     examined: int
 
 
+def _same_call(row: type[Callback | CallRequestRow]) -> tuple[ColumnElement[bool], ColumnElement[bool]]:
+    # The account must match too: a callback signed with another account's token must not delete a recording.
+    return row.call_sid == Recording.call_sid, row.account_sid == Recording.account_sid
+
+
+# A signed callback named the recording's call, or this service placed it.
+_IS_OURS = or_(
+    exists().where(Callback.route != REST_ROUTE, *_same_call(Callback)).correlate(Recording),
+    exists().where(*_same_call(CallRequestRow)).correlate(Recording),
+)
+
+
 async def claim_erasable(session: AsyncSession, accounts: Collection[AccountSid], limit: int) -> ClaimedErasures:
     """Claim up to `limit` due recordings of `accounts` that have a verdict, oldest first, and postpone their next try.
 
@@ -54,24 +66,12 @@ async def claim_erasable(session: AsyncSession, accounts: Collection[AccountSid]
         update(Recording)
         .where(Recording.recording_sid.in_(claimed))
         .values(erase_after=func.now() + func.greatest(_SHORTEST_DELAY, func.least(waited, _LONGEST_DELAY)))
-        .returning(Recording.recording_sid, Recording.account_sid, _is_ours())
+        .returning(Recording.recording_sid, Recording.account_sid, _IS_OURS)
         .execution_options(synchronize_session=False)
     )
     rows = (await session.execute(statement)).all() if claimed else []
     ours = [Erasable(RecordingSid(sid), AccountSid(account_sid)) for sid, account_sid, is_ours in rows if is_ours]
     return ClaimedErasures(ours, len(rows))
-
-
-def _is_ours() -> ColumnElement[bool]:
-    """Whether a signed callback named the recording's call, or this service placed it."""
-    named = exists().where(Callback.route != REST_ROUTE, *_same_call(Callback))
-    placed = exists().where(*_same_call(CallRequestRow))
-    return or_(named.correlate(Recording), placed.correlate(Recording))
-
-
-def _same_call(row: type[Callback | CallRequestRow]) -> tuple[ColumnElement[bool], ColumnElement[bool]]:
-    # The account must match too: a callback signed with another account's token must not delete a recording.
-    return row.call_sid == Recording.call_sid, row.account_sid == Recording.account_sid
 
 
 async def mark_erased(session: AsyncSession, recording_sid: RecordingSid) -> None:

@@ -121,7 +121,11 @@ def merge_call(callbacks: Iterable[StatusCallback], amd: Iterable[AmdCallback] =
     callbacks; of several, the one that took longest wins. `twilio_amd_ms` is always that of the winning result.
     """
     ordered = sorted(callbacks, key=_sequence_key)
-    answered_by, amd_ms = _last_detection([*ordered, *sorted(amd, key=_duration_key)])
+    by_duration = sorted(
+        amd, key=lambda result: (-1 if (ms := result.machine_detection_ms) is None else ms, repr(result))
+    )
+    detections: list[StatusCallback | AmdCallback] = [*ordered, *by_duration]
+    answered_by = _last(result.answered_by for result in detections)
     terminal = [callback for callback in ordered if callback.call_status in TERMINAL_CALL_STATUSES]
     current = terminal[:1] or ordered[-1:]
     return CallFacts(
@@ -136,7 +140,7 @@ def merge_call(callbacks: Iterable[StatusCallback], amd: Iterable[AmdCallback] =
         ended_at=_earliest(terminal),
         duration_s=_last(callback.duration_s for callback in reversed(terminal)),
         twilio_answered_by=answered_by,
-        twilio_amd_ms=amd_ms,
+        twilio_amd_ms=_last(result.machine_detection_ms for result in detections if result.answered_by == answered_by),
     )
 
 
@@ -166,16 +170,6 @@ def _sequence_key(callback: StatusCallback) -> tuple[int, int, int, str]:
     is_terminal = callback.call_status in _TERMINAL_PREFERENCE
     preference = _TERMINAL_PREFERENCE.index(callback.call_status) if is_terminal else 0
     return position, usual, preference, repr(callback)
-
-
-def _duration_key(result: AmdCallback) -> tuple[int, str]:
-    return -1 if result.machine_detection_ms is None else result.machine_detection_ms, repr(result)
-
-
-def _last_detection(results: Sequence[StatusCallback | AmdCallback]) -> tuple[str | None, int | None]:
-    """The last AnsweredBy, and its duration from any callback that has the same AnsweredBy."""
-    answered_by = _last(result.answered_by for result in results)
-    return answered_by, _last(result.machine_detection_ms for result in results if result.answered_by == answered_by)
 
 
 def _last(values: Iterable[T | None]) -> T | None:

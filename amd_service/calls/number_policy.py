@@ -43,6 +43,7 @@ _E164 = re.compile(r"(?:\+|%2B)[1-9]\d{6,14}", re.IGNORECASE)
 # The last digits of a number are the same in every spelling, and few numbers have less than six without their country
 # code. A shorter suffix would match more and more digits that are not the number.
 _SUFFIX_DIGITS = 6
+_SCHEME = re.compile(r"^[a-z]+:", re.IGNORECASE)
 # Shorter words occur in too many texts that mean something else.
 _SHORTEST_WORD = 3
 
@@ -117,24 +118,22 @@ class _Parties:
     """
 
     def __init__(self, addresses: Iterable[str]) -> None:
-        users = {_user(address) for address in addresses if not _IS_HASHED.fullmatch(address)}
+        # The user of an address: without host, scheme and plus sign.
+        without_host = {address.strip().partition("@")[0] for address in addresses if not _IS_HASHED.fullmatch(address)}
+        users = {_SCHEME.sub("", address).lstrip("+") for address in without_host}
         self._suffixes = frozenset[str]().union(*map(_suffixes, users))
         words = [re.escape(user) for user in users if not _suffixes(user) and len(user) >= _SHORTEST_WORD]
         self._word = re.compile(rf"(?<!\w)(?:{'|'.join(words)})(?!\w)", re.IGNORECASE) if words else None
 
     def are_in(self, text: str) -> bool:
         """Whether the text, as it is or percent-decoded, names one of them."""
-        return any(self._is_in(spelling) for spelling in (text, unquote(text)))
-
-    def _is_in(self, text: str) -> bool:
-        digits = _digits(text)
-        has_number = any(suffix in digits for suffix in self._suffixes)
-        return has_number or (self._word is not None and self._word.search(text) is not None)
-
-
-def _user(address: str) -> str:
-    """The part of an address that identifies its user: without scheme, host and leading plus sign."""
-    return re.sub(r"^[a-z]+:", "", address.strip().partition("@")[0], flags=re.IGNORECASE).lstrip("+")
+        for spelling in (text, unquote(text)):
+            digits = _digits(spelling)
+            if any(suffix in digits for suffix in self._suffixes):
+                return True
+            if self._word is not None and self._word.search(spelling):
+                return True
+        return False
 
 
 def _suffixes(user: str) -> frozenset[str]:

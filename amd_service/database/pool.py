@@ -33,10 +33,12 @@ class Database:
 
     def __init__(self, url: str, *, pool_size: int = 10, timeouts: Timeouts = Timeouts()) -> None:
         self.url = driver_url(url)
-        self._timeouts = timeouts
+        self._transaction_s = timeouts.transaction_s
         self._engine = create_async_engine(
             "postgresql+asyncpg://",
-            async_creator=self._connect,
+            async_creator=lambda: connect(
+                self.url, statement_timeout_s=timeouts.statement_s, connect_timeout_s=timeouts.connect_s
+            ),
             pool_size=pool_size,
             max_overflow=0,
             pool_timeout=timeouts.pool_s,
@@ -53,7 +55,7 @@ class Database:
         Raises DatabaseUnavailable within a few seconds if Postgres is down, busy or silent.
         """
         try:
-            async with asyncio.timeout(self._timeouts.transaction_s), self._sessions.begin() as session:
+            async with asyncio.timeout(self._transaction_s), self._sessions.begin() as session:
                 yield session
         except Exception as error:
             unavailable = as_unavailable(error)
@@ -68,10 +70,6 @@ class Database:
     async def dispose(self) -> None:
         """Close every pooled connection."""
         await self._engine.dispose()
-
-    async def _connect(self) -> Any:
-        limits = self._timeouts
-        return await connect(self.url, statement_timeout_s=limits.statement_s, connect_timeout_s=limits.connect_s)
 
 
 def _raise_if_closed(connection: Any, _record: object, _proxy: object) -> None:

@@ -1,4 +1,4 @@
-"""A private Postgres for a machine that has none configured."""
+"""A private Postgres server, for use when AMD_DATABASE_URL is not set."""
 
 from amd_service.database.embedded.sharing import check_embedded, embedded_postgres
 

@@ -1,4 +1,4 @@
-"""Who Postgres runs as. It refuses to run as root, so root lends it an account that can do nothing else."""
+"""The account that Postgres runs as: it refuses to run as root, so root switches to an unprivileged account."""
 
 import os
 import pwd
@@ -11,7 +11,7 @@ from amd_service.errors import ConfigurationError
 
 
 class RunAs(TypedDict, total=False):
-    """The keywords of `subprocess` that switch the account."""
+    """Keyword arguments of `subprocess` that switch the account."""
 
     user: int
     group: int
@@ -20,7 +20,7 @@ class RunAs(TypedDict, total=False):
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """An account of this machine; `switched` when it is not the one this process runs as."""
+    """An account of this machine. `switched`: it is not the account of this process."""
 
     name: str
     uid: int
@@ -31,18 +31,18 @@ class Account:
     def run_as(self) -> RunAs:
         return RunAs(user=self.uid, group=self.gid, extra_groups=[]) if self.switched else RunAs()
 
-    def obstacle(self, directory: Path) -> Path | None:
-        """The first directory, from the root on the way down to `directory`, closed to the account by mode bits."""
-        way = (*reversed(directory.parents), directory)
-        return next((path for path in way if not self._may_search(path.stat())), None)
+    def first_inaccessible(self, directory: Path) -> Path | None:
+        """The first directory, from the root down to `directory`, whose mode bits deny access to the account."""
+        path_down = (*reversed(directory.parents), directory)
+        return next((path for path in path_down if not self._can_search(path.stat())), None)
 
     def make_private(self, directory: Path) -> None:
-        """Create `directory` for this account alone. Never touches what is above it."""
+        """Create `directory` for this account alone. Its parents are never changed."""
         directory.mkdir(mode=0o700)
         if self.switched:
             os.chown(directory, self.uid, self.gid)
 
-    def _may_search(self, status: os.stat_result) -> bool:
+    def _can_search(self, status: os.stat_result) -> bool:
         if status.st_uid == self.uid:
             return bool(status.st_mode & stat.S_IXUSR)
         if status.st_gid == self.gid:
@@ -51,7 +51,7 @@ class Account:
 
 
 def server_account() -> Account:
-    """This process's own account or, for root, `postgres` or else `nobody`."""
+    """The account of this process; for root, `postgres` if it exists, else `nobody`."""
     if os.geteuid() != 0:
         return Account(str(os.geteuid()), os.geteuid(), os.getegid(), switched=False)
     for name in ("postgres", "nobody"):

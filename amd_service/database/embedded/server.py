@@ -1,4 +1,4 @@
-"""One Postgres server on one data directory: make it, start it, stop it. Blocking; the caller holds the lock."""
+"""One Postgres server on one data directory: created, started, stopped. Blocking; the caller must hold the lock."""
 
 import os
 import re
@@ -27,20 +27,21 @@ _ANSWER_TIMEOUT_S = 2.0
 # https://www.postgresql.org/docs/current/protocol-message-formats.html: length 8, code 80877103
 _SSL_REQUEST = struct.pack("!ii", 8, 80877103)
 
-# A socket's whole path fits in 103 bytes everywhere (macOS); `/.s.PGSQL.5432` takes 14 of them.
+# A socket's path may have 103 bytes on every system (macOS has the least); `/.s.PGSQL.5432` takes 14 of them.
 _LONGEST_SOCKET_DIR = 88
 
-# What the backends of a killed postmaster still hold for a moment; a later try succeeds.
-_PASSING = re.compile(r"shared memory block|lock file .* already exists")
+# Backends of a killed postmaster hold these for a moment; the next attempt succeeds.
+_TRANSIENT = re.compile(r"shared memory block|lock file .* already exists")
 
-_FAR_PREFIX = "amd-socket-"
+# Prefix of socket directories in /tmp, used if the path below the data directory is too long.
+_SHORT_PREFIX = "amd-socket-"
 
 _NOT_DURABLE = ("fsync=off", "synchronous_commit=off", "full_page_writes=off")
 
 
 @dataclass(frozen=True, slots=True)
 class PidFile:
-    """What a running postmaster writes into its data directory. https://www.postgresql.org/docs/current/storage-file-layout.html"""
+    """The file that a running postmaster keeps in its data directory. https://www.postgresql.org/docs/current/storage-file-layout.html"""
 
     pid: int
     socket_dir: Path
@@ -48,7 +49,7 @@ class PidFile:
 
 
 class Server:
-    """The server of `directory`: data in `directory/postgres`, socket in `directory/socket` where that fits."""
+    """The server of `directory`: data in `directory/postgres`, socket in `directory/socket` if that path is short."""
 
     def __init__(self, directory: Path, account: Account, *, throwaway: bool) -> None:
         self._directory = directory
@@ -58,7 +59,7 @@ class Server:
         self._throwaway = throwaway
 
     def ensure_running(self) -> str:
-        """Start the server unless it runs; its URL. Raises ConfigurationError when it does not come up."""
+        """Start the server unless it runs; its URL. Raises ConfigurationError if it does not start."""
         deadline = time.monotonic() + START_TIMEOUT_S
         while time.monotonic() < deadline:
             found = self._running()
@@ -70,16 +71,16 @@ class Server:
         raise ConfigurationError(f"the embedded Postgres did not come up; see {self._log} or set AMD_DATABASE_URL")
 
     def binaries(self) -> Path:
-        """The folder of the programs that fit the data. Raises ConfigurationError where there are none."""
+        """The folder of the programs for the data's version. Raises ConfigurationError if there are none."""
         return find_binaries(self._major(), self._account)
 
     def stop(self) -> None:
-        """Stop the server if it runs: fast, and by force if that takes too long."""
+        """Stop the server if it runs: a fast shutdown first, an immediate one if that takes too long."""
         found = self._running()
         if found is None:
             return
-        for way in (signal.SIGINT, signal.SIGQUIT):
-            os.kill(found.pid, way)
+        for shutdown in (signal.SIGINT, signal.SIGQUIT):
+            os.kill(found.pid, shutdown)
             deadline = time.monotonic() + STOP_TIMEOUT_S
             while self._running() is not None and time.monotonic() < deadline:
                 time.sleep(_POLL_S)
@@ -87,15 +88,18 @@ class Server:
             shutil.rmtree(found.socket_dir, ignore_errors=True)
 
     def _is_ours(self, socket_dir: Path) -> bool:
-        """Whether we made it: the pid file that names it belongs to the server's account, and root deletes here."""
-        far = socket_dir.parent == Path("/tmp") and socket_dir.name.startswith(_FAR_PREFIX)  # noqa: S108
-        if not far and socket_dir != self._directory / "socket":
+        """Whether this class made the directory.
+
+        The pid file names it, and the server's account can write any path there. Root must not delete on its word.
+        """
+        is_short = socket_dir.parent == Path("/tmp") and socket_dir.name.startswith(_SHORT_PREFIX)  # noqa: S108
+        if not is_short and socket_dir != self._directory / "socket":
             return False
         found = socket_dir.lstat() if socket_dir.exists() else None
         return found is not None and stat.S_ISDIR(found.st_mode) and found.st_uid == self._account.uid
 
     def _running(self) -> PidFile | None:
-        """The live postmaster. A pid file alone proves nothing: its process may be gone, a zombie or another's."""
+        """The live postmaster. A pid file proves nothing: the process may have ended, or the pid may be reused."""
         found = self._read_pid_file()
         if found is not None and str(self._data) in _command_line(found.pid):
             return found
@@ -113,7 +117,7 @@ class Server:
         binaries = self.binaries()
         if not self._data.exists():
             self._make_data(binaries)
-        # Shown above to belong to no live postmaster: left in place, a reused pid would keep the server down.
+        # No live postmaster owns it. If it stayed, a process that reuses the pid would keep the server from starting.
         (self._data / "postmaster.pid").unlink(missing_ok=True)
         extra = _NOT_DURABLE if self._throwaway else ()
         options = ("listen_addresses=", f"unix_socket_directories={self._socket_dir()}", "port=5432", *extra)
@@ -128,12 +132,10 @@ class Server:
             self._data,
         ]
         answer = self._run([*command, "-l", self._log, "-o", f"{flags} -c unix_socket_permissions=0700"])
-        if answer.returncode != 0:
-            self._explain(answer.stdout)
-
-    def _explain(self, answer: str) -> None:
-        tail = self._log.read_text(errors="replace")[-2000:] if self._log.exists() else answer
-        if _PASSING.search(tail) is None:
+        if answer.returncode == 0:
+            return
+        tail = self._log.read_text(errors="replace")[-2000:] if self._log.exists() else answer.stdout
+        if _TRANSIENT.search(tail) is None:
             raise ConfigurationError(f"the embedded Postgres does not start; set AMD_DATABASE_URL or cure:\n{tail}")
 
     def _major(self) -> int | None:
@@ -143,7 +145,7 @@ class Server:
             return None
 
     def _make_data(self, binaries: Path) -> None:
-        # Made beside and then renamed: a process killed in the middle leaves nothing that looks finished.
+        # Renamed when complete: a process that is killed in the middle leaves no directory that looks complete.
         unfinished = self._directory / "postgres.new"
         shutil.rmtree(unfinished, ignore_errors=True)
         self._account.make_private(unfinished)
@@ -158,18 +160,18 @@ class Server:
         unfinished.rename(self._data)
 
     def _socket_dir(self) -> Path:
-        """A private directory for the socket: short enough, and without what Postgres would read as a list."""
-        near = self._directory / "socket"
-        if len(os.fsencode(near)) <= _LONGEST_SOCKET_DIR and re.fullmatch(r"[\w./@+-]+", str(near), re.ASCII):
-            shutil.rmtree(near, ignore_errors=True)
-            self._account.make_private(near)
-            return near
-        far = Path(tempfile.mkdtemp(prefix=_FAR_PREFIX, dir="/tmp"))
-        os.chown(far, self._account.uid, self._account.gid)
-        return far
+        """A private directory for the socket. Its path is short and holds no separator of Postgres's lists."""
+        near_data = self._directory / "socket"
+        if len(os.fsencode(near_data)) <= _LONGEST_SOCKET_DIR and re.fullmatch(r"[\w./@+-]+", str(near_data), re.ASCII):
+            shutil.rmtree(near_data, ignore_errors=True)
+            self._account.make_private(near_data)
+            return near_data
+        short = Path(tempfile.mkdtemp(prefix=_SHORT_PREFIX, dir="/tmp"))
+        os.chown(short, self._account.uid, self._account.gid)
+        return short
 
     def _run(self, command: list[str | Path]) -> subprocess.CompletedProcess[str]:
-        # PGPORT, PGDATA and the like of our own environment must not reach the server.
+        # PGPORT, PGDATA and similar variables of this process must not reach the server.
         environment = {"PATH": os.environ.get("PATH", os.defpath), "LC_ALL": "C"}
         return subprocess.run(  # noqa: S603 - paths we found, no shell
             command,
@@ -184,9 +186,9 @@ class Server:
 
 
 def _answers(path: Path) -> bool:
-    """Whether a server answers at a socket: a postmaster that was killed can still look alive for a moment.
+    """Whether a server answers at a socket: a killed postmaster can still look alive for a moment.
 
-    Asks for TLS, which any server accepts or declines with one byte before it wants to know who is asking.
+    Sends an SSLRequest, which every server accepts or declines with one byte before authentication.
     """
     with socket.socket(socket.AF_UNIX) as client:
         client.settimeout(_ANSWER_TIMEOUT_S)
@@ -199,7 +201,7 @@ def _answers(path: Path) -> bool:
 
 
 def _command_line(pid: int) -> str:
-    """The command line of a process; empty for one that is gone or a zombie."""
+    """The command line of a process; empty if it has ended or is a zombie."""
     if Path("/proc/self/cmdline").exists():
         try:
             return Path(f"/proc/{pid}/cmdline").read_text(errors="replace").replace("\0", " ")

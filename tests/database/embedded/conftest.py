@@ -1,4 +1,4 @@
-"""Data directories for the private Postgres, and other processes that use one."""
+"""Data directories for the embedded Postgres."""
 
 import shutil
 import subprocess
@@ -13,7 +13,7 @@ from tests.support.embedded import Process, _server
 
 @pytest.fixture(scope="session")
 def made() -> Iterator[Path]:
-    """A data directory with a database in it, made once: making one takes seconds where disks are slow."""
+    """A data directory with a database, created once: creating it takes seconds on slow disks."""
     parent = Path(tempfile.mkdtemp(prefix="amd-test-"))
     parent.chmod(0o711)
     Process(parent / "data").leave()
@@ -23,7 +23,7 @@ def made() -> Iterator[Path]:
 
 @pytest.fixture
 def fresh() -> Iterator[Path]:
-    """A data directory that does not exist yet, where the server's account can get to."""
+    """A data directory that does not exist yet, in a place that the server's account can reach."""
     parent = Path(tempfile.mkdtemp(prefix="amd-test-"))
     parent.chmod(0o711)
     yield parent / "data"
@@ -33,6 +33,6 @@ def fresh() -> Iterator[Path]:
 
 @pytest.fixture
 def directory(fresh: Path, made: Path) -> Path:
-    """A data directory of the test's own, with a database in it."""
+    """A data directory with a database, for one test."""
     subprocess.run(["cp", "-a", str(made), str(fresh)], check=True)
     return fresh

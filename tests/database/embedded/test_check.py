@@ -1,4 +1,4 @@
-"""What can be told of the private Postgres before it is started: the same that starting it would say."""
+"""The check of the embedded Postgres finds the same faults as starting it."""
 
 import pwd
 import shutil
@@ -19,7 +19,7 @@ from tests.support.embedded import IS_ROOT
 
 pytestmark = pytest.mark.anyio
 
-# Prints what is wrong with a directory, as another account if one is given.
+# Prints the fault of a directory, found as another account if one is given.
 CHECK = """
 import os, sys
 from pathlib import Path
@@ -39,7 +39,7 @@ except ConfigurationError as error:
 
 @pytest.fixture
 def parent() -> Iterator[Path]:
-    """A directory that the server's account can get to."""
+    """A directory that the server's account can reach."""
     parent = Path(tempfile.mkdtemp(prefix="amd-test-")).resolve()
     parent.chmod(0o711)
     yield parent
@@ -68,7 +68,7 @@ async def complaint_of_a_start(data_dir: Path) -> str:
     return str(caught.value)
 
 
-async def test_all_is_well_and_nothing_is_started(parent: Path) -> None:
+async def test_a_usable_directory_passes_and_nothing_is_started(parent: Path) -> None:
     found = await database_finding(parent / "data")
     assert found.health is Health.OK
     assert str(check_embedded(parent / "data")) in found.text
@@ -77,7 +77,7 @@ async def test_all_is_well_and_nothing_is_started(parent: Path) -> None:
 
 @pytest.mark.skipif(not IS_ROOT, reason="only root has another account to lend")
 @pytest.mark.parametrize("below", ["data", "closed too/data"])
-async def test_the_directory_that_is_closed_to_the_servers_account_is_named(parent: Path, below: str) -> None:
+async def test_the_parent_that_the_servers_account_cannot_enter_is_named(parent: Path, below: str) -> None:
     closed = make(parent / "closed", 0o700)
     said = await complaint_of_a_start(closed / below)
     assert f"{closed} is closed to it" in said
@@ -86,12 +86,12 @@ async def test_the_directory_that_is_closed_to_the_servers_account_is_named(pare
 
 
 @pytest.mark.skipif(not IS_ROOT, reason="only root has another account to lend")
-async def test_a_data_directory_that_is_closed_itself_is_named(parent: Path) -> None:
+async def test_an_inaccessible_data_directory_is_named(parent: Path) -> None:
     data = make(parent / "data", 0o700)
     assert f"{data} is closed to it" in (await database_finding(data)).text
 
 
-def test_a_directory_that_cannot_be_made_is_found_by_any_account(parent: Path) -> None:
+def test_any_account_finds_a_directory_that_cannot_be_created(parent: Path) -> None:
     closed = make(parent / "closed", 0o555)
     nobody = pwd.getpwnam("nobody")
     drop = [str(nobody.pw_uid), str(nobody.pw_gid)] if IS_ROOT else []
@@ -101,7 +101,7 @@ def test_a_directory_that_cannot_be_made_is_found_by_any_account(parent: Path) -
     assert "Permission denied" in said
 
 
-async def test_data_of_a_version_that_is_not_here_is_found(parent: Path) -> None:
+async def test_data_of_a_missing_version_is_found(parent: Path) -> None:
     data = make(parent / "data", 0o711)
     make(data / "postgres", 0o711).joinpath("PG_VERSION").write_text("11\n")
     found = await database_finding(data)

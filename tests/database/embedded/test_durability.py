@@ -1,4 +1,4 @@
-"""Rows are kept between runs, and whatever befalls the server."""
+"""Rows survive restarts and crashes of the server."""
 
 import os
 import signal
@@ -35,7 +35,7 @@ async def test_a_killed_postmaster_is_replaced_without_losing_a_row(directory: P
             assert await execute(again, "select answer from kept") == 42
 
 
-async def test_a_pid_file_naming_somebody_elses_process_does_not_keep_the_server_down(directory: Path) -> None:
+async def test_a_pid_file_that_names_another_programs_process_does_not_stop_the_start(directory: Path) -> None:
     async with embedded_postgres(directory):
         pass
     leftover = directory / "postgres" / "postmaster.pid"

@@ -1,4 +1,4 @@
-"""Whose server it is, and who may get at it."""
+"""The account that runs the server, and access to its files."""
 
 import os
 from pathlib import Path
@@ -17,7 +17,7 @@ def modes(directory: Path) -> dict[Path, int]:
     return {path: path.stat().st_mode for path in directory.parents}
 
 
-async def test_no_parent_is_opened_and_nothing_is_readable_by_others(fresh: Path) -> None:
+async def test_no_parent_directory_is_changed_and_others_can_read_nothing(fresh: Path) -> None:
     before = modes(fresh)
     async with embedded_postgres(fresh) as url:
         assert await execute(url, "show unix_socket_permissions") == "0700"
@@ -27,7 +27,7 @@ async def test_no_parent_is_opened_and_nothing_is_readable_by_others(fresh: Path
     assert modes(fresh) == before
 
 
-async def test_a_long_or_odd_path_gets_its_socket_elsewhere(fresh: Path) -> None:
+async def test_a_long_or_unusual_path_gets_its_socket_in_tmp(fresh: Path) -> None:
     odd = fresh.parent / ("long, " + "x" * 100)
     async with embedded_postgres(odd) as url:
         socket_directory = Path(await execute(url, "show unix_socket_directories"))
@@ -43,7 +43,7 @@ async def test_root_runs_the_server_as_an_account_without_rights(directory: Path
 
 
 @pytest.mark.skipif(not IS_ROOT, reason="only root has another account to lend")
-async def test_a_directory_the_account_cannot_reach_is_named_and_left_alone(fresh: Path) -> None:
+async def test_a_directory_that_the_account_cannot_reach_is_named_and_not_changed(fresh: Path) -> None:
     fresh.parent.chmod(0o700)
     with pytest.raises(ConfigurationError, match="AMD_DATA_DIR"):
         async with embedded_postgres(fresh):

@@ -1,4 +1,4 @@
-"""One server for all who use it, which goes with the last of them."""
+"""Several processes share one server, and the last one stops it."""
 
 from pathlib import Path
 
@@ -10,7 +10,7 @@ from tests.support.embedded import Process, execute, is_running, postmaster
 pytestmark = pytest.mark.anyio
 
 
-async def test_processes_share_one_server_and_the_last_one_out_stops_it(directory: Path) -> None:
+async def test_processes_share_one_server_and_the_last_one_stops_it(directory: Path) -> None:
     first = Process(directory)
     pid = postmaster(directory)
     second = Process(directory)
@@ -21,7 +21,7 @@ async def test_processes_share_one_server_and_the_last_one_out_stops_it(director
     assert not is_running(directory)
 
 
-async def test_a_killed_first_user_does_not_take_the_server_with_it_nor_orphan_it(directory: Path) -> None:
+async def test_the_server_survives_its_first_user_and_is_not_orphaned(directory: Path) -> None:
     first, second = Process(directory), Process(directory)
     first.kill()
     assert await execute(second.url, "select 1") == 1

@@ -1,4 +1,4 @@
-"""A server whose data nobody wants to keep: gone at the end, swept where it could not go."""
+"""Throwaway servers: deleted at the end, and by the next process if their users were killed."""
 
 import pwd
 import shutil
@@ -14,13 +14,13 @@ from tests.support.embedded import IS_ROOT, Process, execute, exists, mode, owne
 pytestmark = pytest.mark.anyio
 
 
-def leave_throwaway(directory: Path) -> None:
-    """A throwaway directory that only its owner may enter, as one whose users were killed leaves it."""
+def make_abandoned(directory: Path) -> None:
+    """A throwaway directory as killed users leave it; only its owner may enter."""
     directory.mkdir(mode=0o700)
     (directory / "users.lock").touch()
 
 
-async def test_a_throwaway_directory_is_gone_at_the_end() -> None:
+async def test_a_throwaway_directory_is_deleted_at_the_end() -> None:
     async with embedded_postgres(None) as url:
         data = Path(await execute(url, "show data_directory"))
         assert await execute(url, "show fsync") == "off"
@@ -28,7 +28,7 @@ async def test_a_throwaway_directory_is_gone_at_the_end() -> None:
     assert not exists(data.parent)
 
 
-async def test_a_throwaway_server_whose_user_was_killed_is_swept_by_the_next() -> None:
+async def test_the_next_process_deletes_a_throwaway_server_whose_user_was_killed() -> None:
     process = Process(None)
     data = Path(await execute(process.url, "show data_directory"))
     process.kill()
@@ -36,36 +36,36 @@ async def test_a_throwaway_server_whose_user_was_killed_is_swept_by_the_next() -
         assert not exists(data.parent)
 
 
-def test_what_a_link_leads_to_is_not_swept(fresh: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_target_of_a_link_is_not_deleted(fresh: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tempfile, "tempdir", str(fresh.parent))
-    leave_throwaway(fresh)
-    leave_throwaway(fresh.parent / "amd-postgres-left")
+    make_abandoned(fresh)
+    make_abandoned(fresh.parent / "amd-postgres-left")
     (fresh.parent / "amd-postgres-link").symlink_to(fresh)
-    sharing._sweep(server_account())
+    sharing.remove_abandoned(server_account())
     assert not exists(fresh.parent / "amd-postgres-left")
     assert exists(fresh / "users.lock")
 
 
-def test_what_another_process_is_sweeping_is_left_to_it(fresh: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_directory_that_another_process_deletes_is_skipped(fresh: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tempfile, "tempdir", str(fresh.parent))
-    left, open_file = fresh.parent / "amd-postgres-left", sharing._open
-    leave_throwaway(left)
+    left, open_file = fresh.parent / "amd-postgres-left", sharing.open_lock_file
+    make_abandoned(left)
 
-    def open_too_late(path: Path) -> int:
+    def open_after_deletion(path: Path) -> int:
         shutil.rmtree(left)
         return open_file(path)
 
-    monkeypatch.setattr(sharing, "_open", open_too_late)
-    sharing._sweep(server_account())
+    monkeypatch.setattr(sharing, "open_lock_file", open_after_deletion)
+    sharing.remove_abandoned(server_account())
     assert not exists(left)
 
 
 @pytest.mark.skipif(not IS_ROOT, reason="only root can become another account")
-async def test_an_ordinary_account_runs_its_own_server_beside_those_of_others(
+async def test_an_ordinary_account_runs_its_own_server_and_leaves_other_accounts_alone(
     fresh: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     fresh.parent.chmod(0o1777)
-    leave_throwaway(fresh.parent / "amd-postgres-of-another")
+    make_abandoned(fresh.parent / "amd-postgres-of-another")
     monkeypatch.setenv("TMPDIR", str(fresh.parent))
     nobody = pwd.getpwnam("nobody")
     process = Process(None, nobody.pw_uid, nobody.pw_gid)
