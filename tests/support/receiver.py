@@ -9,6 +9,7 @@ from typing import Any
 from amd_service.database.pool import Database
 from amd_service.detection.detector import Detector
 from amd_service.operations.judge_recording import Pipeline
+from amd_service.runtime import build_worker
 from amd_service.settings import Account, Settings
 from amd_service.simulator.twilio.loopback_server import SimulatedTwilio
 from amd_service.simulator.twilio.media_host import MediaFile
@@ -110,8 +111,6 @@ async def receiving(database: Database, detector: Detector, **changes: Any) -> A
             rest = RestClient(client, settings)
             service = open_app(database, detector, rest=rest, twilio_api_url=simulated_twilio.url, **changes)
             pipeline = Pipeline(settings.accounts, Recordings(client, settings), detector, Metrics())
-            worker = Worker(
-                database=database, judge=pipeline.judge, ready=lambda: True, settings=settings, metrics=Metrics()
-            )
+            worker = build_worker(settings, database, pipeline.judge, Metrics(), is_ready=lambda: detector.ready)
             yield Receiver(service, simulated_twilio, worker, rest)
             await service.client.aclose()
