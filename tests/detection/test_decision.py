@@ -20,7 +20,7 @@ policies = st.builds(
 
 
 @given(all_scores, policies)
-def test_a_label_is_given_exactly_where_its_own_threshold_is_reached(scores: Scores, policy: Policy) -> None:
+def test_a_label_is_given_exactly_when_its_threshold_is_reached(scores: Scores, policy: Policy) -> None:
     human = scores.human >= policy.min_confidence_human
     voicemail = scores.voicemail >= policy.min_confidence_voicemail
     expected = Label.HUMAN if human else Label.VOICEMAIL if voicemail else Label.UNDECIDED
@@ -33,14 +33,14 @@ def test_confidence_is_that_of_the_more_probable_class_whatever_the_label(scores
 
 
 @given(all_scores, policies)
-def test_undecided_and_low_confidence_are_the_same(scores: Scores, policy: Policy) -> None:
+def test_undecided_always_has_low_confidence_as_its_reason(scores: Scores, policy: Policy) -> None:
     decision = decide(scores, policy)
     assert (decision.label is Label.UNDECIDED) == (decision.reason is Reason.LOW_CONFIDENCE)
     assert decision.reason in (Reason.CONFIDENT, Reason.LOW_CONFIDENCE)
 
 
 @given(all_scores, policies, thresholds)
-def test_a_stricter_threshold_can_only_take_a_label_away(scores: Scores, policy: Policy, other: float) -> None:
+def test_a_stricter_threshold_only_removes_labels(scores: Scores, policy: Policy, other: float) -> None:
     stricter = replace(policy, min_confidence_voicemail=max(other, policy.min_confidence_voicemail))
     before, after = decide(scores, policy).label, decide(scores, stricter).label
     assert after in (before, Label.UNDECIDED)
@@ -60,12 +60,12 @@ def test_the_default_threshold_is_seven_tenths(human: float, label: Label) -> No
     assert decide(Scores(human, 1 - human), Policy.from_settings(Settings())).label is label
 
 
-def test_one_threshold_serves_both_labels_unless_told_otherwise() -> None:
+def test_one_threshold_applies_to_both_labels_by_default() -> None:
     policy = Policy.from_settings(Settings(min_confidence=0.8, min_confidence_voicemail=0.95))
     assert (policy.threshold(Label.HUMAN), policy.threshold(Label.VOICEMAIL)) == (0.8, 0.95)
 
 
-def test_what_is_stored_holds_every_threshold_and_is_json() -> None:
+def test_the_stored_policy_is_json_with_every_threshold() -> None:
     stored = json.loads(json.dumps(Policy(0.7, 0.9, 2000, 5000, Anchor.AUTO).as_dict()))
     assert stored == {
         "version": 1,

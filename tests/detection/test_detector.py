@@ -1,4 +1,4 @@
-"""From bytes to a verdict, with real audio work and a stand-in for the engine."""
+"""Recording → verdict with real audio processing and a stub engine."""
 
 import asyncio
 import hashlib
@@ -28,11 +28,11 @@ async def judge(detector: Detector, samples: Array | bytes, *, channel: int | No
 
 
 def unsure_below(seconds: float) -> StubEngine:
-    """Unsure of short windows, sure of a voicemail on longer ones."""
+    """Unsure of short windows, confident of voicemail on longer ones."""
     return StubEngine(lambda clip: (0.1, 0.0) if len(clip) < seconds * RATE_HZ else (0.0, 4.0))
 
 
-async def test_speech_at_once_is_judged_on_the_first_two_seconds() -> None:
+async def test_immediate_speech_is_judged_on_the_first_two_seconds() -> None:
     engine = StubEngine()
     data = file_of(speech(6.0))
     async with ready(engine) as detector:
@@ -56,7 +56,7 @@ async def test_late_speech_moves_the_window() -> None:
 
 
 @pytest.mark.parametrize("anchor", list(Anchor))
-async def test_silence_is_never_shown_to_the_model(anchor: Anchor) -> None:
+async def test_audio_without_speech_never_reaches_the_model(anchor: Anchor) -> None:
     engine = StubEngine()
     async with ready(engine, window_anchor=anchor) as detector:
         for samples in (silence(6.0), tone((440.0, 480.0), 6.0), noise(6.0, -50)):
@@ -66,7 +66,7 @@ async def test_silence_is_never_shown_to_the_model(anchor: Anchor) -> None:
     assert engine.calls == []
 
 
-async def test_less_than_a_second_is_too_short_whatever_is_in_it() -> None:
+async def test_less_than_one_second_is_always_too_short() -> None:
     engine = StubEngine()
     async with ready(engine) as detector:
         for samples in (speech(0.9), silence(0.5)):
@@ -75,14 +75,14 @@ async def test_less_than_a_second_is_too_short_whatever_is_in_it() -> None:
     assert engine.calls == []
 
 
-async def test_between_one_and_two_seconds_go_in_at_their_own_length() -> None:
+async def test_audio_between_one_and_two_seconds_is_scored_without_padding() -> None:
     engine = StubEngine()
     async with ready(engine) as detector:
         await judge(detector, speech(1.3))
     assert engine.calls == [[1.3]]
 
 
-async def test_speech_near_the_end_is_heard_with_what_came_before_it() -> None:
+async def test_a_window_near_the_end_starts_earlier() -> None:
     engine = StubEngine()
     async with ready(engine) as detector:
         verdict = await judge(detector, speech(0.6, after_s=5.0))
@@ -91,7 +91,7 @@ async def test_speech_near_the_end_is_heard_with_what_came_before_it() -> None:
     assert verdict.onset_ms == pytest.approx(5000, abs=100)
 
 
-async def test_an_unsure_run_is_repeated_on_a_longer_window_and_both_are_kept() -> None:
+async def test_an_unsure_run_is_repeated_with_a_longer_window_and_both_are_kept() -> None:
     engine = unsure_below(5.0)
     async with ready(engine) as detector:
         verdict = await judge(detector, speech(8.0))
@@ -101,7 +101,7 @@ async def test_an_unsure_run_is_repeated_on_a_longer_window_and_both_are_kept() 
     assert verdict.confidence == verdict.runs[1].scores.voicemail
 
 
-async def test_unsure_twice_is_undecided() -> None:
+async def test_two_unsure_runs_are_undecided() -> None:
     engine = unsure_below(60.0)
     async with ready(engine) as detector:
         verdict = await judge(detector, speech(3.5))
@@ -110,7 +110,7 @@ async def test_unsure_twice_is_undecided() -> None:
     assert verdict.confidence == max(verdict.runs[1].scores.as_dict().values())
 
 
-async def test_there_is_no_second_run_on_the_same_audio() -> None:
+async def test_the_same_audio_is_not_scored_twice() -> None:
     engine = unsure_below(60.0)
     async with ready(engine) as detector:
         verdict = await judge(detector, speech(1.8))
@@ -118,7 +118,7 @@ async def test_there_is_no_second_run_on_the_same_audio() -> None:
     assert verdict.reason is Reason.LOW_CONFIDENCE
 
 
-async def test_the_channel_asked_for_is_the_one_that_is_judged() -> None:
+async def test_the_requested_channel_is_judged() -> None:
     engine = StubEngine()
     stereo = np.stack([silence(4.0), speech(4.0)], axis=1)
     async with ready(engine) as detector:
@@ -130,13 +130,13 @@ async def test_the_channel_asked_for_is_the_one_that_is_judged() -> None:
     assert (mixed.channel, mixed.channels_mixed) == (None, True)
 
 
-async def test_what_is_no_audio_is_an_error_and_never_a_label() -> None:
+async def test_undecodable_data_is_an_error_and_never_a_label() -> None:
     async with ready(StubEngine()) as detector:
         with pytest.raises(Undecodable):
             await judge(detector, b"<html>not found</html>")
 
 
-async def test_a_model_that_gives_no_number_is_an_error_and_never_a_label() -> None:
+async def test_nan_from_the_model_is_an_error_and_never_a_label() -> None:
     engine = StubEngine()
     async with ready(engine) as detector:
         engine.answer = lambda _: (float("nan"), 0.0)
@@ -157,7 +157,7 @@ async def test_nothing_is_judged_before_the_model_is_ready() -> None:
         assert (await judge(detector, speech(3.0))).reason is Reason.CONFIDENT
 
 
-async def test_a_download_is_long_enough_after_the_search_and_the_longest_window() -> None:
+async def test_a_download_is_sufficient_with_search_range_and_longest_window() -> None:
     long = file_of(np.concatenate([speech(3.0), silence(27.0)]))
     async with ready(StubEngine()) as detector:
         second = 2 * 8000

@@ -1,4 +1,4 @@
-"""What golden clips say about the label order."""
+"""Golden clips prove or contradict the label order."""
 
 from pathlib import Path
 
@@ -33,7 +33,7 @@ def results(humans: list[float | None], voicemails: list[float | None]) -> list[
         ([0.05] * 5, [0.05] * 5, Proof.CONTRADICTED),
         ([0.05] * 4 + [0.9], [0.1, 0.05, 0.05, 0.05, 0.5], Proof.CONTRADICTED),
         ([0.2] * 5, [0.2] * 5, Proof.INCONCLUSIVE),  # wrong, but not sure
-        ([0.01] * 5, [0.99] * 5, Proof.INCONCLUSIVE),  # hears voicemail everywhere, as synthetic speech may well sound
+        ([0.01] * 5, [0.99] * 5, Proof.INCONCLUSIVE),  # scores all as voicemail, as can happen with synthetic speech
         ([0.9] * 4, [0.9] * 5, Proof.INCONCLUSIVE),  # too few clips
         ([0.01] * 5, [0.01] * 4, Proof.INCONCLUSIVE),
         ([None] * 5, [None] * 5, Proof.INCONCLUSIVE),
@@ -41,32 +41,32 @@ def results(humans: list[float | None], voicemails: list[float | None]) -> list[
         ([], [], Proof.INCONCLUSIVE),
     ],
 )
-def test_what_the_clips_say(humans: list[float | None], voicemails: list[float | None], proof: Proof) -> None:
+def test_clip_results_give_a_proof(humans: list[float | None], voicemails: list[float | None], proof: Proof) -> None:
     assert assess(results(humans, voicemails)) is proof
 
 
 @pytest.mark.parametrize("order", [FROM_CONFIG, FROM_SETTINGS, ASSUMED])
 @pytest.mark.parametrize("golden", [SHIPPED, OWN])
-def test_a_contradicted_order_may_not_serve_and_the_cure_is_the_other_one(
+def test_a_contradicted_order_must_not_serve_and_the_cure_is_the_other_order(
     order: LabelOrder, golden: GoldenClips
 ) -> None:
     assert "Set AMD_LABELS=voicemail,human" in (refusal_reason(Proof.CONTRADICTED, order, golden) or "")
 
 
-def test_a_contradiction_only_warns_where_that_is_asked_for() -> None:
+def test_a_contradiction_only_warns_without_enforcement() -> None:
     assert refusal_reason(Proof.CONTRADICTED, FROM_CONFIG, WARN) is None
 
 
 @pytest.mark.parametrize("golden", [SHIPPED, OWN, WARN])
 @pytest.mark.parametrize("proof", [Proof.INCONCLUSIVE, Proof.UNPROVEN, Proof.CONTRADICTED])
-def test_an_order_nobody_named_serves_only_when_proven(golden: GoldenClips, proof: Proof) -> None:
+def test_an_assumed_order_serves_only_when_proven(golden: GoldenClips, proof: Proof) -> None:
     assert "AMD_LABELS=voicemail,human" in (refusal_reason(proof, ASSUMED, golden) or "")
     assert refusal_reason(Proof.PROVEN, ASSUMED, golden) is None
 
 
 @pytest.mark.parametrize("order", [FROM_CONFIG, FROM_SETTINGS])
 @pytest.mark.parametrize("proof", [Proof.PROVEN, Proof.INCONCLUSIVE, Proof.UNPROVEN])
-def test_clips_a_model_merely_dislikes_do_not_take_it_down(order: LabelOrder, proof: Proof) -> None:
+def test_a_named_order_serves_with_inconclusive_clips(order: LabelOrder, proof: Proof) -> None:
     assert refusal_reason(proof, order, SHIPPED) is None
 
 

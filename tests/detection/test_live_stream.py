@@ -1,4 +1,4 @@
-"""The verdict on a call that is up is the one its recording gets."""
+"""A Media Stream gets the verdict of its recording."""
 
 import asyncio
 import audioop
@@ -31,7 +31,7 @@ def mulaw(samples: Array) -> bytes:
     return audioop.lin2ulaw((np.clip(samples, -1, 1) * 32767).astype("<i2").tobytes(), 2)
 
 
-def telling(clip: Array) -> tuple[float, float]:
+def distinct(clip: Array) -> tuple[float, float]:
     """Different for any two windows, and unsure of about half of them."""
     return float(np.abs(np.sin(1e5 * clip.astype(np.float64).sum()))) * 2, 0.0
 
@@ -40,8 +40,8 @@ async def judge(detector: Detector, audio: bytes) -> Verdict:
     return await detector.judge(AudioInput(data=audio, content_type=CONTENT_TYPE), priority=Priority.RECORDING)
 
 
-async def listen(detector: Detector, audio: bytes, piece: int = FRAME) -> tuple[Verdict, int | None]:
-    """The verdict, and how many ms had come when it stood; None for the end of the audio."""
+async def stream(detector: Detector, audio: bytes, piece: int = FRAME) -> tuple[Verdict, int | None]:
+    """The verdict, and the audio received until it was final in ms; None if the audio ended before."""
     live = LiveStream(detector)
     for at in range(0, len(audio), piece):
         verdict = await live.feed(audio[at : at + piece])
@@ -50,23 +50,23 @@ async def listen(detector: Detector, audio: bytes, piece: int = FRAME) -> tuple[
     return await live.finish(), None
 
 
-def what_counts(verdict: Verdict) -> tuple[object, ...]:
+def essentials(verdict: Verdict) -> tuple[object, ...]:
     windows = [(run.scores, run.window_start_ms, run.window_ms) for run in verdict.runs]
     return verdict.label, verdict.reason, verdict.confidence, verdict.onset_ms, windows
 
 
-async def test_every_recorded_call_gets_live_the_verdict_of_its_recording() -> None:
+async def test_every_recorded_call_gets_the_same_verdict_as_a_stream() -> None:
     recordings = [path for path in sorted(FIXTURES.glob("*/recording.*")) if path.suffix in (".wav", ".mp3")]
     assert len(recordings) > 20
     early = 0
-    async with ready(StubEngine(telling)) as detector:
+    async with ready(StubEngine(distinct)) as detector:
         for path in recordings:
             tracks = decode(path.read_bytes())
             if tracks.rate_hz == 8000:
                 audio = mulaw(tracks.samples[0])
-                verdict, stood_at_ms = await listen(detector, audio)
-                assert what_counts(verdict) == what_counts(await judge(detector, audio)), path
-                early += stood_at_ms is not None
+                verdict, final_at_ms = await stream(detector, audio)
+                assert essentials(verdict) == essentials(await judge(detector, audio)), path
+                early += final_at_ms is not None
     assert early > 15
 
 
@@ -83,12 +83,12 @@ PIECES = st.lists(
 )
 
 
-def test_whatever_is_heard_the_verdict_is_the_recordings() -> None:
+def test_any_stream_gets_the_verdict_of_its_recording() -> None:
     async def check(pieces: list[Array], window_ms: int, anchor: str, piece: int) -> None:
         audio = mulaw(np.concatenate(pieces))
-        async with ready(StubEngine(telling), window_ms=window_ms, window_anchor=anchor) as detector:
-            verdict, _ = await listen(detector, audio, piece)
-            assert what_counts(verdict) == what_counts(await judge(detector, audio))
+        async with ready(StubEngine(distinct), window_ms=window_ms, window_anchor=anchor) as detector:
+            verdict, _ = await stream(detector, audio, piece)
+            assert essentials(verdict) == essentials(await judge(detector, audio))
 
     @settings(max_examples=60, deadline=None, derandomize=True)
     @given(
@@ -101,49 +101,49 @@ def test_whatever_is_heard_the_verdict_is_the_recordings() -> None:
 
 
 @pytest.mark.parametrize("after_s", [0.0, 0.5, 3.0])
-async def test_a_confident_verdict_stands_at_two_seconds_of_speech(after_s: float) -> None:
+async def test_a_confident_verdict_is_final_after_two_seconds_of_speech(after_s: float) -> None:
     engine = StubEngine()
     async with ready(engine) as detector:
-        verdict, stood_at_ms = await listen(detector, mulaw(speech(8.0, after_s=after_s)))
+        verdict, final_at_ms = await stream(detector, mulaw(speech(8.0, after_s=after_s)))
     assert verdict.reason is Reason.CONFIDENT
     assert engine.calls == [[2.0]]
-    assert stood_at_ms is not None
+    assert final_at_ms is not None
     assert verdict.onset_ms is not None
-    assert 2000 <= stood_at_ms - verdict.onset_ms <= 2100
+    assert 2000 <= final_at_ms - verdict.onset_ms <= 2100
 
 
 async def test_an_unsure_first_window_waits_for_the_long_one() -> None:
     engine = StubEngine(lambda clip: (0.1, 0.0) if len(clip) < 5 * RATE_HZ else (0.0, 4.0))
     async with ready(engine) as detector:
-        verdict, stood_at_ms = await listen(detector, mulaw(speech(9.0)))
+        verdict, final_at_ms = await stream(detector, mulaw(speech(9.0)))
     assert (verdict.label, verdict.reason, len(verdict.runs)) == (Label.VOICEMAIL, Reason.CONFIDENT, 2)
-    assert stood_at_ms is not None
-    assert 5000 <= stood_at_ms - (verdict.onset_ms or 0) <= 5100
+    assert final_at_ms is not None
+    assert 5000 <= final_at_ms - (verdict.onset_ms or 0) <= 5100
 
 
-async def test_silence_ends_where_a_recording_is_no_longer_listened_to() -> None:
+async def test_silence_is_final_where_more_audio_cannot_matter() -> None:
     engine = StubEngine()
     async with ready(engine) as detector:
-        verdict, stood_at_ms = await listen(detector, mulaw(silence(40.0)))
-        assert stood_at_ms == detector.max_audio_ms
+        verdict, final_at_ms = await stream(detector, mulaw(silence(40.0)))
+        assert final_at_ms == detector.max_audio_ms
     assert (verdict.label, verdict.reason, engine.calls) == (Label.UNDECIDED, Reason.NO_SPEECH, [])
 
 
-async def test_an_early_end_says_what_a_short_recording_would() -> None:
+async def test_an_early_end_gives_the_verdict_of_a_short_recording() -> None:
     async with ready(StubEngine()) as detector:
-        short, stood_at_ms = await listen(detector, mulaw(speech(0.7)))
-        assert (short.label, short.reason, stood_at_ms) == (Label.UNDECIDED, Reason.TOO_SHORT, None)
-        some, _ = await listen(detector, mulaw(speech(1.4)))
+        short, final_at_ms = await stream(detector, mulaw(speech(0.7)))
+        assert (short.label, short.reason, final_at_ms) == (Label.UNDECIDED, Reason.TOO_SHORT, None)
+        some, _ = await stream(detector, mulaw(speech(1.4)))
         assert (some.reason, some.runs[0].window_ms) == (Reason.CONFIDENT, 1400)
 
 
-async def test_nothing_heard_is_no_verdict() -> None:
+async def test_a_stream_without_audio_has_no_verdict() -> None:
     async with ready(StubEngine()) as detector:
         with pytest.raises(Undecodable):
             await LiveStream(detector).finish()
 
 
-async def test_a_classifier_that_is_still_loading_is_asked_again() -> None:
+async def test_a_classifier_that_is_still_loading_is_retried() -> None:
     engine = StubEngine()
     engine.free.clear()
     audio = mulaw(speech(9.0))
@@ -157,10 +157,10 @@ async def test_a_classifier_that_is_still_loading_is_asked_again() -> None:
         await detector.wait_ready_or_raise()
         verdicts = [await live.feed(audio[at : at + FRAME]) for at in range(8 * 3000, 8 * 4000, FRAME)]
         verdict = next(filter(None, verdicts))
-        assert what_counts(verdict) == what_counts(await judge(detector, audio))
+        assert essentials(verdict) == essentials(await judge(detector, audio))
 
 
-async def test_no_more_is_kept_than_is_listened_to() -> None:
+async def test_audio_that_cannot_matter_is_not_kept() -> None:
     async with started(StubEngine()) as detector:
         live = LiveStream(detector)
         for _ in itertools.repeat(None, 60):

@@ -1,4 +1,4 @@
-"""What must not turn a verdict around: over every recorded call, the verdict holds or abstains."""
+"""Changes of the line that must not reverse a verdict: over every recorded call it stays or becomes undecided."""
 
 import io
 import json
@@ -54,13 +54,13 @@ def gain(decibels: float) -> Callable[[Samples, int], Samples]:
 
 
 def tail(samples: Samples, rate_hz: int) -> Samples:
-    """Ten seconds more of what the line sounds like when nobody speaks."""
+    """Append ten seconds of line noise."""
     hiss = np.random.default_rng(1).normal(0, 1e-4, (len(samples), 10 * rate_hz))
     return np.concatenate([samples, hiss.astype(np.float32)], axis=1)
 
 
 def lost_frames(samples: Samples, rate_hz: int) -> Samples:
-    """1 % of the 20 ms frames never arrived and are silence."""
+    """Replace 1 % of the 20 ms frames by silence, as for lost packets."""
     frame = rate_hz // 50
     count = samples.shape[1] // frame
     lost = np.random.default_rng(2).choice(count, size=max(1, count // 100), replace=False)
@@ -95,7 +95,7 @@ async def judge(detector: Detector, samples: Samples, rate_hz: int, *, channel: 
 
 
 def load(folder: Path) -> tuple[Samples, int, int | None, Label]:
-    """Samples, rate, the called party's channel, and what the call is."""
+    """Samples, rate, the called party's channel, and the expected label."""
     (recording,) = folder.glob("recording.*")
     content_type = "audio/x-mulaw;rate=8000" if recording.suffix == ".ulaw" else None
     tracks = decode(recording.read_bytes(), content_type=content_type)
@@ -107,19 +107,19 @@ def load(folder: Path) -> tuple[Samples, int, int | None, Label]:
 
 
 @pytest.mark.parametrize("folder", JUDGED, ids=lambda folder: folder.name)
-async def test_a_change_of_the_line_never_turns_the_verdict_around(detector: Detector, folder: Path) -> None:
+async def test_a_change_of_the_line_never_reverses_the_verdict(detector: Detector, folder: Path) -> None:
     samples, rate_hz, channel, label = load(folder)
     verdicts = {
         name: await judge(detector, change(samples, rate_hz), rate_hz, channel=channel)
         for name, change in CHANGES.items()
     }
-    turned = {name: verdict for name, verdict in verdicts.items() if verdict.label not in (label, Label.UNDECIDED)}
-    assert turned == {}
+    reversed_ = {name: verdict for name, verdict in verdicts.items() if verdict.label not in (label, Label.UNDECIDED)}
+    assert reversed_ == {}
 
 
 @pytest.mark.slow
-async def test_most_changes_of_the_line_leave_the_verdict_as_it_is(detector: Detector) -> None:
-    """Abstaining always would pass the test above; it must stay the exception."""
+async def test_most_changes_of_the_line_keep_the_verdict(detector: Detector) -> None:
+    """A detector that is always undecided would pass the test above."""
     held = []
     for folder in JUDGED:
         samples, rate_hz, channel, label = load(folder)
@@ -132,7 +132,7 @@ async def test_most_changes_of_the_line_leave_the_verdict_as_it_is(detector: Det
 @pytest.mark.parametrize(
     "folder", [folder for folder in JUDGED if "dual" in folder.name], ids=lambda folder: folder.name
 )
-async def test_swapping_the_channels_and_their_number_changes_nothing(detector: Detector, folder: Path) -> None:
+async def test_swapping_the_channels_and_the_channel_number_changes_nothing(detector: Detector, folder: Path) -> None:
     samples, rate_hz, channel, _ = load(folder)
     assert channel is not None
     before = await judge(detector, samples, rate_hz, channel=channel)
@@ -141,7 +141,7 @@ async def test_swapping_the_channels_and_their_number_changes_nothing(detector: 
     assert swapped.confidence == pytest.approx(before.confidence, abs=1e-6)
 
 
-async def test_the_other_channel_is_not_what_is_judged(detector: Detector) -> None:
+async def test_the_other_channel_gives_another_label(detector: Detector) -> None:
     """The recorded dual calls carry the other label on the other channel."""
     for folder in (folder for folder in JUDGED if "dual" in folder.name):
         samples, rate_hz, channel, label = load(folder)

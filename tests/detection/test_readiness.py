@@ -1,4 +1,4 @@
-"""A model serves once its label order is not contradicted; golden clips go the way of every recording."""
+"""A model serves unless the golden clips contradict its label order."""
 
 import asyncio
 import threading
@@ -24,7 +24,7 @@ ASSUMED = LabelOrder((Label.HUMAN, Label.VOICEMAIL), LabelSource.ASSUMED)
 
 @pytest.fixture
 def clips(tmp_path: Path) -> Path:
-    """Golden clips the stand-in can tell apart: humans are short."""
+    """Golden clips that the stub engine can tell apart: humans are short."""
     return lay_out_clips(
         tmp_path,
         [(Label.HUMAN, speech(1.5)) for _ in range(5)] + [(Label.VOICEMAIL, speech(4.0)) for _ in range(5)],
@@ -35,17 +35,17 @@ def golden(folder: Path, *, enforce: bool = True) -> GoldenClips:
     return GoldenClips(folder, own=True, enforce=enforce)
 
 
-def hears_well(clip: np.ndarray) -> tuple[float, float]:
+def scores_correctly(clip: np.ndarray) -> tuple[float, float]:
     return (4.0, 0.0) if len(clip) < 2 * RATE_HZ else (0.0, 4.0)
 
 
-def hears_the_opposite(clip: np.ndarray) -> tuple[float, float]:
-    human, voicemail = hears_well(clip)
+def scores_the_opposite(clip: np.ndarray) -> tuple[float, float]:
+    human, voicemail = scores_correctly(clip)
     return voicemail, human
 
 
-async def test_clips_heard_rightly_prove_the_order_and_every_verdict_says_so(clips: Path) -> None:
-    async with ready(StubEngine(hears_well), golden=golden(clips)) as detector:
+async def test_correct_clips_prove_the_order_and_every_verdict_records_it(clips: Path) -> None:
+    async with ready(StubEngine(scores_correctly), golden=golden(clips)) as detector:
         assert detector.identity is not None
         assert detector.identity.proof == "proven"
         verdict = await detector.judge(AudioInput(data=file_of(speech(3.0))), priority=Priority.INTERACTIVE)
@@ -54,7 +54,7 @@ async def test_clips_heard_rightly_prove_the_order_and_every_verdict_says_so(cli
 
 
 async def test_swapped_labels_keep_the_classifier_not_ready_and_name_the_cure(clips: Path) -> None:
-    async with started(StubEngine(hears_the_opposite), golden=golden(clips)) as detector:
+    async with started(StubEngine(scores_the_opposite), golden=golden(clips)) as detector:
         with pytest.raises(ModelUnusable, match="AMD_LABELS=voicemail,human"):
             await detector.wait_ready_or_raise()
         assert detector.state.phase is Phase.FAILED
@@ -63,33 +63,33 @@ async def test_swapped_labels_keep_the_classifier_not_ready_and_name_the_cure(cl
             await detector.judge(AudioInput(data=file_of(speech(3.0))), priority=Priority.RECORDING)
 
 
-async def test_the_named_cure_cures(clips: Path) -> None:
+async def test_the_named_setting_makes_the_model_serve(clips: Path) -> None:
     order = LabelOrder((Label.VOICEMAIL, Label.HUMAN), LabelSource.SETTINGS)
-    async with ready(StubEngine(hears_the_opposite), golden=golden(clips), labels=order) as detector:
+    async with ready(StubEngine(scores_the_opposite), golden=golden(clips), labels=order) as detector:
         assert detector.identity is not None
         assert detector.identity.proof == "proven"
 
 
-async def test_a_contradiction_only_warns_where_asked(clips: Path) -> None:
-    async with ready(StubEngine(hears_the_opposite), golden=golden(clips, enforce=False)) as detector:
+async def test_a_contradiction_only_warns_without_enforcement(clips: Path) -> None:
+    async with ready(StubEngine(scores_the_opposite), golden=golden(clips, enforce=False)) as detector:
         assert detector.identity is not None
         assert detector.identity.proof == "contradicted"
 
 
-async def test_a_model_that_names_nothing_serves_when_proven(clips: Path) -> None:
-    async with ready(StubEngine(hears_well), golden=golden(clips), labels=ASSUMED) as detector:
+async def test_a_model_without_label_names_serves_when_proven(clips: Path) -> None:
+    async with ready(StubEngine(scores_correctly), golden=golden(clips), labels=ASSUMED) as detector:
         assert detector.ready
 
 
-async def test_a_model_that_names_nothing_does_not_serve_unproven() -> None:
+async def test_a_model_without_label_names_does_not_serve_unproven() -> None:
     async with started(StubEngine(), golden=NO_CLIPS, labels=ASSUMED) as detector:
         with pytest.raises(ModelUnusable, match="AMD_LABELS=human,voicemail or AMD_LABELS=voicemail,human"):
             await detector.wait_ready_or_raise()
 
 
-async def test_clips_that_cannot_be_judged_leave_the_order_open(tmp_path: Path) -> None:
-    unheard: list[tuple[Label, Array]] = [(label, silence(2.0)) for label in (Label.HUMAN, Label.VOICEMAIL)] * 5
-    lay_out_clips(tmp_path, unheard)
+async def test_clips_that_cannot_be_scored_are_inconclusive(tmp_path: Path) -> None:
+    silent: list[tuple[Label, Array]] = [(label, silence(2.0)) for label in (Label.HUMAN, Label.VOICEMAIL)] * 5
+    lay_out_clips(tmp_path, silent)
     (tmp_path / "human" / "broken.wav").write_bytes(b"<html>")
     async with ready(StubEngine(), golden=golden(tmp_path)) as detector:
         assert detector.identity is not None
@@ -97,20 +97,18 @@ async def test_clips_that_cannot_be_judged_leave_the_order_open(tmp_path: Path) 
 
 
 @pytest.mark.parametrize("enforce", [True, False])
-async def test_a_folder_without_enough_clips_of_ones_own_is_no_proof_and_no_silence(
-    clips: Path, *, enforce: bool
-) -> None:
+async def test_too_few_clips_of_the_user_keep_the_classifier_not_ready(clips: Path, *, enforce: bool) -> None:
     (clips / "voicemail" / "9.wav").unlink()
-    async with started(StubEngine(hears_well), golden=golden(clips, enforce=enforce)) as detector:
+    async with started(StubEngine(scores_correctly), golden=golden(clips, enforce=enforce)) as detector:
         with pytest.raises(ModelUnusable, match=r"AMD_GOLDEN_DIR=.* 5 under human/ and 4 under voicemail/; at least 5"):
             await detector.wait_ready_or_raise()
         assert detector.state.phase is Phase.FAILED
 
 
-async def test_clips_of_two_channels_are_not_mixed_but_left_out(clips: Path) -> None:
+async def test_clips_with_two_channels_are_skipped(clips: Path) -> None:
     for path in (clips / "human").iterdir():
         path.write_bytes(file_of(np.stack([speech(1.5), speech(1.5)], axis=1)))
-    engine = StubEngine(hears_well)
+    engine = StubEngine(scores_correctly)
     async with started(engine, golden=golden(clips)) as detector:
         await detector.wait_ready_or_raise()
         assert detector.identity is not None
@@ -118,16 +116,16 @@ async def test_clips_of_two_channels_are_not_mixed_but_left_out(clips: Path) -> 
     assert len(engine.calls) == 2 + 5  # the warm-up and the voicemails
 
 
-async def test_one_stray_error_on_a_clip_does_not_take_the_model_down(clips: Path) -> None:
+async def test_one_engine_error_on_a_clip_does_not_stop_the_check(clips: Path) -> None:
     errors: list[None] = []
 
-    def stumbles_once(clip: np.ndarray) -> tuple[float, float]:
+    def fails_once(clip: np.ndarray) -> tuple[float, float]:
         if len(clip) == 1.5 * RATE_HZ and not errors:
             errors.append(None)
             raise RuntimeError("out of memory")
-        return hears_well(clip)
+        return scores_correctly(clip)
 
-    async with ready(StubEngine(stumbles_once), golden=golden(clips)) as detector:
+    async with ready(StubEngine(fails_once), golden=golden(clips)) as detector:
         assert detector.identity is not None
         assert detector.identity.proof == "proven"  # four of five
     assert errors
@@ -137,21 +135,21 @@ async def test_an_engine_that_fails_on_every_clip_never_serves(clips: Path) -> N
     def fails_on_clips(clip: np.ndarray) -> tuple[float, float]:
         if len(clip) == 1.5 * RATE_HZ:
             raise RuntimeError("the device is lost")
-        return hears_well(clip)  # the warm-up
+        return scores_correctly(clip)  # the warm-up
 
     async with started(StubEngine(fails_on_clips), golden=golden(clips)) as detector:
         with pytest.raises(ModelUnusable, match=r"crashed 5 times in a row.*the device is lost"):
             await detector.wait_ready_or_raise()
 
 
-async def test_while_the_clips_are_judged_nothing_else_is(clips: Path) -> None:
+async def test_the_phase_is_proving_while_clips_are_scored(clips: Path) -> None:
     reached, go_on = threading.Event(), threading.Event()
 
     def waits_on_clips(clip: np.ndarray) -> tuple[float, float]:
         if len(clip) == 1.5 * RATE_HZ:
             reached.set()
             go_on.wait(20)
-        return hears_well(clip)
+        return scores_correctly(clip)
 
     async with started(StubEngine(waits_on_clips), golden=golden(clips)) as detector:
         await asyncio.to_thread(reached.wait, 20)
@@ -161,22 +159,22 @@ async def test_while_the_clips_are_judged_nothing_else_is(clips: Path) -> None:
     assert state.phase is Phase.PROVING
 
 
-async def test_a_thread_that_dies_on_a_clip_begins_the_proof_again(clips: Path) -> None:
-    deaths: list[None] = []
+async def test_a_crash_on_a_clip_restarts_the_check(clips: Path) -> None:
+    crashes: list[None] = []
 
-    def dies_once(clip: np.ndarray) -> tuple[float, float]:
-        if len(clip) == 1.5 * RATE_HZ and not deaths:
-            deaths.append(None)
+    def crashes_once(clip: np.ndarray) -> tuple[float, float]:
+        if len(clip) == 1.5 * RATE_HZ and not crashes:
+            crashes.append(None)
             raise SystemExit("killed")
-        return hears_well(clip)
+        return scores_correctly(clip)
 
-    async with ready(StubEngine(dies_once), golden=golden(clips)) as detector:
+    async with ready(StubEngine(crashes_once), golden=golden(clips)) as detector:
         assert detector.identity is not None
         assert detector.identity.proof == "proven"
-    assert deaths
+    assert crashes
 
 
-async def test_a_model_that_cannot_be_loaded_never_reaches_the_clips(tmp_path: Path) -> None:
+async def test_a_model_that_cannot_be_loaded_scores_no_clips(tmp_path: Path) -> None:
     async with started(StubEngine(lambda _: (float("nan"), 0.0)), golden=golden(tmp_path)) as detector:
         with pytest.raises(ModelUnusable, match="damaged"):
             await detector.wait_ready_or_raise()

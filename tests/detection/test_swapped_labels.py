@@ -1,4 +1,4 @@
-"""A copy of the model that ships whose labels were swapped must not serve."""
+"""A copy of the shipped model with swapped labels must not serve."""
 
 import json
 import shutil
@@ -26,21 +26,21 @@ def swapped(tmp_path: Path) -> Path:
     return folder
 
 
-async def test_the_shipped_model_is_proven_by_the_shipped_clips() -> None:
+async def test_the_shipped_clips_prove_the_shipped_model() -> None:
     async with Detector.from_settings(Settings(_env_file=None, model="demo"), Metrics()) as detector:
         await detector.wait_ready_or_raise()
         assert detector.identity is not None
         assert detector.identity.proof == "proven"
 
 
-async def test_swapped_labels_keep_the_classifier_not_ready_and_the_cure_is_named(swapped: Path) -> None:
+async def test_swapped_labels_keep_the_detector_not_ready_and_name_the_cure(swapped: Path) -> None:
     async with Detector.from_settings(Settings(_env_file=None, model=str(swapped)), Metrics()) as detector:
         with pytest.raises(ModelUnusable, match="AMD_LABELS=human,voicemail"):
             await detector.wait_ready_or_raise()
         assert not detector.ready
 
 
-async def test_the_named_cure_cures(swapped: Path) -> None:
+async def test_the_named_setting_makes_the_model_serve(swapped: Path) -> None:
     settings = Settings(_env_file=None, model=str(swapped), labels="human,voicemail")
     async with Detector.from_settings(settings, Metrics()) as detector:
         await detector.wait_ready_or_raise()

@@ -1,4 +1,4 @@
-"""Detectors with a stand-in engine, and recordings to judge."""
+"""Detectors with a stub engine, and recordings."""
 
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
@@ -45,7 +45,7 @@ async def started(
 
 @asynccontextmanager
 async def ready(engine: StubEngine, **options: object) -> AsyncIterator[Detector]:
-    """A detector that has warmed up; `engine.calls` is empty again."""
+    """A detector after its warm-up. `engine.calls` is empty."""
     async with started(engine, **options) as detector:  # type: ignore[arg-type]  # passed on as they are
         await detector.wait_ready_or_raise()
         engine.calls.clear()
@@ -53,7 +53,7 @@ async def ready(engine: StubEngine, **options: object) -> AsyncIterator[Detector
 
 
 def speech(seconds: float, *, after_s: float = 0.0) -> Array:
-    """Speech from the very first sample of it on, after silence."""
+    """Silence, then speech without a pause at its beginning."""
     clip = np.concatenate([_trimmed(read_clip(path)) for path in CLIPS])
     assert len(clip) >= seconds * RATE_HZ
     return np.concatenate([silence(after_s), clip[: int(seconds * RATE_HZ)]])

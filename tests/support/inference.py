@@ -1,4 +1,4 @@
-"""A classifier over a stub of an engine, idle or held in the middle of a window."""
+"""A classifier with a stub engine, idle or busy with a window."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
@@ -37,7 +37,7 @@ async def running(engine: StubEngine, **options: Any) -> AsyncIterator[Classifie
 
 @asynccontextmanager
 async def busy(engine: StubEngine, classifier: Classifier) -> AsyncIterator[asyncio.Task[ModelRun]]:
-    """The thread is in the middle of a window until the block ends."""
+    """Keep the thread busy with a window until the block ends."""
     engine.hold()
     task = score(classifier, 9.0, Priority.RECORDING)
     await asyncio.to_thread(engine.entered.acquire)
@@ -53,7 +53,7 @@ def score(
     return asyncio.create_task(classifier.score(window(seconds), priority=priority))
 
 
-async def turn() -> None:
-    """Let the tasks just made run up to their first wait."""
+async def let_tasks_run() -> None:
+    """Let new tasks run to their first wait."""
     for _ in range(5):
         await asyncio.sleep(0)

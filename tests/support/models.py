@@ -1,4 +1,4 @@
-"""Model folders and stand-in engines for tests: a real Wav2Vec2, only very small and untrained."""
+"""Model folders with a real Wav2Vec2, very small and untrained, and a stub engine."""
 
 import threading
 from collections.abc import Callable, Sequence
@@ -78,7 +78,7 @@ def mostly_human(_clip: NDArray[np.float32]) -> tuple[float, float]:
 
 
 class StubEngine:
-    """Answers by a function; can be held, to look at what waits meanwhile."""
+    """Computes logits with a function. `hold` blocks it, so that a test can look at the queue."""
 
     name = "stub"
     precision = "fp32"
@@ -93,7 +93,7 @@ class StubEngine:
         self.free.set()
 
     def hold(self) -> None:
-        """Keep the next window in hand until `free` is set; `entered` tells from now on that one got there."""
+        """Block in the next call until `free` is set. `entered` is released when a call begins."""
         while self.entered.acquire(blocking=False):
             continue
         self.free.clear()

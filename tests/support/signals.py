@@ -1,4 +1,4 @@
-"""Signals made by arithmetic, the committed speech clips, and WAV files with any header one likes."""
+"""Computed signals, the committed speech clips, and WAV files with arbitrary headers."""
 
 import audioop
 import io
@@ -65,7 +65,7 @@ def wav(
     before_data: bytes = b"",
     after_data: bytes = b"",
 ) -> bytes:
-    """A WAV file whose header says what it is told to."""
+    """A WAV file with the given header."""
     block = channels * bits // 8 if block is None else block
     form = struct.pack("<HHIIHH", tag, channels, rate_hz, rate_hz * block % 2**32, block, bits)
     size = len(body) if data_size is None else data_size

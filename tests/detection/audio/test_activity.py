@@ -1,4 +1,4 @@
-"""Speech is found where it begins; the sounds of the telephone are not speech."""
+"""The onset of speech is found; telephone signals are not speech."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -77,7 +77,7 @@ SOUNDS |= dict(other_noises())
 
 
 @pytest.mark.parametrize("name", SOUNDS)
-def test_the_sounds_of_the_telephone_are_not_speech(name: str) -> None:
+def test_telephone_signals_are_not_speech(name: str) -> None:
     sound = SOUNDS[name].astype(np.float32)
     seconds = len(sound) / RATE_HZ
     assert speech_onset_ms(Waveform(sound, RATE_HZ)) is None
@@ -87,7 +87,7 @@ def test_the_sounds_of_the_telephone_are_not_speech(name: str) -> None:
 
 
 @each_clip
-def test_speech_from_the_first_sample_begins_at_zero(clip: Path) -> None:
+def test_speech_at_the_first_sample_has_onset_zero(clip: Path) -> None:
     assert speech_onset_ms(at_8_khz(read_clip(clip))) == pytest.approx(0, abs=NEAR_MS)
 
 
@@ -130,7 +130,7 @@ def test_speech_is_found_in_noise(clip: Path, dbfs: int) -> None:
 
 @each_clip
 @pytest.mark.parametrize("ring", [US_RING, UK_RING, EU_RING], ids=["US", "UK", "EU"])
-def test_speech_right_after_the_ringback_is_found_where_it_begins(clip: Path, ring: tuple[float, ...]) -> None:
+def test_the_onset_right_after_the_ringback_is_found(clip: Path, ring: tuple[float, ...]) -> None:
     ringing = np.concatenate([tone(ring, 1.0), silence(0.6), tone(ring, 0.7)])
     onset_ms = speech_onset_ms(at_8_khz(ringing, silence(0.15), read_clip(clip)))
     assert onset_ms == pytest.approx(2450, abs=2 * NEAR_MS)
@@ -143,7 +143,7 @@ def test_speech_over_hum_is_found(clip: Path) -> None:
     assert speech_onset_ms(at_8_khz(speech + hum[: len(speech)])) == pytest.approx(1000, abs=2 * NEAR_MS)
 
 
-def test_speech_behind_the_searched_stretch_is_not_looked_for() -> None:
+def test_speech_after_the_search_range_is_not_found() -> None:
     late = at_8_khz(silence(4.0), read_clip(CLIPS[0]))
     assert speech_onset_ms(late, search_ms=3_500) is None
     assert speech_onset_ms(late) == pytest.approx(4_000, abs=NEAR_MS)
@@ -151,6 +151,6 @@ def test_speech_behind_the_searched_stretch_is_not_looked_for() -> None:
 
 @pytest.mark.parametrize("length", [0, 1, 10, 399, 801, 4_000])
 @pytest.mark.parametrize("rate_hz", [4_000, 8_000, 11_025, 192_000])
-def test_short_recordings_are_no_speech_and_no_crash(length: int, rate_hz: int) -> None:
+def test_very_short_recordings_have_no_speech(length: int, rate_hz: int) -> None:
     assert speech_onset_ms(Waveform(np.zeros(length, dtype=np.float32), rate_hz)) is None
     assert speech_onset_ms(Waveform(np.ones(length, dtype=np.float32), rate_hz)) is None

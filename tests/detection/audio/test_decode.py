@@ -1,4 +1,4 @@
-"""What can be decoded, what is refused, and what is made of headers that lie."""
+"""Formats that are decoded or rejected, and files with wrong headers."""
 
 import audioop
 import struct
@@ -35,9 +35,7 @@ WAV_FORMS = [
 
 @pytest.mark.parametrize(("form", "subtype", "encoding", "tolerance"), WAV_FORMS)
 @pytest.mark.parametrize("rate_hz", [8_000, 11_025, 44_100])
-def test_every_wav_form_gives_its_samples(
-    form: str, subtype: str, encoding: str, tolerance: float, rate_hz: int
-) -> None:
+def test_every_wav_format_is_decoded(form: str, subtype: str, encoding: str, tolerance: float, rate_hz: int) -> None:
     tracks = decode(file_of(STEREO, rate_hz=rate_hz, form=form, subtype=subtype))
     assert (tracks.encoding, tracks.rate_hz, tracks.truncated) == (encoding, rate_hz, False)
     assert tracks.samples.dtype == np.float32
@@ -45,7 +43,7 @@ def test_every_wav_form_gives_its_samples(
 
 
 @pytest.mark.parametrize("rate_hz", [8_000, 22_050, 44_100])
-def test_mp3_gives_the_tone_that_went_in(rate_hz: int) -> None:
+def test_mp3_decodes_to_the_encoded_tone(rate_hz: int) -> None:
     samples = np.sin(2 * np.pi * 440 * np.arange(2 * rate_hz) / rate_hz).astype(np.float32) * np.float32(0.3)
     tracks = decode(file_of(samples, rate_hz=rate_hz, form="MP3", subtype="MPEG_LAYER_III"), content_type="audio/mpeg")
     assert (tracks.encoding, tracks.rate_hz, tracks.truncated) == ("mp3", rate_hz, False)
@@ -54,13 +52,13 @@ def test_mp3_gives_the_tone_that_went_in(rate_hz: int) -> None:
     assert np.argmax(spectrum) * rate_hz / tracks.samples.shape[1] == pytest.approx(440, abs=2)
 
 
-def test_mp3_is_found_behind_an_id3_tag() -> None:
+def test_mp3_behind_an_id3_tag_is_decoded() -> None:
     tag = b"ID3\x04\x00\x00" + bytes([0, 0, 2, 0]) + b"\x00" * 256
     plain = file_of(SPEECHLIKE, form="MP3", subtype="MPEG_LAYER_III")
     np.testing.assert_array_equal(decode(tag + plain).samples, decode(plain).samples)
 
 
-def test_mp3_cut_anywhere_decodes_what_is_there() -> None:
+def test_truncated_mp3_decodes_as_far_as_it_goes() -> None:
     body = file_of(tone((300.0, 700.0), 4.0), form="MP3", subtype="MPEG_LAYER_III")
     tracks = decode(body[: len(body) // 2 + 7])
     assert tracks.truncated
@@ -86,14 +84,14 @@ def test_audioop_and_libsndfile_agree_on_all_codes(to_linear: str, tag: int, sub
         ('audio/pcmu; rate="8000"', None, 8_000),
     ],
 )
-def test_raw_mulaw_takes_its_rate_from_the_content_type_or_the_caller(
+def test_raw_mulaw_has_its_rate_from_the_content_type_or_the_caller(
     content_type: str, raw_rate_hz: int | None, rate_hz: int
 ) -> None:
     tracks = decode(b"\x10\xff\x90", content_type=content_type, raw_rate_hz=raw_rate_hz)
     assert (tracks.rate_hz, tracks.encoding, tracks.samples.shape) == (rate_hz, "mulaw", (1, 3))
 
 
-def test_raw_pcm_knows_its_byte_order_and_channels() -> None:
+def test_raw_pcm_has_byte_order_and_channels_from_the_content_type() -> None:
     values = np.array([[1000, -2000], [3000, 4000]], dtype=np.int16)
     big = decode(values.astype(">i2").tobytes(), content_type="audio/L16;rate=8000;channels=2")
     little = decode(values.astype("<i2").tobytes() + b"\x01", content_type="audio/pcm;rate=8000;channels=2")
@@ -102,7 +100,7 @@ def test_raw_pcm_knows_its_byte_order_and_channels() -> None:
     assert (big.truncated, little.truncated) == (False, True)
 
 
-def test_a_header_in_the_bytes_outranks_the_content_type() -> None:
+def test_a_header_takes_precedence_over_the_content_type() -> None:
     tracks = decode(file_of(SPEECHLIKE), content_type="audio/x-mulaw;rate=8000")
     assert tracks.encoding == "pcm16"
 
@@ -131,21 +129,21 @@ def test_a_header_in_the_bytes_outranks_the_content_type() -> None:
         (b"RIFF\0\0\0\0WAVEdata\x04\0\0\0abcd", None, "cut off or damaged"),
     ],
 )
-def test_what_is_not_audio_is_refused_with_the_cure(body: bytes, content_type: str | None, cure: str) -> None:
+def test_anything_but_audio_is_rejected_with_the_cure(body: bytes, content_type: str | None, cure: str) -> None:
     with pytest.raises(Undecodable, match=cure):
         decode(body, content_type=content_type)
 
 
 @pytest.mark.parametrize("size", [0, 0x7FFFFFFF, 0xFFFFFFFF, 57_600_000, 2, 7_999, 15_999, 16_001])
-def test_all_samples_come_out_whatever_the_data_size_says(size: int) -> None:
+def test_all_samples_are_decoded_despite_a_wrong_data_size(size: int) -> None:
     tracks = decode(wav(pcm16(SPEECHLIKE), data_size=size))
-    # A size one byte short of the truth cannot be told from a true one.
+    # A size one byte short of the truth cannot be distinguished from a correct one.
     assert tracks.samples.shape[1] in ((RATE_HZ - 1, RATE_HZ) if size == 15_999 else (RATE_HZ,))
     np.testing.assert_allclose(tracks.samples[0, :7_999], SPEECHLIKE[:7_999], atol=1e-4)
 
 
 @pytest.mark.parametrize(("size", "truncated"), [(57_600_000, True), (16_000, False), (0, False), (0xFFFFFFFF, False)])
-def test_only_a_known_size_that_is_missed_counts_as_truncated(size: int, truncated: bool) -> None:
+def test_only_fewer_bytes_than_a_known_size_count_as_truncated(size: int, truncated: bool) -> None:
     assert decode(wav(pcm16(SPEECHLIKE), data_size=size)).truncated is truncated
 
 
@@ -160,12 +158,12 @@ CHUNKS_BEFORE = {
 
 
 @pytest.mark.parametrize("before", CHUNKS_BEFORE.values(), ids=CHUNKS_BEFORE.keys())
-def test_chunks_before_the_samples_are_stepped_over_also_with_wrong_sizes(before: bytes) -> None:
+def test_chunks_before_the_samples_are_skipped_even_with_wrong_sizes(before: bytes) -> None:
     tracks = decode(wav(pcm16(SPEECHLIKE), before_data=before))
     np.testing.assert_allclose(tracks.samples[0], SPEECHLIKE, atol=1e-4)
 
 
-def test_chunks_without_end_are_given_up_soon() -> None:
+def test_endless_chunks_are_rejected_early() -> None:
     body = b"RIFF\0\0\0\0WAVE" + b"JUNK\0\0\0\0" * 1_000_000 + wav(pcm16(SPEECHLIKE))[12:]
     started = time.thread_time()  # what another process takes meanwhile does not count
     with pytest.raises(Undecodable, match="damaged"):
@@ -175,20 +173,20 @@ def test_chunks_without_end_are_given_up_soon() -> None:
 
 
 @pytest.mark.parametrize("size", [None, 0])
-def test_a_chunk_after_the_samples_is_not_heard(size: int | None) -> None:
+def test_a_chunk_after_the_samples_is_not_decoded(size: int | None) -> None:
     after = b"LIST" + struct.pack("<I", 4) + b"INFO"
     body = b"" if size == 0 else pcm16(SPEECHLIKE)
     tracks = decode(wav(body, data_size=size, after_data=after))
     assert tracks.samples.shape == (1, len(body) // 2)
 
 
-def test_a_header_alone_is_a_recording_of_no_samples() -> None:
+def test_a_header_alone_decodes_to_no_samples() -> None:
     tracks = decode(wav(b""))
     assert tracks.samples.shape == (1, 0)
     assert not tracks.truncated
 
 
-def test_twenty_bits_in_blocks_of_three_bytes_are_read_as_24() -> None:
+def test_20_bits_in_blocks_of_three_bytes_are_read_as_24() -> None:
     body = np.array([0, 1 << 22, -(1 << 22)], dtype="<i4").view(np.uint8).reshape(3, 4)[:, :3].tobytes()
     np.testing.assert_allclose(decode(wav(body, bits=20, block=3)).samples[0], [0, 0.5, -0.5], atol=1e-6)
 
@@ -199,7 +197,7 @@ def test_not_a_number_and_infinity_become_zero_and_loud_floats_are_clipped() -> 
 
 
 @pytest.mark.parametrize(("form", "subtype"), [("WAV", "ULAW"), ("MP3", "MPEG_LAYER_III")])
-def test_the_head_of_a_file_is_the_head_of_its_samples(form: str, subtype: str) -> None:
+def test_decoding_the_first_seconds_gives_the_first_samples(form: str, subtype: str) -> None:
     samples = tone((300.0, 700.0), 5.0) + noise(5.0, -40)
     body = file_of(samples, form=form, subtype=subtype)
     whole, head = decode(body).samples, decode(body, max_s=1.5).samples
@@ -208,7 +206,7 @@ def test_the_head_of_a_file_is_the_head_of_its_samples(form: str, subtype: str) 
 
 
 @pytest.mark.parametrize("form", ["wav", "mp3"])
-def test_the_head_of_an_hour_takes_the_memory_of_the_head(form: str) -> None:
+def test_decoding_the_first_seconds_of_an_hour_takes_little_memory(form: str) -> None:
     second = file_of(tone((300.0, 700.0), 1.0), form="MP3", subtype="MPEG_LAYER_III")
     body = wav(b"\x80\xff" * (1800 * RATE_HZ), tag=7, bits=8) if form == "wav" else second * 3600
     tracemalloc.start()
@@ -231,17 +229,17 @@ def test_the_head_of_an_hour_takes_the_memory_of_the_head(form: str) -> None:
         (b"\x7f" * 99, "Audio/X-MuLaw; rate=8000"),
     ],
 )
-def test_the_beginning_of_audio_is_recognised(prefix: bytes, content_type: str | None) -> None:
+def test_the_beginning_of_audio_can_be_decoded(prefix: bytes, content_type: str | None) -> None:
     assert can_decode(prefix, content_type)
 
 
 @pytest.mark.parametrize("content_type", ["audio/x-wav", "audio/basic"])
 @pytest.mark.parametrize("page", [b"<?xml version='1.0'?><x/>", b"\n <!DOCTYPE html>", b"\xef\xbb\xbf<html/>"])
-def test_a_page_is_not_recognised_whatever_it_is_declared_as(page: bytes, content_type: str) -> None:
+def test_a_page_cannot_be_decoded_whatever_its_content_type(page: bytes, content_type: str) -> None:
     assert not can_decode(page, content_type)
 
 
-def test_ciphertext_is_not_recognised() -> None:
+def test_ciphertext_cannot_be_decoded() -> None:
     assert not can_decode(np.random.default_rng(7).bytes(64 * 1024), "audio/x-wav")
 
 
@@ -253,7 +251,9 @@ def prefixes_until_enough(body: bytes, seconds: float) -> int:
     ("form", "subtype", "rate_hz"),
     [("WAV", "PCM_16", 8_000), ("WAV", "ULAW", 8_000), ("WAVEX", "PCM_24", 44_100), ("MP3", "MPEG_LAYER_III", 8_000)],
 )
-def test_the_prefix_that_is_enough_holds_the_seconds_and_little_more(form: str, subtype: str, rate_hz: int) -> None:
+def test_the_smallest_sufficient_prefix_holds_little_more_than_the_seconds(
+    form: str, subtype: str, rate_hz: int
+) -> None:
     samples = np.resize(tone((300.0, 700.0), 6.0), 6 * rate_hz)
     body = file_of(samples, rate_hz=rate_hz, form=form, subtype=subtype)
     size = prefixes_until_enough(body, 3.0)
@@ -269,16 +269,16 @@ def test_a_variable_bit_rate_is_counted_frame_by_frame() -> None:
 
 
 @pytest.mark.parametrize("body", [b"", b"RIFF", b"<html>" + b"x" * 500_000, b"\x55" * 500_000, wav(b"", rate_hz=0)])
-def test_what_cannot_be_read_is_never_enough(body: bytes) -> None:
+def test_unreadable_data_never_has_enough_seconds(body: bytes) -> None:
     assert not has_seconds(body, 0.1)
 
 
-def test_a_header_of_an_hour_is_not_an_hour_of_audio() -> None:
+def test_seconds_are_counted_from_the_data_not_from_the_header() -> None:
     assert not has_seconds(wav(pcm16(SPEECHLIKE), data_size=57_600_000), 1.5)
     assert has_seconds(wav(pcm16(SPEECHLIKE), data_size=57_600_000), 1.0)
 
 
-def test_an_mp3_of_little_but_damage_costs_no_time() -> None:
+def test_a_mostly_damaged_mp3_takes_little_time() -> None:
     two_frames = (b"\xff\xfb\x90\xc4" + bytes(413)) * 2
     data = (two_frames + b"\xff" * 8000) * 400
     started = time.thread_time()

@@ -1,4 +1,4 @@
-"""No bytes, however made, raise anything but Undecodable."""
+"""Any bytes are decoded or raise Undecodable, nothing else."""
 
 import struct
 
@@ -22,7 +22,7 @@ FILES = {
 }
 
 
-def decode_or_refuse(data: bytes, content_type: str | None = None, max_s: float | None = None) -> Tracks | None:
+def decode_or_reject(data: bytes, content_type: str | None = None, max_s: float | None = None) -> Tracks | None:
     try:
         tracks = decode(data, content_type=content_type, max_s=max_s)
     except Undecodable:
@@ -44,26 +44,26 @@ def decode_or_refuse(data: bytes, content_type: str | None = None, max_s: float 
     content_type=st.sampled_from(CONTENT_TYPES),
     max_s=st.sampled_from([None, 0.0, 0.01, 20.0]),
 )
-def test_arbitrary_bytes_are_decoded_or_refused(
+def test_arbitrary_bytes_are_decoded_or_rejected(
     start: bytes, rest: bytes, content_type: str | None, max_s: float | None
 ) -> None:
-    decode_or_refuse(start + rest, content_type, max_s)
+    decode_or_reject(start + rest, content_type, max_s)
     has_seconds(start + rest, 0.1)
 
 
 @settings(deadline=None)
 @given(content_type=st.text(max_size=40) | st.builds("audio/x-mulaw;{}={}".format, st.text(max_size=8), st.text()))
-def test_arbitrary_content_types_are_understood_or_refused(content_type: str) -> None:
-    decode_or_refuse(b"\x10\xff" * 8, content_type)
+def test_arbitrary_content_types_are_parsed_or_rejected(content_type: str) -> None:
+    decode_or_reject(b"\x10\xff" * 8, content_type)
 
 
 @pytest.mark.parametrize("name", FILES)
 @settings(max_examples=60, deadline=None)
 @given(data=st.data())
-def test_a_file_cut_anywhere_gives_the_samples_that_are_there(name: str, data: st.DataObject) -> None:
+def test_a_truncated_file_gives_its_remaining_samples(name: str, data: st.DataObject) -> None:
     body = FILES[name]
     size = data.draw(st.integers(0, len(body)))
-    tracks, whole = decode_or_refuse(body[:size]), decode(body).samples
+    tracks, whole = decode_or_reject(body[:size]), decode(body).samples
     if tracks is not None and name != "mp3":
         length = tracks.samples.shape[1]
         np.testing.assert_array_equal(tracks.samples, whole[:, :length])
@@ -78,8 +78,8 @@ def test_damaged_headers_never_crash(name: str, flips: list[tuple[int, int]]) ->
     body = bytearray(FILES[name])
     for at, value in flips:
         body[at] = value
-    decode_or_refuse(bytes(body))
-    decode_or_refuse(bytes(body), max_s=0.1)
+    decode_or_reject(bytes(body))
+    decode_or_reject(bytes(body), max_s=0.1)
     has_seconds(bytes(body), 0.1)
 
 
@@ -96,17 +96,17 @@ def test_damaged_headers_never_crash(name: str, flips: list[tuple[int, int]]) ->
 )
 @example(tag=3, channels=1, rate_hz=8000, bits=64, block=None, riff_size=0, data_size=0, body=b"\xff" * 8)
 @example(tag=3, channels=1, rate_hz=8000, bits=64, block=None, riff_size=0, data_size=0, body=b"\xfe\xff\xff\x7f" * 4)
-def test_any_header_is_decoded_or_refused(
+def test_any_header_is_decoded_or_rejected(
     tag: int, channels: int, rate_hz: int, bits: int, block: int | None, riff_size: int, data_size: int, body: bytes
 ) -> None:
     sane_block = channels * bits // 8 % 2**16 if block is None else block
     data = wav(body, tag=tag, channels=channels, rate_hz=rate_hz, bits=bits, block=sane_block, data_size=data_size)
-    decode_or_refuse(data[:4] + struct.pack("<I", riff_size) + data[8:])
+    decode_or_reject(data[:4] + struct.pack("<I", riff_size) + data[8:])
 
 
 @settings(deadline=None)
 @given(size=st.integers(0, 2**32 - 1), cut=st.integers(0, 600))
-def test_the_size_in_the_header_never_adds_or_invents_samples(size: int, cut: int) -> None:
+def test_the_size_in_the_header_never_adds_samples(size: int, cut: int) -> None:
     body = pcm16(SHORT)
     tracks = decode(wav(body[: len(body) - cut], data_size=size))
     expected = decode(wav(body)).samples
@@ -118,7 +118,7 @@ def test_the_size_in_the_header_never_adds_or_invents_samples(size: int, cut: in
 @pytest.mark.parametrize("name", FILES)
 @given(data=st.data())
 @settings(max_examples=30, deadline=None)
-def test_enough_says_yes_only_when_the_prefix_decodes_to_that_much(name: str, data: st.DataObject) -> None:
+def test_a_prefix_with_enough_seconds_decodes_to_that_much(name: str, data: st.DataObject) -> None:
     body = FILES[name]
     prefix = body[: data.draw(st.integers(0, len(body)))]
     seconds = data.draw(st.floats(0.01, 0.4))

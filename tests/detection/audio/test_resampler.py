@@ -1,4 +1,4 @@
-"""The live path resamples with soxr alone; librosa, which the lab uses, must not hear anything else."""
+"""The service resamples with soxr alone. The lab's librosa must give the same samples."""
 
 import numpy as np
 import pytest

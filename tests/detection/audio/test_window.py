@@ -1,4 +1,4 @@
-"""The window: where it begins, how long it is, and that a piece resamples like the whole."""
+"""Start and length of the window, and the resampling of a part."""
 
 import numpy as np
 import pytest
@@ -26,7 +26,7 @@ HISS = np.random.default_rng(3).standard_normal(40_000).astype(np.float32) * np.
         (Anchor.ONSET, 500, 300),
     ],
 )
-def test_where_the_window_begins(anchor: Anchor, onset_ms: int | None, start_ms: int) -> None:
+def test_the_window_starts_at_its_anchor(anchor: Anchor, onset_ms: int | None, start_ms: int) -> None:
     ramp = Waveform(np.arange(10 * RATE_HZ, dtype=np.float32) / np.float32(10 * RATE_HZ), RATE_HZ)
     window = cut(ramp, onset_ms=onset_ms, anchor=anchor, length_ms=2_000)
     assert (window.start_ms, window.onset_ms, window.duration_ms) == (start_ms, onset_ms, 2_000)
@@ -34,7 +34,7 @@ def test_where_the_window_begins(anchor: Anchor, onset_ms: int | None, start_ms:
 
 
 @pytest.mark.parametrize("rate_hz", [8_000, 16_000, 44_100])
-def test_what_is_not_there_is_not_padded(rate_hz: int) -> None:
+def test_a_window_at_the_end_is_not_padded(rate_hz: int) -> None:
     second_and_a_half = Waveform(np.resize(HISS, rate_hz * 3 // 2), rate_hz)
     window = cut(second_and_a_half, onset_ms=None, anchor=Anchor.AUTO, length_ms=2_000)
     assert len(window.samples) == 24_000
@@ -56,7 +56,7 @@ def test_resampled_peaks_stay_within_full_scale() -> None:
     onset_ms=st.none() | st.integers(0, 5_000),
     length_ms=st.integers(1, 3_000),
 )
-def test_resampling_a_piece_equals_resampling_the_whole(rate_hz: int, onset_ms: int | None, length_ms: int) -> None:
+def test_resampling_a_part_equals_resampling_the_whole(rate_hz: int, onset_ms: int | None, length_ms: int) -> None:
     samples = HISS[: 4 * rate_hz]
     window = cut(Waveform(samples, rate_hz), onset_ms=onset_ms, anchor=Anchor.ONSET, length_ms=length_ms)
     whole = soxr.resample(samples, rate_hz, RATE_HZ, quality="HQ")

@@ -10,11 +10,11 @@ from tests.support.models import build_model
 
 @pytest.fixture(scope="session")
 def pristine(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A good model folder; not to be changed."""
+    """A good model folder. Do not change it."""
     return build_model(tmp_path_factory.mktemp("models") / "good")
 
 
 @pytest.fixture
 def folder(pristine: Path, tmp_path: Path) -> Path:
-    """A good model folder of the test's own, to be spoilt."""
+    """A copy of a good model folder, for the test to damage."""
     return Path(shutil.copytree(pristine, tmp_path / "model"))

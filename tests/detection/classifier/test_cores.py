@@ -1,4 +1,4 @@
-"""Cores that may really be used."""
+"""The number of available cores."""
 
 import os
 from pathlib import Path
@@ -25,24 +25,24 @@ def cores(tmp_path: Path, membership: str, files: dict[str, str]) -> int:
     ("quota", "expected"),
     [("200000 100000", 2), ("max 100000", 8), ("150000 100000", 1), ("10000 100000", 1), ("nonsense", 8)],
 )
-def test_a_v2_quota_cuts_the_affinity_down(tmp_path: Path, quota: str, expected: int) -> None:
+def test_a_v2_quota_limits_the_affinity(tmp_path: Path, quota: str, expected: int) -> None:
     assert cores(tmp_path, "0::/\n", {"cpu.max": quota}) == expected
 
 
-def test_the_tightest_group_on_the_way_up_counts(tmp_path: Path) -> None:
+def test_the_smallest_quota_of_all_parent_groups_applies(tmp_path: Path) -> None:
     files = {"pod/cpu.max": "300000 100000", "pod/app/cpu.max": "max 100000"}
     assert cores(tmp_path, "0::/pod/app\n", files) == 3
 
 
-def test_a_v1_quota_counts_too(tmp_path: Path) -> None:
+def test_a_v1_quota_applies(tmp_path: Path) -> None:
     files = {"cpu/job/cpu.cfs_quota_us": "400000\n", "cpu/job/cpu.cfs_period_us": "100000\n"}
     assert cores(tmp_path, "3:cpu,cpuacct:/job\n", files) == 4
 
 
-def test_no_v1_limit_is_minus_one(tmp_path: Path) -> None:
+def test_minus_one_is_no_v1_limit(tmp_path: Path) -> None:
     files = {"cpu/cpu.cfs_quota_us": "-1\n", "cpu/cpu.cfs_period_us": "100000\n"}
     assert cores(tmp_path, "3:cpu:/\n", files) == 8
 
 
-def test_without_cgroups_the_affinity_counts(tmp_path: Path) -> None:
+def test_without_cgroups_the_affinity_applies(tmp_path: Path) -> None:
     assert usable_cores(membership=tmp_path / "absent", cgroups=tmp_path) == 8

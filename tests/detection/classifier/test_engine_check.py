@@ -1,4 +1,4 @@
-"""How far an engine may be from the reference, and the record of it."""
+"""Deviation from the reference, the limits, and the stored record."""
 
 import json
 from dataclasses import replace
@@ -35,7 +35,7 @@ def test_no_flip_is_further_from_its_threshold_than_the_largest_difference(pairs
     assert compared.furthest_flip <= compared.max_dp + 1e-12
 
 
-def test_flips_are_counted_at_the_label_border_and_at_the_confidence_of_either_label() -> None:
+def test_flips_are_counted_at_one_half_and_at_the_threshold_of_either_label() -> None:
     reference = np.array([0.49, 0.69, 0.31, 0.90, 0.10])
     candidate = np.array([0.51, 0.71, 0.29, 0.88, 0.12])
     compared = measure_deviation(reference, candidate)
@@ -52,7 +52,7 @@ def test_the_limit_depends_on_the_precision(precision: str, limit: float) -> Non
     assert f"exceeds the limit of {limit:g} for {precision}" in explanation
 
 
-def test_an_answer_that_is_no_number_never_passes() -> None:
+def test_nan_never_passes() -> None:
     compared = measure_deviation(np.array([0.2, 0.4]), np.array([0.2, np.nan]))
     assert not Requirements().check(compared, precision="int8", windows=200)[0]
 
@@ -61,7 +61,7 @@ def test_too_few_windows_never_pass() -> None:
     assert not Requirements().check(found(0.0), precision="bf16", windows=199)[0]
 
 
-def test_the_record_survives_its_file(tmp_path: Path) -> None:
+def test_a_written_engine_check_is_read_back(tmp_path: Path) -> None:
     check = replace(an_engine_check(), max_dp=float("inf"), passed=False)
     write_engine_check(tmp_path, check)
     assert read_engine_check(tmp_path) == check
@@ -69,6 +69,6 @@ def test_the_record_survives_its_file(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("content", ["", "[]", "{}", json.dumps({"passed": True})])
-def test_a_record_that_cannot_be_read_is_none(tmp_path: Path, content: str) -> None:
+def test_an_unreadable_engine_check_is_none(tmp_path: Path, content: str) -> None:
     (tmp_path / "gate.json").write_text(content)
     assert read_engine_check(tmp_path) is None

@@ -1,4 +1,4 @@
-"""The exported engines give what the reference gives, within their precision, at any length."""
+"""Exported engines equal the reference within their precision, at any length."""
 
 import shutil
 import subprocess
@@ -54,7 +54,7 @@ def cache(files: ModelFiles, tmp_path_factory: pytest.TempPathFactory) -> Path:
         for name in ("openvino int8", "openvino bf16", "onnx fp32"):
             engine, precision = name.split()
             build(engine, precision, files, graphs[name], calibration)
-        # Converting takes most of the time, so what is shared is made once.
+        # Converting takes most of the time, so shared graphs are built once.
         quantise_onnx(graphs["onnx fp32"], graphs["onnx int8"])
     for suffix in (".xml", ".bin"):
         shutil.copy(graphs["openvino bf16"].with_suffix(suffix), graphs["openvino fp32"].with_suffix(suffix))
@@ -90,7 +90,7 @@ def test_float32_engines_equal_the_reference_at_any_length(
 @pytest.mark.parametrize(
     ("name", "limit"), [("openvino bf16", 0.02), ("torch bf16", 0.02), ("openvino int8", 0.06), ("onnx int8", 0.06)]
 )
-def test_coarser_engines_stay_near_the_reference_and_are_what_they_say(
+def test_low_precision_engines_stay_near_the_reference_and_run_at_their_precision(
     name: str, limit: float, files: ModelFiles, cache: Path, reference: Engine
 ) -> None:
     if name == "torch bf16":
@@ -101,13 +101,13 @@ def test_coarser_engines_stay_near_the_reference_and_are_what_they_say(
         abs(voicemail(engine.logits([clip])[0]) - voicemail(reference.logits([clip])[0]))
         for clip in (noise(seconds, seed) for seconds in LENGTHS_S for seed in (11, 12))
     ]
-    # One that is exact runs in another precision than it says, as OpenVINO does on a CPU without bf16.
+    # No difference at all means another precision than named, as with OpenVINO on a CPU without bf16.
     assert max(apart) < limit
     assert max(apart) > 0 or (name == "openvino bf16" and not has_bf16())
 
 
 @pytest.mark.parametrize("name", ["openvino bf16", "onnx fp32"])
-def test_a_result_is_not_overwritten_by_the_next_one(name: str, files: ModelFiles, cache: Path) -> None:
+def test_a_result_is_not_overwritten_by_the_next_call(name: str, files: ModelFiles, cache: Path) -> None:
     engine = engine_named(name, files, cache)
     first = engine.logits([noise(2.0, seed=1)])
     kept = first.copy()
@@ -116,7 +116,7 @@ def test_a_result_is_not_overwritten_by_the_next_one(name: str, files: ModelFile
 
 
 @pytest.mark.parametrize("name", ["openvino int8", "onnx fp32"])
-def test_a_damaged_graph_says_how_to_make_it_again(name: str, files: ModelFiles, tmp_path: Path) -> None:
+def test_the_error_for_a_damaged_graph_names_the_export_command(name: str, files: ModelFiles, tmp_path: Path) -> None:
     engine, precision = name.split()
     store_export(locate_exported_engine(files, engine, precision, tmp_path))
     with pytest.raises(ModelUnusable, match=f"model export --engine {engine} --precision {precision} --again"):
@@ -156,13 +156,13 @@ def test_the_graph_equals_transformers_padded_or_not(stable: bool, norm: str) ->
 
 
 @pytest.mark.parametrize("samples", [16_000, 21_920, 32_000, 32_001, 80_000])
-def test_frames_are_counted_as_the_convolutions_make_them(files: ModelFiles, samples: int) -> None:
+def test_the_frame_count_equals_that_of_the_convolutions(files: ModelFiles, samples: int) -> None:
     model: Any = Wav2Vec2ForSequenceClassification.from_pretrained(files.folder)
     made = model.wav2vec2.feature_extractor(torch.zeros(1, samples)).shape[-1]
     assert ConvolutionalFront.of_model(files.folder).frames(samples) == made
 
 
-def test_importing_openvino_and_nncf_reports_to_nobody() -> None:
+def test_importing_openvino_and_nncf_sends_no_telemetry() -> None:
     script = (
         "import socket, sys\n"
         "def refuse(*_, **__): raise SystemExit('something opened a connection')\n"

@@ -1,4 +1,4 @@
-"""Model folders, good and spoilt: each fault ends in one line that says what to do."""
+"""Good and damaged model folders: each fault gives one line with the cure."""
 
 import hashlib
 import json
@@ -79,7 +79,7 @@ def missing_shard(folder: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("spoil", "said"),
+    ("damage", "said"),
     [
         (empty, "no config.json"),
         (pickle_only, "pytorch_model.bin, which can run code"),
@@ -95,17 +95,19 @@ def missing_shard(folder: Path) -> None:
         (missing_shard, "damaged or cut short"),
     ],
 )
-def test_a_spoilt_folder_ends_in_one_line_with_the_cure(folder: Path, spoil: Callable[[Path], None], said: str) -> None:
-    spoil(folder)
-    with pytest.raises(ModelUnusable) as refused:
+def test_a_damaged_folder_is_rejected_in_one_line_with_the_cure(
+    folder: Path, damage: Callable[[Path], None], said: str
+) -> None:
+    damage(folder)
+    with pytest.raises(ModelUnusable) as raised:
         check(folder)
-    message = str(refused.value)
+    message = str(raised.value)
     assert said in message
     assert "\n" not in message
     assert all(cure in message for cure in ("doctor", "model pull", "AMD_MODEL=demo"))
 
 
-def test_a_good_folder_is_described(folder: Path) -> None:
+def test_a_good_folder_gives_labels_digests_and_settings(folder: Path) -> None:
     files = check(folder)
     assert files.labels.labels == (Label.HUMAN, Label.VOICEMAIL)
     assert files.weights_sha256 == hashlib.sha256((folder / "model.safetensors").read_bytes()).hexdigest()
@@ -113,7 +115,7 @@ def test_a_good_folder_is_described(folder: Path) -> None:
     assert (files.normalise, files.temperature) == (True, 1.0)
 
 
-def test_the_temperature_comes_with_the_model(folder: Path) -> None:
+def test_the_temperature_is_read_from_the_model_folder(folder: Path) -> None:
     (folder / "calibration.json").write_text('{"temperature": 1.3}')
     assert check(folder).temperature == 1.3
 
@@ -123,7 +125,7 @@ def test_normalisation_follows_the_preprocessor_file(folder: Path) -> None:
     assert not check(folder).normalise
 
 
-def test_a_folder_is_taken_as_it_is(folder: Path) -> None:
+def test_a_folder_needs_no_hub(folder: Path) -> None:
     files = open_model(Settings(model=str(folder)))
     assert (files.id, files.folder, files.revision) == (str(folder), folder.resolve(), None)
 
@@ -133,14 +135,14 @@ def test_demo_is_the_model_that_ships() -> None:
 
 
 @pytest.mark.parametrize("model", ["./not/there", "/not/there", "nonsense", "../up", "a/b/c"])
-def test_what_is_no_folder_and_no_hub_id_is_refused(model: str) -> None:
+def test_anything_but_a_folder_or_a_hub_id_is_rejected(model: str) -> None:
     with pytest.raises(ModelUnusable, match="AMD_MODEL=demo"):
         locate(model, None)
 
 
 @pytest.fixture
 def hub_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An empty hub cache, and no hub."""
+    """An empty hub cache, offline."""
     monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
     monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
     return tmp_path / "hub"
@@ -165,17 +167,17 @@ def test_a_cached_hub_model_can_be_verified_offline(pristine: Path, hub_cache: P
     assert pull(Settings(model="somebody/classifier")).revision == COMMIT
 
 
-def test_a_hub_that_does_not_answer_may_answer_later(hub_cache: Path) -> None:
+def test_an_unreachable_hub_is_a_temporary_error(hub_cache: Path) -> None:
     with pytest.raises(ClassifierUnavailable, match=r"somebody/classifier .*`amd-service model pull`.*AMD_MODEL=demo"):
         open_model(Settings(model="somebody/classifier"))
 
 
-def test_who_pulls_the_model_is_not_told_to_pull_it(hub_cache: Path) -> None:
+def test_the_error_of_pull_does_not_advise_to_pull(hub_cache: Path) -> None:
     with pytest.raises(ClassifierUnavailable, match=r"Run this on a machine with network access.*AMD_MODEL=demo"):
         pull(Settings(model="somebody/classifier"))
 
 
-def test_another_revision_than_the_cached_one_is_not_taken_for_it(pristine: Path, hub_cache: Path) -> None:
+def test_a_cached_model_of_another_revision_is_not_used(pristine: Path, hub_cache: Path) -> None:
     put_in_cache(hub_cache, pristine)
     with pytest.raises(ClassifierUnavailable, match="at revision v2"):
         open_model(Settings(model="somebody/classifier", model_revision="v2"))

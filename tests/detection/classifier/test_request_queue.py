@@ -1,4 +1,4 @@
-"""Who is served when."""
+"""Order, bound and end of the queue."""
 
 from concurrent.futures import ThreadPoolExecutor
 
@@ -20,14 +20,14 @@ def submit(queue: RequestQueue, priority: Priority = Priority.RECORDING, seconds
     return queue.submit(window(seconds), priority, estimate_s=lambda waiting: waiting * 2.0)
 
 
-def test_interactive_goes_first_and_each_kind_in_order_of_arrival() -> None:
+def test_interactive_requests_come_first_and_each_priority_in_order_of_arrival() -> None:
     queue = open_queue()
     recordings = [submit(queue) for _ in range(2)]
     callers = [submit(queue, Priority.INTERACTIVE) for _ in range(2)]
     assert [queue.take_batch(1) for _ in range(4)] == [[request] for request in (*callers, *recordings)]
 
 
-def test_the_bound_refuses_with_the_time_until_there_is_room() -> None:
+def test_a_full_queue_rejects_with_a_retry_time() -> None:
     queue = open_queue(bound=3)
     for _ in range(3):
         submit(queue)
@@ -36,14 +36,14 @@ def test_the_bound_refuses_with_the_time_until_there_is_room() -> None:
     assert refused.value.retry_after_s == 6.0
 
 
-def test_a_place_given_up_is_free_again() -> None:
+def test_a_withdrawn_request_frees_its_place() -> None:
     queue = open_queue(bound=1)
     queue.withdraw(submit(queue))
     second = submit(queue)
     assert queue.take_batch(1) == [second]
 
 
-def test_a_batch_holds_windows_of_the_first_ones_length_only() -> None:
+def test_a_batch_holds_only_windows_of_one_length() -> None:
     queue = open_queue()
     first, longer, second, third = submit(queue), submit(queue, seconds=2.0), submit(queue), submit(queue)
     assert queue.take_batch(2) == [first, second]
@@ -51,7 +51,7 @@ def test_a_batch_holds_windows_of_the_first_ones_length_only() -> None:
     assert queue.take_batch(2) == [third]
 
 
-def test_closing_ends_every_wait_with_the_reason() -> None:
+def test_close_fails_waiting_requests_with_the_reason() -> None:
     queue = open_queue()
     requests = [submit(queue), submit(queue, Priority.INTERACTIVE)]
     queue.close("the model is gone")
@@ -62,7 +62,7 @@ def test_closing_ends_every_wait_with_the_reason() -> None:
         submit(queue)
 
 
-def test_closing_wakes_the_thread_that_waits_for_work() -> None:
+def test_close_wakes_a_thread_that_waits_for_requests() -> None:
     queue = open_queue()
     with ThreadPoolExecutor(1) as pool:
         taken = pool.submit(queue.take_batch, 1)
@@ -70,7 +70,7 @@ def test_closing_wakes_the_thread_that_waits_for_work() -> None:
         assert taken.result(timeout=5) == []
 
 
-def test_the_gauge_shows_how_many_wait() -> None:
+def test_the_gauge_shows_the_number_of_waiting_requests() -> None:
     metrics = Metrics()
     queue = RequestQueue(8, metrics.inference_queue)
     queue.open()

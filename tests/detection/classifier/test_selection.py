@@ -1,4 +1,4 @@
-"""Which engine serves: what is there, what passed its engine check, and what was asked for."""
+"""Selection of the engine by settings, exports, engine checks and hardware."""
 
 import json
 from dataclasses import replace
@@ -37,13 +37,13 @@ def chosen(files: ModelFiles, cache: Path, hardware: Hardware, **settings: Any) 
     return choose(files, Settings(cache_dir=cache, **settings), hardware)
 
 
-def test_auto_without_an_export_takes_the_reference_and_names_the_command(files: ModelFiles, tmp_path: Path) -> None:
+def test_auto_without_an_export_selects_the_reference_and_names_the_command(files: ModelFiles, tmp_path: Path) -> None:
     choice = chosen(files, tmp_path, MODERN)
     assert (choice.engine, choice.precision, choice.exported) == ("torch", "fp32", None)
     assert "amd-service model export --engine openvino --precision bf16" in choice.reason
 
 
-def test_auto_takes_bf16_where_the_cpu_has_it_and_never_int8(files: ModelFiles, tmp_path: Path) -> None:
+def test_auto_selects_bf16_if_the_cpu_has_it_and_never_int8(files: ModelFiles, tmp_path: Path) -> None:
     export_checked(files, tmp_path, "openvino bf16", "openvino int8", "onnx fp32", "onnx int8")
     choice = chosen(files, tmp_path, MODERN)
     assert (choice.engine, choice.precision) == ("openvino", "bf16")
@@ -52,7 +52,7 @@ def test_auto_takes_bf16_where_the_cpu_has_it_and_never_int8(files: ModelFiles, 
     assert (choice.engine, choice.precision) == ("onnx", "fp32")
 
 
-def test_auto_takes_int8_when_asked(files: ModelFiles, tmp_path: Path) -> None:
+def test_auto_selects_int8_only_on_request(files: ModelFiles, tmp_path: Path) -> None:
     export_checked(files, tmp_path, "openvino bf16", "onnx int8")
     choice = chosen(files, tmp_path, MODERN, precision="int8")
     assert (choice.engine, choice.precision) == ("onnx", "int8")
@@ -60,7 +60,7 @@ def test_auto_takes_int8_when_asked(files: ModelFiles, tmp_path: Path) -> None:
     assert chosen(files, tmp_path, MODERN, precision="int8").engine == "openvino"
 
 
-def test_auto_takes_a_gpu_before_anything_else(files: ModelFiles, tmp_path: Path) -> None:
+def test_auto_prefers_a_gpu(files: ModelFiles, tmp_path: Path) -> None:
     export_checked(files, tmp_path, "openvino bf16")
     choice = chosen(files, tmp_path, GPU)
     assert (choice.engine, choice.precision, choice.reason) == ("torch", "fp32", "CUDA is available")
@@ -93,7 +93,7 @@ def test_an_engine_that_failed_its_check_never_serves(files: ModelFiles, tmp_pat
         ("auto", "int8", "--engine openvino --precision int8"),
     ],
 )
-def test_asking_for_what_is_not_there_names_the_command(
+def test_requesting_an_engine_that_is_not_exported_names_the_command(
     files: ModelFiles, tmp_path: Path, engine: str, precision: str | None, command: str
 ) -> None:
     with pytest.raises(ModelUnusable) as refused:
@@ -101,7 +101,7 @@ def test_asking_for_what_is_not_there_names_the_command(
     assert f"run `amd-service model export {command}`" in str(refused.value)
 
 
-def test_asking_for_what_no_engine_does_says_what_it_does(files: ModelFiles, tmp_path: Path) -> None:
+def test_an_unsupported_precision_is_rejected_with_the_supported_ones(files: ModelFiles, tmp_path: Path) -> None:
     with pytest.raises(ModelUnusable, match="AMD_ENGINE=onnx runs fp32 or int8, not bf16"):
         chosen(files, tmp_path, MODERN, engine="onnx", precision="bf16")
 
@@ -140,7 +140,7 @@ def test_a_changed_config_has_another_folder(files: ModelFiles, folder: Path, tm
     assert locate_exported_engine(changed, "onnx", "fp32", tmp_path).folder != usual
 
 
-def test_a_record_without_its_graph_counts_as_nothing(files: ModelFiles, tmp_path: Path) -> None:
+def test_an_engine_check_without_its_graph_is_ignored(files: ModelFiles, tmp_path: Path) -> None:
     export_checked(files, tmp_path, "openvino bf16")
     exported = locate_exported_engine(files, "openvino", "bf16", tmp_path)
     assert exported.read_check() is not None
@@ -150,7 +150,7 @@ def test_a_record_without_its_graph_counts_as_nothing(files: ModelFiles, tmp_pat
 
 
 @pytest.mark.parametrize("file", ["model.xml", "model.bin"])
-def test_a_record_of_another_graph_counts_as_nothing(files: ModelFiles, tmp_path: Path, file: str) -> None:
+def test_an_engine_check_of_another_graph_is_ignored(files: ModelFiles, tmp_path: Path, file: str) -> None:
     exported = locate_exported_engine(files, "openvino", "bf16", tmp_path)
     exported.folder.mkdir(parents=True)
     (exported.folder / "model.bin").write_bytes(b"weights")
@@ -161,7 +161,7 @@ def test_a_record_of_another_graph_counts_as_nothing(files: ModelFiles, tmp_path
 
 
 @pytest.mark.parametrize("foreign", [{"engine": "onnx"}, {"precision": "fp32"}, {"weights_sha256": "1" * 64}])
-def test_a_record_of_something_else_counts_as_nothing(
+def test_an_engine_check_of_another_engine_precision_or_model_is_ignored(
     files: ModelFiles, tmp_path: Path, foreign: dict[str, Any]
 ) -> None:
     exported = locate_exported_engine(files, "openvino", "bf16", tmp_path)
@@ -172,7 +172,7 @@ def test_a_record_of_something_else_counts_as_nothing(
     assert exported.read_check() is None
 
 
-def test_auto_passes_over_what_cannot_be_opened_and_says_so(files: ModelFiles, tmp_path: Path) -> None:
+def test_auto_skips_engines_that_cannot_be_opened_and_reports_them(files: ModelFiles, tmp_path: Path) -> None:
     export_checked(files, tmp_path, "openvino fp32", "onnx fp32")  # neither is a graph
     found = load_engine(files, Settings(cache_dir=tmp_path, precision="fp32", threads=1))
     assert (found.engine.name, found.engine.precision, found.check) == ("torch", "fp32", None)
@@ -182,19 +182,19 @@ def test_auto_passes_over_what_cannot_be_opened_and_says_so(files: ModelFiles, t
         load_engine(files, Settings(cache_dir=tmp_path, engine="onnx", threads=1))
 
 
-def test_the_next_best_export_is_taken_with_what_was_wrong_with_the_best(files: ModelFiles, tmp_path: Path) -> None:
+def test_the_next_engine_is_selected_with_the_error_of_the_first(files: ModelFiles, tmp_path: Path) -> None:
     export_checked(files, tmp_path, "openvino bf16", "onnx fp32")
     choice = choose(files, Settings(cache_dir=tmp_path), MODERN, {("openvino", "bf16"): "it is cut short"})
     assert (choice.engine, choice.precision) == ("onnx", "fp32")
     assert choice.reason.endswith("; it is cut short")
 
 
-def test_the_home_folder_is_understood(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_cache_folder_may_begin_with_a_tilde(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOME", str(tmp_path))
     assert Settings(cache_dir=Path("~/engines")).cache_dir == tmp_path / "engines"
 
 
-def test_the_machine_is_told_by_what_its_cpu_can(tmp_path: Path) -> None:
+def test_the_cpu_is_described_by_its_features(tmp_path: Path) -> None:
     cpuinfo = tmp_path / "cpuinfo"
     cpuinfo.write_text("processor\t: 0\nflags\t\t: fpu sse2 avx2 avx512f amx_bf16 amx_int8\n\nprocessor\t: 1\n")
     assert describe_cpu(cpuinfo).endswith(" avx2 avx512f amx_bf16 amx_int8")

@@ -1,4 +1,4 @@
-"""The reference engine gives what transformers gives, and refuses weights that do not fit."""
+"""The reference engine equals transformers and rejects mismatched weights."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -27,7 +27,7 @@ def load(folder: Path, **settings: Any) -> Any:
 
 
 def plain_transformers(folder: Path, clip: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
-    """What every public user of such a model does."""
+    """The usual way to run such a model."""
     extractor: Any = AutoFeatureExtractor
     model: Any = Wav2Vec2ForSequenceClassification.from_pretrained(folder)
     inputs = extractor.from_pretrained(folder)(clip, sampling_rate=16_000, return_tensors="pt", padding=True)
@@ -39,24 +39,24 @@ def plain_transformers(folder: Path, clip: np.ndarray[Any, Any]) -> np.ndarray[A
 def test_logits_equal_those_of_transformers_at_any_length(pristine: Path, seconds: float) -> None:
     clip = noise(seconds)
     expected = plain_transformers(pristine, clip)
-    assert abs(expected[0] - expected[1]) > 1e-3  # an answer that would be the same for any input proves nothing
+    assert abs(expected[0] - expected[1]) > 1e-3  # equal logits for any input would prove nothing
     np.testing.assert_allclose(load(pristine).logits([clip])[0], expected, atol=1e-6)
 
 
-def test_a_model_trained_without_normalisation_gets_none(tmp_path: Path) -> None:
+def test_a_model_trained_without_normalisation_gets_raw_samples(tmp_path: Path) -> None:
     folder = build_model(tmp_path / "raw", do_normalize=False)
     clip = noise(1.5) * 0.1
     np.testing.assert_allclose(load(folder).logits([clip])[0], plain_transformers(folder, clip), atol=1e-6)
 
 
-def test_clips_of_one_length_do_not_depend_on_each_other(pristine: Path) -> None:
+def test_clips_of_one_batch_do_not_influence_each_other(pristine: Path) -> None:
     engine = load(pristine)
     clips = [noise(1.5, seed) * seed for seed in (1, 2, 3)]
     alone = np.concatenate([engine.logits([clip]) for clip in clips])
     np.testing.assert_allclose(engine.logits(clips), alone, atol=1e-6)
 
 
-def test_normalisation_is_the_feature_extractors_own(pristine: Path) -> None:
+def test_normalisation_equals_that_of_the_feature_extractor(pristine: Path) -> None:
     extractor: Any = AutoFeatureExtractor
     for clip in (noise(1.2), np.zeros(16_000, np.float32), np.full(16_000, 0.5, np.float32)):
         expected = extractor.from_pretrained(pristine)(clip, sampling_rate=16_000)["input_values"][0]
@@ -68,7 +68,7 @@ def test_half_precision_weights_run_in_float32(folder: Path) -> None:
     assert load(folder).logits([noise(1.0)]).dtype == np.float32
 
 
-def test_weights_named_by_an_older_torch_are_known(pristine: Path, folder: Path) -> None:
+def test_weight_names_of_older_torch_versions_are_accepted(pristine: Path, folder: Path) -> None:
     def old_names(tensors: Tensors) -> Tensors:
         tensors[POS_CONV + "weight_g"] = tensors.pop(POS_CONV + "parametrizations.weight.original0")
         tensors[POS_CONV + "weight_v"] = tensors.pop(POS_CONV + "parametrizations.weight.original1")
@@ -103,7 +103,7 @@ def left_over(tensors: Tensors) -> Tensors:
         (left_over, "1 unexpected (adapter.weight)"),
     ],
 )
-def test_weights_that_do_not_fit_stop_the_load_in_one_line(
+def test_mismatched_weights_are_rejected_in_one_line(
     folder: Path, capfd: pytest.CaptureFixture[str], change: Callable[[Tensors], Tensors], said: str
 ) -> None:
     rewrite(folder, change)
@@ -121,11 +121,13 @@ def assert_quiet(capfd: pytest.CaptureFixture[str]) -> None:
     assert "Loading weights" not in said
 
 
-def test_transformers_own_progress_and_tables_are_held_back(pristine: Path, capfd: pytest.CaptureFixture[str]) -> None:
+def test_progress_bars_and_tables_of_transformers_are_suppressed(
+    pristine: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
     load(pristine)
     assert_quiet(capfd)
 
 
-def test_an_unknown_engine_is_refused_by_name(pristine: Path) -> None:
+def test_an_unknown_engine_is_rejected_by_name(pristine: Path) -> None:
     with pytest.raises(ModelUnusable, match="AMD_ENGINE=abacus is not one of auto, torch"):
         load(pristine, engine="abacus")

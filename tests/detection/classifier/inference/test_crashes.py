@@ -1,4 +1,4 @@
-"""The thread fails or dies: every wait ends, and another thread serves."""
+"""After engine errors and crashes every wait ends and the service goes on."""
 
 import threading
 from dataclasses import replace
@@ -12,20 +12,20 @@ from amd_service.detection.classifier.model import ModelFiles
 from amd_service.domain import Label
 from amd_service.errors import ClassifierUnavailable
 from amd_service.telemetry import Metrics
-from tests.support.inference import busy, running, score, turn
+from tests.support.inference import busy, let_tasks_run, running, score
 from tests.support.models import StubEngine, model_files, mostly_human
 
 pytestmark = pytest.mark.anyio
 
 
-def die(_: object) -> tuple[float, float]:
+def crash(_: object) -> tuple[float, float]:
     raise SystemExit("killed")
 
 
 OTHER_ORDER = LabelOrder((Label.VOICEMAIL, Label.HUMAN), LabelSource.CONFIG)
 
 
-async def test_an_engines_error_reaches_the_caller_and_the_thread_goes_on() -> None:
+async def test_an_engine_error_reaches_the_caller_and_the_thread_continues() -> None:
     def fail(_: object) -> tuple[float, float]:
         raise RuntimeError("out of memory")
 
@@ -40,7 +40,7 @@ async def test_an_engines_error_reaches_the_caller_and_the_thread_goes_on() -> N
     assert metrics.registry.get_sample_value("amd_inference_restarts_total") == 0
 
 
-async def test_an_engine_that_fails_on_every_window_is_loaded_again() -> None:
+async def test_an_engine_that_fails_on_every_window_is_reloaded() -> None:
     def fail(_: object) -> tuple[float, float]:
         raise RuntimeError("the device is lost")
 
@@ -66,7 +66,7 @@ async def test_an_engine_that_fails_on_every_window_is_loaded_again() -> None:
     assert metrics.registry.get_sample_value("amd_inference_restarts_total") == 1
 
 
-async def test_when_the_thread_dies_every_wait_ends_and_a_new_thread_serves() -> None:
+async def test_after_a_crash_every_wait_ends_and_a_new_thread_serves() -> None:
     engine, metrics = StubEngine(), Metrics()
     reload = threading.Event()
     loads: list[None] = []
@@ -78,11 +78,11 @@ async def test_when_the_thread_dies_every_wait_ends_and_a_new_thread_serves() ->
         return model_files()
 
     async with running(engine, load=load, metrics=metrics) as classifier:
-        async with busy(engine, classifier) as in_hand:
-            in_line = score(classifier)
-            await turn()
-            engine.answer = die
-        for task in (in_hand, in_line):
+        async with busy(engine, classifier) as running_request:
+            queued = score(classifier)
+            await let_tasks_run()
+            engine.answer = crash
+        for task in (running_request, queued):
             with pytest.raises(ClassifierUnavailable):
                 await task
         await classifier.wait_for(lambda state: state.phase is Phase.LOADING)
@@ -94,10 +94,10 @@ async def test_when_the_thread_dies_every_wait_ends_and_a_new_thread_serves() ->
     assert metrics.registry.get_sample_value("amd_inference_restarts_total") == 1
 
 
-async def test_a_thread_that_only_dies_stays_down_and_says_so() -> None:
+async def test_a_thread_that_keeps_crashing_is_not_restarted() -> None:
     engine = StubEngine()
     async with running(engine) as classifier:
-        engine.answer = die  # from now on already the warm-up kills it
+        engine.answer = crash  # from now on the warm-up crashes as well
         with pytest.raises(ClassifierUnavailable):
             await score(classifier)
         state = await classifier.wait_for(lambda state: state.phase is Phase.FAILED)
@@ -109,11 +109,11 @@ async def test_a_thread_that_only_dies_stays_down_and_says_so() -> None:
 @pytest.mark.parametrize(
     "change", [{"weights_sha256": "1" * 64}, {"labels": OTHER_ORDER}, {"temperature": 2.0}, {"normalise": False}]
 )
-async def test_a_model_that_changed_under_the_service_is_not_taken_up_again(change: dict[str, Any]) -> None:
+async def test_a_model_that_changed_in_use_is_not_reloaded(change: dict[str, Any]) -> None:
     engine = StubEngine()
     loads = iter((model_files(), replace(model_files(), **change)))
     async with running(engine, load=lambda: next(loads)) as classifier:
-        engine.answer = die
+        engine.answer = crash
         with pytest.raises(ClassifierUnavailable):
             await score(classifier)
         state = await classifier.wait_for(lambda state: state.phase is Phase.FAILED)

@@ -1,4 +1,4 @@
-"""From opening to the first window: slow, warm, or with the cure for what is wrong."""
+"""Loading and warm-up of the model, and their errors."""
 
 import asyncio
 import threading
@@ -19,7 +19,7 @@ from tests.support.models import StubEngine, model_files
 pytestmark = pytest.mark.anyio
 
 
-async def test_loading_does_not_hold_up_the_event_loop() -> None:
+async def test_loading_does_not_block_the_event_loop() -> None:
     reached, go_on = threading.Event(), threading.Event()
 
     def slow() -> ModelFiles:
@@ -38,7 +38,7 @@ async def test_loading_does_not_hold_up_the_event_loop() -> None:
         assert classifier.ready
 
 
-async def test_the_model_is_warm_before_it_is_ready_and_stays_on_its_thread() -> None:
+async def test_the_model_is_warmed_up_before_ready_and_runs_on_one_thread() -> None:
     engine = StubEngine()
     async with running(engine) as classifier:
         assert engine.calls == [[2.0], [5.0]]
@@ -46,7 +46,7 @@ async def test_the_model_is_warm_before_it_is_ready_and_stays_on_its_thread() ->
     assert engine.threads == {"inference"}
 
 
-async def test_an_unusable_model_leaves_the_cure_in_the_state() -> None:
+async def test_the_state_of_an_unusable_model_names_the_cure() -> None:
     def unusable() -> ModelFiles:
         raise ModelUnusable("no weights here: set AMD_MODEL=demo")
 
@@ -58,14 +58,14 @@ async def test_an_unusable_model_leaves_the_cure_in_the_state() -> None:
             await score(classifier)
 
 
-async def test_a_model_of_nan_never_becomes_ready() -> None:
+async def test_a_model_that_returns_nan_never_becomes_ready() -> None:
     engine = StubEngine(lambda _: (float("nan"), float("nan")))
     async with stubbed(engine) as classifier:
         with pytest.raises(ModelUnusable, match=r"weights are damaged.*model pull"):
             await classifier.wait_ready_or_raise()
 
 
-async def test_a_real_model_of_nan_ends_in_one_line(folder: Path) -> None:
+async def test_real_weights_with_nan_are_rejected_in_one_line(folder: Path) -> None:
     weights = load_file(folder / "model.safetensors")
     weights["classifier.bias"] = torch.full((2,), float("nan"))
     save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
@@ -75,7 +75,7 @@ async def test_a_real_model_of_nan_ends_in_one_line(folder: Path) -> None:
         assert "\n" not in classifier.state.reason
 
 
-async def test_a_hub_that_is_away_is_asked_again() -> None:
+async def test_an_unreachable_hub_is_retried() -> None:
     answers = iter([ClassifierUnavailable("the hub does not answer"), None])
 
     def load() -> ModelFiles:

@@ -1,4 +1,4 @@
-"""What a caller gets for a window."""
+"""The result or the error that a caller gets for a window."""
 
 import asyncio
 from dataclasses import replace
@@ -13,13 +13,13 @@ from amd_service.domain import Label
 from amd_service.errors import ClassifierUnavailable, ModelFailed
 from amd_service.settings import Settings
 from amd_service.telemetry import Metrics
-from tests.support.inference import busy, running, score, turn
+from tests.support.inference import busy, let_tasks_run, running, score
 from tests.support.models import StubEngine, model_files, window
 
 pytestmark = pytest.mark.anyio
 
 
-async def test_a_window_gets_its_run() -> None:
+async def test_a_window_gets_scores_position_and_model() -> None:
     engine = StubEngine()
     async with running(engine) as classifier:
         run = await classifier.score(replace(window(1.25), start_ms=700), priority=Priority.INTERACTIVE)
@@ -40,7 +40,7 @@ async def test_the_temperature_softens_the_scores() -> None:
         assert (await score(classifier)).scores.human == pytest.approx(np.exp(1) / (np.exp(1) + 1))
 
 
-async def test_a_window_without_an_answer_fails_alone() -> None:
+async def test_nan_for_one_window_fails_only_that_window() -> None:
     engine = StubEngine(max_batch=4)
     async with running(engine) as classifier:
         engine.answer = lambda clip: (float("nan"), 0.0) if clip[0] > 100 else (2.0, 0.0)
@@ -48,21 +48,21 @@ async def test_a_window_without_an_answer_fails_alone() -> None:
         async with busy(engine, classifier):
             bad = asyncio.create_task(classifier.score(loud, priority=Priority.INTERACTIVE))
             good = score(classifier)
-            await turn()
+            await let_tasks_run()
         with pytest.raises(ModelFailed, match="nan"):
             await bad
         assert (await good).scores.human > 0.8
         assert classifier.ready
 
 
-async def test_the_event_loop_runs_on_while_the_model_does() -> None:
+async def test_the_model_does_not_block_the_event_loop() -> None:
     engine = StubEngine()
     async with running(engine) as classifier, busy(engine, classifier) as task:
-        await turn()
+        await let_tasks_run()
         assert not task.done()
 
 
-async def test_nobody_waits_for_ever() -> None:
+async def test_a_result_that_takes_too_long_is_a_timeout() -> None:
     engine = StubEngine()
     async with running(engine, result_timeout_s=0.05) as classifier:
         engine.hold()
@@ -74,14 +74,14 @@ async def test_nobody_waits_for_ever() -> None:
 async def test_closing_ends_every_wait() -> None:
     engine = StubEngine()
     async with running(engine) as classifier:
-        async with busy(engine, classifier) as in_hand:
-            in_line = score(classifier)
-            await turn()
+        async with busy(engine, classifier) as running_request:
+            queued = score(classifier)
+            await let_tasks_run()
             closing = asyncio.create_task(classifier.close())
             with pytest.raises(ClassifierUnavailable, match="shutting down"):
-                await in_line
+                await queued
         await closing
-        assert (await in_hand).scores.human > 0.8
+        assert (await running_request).scores.human > 0.8
         assert classifier.state.phase is Phase.STOPPED
 
 
