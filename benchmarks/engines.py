@@ -20,7 +20,7 @@ from amd_service.detection.classifier.cores import usable_cores
 from amd_service.detection.classifier.engine_check import EngineCheck
 from amd_service.detection.classifier.exported_engine import locate_exported_engine
 from amd_service.detection.classifier.model import RATE_HZ, ModelFiles, open_model
-from amd_service.lab.export.run import export
+from amd_service.lab.export.exporter import Exporter
 from amd_service.settings import Settings
 from benchmarks import xlsr
 from benchmarks.clips import Clip, clips
@@ -124,7 +124,7 @@ def _row(
 
 def _checked(settings: Settings, files: ModelFiles, engine: str, precision: str) -> EngineCheck:
     known = locate_exported_engine(files, engine, precision, settings.cache_dir).read_check()
-    return known or export(settings, engine=engine, precision=precision)
+    return known or Exporter(settings).export(engine, precision)
 
 
 def _interleaved(

@@ -77,7 +77,7 @@ def _spread_head(model: Wav2Vec2ForSequenceClassification) -> None:
 
 def _windows() -> list[Clip]:
     """The recordings that ship, each as it is and once varied."""
-    return draw_windows(Settings(long_window_ms=2000), None, gate=48, calibration=0, seed=5).gate
+    return draw_windows(Settings(long_window_ms=2000), None, check=48, calibration=0, seed=5).check
 
 
 def _pooled(model: Wav2Vec2ForSequenceClassification, samples: Clip) -> NDArray[np.float32]:

@@ -29,8 +29,8 @@ def export(
     again: Annotated[bool, typer.Option("--again", help="Build and check anew.")] = False,
 ) -> None:
     """Build a faster engine of AMD_MODEL and check it against the reference. Exits 1 if it did not pass."""
-    from amd_service.lab.export.run import export as export_engine
+    from amd_service.lab.export.exporter import Exporter
 
-    settings = load_settings_and_logging(quiet=True)
-    if not export_engine(settings, engine=engine, precision=precision, windows_dir=windows, again=again).passed:
+    exporter = Exporter(load_settings_and_logging(quiet=True))
+    if not exporter.export(engine, precision, windows_dir=windows, again=again).passed:
         raise typer.Exit(1)

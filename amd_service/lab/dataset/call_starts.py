@@ -64,18 +64,14 @@ def build_call_start(corpus: Corpus, split: Split, label: Label, seconds: float,
     pace = rng.uniform(0.92, 1.09)  # changes tempo and pitch together, which gives more distinct voices
 
     def say(kind: Kind) -> None:
-        timeline.add(_with_pace(corpus.say(voice, language, kind, rng), pace), speech=True)
+        sound = corpus.say(voice, language, kind, rng)
+        timeline.add(soxr.resample(sound, RATE_HZ * pace, RATE_HZ, quality="LQ"), speech=True)
 
     if label is Label.HUMAN:
         _add_person(timeline, say, rng)
     else:
         _add_machine(timeline, say, rng)
     return timeline.build(seconds + 0.5, label, voice, language)
-
-
-def _with_pace(sound: Sound, pace: float) -> Sound:
-    paced: Sound = soxr.resample(sound, RATE_HZ * pace, RATE_HZ, quality="LQ")
-    return paced
 
 
 def _add_lead(timeline: _Timeline, rng: random.Random) -> None:

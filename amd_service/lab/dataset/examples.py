@@ -17,9 +17,9 @@ from amd_service.lab.synthesis.utterances import Kind
 from amd_service.lab.synthesis.voices import Split, Voice
 
 MODEL_RATE_HZ = 16_000
-_NOBODY_SHARE = 0.06
-_SURE = 0.97  # label smoothing: with a target of 1.0 the model learns to be overconfident
-_LEAST_SPEECH_S = 0.15
+_NO_SPEECH_SHARE = 0.06
+_TRUE_TARGET = 0.97  # label smoothing: with a target of 1.0 the model learns to be overconfident
+_MIN_SPEECH_S = 0.15
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,15 +35,19 @@ class Example:
 
 def draw_example(corpus: Corpus, split: Split, seconds: float, rng: random.Random) -> Example:
     """One random window of `seconds`. Both labels are equally likely; 6% of the windows have no speech."""
-    nobody = rng.random() < _NOBODY_SHARE
-    label = Label.UNDECIDED if nobody else rng.choice((Label.HUMAN, Label.VOICEMAIL))
-    call_start, heard = _heard(corpus, split, label, seconds, rng)
-    start = round(_start_s(call_start, rng) * RATE_HZ)
+    has_no_speech = rng.random() < _NO_SPEECH_SHARE
+    label = Label.UNDECIDED if has_no_speech else rng.choice((Label.HUMAN, Label.VOICEMAIL))
+    call_start, heard = _draw(corpus, split, label, seconds, rng)
+    start = round(_window_start_s(call_start, rng) * RATE_HZ)
     count = round(seconds * RATE_HZ)
     piece = heard[start : start + count]
     spoken_s = float(np.count_nonzero(call_start.speech[start : start + count])) / RATE_HZ
     samples = soxr.resample(piece, RATE_HZ, MODEL_RATE_HZ, quality="HQ").astype(np.float32)
-    return Example(samples, _target(label, spoken_s), label, call_start.voice, call_start.language)
+    if label is Label.UNDECIDED or spoken_s < _MIN_SPEECH_S:
+        target = 0.5
+    else:
+        target = _TRUE_TARGET if label is Label.VOICEMAIL else 1 - _TRUE_TARGET
+    return Example(samples, target, label, call_start.voice, call_start.language)
 
 
 def draw_recordings(
@@ -52,10 +56,10 @@ def draw_recordings(
     """`count` call starts at 8 kHz, half of each label, to run through the service's own onset search and cut."""
     for index in range(count):
         rng = random.Random(f"{seed}/recording/{index}")  # noqa: S311 - a recipe, not a secret
-        yield _heard(corpus, split, (Label.HUMAN, Label.VOICEMAIL)[index % 2], seconds, rng)
+        yield _draw(corpus, split, (Label.HUMAN, Label.VOICEMAIL)[index % 2], seconds, rng)
 
 
-def _heard(corpus: Corpus, split: Split, label: Label, seconds: float, rng: random.Random) -> tuple[CallStart, Sound]:
+def _draw(corpus: Corpus, split: Split, label: Label, seconds: float, rng: random.Random) -> tuple[CallStart, Sound]:
     call_start = build_call_start(corpus, split, label, seconds, rng)
 
     def babble() -> Sound:
@@ -65,7 +69,7 @@ def _heard(corpus: Corpus, split: Split, label: Label, seconds: float, rng: rand
     return call_start, degrade(call_start, babble, rng)
 
 
-def _start_s(call_start: CallStart, rng: random.Random) -> float:
+def _window_start_s(call_start: CallStart, rng: random.Random) -> float:
     """Start of the window by the service's anchor `auto`, with the errors of an onset search: small, rarely large."""
     if call_start.onset_s is None:
         return 0.0
@@ -73,9 +77,3 @@ def _start_s(call_start: CallStart, rng: random.Random) -> float:
     if rng.random() < 0.05:
         found_s = rng.uniform(0.0, call_start.onset_s)
     return max(0.0, found_s - 0.2) if found_s > 1.0 else 0.0
-
-
-def _target(label: Label, spoken_s: float) -> float:
-    if label is Label.UNDECIDED or spoken_s < _LEAST_SPEECH_S:
-        return 0.5
-    return _SURE if label is Label.VOICEMAIL else 1 - _SURE

@@ -19,8 +19,9 @@ def degrade(call_start: CallStart, babble: Callable[[], Sound], rng: random.Rand
     The effects are drawn independently of the label, so that no effect predicts it.
     """
     noise_rng = np.random.default_rng(rng.getrandbits(64))
-    sound = _room(call_start.samples, noise_rng, rng) if rng.random() < 0.3 else call_start.samples
-    loudness = _speech_level(call_start, sound)
+    sound = _reverberate(call_start.samples, noise_rng, rng) if rng.random() < 0.3 else call_start.samples
+    spoken = sound[call_start.speech] if call_start.onset_s is not None else sound
+    loudness = max(float(np.sqrt(np.mean(spoken**2))) if len(spoken) else 0.0, 0.01)
     if rng.random() < 0.75:
         noise = _noise(len(sound), babble, rng)
         if rng.random() < 0.15 and call_start.onset_s is not None:
@@ -44,12 +45,7 @@ def compand(sound: Sound) -> Sound:
     return expanded
 
 
-def _speech_level(call_start: CallStart, sound: Sound) -> float:
-    spoken = sound[call_start.speech] if call_start.onset_s is not None else sound
-    return max(float(np.sqrt(np.mean(spoken**2))) if len(spoken) else 0.0, 0.01)
-
-
-def _room(sound: Sound, noise_rng: np.random.Generator, rng: random.Random) -> Sound:
+def _reverberate(sound: Sound, noise_rng: np.random.Generator, rng: random.Random) -> Sound:
     """Add reverberation: convolve with decaying noise that reaches -60 dB after 0.1 to 0.5 s."""
     decay_s = rng.uniform(0.1, 0.5)
     time = np.arange(round(decay_s * RATE_HZ)) / RATE_HZ

@@ -38,7 +38,8 @@ def build_openvino_int8(files: ModelFiles, graph: Path, calibration: Sequence[Sa
     nncf = _import_nncf()
     assert calibration, "int8 needs calibration windows"
     front = ConvolutionalFront.of_model(files.folder)
-    inputs = [_inputs(one, front, files.normalise) for one in calibration]
+    clips = [normalise(samples) if files.normalise else samples for samples in calibration]
+    inputs: list[Inputs] = [{"samples": clip[None], "frame_mask": front.mask([len(clip)])} for clip in clips]
     quantised = nncf.quantize(
         _convert(files),
         nncf.Dataset(inputs),
@@ -55,7 +56,7 @@ def build_openvino_int8(files: ModelFiles, graph: Path, calibration: Sequence[Sa
 
 def build_onnx(files: ModelFiles, graph: Path) -> None:
     """Write the graph in float32, with the weights in a separate file: a protobuf is limited to 2 GB."""
-    _require("onnxscript", "onnx")
+    _require_package("onnxscript", "onnx")
     network = trace_ready(files)
     front = ConvolutionalFront.of_model(files.folder)
     free = {0: torch.export.Dim.DYNAMIC, 1: torch.export.Dim.DYNAMIC}
@@ -84,7 +85,7 @@ def build_onnx_int8(files: ModelFiles, graph: Path) -> None:
 
 def quantise_onnx(whole: Path, graph: Path) -> None:
     """Quantise the matrix products of `whole` to int8: weights per channel, activations at run time."""
-    _require("onnx", "onnx")
+    _require_package("onnx", "onnx")
     import onnx  # noqa: PLC0415 - an extra that only this needs
     from onnxruntime.quantization import QuantType, quantize_dynamic  # noqa: PLC0415
 
@@ -153,22 +154,17 @@ def _convert(files: ModelFiles) -> Any:
     return model
 
 
-def _inputs(samples: Samples, front: ConvolutionalFront, normalised: bool) -> Inputs:
-    clip = normalise(samples) if normalised else samples
-    return {"samples": clip[None], "frame_mask": front.mask([len(clip)])}
-
-
 def _import_nncf() -> Any:
     # NNCF reports every call to Intel's analytics server unless this variable is set when it is imported.
     os.environ.setdefault("NNCF_CI", "1")
-    _require("nncf", "openvino")
+    _require_package("nncf", "openvino")
     import nncf  # noqa: PLC0415 - an extra that only this needs, and slow to import
 
     nncf.set_log_level(logging.ERROR)
     return nncf
 
 
-def _require(package: str, extra: str) -> None:
+def _require_package(package: str, extra: str) -> None:
     try:
         __import__(package)
     except ImportError as error:

@@ -1,0 +1,200 @@
+"""`amd-service model export`: builds an engine once, checks it against the reference, prints the result."""
+
+import fcntl
+import os
+import platform
+import shutil
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from rich.console import Console
+
+from amd_service.detection.classifier.cores import usable_cores
+from amd_service.detection.classifier.engine_check import (
+    EngineCheck,
+    Requirements,
+    measure_deviation,
+    write_engine_check,
+)
+from amd_service.detection.classifier.engines.selection import has_cuda
+from amd_service.detection.classifier.exported_engine import (
+    PRECISIONS,
+    ExportedEngine,
+    describe_cpu,
+    locate_exported_engine,
+    missing_package,
+)
+from amd_service.detection.classifier.model import RATE_HZ, ModelFiles, open_model
+from amd_service.detection.decision import Policy
+from amd_service.errors import ConfigurationError, ModelUnusable
+from amd_service.lab.export.build import CALIBRATED, build, quiet_builders
+from amd_service.lab.export.check_windows import Samples, WindowSets, draw_windows
+from amd_service.lab.export.probabilities import (
+    REFERENCE,
+    EngineRun,
+    Probabilities,
+    measure_probabilities,
+    read_reference,
+    reference_path,
+    write_reference,
+)
+from amd_service.settings import Settings
+
+CALIBRATION_WINDOWS = 64
+
+# Packages whose versions go into the record, to explain a result later.
+_PACKAGES = ("amd-service", "torch", "transformers", "onnx", "onnxscript", "onnxruntime", "openvino", "nncf")
+
+DrawWindows = Callable[[Settings, Path | None, int, int], WindowSets]
+Build = Callable[[str, str, ModelFiles, Path, Sequence[Samples]], None]
+Measure = Callable[[EngineRun, ModelFiles, int, Sequence[Samples], Console], Probabilities]
+
+
+@dataclass(frozen=True, slots=True)
+class Exporter:
+    """Exports engines of the configured model. The slow steps are fields, so that tests can replace them."""
+
+    settings: Settings
+    console: Console = field(default_factory=lambda: Console(stderr=True))
+    requirements: Requirements = field(default_factory=Requirements)
+    draw_windows: DrawWindows = draw_windows
+    build: Build = build
+    measure: Measure = measure_probabilities
+
+    def export(
+        self, engine: str, precision: str, *, windows_dir: Path | None = None, again: bool = False
+    ) -> EngineCheck:
+        """Build and check one engine; if it passed before, only print the record.
+
+        `windows_dir`: recordings for calibration and check, instead of the shipped ones. `again`: build and check even
+        if it passed before. The record is written beside the exported engine in any case; only an engine that passed
+        is served. Takes minutes. Raises ModelUnusable and ConfigurationError with the cure.
+        """
+        require_exportable(engine, precision)
+        files = open_model(self.settings)
+        device = "cuda" if engine == "torch" and has_cuda() else "cpu"
+        exported = locate_exported_engine(files, engine, precision, self.settings.cache_dir, device=device)
+        with self._lock(exported.folder.parent):
+            known = exported.read_check()
+            if known is not None and known.passed and not again and windows_dir is None:
+                self.console.print(f"{engine} {precision} of {files.id} was exported before; --again makes it anew")
+                self._print_check(known, exported)
+                return known
+            windows = self.draw_windows(self.settings, windows_dir, self.requirements.windows, CALIBRATION_WINDOWS)
+            self._build(files, exported, windows)
+            check = self._check(files, exported, windows)
+            write_engine_check(exported.folder, check)
+            self._print_check(check, exported)
+            return check
+
+    @contextmanager
+    def _lock(self, folder: Path) -> Iterator[None]:
+        """Wait for other exports of the same weights: a graph must not be replaced while it is measured."""
+        folder.mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            with self.console.status("waiting for another export of this model"):
+                fcntl.flock(descriptor, fcntl.LOCK_EX)
+            yield
+        finally:
+            os.close(descriptor)
+
+    def _build(self, files: ModelFiles, exported: ExportedEngine, windows: WindowSets) -> None:
+        """Build in a temporary folder, then rename it: the engine's folder only ever holds a complete graph."""
+        if exported.graph is None:
+            return
+        status = f"building {exported.engine} {exported.precision} of {files.id}: minutes for a large model"
+        with TemporaryDirectory(dir=exported.folder.parent, prefix="build-") as folder, self.console.status(status):
+            built = Path(folder, "engine")
+            built.mkdir()
+            with quiet_builders():
+                self.build(exported.engine, exported.precision, files, built / exported.graph.name, windows.calibration)
+            shutil.rmtree(exported.folder, ignore_errors=True)
+            built.rename(exported.folder)
+
+    def _check(self, files: ModelFiles, exported: ExportedEngine, windows: WindowSets) -> EngineCheck:
+        # Hash before the graph is opened: a graph that replaces it later is not the one that was measured.
+        hashes = exported.hash_graph()
+        threads = self.settings.threads or usable_cores()
+        reference = self._reference(files, threads, windows.check)
+        run = EngineRun(exported.engine, exported.precision, exported.graph)
+        candidate = self.measure(run, files, threads, windows.check, self.console)
+        policy = Policy.from_settings(self.settings)
+        thresholds = sorted({0.5, policy.min_confidence_human, policy.min_confidence_voicemail})
+        found = measure_deviation(reference, candidate, tuple(thresholds))
+        passed, explanation = self.requirements.check(found, precision=exported.precision, windows=len(windows.check))
+        lengths = Counter(str(len(samples) * 1000 // RATE_HZ) for samples in windows.check)
+        is_calibrated = (exported.engine, exported.precision) in CALIBRATED
+        return EngineCheck(
+            engine=exported.engine,
+            precision=exported.precision,
+            model=files.id,
+            weights_sha256=files.weights_sha256,
+            graph_sha256=hashes,
+            passed=passed,
+            explanation=explanation,
+            limit=self.requirements.max_dp[exported.precision],
+            max_dp=found.max_dp,
+            mean_dp=found.mean_dp,
+            flips=dict(found.flips),
+            furthest_flip=found.furthest_flip,
+            windows=len(windows.check),
+            window_lengths_ms=dict(lengths),
+            windows_from=windows.origin,
+            calibration_windows=len(windows.calibration) if is_calibrated else 0,
+            versions=_package_versions(),
+            machine=describe_cpu(),
+            measured_at=datetime.now(UTC).isoformat(timespec="seconds"),
+        )
+
+    def _reference(self, files: ModelFiles, threads: int, windows: Sequence[Samples]) -> Probabilities:
+        """The reference's probabilities, cached because they take longer than all other steps on a large model."""
+        path = reference_path(files, windows, self.settings.cache_dir)
+        cached = read_reference(path, len(windows))
+        if cached is not None:
+            return cached
+        found = self.measure(REFERENCE, files, threads, windows, self.console)
+        write_reference(path, found)
+        return found
+
+    def _print_check(self, check: EngineCheck, exported: ExportedEngine) -> None:
+        verdict = "[green]passed[/]" if check.passed else "[red]failed[/]"
+        flips = ", ".join(f"{count} at {threshold}" for threshold, count in check.flips.items())
+        self.console.print(f"engine check {verdict}: {check.explanation}")
+        self.console.print(
+            f"  {check.windows} windows ({check.windows_from}): max |Δp| {check.max_dp:.2g}, "
+            f"mean |Δp| {check.mean_dp:.2g}, flips {flips}"
+        )
+        self.console.print(f"  kept in {exported.folder}", soft_wrap=True)
+        if not check.passed:
+            self.console.print("  it will not be served")
+        elif check.precision == "int8":
+            self.console.print(f"  served with AMD_ENGINE={check.engine} AMD_PRECISION=int8, never by itself")
+
+
+def require_exportable(engine: str, precision: str) -> None:
+    """Raise ConfigurationError for an unknown engine or the reference, ModelUnusable for a missing package."""
+    if engine not in PRECISIONS or precision not in PRECISIONS[engine]:
+        known = ", ".join(f"{name} {one}" for name, ones in PRECISIONS.items() for one in ones)
+        raise ConfigurationError(f"there is no {engine} {precision}: take one of {known}")
+    if (engine, precision) == ("torch", "fp32"):
+        raise ConfigurationError("torch fp32 is the reference: it needs neither export nor engine check")
+    package = missing_package(engine)
+    if package is not None:
+        raise ModelUnusable(f"{engine} needs {package}: pip install -e '.[{engine}]' in the checkout")
+
+
+def _package_versions() -> dict[str, str]:
+    found = {"python": platform.python_version()}
+    for name in _PACKAGES:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return found
