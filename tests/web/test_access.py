@@ -1,4 +1,4 @@
-"""Who may ask for what."""
+"""Access control."""
 
 import pytest
 from starlette.datastructures import Headers
@@ -16,17 +16,17 @@ def status(settings: Settings, **headers: str) -> int | None:
 
 
 @pytest.mark.parametrize("key", ["alpha", "beta"])
-def test_each_configured_key_opens(key: str) -> None:
+def test_each_configured_key_grants_access(key: str) -> None:
     assert status(KEYED, authorization=f"Bearer {key}", host="amd.example.com") is None
 
 
 @pytest.mark.parametrize("sent", ["Bearer gamma", "Bearer ", "Basic alpha", "alpha", "Bearer alphabeta", "Bearer ä"])
-def test_anything_else_is_401_even_from_this_machine(sent: str) -> None:
+def test_any_other_authorization_is_401_even_from_this_machine(sent: str) -> None:
     assert status(KEYED, authorization=sent, host="127.0.0.1") == 401
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1:8080", "localhost", "[::1]:8080", "127.0.0.1"])
-def test_without_keys_this_machine_may_ask(host: str) -> None:
+def test_without_keys_requests_from_this_machine_are_allowed(host: str) -> None:
     assert status(KEYLESS, host=host) is None
 
 
@@ -51,5 +51,5 @@ def test_without_keys_a_published_service_refuses_this_machine_too(public_url: s
     assert status(Settings(public_url=public_url), host="127.0.0.1") == 403
 
 
-def test_without_keys_a_url_that_no_other_machine_can_use_changes_nothing() -> None:
+def test_without_keys_a_loopback_public_url_is_allowed() -> None:
     assert status(Settings(public_url="http://127.0.0.1:8080"), host="127.0.0.1") is None

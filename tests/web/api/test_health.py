@@ -1,4 +1,4 @@
-"""Seen from outside."""
+"""Liveness, readiness, metrics, and which of them need a key."""
 
 import pytest
 
@@ -9,18 +9,18 @@ from tests.support.sids import CALL, RECORDING
 pytestmark = pytest.mark.anyio
 
 
-async def test_health_tells_the_classifiers_state_and_asks_no_database(closed_database: Database) -> None:
+async def test_health_shows_the_classifiers_phase_without_a_database(closed_database: Database) -> None:
     answer = await open_app(closed_database).client.get("/health")
     assert answer.status_code == 200
     assert answer.json()["classifier"]["phase"] == "stopped"
 
 
-async def test_ready_needs_the_database_alone(service: App) -> None:
+async def test_ready_needs_only_the_database(service: App) -> None:
     assert (await service.client.get("/ready")).status_code == 200
     assert (await service.client.get("/ready/classifier")).status_code == 503
 
 
-async def test_not_ready_while_the_database_is_away(closed_database: Database) -> None:
+async def test_without_a_database_the_service_is_not_ready(closed_database: Database) -> None:
     answer = await open_app(closed_database).client.get("/ready")
     assert answer.status_code == 503
     assert "database is unavailable" in answer.json()["reason"]
@@ -34,7 +34,7 @@ async def test_metrics_show_callbacks_and_queue(service: App) -> None:
     assert 'amd_queue_depth{state="queued"} 1.0' in text
 
 
-async def test_metrics_are_served_while_the_database_is_away(closed_database: Database) -> None:
+async def test_without_a_database_metrics_are_served(closed_database: Database) -> None:
     answer = await open_app(closed_database).client.get("/metrics")
     assert answer.status_code == 200
     assert 'amd_loop_errors_total{loop="metrics"} 1.0' in answer.text
@@ -49,7 +49,7 @@ async def test_everything_but_health_ready_and_webhooks_needs_a_key(database: Da
     assert (await service.client.get(path, headers={"authorization": "Bearer secret"})).status_code != 401
 
 
-async def test_a_call_nobody_reported_is_404(service: App) -> None:
+async def test_an_unknown_call_is_404(service: App) -> None:
     answer = await service.client.get(f"/api/calls/{CALL}")
     assert answer.status_code == 404
     assert answer.headers["content-type"] == "application/problem+json"

@@ -1,4 +1,4 @@
-"""Which model answers, and how it is used."""
+"""GET /model-info."""
 
 import pytest
 
@@ -11,7 +11,7 @@ from tests.support.models import StubEngine
 pytestmark = pytest.mark.anyio
 
 
-async def test_the_model_that_ships_is_shown_with_its_proof_and_its_use(judging: App) -> None:
+async def test_the_bundled_model_is_shown_with_its_proof_policy_and_limits(judging: App) -> None:
     info = (await judging.client.get("/model-info")).json()
     assert (info["configured"], info["model"]["id"], info["demonstration"]) == ("demo", "demo", True)
     assert (info["model"]["engine"], info["model"]["precision"]) == ("torch", "fp32")
@@ -24,7 +24,7 @@ async def test_the_model_that_ships_is_shown_with_its_proof_and_its_use(judging:
     assert info["engine"]["reason"]
 
 
-async def test_an_exported_engine_is_shown_with_what_its_gate_found(closed_database: Database) -> None:
+async def test_an_exported_engine_is_shown_with_its_engine_check(closed_database: Database) -> None:
     async with ready(StubEngine(), check=an_engine_check()) as detector:
         info = (await open_app(closed_database, detector).client.get("/model-info")).json()
     gate = info["engine"]["gate"]

@@ -1,4 +1,4 @@
-"""The document that describes the API, against the API."""
+"""The OpenAPI document, checked against the service."""
 
 import asyncio
 import threading
@@ -50,7 +50,7 @@ schemathesis.openapi.media_type("application/octet-stream", AUDIO)
 DOCUMENT = describe(SERVICE_ROUTES)
 api = schemathesis.openapi.from_dict(DOCUMENT)
 OPERATIONS = [api[path][method] for path, methods in DOCUMENT["paths"].items() for method in methods]
-# What takes nothing cannot be asked wrongly.
+# An operation without parameters and body has no invalid requests.
 QUESTIONS = [(operation, GenerationMode.POSITIVE) for operation in OPERATIONS] + [
     (operation, GenerationMode.NEGATIVE) for operation in OPERATIONS if operation.body or operation.path_parameters
 ]
@@ -58,7 +58,7 @@ Operation = schemathesis.APIOperation[Any, Any, Any, Any]
 
 
 class WithKey:
-    """ASGI middleware: whatever key was made up, the right one arrives. App have tests of their own."""
+    """ASGI middleware: replaces any API key by the right one. Access control has its own tests."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -70,13 +70,13 @@ class WithKey:
 
 
 def place(_request: httpx2.Request) -> httpx2.Response:
-    """Twilio, placing whatever call it is asked for."""
+    """Simulated Twilio API: accepts every call."""
     return httpx2.Response(201, json=call_resource(SimulatedCall(account_sid=ACCOUNT)))
 
 
 @pytest.fixture(scope="module")
 def service_url(database_url: str) -> Iterator[str]:
-    """The service with the model that ships, in a thread of its own: schemathesis asks and waits."""
+    """The service with the bundled model. It runs in its own thread, because schemathesis blocks."""
     started: list[str] = []
     ready, ended = threading.Event(), threading.Event()
 
@@ -86,7 +86,7 @@ def service_url(database_url: str) -> Iterator[str]:
         metrics, database = Metrics(), Database(database_url)
         async with Detector.from_settings(settings, metrics) as detector:
             await detector.wait_ready_or_raise()
-            # What is made up here must not make a telephone ring.
+            # Generated call requests must not reach Twilio.
             rest = RestClient(httpx2.AsyncClient(transport=httpx2.MockTransport(place)), settings)
             runtime = assemble_runtime(settings, metrics, database, detector, rest)
             app = create_app(runtime)
@@ -106,7 +106,7 @@ def service_url(database_url: str) -> Iterator[str]:
 
 
 @pytest.mark.parametrize(("operation", "mode"), QUESTIONS, ids=lambda given: getattr(given, "label", given))
-def test_what_the_service_answers_is_in_the_document(
+def test_every_answer_of_the_service_is_in_the_document(
     operation: Operation, mode: GenerationMode, service_url: str
 ) -> None:
     @settings(max_examples=20, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
@@ -114,12 +114,12 @@ def test_what_the_service_answers_is_in_the_document(
     def ask(case: schemathesis.Case[Any]) -> None:
         answer = case.call_and_validate(base_url=service_url, checks=CHECKS, timeout=30)
         if not case.path.startswith("/twilio/"):
-            assert answer.status_code not in (401, 403), "behind a closed door nothing is tested"
+            assert answer.status_code not in (401, 403), "the request did not reach the handler"
 
     ask()
 
 
-def test_the_document_names_every_route_and_no_other() -> None:
+def test_the_document_has_every_route_and_no_other() -> None:
     served = {
         (route.path, method.lower())
         for route in SERVICE_ROUTES
@@ -137,19 +137,19 @@ def test_every_error_is_problem_details() -> None:
                     assert list(answer["content"]) == ["application/problem+json"], (path, status)
 
 
-def test_whoever_is_sent_away_for_now_is_told_for_how_long() -> None:
+def test_429_and_503_have_a_retry_after_header() -> None:
     answers = DOCUMENT["paths"]["/predict"]["post"]["responses"]
     assert all("Retry-After" in answers[status]["headers"] for status in ("429", "503"))
 
 
-def test_verdicts_begin_as_the_callers_know_them() -> None:
+def test_verdicts_begin_with_label_confidence_and_time() -> None:
     schemas = DOCUMENT["components"]["schemas"]
     for name in ("PredictAnswer", "StreamLine"):
         assert list(schemas[name]["properties"])[:3] == ["label", "confidence", "processing_time_ms"]
 
 
 @pytest.mark.anyio
-async def test_the_document_is_served_to_those_who_may_ask(closed_database: Database) -> None:
+async def test_the_document_needs_a_key(closed_database: Database) -> None:
     service = open_app(closed_database, api_keys="secret", host="0.0.0.0")
     assert (await service.client.get("/openapi.json")).status_code == 401
     answer = await service.client.get("/openapi.json", headers={"authorization": "Bearer secret"})
@@ -157,7 +157,7 @@ async def test_the_document_is_served_to_those_who_may_ask(closed_database: Data
 
 
 @pytest.mark.anyio
-async def test_a_call_is_as_the_document_says(service: App) -> None:
+async def test_the_answer_for_a_call_matches_the_document(service: App) -> None:
     await service.callback("/twilio/status", STATUS)
     await service.callback("/twilio/recording", RECORDED)
     answer = await service.client.get(f"/api/calls/{CALL}")
@@ -166,7 +166,9 @@ async def test_a_call_is_as_the_document_says(service: App) -> None:
 
 
 @pytest.mark.anyio
-async def test_the_model_is_as_the_document_says_ready_or_not(judging: App, closed_database: Database) -> None:
+async def test_model_info_matches_the_document_with_and_without_a_model(
+    judging: App, closed_database: Database
+) -> None:
     for service, phase in ((judging, "ready"), (open_app(closed_database), "stopped")):
         answer = await service.client.get("/model-info")
         assert answer.json()["phase"] == phase
@@ -177,7 +179,7 @@ async def test_the_model_is_as_the_document_says_ready_or_not(judging: App, clos
 
 
 @pytest.mark.anyio
-async def test_every_line_of_a_stream_is_as_the_document_says(judging: App) -> None:
+async def test_every_line_of_predict_stream_matches_the_document(judging: App) -> None:
     answer = await judging.client.post(
         "/predict-stream", content=samples_of(HUMAN), headers={"content-type": "audio/x-mulaw;rate=8000"}
     )

@@ -1,4 +1,4 @@
-"""Uploads in, verdicts out: the model that ships behind the real door."""
+"""POST /predict with the bundled model."""
 
 import asyncio
 import json
@@ -50,7 +50,7 @@ async def test_the_multipart_field_audio_is_judged(judging: App, recording: byte
     assert verdict["window"]["length_ms"] >= 1000
 
 
-async def test_an_answer_begins_as_the_callers_know_it(judging: App) -> None:
+async def test_an_answer_begins_with_label_confidence_and_time(judging: App) -> None:
     answer = await judging.client.post("/predict", content=HUMAN, headers=WAV)
     first, second, third, *_ = json.loads(answer.text, object_pairs_hook=list)
     assert [first[0], second[0], third[0]] == ["label", "confidence", "processing_time_ms"]
@@ -89,7 +89,7 @@ async def test_silence_is_undecided_without_a_confidence(judging: App) -> None:
 
 
 @pytest.mark.parametrize("name", ["14-dual-callee-on-channel-1", "15-dual-callee-on-channel-2"])
-async def test_the_called_partys_channel_can_be_named(judging: App, name: str) -> None:
+async def test_the_channel_of_the_called_party_can_be_chosen(judging: App, name: str) -> None:
     channel = int(name[-1])
     recording = (CALLS / name / "recording.wav").read_bytes()
     answer = await judging.client.post(f"/predict?channel={channel}", content=recording, headers=WAV)
@@ -109,7 +109,7 @@ async def test_another_channel_is_422(judging: App, channel: str) -> None:
 @pytest.mark.parametrize(
     "body", [b"", b"garbage" * 200, b"RIFF\x00\x00", b"<?xml version='1.0'?><TwilioResponse/>", bytes(5000)]
 )
-async def test_what_is_no_audio_is_422(judging: App, body: bytes) -> None:
+async def test_undecodable_audio_is_422(judging: App, body: bytes) -> None:
     assert problem(await judging.client.post("/predict", content=body, headers=WAV))[0] == 422
 
 
@@ -129,7 +129,7 @@ async def test_a_malformed_form_is_400(judging: App, content_type: str) -> None:
 
 
 @pytest.mark.parametrize("content_type", ["application/json", "text/plain", "application/x-www-form-urlencoded", ""])
-async def test_what_cannot_be_audio_is_415(judging: App, content_type: str) -> None:
+async def test_a_content_type_that_is_not_audio_is_415(judging: App, content_type: str) -> None:
     answer = await judging.client.post("/predict", content=b"{}", headers={"content-type": content_type})
     status, detail = problem(answer)
     assert status == 415
@@ -146,7 +146,7 @@ async def test_an_upload_over_the_cap_is_413(closed_database: Database, announce
         assert problem(form)[0] == 413
 
 
-async def test_a_classifier_that_is_not_ready_is_503_and_says_when_to_ask_again(closed_database: Database) -> None:
+async def test_a_classifier_that_is_not_ready_is_503_with_retry_after(closed_database: Database) -> None:
     answer = await open_app(closed_database).client.post("/predict", content=HUMAN, headers=WAV)
     status, detail = problem(answer)
     assert status == 503
@@ -154,7 +154,7 @@ async def test_a_classifier_that_is_not_ready_is_503_and_says_when_to_ask_again(
     assert int(answer.headers["retry-after"]) > 0
 
 
-async def test_a_full_queue_is_429_and_says_when_to_ask_again(closed_database: Database) -> None:
+async def test_a_full_queue_is_429_with_retry_after(closed_database: Database) -> None:
     engine = StubEngine()
     async with ready(engine, inference_queue=1) as detector:
         service = open_app(closed_database, detector)
@@ -171,13 +171,13 @@ async def test_a_full_queue_is_429_and_says_when_to_ask_again(closed_database: D
 
 
 @pytest.mark.parametrize(("estimate_s", "header"), [(7.2, "8"), (0.01, "1"), (0.0, "1"), (None, "1")])
-def test_a_refused_caller_is_told_when_the_line_will_have_room(estimate_s: float | None, header: str) -> None:
+def test_retry_after_is_the_estimate_rounded_up_and_at_least_one_second(estimate_s: float | None, header: str) -> None:
     with pytest.raises(Problem) as raised, translate_detection_errors():
         raise QueueFull("the line is full", retry_after_s=estimate_s)
     assert raised.value.headers == {"retry-after": header}
 
 
-async def test_a_client_that_leaves_is_judged_no_more(
+async def test_the_request_of_a_client_that_disconnects_is_cancelled(
     closed_database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     engine, in_line = StubEngine(), asyncio.Event()
@@ -203,7 +203,7 @@ async def test_a_client_that_leaves_is_judged_no_more(
 
 
 async def ask_until(left: asyncio.Event, app: ASGIApp) -> None:
-    """Send a recording to `/predict` and close the connection once `left` is set."""
+    """Send a recording to `/predict` and disconnect once `left` is set."""
     messages: list[Message] = [{"type": "http.request", "body": HUMAN, "more_body": False}]
 
     async def receive() -> Message:
@@ -213,7 +213,7 @@ async def ask_until(left: asyncio.Event, app: ASGIApp) -> None:
         return {"type": "http.disconnect"}
 
     async def send(_message: Message) -> None:
-        """Nobody is there to hear it."""
+        """Discard the answer."""
 
     scope = {
         "type": "http",
@@ -230,7 +230,7 @@ async def ask_until(left: asyncio.Event, app: ASGIApp) -> None:
     await app(scope, receive, send)
 
 
-async def test_a_path_that_is_not_there_is_a_problem_too(judging: App) -> None:
+async def test_an_unknown_path_and_a_wrong_method_are_problems(judging: App) -> None:
     assert problem(await judging.client.get("/nothing"))[0] == 404
     wrong_method = await judging.client.get("/predict")
     assert problem(wrong_method)[0] == 405

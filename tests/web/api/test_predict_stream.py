@@ -1,4 +1,4 @@
-"""Audio bit by bit, verdicts line by line."""
+"""POST /predict-stream: audio in chunks, verdicts as lines."""
 
 import asyncio
 import json
@@ -42,7 +42,7 @@ def every(size: int, body: bytes) -> list[int]:
 
 
 async def stream(service: App, body: bytes, *, headers: dict[str, str] = WAV, size: int = 1600) -> list[Line]:
-    """The lines that come of a body sent in pieces."""
+    """The lines of the answer to a body sent in chunks of `size` bytes."""
     answer = await service.client.post("/predict-stream", content=pieces(body, every(size, body)), headers=headers)
     assert answer.status_code == 200
     assert answer.headers["content-type"] == "application/x-ndjson"
@@ -50,14 +50,14 @@ async def stream(service: App, body: bytes, *, headers: dict[str, str] = WAV, si
 
 
 def verdict_of(answer: Line) -> Line:
-    """What two answers on the same audio have in common."""
+    """The fields that are equal in two answers on the same audio."""
     return {name: value for name, value in answer.items() if name not in ("processing_time_ms", *STREAM_ONLY)}
 
 
 STREAM_ONLY = ("provisional", "speech_ms")
 
 
-async def test_verdicts_come_at_one_two_and_five_seconds_of_speech_and_at_the_end(judging: App) -> None:
+async def test_verdicts_come_after_one_two_and_five_seconds_of_speech_and_at_the_end(judging: App) -> None:
     *early, final = await stream(judging, LONG)
     assert [line["speech_ms"] for line in early] == [1000, 2000, 5000]
     assert [line["window"]["length_ms"] for line in early] == [1000, 2000, 5000]
@@ -65,7 +65,7 @@ async def test_verdicts_come_at_one_two_and_five_seconds_of_speech_and_at_the_en
     assert (final["provisional"], final["speech_ms"]) == (False, None)
 
 
-async def test_every_line_begins_as_the_callers_know_it(judging: App) -> None:
+async def test_every_line_begins_with_label_confidence_and_time(judging: App) -> None:
     for line in await stream(judging, HUMAN):
         assert list(line)[:3] == ["label", "confidence", "processing_time_ms"]
 
@@ -75,12 +75,12 @@ async def test_with_a_second_of_speech_there_is_one_provisional_verdict(judging:
     assert [line["speech_ms"] for line in lines] == [1000, None]
 
 
-async def test_silence_has_a_final_line_alone(judging: App) -> None:
+async def test_silence_gets_only_a_final_line(judging: App) -> None:
     [line] = await stream(judging, SILENCE)
     assert (line["label"], line["confidence"], line["reason"]) == ("undecided", None, "no_speech")
 
 
-async def test_raw_mulaw_is_judged_as_it_comes(judging: App) -> None:
+async def test_raw_mulaw_gets_provisional_verdicts(judging: App) -> None:
     lines = await stream(judging, samples_of(VOICEMAIL), headers=MULAW, size=160)
     assert [line["speech_ms"] for line in lines[:2]] == [1000, 2000]
     assert lines[-1]["label"] == "voicemail"
@@ -89,7 +89,7 @@ async def test_raw_mulaw_is_judged_as_it_comes(judging: App) -> None:
 @pytest.mark.parametrize("recording", [HUMAN, VOICEMAIL, LONG])
 @settings(max_examples=4, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
-async def test_however_the_body_is_cut_the_final_line_is_what_predict_says(
+async def test_the_final_line_equals_the_verdict_of_predict_for_any_chunk_sizes(
     judging: App, recording: bytes, data: st.DataObject
 ) -> None:
     whole = await judging.client.post("/predict", content=recording, headers=WAV)
@@ -99,7 +99,7 @@ async def test_however_the_body_is_cut_the_final_line_is_what_predict_says(
     assert verdict_of(final) == verdict_of(whole.json())
 
 
-async def test_a_long_body_has_its_final_line_before_its_end_and_is_drained(closed_database: Database) -> None:
+async def test_a_long_body_gets_its_final_line_before_its_end_and_is_drained(closed_database: Database) -> None:
     sent = 0
     body = file_of(through_mulaw(speech(3.0))) + bytes(1_000_000)
 
@@ -120,7 +120,7 @@ async def test_a_long_body_has_its_final_line_before_its_end_and_is_drained(clos
     assert max(length for call in engine.calls for length in call) <= 5.0
 
 
-async def test_past_the_cap_the_rest_is_not_read_and_the_verdict_stands(closed_database: Database) -> None:
+async def test_after_the_verdict_the_body_is_drained_to_the_cap_at_most(closed_database: Database) -> None:
     sent = 0
 
     async def endless() -> AsyncIterator[bytes]:
@@ -140,7 +140,7 @@ async def test_past_the_cap_the_rest_is_not_read_and_the_verdict_stands(closed_d
     assert sent < 600_000
 
 
-async def test_after_the_verdict_a_live_call_is_not_heard_out(
+async def test_after_the_verdict_an_endless_body_is_drained_for_a_limited_time(
     closed_database: Database,
 ) -> None:
 
@@ -157,7 +157,7 @@ async def test_after_the_verdict_a_live_call_is_not_heard_out(
     assert (final["label"], final["provisional"]) == ("human", False)
 
 
-async def test_a_stream_without_end_ends_in_408(demo: Detector, closed_database: Database) -> None:
+async def test_an_endless_stream_is_answered_408(demo: Detector, closed_database: Database) -> None:
     service = open_app(closed_database, demo, time_limits=TimeLimits(predict_stream_total_s=0.05))
 
     async def dripping() -> AsyncIterator[bytes]:
@@ -171,7 +171,7 @@ async def test_a_stream_without_end_ends_in_408(demo: Detector, closed_database:
     assert (last["status"], last["detail"]) == (408, "the body did not end within 0.05 s")
 
 
-async def test_streams_do_not_keep_uploads_out(closed_database: Database) -> None:
+async def test_streams_do_not_block_uploads(closed_database: Database) -> None:
     streaming, hang_up = asyncio.Event(), asyncio.Event()
 
     async def live() -> AsyncIterator[bytes]:
@@ -200,7 +200,7 @@ async def test_streams_do_not_keep_uploads_out(closed_database: Database) -> Non
         (HUMAN, {}, 415),
     ],
 )
-async def test_what_goes_wrong_before_the_first_line_is_an_ordinary_problem(
+async def test_an_error_before_the_first_line_is_an_ordinary_problem(
     judging: App, body: bytes, headers: dict[str, str], status: int
 ) -> None:
     answer = await judging.client.post("/predict-stream", content=body, headers=headers)
@@ -214,7 +214,7 @@ async def test_a_classifier_that_is_not_ready_is_503(closed_database: Database) 
     assert answer.headers["content-type"] == "application/problem+json"
 
 
-async def test_what_goes_wrong_after_the_first_line_is_the_last_line(closed_database: Database) -> None:
+async def test_an_error_after_the_first_line_is_the_last_line(closed_database: Database) -> None:
     engine = StubEngine()
     async with ready(engine) as detector:
         service = open_app(closed_database, detector)
@@ -272,19 +272,19 @@ def chunk(data: bytes) -> bytes:
 
 
 async def read_line(reader: asyncio.StreamReader) -> Line:
-    """The next chunk of an answer, which holds one line."""
+    """The next chunk of an answer; it holds one line."""
     size = int(await reader.readuntil(b"\r\n"), 16)
     data = await reader.readexactly(size + 2)
     line: Line = json.loads(data)
     return line
 
 
-async def test_silence_at_first_only_delays_the_verdicts(judging: App) -> None:
+async def test_initial_silence_only_delays_the_verdicts(judging: App) -> None:
     lines = await stream(judging, file_of(through_mulaw(speech(2.5, after_s=6.0))))
     assert [line["speech_ms"] for line in lines] == [1000, 2000, None]
     assert all(line["onset_ms"] == pytest.approx(6000, abs=150) for line in lines)
 
 
-async def test_silence_longer_than_is_listened_to_is_told_without_waiting_for_the_end(judging: App) -> None:
+async def test_long_silence_gets_its_verdict_before_the_end_of_the_body(judging: App) -> None:
     [line] = await stream(judging, file_of(silence(25.0)), size=16_000)
     assert line["reason"] == "no_speech"

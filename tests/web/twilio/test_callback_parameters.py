@@ -1,4 +1,4 @@
-"""What Twilio documents or was seen to send, and what nobody knows: kept as sent, and understood as meant."""
+"""Parameters of callbacks: documented, observed in the wild, and unknown. All are stored as sent."""
 
 import pytest
 from sqlalchemy import select
@@ -16,7 +16,7 @@ PLACES = [
     for party in ("From", "To", "Caller", "Called")
     for place, value in (("City", "SAN JOSÉ"), ("State", "CA"), ("Zip", ""), ("Country", "US"))
 ]
-# (parameters, what they are understood to say beside the SIDs)
+# (parameters, the facts that they yield besides the SIDs)
 STATUS = (
     [
         ("AccountSid", ACCOUNT),
@@ -100,7 +100,7 @@ AMD = (
     ],
     {"answered_by": "machine_end_other", "machine_detection_ms": 30000},
 )
-UNHEARD_OF = [("NewParameter", "1"), ("NewParameter", "2"), ("Blank", ""), ("新しい", " über + ")]
+UNKNOWN = [("NewParameter", "1"), ("NewParameter", "2"), ("Blank", ""), ("新しい", " über + ")]
 CALLBACKS = {"/twilio/status": STATUS, "/twilio/recording": RECORDED, "/twilio/amd": AMD}
 
 
@@ -110,9 +110,9 @@ async def _kept(service: App) -> Callback:
 
 
 @pytest.mark.parametrize("path", CALLBACKS)
-async def test_every_parameter_is_kept_as_sent_and_understood_as_meant(service: App, path: str) -> None:
+async def test_every_parameter_is_stored_as_sent_and_parsed(service: App, path: str) -> None:
     known, meaning = CALLBACKS[path]
-    sent: Pairs = [*known, *UNHEARD_OF]
+    sent: Pairs = [*known, *UNKNOWN]
     assert (await service.callback(path, sent)).status_code == 204
     kept = await _kept(service)
     assert kept.parameters == [list(pair) for pair in sent]
@@ -120,7 +120,7 @@ async def test_every_parameter_is_kept_as_sent_and_understood_as_meant(service: 
 
 
 @pytest.mark.parametrize("path", CALLBACKS)
-async def test_of_blank_parameters_nothing_is_understood(service: App, path: str) -> None:
+async def test_blank_parameters_are_stored_and_yield_no_facts(service: App, path: str) -> None:
     needed = {"AccountSid", "CallSid", "CallStatus", "RecordingStatus", "AnsweredBy"}
     needed |= {"RecordingSid"} if path == "/twilio/recording" else set()
     sent = [(name, value if name in needed else " ") for name, value in CALLBACKS[path][0]]
@@ -141,11 +141,11 @@ async def test_of_blank_parameters_nothing_is_understood(service: App, path: str
         ("/twilio/amd", "AnsweredBy"),
     ],
 )
-async def test_an_unknown_value_is_kept_counted_and_logged(
+async def test_an_unknown_value_is_stored_counted_and_logged(
     service: App, capfd: pytest.CaptureFixture[str], path: str, parameter: str
 ) -> None:
     sent = [(name, "teleported" if name == parameter else value) for name, value in CALLBACKS[path][0]]
-    for _ in range(2):  # a repeated delivery is no second one
+    for _ in range(2):  # a duplicate is not counted
         assert (await service.callback(path, sent)).status_code == 204
     assert "teleported" in (await _kept(service)).facts.values()
     assert service.counted("amd_unknown_values_total", parameter=parameter) == 1
@@ -160,7 +160,7 @@ async def test_documented_values_are_not_counted_as_unknown(service: App, path: 
     assert [sample for metric in counted for sample in metric.samples] == []
 
 
-async def test_a_conferences_recording_is_taken_and_counted_apart(service: App) -> None:
+async def test_the_recording_of_a_conference_is_stored_and_counted_separately(service: App) -> None:
     sent = [pair for pair in RECORDED[0] if pair[0] != "CallSid"]
     for _ in range(2):
         assert (await service.callback("/twilio/recording", sent)).status_code == 204
@@ -170,7 +170,7 @@ async def test_a_conferences_recording_is_taken_and_counted_apart(service: App) 
     assert service.counted("amd_callbacks_total", route="recording", outcome="duplicate") == 1
 
 
-async def test_twilios_opinion_is_stored_beside_ours(service: App) -> None:
+async def test_the_result_of_twilios_amd_is_stored_beside_our_verdict(service: App) -> None:
     for _ in range(2):
         assert (await service.callback("/twilio/amd", AMD[0])).status_code == 204
     call = (await service.client.get(f"/api/calls/{CALL}")).json()
@@ -179,12 +179,12 @@ async def test_twilios_opinion_is_stored_beside_ours(service: App) -> None:
     assert service.counted("amd_callbacks_total", route="amd", outcome="duplicate") == 1
 
 
-async def test_an_amd_result_needs_a_signature_like_everything(service: App) -> None:
+async def test_an_unsigned_amd_callback_is_403(service: App) -> None:
     assert (await service.callback("/twilio/amd", AMD[0], token="b" * 32)).status_code == 403
     assert (await service.rows())["callback"] == 0
 
 
-async def test_an_amd_result_at_the_status_door_is_told_where_to_go(service: App) -> None:
+async def test_an_amd_callback_to_the_status_path_is_400_and_names_the_right_path(service: App) -> None:
     answer = await service.callback("/twilio/status", AMD[0])
     assert answer.status_code == 400
     assert "/twilio/amd" in answer.json()["detail"]

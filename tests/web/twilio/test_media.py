@@ -1,4 +1,4 @@
-"""The door for calls that are up, with the model that ships."""
+"""Live streams with the bundled model."""
 
 import json
 from collections.abc import AsyncIterator
@@ -46,16 +46,14 @@ async def test_a_stream_gets_the_verdict_of_its_recording_and_is_closed(line: Li
     assert line.service.counted("amd_live_streams") == 0
 
 
-async def test_a_stream_that_ends_before_anything_is_said_says_so(line: Line) -> None:
+async def test_a_stream_without_speech_is_undecided(line: Line) -> None:
     await line.play(replace(STREAM, audio=QUIET))
     call = await call_row(line)
     assert (call.analysis_state, call.label, call.reason, call.confidence) == ("judged", "undecided", "no_speech", None)
     await line.ended("verdict")
 
 
-async def test_a_stream_that_breaks_off_is_judged_on_what_was_heard_and_not_acted_upon(
-    line: Line, demo: Detector
-) -> None:
+async def test_a_stream_that_breaks_off_is_judged_but_not_acted_upon(line: Line, demo: Detector) -> None:
     await line.play(replace(STREAM, cut_after=90))
     await line.ended("broken_off")
     assert (await recording_row(line.service.runtime.database, STREAM_ROW)).recording_status == BROKEN_OFF
@@ -64,7 +62,7 @@ async def test_a_stream_that_breaks_off_is_judged_on_what_was_heard_and_not_acte
     assert (call.label, call.action) == ("human", None)
 
 
-async def test_lost_and_doubled_chunks_do_not_move_the_speech(line: Line, demo: Detector) -> None:
+async def test_lost_and_repeated_chunks_do_not_shift_the_onset(line: Line, demo: Detector) -> None:
     await line.play(replace(STREAM, skipped=frozenset({3, 4, 9}), repeated=frozenset({6, 40})))
     expected = await judge(demo, HELLO)
     (row,) = await verdict_rows(line.service.runtime.database)
@@ -72,7 +70,7 @@ async def test_lost_and_doubled_chunks_do_not_move_the_speech(line: Line, demo: 
     assert row.onset_ms == pytest.approx(expected.onset_ms, abs=32)
 
 
-async def test_both_tracks_get_the_verdict_of_the_one(line: Line) -> None:
+async def test_the_outbound_track_does_not_change_the_verdict(line: Line) -> None:
     await line.play(replace(STREAM, both_tracks=True))
     both = await call_row(line)
     await line.play(replace(STREAM, stream_sid="MZ" + "9" * 32))
@@ -81,7 +79,7 @@ async def test_both_tracks_get_the_verdict_of_the_one(line: Line) -> None:
     assert both.label == "human"
 
 
-async def test_a_stream_of_which_too_much_is_missing_has_no_verdict(line: Line) -> None:
+async def test_a_stream_with_too_many_lost_chunks_has_no_verdict(line: Line) -> None:
     played = await line.play(replace(STREAM, skipped=frozenset(range(10, 70))))
     assert played.close_code == 1008
     await line.ended("malformed")
@@ -103,29 +101,29 @@ async def test_an_unsigned_handshake_is_refused_before_it_is_accepted(line: Line
     await line.ended("refused")
 
 
-async def test_the_start_message_must_name_an_account_whose_token_fits(line: Line) -> None:
+async def test_the_start_message_must_name_the_account_that_signed_the_handshake(line: Line) -> None:
     assert (await line.play(replace(STREAM, account_sid="AC" + "9" * 32))).close_code == 1008
     assert await line.service.rows() == EMPTY
 
 
 @pytest.mark.parametrize("parameters", [{}, {"key": "0" * 64}, {"key": "é"}, {"other": "x"}])
-async def test_a_stream_must_show_the_key_of_its_call(line: Line, parameters: dict[str, str]) -> None:
+async def test_a_stream_without_the_key_of_its_call_is_refused(line: Line, parameters: dict[str, str]) -> None:
     assert (await line.play(replace(STREAM, parameters=parameters))).close_code == 1008
     await line.ended("refused")
     assert await line.service.rows() == EMPTY
 
 
-async def test_the_key_of_one_call_opens_no_other(line: Line) -> None:
+async def test_the_key_of_another_call_is_refused(line: Line) -> None:
     assert (await line.play(replace(STREAM, call_sid="CA" + "9" * 32))).close_code == 1008
     assert await line.service.rows() == EMPTY
 
 
-async def test_more_streams_than_places_are_turned_away(line: Line) -> None:
+async def test_a_stream_beyond_the_limit_is_rejected(line: Line) -> None:
     async with line.open() as first:
         await say(first, STREAM.start())
         assert (await line.play()).refused == 403
         await first.close()
-    await line.ended("unjudged")  # nothing was heard
+    await line.ended("unjudged")  # no audio arrived
     assert (await line.play()).close_code == 1000
 
 
@@ -140,7 +138,7 @@ async def test_more_streams_than_places_are_turned_away(line: Line) -> None:
     ],
     ids=["nonsense", "binary", "media first", "stop first", "bad sid"],
 )
-async def test_what_makes_no_sense_ends_the_stream(line: Line, message: str | bytes) -> None:
+async def test_an_invalid_message_ends_the_stream(line: Line, message: str | bytes) -> None:
     async with line.open() as connection:
         await connection.send(message)
         await connection.wait_closed()
@@ -157,7 +155,9 @@ async def test_a_message_that_is_too_large_breaks_the_stream_off(line: Line) -> 
 
 
 @pytest.mark.parametrize("message", [STREAM.start(), replace(STREAM, stream_sid="MZ" + "9" * 32).media(1)])
-async def test_a_stream_is_one_stream(line: Line, message: dict[str, object]) -> None:
+async def test_a_second_start_and_media_of_another_stream_end_the_stream(
+    line: Line, message: dict[str, object]
+) -> None:
     async with line.open() as connection:
         await say(connection, STREAM.start(), message)
         await connection.wait_closed()
@@ -182,7 +182,7 @@ async def test_a_stream_without_an_end_is_closed(database: Database, demo: Detec
         await line.ended("broken_off")
 
 
-async def test_no_other_path_takes_a_websocket(line: Line) -> None:
+async def test_no_other_path_accepts_a_websocket(line: Line) -> None:
     for path in ("/", "/predict-stream", "/twilio/status", "/twilio/media/", "/twilio/stream.xml"):
         with pytest.raises(InvalidStatus) as refused:
             async with line.open(path):
@@ -190,7 +190,7 @@ async def test_no_other_path_takes_a_websocket(line: Line) -> None:
         assert refused.value.response.status_code == 403
 
 
-async def test_a_handshake_that_lost_its_upgrade_is_told_of_the_proxy(
+async def test_a_handshake_without_its_upgrade_is_426_and_mentions_the_proxy(
     line: Line, capfd: pytest.CaptureFixture[str]
 ) -> None:
     answer = await line.service.client.get("/twilio/media")
@@ -206,19 +206,19 @@ async def test_without_a_model_a_stream_ends_without_a_verdict(database: Databas
         assert await line.service.rows() == EMPTY
 
 
-async def test_without_a_database_a_stream_ends_all_the_same(closed_database: Database, demo: Detector) -> None:
+async def test_without_a_database_a_stream_is_closed_normally(closed_database: Database, demo: Detector) -> None:
     async with serving(closed_database, demo) as line:
         assert (await line.play()).close_code == 1000
         await line.ended("not_stored")
 
 
-async def test_no_stream_is_taken_unless_live_is_on(database: Database) -> None:
+async def test_while_live_is_off_every_stream_is_refused(database: Database) -> None:
     async with serving(database, live=False) as line:
         assert (await line.play()).refused == 403
         assert (await line.service.client.get("/twilio/media")).status_code == 404
 
 
-async def test_a_rotated_token_opens_a_stream(database: Database, demo: Detector) -> None:
+async def test_a_stream_signed_with_the_old_token_is_accepted(database: Database, demo: Detector) -> None:
     tokens = [SecretStr("new"), SecretStr(TOKEN)]
     async with serving(database, demo, twilio_auth_token=tokens) as line:
         assert (await line.play()).close_code == 1000

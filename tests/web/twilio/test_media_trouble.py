@@ -1,4 +1,4 @@
-"""Streams under a model that fails or is slow, and peers that do not behave."""
+"""Live streams with a failing or slow model, and with misbehaving peers."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -72,7 +72,7 @@ async def test_without_an_answer_of_the_model_in_time_there_is_no_verdict(
         model.free.set()
 
 
-async def test_an_engine_that_fails_is_an_end_that_is_counted(
+async def test_an_engine_failure_ends_the_stream_and_is_counted(
     line: Line, model: Model, capfd: pytest.CaptureFixture[str]
 ) -> None:
     model.failure = RuntimeError("the device is lost")
@@ -105,10 +105,10 @@ async def refusing_verdicts(database: Database) -> AsyncIterator[None]:
             await session.execute(text("alter table verdict drop constraint none"))
 
 
-async def test_a_connection_that_the_server_ended_meanwhile_is_not_closed_again(
+async def test_a_connection_that_the_server_closed_during_inference_is_not_closed_again(
     line: Line, model: Model, detector: Detector
 ) -> None:
-    # No more than the model needs: while the application has something left to take, the server reads nothing.
+    # Exactly what the model needs: while messages wait for the application, the server reads no more.
     needed = range(1, await chunks_for_a_verdict(detector) + 1)
     model.hold()
     async with line.open() as connection:
@@ -126,11 +126,11 @@ async def chunks_for_a_verdict(detector: Detector) -> int:
     for chunk in STREAM.chunks():
         if await stream.feed(HELLO[(chunk - 1) * FRAME_BYTES : chunk * FRAME_BYTES]):
             return chunk
-    raise AssertionError("it is not enough for one")
+    raise AssertionError("the stream is too short for a verdict")
 
 
 class Peer:
-    """The other end of an ASGI WebSocket: messages that are there at once, and a `send` that can be held."""
+    """The peer of an ASGI WebSocket: all its messages have arrived, and it never completes a close."""
 
     def __init__(self, app: Starlette, *texts: str) -> None:
         self.app = app
@@ -173,11 +173,11 @@ async def test_a_peer_that_does_not_complete_the_close_holds_no_slot(closed_data
     await service.client.aclose()
 
 
-async def test_a_peer_that_is_gone_before_it_is_accepted_has_broken_off(
+async def test_a_peer_that_disconnects_before_accept_is_counted_as_broken_off(
     closed_database: Database, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     class Gone(OSError):
-        """As the server raises."""
+        """The server's error for a closed connection is an OSError too."""
 
     async def send(_self: Peer, _message: Any) -> None:
         raise Gone
@@ -190,7 +190,7 @@ async def test_a_peer_that_is_gone_before_it_is_accepted_has_broken_off(
     await service.client.aclose()
 
 
-async def test_messages_that_are_all_there_leave_others_their_turn(closed_database: Database) -> None:
+async def test_messages_that_have_all_arrived_do_not_starve_other_tasks(closed_database: Database) -> None:
     service = open_app(closed_database, live=True)
     turns = 0
 

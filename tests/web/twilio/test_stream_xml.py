@@ -33,7 +33,7 @@ async def test_a_signed_post_gets_the_twiml(open_live: App) -> None:
     assert open_live.counted("amd_callbacks_total", route="stream", outcome="refused_403") == 1
 
 
-async def test_a_signed_get_gets_it_too(open_live: App) -> None:
+async def test_a_signed_get_gets_the_twiml(open_live: App) -> None:
     path = "/twilio/stream.xml?" + urlencode(STATUS)
     signed = RequestValidator(TOKEN).compute_signature(PUBLIC_URL + path, {})
     answer = await open_live.client.get(path, headers={"X-Twilio-Signature": signed})
@@ -42,13 +42,13 @@ async def test_a_signed_get_gets_it_too(open_live: App) -> None:
     assert (await open_live.client.get(path + "&x=1", headers={"X-Twilio-Signature": signed})).status_code == 403
 
 
-async def test_a_stream_is_one_calls(open_live: App) -> None:
+async def test_the_twiml_needs_a_valid_call_sid(open_live: App) -> None:
     without = [pair for pair in STATUS if pair[0] != "CallSid"]
     assert (await open_live.callback("/twilio/stream.xml", without)).status_code == 400
     assert (await open_live.callback("/twilio/stream.xml", [*without, ("CallSid", "CA1")])).status_code == 400
 
 
-async def test_while_live_is_off_a_call_goes_on_without_a_stream(closed_database: Database) -> None:
+async def test_while_live_is_off_the_twiml_continues_the_call_without_a_stream(closed_database: Database) -> None:
     service = open_app(closed_database, live=False, live_next_url="https://example.com/next")
     answer = await service.callback("/twilio/stream.xml", STATUS)
     assert answer.status_code == 200
@@ -57,7 +57,7 @@ async def test_while_live_is_off_a_call_goes_on_without_a_stream(closed_database
     await service.client.aclose()
 
 
-async def test_while_tokens_rotate_the_key_is_one_that_a_process_of_before_knows(closed_database: Database) -> None:
+async def test_during_a_token_rotation_the_key_is_made_with_the_oldest_token(closed_database: Database) -> None:
     tokens = [SecretStr("the next one"), SecretStr(TOKEN)]
     rotating = open_app(closed_database, live=True, twilio_auth_token=tokens)
     answer = await rotating.callback("/twilio/stream.xml", STATUS)

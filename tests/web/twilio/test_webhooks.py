@@ -1,4 +1,4 @@
-"""The door for Twilio."""
+"""Twilio's webhooks."""
 
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -24,13 +24,13 @@ async def test_a_signed_status_callback_is_stored_and_answered_204_without_a_bod
     assert await service.rows() == {"call_log": 1, "callback": 1, "recording": 0}
 
 
-async def test_a_signed_recording_callback_puts_the_recording_up_for_work(service: App) -> None:
+async def test_a_signed_recording_callback_enqueues_the_recording(service: App) -> None:
     assert (await service.callback("/twilio/recording", RECORDED)).status_code == 204
     answer = await service.client.get(f"/api/calls/{CALL}")
     assert answer.json()["analysis_state"] == "queued"
 
 
-async def test_a_repeated_callback_is_normal_and_stored_once(service: App) -> None:
+async def test_a_repeated_callback_is_answered_204_and_stored_once(service: App) -> None:
     for _ in range(3):
         assert (await service.callback("/twilio/status", STATUS)).status_code == 204
     assert await service.rows() == {"call_log": 1, "callback": 1, "recording": 0}
@@ -57,12 +57,12 @@ async def test_a_wrong_signature_is_403_and_nothing_is_stored(service: App, sign
     assert await service.rows() == NOTHING
 
 
-async def test_another_accounts_token_does_not_sign(service: App) -> None:
+async def test_a_signature_with_another_accounts_token_is_403(service: App) -> None:
     assert (await service.callback("/twilio/status", STATUS, token="b" * 32)).status_code == 403
     assert await service.rows() == NOTHING
 
 
-async def test_the_host_header_has_no_say_in_the_signature(service: App) -> None:
+async def test_the_host_header_does_not_change_the_signed_url(service: App) -> None:
     evil = await service.client.post(
         "/twilio/status",
         content=urlencode(STATUS),
@@ -114,7 +114,7 @@ async def test_a_signed_callback_without_a_call_sid_is_400(service: App) -> None
     assert "CallSid" in answer.json()["detail"]
 
 
-async def test_a_database_that_is_away_is_503_so_that_twilio_retries(closed_database: Database) -> None:
+async def test_without_a_database_a_callback_is_503_so_that_twilio_retries(closed_database: Database) -> None:
     service = open_app(closed_database)
     assert (await service.callback("/twilio/status", STATUS)).status_code == 503
     assert service.counted("amd_callbacks_total", route="status", outcome="refused_503") == 1
@@ -125,7 +125,7 @@ async def test_without_a_public_url_every_callback_is_refused(database: Database
     assert (await service.callback("/twilio/status", STATUS)).status_code == 403
 
 
-async def test_a_query_in_the_callback_url_is_part_of_what_is_signed(service: App) -> None:
+async def test_the_query_of_the_callback_url_is_signed(service: App) -> None:
     path = "/twilio/status?tenant=7"
     headers = sign(PUBLIC_URL + path, STATUS, TOKEN)
     content = urlencode(STATUS)
@@ -133,7 +133,7 @@ async def test_a_query_in_the_callback_url_is_part_of_what_is_signed(service: Ap
     assert (await service.client.post("/twilio/status", content=content, headers=headers)).status_code == 403
 
 
-async def test_behind_a_proxy_its_prefix_is_signed_and_what_it_forwards_has_no_say(
+async def test_behind_a_proxy_the_prefix_is_signed_and_forwarding_headers_are_ignored(
     database: Database,
 ) -> None:
     service = open_app(database, public_url="https://example.com/amd")
@@ -147,7 +147,7 @@ async def test_behind_a_proxy_its_prefix_is_signed_and_what_it_forwards_has_no_s
     ).status_code == 403
 
 
-async def test_a_slash_at_the_end_is_another_url(service: App) -> None:
+async def test_a_trailing_slash_is_404(service: App) -> None:
     assert (await service.callback("/twilio/status/", STATUS)).status_code == 404
     assert await service.rows() == NOTHING
 
@@ -168,7 +168,7 @@ async def test_a_replayed_capture_is_a_duplicate_and_reopens_nothing(service: Ap
     assert elsewhere.status_code == 403
 
 
-async def test_subaccounts_and_regions_sign_with_tokens_of_their_own(database: Database, tmp_path: Path) -> None:
+async def test_subaccounts_and_regions_sign_with_their_own_tokens(database: Database, tmp_path: Path) -> None:
     subaccount = "AC" + "5" * 32
     (tmp_path / "accounts.toml").write_text(
         f'[[account]]\naccount_sid = "{ACCOUNT}"\nauth_tokens = ["us1", "us1 before", "ie1"]\n'
@@ -186,7 +186,7 @@ async def test_subaccounts_and_regions_sign_with_tokens_of_their_own(database: D
 
 
 @pytest.mark.parametrize("value", ["+1 500", "%2B1", "a&b=c", "", " ", "café \U0001f4de", "a\r\nb"])
-async def test_awkward_values_survive_the_wire_and_the_signature(service: App, value: str) -> None:
+async def test_special_characters_are_stored_as_sent(service: App, value: str) -> None:
     pairs = [*STATUS, ("Digits", value), ("Digits", value), ("Digits", "1")]
     assert (await service.callback("/twilio/status", pairs)).status_code == 204
     async with service.runtime.database.transaction() as session:
@@ -194,5 +194,5 @@ async def test_awkward_values_survive_the_wire_and_the_signature(service: App, v
     assert kept == [list(pair) for pair in pairs]
 
 
-async def test_get_is_not_a_callback(service: App) -> None:
+async def test_a_get_of_a_callback_path_is_405(service: App) -> None:
     assert (await service.client.get("/twilio/status")).status_code == 405
