@@ -1,4 +1,4 @@
-"""What reaches the logs."""
+"""Redaction of log events."""
 
 from typing import Any
 
@@ -23,11 +23,11 @@ def logged(**event: Any) -> dict[str, Any]:
         ("GET /x?token=hunter2&y=1", "hunter2"),
     ],
 )
-def test_secrets_and_numbers_are_taken_out_of_any_text(text: str, secret: str) -> None:
+def test_secrets_and_phone_numbers_are_redacted_in_text(text: str, secret: str) -> None:
     assert secret not in logged(event=text)["event"]
 
 
-def test_they_are_taken_out_at_any_depth_and_of_any_object() -> None:
+def test_secrets_and_phone_numbers_are_redacted_at_any_depth_and_in_objects() -> None:
     event = logged(
         event="x",
         nested={"auth_token": "hunter2", "list": ["+15005550006", ValueError("+15005550006")]},
@@ -37,7 +37,7 @@ def test_they_are_taken_out_at_any_depth_and_of_any_object() -> None:
     assert "5005550" not in str(event)
 
 
-def test_sids_and_figures_stay_as_they_are() -> None:
+def test_sids_and_numbers_are_not_redacted() -> None:
     sid = "CA" + "1" * 32
     assert logged(event="judged", call_sid=sid, confidence=0.97, new=True, error=None) == {
         "event": "judged",

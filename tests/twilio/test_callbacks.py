@@ -27,7 +27,7 @@ def recording(**fields: str) -> tuple[tuple[str, str], ...]:
     return tuple((required | fields).items())
 
 
-def test_a_status_callback_is_read_in_full() -> None:
+def test_every_field_of_a_status_callback_is_parsed() -> None:
     parsed = parse_status(
         status(
             SequenceNumber="3",
@@ -56,7 +56,7 @@ def test_a_status_callback_is_read_in_full() -> None:
     assert parsed.direction == "outbound-api"
 
 
-def test_a_recording_callback_is_read_in_full() -> None:
+def test_every_field_of_a_recording_callback_is_parsed() -> None:
     parsed = parse_recording(
         recording(
             RecordingSource="OutboundAPI",
@@ -77,7 +77,7 @@ def test_billed_minutes_are_not_the_duration() -> None:
     assert (parsed.duration_s, parsed.billed_min) == (None, 1)
 
 
-def test_blank_and_absent_are_both_no_news() -> None:
+def test_blank_and_absent_fields_are_none() -> None:
     blank = dict.fromkeys(("SequenceNumber", "Timestamp", "Direction", "From", "CallDuration", "AnsweredBy"), " ")
     assert parse_status(status(**blank)) == parse_status(status())
     emptied = dict.fromkeys(("RecordingUrl", "RecordingSource", "RecordingDuration", "RecordingStartTime"), "")
@@ -85,7 +85,7 @@ def test_blank_and_absent_are_both_no_news() -> None:
 
 
 @pytest.mark.parametrize("number", ["-1", "1.5", "1_0", "٣", "one", "0x1", "9" * 10, "+3"])
-def test_a_garbled_number_is_no_news(number: str) -> None:
+def test_an_invalid_number_is_none(number: str) -> None:
     parsed = parse_status(status(SequenceNumber=number, CallDuration=number, MachineDetectionDuration=number))
     assert (parsed.sequence_number, parsed.duration_s, parsed.machine_detection_ms) == (None, None, None)
 
@@ -100,7 +100,7 @@ def test_a_garbled_number_is_no_news(number: str) -> None:
         "x" * 99,
     ],
 )
-def test_a_garbled_date_is_no_news(moment: str) -> None:
+def test_an_invalid_date_is_none(moment: str) -> None:
     assert parse_status(status(Timestamp=moment)).timestamp is None
 
 
@@ -109,37 +109,37 @@ def test_a_date_without_a_zone_is_utc() -> None:
     assert parsed.timestamp == datetime(2026, 9, 2, 10, 15, 30, tzinfo=UTC)
 
 
-def test_of_a_repeated_field_the_first_that_says_something_counts() -> None:
+def test_the_first_nonblank_value_of_a_repeated_field_counts() -> None:
     form = (("CallStatus", ""), *status(CallStatus="busy"), ("CallStatus", "completed"))
     assert parse_status(form).call_status == "busy"
 
 
-def test_an_unknown_status_passes_within_bounds() -> None:
+def test_an_unknown_status_is_accepted_and_truncated() -> None:
     assert parse_status(status(CallStatus="teleported")).call_status == "teleported"
     assert len(parse_recording(recording(RecordingStatus="x" * 1000)).recording_status) == 64
 
 
 @pytest.mark.parametrize("missing", ["AccountSid", "CallSid", "CallStatus"])
 @pytest.mark.parametrize("value", [None, "", "  "])
-def test_a_status_needs_its_identity(missing: str, value: str | None) -> None:
+def test_a_status_callback_requires_sids_and_status(missing: str, value: str | None) -> None:
     form = tuple(pair for pair in status() if pair[0] != missing)
     with pytest.raises(MalformedCallback, match=missing):
         parse_status(form if value is None else (*form, (missing, value)))
 
 
 @pytest.mark.parametrize("sid", ["", "RE", CALL, RECORDING + "0", "RE" + "g" * 32, "../" + RECORDING])
-def test_a_recording_needs_its_identity(sid: str) -> None:
+def test_a_recording_callback_requires_its_sid(sid: str) -> None:
     with pytest.raises(MalformedCallback, match="RecordingSid"):
         parse_recording(recording(RecordingSid=sid))
 
 
-def test_a_garbled_sid_that_only_informs_is_no_news() -> None:
+def test_an_invalid_optional_sid_is_none() -> None:
     parsed = parse_status(status(ParentCallSid="nobody", RecordingSid=CALL))
     assert (parsed.parent_call_sid, parsed.recording_sid) == (None, None)
     assert parse_recording(recording(ConferenceSid="room 7")).conference_sid is None
 
 
-def test_an_error_code_of_zero_is_kept_as_no_error() -> None:
+def test_an_error_code_of_zero_is_kept() -> None:
     assert parse_recording(recording(ErrorCode="0")).error_code == 0
     assert parse_recording(recording()).error_code is None
 
@@ -150,18 +150,18 @@ def conference(**fields: str) -> tuple[tuple[str, str], ...]:
 
 
 @pytest.mark.parametrize("blank", [{}, {"CallSid": ""}])
-def test_a_conferences_recording_needs_no_call(blank: dict[str, str]) -> None:
+def test_a_conference_recording_needs_no_call_sid(blank: dict[str, str]) -> None:
     parsed = parse_recording(conference(**blank))
     assert (parsed.call_sid, parsed.conference_sid, parsed.source) == (None, CONFERENCE, "Conference")
 
 
-def test_a_conferences_recording_keeps_the_call_it_names() -> None:
+def test_a_conference_recording_keeps_its_call_sid() -> None:
     parsed = parse_recording(conference(CallSid=CALL))
     assert (parsed.call_sid, parsed.conference_sid) == (CALL, CONFERENCE)
 
 
 @pytest.mark.parametrize("fields", [{"ConferenceSid": "room 7"}, {"CallSid": "nobody"}])
-def test_a_recording_of_nobody_knows_what_is_refused(fields: dict[str, str]) -> None:
+def test_a_recording_without_valid_call_and_conference_is_refused(fields: dict[str, str]) -> None:
     with pytest.raises(MalformedCallback, match="CallSid"):
         parse_recording(conference(**fields))
 
@@ -171,7 +171,7 @@ def amd(**fields: str) -> tuple[tuple[str, str], ...]:
     return tuple((required | fields).items())
 
 
-def test_an_asynchronous_amd_result_needs_no_status() -> None:
+def test_an_amd_result_needs_no_call_status() -> None:
     parsed = parse_amd(amd(MachineDetectionDuration="4120"))
     assert (parsed.account_sid, parsed.call_sid) == (ACCOUNT, CALL)
     assert (parsed.answered_by, parsed.machine_detection_ms) == ("machine_end_beep", 4120)
@@ -180,22 +180,22 @@ def test_an_asynchronous_amd_result_needs_no_status() -> None:
 
 
 @pytest.mark.parametrize("missing", ["AccountSid", "CallSid", "AnsweredBy"])
-def test_an_amd_result_needs_its_identity_and_its_answer(missing: str) -> None:
+def test_an_amd_result_requires_sids_and_answered_by(missing: str) -> None:
     with pytest.raises(MalformedCallback, match=missing):
         parse_amd(amd(**{missing: " "}))
 
 
-def test_an_amd_result_at_the_status_door_is_told_where_to_go() -> None:
+def test_an_amd_result_sent_to_the_status_url_names_the_right_url() -> None:
     with pytest.raises(MalformedCallback, match="/twilio/amd"):
         parse_status(amd())
 
 
-def test_a_form_keeps_order_blanks_spaces_and_repetitions() -> None:
+def test_parsing_a_form_keeps_order_blanks_spaces_and_repetitions() -> None:
     assert parse_form(b"b=+1%2B&a=&b=%C3%A9&c") == (("b", " 1+"), ("a", ""), ("b", "é"), ("c", ""))
 
 
 @pytest.mark.parametrize("body", [b"a=%ff", b"\xff=1", b"a=%00", b"&".join([b"a=1"] * 1001)])
-def test_a_form_we_could_not_store_is_refused(body: bytes) -> None:
+def test_a_form_that_cannot_be_stored_is_refused(body: bytes) -> None:
     with pytest.raises(MalformedCallback):
         parse_form(body)
 
@@ -212,5 +212,5 @@ def test_any_body_is_parsed_or_refused(body: bytes) -> None:
 
 @settings(deadline=None)
 @given(fields=st.dictionaries(st.sampled_from(["SequenceNumber", "Timestamp", "CallDuration", "From"]), st.text()))
-def test_fields_that_only_inform_never_refuse_a_callback(fields: dict[str, str]) -> None:
+def test_optional_fields_never_make_a_callback_malformed(fields: dict[str, str]) -> None:
     assert parse_status(status(**fields)).call_sid == CALL

@@ -1,4 +1,4 @@
-"""Signatures of what is not a form POST: WebSocket handshakes, and GET requests for TwiML."""
+"""Signatures of WebSocket handshakes and of GET requests for TwiML."""
 
 from base64 import b64encode
 from hashlib import sha1
@@ -32,7 +32,7 @@ ACCOUNTS = {
 
 
 def signature(url: str, token: str) -> str:
-    """Twilio's algorithm for a request without parameters, written a second time."""
+    """A second implementation of Twilio's algorithm, for requests without parameters."""
     return b64encode(hmac(token.encode(), url.encode(), sha1).digest()).decode()
 
 
@@ -40,11 +40,11 @@ def header(signed: str | None) -> Headers:
     return Headers(raw=[] if signed is None else [(b"x-twilio-signature", signed.encode("latin-1"))])
 
 
-def shake(
+def verify_signers(
     signed: str | None, *, public_url: str | None = PUBLIC_URL, path: bytes = MEDIA, query: bytes = b""
 ) -> set[AccountSid]:
-    fitting = verify_handshake(ACCOUNTS, public_url, path, query, header(signed))
-    return {account.account_sid for account in fitting}
+    signers = verify_handshake(ACCOUNTS, public_url, path, query, header(signed))
+    return {account.account_sid for account in signers}
 
 
 def get(signed: str | None, query: bytes, *, path: bytes = b"/twilio/stream.xml") -> AccountSid:
@@ -52,16 +52,16 @@ def get(signed: str | None, query: bytes, *, path: bytes = b"/twilio/stream.xml"
 
 
 @pytest.mark.parametrize("token", ["new token", "old token"])
-def test_a_handshake_fits_the_account_whose_token_signed_it(token: str) -> None:
-    assert shake(signature(SIGNED_URL, token)) == {MAIN}
+def test_a_handshake_matches_the_account_whose_token_signed_it(token: str) -> None:
+    assert verify_signers(signature(SIGNED_URL, token)) == {MAIN}
 
 
-def test_a_token_of_several_accounts_fits_them_all() -> None:
-    assert shake(signature(SIGNED_URL, "sub token")) == {SUB, TWIN}
+def test_a_shared_token_matches_all_its_accounts() -> None:
+    assert verify_signers(signature(SIGNED_URL, "sub token")) == {SUB, TWIN}
 
 
 def test_the_signed_url_may_end_in_a_slash() -> None:
-    assert shake(signature(SIGNED_URL + "/", "new token")) == {MAIN}
+    assert verify_signers(signature(SIGNED_URL + "/", "new token")) == {MAIN}
 
 
 @pytest.mark.parametrize(
@@ -75,8 +75,8 @@ def test_the_signed_url_may_end_in_a_slash() -> None:
         ("https://amd.example.com/prefix", "wss://amd.example.com/prefix"),
     ],
 )
-def test_scheme_port_and_prefix_are_those_of_the_public_url(public_url: str, signing: str) -> None:
-    assert shake(signature(signing + "/twilio/media", "new token"), public_url=public_url) == {MAIN}
+def test_scheme_port_and_prefix_come_from_the_public_url(public_url: str, signing: str) -> None:
+    assert verify_signers(signature(signing + "/twilio/media", "new token"), public_url=public_url) == {MAIN}
 
 
 @pytest.mark.parametrize(
@@ -92,22 +92,22 @@ def test_scheme_port_and_prefix_are_those_of_the_public_url(public_url: str, sig
 )
 def test_a_signature_over_another_url_is_refused(url: str) -> None:
     with pytest.raises(InvalidSignature):
-        shake(signature(url, "new token"))
+        verify_signers(signature(url, "new token"))
 
 
 @pytest.mark.parametrize("signed", [None, "", "AAAA", "signatüre", "A" * 28, signature(SIGNED_URL, "wrong token")])
 def test_a_missing_or_wrong_signature_is_refused(signed: str | None) -> None:
     with pytest.raises(InvalidSignature):
-        shake(signed)
+        verify_signers(signed)
 
 
 @pytest.mark.parametrize("public_url", [None, "https://[::1", "https://amd.example.com:port"])
-def test_without_a_usable_public_url_everything_is_refused(public_url: str | None) -> None:
+def test_every_handshake_is_refused_without_a_valid_public_url(public_url: str | None) -> None:
     with pytest.raises(InvalidSignature):
-        shake(signature(SIGNED_URL, "new token"), public_url=public_url)
+        verify_signers(signature(SIGNED_URL, "new token"), public_url=public_url)
 
 
-def test_shared_keys_are_refused_by_name() -> None:
+def test_a_shared_key_handshake_is_refused_with_its_cure() -> None:
     raw = [
         (b"x-twilio-signature", signature(SIGNED_URL, "new token").encode()),
         (b"x-twilio-webhooks-signature-settings", b"key=1,algorithm=HMAC_SHA256"),
@@ -116,7 +116,7 @@ def test_shared_keys_are_refused_by_name() -> None:
         verify_handshake(ACCOUNTS, PUBLIC_URL, MEDIA, b"", Headers(raw=raw))
 
 
-def test_a_get_is_signed_over_its_query_as_it_was_sent() -> None:
+def test_the_query_of_a_get_is_signed_undecoded() -> None:
     query = f"AccountSid={MAIN}&From=%2B15005550006&CallerName="
     signed = signature(f"{PUBLIC_URL}/twilio/stream.xml?{query}", "new token")
     assert get(signed, query.encode()) == MAIN
@@ -131,13 +131,13 @@ def test_a_get_is_signed_over_its_query_as_it_was_sent() -> None:
     ["", "AccountSid=", f"AccountSid={MAIN}&AccountSid={SUB}", "AccountSid=AC" + "d" * 32, "&" * (MAX_FIELDS + 1)],
     ids=["absent", "blank", "two", "unknown", "too many"],
 )
-def test_a_get_names_one_known_account(query: str) -> None:
+def test_a_get_must_name_one_known_account(query: str) -> None:
     url = f"{PUBLIC_URL}/twilio/stream.xml" + (f"?{query}" if query else "")
     with pytest.raises(InvalidSignature):
         get(signature(url, "new token"), query.encode())
 
 
-def test_a_body_hash_has_no_business_in_a_get() -> None:
+def test_a_get_with_a_body_hash_is_refused() -> None:
     query = f"AccountSid={MAIN}&bodySHA256={'0' * 64}"
     with pytest.raises(InvalidSignature):
         get(signature(f"{PUBLIC_URL}/twilio/stream.xml?{query}", "new token"), query.encode())
@@ -150,7 +150,7 @@ FORMS = st.lists(st.tuples(st.text("abcé +&=", max_size=5), st.text("xyzü +&="
 
 @settings(deadline=None)
 @given(form=FORMS)
-def test_what_the_package_signs_as_a_get_is_accepted(form: list[tuple[str, str]]) -> None:
+def test_a_get_signed_by_the_package_is_accepted(form: list[tuple[str, str]]) -> None:
     query = urlencode([("AccountSid", MAIN), *form])
     signed = RequestValidator("new token").compute_signature(f"{PUBLIC_URL}/twilio/stream.xml?{query}", {})
     assert get(signed, query.encode()) == MAIN
@@ -158,13 +158,15 @@ def test_what_the_package_signs_as_a_get_is_accepted(form: list[tuple[str, str]]
 
 @settings(deadline=None)
 @given(path=SEGMENTS, query=QUERIES, other_path=SEGMENTS, other_query=QUERIES)
-def test_a_handshake_for_one_url_opens_no_other(path: str, query: str, other_path: str, other_query: str) -> None:
+def test_a_handshake_signature_is_valid_for_one_url_only(
+    path: str, query: str, other_path: str, other_query: str
+) -> None:
     signed = RequestValidator("sub token").compute_signature(_target(f"wss://amd.example.com/{path}", query), {})
-    assert shake(signed, path=f"/{path}".encode(), query=query.encode()) == {SUB, TWIN}
+    assert verify_signers(signed, path=f"/{path}".encode(), query=query.encode()) == {SUB, TWIN}
     wanted = _target("/" + path, query)
     assume(wanted not in (_target("/" + other_path, other_query), _target(f"/{other_path}/", other_query)))
     with pytest.raises(InvalidSignature):
-        shake(signed, path=f"/{other_path}".encode(), query=other_query.encode())
+        verify_signers(signed, path=f"/{other_path}".encode(), query=other_query.encode())
 
 
 HOSTS = st.sampled_from(["amd.example.com", "amd.example.com:443", "amd.example.com:8443", "[::1]", "[::1]:80"])
@@ -172,25 +174,25 @@ SIGNED = st.tuples(st.sampled_from(["ws", "wss"]), HOSTS, st.sampled_from(["/", 
 
 
 @settings(deadline=None, max_examples=300)
-@given(asked=SIGNED, signed=SIGNED)
-def test_a_handshake_is_taken_exactly_where_the_package_takes_it(
-    asked: tuple[str, str, str], signed: tuple[str, str, str]
+@given(requested=SIGNED, signed=SIGNED)
+def test_handshakes_are_accepted_exactly_when_the_package_accepts_them(
+    requested: tuple[str, str, str], signed: tuple[str, str, str]
 ) -> None:
-    scheme, host, target = asked
+    scheme, host, target = requested
     path, _, query = target.partition("?")
     sent = signature("{}://{}{}".format(*signed), "new token")
     urls = (f"{scheme}://{host}{target}", _target(f"{scheme}://{host}{path}/", query))
     public_url = f"{'https' if scheme == 'wss' else 'http'}://{host}"
     if any(RequestValidator("new token").validate(url, {}, sent) for url in urls):
-        assert shake(sent, public_url=public_url, path=path.encode(), query=query.encode()) == {MAIN}
+        assert verify_signers(sent, public_url=public_url, path=path.encode(), query=query.encode()) == {MAIN}
     else:
         with pytest.raises(InvalidSignature):
-            shake(sent, public_url=public_url, path=path.encode(), query=query.encode())
+            verify_signers(sent, public_url=public_url, path=path.encode(), query=query.encode())
 
 
 @settings(deadline=None)
 @given(path=st.binary(max_size=20), query=st.binary(max_size=20), sent=st.binary(max_size=40))
-def test_nothing_but_a_refusal_is_ever_raised(path: bytes, query: bytes, sent: bytes) -> None:
+def test_arbitrary_handshakes_raise_only_invalid_signature(path: bytes, query: bytes, sent: bytes) -> None:
     headers = Headers(raw=[(b"x-twilio-signature", sent)])
     with pytest.raises(InvalidSignature):
         verify_handshake(ACCOUNTS, PUBLIC_URL, path, query, headers)

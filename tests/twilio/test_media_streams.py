@@ -1,4 +1,4 @@
-"""What Media Streams say, and where their audio belongs in time."""
+"""Parsing of Media Streams messages, and the timeline of their audio."""
 
 import base64
 import contextlib
@@ -51,7 +51,7 @@ def media(**changes: object) -> str:
     )
 
 
-def test_each_message_becomes_its_event() -> None:
+def test_each_message_is_parsed_to_its_event() -> None:
     assert parse_message('{"event":"connected","protocol":"Call","version":"1.0.0"}') is None
     assert parse_message(start()) == StreamStarted(ACCOUNT, CALL, STREAM, None)  # type: ignore[arg-type]
     assert parse_message(media()) == StreamMedia(STREAM, 2, 20, b"abc")
@@ -64,13 +64,13 @@ def test_other_events_are_ignored(event: object) -> None:
     assert parse_message(json.dumps({"event": event})) is None
 
 
-def test_the_other_track_is_ignored() -> None:
+def test_the_outbound_track_is_ignored() -> None:
     assert parse_message(media(track="outbound")) is None
     assert parse_message(media(track=...)) is None
 
 
 @pytest.mark.parametrize(("parameters", "key"), [({"key": "abc"}, "abc"), ({"key": 5}, None), ([], None), (..., None)])
-def test_the_key_is_a_parameter_of_the_stream(parameters: object, key: str | None) -> None:
+def test_the_key_is_a_custom_parameter_of_the_stream(parameters: object, key: str | None) -> None:
     started = parse_message(start(customParameters=parameters))
     assert isinstance(started, StreamStarted)
     assert started.key == key
@@ -91,7 +91,7 @@ def test_the_key_is_a_parameter_of_the_stream(parameters: object, key: str | Non
         {"streamSid": ...},
     ],
 )
-def test_a_stream_we_cannot_use_is_refused(changes: dict[str, object]) -> None:
+def test_an_unsupported_stream_is_refused(changes: dict[str, object]) -> None:
     with pytest.raises(MalformedCallback):
         parse_message(start(**changes))
 
@@ -128,7 +128,7 @@ def test_malformed_media_is_refused(changes: dict[str, object]) -> None:
     ["", "nonsense", "[]", '"start"', "1", '{"event":"start"}', '{"event":"media","streamSid":"MZ"}', "[" * 60_000,
      '{"event":' + "1" * 5000 + "}"],
 )  # fmt: skip
-def test_what_is_no_message_is_refused(text: str) -> None:
+def test_an_invalid_message_is_refused(text: str) -> None:
     with pytest.raises(MalformedCallback):
         parse_message(text)
 
@@ -147,69 +147,67 @@ FIELDS = ("accountSid", "callSid", "streamSid", "tracks", "mediaFormat", "track"
     start=st.dictionaries(st.sampled_from(FIELDS), JSON, max_size=9) | JSON,
     stream_sid=JSON,
 )
-def test_nothing_but_a_refusal_is_ever_raised(event: object, start: object, stream_sid: object) -> None:
+def test_arbitrary_messages_raise_only_malformed_callback(event: object, start: object, stream_sid: object) -> None:
     message = {"event": event, "start": start, "media": start, "streamSid": stream_sid}
     with contextlib.suppress(MalformedCallback):
         parse_message(json.dumps(message))
 
 
-def piece(chunk: int, *, late_ms: int = 0) -> StreamMedia:
-    """The chunk of that number; its bytes hold its place, and no silence."""
+def chunk_of(chunk: int, *, late_ms: int = 0) -> StreamMedia:
+    """The chunk with this number. Its bytes identify it and are never silence."""
     return StreamMedia(STREAM, chunk, (chunk - 1) * 20 + late_ms, bytes([chunk % 200]) * FRAME)
 
 
-def place(*pieces: StreamMedia) -> tuple[bytes, Timeline]:
+def insert_all(*chunks: StreamMedia) -> tuple[bytes, Timeline]:
     timeline = Timeline()
-    return b"".join(timeline.insert(each) for each in pieces), timeline
+    return b"".join(timeline.insert(each) for each in chunks), timeline
 
 
-def test_pieces_in_order_are_laid_end_to_end() -> None:
-    audio, timeline = place(*map(piece, range(1, 11)))
-    assert audio == b"".join(piece(chunk).audio for chunk in range(1, 11))
+def test_chunks_in_order_are_joined() -> None:
+    audio, timeline = insert_all(*map(chunk_of, range(1, 11)))
+    assert audio == b"".join(chunk_of(chunk).audio for chunk in range(1, 11))
     assert timeline.filled_ms == 0
 
 
 @settings(deadline=None)
 @given(st.lists(st.integers(1, 50), min_size=1, max_size=90), st.integers(0, 5000), st.integers(1, 3))
-def test_whatever_is_lost_doubled_or_late_the_rest_keeps_its_place(
-    chunks: list[int], late_ms: int, tracks: int
-) -> None:
-    """Whether chunks are counted for each track, or for all of them together."""
-    pieces = [replace(piece(chunk, late_ms=late_ms), chunk=tracks * chunk) for chunk in chunks]
-    audio, timeline = place(*pieces)
+def test_lost_repeated_and_late_chunks_do_not_move_the_others(chunks: list[int], late_ms: int, tracks: int) -> None:
+    """Holds whether chunk numbers count one track or all tracks."""
+    inserted = [replace(chunk_of(chunk, late_ms=late_ms), chunk=tracks * chunk) for chunk in chunks]
+    audio, timeline = insert_all(*inserted)
     first, last = chunks[0], max(chunks)
     kept = {chunk for at, chunk in enumerate(chunks) if chunk > max(chunks[:at], default=0)}
-    places = [bytes([chunk % 200]) if chunk in kept else SILENCE for chunk in range(first, last + 1)]
-    assert audio == b"".join(byte * FRAME for byte in places)
-    assert timeline.filled_ms == 20 * (len(places) - len(kept))
+    expected = [bytes([chunk % 200]) if chunk in kept else SILENCE for chunk in range(first, last + 1)]
+    assert audio == b"".join(byte * FRAME for byte in expected)
+    assert timeline.filled_ms == 20 * (len(expected) - len(kept))
 
 
 @settings(deadline=None)
 @given(st.lists(st.integers(0, 99), min_size=1, max_size=90))
-def test_of_two_tracks_whose_timestamps_wander_nothing_moves_by_more_than_they_do(wander_ms: list[int]) -> None:
-    pieces = [replace(piece(at + 1, late_ms=late), chunk=2 * at + 2) for at, late in enumerate(wander_ms)]
-    assert place(*pieces)[1].filled_ms <= max(wander_ms)
+def test_deviating_timestamps_of_two_tracks_insert_no_more_than_the_deviation(deviations_ms: list[int]) -> None:
+    inserted = [replace(chunk_of(at + 1, late_ms=late), chunk=2 * at + 2) for at, late in enumerate(deviations_ms)]
+    assert insert_all(*inserted)[1].filled_ms <= max(deviations_ms)
 
 
-def test_a_gap_that_only_the_timestamps_tell_of_is_filled() -> None:
-    audio, timeline = place(piece(1), piece(2), piece(3, late_ms=300))
+def test_a_gap_in_timestamps_alone_is_filled() -> None:
+    audio, timeline = insert_all(chunk_of(1), chunk_of(2), chunk_of(3, late_ms=300))
     assert timeline.filled_ms == 300
-    assert audio[40 * 8 :] == SILENCE * 2400 + piece(3).audio
+    assert audio[40 * 8 :] == SILENCE * 2400 + chunk_of(3).audio
 
 
-def test_timestamps_that_merely_wander_change_nothing() -> None:
-    audio, timeline = place(piece(1), piece(2, late_ms=90), piece(3), piece(4, late_ms=40))
+def test_small_timestamp_deviations_change_nothing() -> None:
+    audio, timeline = insert_all(chunk_of(1), chunk_of(2, late_ms=90), chunk_of(3), chunk_of(4, late_ms=40))
     assert (len(audio), timeline.filled_ms) == (4 * FRAME, 0)
 
 
-def test_a_stream_that_begins_late_begins_where_its_clock_does() -> None:
-    audio, timeline = place(piece(1, late_ms=5000), piece(2, late_ms=5000))
+def test_a_late_first_chunk_inserts_no_silence() -> None:
+    audio, timeline = insert_all(chunk_of(1, late_ms=5000), chunk_of(2, late_ms=5000))
     assert (len(audio), timeline.filled_ms) == (2 * FRAME, 0)
 
 
-@pytest.mark.parametrize("gap", [piece(53), piece(2, late_ms=MAX_FILL_MS + 1), piece(10**11)])
-def test_with_more_than_a_second_missing_it_is_no_longer_the_call(gap: StreamMedia) -> None:
+@pytest.mark.parametrize("gap", [chunk_of(53), chunk_of(2, late_ms=MAX_FILL_MS + 1), chunk_of(10**11)])
+def test_more_than_a_second_of_missing_audio_is_malformed(gap: StreamMedia) -> None:
     timeline = Timeline()
-    timeline.insert(piece(1))
+    timeline.insert(chunk_of(1))
     with pytest.raises(MalformedCallback, match="missing"):
         timeline.insert(gap)

@@ -1,4 +1,4 @@
-"""Corners of Twilio's signature, one by one."""
+"""Signatures of form POSTs, case by case."""
 
 import pytest
 
@@ -53,12 +53,12 @@ def test_twilio_may_sign_with_or_without_the_port(configured: str, signing: str)
     assert check(signed=signature(signing + "/twilio/status", FORM, "new token"), public_url=configured)
 
 
-def test_a_prefix_that_the_proxy_strips_is_part_of_the_signed_url() -> None:
+def test_the_signed_url_includes_a_prefix_that_the_proxy_strips() -> None:
     signed = signature("https://example.com/amd/twilio/status", FORM, "new token")
     assert check(signed=signed, public_url="https://example.com/amd", path=b"/twilio/status")
 
 
-def test_the_host_header_has_no_say() -> None:
+def test_the_host_header_is_ignored() -> None:
     signed = signature("https://evil.example/twilio/status", FORM, "new token")
     with pytest.raises(InvalidSignature):
         check(signed=signed, extra=((b"host", b"evil.example"), (b"x-forwarded-host", b"evil.example")))
@@ -70,20 +70,20 @@ def test_a_missing_or_wrong_signature_is_refused(signed: str | None) -> None:
         check(signed=signed)
 
 
-def test_two_signatures_are_refused_though_one_is_right() -> None:
+def test_two_signatures_are_refused_even_if_one_is_valid() -> None:
     right = signature(URL, FORM, "new token")
     with pytest.raises(InvalidSignature, match="2 times"):
         check(signed=right, extra=((b"x-twilio-signature", b"A" * 28),))
 
 
-def test_shared_key_signing_is_refused_by_name() -> None:
+def test_shared_key_signing_is_refused_with_its_cure() -> None:
     shared_key = (b"x-twilio-webhooks-signature-settings", b"key=webhooks_sharedkey_1,algorithm=HMAC_SHA256")
     right = signature(URL, FORM, "new token")
     with pytest.raises(InvalidSignature, match=r"SharedKey.*switch"):
         check(signed=right, extra=(shared_key,))
 
 
-def test_a_signature_over_a_json_body_does_not_vouch_for_a_form() -> None:
+def test_a_json_body_signature_is_not_valid_for_a_form() -> None:
     query = b"bodySHA256=" + b"0" * 64
     json_signature = signature(f"{PUBLIC_URL}/twilio/status?{query.decode()}", (), "new token")
     with pytest.raises(InvalidSignature):
@@ -92,7 +92,7 @@ def test_a_signature_over_a_json_body_does_not_vouch_for_a_form() -> None:
         check(signed=json_signature, query=query)
 
 
-def test_without_a_public_url_everything_is_refused_and_the_setting_named() -> None:
+def test_without_a_public_url_every_request_is_refused_and_the_setting_is_named() -> None:
     with pytest.raises(InvalidSignature, match="AMD_PUBLIC_URL"):
         check(signed=signature("/twilio/status", FORM, "new token"), public_url=None)
 
@@ -139,7 +139,7 @@ def test_a_blank_value_is_signed() -> None:
         (b"%54o=x", "x"),
     ],
 )
-def test_what_is_signed_is_what_the_body_decodes_to(body: bytes, value: str) -> None:
+def test_the_decoded_values_are_signed(body: bytes, value: str) -> None:
     form = parse_form(b"AccountSid=" + MAIN.encode() + b"&" + body)
     assert check(form, signed=signature(URL, (("AccountSid", MAIN), ("To", value)), "new token"))
     with pytest.raises(InvalidSignature):
@@ -147,8 +147,8 @@ def test_what_is_signed_is_what_the_body_decodes_to(body: bytes, value: str) -> 
 
 
 @pytest.mark.parametrize("signing", ["https://amd.example.com", "https://amd.example.com:8443"])
-def test_a_port_of_ones_own_may_be_signed_or_left_out(signing: str) -> None:
-    # Voice over https drops the port (docs: webhooks security), whichever it is.
+def test_a_custom_port_may_be_signed_or_omitted(signing: str) -> None:
+    # Twilio omits any port of voice webhooks over https (docs: webhooks security).
     assert check(signed=signature(signing + "/twilio/status", FORM, "new token"), public_url=PUBLIC_URL + ":8443")
 
 
@@ -176,18 +176,18 @@ def test_a_signature_for_another_url_is_refused(signing: str) -> None:
 
 
 @pytest.mark.parametrize("target", [b"/twilio/status#", b"/twilio/status;", b"/twilio/status?", b"/twilio/status;?#"])
-def test_a_target_that_urlparse_would_shorten_is_refused(target: bytes) -> None:
+def test_a_target_that_urlparse_would_change_is_refused(target: bytes) -> None:
     with pytest.raises(InvalidSignature, match="target"):
         check(signed=signature(URL, FORM, "new token"), path=target)
 
 
 @pytest.mark.parametrize("target", [b":443/twilio/status", b"", b"http://amd.example.com/twilio/status"])
-def test_a_target_that_is_no_path_is_refused(target: bytes) -> None:
+def test_a_target_without_a_leading_slash_is_refused(target: bytes) -> None:
     base = PUBLIC_URL + target.decode()
     with pytest.raises(InvalidSignature, match="target"):
         check(signed=signature(base, FORM, "new token"), path=target)
 
 
-def test_a_captured_request_is_genuine_for_ever() -> None:
+def test_a_captured_request_stays_valid() -> None:
     captured = signature(URL, FORM, "new token")
-    assert check(signed=captured) == check(signed=captured)  # no time is signed: the intake makes it harmless
+    assert check(signed=captured) == check(signed=captured)  # the signature has no timestamp; intake ignores duplicates

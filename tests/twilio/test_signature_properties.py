@@ -1,4 +1,4 @@
-"""Whatever the package signs is accepted; whatever differs from what was signed is refused."""
+"""A request signed by the package is accepted; any change to it is refused."""
 
 from dataclasses import dataclass, replace
 from typing import Any
@@ -28,7 +28,7 @@ PORTS = st.none() | st.integers(1, 65535)
 
 @dataclass(frozen=True)
 class Signed:
-    """A request as Twilio was asked to make it."""
+    """A request with the URL that Twilio was given."""
 
     scheme: str
     host: str
@@ -53,7 +53,7 @@ class Signed:
 
     @property
     def text(self) -> str:
-        """What is hashed, the port aside. URL, names and values run together, so different requests can share it."""
+        """The hashed text without the port. URL, names and values are joined, so different requests can share it."""
         return self.portless_url + canonical(self.form)
 
 
@@ -87,13 +87,13 @@ def receive(request: Signed, signed: str) -> AccountSid:
 
 @settings(deadline=None)
 @given(request=REQUESTS, with_port=st.booleans(), token=st.sampled_from(["new token", "old token", "ie1 token"]))
-def test_what_the_package_signs_is_accepted(request: Signed, with_port: bool, token: str) -> None:
+def test_a_request_signed_by_the_package_is_accepted(request: Signed, with_port: bool, token: str) -> None:
     assert receive(request, sign(request, with_port=with_port, token=token)) == MAIN
 
 
 @settings(deadline=None)
 @given(form=FORMS)
-def test_a_form_survives_its_way_over_the_wire(form: Pairs) -> None:
+def test_a_form_is_unchanged_after_encoding_and_parsing(form: Pairs) -> None:
     assert parse_form(urlencode(form).encode()) == tuple(form)
 
 
@@ -105,8 +105,8 @@ def test_any_change_to_the_url_is_refused(request: Signed, data: st.DataObject) 
         "scheme": st.sampled_from(["http", "https"]),
         "host": HOSTS | st.just(request.host + ".evil.example"),
         "prefix": st.sampled_from(["", "/amd", "/a%20b/c", "/a b/c", "/amd/"]),
-        "path": st.one_of(PATH_TEXT, _touched(request.path)),
-        "query": st.one_of(QUERY_TEXT, _touched(request.query), st.just("&".join(request.query.split("&")[::-1]))),
+        "path": st.one_of(PATH_TEXT, _edited(request.path)),
+        "query": st.one_of(QUERY_TEXT, _edited(request.query), st.just("&".join(request.query.split("&")[::-1]))),
     }
     changed = replace(request, **{part: data.draw(strategies[part])})
     assume(changed.text != request.text)
@@ -115,8 +115,8 @@ def test_any_change_to_the_url_is_refused(request: Signed, data: st.DataObject) 
         receive(request, sign(changed, with_port=with_port))
 
 
-def _touched(text: str) -> st.SearchStrategy[str]:
-    """The text with a character more, less, or in another case."""
+def _edited(text: str) -> st.SearchStrategy[str]:
+    """The text with one character added, removed, or in another case."""
     at = st.integers(0, len(text))
     return st.one_of(
         at.map(lambda i: text[:i] + "/" + text[i:]),
@@ -136,7 +136,7 @@ def test_any_change_to_the_parameters_is_refused(request: Signed, data: st.DataO
 
 @st.composite
 def _changed(draw: st.DrawFn, form: Pairs) -> Pairs:
-    """The parameters with one added, removed, renamed or revalued, or text moved from a name to its value or back."""
+    """The parameters with one added, removed, renamed or changed, or text moved between a name and its value."""
     at = draw(st.integers(0, max(0, len(form) - 1)))
     before, (name, value), after = form[:at], form[at] if form else ("", ""), form[at + 1 :]
     whole = name + value
@@ -157,7 +157,7 @@ def _changed(draw: st.DrawFn, form: Pairs) -> Pairs:
 
 @settings(deadline=None)
 @given(request=REQUESTS, other=REQUESTS)
-def test_any_other_request_is_refused(request: Signed, other: Signed) -> None:
+def test_a_signature_is_not_valid_for_another_request(request: Signed, other: Signed) -> None:
     assume(other.text != request.text)
     with pytest.raises(InvalidSignature):
         receive(request, sign(other))
@@ -165,8 +165,8 @@ def test_any_other_request_is_refused(request: Signed, other: Signed) -> None:
 
 @settings(deadline=None)
 @given(target=st.text("ab/?#;&=", max_size=8))
-def test_a_target_is_accepted_only_under_the_very_url_that_was_signed(target: str) -> None:
-    """Whatever a client writes into its request line: only an empty query is no difference."""
+def test_a_target_is_accepted_only_if_exactly_its_url_was_signed(target: str) -> None:
+    """Holds for any request target. Only an empty query makes no difference."""
     path, _, query = f"/{target}".partition("?")
     other = PUBLIC_URL + urlsplit(f"/{target}").path
     assume(other != PUBLIC_URL + path + (f"?{query}" if query else ""))
@@ -177,7 +177,7 @@ def test_a_target_is_accepted_only_under_the_very_url_that_was_signed(target: st
 
 @settings(deadline=None)
 @given(path=st.binary(max_size=20), query=st.binary(max_size=20), value=st.text(st.characters()), header=st.binary())
-def test_nothing_but_a_refusal_is_ever_raised(path: bytes, query: bytes, value: str, header: bytes) -> None:
+def test_arbitrary_requests_raise_only_invalid_signature(path: bytes, query: bytes, value: str, header: bytes) -> None:
     form = (("AccountSid", str(MAIN)), ("CallStatus", value))  # value: lone surrogates too
     with pytest.raises(InvalidSignature):
         verify(ACCOUNTS, PUBLIC_URL, path, query, form, Headers(raw=[(b"x-twilio-signature", header)]))

@@ -1,4 +1,4 @@
-"""The key that ties a stream to its call, and where the stream goes."""
+"""URL and key of a stream."""
 
 from hashlib import sha256
 from hmac import new as hmac
@@ -16,12 +16,12 @@ ACCOUNT = Account(account_sid=AccountSid("AC" + "a" * 32), auth_tokens=[SecretSt
 
 
 def key_of(token: str, call_sid: str = CALL) -> str:
-    """The documented formula, written a second time."""
+    """A second implementation of the documented formula."""
     return hmac(token.encode(), call_sid.encode(), sha256).hexdigest()
 
 
 @pytest.mark.parametrize("token", ["new token", "old token"])
-def test_a_stream_shows_the_key_of_its_call(token: str) -> None:
+def test_the_key_of_each_token_is_accepted(token: str) -> None:
     assert stream_key(SecretStr(token), CALL) == key_of(token)
     verify_stream_key(ACCOUNT, CALL, key_of(token))
 
@@ -34,6 +34,6 @@ def test_any_other_key_is_refused(key: str | None) -> None:
         verify_stream_key(ACCOUNT, CALL, key)
 
 
-def test_the_stream_url_is_wss_where_the_service_is_https() -> None:
+def test_the_stream_url_is_wss_if_the_public_url_is_https() -> None:
     assert stream_url("https://amd.example.com", "/twilio/media") == "wss://amd.example.com/twilio/media"
     assert stream_url("http://localhost:8080", "/twilio/media") == "ws://localhost:8080/twilio/media"

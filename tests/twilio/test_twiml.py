@@ -5,16 +5,16 @@ STREAM = f'<Stream track="inbound_track" url="{URL}"><Parameter name="key" value
 START = f"<Start>{STREAM}</Start>"
 
 
-def test_the_call_goes_on_with_the_next_twiml() -> None:
+def test_the_call_continues_with_the_next_twiml() -> None:
     xml = stream_twiml(URL, "abc", "https://example.com/next?a=1&b=2")
     assert xml.endswith(f"<Response>{START}<Redirect>https://example.com/next?a=1&amp;b=2</Redirect></Response>")
 
 
-def test_without_one_it_pauses_for_longer_than_a_verdict_takes() -> None:
+def test_without_next_twiml_the_call_pauses_for_longer_than_a_verdict_takes() -> None:
     assert stream_twiml(URL, "abc", None).endswith(f'<Response>{START}<Pause length="60" /></Response>')
 
 
-def test_without_a_stream_the_call_goes_on_in_the_same_way() -> None:
+def test_without_a_stream_the_call_continues_in_the_same_way() -> None:
     assert continue_twiml("https://example.com/next").endswith(
         "<Response><Redirect>https://example.com/next</Redirect></Response>"
     )

@@ -1,1 +1,1 @@
-"""Twilio's own description of its REST API, and requests held against it."""
+"""Twilio's OpenAPI description of its REST API, and validation of requests against it."""

@@ -1,7 +1,7 @@
-"""Requests against Twilio's OpenAPI description: method, path, every parameter's name and type.
+"""Validate requests against Twilio's OpenAPI description: method, path, and names and types of parameters.
 
-The extract beside this file holds the operations that the service uses. AMD_TEST_TWILIO_OPENAPI may name a newer copy
-of the whole description instead.
+The extract in this folder has the operations that the service uses. AMD_TEST_TWILIO_OPENAPI may name a newer copy of
+the whole description instead.
 """
 
 import json
@@ -25,7 +25,7 @@ Schema = Mapping[str, Any]
 
 @cache
 def twilio_description() -> "Description":
-    """The description to test against."""
+    """The description that tests use."""
     path = Path(os.environ.get("AMD_TEST_TWILIO_OPENAPI", EXTRACT))
     return Description(json.loads(path.read_text(encoding="utf-8")))
 
@@ -37,10 +37,10 @@ class Description:
     document: Mapping[str, Any]
 
     def violations(self, request: RestRequest) -> list[str]:
-        """What is wrong with a request, a line each; empty when all is as described."""
+        """The violations of a request, one line each. Empty for a valid request."""
         found = self._operation(request)
         if found is None:
-            return [f"{request.method} {request.path} is no operation"]
+            return [f"{request.method} {request.path} is not an operation"]
         path_values, operation = found
         declared = operation.get("parameters", [])
         paths = {p["name"]: p["schema"] for p in declared if p["in"] == "path"}
@@ -48,9 +48,9 @@ class Description:
         body = operation.get("requestBody", {}).get("content", {}).get(FORM, {}).get("schema", {})
         required = {p["name"] for p in declared if p["in"] == "query" and p.get("required")}
         problems = [
-            *self._of_parameters(list(path_values.items()), paths, set()),
-            *self._of_parameters(request.query, queries, required),
-            *self._of_parameters(request.form, body.get("properties", {}), set(body.get("required", []))),
+            *self._parameter_violations(list(path_values.items()), paths, set()),
+            *self._parameter_violations(request.query, queries, required),
+            *self._parameter_violations(request.form, body.get("properties", {}), set(body.get("required", []))),
         ]
         return [f"{request.method} {request.path}: {problem}" for problem in problems]
 
@@ -62,14 +62,14 @@ class Description:
                 return match.groupdict(), methods[request.method.lower()]
         return None
 
-    def _of_parameters(self, given: Any, declared: Mapping[str, Schema], required: set[str]) -> Iterator[str]:
+    def _parameter_violations(self, given: Any, declared: Mapping[str, Schema], required: set[str]) -> Iterator[str]:
         values: dict[str, list[str]] = {}
         for name, value in given:
             values.setdefault(name, []).append(value)
         yield from (f"{name} is missing" for name in sorted(required - set(values)))
         for name, found in values.items():
             if name not in declared:
-                yield f"{name} is no parameter"
+                yield f"{name} is not a parameter"
                 continue
             schema = self._resolved(declared[name])
             is_array = schema.get("type") == "array"
@@ -91,30 +91,30 @@ class Description:
 
 
 def _problem(value: str, schema: Schema) -> str | None:
-    """What is wrong with one value as it stands in a query or form."""
+    """The violation of one query or form value, None if it is valid."""
     kind, words = schema.get("type", "string"), schema.get("enum")
     if kind == "integer":
         return _number_problem(value, schema)
     if kind == "boolean" and value not in ("true", "false"):
-        return "is neither true nor false"
+        return "must be true or false"
     if words is not None and value not in words:
-        return f"is none of {words}"
+        return f"must be one of {words}"
     if not schema.get("minLength", 0) <= len(value) <= schema.get("maxLength", len(value)):
         return "is too short or too long"
     if "pattern" in schema and not re.search(schema["pattern"], value):
         return f"does not match {schema['pattern']}"
-    return None if _fits_format(value, schema.get("format")) else f"is no {schema['format']}"
+    return None if _fits_format(value, schema.get("format")) else f"is not a valid {schema['format']}"
 
 
 def _number_problem(value: str, schema: Schema) -> str | None:
     if not re.fullmatch(r"-?[0-9]+", value):
-        return "is no integer"
+        return "is not an integer"
     in_range = schema.get("minimum", int(value)) <= int(value) <= schema.get("maximum", int(value))
     return None if in_range else "is out of range"
 
 
 def _fits_format(value: str, name: str | None) -> bool:
-    """Twilio's other formats (`endpoint`, `phone-number`, `twiml`) say nothing that could be checked."""
+    """Twilio's other formats (`endpoint`, `phone-number`, `twiml`) define nothing to check."""
     if name == "uri":
         parts = urlsplit(value)
         return bool(parts.scheme and parts.netloc) and " " not in value

@@ -1,4 +1,4 @@
-"""Fetching a recording, from a handler with memory or from the stand-in over real sockets."""
+"""A simulated Twilio that serves recordings over real sockets."""
 
 from collections.abc import AsyncIterator
 

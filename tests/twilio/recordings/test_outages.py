@@ -1,4 +1,4 @@
-"""A host that breaks off, stalls or is not there, and a caller who leaves."""
+"""Broken connections, stalls, timeouts, refused connections and cancellation."""
 
 import asyncio
 from itertools import repeat
@@ -14,37 +14,37 @@ from tests.support.recordings import RE, WAV, fetch_from
 pytestmark = pytest.mark.anyio
 
 
-async def test_a_connection_cut_short_of_its_length_is_an_outage(simulated_twilio: SimulatedTwilio) -> None:
+async def test_a_truncated_response_is_an_outage(simulated_twilio: SimulatedTwilio) -> None:
     simulated_twilio.media.files[RE] = MediaFile(WAV, declared_bytes=len(WAV) * 2)
     with pytest.raises(TwilioUnavailable):
         await fetch_from(simulated_twilio)
 
 
 @pytest.mark.parametrize("limit", ["media_read_timeout_s", "media_total_timeout_s"])
-async def test_a_host_that_stalls_is_an_outage(simulated_twilio: SimulatedTwilio, limit: str) -> None:
+async def test_a_stalled_download_is_an_outage(simulated_twilio: SimulatedTwilio, limit: str) -> None:
     simulated_twilio.media.files[RE] = MediaFile(bytes(100_000), pause_s=30)
     limits: dict[str, Any] = {limit: 0.05}
     with pytest.raises(TwilioUnavailable):
         await fetch_from(simulated_twilio, **limits)
 
 
-async def test_a_slow_drip_ends_at_the_total_time_out(simulated_twilio: SimulatedTwilio) -> None:
+async def test_a_slow_download_ends_at_the_total_timeout(simulated_twilio: SimulatedTwilio) -> None:
     simulated_twilio.media.files[RE] = MediaFile(lambda: repeat(b"RIFF", 100_000), pause_s=0.01)
     with pytest.raises(TwilioUnavailable, match="longer than"):
         await fetch_from(simulated_twilio, media_total_timeout_s=0.3)
 
 
-async def test_nobody_listening_is_an_outage() -> None:
+async def test_a_refused_connection_is_an_outage() -> None:
     async with serve_simulated_twilio(MediaHost({})) as gone:
         pass
     with pytest.raises(TwilioUnavailable):
         await fetch_from(gone)
 
 
-async def test_cancelling_a_fetch_is_not_an_outage(simulated_twilio: SimulatedTwilio) -> None:
+async def test_a_cancelled_download_raises_cancelled_error(simulated_twilio: SimulatedTwilio) -> None:
     simulated_twilio.media.files[RE] = MediaFile(lambda: repeat(b"RIFF", 100_000), pause_s=0.01)
     task = asyncio.create_task(fetch_from(simulated_twilio))
-    while not simulated_twilio.media.requests:  # noqa: ASYNC110 - the server runs in this very loop
+    while not simulated_twilio.media.requests:  # noqa: ASYNC110 - the server runs in the same loop
         await asyncio.sleep(0)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):

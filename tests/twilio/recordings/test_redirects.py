@@ -1,4 +1,4 @@
-"""A redirect is followed within Twilio, and takes credentials nowhere else."""
+"""Redirects are followed within Twilio only, and credentials stay at the API origin."""
 
 import asyncio
 from contextlib import suppress
@@ -19,7 +19,7 @@ pytestmark = pytest.mark.anyio
 
 
 @pytest.mark.parametrize("host", ["mms.twiliocdn.com", "media.twilio.com", "api.twilio.com:8443"])
-async def test_a_redirect_to_another_host_of_twilio_is_followed_without_credentials(host: str) -> None:
+async def test_a_redirect_to_another_twilio_host_is_followed_without_credentials(host: str) -> None:
     log = Log(redirect(f"https://{host}/x?signed=1"), ok())
     assert (await fetch(log)).data == WAV
     assert log.requests == [(f"{API}.wav", CREDENTIALS), (f"https://{host}/x?signed=1", None)]
@@ -31,7 +31,7 @@ async def test_a_redirect_within_the_api_keeps_the_credentials() -> None:
     assert log.requests[1] == ("https://api.twilio.com/elsewhere", CREDENTIALS)
 
 
-async def test_credentials_once_dropped_stay_dropped() -> None:
+async def test_dropped_credentials_are_not_sent_to_later_hops() -> None:
     log = Log(redirect("https://x.twiliocdn.com/"), redirect("https://api.twilio.com/"), ok())
     await fetch(log)
     assert [authorization for _, authorization in log.requests] == [CREDENTIALS, None, None]
@@ -62,14 +62,14 @@ async def test_a_redirect_out_of_twilio_is_not_followed(location: str) -> None:
     assert len(log.requests) == 1
 
 
-async def test_a_redirect_to_nonsense_is_an_outage() -> None:
+async def test_an_invalid_redirect_is_an_outage() -> None:
     with pytest.raises(TwilioUnavailable):
         await fetch(Log(redirect("https://media.twilio.com:port/")))
 
 
 @hypothesis_settings(deadline=None)
 @given(location=st.text(st.characters(codec="latin-1", exclude_categories=["Cc"]), max_size=40))
-def test_wherever_a_redirect_leads_credentials_do_not_follow(location: str) -> None:
+def test_no_redirect_sends_credentials_outside_the_api(location: str) -> None:
     log = Log(httpx2.Response(302, headers=[(b"location", location.encode("latin-1"))]), ok())
     with suppress(AmdError):
         asyncio.run(fetch(log))
@@ -77,14 +77,14 @@ def test_wherever_a_redirect_leads_credentials_do_not_follow(location: str) -> N
         assert authorization is None or url.startswith("https://api.twilio.com/")
 
 
-async def test_redirects_come_to_an_end() -> None:
+async def test_redirects_are_limited() -> None:
     log = Log(*(redirect("/again") for _ in range(9)))
     with pytest.raises(TwilioUnavailable, match="redirects"):
         await fetch(log)
     assert len(log.requests) == 4
 
 
-async def test_an_expired_link_of_the_cdn_is_not_blamed_on_our_credentials() -> None:
+async def test_a_403_from_the_cdn_is_not_a_credentials_error() -> None:
     with pytest.raises(TwilioUnavailable):
         await fetch(Log(redirect("https://x.twiliocdn.com/"), httpx2.Response(403)))
 

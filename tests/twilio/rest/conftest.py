@@ -1,4 +1,4 @@
-"""Everything that is asked of Twilio, and a stand-in that holds each request against Twilio's own description."""
+"""A simulated Twilio that validates each request against Twilio's own description, and a client for it."""
 
 from collections.abc import AsyncIterator
 

@@ -1,4 +1,4 @@
-"""What may have happened when Twilio did not answer as it should."""
+"""Errors for failed requests: whether Twilio may have carried them out."""
 
 import asyncio
 import socket
@@ -18,7 +18,7 @@ from tests.support.rest import AC, ACCOUNT, CA, CHANGES, EVERYTHING, ORDER, list
 pytestmark = pytest.mark.anyio
 
 
-async def test_what_cannot_be_read_does_not_end_a_list(simulated_twilio: SimulatedTwilio) -> None:
+async def test_a_malformed_call_is_counted_and_skipped_in_a_list(simulated_twilio: SimulatedTwilio) -> None:
     simulated_twilio.rest.add(SimulatedCall(account_sid=AC, sid="CAnonsense"))
     metrics = Metrics()
     configured = settings(twilio_api_url=simulated_twilio.url)
@@ -29,7 +29,7 @@ async def test_what_cannot_be_read_does_not_end_a_list(simulated_twilio: Simulat
 
 
 @pytest.mark.parametrize("call", [b'{"sid": "CA", "start_time": "Sun, 99 Nov 2026 10:00:00 +0000"}', b'{"sid": "CA"}'])
-async def test_a_call_that_cannot_be_read_is_no_call_that_twilio_does_not_know(
+async def test_a_malformed_call_raises_and_is_not_none(
     simulated_twilio: SimulatedTwilio, rest: RestClient, call: bytes
 ) -> None:
     simulated_twilio.rest.scripted = [ScriptedResponse(200, call)]
@@ -37,9 +37,7 @@ async def test_a_call_that_cannot_be_read_is_no_call_that_twilio_does_not_know(
         await rest.get_call(ACCOUNT, CA)
 
 
-async def test_a_calls_recordings_have_a_gap_for_one_that_cannot_be_read(
-    simulated_twilio: SimulatedTwilio, rest: RestClient
-) -> None:
+async def test_a_malformed_recording_is_none_in_the_list(simulated_twilio: SimulatedTwilio, rest: RestClient) -> None:
     page = b'{"recordings": [{"sid": 7}, {"start_time": "Sun, 99 Nov 2026 10:00:00 +0000"}], "page": 0}'
     simulated_twilio.rest.scripted = [ScriptedResponse(200, page)]
     assert await rest.list_call_recordings(ACCOUNT, CA) == [None, None]
@@ -48,7 +46,7 @@ async def test_a_calls_recordings_have_a_gap_for_one_that_cannot_be_read(
 MALFORMED_PAGE = b'{"calls": [{"sid": 7}, {"start_time": "Sun, 99 Nov 2026 10:00:00 +0000"}, "text", null], "page": 0}'
 
 
-async def test_nonsense_in_a_list_is_passed_over(simulated_twilio: SimulatedTwilio, rest: RestClient) -> None:
+async def test_malformed_resources_in_a_list_are_skipped(simulated_twilio: SimulatedTwilio, rest: RestClient) -> None:
     simulated_twilio.rest.scripted = [ScriptedResponse(200, MALFORMED_PAGE)]
     assert await listed_calls(rest) == []
 
@@ -74,18 +72,18 @@ async def test_an_invalid_list_page_is_an_outage(
 
 
 @pytest.mark.parametrize("name", EVERYTHING)
-async def test_nothing_waits_for_ever(simulated_twilio: SimulatedTwilio, name: str) -> None:
+async def test_every_request_times_out(simulated_twilio: SimulatedTwilio, name: str) -> None:
     simulated_twilio.rest.scripted = [ScriptedResponse(200, silent=True)]
     configured = settings(twilio_api_url=simulated_twilio.url, twilio_timeout_s=0.3)
-    began = perf_counter()
+    started = perf_counter()
     async with http_client(configured) as client:
         with pytest.raises(OutcomeUnknown if name in CHANGES else TwilioUnavailable, match="no answer"):
             await EVERYTHING[name](RestClient(client, configured))
-    assert 0.3 <= perf_counter() - began < 9
+    assert 0.3 <= perf_counter() - started < 9
 
 
 @pytest.mark.parametrize("name", EVERYTHING)
-async def test_a_request_that_never_left_did_nothing(name: str) -> None:
+async def test_a_refused_connection_means_nothing_was_done(name: str) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
     configured = settings(twilio_api_url=f"http://127.0.0.1:{port}")
@@ -95,13 +93,13 @@ async def test_a_request_that_never_left_did_nothing(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", CHANGES)
-async def test_a_request_that_the_proxy_opens_no_tunnel_for_did_nothing(
+async def test_a_proxy_that_refuses_the_tunnel_means_nothing_was_done(
     name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    asked: list[bytes] = []
+    requests: list[bytes] = []
 
     async def refuse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        asked.append(await reader.readuntil(b"\r\n\r\n"))
+        requests.append(await reader.readuntil(b"\r\n\r\n"))
         writer.write(b"HTTP/1.1 502 Bad Gateway\r\ncontent-length: 0\r\n\r\n")
         await writer.drain()
         writer.close()
@@ -112,10 +110,10 @@ async def test_a_request_that_the_proxy_opens_no_tunnel_for_did_nothing(
         async with http_client(settings()) as client:
             with pytest.raises(TwilioUnavailable, match="cannot be reached: ProxyError 502"):
                 await CHANGES[name](RestClient(client, settings()))
-    assert [request.split()[:2] for request in asked] == [[b"CONNECT", b"api.twilio.com:443"]]
+    assert [request.split()[:2] for request in requests] == [[b"CONNECT", b"api.twilio.com:443"]]
 
 
-LOST = [
+LOST_RESPONSES = [
     ScriptedResponse(200, b"{}", cut=True),
     ScriptedResponse(500),
     ScriptedResponse(502),
@@ -125,36 +123,36 @@ LOST = [
 ]
 
 
-@pytest.mark.parametrize("answer", LOST, ids=lambda answer: f"{answer.status}-{len(answer.body)}")
+@pytest.mark.parametrize("response", LOST_RESPONSES, ids=lambda response: f"{response.status}-{len(response.body)}")
 @pytest.mark.parametrize("name", EVERYTHING)
-async def test_a_lost_answer_leaves_open_whether_something_was_changed(
-    simulated_twilio: SimulatedTwilio, rest: RestClient, name: str, answer: ScriptedResponse
+async def test_a_lost_response_leaves_the_outcome_of_a_change_unknown(
+    simulated_twilio: SimulatedTwilio, rest: RestClient, name: str, response: ScriptedResponse
 ) -> None:
-    simulated_twilio.rest.scripted = [answer]
+    simulated_twilio.rest.scripted = [response]
     with pytest.raises(OutcomeUnknown if name in CHANGES else TwilioUnavailable):
         await EVERYTHING[name](rest)
-    assert len(simulated_twilio.rest.requests) == 1  # neither repeated nor redirected
+    assert len(simulated_twilio.rest.requests) == 1  # neither retried nor redirected
 
 
 @pytest.mark.parametrize("name", EVERYTHING)
-async def test_too_many_requests_say_how_long_to_wait(
+async def test_a_429_carries_its_retry_after(simulated_twilio: SimulatedTwilio, rest: RestClient, name: str) -> None:
+    simulated_twilio.rest.scripted = [ScriptedResponse(429, headers={"retry-after": "7"})]
+    with pytest.raises(TooManyRequests, match="429") as raised:
+        await EVERYTHING[name](rest)
+    assert raised.value.retry_after_s == 7
+
+
+@pytest.mark.parametrize("name", EVERYTHING)
+async def test_refused_credentials_name_the_settings_to_check(
     simulated_twilio: SimulatedTwilio, rest: RestClient, name: str
 ) -> None:
-    simulated_twilio.rest.scripted = [ScriptedResponse(429, headers={"retry-after": "7"})]
-    with pytest.raises(TooManyRequests, match="429") as unavailable:
-        await EVERYTHING[name](rest)
-    assert unavailable.value.retry_after_s == 7
-
-
-@pytest.mark.parametrize("name", EVERYTHING)
-async def test_wrong_credentials_name_the_cure(simulated_twilio: SimulatedTwilio, rest: RestClient, name: str) -> None:
     simulated_twilio.rest.scripted = [ScriptedResponse(401, b'{"code": 20003, "message": "Authenticate"}')]
     with pytest.raises(CredentialsRefused, match=r"Authenticate.*TWILIO_API_KEY.*region") as refused:
         await EVERYTHING[name](rest)
     assert refused.value.code == 20003
 
 
-async def test_a_call_that_was_placed_and_cannot_be_read_is_not_known_to_be_placed(
+async def test_an_unreadable_response_to_a_placed_call_leaves_the_outcome_unknown(
     simulated_twilio: SimulatedTwilio, rest: RestClient
 ) -> None:
     simulated_twilio.rest.scripted = [ScriptedResponse(201, b'{"sid": null}', carried_out=True)]

@@ -1,4 +1,4 @@
-"""What each answer of the host's means."""
+"""The error for each response of the media host."""
 
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
@@ -17,7 +17,7 @@ from tests.support.recordings import AC, API, NEVER_ENOUGH, RE, WAV, Endless, Lo
 pytestmark = pytest.mark.anyio
 
 
-async def test_partial_content_is_content() -> None:
+async def test_partial_content_is_accepted() -> None:
     assert (await fetch(Log(httpx2.Response(206, content=WAV)))).data == WAV
 
 
@@ -34,7 +34,7 @@ async def test_partial_content_is_content() -> None:
         (304, TwilioUnavailable, Failure.GAVE_UP),
     ],
 )
-async def test_each_status_ends_as_its_own_error(status: int, error: type[AmdError], failure: Failure) -> None:
+async def test_each_status_raises_its_error(status: int, error: type[AmdError], failure: Failure) -> None:
     with pytest.raises(error) as raised:
         await fetch(Log(httpx2.Response(status)))
     assert isinstance(raised.value, Permanent | Retryable)
@@ -42,7 +42,7 @@ async def test_each_status_ends_as_its_own_error(status: int, error: type[AmdErr
 
 
 @pytest.mark.parametrize("status", [429, 503])
-async def test_retry_after_is_passed_on(status: int) -> None:
+async def test_retry_after_is_part_of_the_error(status: int) -> None:
     soon = format_datetime(datetime.now(UTC) + timedelta(seconds=30))
     for header, least, most in [
         ("7", 7, 7),
@@ -53,11 +53,11 @@ async def test_retry_after_is_passed_on(status: int) -> None:
     ]:
         with pytest.raises(TwilioUnavailable) as raised:
             await fetch(Log(httpx2.Response(status, headers={"retry-after": header})))
-        asked = raised.value.retry_after_s
-        assert (asked is None) if least is None or most is None else (asked is not None and least <= asked <= most)
+        wait_s = raised.value.retry_after_s
+        assert (wait_s is None) if least is None or most is None else (wait_s is not None and least <= wait_s <= most)
 
 
-async def test_media_that_is_not_there_yet_may_come() -> None:
+async def test_a_404_means_that_the_media_is_not_ready() -> None:
     log = Log(httpx2.Response(404, content=b"<x/>"), metadata())
     with pytest.raises(MediaNotReady):
         await fetch(log)
@@ -65,19 +65,19 @@ async def test_media_that_is_not_there_yet_may_come() -> None:
 
 
 @pytest.mark.parametrize("answer", [httpx2.Response(404), httpx2.Response(200, content=b"[" * 60_000), ok(b"7")])
-async def test_media_without_readable_metadata_may_come_too(answer: httpx2.Response) -> None:
+async def test_a_404_with_unreadable_metadata_means_that_the_media_is_not_ready(answer: httpx2.Response) -> None:
     with pytest.raises(MediaNotReady):
         await fetch(Log(httpx2.Response(404), answer))
 
 
-async def test_media_in_a_bucket_of_the_customer_is_named_so() -> None:
+async def test_external_storage_is_named_in_the_error() -> None:
     bucket = "https://bucket.s3.amazonaws.com/AC/RE"
     with pytest.raises(MediaRefused, match=r"bucket\.s3\.amazonaws\.com") as raised:
         await fetch(Log(httpx2.Response(404), metadata(media_url=bucket)))
     assert raised.value.failure == Failure.EXTERNAL_STORAGE
 
 
-async def test_a_compressed_answer_is_not_unpacked() -> None:
+async def test_a_compressed_response_is_refused() -> None:
     with pytest.raises(TwilioUnavailable, match="gzip"):
         await fetch(Log(httpx2.Response(200, stream=Endless(b""), headers={"content-encoding": "gzip"})))
 

@@ -1,4 +1,4 @@
-"""Bytes that are no audio, as far as the caller's rule can tell."""
+"""Responses that are not audio according to the caller's rule."""
 
 import httpx2
 import pytest
@@ -11,7 +11,7 @@ from tests.support.recordings import ACCOUNT, API, RE, Endless, Log, fetch, meta
 pytestmark = pytest.mark.anyio
 
 
-async def test_ciphertext_is_recognised_by_its_metadata() -> None:
+async def test_an_encrypted_recording_is_recognised_by_its_metadata() -> None:
     log = Log(
         ok(bytes(range(1, 200)), "application/octet-stream"), metadata(encryption_details={"encryption_cek": "…"})
     )
@@ -20,7 +20,7 @@ async def test_ciphertext_is_recognised_by_its_metadata() -> None:
     assert raised.value.failure == Failure.ENCRYPTED
 
 
-async def test_an_hour_of_ciphertext_is_not_read_to_its_end() -> None:
+async def test_only_the_beginning_of_ciphertext_is_downloaded() -> None:
     body = Endless(b"\x01" * 16_384)
     details = metadata(encryption_details={"encryption_cek": "…"})
     with pytest.raises(MediaRefused):
@@ -28,27 +28,27 @@ async def test_an_hour_of_ciphertext_is_not_read_to_its_end() -> None:
     assert body.given <= 128 * 1024
 
 
-async def test_unknown_bytes_are_left_to_the_decoder() -> None:
-    strange = b"\x00\x01strange"
-    assert (await fetch(Log(ok(strange, "application/octet-stream"), metadata()))).data == strange
+async def test_unknown_bytes_are_returned_for_the_decoder() -> None:
+    unknown = b"\x00\x01strange"
+    assert (await fetch(Log(ok(unknown, "application/octet-stream"), metadata()))).data == unknown
 
 
-async def test_a_page_in_place_of_audio_is_read_no_further_and_left_to_the_decoder() -> None:
+async def test_only_the_beginning_of_an_html_page_is_downloaded() -> None:
     body = Endless(b"<html>" + b" " * 16_378)
     page = httpx2.Response(200, stream=body, headers={"content-type": "audio/x-wav"})
     assert not (await fetch(Log(page, metadata()))).complete
     assert body.given <= 128 * 1024
 
 
-async def test_whether_it_is_audio_is_asked_with_its_declaration() -> None:
-    asked: list[tuple[bytes, str | None]] = []
+async def test_the_audio_rule_gets_the_content_type() -> None:
+    checked: list[tuple[bytes, str | None]] = []
 
-    def known(prefix: bytes, content_type: str | None) -> bool:
-        asked.append((prefix, content_type))
+    def is_audio(prefix: bytes, content_type: str | None) -> bool:
+        checked.append((prefix, content_type))
         return True
 
     log = Log(ok(b"\x7f" * 800, "audio/x-mulaw;rate=8000"))
     async with httpx2.AsyncClient(transport=httpx2.MockTransport(log)) as client:
-        await Recordings(client, settings()).fetch(ACCOUNT, RE, prefer_dual=False, rules=AudioRules(known, never))
-    assert asked == [(b"\x7f" * 800, "audio/x-mulaw;rate=8000")]
+        await Recordings(client, settings()).fetch(ACCOUNT, RE, prefer_dual=False, rules=AudioRules(is_audio, never))
+    assert checked == [(b"\x7f" * 800, "audio/x-mulaw;rate=8000")]
     assert log.urls == [f"{API}.wav"]

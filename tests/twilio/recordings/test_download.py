@@ -1,4 +1,4 @@
-"""What is asked for, and how."""
+"""The requests of a download."""
 
 import httpx2
 import pytest
@@ -13,13 +13,13 @@ from tests.support.recordings import ACCOUNT, API, CREDENTIALS, NEVER_ENOUGH, RE
 pytestmark = pytest.mark.anyio
 
 
-async def test_the_recording_is_asked_for_by_its_sids_with_the_api_key() -> None:
+async def test_the_url_is_built_from_sids_and_sent_with_the_api_key() -> None:
     log = Log(ok())
     assert await fetch(log) == Media(WAV, "audio/x-wav", complete=True)
     assert log.requests == [(f"{API}.wav", CREDENTIALS)]
 
 
-async def test_an_ill_formed_sid_is_never_put_into_a_url() -> None:
+async def test_an_invalid_sid_never_becomes_a_url() -> None:
     log = Log()
     async with httpx2.AsyncClient(transport=httpx2.MockTransport(log)) as client:
         with pytest.raises(ValueError, match="RE followed by"):
@@ -29,13 +29,13 @@ async def test_an_ill_formed_sid_is_never_put_into_a_url() -> None:
     assert log.requests == []
 
 
-async def test_both_channels_are_asked_for_and_one_is_taken_when_there_is_one() -> None:
+async def test_a_dual_request_falls_back_to_one_channel() -> None:
     log = Log(httpx2.Response(400), ok())
     assert (await fetch(log, prefer_dual=True)).data == WAV
     assert log.urls == [f"{API}.wav?RequestedChannels=2", f"{API}.wav"]
 
 
-async def test_connections_are_used_again(simulated_twilio: SimulatedTwilio) -> None:
+async def test_connections_are_reused(simulated_twilio: SimulatedTwilio) -> None:
     simulated_twilio.media.files[RE] = MediaFile(WAV, scripted=[ScriptedResponse(400, b"no"), NOT_FOUND])
     configured = settings(twilio_api_url=simulated_twilio.url)
     async with http_client(configured) as client:
