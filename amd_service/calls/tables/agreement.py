@@ -27,20 +27,23 @@ select (coalesce(answered_at, created_at) at time zone 'UTC')::date as day,
 """
 
 DESCRIPTION = (
-    "Our verdicts beside Twilio's own answering-machine detection: a row a day and label, over the calls that have "
+    "Our verdicts beside Twilio's own answering-machine detection: one row per day and label, over the calls that have "
     "both. A view; the dashboard role may read it."
 )
 COLUMNS = {
-    "day": ("date", "Day of the answer, in UTC; of the call's first callback where the answer's time is not known."),
+    "day": ("date", "Day of the answer, in UTC; of the call's first callback if the time of the answer is not known."),
     "label": ("text", "Our label: `human`, `voicemail` or `undecided`."),
-    "calls": ("bigint", "Calls of that day with that label on which Twilio gave an opinion."),
-    "twilio_human": ("bigint", "Of these, the calls Twilio took for a human."),
-    "twilio_machine": ("bigint", "Of these, the calls Twilio took for a machine (`machine_start`, `machine_end_…`)."),
-    "twilio_other": ("bigint", "Of these, the calls on which Twilio took no side (`fax`, `unknown`)."),
-    "agreed": ("bigint", "Calls on which both said the same. Our `undecided` agrees with nothing."),
+    "calls": ("bigint", "Calls of that day with that label that Twilio's detection classified too."),
+    "twilio_human": ("bigint", "Of these, the calls that Twilio classified as human."),
+    "twilio_machine": (
+        "bigint",
+        "Of these, the calls that Twilio classified as machine (`machine_start`, `machine_end_…`).",
+    ),
+    "twilio_other": ("bigint", "Of these, the calls that Twilio classified as neither (`fax`, `unknown`)."),
+    "agreed": ("bigint", "Calls on which both agree. Our `undecided` agrees with nothing."),
     "agreement": (
         "double precision",
-        "`agreed` over the calls on which both took a side, 0 to 1; null where there is none.",
+        "`agreed` over the calls that both classified as human or machine, 0 to 1; null if there are none.",
     ),
 }
 

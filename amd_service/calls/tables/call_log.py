@@ -54,17 +54,17 @@ class CallLog(Base):
         # Only what is still open is indexed, so that looking for it stays fast beside a million finished calls.
         Index("ix_call_log_action_due", "verdict_at", postgresql_where=text("action_state = 'due'")),
         Index("ix_call_log_open", "created_at", postgresql_where=text(OPEN)),
-        {"comment": "One row a call: what Twilio says about it, and whether a human or a voicemail picked up."},
+        {"comment": "One row per call: Twilio's report of it, and whether a human or a voicemail answered."},
     )
 
     call_sid: Mapped[str] = mapped_column(primary_key=True, comment="Twilio's CallSid.")
     account_sid: Mapped[str] = mapped_column(comment="Twilio account or subaccount the call belongs to.")
     parent_call_sid: Mapped[str | None] = mapped_column(
-        comment="The call whose `<Dial>` made this leg; its row has the recording and the verdict. Null for a call of "
-        "its own."
+        comment="The call whose `<Dial>` made this leg; its row has the recording and the verdict. Null for a call "
+        "that no other call dialled."
     )
     direction: Mapped[str | None] = mapped_column(
-        comment="Twilio's Direction, e.g. `outbound-api` or `outbound-dial`. Null until a status callback told it."
+        comment="Twilio's Direction, e.g. `outbound-api` or `outbound-dial`. Null until a status callback reported it."
     )
     from_number: Mapped[str | None] = mapped_column(
         comment="Caller as Twilio gave it, usually E.164. With AMD_PHONE_NUMBERS=hash: `hmac:` and the first 32 hex "
@@ -76,26 +76,26 @@ class CallLog(Base):
     call_status: Mapped[str | None] = mapped_column(
         comment="Latest CallStatus by SequenceNumber: `queued`, `initiated`, `ringing`, `in-progress`, `completed`, "
         "`busy`, `failed`, `no-answer`, `canceled`. A terminal one stays. "
-        "Null when only a recording callback came so far."
+        "Null while only a recording callback has arrived."
     )
     started_at: Mapped[datetime | None] = mapped_column(
         comment="When Twilio began the call: time of its first event before the answer."
     )
-    answered_at: Mapped[datetime | None] = mapped_column(comment="When somebody or something picked up.")
+    answered_at: Mapped[datetime | None] = mapped_column(comment="When the call was answered, by a human or a machine.")
     ended_at: Mapped[datetime | None] = mapped_column(comment="When the call ended.")
     duration_s: Mapped[int | None] = mapped_column(comment="Twilio's CallDuration, in seconds.")
     sip_response_code: Mapped[int | None] = mapped_column(
         comment="Final SIP code, e.g. 486 (busy), 487 (ring timeout), 404 (unreachable)."
     )
     twilio_answered_by: Mapped[str | None] = mapped_column(
-        comment="Twilio's own answering-machine detection (AnsweredBy), where it was switched on; for comparison."
+        comment="Result of Twilio's own answering-machine detection (AnsweredBy), if it was enabled; for comparison."
     )
     twilio_amd_ms: Mapped[int | None] = mapped_column(
         comment="How long Twilio's own detection took (MachineDetectionDuration), in milliseconds."
     )
     analysis_state: Mapped[str] = mapped_column(
         comment="`waiting` (no recording yet), `queued`, `running`, `judged`, `failed` (see reason), "
-        "`not_applicable` (busy, no-answer, canceled, failed: nobody picked up; or a leg whose parent is judged)."
+        "`not_applicable` (busy, no-answer, canceled, failed: nobody answered; or a leg whose parent is judged)."
     )
     label: Mapped[str | None] = mapped_column(
         comment="`human`, `voicemail` or `undecided`; not null exactly when analysis_state is `judged`."
@@ -110,7 +110,8 @@ class CallLog(Base):
         "`model_failed`, `gave_up`. Null otherwise."
     )
     channels_mixed: Mapped[bool | None] = mapped_column(
-        comment="True when the called party could not be told from the caller: both were judged as one sound."
+        comment="True if the called party's channel was not known, so that both parties were judged as one mixed "
+        "signal."
     )
     model_id: Mapped[str | None] = mapped_column(comment="Model of the deciding run. Null when no model ran.")
     model_revision: Mapped[str | None] = mapped_column(
@@ -118,34 +119,35 @@ class CallLog(Base):
     )
     verdict_at: Mapped[datetime | None] = mapped_column(comment="When the verdict was written.")
     verdict_ms: Mapped[int | None] = mapped_column(
-        comment="Milliseconds to the verdict from the recording being put up for work, on its callback, or from the "
-        "start of the live stream."
+        comment="Milliseconds to the verdict: from when a callback enqueued the recording, or from the start of the "
+        "live stream."
     )
     verdict_source: Mapped[str | None] = mapped_column(
-        comment="What was listened to: `recording`, or `stream` (live). Null when not judged, or judged by a version "
+        comment="Basis of the verdict: `recording`, or `stream` (live). Null when not judged, or judged by a version "
         "that knew recordings only."
     )
     answer_to_verdict_ms: Mapped[int | None] = mapped_column(
-        comment="Milliseconds from answered_at to verdict_at. Twilio tells the answer in whole seconds, by its own "
+        comment="Milliseconds from answered_at to verdict_at. Twilio reports the answer in whole seconds, by its own "
         "clock. Null while either is unknown."
     )
     action: Mapped[str | None] = mapped_column(
-        comment="What the deployment wanted done after this verdict: `hang_up` or `redirect`. Null for nothing."
+        comment="Action scheduled after this verdict: `hang_up` or `redirect`. Null for none."
     )
     action_state: Mapped[str | None] = mapped_column(
-        comment="`due`, `sent` (its answer is not known: it may have been done), `done`, `refused` (the call was over, "
-        "or Twilio would not), `failed` (nothing was done)."
+        comment="`due`, `sent` (Twilio's response is not known: it may have been done), `done`, `refused` (it was "
+        "too late, or Twilio refused it), `failed` (nothing was done)."
     )
     action_note: Mapped[str | None] = mapped_column(
-        comment="Why it was refused or failed, or why it is not known whether it was done."
+        comment="Why it was refused or failed, or why its outcome is not known."
     )
     action_at: Mapped[datetime | None] = mapped_column(comment="When action_state last changed.")
     reconciled_at: Mapped[datetime | None] = mapped_column(
-        comment="When Twilio was last asked, after the call had ended, for what its callbacks left out; null if never."
+        comment="When Twilio's API was last queried, after the call had ended, for callbacks that were lost; null if "
+        "never."
     )
     created_at: Mapped[datetime] = mapped_column(
         server_default=func.now(),
-        comment="When the call was first heard of: by its first callback, by being placed here, or by asking Twilio.",
+        comment="When the call was first seen: in a callback, when this service placed it, or in Twilio's API.",
     )
     updated_at: Mapped[datetime] = mapped_column(
         server_default=func.now(), onupdate=func.now(), comment="When this row last changed."

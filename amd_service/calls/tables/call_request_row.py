@@ -26,20 +26,20 @@ class CallRequestRow(Base):
         CheckConstraint("(call_sid is not null) = (outcome = 'placed')", name="sid_when_placed"),
         Index(None, "created_at"),
         Index(None, "call_sid"),
-        {"comment": "Every call we asked Twilio to place: its Idempotency-Key, and what the rate limit counts."},
+        {"comment": "Every request to Twilio to place a call: its Idempotency-Key, and the basis of the rate limit."},
     )
 
     key: Mapped[str] = mapped_column(
-        primary_key=True, comment="The Idempotency-Key; one of our own making where none was given."
+        primary_key=True, comment="The Idempotency-Key; a generated one if the client sent none."
     )
     fingerprint: Mapped[str] = mapped_column(
-        comment="HMAC-SHA256, in hex and keyed with the account's REST secret, of what was asked for: the same key "
-        "with another request is refused."
+        comment="HMAC-SHA256, in hex and keyed with the account's REST secret, of the request: the same key with "
+        "another request is refused."
     )
     account_sid: Mapped[str] = mapped_column(comment="Twilio account that places it.")
     outcome: Mapped[str] = mapped_column(
-        comment="`pending` (Twilio is being asked, or the process died meanwhile), `placed`, `unknown` (its answer was "
+        comment="`pending` (the request is running, or its process died), `placed`, `unknown` (Twilio's response was "
         "lost)."
     )
     call_sid: Mapped[str | None] = mapped_column(comment="The call; not null exactly when placed.")
-    created_at: Mapped[datetime] = mapped_column(server_default=func.now(), comment="When it was asked for.")
+    created_at: Mapped[datetime] = mapped_column(server_default=func.now(), comment="When it was requested.")

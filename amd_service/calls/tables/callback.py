@@ -21,15 +21,15 @@ class Callback(Base):
         Index(None, "received_at"),
         # Only what can still be dropped is indexed, so that finding it stays fast beside years of dropped ones.
         Index("ix_callback_whole", "received_at", postgresql_where=text(WHOLE)),
-        {"comment": "Every accepted webhook request as it came, once: a repeated delivery leaves no second row."},
+        {"comment": "Every accepted webhook request, unchanged and once: a repeated delivery adds no row."},
     )
 
     id: Mapped[int] = mapped_column(BigInteger, Identity(always=True), primary_key=True, comment="Order of arrival.")
     sha256: Mapped[str] = mapped_column(
-        unique=True, comment="SHA-256, in hex, of the route and the sorted decoded parameters: what makes it unique."
+        unique=True, comment="SHA-256, in hex, of the route and the sorted decoded parameters; unique."
     )
     route: Mapped[str] = mapped_column(
-        comment="Where it came in: `status`, `recording`, `amd`; `rest` for what Twilio's API told."
+        comment="The route that received it: `status`, `recording`, `amd`; `rest` for an answer of Twilio's API."
     )
     call_sid: Mapped[str | None] = mapped_column(
         comment="Twilio's CallSid; null for a recording of a conference, which names no call."
@@ -40,12 +40,12 @@ class Callback(Base):
     account_sid: Mapped[str] = mapped_column(comment="Twilio account or subaccount that signed it.")
     parameters: Mapped[list[list[str]] | None] = mapped_column(
         comment="All form parameters as decoded, in the order sent: a list of [name, value]. "
-        "Characters Postgres cannot hold are replaced by U+FFFD. Null once they were dropped for their age."
+        "Characters Postgres cannot hold are replaced by U+FFFD. Null after they were dropped because of their age."
     )
     facts: Mapped[dict[str, Any]] = mapped_column(
-        comment="What was understood of it; a key is absent where the callback said nothing."
+        comment="Its parsed values; a key is absent if the callback had no value for it."
     )
     idempotency_token: Mapped[str | None] = mapped_column(
         comment="The I-Twilio-Idempotency-Token header. Not signed by Twilio, so nothing depends on it."
     )
-    received_at: Mapped[datetime] = mapped_column(server_default=func.now(), comment="When it first came in.")
+    received_at: Mapped[datetime] = mapped_column(server_default=func.now(), comment="When it was first received.")

@@ -42,17 +42,18 @@ class Recording(Base):
         # Only unfinished work is indexed, so claiming stays as fast with a million finished rows as with none.
         Index("ix_recording_due", "available_at", postgresql_where=text("state in ('queued', 'running')")),
         Index("ix_recording_to_erase", "erase_after", postgresql_where=text(TO_ERASE)),
-        {"comment": "One row a recording, which is also the job of judging it."},
+        {"comment": "One row per recording, which is also the job of judging it."},
     )
 
     recording_sid: Mapped[str] = mapped_column(
-        primary_key=True, comment="Twilio's RecordingSid; of a live stream its StreamSid, MZ…."
+        primary_key=True, comment="Twilio's RecordingSid; for a live stream its StreamSid, MZ…."
     )
     call_sid: Mapped[str] = mapped_column(ForeignKey("call_log.call_sid"), comment="The call it belongs to.")
     account_sid: Mapped[str] = mapped_column(comment="Twilio account or subaccount whose credentials fetch it.")
     recording_status: Mapped[str | None] = mapped_column(
         comment="Twilio's RecordingStatus: `in-progress`, `completed`, `absent`, `failed`. `completed` stays. "
-        "Of a live stream `completed`, or `broken-off`: lost before its verdict stood, so a recording's comes first."
+        "For a live stream `completed`, or `broken-off`: lost before its verdict, so that a recording's verdict "
+        "comes first."
     )
     source: Mapped[str | None] = mapped_column(
         comment="Twilio's RecordingSource, e.g. `OutboundAPI` or `DialVerb`: decides the called party's channel. "
@@ -66,7 +67,8 @@ class Recording(Base):
     duration_s: Mapped[int | None] = mapped_column(comment="Twilio's RecordingDuration, in seconds.")
     error_code: Mapped[int | None] = mapped_column(comment="Twilio's ErrorCode; 0 means none.")
     state: Mapped[str] = mapped_column(
-        comment="`noted` (nothing to fetch yet), `queued`, `running`, `done` (has a verdict), `dead` (see failure)."
+        comment="`noted` (nothing to fetch yet), `queued`, `running`, `done` (has a verdict), `dead` (given up, see "
+        "failure)."
     )
     attempts: Mapped[int] = mapped_column(server_default=text("0"), comment="How often a worker has claimed it.")
     available_at: Mapped[datetime] = mapped_column(
@@ -74,19 +76,24 @@ class Recording(Base):
         comment="When it may be claimed: now, after a retry's delay, or when the lease of its worker runs out.",
     )
     locked_by: Mapped[str | None] = mapped_column(
-        comment="The worker that holds it, `#` and a mark of this claim; null unless running."
+        comment="The worker that holds it, `#` and a random token of this claim; null unless running."
     )
-    last_error: Mapped[str | None] = mapped_column(comment="What went wrong in the latest attempt that failed.")
+    last_error: Mapped[str | None] = mapped_column(comment="Error of the latest attempt that failed.")
     last_failure: Mapped[str | None] = mapped_column(
-        comment="The reason that will be written if the attempts run out on the latest error."
+        comment="The failure that is written if the attempts run out on the latest error."
     )
     failure: Mapped[str | None] = mapped_column(comment="Why it could not be judged; not null exactly when dead.")
-    queued_at: Mapped[datetime | None] = mapped_column(comment="When it was first put up for work.")
+    queued_at: Mapped[datetime | None] = mapped_column(
+        comment="When it was first enqueued; requeueing it sets a new time."
+    )
     finished_at: Mapped[datetime | None] = mapped_column(comment="When it became done or dead.")
     erase_after: Mapped[datetime] = mapped_column(
-        server_default=func.now(), comment="When Twilio's copy may next be tried to be deleted, where that is wanted."
+        server_default=func.now(),
+        comment="When the deletion of Twilio's copy may next be tried, if AMD_DELETE_RECORDINGS is on.",
     )
-    erased_at: Mapped[datetime | None] = mapped_column(comment="When Twilio's copy was deleted, or found gone.")
+    erased_at: Mapped[datetime | None] = mapped_column(
+        comment="When Twilio's copy was deleted, or was found to be gone."
+    )
     created_at: Mapped[datetime] = mapped_column(server_default=func.now(), comment="When its first callback came in.")
     updated_at: Mapped[datetime] = mapped_column(
         server_default=func.now(), onupdate=func.now(), comment="When this row last changed."

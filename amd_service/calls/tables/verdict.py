@@ -42,7 +42,7 @@ class VerdictRow(Base):
         # A row is a whole run, or the verdict of no run at all.
         CheckConstraint(f"num_nonnulls({', '.join(_RUN_COLUMNS)}) in (0, {len(_RUN_COLUMNS)})", name="whole_run"),
         Index(None, "recording_sid"),
-        {"comment": "Every model run; a verdict without one (no speech, too short) leaves a row without scores."},
+        {"comment": "One row per model run. A verdict without a run (no speech, too short) has a row without scores."},
     )
 
     id: Mapped[int] = mapped_column(BigInteger, Identity(always=True), primary_key=True, comment="Order of writing.")
@@ -50,11 +50,11 @@ class VerdictRow(Base):
         ForeignKey("recording.recording_sid"), comment="The recording that was judged."
     )
     source: Mapped[str] = mapped_column(
-        server_default=text("'recording'"), comment="What was listened to: `recording`, or `stream` (live)."
+        server_default=text("'recording'"), comment="Basis of the verdict: `recording`, or `stream` (live)."
     )
-    attempt: Mapped[int] = mapped_column(comment="The job's attempt this came from.")
+    attempt: Mapped[int] = mapped_column(comment="The attempt of the job that made this run.")
     run_number: Mapped[int] = mapped_column(comment="Which run of that attempt, from 1; 0 when no model ran.")
-    decided: Mapped[bool] = mapped_column(comment="Whether the verdict rests on this run: the last of its attempt.")
+    decided: Mapped[bool] = mapped_column(comment="Whether the verdict is based on this run: the last of its attempt.")
     label: Mapped[str | None] = mapped_column(comment="`human`, `voicemail` or `undecided`; on the deciding run only.")
     confidence: Mapped[float | None] = mapped_column(
         comment="Probability of the top class, 0 to 1; null when no model ran, and on runs that did not decide."
@@ -63,7 +63,9 @@ class VerdictRow(Base):
         comment="`confident`, `low_confidence`, `no_speech` or `too_short`; on the deciding run only."
     )
     channel: Mapped[int | None] = mapped_column(comment="Judged channel, from 1; null when the audio was mixed down.")
-    channels_mixed: Mapped[bool] = mapped_column(comment="True when caller and called party were judged as one sound.")
+    channels_mixed: Mapped[bool] = mapped_column(
+        comment="True if caller and called party were judged as one mixed signal."
+    )
     onset_ms: Mapped[int | None] = mapped_column(
         comment="Where speech begins in the recording, in milliseconds; null when none was found."
     )
@@ -79,7 +81,7 @@ class VerdictRow(Base):
     weights_sha256: Mapped[str | None] = mapped_column(comment="SHA-256 of the weights file, in hex.")
     engine: Mapped[str | None] = mapped_column(comment="Inference engine, e.g. `torch`.")
     precision: Mapped[str | None] = mapped_column(comment="Number format of the weights, e.g. `fp32`.")
-    proof: Mapped[str | None] = mapped_column(comment="What the golden clips said about the model's label order.")
+    proof: Mapped[str | None] = mapped_column(comment="Result of the golden clips for the model's label order.")
     policy: Mapped[dict[str, Any]] = mapped_column(comment="The thresholds that were in force.")
     policy_version: Mapped[str] = mapped_column(
         comment="First 12 hex digits of the SHA-256 of policy: equal exactly when the thresholds are."
