@@ -1,6 +1,6 @@
-"""`make bench`: every measurement in one run, as tables and as `benchmarks/results/<date>.json`.
+"""`make bench`: runs all measurements and writes tables and `benchmarks/results/<date>.json`.
 
-Needs an idle machine, some 8 GB of memory and, the first time, half an hour; builds what is missing in `.cache/`.
+Needs an idle machine and about 8 GB of memory. The first run builds engines in `.cache/` and takes half an hour.
 """
 
 import argparse
@@ -49,7 +49,7 @@ def main() -> None:
 
 
 def describe_machine() -> dict[str, Any]:
-    """What the figures were measured on."""
+    """The machine and package versions of the measurement."""
     return {
         "processor": _processor(),
         "features": describe_cpu(),
@@ -70,7 +70,7 @@ def _processor() -> str:
 
 
 async def measure_services(folder: Path, rounds: int) -> dict[str, Any]:
-    """Parts (a), (c), (d) and (e), and what is promised of the small model."""
+    """Parts (a), (c), (d) and (e), and the figures that the documentation gives for the small model."""
     model = str(folder)
     async with services.open_bench() as bench:
         return {

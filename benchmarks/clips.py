@@ -1,4 +1,4 @@
-"""Speech-like sound for measurements: no recordings needed, the same for the same seed."""
+"""Speech-like sound for measurements without recordings. The same seed gives the same sound."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,7 +31,7 @@ def _voice(rng: np.random.Generator, count: int) -> NDArray[np.float64]:
 
 
 def _envelope(rng: np.random.Generator, count: int) -> NDArray[np.float64]:
-    """About four syllables a second, some of them missing, after a random onset."""
+    """About four syllables a second, a quarter of them silent, after a random onset."""
     points = max(4, round(count / RATE_HZ * 8))
     heights = rng.uniform(0, 1, points) * (rng.random(points) < 0.75)
     heights[: rng.integers(0, points // 2)] = 0

@@ -1,6 +1,6 @@
-"""(f) Windows a second on a GPU against batch size, through our own engine, and the share of the card's bf16 ceiling.
+"""(f) Windows per second on a GPU by batch size, with our torch engine, and the share of the GPU's bf16 peak rate.
 
-`python -m benchmarks.cuda [MODEL]`; says so and measures nothing where there is no CUDA device.
+`python -m benchmarks.cuda [MODEL]`. Without a CUDA device it reports none and measures nothing.
 """
 
 import json
@@ -17,7 +17,7 @@ from amd_service.detection.classifier.model import open_model
 from amd_service.settings import Settings
 from benchmarks import xlsr
 from benchmarks.clips import clips
-from benchmarks.work import Work
+from benchmarks.compute_cost import ComputeCost
 
 BATCHES = (1, 2, 4, 8, 16, 32, 64)
 SAMPLES = 32_000
@@ -29,15 +29,15 @@ def measure(folder: Path) -> dict[str, Any]:
     if not torch.cuda.is_available():
         return {"device": None}
     files = open_model(Settings(model=str(folder)))
-    ceiling, work = _ceiling(), Work.of_model(folder, SAMPLES).total
+    ceiling, cost = _ceiling(), ComputeCost.of_model(folder, SAMPLES).total
     rows = []
     for precision in ("fp32", "bf16"):
         engine = open_engine("torch", precision, files, 1, None)
-        rows += [_row(engine, precision, batch, work, ceiling) for batch in BATCHES if batch <= engine.max_batch]
-    return {"device": torch.cuda.get_device_name(), "bf16_gflops": ceiling, "gigaflop": work, "rows": rows}
+        rows += [_row(engine, precision, batch, cost, ceiling) for batch in BATCHES if batch <= engine.max_batch]
+    return {"device": torch.cuda.get_device_name(), "bf16_gflops": ceiling, "gigaflop": cost, "rows": rows}
 
 
-def _row(engine: Engine, precision: str, batch: int, work: float, ceiling: float) -> dict[str, float | str]:
+def _row(engine: Engine, precision: str, batch: int, cost: float, ceiling: float) -> dict[str, float | str]:
     windows = clips(batch, SAMPLES / 16_000)
     seconds = median(_timed(lambda: engine.logits(windows)) for _ in range(ROUNDS))
     rate = batch / seconds
@@ -46,12 +46,12 @@ def _row(engine: Engine, precision: str, batch: int, work: float, ceiling: float
         "batch": batch,
         "windows_per_s": rate,
         "ms": 1000 * seconds,
-        "ceiling": rate * work / ceiling,
+        "ceiling": rate * cost / ceiling,
     }
 
 
 def _ceiling() -> float:
-    """10^9 operations a second of a large bf16 product."""
+    """Rate of a large bf16 matrix product, in 10^9 operations a second."""
     size = 8192
     left, right = (torch.randn(size, size, dtype=torch.bfloat16, device="cuda") for _ in range(2))
     return 2 * size**3 / min(_timed(lambda: left @ right) for _ in range(ROUNDS)) / 1e9

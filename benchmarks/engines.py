@@ -1,8 +1,9 @@
-"""Each engine and precision on one model: milliseconds per window against the naive call, share of the machine's
-ceiling, memory, load time, and deviation from the reference.
+"""Measures each engine and precision on one model: milliseconds per window and ratio to the naive call, share of the
+machine's peak rate, memory, load time, and deviation from the reference.
 
-`python -m benchmarks.engines` builds what is missing in `.cache/bench` and prints the table. Engines take turns within
-each round, so that whatever else the machine does hits all of them; the ratio of the minima is the steadiest figure.
+`python -m benchmarks.engines` builds missing engines in `.cache/bench` and prints the table. Each round runs all
+engines in sequence, so that other load on the machine affects all of them. The ratio of the minima is the most stable
+figure.
 """
 
 import argparse
@@ -24,8 +25,8 @@ from amd_service.lab.export.exporter import Exporter
 from amd_service.settings import Settings
 from benchmarks import xlsr
 from benchmarks.clips import Clip, clips
-from benchmarks.contestant import NAIVE, Contestant, Pair
-from benchmarks.work import Rates, Work, measure_rates
+from benchmarks.compute_cost import ComputeCost, Rates, measure_rates
+from benchmarks.engine_process import NAIVE, EngineProcess, Pair
 
 CACHE = Path(".cache/bench")
 ENGINES = (
@@ -37,13 +38,13 @@ ENGINES = (
     ("openvino", "int8"),
 )
 
-# Threads of the engine before may still spin for a moment.
+# Threads of the previous engine may still spin for a moment.
 SETTLE_S = 0.3
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One engine. Times per window; `ratio_*`: to the naive call; `ceiling`: floor over the least time (1 = at it)."""
+    """One engine. Times per window. `ratio_*`: to the naive call. `ceiling`: minimum possible over shortest time."""
 
     engine: str
     precision: str
@@ -61,7 +62,7 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """`rates`: of matrix products, measured in the same run, in 10^9 operations a second."""
+    """All engines. `rates`: of matrix products in the same run. `gigaflop`: 10^9 operations per window."""
 
     seconds: float
     rounds: int
@@ -79,23 +80,23 @@ def measure_engines(
     rounds: int = 5,
     threads: int | None = None,
 ) -> Result:
-    """Measure engines on a model folder. Missing artefacts are exported (minutes), passed or not. Blocks."""
+    """Measure engines on a model folder. Missing engines are exported (minutes), whether they pass or not. Blocks."""
     threads = threads or usable_cores()
     settings = Settings(model=str(folder), cache_dir=CACHE, threads=threads)
     files = open_model(settings)
     checks = {pair: _checked(settings, files, *pair) for pair in engines if pair != ("torch", "fp32")}
-    contestants = {pair: Contestant(folder, pair, threads, CACHE) for pair in (NAIVE, *engines)}
+    processes = {pair: EngineProcess(folder, pair, threads, CACHE) for pair in (NAIVE, *engines)}
     before = measure_rates(threads)
-    times = _interleaved(contestants, clips(8, seconds), rounds)
-    facts = {pair: contestant.facts for pair, contestant in contestants.items()}
-    for contestant in contestants.values():
-        contestant.leave()
-    rates, work = before.at_least(measure_rates(threads)), Work.of_model(files.folder, round(seconds * RATE_HZ))
+    times = _interleaved(processes, clips(8, seconds), rounds)
+    facts = {pair: process.facts for pair, process in processes.items()}
+    for process in processes.values():
+        process.stop()
+    rates, cost = before.at_least(measure_rates(threads)), ComputeCost.of_model(files.folder, round(seconds * RATE_HZ))
     naive = times[NAIVE]
     rows = [
-        _row(pair, times[pair], naive, rates.floor_ms(work, pair[1]), facts[pair], checks.get(pair)) for pair in times
+        _row(pair, times[pair], naive, rates.floor_ms(cost, pair[1]), facts[pair], checks.get(pair)) for pair in times
     ]
-    return Result(seconds, rounds, threads, rates, work.total, rows)
+    return Result(seconds, rounds, threads, rates, cost.total, rows)
 
 
 def _row(
@@ -128,15 +129,15 @@ def _checked(settings: Settings, files: ModelFiles, engine: str, precision: str)
 
 
 def _interleaved(
-    contestants: Mapping[Pair, Contestant], sounds: Sequence[Clip], rounds: int
+    processes: Mapping[Pair, EngineProcess], sounds: Sequence[Clip], rounds: int
 ) -> dict[Pair, list[float]]:
-    times: dict[Pair, list[float]] = {pair: [] for pair in contestants}
-    for contestant in contestants.values():
-        contestant.seconds(sounds[0])
+    times: dict[Pair, list[float]] = {pair: [] for pair in processes}
+    for process in processes.values():
+        process.seconds(sounds[0])
     for turn in range(rounds):
-        for pair, contestant in contestants.items():
+        for pair, process in processes.items():
             sleep(SETTLE_S)
-            times[pair].append(contestant.seconds(sounds[turn % len(sounds)]))
+            times[pair].append(process.seconds(sounds[turn % len(sounds)]))
     return times
 
 

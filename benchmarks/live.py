@@ -1,7 +1,7 @@
-"""`python -m benchmarks.live`: how soon live streams that begin at the same moment have their verdicts.
+"""`python -m benchmarks.live`: delay of the verdicts of live streams that begin at the same moment.
 
-The recorded calls whose verdict rests on the model, streamed in turn at real-time pace to a service with the model that
-ships. Takes a minute; prints the table of docs/live.md.
+Streams the recorded calls with a verdict by the model, at real-time pace, to a service with the shipped model. Takes a
+minute and prints the table of docs/live.md.
 """
 
 import argparse
@@ -26,13 +26,13 @@ from benchmarks.services import Bench, open_bench
 CALLS = Path("fixtures/calls")
 STREAMS = (1, 8, 16)
 BYTES_PER_MS = 8
-# With less behind it it is the end of the call that brings the verdict.
+# With less audio after the window, the end of the call triggers the verdict.
 TAIL_MS = 200
 
 
 @dataclass(frozen=True, slots=True)
-class Heard:
-    """One stream: from the last audio its verdict needs to the close that follows it; from the onset to there."""
+class StreamDelay:
+    """One stream: time from the last audio that its verdict needs to the close, and from the onset to the close."""
 
     after_audio_ms: float
     after_onset_ms: float
@@ -40,7 +40,7 @@ class Heard:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rounds", type=int, default=3, help="each with other calls")
+    parser.add_argument("--rounds", type=int, default=3, help="each round uses other calls")
     options = parser.parse_args()
     asyncio.run(measure(options.rounds))
 
@@ -55,41 +55,49 @@ async def measure(rounds: int) -> None:
         bench.run_service("serve", model="demo", live="true", live_streams=max(STREAMS)) as service,
     ):
         await service.wait_until_ready()
-        voices = [audio for call in load_calls(CALLS) if (audio := called_party_audio(call, bench.account))]
-        voices = [audio for audio in voices if await _listen(bench, service, audio) is not None]
+        recordings = [audio for call in load_calls(CALLS) if (audio := called_party_audio(call, bench.account))]
+        recordings = [audio for audio in recordings if await _measure_stream(bench, service, audio) is not None]
         for streams in STREAMS:
-            heard = [each for turn in range(rounds) for each in await _at_once(bench, service, voices, streams, turn)]
+            heard = [
+                each
+                for turn in range(rounds)
+                for each in await _measure_concurrent(bench, service, recordings, streams, turn)
+            ]
             after_audio = [each.after_audio_ms for each in heard]
             after_onset = median(each.after_onset_ms for each in heard)
             of_audio = f"{median(after_audio):.0f} ms, {max(after_audio):.0f} ms"
             print(f"| {streams} | {of_audio} | {after_onset / 1000:.1f} s |")
 
 
-async def _at_once(bench: Bench, service: ServiceProcess, voices: list[bytes], streams: int, turn: int) -> list[Heard]:
-    chosen = [voices[(turn * streams + number) % len(voices)] for number in range(streams)]
-    heard = await asyncio.gather(*[_listen(bench, service, audio, pace=1.0) for audio in chosen])
+async def _measure_concurrent(
+    bench: Bench, service: ServiceProcess, recordings: list[bytes], streams: int, turn: int
+) -> list[StreamDelay]:
+    chosen = [recordings[(turn * streams + number) % len(recordings)] for number in range(streams)]
+    heard = await asyncio.gather(*[_measure_stream(bench, service, audio, pace=1.0) for audio in chosen])
     return [each for each in heard if each is not None]
 
 
-async def _listen(bench: Bench, service: ServiceProcess, audio: bytes, *, pace: float | None = None) -> Heard | None:
-    """Stream it; None where no model was needed, or the audio ended first."""
+async def _measure_stream(
+    bench: Bench, service: ServiceProcess, audio: bytes, *, pace: float | None = None
+) -> StreamDelay | None:
+    """Stream the audio; None if the model was not needed or the audio ended before its window."""
     stream = _stream(bench.account, audio, pace)
     url = service.url.replace("http", "ws") + "/twilio/media"
     played = await send_stream(url, stream, token=bench.account.auth_tokens[0].get_secret_value())
     if played.close_code != 1000:
-        raise RuntimeError(f"the service did not take the stream: {played}")
+        raise RuntimeError(f"the service rejected the stream: {played}")
     async with httpx2.AsyncClient(trust_env=False) as client:
         row = (await client.get(f"{service.url}/api/calls/{stream.call_sid}")).json()
     runs = [run for run in row["verdicts"] if run["window_ms"] is not None]
     if not runs:
         return None
-    # The window is counted from where speech begins, also where it holds a little that was before.
+    # The window is counted from the onset of speech, even if it begins a little earlier.
     onset_ms = runs[-1]["onset_ms"]
     due_ms = onset_ms + max(run["window_ms"] for run in runs)
     if due_ms > len(audio) / BYTES_PER_MS - TAIL_MS:
         return None
     lasted_ms = 1000 * played.lasted_s
-    return Heard(lasted_ms - due_ms, lasted_ms - onset_ms)
+    return StreamDelay(lasted_ms - due_ms, lasted_ms - onset_ms)
 
 
 def _stream(account: Account, audio: bytes, pace: float | None) -> MediaStream:

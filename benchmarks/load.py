@@ -1,4 +1,4 @@
-"""Load on one service: uploads to /predict by any number of callers, and what /health says meanwhile."""
+"""Puts load on a service: uploads to /predict by concurrent callers, and the latency of /health meanwhile."""
 
 import asyncio
 import io
@@ -18,7 +18,7 @@ PERIOD_S = 0.02
 
 @dataclass(frozen=True, slots=True)
 class Burst:
-    """One measurement: `seconds` for all requests, `latencies_ms` of each, of `/health` in between."""
+    """One measurement: `seconds` for all requests, `latencies_ms` of each, `health_ms` of `/health` meanwhile."""
 
     requests: int
     seconds: float
@@ -43,7 +43,7 @@ def upload(seconds: float, *, seed: int = 3) -> bytes:
 
 
 async def burst(url: str, audio: bytes, *, callers: int, each: int = 1) -> Burst:
-    """`callers` at once, each sending `each` uploads one after the other."""
+    """Uploads by concurrent `callers`, `each` in sequence per caller."""
     limits = httpx2.Limits(max_connections=callers + 1)
     async with httpx2.AsyncClient(base_url=url, trust_env=False, timeout=600, limits=limits) as client:
         watching = asyncio.create_task(_watch_health(client))
@@ -51,8 +51,9 @@ async def burst(url: str, audio: bytes, *, callers: int, each: int = 1) -> Burst
         latencies = await asyncio.gather(*[_call(client, audio, each) for _ in range(callers)])
         seconds = perf_counter() - started
         watching.cancel()
-        health = (await asyncio.gather(watching, return_exceptions=True))[0]
-    return Burst(callers * each, seconds, [one for many in latencies for one in many], _as_list(health))
+        found = (await asyncio.gather(watching, return_exceptions=True))[0]
+        health = found if isinstance(found, list) else []
+    return Burst(callers * each, seconds, [one for many in latencies for one in many], health)
 
 
 async def _call(client: httpx2.AsyncClient, audio: bytes, times: int) -> list[float]:
@@ -66,7 +67,7 @@ async def _call(client: httpx2.AsyncClient, audio: bytes, times: int) -> list[fl
 
 
 async def _watch_health(client: httpx2.AsyncClient) -> list[float]:
-    """Latencies on a fixed schedule, from the time each was due: a stall counts for every look it delays."""
+    """Latencies on a fixed schedule, from the time each request was due: a stall counts for each one it delays."""
     times: list[float] = []
     due = perf_counter()
     try:
@@ -78,23 +79,12 @@ async def _watch_health(client: httpx2.AsyncClient) -> list[float]:
                 due += PERIOD_S
             await asyncio.sleep(due - now)
     except asyncio.CancelledError:
-        times.extend((perf_counter() - missed) * 1000 for missed in _schedule(due))
+        while due <= perf_counter():  # requests that were due and got no response
+            times.append((perf_counter() - due) * 1000)
+            due += PERIOD_S
         return times
 
 
-def _schedule(due: float) -> list[float]:
-    """The looks that were due and never came back."""
-    missed = []
-    while due <= perf_counter():
-        missed.append(due)
-        due += PERIOD_S
-    return missed
-
-
-def _as_list(found: object) -> list[float]:
-    return found if isinstance(found, list) else []
-
-
 def percentile(values: list[float], share: float) -> float:
-    """The value below which that share of them lies; NaN of nothing."""
+    """The value below which that share of the values lies; NaN for an empty list."""
     return sorted(values)[min(len(values) - 1, round(len(values) * share))] if values else float("nan")

@@ -1,7 +1,7 @@
-"""The service this project replaces, as its users' documentation sketches it: for comparison only.
+"""A naive service for comparison, like the one that this project replaces.
 
-An async handler decodes the whole upload with librosa and runs the model eagerly, in float32, with gradients on, in
-the event loop. `python -m benchmarks.naive MODEL PORT`.
+An async handler decodes the whole upload with librosa and runs the model in the event loop: eager, float32, with
+gradients. `python -m benchmarks.naive MODEL PORT`.
 """
 
 import io

@@ -1,4 +1,4 @@
-"""Whole services: the naive one against ours, from the callback to the verdict, and what a long recording costs."""
+"""Measures whole services: ours against the naive one, from callback to verdict, and with a long recording."""
 
 import asyncio
 import io
@@ -27,18 +27,18 @@ from benchmarks.load import Burst, burst, percentile, upload
 CACHE = Path(".cache/bench").resolve()
 # (seconds of upload, callers)
 CELLS = ((2, 1), (2, 16), (5, 1), (5, 16), (30, 1))
-# A second window no longer than the first is none; a threshold nobody reaches makes every call need it.
+# A second window of the first one's length is skipped. An unreachable threshold makes every call need it.
 WITHOUT_SECOND = {"long_window_ms": 2000}
 WITH_SECOND = {"long_window_ms": 5000, "min_confidence": 0.999}
 HOUR_S = 3600
 CALLS = 20
-# Between two chunks of 48 kB: without it the loopback's socket buffers swallow megabytes that nobody has read.
+# Pause between chunks: without it megabytes that the service never reads fill the loopback's socket buffers.
 PACE_S = 0.001
 
 
 @dataclass(frozen=True, slots=True)
 class Bench:
-    """Everything outside the services under measurement."""
+    """The environment of the measured services."""
 
     database_url: str
     simulated_twilio: Any
@@ -67,7 +67,7 @@ async def open_bench() -> AsyncIterator[Bench]:
 
 
 async def compare_with_naive(bench: Bench, model: Path, *, rounds: int) -> dict[str, Any]:
-    """(a) and (d): requests a second and latency per service, upload and number of callers; `/health` meanwhile."""
+    """(a) and (d): requests a second and latency by service, upload and number of callers, and of `/health`."""
     variants = {
         "openvino bf16": {"engine": "openvino", "precision": "bf16", **WITHOUT_SECOND},
         "openvino int8": {"engine": "openvino", "precision": "int8", **WITHOUT_SECOND},
@@ -75,7 +75,7 @@ async def compare_with_naive(bench: Bench, model: Path, *, rounds: int) -> dict[
         "openvino bf16, second window": {"engine": "openvino", "precision": "bf16", **WITH_SECOND},
     }
     async with AsyncExitStack() as stack:
-        urls = {"naive": (await stack.enter_async_context(_naive(model)))}
+        urls = {"naive": (await stack.enter_async_context(_run_naive(model)))}
         for name, settings in variants.items():
             child = await stack.enter_async_context(bench.run_service("serve", "--no-worker", model=model, **settings))
             await child.wait_until_ready()
@@ -118,7 +118,7 @@ def _row(name: str, seconds: int, callers: int, bursts: list[Burst], naive: list
 
 
 @asynccontextmanager
-async def _naive(model: Path) -> AsyncIterator[str]:
+async def _run_naive(model: Path) -> AsyncIterator[str]:
     port = free_port()
     process = await asyncio.create_subprocess_exec(sys.executable, "-m", "benchmarks.naive", str(model), str(port))
     try:
@@ -131,18 +131,18 @@ async def _naive(model: Path) -> AsyncIterator[str]:
 async def follow_callbacks(
     bench: Bench, model: str, settings: dict[str, object], *, calls: int = CALLS
 ) -> dict[str, Any]:
-    """(c) From callback to verdict, one call at a time, and what of it is not inference.
+    """(c) Time from callback to verdict, one call at a time, and its part outside inference.
 
-    `posted_to_verdict_ms`: on our clock, from the POST of the callback until the verdict was read, polled every
-    5 ms. `verdict_ms` is the database's, from the transaction that queued the recording. Stages are means.
+    `posted_to_verdict_ms`: by our clock, from the POST of the callback until the verdict was read, polled every 5 ms.
+    `verdict_ms`: by the database's clock, from the transaction that queued the recording. Stages are means.
     """
     audio = upload(5)
     async with bench.run_service("serve", model=model, **settings) as service:
         await service.wait_until_ready()
-        await _verdict(bench, service, MediaFile(audio))
-        before = await _stage_sums(service)
-        rows = [await _verdict(bench, service, MediaFile(audio)) for _ in range(calls)]
-        after = await _stage_sums(service)
+        await _await_verdict(bench, service, MediaFile(audio))
+        before = await _read_stage_sums(service)
+        rows = [await _await_verdict(bench, service, MediaFile(audio)) for _ in range(calls)]
+        after = await _read_stage_sums(service)
     inference = [sum(run["inference_ms"] or 0 for run in row["verdicts"]) for row in rows]
     return {
         "model": model,
@@ -158,17 +158,17 @@ async def follow_callbacks(
 
 
 async def long_against_short(bench: Bench, model: str, settings: dict[str, object], *, rounds: int) -> dict[str, Any]:
-    """(e) Bytes sent and time to the verdict: an hour-long recording against one of 5 s, turn by turn."""
+    """(e) Bytes sent and time to the verdict: a recording of an hour against one of 5 s, alternating."""
     found: dict[str, list[tuple[int, float]]] = {"5 s": [], "1 h": []}
     async with bench.run_service("serve", model=model, **settings) as service:
         await service.wait_until_ready()
-        await _verdict(bench, service, MediaFile(upload(5)))
+        await _await_verdict(bench, service, MediaFile(upload(5)))
         for _ in range(rounds):
             for name, media_file in (
                 ("5 s", MediaFile(upload(5), pause_s=PACE_S)),
                 ("1 h", MediaFile(_an_hour, pause_s=PACE_S)),
             ):
-                row = await _verdict(bench, service, media_file)
+                row = await _await_verdict(bench, service, media_file)
                 found[name].append((bench.simulated_twilio.media.requests[-1].sent_bytes, row["verdict_ms"]))
     return {
         name: {"sent_bytes_median": median(b for b, _ in pairs), "verdict_ms_median": median(ms for _, ms in pairs)}
@@ -177,7 +177,7 @@ async def long_against_short(bench: Bench, model: str, settings: dict[str, objec
 
 
 def _an_hour() -> Iterator[bytes]:
-    """A WAV of an hour at 8 kHz μ-law, made while it is sent."""
+    """A WAV file of an hour of 8 kHz μ-law, generated while it is sent."""
     head = upload(6)
     buffer = io.BytesIO()
     soundfile.write(buffer, np.zeros(8, np.float32), 8000, format="WAV", subtype="ULAW")
@@ -191,7 +191,7 @@ def _an_hour() -> Iterator[bytes]:
 
 
 async def measure_start(bench: Bench, model: str, *, rounds: int, **settings: object) -> dict[str, float]:
-    """Seconds from the start of the process to an open door and to a classifier that is ready: medians."""
+    """Median seconds from the start of the process until it answers requests, and until the classifier is ready."""
     doors, classifiers = [], []
     for _ in range(rounds):
         started = perf_counter()
@@ -204,15 +204,15 @@ async def measure_start(bench: Bench, model: str, *, rounds: int, **settings: ob
 
 
 async def small_model_rate(bench: Bench, *, rounds: int) -> dict[str, float]:
-    """Windows a second through /predict with the model that ships, on the reference engine."""
+    """Windows a second through /predict with the shipped model on the reference engine."""
     async with bench.run_service("serve", "--no-worker", model="demo", engine="torch", **WITHOUT_SECOND) as service:
         await service.wait_until_ready()
         bursts = [await burst(service.url, upload(2), callers=8, each=10) for _ in range(rounds)]
     return {"windows_per_s_median": median(one.per_second for one in bursts)}
 
 
-async def _verdict(bench: Bench, service: ServiceProcess, media_file: MediaFile) -> dict[str, Any]:
-    """The row of a new call with this recording, once it is judged."""
+async def _await_verdict(bench: Bench, service: ServiceProcess, media_file: MediaFile) -> dict[str, Any]:
+    """The row of a new call with this recording, once it is final."""
     call_sid, recording_sid = f"CA{token_hex(16)}", f"RE{token_hex(16)}"
     bench.simulated_twilio.media.files[recording_sid] = media_file
     form = [
@@ -234,8 +234,8 @@ async def _verdict(bench: Bench, service: ServiceProcess, media_file: MediaFile)
                 await asyncio.sleep(0.005)
 
 
-async def _stage_sums(service: ServiceProcess) -> dict[str, float]:
-    """Seconds spent so far in each stage, from /metrics."""
+async def _read_stage_sums(service: ServiceProcess) -> dict[str, float]:
+    """Seconds spent in each stage so far, from /metrics."""
     async with httpx2.AsyncClient(trust_env=False) as client:
         text = (await client.get(f"{service.url}/metrics")).text
     prefix = 'amd_stage_seconds_sum{stage="'

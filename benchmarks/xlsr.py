@@ -1,8 +1,8 @@
-"""A model in the shape of the production one, with random weights: for speed and fidelity where no hub is reached.
+"""A model of the production model's shape with random weights, to measure speed and deviation without a download.
 
 `python -m benchmarks.xlsr` writes it to `.cache/xlsr-random`. Hyperparameters are those of
-facebook/wav2vec2-xls-r-300m. Random weights have no outlier channels, which trained ones do: int8 fidelity measured
-on it is optimistic.
+facebook/wav2vec2-xls-r-300m. Unlike trained weights, random weights have no outlier channels, so int8 deviation
+measured on it is optimistic.
 """
 
 from pathlib import Path
@@ -22,14 +22,14 @@ _SPREAD = 2.0  # standard deviation of the logit difference over clips: probabil
 
 
 def ensure(folder: Path = FOLDER, *, seed: int = 11) -> Path:
-    """The model folder, built (a minute) unless it is there."""
+    """The model folder, built if it is missing (a minute)."""
     if not (folder / "preprocessor_config.json").exists():
         save(build(seed), folder)
     return folder
 
 
 def build(seed: int) -> Wav2Vec2ForSequenceClassification:
-    """XLS-R-300M with random weights and a head under which varied clips get probabilities all over 0..1."""
+    """XLS-R-300M with random weights and a head that spreads the probabilities of varied clips over 0 to 1."""
     torch.manual_seed(seed)
     model = Wav2Vec2ForSequenceClassification(
         Wav2Vec2Config(
@@ -59,10 +59,10 @@ def save(model: Wav2Vec2ForSequenceClassification, folder: Path) -> None:
 
 
 def _spread_head(model: Wav2Vec2ForSequenceClassification) -> None:
-    """Point the classifier along the direction in which the windows' features differ most, and scale and centre it.
+    """Set the classifier to the direction in which the windows' features differ most, scaled and centred.
 
-    A trained head looks where the classes differ. A random direction holds so little of the difference between
-    windows that the scale needed would blow every rounding error up with it.
+    A trained head uses the direction in which the classes differ. Windows differ so little in a random direction that
+    the necessary scale would magnify every rounding error.
     """
     features = np.array([_pooled(model, normalise(samples)) for samples in _windows()])
     centre = features.mean(axis=0)
@@ -76,7 +76,7 @@ def _spread_head(model: Wav2Vec2ForSequenceClassification) -> None:
 
 
 def _windows() -> list[Clip]:
-    """The recordings that ship, each as it is and once varied."""
+    """Windows of the shipped recordings, unchanged and varied."""
     return draw_windows(Settings(long_window_ms=2000), None, check=48, calibration=0, seed=5).check
 
 

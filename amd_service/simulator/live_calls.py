@@ -1,6 +1,6 @@
 """Replays recorded calls live: streams the called party to the service while the call is up, as Twilio does."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from email.utils import format_datetime
@@ -9,9 +9,10 @@ from time import perf_counter
 from xml.etree import ElementTree
 
 import httpx2
+from pydantic import JsonValue
 from websockets.exceptions import WebSocketException
 
-from amd_service.domain import CallStatus
+from amd_service.domain import CallStatus, Source
 from amd_service.errors import ConfigurationError
 from amd_service.settings import Account
 from amd_service.simulator.called_party_audio import called_party_audio
@@ -38,6 +39,15 @@ class StreamedCall:
     seconds: float = 0.0
     audio_s: float = 0.0
     note: str | None = None
+
+    def seconds_to_verdict(self, row: Mapping[str, JsonValue], ended: float) -> float | None:
+        """Seconds from the start of the stream to the verdict in the call's row, None without a verdict.
+
+        `ended`: when a verdict from the recording was read, by perf_counter.
+        """
+        if row.get("label") is None:
+            return None
+        return self.seconds if row.get("verdict_source") == Source.STREAM else ended - self.began
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,6 +26,15 @@ class RecordedCallback(BaseModel):
     path: str = Field(pattern="^/")
     form: list[tuple[str, str]]
 
+    def fill(self, values: Mapping[str, str]) -> list[tuple[str, str]]:
+        """The form with each placeholder replaced by its value."""
+        filled = []
+        for name, value in self.form:
+            for placeholder, replacement in values.items():
+                value = value.replace(placeholder, replacement)
+            filled.append((name, value))
+        return filled
+
 
 class MediaOptions(BaseModel):
     """`media.json`: how the simulated Twilio serves the recording.
@@ -58,7 +67,7 @@ class RecordedCall:
         return MediaFile(
             self.recording,
             content_type=self.media_options.content_type or self.content_type,
-            dual_available=_count_channels(self.recording) == 2 if dual is None else dual,
+            dual_available=count_wav_channels(self.recording) == 2 if dual is None else dual,
             scripted=[NOT_FOUND] * self.media_options.not_found_first,
         )
 
@@ -100,7 +109,7 @@ def _read_expected(path: Path) -> dict[str, JsonValue]:
     return expected
 
 
-def _count_channels(recording: bytes) -> int:
+def count_wav_channels(recording: bytes) -> int:
     """Number of channels in a WAV header; 1 for anything else."""
     at = recording[:4096].find(b"fmt ") if recording[:4] == b"RIFF" else -1
     return 1 if at < 0 else int.from_bytes(recording[at + 10 : at + 12], "little")

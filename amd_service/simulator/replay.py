@@ -10,7 +10,7 @@ from time import perf_counter
 import httpx2
 from pydantic import JsonValue
 
-from amd_service.domain import ActionState, AnalysisState, CallStatus, Source
+from amd_service.domain import ActionState, AnalysisState, CallStatus
 from amd_service.settings import RETRY_OVERRIDES, Account, is_loopback
 from amd_service.simulator.live_calls import LiveStreamer, StreamedCall, with_current_times
 from amd_service.simulator.outcomes import Outcome, compare, is_acceptable
@@ -112,7 +112,7 @@ class _Replayer:
             ended - started,
             note,
             stream,
-            _seconds_since_stream(stream, got, ended),
+            None if stream is None else stream.seconds_to_verdict(got, ended),
         )
 
     async def _send_callbacks(
@@ -152,7 +152,7 @@ class _Replayer:
             self.service.client,
             self.service.url,
             callback.path,
-            [(name, _fill(value, placeholders)) for name, value in callback.form],
+            callback.fill(placeholders),
             token=self.account.auth_tokens[0].get_secret_value(),
             signed_base=self.public_url,
             overrides=RETRY_OVERRIDES,
@@ -187,16 +187,3 @@ def _has_unfinished_recordings(row: Mapping[str, JsonValue]) -> bool:
         [each.get("state") for each in recordings if isinstance(each, dict)] if isinstance(recordings, list) else []
     )
     return not _UNFINISHED_RECORDING_STATES.isdisjoint(states)
-
-
-def _seconds_since_stream(stream: StreamedCall | None, got: Mapping[str, JsonValue], ended: float) -> float | None:
-    """Seconds from the start of the stream to the verdict, whether the stream or the recording gave it."""
-    if stream is None or got.get("label") is None:
-        return None
-    return stream.seconds if got.get("verdict_source") == Source.STREAM else ended - stream.began
-
-
-def _fill(value: str, placeholders: Mapping[str, str]) -> str:
-    for placeholder, replacement in placeholders.items():
-        value = value.replace(placeholder, replacement)
-    return value

@@ -95,12 +95,12 @@ def _table(outcomes: Sequence[Outcome], *, live: bool) -> Table:
             _describe({key: outcome.expected.get(key) for key in _SHOWN}),
             Text(outcome.note or _describe_result(outcome), style="" if outcome.matched else "bold red"),
             "–" if outcome.confidence is None else f"{outcome.confidence:.2f}",
-            *(_describe_live_json_object(outcome) if live else (f"{outcome.seconds:.2f}",)),
+            *(_describe_live(outcome) if live else (f"{outcome.seconds:.2f}",)),
         )
     return table
 
 
-def _describe_live_json_object(outcome: Outcome) -> tuple[str, str, str]:
+def _describe_live(outcome: Outcome) -> tuple[str, str, str]:
     fields = (outcome.got.get(key) for key in ("verdict_source", "action", "action_state"))
     source = " ".join(str(each) for each in fields if each is not None) or "–"
     if outcome.stream is None or outcome.since_stream_s is None:

@@ -102,9 +102,9 @@ class MediaHost:
     def routes(self) -> list[Route]:
         """Routes for the end of a list: the last one matches every path."""
         return [
-            Route("/2010-04-01/Accounts/{account}/Recordings/{name}", self._serve_recording),
-            Route("/cdn/{name}", self._serve_redirected),
-            Route("/{path:path}", self._refuse_unknown, methods=METHODS),
+            Route("/2010-04-01/Accounts/{account}/Recordings/{name}", self.serve_recording),
+            Route("/cdn/{name}", self.serve_redirected),
+            Route("/{path:path}", self.reject_unknown, methods=METHODS),
         ]
 
     def has_credentials(self, request: Request) -> bool:
@@ -113,7 +113,7 @@ class MediaHost:
         given = request.headers.get("authorization", "")
         return expected is not None and compare_digest(given.encode(), expected.encode())
 
-    async def _serve_recording(self, request: Request) -> Response:
+    async def serve_recording(self, request: Request) -> Response:
         received = self._record(request)
         if not self.has_credentials(request):
             return await scripted_response(UNAUTHORISED, request)
@@ -130,12 +130,12 @@ class MediaHost:
             return await scripted_response(NO_DUAL, request)
         return _media(_convert(media_file, mono=channels == "1", mp3=suffix == "mp3"), received)
 
-    async def _serve_redirected(self, request: Request) -> Response:
+    async def serve_redirected(self, request: Request) -> Response:
         received = self._record_foreign(request)
         media_file = self.files.get(request.path_params["name"].partition(".")[0])
         return await scripted_response(NOT_FOUND, request) if media_file is None else _media(media_file, received)
 
-    async def _refuse_unknown(self, request: Request) -> Response:
+    async def reject_unknown(self, request: Request) -> Response:
         self._record_foreign(request)
         return await scripted_response(NOT_FOUND, request)
 

@@ -33,6 +33,12 @@ class RestRequest:
     query: Pairs
     form: Pairs
 
+    @classmethod
+    async def read(cls, request: Request) -> "RestRequest":
+        query = parse_qsl(request.url.query, keep_blank_values=True)
+        form = parse_qsl((await request.body()).decode(), keep_blank_values=True)
+        return cls(request.method, request.url.path, query, form)
+
 
 @dataclass(slots=True)
 class RestApi:
@@ -67,22 +73,22 @@ class RestApi:
         """Routes to serve at the same origin as the media host's, before them."""
         calls, call = f"{ACCOUNTS}/Calls.json", ACCOUNTS + "/Calls/{sid}.json"
         return [
-            Route(calls, self._respond_with(self._create), methods=["POST"]),
-            Route(calls, self._respond_with(self._list_calls), methods=["GET"]),
-            Route(call, self._respond_with(self._update), methods=["POST"]),
-            Route(call, self._respond_with(self._fetch), methods=["GET"]),
+            Route(calls, self._respond_with(self.create_call), methods=["POST"]),
+            Route(calls, self._respond_with(self.list_calls), methods=["GET"]),
+            Route(call, self._respond_with(self.update_call), methods=["POST"]),
+            Route(call, self._respond_with(self.fetch_call), methods=["GET"]),
             Route(
                 ACCOUNTS + "/Calls/{sid}/Recordings.json",
-                self._respond_with(self._list_recordings_of_call),
+                self._respond_with(self.list_recordings_of_call),
                 methods=["GET"],
             ),
-            Route(f"{ACCOUNTS}/Recordings.json", self._respond_with(self._list_recordings), methods=["GET"]),
-            Route(ACCOUNTS + "/Recordings/{sid}.json", self._respond_with(self._delete_recording), methods=["DELETE"]),
+            Route(f"{ACCOUNTS}/Recordings.json", self._respond_with(self.list_recordings), methods=["GET"]),
+            Route(ACCOUNTS + "/Recordings/{sid}.json", self._respond_with(self.delete_recording), methods=["DELETE"]),
         ]
 
     def _respond_with(self, handler: Handler) -> Callable[[Request], Awaitable[Response]]:
         async def answer(request: Request) -> Response:
-            received = await _read(request)
+            received = await RestRequest.read(request)
             self.requests.append(received)
             self.media.violations.extend(self.check(received) if self.check else ())
             if self.before is not None:
@@ -98,7 +104,7 @@ class RestApi:
 
         return answer
 
-    async def _create(self, request: Request, received: RestRequest) -> Response:
+    async def create_call(self, request: Request, received: RestRequest) -> Response:
         form = dict(received.form)
         if "To" not in form or "From" not in form:
             return _error(400, 21201 if "To" not in form else 21213, "No 'To' or 'From' number is specified")
@@ -116,7 +122,7 @@ class RestApi:
             self._simulations.append(asyncio.ensure_future(self.on_created(call)))
         return answer
 
-    async def _update(self, request: Request, received: RestRequest) -> Response:
+    async def update_call(self, request: Request, received: RestRequest) -> Response:
         call = self._find_call(request)
         if call is None:
             return _not_found(request)
@@ -129,25 +135,25 @@ class RestApi:
             call.end(form["Status"])
         return JSONResponse(call_resource(call))
 
-    async def _fetch(self, request: Request, received: RestRequest) -> Response:  # noqa: ARG002 - one shape for all
+    async def fetch_call(self, request: Request, received: RestRequest) -> Response:  # noqa: ARG002 - one shape for all
         call = self._find_call(request)
         return _not_found(request) if call is None else JSONResponse(call_resource(call))
 
-    async def _list_calls(self, request: Request, received: RestRequest) -> Response:
+    async def list_calls(self, request: Request, received: RestRequest) -> Response:
         since = _since(received, "StartTime>")
         own = [call for call in self.calls.values() if call.account_sid == request.path_params["account"]]
         began = {call.sid: call.started_at or call.created_at for call in own}
         found = sorted((call for call in own if began[call.sid] >= since), key=lambda c: began[c.sid], reverse=True)
         return self._page(received, "calls", [call_resource(call) for call in found])
 
-    async def _list_recordings(self, request: Request, received: RestRequest) -> Response:
+    async def list_recordings(self, request: Request, received: RestRequest) -> Response:
         account, since = request.path_params["account"], _since(received, "DateCreated>")
         of_calls = [r for call in self.calls.values() if call.account_sid == account for r in call.recordings]
         found = [r for r in (*of_calls, *self.conferences) if r.created_at >= since and r.status != "deleted"]
         found.sort(key=lambda recording: recording.created_at, reverse=True)
         return self._page(received, "recordings", [recording_resource(account, r, with_track=False) for r in found])
 
-    async def _list_recordings_of_call(self, request: Request, received: RestRequest) -> Response:
+    async def list_recordings_of_call(self, request: Request, received: RestRequest) -> Response:
         call = self._find_call(request)
         if call is None:
             return _not_found(request)
@@ -155,7 +161,7 @@ class RestApi:
         resources = [recording_resource(call.account_sid, recording, with_track=True) for recording in found]
         return self._page(received, "recordings", resources)
 
-    async def _delete_recording(self, request: Request, received: RestRequest) -> Response:  # noqa: ARG002 - one shape for all
+    async def delete_recording(self, request: Request, received: RestRequest) -> Response:  # noqa: ARG002 - one shape for all
         sid = request.path_params["sid"]
         had_audio = self.media.files.pop(sid, None) is not None
         listed = [r for call in self.calls.values() for r in call.recordings if r.sid == sid and r.status != "deleted"]
@@ -189,12 +195,6 @@ class RestApi:
                 "uri": received.path,
             }
         )
-
-
-async def _read(request: Request) -> RestRequest:
-    query = parse_qsl(request.url.query, keep_blank_values=True)
-    form = parse_qsl((await request.body()).decode(), keep_blank_values=True)
-    return RestRequest(request.method, request.url.path, query, form)
 
 
 def _since(received: RestRequest, name: str) -> datetime:

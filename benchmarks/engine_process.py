@@ -1,4 +1,4 @@
-"""One engine in a process of its own, so that nobody's spinning threads or memory are counted as another's."""
+"""Runs one engine in its own process, so that threads and memory of engines do not affect each other."""
 
 import multiprocessing
 from collections.abc import Callable
@@ -16,30 +16,30 @@ NAIVE = ("naive", "fp32")
 Pair = tuple[str, str]
 
 
-class Contestant:
-    """A loaded engine. `facts`: load_s, first_run_s, rss_mb."""
+class EngineProcess:
+    """A process with a loaded engine. `facts`: load_s, first_run_s, rss_mb."""
 
     def __init__(self, folder: Path, pair: Pair, threads: int, cache: Path) -> None:
         context = multiprocessing.get_context("spawn")
         self._pipe, theirs = context.Pipe()
-        self._process = context.Process(target=_compete, args=(theirs, folder, pair, threads, cache), daemon=True)
+        self._process = context.Process(target=_serve_engine, args=(theirs, folder, pair, threads, cache), daemon=True)
         self._process.start()
         self.facts: dict[str, float] = self._pipe.recv()
 
     def seconds(self, clip: Clip) -> float:
-        """How long one window takes."""
+        """Time of one window."""
         self._pipe.send(clip)
         seconds: float = self._pipe.recv()
         return seconds
 
-    def leave(self) -> None:
+    def stop(self) -> None:
         self._pipe.send(None)
         self._process.join()
 
 
-def _compete(pipe: Connection, folder: Path, pair: Pair, threads: int, cache: Path) -> None:
+def _serve_engine(pipe: Connection, folder: Path, pair: Pair, threads: int, cache: Path) -> None:
     started = perf_counter()
-    score = _naive(folder, threads) if pair == NAIVE else _engine(folder, pair, threads, cache)
+    score = _run_naive(folder, threads) if pair == NAIVE else _engine(folder, pair, threads, cache)
     loaded = perf_counter()
     from benchmarks.clips import clip
 
@@ -67,8 +67,8 @@ def _engine(folder: Path, pair: Pair, threads: int, cache: Path) -> Callable[[Cl
     return lambda clip: engine.logits([clip])
 
 
-def _naive(folder: Path, threads: int) -> Callable[[Clip], object]:
-    """What public users of such a model do: from_pretrained, eager, float32, gradients on."""
+def _run_naive(folder: Path, threads: int) -> Callable[[Clip], object]:
+    """The usual way to run such a model: from_pretrained, eager, float32, with gradients."""
     import torch
     from transformers import AutoModelForAudioClassification
 

@@ -1,4 +1,4 @@
-"""The arithmetic one window needs, and how fast this machine multiplies: together the floor no engine can beat."""
+"""Operations per window and this machine's rate of matrix products, which give the minimum time per window."""
 
 import json
 from collections.abc import Callable
@@ -18,7 +18,7 @@ _SHAPES = ((2048, 2048, 2048), (99, 1024, 4096), (792, 1024, 4096))
 
 
 @dataclass(frozen=True, slots=True)
-class Work:
+class ComputeCost:
     """Floating-point operations (2 per multiply-add) of one window, in 10^9."""
 
     convolutions: float
@@ -32,7 +32,7 @@ class Work:
 
     @classmethod
     def of_model(cls, folder: Path, samples: int) -> Self:
-        """Counted from the shapes in a Wav2Vec2's config.json; norms, activations and softmax are left out."""
+        """Counted from the shapes in a Wav2Vec2's config.json, without norms, activations and softmax."""
         config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
         hidden, layers = config["hidden_size"], config["num_hidden_layers"]
         widths = [1, *config["conv_dim"]]
@@ -54,25 +54,25 @@ class Work:
 
 @dataclass(frozen=True, slots=True)
 class Rates:
-    """The best rate measured for matrix products, in 10^9 operations a second, by type of number."""
+    """The best measured rate of matrix products by number type, in 10^9 operations a second."""
 
     fp32: float
     bf16: float
     int8: float
 
-    def floor_ms(self, work: Work, precision: str) -> float:
-        """The least time for that work. int8: the linear layers in int8 and the rest in bf16 (the mixed floor)."""
+    def floor_ms(self, cost: ComputeCost, precision: str) -> float:
+        """The minimum time for that cost. int8: the linear layers in int8 and the rest in bf16 (the mixed floor)."""
         if precision == "int8":
-            return 1000 * (work.linears / self.int8 + (work.total - work.linears) / self.bf16)
-        return 1000 * work.total / (self.bf16 if precision == "bf16" else self.fp32)
+            return 1000 * (cost.linears / self.int8 + (cost.total - cost.linears) / self.bf16)
+        return 1000 * cost.total / (self.bf16 if precision == "bf16" else self.fp32)
 
     def at_least(self, other: "Rates") -> "Rates":
-        """The better of two measurements, type by type."""
+        """The better of two measurements of each type."""
         return Rates(max(self.fp32, other.fp32), max(self.bf16, other.bf16), max(self.int8, other.int8))
 
 
 def measure_rates(threads: int, repeats: int = 12) -> Rates:
-    """Time PyTorch's matrix products on that many threads; the best of the shapes and repeats counts."""
+    """Time PyTorch's matrix products on that many threads: the best rate over shapes and repeats."""
     torch.set_num_threads(threads)
     return Rates(_best(_fp32, repeats), _best(_bf16, repeats), _best(_int8, repeats))
 
