@@ -173,19 +173,19 @@ async def test_a_full_queue_is_429_with_retry_after(closed_database: Database) -
 @pytest.mark.parametrize(("estimate_s", "header"), [(7.2, "8"), (0.01, "1"), (0.0, "1"), (None, "1")])
 def test_retry_after_is_the_estimate_rounded_up_and_at_least_one_second(estimate_s: float | None, header: str) -> None:
     with pytest.raises(Problem) as raised, translate_detection_errors():
-        raise QueueFull("the line is full", retry_after_s=estimate_s)
+        raise QueueFull("the queue is full", retry_after_s=estimate_s)
     assert raised.value.headers == {"retry-after": header}
 
 
 async def test_the_request_of_a_client_that_disconnects_is_cancelled(
     closed_database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    engine, in_line = StubEngine(), asyncio.Event()
+    engine, queued = StubEngine(), asyncio.Event()
     submit = RequestQueue.submit
 
     def submit_and_set(queue: RequestQueue, *arguments: Any, **options: Any) -> InferenceRequest:
         request = submit(queue, *arguments, **options)
-        in_line.set()
+        queued.set()
         return request
 
     async with ready(engine) as detector:
@@ -194,22 +194,22 @@ async def test_the_request_of_a_client_that_disconnects_is_cancelled(
         first = asyncio.create_task(service.client.post("/predict", content=HUMAN, headers=WAV))
         await asyncio.to_thread(engine.entered.acquire)
         monkeypatch.setattr(RequestQueue, "submit", submit_and_set)
-        await ask_until(in_line, create_app(service.runtime))
-        assert in_line.is_set()
+        await upload_until(queued, create_app(service.runtime))
+        assert queued.is_set()
         engine.free.set()
         assert (await first).status_code == 200
         assert (await service.client.post("/predict", content=HUMAN, headers=WAV)).status_code == 200
     assert len(engine.calls) == 2
 
 
-async def ask_until(left: asyncio.Event, app: ASGIApp) -> None:
-    """Send a recording to `/predict` and disconnect once `left` is set."""
+async def upload_until(disconnect: asyncio.Event, app: ASGIApp) -> None:
+    """Send a recording to `/predict` and disconnect once `disconnect` is set."""
     messages: list[Message] = [{"type": "http.request", "body": HUMAN, "more_body": False}]
 
     async def receive() -> Message:
         if messages:
             return messages.pop()
-        await left.wait()
+        await disconnect.wait()
         return {"type": "http.disconnect"}
 
     async def send(_message: Message) -> None:

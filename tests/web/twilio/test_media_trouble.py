@@ -149,7 +149,7 @@ class Peer:
             self.closing.set()
             await asyncio.Event().wait()
 
-    async def meet(self) -> None:
+    async def connect(self) -> None:
         signed = RequestValidator(TOKEN).compute_signature(SIGNED_URL, {})
         scope = {
             "type": "websocket",
@@ -165,26 +165,26 @@ async def test_a_peer_that_does_not_complete_the_close_holds_no_slot(closed_data
     service = open_app(closed_database, live=True, live_streams=1)
     app = create_app(service.runtime, time_limits=TimeLimits(media_close_s=0.1))
     first, second = Peer(app, "nonsense"), Peer(app, "nonsense")
-    meeting = asyncio.create_task(first.meet())
+    connection = asyncio.create_task(first.connect())
     await first.closing.wait()
-    await second.meet()
+    await second.connect()
     assert service.counted("amd_streams_total", outcome="malformed") == 2
-    meeting.cancel()
+    connection.cancel()
     await service.client.aclose()
 
 
+class DisconnectedPeer(Peer):
+    """A peer that has disconnected. The server raises an OSError for any message to it."""
+
+    async def send(self, message: Any) -> None:
+        raise OSError(f"no connection for {message['type']}")
+
+
 async def test_a_peer_that_disconnects_before_accept_is_counted_as_broken_off(
-    closed_database: Database, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+    closed_database: Database, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    class Gone(OSError):
-        """The server's error for a closed connection is an OSError too."""
-
-    async def send(_self: Peer, _message: Any) -> None:
-        raise Gone
-
-    monkeypatch.setattr(Peer, "send", send)
     service = open_app(closed_database, live=True)
-    await Peer(create_app(service.runtime)).meet()
+    await DisconnectedPeer(create_app(service.runtime)).connect()
     assert service.counted("amd_streams_total", outcome="broken_off") == 1
     assert "Traceback" not in "".join(capfd.readouterr())
     await service.client.aclose()
@@ -192,16 +192,16 @@ async def test_a_peer_that_disconnects_before_accept_is_counted_as_broken_off(
 
 async def test_messages_that_have_all_arrived_do_not_starve_other_tasks(closed_database: Database) -> None:
     service = open_app(closed_database, live=True)
-    turns = 0
+    runs = 0
 
-    async def take_turns() -> None:
-        nonlocal turns
+    async def count_runs() -> None:
+        nonlocal runs
         while True:
-            turns += 1
+            runs += 1
             await asyncio.sleep(0)
 
-    taking = asyncio.create_task(take_turns())
-    await Peer(create_app(service.runtime), *['{"event":"mark"}'] * 100).meet()
-    taking.cancel()
-    assert turns > 90
+    other = asyncio.create_task(count_runs())
+    await Peer(create_app(service.runtime), *['{"event":"mark"}'] * 100).connect()
+    other.cancel()
+    assert runs > 90
     await service.client.aclose()
