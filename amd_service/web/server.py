@@ -69,7 +69,9 @@ async def _run(runtime: Runtime, routes: Routes, listening: socket.socket) -> No
         timeout_graceful_shutdown=max(1, round(runtime.settings.shutdown_budget.requests_s)),
     )
     host, port = listening.getsockname()[:2]
-    log.info("listening", url=f"http://{f'[{host}]' if ':' in host else host}:{port}", model=runtime.settings.model)
+    log.info(
+        "server listening", url=f"http://{f'[{host}]' if ':' in host else host}:{port}", model=runtime.settings.model
+    )
     # Until here SIGTERM cancels the start. From here on uvicorn handles it.
     asyncio.get_running_loop().remove_signal_handler(signal.SIGTERM)
     # uvicorn raises a captured signal again after its shutdown, and the default handlers would then kill the process

@@ -1,4 +1,4 @@
-"""What request handlers share."""
+"""The state that request handlers share."""
 
 from dataclasses import dataclass
 

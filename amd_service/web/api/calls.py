@@ -1,4 +1,4 @@
-"""GET and POST of calls: what is known about one, and placing one."""
+"""Reading and placing calls."""
 
 from http import HTTPStatus
 
@@ -113,9 +113,7 @@ CALL_SID: Json = {
     "description": "Twilio's CallSid.",
     "schema": {"type": "string", "pattern": "^CA[0-9a-fA-F]{32}$"},
 }
-LOCATION: Json = {
-    "headers": {"Location": {"schema": {"type": "string"}, "description": "Where the call can be followed."}}
-}
+LOCATION: Json = {"headers": {"Location": {"schema": {"type": "string"}, "description": "URL of the call."}}}
 
 ROUTES = (
     DescribedRoute(
@@ -155,7 +153,7 @@ ROUTES = (
         get_call,
         get={
             **KEY_REQUIRED,
-            "summary": "What is known about a call",
+            "summary": "A call with its recordings and verdicts",
             "parameters": [CALL_SID],
             "responses": {
                 "200": answer("The call.", "Call"),

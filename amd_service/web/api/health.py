@@ -52,14 +52,18 @@ ROUTES = (
     DescribedRoute(
         "/health",
         health,
-        get={**PUBLIC, "summary": "Alive?", "responses": {"200": answer("The process is alive.", HealthAnswer)}},
+        get={
+            **PUBLIC,
+            "summary": "Whether the process is alive",
+            "responses": {"200": answer("The process is alive.", HealthAnswer)},
+        },
     ),
     DescribedRoute(
         "/ready",
         ready,
         get={
             **PUBLIC,
-            "summary": "Able to take callbacks?",
+            "summary": "Whether callbacks can be stored",
             "responses": {"200": answer("Yes.", ReadyAnswer), "503": answer("No, and why.", ReadyAnswer)},
         },
     ),
@@ -68,7 +72,7 @@ ROUTES = (
         ready_classifier,
         get={
             **KEY_REQUIRED,
-            "summary": "Able to judge?",
+            "summary": "Whether the model is loaded and warm",
             "responses": {
                 "200": answer("The model is loaded and warm.", ClassifierShape),
                 "503": answer("Not ready: `reason` says what to do.", ClassifierShape),

@@ -35,7 +35,7 @@ ROUTE = DescribedRoute(
     model_info,
     get={
         **KEY_REQUIRED,
-        "summary": "Which model answers, and how it is used",
+        "summary": "The model in use, its policy and its limits",
         "responses": {"200": answer("The model.", ModelInfoAnswer), **problems(*NO_ACCESS)},
     },
 )

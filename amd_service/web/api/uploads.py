@@ -1,4 +1,4 @@
-"""What `/predict` and `/predict-stream` share: parameters, errors, and the end of a request whose client has left."""
+"""Parameters, errors and cancellation of `/predict` and `/predict-stream`."""
 
 import asyncio
 from collections.abc import Coroutine, Iterator

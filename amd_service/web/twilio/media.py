@@ -144,7 +144,7 @@ ROUTES = (
         missing_upgrade,
         get={
             **PUBLIC,
-            "summary": "Streams, over a WebSocket; without its upgrade nothing is served here",
+            "summary": "Media Streams over a WebSocket; a request without its upgrade is refused",
             "responses": problems(HTTPStatus.NOT_FOUND, HTTPStatus.UPGRADE_REQUIRED),
         },
     ),

@@ -69,7 +69,10 @@ def _operation(summary: str, required: list[str]) -> Json:
         "summary": summary,
         "description": "Sent and signed by Twilio; give Twilio this URL. Unknown fields are kept.",
         "requestBody": {"required": True, "content": {FORM: {"schema": form | {"additionalProperties": text}}}},
-        "responses": {"204": {"description": "Stored, now or before."}, **problems(*FORM_PROBLEMS)},
+        "responses": {
+            "204": {"description": "Stored by this request or by an earlier one."},
+            **problems(*FORM_PROBLEMS),
+        },
     }
 
 
@@ -83,7 +86,7 @@ ROUTES = (
         "/twilio/recording",
         receive_recording,
         post=_operation(
-            "A recording changed its state; one of a conference may name no call",
+            "A recording changed its state; the recording of a conference may have no CallSid",
             ["AccountSid", "RecordingSid", "RecordingStatus"],
         ),
     ),

@@ -1,4 +1,4 @@
-"""GET /openapi.json."""
+"""The OpenAPI document and its route."""
 
 from collections.abc import Sequence
 
@@ -16,11 +16,11 @@ from amd_service.web.api.schemas import ANSWERS
 from amd_service.web.media_types import JSON
 
 DESCRIPTION = """\
-Did a human pick up, or a voicemail? Twilio reports calls and recordings to `/twilio/…`; verdicts are read from
+Did a human answer, or a voicemail? Twilio reports calls and recordings to `/twilio/…`; verdicts are read from
 `/api/calls/{sid}` and from the table `call_log`. `/predict` judges an upload at once.
 
-`undecided` is an answer of its own and must stay one. Errors are problem details (RFC 9457) whose `detail` says what
-to change."""
+`undecided` is a valid answer: do not convert it into one of the other two. Errors are problem details (RFC 9457) whose
+`detail` says what to change."""
 
 
 def describe(routes: Sequence[BaseRoute]) -> Json:
