@@ -7,6 +7,7 @@ import socket
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager, nullcontext
 from dataclasses import dataclass
+from typing import Any
 
 import httpx2
 
@@ -14,9 +15,9 @@ from amd_service.calls.number_policy import NumberPolicy
 from amd_service.database.opening import open_database
 from amd_service.database.pool import Database
 from amd_service.detection.detector import Detector
-from amd_service.operations.act_on_verdict import LOOK_EVERY_S, REFUSE_EVERY_S, ActionRunner, acting
+from amd_service.operations.act_on_verdict import LOOK_EVERY_S, REFUSE_EVERY_S, ActionRunner, run_actions
 from amd_service.operations.dial_policy import DialPolicy
-from amd_service.operations.judge_recording import Pipeline
+from amd_service.operations.judge_recording import RecordingJudge
 from amd_service.operations.place_call import CallPlacer
 from amd_service.operations.reconcile import Reconciliation
 from amd_service.operations.recording_queue import RecordingQueue
@@ -77,8 +78,8 @@ async def open_runtime(settings: Settings, *, with_worker: bool) -> AsyncIterato
         rest = RestClient(client, settings, metrics=metrics)
         worker = None
         if with_worker:
-            pipeline = Pipeline(settings.accounts, Recordings(client, settings), detector, metrics)
-            worker = build_worker(settings, database, pipeline.judge, metrics, is_ready=lambda: detector.ready)
+            judge = RecordingJudge(settings.accounts, Recordings(client, settings), detector, metrics)
+            worker = build_worker(settings, database, judge.judge, metrics, is_ready=lambda: detector.ready)
             # Entered before the worker and therefore ended after it: the actions of its last verdicts run as well.
             await stack.enter_async_context(_run_actions(settings, database, rest, metrics))
             await stack.enter_async_context(_run_worker(worker, detector, settings.shutdown_budget))
@@ -101,7 +102,7 @@ def assemble_runtime(
 
 
 def build_call_placer(
-    settings: Settings, database: Database, rest: RestClient, metrics: Metrics, **options: float
+    settings: Settings, database: Database, rest: RestClient, metrics: Metrics, **options: Any
 ) -> CallPlacer:
     """Places calls as the settings allow. Use one per process."""
     policy = DialPolicy(
@@ -161,19 +162,41 @@ def build_worker(
     )
 
 
-def build_action_runner(settings: Settings, database: Database, rest: RestClient, metrics: Metrics) -> ActionRunner:
+def build_action_runner(
+    settings: Settings, database: Database, rest: RestClient, metrics: Metrics, **options: Any
+) -> ActionRunner:
     """Runs the actions that the settings want."""
-    return ActionRunner(database=database, rest=rest, settings=settings, metrics=metrics)
+    return ActionRunner(
+        database=database, rest=rest, accounts=settings.accounts, wanted=settings.actions, metrics=metrics, **options
+    )
 
 
-def build_retention(settings: Settings, database: Database, rest: RestClient, metrics: Metrics) -> Retention:
+def build_retention(
+    settings: Settings, database: Database, rest: RestClient, metrics: Metrics, **options: Any
+) -> Retention:
     """Deletes what the settings do not allow to keep. `rest`: a client with a rate limit."""
-    return Retention(database=database, rest=rest, settings=settings, metrics=metrics)
+    return Retention(
+        database=database,
+        rest=rest,
+        accounts=settings.accounts,
+        numbers=NumberPolicy.from_settings(settings),
+        callback_days=settings.callback_days,
+        metrics=metrics,
+        **options,
+    )
 
 
 def build_reconciliation(settings: Settings, database: Database, rest: RestClient, metrics: Metrics) -> Reconciliation:
     """Reconciles the configured accounts. `rest`: a client with a rate limit."""
-    return Reconciliation(database=database, rest=rest, settings=settings, metrics=metrics)
+    return Reconciliation(
+        database=database,
+        rest=rest,
+        accounts=settings.accounts,
+        numbers=NumberPolicy.from_settings(settings),
+        every_s=settings.reconcile_every_s,
+        quiet_s=settings.reconcile_after_s,
+        metrics=metrics,
+    )
 
 
 @asynccontextmanager
@@ -189,7 +212,7 @@ async def _run_periodic_tasks(
     if settings.reconcile_every_s:
         reconciliation = build_reconciliation(settings, database, rest, metrics)
         every_s = min(settings.reconcile_every_s, LOOK_FOR_SWEEP_S)
-        tasks.append(PeriodicTask("reconciling", every_s, reconciliation.sweep))
+        tasks.append(PeriodicTask("reconciling", every_s, reconciliation.sweep_due_accounts))
     async with run_periodically(tasks, metrics, grace_s=settings.shutdown_budget.periodic_tasks_s):
         yield
 
@@ -201,8 +224,8 @@ async def _run_actions(
     """Run actions as long as the context lasts. Without actions in the settings, only refuse those that are too old."""
     runner = build_action_runner(settings, database, rest, metrics)
     grace_s = settings.shutdown_budget.actions_s
-    at_once = acting(runner, database, metrics, grace_s=grace_s) if settings.actions else nullcontext()
-    task = PeriodicTask("acting", LOOK_EVERY_S if settings.actions else REFUSE_EVERY_S, runner.act, runner.wake)
+    at_once = run_actions(runner, database, grace_s=grace_s) if settings.actions else nullcontext()
+    task = PeriodicTask("acting", LOOK_EVERY_S if settings.actions else REFUSE_EVERY_S, runner.start_due, runner.wake)
     async with at_once, run_periodically([task], metrics, grace_s=grace_s):
         yield
 

@@ -62,13 +62,13 @@ async def test_a_worker_that_wants_nothing_done_refuses_what_is_late_and_looks_b
     (job,) = await claim(database)
     await settle(database, job, verdict(Label.VOICEMAIL), {Label.VOICEMAIL: Action(ActionKind.HANG_UP)})
     monkeypatch.setattr(actions, "ACT_WITHIN_S", 0.0)
-    act, looks = ActionRunner.act, []
+    start_due, looks = ActionRunner.start_due, []
 
-    async def act_and_count(actor: ActionRunner) -> None:
-        looks.append(actor)
-        await act(actor)
+    async def count_and_start(runner: ActionRunner) -> None:
+        looks.append(runner)
+        await start_due(runner)
 
-    monkeypatch.setattr(ActionRunner, "act", act_and_count)
+    monkeypatch.setattr(ActionRunner, "start_due", count_and_start)
 
     async def is_refused() -> bool:
         return (await call_row(database)).action_state == "refused"

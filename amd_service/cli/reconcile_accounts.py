@@ -23,7 +23,7 @@ async def reconcile_and_print(settings: Settings, since: str, *, as_json: bool) 
     if not settings.accounts:
         raise ConfigurationError("no account is configured: set TWILIO_ACCOUNT_SID and TWILIO_AUTH_TOKEN")
     async with open_reconciliation(settings) as reconciliation:
-        reports = await reconciliation.by_hand(start)
+        reports = await reconciliation.sweep_since(start)
     for report in reports:
         print(json.dumps(asdict(report)) if as_json else _readable_line(report))  # noqa: T201 - the command's output
     return all(report.error is None and not report.calls_failed for report in reports)

@@ -1,30 +1,21 @@
 """Recording → verdict."""
 
 from collections.abc import Mapping
-from typing import Protocol
 
 from amd_service.detection.audio.decode import can_decode
 from amd_service.detection.audio.input import AudioInput
 from amd_service.detection.classifier.inference import Priority
 from amd_service.detection.detector import Detector
-from amd_service.domain import AccountSid, Failure, Job, RecordingSource, Verdict
+from amd_service.domain import AccountSid, Failure, Job, Verdict
 from amd_service.errors import CredentialsMissing, Permanent
 from amd_service.settings import Account
 from amd_service.telemetry import Metrics
+from amd_service.twilio.recorded_side import holds_only_our_side, is_one_sided
 from amd_service.twilio.recordings import AudioRules, Recordings
 
 
-class Recorded(Protocol):
-    """What Twilio says of a recording: RecordingSource and RecordingTrack."""
-
-    @property
-    def source(self) -> str | None: ...
-    @property
-    def track(self) -> str | None: ...
-
-
-class Pipeline:
-    """Fetches the first seconds of a recording and has them judged. Knows no SQL and no web."""
+class RecordingJudge:
+    """Downloads the first seconds of a recording and judges them."""
 
     def __init__(
         self, accounts: Mapping[AccountSid, Account], recordings: Recordings, detector: Detector, metrics: Metrics
@@ -38,7 +29,8 @@ class Pipeline:
         """The verdict on one recording. Raises Retryable or Permanent; anything else is a bug."""
         account = self._accounts.get(job.account_sid)
         if account is None:
-            # It was configured when its callback was verified: a process started without it must not give up the call.
+            # The account was configured when its callback was verified. A process without its credentials must not give
+            # up the recording: another process, or this one after a restart, can judge it.
             raise CredentialsMissing(f"no credentials are configured for {job.account_sid}: set them and restart")
         if holds_only_our_side(job):
             raise Permanent("RecordingTrack=outbound holds only what Twilio played", Failure.NO_RECORDING)
@@ -58,20 +50,3 @@ class Pipeline:
         )
         with self._metrics.stage("judge"):
             return await self._detector.judge(audio, priority=Priority.RECORDING)
-
-
-def is_one_sided(recording: Recorded) -> bool:
-    """Whether the recording holds the called party alone.
-
-    `RecordingTrack=inbound` is what Twilio receives from the phone of the recorded leg, and `<Record>` is always
-    mono with the callee's voice. For `<Dial>` the recorded leg is the parent, so its tracks say nothing about
-    the called party, who is the child.
-    """
-    if recording.source == RecordingSource.DIAL_VERB:
-        return False
-    return recording.track == "inbound" or recording.source == RecordingSource.RECORD_VERB
-
-
-def holds_only_our_side(recording: Recorded) -> bool:
-    """Whether the called party cannot be on the recording at all."""
-    return recording.track == "outbound" and recording.source != RecordingSource.DIAL_VERB

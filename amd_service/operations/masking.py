@@ -1,4 +1,4 @@
-"""URLs in what Twilio says: they may carry secrets, and Twilio repeats one that it does not like."""
+"""Masks URLs in Twilio's error messages: they may contain secrets, and Twilio repeats a URL that it refuses."""
 
 import re
 
@@ -6,5 +6,5 @@ _WEB_URL = re.compile(r"https?:[^\s]*", re.IGNORECASE)
 
 
 def mask_urls(text: str, url: str | None = None) -> str:
-    """`text` with an ellipsis for `url`, and for every other URL: Twilio may write the same one in another way."""
+    """`text` with an ellipsis for `url` and for every other URL. Twilio may spell `url` in a different way."""
     return _WEB_URL.sub("…", text.replace(url, "…") if url else text)

@@ -1,6 +1,7 @@
-"""Forgets, a batch at a time: Twilio's copies of judged recordings, old callbacks, numbers that must not be kept."""
+"""Deletes old data batch by batch: Twilio's copies of judged recordings, callbacks, numbers that must not be kept."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -10,8 +11,9 @@ from amd_service.calls.erasure import Erasable
 from amd_service.calls.number_backfill import Cursor, ScanStep
 from amd_service.calls.number_policy import NumberPolicy
 from amd_service.database.pool import Database
+from amd_service.domain import AccountSid
 from amd_service.errors import CredentialsRefused, RequestRefused
-from amd_service.settings import Settings
+from amd_service.settings import Account
 from amd_service.telemetry import Metrics, get_logger
 from amd_service.twilio.rest import RestClient
 
@@ -20,47 +22,73 @@ log = get_logger(__name__)
 ERASE_EVERY_S = 60.0
 FORGET_EVERY_S = 3600.0
 
-# Deletions claimed at once: at the slowest, with a time-out each, well within the five minutes they are put off by.
-ERASE_BATCH = 10
-# Rows forgotten in one transaction: 12 ms (measured with 200 000 callbacks), where a statement may take 3 s.
-BATCH = 500
-# Rows looked at in one step of a walk, and their locks held: 7 ms, and 27 ms where each one has to be rewritten.
-WALK_BATCH = 100
-
-# A walk through the table begins this long before where the last one ended: a process that was started before the
-# setting was changed may still have been writing.
+# A scan of a table starts this long before the end of the previous scan: a process that was started before the setting
+# was changed may have written rows since.
 OVERLAP = timedelta(days=1)
 
 _BEGINNING = datetime(1970, 1, 1, tzinfo=UTC)
 
-Batch = Callable[[AsyncSession], Awaitable[int]]
-Align = Callable[[AsyncSession, NumberPolicy, Cursor, int], Awaitable[ScanStep]]
+ExpireBatch = Callable[[AsyncSession], Awaitable[int]]
+Backfill = Callable[[AsyncSession, NumberPolicy, Cursor, int], Awaitable[ScanStep]]
+
+# Each with the cursor of its first scan. Callbacks first: the next callback of a call rewrites its row in call_log from
+# the stored ones.
+BACKFILLS: Sequence[tuple[Backfill, Cursor]] = (
+    (number_backfill.apply_number_policy_to_callbacks, Cursor(_BEGINNING, 0)),
+    (number_backfill.apply_number_policy_to_calls, Cursor(_BEGINNING, "")),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class BatchSizes:
+    """Rows per transaction.
+
+    `erase`: deletions claimed at once. Even if each of them times out, they end well within the five minutes by which
+    the claim postpones them. `expire`: 12 ms (measured with 200 000 callbacks), where a statement may take 3 s.
+    `backfill`: rows that one step of a scan reads and locks: 7 ms, and 27 ms if each row has to be rewritten.
+    """
+
+    erase: int = 10
+    expire: int = 500
+    backfill: int = 100
 
 
 class Retention:
-    """Does what the settings say about forgetting. `rest`: one that takes its time, see AMD_RECONCILE_PER_S."""
+    """Deletes what the settings do not allow to keep.
 
-    def __init__(self, *, database: Database, rest: RestClient, settings: Settings, metrics: Metrics) -> None:
+    `rest`: a client with a rate limit, see AMD_RECONCILE_PER_S. `callback_days`: None to keep callbacks whole.
+    """
+
+    def __init__(
+        self,
+        *,
+        database: Database,
+        rest: RestClient,
+        accounts: Mapping[AccountSid, Account],
+        numbers: NumberPolicy,
+        callback_days: int | None,
+        metrics: Metrics,
+        batches: BatchSizes = BatchSizes(),
+        backfills: Sequence[tuple[Backfill, Cursor]] = BACKFILLS,
+    ) -> None:
         self._database = database
         self._rest = rest
-        self._settings = settings
-        self._metrics = metrics
-        self._numbers = NumberPolicy.from_settings(settings)
-        # Callbacks first: a row in call_log follows from them whenever another one comes in.
-        self._walks: dict[Align, Cursor] = {
-            number_backfill.apply_number_policy_to_callbacks: Cursor(_BEGINNING, 0),
-            number_backfill.apply_number_policy_to_calls: Cursor(_BEGINNING, ""),
-        }
+        self._accounts = accounts
+        self._numbers = numbers
+        self._callback_days = callback_days
+        self._batches = batches
+        self._cursors = dict(backfills)
+        self.metrics = metrics
 
     async def erase(self) -> None:
-        """Delete Twilio's copies of our recordings that have their verdict. Raises TwilioUnavailable: later, then.
+        """Delete Twilio's copies of our recordings that have their verdict. Raises TwilioUnavailable.
 
-        An account whose credentials are refused is left alone until the next time.
+        An account whose credentials are refused is skipped until the next time.
         """
-        accounts = set(self._settings.accounts)
+        accounts = set(self._accounts)
         while accounts:
             async with self._database.transaction() as session:
-                claim = await erasure.claim_erasable(session, accounts, ERASE_BATCH)
+                claim = await erasure.claim_erasable(session, accounts, self._batches.erase)
             if not claim.examined:
                 return
             for recording in claim.erasable:
@@ -68,54 +96,54 @@ class Retention:
                     accounts.remove(recording.account_sid)
 
     async def _erase(self, recording: Erasable) -> bool:
-        """Whether the account's credentials are good for more."""
+        """Delete one copy. Returns False if Twilio refused the account's credentials."""
         sids = {"recording_sid": recording.recording_sid, "account_sid": recording.account_sid}
         try:
-            await self._rest.delete_recording(self._settings.accounts[recording.account_sid], recording.recording_sid)
+            await self._rest.delete_recording(self._accounts[recording.account_sid], recording.recording_sid)
         except RequestRefused as error:
-            self._metrics.forgotten.labels("refused").inc()
-            log.warning("Twilio will not delete a recording, asked again later", error=str(error), **sids)
+            self.metrics.forgotten.labels("refused").inc()
+            log.warning("recording deletion refused, retrying later", error=str(error), **sids)
             return not isinstance(error, CredentialsRefused)
         async with self._database.transaction() as session:
             await erasure.mark_erased(session, recording.recording_sid)
-        self._metrics.forgotten.labels("recording").inc()
+        self.metrics.forgotten.labels("recording").inc()
         log.info("recording deleted at Twilio", **sids)
         return True
 
     async def forget(self) -> None:
-        """Drop what is too old, and what the settings no longer allow to be kept."""
-        await self._all("call_request", lambda session: expiry.delete_old_requests(session, BATCH))
-        days = self._settings.callback_days
+        """Delete what is too old, and apply the number policy to rows from before it."""
+        limit, days = self._batches.expire, self._callback_days
+        await self._expire("call_request", lambda session: expiry.delete_old_requests(session, limit))
         if days is not None:
-            await self._all("callback", lambda session: expiry.strip_callbacks(session, days=days, limit=BATCH))
+            await self._expire("callback", lambda session: expiry.strip_callbacks(session, days=days, limit=limit))
         if not self._numbers.keeps_numbers:
-            for align in self._walks:
-                await self._walk(align)
+            for backfill in self._cursors:
+                await self._scan(backfill)
 
-    async def _all(self, what: str, batch: Batch) -> None:
-        done = 0
+    async def _expire(self, what: str, expire_batch: ExpireBatch) -> None:
+        total = 0
         while True:
             async with self._database.transaction() as session:
-                changed = await batch(session)
-            self._metrics.forgotten.labels(what).inc(changed)
-            done += changed
-            if changed < BATCH:
+                changed = await expire_batch(session)
+            self.metrics.forgotten.labels(what).inc(changed)
+            total += changed
+            if changed < self._batches.expire:
                 break
-        if done:
-            log.info("forgotten for their age", what=what, count=done)
+        if total:
+            log.info("old rows deleted", what=what, count=total)
 
-    async def _walk(self, align: Align) -> None:
-        """Go through a table, from where the last walk got to, to its end."""
+    async def _scan(self, backfill: Backfill) -> None:
+        """Scan a table from the cursor of the last scan to its end."""
         changed = 0
         while True:
             async with self._database.transaction() as session:
-                step = await align(session, self._numbers, self._walks[align], WALK_BATCH)
-            self._metrics.forgotten.labels("numbers").inc(step.changed)
+                step = await backfill(session, self._numbers, self._cursors[backfill], self._batches.backfill)
+            self.metrics.forgotten.labels("numbers").inc(step.changed)
             changed += step.changed
             if step.cursor is None:
                 break
-            self._walks[align] = step.cursor
+            self._cursors[backfill] = step.cursor
         if changed:
-            log.info("phone numbers brought in line", mode=self._numbers.mode, count=changed)
-        reached = self._walks[align]
-        self._walks[align] = Cursor(max(_BEGINNING, reached.at - OVERLAP), reached.key)
+            log.info("number policy applied to old rows", mode=self._numbers.mode, count=changed)
+        end = self._cursors[backfill]
+        self._cursors[backfill] = Cursor(max(_BEGINNING, end.at - OVERLAP), end.key)

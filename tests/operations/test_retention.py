@@ -1,5 +1,6 @@
 """The worker forgets: recordings at Twilio's stand-in, old callbacks, numbers that must not be kept."""
 
+from collections.abc import Sequence
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -9,15 +10,14 @@ import pytest
 from sqlalchemy import func, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from amd_service.calls import number_backfill
 from amd_service.calls.number_backfill import Cursor, ScanStep
 from amd_service.calls.number_policy import NumberPolicy
 from amd_service.calls.tables import Callback, Recording
 from amd_service.database.pool import Database
 from amd_service.domain import AccountSid, CallSid, Label, RecordingSid
 from amd_service.errors import DatabaseUnavailable, TwilioUnavailable
-from amd_service.operations import retention as retention_file
-from amd_service.operations.retention import Retention
+from amd_service.operations.retention import BACKFILLS, Backfill, BatchSizes, Retention
+from amd_service.runtime import build_retention
 from amd_service.settings import Settings
 from amd_service.simulator.twilio.loopback_server import SimulatedTwilio
 from amd_service.simulator.twilio.media_host import MediaFile, ScriptedResponse
@@ -31,7 +31,15 @@ from tests.support.verdicts import verdict
 pytestmark = pytest.mark.anyio
 
 
-def retention_for(database: Database, twilio: SimulatedTwilio, client: httpx2.AsyncClient, **changes: Any) -> Retention:
+def retention_for(
+    database: Database,
+    twilio: SimulatedTwilio,
+    client: httpx2.AsyncClient,
+    *,
+    batches: BatchSizes = BatchSizes(),  # noqa: B008 - immutable
+    backfills: Sequence[tuple[Backfill, Cursor]] = BACKFILLS,
+    **changes: Any,
+) -> Retention:
     values: dict[str, Any] = {
         "twilio_api_url": twilio.url,
         "twilio_account_sid": ACCOUNT,
@@ -39,7 +47,8 @@ def retention_for(database: Database, twilio: SimulatedTwilio, client: httpx2.As
         "delete_recordings": True,
     }
     settings = Settings(_env_file=None, **values | changes)
-    return Retention(database=database, rest=RestClient(client, settings), settings=settings, metrics=Metrics())
+    rest = RestClient(client, settings)
+    return build_retention(settings, database, rest, Metrics(), batches=batches, backfills=backfills)
 
 
 async def judged(database: Database, twilio: SimulatedTwilio, *sids: RecordingSid) -> None:
@@ -50,7 +59,7 @@ async def judged(database: Database, twilio: SimulatedTwilio, *sids: RecordingSi
 
 
 def forgotten(forgetful: Retention, what: str) -> float:
-    return forgetful._metrics.registry.get_sample_value("amd_forgotten_total", {"what": what}) or 0.0
+    return forgetful.metrics.registry.get_sample_value("amd_forgotten_total", {"what": what}) or 0.0
 
 
 async def test_the_copy_of_a_judged_recording_is_deleted(
@@ -105,10 +114,8 @@ async def test_an_account_whose_credentials_are_refused_is_asked_once_a_round(
     database: Database,
     twilio: SimulatedTwilio,
     client: httpx2.AsyncClient,
-    monkeypatch: pytest.MonkeyPatch,
     tmp_path: Path,
 ) -> None:
-    monkeypatch.setattr(retention_file, "ERASE_BATCH", 2)
     revoked = AccountSid("AC" + "b" * 32)
     sids = [RecordingSid(f"RE{number:032x}") for number in range(5)]
     theirs = CallSid("CA" + "2" * 32)
@@ -116,7 +123,7 @@ async def test_an_account_whose_credentials_are_refused_is_asked_once_a_round(
     await judged(database, twilio, RECORDING)
     known = tmp_path / "accounts.toml"
     known.write_text(f'[[account]]\naccount_sid = "{revoked}"\nauth_tokens = ["revoked"]\n')
-    await retention_for(database, twilio, client, accounts_file=known).erase()
+    await retention_for(database, twilio, client, batches=BatchSizes(erase=2), accounts_file=known).erase()
     asked = [request.path.split("/")[3] for request in twilio.rest.requests]
     assert sorted(asked) == [ACCOUNT, revoked]
     assert (await recording_row(database)).erased_at is not None
@@ -138,18 +145,16 @@ async def test_an_outage_leaves_it_for_later(
 
 
 async def test_a_backlog_is_erased_in_one_round(
-    database: Database, twilio: SimulatedTwilio, client: httpx2.AsyncClient, monkeypatch: pytest.MonkeyPatch
+    database: Database, twilio: SimulatedTwilio, client: httpx2.AsyncClient
 ) -> None:
-    monkeypatch.setattr(retention_file, "ERASE_BATCH", 2)
     await judged(database, twilio, *(RecordingSid(f"RE{number:032x}") for number in range(5)))
-    await retention_for(database, twilio, client).erase()
+    await retention_for(database, twilio, client, batches=BatchSizes(erase=2)).erase()
     assert twilio.media.files == {}
 
 
 async def test_recordings_of_other_applications_are_left_and_keep_ours_waiting_for_nothing(
-    database: Database, twilio: SimulatedTwilio, client: httpx2.AsyncClient, monkeypatch: pytest.MonkeyPatch
+    database: Database, twilio: SimulatedTwilio, client: httpx2.AsyncClient
 ) -> None:
-    monkeypatch.setattr(retention_file, "ERASE_BATCH", 1)
     await judged(database, twilio, RECORDING)
     # As if reconciliation had found it: another application had the call placed and recorded.
     await change(database, Callback, route="rest")
@@ -158,7 +163,7 @@ async def test_recordings_of_other_applications_are_left_and_keep_ours_waiting_f
     (job,) = await claim(database)
     await settle(database, job, verdict(Label.HUMAN))
     twilio.media.files[SECOND_RECORDING] = MediaFile(b"audio")
-    await retention_for(database, twilio, client).erase()
+    await retention_for(database, twilio, client, batches=BatchSizes(erase=1)).erase()
     assert set(twilio.media.files) == {RECORDING}
 
 
@@ -177,14 +182,13 @@ async def age_callbacks(database: Database, days: float) -> None:
 
 
 async def test_old_callbacks_are_stripped_batch_after_batch(
-    database: Database, twilio: SimulatedTwilio, client: httpx2.AsyncClient, monkeypatch: pytest.MonkeyPatch
+    database: Database, twilio: SimulatedTwilio, client: httpx2.AsyncClient
 ) -> None:
-    monkeypatch.setattr(retention_file, "BATCH", 2)
     for number in range(5):
         await told(database, "in-progress", SequenceNumber=str(number))
     await age_callbacks(database, 31)
     await told(database, "completed", SequenceNumber="9")
-    forgetful = retention_for(database, twilio, client, callback_days=30)
+    forgetful = retention_for(database, twilio, client, batches=BatchSizes(expire=2), callback_days=30)
     await forgetful.forget()
     assert [callback.parameters is None for callback in await callbacks(database)] == [True] * 5 + [False]
     assert forgotten(forgetful, "callback") == 5
@@ -192,12 +196,13 @@ async def test_old_callbacks_are_stripped_batch_after_batch(
 
 @pytest.mark.parametrize("mode", ["hash", "drop"])
 async def test_numbers_of_before_are_brought_in_line(
-    database: Database, twilio: SimulatedTwilio, client: httpx2.AsyncClient, monkeypatch: pytest.MonkeyPatch, mode: str
+    database: Database, twilio: SimulatedTwilio, client: httpx2.AsyncClient, mode: str
 ) -> None:
-    monkeypatch.setattr(retention_file, "WALK_BATCH", 2)
     for number in range(5):
         await told(database, "in-progress", CallSid=f"CA{number:032x}")
-    forgetful = retention_for(database, twilio, client, phone_numbers=mode, phone_number_key="k" * 16)
+    forgetful = retention_for(
+        database, twilio, client, batches=BatchSizes(backfill=2), phone_numbers=mode, phone_number_key="k" * 16
+    )
     await forgetful.forget()
     assert await plain(database) == 0
     assert forgotten(forgetful, "numbers") == 10
@@ -216,21 +221,26 @@ async def plain(database: Database) -> int:
 
 
 async def test_a_walk_that_was_broken_off_goes_on_where_it_was(
-    database: Database, twilio: SimulatedTwilio, client: httpx2.AsyncClient, monkeypatch: pytest.MonkeyPatch
+    database: Database, twilio: SimulatedTwilio, client: httpx2.AsyncClient
 ) -> None:
-    monkeypatch.setattr(retention_file, "WALK_BATCH", 1)
     for number in range(3):
         await told(database, "in-progress", CallSid=f"CA{number:032x}")
-    seen, align = [], number_backfill.apply_number_policy_to_callbacks
+    seen, (backfill, start) = [], BACKFILLS[0]
 
     async def losing_the_database(session: AsyncSession, numbers: NumberPolicy, after: Cursor, limit: int) -> ScanStep:
         seen.append(after.key)
         if len(seen) == 3:
             raise DatabaseUnavailable("for a moment")
-        return await align(session, numbers, after, limit)
+        return await backfill(session, numbers, after, limit)
 
-    monkeypatch.setattr(number_backfill, "apply_number_policy_to_callbacks", losing_the_database)
-    forgetful = retention_for(database, twilio, client, phone_numbers="drop")
+    forgetful = retention_for(
+        database,
+        twilio,
+        client,
+        batches=BatchSizes(backfill=1),
+        backfills=[(losing_the_database, start), BACKFILLS[1]],
+        phone_numbers="drop",
+    )
     with pytest.raises(DatabaseUnavailable):
         await forgetful.forget()
     await forgetful.forget()

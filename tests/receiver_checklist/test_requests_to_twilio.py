@@ -6,8 +6,7 @@ import pytest
 
 from amd_service.database.pool import Database
 from amd_service.detection.detector import Detector
-from amd_service.operations.reconcile import Reconciliation
-from amd_service.operations.retention import Retention
+from amd_service.runtime import build_reconciliation, build_retention
 from amd_service.simulator.twilio.media_host import MediaFile
 from amd_service.simulator.twilio.resources import SimulatedCall, SimulatedRecording
 from amd_service.twilio.call_request import CallRequest
@@ -41,10 +40,8 @@ async def test_retry_overrides_5xx_and_reconciliation_make_up_for_lost_callbacks
     receiver.simulated_twilio.rest.add(lost)
     receiver.simulated_twilio.media.files[RECORDING] = MediaFile(HELLO)
     runtime = receiver.service.runtime
-    reconciliation = Reconciliation(
-        database=runtime.database, rest=receiver.rest, settings=receiver.settings, metrics=runtime.metrics
-    )
-    await reconciliation.by_hand(began - timedelta(hours=1))
+    reconciliation = build_reconciliation(receiver.settings, runtime.database, receiver.rest, runtime.metrics)
+    await reconciliation.sweep_since(began - timedelta(hours=1))
     assert (await receiver.judged())["label"] == "human"
 
 
@@ -66,10 +63,8 @@ async def test_twilios_copy_is_deleted_after_the_verdict_and_a_404_counts_as_del
         await receiver.judge(2, MediaFile(HELLO))
         await receiver.recording("in-progress", RecordingSid="RE" + "9" * 32, CallSid="CA" + "9" * 32)
         del media_files[sid("RE", 2)]  # somebody else deleted it
-        forgetting = Retention(
-            database=database, rest=receiver.rest, settings=receiver.settings, metrics=receiver.service.runtime.metrics
-        )
-        await forgetting.erase()
+        metrics = receiver.service.runtime.metrics
+        await build_retention(receiver.settings, database, receiver.rest, metrics).erase()
         assert sid("RE", 1) not in media_files
         deleted = {
             asked.path.rpartition("/")[2]

@@ -12,6 +12,7 @@ import httpx2
 from amd_service.database.pool import Database
 from amd_service.domain import CallSid, Label, RecordingSid, StatusCallback
 from amd_service.operations.act_on_verdict import ActionRunner
+from amd_service.runtime import build_action_runner
 from amd_service.settings import Settings
 from amd_service.simulator.twilio.loopback_server import SimulatedTwilio
 from amd_service.simulator.twilio.resources import SimulatedCall
@@ -36,8 +37,9 @@ def settings_for(twilio: SimulatedTwilio, **changes: Any) -> Settings:
     return Settings(_env_file=None, **values | changes)
 
 
-def make_actor(database: Database, client: httpx2.AsyncClient, settings: Settings) -> ActionRunner:
-    return ActionRunner(database=database, rest=RestClient(client, settings), settings=settings, metrics=Metrics())
+def make_runner(database: Database, client: httpx2.AsyncClient, settings: Settings, **options: Any) -> ActionRunner:
+    options = {"retry_pauses_s": (0.0, 0.0), **options}
+    return build_action_runner(settings, database, RestClient(client, settings), Metrics(), **options)
 
 
 def call_at(twilio: SimulatedTwilio, status: str = "in-progress") -> SimulatedCall:
@@ -69,9 +71,9 @@ async def two_judged_in_turn(
     return [partial(judge, call, sid) for call, sid in zip(calls, (RECORDING, SECOND_RECORDING), strict=True)]
 
 
-async def act(actor: ActionRunner) -> None:
-    await actor.act()
-    await actor.finish()
+async def run(runner: ActionRunner) -> None:
+    await runner.start_due()
+    await runner.wait_for_responses()
 
 
 async def outcome(database: Database) -> tuple[str | None, str | None]:
@@ -91,5 +93,5 @@ def arrivals(twilio: SimulatedTwilio) -> asyncio.Queue[float]:
     return arrived
 
 
-def counted(actor: ActionRunner, kind: str, state: str) -> float | None:
-    return actor._metrics.registry.get_sample_value("amd_actions_total", {"kind": kind, "outcome": state})
+def counted(runner: ActionRunner, kind: str, state: str) -> float | None:
+    return runner.metrics.registry.get_sample_value("amd_actions_total", {"kind": kind, "outcome": state})

@@ -8,7 +8,7 @@ from typing import Any
 
 from amd_service.database.pool import Database
 from amd_service.detection.detector import Detector
-from amd_service.operations.judge_recording import Pipeline
+from amd_service.operations.judge_recording import RecordingJudge
 from amd_service.runtime import build_worker
 from amd_service.settings import Account, Settings
 from amd_service.simulator.twilio.loopback_server import SimulatedTwilio
@@ -110,7 +110,7 @@ async def receiving(database: Database, detector: Detector, **changes: Any) -> A
         async with http_client(settings) as client:
             rest = RestClient(client, settings)
             service = open_app(database, detector, rest=rest, twilio_api_url=simulated_twilio.url, **changes)
-            pipeline = Pipeline(settings.accounts, Recordings(client, settings), detector, Metrics())
-            worker = build_worker(settings, database, pipeline.judge, Metrics(), is_ready=lambda: detector.ready)
+            judge = RecordingJudge(settings.accounts, Recordings(client, settings), detector, Metrics())
+            worker = build_worker(settings, database, judge.judge, Metrics(), is_ready=lambda: True)
             yield Receiver(service, simulated_twilio, worker, rest)
             await service.client.aclose()

@@ -1,6 +1,6 @@
-"""Asks Twilio for what its callbacks left out. Whatever it tells goes through the same intake as callbacks do."""
+"""Reconciliation: asks Twilio's API for calls and recordings whose callbacks were lost, and stores the answers."""
 
-from amd_service.operations.reconcile.account_sweep import SweepReport
+from amd_service.operations.reconcile.report import SweepReport
 from amd_service.operations.reconcile.schedule import OVERLAP, Reconciliation
 
 __all__ = ["OVERLAP", "Reconciliation", "SweepReport"]

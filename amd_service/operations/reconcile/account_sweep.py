@@ -1,21 +1,18 @@
-"""One account, asked about once: what callbacks left out is asked of Twilio, and taken in as they would have been.
+"""One sweep of one account: finds calls with lost callbacks and requests them from Twilio's API.
 
-No transaction is held while Twilio is asked, and each answer is taken in by one of its own: the order in which rows are
-locked is the intake's.
+No transaction is open during a request to Twilio.
 """
 
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import Any, TypeVar
+from typing import TypeVar
 
-from amd_service.calls import intake, reconciliation
-from amd_service.calls.known_values import unknown_values
-from amd_service.calls.number_policy import NumberPolicy
-from amd_service.calls.reconciliation import KnownCall, SweepLease
+from amd_service.calls import reconciliation
+from amd_service.calls.reconciliation import SweepLease
 from amd_service.database.pool import Database
-from amd_service.domain import TERMINAL_CALL_STATUSES, AccountSid, CallSid, RecordingCallback, StatusCallback
+from amd_service.domain import TERMINAL_CALL_STATUSES, CallSid, RecordingCallback, StatusCallback
 from amd_service.errors import (
     AmdError,
     CredentialsRefused,
@@ -24,268 +21,232 @@ from amd_service.errors import (
     TooManyRequests,
     TwilioUnavailable,
 )
+from amd_service.operations.reconcile.answer_store import AnswerStore
+from amd_service.operations.reconcile.report import SweepReport
 from amd_service.settings import Account
 from amd_service.telemetry import Metrics, get_logger
 from amd_service.twilio.rest import ApiEvent, RestClient
 
 log = get_logger(__name__)
 
-# A process that died gives an account back after this; one that lives renews it with every call it asks for.
+# After this another process may take over the account of a process that died. A live process renews its lease with
+# every call that it requests.
 LEASE_S = 300.0
 BATCH = 200
-# So many calls in a row that Twilio cannot answer for are an outage.
+# This many failed calls in a row are an outage.
 OUTAGE = 3
-# So many calls that Twilio does not know, where it knows none of ours, are not gone: it is asked in the wrong place.
-STRANGERS = 3
+# If Twilio knows none of our calls and this many are unknown, they are not gone: we are asking the wrong Twilio.
+MOST_UNKNOWN = 3
 
 OUTBOUND = "outbound-api"
 
 T = TypeVar("T")
 
 
-@dataclass(slots=True)
-class SweepReport:
-    """What came of asking about one account. `error`: why it could not be asked to the end, None when it was.
-
-    `calls_asked`: calls that Twilio told of; `calls_failed`: those it could not answer for, and which were passed over;
-    `calls_unknown`: those of ours that it told nothing of; `calls_new`, `recordings_new`: those that no callback had
-    told of; `calls_changed`: rows that say something else now, new ones among them.
-    """
-
-    account_sid: AccountSid
-    calls_asked: int = 0
-    calls_failed: int = 0
-    calls_unknown: int = 0
-    calls_new: int = 0
-    recordings_new: int = 0
-    calls_changed: int = 0
-    error: str | None = None
-
-
 class LeaseLost(AmdError):
-    """Another process has taken the account over: this one was away for longer than its lease."""
+    """Another process has taken over the account: this one was away for longer than its lease."""
 
 
 class WrongAccount(AmdError):
-    """Twilio knows none of our calls: it is another region's Twilio, or another account, that was asked."""
+    """Twilio knows none of our calls: requests go to another region's Twilio, or to another account."""
+
+
+@dataclass(frozen=True, slots=True)
+class SweepRange:
+    """What a sweep covers.
+
+    `since`: start of the lists by date. `open_since`: calls whose row is older are no longer requested one by one.
+    `quiet_s`: how long after its end a call is left to its callbacks.
+    """
+
+    since: datetime
+    open_since: datetime
+    quiet_s: float
 
 
 @dataclass(slots=True)
 class AccountSweep:
-    """One account, asked about once. `quiet_s`: for how long after its end a call is left to its callbacks.
+    """One sweep of one account.
 
-    `known`: calls of ours that Twilio told of; `unknown`: those it told nothing of when it was asked for them.
-    `wait_s`: for how long Twilio wants to be left alone.
+    `listed`: calls that Twilio's list by date contains. `requested`: calls that were requested one by one. `known`: our
+    calls that Twilio described; `unknown`: our calls that it does not know; `failed`: calls that were skipped.
+    `wait_s`: how long Twilio asked us to wait.
     """
 
     database: Database
     rest: RestClient
     metrics: Metrics
-    numbers: NumberPolicy
     account: Account
-    since: datetime
-    open_since: datetime
-    quiet_s: float
-    findings: SweepReport
-    turn: SweepLease | None = None
+    span: SweepRange
+    store: AnswerStore
+    report: SweepReport
+    lease: SweepLease | None = None
     listed: set[CallSid] = field(default_factory=set)
-    asked: set[CallSid] = field(default_factory=set)
+    requested: set[CallSid] = field(default_factory=set)
     known: set[CallSid] = field(default_factory=set)
     unknown: set[CallSid] = field(default_factory=set)
     failed: set[CallSid] = field(default_factory=set)
     failed_in_a_row: int = 0
-    changed: set[CallSid] = field(default_factory=set)
     wait_s: float = 0.0
 
     async def run(self) -> SweepReport:
-        """Ask, and report. What is told on the way is taken in, also where a later request fails."""
+        """Sweep and report. Answers are stored as they arrive, so they stay even if a later request fails."""
         try:
-            await self._calls_by_date()
-            await self._open_calls()
-            await self._recordings_by_date()
+            await self._sweep_listed_calls()
+            await self._sweep_open_calls()
+            await self._sweep_listed_recordings()
             await self._conclude_unknown()
         except (TwilioUnavailable, RequestRefused, WrongAccount, LeaseLost) as error:
-            self.findings.error = str(error)
+            self.report.error = str(error)
             self.wait_s = (error.retry_after_s or 0.0) if isinstance(error, TwilioUnavailable) else 0.0
             self.metrics.loop_errors.labels("reconciling").inc()
-            log.warning("not asked to the end", account_sid=self.account.account_sid, error=str(error))
-        self._report()
-        return self.findings
+            log.warning("reconciliation aborted", account_sid=self.account.account_sid, error=str(error))
+        self._finish_report()
+        return self.report
 
-    async def would_forget(self) -> bool:
-        """Whether a call that was passed over is found again only by asking from the same moment on.
+    async def must_repeat_lists(self) -> bool:
+        """Whether only the lists by date would find a skipped call again, so that the cursor must stay where it is.
 
-        Given up, like an open call, 48 hours after it was first seen.
+        After 48 hours such a call is given up, like an open call.
         """
         if not self.failed:
             return False
         async with self.database.transaction() as session:
-            return await reconciliation.has_closed_call(session, self.failed, since=self.open_since)
+            return await reconciliation.has_closed_call(session, self.failed, since=self.span.open_since)
 
-    async def _calls_by_date(self) -> None:
-        """Calls that ended and of which we do not know that. Those still up are left to a later sweep."""
-        quiet_since = datetime.now(UTC) - timedelta(seconds=self.quiet_s)
-        async with aclosing(_batches(self.rest.list_calls(self.account, self.since))) as batches:
+    async def _sweep_listed_calls(self) -> None:
+        """Store calls that ended without our knowing. Calls that are still up are left to a later sweep."""
+        quiet_since = datetime.now(UTC) - timedelta(seconds=self.span.quiet_s)
+        async with aclosing(_batches(self.rest.list_calls(self.account, self.span.since))) as batches:
             async for batch in batches:
-                await self._renew()
-                self.listed.update(told.event.call_sid for told in batch)
+                await self._renew_lease()
+                sids = [call.event.call_sid for call in batch]
+                self.listed.update(sids)
                 async with self.database.transaction() as session:
-                    known = await reconciliation.call_statuses(session, [told.event.call_sid for told in batch])
+                    known = await reconciliation.call_statuses(session, sids)
                 self.known.update(CallSid(sid) for sid in known)
-                for told in batch:
-                    if _is_missing(told.event, known, quiet_since):
-                        await self._take_in(told.event.call_sid, told, asked_for_all=False)
+                for call in batch:
+                    if _is_missing(call.event, known, quiet_since):
+                        await self.store.store(call.event.call_sid, call, is_complete=False)
 
-    async def _recordings_by_date(self) -> None:
-        """Calls of ours that ended, with a recording we do not know of or do not know the end of."""
-        async with aclosing(_batches(self.rest.list_recorded_calls(self.account, self.since))) as batches:
+    async def _sweep_listed_recordings(self) -> None:
+        """Request our ended calls that have a recording which is unknown here or not finished."""
+        async with aclosing(_batches(self.rest.list_recorded_calls(self.account, self.span.since))) as batches:
             async for batch in batches:
-                await self._renew()
+                await self._renew_lease()
                 async with self.database.transaction() as session:
-                    settled = await reconciliation.finished_recordings(session, [sid for sid, _ in batch])
-                    lacking = {call_sid for sid, call_sid in batch if sid not in settled}
-                    # What was first seen long ago is given up here too: what Twilio cannot answer for would end every
-                    # sweep, and with it all that comes later.
+                    finished = await reconciliation.finished_recordings(session, [sid for sid, _ in batch])
+                    unfinished = {call_sid for sid, call_sid in batch if sid not in finished}
+                    # Old rows are given up here too: a call that Twilio can never answer for would end every sweep, and
+                    # with it everything that comes later.
                     ended = await reconciliation.ended_calls(
-                        session, lacking, since=self.open_since, quiet_s=self.quiet_s
+                        session, unfinished, since=self.span.open_since, quiet_s=self.span.quiet_s
                     )
                 for call_sid in ended:
-                    await self._ask(call_sid)
+                    await self._request_call(call_sid)
 
-    async def _open_calls(self) -> None:
-        """Calls of which something is still to come, one by one."""
-        account_sid = self.account.account_sid
+    async def _sweep_open_calls(self) -> None:
+        """Request the calls that still miss something, one by one."""
         async with self.database.transaction() as session:
-            found = await reconciliation.open_calls(session, account_sid, since=self.open_since, quiet_s=self.quiet_s)
-        for call_sid in found:
-            await self._ask(call_sid)
+            open_calls = await reconciliation.open_calls(
+                session, self.account.account_sid, since=self.span.open_since, quiet_s=self.span.quiet_s
+            )
+        for call_sid in open_calls:
+            await self._request_call(call_sid)
 
-    async def _ask(self, call_sid: CallSid) -> None:
-        if call_sid in self.asked:
+    async def _request_call(self, call_sid: CallSid) -> None:
+        """Request a call and its recordings, once per sweep, and store them."""
+        if call_sid in self.requested:
             return
-        self.asked.add(call_sid)
-        await self._renew()
-        told, unreadable = None, None
+        self.requested.add(call_sid)
+        await self._renew_lease()
         try:
-            try:
-                told = await self.rest.get_call(self.account, call_sid)
-            except MalformedCallback as error:
-                unreadable = error  # but its recordings, if it has any, are as good as others
-            # The account's own list of recordings does not tell the track, and without it a recording of the called
-            # party alone would pass for one of both.
-            listed = await self.rest.list_call_recordings(self.account, call_sid)
+            call, recordings = await self._fetch(call_sid)
         except (TooManyRequests, CredentialsRefused):
             raise
         except (TwilioUnavailable, RequestRefused) as error:
-            self._pass_over(call_sid, error)
+            self._skip(call_sid, error)
             return
         self.failed_in_a_row = 0
-        if unreadable is not None and not listed:
-            self._pass_over(call_sid, unreadable)
-            return
-        if told is None and not listed:
+        if isinstance(call, MalformedCallback) and not recordings:
+            self._skip(call_sid, call)
+        elif call is None and not recordings:
             self.unknown.add(call_sid)
-            return
-        self.known.add(call_sid)
-        recordings = [recording for recording in listed if recording is not None]
-        await self._take_in(call_sid, told, recordings, asked_for_all=len(recordings) == len(listed))
+        else:
+            self.known.add(call_sid)
+            readable = [recording for recording in recordings if recording is not None]
+            is_complete = len(readable) == len(recordings)
+            status = None if isinstance(call, MalformedCallback) else call
+            await self.store.store(call_sid, status, readable, is_complete=is_complete)
+
+    async def _fetch(
+        self, call_sid: CallSid
+    ) -> tuple[ApiEvent[StatusCallback] | MalformedCallback | None, list[ApiEvent[RecordingCallback] | None]]:
+        """The call and its recordings. The recordings of a call that cannot be read are as good as others.
+
+        They are listed per call: the account's list does not contain the track, and without it a recording of the
+        called party alone would be taken for one of both sides.
+        """
+        call: ApiEvent[StatusCallback] | MalformedCallback | None
+        try:
+            call = await self.rest.get_call(self.account, call_sid)
+        except MalformedCallback as error:
+            call = error
+        return call, await self.rest.list_call_recordings(self.account, call_sid)
 
     async def _conclude_unknown(self) -> None:
-        """What Twilio does not know has no recording either, unless it knows nothing of ours at all."""
-        if len(self.unknown) >= STRANGERS and not self.known:
+        """Conclude that a call which Twilio does not know has no recording. Raises WrongAccount if it knows none."""
+        if len(self.unknown) >= MOST_UNKNOWN and not self.known:
             raise WrongAccount(
                 f"Twilio knows none of the {len(self.unknown)} calls it was asked for, so nothing is concluded; check "
                 "that TWILIO_REGION, TWILIO_EDGE and the credentials are those of the account that placed them"
             )
         for call_sid in self.unknown:
-            await self._take_in(call_sid, None, asked_for_all=True)
+            await self.store.store(call_sid, None, is_complete=True)
 
-    def _pass_over(self, call_sid: CallSid, error: AmdError) -> None:
-        """A call that Twilio cannot answer for must not keep it from all others. Raises the error in an outage."""
+    def _skip(self, call_sid: CallSid, error: AmdError) -> None:
+        """Skip a call that Twilio cannot answer for, so that it does not block all others. Raises it in an outage."""
         self.failed.add(call_sid)
         self.failed_in_a_row += isinstance(error, TwilioUnavailable)
         if self.failed_in_a_row == OUTAGE:
             raise error
         self.metrics.loop_errors.labels("reconciling").inc()
-        log.warning("passed over", call_sid=call_sid, error=str(error))
+        log.warning("call skipped", call_sid=call_sid, error=str(error))
 
-    async def _take_in(
-        self,
-        call_sid: CallSid,
-        told: ApiEvent[StatusCallback] | None,
-        recordings: Sequence[ApiEvent[RecordingCallback]] = (),
-        *,
-        asked_for_all: bool,
-    ) -> None:
-        try:
-            async with self.database.transaction() as session:
-                before = await reconciliation.known_call(session, call_sid)
-            for recording in recordings:
-                await self._keep(intake.store_recording, recording)
-            if told is not None:
-                await self._keep(intake.store_status, told)
-            listed = [recording.event.recording_sid for recording in recordings]
-            async with self.database.transaction() as session:
-                concluded = asked_for_all and await reconciliation.record_reconciled(
-                    session, call_sid, listed, quiet_s=self.quiet_s
-                )
-                self._compare(call_sid, before, await reconciliation.known_call(session, call_sid))
-        except AmdError:
-            raise
-        except Exception:
-            # A call that cannot be taken in must not keep all others from it, now and at every later sweep.
-            self.metrics.loop_errors.labels("reconciling").inc()
-            log.exception("not taken in", call_sid=call_sid)
-            return
-        if concluded:
-            self.changed.add(call_sid)
-
-    async def _keep(self, take: Callable[..., Awaitable[bool]], told: ApiEvent[Any]) -> None:
-        async with self.database.transaction() as session:
-            new = await take(session, told.raw, told.event, self.numbers)
-        for parameter in unknown_values(told.event) if new else ():
-            self.metrics.unknown_values.labels(parameter).inc()
-
-    def _compare(self, call_sid: CallSid, before: KnownCall | None, after: KnownCall | None) -> None:
-        if after is None or after == before:
-            return
-        self.changed.add(call_sid)
-        known = set() if before is None else {sid for sid, _ in before.recordings}
-        self.findings.calls_new += before is None
-        self.findings.recordings_new += len({sid for sid, _ in after.recordings} - known)
-
-    async def _renew(self) -> None:
-        if self.turn is None:
+    async def _renew_lease(self) -> None:
+        if self.lease is None:
             return
         async with self.database.transaction() as session:
-            renewed = await reconciliation.renew_lease(session, self.turn, lease_s=LEASE_S)
+            renewed = await reconciliation.renew_lease(session, self.lease, lease_s=LEASE_S)
         if renewed is None:
-            raise LeaseLost("another process asks about this account by now")
-        self.turn = renewed
+            raise LeaseLost("another process has taken over the account")
+        self.lease = renewed
 
-    def _report(self) -> None:
-        findings = self.findings
-        findings.calls_asked = len(self.listed | self.known)
-        findings.calls_failed = len(self.failed)
-        findings.calls_unknown = len(self.unknown)
-        findings.calls_changed = len(self.changed)
-        found = {"call": findings.calls_new, "recording": findings.recordings_new, "change": findings.calls_changed}
+    def _finish_report(self) -> None:
+        report = self.report
+        report.calls_asked = len(self.listed | self.known)
+        report.calls_failed = len(self.failed)
+        report.calls_unknown = len(self.unknown)
+        report.calls_changed = len(self.store.changed)
+        found = {"call": report.calls_new, "recording": report.recordings_new, "change": report.calls_changed}
         for what, count in found.items():
             self.metrics.reconciled.labels(what).inc(count)
         if self.unknown:
-            log.warning("calls unknown to Twilio", account_sid=findings.account_sid, calls=len(self.unknown))
+            log.warning("calls unknown to Twilio", account_sid=report.account_sid, calls=len(self.unknown))
         if any(found.values()):
-            log.warning("callbacks had left something out", account_sid=findings.account_sid, **found)
+            log.warning("lost callbacks recovered", account_sid=report.account_sid, **found)
 
 
 def _is_missing(call: StatusCallback, known: Mapping[str, str | None], quiet_since: datetime) -> bool:
-    """Whether a call that Twilio lists should be taken in: it ended a while ago, and is ours.
+    """Whether to store a listed call: it ended a while ago, it is ours, and its end is unknown here.
 
-    What nobody told us of and we did not dial (inbound calls, legs of a `<Dial>`) is not.
+    A call without a row that this API did not dial (inbound calls, legs of a `<Dial>`) is not ours.
     """
     if call.call_status not in TERMINAL_CALL_STATUSES or (call.timestamp is not None and call.timestamp > quiet_since):
         return False
-    return known[call.call_sid] not in TERMINAL_CALL_STATUSES if call.call_sid in known else call.direction == OUTBOUND
+    if call.call_sid in known:
+        return known[call.call_sid] not in TERMINAL_CALL_STATUSES
+    return call.direction == OUTBOUND
 
 
 async def _batches(items: AsyncIterator[T]) -> AsyncGenerator[list[T], None]:

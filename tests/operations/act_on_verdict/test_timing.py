@@ -9,19 +9,18 @@ from sqlalchemy import text
 
 from amd_service.database.listener import wake_on_notify
 from amd_service.database.pool import Database, Timeouts
-from amd_service.operations import act_on_verdict as acting_file
-from amd_service.operations.act_on_verdict import acting
+from amd_service.operations.act_on_verdict import run_actions
 from amd_service.simulator.twilio.loopback_server import SimulatedTwilio
 from amd_service.simulator.twilio.media_host import ScriptedResponse
 from amd_service.telemetry import Metrics
 from amd_service.worker.periodic import PeriodicTask, run_periodically
 from tests.support.actions import (
-    act,
     arrivals,
     call_at,
     judged,
-    make_actor,
+    make_runner,
     outcome,
+    run,
     settings_for,
     two_judged_in_turn,
 )
@@ -33,16 +32,16 @@ async def test_the_request_follows_the_verdict_within_milliseconds(
     database: Database, twilio: SimulatedTwilio, client: httpx2.AsyncClient
 ) -> None:
     settings, arrived, metrics = settings_for(twilio), arrivals(twilio), Metrics()
-    actor, took_ms = make_actor(database, client, settings), []
+    runner, took_ms = make_runner(database, client, settings), []
     listening = asyncio.Event()
 
     async def act_and_say() -> None:
-        await actor.act()
+        await runner.start_due()
         listening.set()
 
     # Only notifications bring it round in time: by itself it looks again after an hour.
-    task = PeriodicTask("acting", 3600, act_and_say, actor.wake)
-    async with wake_on_notify(database.url, actor.wake, metrics) as listener, asyncio.timeout(30):
+    task = PeriodicTask("acting", 3600, act_and_say, runner.wake)
+    async with wake_on_notify(database.url, runner.wake, metrics) as listener, asyncio.timeout(30):
         await listener.listening.wait()
         async with run_periodically([task], metrics, grace_s=5):
             await listening.wait()
@@ -50,7 +49,7 @@ async def test_the_request_follows_the_verdict_within_milliseconds(
                 await judge()
                 settled_at = time.perf_counter()
                 took_ms.append(round((await arrived.get() - settled_at) * 1000, 1))
-            await actor.finish()
+            await runner.wait_for_responses()
     print("verdict committed → request at Twilio, ms:", took_ms)  # noqa: T201 - a measurement
     assert min(took_ms) < 500
     assert [call.status for call in twilio.rest.calls.values()] == ["completed"] * 2
@@ -62,31 +61,30 @@ async def test_a_slow_answer_keeps_no_other_call_waiting(
     settings, arrived = settings_for(twilio), arrivals(twilio)
     twilio.rest.scripted.append(ScriptedResponse(200, silent=True))
     slow, quick = await two_judged_in_turn(database, twilio, settings)
-    actor = make_actor(database, client, settings)
+    runner = make_runner(database, client, settings)
     await slow()
-    await actor.act()
+    await runner.start_due()
     await arrived.get()
     await quick()
-    await actor.act()
-    await asyncio.wait(actor._asking, return_when=asyncio.FIRST_COMPLETED)
+    await runner.start_due()
+    await asyncio.wait(runner.running, return_when=asyncio.FIRST_COMPLETED)
     assert sorted(call.status for call in twilio.rest.calls.values()) == ["completed", "in-progress"]
-    await actor.finish(grace_s=0)
+    await runner.wait_for_responses(grace_s=0)
 
 
 async def test_no_more_are_taken_up_than_may_be_asked_for_at_a_time(
-    database: Database, twilio: SimulatedTwilio, client: httpx2.AsyncClient, monkeypatch: pytest.MonkeyPatch
+    database: Database, twilio: SimulatedTwilio, client: httpx2.AsyncClient
 ) -> None:
-    monkeypatch.setattr(acting_file, "AT_ONCE", 1)
     settings = settings_for(twilio)
     for judge in await two_judged_in_turn(database, twilio, settings):
         await judge()
-    actor = make_actor(database, client, settings)
-    await actor.act()
-    actor.wake.clear()
-    await actor.finish()
+    runner = make_runner(database, client, settings, concurrency=1)
+    await runner.start_due()
+    runner.wake.clear()
+    await runner.wait_for_responses()
     assert len(twilio.rest.requests) == 1
-    assert actor.wake.is_set()  # a place is free
-    await act(actor)
+    assert runner.wake.is_set()  # another action may start
+    await run(runner)
     assert [call.status for call in twilio.rest.calls.values()] == ["completed"] * 2
 
 
@@ -94,7 +92,7 @@ async def test_the_last_verdicts_of_a_process_are_acted_on(
     database: Database, twilio: SimulatedTwilio, client: httpx2.AsyncClient
 ) -> None:
     settings, call = settings_for(twilio), call_at(twilio)
-    async with acting(make_actor(database, client, settings), database, Metrics(), grace_s=10):
+    async with run_actions(make_runner(database, client, settings), database, grace_s=10):
         await judged(database, settings)
     assert (call.status, await outcome(database)) == ("completed", ("done", None))
 
@@ -102,18 +100,18 @@ async def test_the_last_verdicts_of_a_process_are_acted_on(
 async def test_a_database_that_does_not_answer_is_waited_for_no_longer_than_the_grace_time(
     database: Database, twilio: SimulatedTwilio, client: httpx2.AsyncClient
 ) -> None:
-    actor = make_actor(database, client, settings_for(twilio))
+    runner = make_runner(database, client, settings_for(twilio))
     async with database.transaction() as session:
         await session.execute(text("lock table call_log"))
         # Less than a statement may take by itself.
         async with asyncio.timeout(Timeouts().statement_s - 0.5):
-            await actor.last_look(grace_s=0.2)
+            await runner.run_last(grace_s=0.2)
 
 
 async def test_a_database_that_is_away_does_not_spoil_the_end(
     twilio: SimulatedTwilio, client: httpx2.AsyncClient
 ) -> None:
     away = Database("postgresql://nobody@127.0.0.1:1/nothing")
-    async with acting(make_actor(away, client, settings_for(twilio)), away, Metrics(), grace_s=1) as actor:
+    async with run_actions(make_runner(away, client, settings_for(twilio)), away, grace_s=1) as runner:
         pass
-    assert not actor._asking
+    assert not runner.running

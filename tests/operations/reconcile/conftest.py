@@ -11,6 +11,7 @@ from sqlalchemy import func
 from amd_service.calls.tables import Sweep
 from amd_service.database.pool import Database
 from amd_service.operations.reconcile import Reconciliation
+from amd_service.runtime import build_reconciliation
 from amd_service.settings import Account
 from amd_service.simulator.twilio.loopback_server import SimulatedTwilio
 from amd_service.telemetry import Metrics
@@ -40,12 +41,8 @@ async def client(simulated_twilio: SimulatedTwilio) -> AsyncIterator[httpx2.Asyn
 def make(database: Database, simulated_twilio: SimulatedTwilio, client: httpx2.AsyncClient) -> Make:
     def make(**given: Any) -> Reconciliation:
         configured = settings(simulated_twilio, **given)
-        return Reconciliation(
-            database=database,
-            rest=RestClient(client, configured),
-            settings=configured,
-            metrics=given.get("metrics", Metrics()),
-        )
+        rest = RestClient(client, configured)
+        return build_reconciliation(configured, database, rest, given.get("metrics", Metrics()))
 
     return make
 

@@ -39,15 +39,15 @@ async def test_a_sweep_that_failed_begins_again_where_it_began(
     metrics = Metrics()
     recorded(call_at_twilio(simulated_twilio))
     simulated_twilio.rest.scripted = [answer]
-    (failed,) = await make(metrics=metrics).sweep()
+    (failed,) = await make(metrics=metrics).sweep_due_accounts()
     assert failed.error is not None
     assert str(answer.status) in failed.error
     assert await swept_until(database) is None
-    (findings,) = await make(metrics=metrics).sweep()
+    (findings,) = await make(metrics=metrics).sweep_due_accounts()
     assert (findings.error, findings.calls_new) == (None, 1)
     until = await swept_until(database)
     assert until is not None
-    await make().sweep()
+    await make().sweep_due_accounts()
     moments = [
         value for request in simulated_twilio.rest.requests for name, value in request.query if name == "StartTime>"
     ]
@@ -64,7 +64,7 @@ async def test_what_was_taken_in_before_a_failure_stays(
     recorded(call_at_twilio(simulated_twilio))
 
     answer_always(simulated_twilio, "Recordings", ScriptedResponse(500))
-    (findings,) = await make().sweep()
+    (findings,) = await make().sweep_due_accounts()
     assert (findings.calls_new, findings.error is not None) == (1, True)
     assert await calls_known(database) == {CALL}
 
@@ -83,7 +83,7 @@ async def test_a_call_that_cannot_be_taken_in_does_not_keep_others_from_it(
     metrics = Metrics()
     other = call_at_twilio(simulated_twilio, sid="CA" + "2" * 32)
     call_at_twilio(simulated_twilio)
-    (findings,) = await make(metrics=metrics).sweep()
+    (findings,) = await make(metrics=metrics).sweep_due_accounts()
     assert (await calls_known(database), findings.error) == ({other.sid}, None)
     assert metrics.registry.get_sample_value("amd_loop_errors_total", {"loop": "reconciling"}) == 1
 
@@ -94,7 +94,7 @@ async def test_one_account_that_cannot_be_asked_does_not_keep_the_others_waiting
     file = tmp_path / "accounts.toml"
     file.write_text(f'[[account]]\naccount_sid = "{OTHER_ACCOUNT}"\nauth_tokens = ["wrong"]\n')
     call_at_twilio(simulated_twilio)
-    findings = await make(accounts_file=file).sweep()
+    findings = await make(accounts_file=file).sweep_due_accounts()
     assert {found.account_sid: found.error is None for found in findings} == {OTHER_ACCOUNT: False, ACCOUNT: True}
     assert await calls_known(database) == {CALL}
 
@@ -104,9 +104,11 @@ async def test_one_process_at_a_time_asks_about_an_account(
 ) -> None:
     call_at_twilio(simulated_twilio)
     every = {"reconcile_every_s": 600.0}
-    found = await asyncio.gather(make(**every).sweep(), make(**every).sweep(), make(**every).sweep())
+    found = await asyncio.gather(
+        make(**every).sweep_due_accounts(), make(**every).sweep_due_accounts(), make(**every).sweep_due_accounts()
+    )
     assert sorted(len(findings) for findings in found) == [0, 0, 1]
-    assert await make(**every).sweep() == []  # not before its time
+    assert await make(**every).sweep_due_accounts() == []  # not before its time
 
 
 async def test_a_turn_that_was_taken_over_is_lost(database: Database) -> None:
@@ -136,7 +138,7 @@ async def test_no_transaction_is_open_while_twilio_is_asked(
             in_use.append(await session.scalar(statement) or 0)
 
     simulated_twilio.rest.before = look
-    await make().sweep()
+    await make().sweep_due_accounts()
     assert len(in_use) > 3
     assert set(in_use) == {0}
 
@@ -147,11 +149,11 @@ async def test_a_first_sweep_lets_be_what_began_before_the_service(
     recorded(call_at_twilio(simulated_twilio, ago_s=600))
     async with database.transaction() as session:
         await session.execute(delete(Sweep))
-    (first,) = await make().sweep()
-    (second,) = await make().sweep()
+    (first,) = await make().sweep_due_accounts()
+    (second,) = await make().sweep_due_accounts()
     assert (first.error, first.calls_new, second.calls_new) == (None, 0, 0)
     assert await calls_known(database) == set()
-    (by_hand,) = await make().by_hand(now() - timedelta(hours=1))
+    (by_hand,) = await make().sweep_since(now() - timedelta(hours=1))
     assert by_hand.calls_new == 1
 
 
@@ -160,9 +162,9 @@ async def test_the_next_turn_waits_as_long_as_twilio_asked_for(
 ) -> None:
     call_at_twilio(simulated_twilio)
     simulated_twilio.rest.scripted = [ScriptedResponse(429, headers={"retry-after": "900"})]
-    (failed,) = await make().sweep()
+    (failed,) = await make().sweep_due_accounts()
     assert failed.error is not None
-    assert await make().sweep() == []
+    assert await make().sweep_due_accounts() == []
     async with database.transaction() as session:
         wait_s = func.extract("epoch", Sweep.available_at - func.now())
         asked_for = await session.scalar(select(wait_s.between(600, 900)).where(Sweep.account_sid == ACCOUNT))
@@ -175,10 +177,10 @@ async def test_a_long_call_that_had_just_ended_at_one_sweep_is_taken_in_by_the_n
     call = call_at_twilio(simulated_twilio, ago_s=QUIET_S - 60)
     assert call.ended_at is not None
     call.created_at = call.started_at = call.ended_at - OVERLAP + timedelta(seconds=5)
-    await make().sweep()
+    await make().sweep_due_accounts()
     assert await calls_known(database) == set()
     call.ended_at -= timedelta(seconds=60)  # as if the time had passed
-    (findings,) = await make().sweep()
+    (findings,) = await make().sweep_due_accounts()
     assert (findings.calls_new, await calls_known(database)) == (1, {CALL})
 
 

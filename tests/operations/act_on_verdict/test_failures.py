@@ -9,13 +9,13 @@ from amd_service.simulator.twilio.loopback_server import SimulatedTwilio
 from amd_service.simulator.twilio.media_host import ScriptedResponse
 from tests.support.actions import (
     AGENT,
-    act,
     arrivals,
     call_at,
     counted,
     judged,
-    make_actor,
+    make_runner,
     outcome,
+    run,
     settings_for,
 )
 
@@ -28,7 +28,7 @@ async def test_a_call_that_is_over_at_twilio_is_refused_with_its_words(
     settings = settings_for(twilio)
     call_at(twilio, "completed")
     await judged(database, settings)
-    await act(make_actor(database, client, settings))
+    await run(make_runner(database, client, settings))
     state, note = await outcome(database)
     assert state == "refused"
     assert note is not None
@@ -43,7 +43,7 @@ async def test_a_refusal_does_not_repeat_the_url(
     body = b'{"code": 21205, "message": "Url is not a valid url: %s"}' % AGENT.encode()
     twilio.rest.scripted.append(ScriptedResponse(400, body, {"content-type": "application/json"}))
     await judged(database, settings, Label.HUMAN)
-    await act(make_actor(database, client, settings))
+    await run(make_runner(database, client, settings))
     assert await outcome(database) == (
         "refused",
         "Twilio refused (400): Url is not a valid url: … (Twilio's error 21205)",
@@ -56,23 +56,23 @@ async def test_who_dies_between_sending_and_the_answer_leaves_it_for_nobody(
     settings, call, arrived = settings_for(twilio), call_at(twilio), arrivals(twilio)
     twilio.rest.scripted.append(ScriptedResponse(200, silent=True))
     await judged(database, settings)
-    dying = make_actor(database, client, settings)
-    await dying.act()
+    dying = make_runner(database, client, settings)
+    await dying.start_due()
     await arrived.get()
-    await dying.finish(grace_s=0)
-    await act(make_actor(database, client, settings))
+    await dying.wait_for_responses(grace_s=0)
+    await run(make_runner(database, client, settings))
     assert (len(twilio.rest.requests), call.updates, await outcome(database)) == (1, [], ("sent", None))
 
 
 async def test_a_lost_answer_is_said_and_never_asked_again(
-    database: Database, twilio: SimulatedTwilio, client: httpx2.AsyncClient, no_pauses: None
+    database: Database, twilio: SimulatedTwilio, client: httpx2.AsyncClient
 ) -> None:
     settings, call = settings_for(twilio), call_at(twilio)
     twilio.rest.scripted.append(ScriptedResponse(200, b"{", cut=True, carried_out=True))
     await judged(database, settings)
-    actor = make_actor(database, client, settings)
-    await act(actor)
-    await act(actor)
+    runner = make_runner(database, client, settings)
+    await run(runner)
+    await run(runner)
     state, note = await outcome(database)
     assert (len(call.updates), call.status, state) == (1, "completed", "sent")
     assert note is not None
@@ -85,33 +85,33 @@ async def test_an_answer_nobody_can_read_is_no_reason_to_ask_again(
     settings, call = settings_for(twilio), call_at(twilio)
     twilio.rest.scripted.append(ScriptedResponse(200, b"<html>", carried_out=True))
     await judged(database, settings)
-    actor = make_actor(database, client, settings)
-    await act(actor)
-    await act(actor)
+    runner = make_runner(database, client, settings)
+    await run(runner)
+    await run(runner)
     state, note = await outcome(database)
-    assert (len(call.updates), state, counted(actor, "hang_up", "sent")) == (1, "sent", 1)
+    assert (len(call.updates), state, counted(runner, "hang_up", "sent")) == (1, "sent", 1)
     assert note is not None
     assert note.startswith("it may have been done")
 
 
 async def test_too_many_requests_is_asked_again(
-    database: Database, twilio: SimulatedTwilio, client: httpx2.AsyncClient, no_pauses: None
+    database: Database, twilio: SimulatedTwilio, client: httpx2.AsyncClient
 ) -> None:
     settings, call = settings_for(twilio), call_at(twilio)
     twilio.rest.scripted.extend([ScriptedResponse(429, headers={"retry-after": "0"})] * 2)
     await judged(database, settings)
-    await act(make_actor(database, client, settings))
+    await run(make_runner(database, client, settings))
     assert (len(call.updates), await outcome(database)) == (1, ("done", None))
 
 
 async def test_twilio_out_of_reach_is_a_failure_that_says_nothing_was_done(
-    database: Database, twilio: SimulatedTwilio, client: httpx2.AsyncClient, no_pauses: None
+    database: Database, twilio: SimulatedTwilio, client: httpx2.AsyncClient
 ) -> None:
     settings = settings_for(twilio, twilio_api_url="http://127.0.0.1:1")
     await judged(database, settings)
-    actor = make_actor(database, client, settings)
-    await act(actor)
+    runner = make_runner(database, client, settings)
+    await run(runner)
     state, note = await outcome(database)
-    assert (state, counted(actor, "hang_up", "failed")) == ("failed", 1)
+    assert (state, counted(runner, "hang_up", "failed")) == ("failed", 1)
     assert note is not None
     assert note.startswith("nothing was done: ")

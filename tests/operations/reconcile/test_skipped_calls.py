@@ -38,13 +38,13 @@ async def test_one_call_twilio_cannot_answer_for_does_not_keep_the_younger_ones_
         await open_call(database, simulated_twilio, sid, ago_s=7200 - place)
     answer_always(simulated_twilio, CALL, answer)
     metrics = Metrics()
-    (findings,) = await make(metrics=metrics).sweep()
+    (findings,) = await make(metrics=metrics).sweep_due_accounts()
     assert {(await call_row(database, sid)).call_status for sid in YOUNGER} == {"busy"}
     assert (findings.error, findings.calls_failed, findings.calls_asked) == (None, 1, 4)
     assert metrics.registry.get_sample_value("amd_loop_errors_total", {"loop": "reconciling"}) == 1
     assert await swept_until(database) is not None  # it is open, and so asked for again
     simulated_twilio.rest.check = None
-    await make().sweep()
+    await make().sweep_due_accounts()
     assert (await call_row(database)).call_status == "busy"
 
 
@@ -58,7 +58,7 @@ async def test_an_outage_ends_the_sweep(
     for sid in (CALL, *YOUNGER):
         await open_call(database, simulated_twilio, sid)
     answer_always(simulated_twilio, "Calls/CA", answer)
-    (findings,) = await make().sweep()
+    (findings,) = await make().sweep_due_accounts()
     assert findings.error is not None
     assert str(answer.status) in findings.error
     assert len([request for request in simulated_twilio.rest.requests if "Calls/CA" in request.path]) == asked
@@ -78,7 +78,7 @@ async def test_failures_that_others_lie_between_are_no_outage(
 
     monkeypatch.setattr("amd_service.calls.reconciliation.open_calls", in_this_order)
     answer_always(simulated_twilio, "3" * 31, ScriptedResponse(500))
-    (findings,) = await make().sweep()
+    (findings,) = await make().sweep_due_accounts()
     assert (findings.error, findings.calls_failed, findings.calls_changed) == (None, 4, 4)
 
 
@@ -93,7 +93,7 @@ async def test_what_only_the_lists_would_name_again_keeps_the_mark_where_it_is(
     await age(database, seconds=seen_ago_s)
     recorded(recorded(call_at_twilio(simulated_twilio)), sid="RE" + "9" * 32)
     answer_always(simulated_twilio, CALL, ScriptedResponse(500))
-    (findings,) = await make().sweep()
+    (findings,) = await make().sweep_due_accounts()
     assert (findings.error, findings.calls_failed) == (None, int(held))
     assert (await swept_until(database) is None) is held
 
@@ -106,9 +106,9 @@ async def test_what_was_passed_over_is_asked_by_date_until_it_is_answered(
     await settle(database, job, verdict(Label.HUMAN))
     recorded(recorded(call_at_twilio(simulated_twilio)), sid=RecordingSid("RE" + "9" * 32))
     answer_always(simulated_twilio, CALL, ScriptedResponse(500))
-    await make().sweep()
+    await make().sweep_due_accounts()
     simulated_twilio.rest.check = None
-    (findings,) = await make().sweep()
+    (findings,) = await make().sweep_due_accounts()
     assert (findings.recordings_new, findings.calls_failed) == (1, 0)
     assert await swept_until(database) is not None
 
@@ -130,7 +130,10 @@ async def test_where_twilio_knows_none_of_our_calls_it_is_the_wrong_one_and_noth
     ours = YOUNGER[:3]
     call_at_twilio(simulated_twilio, direction="inbound")  # it has calls, only not ours
     await end_at_ours(database, *ours)
-    for findings in [*await make().sweep(), *await make().by_hand(datetime.now(UTC) - timedelta(days=1))]:
+    for findings in [
+        *await make().sweep_due_accounts(),
+        *await make().sweep_since(datetime.now(UTC) - timedelta(days=1)),
+    ]:
         assert findings.error is not None
         assert "TWILIO_REGION" in findings.error
         assert (findings.calls_asked, findings.calls_unknown, findings.calls_changed) == (1, 3, 0)
@@ -138,7 +141,7 @@ async def test_where_twilio_knows_none_of_our_calls_it_is_the_wrong_one_and_noth
     assert await swept_until(database) is None
     for sid in ours:
         recorded(call_at_twilio(simulated_twilio, sid=sid), sid=f"RE{sid[2:]}")
-    (findings,) = await make().sweep()
+    (findings,) = await make().sweep_due_accounts()
     assert (findings.error, findings.calls_unknown) == (None, 0)
     assert await states(database, *ours) == ["queued"] * 3
 
@@ -161,7 +164,7 @@ async def test_what_twilio_does_not_know_is_concluded_where_it_knows_another_of_
     await deliver(database, status(ending))
     await age(database)
     await end_at_ours(database, *YOUNGER)
-    (findings,) = await make().sweep()
+    (findings,) = await make().sweep_due_accounts()
     assert (findings.error, findings.calls_asked, findings.calls_unknown) == (None, 1, 4)
     assert await states(database, CALL, *YOUNGER) == [after, *["failed"] * 4]
     assert "calls unknown to Twilio" in capsys.readouterr().out
@@ -172,7 +175,7 @@ async def test_calls_that_twilio_could_not_answer_for_do_not_vouch_for_the_accou
 ) -> None:
     await end_at_ours(database, CALL, *YOUNGER)
     answer_always(simulated_twilio, CALL, ScriptedResponse(500))
-    (findings,) = await make().sweep()
+    (findings,) = await make().sweep_due_accounts()
     assert findings.error is not None
     assert (findings.calls_asked, findings.calls_failed, findings.calls_unknown) == (0, 1, 4)
     assert set(await states(database, CALL, *YOUNGER)) == {"waiting"}
@@ -200,7 +203,7 @@ async def test_calls_that_cannot_be_read_are_passed_over_and_not_unknown(
     for sid in ours:
         call_at_twilio(simulated_twilio, sid=sid, ago_s=8 * 3600)
     make_calls_unreadable(simulated_twilio)
-    (findings,) = await make().sweep()
+    (findings,) = await make().sweep_due_accounts()
     assert (findings.error, findings.calls_failed, findings.calls_unknown) == (None, count, 0)
     assert await states(database, *ours) == ["waiting"] * count
 
@@ -212,5 +215,5 @@ async def test_a_call_that_cannot_be_read_is_known_by_its_recording(
     for sid in (CALL, *YOUNGER[:2]):
         recorded(call_at_twilio(simulated_twilio, sid=sid, ago_s=8 * 3600), sid=f"RE{sid[2:]}")
     make_calls_unreadable(simulated_twilio)
-    (findings,) = await make().sweep()
+    (findings,) = await make().sweep_due_accounts()
     assert (findings.error, findings.calls_unknown, findings.recordings_new) == (None, 0, 3)

@@ -22,7 +22,7 @@ async def test_a_call_nobody_told_of_appears_and_its_recording_is_put_up_for_wor
     database: Database, simulated_twilio: SimulatedTwilio, make: Make
 ) -> None:
     call = recorded(call_at_twilio(simulated_twilio))
-    (findings,) = await make().sweep()
+    (findings,) = await make().sweep_due_accounts()
     row, audio = await call_row(database), await recording_row(database)
     assert (row.call_status, row.duration_s, row.ended_at) == ("completed", 42, call.ended_at)
     assert (row.direction, row.to_number, row.analysis_state) == ("outbound-api", call.to_number, "queued")
@@ -35,7 +35,7 @@ async def test_a_call_nobody_answered_needs_no_recording(
     database: Database, simulated_twilio: SimulatedTwilio, make: Make, ending: str
 ) -> None:
     call_at_twilio(simulated_twilio, ending=ending)
-    await make().sweep()
+    await make().sweep_due_accounts()
     row = await call_row(database)
     assert (row.call_status, row.analysis_state) == (ending, "not_applicable")
 
@@ -45,7 +45,7 @@ async def test_a_recording_nobody_told_of_is_put_up_for_work(
 ) -> None:
     recorded(call_at_twilio(simulated_twilio))
     await deliver(database, status("ringing"), status("completed"))
-    (findings,) = await make().sweep()
+    (findings,) = await make().sweep_due_accounts()
     assert (await call_row(database)).analysis_state == "queued"
     assert (findings.calls_new, findings.recordings_new, findings.calls_changed) == (0, 1, 1)
 
@@ -55,7 +55,7 @@ async def test_an_ending_nobody_told_of_is_learnt(
 ) -> None:
     call_at_twilio(simulated_twilio, ending="busy")
     await deliver(database, status("initiated"), status("ringing"))
-    (findings,) = await make().sweep()
+    (findings,) = await make().sweep_due_accounts()
     assert ((await call_row(database)).call_status, findings.calls_changed) == ("busy", 1)
 
 
@@ -65,7 +65,7 @@ async def test_a_completed_call_without_a_recording_ends_and_comes_back_if_there
     call_at_twilio(simulated_twilio)
     await deliver(database, status("completed"))
     await age(database)
-    (findings,) = await make().sweep()
+    (findings,) = await make().sweep_due_accounts()
     row = await call_row(database)
     assert (row.analysis_state, row.reason, findings.calls_changed) == ("failed", "no_recording", 1)
     await deliver(database, recording("completed"))
@@ -75,7 +75,7 @@ async def test_a_completed_call_without_a_recording_ends_and_comes_back_if_there
 async def test_an_absent_recording_says_so(database: Database, simulated_twilio: SimulatedTwilio, make: Make) -> None:
     recorded(call_at_twilio(simulated_twilio), status="absent", error_code=16101, duration_s=None)
     await deliver(database, status("completed"))
-    await make().sweep()
+    await make().sweep_due_accounts()
     row, audio = await call_row(database), await recording_row(database)
     assert (row.analysis_state, row.reason, audio.error_code) == ("failed", "no_recording", 16101)
 
@@ -85,14 +85,14 @@ async def test_a_call_that_just_ended_is_left_to_its_callbacks(
 ) -> None:
     ended = datetime.now(UTC) - timedelta(seconds=5)
     recorded(call_at_twilio(simulated_twilio, ago_s=5))
-    await make().sweep()
+    await make().sweep_due_accounts()
     assert await calls_known(database) == set()
     await deliver(database, status("completed", timestamp=ended))
     await age(database, seconds=3600)
-    await make().sweep()
+    await make().sweep_due_accounts()
     assert (await call_row(database)).analysis_state == "waiting"
     # By hand nobody waits.
-    (findings,) = await make().by_hand(ended - timedelta(hours=1))
+    (findings,) = await make().sweep_since(ended - timedelta(hours=1))
     assert ((await call_row(database)).analysis_state, findings.recordings_new) == ("queued", 1)
 
 
@@ -102,7 +102,7 @@ async def test_a_call_that_is_up_is_not_concluded_when_it_ends_later(
     call = call_at_twilio(simulated_twilio, ending="in-progress", ended_at=None, duration_s=None)
     await deliver(database, status("ringing"))
     await age(database)
-    await make().sweep()
+    await make().sweep_due_accounts()
     row = await call_row(database)
     assert (row.call_status, row.analysis_state) == ("in-progress", "waiting")
     call.end("completed")
@@ -116,7 +116,7 @@ async def test_what_the_api_still_says_of_a_call_does_not_beat_its_callback(
     call_at_twilio(simulated_twilio, ending="in-progress", ended_at=None)
     await deliver(database, status("completed"))
     await age(database)
-    await make().sweep()
+    await make().sweep_due_accounts()
     assert (await call_row(database)).call_status == "completed"
 
 
@@ -127,10 +127,10 @@ async def test_a_recording_that_is_not_ready_is_asked_for_again(
     call = recorded(call_at_twilio(simulated_twilio), status=state, duration_s=None)
     await deliver(database, status("completed"))
     await age(database)
-    await make().sweep()
+    await make().sweep_due_accounts()
     assert [(await recording_row(database)).state, (await call_row(database)).analysis_state] == ["noted", "waiting"]
     call.recordings[0].status = "completed"
-    await make().sweep()
+    await make().sweep_due_accounts()
     assert (await call_row(database)).analysis_state == "queued"
 
 
@@ -139,10 +139,10 @@ async def test_calls_that_are_not_ours_are_let_be_until_they_report(
     database: Database, simulated_twilio: SimulatedTwilio, make: Make, direction: str
 ) -> None:
     recorded(call_at_twilio(simulated_twilio, direction=direction))
-    await make().sweep()
+    await make().sweep_due_accounts()
     assert await calls_known(database) == set()
     await deliver(database, status("in-progress", direction=direction))
-    await make().sweep()
+    await make().sweep_due_accounts()
     row = await call_row(database)
     assert (row.call_status, row.analysis_state) == ("completed", "queued")
 
@@ -151,9 +151,9 @@ async def test_asking_again_changes_nothing(database: Database, simulated_twilio
     recorded(call_at_twilio(simulated_twilio))
     call_at_twilio(simulated_twilio, sid="CA" + "2" * 32)
     begin = datetime.now(UTC) - timedelta(hours=1)
-    await make().by_hand(begin)
+    await make().sweep_since(begin)
     before = await everything(database)
-    (findings,) = await make().by_hand(begin)
+    (findings,) = await make().sweep_since(begin)
     assert (findings.calls_asked, findings.calls_new, findings.recordings_new, findings.calls_changed) == (2, 0, 0, 0)
     assert await everything(database) == before
 
@@ -170,7 +170,7 @@ async def test_numbers_that_must_not_be_kept_are_not(
     database: Database, simulated_twilio: SimulatedTwilio, make: Make
 ) -> None:
     call = call_at_twilio(simulated_twilio)
-    await make(phone_numbers="drop").sweep()
+    await make(phone_numbers="drop").sweep_due_accounts()
     async with database.transaction() as session:
         (kept,) = (await session.scalars(select(Callback))).all()
     assert call.to_number not in f"{kept.parameters} {kept.facts}"
@@ -182,7 +182,7 @@ async def test_a_call_twilio_no_longer_knows_ends_too(database: Database, make: 
     await deliver(database, status("completed"), recording("in-progress"), status("completed", call_sid=unrecorded))
     for sid in (CALL, unrecorded):
         await age(database, sid)
-    (findings,) = await make().sweep()
+    (findings,) = await make().sweep_due_accounts()
     for sid in (CALL, unrecorded):
         row = await call_row(database, sid)
         assert (row.analysis_state, row.reason) == ("failed", "no_recording")
@@ -195,13 +195,13 @@ async def test_a_recording_that_is_gone_is_not_waited_for_and_comes_back_if_it_w
     call_at_twilio(simulated_twilio)
     await deliver(database, status("completed"), recording("in-progress"))
     await age(database)
-    await make().sweep()
+    await make().sweep_due_accounts()
     row, audio = await call_row(database), await recording_row(database)
     assert (row.analysis_state, row.reason) == ("failed", "no_recording")
     assert (audio.state, audio.failure, audio.attempts) == ("dead", "no_recording", 0)
     assert audio.finished_at is not None
     asked = len(simulated_twilio.rest.requests)
-    await make().sweep()
+    await make().sweep_due_accounts()
     assert [request for request in simulated_twilio.rest.requests[asked:] if CALL in request.path] == []
     await deliver(database, recording("completed"))
     assert (await recording_row(database)).state == (await call_row(database)).analysis_state == "queued"
@@ -215,7 +215,7 @@ async def test_a_recording_that_is_gone_does_not_take_others_with_it(
         database, status("completed"), recording("in-progress"), recording("in-progress", sid=SECOND_RECORDING)
     )
     await age(database)
-    await make().sweep()
+    await make().sweep_due_accounts()
     assert [(await recording_row(database, sid)).state for sid in (RECORDING, SECOND_RECORDING)] == ["queued", "dead"]
     assert (await call_row(database)).analysis_state == "queued"
 
@@ -226,7 +226,7 @@ async def test_a_recording_is_not_gone_while_its_call_may_be_up(
     call_at_twilio(simulated_twilio, ending="in-progress", ended_at=None, duration_s=None)
     await deliver(database, status("ringing"), recording("in-progress"))
     await age(database)
-    await make().sweep()
+    await make().sweep_due_accounts()
     assert (await recording_row(database)).state == "noted"
 
 
@@ -237,7 +237,7 @@ async def test_a_recording_is_not_gone_while_twilio_names_one_that_cannot_be_rea
     await deliver(database, status("completed"), recording("in-progress"))
     await age(database)
     answer_always(simulated_twilio, "/Recordings", ScriptedResponse(200, b'{"recordings": [{"sid": 7}], "page": 0}'))
-    await make().sweep()
+    await make().sweep_due_accounts()
     assert ((await recording_row(database)).state, (await call_row(database)).analysis_state) == ("noted", "waiting")
 
 
@@ -246,8 +246,8 @@ async def test_values_twilio_does_not_name_are_counted(
 ) -> None:
     metrics = Metrics()
     recorded(call_at_twilio(simulated_twilio, answered_by="cat"), source="Dictaphone")
-    await make(metrics=metrics).sweep()
-    await make(metrics=metrics).by_hand(datetime.now(UTC) - timedelta(hours=1))
+    await make(metrics=metrics).sweep_due_accounts()
+    await make(metrics=metrics).sweep_since(datetime.now(UTC) - timedelta(hours=1))
     counted = {
         name: metrics.registry.get_sample_value("amd_unknown_values_total", {"parameter": name})
         for name in ("AnsweredBy", "RecordingSource", "CallStatus")

@@ -8,7 +8,7 @@ import pytest
 from amd_service.database.pool import Database
 from amd_service.domain import Label
 from amd_service.simulator.twilio.loopback_server import SimulatedTwilio
-from tests.support.actions import AGENT, act, answered, call_at, counted, judged, make_actor, outcome, settings_for
+from tests.support.actions import AGENT, answered, call_at, counted, judged, make_runner, outcome, run, settings_for
 from tests.support.deliveries import deliver, recording
 from tests.support.sids import CALL
 from tests.support.workers import judge_human, make_worker
@@ -21,11 +21,11 @@ async def test_a_voicemail_is_hung_up_on(
 ) -> None:
     settings, call = settings_for(twilio), call_at(twilio)
     await judged(database, settings)
-    actor = make_actor(database, client, settings)
-    await act(actor)
+    runner = make_runner(database, client, settings)
+    await run(runner)
     assert (call.status, call.updates) == ("completed", [[("Status", "completed")]])
     assert await outcome(database) == ("done", None)
-    assert counted(actor, "hang_up", "done") == 1
+    assert counted(runner, "hang_up", "done") == 1
 
 
 async def test_a_human_is_redirected_to_the_url_of_the_settings(
@@ -33,7 +33,7 @@ async def test_a_human_is_redirected_to_the_url_of_the_settings(
 ) -> None:
     settings, call = settings_for(twilio), call_at(twilio)
     await judged(database, settings, Label.HUMAN)
-    await act(make_actor(database, client, settings))
+    await run(make_runner(database, client, settings))
     assert [dict(form)["Url"] for form in call.updates] == [AGENT]
     assert (call.status, await outcome(database)) == ("in-progress", ("done", None))
 
@@ -44,14 +44,14 @@ async def test_the_worker_orders_what_the_settings_want(
     settings, call = settings_for(twilio, on_human="hang_up"), call_at(twilio)
     await deliver(database, answered(CALL), recording("completed"))
     assert await make_worker(database, judge_human, on_human="hang_up").drain() == 1
-    await act(make_actor(database, client, settings))
+    await run(make_runner(database, client, settings))
     assert (call.status, await outcome(database)) == ("completed", ("done", None))
 
 
 async def test_two_workers_act_once(database: Database, twilio: SimulatedTwilio, client: httpx2.AsyncClient) -> None:
     settings, call = settings_for(twilio), call_at(twilio)
     await judged(database, settings)
-    await asyncio.gather(*(act(make_actor(database, client, settings)) for _ in range(4)))
+    await asyncio.gather(*(run(make_runner(database, client, settings)) for _ in range(4)))
     assert (len(call.updates), await outcome(database)) == (1, ("done", None))
 
 
@@ -60,9 +60,9 @@ async def test_a_worker_without_the_accounts_credentials_leaves_it_to_one_that_h
 ) -> None:
     settings, call = settings_for(twilio), call_at(twilio)
     await judged(database, settings)
-    await act(make_actor(database, client, settings_for(twilio, twilio_account_sid="AC" + "b" * 32)))
+    await run(make_runner(database, client, settings_for(twilio, twilio_account_sid="AC" + "b" * 32)))
     assert (await outcome(database))[0] == "due"
-    await act(make_actor(database, client, settings))
+    await run(make_runner(database, client, settings))
     assert (call.status, await outcome(database)) == ("completed", ("done", None))
 
 
@@ -80,7 +80,7 @@ async def test_a_worker_whose_settings_do_not_want_it_leaves_it_to_one_whose_do(
 ) -> None:
     settings, call = settings_for(twilio), call_at(twilio)
     await judged(database, settings)
-    await act(make_actor(database, client, settings_for(twilio, **wanted)))
+    await run(make_runner(database, client, settings_for(twilio, **wanted)))
     assert (await outcome(database))[0] == "due"
-    await act(make_actor(database, client, settings))
+    await run(make_runner(database, client, settings))
     assert (call.status, await outcome(database)) == ("completed", ("done", None))
