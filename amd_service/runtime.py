@@ -79,7 +79,7 @@ async def open_runtime(settings: Settings, *, with_worker: bool) -> AsyncIterato
         worker = None
         if with_worker:
             judge = RecordingJudge(settings.accounts, Recordings(client, settings), detector, metrics)
-            worker = build_worker(settings, database, judge.judge, metrics, is_ready=lambda: detector.ready)
+            worker = build_worker(settings, database, judge.judge, metrics, is_ready=lambda: detector.is_ready)
             # Entered before the worker and therefore ended after it: the actions of its last verdicts run as well.
             await stack.enter_async_context(_run_actions(settings, database, rest, metrics))
             await stack.enter_async_context(_run_worker(worker, detector, settings.shutdown_budget))

@@ -74,8 +74,8 @@ class Detector:
         return self._readiness.state
 
     @property
-    def ready(self) -> bool:
-        return self.state.ready
+    def is_ready(self) -> bool:
+        return self.state.is_ready
 
     @property
     def identity(self) -> ModelIdentity | None:
@@ -105,7 +105,7 @@ class Detector:
         state, identity, labels = self.state, self.identity, self._classifier.labels
         return {
             "phase": str(state.phase),
-            "ready": state.ready,
+            "ready": state.is_ready,
             "reason": state.reason,
             "model": asdict(identity) if identity else None,
             "demonstration": identity is not None and identity.id == DEMO,
@@ -138,7 +138,7 @@ class Detector:
 
     async def prepare(self, audio: AudioInput) -> PreparedAudio:
         """The first half of `judge`: decode and search for speech. Raises Undecodable, ClassifierUnavailable."""
-        if not self.ready:
+        if not self.is_ready:
             raise ClassifierUnavailable(f"the classifier is not ready: {self.state.reason}")
         with self._metrics.stage("listen"):
             return await self._prepare(audio)

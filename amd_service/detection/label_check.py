@@ -98,17 +98,17 @@ def refusal_reason(proof: Proof, order: LabelOrder, golden: GoldenClips) -> str 
 
     A model that does not name its labels must be proven whatever `AMD_GOLDEN` says: its order is a guess.
     """
-    whose = "your golden clips" if golden.own else "the golden clips"
+    clips = "your golden clips" if golden.own else "the golden clips"
     if proof is Proof.CONTRADICTED and (golden.enforce or order.source is LabelSource.ASSUMED):
         source = "model config" if order.source is LabelSource.CONFIG else order.source
         return (
-            f"{whose} contradict the label order {','.join(order.labels)} (from the {source}): humans are scored as "
+            f"{clips} contradict the label order {','.join(order.labels)} (from the {source}): humans are scored as "
             f"voicemail and voicemails as human. Set {order.swapped_line}"
             + ("" if golden.own else "; or use clips of your own calls: AMD_GOLDEN_DIR")
         )
     if proof is not Proof.PROVEN and order.source is LabelSource.ASSUMED:
         return (
-            f"the model does not name its labels, and {whose} do not show which is which ({proof}). Look the order up "
+            f"the model does not name its labels, and {clips} do not show which is which ({proof}). Look the order up "
             f"at the model's source and set {order.line} or {order.swapped_line}"
         )
     return None

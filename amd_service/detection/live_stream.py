@@ -51,7 +51,7 @@ class LiveStream:
         if self.received_ms < self._next_check_ms:
             return None
         try:
-            return await self._check()
+            return await self._analyse()
         except ClassifierUnavailable:
             self._next_check_ms = self.received_ms + RETRY_MS
             return None
@@ -63,7 +63,7 @@ class LiveStream:
         """
         return await self._detector.judge(self._audio(), priority=Priority.INTERACTIVE)
 
-    async def _check(self) -> Verdict | None:
+    async def _analyse(self) -> Verdict | None:
         if len(self._buffer) == self._max_bytes:
             return await self.finish()
         prepared = await self._detector.prepare(self._audio())

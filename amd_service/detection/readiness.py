@@ -35,7 +35,7 @@ class Readiness:
     def state(self) -> ClassifierState:
         """The classifier's state until it is ready, then the result of the golden clips."""
         state = self._classifier.state
-        if not state.ready:
+        if not state.is_ready:
             return state
         return self._outcome or ClassifierState(Phase.PROVING, "scoring the golden clips")
 
@@ -51,24 +51,24 @@ class Readiness:
 
     async def wait_ready(self) -> None:
         """Wait until the classifier may serve, without a time limit."""
-        while not self.state.ready:
+        while not self.state.is_ready:
             await self._decided.wait()
-            if self._outcome is None or not self._outcome.ready:
+            if self._outcome is None or not self._outcome.is_ready:
                 await asyncio.Event().wait()  # refused: only a restart with other settings changes that
-            await self._classifier.wait_for(lambda state: state.ready)
+            await self._classifier.wait_for(lambda state: state.is_ready)
 
     async def wait_ready_or_raise(self) -> None:
         """Wait until the classifier may serve. Raises ModelUnusable, naming the cure, if it may not."""
-        while not self.state.ready:
+        while not self.state.is_ready:
             await self._classifier.wait_ready_or_raise()
             await self._wait_for_outcome_or_crash()
-            if self._outcome is not None and not self._outcome.ready:
+            if self._outcome is not None and not self._outcome.is_ready:
                 raise ModelUnusable(self._outcome.reason)
 
     async def _wait_for_outcome_or_crash(self) -> None:
         waits = [
             asyncio.create_task(self._decided.wait()),
-            asyncio.ensure_future(self._classifier.wait_for(lambda state: not state.ready)),
+            asyncio.ensure_future(self._classifier.wait_for(lambda state: not state.is_ready)),
         ]
         try:
             await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
@@ -78,7 +78,7 @@ class Readiness:
 
     async def _run(self) -> None:
         while self._outcome is None:
-            await self._classifier.wait_for(lambda state: state.ready)
+            await self._classifier.wait_for(lambda state: state.is_ready)
             try:
                 self.proof = await self._score_clips()
                 self._outcome = self._decide()

@@ -52,13 +52,13 @@ class StreamedUpload:
         if len(self._buffer) < self._next_check_bytes:
             return []
         self._next_check_bytes = len(self._buffer) + max(_MIN_STEP_BYTES, len(self._buffer) // _STEP_DIVISOR)
-        return await self._check()
+        return await self._analyse()
 
     async def finish(self) -> Verdict:
         """The final verdict, the same as for a file of these bytes. Raises as `feed` does, and Undecodable."""
         return await self._detector.judge(self._received(), priority=self._priority)
 
-    async def _check(self) -> list[Provisional]:
+    async def _analyse(self) -> list[Provisional]:
         try:
             prepared = await self._detector.prepare(self._received())
         except Undecodable:

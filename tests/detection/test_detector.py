@@ -149,7 +149,7 @@ async def test_nothing_is_judged_before_the_model_is_ready() -> None:
     engine.free.clear()
     async with started(engine) as detector:
         await asyncio.to_thread(engine.entered.acquire)
-        assert not detector.ready
+        assert not detector.is_ready
         with pytest.raises(ClassifierUnavailable, match="not ready"):
             await judge(detector, speech(3.0))
         engine.free.set()

@@ -78,7 +78,7 @@ async def test_a_contradiction_only_warns_without_enforcement(clips: Path) -> No
 
 async def test_a_model_without_label_names_serves_when_proven(clips: Path) -> None:
     async with ready(StubEngine(scores_correctly), golden=golden(clips), labels=ASSUMED) as detector:
-        assert detector.ready
+        assert detector.is_ready
 
 
 async def test_a_model_without_label_names_does_not_serve_unproven() -> None:

@@ -37,7 +37,7 @@ async def test_swapped_labels_keep_the_detector_not_ready_and_name_the_cure(swap
     async with Detector.from_settings(Settings(_env_file=None, model=str(swapped)), Metrics()) as detector:
         with pytest.raises(ModelUnusable, match="AMD_LABELS=human,voicemail"):
             await detector.wait_ready_or_raise()
-        assert not detector.ready
+        assert not detector.is_ready
 
 
 async def test_the_named_setting_makes_the_model_serve(swapped: Path) -> None:

@@ -1,4 +1,4 @@
-"""Finds the onset of speech, and tells speech from silence, steady noise, hum, ringback, beeps, SIT, DTMF and clicks.
+"""Finds the onset of speech among silence, steady noise, hum, ringback, beeps, SIT, DTMF and clicks.
 
 A frame counts as speech when it meets four conditions. Each of the other sounds fails at least one:
 

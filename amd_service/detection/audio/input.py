@@ -1,4 +1,4 @@
-"""Audio as a caller hands it in: bytes, and what is known about them."""
+"""The input of the detector."""
 
 from dataclasses import dataclass
 

@@ -48,7 +48,7 @@ class ClassifierState:
     reason: str
 
     @property
-    def ready(self) -> bool:
+    def is_ready(self) -> bool:
         return self.phase is Phase.READY
 
 
@@ -101,8 +101,8 @@ class Classifier:
         return self._state
 
     @property
-    def ready(self) -> bool:
-        return self._state.ready
+    def is_ready(self) -> bool:
+        return self._state.is_ready
 
     @property
     def identity(self) -> ModelIdentity | None:
@@ -136,7 +136,7 @@ class Classifier:
     async def wait_ready_or_raise(self) -> ModelIdentity:
         """Wait until the model is loaded and warm. Raises ModelUnusable, naming the cure, if that fails."""
         state = await self.wait_for(lambda state: state.phase in (Phase.READY, Phase.FAILED, Phase.STOPPED))
-        if not state.ready or self._scorer is None:
+        if not state.is_ready or self._scorer is None:
             raise ModelUnusable(state.reason)
         return self._scorer.identity
 

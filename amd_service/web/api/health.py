@@ -40,7 +40,7 @@ async def metrics(request: Request) -> Response:
     """GET /metrics: Prometheus text, also while the database is unavailable."""
     runtime = runtime_of(request)
     await measure_queue(runtime.database, runtime.metrics)
-    runtime.metrics.classifier_ready.set(runtime.detector.ready)
+    runtime.metrics.classifier_ready.set(runtime.detector.is_ready)
     return Response(generate_latest(runtime.metrics.registry), media_type=CONTENT_TYPE_LATEST)
 
 

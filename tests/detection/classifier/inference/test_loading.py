@@ -35,7 +35,7 @@ async def test_loading_does_not_block_the_event_loop() -> None:
             await score(classifier)
         go_on.set()
         await classifier.wait_ready_or_raise()
-        assert classifier.ready
+        assert classifier.is_ready
 
 
 async def test_the_model_is_warmed_up_before_ready_and_runs_on_one_thread() -> None:
@@ -84,5 +84,5 @@ async def test_an_unreachable_hub_is_retried() -> None:
         return model_files()
 
     async with stubbed(StubEngine(), load=load, hub_retry_s=0.01) as classifier:
-        await classifier.wait_for(lambda state: state.ready)
-        assert classifier.ready
+        await classifier.wait_for(lambda state: state.is_ready)
+        assert classifier.is_ready
