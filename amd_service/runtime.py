@@ -26,7 +26,7 @@ from amd_service.settings import Settings
 from amd_service.settings.shutdown import ShutdownBudget
 from amd_service.telemetry import Metrics, get_logger
 from amd_service.twilio.recordings import Recordings, http_client
-from amd_service.twilio.rest import RestClient
+from amd_service.twilio.rest import RestClient, Sleep
 from amd_service.worker.attempt import Judge
 from amd_service.worker.periodic import PeriodicTask, run_periodically
 from amd_service.worker.queue_loop import Worker
@@ -126,11 +126,12 @@ async def open_call_placer(settings: Settings) -> AsyncIterator[tuple[CallPlacer
 
 
 @asynccontextmanager
-async def open_reconciliation(settings: Settings) -> AsyncIterator[Reconciliation]:
-    """Reconciliation for a command: it waits where Twilio answers 429."""
+async def open_reconciliation(settings: Settings, *, sleep: Sleep = asyncio.sleep) -> AsyncIterator[Reconciliation]:
+    """Reconciliation for a command: it retries after a 429."""
     async with open_database(settings) as database, http_client(settings) as client:
         metrics = Metrics()
-        rest = RestClient(client, settings, per_s=settings.reconcile_per_s, retry_rate_limits=True, metrics=metrics)
+        per_s = settings.reconcile_per_s
+        rest = RestClient(client, settings, per_s=per_s, retry_rate_limits=True, metrics=metrics, sleep=sleep)
         yield build_reconciliation(settings, database, rest, metrics)
 
 

@@ -1,4 +1,4 @@
-"""Writes the parts of the documentation that the code knows best: `python -m tools.settings_page`."""
+"""Generates the table in docs/settings.md: `python -m tools.settings_page`."""
 
 import re
 from pathlib import Path
@@ -9,19 +9,19 @@ from pydantic_core import PydanticUndefined
 from amd_service.settings import Settings, environment_name
 
 PAGE = Path("docs/settings.md")
-# These depend on who asks.
+# Defaults that depend on the user.
 _VARYING_DEFAULTS = {"data_dir": "`~/.local/share/amd-service`, for root `/var/lib/amd-service`"}
 _BETWEEN = re.compile(r"(?<=<!-- settings -->\n).*?(?=<!-- /settings -->)", re.DOTALL)
 
 
 def settings_table() -> str:
-    """The settings as a Markdown table, in the order of the class."""
+    """All settings as a Markdown table, in the order of the class."""
     rows = [_row(name, field) for name, field in Settings.model_fields.items()]
     return "\n".join(["", "| variable | default | meaning |", "|---|---|---|", *rows, "", ""])
 
 
 def with_settings(page: str) -> str:
-    """The page's text with the settings table brought up to date."""
+    """The page with an up-to-date table."""
     return _BETWEEN.sub(lambda _: settings_table(), page)
 
 

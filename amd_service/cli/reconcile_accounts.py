@@ -1,5 +1,6 @@
 """Reconciles every account once and prints what was found."""
 
+import asyncio
 import json
 import re
 from dataclasses import asdict
@@ -9,11 +10,12 @@ from amd_service.errors import ConfigurationError
 from amd_service.operations.reconcile import SweepReport
 from amd_service.runtime import open_reconciliation
 from amd_service.settings import Settings
+from amd_service.twilio.rest import Sleep
 
 _UNITS = {"m": "minutes", "h": "hours", "d": "days"}
 
 
-async def reconcile_and_print(settings: Settings, since: str, *, as_json: bool) -> bool:
+async def reconcile_and_print(settings: Settings, since: str, *, as_json: bool, sleep: Sleep = asyncio.sleep) -> bool:
     """Ask Twilio about the calls of the last `since` (90m, 24h, 7d) and print a line per account.
 
     Recordings that are found are enqueued; a running worker judges them. Returns False if a request failed. Raises
@@ -22,7 +24,7 @@ async def reconcile_and_print(settings: Settings, since: str, *, as_json: bool) 
     start = datetime.now(UTC) - parse_duration(since)
     if not settings.accounts:
         raise ConfigurationError("no account is configured: set TWILIO_ACCOUNT_SID and TWILIO_AUTH_TOKEN")
-    async with open_reconciliation(settings) as reconciliation:
+    async with open_reconciliation(settings, sleep=sleep) as reconciliation:
         reports = await reconciliation.sweep_since(start)
     for report in reports:
         print(json.dumps(asdict(report)) if as_json else _readable_line(report))  # noqa: T201 - the command's output

@@ -39,7 +39,7 @@ class DetectionSettings(BaseModel):
         0.7,
         gt=0.5,
         lt=1,
-        description="Least confidence for a label. Below it, a longer window is scored, then the label is `undecided`.",
+        description="Minimum confidence of a label. Below it a longer window is scored; if that fails, `undecided`.",
     )
     min_confidence_human: float | None = Field(
         None, gt=0.5, lt=1, description="Threshold for `human` alone. Unset: `AMD_MIN_CONFIDENCE`."
@@ -68,7 +68,8 @@ class DetectionSettings(BaseModel):
     inference_queue: int = Field(
         32,
         ge=1,
-        description="Most windows waiting for the model, and most concurrent uploads and streams. More get a 429.",
+        description="Maximum number of windows waiting for the model, and of concurrent requests to `/predict` and to "
+        "`/predict-stream`. More get a 429.",
     )
 
     @field_validator("cache_dir", "golden_dir")

@@ -42,9 +42,11 @@ class ServerSettings(BaseModel):
         default_factory=list,
         description="Comma-separated keys for everything except webhooks. Unset: loopback clients only.",
     )
-    max_callback_bytes: int = Field(64 * 1024, ge=1024, description="Largest callback body. Larger ones get a 413.")
+    max_callback_bytes: int = Field(
+        64 * 1024, ge=1024, description="Maximum size of a callback body; larger ones get a 413."
+    )
     max_upload_bytes: int = Field(
-        32 * 1024 * 1024, ge=1024, description="Largest upload to `/predict` (an hour of 8 kHz μ-law is 28.8 MB)."
+        32 * 1024 * 1024, ge=1024, description="Maximum upload to `/predict` (an hour of 8 kHz μ-law is 28.8 MB)."
     )
     shutdown_grace_s: float = Field(25.0, gt=0, description="Seconds a process may take to drain after SIGTERM.")
 
@@ -53,7 +55,7 @@ class ServerSettings(BaseModel):
         description="`postgresql://user:password@host/name`. Unset: an embedded Postgres in `AMD_DATA_DIR`.",
     )
     data_dir: Path = Field(default_factory=default_data_dir, description="Data directory of the embedded Postgres.")
-    database_pool_size: int = Field(10, ge=3, description="Most pooled connections of one process.")
+    database_pool_size: int = Field(10, ge=3, description="Maximum number of pooled connections per process.")
 
     @field_validator("public_url")
     @classmethod

@@ -25,14 +25,20 @@ class Settings(DetectionSettings, TwilioSettings, ServerSettings, BaseSettings):
     # Queue
     worker_concurrency: int = Field(2, ge=1, description="Recordings that one worker processes at a time.")
     job_lease_s: float = Field(
-        60.0, gt=0, description="Lease of a claimed job. Without a heartbeat for this long, another worker claims it."
+        60.0, gt=0, description="Seconds without a heartbeat after which another worker claims a job."
     )
     job_max_attempts: int = Field(8, ge=1, description="Attempts before the worker gives a job up.")
-    job_retry_base_s: float = Field(1.0, gt=0, description="First retry delay. It doubles each time, up to 5 minutes.")
-    job_outage_s: float = Field(
-        86_400.0, ge=0, description="For this long, an outage of Twilio or of the model does not count as an attempt."
+    job_retry_base_s: float = Field(
+        1.0, gt=0, description="First retry delay in seconds; it doubles each time, up to 5 minutes."
     )
-    poll_s: float = Field(5.0, gt=0, description="Longest sleep of an idle worker without a notification.")
+    job_outage_s: float = Field(
+        86_400.0,
+        ge=0,
+        description="Seconds for which an outage of Twilio or of the model does not count as an attempt.",
+    )
+    poll_s: float = Field(
+        5.0, gt=0, description="Seconds between polls of an idle worker; a notification wakes it earlier."
+    )
 
     # Logs
     log_format: Annotated[str, one_of("auto", "json", "text")] = Field(

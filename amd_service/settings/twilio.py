@@ -69,7 +69,7 @@ class TwilioSettings(BaseModel):
         "`OutboundAPI=1,DialVerb=2,StartCallRecordingAPI=1`. Twilio documents only `<Dial>`: verify the others on a "
         "live call, or record with `RecordingTrack=inbound`.",
     )
-    media_max_bytes: int = Field(8 * 1024 * 1024, ge=64 * 1024, description="Most bytes to download of one recording.")
+    media_max_bytes: int = Field(8 * 1024 * 1024, ge=64 * 1024, description="Maximum bytes to download per recording.")
     media_connect_timeout_s: float = Field(5.0, gt=0, description="Timeout for connecting to Twilio.")
     media_read_timeout_s: float = Field(10.0, gt=0, description="Timeout of one read from Twilio.")
     media_total_timeout_s: float = Field(30.0, gt=0, description="Total timeout of one download.")
@@ -79,13 +79,17 @@ class TwilioSettings(BaseModel):
         default_factory=list,
         description="Comma-separated prefixes of numbers that may be called, e.g. `+1212,+49`. Unset: no calls.",
     )
-    dial_per_minute: int = Field(60, ge=1, description="Most calls placed per minute, by all processes together.")
+    dial_per_minute: int = Field(
+        60, ge=1, description="Maximum number of calls placed per minute, by all processes together."
+    )
 
     # Media Streams
     live: bool = Field(
         False, description="Classify calls in progress over Media Streams. Recordings are classified as well."
     )
-    live_streams: int = Field(32, ge=1, description="Most concurrent streams of one process. More are refused.")
+    live_streams: int = Field(
+        32, ge=1, description="Maximum number of concurrent streams per process; more are refused."
+    )
     live_next_url: str | None = Field(
         None, description="URL of the TwiML that continues the call after the stream starts. Unset: a pause of 60 s."
     )
@@ -105,9 +109,11 @@ class TwilioSettings(BaseModel):
         "only by `amd-service reconcile`; until then, calls with a lost callback wait.",
     )
     reconcile_after_s: float = Field(
-        300.0, ge=0, le=3600, description="Delay of a callback after which it counts as lost. At most an hour."
+        300.0, ge=0, le=3600, description="Seconds after which a missing callback counts as lost; at most an hour."
     )
-    reconcile_per_s: float = Field(5.0, gt=0, description="REST requests per second for reconciliation and deletion.")
+    reconcile_per_s: float = Field(
+        5.0, gt=0, description="Maximum rate of REST requests for reconciliation and deletion."
+    )
 
     # Retention
     delete_recordings: bool = Field(
@@ -121,7 +127,7 @@ class TwilioSettings(BaseModel):
     )
     phone_number_key: SecretStr | None = Field(
         None,
-        description="Secret key of the hash, at least 16 characters. With it, anyone can try all numbers.",
+        description="Secret key of the hash, at least 16 characters. Anyone who knows it can try all numbers.",
     )
     callback_days: int | None = Field(
         None, ge=1, description="Age in days after which the parameters of callbacks are deleted. Unset: never."

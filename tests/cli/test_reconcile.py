@@ -69,15 +69,14 @@ async def test_a_call_unknown_to_twilio_is_counted_with_its_cure(
 
 
 async def test_the_command_retries_after_a_429(
-    database: Database,
-    simulated_twilio: SimulatedTwilio,
-    capsys: pytest.CaptureFixture[str],
-    monkeypatch: pytest.MonkeyPatch,
+    database: Database, simulated_twilio: SimulatedTwilio, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr("amd_service.twilio.rest.retrying_transport.PAUSES_S", (0.0,))
+    async def sleep(_seconds: float) -> None:
+        pass
+
     simulated_twilio.rest.add(SimulatedCall(account_sid=ACCOUNT)).end("busy")
     simulated_twilio.rest.scripted = [ScriptedResponse(429)]
-    assert await reconcile_and_print(settings(database, simulated_twilio), "90m", as_json=False)
+    assert await reconcile_and_print(settings(database, simulated_twilio), "90m", as_json=False, sleep=sleep)
     said = capsys.readouterr().out
     assert "1 calls checked, 1 new" in said
     assert "Twilio rate limit" in said

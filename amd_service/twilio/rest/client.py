@@ -59,8 +59,8 @@ class ApiEvent(Generic[T]):
 class RestClient:
     """Twilio's REST API.
 
-    `per_s`: most requests per second, None for no limit. `retry_rate_limits`: retry GETs after a 429 for a few minutes
-    before raising TooManyRequests. `page_size`: resources per page of a list.
+    `per_s`: maximum requests per second, None for no limit. `retry_rate_limits`: retry GETs after a 429 for a few
+    minutes before raising TooManyRequests. `page_size`: resources per page of a list.
 
     Every method raises TwilioUnavailable and RequestRefused; `place_call`, `hang_up` and `redirect` also raise
     OutcomeUnknown. Lists skip resources that cannot be parsed; they are logged and counted in `metrics`.

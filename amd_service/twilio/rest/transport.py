@@ -28,7 +28,7 @@ _NOT_SENT = (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.PoolTimeout, htt
 
 
 class Transport(AsyncHttpClient):  # type: ignore[misc]
-    """Sends requests to Twilio's API. `per_s`: most requests per second, None for no limit."""
+    """Sends requests to Twilio's API. `per_s`: maximum requests per second, None for no limit."""
 
     def __init__(
         self, client: httpx2.AsyncClient, settings: Settings, *, per_s: float | None, sleep: Sleep = asyncio.sleep
