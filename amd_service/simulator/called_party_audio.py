@@ -10,9 +10,9 @@ from amd_service.detection.audio.channels import called_party
 from amd_service.detection.audio.decode import decode
 from amd_service.domain import Waveform
 from amd_service.errors import Undecodable
-from amd_service.operations.judge_recording import is_one_sided
 from amd_service.settings import Account
 from amd_service.simulator.recorded_calls import RecordedCall
+from amd_service.twilio.recorded_side import is_one_sided
 
 RATE_HZ = 8000
 # No verdict needs more. Twilio would stream until the end of the call.
