@@ -1,4 +1,4 @@
-"""Whole processes against each other: Postgres, the service, workers, a stand-in for Twilio."""
+"""Tests with whole processes: Postgres, the service, workers, and a simulated Twilio."""
 
 from collections.abc import AsyncIterator
 

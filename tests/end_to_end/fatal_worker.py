@@ -1,6 +1,6 @@
-"""A real worker whose model, loaded and proven, does something fatal in the middle of its first recording.
+"""A worker whose model hangs or ends the process during its first recording, after it was loaded and checked.
 
-`python -m tests.end_to_end.fatal_worker hang|die`; makes the file AMD_MARKER when it is in there.
+`python -m tests.end_to_end.fatal_worker hang|die`. Creates the file AMD_MARKER at that moment.
 """
 
 import asyncio

@@ -1,4 +1,4 @@
-"""`amd-service call`: from the command to the verdict, through real processes."""
+"""`amd-service call` from the command to the verdict, with real processes."""
 
 import asyncio
 import json
@@ -16,11 +16,11 @@ from tests.support.scene import HUMAN, Scene
 
 pytestmark = [pytest.mark.anyio, pytest.mark.timeout(300)]
 
-ORDER = ("+12125550100", "--from", "+15005550006", "--twiml", "<Response/>")
+CALL_ARGUMENTS = ("+12125550100", "--from", "+15005550006", "--twiml", "<Response/>")
 
 
 async def call(scene: Scene, *arguments: str, public_url: str = "http://127.0.0.1:1") -> tuple[int | None, str, str]:
-    """`amd-service call` in an environment of its own: exit code, stdout, stderr."""
+    """Run `amd-service call` with its own environment. Returns exit code, stdout and stderr."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith(("AMD_", "TWILIO_"))}
     environment |= {
         "AMD_DATABASE_URL": scene.database_url,
@@ -44,48 +44,48 @@ async def call(scene: Scene, *arguments: str, public_url: str = "http://127.0.0.
     return process.returncode, out.decode(), err.decode()
 
 
-async def test_a_call_is_followed_from_the_command_to_its_verdict(scene: Scene) -> None:
-    lives = [CallScenario(media_file=MediaFile(HUMAN)), CallScenario(ending="busy")]
+async def test_call_with_wait_follows_a_call_to_its_verdict(scene: Scene) -> None:
+    scenarios = [CallScenario(media_file=MediaFile(HUMAN)), CallScenario(ending="busy")]
     token = scene.account.auth_tokens[0].get_secret_value()
     async with (
         scene.run_service((*COMMAND, "serve")) as service,
         httpx2.AsyncClient(trust_env=False) as client,
     ):
 
-        async def live(placed: SimulatedCall) -> None:
+        async def simulate(placed: SimulatedCall) -> None:
             deliveries = await simulate_call(
-                scene.simulated_twilio.rest, placed, lives.pop(0), token=token, client=client
+                scene.simulated_twilio.rest, placed, scenarios.pop(0), token=token, client=client
             )
             assert {delivery.outcome for delivery in deliveries} == {"2xx"}
 
-        scene.simulated_twilio.rest.on_created = live
+        scene.simulated_twilio.rest.on_created = simulate
         await service.wait_until_ready()
 
-        code, out, err = await call(scene, *ORDER, "--twilio-amd", "--wait", "--json", public_url=service.url)
+        code, out, err = await call(scene, *CALL_ARGUMENTS, "--twilio-amd", "--wait", "--json", public_url=service.url)
         placed, verdict = (json.loads(line) for line in out.splitlines())
         assert (code, verdict["label"], verdict["reason"]) == (0, "human", "confident"), err
         assert placed == {"call_sid": verdict["call_sid"], "call_status": "queued", "replayed": False}
         assert verdict["twilio_answered_by"] == "human"
 
-        code, out, err = await call(scene, *ORDER, "--wait", public_url=service.url)
+        code, out, err = await call(scene, *CALL_ARGUMENTS, "--wait", public_url=service.url)
         assert (code, "busy" in out.splitlines()[-1]) == (1, True), err
         await scene.simulated_twilio.rest.wait_for_calls()
 
 
-async def test_a_call_of_which_nothing_is_heard_says_what_to_check(scene: Scene) -> None:
-    code, out, err = await call(scene, *ORDER, "--wait", "--timeout", "0.1")
+async def test_a_call_without_callbacks_names_the_setting_to_check(scene: Scene) -> None:
+    code, out, err = await call(scene, *CALL_ARGUMENTS, "--wait", "--timeout", "0.1")
     assert (code, len(scene.simulated_twilio.rest.calls)) == (1, 1)
     assert "no verdict in time" in out.splitlines()[-1]
     assert "AMD_PUBLIC_URL" in err
 
 
-async def test_what_is_not_allowed_exits_2_and_what_may_have_been_placed_exits_3(scene: Scene) -> None:
-    code, out, err = await call(scene, "+19005550100", *ORDER[1:])
+async def test_a_forbidden_number_exits_2_and_an_unknown_outcome_exits_3(scene: Scene) -> None:
+    code, out, err = await call(scene, "+19005550100", *CALL_ARGUMENTS[1:])
     assert (code, out, "AMD_DIAL_PREFIXES" in err) == (2, "", True)
     assert scene.simulated_twilio.rest.requests == []
     scene.simulated_twilio.rest.scripted.append(ScriptedResponse(503, carried_out=True))
-    code, out, err = await call(scene, *ORDER, "--key", "once")
+    code, out, err = await call(scene, *CALL_ARGUMENTS, "--key", "once")
     assert (code, out, "may have been placed" in err) == (3, "", True)
-    code, out, err = await call(scene, *ORDER, "--key", "once")
+    code, out, err = await call(scene, *CALL_ARGUMENTS, "--key", "once")
     assert (code, "is not known" in err, "Traceback" in err) == (3, True, False)
     assert len(scene.simulated_twilio.rest.calls) == 1

@@ -1,4 +1,4 @@
-"""Calls that are up, streamed to the service over real WebSockets; and their recordings, judged afterwards."""
+"""Calls in progress, streamed to the service over WebSockets, and the verdicts of their recordings afterwards."""
 
 import asyncio
 import json
@@ -29,16 +29,16 @@ from tests.support.scene import FIXTURES, Scene, read_call, until_state
 
 pytestmark = [pytest.mark.anyio, pytest.mark.timeout(300)]
 
-# Sure at two seconds of speech; sure at five; not sure of anything, because nothing is said; cut off too early.
+# Decided after two seconds of speech, after five, without speech, and cut off too early.
 FOLDERS = (
     "01-human-hello", "02-human-business", "03-human-hello-twice", "07-voicemail-carrier", "08-voicemail-personal",
     "10-voicemail-hello-first", "09-voicemail-number", "21-silence", "22-beep-only", "23-under-a-second",
 )  # fmt: skip
-WHAT_COUNTS = ("analysis_state", "label", "reason", "confidence")
+COMPARED_FIELDS = ("analysis_state", "label", "reason", "confidence")
 
 
-class Line:
-    """A call's way to the service, as Twilio takes it."""
+class StreamClient:
+    """Streams calls to the service like Twilio."""
 
     def __init__(self, scene: Scene, service: ServiceProcess) -> None:
         self.scene = scene
@@ -83,7 +83,7 @@ def recording_of(folder: str) -> bytes:
 
 
 def audio_of(folder: str) -> bytes:
-    """A fixture's audio, which is μ-law at 8 kHz, without its header."""
+    """The μ-law audio of a fixture at 8 kHz, without its header."""
     recording = recording_of(folder)
     tracks = decode(recording)
     start = recording.index(b"data") + 8
@@ -93,75 +93,77 @@ def audio_of(folder: str) -> bytes:
 
 
 @pytest.fixture
-async def line(scene: Scene) -> AsyncIterator[Line]:
+async def client(scene: Scene) -> AsyncIterator[StreamClient]:
     async with scene.run_service((*COMMAND, "serve"), live="true", live_streams=10, threads=1) as service:
         await service.wait_until_ready()
-        yield Line(scene, service)
+        yield StreamClient(scene, service)
 
 
-async def test_streams_get_the_verdicts_of_their_recordings(line: Line, database: Database) -> None:
-    """One at real-time pace, ten at once faster, one that is cut off; the same calls' recordings; a shutdown."""
-    await one_at_real_time_pace(line)
-    calls = await ten_at_once(line)
-    await one_that_is_cut_off(line)
+async def test_streams_get_the_verdicts_of_their_recordings(client: StreamClient, database: Database) -> None:
+    """One stream in real time, ten concurrent faster ones, one that breaks off; their recordings; a shutdown."""
+    await one_at_real_time_pace(client)
+    calls = await ten_at_once(client)
+    await one_that_is_cut_off(client)
     assert {row.source for row in await verdict_rows(database)} == {"stream"}
     for folder, streamed in calls.items():
-        call_sid = await line.scene.call_ends(line.service, MediaFile(recording_of(folder), content_type="audio/x-wav"))
-        recorded = await until_state(line.service, call_sid, "judged")
-        assert what_counts(streamed) == what_counts(recorded), folder
+        call_sid = await client.scene.call_ends(
+            client.service, MediaFile(recording_of(folder), content_type="audio/x-wav")
+        )
+        recorded = await until_state(client.service, call_sid, "judged")
+        assert compared_fields(streamed) == compared_fields(recorded), folder
         assert recorded["verdict_source"] == "recording"
-    await one_during_a_shutdown(line, database)
+    await one_during_a_shutdown(client, database)
 
 
-async def one_at_real_time_pace(line: Line) -> None:
-    stream = line.stream("03-human-hello-twice")
-    await line.answered(stream)
-    played = await line.play(stream)
-    call = await read_call(line.service, stream.call_sid)
+async def one_at_real_time_pace(client: StreamClient) -> None:
+    stream = client.stream("03-human-hello-twice")
+    await client.answered(stream)
+    played = await client.play(stream)
+    call = await read_call(client.service, stream.call_sid)
     assert (call["label"], call["verdict_source"], played.close_code) == ("human", "stream", 1000)
-    # Speech begins at 0.3 s; Twilio's clock counts whole seconds. The verdict stood while the call went on, and the
-    # rest is what a machine with much else to do may take.
+    # Speech begins at 0.3 s; Twilio's clock counts whole seconds. The verdict came before the end of the audio. The
+    # upper limits allow for a loaded machine.
     assert played.sent < len(stream.audio) // FRAME_BYTES
     assert 2.3 < played.lasted_s < 10
     assert 2300 - 1000 < call["answer_to_verdict_ms"] < 11_000
     assert 2300 < call["verdict_ms"] < 10_000
 
 
-async def ten_at_once(line: Line) -> dict[str, dict[str, Any]]:
-    streams = {folder: line.stream(folder, pace=8.0) for folder in FOLDERS}
+async def ten_at_once(client: StreamClient) -> dict[str, dict[str, Any]]:
+    streams = {folder: client.stream(folder, pace=8.0) for folder in FOLDERS}
     assert len(streams) == 10
-    played = await asyncio.gather(*(line.play(stream) for stream in streams.values()))
+    played = await asyncio.gather(*(client.play(stream) for stream in streams.values()))
     assert {each.close_code for each in played} == {1000}
-    return {folder: await read_call(line.service, stream.call_sid) for folder, stream in streams.items()}
+    return {folder: await read_call(client.service, stream.call_sid) for folder, stream in streams.items()}
 
 
-async def one_that_is_cut_off(line: Line) -> None:
-    stream = line.stream("03-human-hello-twice", pace=None, cut_after=40)
-    await line.play(stream)
-    call = await until_state(line.service, stream.call_sid, "judged")
+async def one_that_is_cut_off(client: StreamClient) -> None:
+    stream = client.stream("03-human-hello-twice", pace=None, cut_after=40)
+    await client.play(stream)
+    call = await until_state(client.service, stream.call_sid, "judged")
     assert (call["label"], call["reason"], call["confidence"]) == ("undecided", "too_short", None)
-    # It broke off, the call did not: what its recording says counts.
+    # The stream broke off, not the call, so a later verdict replaces this one.
     repeated = replace(stream, stream_sid="MZ" + "7" * 32, cut_after=None)
-    await line.play(repeated)
-    assert (await read_call(line.service, stream.call_sid))["label"] == "human"
+    await client.play(repeated)
+    assert (await read_call(client.service, stream.call_sid))["label"] == "human"
 
 
-async def one_during_a_shutdown(line: Line, database: Database) -> None:
-    """Somebody is speaking, and nothing is sure yet."""
-    stream = line.stream("03-human-hello-twice", cut_after=90)
-    async with line.open() as connection:
+async def one_during_a_shutdown(client: StreamClient, database: Database) -> None:
+    """A shutdown while the caller speaks, before there is a verdict."""
+    stream = client.stream("03-human-hello-twice", cut_after=90)
+    async with client.open() as connection:
         for message in (stream.start(), *map(stream.media, stream.chunks())):
             await connection.send(json.dumps(message))
-        await (await connection.ping())  # answered once everything before it has been taken
-        line.service.process.terminate()
+        await (await connection.ping())  # answered after the service has read all messages before it
+        client.service.process.terminate()
         await connection.wait_closed()
     assert connection.close_code == 1012
-    assert await line.service.process.wait() == 0
+    assert await client.service.process.wait() == 0
     call = await call_row(database, CallSid(stream.call_sid))
     assert (call.label, call.reason) == ("human", "confident")
     recording = await recording_row(database, RecordingSid(stream.stream_sid))
     assert (recording.state, recording.recording_status) == ("done", BROKEN_OFF)
 
 
-def what_counts(call: dict[str, Any]) -> tuple[Any, ...]:
-    return tuple(call[name] for name in WHAT_COUNTS)
+def compared_fields(call: dict[str, Any]) -> tuple[Any, ...]:
+    return tuple(call[name] for name in COMPARED_FIELDS)

@@ -1,4 +1,4 @@
-"""Callbacks come in any order, several times, or never; afterwards Twilio is asked, and every call's row is right."""
+"""Callbacks arrive out of order, repeatedly or never; after reconciliation every call has the right row."""
 
 import asyncio
 import json
@@ -40,16 +40,16 @@ from tests.support.waiting import until
 pytestmark = [pytest.mark.anyio, pytest.mark.timeout(300)]
 
 CALLS = 200
-LOST = 0.1  # of all callbacks
-WHOLLY_LOST = 6  # calls of which nothing at all arrives
+LOST = 0.1  # share of all callbacks
+WHOLLY_LOST = 6  # calls without any callback
 AT_ONCE = 16
 
 VOICEMAIL = (FIXTURES / "07-voicemail-carrier" / "recording.wav").read_bytes()
 SILENCE = (FIXTURES / "21-silence" / "recording.wav").read_bytes()
 
-# What a row must say in the end: call_status, analysis_state, label, reason.
+# The expected row: call_status, analysis_state, label, reason.
 Row = tuple[str | None, str, str | None, str | None]
-LIVES: list[tuple[CallScenario, Row]] = [
+SCENARIOS: list[tuple[CallScenario, Row]] = [
     (CallScenario(media_file=MediaFile(HUMAN)), ("completed", "judged", "human", "confident")),
     (CallScenario(media_file=MediaFile(VOICEMAIL)), ("completed", "judged", "voicemail", "confident")),
     (CallScenario(media_file=MediaFile(SILENCE)), ("completed", "judged", "undecided", "no_speech")),
@@ -62,17 +62,17 @@ LIVES: list[tuple[CallScenario, Row]] = [
 
 @dataclass(frozen=True, slots=True)
 class Expected:
-    """A call that was placed, what Twilio says about it, and what its row must say."""
+    """A placed call, its callbacks, and its expected row."""
 
     call: SimulatedCall
     callbacks: list[OutgoingCallback]
     row: Row
 
 
-async def test_every_call_ends_with_the_right_row_though_callbacks_were_lost(scene: Scene, database: Database) -> None:
+async def test_every_call_ends_with_the_right_row_despite_lost_callbacks(scene: Scene, database: Database) -> None:
     seed = SystemRandom().randrange(1_000_000)
     random, hint = Random(seed), f"with Random({seed})"
-    print(hint)  # noqa: T201 - shown where the test fails
+    print(hint)  # noqa: T201 - shown if the test fails
     async with scene.run_service([*COMMAND, "serve"]) as service:
         await service.wait_until_alive()
         expected = await place_calls(scene, service, random)
@@ -101,7 +101,7 @@ async def test_every_call_ends_with_the_right_row_though_callbacks_were_lost(sce
     assert (again["calls_new"], again["recordings_new"], again["calls_changed"]) == (0, 0, 0), hint
 
 
-async def test_a_running_service_asks_by_itself(scene: Scene, database: Database) -> None:
+async def test_a_running_service_reconciles_periodically(scene: Scene, database: Database) -> None:
     async def has_swept() -> bool:
         async with database.transaction() as session:
             return await session.scalar(select(Sweep.swept_until)) is not None
@@ -121,39 +121,39 @@ async def test_a_running_service_asks_by_itself(scene: Scene, database: Database
 
 
 async def place_calls(scene: Scene, service: ServiceProcess, random: Random) -> list[Expected]:
-    """Calls placed as the service places them, so that what Twilio reports is what it was asked to report."""
+    """Place calls with the service's own REST client, so that they subscribe to the usual callbacks."""
     settings = Settings(_env_file=None, twilio_api_url=scene.simulated_twilio.url, public_url=service.url)
-    order = CallRequest(to="+12125550100", from_number="+15005550006", twiml="<Response/>")
+    request = CallRequest(to="+12125550100", from_number="+15005550006", twiml="<Response/>")
     placed = []
     async with http_client(settings) as client:
         rest = RestClient(client, settings)
         for number in range(CALLS):
-            life, row = LIVES[number % len(LIVES)]
-            call = scene.simulated_twilio.rest.calls[(await rest.place_call(scene.account, order)).event.call_sid]
-            placed.append(Expected(call, list(callbacks_of(scene.simulated_twilio.rest, call, life)), row))
+            scenario, row = SCENARIOS[number % len(SCENARIOS)]
+            call = scene.simulated_twilio.rest.calls[(await rest.place_call(scene.account, request)).event.call_sid]
+            placed.append(Expected(call, list(callbacks_of(scene.simulated_twilio.rest, call, scenario)), row))
     random.shuffle(placed)
     return placed
 
 
-def callbacks_of(rest: RestApi, call: SimulatedCall, life: CallScenario) -> Iterator[OutgoingCallback]:
-    """What Twilio sends about a call in all its life, which is over afterwards."""
+def callbacks_of(rest: RestApi, call: SimulatedCall, scenario: CallScenario) -> Iterator[OutgoingCallback]:
+    """All callbacks of a call, which has ended afterwards."""
     yield from advance(call, "initiated", 0)
     yield from advance(call, "ringing", 1)
-    answered = life.ending == "completed"
+    answered = scenario.ending == "completed"
     recording = None
     if answered:
         yield from advance(call, "in-progress", 2)
-        recording = start_recording(call, life)
+        recording = start_recording(call, scenario)
     if recording is not None:
         yield from recording_callbacks(call, recording)
-    yield from advance(call, life.ending, 3 if answered else 2)
+    yield from advance(call, scenario.ending, 3 if answered else 2)
     if recording is not None:
-        end_recording(rest, recording, life)
+        end_recording(rest, recording, scenario)
         yield from recording_callbacks(call, recording)
 
 
 def with_losses(callbacks: Sequence[OutgoingCallback], random: Random) -> list[OutgoingCallback]:
-    """Each one to three times in random order, a tenth of them never."""
+    """Each callback one to three times, in random order; a tenth of them never."""
     arriving = [callback for callback in callbacks if random.random() >= LOST]
     repeated = [callback for callback in arriving for _ in range(random.randint(1, 3))]
     random.shuffle(repeated)
@@ -162,13 +162,13 @@ def with_losses(callbacks: Sequence[OutgoingCallback], random: Random) -> list[O
 
 async def deliver_all(scene: Scene, callbacks: Sequence[OutgoingCallback]) -> None:
     token = scene.account.auth_tokens[0].get_secret_value()
-    places = asyncio.Semaphore(AT_ONCE)
+    limit = asyncio.Semaphore(AT_ONCE)
     async with httpx2.AsyncClient(trust_env=False) as client:
 
         async def send(callback: OutgoingCallback) -> int | None:
             url = urlsplit(callback.url)
             base = f"{url.scheme}://{url.netloc}"
-            async with places:
+            async with limit:
                 delivery = await send_callback(
                     client, base, url.path, callback.pairs, token=token, overrides=url.fragment
                 )
@@ -179,7 +179,7 @@ async def deliver_all(scene: Scene, callbacks: Sequence[OutgoingCallback]) -> No
 
 
 async def reconcile(scene: Scene) -> dict[str, Any]:
-    """What `amd-service reconcile --since 1h` says of the account."""
+    """The JSON output of `amd-service reconcile --since 1h` for the account."""
     environment = service_environment(
         database_url=scene.database_url,
         simulated_twilio=scene.simulated_twilio,

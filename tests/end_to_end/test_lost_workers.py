@@ -1,4 +1,4 @@
-"""What a killed worker leaves behind."""
+"""Recordings of killed workers."""
 
 import asyncio
 import signal
@@ -12,30 +12,26 @@ from tests.support.scene import DEADLINE_S, FATAL, HUMAN, Scene, until_exists, u
 
 pytestmark = [pytest.mark.anyio, pytest.mark.timeout(300)]
 
-DOOR = (*COMMAND, "serve", "--no-worker")
+WEB = (*COMMAND, "serve", "--no-worker")
 WORKER = (*COMMAND, "worker")
 
 
-async def test_a_worker_killed_in_mid_inference_loses_nothing_and_another_finishes_the_job(
-    scene: Scene, tmp_path: Path
-) -> None:
+async def test_another_worker_finishes_the_recording_of_a_killed_worker(scene: Scene, tmp_path: Path) -> None:
     marker = tmp_path / "inferring"
-    async with scene.run_service(DOOR) as door:
-        await door.wait_until_alive()
-        call_sid = await scene.call_ends(door, MediaFile(HUMAN))
+    async with scene.run_service(WEB) as web:
+        await web.wait_until_alive()
+        call_sid = await scene.call_ends(web, MediaFile(HUMAN))
         async with scene.run_service((*FATAL, "hang"), job_lease_s=3, marker=marker, engine="torch") as doomed:
             await until_exists(marker)
             doomed.process.send_signal(signal.SIGKILL)
             await doomed.process.wait()
         async with scene.run_service(WORKER, job_lease_s=3, poll_s=0.5):
-            call = await until_state(door, call_sid, "judged")
+            call = await until_state(web, call_sid, "judged")
     assert call["label"] == "human"
     assert call["recordings"][0]["attempts"] == 2
 
 
-async def test_a_recording_that_kills_its_worker_each_time_is_buried_after_its_attempts(
-    scene: Scene, tmp_path: Path
-) -> None:
+async def test_a_recording_that_kills_every_worker_is_given_up_after_its_attempts(scene: Scene, tmp_path: Path) -> None:
     settings = {
         "job_lease_s": 3,
         "job_max_attempts": 2,
@@ -43,14 +39,14 @@ async def test_a_recording_that_kills_its_worker_each_time_is_buried_after_its_a
         "marker": tmp_path / "inferring",
         "engine": "torch",
     }
-    async with scene.run_service(DOOR) as door:
-        await door.wait_until_alive()
-        call_sid = await scene.call_ends(door, MediaFile(HUMAN))
+    async with scene.run_service(WEB) as web:
+        await web.wait_until_alive()
+        call_sid = await scene.call_ends(web, MediaFile(HUMAN))
         for _ in range(2):
             async with scene.run_service((*FATAL, "die"), **settings) as doomed:
                 async with asyncio.timeout(DEADLINE_S):
                     assert await doomed.process.wait() == 9
         async with scene.run_service(WORKER, **settings):
-            call = await until_state(door, call_sid, "failed")
+            call = await until_state(web, call_sid, "failed")
     assert (call["label"], call["reason"]) == (None, "gave_up")
     assert call["recordings"][0]["attempts"] == 2

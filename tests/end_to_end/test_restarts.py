@@ -1,4 +1,4 @@
-"""A Postgres that goes away and comes back."""
+"""Restart of Postgres."""
 
 import tempfile
 from collections.abc import AsyncIterator
@@ -24,36 +24,36 @@ pytestmark = [pytest.mark.anyio, pytest.mark.timeout(180)]
 
 @pytest.fixture
 async def own_server() -> AsyncIterator[tuple[str, Server]]:
-    """A migrated Postgres that this test alone uses, so that it may be stopped."""
+    """A migrated Postgres for this test only, so that it can be stopped."""
     directory = Path(tempfile.mkdtemp(prefix=THROWAWAY_PREFIX))
     async with embedded_postgres(directory, throwaway=True) as url:
         await migrate(url)
         yield url, Server(directory, server_account(), throwaway=True)
 
 
-async def test_a_postgres_restart_is_survived_by_service_and_worker(own_server: tuple[str, Server]) -> None:
+async def test_service_and_worker_survive_a_postgres_restart(own_server: tuple[str, Server]) -> None:
     url, server = own_server
     account = make_account()
     async with watched_simulated_twilio(account) as simulated_twilio:
         scene = Scene(url, simulated_twilio, account)
         async with (
-            scene.run_service((*COMMAND, "serve", "--no-worker")) as door,
+            scene.run_service((*COMMAND, "serve", "--no-worker")) as web,
             scene.run_service((*COMMAND, "worker"), poll_s=1) as worker,
         ):
             await worker.wait_until_ready()
-            await until_state(door, await scene.call_ends(door, MediaFile(HUMAN)), "judged")
+            await until_state(web, await scene.call_ends(web, MediaFile(HUMAN)), "judged")
 
             await anyio.to_thread.run_sync(server.stop)
             async with httpx2.AsyncClient(trust_env=False) as client:
-                assert (await client.get(f"{door.url}/ready")).status_code == 503
-                assert (await client.get(f"{door.url}/health")).status_code == 200
+                assert (await client.get(f"{web.url}/ready")).status_code == 503
+                assert (await client.get(f"{web.url}/health")).status_code == 200
             await anyio.to_thread.run_sync(server.ensure_running)
 
             async def takes_calls() -> bool:
                 async with httpx2.AsyncClient(trust_env=False) as client:
-                    return (await client.get(f"{door.url}/ready")).status_code == 200
+                    return (await client.get(f"{web.url}/ready")).status_code == 200
 
             await until(takes_calls)
-            after = await until_state(door, await scene.call_ends(door, MediaFile(HUMAN)), "judged")
+            after = await until_state(web, await scene.call_ends(web, MediaFile(HUMAN)), "judged")
             assert after["label"] == "human"
-            assert (door.process.returncode, worker.process.returncode) == (None, None)
+            assert (web.process.returncode, worker.process.returncode) == (None, None)

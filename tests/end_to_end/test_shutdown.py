@@ -1,4 +1,4 @@
-"""SIGTERM."""
+"""Shutdown by SIGTERM."""
 
 import time
 from collections.abc import Iterator
@@ -14,7 +14,7 @@ from tests.support.waiting import until
 pytestmark = [pytest.mark.anyio, pytest.mark.timeout(300)]
 
 GRACE_S = 3
-SLACK_S = 12  # a process with torch in it takes its time to end, most of all beside others; what is held takes minutes
+SLACK_S = 12  # a process with torch ends slowly on a loaded machine; waiting for the recording would take minutes
 
 
 def in_quarters() -> Iterator[bytes]:
@@ -22,26 +22,26 @@ def in_quarters() -> Iterator[bytes]:
     yield from (HUMAN[at : at + size] for at in range(0, len(HUMAN), size))
 
 
-async def test_sigterm_gives_back_what_does_not_finish_and_does_not_wait_for_it(scene: Scene) -> None:
-    async with scene.run_service((*COMMAND, "serve", "--no-worker")) as door:
-        await door.wait_until_alive()
+async def test_sigterm_releases_an_unfinished_recording_after_the_grace_period(scene: Scene) -> None:
+    async with scene.run_service((*COMMAND, "serve", "--no-worker")) as web:
+        await web.wait_until_alive()
         async with scene.run_service((*COMMAND, "worker"), shutdown_grace_s=GRACE_S) as worker:
             await worker.wait_until_ready()
-            call_sid = await scene.call_ends(door, MediaFile(in_quarters, pause_s=30))
-            await until_state(door, call_sid, "running")
+            call_sid = await scene.call_ends(web, MediaFile(in_quarters, pause_s=30))
+            await until_state(web, call_sid, "running")
             asked = time.monotonic()
             worker.process.terminate()
             assert await worker.process.wait() == 0
             assert time.monotonic() - asked < GRACE_S + SLACK_S
-        call = await until_state(door, call_sid, "queued")
+        call = await until_state(web, call_sid, "queued")
     assert call["recordings"][0]["attempts"] == 0
 
 
-async def test_a_model_that_hangs_does_not_hold_up_the_shutdown(scene: Scene, tmp_path: Path) -> None:
+async def test_a_hanging_model_does_not_delay_the_shutdown(scene: Scene, tmp_path: Path) -> None:
     marker = tmp_path / "inferring"
-    async with scene.run_service((*COMMAND, "serve", "--no-worker")) as door:
-        await door.wait_until_alive()
-        call_sid = await scene.call_ends(door, MediaFile(HUMAN))
+    async with scene.run_service((*COMMAND, "serve", "--no-worker")) as web:
+        await web.wait_until_alive()
+        call_sid = await scene.call_ends(web, MediaFile(HUMAN))
         async with scene.run_service(
             (*FATAL, "hang"), marker=marker, engine="torch", shutdown_grace_s=GRACE_S
         ) as worker:
@@ -50,11 +50,11 @@ async def test_a_model_that_hangs_does_not_hold_up_the_shutdown(scene: Scene, tm
             worker.process.terminate()
             await worker.process.wait()
             assert time.monotonic() - asked < GRACE_S + SLACK_S
-        call = await until_state(door, call_sid, "queued")
+        call = await until_state(web, call_sid, "queued")
     assert call["recordings"][0]["attempts"] == 0
 
 
-async def test_sigterm_lets_a_recording_in_work_finish(scene: Scene) -> None:
+async def test_sigterm_lets_a_recording_in_progress_finish(scene: Scene) -> None:
     async with scene.run_service((*COMMAND, "serve")) as service:
         await service.wait_until_ready()
         call_sid = await scene.call_ends(service, MediaFile(in_quarters, pause_s=0.2))
@@ -65,7 +65,7 @@ async def test_sigterm_lets_a_recording_in_work_finish(scene: Scene) -> None:
         await until(is_fetching)
         service.process.terminate()
         assert await service.process.wait() == 0
-    async with scene.run_service((*COMMAND, "serve", "--no-worker")) as door:
-        await door.wait_until_alive()
-        call = await until_state(door, call_sid, "judged")
+    async with scene.run_service((*COMMAND, "serve", "--no-worker")) as web:
+        await web.wait_until_alive()
+        call = await until_state(web, call_sid, "judged")
     assert call["recordings"][0]["attempts"] == 1

@@ -1,4 +1,4 @@
-"""One call through everything: placed over the API, listened to live, judged, hung up, and told about afterwards."""
+"""One call through the whole service: placed by the API, streamed, judged, hung up, and reported by callbacks."""
 
 from secrets import token_hex
 
@@ -21,7 +21,7 @@ pytestmark = [pytest.mark.anyio, pytest.mark.timeout(300)]
 VOICEMAIL = "08-voicemail-personal"
 
 
-async def test_a_voicemail_is_hung_up_on_while_it_speaks(scene: Scene) -> None:
+async def test_a_voicemail_is_hung_up_during_its_greeting(scene: Scene) -> None:
     token, key = scene.account.auth_tokens[0].get_secret_value(), token_hex(16)
     settings = {"live": "true", "on_voicemail": "hang_up", "dial_prefixes": "+1500", "api_keys": key}
     async with (
@@ -36,7 +36,7 @@ async def test_a_voicemail_is_hung_up_on_while_it_speaks(scene: Scene) -> None:
         await until(is_ready)
 
         async def listen_in(call: SimulatedCall) -> None:
-            """What Twilio does once the call is answered: fetch the TwiML, and open the stream that it names."""
+            """Like Twilio after the answer: fetch the TwiML and open its stream."""
             url = (call.form_value("Url") or "").partition("#")[0]
             form = {"AccountSid": call.account_sid, "CallSid": call.sid, "CallStatus": "in-progress"}
             signed = {"x-twilio-signature": RequestValidator(token).compute_signature(url, form)}
@@ -51,18 +51,18 @@ async def test_a_voicemail_is_hung_up_on_while_it_speaks(scene: Scene) -> None:
 
             await until(is_hung_up)
 
-        async def live(call: SimulatedCall) -> None:
-            life = CallScenario(
+        async def simulate(call: SimulatedCall) -> None:
+            scenario = CallScenario(
                 media_file=MediaFile(recording_of(VOICEMAIL), content_type="audio/x-wav"),
                 answered_by="machine_start",
                 while_up=listen_in,
             )
-            deliveries = await simulate_call(scene.simulated_twilio.rest, call, life, token=token, client=client)
+            deliveries = await simulate_call(scene.simulated_twilio.rest, call, scenario, token=token, client=client)
             assert {delivery.outcome for delivery in deliveries} == {"2xx"}
 
-        scene.simulated_twilio.rest.on_created = live
-        order = {"to": "+15005550100", "from": "+15005550006", "twilio_amd": True}
-        answer = await client.post(f"{service.url}/api/calls", json=order)
+        scene.simulated_twilio.rest.on_created = simulate
+        request = {"to": "+15005550100", "from": "+15005550006", "twilio_amd": True}
+        answer = await client.post(f"{service.url}/api/calls", json=request)
         assert answer.status_code == 201, answer.text
         await scene.simulated_twilio.rest.wait_for_calls()
 
@@ -70,11 +70,11 @@ async def test_a_voicemail_is_hung_up_on_while_it_speaks(scene: Scene) -> None:
             found = await client.get(f"{service.url}{answer.headers['location']}")
             return dict(found.json())
 
-        async def is_told() -> bool:
+        async def is_recording_done() -> bool:
             recordings = (await row())["recordings"]
             return isinstance(recordings, list) and {each["state"] for each in recordings} == {"done"}
 
-        await until(is_told)
+        await until(is_recording_done)
         call = await row()
     assert (call["label"], call["reason"], call["verdict_source"]) == ("voicemail", "confident", "stream")
     assert (call["action"], call["action_state"], call["action_note"]) == ("hang_up", "done", None)

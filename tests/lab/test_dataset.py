@@ -15,7 +15,7 @@ from amd_service.lab.synthesis.voices import Split
 
 
 @pytest.mark.parametrize("seconds", [1.0, 2.0, 5.0])
-def test_windows_have_the_length_asked_for(small_corpus: Corpus, seconds: float) -> None:
+def test_windows_have_the_requested_length(small_corpus: Corpus, seconds: float) -> None:
     rng = random.Random(1)
     lengths = {len(draw_example(small_corpus, Split.TRAIN, seconds, rng).samples) for _ in range(40)}
     assert lengths == {round(seconds * 16_000)}
@@ -35,7 +35,7 @@ def test_windows_are_finite_and_within_full_scale(small_corpus: Corpus) -> None:
         assert np.abs(samples).max() < 1.5  # the resampler overshoots at clipped peaks
 
 
-def test_labels_come_equally_often_and_nobody_teaches_no_label(small_corpus: Corpus) -> None:
+def test_labels_are_equally_likely_and_windows_without_speech_have_no_label(small_corpus: Corpus) -> None:
     rng = random.Random(3)
     drawn = [draw_example(small_corpus, Split.TRAIN, 1.0, rng) for _ in range(400)]
     counts = Counter(one.label for one in drawn)
@@ -49,7 +49,7 @@ def test_a_split_is_heard_only_in_its_own_voices(small_corpus: Corpus) -> None:
     assert {call_start.voice.split for call_start in call_starts if call_start.voice} == {Split.TEST}
 
 
-def test_the_onset_of_a_scene_is_where_speech_is_first_marked(small_corpus: Corpus) -> None:
+def test_the_onset_of_a_call_start_is_its_first_speech_sample(small_corpus: Corpus) -> None:
     rng = random.Random(4)
     for _ in range(30):
         call_start = build_call_start(small_corpus, Split.TRAIN, Label.VOICEMAIL, 2.0, rng)

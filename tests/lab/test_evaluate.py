@@ -17,14 +17,14 @@ def _service(trials: list[Trial]) -> Mapping[str, float]:
     return figures
 
 
-def test_an_unsure_short_window_gives_way_to_the_long_one() -> None:
+def test_the_long_window_decides_if_the_short_one_is_below_the_threshold() -> None:
     figures = _service([_trial(Label.VOICEMAIL, 0.6, 0.9), _trial(Label.HUMAN, 0.1, 0.9)])
     assert figures["voicemail called voicemail"] == 1.0
     assert figures["human called voicemail"] == 0.0
     assert figures["human called human"] == 1.0
 
 
-def test_no_speech_is_undecided_and_never_right() -> None:
+def test_a_recording_without_speech_counts_as_undecided_and_wrong() -> None:
     figures = _service([_trial(Label.HUMAN, None), _trial(Label.VOICEMAIL, 0.95, 0.95)])
     assert figures["undecided"] == 0.5
     assert figures["accuracy"] == 0.5
@@ -50,7 +50,7 @@ def test_the_table_has_a_row_for_each_window_engine_and_language() -> None:
     assert [name in table for name in ("2 s window", "5 s window", "engine: flite", "language: en")] == [True] * 4
 
 
-def test_trials_hear_windows_as_the_service_cuts_them(small_corpus: Corpus) -> None:
+def test_trials_use_windows_as_the_service_cuts_them(small_corpus: Corpus) -> None:
     heard: list[Window] = []
 
     def predict(window: Window) -> float:

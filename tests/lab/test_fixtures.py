@@ -25,7 +25,7 @@ def test_every_call_of_the_catalogue_has_its_folder() -> None:
 
 
 @pytest.mark.parametrize("folder", FOLDERS, ids=lambda folder: folder.name)
-def test_callbacks_are_what_the_receiver_parses(folder: Path) -> None:
+def test_callbacks_of_fixture_calls_can_be_parsed(folder: Path) -> None:
     for line in (folder / "callbacks.jsonl").read_text(encoding="utf-8").splitlines():
         request = json.loads(line)
         form = [(name, SIDS.get(value, value)) for name, value in request["form"]]
@@ -40,13 +40,13 @@ def test_callbacks_are_what_the_receiver_parses(folder: Path) -> None:
 
 
 @pytest.mark.parametrize("folder", FOLDERS, ids=lambda folder: folder.name)
-def test_every_call_says_what_is_expected_and_where_it_comes_from(folder: Path) -> None:
+def test_every_fixture_call_has_an_expected_row_and_an_origin(folder: Path) -> None:
     expected = json.loads((folder / "expected.json").read_text(encoding="utf-8"))
     assert expected["analysis_state"] in ("judged", "failed", "not_applicable")
     assert (folder / "origin.txt").read_text(encoding="utf-8").strip()
 
 
-def test_twilio_agrees_errs_and_takes_no_side() -> None:
+def test_twilios_own_detection_is_right_wrong_and_unknown_in_the_fixtures() -> None:
     """So that `call_log_agreement` shows a row of each kind after a replay."""
     opinions = {
         (expected["label"], expected["twilio_answered_by"])
@@ -61,7 +61,7 @@ def test_twilio_agrees_errs_and_takes_no_side() -> None:
     }
 
 
-def test_numbers_are_fictional() -> None:
+def test_phone_numbers_are_fictional() -> None:
     for folder in FOLDERS:
         for line in (folder / "callbacks.jsonl").read_text(encoding="utf-8").splitlines():
             numbers = [value for name, value in json.loads(line)["form"] if name in ("From", "To", "Caller", "Called")]
@@ -74,7 +74,7 @@ def test_recordings_are_small() -> None:
 
 @pytest.mark.slow
 @pytest.mark.speech_engines
-def test_the_files_in_the_repository_are_those_the_lab_writes(tmp_path: Path) -> None:
+def test_the_fixtures_in_the_repository_are_those_that_the_lab_writes(tmp_path: Path) -> None:
     """Engines of another version may sound different; names, callbacks and expectations may not."""
     written = write_calls(tmp_path / "calls")
     for folder, kept in zip(written, FOLDERS, strict=True):

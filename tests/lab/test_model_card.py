@@ -30,7 +30,7 @@ def test_the_card_shows_the_figures_that_were_measured() -> None:
     assert f"{measured['recordings']} recordings" in CARD
 
 
-def test_the_card_warns_and_names_what_the_model_heard() -> None:
+def test_the_card_has_a_warning_and_names_the_speech_engines() -> None:
     assert "never for real calls" in CARD.lower()
     assert all(engine in CARD for engine in ("espeak-ng", "flite", "festival"))
     assert "python -m amd_service.lab.train" in CARD

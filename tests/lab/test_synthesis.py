@@ -19,7 +19,7 @@ def test_the_plan_depends_on_its_seed_alone() -> None:
 
 
 @pytest.mark.parametrize("scale", [0.001, 1.0])
-def test_every_voice_says_both_labels(scale: float) -> None:
+def test_every_voice_has_utterances_of_both_labels(scale: float) -> None:
     said = defaultdict(set)
     for utterance in plan_utterances(7, scale=scale):
         said[utterance.voice].add(utterance.kind)
@@ -27,7 +27,7 @@ def test_every_voice_says_both_labels(scale: float) -> None:
     assert all(kinds == set(Kind) for kinds in said.values())
 
 
-def test_no_speaker_is_on_two_sides_of_the_split() -> None:
+def test_no_speaker_is_in_two_splits() -> None:
     splits = defaultdict(set)
     for voice in voices():
         splits[voice.speaker].add(voice.split)
@@ -44,7 +44,7 @@ def test_slots_of_the_phrase_books_are_filled() -> None:
 
 
 @pytest.mark.speech_engines
-def test_each_engine_renders_its_lines_in_order_and_without_outer_silence() -> None:
+def test_each_engine_renders_utterances_in_order_and_trims_silence() -> None:
     utterances = [
         _utterance(Engine.ESPEAK, "m1", "Hello?"),
         _utterance(Engine.ESPEAK, "f2", "Guten Tag, hier ist die Mailbox.", "de", "de"),
@@ -61,7 +61,7 @@ def test_each_engine_renders_its_lines_in_order_and_without_outer_silence() -> N
 
 @pytest.mark.speech_engines
 @pytest.mark.parametrize(("language", "accent"), sorted({(code, a) for code, names in ACCENTS.items() for a in names}))
-def test_a_variant_is_a_voice_of_its_own_in_every_accent(language: str, accent: str) -> None:
+def test_variants_sound_different_in_every_accent(language: str, accent: str) -> None:
     names = ("m7", "f5", "m1")
     sounds = [*render([_utterance(Engine.ESPEAK, name, "One two", language, accent) for name in names])]
     assert len({sound.tobytes() for sound in sounds}) == len(names)
@@ -74,7 +74,7 @@ def test_rendering_twice_gives_the_same_samples() -> None:
         assert np.array_equal(first, second)
 
 
-def test_a_missing_engine_is_named_with_the_line_that_installs_it(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_engine_is_reported_with_the_install_command(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("shutil.which", lambda _: None)
     with pytest.raises(ConfigurationError, match="flite is not installed") as caught:
         list(render([_utterance(Engine.FLITE, "rms", "Hello?")]))

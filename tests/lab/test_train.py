@@ -46,7 +46,7 @@ def test_two_steps_leave_a_folder_that_transformers_loads(small_corpus: Corpus, 
 
 
 @pytest.mark.parametrize("seconds", [1.0, 2.0, 5.0])
-def test_the_first_convolution_hears_the_telephone_band(seconds: float) -> None:
+def test_the_first_convolution_gives_25_frames_a_second(seconds: float) -> None:
     frames = build_model().wav2vec2.feature_extractor(torch.randn(1, round(seconds * 16_000)))
     assert frames.shape[1] == 160
     assert frames.shape[2] == pytest.approx(seconds * 25, abs=2)

@@ -1,4 +1,4 @@
-"""The route handlers of docs/nextjs under Node.js, against the real service."""
+"""The route handlers of docs/nextjs under Node.js with the real service."""
 
 import socket
 from collections.abc import AsyncIterator
@@ -25,8 +25,8 @@ SILENCE = CALLS / "21-silence" / "recording.wav"
 NO_AUDIO = CALLS / "01-human-hello" / "origin.txt"
 
 
-async def test_records_say_what_the_service_said(backend: Backend, scene: Scene) -> None:
-    """One test, because a start of the service costs more than all that is asked here."""
+async def test_route_handlers_return_the_services_results(backend: Backend, scene: Scene) -> None:
+    """One test, because starting the service takes longer than all its requests."""
     async with scene.run_service((*COMMAND, "serve")) as service:
         await service.wait_until_ready()
         await _ask_about_uploads(backend, service)
@@ -57,7 +57,7 @@ async def _ask_about_calls(backend: Backend, scene: Scene, service: ServiceProce
 
 @asynccontextmanager
 async def answering(answer: Response) -> AsyncIterator[tuple[str, list[Request]]]:
-    """A stand-in for the service that gives one answer to everything; its URL and what it was asked."""
+    """A stub service with one response to every request. Yields its URL and the received requests."""
     asked: list[Request] = []
 
     async def receive(request: Request) -> Response:
@@ -74,7 +74,7 @@ def a_call(**fields: object) -> JSONResponse:
     return JSONResponse(row | fields)
 
 
-async def test_the_key_goes_along(backend: Backend) -> None:
+async def test_the_api_key_is_forwarded(backend: Backend) -> None:
     async with answering(a_call()) as (url, asked):
         await backend.read_call(url, SID, AMD_API_KEY="a-key")
         await backend.read_call(url, SID)
@@ -82,7 +82,7 @@ async def test_the_key_goes_along(backend: Backend) -> None:
 
 
 @pytest.mark.parametrize("status", [429, 503])
-async def test_a_busy_service_asks_for_patience_and_the_backend_passes_it_on(backend: Backend, status: int) -> None:
+async def test_retry_after_of_a_busy_service_is_passed_on(backend: Backend, status: int) -> None:
     busy = JSONResponse({"detail": "busy"}, status, {"retry-after": "7"}, "application/problem+json")
     async with answering(busy) as (url, _):
         answer = await backend.upload(url, RECORDING)
@@ -91,9 +91,7 @@ async def test_a_busy_service_asks_for_patience_and_the_backend_passes_it_on(bac
 
 
 @pytest.mark.parametrize("status", [401, 403, 500])
-async def test_what_is_wrong_between_backend_and_service_is_not_the_browsers_business(
-    backend: Backend, status: int
-) -> None:
+async def test_errors_between_backend_and_service_are_502_without_details(backend: Backend, status: int) -> None:
     async with answering(JSONResponse({"detail": "AMD_API_KEYS …"}, status)) as (url, _):
         answer = await backend.upload(url, RECORDING)
     assert answer.status == 502
@@ -119,20 +117,20 @@ async def test_a_call_without_a_verdict_has_no_status(backend: Backend, state: s
     assert (call.status, call.body["status"], call.body["pending"]) == (200, None, pending)
 
 
-async def test_a_service_that_takes_too_long_is_504(backend: Backend) -> None:
-    # The socket listens and nobody answers.
+async def test_a_service_timeout_is_504(backend: Backend) -> None:
+    # The socket listens, but nothing responds.
     with socket.create_server(("127.0.0.1", 0)) as silent:
         url = f"http://127.0.0.1:{silent.getsockname()[1]}"
         answer = await backend.upload(url, RECORDING, AMD_TIMEOUT_MS="50")
     assert answer.status == 504
 
 
-async def test_a_service_that_is_away_is_502(backend: Backend) -> None:
+async def test_an_unreachable_service_is_502(backend: Backend) -> None:
     answer = await backend.upload(f"http://127.0.0.1:{free_port()}", RECORDING)
     assert (answer.status, answer.body["detail"]) == (502, "the analysis service cannot be reached")
 
 
-async def test_what_makes_no_sense_is_refused_without_asking_the_service(backend: Backend) -> None:
+async def test_invalid_requests_are_rejected_without_calling_the_service(backend: Backend) -> None:
     async with answering(a_call()) as (url, asked):
         answers = [
             await backend.upload(url, None),

@@ -1,4 +1,4 @@
-"""A simulated Twilio that must see no violation."""
+"""A simulated Twilio; a violation fails the test."""
 
 from collections.abc import AsyncIterator
 

@@ -48,7 +48,7 @@ class LiveService(Service):
     """
 
     listens: bool = True
-    has_room: bool = True
+    accepts_streams: bool = True
     seen: list[str] = field(default_factory=list)
     started: list[dict[str, object]] = field(default_factory=list)
     heard: bytes = b""
@@ -56,11 +56,11 @@ class LiveService(Service):
     acting: asyncio.Task[None] | None = None
 
     def app(self) -> Starlette:
-        doors = [
+        routes = [
             Route("/twilio/stream.xml", self.stream_xml, methods=["POST"]),
             WebSocketRoute("/twilio/media", self.media),
         ]
-        return Starlette(routes=[*doors, *super().app().routes])
+        return Starlette(routes=[*routes, *super().app().routes])
 
     async def callback(self, request: Request) -> Response:
         form = dict(parse_form(await request.body()))
@@ -78,7 +78,7 @@ class LiveService(Service):
 
     async def media(self, websocket: WebSocket) -> None:
         verify_handshake(ACCOUNTS, PUBLIC_URL, websocket.scope["raw_path"], b"", websocket.headers)
-        if not self.has_room:
+        if not self.accepts_streams:
             await websocket.close()
             return
         await websocket.accept()
@@ -125,10 +125,10 @@ async def run(
 def write_answered_call(folder: Path, recording: bytes, expected: Mapping[str, JsonValue], **reported: str) -> None:
     write_call(folder, expected, media=recording)
     identity = [["CallSid", "{call_sid}"], ["AccountSid", "{account_sid}"]]
-    told = [*identity, ["RecordingSid", "{recording_sid}"], *map(list, reported.items())]
+    reported_form = [*identity, ["RecordingSid", "{recording_sid}"], *map(list, reported.items())]
     statuses = [[*identity, ["CallStatus", status]] for status in ("ringing", "in-progress", "completed")]
     callbacks = [{"path": "/twilio/status", "form": form} for form in statuses]
-    lines = [*callbacks, {"path": "/twilio/recording", "form": told}]
+    lines = [*callbacks, {"path": "/twilio/recording", "form": reported_form}]
     (folder / "callbacks.jsonl").write_text("\n".join(map(json.dumps, lines)))
 
 
@@ -170,7 +170,7 @@ async def test_an_answered_call_is_streamed_before_it_ends_and_its_recording_fol
 
 
 @pytest.mark.anyio
-async def test_a_call_stays_up_until_it_was_acted_upon(tmp_path: Path, simulated_twilio: SimulatedTwilio) -> None:
+async def test_a_call_stays_up_until_its_action_is_done(tmp_path: Path, simulated_twilio: SimulatedTwilio) -> None:
     write_answered_call(tmp_path / "1-human", wav_file(800), STREAMED, RecordingTrack="inbound")
     service = LiveService(simulated_twilio.url, rest=simulated_twilio.rest)
     await run(tmp_path, service, simulated_twilio)
@@ -188,7 +188,7 @@ async def test_a_mix_of_both_parties_is_not_streamed(tmp_path: Path, simulated_t
 
 
 @pytest.mark.anyio
-async def test_a_service_that_does_not_listen_is_told_of_the_setting(
+async def test_a_service_without_live_calls_is_reported_with_the_setting(
     tmp_path: Path, simulated_twilio: SimulatedTwilio
 ) -> None:
     write_answered_call(tmp_path / "1-human", wav_file(800), STREAMED, RecordingTrack="inbound")
@@ -201,7 +201,7 @@ async def test_a_service_that_does_not_listen_is_told_of_the_setting(
 @pytest.mark.anyio
 async def test_a_refused_stream_is_noted(tmp_path: Path, simulated_twilio: SimulatedTwilio) -> None:
     write_answered_call(tmp_path / "1-human", wav_file(800), STREAMED, RecordingTrack="inbound")
-    (outcome,) = await run(tmp_path, LiveService(simulated_twilio.url, has_room=False), simulated_twilio)
+    (outcome,) = await run(tmp_path, LiveService(simulated_twilio.url, accepts_streams=False), simulated_twilio)
     assert not outcome.matched
     assert outcome.note is not None
     assert "AMD_LIVE_STREAMS" in outcome.note
@@ -223,7 +223,7 @@ def test_the_called_partys_channel_is_streamed(folder: str, channel: int) -> Non
 
 
 @pytest.mark.parametrize("folder", ["16-mono-of-both-parties", "20-xml-instead-of-audio", "25-recording-absent"])
-def test_what_holds_no_called_party_alone_is_not_streamed(folder: str) -> None:
+def test_a_call_without_separate_called_party_audio_is_not_streamed(folder: str) -> None:
     (call,) = (call for call in load_calls(FIXTURES) if call.name == folder)
     assert called_party_audio(call, ACCOUNT) is None
 
@@ -236,7 +236,7 @@ def test_audio_of_another_rate_is_streamed_at_8_khz(tmp_path: Path) -> None:
     assert len(audio) == 8000
 
 
-def test_moments_become_the_present_and_what_was_equal_stays_equal() -> None:
+def test_times_become_current_and_equal_times_stay_equal() -> None:
     then = "Mon, 09 Mar 2026 14:30:09 +0000"
     callback = RecordedCallback(path="/", form=[("Timestamp", then), ("CallSid", then), ("RecordingStartTime", then)])
     said: dict[str, str] = {}
@@ -248,6 +248,6 @@ def test_moments_become_the_present_and_what_was_equal_stays_equal() -> None:
 
 
 @pytest.mark.parametrize("twiml", ["<Response/>", "nothing", "<Response><Start><Stream/></Start></Response>"])
-def test_twiml_without_a_stream_is_said_so(twiml: str) -> None:
+def test_twiml_without_a_stream_is_reported(twiml: str) -> None:
     with pytest.raises(ConfigurationError, match="starts no <Stream>"):
         read_stream(twiml)

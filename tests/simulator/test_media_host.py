@@ -50,7 +50,7 @@ async def client(simulated_twilio: SimulatedTwilio) -> AsyncIterator[httpx2.Asyn
 
 
 @pytest.mark.parametrize("suffix", ["", ".wav", ".mp3"])
-async def test_what_is_no_audio_goes_out_as_it_is_under_each_name(
+async def test_a_body_that_is_not_audio_is_served_unchanged_under_each_suffix(
     simulated_twilio: SimulatedTwilio, client: httpx2.AsyncClient, suffix: str
 ) -> None:
     simulated_twilio.media.files[RE] = MediaFile(b"RIFF" * 10_000, content_type="audio/x-test")
@@ -68,7 +68,9 @@ async def test_without_a_suffix_a_recording_is_its_wav(
         assert (response.headers["content-type"], response.content) == ("audio/x-wav", DUAL)
 
 
-async def test_mp3_is_mp3_of_the_same_sound(simulated_twilio: SimulatedTwilio, client: httpx2.AsyncClient) -> None:
+async def test_a_request_of_mp3_gets_the_same_sound_as_mp3(
+    simulated_twilio: SimulatedTwilio, client: httpx2.AsyncClient
+) -> None:
     simulated_twilio.media.files[RE] = MediaFile(file_of(CALLED))
     response = await client.get(PATH + ".mp3")
     assert response.headers["content-type"] == "audio/mpeg"
@@ -78,15 +80,13 @@ async def test_mp3_is_mp3_of_the_same_sound(simulated_twilio: SimulatedTwilio, c
         assert np.abs(file.read() - CALLED).max() < 0.05
 
 
-async def test_what_is_mp3_already_is_not_encoded_again(
-    simulated_twilio: SimulatedTwilio, client: httpx2.AsyncClient
-) -> None:
+async def test_an_mp3_file_is_not_encoded_again(simulated_twilio: SimulatedTwilio, client: httpx2.AsyncClient) -> None:
     mp3 = file_of(CALLED, form="MP3", subtype="MPEG_LAYER_III")
     simulated_twilio.media.files[RE] = MediaFile(mp3, content_type="audio/mpeg")
     assert (await client.get(PATH + ".mp3")).content == mp3
 
 
-async def test_a_dual_recording_is_mixed_down_only_where_one_channel_is_asked_for(
+async def test_a_dual_recording_is_mixed_down_only_on_request(
     simulated_twilio: SimulatedTwilio, client: httpx2.AsyncClient
 ) -> None:
     simulated_twilio.media.files[RE] = MediaFile(DUAL, dual_available=True)
@@ -99,14 +99,14 @@ async def test_a_dual_recording_is_mixed_down_only_where_one_channel_is_asked_fo
                 assert np.abs(file.read(always_2d=True).T - heard).max() < 0.05, (suffix, query)
 
 
-async def test_one_channel_of_one_is_served_as_it_is(
+async def test_a_mono_recording_is_served_unchanged_when_one_channel_is_requested(
     simulated_twilio: SimulatedTwilio, client: httpx2.AsyncClient
 ) -> None:
     simulated_twilio.media.files[RE] = MediaFile(file_of(CALLED)[:-1001])
     assert (await client.get(PATH, params={"RequestedChannels": "1"})).content == file_of(CALLED)[:-1001]
 
 
-async def test_it_wants_the_credentials_of_the_account_in_the_path(simulated_twilio: SimulatedTwilio) -> None:
+async def test_the_credentials_of_the_account_in_the_path_are_required(simulated_twilio: SimulatedTwilio) -> None:
     simulated_twilio.media.files[RE] = MediaFile(b"RIFF")
     other = "AC" + "b" * 32
     async with httpx2.AsyncClient(base_url=simulated_twilio.url, trust_env=False) as anybody:
@@ -115,13 +115,13 @@ async def test_it_wants_the_credentials_of_the_account_in_the_path(simulated_twi
         assert (await anybody.get(PATH.replace(AC, other), auth=(AC, "token"))).status_code == 401
 
 
-async def test_what_it_does_not_have_is_twilios_xml_404(client: httpx2.AsyncClient) -> None:
+async def test_an_unknown_recording_gets_twilios_xml_404(client: httpx2.AsyncClient) -> None:
     response = await client.get(PATH + ".wav")
     assert response.status_code == 404
     assert b"20404" in response.content
 
 
-async def test_scripted_answers_come_once_each_before_the_media(
+async def test_scripted_responses_are_sent_once_each_before_the_media(
     simulated_twilio: SimulatedTwilio, client: httpx2.AsyncClient
 ) -> None:
     simulated_twilio.media.files[RE] = MediaFile(
@@ -132,7 +132,7 @@ async def test_scripted_answers_come_once_each_before_the_media(
     assert answers[1].headers["retry-after"] == "1"
 
 
-async def test_two_channels_are_refused_where_one_was_kept(
+async def test_two_channels_of_a_mono_recording_are_rejected(
     simulated_twilio: SimulatedTwilio, client: httpx2.AsyncClient
 ) -> None:
     simulated_twilio.media.files[RE] = media_file = MediaFile(b"RIFF")
@@ -141,7 +141,7 @@ async def test_two_channels_are_refused_where_one_was_kept(
     assert (await client.get(PATH, params={"RequestedChannels": "2"})).status_code == 200
 
 
-async def test_metadata_is_served_and_spends_no_scripted_answer(
+async def test_metadata_is_served_without_using_a_scripted_response(
     simulated_twilio: SimulatedTwilio, client: httpx2.AsyncClient
 ) -> None:
     simulated_twilio.media.files[RE] = MediaFile(b"", scripted=[NOT_FOUND], metadata={"encryption_details": {"x": 1}})
@@ -151,7 +151,7 @@ async def test_metadata_is_served_and_spends_no_scripted_answer(
     assert (await client.get(PATH)).status_code == 404
 
 
-async def test_a_length_that_lies_breaks_the_connection(
+async def test_a_wrong_content_length_breaks_the_connection(
     simulated_twilio: SimulatedTwilio, client: httpx2.AsyncClient
 ) -> None:
     simulated_twilio.media.files[RE] = MediaFile(b"RIFF", declared_bytes=1000)
@@ -167,7 +167,7 @@ async def test_credentials_at_a_foreign_host_are_a_violation(
     assert len(simulated_twilio.media.violations) == 1
 
 
-async def test_credentials_at_a_path_it_does_not_know_are_a_violation(
+async def test_credentials_at_an_unknown_path_are_a_violation(
     simulated_twilio: SimulatedTwilio, client: httpx2.AsyncClient
 ) -> None:
     unknown = [("GET", f"/{RE}.wav"), ("GET", f"{PATH}.wav/"), ("DELETE", f"{PATH}.wav"), ("POST", "/")]
@@ -181,13 +181,13 @@ async def test_credentials_at_a_path_it_does_not_know_are_a_violation(
     assert [seen.with_credentials for seen in simulated_twilio.media.requests] == [False] * 4 + [True] * 4
 
 
-async def test_a_taken_port_is_said_so(simulated_twilio: SimulatedTwilio) -> None:
+async def test_a_taken_port_is_reported(simulated_twilio: SimulatedTwilio) -> None:
     with pytest.raises(ConfigurationError, match="taken"):
         async with serve_simulated_twilio(MediaHost({}), port=int(simulated_twilio.url.rpartition(":")[2])):
             pass
 
 
-async def test_it_is_gone_after_its_context() -> None:
+async def test_the_server_ends_with_its_context() -> None:
     async with serve_simulated_twilio(MediaHost({})) as running:
         port = int(running.url.rpartition(":")[2])
     with pytest.raises(ConnectionRefusedError):
@@ -208,7 +208,7 @@ def service(*statuses: int | Exception) -> tuple[httpx2.AsyncClient, list[httpx2
     return httpx2.AsyncClient(transport=httpx2.MockTransport(answer)), requests
 
 
-async def test_a_delivery_carries_a_signature_that_verifies() -> None:
+async def test_a_callback_carries_a_valid_signature() -> None:
     client, requests = service(204)
     async with client:
         sent = await send_callback(
@@ -252,7 +252,7 @@ BROKEN = httpx2.ReadError("broken")
         ("#rc=0", [REFUSED, 204], CallbackOutcome(None, "ct", 1)),
     ],
 )
-async def test_only_what_the_rules_name_is_retried(
+async def test_only_failures_named_by_the_rules_are_retried(
     overrides: str, answers: list[int | Exception], expected: CallbackOutcome
 ) -> None:
     client, requests = service(*answers)
@@ -262,7 +262,7 @@ async def test_only_what_the_rules_name_is_retried(
     assert len({request.headers["i-twilio-idempotency-token"] for request in requests}) == 1
 
 
-async def test_after_a_service_that_hangs_there_is_time_for_another_attempt() -> None:
+async def test_a_hanging_service_leaves_time_for_another_attempt() -> None:
     hangs_s: list[float] = []
 
     def answer(request: httpx2.Request) -> httpx2.Response:
@@ -278,7 +278,7 @@ async def test_after_a_service_that_hangs_there_is_time_for_another_attempt() ->
     assert Timeouts().transaction_s < hangs_s[0] < ConnectionRules.from_fragment(RETRY_OVERRIDES).total_s / 2
 
 
-async def test_everything_ends_at_the_total_time() -> None:
+async def test_all_attempts_end_at_the_total_timeout() -> None:
     async def hang(_request: httpx2.Request) -> httpx2.Response:
         await asyncio.Event().wait()
         raise AssertionError
@@ -288,7 +288,7 @@ async def test_everything_ends_at_the_total_time() -> None:
     assert sent == CallbackOutcome(None, "tt", 1)
 
 
-def test_the_rules_default_to_twilios() -> None:
+def test_the_rules_default_to_twilios_defaults() -> None:
     assert ConnectionRules.from_fragment("") == ConnectionRules(1, frozenset({"ct"}), 5.0, 15.0, 15.0)
     assert ConnectionRules.from_fragment("#rc=3&rp=5xx,rt&ct=100&rt=200&tt=300") == ConnectionRules(
         3, frozenset({"5xx", "rt"}), 0.1, 0.2, 0.3

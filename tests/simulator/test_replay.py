@@ -85,7 +85,7 @@ async def test_a_wrong_verdict_is_a_mismatch(tmp_path: Path, simulated_twilio: S
 
 
 @pytest.mark.anyio
-async def test_a_final_state_that_changes_is_waited_for(tmp_path: Path, simulated_twilio: SimulatedTwilio) -> None:
+async def test_a_final_state_may_still_change(tmp_path: Path, simulated_twilio: SimulatedTwilio) -> None:
     write_call(tmp_path / "1-human", JUDGED)
     first_of_two_recordings: dict[str, JsonValue] = {"analysis_state": "failed", "reason": "no_recording"}
     (outcome,) = await run(tmp_path, Service(simulated_twilio.url, interim=first_of_two_recordings), simulated_twilio)
@@ -120,7 +120,9 @@ async def test_a_refused_callback_is_noted(tmp_path: Path, simulated_twilio: Sim
 
 
 @pytest.mark.anyio
-async def test_a_service_that_asks_another_twilio_is_refused(tmp_path: Path, simulated_twilio: SimulatedTwilio) -> None:
+async def test_a_service_that_fetches_from_another_twilio_is_rejected(
+    tmp_path: Path, simulated_twilio: SimulatedTwilio
+) -> None:
     write_call(tmp_path / "1-human", JUDGED)
     service = Service("https://api.twilio.com")
     with pytest.raises(ConfigurationError, match=f"AMD_TWILIO_API_URL={simulated_twilio.url}"):
@@ -140,7 +142,7 @@ async def test_the_api_key_goes_to_the_api_and_not_to_the_webhooks(
 
 
 @pytest.mark.anyio
-async def test_no_service_is_said_so(tmp_path: Path, simulated_twilio: SimulatedTwilio) -> None:
+async def test_an_unreachable_service_is_reported(tmp_path: Path, simulated_twilio: SimulatedTwilio) -> None:
     write_call(tmp_path / "1-human", JUDGED)
     async with serve_on_loopback(Starlette()) as gone:
         pass
@@ -149,7 +151,7 @@ async def test_no_service_is_said_so(tmp_path: Path, simulated_twilio: Simulated
 
 
 @pytest.mark.anyio
-async def test_the_service_is_looked_for_where_the_settings_have_it_listen(tmp_path: Path) -> None:
+async def test_the_default_url_is_the_address_in_the_settings(tmp_path: Path) -> None:
     write_call(tmp_path / "1-human", JUDGED)
     accounts = {"twilio_account_sid": ACCOUNT.account_sid, "twilio_auth_token": "token"}
     settings = Settings(_env_file=None, host="0.0.0.0", port=1, **accounts)  # type: ignore[arg-type]
@@ -158,7 +160,7 @@ async def test_the_service_is_looked_for_where_the_settings_have_it_listen(tmp_p
 
 
 @pytest.mark.anyio
-async def test_calls_run_side_by_side_but_not_all_at_once(tmp_path: Path, simulated_twilio: SimulatedTwilio) -> None:
+async def test_calls_run_concurrently_up_to_the_limit(tmp_path: Path, simulated_twilio: SimulatedTwilio) -> None:
     for number in range(4):
         write_call(tmp_path / str(number), JUDGED)
     gauge = _Gauge(simulated_twilio.url)
@@ -176,7 +178,7 @@ class _Gauge(Service):
     async def callback(self, request: Request) -> Response:
         self.now += 1
         self.most = max(self.most, self.now)
-        await self.pairs.wait()  # nobody passes alone
+        await self.pairs.wait()  # a single call waits for a second one
         response = await super().callback(request)
         self.now -= 1
         return response
@@ -210,19 +212,19 @@ def test_only_the_expected_keys_are_compared(
         ("media.json", '{"not_found_frist": 2}'),
     ],
 )
-def test_a_broken_fixture_is_named(tmp_path: Path, file: str, content: str) -> None:
+def test_an_invalid_fixture_is_reported_with_its_folder(tmp_path: Path, file: str, content: str) -> None:
     write_call(tmp_path / "1-human", JUDGED)
     (tmp_path / "1-human" / file).write_text(content)
     with pytest.raises(ConfigurationError, match="1-human is not a recorded call"):
         load_calls(tmp_path)
 
 
-def test_an_empty_directory_is_not_a_success(tmp_path: Path) -> None:
+def test_an_empty_directory_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match="no recorded calls"):
         load_calls(tmp_path)
 
 
-def test_the_wav_header_says_whether_dual_is_available(tmp_path: Path) -> None:
+def test_dual_is_available_for_a_wav_header_with_two_channels(tmp_path: Path) -> None:
     write_call(tmp_path / "1-dual", JUDGED)
     write_call(tmp_path / "2-mono", JUDGED, media=STEREO.replace(b"\x01\0\x02\0", b"\x01\0\x01\0"))
     write_call(tmp_path / "3-told", JUDGED, dual_available=False)

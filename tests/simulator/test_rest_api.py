@@ -1,4 +1,4 @@
-"""The stand-in for Twilio's REST API: shapes and rules as Twilio's, and calls that live."""
+"""The simulated REST API follows Twilio's shapes and rules and simulates placed calls."""
 
 import json
 from collections.abc import AsyncIterator
@@ -51,7 +51,7 @@ async def test_a_placed_call_is_queued_and_its_parameters_are_remembered(
     assert (await client.get(f"{CALLS}/{call.sid}.json")).json()["direction"] == "outbound-api"
 
 
-async def test_without_credentials_nothing_is_told(simulated_twilio: SimulatedTwilio) -> None:
+async def test_a_request_without_credentials_is_rejected(simulated_twilio: SimulatedTwilio) -> None:
     async with httpx2.AsyncClient(base_url=simulated_twilio.url, trust_env=False) as client:
         answer = await client.get(f"{CALLS}.json")
     assert (answer.status_code, answer.json()["code"]) == (401, 20003)
@@ -79,7 +79,7 @@ async def test_a_deleted_recording_is_gone(simulated_twilio: SimulatedTwilio, cl
     assert (await client.get(f"{RECORDINGS}.json")).json()["recordings"] == []
 
 
-async def test_answers_can_be_scripted_and_still_carried_out(
+async def test_scripted_responses_can_still_carry_out_the_request(
     simulated_twilio: SimulatedTwilio, client: httpx2.AsyncClient
 ) -> None:
     simulated_twilio.rest.scripted = [
@@ -94,7 +94,7 @@ async def test_answers_can_be_scripted_and_still_carried_out(
     assert len(simulated_twilio.rest.calls) == 1
 
 
-async def test_a_silent_answer_lasts_until_the_other_side_leaves(
+async def test_a_silent_response_lasts_until_the_client_disconnects(
     simulated_twilio: SimulatedTwilio, client: httpx2.AsyncClient
 ) -> None:
     simulated_twilio.rest.scripted = [ScriptedResponse(200, silent=True)]
@@ -104,7 +104,7 @@ async def test_a_silent_answer_lasts_until_the_other_side_leaves(
 
 
 @pytest.mark.parametrize(
-    ("life", "expected"),
+    ("scenario", "expected"),
     [
         (
             CallScenario(media_file=MediaFile(b"RIFF")),
@@ -117,20 +117,20 @@ async def test_a_silent_answer_lasts_until_the_other_side_leaves(
         ),
     ],
 )
-async def test_a_call_that_lives_reports_what_it_was_asked_to(
-    simulated_twilio: SimulatedTwilio, client: httpx2.AsyncClient, life: CallScenario, expected: list[str]
+async def test_a_simulated_call_sends_the_callbacks_that_it_subscribed_to(
+    simulated_twilio: SimulatedTwilio, client: httpx2.AsyncClient, scenario: CallScenario, expected: list[str]
 ) -> None:
-    told: list[str] = []
+    received: list[str] = []
 
     async def receive(request: Request) -> Response:
         form = await request.form()
         amd = f"AnsweredBy={form.get('AnsweredBy')}"
         recording = f"recording {form.get('RecordingStatus')}"
-        told.append(str(form.get("CallStatus") or (recording if "RecordingSid" in form else amd)))
+        received.append(str(form.get("CallStatus") or (recording if "RecordingSid" in form else amd)))
         return Response(status_code=204)
 
     async def on_created(call: SimulatedCall) -> None:
-        deliveries = await simulate_call(simulated_twilio.rest, call, life, token="token", client=client)
+        deliveries = await simulate_call(simulated_twilio.rest, call, scenario, token="token", client=client)
         assert {delivery.status for delivery in deliveries} == {204}
 
     simulated_twilio.rest.on_created = on_created
@@ -148,11 +148,11 @@ async def test_a_call_that_lives_reports_what_it_was_asked_to(
         }
         sid = (await client.post(f"{CALLS}.json", data=form)).json()["sid"]
         await simulated_twilio.rest.wait_for_calls()
-    assert told == expected
-    assert (await client.get(f"{CALLS}/{sid}.json")).json()["status"] == life.ending
+    assert received == expected
+    assert (await client.get(f"{CALLS}/{sid}.json")).json()["status"] == scenario.ending
 
 
-async def test_its_answers_are_as_twilio_describes_them(
+async def test_responses_match_twilios_openapi_description(
     simulated_twilio: SimulatedTwilio, client: httpx2.AsyncClient
 ) -> None:
     call = simulated_twilio.rest.add(SimulatedCall(account_sid=AC))
