@@ -89,12 +89,12 @@ def read_accounts(path: Path) -> list[Account]:
     return [make_account(table, f"AMD_ACCOUNTS_FILE {path}, account {n}: ") for n, table in enumerate(tables, start=1)]
 
 
-def make_account(values: object, where: str) -> Account:
-    """Build an account. Raises ValueError that starts with `where` and lists every invalid field."""
+def make_account(values: object, prefix: str) -> Account:
+    """Build an account. Raises ValueError that starts with `prefix` and lists every invalid field."""
     try:
         return Account.model_validate(values)
     except ValidationError as error:
-        raise ValueError(where + "; ".join(map(_describe, error.errors()))) from error
+        raise ValueError(prefix + "; ".join(map(_describe, error.errors()))) from error
 
 
 def _describe(item: ErrorDetails) -> str:

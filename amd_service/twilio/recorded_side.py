@@ -1,4 +1,4 @@
-"""Which side of a call a recording holds, by its RecordingSource and RecordingTrack."""
+"""Decide from RecordingSource and RecordingTrack which side of a call a recording contains."""
 
 from typing import Protocol
 
@@ -6,7 +6,7 @@ from amd_service.domain import RecordingSource
 
 
 class Recorded(Protocol):
-    """What Twilio says of a recording: RecordingSource and RecordingTrack."""
+    """A recording with Twilio's RecordingSource and RecordingTrack."""
 
     @property
     def source(self) -> str | None: ...
@@ -15,11 +15,11 @@ class Recorded(Protocol):
 
 
 def is_one_sided(recording: Recorded) -> bool:
-    """Whether the recording holds the called party alone.
+    """Whether the recording contains only the called party.
 
-    `RecordingTrack=inbound` is what Twilio receives from the phone of the recorded leg, and `<Record>` is always
-    mono with the callee's voice. For `<Dial>` the recorded leg is the parent, so its tracks say nothing about
-    the called party, who is the child.
+    `RecordingTrack=inbound` is the audio that Twilio receives from the phone of the recorded leg. `<Record>` is always
+    mono with the callee's voice. `<Dial>` records the parent leg, so its track does not tell whether the called party,
+    the child leg, is in the recording.
     """
     if recording.source == RecordingSource.DIAL_VERB:
         return False
@@ -27,5 +27,5 @@ def is_one_sided(recording: Recorded) -> bool:
 
 
 def holds_only_our_side(recording: Recorded) -> bool:
-    """Whether the called party cannot be on the recording at all."""
+    """Whether the recording cannot contain the called party."""
     return recording.track == "outbound" and recording.source != RecordingSource.DIAL_VERB

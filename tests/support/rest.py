@@ -1,4 +1,4 @@
-"""Everything that is asked of Twilio, and a stand-in that holds each request against Twilio's own description."""
+"""Every method of the REST client, with arguments for the simulated Twilio."""
 
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
@@ -10,56 +10,44 @@ from amd_service.twilio.call_request import CallRequest
 from amd_service.twilio.rest import RestClient
 
 AC = AccountSid("AC" + "a" * 32)
-
-
 CA = CallSid("CA" + "1" * 32)
-
-
 RE = RecordingSid("RE" + "2" * 32)
-
-
 ACCOUNT = Account.model_validate({"account_sid": AC, "auth_tokens": ["token"], "api_key": "SKkey", "api_secret": "shh"})
-
-
-ORDER = CallRequest(to="+12125550100", from_number="+15005550006", twiml="<Response><Pause/></Response>")
-
-
+CALL_REQUEST = CallRequest(to="+12125550100", from_number="+15005550006", twiml="<Response><Pause/></Response>")
 PUBLIC = "https://amd.example.org/base"
-
-
 LONG_AGO = datetime(2026, 1, 1, tzinfo=UTC)
 
 
-Ask = Callable[[RestClient], Awaitable[object]]
+Use = Callable[[RestClient], Awaitable[object]]
 
 
 async def listed_calls(rest: RestClient) -> list[str]:
-    return [told.event.call_sid async for told in rest.list_calls(ACCOUNT, LONG_AGO)]
+    return [listed.event.call_sid async for listed in rest.list_calls(ACCOUNT, LONG_AGO)]
 
 
 async def listed_recordings(rest: RestClient) -> list[tuple[str, str]]:
-    return [found async for found in rest.list_recorded_calls(ACCOUNT, LONG_AGO)]
+    return [pair async for pair in rest.list_recorded_calls(ACCOUNT, LONG_AGO)]
 
 
-CHANGES: dict[str, Ask] = {
-    "place": lambda rest: rest.place_call(ACCOUNT, ORDER),
+CHANGES: dict[str, Use] = {
+    "place_call": lambda rest: rest.place_call(ACCOUNT, CALL_REQUEST),
     "hang_up": lambda rest: rest.hang_up(ACCOUNT, CA),
     "redirect": lambda rest: rest.redirect(ACCOUNT, CA, "https://example.org/twiml?x=1&y=2"),
 }
 
 
-QUESTIONS: dict[str, Ask] = {
-    "check": lambda rest: rest.check_credentials(ACCOUNT),
-    "call": lambda rest: rest.get_call(ACCOUNT, CA),
-    "calls": listed_calls,
-    "recorded_calls": listed_recordings,
-    "recordings_of": lambda rest: rest.list_call_recordings(ACCOUNT, CA),
-    # As safe to repeat as a question: what is gone is gone.
+REPEATABLE: dict[str, Use] = {
+    "check_credentials": lambda rest: rest.check_credentials(ACCOUNT),
+    "get_call": lambda rest: rest.get_call(ACCOUNT, CA),
+    "list_calls": listed_calls,
+    "list_recorded_calls": listed_recordings,
+    "list_call_recordings": lambda rest: rest.list_call_recordings(ACCOUNT, CA),
+    # Deleting a deleted recording succeeds, so it may be repeated.
     "delete_recording": lambda rest: rest.delete_recording(ACCOUNT, RE),
 }
 
 
-EVERYTHING = CHANGES | QUESTIONS
+EVERYTHING = CHANGES | REPEATABLE
 
 
 def settings(**given: Any) -> Settings:

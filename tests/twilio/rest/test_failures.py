@@ -13,7 +13,7 @@ from amd_service.simulator.twilio.resources import SimulatedCall
 from amd_service.telemetry import Metrics
 from amd_service.twilio.recordings import http_client
 from amd_service.twilio.rest import RestClient
-from tests.support.rest import AC, ACCOUNT, CA, CHANGES, EVERYTHING, ORDER, listed_calls, settings
+from tests.support.rest import AC, ACCOUNT, CA, CALL_REQUEST, CHANGES, EVERYTHING, listed_calls, settings
 
 pytestmark = pytest.mark.anyio
 
@@ -157,4 +157,4 @@ async def test_an_unreadable_response_to_a_placed_call_leaves_the_outcome_unknow
 ) -> None:
     simulated_twilio.rest.scripted = [ScriptedResponse(201, b'{"sid": null}', carried_out=True)]
     with pytest.raises(OutcomeUnknown):
-        await rest.place_call(ACCOUNT, ORDER)
+        await rest.place_call(ACCOUNT, CALL_REQUEST)

@@ -18,9 +18,9 @@ from tests.support.rest import (
     AC,
     ACCOUNT,
     CA,
+    CALL_REQUEST,
     EVERYTHING,
     LONG_AGO,
-    ORDER,
     PUBLIC,
     RE,
     listed_calls,
@@ -42,13 +42,13 @@ async def test_every_request_matches_twilios_openapi_description(
 async def test_a_placed_call_is_recorded_and_sends_every_callback(
     simulated_twilio: SimulatedTwilio, rest: RestClient
 ) -> None:
-    placed = await rest.place_call(ACCOUNT, ORDER)
+    placed = await rest.place_call(ACCOUNT, CALL_REQUEST)
     call = simulated_twilio.rest.calls[placed.event.call_sid]
     assert (placed.event.call_status, placed.raw.route) == ("queued", "rest")
     assert dict(call.form) == {
         "To": "+12125550100",
         "From": "+15005550006",
-        "Twiml": ORDER.twiml,
+        "Twiml": CALL_REQUEST.twiml,
         "Timeout": "60",
         "Record": "true",
         "RecordingTrack": "inbound",
@@ -66,7 +66,7 @@ async def test_a_placed_call_is_recorded_and_sends_every_callback(
 async def test_call_events_are_repeated_parameters_and_recording_events_are_one_value(
     simulated_twilio: SimulatedTwilio, rest: RestClient
 ) -> None:
-    call = simulated_twilio.rest.calls[(await rest.place_call(ACCOUNT, ORDER)).event.call_sid]
+    call = simulated_twilio.rest.calls[(await rest.place_call(ACCOUNT, CALL_REQUEST)).event.call_sid]
     assert call.form_values("StatusCallbackEvent") == ["initiated", "ringing", "answered", "completed"]
     assert call.form_values("RecordingStatusCallbackEvent") == ["in-progress completed absent"]
 
@@ -74,7 +74,7 @@ async def test_call_events_are_repeated_parameters_and_recording_events_are_one_
 async def test_both_tracks_are_recorded_dual_and_twilios_detection_is_asynchronous(
     simulated_twilio: SimulatedTwilio, rest: RestClient
 ) -> None:
-    order = CallRequest(
+    request = CallRequest(
         to="+12125550100",
         from_number="+15005550006",
         url="https://example.org/twiml",
@@ -82,9 +82,15 @@ async def test_both_tracks_are_recorded_dual_and_twilios_detection_is_asynchrono
         twilio_amd=True,
         ring_s=20,
     )
-    call = simulated_twilio.rest.calls[(await rest.place_call(ACCOUNT, order)).event.call_sid]
+    call = simulated_twilio.rest.calls[(await rest.place_call(ACCOUNT, request)).event.call_sid]
     amd = f"{PUBLIC}/twilio/amd#rt=6000&rc=3&rp=5xx,ct,rt"
-    expected = {"Url": order.url, "Twiml": None, "RecordingTrack": "both", "RecordingChannels": "dual", "Timeout": "20"}
+    expected = {
+        "Url": request.url,
+        "Twiml": None,
+        "RecordingTrack": "both",
+        "RecordingChannels": "dual",
+        "Timeout": "20",
+    }
     amd_parameters = {"MachineDetection": "Enable", "AsyncAmd": "true", "AsyncAmdStatusCallback": amd}
     assert {name: call.form_value(name) for name in expected | amd_parameters} == expected | amd_parameters
 
@@ -93,7 +99,7 @@ async def test_no_call_is_placed_without_a_public_url(simulated_twilio: Simulate
     configured = settings(twilio_api_url=simulated_twilio.url, public_url=None)
     async with http_client(configured) as client:
         with pytest.raises(ConfigurationError, match="AMD_PUBLIC_URL"):
-            await RestClient(client, configured).place_call(ACCOUNT, ORDER)
+            await RestClient(client, configured).place_call(ACCOUNT, CALL_REQUEST)
     assert simulated_twilio.rest.requests == []
 
 
@@ -168,7 +174,7 @@ async def test_calls_before_the_given_moment_are_not_listed(
     assert [listed.event.call_sid async for listed in rest.list_calls(ACCOUNT, moment)] == [CA, late.sid]
 
 
-@pytest.mark.parametrize("name", ["calls", "recorded_calls", "recordings_of"])
+@pytest.mark.parametrize("name", ["list_calls", "list_recorded_calls", "list_call_recordings"])
 async def test_lists_request_pages_of_200(simulated_twilio: SimulatedTwilio, rest: RestClient, name: str) -> None:
     await EVERYTHING[name](rest)
     assert [dict(request.query)["PageSize"] for request in simulated_twilio.rest.requests] == ["200"]
