@@ -1,4 +1,4 @@
-"""Alembic's entry: runs the migrations on a connection it is given, or on AMD_DATABASE_URL from the command line."""
+"""Alembic's entry point: migrates the given connection or, from the command line, AMD_DATABASE_URL."""
 
 import asyncio
 import os

@@ -1,11 +1,13 @@
 """What a process with a worker does beside the queue, from its start."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 
 import pytest
+from sqlalchemy import func, update
 
-from amd_service.calls import actions
+from amd_service.calls.actions import ACT_WITHIN_S
+from amd_service.calls.tables import CallLog
 from amd_service.database.pool import Database
 from amd_service.domain import Action, ActionKind, Label
 from amd_service.operations.act_on_verdict import ActionRunner
@@ -61,7 +63,8 @@ async def test_a_worker_that_wants_nothing_done_refuses_what_is_late_and_looks_b
     await deliver(database, status("in-progress", timestamp=datetime.now(UTC)), recording("completed"))
     (job,) = await claim(database)
     await settle(database, job, verdict(Label.VOICEMAIL), {Label.VOICEMAIL: Action(ActionKind.HANG_UP)})
-    monkeypatch.setattr(actions, "ACT_WITHIN_S", 0.0)
+    async with database.transaction() as session:
+        await session.execute(update(CallLog).values(action_at=func.now() - timedelta(seconds=ACT_WITHIN_S + 1)))
     start_due, looks = ActionRunner.start_due, []
 
     async def count_and_start(runner: ActionRunner) -> None:

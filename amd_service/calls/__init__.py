@@ -1,1 +1,1 @@
-"""What we know about calls: Postgres, and nothing but Postgres. Functions take a session and never commit."""
+"""The stored state of calls, and the rules on it. Functions take a session and never commit."""

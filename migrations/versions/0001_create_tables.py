@@ -3,7 +3,7 @@
 Revision ID: 0001
 Revises:
 
-One line a column: these are tables, and read as such.
+One line per column, so that it reads as a table.
 """
 # ruff: noqa: E501
 
@@ -183,10 +183,10 @@ def _create_verdict() -> None:
 
 
 def _notify_of_work() -> None:
-    """Wake the workers on new work and on every return to the queue: a retry too has a time to be slept until.
+    """Wake the workers when a recording is enqueued or requeued. After a retry they must learn its delay.
 
-    Row triggers, because a statement trigger sees neither the old row nor the new; Postgres sends a transaction's
-    equal notifications once.
+    Row triggers, because a statement trigger sees neither the old nor the new row. Postgres sends equal notifications
+    of one transaction only once.
     """
     op.execute(
         """

@@ -1,4 +1,4 @@
-"""add what Twilio's own opinion, placed calls, live streams, actions, reconciliation and retention need
+"""add Twilio's AMD results, placed calls, live streams, actions, reconciliation and retention
 
 Revision ID: 0002
 Revises: 0001
@@ -13,7 +13,7 @@ down_revision = "0001"
 branch_labels = None
 depends_on = None
 
-# Table, column: its comment from here on, and before.
+# Table, column: its comment from this revision on, and before.
 COMMENTS = {
     ("call_log", "from_number"): (
         "Caller as Twilio gave it, usually E.164. With AMD_PHONE_NUMBERS=hash: `hmac:` and the first 32 hex digits of HMAC-SHA256(AMD_PHONE_NUMBER_KEY, number); with `drop`: null.",
@@ -75,7 +75,8 @@ def upgrade() -> None:
     op.execute(VIEW)
     for what, comment in VIEW_COMMENTS.items():
         op.execute(f"comment on {what} is '{comment.replace(chr(39), chr(39) * 2)}'")
-    # Accounts that are no newcomers: what Twilio could not deliver while the tables were locked is found by itself.
+    # These accounts count as known before, so that callbacks which Twilio could not deliver while the tables were locked are
+    # reconciled without a manual run.
     op.execute(
         "insert into sweep (account_sid, created_at)"
         " select distinct account_sid, now() - interval '1 hour' from call_log"
@@ -92,7 +93,7 @@ def upgrade() -> None:
 def downgrade() -> None:
     op.execute("drop trigger call_action_due on call_log")
     op.execute("drop view call_log_agreement")
-    # What the older version has no room for: streams, callbacks that name no call, and routes it would misread.
+    # The older version cannot store streams and callbacks that name no call, and would misread other routes.
     op.execute("delete from verdict where source = 'stream'")
     op.execute("delete from recording where source = 'MediaStream'")
     op.execute("delete from callback where call_sid is null or route = 'amd'")
@@ -206,7 +207,7 @@ def _add_columns() -> None:
 
 
 def _add_constraints_and_indexes() -> None:
-    # In one statement, so that the table is read once: callbacks wait meanwhile.
+    # One statement reads the table once. Callbacks have to wait until it ends.
     checks = {
         "verdict_source": "verdict_source in ('recording', 'stream')",
         "source_when_judged": "verdict_source is null or analysis_state = 'judged'",

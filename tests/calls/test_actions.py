@@ -1,4 +1,4 @@
-"""Actions are ordered with the verdict, taken up once, and closed with how they came out."""
+"""Actions: scheduled with the verdict, claimed once, and their outcome recorded."""
 
 import asyncio
 import re
@@ -37,7 +37,7 @@ async def judged(
     ended: bool = False,
     answer: StatusCallback | None = None,
 ) -> CallLog:
-    """A call that is up, or over, with a verdict, where both labels ask for something."""
+    """A call with a verdict, and actions wanted for both labels. `ended`: the call is over."""
     await deliver(database, answer or answered(), *([status("completed")] if ended else []))
     await deliver(database, recording("completed"))
     (job,) = await claim(database)
@@ -45,7 +45,7 @@ async def judged(
     return await call_row(database)
 
 
-async def take(
+async def claim_actions(
     database: Database,
     limit: int = 10,
     *,
@@ -56,13 +56,13 @@ async def take(
         return await actions.claim_due(session, accounts, wanted, limit)
 
 
-async def close(database: Database, state: ActionState, note: str | None = None) -> None:
+async def record_outcome(database: Database, state: ActionState, note: str | None = None) -> None:
     async with database.transaction() as session:
         await actions.record_outcome(session, CALL, state, note)
 
 
-async def order_anew(database: Database, **said: Any) -> None:
-    """As if another verdict had come that says so."""
+async def schedule_again(database: Database, **said: Any) -> None:
+    """Schedule as if another verdict had been written with these values."""
     async with database.transaction() as session:
         call = await lock_call(session, CALL)
         for column, value in said.items():
@@ -76,7 +76,7 @@ async def make_older(database: Database, seconds: float) -> None:
         await session.execute(older.execution_options(synchronize_session=False))
 
 
-async def test_a_verdict_on_a_call_that_is_up_orders_its_action(database: Database) -> None:
+async def test_a_verdict_on_a_call_that_is_up_schedules_its_action(database: Database) -> None:
     call = await judged(database)
     assert (call.action, call.action_state, call.action_note) == ("hang_up", "due", None)
     assert call.action_at is not None
@@ -88,40 +88,40 @@ async def test_the_url_of_a_redirect_is_stored_nowhere(database: Database) -> No
     assert "secret" not in repr(vars(call))
 
 
-async def test_a_call_known_to_be_over_is_refused_and_says_why(database: Database) -> None:
+async def test_an_action_on_an_ended_call_is_refused_with_a_note(database: Database) -> None:
     call = await judged(database, ended=True)
     assert (call.action, call.action_state) == ("hang_up", "refused")
     assert call.action_note is not None
     assert call.action_note.startswith("the call was over before the verdict: completed")
     assert call.action_note.endswith("needs AMD_LIVE and a call that is streamed: give it /twilio/stream.xml")
-    assert await take(database) == ClaimedActions([], [])
+    assert await claim_actions(database) == ClaimedActions([], [])
 
 
-async def test_a_live_verdict_that_came_too_late_is_not_told_to_go_live(database: Database) -> None:
+async def test_the_note_on_a_late_live_verdict_does_not_suggest_streams(database: Database) -> None:
     await judged(database, Label.UNDECIDED, ended=True)
-    await order_anew(database, label="voicemail", reason="confident", verdict_source="stream")
+    await schedule_again(database, label="voicemail", reason="confident", verdict_source="stream")
     assert (await call_row(database)).action_note == "the call was over before it could be done: completed"
 
 
-async def test_a_recording_judged_long_after_the_answer_orders_nothing_but_says_why(database: Database) -> None:
+async def test_an_action_on_a_late_recordings_verdict_is_refused_with_a_note(database: Database) -> None:
     call = await judged(database, Label.HUMAN, answer=answered(20 * 60))
     assert (call.label, call.action, call.action_state) == ("human", "redirect", "refused")
     note = call.action_note or ""
     assert re.match(
         r"the call was answered 12\d\d s before the verdict on its recording, .*AMD_LIVE.*stream\.xml", note
     )
-    assert await take(database) == ClaimedActions([], [])
+    assert await claim_actions(database) == ClaimedActions([], [])
 
 
-async def test_one_judged_soon_after_the_answer_is_acted_on(database: Database) -> None:
+async def test_a_recording_judged_soon_after_the_answer_schedules_an_action(database: Database) -> None:
     assert (await judged(database, answer=answered(ACT_WITHIN_S - 10))).action_state == "due"
 
 
 @pytest.mark.parametrize("answer", [status("ringing"), status("in-progress", timestamp=None)], ids=["none", "no time"])
-async def test_a_recording_of_a_call_whose_answer_nobody_told_is_not_acted_on(
+async def test_an_action_is_refused_if_the_time_of_the_answer_is_not_known(
     database: Database, answer: StatusCallback
 ) -> None:
-    # It has only just begun, but so may one that was started in the middle of a long call.
+    # A recording that has just begun proves nothing: it can be started in the middle of a long call.
     await deliver(database, recording("in-progress", started_at=datetime.now(UTC)))
     call = await judged(database, answer=answer)
     assert call.action_state == "refused"
@@ -129,14 +129,16 @@ async def test_a_recording_of_a_call_whose_answer_nobody_told_is_not_acted_on(
 
 
 @pytest.mark.parametrize("answer", [status("ringing"), answered(20 * 60)], ids=["unknown", "long ago"])
-async def test_a_live_verdict_is_acted_on_whenever_the_answer_was(database: Database, answer: StatusCallback) -> None:
+async def test_a_live_verdict_schedules_an_action_at_any_time_after_the_answer(
+    database: Database, answer: StatusCallback
+) -> None:
     await judged(database, Label.UNDECIDED, answer=answer)
-    await order_anew(database, label="voicemail", reason="confident", verdict_source="stream")
+    await schedule_again(database, label="voicemail", reason="confident", verdict_source="stream")
     assert (await call_row(database)).action_state == "due"
 
 
 @pytest.mark.parametrize("wanted", [{}, REDIRECT])
-async def test_a_label_without_an_action_orders_nothing(database: Database, wanted: dict[Label, Action]) -> None:
+async def test_a_label_without_an_action_schedules_nothing(database: Database, wanted: dict[Label, Action]) -> None:
     await deliver(database, answered(), recording("completed"))
     (job,) = await claim(database)
     await settle(database, job, verdict(Label.VOICEMAIL), wanted)
@@ -144,11 +146,11 @@ async def test_a_label_without_an_action_orders_nothing(database: Database, want
     assert (call.label, call.action, call.action_state) == ("voicemail", None, None)
 
 
-async def test_an_undecided_call_is_left_alone(database: Database) -> None:
+async def test_an_undecided_call_has_no_action(database: Database) -> None:
     assert (await judged(database, Label.UNDECIDED)).action is None
 
 
-async def test_the_action_is_ordered_exactly_when_the_verdict_is_written(database: Database) -> None:
+async def test_the_action_and_the_verdict_are_written_in_one_transaction(database: Database) -> None:
     await deliver(database, answered(), recording("completed"))
     (job,) = await claim(database)
 
@@ -164,55 +166,55 @@ async def test_the_action_is_ordered_exactly_when_the_verdict_is_written(databas
 
 
 @pytest.mark.parametrize("state", [None, ActionState.DONE, ActionState.FAILED, ActionState.SENT])
-async def test_a_later_verdict_orders_nothing_more(database: Database, state: ActionState | None) -> None:
+async def test_a_later_verdict_schedules_nothing_more(database: Database, state: ActionState | None) -> None:
     await judged(database, Label.UNDECIDED)
     await deliver(database, recording("completed", SECOND_RECORDING))
     (job,) = await claim(database)
     await settle(database, job, verdict(Label.VOICEMAIL), BOTH)
     if state is not None:
-        await take(database)
-        await close(database, state)
+        await claim_actions(database)
+        await record_outcome(database, state)
     before = await call_row(database)
     assert before.action == "hang_up"
-    # The first recording, judged again, turns out to be a human: the earliest decides.
-    await order_anew(database, label="human")
+    # The first recording is judged again as human, and the earliest decides.
+    await schedule_again(database, label="human")
     after = await call_row(database)
     assert (after.label, after.action, after.action_state) == ("human", "hang_up", before.action_state)
 
 
-async def test_what_is_taken_up_is_marked_as_sent_and_never_taken_again(database: Database) -> None:
+async def test_a_claimed_action_is_marked_as_sent_and_never_claimed_again(database: Database) -> None:
     await judged(database)
-    (due,) = (await take(database)).due
+    (due,) = (await claim_actions(database)).due
     assert (due.call_sid, due.account_sid, due.kind, due.label) == (CALL, ACCOUNT, ActionKind.HANG_UP, Label.VOICEMAIL)
     assert (await call_row(database)).action_state == "sent"
-    assert await take(database) == ClaimedActions([], [])
+    assert await claim_actions(database) == ClaimedActions([], [])
 
 
-async def test_two_takers_share_what_is_due(database: Database) -> None:
+async def test_two_workers_share_the_due_actions(database: Database) -> None:
     sids = [CallSid(f"CA{number:032x}") for number in range(6)]
     for number, sid in enumerate(sids):
         await deliver(database, answered(call_sid=sid))
         await deliver(database, recording("completed", RecordingSid(f"RE{number:032x}"), call_sid=sid))
     for job in await claim(database):
         await settle(database, job, verdict(Label.VOICEMAIL), BOTH)
-    first, second = await asyncio.gather(take(database, 4), take(database, 4))
-    third = await take(database)
+    first, second = await asyncio.gather(claim_actions(database, 4), claim_actions(database, 4))
+    third = await claim_actions(database)
     taken = [due.call_sid for due in (*first.due, *second.due, *third.due)]
     assert sorted(taken) == sids
 
 
-async def test_a_row_that_somebody_holds_is_not_waited_for(database: Database) -> None:
+async def test_a_locked_row_is_skipped(database: Database) -> None:
     await judged(database)
     async with database.transaction() as session:
         assert len((await actions.claim_due(session, [ACCOUNT], BOTH, 1)).due) == 1
-        assert await take(database) == ClaimedActions([], [])
+        assert await claim_actions(database) == ClaimedActions([], [])
 
 
-async def test_what_waited_too_long_is_refused(database: Database) -> None:
+async def test_an_action_that_waited_too_long_is_refused(database: Database) -> None:
     await judged(database)
     await make_older(database, ACT_WITHIN_S + 1)
-    taken = await take(database)
-    assert (taken.due, [refused.call_sid for refused in taken.refused]) == ([], [CALL])
+    claimed = await claim_actions(database)
+    assert (claimed.due, [refused.call_sid for refused in claimed.refused]) == ([], [CALL])
     call = await call_row(database)
     assert call.action_state == "refused"
     assert (call.action_note or "").startswith("no worker took it up within 60 s: ")
@@ -223,32 +225,34 @@ async def test_what_waited_too_long_is_refused(database: Database) -> None:
     [{"accounts": [AccountSid("AC" + "b" * 32)]}, {"accounts": []}, {"wanted": REDIRECT}, {"wanted": {}}],
     ids=["of another account", "of any account", "for another label", "for any label"],
 )
-async def test_what_is_not_ones_own_is_left_to_others_until_it_is_late(database: Database, own: dict[str, Any]) -> None:
+async def test_actions_of_other_workers_are_skipped_until_they_are_late(
+    database: Database, own: dict[str, Any]
+) -> None:
     await judged(database)
-    assert await take(database, **own) == ClaimedActions([], [])
+    assert await claim_actions(database, **own) == ClaimedActions([], [])
     await make_older(database, ACT_WITHIN_S + 1)
-    assert [refused.call_sid for refused in (await take(database, **own)).refused] == [CALL]
+    assert [refused.call_sid for refused in (await claim_actions(database, **own)).refused] == [CALL]
 
 
-async def test_what_waited_a_little_is_still_done(database: Database) -> None:
+async def test_an_action_that_waited_a_little_is_still_claimed(database: Database) -> None:
     await judged(database)
     await make_older(database, ACT_WITHIN_S - 10)
-    assert len((await take(database)).due) == 1
+    assert len((await claim_actions(database)).due) == 1
 
 
-async def test_a_call_that_ended_meanwhile_is_refused_when_it_is_taken_up(database: Database) -> None:
+async def test_an_action_on_a_call_that_has_ended_since_is_refused_when_claimed(database: Database) -> None:
     await judged(database)
     await deliver(database, status("completed"))
-    assert len((await take(database)).refused) == 1
+    assert len((await claim_actions(database)).refused) == 1
     assert (await call_row(database)).action_state == "refused"
 
 
-async def test_only_what_was_sent_is_closed(database: Database) -> None:
+async def test_an_outcome_is_recorded_for_sent_actions_only(database: Database) -> None:
     await judged(database)
-    await close(database, ActionState.DONE)
+    await record_outcome(database, ActionState.DONE)
     assert (await call_row(database)).action_state == "due"
-    await take(database)
-    await close(database, ActionState.REFUSED, "over\0")
-    await close(database, ActionState.DONE)
+    await claim_actions(database)
+    await record_outcome(database, ActionState.REFUSED, "over\0")
+    await record_outcome(database, ActionState.DONE)
     call = await call_row(database)
     assert (call.action_state, call.action_note) == ("refused", "over\ufffd")

@@ -67,7 +67,7 @@ async def test_agreement_is_counted_by_day_in_utc_and_by_label(database: Databas
     ]
 
 
-async def test_every_column_of_the_view_is_described_as_it_is(database: Database) -> None:
+async def test_every_column_of_the_view_has_its_documented_type_and_comment(database: Database) -> None:
     async with database.transaction() as session:
         columns = await session.execute(
             text(
@@ -84,7 +84,7 @@ async def test_every_column_of_the_view_is_described_as_it_is(database: Database
     assert declared == migrated
 
 
-async def test_twilios_opinion_never_touches_ours(database: Database) -> None:
+async def test_twilios_detection_never_changes_our_verdict(database: Database) -> None:
     call_sid = await _judge(database, 1, HUMAN, None, LATE)
     before = await call_row(database, call_sid)
     await deliver(database, amd("machine_end_beep", 8000, call_sid=call_sid))

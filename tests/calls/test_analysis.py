@@ -1,4 +1,4 @@
-"""What the recordings of a call amount to."""
+"""The conclusion from a call's recordings."""
 
 import pytest
 
@@ -22,7 +22,7 @@ pytestmark = pytest.mark.anyio
         (no_speech(), verdict(Label.UNDECIDED, human=0.6), "undecided"),
     ],
 )
-async def test_the_earliest_decided_recording_speaks_for_the_call(
+async def test_the_earliest_decided_recording_gives_the_calls_verdict(
     database: Database, first: Verdict, second: Verdict, expected: str, order: int
 ) -> None:
     await deliver(database, recording("completed", SECOND_RECORDING), recording("completed", RECORDING))
@@ -45,7 +45,7 @@ async def test_a_failed_recording_does_not_hide_anothers_verdict(database: Datab
     assert (await call_row(database)).label == "human"
 
 
-async def test_callbacks_after_the_verdict_leave_it_alone(database: Database) -> None:
+async def test_callbacks_after_the_verdict_do_not_change_it(database: Database) -> None:
     await deliver(database, recording("completed"))
     (job,) = await claim(database)
     await settle(database, job, verdict(Label.HUMAN))

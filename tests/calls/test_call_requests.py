@@ -1,4 +1,4 @@
-"""At most one call a key, and no more in a minute than is allowed."""
+"""At most one call per key, and a limit per minute."""
 
 import asyncio
 from datetime import timedelta
@@ -26,7 +26,7 @@ async def reserve(database: Database, key: str, *, per_minute: int = 100) -> Res
 
 
 async def age(database: Database, key: str, seconds: float) -> None:
-    """Let it have been asked for so long ago."""
+    """Make the request this old."""
     async with database.transaction() as session:
         earlier = func.clock_timestamp() - timedelta(seconds=seconds)
         await session.execute(update(CallRequestRow).where(CallRequestRow.key == key).values(created_at=earlier))
@@ -37,18 +37,18 @@ async def outcome(database: Database, key: str) -> str | None:
         return await session.scalar(select(CallRequestRow.outcome).where(CallRequestRow.key == key))
 
 
-async def test_a_key_is_taken_once(database: Database) -> None:
+async def test_a_key_is_reserved_once(database: Database) -> None:
     assert await reserve(database, "one") == Reserved()
     assert await reserve(database, "one") == EarlierRequest("what", RequestOutcome.PENDING, None, None)
     assert await reserve(database, "two") == Reserved()
 
 
-async def test_of_many_at_once_one_gets_the_key(database: Database) -> None:
+async def test_of_many_concurrent_requests_one_gets_the_key(database: Database) -> None:
     answers = await asyncio.gather(*(reserve(database, "one") for _ in range(20)))
     assert [type(answer) for answer in answers].count(Reserved) == 1
 
 
-async def test_what_was_placed_is_told_to_whoever_asks_again(database: Database) -> None:
+async def test_a_repeated_request_gets_the_call_that_was_placed(database: Database) -> None:
     await reserve(database, "one")
     async with database.transaction() as session:
         await call_requests.record_placed(session, "one", CALL)
@@ -62,7 +62,7 @@ async def test_a_released_key_is_free_again(database: Database) -> None:
     assert await reserve(database, "one", per_minute=1) == Reserved()
 
 
-async def test_what_has_ended_stays_as_it_ended(database: Database) -> None:
+async def test_a_written_outcome_is_never_changed(database: Database) -> None:
     await reserve(database, "one")
     async with database.transaction() as session:
         await call_requests.record_unknown(session, "one")
@@ -79,7 +79,7 @@ async def test_a_request_whose_process_died_counts_as_unknown_after_a_minute(dat
     assert await reserve(database, "one") == EarlierRequest("what", RequestOutcome.UNKNOWN, None, None)
 
 
-async def test_the_last_minute_is_counted_and_the_wait_told(database: Database) -> None:
+async def test_the_limit_counts_the_last_minute_and_returns_the_wait(database: Database) -> None:
     for key, seconds in (("old", 61), ("first", 50), ("second", 10)):
         assert await reserve(database, key, per_minute=2) == Reserved()
         await age(database, key, seconds)
@@ -90,6 +90,6 @@ async def test_the_last_minute_is_counted_and_the_wait_told(database: Database) 
     assert isinstance(await reserve(database, "first", per_minute=2), EarlierRequest), "asking again takes no place"
 
 
-async def test_many_at_once_do_not_pass_the_limit(database: Database) -> None:
+async def test_concurrent_requests_do_not_exceed_the_limit(database: Database) -> None:
     answers = await asyncio.gather(*(reserve(database, f"key {n}", per_minute=5) for n in range(20)))
     assert [type(answer) for answer in answers].count(Reserved) == 5

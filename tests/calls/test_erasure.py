@@ -1,4 +1,4 @@
-"""What is forgotten, a batch at a time, and what must stay so that nothing else changes."""
+"""Erasable recordings, stripped callbacks and deleted call requests."""
 
 import asyncio
 from datetime import UTC, datetime, timedelta
@@ -53,7 +53,7 @@ async def strip(database: Database, *, days: int = 30, limit: int = 10) -> int:
 # Twilio's copies of recordings
 
 
-async def test_a_judged_recording_may_be_erased_once(database: Database) -> None:
+async def test_a_judged_recording_is_erasable_once(database: Database) -> None:
     await judged(database, RECORDING)
     assert await erasable(database) == [RECORDING]
     async with database.transaction() as session:
@@ -63,7 +63,7 @@ async def test_a_judged_recording_may_be_erased_once(database: Database) -> None
     assert (await recording_row(database)).erased_at is not None
 
 
-async def test_a_claimed_one_is_put_off_until_later(database: Database) -> None:
+async def test_a_claimed_recording_is_postponed(database: Database) -> None:
     await judged(database, RECORDING)
     async with database.transaction() as session:
         assert await erasure.claim_erasable(session, [ACCOUNT], 1) == ClaimedErasures([Erasable(RECORDING, ACCOUNT)], 1)
@@ -72,7 +72,7 @@ async def test_a_claimed_one_is_put_off_until_later(database: Database) -> None:
 
 
 @pytest.mark.parametrize(("waited_days", "least_s", "most_s"), [(0.25, 21_000, 22_000), (400, 86_000, 86_400)])
-async def test_the_longer_it_has_waited_the_later_it_is_tried_again(
+async def test_the_delay_grows_with_the_time_waited(
     database: Database, waited_days: float, least_s: float, most_s: float
 ) -> None:
     await judged(database, RECORDING)
@@ -81,7 +81,7 @@ async def test_the_longer_it_has_waited_the_later_it_is_tried_again(
     assert least_s < await put_off_s(database) <= most_s
 
 
-async def test_what_has_no_verdict_is_never_erased(database: Database) -> None:
+async def test_a_recording_without_a_verdict_is_never_erased(database: Database) -> None:
     await deliver(database, recording("completed"))
     assert await erasable(database) == []
     (job,) = await claim(database)
@@ -97,20 +97,20 @@ async def test_a_stream_has_no_copy_at_twilio(database: Database) -> None:
     assert await erasable(database) == []
 
 
-async def test_a_recording_of_unknown_source_has(database: Database) -> None:
+async def test_a_recording_of_unknown_source_has_a_copy_at_twilio(database: Database) -> None:
     await judged(database, RECORDING)
     await change(database, Recording, source=None)
     assert await erasable(database) == [RECORDING]
 
 
-async def test_what_belongs_to_an_account_we_have_no_credentials_for_is_left(database: Database) -> None:
+async def test_recordings_of_accounts_without_credentials_are_skipped(database: Database) -> None:
     await judged(database, RECORDING)
     assert await erasable(database, accounts=()) == []
     assert await erasable(database) == [RECORDING]
 
 
 async def found_by_asking(database: Database) -> None:
-    """A judged recording of a call that nobody but Twilio's API told of."""
+    """A judged recording of a call that is known from Twilio's API alone."""
     await judged(database, RECORDING)
     await change(database, Callback, route="rest")
 
@@ -121,16 +121,16 @@ async def place(database: Database, **fields: Any) -> None:
         session.add(CallRequestRow(**{"key": "", "fingerprint": ""} | known | fields))
 
 
-async def test_a_recording_that_only_the_api_told_of_is_another_applications(database: Database) -> None:
+async def test_a_recording_known_from_the_api_alone_is_not_erasable(database: Database) -> None:
     await found_by_asking(database)
     async with database.transaction() as session:
         assert await erasure.claim_erasable(session, [ACCOUNT], 10) == ClaimedErasures([], 1)
-        # Put off: thousands of them are not looked at every minute.
+        # Postponed, so that thousands of them are not examined every minute.
         assert await erasure.claim_erasable(session, [ACCOUNT], 10) == ClaimedErasures([], 0)
     assert (await recording_row(database)).erased_at is None
 
 
-async def test_once_a_callback_names_its_call_it_is_ours(database: Database) -> None:
+async def test_a_callback_that_names_the_call_makes_its_recording_erasable(database: Database) -> None:
     await found_by_asking(database)
     assert await erasable(database) == []
     await deliver(database, status("completed"))
@@ -138,13 +138,13 @@ async def test_once_a_callback_names_its_call_it_is_ours(database: Database) -> 
     assert await erasable(database) == [RECORDING]
 
 
-async def test_a_call_that_we_placed_is_ours_though_every_callback_was_lost(database: Database) -> None:
+async def test_a_recording_of_a_placed_call_is_erasable_without_any_callback(database: Database) -> None:
     await found_by_asking(database)
     await place(database)
     assert await erasable(database) == [RECORDING]
 
 
-async def test_what_another_account_says_of_a_call_makes_it_nobodys(database: Database) -> None:
+async def test_a_callback_of_another_account_does_not_make_a_recording_erasable(database: Database) -> None:
     await found_by_asking(database)
     another = AccountSid("AC" + "b" * 32)
     await deliver(database, status("completed", account_sid=another))
@@ -152,17 +152,17 @@ async def test_what_another_account_says_of_a_call_makes_it_nobodys(database: Da
     assert await erasable(database) == []
 
 
-async def test_two_workers_share_what_is_to_be_erased(database: Database) -> None:
+async def test_two_workers_share_the_erasable_recordings(database: Database) -> None:
     sids = [RecordingSid(f"RE{number:032x}") for number in range(6)]
     await judged(database, *sids)
     first, second = await asyncio.gather(erasable(database, 4), erasable(database, 4))
     assert sorted([*first, *second, *await erasable(database)]) == sids
 
 
-async def test_looking_for_what_is_left_uses_the_index_of_what_is_left(database: Database) -> None:
+async def test_finding_callbacks_to_strip_and_recordings_to_erase_uses_partial_indexes(database: Database) -> None:
     async with database.transaction() as session:
         await session.execute(text("set local enable_seqscan = off"))
-        # Which index is cheaper depends on how many rows there happen to be; whether this one fits does not.
+        # The planner's choice depends on the number of rows; whether the index can be used does not.
         await session.execute(text("drop index ix_callback_received_at"))
         plan = await session.scalars(text(f"explain select 1 from recording where {TO_ERASE} and erase_after <= now()"))
         assert "ix_recording_to_erase" in "\n".join(plan)
@@ -192,7 +192,7 @@ async def test_an_old_callback_loses_parameters_token_and_numbers(database: Data
     assert await strip(database) == 0
 
 
-async def test_a_younger_callback_stays_as_it_came(database: Database) -> None:
+async def test_a_younger_callback_is_not_changed(database: Database) -> None:
     await told(database, "completed")
     await make_old(database, Callback, "received_at", 29)
     assert await strip(database) == 0
@@ -206,7 +206,7 @@ async def test_a_replayed_old_callback_is_still_a_duplicate(database: Database) 
     assert not await told(database, "completed", SequenceNumber="3")
 
 
-async def test_a_late_callback_still_finds_its_place_among_old_ones(database: Database) -> None:
+async def test_a_late_callback_is_merged_with_stripped_ones(database: Database) -> None:
     await told(database, "completed", SequenceNumber="3", CallDuration="12")
     await make_old(database, Callback, "received_at", 31)
     await strip(database)
@@ -232,7 +232,7 @@ async def test_a_backlog_is_stripped_in_batches_oldest_first(database: Database)
 # Requests to place a call
 
 
-async def test_an_old_request_is_dropped_and_a_younger_one_is_not(database: Database) -> None:
+async def test_an_old_request_is_deleted_and_a_younger_one_is_not(database: Database) -> None:
     async with database.transaction() as session:
         for days in (0, KEEP_REQUESTS_DAYS - 1, KEEP_REQUESTS_DAYS + 1, 100):
             session.add(

@@ -1,4 +1,4 @@
-"""What Twilio's documentation names is no surprise; anything else is."""
+"""Documented values are known; all others are reported."""
 
 import pytest
 
@@ -34,7 +34,7 @@ def test_every_documented_answer_is_known_on_either_callback(value: str) -> None
     assert unknown_values(amd(value)) == unknown_values(status("in-progress", answered_by=value)) == {}
 
 
-def test_what_is_not_documented_is_named_with_its_value() -> None:
+def test_undocumented_values_are_returned_by_parameter() -> None:
     assert unknown_values(status("Completed", answered_by="robot")) == {
         "CallStatus": "Completed",
         "AnsweredBy": "robot",

@@ -1,4 +1,4 @@
-"""Reads."""
+"""Reading a call."""
 
 import pytest
 

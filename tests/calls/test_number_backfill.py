@@ -1,4 +1,4 @@
-"""Numbers that were written before they must not be kept are brought in line, once."""
+"""The number policy is applied to older rows, once."""
 
 import asyncio
 from datetime import UTC, datetime
@@ -27,29 +27,29 @@ CALLBACK_BEGINNING = Cursor(datetime(1970, 1, 1, tzinfo=UTC), 0)
 
 
 async def strip(database: Database, limit: int = 100) -> None:
-    """What happens to callbacks of a certain age."""
+    """Strip callbacks as if they were old."""
     async with database.transaction() as session:
         await expiry.strip_callbacks(session, days=0, limit=limit)
 
 
-async def align(database: Database, numbers: NumberPolicy, limit: int = 100) -> list[int]:
-    """Everything, as the worker does it: callbacks first; how many rows each step changed."""
+async def apply_policy(database: Database, numbers: NumberPolicy, limit: int = 100) -> list[int]:
+    """Apply the policy to all rows as the worker does, callbacks first; how many rows each step changed."""
     changed = []
-    places: list[Any] = [
+    scans: list[Any] = [
         (number_backfill.apply_number_policy_to_callbacks, CALLBACK_BEGINNING),
         (number_backfill.apply_number_policy_to_calls, CALL_BEGINNING),
     ]
-    for walk, place in places:
-        while place is not None:
+    for scan, cursor in scans:
+        while cursor is not None:
             async with database.transaction() as session:
-                step = await walk(session, numbers, place, limit)
+                step = await scan(session, numbers, cursor, limit)
             changed.append(step.changed)
-            place = step.cursor
+            cursor = step.cursor
     return changed
 
 
 @pytest.mark.parametrize("numbers", [HASH, DROP], ids=["hash", "drop"])
-async def test_rows_of_before_look_as_if_the_policy_had_always_been(database: Database, numbers: NumberPolicy) -> None:
+async def test_older_rows_end_as_if_the_policy_had_always_applied(database: Database, numbers: NumberPolicy) -> None:
     said = {"SequenceNumber": "1", "SipHeader_X": "(500) 555-0006"}
     await told(database, "ringing", numbers, **said)
     wanted_callback, wanted_call = await callbacks(database), await call_row(database)
@@ -57,22 +57,22 @@ async def test_rows_of_before_look_as_if_the_policy_had_always_been(database: Da
         await session.execute(text("delete from callback"))
         await session.execute(text("delete from call_log"))
     await told(database, "ringing", KEEP, **said)
-    assert await align(database, numbers) == [1, 0, 1, 0]
+    assert await apply_policy(database, numbers) == [1, 0, 1, 0]
     (callback,), call = await callbacks(database), await call_row(database)
     assert (call.from_number, call.to_number) == (wanted_call.from_number, wanted_call.to_number)
     for name in ("sha256", "parameters", "facts"):
         assert getattr(callback, name) == getattr(wanted_callback[0], name)
     assert callback.parameters is not None
     assert ["SipHeader_X", ""] in callback.parameters
-    assert await align(database, numbers) == [0, 0, 0, 0]
-    # Delivered once more, it is still the duplicate that it is.
+    assert await apply_policy(database, numbers) == [0, 0, 0, 0]
+    # Delivered once more, it is still a duplicate.
     assert not await told(database, "ringing", numbers, **said)
 
 
-async def test_one_that_was_delivered_again_since_stays_once(database: Database) -> None:
+async def test_a_callback_delivered_again_under_the_policy_is_stored_once(database: Database) -> None:
     await told(database, "ringing", KEEP)
     assert await told(database, "ringing", DROP)
-    await align(database, DROP)
+    await apply_policy(database, DROP)
     (left,) = await callbacks(database)
     assert left.parameters is not None
     assert ["From", ""] in left.parameters
@@ -81,55 +81,55 @@ async def test_one_that_was_delivered_again_since_stays_once(database: Database)
 async def test_callbacks_without_parameters_lose_the_numbers_in_their_facts(database: Database) -> None:
     await told(database, "ringing", KEEP)
     await change(database, Callback, parameters=null())
-    await align(database, HASH)
+    await apply_policy(database, HASH)
     (callback,) = await callbacks(database)
     assert (callback.parameters, callback.facts["from_number"]) == (None, HASH.redact_number(FROM))
 
 
-async def test_what_is_hashed_can_be_dropped_later(database: Database) -> None:
+async def test_hashed_numbers_can_be_dropped_later(database: Database) -> None:
     await told(database, "ringing", HASH)
-    await align(database, DROP)
+    await apply_policy(database, DROP)
     call = await call_row(database)
     assert (call.from_number, call.to_number) == (None, None)
     assert "hmac:" not in repr([(callback.parameters, callback.facts) for callback in await callbacks(database)])
 
 
-async def test_a_walk_in_small_steps_leaves_no_row_out(database: Database) -> None:
+async def test_a_scan_in_small_steps_skips_no_row(database: Database) -> None:
     sids = [CallSid(f"CA{number:032x}") for number in range(7)]
     await deliver(database, *(status("ringing", call_sid=sid, from_number=FROM, to_number=TO) for sid in sids))
-    # All at the same moment: the time alone would not tell how far it has come.
+    # All at the same time: the cursor needs the key too.
     await change(database, Callback, received_at=datetime(2026, 1, 1, tzinfo=UTC))
     await deliver(database, *(status("in-progress", call_sid=sid) for sid in sids))
     async with database.transaction() as session:
         await session.execute(text("update call_log set created_at = '2026-01-01'"))
-    assert sum(await align(database, DROP, limit=3)) == 14
+    assert sum(await apply_policy(database, DROP, limit=3)) == 14
     async with database.transaction() as session:
         left = "select count(*) from call_log where from_number is not null or to_number is not null"
         assert await session.scalar(text(left)) == 0
 
 
-async def test_where_numbers_are_kept_nothing_changes(database: Database) -> None:
+async def test_nothing_changes_if_numbers_are_kept(database: Database) -> None:
     await told(database, "ringing", KEEP)
-    assert await align(database, KEEP) == [0, 0, 0, 0]
+    assert await apply_policy(database, KEEP) == [0, 0, 0, 0]
 
 
 @pytest.mark.parametrize("numbers", [HASH, DROP], ids=["hash", "drop"])
-async def test_no_number_can_be_tried_out_on_a_callback_that_lost_its_parameters_before(
+async def test_no_number_can_be_verified_against_a_stripped_callbacks_fingerprint(
     database: Database, numbers: NumberPolicy
 ) -> None:
     await told(database, "completed", KEEP, SequenceNumber="3")
     await strip(database)
     (before,) = await callbacks(database)
-    assert await align(database, numbers) == [1, 0, 1, 0]
+    assert await apply_policy(database, numbers) == [1, 0, 1, 0]
     (after,) = await callbacks(database)
     assert (len(before.sha256), after.sha256[:7], len(after.sha256)) == (64, "random:", 39)
     assert before.sha256 not in after.sha256
-    # Once is enough.
-    assert await align(database, numbers) == [0, 0, 0, 0]
+    # The second scan changes nothing.
+    assert await apply_policy(database, numbers) == [0, 0, 0, 0]
     assert (await callbacks(database))[0].sha256 == after.sha256
 
 
-async def test_such_a_callback_sent_again_is_new_and_changes_nothing(database: Database) -> None:
+async def test_a_stripped_callback_sent_again_is_new_and_changes_no_call(database: Database) -> None:
     said = {"SequenceNumber": "3", "CallDuration": "12"}
     await told(database, "ringing", KEEP, SequenceNumber="1")
     await told(database, "completed", KEEP, **said)
@@ -137,7 +137,7 @@ async def test_such_a_callback_sent_again_is_new_and_changes_nothing(database: D
     (job,) = await claim(database)
     await settle(database, job, verdict(Label.HUMAN))
     await strip(database)
-    await align(database, HASH)
+    await apply_policy(database, HASH)
     before = await snapshot(database)
     assert await told(database, "ringing", HASH, SequenceNumber="1")
     assert await told(database, "completed", HASH, **said)
@@ -146,20 +146,20 @@ async def test_such_a_callback_sent_again_is_new_and_changes_nothing(database: D
     assert await snapshot(database) == before
 
 
-async def test_where_numbers_are_kept_old_fingerprints_stay(database: Database) -> None:
+async def test_old_fingerprints_stay_if_numbers_are_kept(database: Database) -> None:
     await told(database, "completed", KEEP)
     await strip(database)
-    await align(database, KEEP)
+    await apply_policy(database, KEEP)
     assert not await told(database, "completed", KEEP)
 
 
-async def test_one_that_is_delivered_again_at_the_same_moment_stays_once(database: Database) -> None:
+async def test_a_callback_delivered_again_at_the_same_moment_is_stored_once(database: Database) -> None:
     await told(database, "ringing", KEEP)
     await told(database, "completed", KEEP)
     async with database.transaction() as session:
-        # Delivered, not committed yet: nobody else sees it, and writing the same fingerprint waits for it.
+        # Not committed yet: other transactions do not see it, and writing the same fingerprint waits for it.
         await intake.store_status(session, *parsed("ringing"), HASH)
-        aligning = asyncio.create_task(align(database, HASH))
+        aligning = asyncio.create_task(apply_policy(database, HASH))
         await until(partial(somebody_waits, database))
     assert sum(await aligning) == 3
     left = await callbacks(database)
@@ -173,14 +173,14 @@ async def somebody_waits(database: Database) -> bool:
         return bool(await session.scalar(text(waiting)))
 
 
-async def test_two_deliveries_that_come_to_look_alike_are_one(database: Database) -> None:
+async def test_two_callbacks_that_become_equal_are_stored_once(database: Database) -> None:
     await told(database, "ringing", KEEP, Caller=FROM)
     await told(database, "ringing", KEEP, Caller=TO)
-    await align(database, DROP)
+    await apply_policy(database, DROP)
     assert len(await callbacks(database)) == 1
 
 
-async def test_a_step_takes_few_round_trips_however_many_rows_it_rewrites(database: Database) -> None:
+async def test_the_number_of_round_trips_does_not_grow_with_the_rows(database: Database) -> None:
     for number in range(20):
         await told(database, "ringing", KEEP, CallSid=f"CA{number:032x}")
     await strip(database, limit=10)
@@ -190,11 +190,11 @@ async def test_a_step_takes_few_round_trips_however_many_rows_it_rewrites(databa
         statements.append(statement)
 
     event.listen(database._engine.sync_engine, "before_cursor_execute", note)
-    for walk, place in (
+    for scan, cursor in (
         (number_backfill.apply_number_policy_to_callbacks, CALLBACK_BEGINNING),
         (number_backfill.apply_number_policy_to_calls, CALL_BEGINNING),
     ):
         async with database.transaction() as session:
-            assert (await walk(session, HASH, place, 100)).changed == 20
+            assert (await scan(session, HASH, cursor, 100)).changed == 20
     event.remove(database._engine.sync_engine, "before_cursor_execute", note)
     assert len(statements) <= 8, statements

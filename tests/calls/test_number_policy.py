@@ -1,4 +1,4 @@
-"""What must not be kept of a number, or of who is behind it, reaches no column of any table."""
+"""Numbers and personal details that must not be kept reach no column of any table."""
 
 import re
 from typing import Any
@@ -44,11 +44,11 @@ STATUS: Pairs = (
     ("CallerName", OWNER),
     ("StirPassportToken", "VGhlIHBhc3Nwb3J0"),
     *((party + place, PLACE) for party in ("From", "To", "Caller", "Called") for place in ("City", "State", "Zip")),
-    # What nobody has heard of may repeat a number: whole, without its plus sign, encoded, or inside a text.
+    # Unknown parameters may repeat a number: whole, without its plus sign, encoded, or inside a text.
     ("SipHeader_X-Caller", "15005550006"),
     ("SipHeader_Diversion", f"<sip:{CALLEE}@10.0.0.1>;reason=no-answer"),
     ("Custom", "callee=%2B4930901820999"),
-    # Or in another spelling.
+    # In another spelling.
     ("SipHeader_P-Asserted-Identity", "<sip:030901820999@10.0.0.1>"),
     ("Memo", "(500) 555-0006"),
 )
@@ -63,7 +63,7 @@ AMD: Pairs = (*ABOUT, ("AnsweredBy", "human"), ("To", CALLEE))
 
 
 async def take_all(database: Database, numbers: NumberPolicy) -> list[bool]:
-    """Deliver one callback of each kind, all told of who is calling whom."""
+    """Deliver one callback of each kind, all with the numbers of both parties."""
     async with database.transaction() as session:
         return [
             await intake.store_status(session, RawCallback("status", STATUS, "token"), parse_status(STATUS), numbers),
@@ -86,9 +86,9 @@ def seen_in(text: str) -> set[str]:
 
 
 @pytest.mark.anyio
-async def test_kept_numbers_are_stored_as_they_come(database: Database) -> None:
+async def test_kept_numbers_are_stored_unchanged(database: Database) -> None:
     await take_all(database, KEEP)
-    assert seen_in(await everything(database)) == set(SECRETS)  # or the other tests would prove nothing
+    assert seen_in(await everything(database)) == set(SECRETS)  # otherwise the other tests would prove nothing
     call = await call_row(database)
     assert (call.from_number, call.to_number) == (CALLER, CALLEE)
 
@@ -101,7 +101,7 @@ async def test_nothing_of_a_number_or_its_owner_is_stored(database: Database, nu
 
 
 @pytest.mark.anyio
-async def test_a_hashed_number_is_the_same_wherever_it_stands(database: Database) -> None:
+async def test_a_hashed_number_is_the_same_in_every_column(database: Database) -> None:
     await take_all(database, HASH)
     call = await call_row(database)
     assert (call.from_number, call.to_number) == (HASH.redact_number(CALLER), HASH.redact_number(CALLEE))
@@ -124,7 +124,7 @@ async def test_a_repeated_delivery_is_still_a_duplicate(database: Database, numb
     assert await take_all(database, numbers) == [False, False, False]
 
 
-def test_equal_numbers_hash_equal_and_others_do_not() -> None:
+def test_only_equal_numbers_have_equal_hashes() -> None:
     assert HASH.redact_number(CALLER) == HASH.redact_number(CALLER)
     assert HASH.redact_number(CALLER) != HASH.redact_number(CALLEE)
     assert re.fullmatch("hmac:[0-9a-f]{32}", str(HASH.redact_number(CALLER)))
@@ -135,24 +135,24 @@ def test_another_key_gives_another_hash() -> None:
 
 
 @pytest.mark.parametrize("address", ["sip:alice@example.org", "client:alice", "whatsapp:+15005550006", "anonymous"])
-def test_addresses_of_other_kinds_are_numbers_too(address: str) -> None:
+def test_addresses_of_other_kinds_are_redacted_too(address: str) -> None:
     assert str(HASH.redact_number(address)).startswith("hmac:")
     assert DROP.redact_number(address) is None
 
 
 @pytest.mark.parametrize("numbers", [HASH, DROP, KEEP])
 @pytest.mark.parametrize("nothing", [None, ""])
-def test_no_number_stays_no_number(numbers: NumberPolicy, nothing: str | None) -> None:
+def test_a_missing_number_stays_missing(numbers: NumberPolicy, nothing: str | None) -> None:
     assert not numbers.redact_number(nothing)
 
 
-def test_what_is_hashed_is_not_hashed_again_but_can_be_dropped() -> None:
+def test_a_hashed_number_is_not_hashed_again_but_can_be_dropped() -> None:
     hashed = HASH.redact_number(CALLER)
     assert HASH.redact_number(hashed) == hashed
     assert DROP.redact_number(hashed) is None
 
 
-def test_what_only_looks_hashed_is_hashed() -> None:
+def test_a_number_that_only_looks_hashed_is_hashed() -> None:
     assert HASH.redact_number(f"hmac:{CALLER}") != f"hmac:{CALLER}"
 
 
@@ -167,7 +167,7 @@ def test_a_dropped_fact_is_absent() -> None:
 
 
 def stays(name: str, value: str, *addresses: str) -> bool:
-    """Whether a parameter of a callback about these parties is kept."""
+    """Whether a parameter of a callback with these addresses is kept."""
     *_, (_, left) = DROP.redact_parameters((*(("From", address) for address in addresses), (name, value)))
     assert left in ("", value)
     return left == value
@@ -194,7 +194,7 @@ ANDORRA, VIENNA = "+376812345", "+43158858"
         ("whatsapp:+15005550006", "500-555-0006"),
     ],
 )
-def test_a_number_is_recognised_in_whatever_spelling(number: str, spelling: str) -> None:
+def test_a_number_is_recognised_in_every_spelling(number: str, spelling: str) -> None:
     assert not stays("SipHeader_X", f"about {spelling}", number)
     assert stays("SipHeader_X", f"about {spelling}", CALLEE)
 
@@ -214,11 +214,11 @@ def test_a_short_number_and_a_user_are_recognised_as_words(address: str, named: 
 
 
 @pytest.mark.parametrize("nobody", ["", "anonymous:", "client:7", "+", "@", "hmac:" + "1001" * 8])
-def test_who_has_no_name_is_recognised_nowhere(nobody: str) -> None:
+def test_an_empty_address_is_recognised_nowhere(nobody: str) -> None:
     assert stays("SipHeader_X", "7 1001 10011001 @ +", nobody)
 
 
-def test_digits_that_happen_to_be_in_a_sid_or_a_time_stay() -> None:
+def test_digits_in_a_sid_or_a_timestamp_stay() -> None:
     moment, sid = "Sun, 22 Nov 2026 17:50:00 +0000", "RE" + "0a12b34c56d78e9f" * 2
     assert stays("Timestamp", moment, "+1 500 202 6175 0000")
     assert stays("RecordingSid", sid, "+15000123456")
@@ -231,7 +231,7 @@ def test_every_parameter_that_twilio_is_known_to_send_is_either_personal_or_plai
     assert PLAIN - sent == set()
 
 
-def test_the_policy_is_the_settings() -> None:
+def test_the_policy_follows_the_settings() -> None:
     hashing = Settings(_env_file=None, phone_numbers="hash", phone_number_key="k" * 16)
     assert NumberPolicy.from_settings(hashing) == HASH
     assert NumberPolicy.from_settings(Settings(_env_file=None)) == KEEP
@@ -246,10 +246,10 @@ PHONE = st.from_regex(r"\+[1-9][0-9]{7,14}", fullmatch=True)
     st.lists(st.tuples(st.sampled_from(["SipHeader_X", "Memo", "Unknown"]), st.text(max_size=8)), max_size=3),
     st.sampled_from([HASH, DROP]),
 )
-def test_no_digits_of_any_number_are_left_in_any_parameter(
+def test_no_parameter_keeps_the_digits_of_a_number(
     personal: list[tuple[str, str]], others: list[tuple[str, str]], numbers: NumberPolicy
 ) -> None:
-    # Every other parameter repeats a number that some parameter with a known name holds.
+    # Every other parameter repeats a number that a documented parameter holds.
     known = [number for name, number in personal if name in NUMBERS] or [CALLER]
     repeated = tuple((name, f"{text}{known[at % len(known)]}") for at, (name, text) in enumerate(others))
     kept = numbers.redact_parameters((*personal, *repeated))
@@ -259,7 +259,7 @@ def test_no_digits_of_any_number_are_left_in_any_parameter(
 
 
 @given(st.lists(st.tuples(st.text(max_size=12), st.text(max_size=20)), max_size=6))
-def test_bringing_in_line_twice_changes_nothing_more(pairs: list[tuple[str, str]]) -> None:
+def test_redacting_twice_changes_nothing_more(pairs: list[tuple[str, str]]) -> None:
     for numbers in (HASH, DROP, KEEP):
         once = numbers.redact_parameters(tuple(pairs))
         assert numbers.redact_parameters(once) == once

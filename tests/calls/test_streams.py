@@ -37,7 +37,7 @@ async def settle_live(database: Database, said: Verdict, stream: Stream = STREAM
         return await settle_stream(session, stream, said, {Label(label): action for label, action in wanted.items()})
 
 
-async def test_a_live_verdict_is_written_like_any_other(database: Database) -> None:
+async def test_a_live_verdict_is_written_to_the_calls_row(database: Database) -> None:
     await deliver(database, status("in-progress"))
     assert await settle_live(database, verdict(Label.HUMAN, runs=2))
     call = await call_row(database)
@@ -53,7 +53,7 @@ async def test_a_live_verdict_is_written_like_any_other(database: Database) -> N
     assert [(run.source, run.run_number, run.decided) for run in runs] == [("stream", 1, False), ("stream", 2, True)]
 
 
-async def test_a_stream_may_overtake_every_callback(database: Database) -> None:
+async def test_a_stream_before_any_callback_creates_the_call(database: Database) -> None:
     assert await settle_live(database, VOICEMAIL)
     assert (await call_row(database)).label == "voicemail"
     await deliver(database, status("in-progress"), status("completed", duration_s=9))
@@ -68,7 +68,7 @@ async def test_a_second_verdict_of_the_same_stream_changes_nothing(database: Dat
     assert await snapshot(database) == before
 
 
-async def test_a_stream_of_another_accounts_call_is_not_used(database: Database) -> None:
+async def test_a_stream_of_another_accounts_call_is_ignored(database: Database) -> None:
     await deliver(database, status("in-progress"))
     before = await snapshot(database)
     assert not await settle_live(database, VOICEMAIL, replace(STREAM, account_sid=AccountSid("AC" + "b" * 32)))
@@ -85,12 +85,12 @@ async def test_a_stream_of_another_accounts_call_is_not_used(database: Database)
         (VOICEMAIL, UNSURE, "voicemail", "stream"),
     ],
 )
-async def test_a_decided_live_verdict_stands_and_another_gives_way(
+async def test_a_decided_live_verdict_stays_and_an_undecided_one_yields(
     database: Database, live: Verdict, recorded: Verdict, label: str, source: str, live_first: bool
 ) -> None:
     if live_first:
         assert await settle_live(database, live)
-    await deliver(database, recording("completed"))  # which began before the stream did
+    await deliver(database, recording("completed"))  # began before the stream
     (job,) = await claim(database)
     assert await settle(database, job, recorded)
     if not live_first:
@@ -99,7 +99,7 @@ async def test_a_decided_live_verdict_stands_and_another_gives_way(
     assert (call.analysis_state, call.label, call.verdict_source) == ("judged", label, source)
 
 
-async def test_an_undecided_stream_leaves_a_recording_in_work_its_say(database: Database) -> None:
+async def test_an_undecided_stream_waits_for_an_unfinished_recording(database: Database) -> None:
     await deliver(database, recording("completed"))
     assert await settle_live(database, no_speech())
     assert (await call_row(database)).analysis_state == "queued"
@@ -110,10 +110,10 @@ async def test_an_undecided_stream_leaves_a_recording_in_work_its_say(database: 
     ("recorded", "label", "source"),
     [(VOICEMAIL, "voicemail", "recording"), (UNSURE, "undecided", "recording"), (None, "human", "stream")],
 )
-async def test_half_a_greeting_gives_way_to_what_the_recording_heard(
+async def test_a_broken_streams_verdict_yields_to_the_recordings(
     database: Database, recorded: Verdict | None, label: str, source: str, live_first: bool
 ) -> None:
-    """The connection broke off: a deploy does that to every call that is up."""
+    """The connection broke off. A deployment does that to every call that is up."""
     broken = replace(STREAM, whole=False)
     if live_first:
         assert await settle_live(database, verdict(Label.HUMAN), broken)
@@ -128,7 +128,7 @@ async def test_half_a_greeting_gives_way_to_what_the_recording_heard(
     assert (call.analysis_state, call.label, call.verdict_source) == ("judged", label, source)
 
 
-async def test_half_a_greeting_is_not_acted_upon(database: Database) -> None:
+async def test_a_broken_streams_verdict_schedules_no_action(database: Database) -> None:
     hang_up = Action(ActionKind.HANG_UP)
     await deliver(database, status("in-progress"))
     await settle_live(database, verdict(Label.HUMAN), replace(STREAM, whole=False), human=hang_up)
@@ -138,7 +138,7 @@ async def test_half_a_greeting_is_not_acted_upon(database: Database) -> None:
     assert (call.label, call.action) == ("human", None)
 
 
-async def test_an_undecided_stream_is_no_end_while_a_recording_is_being_made(database: Database) -> None:
+async def test_an_undecided_stream_waits_for_a_recording_in_progress(database: Database) -> None:
     await deliver(database, status("in-progress"), recording("in-progress"))
     await settle_live(database, no_speech())
     assert (await call_row(database)).analysis_state == "waiting"
@@ -146,8 +146,8 @@ async def test_an_undecided_stream_is_no_end_while_a_recording_is_being_made(dat
     assert (await call_row(database)).label == "undecided"
 
 
-async def test_a_verdict_that_was_acted_upon_stays_on_the_row(database: Database) -> None:
-    """Another stream of the call, which began earlier and took longer, and the recording both say otherwise."""
+async def test_a_verdict_with_an_action_stays_on_the_row(database: Database) -> None:
+    """An earlier, longer stream of the call and its recording both give another verdict."""
     await deliver(database, status("in-progress", timestamp=None))
     await settle_live(database, verdict(Label.HUMAN), human=Action(ActionKind.HANG_UP))
     earlier = replace(STREAM, stream_sid=StreamSid("MZ" + "2" * 32), lasted_s=6.0)
@@ -160,20 +160,20 @@ async def test_a_verdict_that_was_acted_upon_stays_on_the_row(database: Database
     assert (call.action, call.action_state) == ("hang_up", "due")
 
 
-async def test_a_live_verdict_is_never_work_for_the_queue(database: Database) -> None:
+async def test_a_stream_is_never_claimed_from_the_queue(database: Database) -> None:
     await settle_live(database, verdict(Label.HUMAN))
     assert await claim(database) == []
 
 
-async def test_an_action_is_ordered_with_the_verdict(database: Database) -> None:
+async def test_an_action_is_scheduled_with_the_verdict(database: Database) -> None:
     await deliver(database, status("in-progress"))
     await settle_live(database, VOICEMAIL, voicemail=Action(ActionKind.HANG_UP))
     call = await call_row(database)
     assert (call.action, call.action_state) == ("hang_up", "due")
 
 
-async def test_a_recording_orders_nothing_on_a_streams_verdict(database: Database) -> None:
-    """The live verdict came too late to act on; a recording that ends while the call is up does not change that."""
+async def test_a_recording_schedules_nothing_on_a_streams_verdict(database: Database) -> None:
+    """A recording that ends while the call is up adds no action to a live verdict that came too late."""
     hang_up = Action(ActionKind.HANG_UP)
     await deliver(database, status("in-progress"))
     await settle_live(database, verdict(Label.HUMAN))
@@ -184,9 +184,9 @@ async def test_a_recording_orders_nothing_on_a_streams_verdict(database: Databas
     assert (call.label, call.verdict_source, call.action) == ("human", "stream", None)
 
 
-async def test_where_nothing_was_done_a_live_verdict_may_still_act(database: Database) -> None:
+async def test_after_a_refused_action_a_live_verdict_may_still_schedule_one(database: Database) -> None:
     hang_up = Action(ActionKind.HANG_UP)
-    await deliver(database, status("in-progress"), recording("completed"))  # answered long ago
+    await deliver(database, status("in-progress"), recording("completed"))  # answered long before
     (job,) = await claim(database)
     assert await settle(database, job, VOICEMAIL, {Label.VOICEMAIL: hang_up})
     assert (await call_row(database)).action_state == "refused"
@@ -195,8 +195,8 @@ async def test_where_nothing_was_done_a_live_verdict_may_still_act(database: Dat
     assert (call.verdict_source, call.action_state, call.action_note) == ("stream", "due", None)
 
 
-async def test_a_refused_action_holds_no_verdict_back(database: Database) -> None:
-    """The row was kept as it was while something might be done for it; nothing was."""
+async def test_after_a_refused_action_the_row_follows_later_verdicts(database: Database) -> None:
+    """The row had to keep its verdict only while the action could still be done."""
     hang_up = Action(ActionKind.HANG_UP)
     await deliver(database, status("in-progress", timestamp=datetime.now(UTC)), recording("completed"))
     (job,) = await claim(database)
@@ -211,7 +211,7 @@ async def test_a_refused_action_holds_no_verdict_back(database: Database) -> Non
     assert (call.label, call.verdict_source, call.action_state) == ("human", "stream", "refused")
 
 
-async def test_an_undecided_stream_stands_once_twilio_was_asked(database: Database) -> None:
+async def test_an_undecided_streams_verdict_stands_after_reconciliation(database: Database) -> None:
     await deliver(database, status("in-progress"), recording("in-progress"), status("completed"))
     await settle_live(database, no_speech())
     assert (await call_row(database)).analysis_state == "waiting"

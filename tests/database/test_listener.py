@@ -1,4 +1,4 @@
-"""Notifications wake whoever listens."""
+"""Notifications set the wake-up event."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -49,14 +49,14 @@ async def test_only_a_queued_recording_notifies(database: Database) -> None:
     connection = await connect(database.url, statement_timeout_s=5)
     await connection.add_listener(CHANNEL, lambda *arguments: heard.put_nowait(arguments[3]))
     await deliver(database, recording("in-progress"), recording("absent"))
-    # Notifications arrive in the order of commits: what comes before this one came from the callbacks.
+    # Notifications arrive in the order of commits: an earlier one would come from the callbacks.
     await connection.execute(f"select pg_notify('{CHANNEL}', 'marker')")
     async with asyncio.timeout(60):
         assert await heard.get() == "marker"
     await connection.close()
 
 
-async def test_a_retry_wakes_so_that_its_time_can_be_slept_until(
+async def test_a_retry_wakes_the_worker_to_learn_its_delay(
     database: Database, listener: Listener, wake: asyncio.Event
 ) -> None:
     await deliver(database, recording("completed"))
@@ -68,7 +68,7 @@ async def test_a_retry_wakes_so_that_its_time_can_be_slept_until(
     await soon(wake)
 
 
-async def test_a_lost_connection_is_replaced_counted_and_wakes(
+async def test_a_lost_connection_is_replaced_and_counted_and_wakes(
     database: Database, listener: Listener, wake: asyncio.Event, metrics: Metrics
 ) -> None:
     async with database.transaction() as session:
@@ -86,9 +86,11 @@ async def test_a_lost_connection_is_replaced_counted_and_wakes(
     await soon(wake)
 
 
-async def test_listening_begins_without_a_database_and_ends_when_told(wake: asyncio.Event, metrics: Metrics) -> None:
+async def test_the_listener_starts_without_a_database_and_stops_when_cancelled(
+    wake: asyncio.Event, metrics: Metrics
+) -> None:
     async with wake_on_notify("postgresql://u:p@127.0.0.1:1/none", wake, metrics) as listener:
         async with asyncio.timeout(60):
-            while listener.reconnects < 2:  # noqa: ASYNC110 - nothing announces a failed try
+            while listener.reconnects < 2:  # noqa: ASYNC110 - a failed attempt sets no event
                 await asyncio.sleep(0)
     assert not listener.listening.is_set()

@@ -39,20 +39,20 @@ def test_every_usual_scheme_is_understood(scheme: str) -> None:
     assert driver_url(f"{scheme}://u:p@h/n?sslmode=require") == "postgresql://u:p@h/n?sslmode=require"
 
 
-def test_another_database_is_refused_without_repeating_the_password() -> None:
+def test_a_url_of_another_database_is_an_error_that_hides_the_password() -> None:
     with pytest.raises(ConfigurationError, match="AMD_DATABASE_URL begins with 'mysql'") as caught:
         Database("mysql://user:hidden@host/name")
     assert "hidden" not in str(caught.value)
 
 
 @pytest.mark.parametrize("password", ["hunter/2secret", "hunter#2secret", "hunter?2secret", "[hunter2secret"])
-async def test_a_password_that_breaks_the_url_is_not_repeated_but_its_cure_is_named(password: str) -> None:
+async def test_a_password_that_breaks_the_url_is_hidden_and_the_error_names_the_cure(password: str) -> None:
     with pytest.raises(ConfigurationError, match="percent-encode") as caught:
         await connect(f"postgresql://amd:{password}@db/amd", statement_timeout_s=None)
     assert not re.search("hunter|secret", "".join(traceback.format_exception(caught.value)))
 
 
-async def test_the_text_of_an_error_carries_no_parameters(database: Database) -> None:
+async def test_error_messages_contain_no_parameters(database: Database) -> None:
     async with open_admin_engine(database.url) as engine, engine.connect() as connection:
         with pytest.raises(ProgrammingError) as caught:
             await connection.execute(text("select :number from no_such_table"), {"number": "+15005550006"})
@@ -63,7 +63,7 @@ async def test_the_text_of_an_error_carries_no_parameters(database: Database) ->
     assert "+15005550006" not in str(caught.value)
 
 
-async def test_a_server_that_is_not_there_is_unavailable(tmp_path: Path) -> None:
+async def test_a_missing_server_is_unavailable(tmp_path: Path) -> None:
     for url in (f"postgresql://u@/n?host={tmp_path}", "postgresql://u:p@127.0.0.1:1/n"):
         database = Database(url)
         with pytest.raises(DatabaseUnavailable):
@@ -72,14 +72,14 @@ async def test_a_server_that_is_not_there_is_unavailable(tmp_path: Path) -> None
         await database.dispose()
 
 
-async def test_a_missing_database_is_unavailable_and_says_so(server_url: str) -> None:
+async def test_a_missing_database_is_unavailable_and_named(server_url: str) -> None:
     database = Database(with_database(server_url, "not_there"))
     with pytest.raises(DatabaseUnavailable, match="not_there"):
         await database.schema_state()
     await database.dispose()
 
 
-async def test_a_connection_that_is_killed_in_a_transaction_is_unavailable_and_replaced(database: Database) -> None:
+async def test_a_connection_killed_in_a_transaction_is_unavailable_and_replaced(database: Database) -> None:
     with pytest.raises(DatabaseUnavailable):
         async with database.transaction() as session:
             await session.execute(text("select pg_terminate_backend(pg_backend_pid())"))
@@ -112,7 +112,7 @@ async def test_a_full_pool_is_unavailable(database_url: str) -> None:
     await database.dispose()
 
 
-async def test_a_bug_in_a_statement_is_not_called_unavailable(database: Database) -> None:
+async def test_a_bug_in_a_statement_is_not_translated(database: Database) -> None:
     with pytest.raises(Exception, match="no_such_table") as caught:
         async with database.transaction() as session:
             await session.execute(text("select * from no_such_table"))
@@ -121,7 +121,7 @@ async def test_a_bug_in_a_statement_is_not_called_unavailable(database: Database
 
 @asynccontextmanager
 async def proxy(database_url: str) -> AsyncIterator[tuple[str, asyncio.Event]]:
-    """A way to the server that swallows everything once the event is set, as a broken network does."""
+    """A proxy to the server that drops all data once the event is set, as a broken network does."""
     query = parse_qs(urlsplit(database_url).query)
     frozen = asyncio.Event()
     pumps: set[asyncio.Task[None]] = set()

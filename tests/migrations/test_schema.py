@@ -1,4 +1,4 @@
-"""Migrations and models say the same, and every way between versions works."""
+"""Migrations and models agree, and upgrades and downgrades work."""
 
 import asyncio
 from pathlib import Path
@@ -53,13 +53,13 @@ async def test_alembic_finds_nothing_to_generate(database: Database) -> None:
         assert await (await session.connection()).run_sync(differences) == []
 
 
-async def test_migrations_build_exactly_what_the_models_say(bare_url: str, database_url: str) -> None:
+async def test_migrations_and_models_build_the_same_schema(bare_url: str, database_url: str) -> None:
     async with open_admin_engine(bare_url) as engine, engine.begin() as connection:
         await connection.run_sync(Base.metadata.create_all)
     assert await catalogue(bare_url) == await catalogue(database_url)
 
 
-async def test_up_down_and_up_again(bare_url: str) -> None:
+async def test_upgrade_downgrade_and_upgrade_again(bare_url: str) -> None:
     await migrate(bare_url)
     there = await catalogue(bare_url)
     await downgrade(bare_url)
@@ -87,7 +87,7 @@ POPULATED = """
 """
 
 
-async def test_going_back_leaves_what_the_version_before_can_read_and_forward_keeps_it(bare_url: str) -> None:
+async def test_a_downgrade_keeps_the_rows_that_the_older_version_can_read(bare_url: str) -> None:
     await migrate(bare_url)
     connection = await connect(bare_url, statement_timeout_s=5)
     await connection.execute(POPULATED)
@@ -103,14 +103,14 @@ async def test_going_back_leaves_what_the_version_before_can_read_and_forward_ke
         ("CA1", None),
         ("CA2", None),
     ]
-    # The account is no newcomer: what was lost meanwhile is asked for.
+    # The account counts as known before: callbacks that were lost in between are reconciled.
     assert await connection.fetchval(
         "select created_at < now() - interval '50 min' from sweep where account_sid = 'AC1'"
     )
     await connection.close()
 
 
-async def test_the_version_before_can_still_judge_after_the_migration(bare_url: str) -> None:
+async def test_the_older_version_can_still_judge_after_the_migration(bare_url: str) -> None:
     await migrate(bare_url)
     connection = await connect(bare_url, statement_timeout_s=5)
     await connection.execute(POPULATED)
@@ -139,7 +139,7 @@ async def test_several_processes_may_migrate_at_once(bare_url: str) -> None:
     await database.dispose()
 
 
-async def test_every_constraint_and_index_has_a_name_of_ours(database_url: str) -> None:
+async def test_every_constraint_and_index_has_a_name_by_our_convention(database_url: str) -> None:
     names = {name for kind, name, _ in await catalogue(database_url) if kind in ("constraint", "index")}
     assert names
     assert {name for name in names if name.split("_")[0] not in ("ck", "fk", "ix", "pk", "uq")} == set()
@@ -174,7 +174,7 @@ def test_the_migrations_are_found_in_a_checkout_and_in_a_wheel(tmp_path: Path) -
     assert migrations_dir(tmp_path / "amd_service") == inside
 
 
-async def test_a_dashboard_reads_the_call_log_and_nothing_else(bare_url: str) -> None:
+async def test_a_dashboard_role_reads_the_call_log_and_nothing_else(bare_url: str) -> None:
     await migrate(bare_url)
     await create_dashboard_role(bare_url, "dashboard_reader")
     await create_dashboard_role(bare_url, "dashboard_reader")

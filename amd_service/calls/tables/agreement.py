@@ -4,8 +4,8 @@ from sqlalchemy import DDL, event
 
 from amd_service.calls.tables.base import Base
 
-# Twilio's machine_start, machine_end_beep, machine_end_silence and machine_end_other are all voicemail to us. `fax` and
-# `unknown` take no side, and neither does our `undecided`: they are counted and agree with nothing.
+# Twilio's machine_start, machine_end_beep, machine_end_silence and machine_end_other all count as voicemail. `fax` and
+# `unknown` are neither, like our `undecided`: they are counted and agree with nothing.
 CREATE_VIEW = """
 create view call_log_agreement as
 select (coalesce(answered_at, created_at) at time zone 'UTC')::date as day,
@@ -49,7 +49,7 @@ COLUMNS = {
 
 
 def comments() -> list[str]:
-    """SQL that puts the descriptions where `\\d+` shows them."""
+    """SQL that sets the descriptions, which `\\d+` shows."""
     on_columns = [(f"column call_log_agreement.{name}", meaning) for name, (_, meaning) in COLUMNS.items()]
     described = [("view call_log_agreement", DESCRIPTION), *on_columns]
     return [f"comment on {what} is '{text.replace(chr(39), chr(39) * 2)}'" for what, text in described]

@@ -1,4 +1,4 @@
-"""What all tables share: naming convention, column types, closed sets as check constraints."""
+"""Shared by all tables: naming convention, column types, closed sets as check constraints."""
 
 from collections.abc import Iterable
 from datetime import datetime
@@ -8,7 +8,7 @@ from sqlalchemy import CheckConstraint, DateTime, MetaData, Text
 from sqlalchemy.dialects.postgresql import DOUBLE_PRECISION, JSONB
 from sqlalchemy.orm import DeclarativeBase
 
-# Named constraints can be dropped by a later migration; unnamed ones only by guessing what Postgres called them.
+# A later migration can drop named constraints. The name that Postgres gives an unnamed one has to be guessed.
 NAMING_CONVENTION = {
     "ix": "ix_%(table_name)s_%(column_0_N_name)s",
     "uq": "uq_%(table_name)s_%(column_0_N_name)s",
@@ -32,7 +32,7 @@ class Base(DeclarativeBase):
 
 
 def one_of(column: str, values: Iterable[str]) -> str:
-    """SQL: the column, where it is not null, holds one of `values`."""
+    """SQL: the column is null or holds one of `values`, as a check constraint reads it."""
     return f"{column} in {sql_list(values)}"
 
 

@@ -1,4 +1,4 @@
-"""`call_log`: one row a call, the contract with dashboards."""
+"""`call_log`: one row per call, the contract with dashboards."""
 
 from datetime import datetime
 
@@ -17,20 +17,20 @@ from amd_service.domain import (
     Source,
 )
 
-# SQL: something about the call is still to come, from Twilio or from a worker.
+# SQL: Twilio or a worker may still add something to the call.
 OPEN = f"analysis_state = 'waiting' or call_status is null or call_status not in {sql_list(TERMINAL_CALL_STATUSES)}"
 
 _NO_MODEL_RAN = one_of("reason", (Reason.NO_SPEECH, Reason.TOO_SHORT))
 
 
 class CallLog(Base):
-    """One row a call: what Twilio says about it, and what we say answered it."""
+    """One row per call: Twilio's report of it, and our verdict."""
 
     __tablename__ = "call_log"
     __table_args__ = (
         closed_set("analysis_state", AnalysisState),
         closed_set("label", Label),
-        # An error is never a label, a label never stands without a judgement.
+        # A failed call has no label, and a label needs a verdict.
         CheckConstraint("(label is not null) = (analysis_state = 'judged')", name="label_when_judged"),
         CheckConstraint(
             f"case analysis_state when 'judged' then reason is not null and {one_of('reason', Reason)}"
@@ -45,13 +45,13 @@ class CallLog(Base):
         ),
         CheckConstraint("(verdict_at is not null) = (analysis_state = 'judged')", name="verdict_at_when_judged"),
         closed_set("verdict_source", Source),
-        # One way only: a process of the version before, still running after the migration, leaves it null.
+        # In one direction only: a process of the older version, still running after the migration, leaves it null.
         CheckConstraint("verdict_source is null or analysis_state = 'judged'", name="source_when_judged"),
         closed_set("action", ActionKind),
         closed_set("action_state", ActionState),
         CheckConstraint("(action is not null) = (action_state is not null)", name="action_has_a_state"),
         Index(None, "created_at"),
-        # Only what is still open is indexed, so that looking for it stays fast beside a million finished calls.
+        # Partial indexes: finding open calls stays fast beside a million finished ones.
         Index("ix_call_log_action_due", "verdict_at", postgresql_where=text("action_state = 'due'")),
         Index("ix_call_log_open", "created_at", postgresql_where=text(OPEN)),
         {"comment": "One row per call: Twilio's report of it, and whether a human or a voicemail answered."},

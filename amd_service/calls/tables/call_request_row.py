@@ -1,4 +1,4 @@
-"""`call_request`: every call we asked Twilio to place, so that none is placed twice."""
+"""`call_request`: every request to Twilio to place a call, so that none is placed twice."""
 
 from datetime import datetime
 from enum import StrEnum
@@ -10,7 +10,7 @@ from amd_service.calls.tables.base import Base, closed_set
 
 
 class RequestOutcome(StrEnum):
-    """What became of a request. `UNKNOWN`: Twilio was asked and its answer was lost."""
+    """Outcome of a request. `UNKNOWN`: Twilio's response was lost."""
 
     PENDING = "pending"
     PLACED = "placed"
@@ -18,7 +18,7 @@ class RequestOutcome(StrEnum):
 
 
 class CallRequestRow(Base):
-    """One request to place a call. A refused one leaves no row: nothing was placed."""
+    """One request to place a call. A refused request has no row: nothing was placed."""
 
     __tablename__ = "call_request"
     __table_args__ = (

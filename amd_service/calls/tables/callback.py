@@ -1,4 +1,4 @@
-"""`callback`: every accepted request, kept raw."""
+"""`callback`: every accepted request, stored raw."""
 
 from datetime import datetime
 from typing import Any
@@ -8,7 +8,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from amd_service.calls.tables.base import Base
 
-# SQL: its parameters have not been dropped for their age.
+# SQL: its parameters have not been dropped because of their age.
 WHOLE = "parameters is not null"
 
 
@@ -19,7 +19,7 @@ class Callback(Base):
     __table_args__ = (
         Index(None, "call_sid"),
         Index(None, "received_at"),
-        # Only what can still be dropped is indexed, so that finding it stays fast beside years of dropped ones.
+        # Partial: finding callbacks with parameters stays fast beside years of stripped ones.
         Index("ix_callback_whole", "received_at", postgresql_where=text(WHOLE)),
         {"comment": "Every accepted webhook request, unchanged and once: a repeated delivery adds no row."},
     )

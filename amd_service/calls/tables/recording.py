@@ -1,4 +1,4 @@
-"""`recording`: a row per RecordingSid, and the row is the job."""
+"""`recording`: one row per RecordingSid, and the row is the job."""
 
 from datetime import datetime
 from enum import StrEnum
@@ -9,16 +9,16 @@ from sqlalchemy.orm import Mapped, mapped_column
 from amd_service.calls.tables.base import Base, closed_set
 from amd_service.domain import Failure
 
-# In place of Twilio's RecordingSource where a live stream was listened to.
+# `source` of a live stream, in place of Twilio's RecordingSource.
 MEDIA_STREAM = "MediaStream"
-# `recording_status` of a stream that was lost before its verdict stood.
+# `recording_status` of a stream whose connection broke off before its verdict.
 BROKEN_OFF = "broken-off"
-# SQL: Twilio may still hold a copy that is not needed any more. Of a live stream it never had one.
+# SQL: Twilio may still hold a copy that is no longer needed. It never has one of a live stream.
 TO_ERASE = f"state = 'done' and erased_at is null and source is distinct from '{MEDIA_STREAM}'"
 
 
 class RecordingState(StrEnum):
-    """How far the work on a recording has come."""
+    """Progress of the work on a recording. `NOTED`: there is nothing to fetch yet. `DEAD`: given up."""
 
     NOTED = "noted"
     QUEUED = "queued"
@@ -39,7 +39,7 @@ class Recording(Base):
         CheckConstraint("(locked_by is not null) = (state = 'running')", name="locked_when_running"),
         CheckConstraint("attempts >= 0", name="attempts"),
         Index(None, "call_sid"),
-        # Only unfinished work is indexed, so claiming stays as fast with a million finished rows as with none.
+        # Partial: claiming stays as fast beside a million finished rows as with none.
         Index("ix_recording_due", "available_at", postgresql_where=text("state in ('queued', 'running')")),
         Index("ix_recording_to_erase", "erase_after", postgresql_where=text(TO_ERASE)),
         {"comment": "One row per recording, which is also the job of judging it."},

@@ -1,4 +1,4 @@
-"""`sweep`: how far reconciliation has come."""
+"""`sweep`: progress of reconciliation."""
 
 from datetime import datetime
 
@@ -9,7 +9,7 @@ from amd_service.calls.tables.base import Base
 
 
 class Sweep(Base):
-    """One account's reconciliation, shared by all workers."""
+    """Progress and lease of one account's reconciliation, shared by all workers."""
 
     __tablename__ = "sweep"
     __table_args__ = ({"comment": "One row per account: how far its reconciliation has come."},)

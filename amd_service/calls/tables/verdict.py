@@ -1,4 +1,4 @@
-"""`verdict`: every model run, with all that is needed to get it again."""
+"""`verdict`: every model run, with everything needed to repeat it."""
 
 from datetime import datetime
 from typing import Any
@@ -24,7 +24,7 @@ _RUN_COLUMNS = (
 
 
 class VerdictRow(Base):
-    """One model run on one recording; the deciding run carries the verdict. Rows are added, never changed."""
+    """One model run on one recording; the deciding run has the verdict. Rows are added, never changed."""
 
     __tablename__ = "verdict"
     __table_args__ = (
@@ -39,7 +39,7 @@ class VerdictRow(Base):
             f"not decided or (confidence is null) = ({one_of('reason', (Reason.NO_SPEECH, Reason.TOO_SHORT))})",
             name="confidence_when_a_model_ran",
         ),
-        # A row is a whole run, or the verdict of no run at all.
+        # A row has all columns of a run, or none of them if no model ran.
         CheckConstraint(f"num_nonnulls({', '.join(_RUN_COLUMNS)}) in (0, {len(_RUN_COLUMNS)})", name="whole_run"),
         Index(None, "recording_sid"),
         {"comment": "One row per model run. A verdict without a run (no speech, too short) has a row without scores."},

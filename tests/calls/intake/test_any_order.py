@@ -1,4 +1,4 @@
-"""Order comes from the callbacks, never from their arrival."""
+"""The order of events comes from the callbacks, never from their arrival."""
 
 import asyncio
 from dataclasses import replace
@@ -45,13 +45,13 @@ CALLS: tuple[tuple[Delivery, ...], ...] = (
 
 @pytest.fixture(scope="module")
 def in_order() -> dict[int, dict[str, list[dict[str, Any]]]]:
-    """Rows after each of CALLS delivered once and in order, filled as they are needed."""
+    """The rows after each of CALLS, delivered once and in order; computed on first use."""
     return {}
 
 
 @st.composite
 def deliveries(draw: st.DrawFn) -> tuple[int, list[Delivery]]:
-    """Which of CALLS, and its callbacks shuffled, some of them several times."""
+    """The index of one of CALLS, and its callbacks shuffled, some of them repeated."""
     number = draw(st.integers(0, len(CALLS) - 1))
     repeated = draw(st.lists(st.sampled_from(CALLS[number]), max_size=3))
     return number, draw(st.permutations([*CALLS[number], *repeated]))
@@ -74,7 +74,7 @@ async def _rows_after(database: Database, deliveries: Any) -> dict[str, list[dic
     return await snapshot(database)
 
 
-async def test_callbacks_of_one_call_at_once_end_as_in_order(database: Database) -> None:
+async def test_concurrent_callbacks_of_one_call_give_the_same_row(database: Database) -> None:
     everything = (INITIATED, RINGING, ANSWERED, COMPLETED, RECORDED, recording("in-progress"))
     await asyncio.gather(*(deliver(database, one) for one in everything))
     at_once = await snapshot(database)
@@ -88,18 +88,18 @@ async def test_late_ringing_does_not_reopen_a_completed_call(database: Database)
     assert (await call_row(database)).call_status == "completed"
 
 
-async def test_the_first_ending_stays(database: Database) -> None:
+async def test_the_first_terminal_status_stays(database: Database) -> None:
     await deliver(database, COMPLETED, status("failed", sequence=7))
     assert (await call_row(database)).call_status == "completed"
 
 
-async def test_without_sequence_numbers_the_state_decides(database: Database) -> None:
+async def test_without_sequence_numbers_the_status_gives_the_order(database: Database) -> None:
     answered = replace(ANSWERED, sequence_number=None)
     await deliver(database, answered, replace(RINGING, sequence_number=None))
     assert (await call_row(database)).call_status == "in-progress"
 
 
-async def test_an_unknown_status_is_kept_and_breaks_no_order(database: Database) -> None:
+async def test_an_unknown_status_is_stored_and_replaces_no_known_one(database: Database) -> None:
     await deliver(database, replace(RINGING, call_status="teleported", sequence_number=None), RINGING)
     assert (await call_row(database)).call_status == "ringing"
     await deliver(database, replace(RINGING, call_status="teleported", sequence_number=2), COMPLETED)
@@ -107,7 +107,7 @@ async def test_an_unknown_status_is_kept_and_breaks_no_order(database: Database)
 
 
 @pytest.mark.parametrize("order", [1, -1])
-async def test_completed_stays_whenever_absent_comes(database: Database, order: int) -> None:
+async def test_completed_stays_before_and_after_absent(database: Database, order: int) -> None:
     await deliver(database, *[RECORDED, recording("absent")][::order])
     row = await recording_row(database)
     assert (row.recording_status, row.state, row.failure) == ("completed", "queued", None)

@@ -1,4 +1,4 @@
-"""What callbacks of a call's status leave on its row."""
+"""Status callbacks and the call's row."""
 
 from dataclasses import replace
 from datetime import timedelta
@@ -13,7 +13,7 @@ from tests.support.intake import ANSWERED, COMPLETED, INITIATED, PARENT, RECORDE
 pytestmark = pytest.mark.anyio
 
 
-async def test_a_call_told_in_order_fills_its_row(database: Database) -> None:
+async def test_callbacks_in_order_fill_the_calls_row(database: Database) -> None:
     assert await deliver(database, INITIATED, RINGING, ANSWERED, COMPLETED) == [True] * 4
     call = await call_row(database)
     assert (call.call_status, call.direction, call.duration_s) == ("completed", "outbound-api", 42)
@@ -25,21 +25,21 @@ async def test_a_call_told_in_order_fills_its_row(database: Database) -> None:
     assert (call.analysis_state, call.label) == ("waiting", None)
 
 
-async def test_no_news_never_blanks_what_is_known(database: Database) -> None:
+async def test_absent_parameters_never_overwrite_known_values(database: Database) -> None:
     await deliver(database, INITIATED, replace(COMPLETED, direction=None, timestamp=None))
     call = await call_row(database)
     assert (call.direction, call.from_number, call.started_at) == ("outbound-api", "+15005550006", BEGAN)
 
 
 @pytest.mark.parametrize("ending", ["busy", "no-answer", "canceled", "failed"])
-async def test_a_call_nobody_answered_has_nothing_to_analyse(database: Database, ending: str) -> None:
+async def test_an_unanswered_call_is_not_applicable(database: Database, ending: str) -> None:
     await deliver(database, INITIATED, status(ending))
     assert (await call_row(database)).analysis_state == "not_applicable"
     await deliver(database, recording("absent", error_code=16101))
     assert (await call_row(database)).analysis_state == "not_applicable"
 
 
-async def test_a_callback_of_another_account_moves_nothing(database: Database) -> None:
+async def test_a_callback_of_another_account_changes_nothing(database: Database) -> None:
     await deliver(database, RINGING, recording("in-progress"))
     other = AccountSid("AC" + "b" * 32)
     await deliver(database, replace(COMPLETED, account_sid=other), replace(RECORDED, account_sid=other))
@@ -54,7 +54,7 @@ async def test_a_dialled_leg_waits_until_it_has_ended(database: Database, call_s
 
 
 @pytest.mark.parametrize("ending", ["completed", "busy", "no-answer", "canceled", "failed"])
-async def test_a_dialled_leg_that_has_ended_leaves_the_verdict_to_its_parent(database: Database, ending: str) -> None:
+async def test_a_dialled_leg_that_has_ended_is_not_applicable(database: Database, ending: str) -> None:
     await deliver(database, status(ending, parent_call_sid=PARENT), RINGING)
     call = await call_row(database)
     assert (call.analysis_state, call.parent_call_sid, call.label) == ("not_applicable", PARENT, None)

@@ -1,4 +1,4 @@
-"""What callbacks of a recording leave on its row, and on its call's."""
+"""Recording callbacks, the recording's row and its call's."""
 
 from dataclasses import replace
 
@@ -15,7 +15,7 @@ from tests.support.sids import ACCOUNT, CALL, SECOND_RECORDING
 pytestmark = pytest.mark.anyio
 
 
-async def test_a_completed_recording_is_put_up_for_work(database: Database) -> None:
+async def test_a_completed_recording_is_enqueued(database: Database) -> None:
     await deliver(database, RECORDED)
     row = await recording_row(database)
     assert (row.state, row.source, row.channels, row.duration_s) == ("queued", "OutboundAPI", 2, 30)
@@ -29,13 +29,13 @@ async def test_a_recording_in_progress_is_only_noted(database: Database) -> None
     assert (await call_row(database)).analysis_state == "waiting"
 
 
-async def test_a_recording_before_any_status_makes_the_call(database: Database) -> None:
+async def test_a_recording_before_any_status_creates_the_call(database: Database) -> None:
     await deliver(database, RECORDED)
     call = await call_row(database)
     assert (call.call_status, call.account_sid, call.analysis_state) == (None, ACCOUNT, "queued")
 
 
-async def test_a_recording_status_nobody_knows_is_kept_and_moves_nothing(database: Database) -> None:
+async def test_an_unknown_recording_status_is_stored_and_changes_no_state(database: Database) -> None:
     await deliver(database, recording("teleported"))
     row = await recording_row(database)
     assert (row.recording_status, row.state) == ("teleported", "noted")
@@ -59,7 +59,7 @@ async def test_a_recording_without_audio_fails_the_call_without_a_label(
     assert (await recording_row(database)).error_code == 16101
 
 
-async def test_another_recording_with_audio_outlives_an_absent_one(database: Database) -> None:
+async def test_another_recording_with_audio_outranks_an_absent_one(database: Database) -> None:
     await deliver(database, recording("absent"), recording("completed", SECOND_RECORDING))
     assert (await call_row(database)).analysis_state == "queued"
 
@@ -80,7 +80,7 @@ async def test_a_new_recording_of_another_account_does_not_take_the_call_over(da
     assert (await recording_row(database)).account_sid == ACCOUNT
 
 
-async def test_a_conferences_recording_is_kept_and_goes_no_further(database: Database) -> None:
+async def test_a_conference_recording_is_stored_as_a_callback_only(database: Database) -> None:
     of_a_conference = recording("completed", call_sid=None, conference_sid=ConferenceSid("CF" + "3" * 32))
     assert await deliver(database, of_a_conference, of_a_conference) == [True, False]
     async with database.transaction() as session:
@@ -91,6 +91,6 @@ async def test_a_conferences_recording_is_kept_and_goes_no_further(database: Dat
     assert left["call_log"] == left["recording"] == []
 
 
-async def test_a_conferences_recording_that_names_its_call_is_judged(database: Database) -> None:
+async def test_a_conference_recording_that_names_its_call_is_judged(database: Database) -> None:
     await deliver(database, recording("completed", source="Conference", conference_sid=ConferenceSid("CF" + "3" * 32)))
     assert (await call_row(database)).analysis_state == "queued"

@@ -1,4 +1,4 @@
-"""Who gets which job, and what is left to do."""
+"""Claims, and the depth of the queue."""
 
 import asyncio
 from datetime import timedelta
@@ -18,7 +18,7 @@ from tests.support.verdicts import verdict
 pytestmark = pytest.mark.anyio
 
 
-async def test_a_claimed_job_carries_what_the_pipeline_needs(database: Database) -> None:
+async def test_a_claimed_job_has_the_fields_that_the_pipeline_needs(database: Database) -> None:
     job = await one_job(database)
     assert (job.recording_sid, job.call_sid, job.source) == (RECORDING, CALL, "OutboundAPI")
     assert (job.track, job.attempts, job.locked_by.partition("#")[0]) == ("inbound", 1, "worker-1")
@@ -35,13 +35,13 @@ async def test_a_noted_recording_is_not_claimed(database: Database) -> None:
     assert await claim(database) == []
 
 
-async def test_a_claim_takes_the_oldest_first_and_no_more_than_it_may(database: Database) -> None:
+async def test_a_claim_takes_the_oldest_first_up_to_its_limit(database: Database) -> None:
     sids = await queued(database, 3)
     assert [job.recording_sid for job in await claim(database, limit=1)] == sids[:1]
     assert len(await claim(database, limit=5)) == 2
 
 
-async def test_workers_claiming_at_once_share_without_a_duplicate(database: Database) -> None:
+async def test_concurrent_claims_share_the_jobs_without_a_duplicate(database: Database) -> None:
     sids = await queued(database, 12)
     claims = await asyncio.gather(*(claim(database, f"worker-{number}", limit=4) for number in range(4)))
     taken = [job.recording_sid for jobs in claims for job in jobs]
@@ -57,7 +57,7 @@ async def test_a_job_knows_how_long_its_recording_has_waited(database: Database)
     assert 7200 <= job.waited_s < 7230
 
 
-async def test_claims_settlements_and_callbacks_at_once_never_lock_each_other_out(database: Database) -> None:
+async def test_concurrent_claims_settlements_and_callbacks_never_deadlock(database: Database) -> None:
     sids = await queued(database, 8)
 
     async def work(worker: str) -> None:
@@ -76,7 +76,7 @@ async def test_claims_settlements_and_callbacks_at_once_never_lock_each_other_ou
     assert [(call["call_status"], call["label"]) for call in calls] == [("completed", "human")] * 8
 
 
-async def test_depth_counts_states_and_the_age_of_what_is_due(database: Database) -> None:
+async def test_depth_counts_states_and_the_age_of_the_oldest_due_job(database: Database) -> None:
     await queued(database, 2)
     await deliver(database, recording("in-progress", RecordingSid("RE" + "e" * 32)))
     async with database.transaction() as session:
@@ -89,7 +89,7 @@ async def test_depth_counts_states_and_the_age_of_what_is_due(database: Database
     assert 90 <= depth.oldest_due_s < 150
 
 
-async def test_nothing_to_do_is_never_due(database: Database) -> None:
+async def test_an_empty_queue_is_never_due(database: Database) -> None:
     async with database.transaction() as session:
         assert await queue.seconds_until_due(session) is None
         assert (await queue.depth(session)).oldest_due_s == 0

@@ -1,4 +1,4 @@
-"""Whose job it is, and that nobody else can end it."""
+"""Leases: only the claim that holds a job can end it."""
 
 import pytest
 
@@ -12,7 +12,7 @@ from tests.support.verdicts import verdict
 pytestmark = pytest.mark.anyio
 
 
-async def test_a_dead_workers_job_is_taken_over_and_its_late_result_shut_out(database: Database) -> None:
+async def test_a_dead_workers_job_is_claimed_again_and_its_late_result_rejected(database: Database) -> None:
     lost = await one_job(database)
     await let_leases_run_out(database)
     (taken,) = await claim(database, "worker-2")
@@ -25,7 +25,7 @@ async def test_a_dead_workers_job_is_taken_over_and_its_late_result_shut_out(dat
     assert len(await verdict_rows(database)) == 1
 
 
-async def test_the_same_worker_is_shut_out_too_once_its_attempt_is_over(database: Database) -> None:
+async def test_a_result_after_the_end_of_the_attempt_is_rejected_from_the_same_worker_too(database: Database) -> None:
     lost = await one_job(database)
     await let_leases_run_out(database)
     await claim(database)
@@ -35,7 +35,7 @@ async def test_the_same_worker_is_shut_out_too_once_its_attempt_is_over(database
         assert not await queue.release(session, lost)
 
 
-async def test_a_claim_after_a_give_back_is_not_taken_for_the_one_before(database: Database) -> None:
+async def test_a_claim_after_a_release_is_not_mistaken_for_the_earlier_one(database: Database) -> None:
     before = await one_job(database)
     async with database.transaction() as session:
         assert await queue.release(session, before)
@@ -48,7 +48,7 @@ async def test_a_claim_after_a_give_back_is_not_taken_for_the_one_before(databas
     assert await settle(database, again, verdict(Label.HUMAN))
 
 
-async def test_a_heartbeat_keeps_the_lease_and_names_what_is_still_held(database: Database) -> None:
+async def test_a_heartbeat_extends_leases_and_returns_the_jobs_still_held(database: Database) -> None:
     await queued(database, 2)
     jobs = await claim(database)
     await let_leases_run_out(database)

@@ -1,4 +1,4 @@
-"""A verdict and the end of its job are one fact."""
+"""A verdict and the end of its job are written in one transaction."""
 
 import pytest
 

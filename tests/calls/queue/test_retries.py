@@ -1,4 +1,4 @@
-"""What becomes of a job without a verdict: later, released, given up, requeued."""
+"""Jobs that end without a verdict: retried, released, given up, requeued."""
 
 import re
 from collections.abc import Sequence
@@ -28,14 +28,14 @@ async def test_a_retry_waits_for_its_delay(database: Database) -> None:
     assert [job.attempts for job in await claim(database)] == [2]
 
 
-async def test_a_job_given_back_has_not_used_an_attempt(database: Database) -> None:
+async def test_a_released_job_has_not_used_an_attempt(database: Database) -> None:
     job = await one_job(database)
     async with database.transaction() as session:
         assert await queue.release(session, job)
     assert [again.attempts for again in await claim(database)] == [1]
 
 
-async def test_attempts_used_up_on_a_retryable_error_are_given_up_with_its_reason(database: Database) -> None:
+async def test_a_job_that_used_up_its_attempts_is_given_up_with_the_errors_reason(database: Database) -> None:
     await deliver(database, recording("completed"))
     for _ in range(3):
         (job,) = await claim(database)
@@ -50,7 +50,7 @@ async def test_attempts_used_up_on_a_retryable_error_are_given_up_with_its_reaso
     assert (await call_row(database)).reason == "media_missing"
 
 
-async def test_a_recording_that_kills_its_worker_each_time_is_buried(database: Database) -> None:
+async def test_a_recording_that_kills_its_worker_on_every_attempt_is_given_up(database: Database) -> None:
     await one_job(database)
     for attempt in (2, 3):
         await let_leases_run_out(database)
@@ -74,7 +74,7 @@ async def test_a_permanent_failure_writes_its_reason_and_no_label(database: Data
     assert (await recording_row(database)).last_error == "MediaRefused: \ufffd encrypted"
 
 
-async def test_what_ended_for_a_mended_reason_is_put_up_for_work_again(database: Database) -> None:
+async def test_recordings_given_up_for_one_reason_can_be_requeued(database: Database) -> None:
     job = await one_job(database)
     async with database.transaction() as session:
         assert await queue.give_up(session, job, Failure.UNAUTHORISED, "401")
@@ -85,24 +85,24 @@ async def test_what_ended_for_a_mended_reason_is_put_up_for_work_again(database:
     assert again.attempts == 1
 
 
-async def test_what_never_had_audio_is_not_put_up_for_work(database: Database) -> None:
+async def test_recordings_without_audio_are_not_requeued(database: Database) -> None:
     await deliver(database, recording("absent"))
     assert await requeue(database) == []
     assert (await call_row(database)).analysis_state == "failed"
 
 
-async def test_what_ends_again_is_not_put_up_twice(database: Database) -> None:
+async def test_a_requeue_scan_does_not_requeue_a_recording_twice(database: Database) -> None:
     sids = [RecordingSid(f"RE{number:032x}") for number in range(3)]
     for sid in reversed(sids):
         await deliver(database, recording("completed", sid, call_sid=CallSid(f"CA{sid[2:]}")))
-    await bury_all(database)
+    await give_up_all(database)
     assert await requeue(database, limit=2) == sids[:2]
-    await bury_all(database)
+    await give_up_all(database)
     assert await requeue(database, after=sids[1], limit=2) == sids[2:]
     assert await requeue(database, after=sids[2], limit=2) == []
 
 
-async def bury_all(database: Database) -> None:
+async def give_up_all(database: Database) -> None:
     for job in await claim(database):
         async with database.transaction() as session:
             assert await queue.give_up(session, job, Failure.UNAUTHORISED, "401")

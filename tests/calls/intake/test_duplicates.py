@@ -1,4 +1,4 @@
-"""A callback is kept as it came, and counts once."""
+"""A callback is stored unchanged, and counts once."""
 
 import asyncio
 from dataclasses import replace
@@ -17,7 +17,7 @@ from tests.support.sids import CALL
 pytestmark = pytest.mark.anyio
 
 
-async def test_a_duplicate_changes_nothing_and_says_so(database: Database) -> None:
+async def test_a_duplicate_changes_nothing_and_returns_false(database: Database) -> None:
     await deliver(database, ANSWERED)
     before = await call_row(database)
     assert await deliver(database, ANSWERED) == [False]
@@ -34,12 +34,12 @@ def test_the_fingerprint_ignores_the_order_of_parameters_and_nothing_else() -> N
     assert one != intake.fingerprint(RawCallback("status", (("A", "12"), ("B", ""), ("B", "3"))))
 
 
-async def test_two_deliveries_at_once_leave_one_callback(database: Database) -> None:
+async def test_concurrent_deliveries_store_one_callback(database: Database) -> None:
     results = await asyncio.gather(*(deliver(database, RECORDED) for _ in range(4)))
     assert sorted(results) == [[False], [False], [False], [True]]
 
 
-async def test_the_raw_callback_is_kept_as_it_came(database: Database) -> None:
+async def test_the_raw_callback_is_stored_unchanged(database: Database) -> None:
     parameters = (("StatusCallbackEvent", "ringing"), ("StatusCallbackEvent", "answered"), ("Empty", ""))
     async with database.transaction() as session:
         await intake.store_status(session, RawCallback("status", parameters, "token"), RINGING, KEEP)
@@ -49,7 +49,7 @@ async def test_the_raw_callback_is_kept_as_it_came(database: Database) -> None:
     assert (kept.route, kept.call_sid, kept.idempotency_token) == ("status", CALL, "token")
 
 
-async def test_what_postgres_cannot_hold_is_replaced(database: Database) -> None:
+async def test_characters_that_postgres_cannot_store_are_replaced(database: Database) -> None:
     strange = replace(INITIATED, from_number="a\0b\ud800", duration_s=2**40)
     async with database.transaction() as session:
         assert await intake.store_status(session, RawCallback("status", (("From", "a\0b\ud800"),), "\0"), strange, KEEP)
