@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from amd_service.detection.audio.input import AudioInput
-from amd_service.detection.classifier.inference import Priority
+from amd_service.detection.classifier.request_queue import Priority
 from amd_service.detection.detector import Detector
 from amd_service.domain import Verdict
 from amd_service.errors import AmdError

@@ -9,7 +9,9 @@ from amd_service.detection.audio.decode import has_seconds
 from amd_service.detection.audio.input import AudioInput
 from amd_service.detection.classifier.engines.engine import ChosenEngine
 from amd_service.detection.classifier.hub import DEMO
-from amd_service.detection.classifier.inference import Classifier, ClassifierState, Priority
+from amd_service.detection.classifier.inference import Classifier
+from amd_service.detection.classifier.request_queue import Priority
+from amd_service.detection.classifier.state import ClassifierState
 from amd_service.detection.decision import Decision, Policy, decide
 from amd_service.detection.label_check import SHIPPED_CLIPS, GoldenClips
 from amd_service.detection.prepared_audio import SEARCH_MS, PreparedAudio, cut_window, prepare_audio

@@ -3,7 +3,7 @@
 from amd_service.detection.audio.activity import SETTLED_MS, UNSETTLED_MS
 from amd_service.detection.audio.input import AudioInput
 from amd_service.detection.audio.window import required_ms
-from amd_service.detection.classifier.inference import Priority
+from amd_service.detection.classifier.request_queue import Priority
 from amd_service.detection.detector import Detector
 from amd_service.detection.prepared_audio import PreparedAudio
 from amd_service.domain import Reason, Verdict

@@ -5,7 +5,8 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from pathlib import Path
 
-from amd_service.detection.classifier.inference import Classifier, ClassifierState, Phase
+from amd_service.detection.classifier.inference import Classifier
+from amd_service.detection.classifier.state import ClassifierState, Phase
 from amd_service.detection.decision import top_label
 from amd_service.detection.label_check import ClipResult, GoldenClips, Proof, assess, refusal_reason
 from amd_service.domain import Label, Scores

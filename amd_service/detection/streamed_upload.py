@@ -3,7 +3,7 @@
 from dataclasses import dataclass, replace
 
 from amd_service.detection.audio.input import AudioInput
-from amd_service.detection.classifier.inference import Priority
+from amd_service.detection.classifier.request_queue import Priority
 from amd_service.detection.detector import Detector
 from amd_service.domain import Verdict
 from amd_service.errors import Undecodable

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from amd_service.detection.audio.decode import can_decode
 from amd_service.detection.audio.input import AudioInput
-from amd_service.detection.classifier.inference import Priority
+from amd_service.detection.classifier.request_queue import Priority
 from amd_service.detection.detector import Detector
 from amd_service.domain import AccountSid, Failure, Job, Verdict
 from amd_service.errors import CredentialsMissing, Permanent

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from amd_service.detection.audio.input import AudioInput
-from amd_service.detection.classifier.inference import Priority
+from amd_service.detection.classifier.request_queue import Priority
 from amd_service.detection.detector import Detector
 from amd_service.domain import Anchor, Label, Reason, Verdict
 from amd_service.errors import ClassifierUnavailable, ModelFailed, Undecodable

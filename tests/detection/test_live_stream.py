@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from amd_service.detection.audio.decode import decode
 from amd_service.detection.audio.input import AudioInput
-from amd_service.detection.classifier.inference import Priority
+from amd_service.detection.classifier.request_queue import Priority
 from amd_service.detection.detector import Detector
 from amd_service.detection.live_stream import CONTENT_TYPE, LiveStream
 from amd_service.domain import Label, Reason, Verdict

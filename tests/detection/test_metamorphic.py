@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from amd_service.detection.audio.decode import decode
 from amd_service.detection.audio.input import AudioInput
-from amd_service.detection.classifier.inference import Priority
+from amd_service.detection.classifier.request_queue import Priority
 from amd_service.detection.detector import Detector
 from amd_service.domain import Label, Verdict
 from amd_service.settings import Settings

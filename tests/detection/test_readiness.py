@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 from amd_service.detection.audio.input import AudioInput
-from amd_service.detection.classifier.inference import Phase, Priority
 from amd_service.detection.classifier.labels import LabelOrder, LabelSource
+from amd_service.detection.classifier.request_queue import Priority
+from amd_service.detection.classifier.state import Phase
 from amd_service.detection.label_check import GoldenClips
 from amd_service.domain import Label
 from amd_service.errors import ClassifierUnavailable, ModelUnusable

@@ -6,8 +6,9 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 from amd_service.detection.classifier.engines.engine import ChosenEngine
-from amd_service.detection.classifier.inference import Classifier, Priority
+from amd_service.detection.classifier.inference import Classifier
 from amd_service.detection.classifier.model import ModelFiles
+from amd_service.detection.classifier.request_queue import Priority
 from amd_service.domain import ModelRun
 from amd_service.settings import Settings
 from amd_service.telemetry import Metrics

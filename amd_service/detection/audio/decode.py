@@ -6,8 +6,6 @@ from amd_service.detection.audio.tracks import Tracks
 from amd_service.detection.audio.wav import decode_wav, is_wav, wav_seconds
 from amd_service.errors import Undecodable
 
-__all__ = ["Tracks", "can_decode", "decode", "has_seconds"]
-
 MARKUP = (b"<?xml", b"<!doctype", b"<html", b"<twilioresponse", b"<response", b"<error")
 
 

@@ -4,8 +4,6 @@ import asyncio
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future
-from dataclasses import dataclass
-from enum import StrEnum
 from time import perf_counter
 from typing import Self
 
@@ -14,12 +12,11 @@ from amd_service.detection.classifier.labels import LabelOrder
 from amd_service.detection.classifier.model import CURE, open_model
 from amd_service.detection.classifier.request_queue import InferenceRequest, Priority, RequestQueue
 from amd_service.detection.classifier.scorer import OpenEngine, OpenFiles, Scorer
+from amd_service.detection.classifier.state import ClassifierState, Phase
 from amd_service.domain import ModelIdentity, ModelRun, Window
 from amd_service.errors import ClassifierUnavailable, ModelFailed, ModelUnusable
 from amd_service.settings import Settings
 from amd_service.telemetry import Metrics, get_logger
-
-__all__ = ["Classifier", "ClassifierState", "Phase", "Priority"]
 
 # After this many crashes without a scored window in between the thread is not restarted: it would crash again.
 MAX_CRASHES = 5
@@ -27,29 +24,6 @@ MAX_CRASHES = 5
 MAX_ERRORS_IN_A_ROW = 5
 
 log = get_logger(__name__)
-
-
-class Phase(StrEnum):
-    """State of the classifier. `PROVING`: the model runs and golden clips are being scored (detection/readiness.py)."""
-
-    STOPPED = "stopped"
-    LOADING = "loading"
-    WARMING = "warming"
-    PROVING = "proving"
-    READY = "ready"
-    FAILED = "failed"
-
-
-@dataclass(frozen=True, slots=True)
-class ClassifierState:
-    """The phase, and the reason for it in words for people; with phase `failed` the reason names the cure."""
-
-    phase: Phase
-    reason: str
-
-    @property
-    def is_ready(self) -> bool:
-        return self.phase is Phase.READY
 
 
 class Classifier:

@@ -10,7 +10,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse
 
 from amd_service.detection.audio.input import AudioInput
-from amd_service.detection.classifier.inference import Priority
+from amd_service.detection.classifier.request_queue import Priority
 from amd_service.web.api.openapi.responses import answer
 from amd_service.web.api.openapi.route import KEY_REQUIRED, DescribedRoute
 from amd_service.web.api.schemas import PredictAnswer

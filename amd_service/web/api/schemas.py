@@ -6,7 +6,7 @@ from typing import Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field
 
 from amd_service.detection.classifier.engine_check import EngineCheck
-from amd_service.detection.classifier.inference import Phase
+from amd_service.detection.classifier.state import Phase
 from amd_service.domain import Anchor, Label, ModelIdentity, Reason, Verdict
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from amd_service.detection.audio.channels import called_party
-from amd_service.detection.audio.decode import Tracks
+from amd_service.detection.audio.tracks import Tracks
 from amd_service.errors import ConfigurationError
 
 LEFT, RIGHT = np.full(8, 0.5, dtype=np.float32), np.full(8, -0.25, dtype=np.float32)

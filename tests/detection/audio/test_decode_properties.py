@@ -7,7 +7,8 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from amd_service.detection.audio.decode import Tracks, decode, has_seconds
+from amd_service.detection.audio.decode import decode, has_seconds
+from amd_service.detection.audio.tracks import Tracks
 from amd_service.errors import Undecodable
 from tests.support.signals import RATE_HZ, file_of, noise, pcm16, tone, wav
 

@@ -11,7 +11,7 @@ from websockets.exceptions import InvalidStatus
 from amd_service.calls.tables import BROKEN_OFF
 from amd_service.database.pool import Database
 from amd_service.detection.audio.input import AudioInput
-from amd_service.detection.classifier.inference import Priority
+from amd_service.detection.classifier.request_queue import Priority
 from amd_service.detection.detector import Detector
 from amd_service.detection.live_stream import CONTENT_TYPE
 from amd_service.domain import Verdict

@@ -6,9 +6,10 @@ from typing import Any
 
 import pytest
 
-from amd_service.detection.classifier.inference import MAX_CRASHES, MAX_ERRORS_IN_A_ROW, Phase
+from amd_service.detection.classifier.inference import MAX_CRASHES, MAX_ERRORS_IN_A_ROW
 from amd_service.detection.classifier.labels import LabelOrder, LabelSource
 from amd_service.detection.classifier.model import ModelFiles
+from amd_service.detection.classifier.state import Phase
 from amd_service.domain import Label
 from amd_service.errors import ClassifierUnavailable
 from amd_service.telemetry import Metrics

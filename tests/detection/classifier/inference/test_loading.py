@@ -8,8 +8,9 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from amd_service.detection.classifier.inference import Classifier, Phase
+from amd_service.detection.classifier.inference import Classifier
 from amd_service.detection.classifier.model import ModelFiles
+from amd_service.detection.classifier.state import Phase
 from amd_service.errors import ClassifierUnavailable, ModelUnusable
 from amd_service.settings import Settings
 from amd_service.telemetry import Metrics

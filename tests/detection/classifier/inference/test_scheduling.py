@@ -4,8 +4,8 @@ import asyncio
 
 import pytest
 
-from amd_service.detection.classifier.inference import Classifier, Priority
-from amd_service.detection.classifier.request_queue import RequestQueue
+from amd_service.detection.classifier.inference import Classifier
+from amd_service.detection.classifier.request_queue import Priority, RequestQueue
 from amd_service.domain import ModelRun
 from amd_service.errors import QueueFull
 from tests.support.inference import busy, let_tasks_run, running, score

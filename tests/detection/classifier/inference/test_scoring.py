@@ -7,8 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from amd_service.detection.classifier.inference import Classifier, Phase, Priority
+from amd_service.detection.classifier.inference import Classifier
 from amd_service.detection.classifier.labels import LabelOrder, LabelSource
+from amd_service.detection.classifier.request_queue import Priority
+from amd_service.detection.classifier.state import Phase
 from amd_service.domain import Label
 from amd_service.errors import ClassifierUnavailable, ModelFailed
 from amd_service.settings import Settings

@@ -1,0 +1,27 @@
+"""The state of the classifier, from loading to ready or failed."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Phase(StrEnum):
+    """State of the classifier. `PROVING`: the model runs and golden clips are being scored (detection/readiness.py)."""
+
+    STOPPED = "stopped"
+    LOADING = "loading"
+    WARMING = "warming"
+    PROVING = "proving"
+    READY = "ready"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True)
+class ClassifierState:
+    """The phase, and the reason for it in words for people; with phase `failed` the reason names the cure."""
+
+    phase: Phase
+    reason: str
+
+    @property
+    def is_ready(self) -> bool:
+        return self.phase is Phase.READY
