@@ -1,4 +1,4 @@
-"""What a process with a worker does beside the queue, from its start."""
+"""A running process with a worker: actions and periodic tasks."""
 
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
@@ -25,7 +25,7 @@ from tests.support.waiting import until
 pytestmark = pytest.mark.anyio
 
 
-async def test_a_worker_acts_erases_and_forgets(database: Database, database_url: str) -> None:
+async def test_a_worker_runs_actions_and_retention(database: Database, database_url: str) -> None:
     async with watched_simulated_twilio(
         Account.model_validate({"account_sid": ACCOUNT, "auth_tokens": ["token"]})
     ) as twilio:
@@ -57,7 +57,7 @@ async def test_a_worker_acts_erases_and_forgets(database: Database, database_url
     assert "+1500" not in repr([(kept.parameters, kept.facts) for kept in await callbacks(database)])
 
 
-async def test_a_worker_that_wants_nothing_done_refuses_what_is_late_and_looks_by_the_clock_alone(
+async def test_a_worker_without_actions_refuses_late_ones_at_its_interval_alone(
     database: Database, database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await deliver(database, status("in-progress", timestamp=datetime.now(UTC)), recording("completed"))

@@ -1,4 +1,4 @@
-"""What a process says when it starts."""
+"""Warnings at the start of a process."""
 
 import pytest
 
@@ -14,15 +14,13 @@ async def said_at_start(capfd: pytest.CaptureFixture[str], database_url: str, **
         return "".join(capfd.readouterr())
 
 
-async def test_actions_that_will_not_come_about_are_warned_of(
-    database_url: str, capfd: pytest.CaptureFixture[str]
-) -> None:
+async def test_actions_without_live_streams_are_warned_of(database_url: str, capfd: pytest.CaptureFixture[str]) -> None:
     assert "without AMD_LIVE" in await said_at_start(capfd, database_url, on_voicemail="hang_up")
     assert "AMD_LIVE" not in await said_at_start(capfd, database_url, on_voicemail="hang_up", live=True)
     assert "AMD_LIVE" not in await said_at_start(capfd, database_url)
 
 
-async def test_a_service_that_must_refuse_every_callback_says_so(
+async def test_a_service_that_must_refuse_every_callback_warns_at_the_start(
     database_url: str, capfd: pytest.CaptureFixture[str]
 ) -> None:
     assert "every callback will be refused" in await said_at_start(capfd, database_url)

@@ -1,4 +1,4 @@
-"""What a deployment allows when a call is to be placed."""
+"""The deployment's rules for placing calls."""
 
 import pytest
 from pydantic import SecretStr

@@ -16,9 +16,9 @@ URL = "https://user:pass word@example.com/twiml?key=se cret"
         ("Call is not in-progress", "Call is not in-progress"),
     ],
 )
-def test_a_url_is_masked_however_it_is_written(said: str, masked: str) -> None:
+def test_a_url_is_masked_in_every_spelling(said: str, masked: str) -> None:
     assert mask_urls(said, URL) == masked
 
 
-def test_without_one_of_ones_own_every_url_is_masked() -> None:
+def test_every_url_is_masked_without_a_given_one() -> None:
     assert mask_urls("see http://example.com/?key=secret now") == "see … now"

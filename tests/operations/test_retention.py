@@ -1,4 +1,4 @@
-"""The worker forgets: recordings at Twilio's stand-in, old callbacks, numbers that must not be kept."""
+"""Retention: Twilio's recordings, old callbacks, and numbers that must not be kept."""
 
 from collections.abc import Sequence
 from datetime import timedelta
@@ -78,7 +78,7 @@ async def test_the_copy_of_a_judged_recording_is_deleted(
     assert RECORDING in line
 
 
-async def test_a_copy_that_is_gone_already_is_as_good(
+async def test_a_copy_that_is_gone_counts_as_deleted(
     database: Database, twilio: SimulatedTwilio, client: httpx2.AsyncClient
 ) -> None:
     await judged(database, twilio, RECORDING)
@@ -97,7 +97,7 @@ async def test_each_copy_is_deleted_once(
     assert len(twilio.rest.requests) == 1
 
 
-async def test_one_that_twilio_refuses_does_not_keep_the_others(
+async def test_a_refused_deletion_does_not_block_the_others(
     database: Database, twilio: SimulatedTwilio, client: httpx2.AsyncClient
 ) -> None:
     await judged(database, twilio, RECORDING, SECOND_RECORDING)
@@ -110,7 +110,7 @@ async def test_one_that_twilio_refuses_does_not_keep_the_others(
     assert (forgotten(forgetful, "refused"), forgotten(forgetful, "recording")) == (1, 1)
 
 
-async def test_an_account_whose_credentials_are_refused_is_asked_once_a_round(
+async def test_an_account_whose_credentials_are_refused_gets_one_request_per_pass(
     database: Database,
     twilio: SimulatedTwilio,
     client: httpx2.AsyncClient,
@@ -129,7 +129,7 @@ async def test_an_account_whose_credentials_are_refused_is_asked_once_a_round(
     assert (await recording_row(database)).erased_at is not None
 
 
-async def test_an_outage_leaves_it_for_later(
+async def test_a_deletion_is_retried_after_an_outage(
     database: Database, twilio: SimulatedTwilio, client: httpx2.AsyncClient
 ) -> None:
     await judged(database, twilio, RECORDING)
@@ -144,7 +144,7 @@ async def test_an_outage_leaves_it_for_later(
     assert (await recording_row(database)).erased_at is not None
 
 
-async def test_a_backlog_is_erased_in_one_round(
+async def test_a_backlog_is_deleted_in_one_pass(
     database: Database, twilio: SimulatedTwilio, client: httpx2.AsyncClient
 ) -> None:
     await judged(database, twilio, *(RecordingSid(f"RE{number:032x}") for number in range(5)))
@@ -152,7 +152,7 @@ async def test_a_backlog_is_erased_in_one_round(
     assert twilio.media.files == {}
 
 
-async def test_recordings_of_other_applications_are_left_and_keep_ours_waiting_for_nothing(
+async def test_recordings_of_other_applications_stay_and_do_not_block_ours(
     database: Database, twilio: SimulatedTwilio, client: httpx2.AsyncClient
 ) -> None:
     await judged(database, twilio, RECORDING)
@@ -167,7 +167,7 @@ async def test_recordings_of_other_applications_are_left_and_keep_ours_waiting_f
     assert set(twilio.media.files) == {RECORDING}
 
 
-async def test_without_being_asked_to_nothing_is_forgotten(
+async def test_nothing_is_deleted_by_default(
     database: Database, twilio: SimulatedTwilio, client: httpx2.AsyncClient
 ) -> None:
     await told(database, "completed")
@@ -195,7 +195,7 @@ async def test_old_callbacks_are_stripped_batch_after_batch(
 
 
 @pytest.mark.parametrize("mode", ["hash", "drop"])
-async def test_numbers_of_before_are_brought_in_line(
+async def test_the_number_policy_is_applied_to_old_rows(
     database: Database, twilio: SimulatedTwilio, client: httpx2.AsyncClient, mode: str
 ) -> None:
     for number in range(5):
@@ -220,7 +220,7 @@ async def plain(database: Database) -> int:
         return int(await session.scalar(text(calls)) or 0) + int(await session.scalar(text(told)) or 0)
 
 
-async def test_a_walk_that_was_broken_off_goes_on_where_it_was(
+async def test_an_interrupted_scan_goes_on_at_its_cursor(
     database: Database, twilio: SimulatedTwilio, client: httpx2.AsyncClient
 ) -> None:
     for number in range(3):

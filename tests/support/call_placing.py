@@ -26,7 +26,7 @@ AC = AccountSid("AC" + "1" * 32)
 TOKEN = "a" * 32
 
 
-ORDER = CallRequest(to="+12125550100", from_number="+15005550006", url="https://example.com/twiml")
+REQUEST = CallRequest(to="+12125550100", from_number="+15005550006", url="https://example.com/twiml")
 
 
 def make_settings(**changes: object) -> Settings:
@@ -50,8 +50,8 @@ class Phone:
     database: Database
     client: httpx2.AsyncClient
 
-    async def start(self, key: str | None = None, order: CallRequest = ORDER) -> Started:
-        return await self.call_placer.start(order, key)
+    async def start(self, key: str | None = None, request: CallRequest = REQUEST) -> Started:
+        return await self.call_placer.start(request, key)
 
     async def requests(self) -> list[CallRequestRow]:
         async with self.database.transaction() as session:
@@ -78,8 +78,8 @@ def make_phone(
 
 
 @asynccontextmanager
-async def taking_the_turn(database_url: str) -> AsyncIterator[None]:
-    """Somebody else is counting the calls of the last minute, and does not come to an end."""
+async def reservation_lock_held(database_url: str) -> AsyncIterator[None]:
+    """Hold the lock under which a process counts the calls of the last minute."""
     other = Database(database_url)
     async with other.transaction() as session:
         await session.execute(select(func.pg_advisory_xact_lock(call_requests.RESERVATION_LOCK)))

@@ -1,4 +1,4 @@
-"""A worker over a real Postgres whose judge is a function of the test's, and a Twilio that it may ask."""
+"""A simulated Twilio and an HTTP client for workers."""
 
 import asyncio
 from collections.abc import AsyncIterator

@@ -95,7 +95,7 @@ async def _has(found: list[RecordingSid]) -> bool:
     return bool(found)
 
 
-async def test_a_job_that_another_worker_took_over_is_dropped_at_the_next_heartbeat(database: Database) -> None:
+async def test_a_job_that_another_worker_claimed_is_cancelled_at_the_next_heartbeat(database: Database) -> None:
     sid = await enqueue_recording(database)
     dropped = asyncio.Event()
 
@@ -134,7 +134,7 @@ async def test_a_result_that_cannot_be_written_is_a_bug_on_the_row(database: Dat
     assert "no such column" in (recording.last_error or "")
 
 
-async def test_a_database_that_is_away_does_not_hold_up_the_shutdown(
+async def test_an_unavailable_database_does_not_delay_the_shutdown(
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await enqueue_recording(database)

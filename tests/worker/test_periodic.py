@@ -1,4 +1,4 @@
-"""Chores come round, are woken, outlive their errors, and end within the grace time."""
+"""Periodic tasks run at their interval, wake up, survive errors, and end within the grace time."""
 
 import asyncio
 
@@ -29,14 +29,14 @@ class Work:
         self.well.set()
 
 
-async def test_a_chore_is_done_at_the_start_and_then_waits_for_its_time() -> None:
+async def test_a_task_runs_at_the_start_and_then_waits_for_its_interval() -> None:
     work = Work()
     async with run_periodically([PeriodicTask("idle", NEVER, work)], Metrics(), grace_s=5):
         await work.well.wait()
     assert work.done == 1
 
 
-async def test_a_chore_comes_round_by_the_clock() -> None:
+async def test_a_task_runs_at_its_interval() -> None:
     work = Work()
     async with run_periodically([PeriodicTask("busy", AT_ONCE, work)], Metrics(), grace_s=5), asyncio.timeout(10):
         for _ in range(3):
@@ -45,7 +45,7 @@ async def test_a_chore_comes_round_by_the_clock() -> None:
     assert work.done >= 3
 
 
-async def test_a_wake_does_not_wait_for_the_clock() -> None:
+async def test_a_wake_does_not_wait_for_the_interval() -> None:
     work = Work()
     task = PeriodicTask("woken", NEVER, work)
     async with run_periodically([task], Metrics(), grace_s=5), asyncio.timeout(10):
@@ -75,14 +75,14 @@ async def test_a_wake_during_the_work_is_not_lost() -> None:
 
 
 @pytest.mark.parametrize("error", [DatabaseUnavailable("away"), AmdError("on purpose"), ValueError("a bug")])
-async def test_an_error_is_counted_and_the_chore_comes_round_again(error: Exception) -> None:
+async def test_an_error_is_counted_and_the_task_runs_again(error: Exception) -> None:
     work, metrics = Work(error), Metrics()
     async with run_periodically([PeriodicTask("failing", AT_ONCE, work)], metrics, grace_s=5), asyncio.timeout(10):
         await work.well.wait()
     assert metrics.registry.get_sample_value("amd_loop_errors_total", {"loop": "failing"}) == 1
 
 
-async def test_who_is_asked_to_come_back_later_does_not_come_before() -> None:
+async def test_a_longer_requested_pause_is_respected() -> None:
     work = Work(TwilioUnavailable("answered 429", retry_after_s=NEVER))
     task = PeriodicTask("busy", AT_ONCE, work)
     async with run_periodically([task], Metrics(), grace_s=5), asyncio.timeout(10):
@@ -93,7 +93,7 @@ async def test_who_is_asked_to_come_back_later_does_not_come_before() -> None:
         await work.well.wait()
 
 
-async def test_who_is_asked_for_a_shorter_pause_keeps_its_own() -> None:
+async def test_a_shorter_requested_pause_does_not_shorten_the_interval() -> None:
     work = Work(TwilioUnavailable("answered 429", retry_after_s=0))
     async with run_periodically([PeriodicTask("busy", NEVER, work)], Metrics(), grace_s=5):
         for _ in range(100):
@@ -101,14 +101,14 @@ async def test_who_is_asked_for_a_shorter_pause_keeps_its_own() -> None:
     assert work.done == 1
 
 
-async def test_one_chore_does_not_hold_up_another() -> None:
+async def test_a_stuck_task_does_not_delay_another() -> None:
     work = Work()
     stuck = PeriodicTask("stuck", NEVER, asyncio.Event().wait)
     async with run_periodically([stuck, PeriodicTask("other", NEVER, work)], Metrics(), grace_s=0), asyncio.timeout(10):
         await work.well.wait()
 
 
-async def test_the_one_in_the_middle_is_finished_and_none_begins_anew() -> None:
+async def test_a_running_task_finishes_and_no_run_starts_after_the_end() -> None:
     began, go_on = asyncio.Event(), asyncio.Event()
     ended = []
 
@@ -124,7 +124,7 @@ async def test_the_one_in_the_middle_is_finished_and_none_begins_anew() -> None:
     assert ended == ["well"]
 
 
-async def test_what_does_not_end_in_time_is_cancelled() -> None:
+async def test_a_task_that_does_not_finish_in_time_is_cancelled() -> None:
     began, cancelled = asyncio.Event(), asyncio.Event()
 
     async def work() -> None:
@@ -140,6 +140,6 @@ async def test_what_does_not_end_in_time_is_cancelled() -> None:
     assert cancelled.is_set()
 
 
-async def test_no_chores_are_no_trouble() -> None:
+async def test_no_tasks_need_no_loop() -> None:
     async with run_periodically([], Metrics(), grace_s=5):
         pass

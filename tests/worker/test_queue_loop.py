@@ -36,7 +36,7 @@ async def test_every_waiting_recording_is_judged_once(database: Database) -> Non
     assert sorted(seen) == sorted(sids)
 
 
-async def test_a_medium_that_is_not_there_yet_is_tried_again_later(database: Database) -> None:
+async def test_audio_that_is_not_ready_is_retried_later(database: Database) -> None:
     sid = await enqueue_recording(database)
 
     async def judge(_job: Job) -> Verdict:
@@ -48,7 +48,7 @@ async def test_a_medium_that_is_not_there_yet_is_tried_again_later(database: Dat
     assert (call.analysis_state, call.label) == ("queued", None)
 
 
-async def test_a_medium_that_never_comes_ends_as_media_missing(database: Database) -> None:
+async def test_audio_that_never_comes_ends_as_media_missing(database: Database) -> None:
     sid = await enqueue_recording(database)
 
     async def judge(_job: Job) -> Verdict:
@@ -66,7 +66,7 @@ async def _drained_to(worker_drain: object, database: Database, sid: RecordingSi
     return (await read(database, sid))[0].state == state
 
 
-async def test_a_refused_medium_ends_at_once_with_its_reason(database: Database) -> None:
+async def test_refused_audio_ends_the_job_at_once_with_its_reason(database: Database) -> None:
     sid = await enqueue_recording(database)
 
     async def judge(_job: Job) -> Verdict:
@@ -149,7 +149,7 @@ async def test_stopping_lets_a_held_recording_finish(database: Database, finish:
     assert (await read(database, other))[0].state in ("queued", "done")
 
 
-async def test_what_does_not_finish_in_the_grace_time_is_given_back_uncounted(database: Database) -> None:
+async def test_a_recording_that_does_not_finish_in_time_is_released_uncounted(database: Database) -> None:
     sid = await enqueue_recording(database)
     started = asyncio.Event()
 

@@ -1,4 +1,4 @@
-"""What follows an error."""
+"""The retry policy."""
 
 import pytest
 from hypothesis import given
@@ -44,7 +44,7 @@ def test_a_permanent_error_ends_the_job_at_once_with_its_reason(error: Exception
     assert step(error) == GiveUp(failure)
 
 
-def test_a_missing_medium_is_retried_and_then_named() -> None:
+def test_missing_audio_is_retried_and_then_the_reason() -> None:
     assert isinstance(step(MediaNotReady("404"), attempts=7), RetryLater)
     assert step(MediaNotReady("404"), attempts=8) == GiveUp(Failure.MEDIA_MISSING)
 
@@ -66,7 +66,7 @@ def test_a_bug_is_tried_three_times_only() -> None:
 @pytest.mark.parametrize(
     "error", [TwilioUnavailable("503"), ClassifierUnavailable("gone"), DatabaseUnavailable("away")]
 )
-def test_an_outage_costs_no_attempt_and_is_asked_about_less_and_less_often(error: Exception) -> None:
+def test_an_outage_costs_no_attempt_and_its_delays_grow(error: Exception) -> None:
     delays = [step(error, attempts=8, waited_s=waited_s) for waited_s in (0, 60, 3600, 80_000)]
     assert [isinstance(delay, Release) for delay in delays] == [True] * 4
     seconds = [delay.delay_s for delay in delays if isinstance(delay, Release)]
@@ -76,12 +76,12 @@ def test_an_outage_costs_no_attempt_and_is_asked_about_less_and_less_often(error
     assert 225 <= seconds[3] <= 300
 
 
-def test_after_more_than_a_day_an_outage_costs_attempts_and_ends_as_given_up() -> None:
+def test_after_more_than_a_day_an_outage_costs_attempts_until_the_job_is_given_up() -> None:
     assert isinstance(step(TwilioUnavailable("503"), attempts=7, waited_s=86_401), RetryLater)
     assert step(TwilioUnavailable("503"), attempts=8, waited_s=86_401) == GiveUp(Failure.GAVE_UP)
 
 
-def test_a_recording_that_nobody_worked_on_for_a_day_outlives_a_hiccup() -> None:
+def test_a_recording_without_a_worker_for_a_day_survives_a_short_outage() -> None:
     assert step(TwilioUnavailable("429", retry_after_s=90), attempts=1, waited_s=90_000) == RetryLater(
         90, Failure.GAVE_UP
     )

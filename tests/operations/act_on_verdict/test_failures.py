@@ -1,4 +1,4 @@
-"""What the row says where Twilio refused, failed, or left it open whether it was done."""
+"""Actions that Twilio refuses, that fail, or whose outcome is unknown."""
 
 import httpx2
 import pytest
@@ -22,7 +22,7 @@ from tests.support.actions import (
 pytestmark = pytest.mark.anyio
 
 
-async def test_a_call_that_is_over_at_twilio_is_refused_with_its_words(
+async def test_an_action_on_an_ended_call_is_refused_with_twilios_message(
     database: Database, twilio: SimulatedTwilio, client: httpx2.AsyncClient
 ) -> None:
     settings = settings_for(twilio)
@@ -35,7 +35,7 @@ async def test_a_call_that_is_over_at_twilio_is_refused_with_its_words(
     assert "Call is not in-progress" in note
 
 
-async def test_a_refusal_does_not_repeat_the_url(
+async def test_the_note_of_a_refused_action_does_not_contain_the_url(
     database: Database, twilio: SimulatedTwilio, client: httpx2.AsyncClient
 ) -> None:
     settings = settings_for(twilio)
@@ -50,7 +50,7 @@ async def test_a_refusal_does_not_repeat_the_url(
     )
 
 
-async def test_who_dies_between_sending_and_the_answer_leaves_it_for_nobody(
+async def test_an_action_of_a_process_that_died_before_the_response_is_never_repeated(
     database: Database, twilio: SimulatedTwilio, client: httpx2.AsyncClient
 ) -> None:
     settings, call, arrived = settings_for(twilio), call_at(twilio), arrivals(twilio)
@@ -64,7 +64,7 @@ async def test_who_dies_between_sending_and_the_answer_leaves_it_for_nobody(
     assert (len(twilio.rest.requests), call.updates, await outcome(database)) == (1, [], ("sent", None))
 
 
-async def test_a_lost_answer_is_said_and_never_asked_again(
+async def test_an_action_whose_response_was_lost_is_noted_and_never_repeated(
     database: Database, twilio: SimulatedTwilio, client: httpx2.AsyncClient
 ) -> None:
     settings, call = settings_for(twilio), call_at(twilio)
@@ -79,7 +79,7 @@ async def test_a_lost_answer_is_said_and_never_asked_again(
     assert note.startswith("it may have been done")
 
 
-async def test_an_answer_nobody_can_read_is_no_reason_to_ask_again(
+async def test_an_action_whose_response_is_unreadable_is_never_repeated(
     database: Database, twilio: SimulatedTwilio, client: httpx2.AsyncClient
 ) -> None:
     settings, call = settings_for(twilio), call_at(twilio)
@@ -94,7 +94,7 @@ async def test_an_answer_nobody_can_read_is_no_reason_to_ask_again(
     assert note.startswith("it may have been done")
 
 
-async def test_too_many_requests_is_asked_again(
+async def test_an_action_is_retried_after_a_429(
     database: Database, twilio: SimulatedTwilio, client: httpx2.AsyncClient
 ) -> None:
     settings, call = settings_for(twilio), call_at(twilio)
@@ -104,7 +104,7 @@ async def test_too_many_requests_is_asked_again(
     assert (len(call.updates), await outcome(database)) == (1, ("done", None))
 
 
-async def test_twilio_out_of_reach_is_a_failure_that_says_nothing_was_done(
+async def test_an_action_fails_with_nothing_done_when_twilio_is_unreachable(
     database: Database, twilio: SimulatedTwilio, client: httpx2.AsyncClient
 ) -> None:
     settings = settings_for(twilio, twilio_api_url="http://127.0.0.1:1")

@@ -1,4 +1,4 @@
-"""What a verdict does to its call: once, and as the settings want it now."""
+"""Actions after a verdict: run once, as the current settings want."""
 
 import asyncio
 
@@ -38,7 +38,7 @@ async def test_a_human_is_redirected_to_the_url_of_the_settings(
     assert (call.status, await outcome(database)) == ("in-progress", ("done", None))
 
 
-async def test_the_worker_orders_what_the_settings_want(
+async def test_the_worker_schedules_the_action_of_the_settings(
     database: Database, twilio: SimulatedTwilio, client: httpx2.AsyncClient
 ) -> None:
     settings, call = settings_for(twilio, on_human="hang_up"), call_at(twilio)
@@ -55,7 +55,7 @@ async def test_two_workers_act_once(database: Database, twilio: SimulatedTwilio,
     assert (len(call.updates), await outcome(database)) == (1, ("done", None))
 
 
-async def test_a_worker_without_the_accounts_credentials_leaves_it_to_one_that_has_them(
+async def test_a_worker_without_the_accounts_credentials_leaves_the_action_to_another_worker(
     database: Database, twilio: SimulatedTwilio, client: httpx2.AsyncClient
 ) -> None:
     settings, call = settings_for(twilio), call_at(twilio)
@@ -75,7 +75,7 @@ async def test_a_worker_without_the_accounts_credentials_leaves_it_to_one_that_h
     ],
     ids=["nothing", "another label's", "another"],
 )
-async def test_a_worker_whose_settings_do_not_want_it_leaves_it_to_one_whose_do(
+async def test_a_worker_with_other_settings_leaves_the_action_to_another_worker(
     database: Database, twilio: SimulatedTwilio, client: httpx2.AsyncClient, wanted: dict[str, str]
 ) -> None:
     settings, call = settings_for(twilio), call_at(twilio)

@@ -1,4 +1,4 @@
-"""At once, side by side, and to the end of the process."""
+"""Actions run at once, concurrently, and until the end of the process."""
 
 import asyncio
 import time
@@ -55,7 +55,7 @@ async def test_the_request_follows_the_verdict_within_milliseconds(
     assert [call.status for call in twilio.rest.calls.values()] == ["completed"] * 2
 
 
-async def test_a_slow_answer_keeps_no_other_call_waiting(
+async def test_a_slow_response_does_not_delay_another_call(
     database: Database, twilio: SimulatedTwilio, client: httpx2.AsyncClient
 ) -> None:
     settings, arrived = settings_for(twilio), arrivals(twilio)
@@ -72,7 +72,7 @@ async def test_a_slow_answer_keeps_no_other_call_waiting(
     await runner.wait_for_responses(grace_s=0)
 
 
-async def test_no_more_are_taken_up_than_may_be_asked_for_at_a_time(
+async def test_no_more_actions_run_at_once_than_the_limit(
     database: Database, twilio: SimulatedTwilio, client: httpx2.AsyncClient
 ) -> None:
     settings = settings_for(twilio)
@@ -88,7 +88,7 @@ async def test_no_more_are_taken_up_than_may_be_asked_for_at_a_time(
     assert [call.status for call in twilio.rest.calls.values()] == ["completed"] * 2
 
 
-async def test_the_last_verdicts_of_a_process_are_acted_on(
+async def test_actions_of_the_last_verdicts_run_at_the_shutdown(
     database: Database, twilio: SimulatedTwilio, client: httpx2.AsyncClient
 ) -> None:
     settings, call = settings_for(twilio), call_at(twilio)
@@ -97,7 +97,7 @@ async def test_the_last_verdicts_of_a_process_are_acted_on(
     assert (call.status, await outcome(database)) == ("completed", ("done", None))
 
 
-async def test_a_database_that_does_not_answer_is_waited_for_no_longer_than_the_grace_time(
+async def test_a_hanging_database_delays_the_shutdown_by_the_grace_time_at_most(
     database: Database, twilio: SimulatedTwilio, client: httpx2.AsyncClient
 ) -> None:
     runner = make_runner(database, client, settings_for(twilio))
@@ -108,7 +108,7 @@ async def test_a_database_that_does_not_answer_is_waited_for_no_longer_than_the_
             await runner.run_last(grace_s=0.2)
 
 
-async def test_a_database_that_is_away_does_not_spoil_the_end(
+async def test_an_unavailable_database_does_not_break_the_shutdown(
     twilio: SimulatedTwilio, client: httpx2.AsyncClient
 ) -> None:
     away = Database("postgresql://nobody@127.0.0.1:1/nothing")

@@ -1,4 +1,4 @@
-"""Diallers over a stand-in for Twilio."""
+"""A simulated Twilio, and call placers that use it."""
 
 from collections.abc import AsyncIterator
 

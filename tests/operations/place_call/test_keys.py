@@ -1,4 +1,4 @@
-"""At most one call a key, and none again where it is not known what became of it."""
+"""At most one call per key, and never another while the outcome of the first is unknown."""
 
 import asyncio
 from dataclasses import replace
@@ -20,22 +20,22 @@ from amd_service.operations.place_call import Started
 from amd_service.simulator.twilio.loopback_server import SimulatedTwilio
 from amd_service.simulator.twilio.media_host import ScriptedResponse
 from amd_service.twilio.call_request import CallRequest
-from tests.support.call_placing import AC, ORDER, Phone, make_phone
+from tests.support.call_placing import AC, REQUEST, Phone, make_phone
 
 pytestmark = pytest.mark.anyio
 
 
-async def test_the_same_key_places_one_call_and_tells_of_it_again(phone: Phone) -> None:
+async def test_the_same_key_places_one_call_and_returns_it_again(phone: Phone) -> None:
     first = await phone.start("key")
     assert await phone.another().start("key") == Started(first.call_sid, "queued", replayed=True)
     assert len(phone.simulated_twilio.rest.calls) == 1
 
 
-async def test_without_a_key_every_request_is_one_of_its_own(phone: Phone) -> None:
+async def test_without_a_key_every_request_places_a_call(phone: Phone) -> None:
     assert (await phone.start()).call_sid != (await phone.start()).call_sid
 
 
-async def test_twenty_at_once_with_one_key_place_one_call(phone: Phone) -> None:
+async def test_twenty_concurrent_requests_with_one_key_place_one_call(phone: Phone) -> None:
     other = phone.another()
     answers = await asyncio.gather(*(process.start("key") for process in [phone, other] * 10), return_exceptions=True)
     assert len(phone.simulated_twilio.rest.calls) == 1
@@ -46,10 +46,10 @@ async def test_twenty_at_once_with_one_key_place_one_call(phone: Phone) -> None:
 @pytest.mark.parametrize(
     "other",
     [
-        ORDER.model_copy(update={"to": "+12125550199"}),
-        ORDER.model_copy(update={"track": "both"}),
-        ORDER.model_copy(update={"ring_s": 30}),
-        ORDER.model_copy(update={"url": None, "twiml": "<Response/>"}),
+        REQUEST.model_copy(update={"to": "+12125550199"}),
+        REQUEST.model_copy(update={"track": "both"}),
+        REQUEST.model_copy(update={"ring_s": 30}),
+        REQUEST.model_copy(update={"url": None, "twiml": "<Response/>"}),
     ],
     ids=["to", "track", "ring_s", "twiml"],
 )
@@ -60,7 +60,7 @@ async def test_the_same_key_with_another_request_is_refused(phone: Phone, other:
     assert len(phone.simulated_twilio.rest.calls) == 1
 
 
-async def test_equal_orders_are_stored_alike_only_under_one_secret(phone: Phone) -> None:
+async def test_equal_requests_have_equal_fingerprints_only_under_one_secret(phone: Phone) -> None:
     """Whoever reads the table must not find the number by trying them all."""
     await phone.start("one")
     await phone.start("two")
@@ -74,7 +74,7 @@ async def test_equal_orders_are_stored_alike_only_under_one_secret(phone: Phone)
     ("outcome", "said"),
     [(RequestOutcome.PENDING, "under way"), (RequestOutcome.UNKNOWN, "may have been placed")],
 )
-async def test_what_is_not_known_is_said_before_orders_are_compared(
+async def test_an_unknown_outcome_is_reported_before_requests_are_compared(
     phone: Phone, outcome: RequestOutcome, said: str
 ) -> None:
     """A caller that is told to take a new key takes one, and a telephone may ring twice."""
@@ -84,24 +84,24 @@ async def test_what_is_not_known_is_said_before_orders_are_compared(
         await phone.start("key")
 
 
-async def test_the_call_that_was_placed_under_a_secret_of_before_is_named(phone: Phone) -> None:
+async def test_a_reused_key_under_a_rotated_secret_names_the_earlier_call(phone: Phone) -> None:
     placed = await phone.start("key")
     rotated = phone.with_settings(twilio_auth_token=[SecretStr("b" * 32)])
     with pytest.raises(IdempotencyKeyReused, match=f"{placed.call_sid} .*before the account's secret changed"):
         await rotated.start("key")
 
 
-async def test_orders_are_compared_as_they_were_given(
+async def test_requests_are_compared_without_the_default_twiml(
     simulated_twilio: SimulatedTwilio, client: httpx2.AsyncClient, database: Database
 ) -> None:
-    order = ORDER.model_copy(update={"url": None})
+    request = REQUEST.model_copy(update={"url": None})
     before = make_phone(simulated_twilio, client, database, live=True)
     after = make_phone(simulated_twilio, client, database, live=True, public_url="https://moved.example.com")
-    placed = await before.start("key", order)
-    assert await after.start("key", order) == replace(placed, replayed=True)
+    placed = await before.start("key", request)
+    assert await after.start("key", request) == replace(placed, replayed=True)
 
 
-async def test_what_twilio_refuses_leaves_the_key_free(phone: Phone) -> None:
+async def test_a_refusal_by_twilio_releases_the_key(phone: Phone) -> None:
     phone.simulated_twilio.rest.scripted.append(ScriptedResponse(400, b'{"code": 21215, "message": "Geo permission"}'))
     with pytest.raises(RequestRefused, match=r"Geo permission \(Twilio's error 21215\)") as refused:
         await phone.start("key")
@@ -109,7 +109,7 @@ async def test_what_twilio_refuses_leaves_the_key_free(phone: Phone) -> None:
     assert not (await phone.start("key")).replayed
 
 
-async def test_twilio_being_busy_leaves_the_key_free(phone: Phone) -> None:
+async def test_a_429_releases_the_key(phone: Phone) -> None:
     phone.simulated_twilio.rest.scripted.append(ScriptedResponse(429, headers={"retry-after": "7"}))
     with pytest.raises(TwilioUnavailable) as busy:
         await phone.start("key")
@@ -127,7 +127,7 @@ async def test_twilio_being_busy_leaves_the_key_free(phone: Phone) -> None:
     ],
     ids=["5xx", "cut", "unreadable", "empty"],
 )
-async def test_a_call_whose_answer_was_lost_is_never_placed_again(phone: Phone, answer: ScriptedResponse) -> None:
+async def test_a_call_whose_response_was_lost_is_never_placed_again(phone: Phone, answer: ScriptedResponse) -> None:
     phone.simulated_twilio.rest.scripted.append(answer)
     with pytest.raises(OutcomeUnknown, match="may have been placed"):
         await phone.start("key")

@@ -1,4 +1,4 @@
-"""What is placed, and what is refused before Twilio is asked."""
+"""Placed calls, and requests that are refused before they reach Twilio."""
 
 import asyncio
 
@@ -12,16 +12,16 @@ from amd_service.database.pool import Database
 from amd_service.errors import AmdError, DatabaseUnavailable, NotAllowed, RequestRefused, TooManyCalls
 from amd_service.simulator.twilio.loopback_server import SimulatedTwilio
 from amd_service.simulator.twilio.media_host import ScriptedResponse
-from tests.support.call_placing import ORDER, Phone, make_phone, taking_the_turn
+from tests.support.call_placing import REQUEST, Phone, make_phone, reservation_lock_held
 
 pytestmark = pytest.mark.anyio
 
 
-async def test_a_call_is_placed_recorded_and_known_at_once(phone: Phone) -> None:
+async def test_a_placed_call_is_recorded_and_has_a_row_at_once(phone: Phone) -> None:
     started = await phone.start()
     call = phone.simulated_twilio.rest.calls[started.call_sid]
     assert (call.to_number, call.form_value("Record"), call.form_value("RecordingTrack")) == (
-        ORDER.to,
+        REQUEST.to,
         "true",
         "inbound",
     )
@@ -30,10 +30,10 @@ async def test_a_call_is_placed_recorded_and_known_at_once(phone: Phone) -> None
     async with phone.database.transaction() as session:
         row = await read_call(session, started.call_sid)
     assert row is not None
-    assert (row["call_status"], row["analysis_state"], row["to_number"]) == ("queued", "waiting", ORDER.to)
+    assert (row["call_status"], row["analysis_state"], row["to_number"]) == ("queued", "waiting", REQUEST.to)
 
 
-async def test_the_limit_a_minute_holds_for_all_processes_together(
+async def test_the_limit_per_minute_holds_for_all_processes_together(
     simulated_twilio: SimulatedTwilio, client: httpx2.AsyncClient, database: Database
 ) -> None:
     phone = make_phone(simulated_twilio, client, database, dial_per_minute=3)
@@ -45,12 +45,14 @@ async def test_the_limit_a_minute_holds_for_all_processes_together(
     assert all(50 < answer.retry_after_s <= 60 and "AMD_DIAL_PER_MINUTE" in str(answer) for answer in refused)
 
 
-async def test_the_url_of_a_refused_order_stays_out_of_the_log(phone: Phone, capfd: pytest.CaptureFixture[str]) -> None:
-    order = ORDER.model_copy(update={"url": "https://user:password@example.com/twiml?key=secret"})
-    said = b'{"code": 21205, "message": "Url is not a valid url: %s"}' % str(order.url).encode()
+async def test_the_log_does_not_contain_the_url_of_a_refused_request(
+    phone: Phone, capfd: pytest.CaptureFixture[str]
+) -> None:
+    request = REQUEST.model_copy(update={"url": "https://user:password@example.com/twiml?key=secret"})
+    said = b'{"code": 21205, "message": "Url is not a valid url: %s"}' % str(request.url).encode()
     phone.simulated_twilio.rest.scripted.append(ScriptedResponse(400, said))
     with pytest.raises(RequestRefused, match="key=secret"):
-        await phone.start("key", order)
+        await phone.start("key", request)
     logged = "".join(capfd.readouterr())
     assert "Url is not a valid url: …" in logged
     assert [secret for secret in ("password", "secret") if secret in logged] == []
@@ -63,9 +65,9 @@ async def test_the_url_of_a_refused_order_stays_out_of_the_log(phone: Phone, cap
         (ScriptedResponse(401, b'{"code": 20003, "message": "Authenticate"}'), "warning"),
         (ScriptedResponse(400, b'{"code": 21215, "message": "Geo permission"}'), "info"),
     ],
-    ids=["unknown", "credentials", "the order"],
+    ids=["unknown", "credentials", "the request"],
 )
-async def test_what_the_caller_cannot_mend_is_logged_as_a_warning(
+async def test_errors_that_the_caller_cannot_fix_are_logged_as_warnings(
     phone: Phone, answer: ScriptedResponse, level: str, capfd: pytest.CaptureFixture[str]
 ) -> None:
     phone.simulated_twilio.rest.scripted.append(answer)
@@ -83,11 +85,11 @@ async def test_numbers_that_must_not_be_kept_are_not(
     async with database.transaction() as session:
         stored = [(await session.execute(select(table))).all() for table in Base.metadata.sorted_tables]
     assert started.call_sid in repr(stored)
-    assert ORDER.to not in repr(stored)
-    assert ORDER.from_number not in repr(stored)
+    assert REQUEST.to not in repr(stored)
+    assert REQUEST.from_number not in repr(stored)
 
 
-async def test_without_a_database_twilio_is_not_asked(
+async def test_no_call_is_placed_without_a_database(
     simulated_twilio: SimulatedTwilio, client: httpx2.AsyncClient
 ) -> None:
     away = Database("postgresql://nobody@127.0.0.1:1/nowhere")
@@ -96,21 +98,23 @@ async def test_without_a_database_twilio_is_not_asked(
     assert simulated_twilio.rest.requests == []
 
 
-async def test_orders_wait_for_postgres_two_at_a_time_and_not_for_long(phone: Phone, database_url: str) -> None:
+async def test_two_requests_at_a_time_wait_for_postgres_and_the_others_time_out(
+    phone: Phone, database_url: str
+) -> None:
     phone = phone.another(reserve_wait_s=0.05)
-    async with taking_the_turn(database_url):
-        orders = [asyncio.create_task(phone.start()) for _ in range(5)]
-        refused = await asyncio.gather(*orders[2:], return_exceptions=True)
+    async with reservation_lock_held(database_url):
+        requests = [asyncio.create_task(phone.start()) for _ in range(5)]
+        refused = await asyncio.gather(*requests[2:], return_exceptions=True)
         assert all(
             isinstance(error, DatabaseUnavailable) and "earlier call requests" in str(error) for error in refused
         )
-        assert not any(order.done() for order in orders[:2])
-    await asyncio.gather(*orders[:2])
+        assert not any(request.done() for request in requests[:2])
+    await asyncio.gather(*requests[:2])
     assert len(phone.simulated_twilio.rest.calls) == 2
     assert not (await phone.start()).replayed
 
 
-async def test_what_is_not_allowed_is_neither_asked_nor_written_down(
+async def test_a_request_that_is_not_allowed_is_neither_sent_nor_stored(
     simulated_twilio: SimulatedTwilio, client: httpx2.AsyncClient, database: Database
 ) -> None:
     phone = make_phone(simulated_twilio, client, database, dial_prefixes=[])
@@ -121,11 +125,11 @@ async def test_what_is_not_allowed_is_neither_asked_nor_written_down(
     assert (simulated_twilio.rest.requests, await phone.requests()) == ([], [])
 
 
-async def test_a_live_deployment_plays_its_own_twiml_where_nothing_else_is_said(
+async def test_a_live_deployment_plays_its_own_twiml_by_default(
     simulated_twilio: SimulatedTwilio, client: httpx2.AsyncClient, database: Database
 ) -> None:
     phone = make_phone(simulated_twilio, client, database, live=True)
-    started = await phone.start(None, ORDER.model_copy(update={"url": None}))
+    started = await phone.start(None, REQUEST.model_copy(update={"url": None}))
     url = simulated_twilio.rest.calls[started.call_sid].form_value("Url")
     assert url is not None
     assert url.startswith("https://amd.example.com/twilio/stream.xml")

@@ -1,4 +1,4 @@
-"""Twilio with calls of which it told too little, and what asks it."""
+"""A simulated Twilio whose callbacks were lost, and reconciliation that uses it."""
 
 from collections.abc import AsyncIterator
 from datetime import timedelta

@@ -1,4 +1,4 @@
-"""What callbacks left out is asked of Twilio, and taken in as they would have been."""
+"""A sweep recovers lost callbacks and stores them like delivered ones."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -18,7 +18,7 @@ from tests.support.sids import CALL, RECORDING, SECOND_RECORDING
 pytestmark = pytest.mark.anyio
 
 
-async def test_a_call_nobody_told_of_appears_and_its_recording_is_put_up_for_work(
+async def test_a_call_without_callbacks_is_stored_and_its_recording_enqueued(
     database: Database, simulated_twilio: SimulatedTwilio, make: Make
 ) -> None:
     call = recorded(call_at_twilio(simulated_twilio))
@@ -31,7 +31,7 @@ async def test_a_call_nobody_told_of_appears_and_its_recording_is_put_up_for_wor
 
 
 @pytest.mark.parametrize("ending", ["busy", "no-answer", "failed", "canceled"])
-async def test_a_call_nobody_answered_needs_no_recording(
+async def test_an_unanswered_call_needs_no_recording(
     database: Database, simulated_twilio: SimulatedTwilio, make: Make, ending: str
 ) -> None:
     call_at_twilio(simulated_twilio, ending=ending)
@@ -40,7 +40,7 @@ async def test_a_call_nobody_answered_needs_no_recording(
     assert (row.call_status, row.analysis_state) == (ending, "not_applicable")
 
 
-async def test_a_recording_nobody_told_of_is_put_up_for_work(
+async def test_a_recording_without_a_callback_is_enqueued(
     database: Database, simulated_twilio: SimulatedTwilio, make: Make
 ) -> None:
     recorded(call_at_twilio(simulated_twilio))
@@ -50,7 +50,7 @@ async def test_a_recording_nobody_told_of_is_put_up_for_work(
     assert (findings.calls_new, findings.recordings_new, findings.calls_changed) == (0, 1, 1)
 
 
-async def test_an_ending_nobody_told_of_is_learnt(
+async def test_an_end_without_a_callback_is_stored(
     database: Database, simulated_twilio: SimulatedTwilio, make: Make
 ) -> None:
     call_at_twilio(simulated_twilio, ending="busy")
@@ -59,7 +59,7 @@ async def test_an_ending_nobody_told_of_is_learnt(
     assert ((await call_row(database)).call_status, findings.calls_changed) == ("busy", 1)
 
 
-async def test_a_completed_call_without_a_recording_ends_and_comes_back_if_there_is_one_after_all(
+async def test_a_completed_call_without_a_recording_fails_and_reopens_for_a_late_one(
     database: Database, simulated_twilio: SimulatedTwilio, make: Make
 ) -> None:
     call_at_twilio(simulated_twilio)
@@ -72,7 +72,9 @@ async def test_a_completed_call_without_a_recording_ends_and_comes_back_if_there
     assert (await call_row(database)).analysis_state == "queued"
 
 
-async def test_an_absent_recording_says_so(database: Database, simulated_twilio: SimulatedTwilio, make: Make) -> None:
+async def test_an_absent_recording_is_the_reason_of_the_call(
+    database: Database, simulated_twilio: SimulatedTwilio, make: Make
+) -> None:
     recorded(call_at_twilio(simulated_twilio), status="absent", error_code=16101, duration_s=None)
     await deliver(database, status("completed"))
     await make().sweep_due_accounts()
@@ -110,7 +112,7 @@ async def test_a_call_that_is_up_is_not_concluded_when_it_ends_later(
     assert (await call_row(database)).analysis_state == "waiting"  # its recording's callback is on its way
 
 
-async def test_what_the_api_still_says_of_a_call_does_not_beat_its_callback(
+async def test_an_outdated_api_status_does_not_replace_a_callbacks(
     database: Database, simulated_twilio: SimulatedTwilio, make: Make
 ) -> None:
     call_at_twilio(simulated_twilio, ending="in-progress", ended_at=None)
@@ -121,7 +123,7 @@ async def test_what_the_api_still_says_of_a_call_does_not_beat_its_callback(
 
 
 @pytest.mark.parametrize("state", ["processing", "paused", "stopped", "in-progress"])
-async def test_a_recording_that_is_not_ready_is_asked_for_again(
+async def test_a_recording_that_is_not_ready_is_requested_again(
     database: Database, simulated_twilio: SimulatedTwilio, make: Make, state: str
 ) -> None:
     call = recorded(call_at_twilio(simulated_twilio), status=state, duration_s=None)
@@ -135,7 +137,7 @@ async def test_a_recording_that_is_not_ready_is_asked_for_again(
 
 
 @pytest.mark.parametrize("direction", ["inbound", "outbound-dial"])
-async def test_calls_that_are_not_ours_are_let_be_until_they_report(
+async def test_calls_of_others_are_skipped_until_they_have_a_callback(
     database: Database, simulated_twilio: SimulatedTwilio, make: Make, direction: str
 ) -> None:
     recorded(call_at_twilio(simulated_twilio, direction=direction))
@@ -147,7 +149,9 @@ async def test_calls_that_are_not_ours_are_let_be_until_they_report(
     assert (row.call_status, row.analysis_state) == ("completed", "queued")
 
 
-async def test_asking_again_changes_nothing(database: Database, simulated_twilio: SimulatedTwilio, make: Make) -> None:
+async def test_a_repeated_sweep_changes_nothing(
+    database: Database, simulated_twilio: SimulatedTwilio, make: Make
+) -> None:
     recorded(call_at_twilio(simulated_twilio))
     call_at_twilio(simulated_twilio, sid="CA" + "2" * 32)
     begin = datetime.now(UTC) - timedelta(hours=1)
@@ -177,7 +181,7 @@ async def test_numbers_that_must_not_be_kept_are_not(
     assert (await call_row(database)).to_number is None
 
 
-async def test_a_call_twilio_no_longer_knows_ends_too(database: Database, make: Make) -> None:
+async def test_a_call_that_twilio_no_longer_knows_fails(database: Database, make: Make) -> None:
     unrecorded = CallSid("CA" + "2" * 32)
     await deliver(database, status("completed"), recording("in-progress"), status("completed", call_sid=unrecorded))
     for sid in (CALL, unrecorded):
@@ -189,7 +193,7 @@ async def test_a_call_twilio_no_longer_knows_ends_too(database: Database, make: 
     assert findings.calls_changed == 2
 
 
-async def test_a_recording_that_is_gone_is_not_waited_for_and_comes_back_if_it_was_not(
+async def test_a_deleted_recording_is_given_up_and_reopens_if_it_was_not_deleted(
     database: Database, simulated_twilio: SimulatedTwilio, make: Make
 ) -> None:
     call_at_twilio(simulated_twilio)
@@ -207,7 +211,7 @@ async def test_a_recording_that_is_gone_is_not_waited_for_and_comes_back_if_it_w
     assert (await recording_row(database)).state == (await call_row(database)).analysis_state == "queued"
 
 
-async def test_a_recording_that_is_gone_does_not_take_others_with_it(
+async def test_a_deleted_recording_does_not_affect_the_others(
     database: Database, simulated_twilio: SimulatedTwilio, make: Make
 ) -> None:
     recorded(call_at_twilio(simulated_twilio))
@@ -220,7 +224,7 @@ async def test_a_recording_that_is_gone_does_not_take_others_with_it(
     assert (await call_row(database)).analysis_state == "queued"
 
 
-async def test_a_recording_is_not_gone_while_its_call_may_be_up(
+async def test_a_recording_is_not_given_up_while_its_call_may_be_up(
     database: Database, simulated_twilio: SimulatedTwilio, make: Make
 ) -> None:
     call_at_twilio(simulated_twilio, ending="in-progress", ended_at=None, duration_s=None)
@@ -230,7 +234,7 @@ async def test_a_recording_is_not_gone_while_its_call_may_be_up(
     assert (await recording_row(database)).state == "noted"
 
 
-async def test_a_recording_is_not_gone_while_twilio_names_one_that_cannot_be_read(
+async def test_a_recording_is_not_given_up_while_a_listed_one_is_unreadable(
     database: Database, simulated_twilio: SimulatedTwilio, make: Make
 ) -> None:
     call_at_twilio(simulated_twilio)
@@ -241,7 +245,7 @@ async def test_a_recording_is_not_gone_while_twilio_names_one_that_cannot_be_rea
     assert ((await recording_row(database)).state, (await call_row(database)).analysis_state) == ("noted", "waiting")
 
 
-async def test_values_twilio_does_not_name_are_counted(
+async def test_undocumented_values_are_counted(
     database: Database, simulated_twilio: SimulatedTwilio, make: Make
 ) -> None:
     metrics = Metrics()

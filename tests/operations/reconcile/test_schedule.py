@@ -1,4 +1,4 @@
-"""Who asks Twilio, from when on, and what a failure leaves behind."""
+"""Leases and cursors of sweeps, and the effects of a failure."""
 
 import asyncio
 from datetime import timedelta
@@ -33,7 +33,7 @@ pytestmark = pytest.mark.anyio
 
 
 @pytest.mark.parametrize("answer", [ScriptedResponse(429), ScriptedResponse(500), ScriptedResponse(401)])
-async def test_a_sweep_that_failed_begins_again_where_it_began(
+async def test_an_aborted_sweep_is_repeated_from_the_same_cursor(
     database: Database, simulated_twilio: SimulatedTwilio, make: Make, answer: ScriptedResponse
 ) -> None:
     metrics = Metrics()
@@ -58,7 +58,7 @@ async def test_a_sweep_that_failed_begins_again_where_it_began(
     assert found == {"call": 1, "change": 1}
 
 
-async def test_what_was_taken_in_before_a_failure_stays(
+async def test_answers_before_a_failure_stay_stored(
     database: Database, simulated_twilio: SimulatedTwilio, make: Make
 ) -> None:
     recorded(call_at_twilio(simulated_twilio))
@@ -69,7 +69,7 @@ async def test_what_was_taken_in_before_a_failure_stays(
     assert await calls_known(database) == {CALL}
 
 
-async def test_a_call_that_cannot_be_taken_in_does_not_keep_others_from_it(
+async def test_a_call_that_cannot_be_stored_does_not_block_others(
     database: Database, simulated_twilio: SimulatedTwilio, make: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     store_status = intake.store_status
@@ -88,7 +88,7 @@ async def test_a_call_that_cannot_be_taken_in_does_not_keep_others_from_it(
     assert metrics.registry.get_sample_value("amd_loop_errors_total", {"loop": "reconciling"}) == 1
 
 
-async def test_one_account_that_cannot_be_asked_does_not_keep_the_others_waiting(
+async def test_an_account_with_wrong_credentials_does_not_block_the_others(
     database: Database, simulated_twilio: SimulatedTwilio, make: Make, tmp_path: Any
 ) -> None:
     file = tmp_path / "accounts.toml"
@@ -99,7 +99,7 @@ async def test_one_account_that_cannot_be_asked_does_not_keep_the_others_waiting
     assert await calls_known(database) == {CALL}
 
 
-async def test_one_process_at_a_time_asks_about_an_account(
+async def test_one_process_at_a_time_sweeps_an_account(
     database: Database, simulated_twilio: SimulatedTwilio, make: Make
 ) -> None:
     call_at_twilio(simulated_twilio)
@@ -111,7 +111,7 @@ async def test_one_process_at_a_time_asks_about_an_account(
     assert await make(**every).sweep_due_accounts() == []  # not before its time
 
 
-async def test_a_turn_that_was_taken_over_is_lost(database: Database) -> None:
+async def test_a_lease_that_another_process_acquired_is_lost(database: Database) -> None:
     async with database.transaction() as session:
         turn = await reconciliation.acquire_lease(session, ACCOUNT, lease_s=0.0)
     assert turn is not None
@@ -123,7 +123,7 @@ async def test_a_turn_that_was_taken_over_is_lost(database: Database) -> None:
     assert await swept_until(database) is None
 
 
-async def test_no_transaction_is_open_while_twilio_is_asked(
+async def test_no_transaction_is_open_during_requests_to_twilio(
     database: Database, simulated_twilio: SimulatedTwilio, make: Make
 ) -> None:
     recorded(call_at_twilio(simulated_twilio))
@@ -143,7 +143,7 @@ async def test_no_transaction_is_open_while_twilio_is_asked(
     assert set(in_use) == {0}
 
 
-async def test_a_first_sweep_lets_be_what_began_before_the_service(
+async def test_the_first_sweep_skips_older_calls(
     database: Database, simulated_twilio: SimulatedTwilio, make: Make
 ) -> None:
     recorded(call_at_twilio(simulated_twilio, ago_s=600))
@@ -157,7 +157,7 @@ async def test_a_first_sweep_lets_be_what_began_before_the_service(
     assert by_hand.calls_new == 1
 
 
-async def test_the_next_turn_waits_as_long_as_twilio_asked_for(
+async def test_the_next_sweep_waits_as_long_as_twilio_asked_for(
     database: Database, simulated_twilio: SimulatedTwilio, make: Make
 ) -> None:
     call_at_twilio(simulated_twilio)
@@ -171,7 +171,7 @@ async def test_the_next_turn_waits_as_long_as_twilio_asked_for(
     assert asked_for
 
 
-async def test_a_long_call_that_had_just_ended_at_one_sweep_is_taken_in_by_the_next(
+async def test_a_long_call_that_ended_just_before_a_sweep_is_stored_by_the_next(
     database: Database, simulated_twilio: SimulatedTwilio, make: Make
 ) -> None:
     call = call_at_twilio(simulated_twilio, ago_s=QUIET_S - 60)
@@ -184,6 +184,6 @@ async def test_a_long_call_that_had_just_ended_at_one_sweep_is_taken_in_by_the_n
     assert (findings.calls_new, await calls_known(database)) == (1, {CALL})
 
 
-async def test_callbacks_are_waited_for_no_longer_than_an_hour(simulated_twilio: SimulatedTwilio) -> None:
+async def test_the_quiet_time_is_at_most_an_hour(simulated_twilio: SimulatedTwilio) -> None:
     with pytest.raises(ValidationError, match="less than or equal to 3600"):
         settings(simulated_twilio, reconcile_after_s=3601)

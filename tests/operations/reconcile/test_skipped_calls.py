@@ -1,6 +1,6 @@
-"""One call that Twilio cannot answer for is passed over; an outage is not, and nothing is forgotten for either.
+"""A sweep skips calls that Twilio cannot answer for, but aborts in an outage; neither loses a call.
 
-Nor is anything concluded from what Twilio does not know, where it knows nothing of ours.
+Nothing is concluded from unknown calls if Twilio knows none of ours.
 """
 
 from datetime import UTC, datetime, timedelta
@@ -31,7 +31,7 @@ async def open_call(database: Database, simulated_twilio: SimulatedTwilio, sid: 
 
 
 @pytest.mark.parametrize("answer", [ScriptedResponse(500), ScriptedResponse(400), ScriptedResponse(200, b"<html>")])
-async def test_one_call_twilio_cannot_answer_for_does_not_keep_the_younger_ones_waiting(
+async def test_a_failing_call_does_not_block_younger_calls(
     database: Database, simulated_twilio: SimulatedTwilio, make: Make, answer: ScriptedResponse
 ) -> None:
     for place, sid in enumerate([CALL, *YOUNGER]):
@@ -52,7 +52,7 @@ async def test_one_call_twilio_cannot_answer_for_does_not_keep_the_younger_ones_
     ("answer", "asked"),
     [(ScriptedResponse(500), 3), (ScriptedResponse(429), 1), (ScriptedResponse(401), 1), (ScriptedResponse(403), 1)],
 )
-async def test_an_outage_ends_the_sweep(
+async def test_an_outage_aborts_the_sweep(
     database: Database, simulated_twilio: SimulatedTwilio, make: Make, answer: ScriptedResponse, asked: int
 ) -> None:
     for sid in (CALL, *YOUNGER):
@@ -65,7 +65,7 @@ async def test_an_outage_ends_the_sweep(
     assert await swept_until(database) is None
 
 
-async def test_failures_that_others_lie_between_are_no_outage(
+async def test_failures_with_successes_between_them_are_no_outage(
     database: Database, simulated_twilio: SimulatedTwilio, make: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     broken = [CallSid(f"CA{number}" + "3" * 31) for number in range(4)]
@@ -83,7 +83,7 @@ async def test_failures_that_others_lie_between_are_no_outage(
 
 
 @pytest.mark.parametrize(("seen_ago_s", "held"), [(3600, True), (49 * 3600, False)])
-async def test_what_only_the_lists_would_name_again_keeps_the_mark_where_it_is(
+async def test_a_skipped_call_that_only_the_lists_contain_keeps_the_cursor(
     database: Database, simulated_twilio: SimulatedTwilio, make: Make, seen_ago_s: float, held: bool
 ) -> None:
     """A call that has its verdict is not open; the second recording, of which nobody told, is only listed by date."""
@@ -98,7 +98,7 @@ async def test_what_only_the_lists_would_name_again_keeps_the_mark_where_it_is(
     assert (await swept_until(database) is None) is held
 
 
-async def test_what_was_passed_over_is_asked_by_date_until_it_is_answered(
+async def test_a_skipped_call_is_listed_by_date_until_it_is_answered(
     database: Database, simulated_twilio: SimulatedTwilio, make: Make
 ) -> None:
     await deliver(database, status("completed"), recording("completed"))
@@ -124,7 +124,7 @@ async def states(database: Database, *sids: CallSid) -> list[str]:
     return [(await call_row(database, sid)).analysis_state for sid in sids]
 
 
-async def test_where_twilio_knows_none_of_our_calls_it_is_the_wrong_one_and_nothing_is_concluded(
+async def test_nothing_is_concluded_if_twilio_knows_none_of_our_calls(
     database: Database, simulated_twilio: SimulatedTwilio, make: Make
 ) -> None:
     ours = YOUNGER[:3]
@@ -151,7 +151,7 @@ async def test_where_twilio_knows_none_of_our_calls_it_is_the_wrong_one_and_noth
     [("completed", 8 * 3600, "failed"), ("busy", 600, "not_applicable")],
     ids=["asked for by itself", "listed by date"],
 )
-async def test_what_twilio_does_not_know_is_concluded_where_it_knows_another_of_ours(
+async def test_unknown_calls_are_concluded_if_twilio_knows_another_of_our_calls(
     database: Database,
     simulated_twilio: SimulatedTwilio,
     make: Make,
@@ -170,7 +170,7 @@ async def test_what_twilio_does_not_know_is_concluded_where_it_knows_another_of_
     assert "calls unknown to Twilio" in capsys.readouterr().out
 
 
-async def test_calls_that_twilio_could_not_answer_for_do_not_vouch_for_the_account(
+async def test_failed_calls_do_not_prove_that_the_account_is_right(
     database: Database, simulated_twilio: SimulatedTwilio, make: Make
 ) -> None:
     await end_at_ours(database, CALL, *YOUNGER)
@@ -195,7 +195,7 @@ def make_calls_unreadable(simulated_twilio: SimulatedTwilio) -> None:
 
 
 @pytest.mark.parametrize("count", [1, 3])
-async def test_calls_that_cannot_be_read_are_passed_over_and_not_unknown(
+async def test_unreadable_calls_are_skipped_and_not_unknown(
     database: Database, simulated_twilio: SimulatedTwilio, make: Make, count: int
 ) -> None:
     ours = YOUNGER[:count]
@@ -208,7 +208,7 @@ async def test_calls_that_cannot_be_read_are_passed_over_and_not_unknown(
     assert await states(database, *ours) == ["waiting"] * count
 
 
-async def test_a_call_that_cannot_be_read_is_known_by_its_recording(
+async def test_an_unreadable_call_is_known_by_its_recording(
     database: Database, simulated_twilio: SimulatedTwilio, make: Make
 ) -> None:
     await end_at_ours(database, CALL, *YOUNGER[:2])
