@@ -18,7 +18,7 @@ MAX_URL = 4000
 # + and 7 to 15 digits.
 E164 = r"\+[1-9][0-9]{6,14}"
 TRACKS = ("inbound", "both")
-# The upper limit is Twilio's own. In less than the lower one nobody reaches a telephone.
+# The maximum is Twilio's. Nobody reaches a phone in less than the minimum.
 MIN_RING_S, MAX_RING_S = 5, 600
 
 MOST_FAULTS = 10
@@ -34,7 +34,7 @@ def _broken(message: str) -> PydanticCustomError:
 
 
 def _check_xml(twiml: str) -> None:
-    """Check TwiML here: Twilio accepts any and, if it cannot read it, hangs up on the person who answered."""
+    """Raise an error for invalid XML. Twilio accepts it and then hangs up on the person who answered."""
     parser = expat.ParserCreate("utf-8")
     parser.StartDoctypeDeclHandler = _refuse_doctype
     try:
@@ -44,12 +44,12 @@ def _check_xml(twiml: str) -> None:
 
 
 def _refuse_doctype(*_declared: object) -> None:
-    # A DOCTYPE declares entities, and a few lines of them expand without bounds.
+    # A DOCTYPE can declare entities, and a few nested ones expand without bounds.
     raise _broken("`twiml` has no DOCTYPE")
 
 
 class CallRequest(BaseModel):
-    """A call to place. One of `url` and `twiml` says what it plays; with AMD_LIVE on, neither is our own TwiML."""
+    """A call to place. It plays the TwiML of `url` or `twiml`; without both and with AMD_LIVE on, our own TwiML."""
 
     # In JSON the calling number is `from`; Python code uses the field's name.
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True, validate_by_name=True, validate_by_alias=True)
