@@ -189,12 +189,13 @@ async def test_the_number_of_round_trips_does_not_grow_with_the_rows(database: D
     def note(_connection: Any, _cursor: Any, statement: str, *_: Any) -> None:
         statements.append(statement)
 
-    event.listen(database._engine.sync_engine, "before_cursor_execute", note)
     for scan, cursor in (
         (number_backfill.apply_number_policy_to_callbacks, CALLBACK_BEGINNING),
         (number_backfill.apply_number_policy_to_calls, CALL_BEGINNING),
     ):
         async with database.transaction() as session:
+            connection = (await session.connection()).sync_connection
+            assert connection is not None
+            event.listen(connection, "before_cursor_execute", note)
             assert (await scan(session, HASH, cursor, 100)).changed == 20
-    event.remove(database._engine.sync_engine, "before_cursor_execute", note)
-    assert len(statements) <= 8, statements
+    assert 0 < len(statements) <= 8, statements
