@@ -14,12 +14,12 @@ from amd_service.calls.tables import Base, agreement
 _INTRODUCTION = """\
 # The tables
 
-`call_log` is the contract with dashboards: columns are added, never renamed or given another meaning without a new
-major version, and so is its view `call_log_agreement`. The others serve the service itself and may change. To let a
-dashboard read these two and nothing else: `amd-service migrate --dashboard-role NAME`, then give the role a password
-with `\\password NAME` in psql.
+The table `call_log` and its view `call_log_agreement` are the contract with dashboards. New columns may appear, but
+renaming one or changing its meaning needs a new major version. The other tables are internal and may change.
+`amd-service migrate --dashboard-role NAME` creates a role that may read only the table and the view. Set the role's
+password with `\\password NAME` in psql.
 
-Generated from the comments in the schema by `python -m tools.call_log_page > docs/call_log.md`; edit those.
+`python -m tools.call_log_page > docs/call_log.md` generates this page from the comments in the schema; edit those.
 """
 
 _ORDER = ("call_log", "recording", "verdict", "callback", "call_request", "sweep")

@@ -1,4 +1,4 @@
-"""`make docs`: gathers the pages of the documentation site in `build/docs`, where Zensical builds it from.
+"""`make docs`: gathers the pages of the documentation site in `build/docs`; Zensical builds the site from there.
 
 GitHub shows README.md and `docs/` where they lie. A site needs them under one folder, with README.md as its first
 page: this copies them there and rewrites the links between them. `zensical build` then checks each link.
@@ -26,8 +26,8 @@ def gather(site: Path) -> None:
 
 
 def _write_index_of_decisions(site: Path) -> None:
-    """GitHub lists a folder by itself; a site needs a page."""
-    lines = ["# Decisions", "", "Why things are as they are, one record a question.", ""]
+    """Write a page that lists the records; GitHub lists a folder without one."""
+    lines = ["# Decisions", "", "The reasons for decisions that a newcomer would question, one record each.", ""]
     for record in sorted((ROOT / "docs" / "decisions").glob("*.md")):
         title = record.read_text(encoding="utf-8").partition("\n")[0].removeprefix("# ")
         lines.append(f"- [{record.name[:4]}: {title}]({record.name})")
@@ -42,7 +42,7 @@ def _publish(page: str, site: Path) -> None:
 
 
 def _rewritten(link: str, page: str, site: Path) -> str:
-    """The link as it must read on the site. A linked file that is no page, such as a table of results, is copied."""
+    """The link as the site needs it. Copies a linked file that is not a page, such as a table of results."""
     target = normpath(Path(page).parent / unquote(link))
     there = _site_path(target)
     if (ROOT / target).is_dir():

@@ -32,7 +32,7 @@ def test_every_link_leads_to_a_file_of_the_site(site: Path) -> None:
 
 def test_the_readme_is_the_first_page_and_links_to_the_others(site: Path) -> None:
     assert "](architecture.md)" in (site / "index.md").read_text(encoding="utf-8")
-    assert "](index.md#what-it-answers)" in (site / "versioning.md").read_text(encoding="utf-8")
+    assert "](index.md#http-interface)" in (site / "versioning.md").read_text(encoding="utf-8")
 
 
 def test_every_decision_is_listed(site: Path) -> None:

@@ -1,19 +1,19 @@
 /**
- * The one place that speaks to amd_service.
+ * The client of amd_service.
  *
- * AMD_SERVICE_URL  where it answers; http://127.0.0.1:8080 when unset
- * AMD_API_KEY      one of its AMD_API_KEYS; without keys it answers its own machine alone
- * AMD_TIMEOUT_MS   how long an answer may take; 20000 when unset
+ * AMD_SERVICE_URL  base URL of the service; default http://127.0.0.1:8080
+ * AMD_API_KEY      one of its AMD_API_KEYS; a service without keys answers its own machine only
+ * AMD_TIMEOUT_MS   timeout of a request; default 20000
  */
 
 export type Status = "HUMAN" | "VOICEMAIL" | "UNDECIDED";
 
 const STATUSES: readonly string[] = ["HUMAN", "VOICEMAIL", "UNDECIDED"] satisfies Status[];
 
-// What a caller of ours can act upon. Anything else that goes wrong between us and the service is ours to mend.
+// Statuses that our own client can act upon. Any other error between us and the service becomes a 502.
 const PASSED_ON: readonly number[] = [404, 413, 415, 422, 429, 503];
 
-/** An answer that is no verdict. It never becomes one: "we do not know yet" is not UNDECIDED. */
+/** A response without a verdict. It never becomes a status: an error is not UNDECIDED. */
 export class ServiceProblem extends Error {
   constructor(
     readonly status: number,
@@ -24,7 +24,7 @@ export class ServiceProblem extends Error {
   }
 }
 
-/** The service's JSON answer. Throws ServiceProblem for every other outcome. */
+/** The service's JSON response. Throws ServiceProblem for every other outcome. */
 export async function askService(path: string, init: RequestInit = {}): Promise<unknown> {
   const timeout = AbortSignal.timeout(Number(process.env.AMD_TIMEOUT_MS ?? 20_000));
   const headers = new Headers(init.headers);
@@ -34,7 +34,7 @@ export async function askService(path: string, init: RequestInit = {}): Promise<
       ...init,
       headers,
       cache: "no-store",
-      // A caller who leaves takes the request along; the service then stops working on it.
+      // If our client disconnects, cancel the request; the service then stops working on it.
       signal: init.signal ? AbortSignal.any([init.signal, timeout]) : timeout,
     });
     if (!answer.ok) throw await problemOf(answer);
@@ -64,7 +64,7 @@ export function toStatus(label: unknown): Status {
   return status as Status;
 }
 
-/** An error as problem details (RFC 9457), with Retry-After where the service asked for patience. */
+/** An error as problem details (RFC 9457), with the Retry-After of the service. */
 export function refuse(error: unknown): Response {
   if (!(error instanceof ServiceProblem)) throw error;
   return Response.json(

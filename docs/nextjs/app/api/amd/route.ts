@@ -1,4 +1,4 @@
-/** POST /api/amd: a recording as the form field `audio` in, the record to store out. */
+/** POST /api/amd: takes a recording as the form field `audio`, returns the record to store. */
 
 import { askService, refuse, ServiceProblem, type Status, toStatus } from "../../../lib/amd";
 
@@ -11,7 +11,7 @@ interface Verdict {
 
 interface CallRecord {
   status: Status;
-  /** Probability of the likelier of the two, also when UNDECIDED; null when nobody spoke. */
+  /** Probability of the likelier label, also when UNDECIDED; null when nobody spoke. */
   confidence: number | null;
   processingTimeMs: number;
   reason: string;

@@ -1,4 +1,4 @@
-/** GET /api/calls/{sid}: what is known about a call that Twilio reported. */
+/** GET /api/calls/{sid}: the result of a call that Twilio reported. */
 
 import { askService, refuse, ServiceProblem, type Status, toStatus } from "../../../../lib/amd";
 
@@ -25,7 +25,7 @@ const PENDING: readonly string[] = ["waiting", "queued", "running"] satisfies Ca
 export async function GET(request: Request, { params }: { params: Promise<{ sid: string }> }): Promise<Response> {
   try {
     const { sid } = await params;
-    // Checked here, because it becomes part of a path.
+    // Check it, because it becomes part of a path.
     if (!/^CA[0-9a-fA-F]{32}$/.test(sid)) throw new ServiceProblem(422, "a call SID is CA and 32 hexadecimal digits");
     const call = (await askService(`/api/calls/${sid}`, { signal: request.signal })) as Call;
     return Response.json(toRecord(call));
