@@ -134,10 +134,10 @@ def _interleaved(
     times: dict[Pair, list[float]] = {pair: [] for pair in processes}
     for process in processes.values():
         process.seconds(sounds[0])
-    for turn in range(rounds):
+    for round_number in range(rounds):
         for pair, process in processes.items():
             sleep(SETTLE_S)
-            times[pair].append(process.seconds(sounds[turn % len(sounds)]))
+            times[pair].append(process.seconds(sounds[round_number % len(sounds)]))
     return times
 
 

@@ -60,8 +60,8 @@ async def measure(rounds: int) -> None:
         for streams in STREAMS:
             heard = [
                 each
-                for turn in range(rounds)
-                for each in await _measure_concurrent(bench, service, recordings, streams, turn)
+                for round_number in range(rounds)
+                for each in await _measure_concurrent(bench, service, recordings, streams, round_number)
             ]
             after_audio = [each.after_audio_ms for each in heard]
             after_onset = median(each.after_onset_ms for each in heard)
@@ -70,9 +70,9 @@ async def measure(rounds: int) -> None:
 
 
 async def _measure_concurrent(
-    bench: Bench, service: ServiceProcess, recordings: list[bytes], streams: int, turn: int
+    bench: Bench, service: ServiceProcess, recordings: list[bytes], streams: int, round_number: int
 ) -> list[StreamDelay]:
-    chosen = [recordings[(turn * streams + number) % len(recordings)] for number in range(streams)]
+    chosen = [recordings[(round_number * streams + number) % len(recordings)] for number in range(streams)]
     heard = await asyncio.gather(*[_measure_stream(bench, service, audio, pace=1.0) for audio in chosen])
     return [each for each in heard if each is not None]
 

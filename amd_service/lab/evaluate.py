@@ -96,23 +96,23 @@ def _grouped(trials: Sequence[Trial], key: Callable[[Trial], str]) -> dict[str, 
     }
 
 
-def _figures(judged: Sequence[tuple[Label, float | None]]) -> dict[str, float | int]:
+def _figures(classified: Sequence[tuple[Label, float | None]]) -> dict[str, float | int]:
     """Rates per true label at the threshold, accuracy of the top class, and calibration.
 
     No speech found counts as undecided and, for accuracy, as wrong.
     """
-    humans = [score for label, score in judged if label is Label.HUMAN]
-    machines = [score for label, score in judged if label is Label.VOICEMAIL]
+    humans = [score for label, score in classified if label is Label.HUMAN]
+    machines = [score for label, score in classified if label is Label.VOICEMAIL]
     right = sum(s is not None and s < 0.5 for s in humans) + sum(s is not None and s > 0.5 for s in machines)
     return {
-        "count": len(judged),
-        "accuracy": _share(right, len(judged)),
+        "count": len(classified),
+        "accuracy": _share(right, len(classified)),
         "human called human": _rate(humans, lambda s: 1 - s >= THRESHOLD),
         "human called voicemail": _rate(humans, lambda s: s >= THRESHOLD),
         "voicemail called voicemail": _rate(machines, lambda s: s >= THRESHOLD),
         "voicemail called human": _rate(machines, lambda s: 1 - s >= THRESHOLD),
-        "undecided": _share(sum(s is None or max(s, 1 - s) < THRESHOLD for _, s in judged), len(judged)),
-        "calibration error": round(_calibration_error(judged), 3),
+        "undecided": _share(sum(s is None or max(s, 1 - s) < THRESHOLD for _, s in classified), len(classified)),
+        "calibration error": round(_calibration_error(classified), 3),
     }
 
 
@@ -124,9 +124,9 @@ def _share(part: int, whole: int) -> float:
     return round(part / max(whole, 1), 3)
 
 
-def _calibration_error(judged: Iterable[tuple[Label, float | None]]) -> float:
+def _calibration_error(classified: Iterable[tuple[Label, float | None]]) -> float:
     """Expected calibration error of the top class, ten equal bins from 0.5 to 1."""
-    pairs = [(max(s, 1 - s), (s > 0.5) == (label is Label.VOICEMAIL)) for label, s in judged if s is not None]
+    pairs = [(max(s, 1 - s), (s > 0.5) == (label is Label.VOICEMAIL)) for label, s in classified if s is not None]
     if not pairs:
         return 0.0
     confidence, correct = (np.array(column, np.float64) for column in zip(*pairs, strict=True))

@@ -23,7 +23,7 @@ Probabilities = NDArray[np.float64]
 
 @dataclass(frozen=True, slots=True)
 class EngineRun:
-    """What to run: an engine at a precision, on `graph` or, with None, on the model's own weights."""
+    """An engine at a precision, on `graph` or, with None, on the model's own weights."""
 
     engine: str
     precision: str
