@@ -1,6 +1,5 @@
 """How a command's process starts, runs its coroutine and ends."""
 
-import asyncio
 import os
 import signal
 import sys
@@ -28,25 +27,25 @@ def load_settings_and_logging(*, quiet: bool = False, **overrides: Any) -> "Sett
 
 
 def run(work: Coroutine[Any, Any, T]) -> T:
-    """Run `work` on uvloop and return its result. Exits with 143 when SIGTERM cancelled it."""
+    """Run `work` on uvloop and return its result. Exits with 143 when SIGTERM cancelled it.
+
+    The cancelled work ends its child processes and its Postgres. `serve` installs handlers of its own over this one.
+    """
+    import asyncio
+
     import uvloop
+
+    async def cancel_on_sigterm() -> T:
+        task = asyncio.current_task()
+        assert task is not None
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
+        return await work
 
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         try:
-            return runner.run(_cancel_on_sigterm(work))
+            return runner.run(cancel_on_sigterm())
         except asyncio.CancelledError:
             raise SystemExit(128 + signal.SIGTERM) from None
-
-
-async def _cancel_on_sigterm(work: Coroutine[Any, Any, T]) -> T:
-    """Cancel the work on SIGTERM, so that it ends its child processes and its Postgres.
-
-    `serve` installs handlers of its own over this one.
-    """
-    task = asyncio.current_task()
-    assert task is not None
-    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
-    return await work
 
 
 def exit_despite_threads() -> None:
