@@ -42,6 +42,7 @@ check: $(STAMP)dev ## formatting, lint, types, imports, and the shape of the cod
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/python -m tools.check_fences
+	$(BIN)/python -m tools.check_structure
 
 format: $(STAMP)dev ## rewrite the code in the one format
 	$(BIN)/ruff check --fix .
