@@ -1,4 +1,4 @@
-"""Whether callbacks can be stored, and how long the queue is."""
+"""Health of the database, and metrics of the recording queue."""
 
 from amd_service.calls import queue
 from amd_service.database.pool import Database
@@ -10,7 +10,7 @@ log = get_logger(__name__)
 
 
 async def database_fault(database: Database) -> str | None:
-    """Why callbacks cannot be stored now; None where they can."""
+    """The reason why callbacks cannot be stored now; None when they can be stored."""
     try:
         state = await database.schema_state()
     except DatabaseUnavailable as error:
@@ -18,11 +18,14 @@ async def database_fault(database: Database) -> str | None:
         return "the database is unavailable"
     if state in (SchemaState.CURRENT, SchemaState.NEWER):
         return None
-    return f"schema is {state}: run `amd-service migrate`"
+    return f"the database schema is {state}: run `amd-service migrate`"
 
 
 async def measure_queue(database: Database, metrics: Metrics) -> None:
-    """Fill the queue's gauges. Without a database they keep their values, and the error is counted."""
+    """Set the gauges of the recording queue.
+
+    While the database is unavailable, the gauges keep their last values and `amd_loop_errors_total` counts the error.
+    """
     try:
         async with database.transaction() as session:
             depth = await queue.depth(session)

@@ -1,4 +1,4 @@
-"""A live Media Stream → a verdict, as soon as more audio cannot change it."""
+"""Judge a live Media Stream as soon as more audio cannot change the verdict, and store the verdict."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
@@ -22,11 +22,11 @@ from amd_service.twilio.stream_keys import verify_stream_key
 
 log = get_logger(__name__)
 
-Answer = TypeVar("Answer")
+Result = TypeVar("Result")
 
 
 class StreamOutcome(StrEnum):
-    """How a stream ended. The values are labels of the metric `amd_streams_total`."""
+    """Outcome of a stream. The values are values of the label `outcome` of the metric `amd_streams_total`."""
 
     VERDICT = "verdict"
     BROKEN_OFF = "broken_off"
@@ -40,10 +40,11 @@ class StreamOutcome(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class StreamJudge:
-    """Judges live streams, any number at once.
+    """Judges any number of concurrent live streams.
 
-    `actions`: the action after a verdict, by label. `verdict_s`: time limit for one answer of the model, which may be
-    busy with other windows; a verdict that is later than this is stored, but no action follows.
+    `actions`: the action that follows a verdict, by label. `verdict_s`: maximum seconds for one result of the model,
+    which may be busy with other windows. A verdict that comes more than `verdict_s` seconds after the end of the judged
+    audio is stored, but no action follows.
     """
 
     detector: Detector
@@ -54,7 +55,9 @@ class StreamJudge:
     clock: Callable[[], float] = monotonic
 
     async def judge(self, events: AsyncIterator[StreamEvent], accounts: Sequence[Account]) -> StreamOutcome:
-        """Judge one stream and store its verdict. `accounts`: those whose token signed the handshake.
+        """Judge one stream and store its verdict.
+
+        `accounts`: the accounts whose token signed the handshake.
 
         Raises InvalidSignature, MalformedCallback, Retryable, Permanent, and any error of the engine.
         """
@@ -63,23 +66,21 @@ class StreamJudge:
             if started is None:
                 log.warning("stream closed before its start message")
                 return StreamOutcome.BROKEN_OFF
-            # Not unbound: each connection has its own task and context, and later errors are logged with these SIDs.
+            # The SIDs stay bound, because later log lines of this connection need them. They do not appear in the log
+            # lines of other connections, because each connection has a separate task and context.
             bind_contextvars(call_sid=started.call_sid, stream_sid=started.stream_sid)
             log.info("stream started")
-            stream, verdict = await self._listen(events, started)
+            began, timeline = self.clock(), Timeline()
+            verdict, is_whole = await self._judge_audio(events, started.stream_sid, timeline)
+            log.info("stream judged", whole=is_whole, filled_ms=timeline.filled_ms)
+            lasted_s = self.clock() - began
+            stream = Stream(started.account_sid, started.call_sid, started.stream_sid, lasted_s, whole=is_whole)
             return await self._settle(stream, verdict)
-
-    async def _listen(self, events: AsyncIterator[StreamEvent], started: StreamStarted) -> tuple[Stream, Verdict]:
-        began, timeline = self.clock(), Timeline()
-        verdict, is_whole = await self._judge_audio(events, started.stream_sid, timeline)
-        log.info("stream judged", whole=is_whole, filled_ms=timeline.filled_ms)
-        lasted_s = self.clock() - began
-        return Stream(started.account_sid, started.call_sid, started.stream_sid, lasted_s, whole=is_whole), verdict
 
     async def _judge_audio(
         self, events: AsyncIterator[StreamEvent], stream_sid: StreamSid, timeline: Timeline
     ) -> tuple[Verdict, bool]:
-        """The verdict, and whether its audio is whole: False where the connection ended early.
+        """Return the verdict, and False if the connection ended before the stream ended.
 
         Raises MalformedCallback, ClassifierUnavailable, ModelFailed, Undecodable.
         """
@@ -88,7 +89,7 @@ class StreamJudge:
             match event:
                 case StreamMedia():
                     if event.stream_sid != stream_sid:
-                        raise MalformedCallback("media of another stream")
+                        raise MalformedCallback("a media message of another stream")
                     verdict = await self._in_time(live.feed(timeline.insert(event)))
                     if verdict is not None:
                         return verdict, True
@@ -98,17 +99,18 @@ class StreamJudge:
                     raise MalformedCallback("a second start message")
         return await self._in_time(live.finish()), False
 
-    async def _in_time(self, answer: Awaitable[Answer]) -> Answer:
-        """Raises ClassifierUnavailable when the model takes longer than `verdict_s`."""
+    async def _in_time(self, result: Awaitable[Result]) -> Result:
+        """Await a result of the model. Raises ClassifierUnavailable after `verdict_s` seconds."""
         try:
             async with asyncio.timeout(self.verdict_s):
-                return await answer
+                return await result
         except TimeoutError as error:
-            raise ClassifierUnavailable(f"the model did not answer within {self.verdict_s:g} s") from error
+            raise ClassifierUnavailable(f"the model returned no result within {self.verdict_s:g} s") from error
 
     async def _settle(self, stream: Stream, verdict: Verdict) -> StreamOutcome:
         judged_s = max((run.window_start_ms + run.window_ms for run in verdict.runs), default=0) / 1000
-        # With a model that was still loading, or busy, the call has moved on since the judged audio.
+        # If the model was still loading or busy, the call has continued since the judged audio. An action would then be
+        # too late.
         is_late = stream.lasted_s - judged_s > self.verdict_s
         actions = {} if is_late else self.actions
         try:
@@ -127,13 +129,13 @@ class StreamJudge:
 
 
 async def _read_start(events: AsyncIterator[StreamEvent], accounts: Sequence[Account]) -> StreamStarted | None:
-    """The verified start message; None where the stream ends before it."""
+    """Return the verified start message; None when the stream ends before its start message."""
     async for event in events:
         match event:
             case StreamStarted():
                 account = next((each for each in accounts if each.account_sid == event.account_sid), None)
                 if account is None:
-                    raise InvalidSignature(f"the handshake is not signed by {event.account_sid}, the stream's account")
+                    raise InvalidSignature(f"the handshake is not signed with a token of {event.account_sid}")
                 verify_stream_key(account, event.call_sid, event.key)
                 return event
             case StreamMedia() | StreamStopped():

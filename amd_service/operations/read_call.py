@@ -1,4 +1,4 @@
-"""A call with its recordings and verdicts, for the API and the pages."""
+"""Read a call with its recordings and verdicts."""
 
 from typing import Any
 
@@ -8,6 +8,6 @@ from amd_service.domain import CallSid
 
 
 async def read_call(database: Database, call_sid: CallSid) -> dict[str, Any] | None:
-    """The call as `calls.lookup.read_call` returns it; None for an unknown call. Raises DatabaseUnavailable."""
+    """Read a call with `calls.lookup.read_call`. Returns None for an unknown call. Raises DatabaseUnavailable."""
     async with database.transaction() as session:
         return await lookup.read_call(session, call_sid)

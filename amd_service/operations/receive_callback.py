@@ -1,4 +1,4 @@
-"""A verified callback of Twilio → rows."""
+"""Store a verified callback of Twilio."""
 
 from sqlalchemy.ext.asyncio import AsyncSession
 from structlog.contextvars import bound_contextvars
@@ -19,9 +19,9 @@ Event = StatusCallback | RecordingCallback | AmdCallback
 async def receive_callback(
     raw: RawCallback, event: Event, *, database: Database, numbers: NumberPolicy, metrics: Metrics
 ) -> None:
-    """Store a callback once and count it. A duplicate changes nothing. Raises DatabaseUnavailable.
+    """Store a callback and count it. A duplicate changes no row. Raises DatabaseUnavailable.
 
-    `raw` is what Twilio sent, `event` its parsed form.
+    `raw`: the callback as Twilio sent it. `event`: the parsed callback.
     """
     sids = {"call_sid": event.call_sid, "recording_sid": getattr(event, "recording_sid", None)}
     with bound_contextvars(**{name: sid for name, sid in sids.items() if sid}):
@@ -36,7 +36,7 @@ async def receive_callback(
 
 
 async def _store(session: AsyncSession, raw: RawCallback, event: Event, numbers: NumberPolicy) -> bool:
-    """Store the callback and update the rows it concerns. False for a duplicate."""
+    """Store the callback and update the row of its call or recording. Returns False for a duplicate."""
     match event:
         case StatusCallback():
             return await intake.store_status(session, raw, event, numbers)

@@ -1,1 +1,1 @@
-"""HTTP and WebSockets: requests in, responses out. Transactions and rules are in `operations`."""
+"""HTTP and WebSocket handlers. Transactions and business rules are in `operations`."""

@@ -1,4 +1,4 @@
-"""Access control: an API key or, where none is configured, requests from this machine only."""
+"""Access control by API key. If no key is configured, only requests from this machine are allowed."""
 
 import hmac
 import re
@@ -14,14 +14,16 @@ from amd_service.web.problems import Problem, problem_response
 
 _HOST = re.compile(r"(\[[0-9a-f:]+\]|[\w.-]+)(?::\d{1,5})?", re.ASCII)
 
-# Behind a proxy on the same machine every client looks local; these headers reveal the proxy.
+# A proxy on this machine may forward requests of remote clients with a local Host header. These headers reveal the
+# proxy.
 FORWARDING_HEADERS = ("forwarded", "x-forwarded-for", "x-forwarded-host", "x-forwarded-proto", "x-real-ip", "via")
 
 
 class AccessControl:
-    """ASGI middleware: answers 401 or 403 to a request without access.
+    """ASGI middleware: responds 401 or 403 to a request without access.
 
-    `public_paths` are matched exactly. Paths below `/twilio/` are public too: their handlers verify signatures.
+    `public_paths`: paths without access control, matched exactly. Paths that begin with `/twilio/` are public too,
+    because their handlers verify Twilio's signature.
     """
 
     def __init__(self, app: ASGIApp, *, settings: Settings, public_paths: Sequence[str]) -> None:
@@ -38,7 +40,7 @@ class AccessControl:
 
 
 def access_problem(headers: Headers, settings: Settings) -> Problem | None:
-    """Why a request to a path that is not public is refused; None where it is allowed."""
+    """The problem for a request to a path that is not public; None when the request is allowed."""
     if settings.api_keys:
         if _has_key(headers, settings.api_keys):
             return None
@@ -51,8 +53,8 @@ def access_problem(headers: Headers, settings: Settings) -> Problem | None:
         return None
     return Problem(
         HTTPStatus.FORBIDDEN,
-        "without AMD_API_KEYS the service answers only requests from its own machine, and only while no other machine "
-        "can reach it: set AMD_API_KEYS",
+        "set AMD_API_KEYS: without API keys the service accepts only requests from its own machine, and only while "
+        "other machines cannot connect to the service",
     )
 
 
@@ -60,7 +62,7 @@ def _has_key(headers: Headers, keys: Sequence[SecretStr]) -> bool:
     scheme, _, sent = headers.get("authorization", "").partition(" ")
     if scheme.lower() != "bearer":
         return False
-    # Compare with every key, so that the time does not reveal which key was close.
+    # Compare with every key, so that the response time does not reveal which key is similar to the sent key.
     matches = [hmac.compare_digest(sent.strip().encode(), key.get_secret_value().encode()) for key in keys]
     return any(matches)
 

@@ -1,4 +1,4 @@
-"""The app is a value built by a function: lists of routes, middleware and handlers, nothing else."""
+"""Builds the ASGI app from lists of routes, middleware and exception handlers."""
 
 from collections.abc import Sequence
 
@@ -40,13 +40,16 @@ SERVICE_ROUTES: Routes = (
 def create_app(
     runtime: Runtime, routes: Routes = SERVICE_ROUTES, *, time_limits: TimeLimits = DEFAULT_TIME_LIMITS
 ) -> Starlette:
-    """The ASGI app over an open runtime. `routes`: HEALTH_ROUTES for a process that only works off the queue."""
+    """Build the ASGI app.
+
+    `runtime`: an open runtime. `routes`: HEALTH_ROUTES for a process that only runs a worker.
+    """
     upload_limit = runtime.settings.inference_queue
     app = Starlette(
         routes=list(routes),
         middleware=[
             Middleware(AccessControl, settings=runtime.settings, public_paths=PUBLIC_PATHS),
-            # Two limiters: streams last as long as calls and must not block uploads.
+            # Two limiters: a streamed request lasts as long as a call and must not block uploads.
             Middleware(UploadLimiter, limit=upload_limit, path=predict.ROUTE.path),
             Middleware(UploadLimiter, limit=upload_limit, path=predict_stream.ROUTE.path),
         ],
@@ -56,7 +59,7 @@ def create_app(
             Exception: handle_bug,
         },
     )
-    # A redirect would lose the body of a POST and would lead to the host that the Host header names.
+    # No redirects: a redirect loses the body of a POST, and the client chooses its target with the Host header.
     app.router.redirect_slashes = False
     app.state.service = create_state(runtime, time_limits)
     return app

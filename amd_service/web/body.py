@@ -12,17 +12,18 @@ from amd_service.web.problems import Problem
 
 
 def media_type(request: Request) -> str:
-    """The media type of the body, without parameters, in lower case; empty where the header is missing."""
+    """The media type of the body in lower case, without parameters. Empty when the Content-Type header is missing."""
     return request.headers.get("content-type", "").partition(";")[0].strip().lower()
 
 
 async def stream_body(
     request: Request, limit: int, *, idle_s: float | None = None, total_s: float = inf
 ) -> AsyncGenerator[bytes, None]:
-    """The body's chunks.
+    """Yield the chunks of the body.
 
-    Raises Problem 413 past `limit` bytes, before reading where Content-Length says so; 408 when no chunk arrives for
-    `idle_s`, or a chunk arrives after `total_s`; 400 when the client disconnects before the end.
+    Raises Problem 413 for more than `limit` bytes. If Content-Length exceeds `limit`, the body is not read.
+    Raises Problem 408 when no chunk arrives for `idle_s` seconds, or when a chunk arrives later than `total_s` seconds.
+    Raises Problem 400 when the client disconnects before the end of the body.
     """
     announced = request.headers.get("content-length", "")
     if announced.isdecimal() and int(announced) > limit:
@@ -50,7 +51,7 @@ async def _next(source: AsyncGenerator[bytes, None], idle_s: float | None) -> by
 
 
 async def read_body(request: Request, limit: int, *, timeout_s: float) -> bytes:
-    """The whole body. Raises Problem 413 past `limit` bytes, 408 when it takes longer than `timeout_s`."""
+    """Read the whole body. Raises Problem 413 for more than `limit` bytes and Problem 408 after `timeout_s` seconds."""
     try:
         async with asyncio.timeout(timeout_s):
             return b"".join([chunk async for chunk in stream_body(request, limit)])

@@ -17,7 +17,7 @@ class Limiter:
 
     @contextmanager
     def try_acquire(self) -> Iterator[bool]:
-        """Hold one of `limit` slots for the context. Yields False, and holds none, when all are taken."""
+        """Hold one slot during the context. Yields False, without a slot, when all `limit` slots are in use."""
         if self._free <= 0:
             yield False
             return
@@ -29,9 +29,10 @@ class Limiter:
 
 
 class UploadLimiter:
-    """ASGI middleware: at most `limit` requests to `path` at a time. The next one gets 429 before its body is read.
+    """ASGI middleware: allows at most `limit` concurrent requests to `path`.
 
-    An upload stays in memory until its verdict, in the process that must stay able to answer webhooks.
+    A request above the limit gets 429 before its body is read. The limit protects the webhooks, which run in the same
+    process: every upload stays in memory until its verdict.
     """
 
     def __init__(self, app: ASGIApp, *, limit: int, path: str) -> None:
@@ -44,5 +45,5 @@ class UploadLimiter:
             await self._app(scope, receive, send)
             return
         with self._limiter.try_acquire() as is_acquired:
-            problem = Problem(HTTPStatus.TOO_MANY_REQUESTS, "too many uploads at once", retry_after_s=1)
+            problem = Problem(HTTPStatus.TOO_MANY_REQUESTS, "too many concurrent uploads", retry_after_s=1)
             await (self._app if is_acquired else problem_response(problem))(scope, receive, send)

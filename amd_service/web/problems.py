@@ -10,7 +10,7 @@ from starlette.responses import JSONResponse
 
 
 class Problem(Exception):
-    """An HTTP error response. `detail` says what to change, `retry_after_s` when a retry makes sense."""
+    """An HTTP error response. `detail` says what to change. `retry_after_s`: seconds until the client may retry."""
 
     def __init__(
         self,
@@ -29,7 +29,7 @@ class Problem(Exception):
 
 
 def problem_response(problem: Problem) -> JSONResponse:
-    """A problem as a response."""
+    """Convert a problem to a response."""
     return JSONResponse(
         problem_body(problem),
         status_code=problem.status,
@@ -39,7 +39,7 @@ def problem_response(problem: Problem) -> JSONResponse:
 
 
 def problem_body(problem: Problem) -> dict[str, object]:
-    """A problem as its JSON members."""
+    """Convert a problem to its JSON members."""
     return {"title": problem.status.phrase, "status": problem.status.value, "detail": problem.detail}
 
 
@@ -50,7 +50,7 @@ async def handle_problem(_request: Request, error: Exception) -> JSONResponse:
 
 
 async def handle_http_exception(request: Request, error: Exception) -> JSONResponse:
-    """Exception handler for an unknown path or a method that the path does not have."""
+    """Exception handler for an unknown path, and for a method that the path does not support."""
     assert isinstance(error, HTTPException)
     status = HTTPStatus(error.status_code)
     detail = f"{request.method} {request.url.path} does not exist; see /openapi.json"
@@ -58,5 +58,5 @@ async def handle_http_exception(request: Request, error: Exception) -> JSONRespo
 
 
 async def handle_bug(_request: Request, _error: Exception) -> JSONResponse:
-    """Exception handler for everything else: the traceback goes to the log, not to the client."""
+    """Exception handler for all other exceptions. The traceback is logged, but not sent to the client."""
     return problem_response(Problem(HTTPStatus.INTERNAL_SERVER_ERROR, "internal error; see the log of the service"))

@@ -1,4 +1,4 @@
-"""Runs uvicorn over an open runtime, and shuts both down in order."""
+"""Runs the HTTP server until SIGTERM or SIGINT."""
 
 import asyncio
 import signal
@@ -19,20 +19,20 @@ from amd_service.web.app import HEALTH_ROUTES, SERVICE_ROUTES, Routes, create_ap
 
 log = get_logger(__name__)
 
-# uvicorn's options. Its older `websockets` implementation uses a deprecated part of that library.
+# Options of uvicorn. The option `ws="websockets"` uses a deprecated part of the `websockets` library.
 WEBSOCKETS: Mapping[str, Any] = MappingProxyType(
     {
         "ws": "websockets-sansio",
         "ws_max_size": MAX_MESSAGE_BYTES,  # a larger message ends the connection with code 1009
         "ws_per_message_deflate": False,
-        "ws_ping_interval": None,  # web/twilio/media.py closes idle connections
+        "ws_ping_interval": None,  # no pings, because web/twilio/media.py closes idle connections
     }
 )
 NO_WEBSOCKETS: Mapping[str, Any] = MappingProxyType({"ws": "none"})
 
 
 async def serve(settings: Settings, *, with_worker: bool) -> None:
-    """Run webhooks, API and, with `with_worker`, a worker. Returns after SIGTERM or SIGINT."""
+    """Serve the webhooks and the API. `with_worker` also runs a worker. Returns after SIGTERM or SIGINT."""
     with _listening_socket(settings.host, settings.port) as listening:
         async with open_runtime(settings, with_worker=with_worker) as runtime:
             await _run(runtime, SERVICE_ROUTES, listening)
@@ -46,7 +46,7 @@ async def work(settings: Settings) -> None:
 
 
 class _Server(uvicorn.Server):
-    """uvicorn, which stops the worker from claiming more recordings as soon as the shutdown begins."""
+    """uvicorn server that stops the worker from claiming recordings as soon as the shutdown begins."""
 
     def __init__(self, config: uvicorn.Config, runtime: Runtime) -> None:
         super().__init__(config)
@@ -72,10 +72,11 @@ async def _run(runtime: Runtime, routes: Routes, listening: socket.socket) -> No
     log.info(
         "server listening", url=f"http://{f'[{host}]' if ':' in host else host}:{port}", model=runtime.settings.model
     )
-    # Until here SIGTERM cancels the start. From here on uvicorn handles it.
+    # The removed handler cancels the start-up. uvicorn handles SIGTERM after the start-up.
     asyncio.get_running_loop().remove_signal_handler(signal.SIGTERM)
-    # uvicorn raises a captured signal again after its shutdown, and the default handlers would then kill the process
-    # before the worker has drained. A second signal is ignored too: the grace time limits the shutdown.
+    # uvicorn raises a captured signal again after its shutdown. The default handlers would then kill the process before
+    # the worker has drained, so ignore the signals. A second signal from the user is ignored too: the grace time limits
+    # the shutdown.
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: None)
     await _Server(config, runtime).serve(sockets=[listening])
@@ -83,7 +84,7 @@ async def _run(runtime: Runtime, routes: Routes, listening: socket.socket) -> No
 
 @contextmanager
 def _listening_socket(host: str, port: int) -> Iterator[socket.socket]:
-    """A bound socket. Bound before anything else starts, so that a port in use is reported at once."""
+    """Bind a socket. Called before anything else starts, so that a port in use is reported at once."""
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
         listening = socket.socket(family, kind, protocol)

@@ -1,4 +1,4 @@
-"""The state that request handlers share."""
+"""State that the request handlers share."""
 
 from dataclasses import dataclass
 
@@ -21,7 +21,7 @@ class AppState:
 
 
 def create_state(runtime: Runtime, time_limits: TimeLimits) -> AppState:
-    """The state of an app over an open runtime."""
+    """Build the state of an app. `runtime`: an open runtime."""
     settings = runtime.settings
     return AppState(
         runtime=runtime,
@@ -34,11 +34,11 @@ def create_state(runtime: Runtime, time_limits: TimeLimits) -> AppState:
 
 
 def state_of(connection: HTTPConnection) -> AppState:
-    """The state that `create_app` put on the app of a request or WebSocket."""
+    """The state of the app that serves a request or WebSocket."""
     state: AppState = connection.app.state.service
     return state
 
 
 def runtime_of(connection: HTTPConnection) -> Runtime:
-    """The runtime that the app of a request or WebSocket works with."""
+    """The runtime of the app that serves a request or WebSocket."""
     return state_of(connection).runtime

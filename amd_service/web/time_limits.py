@@ -1,31 +1,34 @@
-"""How long the service waits for its clients."""
+"""Time limits for clients, for Twilio and for the model."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
 class TimeLimits:
-    """Time limits in seconds."""
+    """Time limits. All values are in seconds."""
 
-    # Twilio waits 15 s for the whole request, and a callback is under 4 KiB.
+    # Twilio waits 15 s for the response to a callback. A callback is smaller than 4 KiB.
     callback_body_s: float = 5.0
     call_request_body_s: float = 10.0
     upload_s: float = 60.0
 
-    # A caller on hold still sends silence.
+    # Maximum time between two chunks. Clients also send silence, for example while a caller is on hold.
     predict_stream_idle_s: float = 30.0
-    # A stream without a verdict by then occupies a slot for nothing.
+    # Maximum time for the whole body. A longer stream without a verdict only blocks a slot.
     predict_stream_total_s: float = 600.0
-    # After the verdict, for a client that sends everything before it reads.
+    # Maximum time to read the rest of the body after the verdict. Some clients send the whole body before they read
+    # the response.
     predict_stream_drain_s: float = 5.0
 
-    # Twilio sends 50 messages a second, during silence too.
+    # Maximum time between two messages. Twilio sends 50 messages a second, also during silence.
     media_idle_s: float = 15.0
-    # A verdict needs a third of it; the rest is for a model that is still loading.
+    # Maximum time for the whole stream. A verdict needs a third of this time. The rest is a reserve for a model that
+    # is still loading.
     media_total_s: float = 60.0
-    # For a model that is busy with other windows. After that the call has moved on.
+    # Maximum time for one result of the model, which may be busy with other windows. A later result is useless, because
+    # the call has continued.
     media_verdict_s: float = 30.0
-    # For a peer that does not read the close frame.
+    # Maximum time to close a connection. A peer may not read the close frame.
     media_close_s: float = 5.0
 
 

@@ -1,1 +1,1 @@
-"""The routes that the user's own backend and dashboards call."""
+"""The HTTP API for the user's backend and dashboards."""

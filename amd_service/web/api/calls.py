@@ -1,4 +1,4 @@
-"""Reading and placing calls."""
+"""Read and place calls."""
 
 from http import HTTPStatus
 
@@ -20,7 +20,7 @@ from amd_service.errors import (
 from amd_service.operations.read_call import read_call
 from amd_service.twilio.call_request import CallRequest, describe_faults
 from amd_service.web.api.idempotency import IDEMPOTENCY_KEY, read_key
-from amd_service.web.api.openapi.responses import Json, answer, problems
+from amd_service.web.api.openapi.responses import Json, problems, response
 from amd_service.web.api.openapi.route import KEY_REQUIRED, NO_ACCESS, DescribedRoute
 from amd_service.web.api.schemas import StartedAnswer
 from amd_service.web.body import media_type, read_body
@@ -28,15 +28,16 @@ from amd_service.web.media_types import JSON
 from amd_service.web.problems import Problem
 from amd_service.web.state import runtime_of, state_of
 
-# Enough for 4000 characters of TwiML that are all escaped.
+# TwiML may have 4000 characters. This limit is large enough even if JSON escapes every character.
 MAX_REQUEST_BYTES = 64 * 1024
 
-# Twilio's error codes about numbers and calls. All others concern the account or this service (docs/api/errors).
+# Twilio's error codes for invalid numbers and call parameters. All other codes concern the account or this service.
+# Source: https://www.twilio.com/docs/api/errors
 CALLER_ERRORS = range(21000, 22000)
 
 
 async def get_call(request: Request) -> JSONResponse:
-    """GET /api/calls/{sid}: the `call_log` row with its recordings and every verdict."""
+    """GET /api/calls/{sid}: the `call_log` row of a call, with its recordings and verdicts."""
     sid = request.path_params["sid"]
     if not is_sid(sid, "CA"):
         raise Problem(HTTPStatus.UNPROCESSABLE_ENTITY, "a call SID is CA followed by 32 hexadecimal digits")
@@ -45,15 +46,18 @@ async def get_call(request: Request) -> JSONResponse:
     except DatabaseUnavailable as error:
         raise _problem_for(error) from error
     if call is None:
-        raise Problem(HTTPStatus.NOT_FOUND, f"no callback of call {sid} has arrived")
+        raise Problem(HTTPStatus.NOT_FOUND, f"no callback of call {sid} has arrived yet")
     return JSONResponse(call)
 
 
 async def start_call(request: Request) -> JSONResponse:
-    """POST /api/calls: place a call. 201, or 200 where an earlier request with the same Idempotency-Key placed it."""
+    """POST /api/calls: place a call.
+
+    Responds 201 for a new call. Responds 200 when an earlier request with the same Idempotency-Key placed the call.
+    """
     runtime = runtime_of(request)
     if not runtime.settings.api_keys:
-        detail = "placing calls always needs a key, also from this machine: set AMD_API_KEYS"
+        detail = "placing a call requires an API key, also for a request from this machine: set AMD_API_KEYS"
         raise Problem(HTTPStatus.FORBIDDEN, detail)
     key = read_key(request.headers)
     call_request = await _read_call_request(request)
@@ -71,7 +75,7 @@ async def start_call(request: Request) -> JSONResponse:
 
 async def _read_call_request(request: Request) -> CallRequest:
     if media_type(request) != JSON:
-        raise Problem(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, f"send the call request as {JSON}")
+        raise Problem(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, f"send the call request with the content type {JSON}")
     body = await read_body(request, MAX_REQUEST_BYTES, timeout_s=state_of(request).time_limits.call_request_body_s)
     try:
         return CallRequest.model_validate_json(body, by_alias=True, by_name=False)
@@ -83,7 +87,7 @@ async def _read_call_request(request: Request) -> CallRequest:
 
 
 def _problem_for(error: AmdError) -> Problem:
-    """The problem that answers an error. Raises an error that has none."""
+    """Convert an error to a problem. Raises every other error unchanged."""
     match error:
         case NotAllowed():
             return Problem(HTTPStatus.FORBIDDEN, str(error))
@@ -110,7 +114,7 @@ CALL_SID: Json = {
     "name": "sid",
     "in": "path",
     "required": True,
-    "description": "Twilio's CallSid.",
+    "description": "Twilio's CallSid of the call.",
     "schema": {"type": "string", "pattern": "^CA[0-9a-fA-F]{32}$"},
 }
 LOCATION: Json = {"headers": {"Location": {"schema": {"type": "string"}, "description": "URL of the call."}}}
@@ -122,16 +126,18 @@ ROUTES = (
         post={
             **KEY_REQUIRED,
             "summary": "Place a call",
-            "description": "To allowed numbers (AMD_DIAL_PREFIXES), recorded and reported to this service. Always "
-            "needs a key. After a 504 the call may have been placed: look before you send the request again.",
+            "description": "Place a call to an allowed number (AMD_DIAL_PREFIXES). Twilio records the call and reports "
+            "the call to this service. An API key is always required. After a 504 the call may have been placed: check "
+            "Twilio's list of calls before you send the request again.",
             "parameters": [IDEMPOTENCY_KEY],
             "requestBody": {
                 "required": True,
                 "content": {JSON: {"schema": {"$ref": f"#/components/schemas/{CallRequest.__name__}"}}},
             },
             "responses": {
-                "201": answer("The call was placed.", StartedAnswer) | LOCATION,
-                "200": answer("An earlier request with the same key placed it.", StartedAnswer) | LOCATION,
+                "201": response("The call was placed.", StartedAnswer) | LOCATION,
+                "200": response("An earlier request with the same Idempotency-Key placed the call.", StartedAnswer)
+                | LOCATION,
                 **problems(
                     *NO_ACCESS,
                     HTTPStatus.BAD_REQUEST,
@@ -156,7 +162,7 @@ ROUTES = (
             "summary": "A call with its recordings and verdicts",
             "parameters": [CALL_SID],
             "responses": {
-                "200": answer("The call.", "Call"),
+                "200": response("The call.", "Call"),
                 **problems(
                     *NO_ACCESS,
                     HTTPStatus.NOT_FOUND,

@@ -8,16 +8,16 @@ from starlette.responses import JSONResponse, Response
 
 from amd_service import __version__
 from amd_service.operations.health import database_fault, measure_queue
-from amd_service.web.api.openapi.responses import answer, problems
+from amd_service.web.api.openapi.responses import problems, response
 from amd_service.web.api.openapi.route import KEY_REQUIRED, NO_ACCESS, PUBLIC, DescribedRoute
 from amd_service.web.api.schemas import ClassifierShape, HealthAnswer, ReadyAnswer
 from amd_service.web.state import runtime_of
 
 
 async def health(request: Request) -> JSONResponse:
-    """GET /health: the process is alive, with the phase of its classifier. Uses neither database nor model.
+    """GET /health: the process is alive, and the phase of the classifier. Uses neither database nor model.
 
-    Public, so it leaves out the reason why a classifier is not ready: that text names files.
+    The route is public. The response therefore omits `reason`, which can contain file names.
     """
     report = runtime_of(request).classifier_report()
     shown = {name: report[name] for name in ("phase", "ready", "demonstration")}
@@ -25,19 +25,19 @@ async def health(request: Request) -> JSONResponse:
 
 
 async def ready(request: Request) -> JSONResponse:
-    """GET /ready: whether callbacks can be stored, which needs only the database and its schema."""
+    """GET /ready: whether callbacks can be stored. The classifier need not be ready."""
     fault = await database_fault(runtime_of(request).database)
     return JSONResponse({"ready": fault is None, "reason": fault}, status_code=_status(fault is None))
 
 
 async def ready_classifier(request: Request) -> JSONResponse:
-    """GET /ready/classifier: whether the model is loaded and warm, and what to do where it is not."""
+    """GET /ready/classifier: whether the model is loaded and warm. If not, `reason` says what to do."""
     report = runtime_of(request).classifier_report()
     return JSONResponse(report, status_code=_status(report["phase"] == "ready"))
 
 
 async def metrics(request: Request) -> Response:
-    """GET /metrics: Prometheus text, also while the database is unavailable."""
+    """GET /metrics: metrics as Prometheus text. Works also while the database is unavailable."""
     runtime = runtime_of(request)
     await measure_queue(runtime.database, runtime.metrics)
     runtime.metrics.classifier_ready.set(runtime.detector.is_ready)
@@ -55,7 +55,7 @@ ROUTES = (
         get={
             **PUBLIC,
             "summary": "Whether the process is alive",
-            "responses": {"200": answer("The process is alive.", HealthAnswer)},
+            "responses": {"200": response("The process is alive.", HealthAnswer)},
         },
     ),
     DescribedRoute(
@@ -64,7 +64,10 @@ ROUTES = (
         get={
             **PUBLIC,
             "summary": "Whether callbacks can be stored",
-            "responses": {"200": answer("Yes.", ReadyAnswer), "503": answer("No, and why.", ReadyAnswer)},
+            "responses": {
+                "200": response("Callbacks can be stored.", ReadyAnswer),
+                "503": response("Callbacks cannot be stored: see `reason`.", ReadyAnswer),
+            },
         },
     ),
     DescribedRoute(
@@ -74,8 +77,8 @@ ROUTES = (
             **KEY_REQUIRED,
             "summary": "Whether the model is loaded and warm",
             "responses": {
-                "200": answer("The model is loaded and warm.", ClassifierShape),
-                "503": answer("Not ready: `reason` says what to do.", ClassifierShape),
+                "200": response("The model is loaded and warm.", ClassifierShape),
+                "503": response("The model is not ready: `reason` says what to do.", ClassifierShape),
                 **problems(*NO_ACCESS),
             },
         },

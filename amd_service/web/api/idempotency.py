@@ -15,9 +15,9 @@ HEADER = "Idempotency-Key"
 IDEMPOTENCY_KEY: Json = {
     "name": HEADER,
     "in": "header",
-    "description": "Chosen by the client, one for each call. The same request with the same key places no second call "
-    "and gets the answer of the first; another request with the same key is refused. Keys are kept for a week. Without "
-    "a key every request places a call.",
+    "description": "The client chooses one key for each call. A repeated request with the same key places no second "
+    "call and gets the response of the first request. A different request with the same key is refused. The service "
+    "keeps keys for a week. Without a key every request places a call.",
     "schema": {"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[ -~]+$"},
 }
 
@@ -25,9 +25,9 @@ _QUOTED = re.compile(r'"((?:[ !#-\[\]-~]|\\["\\])*)"')
 
 
 def read_key(headers: Headers) -> str | None:
-    """The key; None where none was sent. Raises Problem 400 for several keys and for an invalid one.
+    """Read the key; None when the request has no key. Raises Problem 400 for several keys and for an invalid key.
 
-    The draft defines the value as a quoted string; most clients leave the quotes out. Both forms are the same key.
+    The draft defines the value as a quoted string, but most clients omit the quotes. Both forms mean the same key.
     """
     sent = headers.getlist(HEADER)
     if not sent:

@@ -1,4 +1,4 @@
-"""POST /predict: a verdict on an uploaded recording."""
+"""POST /predict: judge an uploaded recording."""
 
 import asyncio
 from http import HTTPStatus
@@ -11,7 +11,7 @@ from starlette.responses import JSONResponse
 
 from amd_service.detection.audio.input import AudioInput
 from amd_service.detection.classifier.request_queue import Priority
-from amd_service.web.api.openapi.responses import answer
+from amd_service.web.api.openapi.responses import response
 from amd_service.web.api.openapi.route import KEY_REQUIRED, DescribedRoute
 from amd_service.web.api.schemas import PredictAnswer
 from amd_service.web.api.uploads import (
@@ -31,10 +31,11 @@ from amd_service.web.state import state_of
 
 
 async def predict(request: Request) -> JSONResponse:
-    """POST /predict: the verdict on the multipart field `audio`, or on audio that is the body.
+    """POST /predict: judge a recording. The recording is the multipart field `audio` or the whole body.
 
-    Mono audio holds the called party alone. `channel` (1 or 2, query or form) names the called party of dual-channel
-    audio; the form wins. `processing_time_ms` runs from the complete upload to the answer.
+    Mono audio must contain only the called party. For dual-channel audio, `channel` (1 or 2) selects the channel of the
+    called party. `channel` can be in the query or in the form; the form takes precedence. `processing_time_ms` is the
+    time from the complete upload to the response.
     """
     audio = await _read_upload(request)
     started = perf_counter()
@@ -57,12 +58,12 @@ async def _read_upload(request: Request) -> AudioInput:
         return AudioInput(data=data, content_type=request.headers["content-type"], channel=channel)
     raise Problem(
         HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
-        f"send {MULTIPART} with the audio in the field `audio`, or the audio itself with its own content type",
+        f"send {MULTIPART} with the audio in the field `audio`, or the audio as the body with an audio content type",
     )
 
 
 async def _read_multipart(request: Request, channel: int | None, limit_bytes: int, timeout_s: float) -> AudioInput:
-    """`channel`: used where the form names none."""
+    """`channel`: the default for a form without the field `channel`."""
     parser = MultiPartParser(request.headers, stream_body(request, limit_bytes), max_files=1, max_fields=8)
     try:
         async with asyncio.timeout(timeout_s):
@@ -74,7 +75,7 @@ async def _read_multipart(request: Request, channel: int | None, limit_bytes: in
     try:
         audio = form.get("audio")
         if not isinstance(audio, UploadFile):
-            raise Problem(HTTPStatus.UNPROCESSABLE_ENTITY, "the multipart field `audio` with a file is missing")
+            raise Problem(HTTPStatus.UNPROCESSABLE_ENTITY, "the multipart field `audio` is missing or is not a file")
         channel = parse_channel(form.get("channel")) or channel
         return AudioInput(data=await audio.read(), content_type=audio.content_type, channel=channel)
     finally:
@@ -86,8 +87,8 @@ ROUTE = DescribedRoute(
     predict,
     post={
         **KEY_REQUIRED,
-        "summary": "The verdict on a recording",
-        "description": f"WAV, MP3 or raw audio as the field `audio` or as the body itself. {RAW_RATE}",
+        "summary": "Judge a recording",
+        "description": f"Send WAV, MP3 or raw audio as the multipart field `audio` or as the body. {RAW_RATE}",
         "parameters": [CHANNEL],
         "requestBody": {
             "required": True,
@@ -99,6 +100,6 @@ ROUTE = DescribedRoute(
                 BYTES: AUDIO,
             },
         },
-        "responses": {"200": answer("The verdict.", PredictAnswer), **UPLOAD_PROBLEMS},
+        "responses": {"200": response("The verdict.", PredictAnswer), **UPLOAD_PROBLEMS},
     },
 )

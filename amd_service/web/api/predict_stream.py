@@ -1,4 +1,4 @@
-"""POST /predict-stream: audio in a chunked body, verdicts as NDJSON lines while it arrives."""
+"""POST /predict-stream: judge audio in a chunked body, and send verdicts as NDJSON lines while the body arrives."""
 
 import asyncio
 import json
@@ -14,7 +14,7 @@ from starlette.types import Receive, Scope, Send
 from amd_service.detection.audio.input import AudioInput
 from amd_service.detection.streamed_upload import StreamedUpload
 from amd_service.domain import Verdict
-from amd_service.web.api.openapi.responses import answer
+from amd_service.web.api.openapi.responses import response
 from amd_service.web.api.openapi.route import KEY_REQUIRED, DescribedRoute
 from amd_service.web.api.schemas import StreamLine
 from amd_service.web.api.uploads import (
@@ -33,15 +33,16 @@ from amd_service.web.state import state_of
 
 
 async def predict_stream(request: Request) -> Response:
-    """POST /predict-stream: a provisional verdict after 1, 2 and 5 s of speech, then the final one.
+    """POST /predict-stream: provisional verdicts after 1, 2 and 5 s of speech, then the final verdict.
 
-    The body is the audio itself with its content type: WAV, MP3, or headerless audio with its rate, such as
-    `audio/x-mulaw;rate=8000`. The final verdict comes at the end of the body, or as soon as more audio cannot change
-    it; the rest of the body is then read and discarded, for a few seconds and at most to the upload cap. A client that
-    disconnects during a provisional verdict is noticed at the next read: at most one window is judged in vain.
+    The body is WAV, MP3 or raw audio. The content type of raw audio contains the sample rate, for example
+    `audio/x-mulaw;rate=8000`. The final verdict is sent at the end of the body, or earlier if more audio cannot change
+    the verdict. The rest of the body is then read and discarded, up to the upload limit and for at most
+    `predict_stream_drain_s` seconds. If a client disconnects during a provisional verdict, the next read notices the
+    disconnect, so at most one window is judged in vain.
     """
     if media_type(request) in ("", MULTIPART, JSON):
-        raise Problem(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "send the audio itself as the body, with its own content type")
+        raise Problem(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "send the audio as the body, with an audio content type")
     channel = parse_channel(request.query_params.get("channel"))
     audio = AudioInput(data=b"", content_type=request.headers["content-type"], channel=channel)
     return NdjsonResponse(_lines(request, StreamedUpload(state_of(request).runtime.detector, audio)))
@@ -78,8 +79,8 @@ async def _lines(request: Request, upload: StreamedUpload) -> AsyncGenerator[Str
 
 
 async def _drain(chunks: AsyncGenerator[bytes, None], timeout_s: float) -> None:
-    """Read the rest of the body, so that a client which sends everything before it reads can finish."""
-    # The verdict has been sent: neither a long body nor a disconnect is an error now.
+    """Read the rest of the body. Some clients read the response only after they have sent the whole body."""
+    # The verdict has been sent, so a body that is too long or a disconnect is no longer an error.
     with suppress(Problem, TimeoutError):
         async with asyncio.timeout(timeout_s):
             async for _ in chunks:
@@ -87,11 +88,13 @@ async def _drain(chunks: AsyncGenerator[bytes, None], timeout_s: float) -> None:
 
 
 class NdjsonResponse(Response):
-    """Sends each line as soon as it is there.
+    """Sends each line as soon as the line is available.
 
-    Starlette's StreamingResponse receives messages while it sends, to notice a disconnect. Here the generator of lines
-    is still receiving the request's body at that time. The status is sent with the first line: an error before it is an
-    ordinary problem response, an error after it becomes a last line with the members of a problem.
+    Starlette's StreamingResponse is not suitable: while it sends, it receives messages to notice a disconnect. It would
+    thus consume chunks of the request body that the generator of the lines needs.
+
+    The status is sent with the first line. An error before the first line is an ordinary problem response. An error
+    after the first line becomes the last line, with the members of a problem.
     """
 
     media_type = NDJSON
@@ -127,14 +130,14 @@ ROUTE = DescribedRoute(
     predict_stream,
     post={
         **KEY_REQUIRED,
-        "summary": "Verdicts on audio while it arrives",
-        "description": f"Audio in a body that may be chunked; the answer is sent meanwhile. {RAW_RATE}",
+        "summary": "Judge audio while the audio arrives",
+        "description": f"The body is audio and may be chunked. The response is sent while the body arrives. {RAW_RATE}",
         "parameters": [CHANNEL],
         "requestBody": {"required": True, "content": AUDIO_BODIES},
         "responses": {
-            "200": answer(
-                "One object a line: provisional verdicts at 1, 2 and 5 s of speech, then the final one. "
-                "After an error behind the first line, the last line is a problem.",
+            "200": response(
+                "One JSON object per line: provisional verdicts after 1, 2 and 5 s of speech, then the final verdict. "
+                "If an error occurs after the first line, the last line is a problem.",
                 StreamLine,
                 NDJSON,
             ),

@@ -1,4 +1,4 @@
-"""The answers of the HTTP API as models: the source of the JSON that is sent and of `/openapi.json`."""
+"""Models of the response bodies. The JSON of the responses and `/openapi.json` are generated from these models."""
 
 from dataclasses import dataclass
 from typing import Any, Literal, Self
@@ -11,7 +11,7 @@ from amd_service.domain import Anchor, Label, ModelIdentity, Reason, Verdict
 
 
 class Shape(BaseModel):
-    """Base of all answers."""
+    """Base class of all models of response bodies."""
 
     model_config = ConfigDict(extra="forbid", protected_namespaces=())
 
@@ -24,7 +24,7 @@ class ScoresShape(Shape):
 
 
 class WindowShape(Shape):
-    """The part of the recording that the deciding model run judged."""
+    """The part of the recording that the last model run scored."""
 
     start_ms: int = Field(ge=0)
     length_ms: int = Field(ge=1000)
@@ -38,7 +38,9 @@ class ModelShape(Shape):
     weights_sha256: str
     engine: str
     precision: str
-    proof: str = Field(description="Result of checking the label order with golden clips.")
+    proof: str = Field(
+        description="Result of checking the label order with golden clips (recordings with known labels)."
+    )
 
     @classmethod
     def of(cls, model: ModelIdentity) -> Self:
@@ -53,23 +55,28 @@ class ModelShape(Shape):
 
 
 class PredictAnswer(Shape):
-    """A verdict on an upload. `confidence`, `scores`, `window` and `model` are null when no model ran."""
+    """A verdict on an uploaded recording.
+
+    `confidence`, `scores`, `window` and `model` describe the last model run. They are null when the model did not run.
+    """
 
     label: Label
-    confidence: float | None = Field(ge=0, le=1, description="Probability of the top class in the deciding run.")
-    processing_time_ms: float = Field(ge=0, description="From the complete upload to the answer.")
+    confidence: float | None = Field(ge=0, le=1, description="The higher probability in `scores`.")
+    processing_time_ms: float = Field(ge=0, description="Milliseconds from the complete upload to the response.")
     reason: Reason
-    scores: ScoresShape | None = Field(description="Probabilities of the deciding run; they sum to 1.")
-    onset_ms: int | None = Field(description="Start of speech in the recording.")
+    scores: ScoresShape | None = Field(description="Probabilities of the last model run. Their sum is 1.")
+    onset_ms: int | None = Field(description="Milliseconds from the start of the recording to the start of speech.")
     window: WindowShape | None
-    runs: int = Field(ge=0, le=2, description="Model runs: 2 when the first window was unsure.")
-    channel: int | None = Field(description="The judged channel, from 1; null when channels were mixed.")
+    runs: int = Field(ge=0, le=2, description="Number of model runs: 2 if the confidence of the first run was too low.")
+    channel: int | None = Field(
+        description="Number of the judged channel, starting at 1. Null when the channels were mixed."
+    )
     channels_mixed: bool
     model: ModelShape | None
 
     @classmethod
     def of(cls, verdict: Verdict, *, processing_ms: float, **more: Any) -> Self:
-        """A verdict as JSON. `more`: the fields of a subclass."""
+        """Build the response body of a verdict. `more`: the fields that a subclass adds."""
         run = verdict.runs[-1] if verdict.runs else None
         return cls(
             label=verdict.label,
@@ -88,11 +95,13 @@ class PredictAnswer(Shape):
 
 
 class StreamLine(PredictAnswer):
-    """A line of `/predict-stream`: a verdict on what has arrived so far, then the final one."""
+    """A line of `/predict-stream`: a provisional verdict on the audio received so far, or the final verdict."""
 
-    processing_time_ms: float = Field(ge=0, description="From the request's headers to this line.")
+    processing_time_ms: float = Field(ge=0, description="Milliseconds from the request's headers to this line.")
     provisional: bool
-    speech_ms: int | None = Field(description="Speech that a provisional verdict rests on; null in the final one.")
+    speech_ms: int | None = Field(
+        description="Milliseconds of speech received when a provisional verdict was made; null in the final verdict."
+    )
 
 
 class ProblemShape(Shape):
@@ -104,7 +113,7 @@ class ProblemShape(Shape):
 
 
 class GlimpseShape(Shape):
-    """Public state of the classifier. Its reasons need a key."""
+    """State of the classifier that is shown without an API key."""
 
     phase: Phase
     ready: bool
@@ -112,7 +121,7 @@ class GlimpseShape(Shape):
 
 
 class ClassifierShape(Shape):
-    """State of the classifier. While it is not ready, `reason` says what to do. Members may be added."""
+    """State of the classifier. `reason` says what to do if it is not ready. Later versions may add members."""
 
     model_config = ConfigDict(extra="allow")
 
@@ -120,18 +129,24 @@ class ClassifierShape(Shape):
     ready: bool
     reason: str
     model: ModelShape | None = Field(description="Null until the model is loaded.")
-    demonstration: bool = Field(description="The bundled small model answers: for demonstration and tests only.")
-    labels: list[Label] | None = Field(description="The model's outputs in their order.")
-    labels_from: str | None = Field(description="Where that order comes from.")
+    demonstration: bool = Field(
+        description="True for the bundled small model, which is for demonstration and tests only."
+    )
+    labels: list[Label] | None = Field(description="Labels of the model's outputs, in the order of the outputs.")
+    labels_from: str | None = Field(description="Source of the order in `labels`.")
 
 
 class PolicyShape(Shape):
-    """Settings of a verdict besides the model. Stored with every verdict."""
+    """Settings that influence a verdict, in addition to the model. They are stored with every verdict."""
 
     version: int
-    min_confidence: ScoresShape = Field(description="Minimum probability for each label.")
+    min_confidence: ScoresShape = Field(
+        description="Minimum probability for a verdict with the label `human` or `voicemail`."
+    )
     window_ms: int
-    long_window_ms: int = Field(description="The second window, used when the first is unsure.")
+    long_window_ms: int = Field(
+        description="Length of the second window in milliseconds, used if the confidence of the first run is too low."
+    )
     anchor: Anchor
 
 
@@ -139,39 +154,41 @@ class LimitsShape(Shape):
     """Limits for clients."""
 
     max_upload_bytes: int
-    inference_queue: int = Field(description="Windows that may wait for the model; more get 429.")
+    inference_queue: int = Field(
+        description="Maximum number of windows that wait for the model. Further requests get 429."
+    )
 
 
 @dataclass(frozen=True, slots=True)
 class Gate(EngineCheck):
-    """The engine check, under the name that the document has always given it."""
+    """The engine check. Its schema name in the OpenAPI document stays `Gate`."""
 
 
 class EngineShape(Shape):
-    """The engine in use. Its name and precision are in `model`."""
+    """The engine in use. The name and the precision of the engine are in `model`."""
 
-    reason: str = Field(description="Why this engine was chosen.")
+    reason: str = Field(description="The reason why this engine was chosen.")
     gate: Gate | None = Field(
-        description="Its deviation from torch fp32 when it was exported; null for torch fp32 itself."
+        description="Deviation of the engine from torch fp32, measured at its export; null for torch fp32."
     )
 
 
 class ModelInfoAnswer(ClassifierShape):
-    """The model in use, its policy and its limits."""
+    """The model in use, the decision policy and the limits for clients."""
 
-    configured: str = Field(description="AMD_MODEL.")
+    configured: str = Field(description="Value of the setting AMD_MODEL.")
     engine: EngineShape | None = Field(description="Null until the model is loaded.")
     policy: PolicyShape
     limits: LimitsShape
-    twilio_api_url: str = Field(description="Base URL of the API that recordings are fetched from.")
+    twilio_api_url: str = Field(description="Base URL of Twilio's API. The service fetches recordings from this URL.")
 
 
 class StartedAnswer(Shape):
     """A placed call."""
 
-    call_sid: str = Field(description="Twilio's CallSid: `/api/calls/{sid}` follows the call to its verdict.")
-    call_status: str = Field(description="`queued` for a new call; in a replay, its current status.")
-    replayed: bool = Field(description="An earlier request with the same Idempotency-Key placed it.")
+    call_sid: str = Field(description="Twilio's CallSid. `GET /api/calls/{sid}` returns the call and its verdict.")
+    call_status: str = Field(description="`queued` for a new call. The current status if `replayed` is true.")
+    replayed: bool = Field(description="True if an earlier request with the same Idempotency-Key placed the call.")
 
 
 class HealthAnswer(Shape):
@@ -183,14 +200,14 @@ class HealthAnswer(Shape):
 
 
 class ReadyAnswer(Shape):
-    """Whether callbacks can be stored, and why not."""
+    """Whether callbacks can be stored. If not, `reason` says why."""
 
     ready: bool
     reason: str | None
 
 
-# The answers that operations refer to. Components of the document come from these and the models they contain.
-ANSWERS = (
+# The response bodies of all operations. The schemas of the OpenAPI document are these models and their nested models.
+RESPONSE_MODELS = (
     PredictAnswer,
     StreamLine,
     ModelInfoAnswer,

@@ -1,4 +1,4 @@
-"""Parameters, errors and cancellation of `/predict` and `/predict-stream`."""
+"""Parameters, errors and cancellation: shared code of `/predict` and `/predict-stream`."""
 
 import asyncio
 from collections.abc import Coroutine, Iterator
@@ -17,11 +17,11 @@ AUDIO: Json = {"schema": {"type": "string", "format": "binary"}}
 AUDIO_BODIES: Json = dict.fromkeys(
     ("audio/wav", "audio/mpeg", "audio/x-mulaw", "audio/x-alaw", "audio/l16", "audio/basic"), AUDIO
 )
-RAW_RATE = "Audio without a header needs its rate in the content type: `audio/x-mulaw;rate=8000`."
+RAW_RATE = "Raw audio needs its sample rate in the content type, for example `audio/x-mulaw;rate=8000`."
 CHANNEL: Json = {
     "name": "channel",
     "in": "query",
-    "description": "Channel of the called party in dual-channel audio. Absent: the channels are mixed.",
+    "description": "Channel of the called party in dual-channel audio. Without this parameter the channels are mixed.",
     "schema": {"type": "integer", "enum": [1, 2]},
 }
 UPLOAD_PROBLEMS = problems(
@@ -38,15 +38,15 @@ UPLOAD_PROBLEMS = problems(
 
 
 def parse_channel(sent: object) -> int | None:
-    """The channel of the called party; None where none was sent. Raises Problem 422 for anything but 1 or 2."""
+    """Parse the channel of the called party; None when no channel was sent. Raises Problem 422 if not 1 or 2."""
     if sent not in (None, "1", "2"):
-        raise Problem(HTTPStatus.UNPROCESSABLE_ENTITY, "channel is 1 or 2, the channel of the called party")
+        raise Problem(HTTPStatus.UNPROCESSABLE_ENTITY, "`channel` must be 1 or 2, the channel of the called party")
     return None if sent is None else int(str(sent))
 
 
 @contextmanager
 def translate_detection_errors() -> Iterator[None]:
-    """Turn the detector's errors into problems."""
+    """Convert the detector's errors to problems."""
     try:
         yield
     except Undecodable as error:
@@ -60,9 +60,9 @@ def translate_detection_errors() -> Iterator[None]:
 
 
 async def while_connected(request: Request, work: Coroutine[None, None, Verdict]) -> Verdict:
-    """The result of `work`, which is cancelled when the client disconnects.
+    """Return the result of `work`. When the client disconnects, cancel `work` and raise Problem 400.
 
-    Call it after the body has been read: it discards any message that is not a disconnect.
+    Call this function after the body has been read, because it discards all messages before the disconnect.
     """
     task = asyncio.ensure_future(work)
     disconnect = asyncio.ensure_future(wait_for_disconnect(request))
@@ -74,11 +74,12 @@ async def while_connected(request: Request, work: Coroutine[None, None, Verdict]
     finally:
         task.cancel()
         disconnect.cancel()
-        # Wait until the cancelled window has left the request queue, so that the next request sees its true length.
+        # Wait until the cancelled window has left the request queue, so that the next request sees the true length
+        # of the queue.
         await asyncio.gather(task, disconnect, return_exceptions=True)
 
 
 async def wait_for_disconnect(request: Request) -> None:
-    """Receive, and discard, messages until the client disconnects."""
+    """Receive and discard messages until the client disconnects."""
     while (await request.receive())["type"] != "http.disconnect":
         continue

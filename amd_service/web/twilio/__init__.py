@@ -1,1 +1,1 @@
-"""The routes that Twilio calls."""
+"""Routes for requests from Twilio."""

@@ -1,4 +1,4 @@
-"""Media Streams of calls that are up, over a WebSocket."""
+"""Media Streams of calls in progress, over a WebSocket."""
 
 import asyncio
 from collections.abc import AsyncGenerator, Sequence
@@ -34,15 +34,18 @@ _NORMAL, _POLICY = 1000, 1008
 async def media(websocket: WebSocket) -> None:
     """WebSocket /twilio/media: one Media Stream, from its handshake to its verdict.
 
-    A connection is accepted, and counts against AMD_LIVE_STREAMS, only after the signature of its handshake is
-    verified; audio is used only after the start message has shown the key of its call. The slot is free again once the
-    verdict is stored: a peer that does not complete the close holds none.
+    Order of the checks:
+
+    1. Verify the signature of the handshake. Only then accept the connection and count it against AMD_LIVE_STREAMS.
+    2. Verify the key of the call in the start message. Only then use the audio.
+    3. Release the slot when the verdict is stored, before the close. A peer that does not complete the close therefore
+       holds no slot.
     """
     state = state_of(websocket)
     outcome = await _serve_stream(websocket, state)
     state.runtime.metrics.streams.labels(outcome).inc()
     is_fault = outcome in (StreamOutcome.MALFORMED, StreamOutcome.REFUSED)
-    # Before `accept` this answers the handshake with 403.
+    # A close before `accept` rejects the handshake with 403.
     await _close(websocket, _POLICY if is_fault else _NORMAL, state.time_limits.media_close_s)
 
 
@@ -63,15 +66,15 @@ async def _serve_stream(websocket: WebSocket, state: AppState) -> StreamOutcome:
         return StreamOutcome.MALFORMED
     except (Retryable, Permanent) as error:
         log.error("stream without a verdict", error=str(error))
-    except Exception:  # a bug or a failed engine: the stream ends and is counted like any other
+    except Exception:  # a bug or an engine failure: end the stream and count it
         log.exception("stream without a verdict")
     return StreamOutcome.UNJUDGED
 
 
 def _verify_handshake(websocket: WebSocket, settings: Settings) -> list[Account]:
-    """The accounts whose token signed the handshake. Raises InvalidSignature."""
+    """Return the accounts whose token signed the handshake. Raises InvalidSignature."""
     if not settings.live:
-        raise InvalidSignature("live listening is off: set AMD_LIVE=true")
+        raise InvalidSignature("live detection is off: set AMD_LIVE=true")
     return signature.verify_handshake(
         settings.accounts,
         settings.public_url,
@@ -92,13 +95,13 @@ async def _accept_and_judge(websocket: WebSocket, state: AppState, accounts: Seq
 
 
 async def _events(websocket: WebSocket, limits: TimeLimits) -> AsyncGenerator[StreamEvent, None]:
-    """The stream's events until the connection closes, is idle for too long, or reaches its total time.
+    """Yield the events of the stream. Raises MalformedCallback.
 
-    Raises MalformedCallback.
+    Ends when the connection closes, after `media_idle_s` seconds without a message, or after `media_total_s` seconds.
     """
     ends_at = monotonic() + limits.media_total_s
     while (left_s := ends_at - monotonic()) > 0:
-        await asyncio.sleep(0)  # messages that have arrived are received without a pause: let other tasks run
+        await asyncio.sleep(0)  # `receive` does not suspend for a message that has arrived: let other tasks run
         try:
             async with asyncio.timeout(min(limits.media_idle_s, left_s)):
                 message = await websocket.receive()
@@ -108,29 +111,29 @@ async def _events(websocket: WebSocket, limits: TimeLimits) -> AsyncGenerator[St
             return
         text = message.get("text")
         if text is None:
-            raise MalformedCallback("a binary message; Media Streams send text")
+            raise MalformedCallback("a binary message: Media Streams contains only text messages")
         event = parse_message(text)
         if event is not None:
             yield event
 
 
 async def _close(websocket: WebSocket, code: int, timeout_s: float) -> None:
-    """Close the connection if it is still open. A call started with <Start><Stream> goes on."""
+    """Close the connection if it is still open. A call that was started with <Start><Stream> continues."""
     if websocket.client_state is WebSocketState.DISCONNECTED:
         return
     try:
         async with asyncio.timeout(timeout_s):
             await websocket.close(code)
-    # RuntimeError: the server has closed it already, because of a message that was too large.
+    # RuntimeError: the server has already closed the connection, because a message was too large.
     except (WebSocketDisconnect, TimeoutError, RuntimeError):
         log.debug("stream already closed")
 
 
-NO_UPGRADE = "a WebSocket is expected here: does the proxy in front pass `Upgrade`?"
+NO_UPGRADE = "this path accepts only WebSockets: check that the proxy forwards the `Upgrade` header"
 
 
 async def missing_upgrade(request: Request) -> Response:
-    """GET /twilio/media without an upgrade: 426, or 404 like any unknown path while AMD_LIVE is off."""
+    """GET /twilio/media without an upgrade: 426. While AMD_LIVE is off: 404, as for an unknown path."""
     if not runtime_of(request).settings.live:
         raise HTTPException(HTTPStatus.NOT_FOUND)
     log.warning("stream refused", reason=NO_UPGRADE)
@@ -144,7 +147,7 @@ ROUTES = (
         missing_upgrade,
         get={
             **PUBLIC,
-            "summary": "Media Streams over a WebSocket; a request without its upgrade is refused",
+            "summary": "Media Streams over a WebSocket; a request without an upgrade to WebSocket is refused",
             "responses": problems(HTTPStatus.NOT_FOUND, HTTPStatus.UPGRADE_REQUIRED),
         },
     ),

@@ -1,4 +1,4 @@
-"""Requests that Twilio signed."""
+"""Reads requests that Twilio signed."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -31,7 +31,7 @@ QUERY_PROBLEMS = (HTTPStatus.BAD_REQUEST, HTTPStatus.FORBIDDEN)
 
 @contextmanager
 def count_refusals(metrics: Metrics, route: str) -> Iterator[None]:
-    """Count a problem as a refused callback of `route`."""
+    """Count a `Problem` as a refused callback of `route`, and raise it again."""
     try:
         yield
     except Problem as problem:
@@ -40,12 +40,12 @@ def count_refusals(metrics: Metrics, route: str) -> Iterator[None]:
 
 
 async def read_signed_form(request: Request) -> Pairs:
-    """The form of a POST whose signature is valid. Nothing uses the form before that check.
+    """Read the form of a POST and verify its signature.
 
-    Raises Problem 403, 408, 413 or 415.
+    Raises Problem 400, 403, 408, 413 or 415.
     """
     if media_type(request) != FORM:
-        raise Problem(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, f"callbacks are sent as {FORM}")
+        raise Problem(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, f"send the callback as {FORM}")
     state = state_of(request)
     settings = state.runtime.settings
     body = await read_body(request, settings.max_callback_bytes, timeout_s=state.time_limits.callback_body_s)
@@ -65,7 +65,7 @@ async def read_signed_form(request: Request) -> Pairs:
 
 
 def read_signed_query(request: Request) -> Pairs:
-    """The query of a GET whose signature is valid. Raises Problem 403."""
+    """Read the query of a GET and verify its signature. Raises Problem 403."""
     settings = runtime_of(request).settings
     try:
         signature.verify_get(
@@ -81,6 +81,6 @@ def read_signed_query(request: Request) -> Pairs:
 
 
 def _signature_problem(request: Request, error: InvalidCallback) -> Problem:
-    """The reason is logged; the client learns only that the signature is invalid."""
+    """Log the reason. The response says only that the signature is invalid."""
     log.warning("callback refused", path=request.scope["path"], reason=str(error))
     return Problem(HTTPStatus.FORBIDDEN, "invalid Twilio signature")

@@ -1,4 +1,7 @@
-"""Twilio's callbacks: verify, store once, answer 204. They depend on the database alone."""
+"""Webhooks for Twilio's callbacks: verify the signature, store the callback once, respond 204.
+
+The webhooks depend only on the database.
+"""
 
 from collections.abc import Callable
 from http import HTTPStatus
@@ -22,17 +25,17 @@ log = get_logger(__name__)
 
 
 async def receive_status(request: Request) -> Response:
-    """POST /twilio/status: a call changed its state."""
+    """POST /twilio/status: the state of a call changed."""
     return await _receive(request, "status", callbacks.parse_status)
 
 
 async def receive_recording(request: Request) -> Response:
-    """POST /twilio/recording: a recording changed its state."""
+    """POST /twilio/recording: the state of a recording changed."""
     return await _receive(request, "recording", callbacks.parse_recording)
 
 
 async def receive_amd(request: Request) -> Response:
-    """POST /twilio/amd: Twilio's own asynchronous detection has a result."""
+    """POST /twilio/amd: the result of Twilio's asynchronous answering-machine detection."""
     return await _receive(request, "amd", callbacks.parse_amd)
 
 
@@ -41,7 +44,7 @@ async def _receive(request: Request, route: str, parse: Callable[[Pairs], Event]
         pairs = await read_signed_form(request)
         event = _parse(route, parse, pairs)
         await _store(request, RawCallback(route, pairs, request.headers.get("i-twilio-idempotency-token")), event)
-    # Twilio logs a warning for a body without a content type; 204 has neither.
+    # Twilio logs a warning for a body without a content type. A 204 response has no body.
     return Response(status_code=HTTPStatus.NO_CONTENT)
 
 
@@ -67,10 +70,10 @@ def _operation(summary: str, required: list[str]) -> Json:
     return {
         **SIGNED,
         "summary": summary,
-        "description": "Sent and signed by Twilio; give Twilio this URL. Unknown fields are kept.",
+        "description": "Twilio sends and signs the request. Configure this URL at Twilio. Unknown fields are stored.",
         "requestBody": {"required": True, "content": {FORM: {"schema": form | {"additionalProperties": text}}}},
         "responses": {
-            "204": {"description": "Stored by this request or by an earlier one."},
+            "204": {"description": "This request or an earlier identical request has stored the callback."},
             **problems(*FORM_PROBLEMS),
         },
     }
@@ -80,19 +83,21 @@ ROUTES = (
     DescribedRoute(
         "/twilio/status",
         receive_status,
-        post=_operation("A call changed its state", ["AccountSid", "CallSid", "CallStatus"]),
+        post=_operation("The state of a call changed", ["AccountSid", "CallSid", "CallStatus"]),
     ),
     DescribedRoute(
         "/twilio/recording",
         receive_recording,
         post=_operation(
-            "A recording changed its state; the recording of a conference may have no CallSid",
+            "The state of a recording changed; CallSid is optional, because a recording of a conference may have none",
             ["AccountSid", "RecordingSid", "RecordingStatus"],
         ),
     ),
     DescribedRoute(
         "/twilio/amd",
         receive_amd,
-        post=_operation("A result of Twilio's own asynchronous detection", ["AccountSid", "CallSid", "AnsweredBy"]),
+        post=_operation(
+            "A result of Twilio's asynchronous answering-machine detection", ["AccountSid", "CallSid", "AnsweredBy"]
+        ),
     ),
 )

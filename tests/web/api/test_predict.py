@@ -103,7 +103,7 @@ async def test_the_channel_of_the_called_party_can_be_chosen(judging: App, name:
 @pytest.mark.parametrize("channel", ["0", "3", "left", "", "1.0"])
 async def test_another_channel_is_422(judging: App, channel: str) -> None:
     answer = await judging.client.post(f"/predict?channel={channel}", content=HUMAN, headers=WAV)
-    assert problem(answer) == (422, "channel is 1 or 2, the channel of the called party")
+    assert problem(answer) == (422, "`channel` must be 1 or 2, the channel of the called party")
 
 
 @pytest.mark.parametrize(

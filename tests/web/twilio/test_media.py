@@ -190,13 +190,13 @@ async def test_no_other_path_accepts_a_websocket(line: Line) -> None:
         assert refused.value.response.status_code == 403
 
 
-async def test_a_handshake_without_its_upgrade_is_426_and_mentions_the_proxy(
+async def test_a_handshake_without_its_upgrade_is_426_and_the_error_mentions_the_proxy(
     line: Line, capfd: pytest.CaptureFixture[str]
 ) -> None:
     answer = await line.service.client.get("/twilio/media")
     assert (answer.status_code, answer.headers["upgrade"]) == (426, "websocket")
-    assert "does the proxy in front pass `Upgrade`?" in answer.json()["detail"]
-    assert "".join(capfd.readouterr()).count("does the proxy in front pass `Upgrade`?") == 1
+    assert "the proxy forwards the `Upgrade` header" in answer.json()["detail"]
+    assert "".join(capfd.readouterr()).count("the proxy forwards the `Upgrade` header") == 1
 
 
 async def test_without_a_model_a_stream_ends_without_a_verdict(database: Database) -> None:

@@ -1,1 +1,1 @@
-"""The OpenAPI 3.1 document: each route carries the description of its operations."""
+"""The OpenAPI 3.1 document, generated from the descriptions that the routes contain."""

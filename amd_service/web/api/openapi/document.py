@@ -1,4 +1,4 @@
-"""The OpenAPI document and its route."""
+"""Builds and serves the OpenAPI document."""
 
 from collections.abc import Sequence
 
@@ -12,21 +12,22 @@ from amd_service.calls.row_schemas import call_schemas
 from amd_service.twilio.call_request import CallRequest
 from amd_service.web.api.openapi.responses import Json, problems
 from amd_service.web.api.openapi.route import KEY_REQUIRED, NO_ACCESS, DescribedRoute
-from amd_service.web.api.schemas import ANSWERS
+from amd_service.web.api.schemas import RESPONSE_MODELS
 from amd_service.web.media_types import JSON
 
 DESCRIPTION = """\
-Did a human answer, or a voicemail? Twilio reports calls and recordings to `/twilio/…`; verdicts are read from
-`/api/calls/{sid}` and from the table `call_log`. `/predict` judges an upload at once.
+Detects whether a human or a voicemail answered a phone call. Twilio reports calls and recordings to `/twilio/…`.
+Verdicts are available from `/api/calls/{sid}` and in the table `call_log`. `/predict` judges an uploaded recording at
+once.
 
-`undecided` is a valid answer: do not convert it into one of the other two. Errors are problem details (RFC 9457) whose
-`detail` says what to change."""
+`undecided` is a valid label: do not convert it to `human` or `voicemail`. Errors are problem details (RFC 9457). Their
+member `detail` says what to change."""
 
 
 def describe(routes: Sequence[BaseRoute]) -> Json:
-    """The OpenAPI 3.1 document of the described routes."""
+    """Build the OpenAPI 3.1 document of all routes of type `DescribedRoute`."""
     _, schemas = models_json_schema(
-        [*((shape, "serialization") for shape in ANSWERS), (CallRequest, "validation")],
+        [*((shape, "serialization") for shape in RESPONSE_MODELS), (CallRequest, "validation")],
         ref_template="#/components/schemas/{model}",
     )
     return {
@@ -36,7 +37,11 @@ def describe(routes: Sequence[BaseRoute]) -> Json:
         "components": {
             "schemas": schemas["$defs"] | call_schemas(),
             "securitySchemes": {
-                "key": {"type": "http", "scheme": "bearer", "description": "One of AMD_API_KEYS, where there are any."},
+                "key": {
+                    "type": "http",
+                    "scheme": "bearer",
+                    "description": "One of AMD_API_KEYS, if the service has API keys.",
+                },
                 "signature": {"type": "apiKey", "in": "header", "name": "X-Twilio-Signature"},
             },
         },
@@ -44,7 +49,7 @@ def describe(routes: Sequence[BaseRoute]) -> Json:
 
 
 async def openapi(request: Request) -> JSONResponse:
-    """GET /openapi.json: the document of the app's own routes."""
+    """GET /openapi.json: the OpenAPI document of this app's routes."""
     return JSONResponse(describe(request.app.routes))
 
 
@@ -53,7 +58,7 @@ ROUTE = DescribedRoute(
     openapi,
     get={
         **KEY_REQUIRED,
-        "summary": "This document",
+        "summary": "This OpenAPI document",
         "responses": {
             "200": {"description": "OpenAPI 3.1.", "content": {JSON: {"schema": {"type": "object"}}}},
             **problems(*NO_ACCESS),

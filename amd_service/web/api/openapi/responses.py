@@ -1,4 +1,4 @@
-"""OpenAPI response objects."""
+"""Builds OpenAPI response objects."""
 
 from http import HTTPStatus
 from typing import Any
@@ -8,7 +8,9 @@ from amd_service.web.media_types import JSON, PROBLEM_JSON
 
 Json = dict[str, Any]
 
-RETRY_AFTER: Json = {"headers": {"Retry-After": {"schema": {"type": "integer"}, "description": "Seconds."}}}
+RETRY_AFTER: Json = {
+    "headers": {"Retry-After": {"schema": {"type": "integer"}, "description": "Seconds until a retry."}}
+}
 HEADERS: dict[HTTPStatus, Json] = {
     HTTPStatus.UPGRADE_REQUIRED: {"headers": {"Upgrade": {"schema": {"const": "websocket"}}}},
     HTTPStatus.UNAUTHORIZED: {"headers": {"WWW-Authenticate": {"schema": {"type": "string"}}}},
@@ -17,8 +19,8 @@ HEADERS: dict[HTTPStatus, Json] = {
 }
 
 
-def answer(description: str, shape: type[Shape] | str, media_type: str = JSON) -> Json:
-    """A response whose body is a component of the document, given by class or name."""
+def response(description: str, shape: type[Shape] | str, media_type: str = JSON) -> Json:
+    """An OpenAPI response object. `shape`: the schema of the body, as a class or as a name in the OpenAPI document."""
     name = shape if isinstance(shape, str) else shape.__name__
     return {
         "description": description,
@@ -27,8 +29,8 @@ def answer(description: str, shape: type[Shape] | str, media_type: str = JSON) -
 
 
 def problems(*statuses: HTTPStatus) -> Json:
-    """Problem responses by status."""
+    """OpenAPI response objects for problems, keyed by status."""
     return {
-        str(status.value): answer(status.phrase, ProblemShape, PROBLEM_JSON) | HEADERS.get(status, {})
+        str(status.value): response(status.phrase, ProblemShape, PROBLEM_JSON) | HEADERS.get(status, {})
         for status in statuses
     }

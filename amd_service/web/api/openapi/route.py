@@ -1,4 +1,4 @@
-"""Routes that carry their OpenAPI operations."""
+"""Routes with an OpenAPI description."""
 
 from collections.abc import Awaitable, Callable
 from http import HTTPStatus
@@ -9,19 +9,19 @@ from starlette.routing import Route
 
 from amd_service.web.api.openapi.responses import Json
 
-# The `security` of an operation.
+# Values of the member `security` of an OpenAPI operation.
 KEY_REQUIRED: Json = {"security": [{"key": []}]}
 PUBLIC: Json = {"security": []}
 SIGNED: Json = {"security": [{"signature": []}]}
 
-# Problems that any operation with KEY_REQUIRED can answer.
+# Statuses of the problems that every operation with KEY_REQUIRED can return.
 NO_ACCESS = (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN)
 
 
 class DescribedRoute(Route):
-    """A route that serves exactly the methods it describes.
+    """A route that supports only the HTTP methods in `operations`.
 
-    `operations`: OpenAPI operation objects by method in lower case.
+    `operations`: OpenAPI operation objects, keyed by HTTP method in lower case.
     """
 
     def __init__(self, path: str, endpoint: Callable[[Request], Awaitable[Response]], **operations: Json) -> None:
