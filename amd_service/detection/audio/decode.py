@@ -9,17 +9,16 @@ from amd_service.errors import Undecodable
 MARKUP = (b"<?xml", b"<!doctype", b"<html", b"<twilioresponse", b"<response", b"<error")
 
 
-def decode(
-    data: bytes, *, content_type: str | None = None, raw_rate_hz: int | None = None, max_s: float | None = None
-) -> Tracks:
-    """Decode a recording, or its first `max_s` seconds. The cost depends on the decoded part, not on the file size.
+def decode(data: bytes, *, content_type: str | None = None, max_s: float | None = None) -> Tracks:
+    """Decode a recording, or only its first `max_s` seconds.
 
-    A header in the data takes precedence over `content_type`. Data without a header is decoded as raw mu-law, A-law or
-    16-bit PCM only if `content_type` says so and the rate is known, from it (`audio/x-mulaw;rate=8000`, `audio/basic`)
-    or from `raw_rate_hz`. A file without samples gives tracks without frames. Sizes in headers are not trusted.
+    The cost depends on the decoded part, not on the file size. A header in the data takes precedence over
+    `content_type`. Data without a header is decoded as raw audio (mu-law, A-law or 16-bit PCM) only if `content_type`
+    names the encoding and the rate, such as `audio/x-mulaw;rate=8000` or `audio/basic`. A file without samples gives
+    tracks without frames. The sizes in headers are not trusted.
 
     Raises:
-        Undecodable: empty, markup instead of audio, or an unknown format; the message says what to send.
+        Undecodable: the body is empty, markup, or in an unknown format. The message says what to send.
     """
     if not data:
         raise Undecodable("The body is empty.")
@@ -27,7 +26,7 @@ def decode(
         raise Undecodable("The body is XML or HTML, not audio: an error page, or a missing recording.")
     if is_wav(data):
         return decode_wav(data, max_s)
-    raw = read_raw_format(content_type, raw_rate_hz)
+    raw = read_raw_format(content_type)
     if raw is not None:
         return decode_raw(data, raw, max_s)
     if is_mp3(data):

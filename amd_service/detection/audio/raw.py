@@ -41,10 +41,10 @@ def is_raw(content_type: str | None) -> bool:
     return _kind(content_type) in ENCODINGS
 
 
-def read_raw_format(content_type: str | None, raw_rate_hz: int | None) -> RawFormat | None:
+def read_raw_format(content_type: str | None) -> RawFormat | None:
     """The raw format that a content type names; None if it names no raw encoding.
 
-    The content type's own rate takes precedence over `raw_rate_hz`; `audio/basic` is 8000 by definition.
+    `audio/basic` has 8000 Hz unless the content type names another rate.
 
     Raises:
         Undecodable: a raw encoding without a rate, or with an implausible one.
@@ -55,8 +55,7 @@ def read_raw_format(content_type: str | None, raw_rate_hz: int | None) -> RawFor
         return None
     rest = (part.strip().lower() for part in (content_type or "").split(";")[1:])
     parameters = dict(part.partition("=")[::2] for part in rest)
-    default = BASIC_RATE_HZ if kind == "audio/basic" else raw_rate_hz
-    rate_hz = _number(parameters.get("rate"), default)
+    rate_hz = _number(parameters.get("rate"), BASIC_RATE_HZ if kind == "audio/basic" else None)
     if rate_hz is None:
         raise Undecodable(f"Raw audio needs a rate: send the content type as '{kind};rate=8000', or a WAV file.")
     channels = _number(parameters.get("channels"), 1) or 0
