@@ -29,10 +29,11 @@ async def started(
     golden: GoldenClips = NO_CLIPS,
     labels: LabelOrder = HUMAN_FIRST,
     check: EngineCheck | None = None,
+    metrics: Metrics | None = None,
     **settings: object,
 ) -> AsyncIterator[Detector]:
     configured = Settings.model_validate({"model": "stub/stub", **settings})
-    metrics = Metrics()
+    metrics = metrics or Metrics()
     classifier = Classifier(
         configured,
         metrics,

@@ -41,6 +41,7 @@ class Classifier:
         *,
         open_files: OpenFiles = open_model,
         open_engine: OpenEngine = load_engine,
+        queue: RequestQueue | None = None,
         result_timeout_s: float = 120.0,
         hub_retry_s: float = 30.0,
         close_timeout_s: float | None = None,
@@ -52,7 +53,7 @@ class Classifier:
         self._result_timeout_s = result_timeout_s
         self._hub_retry_s = hub_retry_s
         self._close_timeout_s = settings.shutdown_budget.window_s if close_timeout_s is None else close_timeout_s
-        self._queue = RequestQueue(settings.inference_queue, metrics.inference_queue)
+        self._queue = queue or RequestQueue(settings.inference_queue, metrics.inference_queue)
         self._state = ClassifierState(Phase.STOPPED, "the classifier has not been started")
         self._state_change: Future[None] = Future()
         self._state_lock = threading.Lock()

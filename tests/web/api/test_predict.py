@@ -2,16 +2,15 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
-from typing import Any
+from collections.abc import AsyncIterator, Callable
 
 import httpx2
 import pytest
 from starlette.types import ASGIApp, Message
 
 from amd_service.database.pool import Database
-from amd_service.detection.classifier.request_queue import InferenceRequest, RequestQueue
 from amd_service.errors import QueueFull
+from amd_service.telemetry import Metrics
 from amd_service.web.api.uploads import translate_detection_errors
 from amd_service.web.app import create_app
 from amd_service.web.problems import Problem
@@ -19,6 +18,7 @@ from tests.support.app import API_KEY, App, open_app
 from tests.support.detectors import ready
 from tests.support.fixture_calls import CALLS, HUMAN, SILENCE, VOICEMAIL, expected, samples_of
 from tests.support.models import StubEngine
+from tests.support.waiting import until
 
 pytestmark = pytest.mark.anyio
 
@@ -177,39 +177,33 @@ def test_retry_after_is_the_estimate_rounded_up_and_at_least_one_second(estimate
     assert raised.value.headers == {"retry-after": header}
 
 
-async def test_the_request_of_a_client_that_disconnects_is_cancelled(
-    closed_database: Database, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    engine, queued = StubEngine(), asyncio.Event()
-    submit = RequestQueue.submit
+async def test_the_request_of_a_client_that_disconnects_is_cancelled(closed_database: Database) -> None:
+    engine, metrics = StubEngine(), Metrics()
 
-    def submit_and_set(queue: RequestQueue, *arguments: Any, **options: Any) -> InferenceRequest:
-        request = submit(queue, *arguments, **options)
-        queued.set()
-        return request
+    def waiting_windows() -> float | None:
+        return metrics.registry.get_sample_value("amd_inference_queue")
 
-    async with ready(engine) as detector:
+    async with ready(engine, metrics=metrics) as detector:
         service = open_app(closed_database, detector)
         engine.hold()
         first = asyncio.create_task(service.client.post("/predict", content=HUMAN, headers=WAV))
         await asyncio.to_thread(engine.entered.acquire)
-        monkeypatch.setattr(RequestQueue, "submit", submit_and_set)
-        await upload_until(queued, create_app(service.runtime))
-        assert queued.is_set()
+        await upload_until(lambda: waiting_windows() == 1, create_app(service.runtime))
+        assert waiting_windows() == 0
         engine.free.set()
         assert (await first).status_code == 200
         assert (await service.client.post("/predict", content=HUMAN, headers=WAV)).status_code == 200
     assert len(engine.calls) == 2
 
 
-async def upload_until(disconnect: asyncio.Event, app: ASGIApp) -> None:
-    """Send a recording to `/predict` and disconnect once `disconnect` is set."""
+async def upload_until(condition: Callable[[], bool], app: ASGIApp) -> None:
+    """Send a recording to `/predict` and disconnect when the condition is met."""
     messages: list[Message] = [{"type": "http.request", "body": HUMAN, "more_body": False}]
 
     async def receive() -> Message:
         if messages:
             return messages.pop()
-        await disconnect.wait()
+        await until(condition)
         return {"type": "http.disconnect"}
 
     async def send(_message: Message) -> None:

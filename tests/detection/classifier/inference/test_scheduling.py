@@ -5,9 +5,10 @@ import asyncio
 import pytest
 
 from amd_service.detection.classifier.inference import Classifier
-from amd_service.detection.classifier.request_queue import Priority, RequestQueue
+from amd_service.detection.classifier.request_queue import InferenceRequest, Priority, RequestQueue
 from amd_service.domain import ModelRun
 from amd_service.errors import QueueFull
+from amd_service.telemetry import Metrics
 from tests.support.inference import busy, let_tasks_run, running, score
 from tests.support.models import StubEngine
 
@@ -59,10 +60,16 @@ async def test_a_cancelled_request_is_not_run_and_frees_its_place() -> None:
     assert engine.calls[2:] == [[9.0], [4.0]]
 
 
-async def test_a_request_cancelled_after_it_was_taken_does_no_harm(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(RequestQueue, "withdraw", lambda *_: None)  # too late: the thread has already taken it
+class LateWithdrawals(RequestQueue):
+    """A queue for which each withdrawal comes too late, as if the thread had already taken the request."""
+
+    def withdraw(self, request: InferenceRequest) -> None:
+        """Leave the request in the queue."""
+
+
+async def test_a_request_that_is_cancelled_after_the_thread_took_it_is_not_run() -> None:
     engine = StubEngine()
-    async with running(engine) as classifier:
+    async with running(engine, queue=LateWithdrawals(32, Metrics().inference_queue)) as classifier:
         await cancel_one_of_two(engine, classifier)
     assert engine.calls[2:] == [[9.0], [4.0]]
 
