@@ -1,4 +1,5 @@
-"""The command line: one command a file.
+"""The command line: one command per file.
 
-A command's file holds its options; it imports its implementation when it runs, so that `--help` answers at once.
+A command's file holds the options. The function imports the implementation only when the command runs, so `--help` is
+fast.
 """

@@ -10,24 +10,38 @@ from amd_service.cli.process import load_settings_and_logging, run
 
 def call(
     to: Annotated[
-        str, typer.Argument(metavar="TO", help="The number to call, e.g. +15005550010; see AMD_DIAL_PREFIXES.")
+        str, typer.Argument(metavar="TO", help="Number to call, e.g. +15005550010. AMD_DIAL_PREFIXES must allow it.")
     ],
-    from_number: Annotated[str, typer.Option("--from", metavar="NUMBER", help="A number of the account.")],
+    from_number: Annotated[
+        str, typer.Option("--from", metavar="NUMBER", help="Caller ID: a number of the Twilio account.")
+    ],
     url: Annotated[str | None, typer.Option(help="URL at which Twilio requests the call's TwiML.")] = None,
-    twiml: Annotated[str | None, typer.Option(help="The TwiML itself, at most 4000 characters.")] = None,
-    account: Annotated[str | None, typer.Option(metavar="AC…", help="The account, if there are several.")] = None,
-    track: Annotated[str, typer.Option(help="Record `inbound`, the called party alone, or `both`.")] = "inbound",
+    twiml: Annotated[
+        str | None, typer.Option(help="TwiML of the call, at most 4000 characters; instead of --url.")
+    ] = None,
+    account: Annotated[
+        str | None,
+        typer.Option(metavar="AC…", help="Twilio account that places the call. Required if several are configured."),
+    ] = None,
+    track: Annotated[
+        str, typer.Option(help="Track to record: `inbound` (only the called party) or `both`.")
+    ] = "inbound",
     twilio_amd: Annotated[bool, typer.Option("--twilio-amd", help="Also run Twilio's own detection.")] = False,
-    ring_s: Annotated[int, typer.Option(help="Seconds that it may ring.")] = 60,
-    key: Annotated[str | None, typer.Option(help="Idempotency key: the same key never places a second call.")] = None,
-    wait: Annotated[bool, typer.Option("--wait", help="Follow the call to its verdict.")] = False,
-    timeout: Annotated[float, typer.Option(min=0, help="With --wait: seconds to wait for the verdict.")] = 300.0,
+    ring_s: Annotated[int, typer.Option(help="Maximum seconds that the call may ring.")] = 60,
+    key: Annotated[
+        str | None, typer.Option(help="Idempotency key. A second command with the same key places no second call.")
+    ] = None,
+    wait: Annotated[bool, typer.Option("--wait", help="Wait for the verdict of the call and print it.")] = False,
+    timeout: Annotated[
+        float, typer.Option(min=0, help="With --wait: maximum seconds to wait for the verdict.")
+    ] = 300.0,
     as_json: JsonFlag = False,
 ) -> None:
-    """Place a call. Exits 0 when it is placed (with --wait: judged), 1 without a verdict, 2 when nothing was done.
+    """Place a call.
 
-    Exits 3 when the outcome is unknown, now or since an earlier try with the same key. The call may have been placed:
-    check before you place it again.
+    Exit code 0: the call is placed; with --wait, it also has a verdict. 1: with --wait, there is no verdict in time.
+    2: no call was placed. 3: the outcome of this command, or of an earlier command with the same key, is unknown. The
+    call may have been placed, so check before you place it again.
     """
     from amd_service.cli.place_and_follow import place_and_follow
     from amd_service.errors import IdempotencyKeyInUse, OutcomeUnknown

@@ -17,7 +17,7 @@ from amd_service.errors import AmdError
 from amd_service.settings import Settings
 from amd_service.telemetry import Metrics, get_logger
 
-# Suffixes of files without a header; their sample rate is telephony's 8 kHz.
+# Content types by file suffix, for files without a header. Their sample rate is 8 kHz, as in telephony.
 HEADERLESS = {".ulaw": "audio/x-mulaw;rate=8000", ".ul": "audio/x-mulaw;rate=8000", ".alaw": "audio/x-alaw;rate=8000"}
 
 log = get_logger(__name__)
@@ -26,7 +26,7 @@ Line = dict[str, object]
 
 
 async def classify_and_print(files: Sequence[Path], settings: Settings, *, channel: int | None, as_json: bool) -> bool:
-    """Print a line per file as its verdict arrives. Returns False if a file could not be classified."""
+    """Print a line per file as soon as the file has a verdict. Returns False if a file could not be classified."""
     console = Console()
     succeeded = True
     async for line in classify(files, settings, channel=channel):
@@ -39,10 +39,10 @@ async def classify_and_print(files: Sequence[Path], settings: Settings, *, chann
 
 
 async def classify(files: Sequence[Path], settings: Settings, *, channel: int | None) -> AsyncIterator[Line]:
-    """Yield a line per file, in order; `error` is set if a file could not be classified.
+    """Yield a line per file, in the order of `files`. If a file could not be classified, `error` of its line is set.
 
-    A mono file is assumed to hold the called party alone. `channel` selects the called party's channel of a
-    dual-channel file; without it the two channels are mixed. Raises ModelUnusable if the model cannot be loaded.
+    A mono file is assumed to contain only the called party. `channel`: the called party's channel of a dual-channel
+    file; None mixes the two channels. Raises ModelUnusable if the model cannot be loaded.
     """
     async with Detector.from_settings(settings, Metrics()) as detector:
         await detector.wait_ready_or_raise()

@@ -11,14 +11,17 @@ from amd_service.cli.process import run
 
 def demo(
     directory: Annotated[
-        Path, typer.Argument(metavar="DIR", help="Recorded calls.", exists=True, file_okay=False)
+        Path, typer.Argument(metavar="DIR", help="Folder of recorded calls.", exists=True, file_okay=False)
     ] = Path("fixtures/calls"),
-    model: Annotated[str, typer.Option(help="Hub id, folder, or `demo`.")] = "demo",
+    model: Annotated[str, typer.Option(help="Model: hub id, folder, or `demo`.")] = "demo",
     live: LiveFlag = False,
     pace: Pace = 4.0,
     as_json: JsonFlag = False,
 ) -> None:
-    """Run the whole flow on recorded calls with a throwaway database. Exits 1 unless all end as expected."""
+    """Process recorded calls with the service, a simulated Twilio and a temporary database.
+
+    Exits 1 if the result of a call differs from the expected result.
+    """
     from amd_service.simulator.demo import run_demo
 
     if not run(run_demo(directory, model=model, live_pace=pace if live else None, as_json=as_json)):

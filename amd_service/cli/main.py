@@ -1,4 +1,4 @@
-"""The entry point of `amd-service`: names the commands and reports deliberate errors."""
+"""The entry point of `amd-service`: registers the commands and prints expected errors."""
 
 import sys
 from typing import Annotated
@@ -18,7 +18,7 @@ from amd_service.cli.requeue import requeue
 from amd_service.cli.serve import serve
 from amd_service.cli.worker import worker
 
-# In the order in which `--help` lists them.
+# `--help` lists the commands in this order.
 COMMANDS = (serve, worker, migrate, requeue, reconcile, demo, replay, classify, call, doctor)
 
 app = typer.Typer(
@@ -33,7 +33,7 @@ app.add_typer(model.app, name="model")
 
 
 def main() -> None:
-    """Run a command. A deliberate error becomes one line on stderr and exit code 2."""
+    """Run a command. An AmdError becomes one line on stderr and exit code 2."""
     try:
         app()
     except Exception as error:

@@ -11,11 +11,11 @@ def migrate(
     dashboard_role: Annotated[
         str | None,
         typer.Option(
-            metavar="NAME", help="Also create a role that may read `call_log`, `call_log_agreement` and nothing else."
+            metavar="NAME", help="Also create a database role that may read only `call_log` and `call_log_agreement`."
         ),
     ] = None,
 ) -> None:
-    """Bring the database schema up to date."""
+    """Upgrade the database schema to this version of amd-service."""
     from amd_service.database.opening import migrate_database
 
     run(migrate_database(load_settings_and_logging(), dashboard_role))

@@ -12,7 +12,7 @@ app = typer.Typer(no_args_is_help=True, help="Download the model and build faste
 
 @app.command()
 def pull() -> None:
-    """Download AMD_MODEL ahead of time and verify it."""
+    """Download the model AMD_MODEL and verify its files."""
     from amd_service.detection.classifier.model import pull as pull_model
 
     files = pull_model(load_settings_and_logging(quiet=True))
@@ -21,14 +21,17 @@ def pull() -> None:
 
 @app.command()
 def export(
-    engine: Annotated[str, typer.Option(help="onnx, openvino or torch.")],
-    precision: Annotated[str, typer.Option(help="fp32, bf16 or int8, as far as the engine has it.")],
+    engine: Annotated[str, typer.Option(help="Library that runs the model: onnx, openvino or torch.")],
+    precision: Annotated[str, typer.Option(help="fp32, bf16 or int8. Not every engine supports every precision.")],
     windows: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="Your own recordings, for calibration and for the check.")
+        Path | None,
+        typer.Option(
+            metavar="DIR", help="Folder of your own recordings, used for calibration and for the engine check."
+        ),
     ] = None,
-    again: Annotated[bool, typer.Option("--again", help="Build and check anew.")] = False,
+    again: Annotated[bool, typer.Option("--again", help="Build and check the engine even if it exists.")] = False,
 ) -> None:
-    """Build a faster engine of AMD_MODEL and check it against the reference. Exits 1 if it did not pass."""
+    """Build a faster engine of AMD_MODEL and measure it against the reference. Exits 1 if the engine check fails."""
     from amd_service.lab.export.exporter import Exporter
 
     exporter = Exporter(load_settings_and_logging(quiet=True))

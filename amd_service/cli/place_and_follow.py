@@ -1,4 +1,4 @@
-"""Places one call and follows it to its verdict."""
+"""Places one call and waits for its verdict."""
 
 import asyncio
 import json
@@ -20,7 +20,8 @@ from amd_service.twilio.call_request import CallRequest
 log = get_logger(__name__)
 
 POLL_S = 0.5
-# Twilio reports a call as initiated within a second or two, unless many calls wait in Twilio's own queue.
+# Seconds without a callback after which a warning is logged. Twilio usually reports a call as initiated within 2 s, and
+# later only if many calls wait in Twilio's queue.
 SILENCE_S = 20.0
 
 FINAL = frozenset({AnalysisState.JUDGED, AnalysisState.FAILED, AnalysisState.NOT_APPLICABLE})
@@ -46,10 +47,10 @@ async def place_and_follow(
     wait_s: float | None,
     as_json: bool,
 ) -> bool:
-    """Place a call and print its CallSid; follow it for at most `wait_s` seconds and print its verdict.
+    """Place a call and print its CallSid, then wait for the verdict and print the verdict.
 
-    `wait_s`: None to return once the call is placed. Returns False if there is no verdict in time. Raises the errors of
-    `CallPlacer.start`.
+    `wait_s`: maximum seconds to wait for the verdict; None returns as soon as the call is placed. Returns False if the
+    verdict does not arrive in time. Raises the errors of `CallPlacer.start`.
     """
     console = Console()
     async with open_call_placer(settings) as (call_placer, database):
@@ -71,12 +72,12 @@ async def _follow(database: Database, call_sid: CallSid, wait_s: float, settings
         waited_s = now() - began
         if row.get("analysis_state") in FINAL:
             return row
-        # The row is still `queued`, as it was placed: no callback has arrived.
+        # The status is still `queued`, as when the call was placed, so no callback has arrived.
         if row.get("call_status") == CallStatus.QUEUED and waited_s >= min(SILENCE_S, wait_s) and not warned:
             warned = True
             log.warning(
                 "no callback for this call yet: check that `amd-service serve` runs with this database and that "
-                "AMD_PUBLIC_URL leads to it",
+                "AMD_PUBLIC_URL is its address",
                 public_url=settings.public_url,
                 call_sid=call_sid,
             )
@@ -114,7 +115,7 @@ def _print_json(line: Row) -> None:
 
 
 def _readable_line(row: Row) -> str:
-    """The same columns as a line of `classify`, with the CallSid instead of the file."""
+    """A line with the columns of `classify`, but with the CallSid instead of the file."""
     sid, state = row["call_sid"], row.get("analysis_state")
     if state == AnalysisState.JUDGED:
         confidence = "   –" if row["confidence"] is None else f"{row['confidence']:.2f}"
@@ -123,5 +124,5 @@ def _readable_line(row: Row) -> str:
         return f"[yellow]{'nobody':>9}[/]  {sid}  {escape(str(row['call_status']))}"
     if state == AnalysisState.FAILED:
         return f"[red]{'failed':>9}[/]  {sid}  {escape(str(row['reason']))}"
-    progress = f"the call is {row.get('call_status') or 'unknown'}, its analysis {state or 'not started'}"
+    progress = f"call status {row.get('call_status') or 'unknown'}, analysis {state or 'not started'}"
     return f"[red]{'late':>9}[/]  {sid}  no verdict in time: {escape(progress)}"

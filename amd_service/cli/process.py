@@ -1,4 +1,4 @@
-"""How a command's process starts, runs its coroutine and ends."""
+"""Starts and ends the process of a command: settings, logging, event loop, signals and exit code."""
 
 import os
 import signal
@@ -14,7 +14,7 @@ T = TypeVar("T")
 
 
 def load_settings_and_logging(*, quiet: bool = False, **overrides: Any) -> "Settings":
-    """The settings, with logging configured from them. `quiet`: log warnings and errors only."""
+    """Load the settings and configure logging with them. `quiet`: log only warnings and errors."""
     from amd_service.settings import load_settings
     from amd_service.settings.unknown_names import unknown_name_warnings
     from amd_service.telemetry import configure_logging, get_logger
@@ -27,9 +27,9 @@ def load_settings_and_logging(*, quiet: bool = False, **overrides: Any) -> "Sett
 
 
 def run(work: Coroutine[Any, Any, T]) -> T:
-    """Run `work` on uvloop and return its result. Exits with 143 when SIGTERM cancelled it.
+    """Run `work` on uvloop and return its result. Exits with 143 if SIGTERM cancelled `work`.
 
-    The cancelled work ends its child processes and its Postgres. `serve` installs handlers of its own over this one.
+    Cancellation lets `work` stop its child processes and its embedded Postgres. `serve` replaces this signal handler.
     """
     import asyncio
 
@@ -49,9 +49,10 @@ def run(work: Coroutine[Any, Any, T]) -> T:
 
 
 def exit_despite_threads() -> None:
-    """Exit with 0 at once if a daemon thread still runs, e.g. one that is loading the model.
+    """Exit with code 0 at once if a daemon thread still runs, e.g. a thread that is loading the model.
 
-    The interpreter's own shutdown removes the state that the thread's native code uses, which then aborts the process.
+    A normal shutdown of the interpreter would free state that the thread's native code still uses, so the process
+    would abort.
     """
     if any(thread.daemon for thread in threading.enumerate()):
         sys.stdout.flush()

@@ -1,4 +1,4 @@
-"""Reconciles every account once and prints what was found."""
+"""Reconciles every account once and prints a report per account."""
 
 import asyncio
 import json
@@ -16,10 +16,10 @@ _UNITS = {"m": "minutes", "h": "hours", "d": "days"}
 
 
 async def reconcile_and_print(settings: Settings, since: str, *, as_json: bool, sleep: Sleep = asyncio.sleep) -> bool:
-    """Ask Twilio about the calls of the last `since` (90m, 24h, 7d) and print a line per account.
+    """Reconcile the calls of the last `since` (90m, 24h, 7d) with Twilio and print a line per account.
 
-    Recordings that are found are enqueued; a running worker judges them. Returns False if a request failed. Raises
-    ConfigurationError for an invalid `since` and if no account is configured.
+    New recordings are enqueued, and a running worker judges them. Returns False if a request failed. Raises
+    ConfigurationError if `since` is invalid or no account is configured.
     """
     start = datetime.now(UTC) - parse_duration(since)
     if not settings.accounts:
@@ -35,7 +35,9 @@ def parse_duration(text: str) -> timedelta:
     """Parse `90m`, `24h` or `7d`. Raises ConfigurationError for anything else."""
     match = re.fullmatch(r"([1-9][0-9]{0,3})([mhd])", text)
     if match is None:
-        raise ConfigurationError(f"--since {text}: give 1 to 9999 minutes, hours or days, e.g. 90m, 24h or 7d")
+        raise ConfigurationError(
+            f"--since {text} is invalid: use 1 to 9999 minutes, hours or days, e.g. 90m, 24h or 7d"
+        )
     return timedelta(**{_UNITS[match[2]]: int(match[1])})
 
 
@@ -45,7 +47,7 @@ def _readable_line(report: SweepReport) -> str:
         f"{report.recordings_new} new recordings, {report.calls_changed} rows changed"
     )
     if report.calls_failed:
-        line += f", {report.calls_failed} FAILED: run it again"
+        line += f", {report.calls_failed} FAILED: run the command again"
     if report.calls_unknown:
         line += f", {report.calls_unknown} UNKNOWN TO TWILIO: check TWILIO_REGION and the account"
     return f"{line}; ABORTED: {report.error}" if report.error else line

@@ -9,10 +9,10 @@ from amd_service.cli.process import load_settings_and_logging, run
 
 def requeue(
     reason: Annotated[
-        str | None, typer.Option(help="Only recordings that failed for this reason, e.g. unauthorised.")
+        str | None, typer.Option(help="Requeue only recordings that failed with this reason, e.g. unauthorised.")
     ] = None,
 ) -> None:
-    """Requeue recordings that ended without a verdict. Run it after their cause is fixed."""
+    """Requeue recordings that ended without a verdict. Fix the cause first."""
     from amd_service.cli.requeue_failed import requeue_failed
 
     typer.echo(f"{run(requeue_failed(load_settings_and_logging(quiet=True), reason))} recording(s) requeued")

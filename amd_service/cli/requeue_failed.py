@@ -1,4 +1,4 @@
-"""Requeues recordings that were given up, after their cause was fixed."""
+"""Requeues recordings that workers gave up."""
 
 from amd_service.database.opening import open_database
 from amd_service.domain import Failure
@@ -8,9 +8,9 @@ from amd_service.settings import Settings
 
 
 async def requeue_failed(settings: Settings, reason: str | None) -> int:
-    """Requeue recordings that ended without a verdict, or only those with `reason`. Returns how many.
+    """Requeue recordings that ended without a verdict; with `reason`, only those with this reason.
 
-    Raises ConfigurationError for an unknown reason.
+    Returns the number of requeued recordings. Raises ConfigurationError if `reason` is unknown.
     """
     try:
         failure = None if reason is None else Failure(reason)

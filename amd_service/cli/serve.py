@@ -8,9 +8,9 @@ from amd_service.cli.process import exit_despite_threads, load_settings_and_logg
 
 
 def serve(
-    worker: Annotated[bool, typer.Option(help="Also judge recordings in this process.")] = True,
+    worker: Annotated[bool, typer.Option(help="Also run a worker, which judges recordings, in this process.")] = True,
 ) -> None:
-    """Receive callbacks, answer the API and, by default, judge recordings."""
+    """Receive callbacks, serve the HTTP API and, by default, judge recordings."""
     from amd_service.web import server
 
     run(server.serve(load_settings_and_logging(), with_worker=worker))

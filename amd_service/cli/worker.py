@@ -4,7 +4,7 @@ from amd_service.cli.process import exit_despite_threads, load_settings_and_logg
 
 
 def worker() -> None:
-    """Judge recordings; serve health and metrics on a separate port."""
+    """Judge recordings. Serve health and metrics on a separate port."""
     from amd_service.web import server
 
     run(server.work(load_settings_and_logging()))

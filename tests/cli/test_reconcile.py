@@ -42,7 +42,7 @@ async def test_the_report_is_one_line_per_account(
     simulated_twilio.rest.add(SimulatedCall(account_sid=ACCOUNT)).end("busy")
     assert await reconcile_and_print(settings(database, simulated_twilio), "90m", as_json=False)
     assert await reconcile_and_print(settings(database, simulated_twilio), "90m", as_json=True)
-    lines = capsys.readouterr().out.splitlines()  # the log's lines too, which a command writes to stderr
+    lines = capsys.readouterr().out.splitlines()  # the output contains log lines too, which a command writes to stderr
     assert f"{ACCOUNT}: 1 calls checked, 1 new, 0 new recordings, 1 rows changed" in lines
     none = dict.fromkeys(("calls_failed", "calls_unknown", "calls_new", "recordings_new", "calls_changed"), 0)
     assert json.loads(lines[-1]) == {"account_sid": ACCOUNT, "calls_asked": 1, **none, "error": None}
@@ -56,7 +56,7 @@ async def test_a_failed_request_for_a_call_is_counted_and_the_command_fails(
     simulated_twilio.rest.scripted = [list_calls, list_recordings, ScriptedResponse(500)]
     asked = settings(database, simulated_twilio, reconcile_after_s=0)
     assert not await reconcile_and_print(asked, "90m", as_json=False)
-    assert "0 rows changed, 1 FAILED: run it again\n" in capsys.readouterr().out
+    assert "0 rows changed, 1 FAILED: run the command again\n" in capsys.readouterr().out
 
 
 async def test_a_call_unknown_to_twilio_is_counted_with_its_cure(

@@ -1,1 +1,1 @@
-"""Checks an installation from the settings to the model, and names the cure for each problem."""
+"""Checks settings, credentials, database and model of an installation, and names the cure for each problem."""

@@ -1,4 +1,4 @@
-"""Every check, in the order in which the results are printed."""
+"""Runs every check in the order in which the results are printed."""
 
 from collections.abc import AsyncIterator
 
@@ -18,7 +18,7 @@ from amd_service.settings import Settings
 
 
 async def run_checks(settings: Settings) -> AsyncIterator[CheckResult]:
-    """Run every check, quick ones first. Raises nothing: an error becomes a result."""
+    """Run every check, the fast checks first. Raises nothing: an error becomes a result with the health `fail`."""
     yield check_setting_names()
     yield check_public_url(settings)
     yield check_api_origin(settings)

@@ -20,11 +20,11 @@ def check_placing_calls(settings: Settings) -> CheckResult:
     wide = [prefix for prefix in settings.dial_prefixes if len(prefix) == len("+1")]
     if wide:
         text = (
-            f"AMD_DIAL_PREFIXES allows all of {', '.join(wide)}: many countries and premium-rate numbers "
-            "(+1 covers the Caribbean, a frequent target of toll fraud); name area codes, e.g. +1212"
+            f"AMD_DIAL_PREFIXES allows all numbers that begin with {', '.join(wide)}: many countries and premium-rate "
+            "numbers (+1 covers the Caribbean, a frequent target of toll fraud); list area codes instead, e.g. +1212"
         )
         return CheckResult(check, Health.WARN, text)
-    allowed = f"numbers beginning with {', '.join(settings.dial_prefixes)}, {settings.dial_per_minute} a minute"
+    allowed = f"numbers beginning with {', '.join(settings.dial_prefixes)}, {settings.dial_per_minute} calls per minute"
     note = "" if settings.api_keys else "; placing calls over the API needs AMD_API_KEYS"
     return CheckResult(check, Health.OK, f"{allowed}{note}")
 
@@ -35,7 +35,11 @@ def check_live(settings: Settings) -> CheckResult:
     if not settings.live:
         return CheckResult(check, Health.OK, "off: recordings are judged after the call")
     if settings.public_url is None:
-        return CheckResult(check, Health.FAIL, "AMD_LIVE needs AMD_PUBLIC_URL: Twilio opens its streams there; set it")
+        return CheckResult(
+            check,
+            Health.FAIL,
+            "AMD_LIVE needs AMD_PUBLIC_URL: Twilio opens its streams at that URL; set AMD_PUBLIC_URL",
+        )
     if urlsplit(settings.public_url).scheme != "https":
         return CheckResult(
             check, Health.WARN, "AMD_LIVE needs an https AMD_PUBLIC_URL: Twilio opens streams over wss only"
@@ -44,21 +48,21 @@ def check_live(settings: Settings) -> CheckResult:
         return CheckResult(
             check, Health.WARN, "AMD_LIVE_NEXT_URL is not https: Twilio's request contains phone numbers"
         )
-    twiml = f"point calls at the TwiML of {settings.callback_url(STREAM_TWIML)}"
+    twiml = f"start calls with the TwiML of {settings.callback_url(STREAM_TWIML)}"
     note = _without_retries({"AMD_LIVE_NEXT_URL": settings.live_next_url})
     return CheckResult(check, Health.OK, f"up to {settings.live_streams} streams per process; {twiml}{note}")
 
 
 def check_actions(settings: Settings) -> CheckResult:
-    """Check whether the configured actions can take effect."""
+    """Check whether the service can perform the configured actions."""
     check = "actions"
     actions = settings.actions
     if not actions:
         return CheckResult(check, Health.OK, "none: the service changes no call after its verdict")
     if not settings.live:
         cure = (
-            "AMD_ON_HUMAN and AMD_ON_VOICEMAIL need AMD_LIVE=true: without it a verdict comes after the recording, and "
-            "an action is refused once the call has ended"
+            "AMD_ON_HUMAN and AMD_ON_VOICEMAIL need AMD_LIVE=true. Without AMD_LIVE the verdict is made after the "
+            "recording, and the service refuses an action on a call that has ended"
         )
         return CheckResult(check, Health.WARN, cure)
     plain = [label for label, action in actions.items() if urlsplit(action.url or "").scheme == "http"]
@@ -83,16 +87,18 @@ def check_reconciliation(settings: Settings) -> CheckResult:
     """Check whether the service asks Twilio for lost callbacks."""
     check = "lost callbacks"
     if settings.reconcile_every_s:
-        return CheckResult(check, Health.OK, f"reconciled with Twilio every {settings.reconcile_every_s:g} s")
-    cure = "a call whose callbacks are lost waits for ever, unless you run `amd-service reconcile`"
+        return CheckResult(
+            check, Health.OK, f"the service reconciles its calls with Twilio every {settings.reconcile_every_s:g} s"
+        )
+    cure = "a call whose callbacks are lost stays `waiting` until you run `amd-service reconcile`"
     return CheckResult(check, Health.WARN, f"AMD_RECONCILE_EVERY_S=0: {cure}")
 
 
 def check_retention(settings: Settings) -> CheckResult:
-    """Report what is kept and what is deleted."""
+    """Report which data the service keeps and which data it deletes."""
     recordings = "kept until you delete them; Twilio charges for storage"
     if settings.delete_recordings:
-        recordings = "deleted after the verdict, earlier verdicts included"
+        recordings = "deleted after the verdict, including recordings that already have a verdict"
     days = settings.callback_days
     callbacks = "kept" if days is None else f"parameters deleted after {days} day{'' if days == 1 else 's'}"
     text = f"recordings at Twilio: {recordings}; callbacks: {callbacks}; phone numbers: {settings.phone_numbers}"

@@ -5,7 +5,7 @@ from enum import StrEnum
 
 
 class Health(StrEnum):
-    """`fail`: part of the service cannot work. `warn`: it works, but a risk or a limitation remains."""
+    """`fail`: part of the service cannot work. `warn`: the service works, with a risk or a limitation."""
 
     OK = "ok"
     WARN = "warn"
@@ -14,7 +14,7 @@ class Health(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class CheckResult:
-    """The health of what was checked, with the cure in `text` if it is not ok."""
+    """The health of one part of the installation. `text` contains the cure if `health` is not `ok`."""
 
     check: str
     health: Health

@@ -7,7 +7,7 @@ from amd_service.cli.process import load_settings_and_logging, run
 
 
 def doctor(as_json: JsonFlag = False) -> None:
-    """Check settings, credentials, database and model, and say what to do. Exits 1 if anything fails."""
+    """Check settings, credentials, database and model, and name the cure for each problem. Exits 1 if a check fails."""
     from amd_service.cli.doctor.output import check_and_print, print_invalid_settings
     from amd_service.errors import ConfigurationError
 

@@ -23,12 +23,12 @@ def check_api_origin(settings: Settings) -> CheckResult:
     check, url = "Twilio's API", urlsplit(settings.api_origin)
     host = url.hostname or ""
     if url.scheme != "https" or not host.endswith(".twilio.com"):
-        cure = "is not Twilio's host. Unset AMD_TWILIO_API_URL for real calls"
+        cure = "is not a host of Twilio. Unset AMD_TWILIO_API_URL for real calls"
         return CheckResult(check, Health.WARN, f"{settings.api_origin} {cure}")
     if _REGION_OR_EDGE_ALONE.fullmatch(host):
-        cure = "names a region or an edge alone; Twilio serves no such host"
+        cure = "contains a region or an edge but not both; Twilio has no such host"
         both = "instead of AMD_TWILIO_API_URL set TWILIO_REGION and TWILIO_EDGE, e.g. ie1 and dublin"
-        return CheckResult(check, Health.WARN, f"{host} {cure}: {both}")
+        return CheckResult(check, Health.WARN, f"{host} {cure}; {both}")
     return CheckResult(check, Health.OK, host)
 
 
@@ -36,14 +36,15 @@ async def check_accounts(settings: Settings) -> list[CheckResult]:
     """Try the credentials of all accounts concurrently, with a request that changes nothing."""
     if not settings.accounts:
         cure = (
-            "set TWILIO_ACCOUNT_SID and TWILIO_AUTH_TOKEN, or AMD_ACCOUNTS_FILE; until then every callback is refused"
+            "set TWILIO_ACCOUNT_SID and TWILIO_AUTH_TOKEN, or AMD_ACCOUNTS_FILE; "
+            "without an account the service refuses every callback"
         )
         return [CheckResult("credentials", Health.FAIL, cure)]
     async with AsyncExitStack() as stack:
         try:
             client = await stack.enter_async_context(http_client(settings))
         except (OSError, ValueError, ImportError) as error:
-            cure = "check the certificates (SSL_CERT_FILE) and proxies (HTTPS_PROXY) of the environment"
+            cure = "check the environment variables for certificates (SSL_CERT_FILE) and proxies (HTTPS_PROXY)"
             return [CheckResult("credentials", Health.FAIL, f"no request can be sent to Twilio: {error}; {cure}")]
         rest = RestClient(client, settings)
         return await asyncio.gather(*(_try_credentials(account, rest) for account in settings.accounts.values()))

@@ -13,7 +13,7 @@ from amd_service.settings import Settings
 
 
 async def check_database(settings: Settings) -> AsyncIterator[CheckResult]:
-    """Check the database and its schema; with AMD_DELETE_RECORDINGS, count the recordings to delete."""
+    """Check the database and its schema. With AMD_DELETE_RECORDINGS, also count the recordings to delete."""
     if settings.database_url is None:
         yield await _check_embedded_database(settings)
         return
@@ -28,11 +28,16 @@ async def check_database(settings: Settings) -> AsyncIterator[CheckResult]:
     yield CheckResult("database", Health.OK, "reachable")
     yield _schema(state)
     if copies is not None:
-        yield CheckResult("deleting", Health.OK, f"up to {copies} recordings at Twilio, which have a verdict")
+        yield CheckResult(
+            "deleting", Health.OK, f"up to {copies} recordings at Twilio have a verdict and will be deleted"
+        )
 
 
 async def _read_state(url: str, settings: Settings) -> tuple[SchemaState, int | None]:
-    """Return the schema's state and the number of recordings to delete at Twilio; None if there is nothing to count."""
+    """Return the schema's state and the number of recordings to delete at Twilio.
+
+    The number is None if AMD_DELETE_RECORDINGS is off or the schema is not current.
+    """
     database = Database(url, pool_size=settings.database_pool_size)
     try:
         state = await database.schema_state()
@@ -50,7 +55,9 @@ def _schema(state: SchemaState) -> CheckResult:
         case SchemaState.CURRENT:
             return CheckResult("schema", Health.OK, "current")
         case SchemaState.NEWER:
-            return CheckResult("schema", Health.WARN, "newer than this version of amd-service; upgrade it")
+            return CheckResult(
+                "schema", Health.WARN, "the schema is newer than this version of amd-service; upgrade amd-service"
+            )
         case _:
             return CheckResult("schema", Health.FAIL, f"{state}: run `amd-service migrate`")
 
@@ -60,5 +67,5 @@ async def _check_embedded_database(settings: Settings) -> CheckResult:
         binaries = await asyncio.to_thread(check_embedded, settings.data_dir)
     except AmdError as error:
         return CheckResult("database", Health.FAIL, str(error))
-    text = f"embedded, in {settings.data_dir}, with the binaries in {binaries}; for production set AMD_DATABASE_URL"
+    text = f"embedded Postgres in {settings.data_dir}, binaries in {binaries}; for production set AMD_DATABASE_URL"
     return CheckResult("database", Health.OK, text)

@@ -1,4 +1,4 @@
-"""Checks that the model loads and answers."""
+"""Checks that the model loads and classifies audio."""
 
 import asyncio
 
@@ -12,7 +12,7 @@ MODEL_TIMEOUT_S = 600.0
 
 
 async def check_model(settings: Settings) -> CheckResult:
-    """Load the model as `serve` does. On failure the result names the cure."""
+    """Load the model in the same way as `serve`. If loading fails, the result names the cure."""
     try:
         async with Detector.from_settings(settings, Metrics()) as detector, asyncio.timeout(MODEL_TIMEOUT_S):
             await detector.wait_ready_or_raise()
@@ -22,4 +22,4 @@ async def check_model(settings: Settings) -> CheckResult:
         return CheckResult(
             "model", Health.WARN, "demo: trained on synthetic speech, not for real calls; unset AMD_MODEL"
         )
-    return CheckResult("model", Health.OK, f"{settings.model} loads and answers")
+    return CheckResult("model", Health.OK, f"{settings.model} loads and classifies audio")

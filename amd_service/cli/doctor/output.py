@@ -15,7 +15,7 @@ _COLOUR = {Health.OK: "green", Health.WARN: "yellow", Health.FAIL: "red"}
 
 
 async def check_and_print(settings: Settings, *, as_json: bool) -> bool:
-    """Print each result as it arrives. Returns False if a check failed."""
+    """Print each result as soon as its check has ended. Returns False if a check failed."""
     passed = True
     async for result in run_checks(settings):
         passed = passed and result.health is not Health.FAIL
@@ -24,7 +24,7 @@ async def check_and_print(settings: Settings, *, as_json: bool) -> bool:
 
 
 def print_invalid_settings(error: ConfigurationError, *, as_json: bool) -> None:
-    """Print a failed check for each line of an error about the settings."""
+    """Print each line of a settings error as one failed check."""
     for line in str(error).splitlines():
         print_result(CheckResult("settings", Health.FAIL, line), as_json=as_json)
 
@@ -36,5 +36,5 @@ def print_result(result: CheckResult, *, as_json: bool) -> None:
         return
     console = Console()
     line = f"[{_COLOUR[result.health]}]{result.health:>4}[/]  [bold]{result.check}[/]  {escape(result.text)}"
-    # Wrap only at a terminal: in a file or a pipe, wrapping would cut URLs in two.
+    # Wrap lines only in a terminal. In a file or a pipe, wrapping would split URLs.
     console.print(line, soft_wrap=not console.is_terminal)

@@ -9,38 +9,38 @@ from amd_service.settings.unknown_names import unknown_name_warnings
 
 _CALLBACK_PATH = re.compile(r"/twilio/(status|recording|amd|stream\.xml|media)/?$")
 
-# 16 hex digits are 64 bits: too many to guess over a network.
+# 16 hexadecimal digits are 64 bits. Guessing 64 bits over a network is not feasible.
 SHORTEST_API_KEY = 16
 
 
 def check_setting_names() -> CheckResult:
-    """Check for AMD_ and TWILIO_ variables that no setting reads."""
+    """Check for environment variables named AMD_… or TWILIO_… that no setting uses."""
     wrong = unknown_name_warnings()
-    return CheckResult("settings", Health.WARN if wrong else Health.OK, "; ".join(wrong) or "readable")
+    return CheckResult("settings", Health.WARN if wrong else Health.OK, "; ".join(wrong) or "all names known")
 
 
 def check_public_url(settings: Settings) -> CheckResult:
     """Check whether Twilio can reach the callback URLs."""
     check = "public URL"
     if settings.public_url is None:
-        cure = "set AMD_PUBLIC_URL to the base URL that Twilio calls; until then every callback is refused"
+        cure = "set AMD_PUBLIC_URL to the base URL for Twilio's requests; without a URL every callback is refused"
         return CheckResult(check, Health.FAIL, cure)
     if not settings.is_published:
-        return CheckResult(check, Health.WARN, f"{settings.public_url} is loopback: Twilio cannot reach it")
+        return CheckResult(check, Health.WARN, f"{settings.public_url} is a loopback address: Twilio cannot reach it")
     url = urlsplit(settings.public_url)
     if "_" in (url.hostname or ""):
-        cure = "the host name has an underscore, so Twilio sends no request (warning 13256); use another host name"
+        cure = "the host name contains an underscore, so Twilio sends no request (warning 13256); use another host name"
         return CheckResult(check, Health.FAIL, f"{settings.public_url}: {cure}")
     if pasted := _CALLBACK_PATH.search(url.path):
         base = url._replace(path=url.path[: pasted.start()]).geturl()
-        cure = f"ends in a callback path, which the service appends again; set AMD_PUBLIC_URL={base}"
+        cure = f"ends with a callback path, but the service appends this path itself; set AMD_PUBLIC_URL={base}"
         return CheckResult(check, Health.WARN, f"{settings.public_url} {cure}")
     if url.scheme != "https":
         return CheckResult(
             check, Health.WARN, f"{settings.public_url} is not https: callbacks contain phone numbers; use https"
         )
     urls = " and ".join(settings.callback_url(path) for path in ("/twilio/status", "/twilio/recording"))
-    return CheckResult(check, Health.OK, f"give Twilio {urls}")
+    return CheckResult(check, Health.OK, f"URLs for Twilio: {urls}")
 
 
 def check_api_keys(settings: Settings) -> CheckResult:
@@ -48,14 +48,16 @@ def check_api_keys(settings: Settings) -> CheckResult:
     check = "API keys"
     short = sum(len(key.get_secret_value()) < SHORTEST_API_KEY for key in settings.api_keys)
     if short:
-        cure = f"shorter than {SHORTEST_API_KEY} characters and can be guessed; make one with `openssl rand -hex 24`"
+        cure = (
+            f"keys are shorter than {SHORTEST_API_KEY} characters, so they can be guessed; use `openssl rand -hex 24`"
+        )
         return CheckResult(check, Health.WARN, f"{short} of {len(settings.api_keys)} {cure}")
     if settings.api_keys:
-        return CheckResult(check, Health.OK, f"{len(settings.api_keys)} set")
+        return CheckResult(check, Health.OK, f"{len(settings.api_keys)} key(s) set")
     if settings.is_local_only:
-        return CheckResult(check, Health.OK, "none: the API answers direct requests from this machine only")
+        return CheckResult(check, Health.OK, "no key is set: the API accepts only direct requests from this machine")
     if settings.is_published:
-        cure = "none, and AMD_PUBLIC_URL is public: the API answers 403; set AMD_API_KEYS"
+        cure = "no key is set and AMD_PUBLIC_URL is public: the API responds with 403; set AMD_API_KEYS"
         return CheckResult(check, Health.FAIL, cure)
-    cure = f"none, and the service binds to {settings.host}: /predict and /api answer 403; set AMD_API_KEYS"
+    cure = f"no key is set and AMD_HOST is {settings.host}: /predict and /api respond with 403; set AMD_API_KEYS"
     return CheckResult(check, Health.WARN, cure)

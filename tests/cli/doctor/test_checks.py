@@ -20,7 +20,7 @@ pytestmark = pytest.mark.anyio
 
 
 async def result_of(check: str, **settings: Any) -> CheckResult:
-    """Return the result of `check`. Stops there: the slow checks, database and model, come last."""
+    """Return the result of `check`. The checks after it do not run: the slow checks, database and model, are last."""
     results = run_checks(Settings(_env_file=None, **settings))
     return await anext(result async for result in results if result.check == check)
 
@@ -127,7 +127,7 @@ async def test_lines_are_not_wrapped_outside_a_terminal(capsys: pytest.CaptureFi
 async def test_switched_off_reconciliation_is_a_warning() -> None:
     assert (await result_of("lost callbacks")).health is Health.OK
     result = await result_of("lost callbacks", reconcile_every_s=0)
-    assert (result.health, "waits for ever" in result.text) == (Health.WARN, True)
+    assert (result.health, "stays `waiting`" in result.text) == (Health.WARN, True)
 
 
 async def test_retention_lists_what_is_deleted() -> None:
@@ -135,7 +135,7 @@ async def test_retention_lists_what_is_deleted() -> None:
         "retention", delete_recordings=True, callback_days=30, phone_numbers="hash", phone_number_key="k" * 16
     )
     assert result.text == (
-        "recordings at Twilio: deleted after the verdict, earlier verdicts included; "
+        "recordings at Twilio: deleted after the verdict, including recordings that already have a verdict; "
         "callbacks: parameters deleted after 30 days; phone numbers: hash"
     )
 
@@ -145,4 +145,7 @@ async def test_the_number_of_recordings_to_delete_is_reported(database: Database
     (job, *_) = await claim(database)
     await settle(database, job, verdict(Label.HUMAN))
     result = await result_of("deleting", database_url=database_url, delete_recordings=True)
-    assert (result.health, result.text) == (Health.OK, "up to 1 recordings at Twilio, which have a verdict")
+    assert (result.health, result.text) == (
+        Health.OK,
+        "up to 1 recordings at Twilio have a verdict and will be deleted",
+    )

@@ -38,7 +38,7 @@ async def credentials(url: str, **settings: Any) -> tuple[Health, str]:
     return result.health, result.text
 
 
-async def test_accepted_credentials_are_ok_and_the_text_names_the_one_that_was_tried(
+async def test_accepted_credentials_are_ok_and_the_text_names_the_tried_credential(
     simulated_twilio: SimulatedTwilio,
 ) -> None:
     health, text = await credentials(simulated_twilio.url)
@@ -55,7 +55,7 @@ async def test_refused_credentials_fail(simulated_twilio: SimulatedTwilio) -> No
     assert (health, "refused (401)" in text, "check TWILIO_API_KEY" in text) == (Health.FAIL, True, True)
 
 
-async def test_a_token_without_an_api_key_is_tried_too() -> None:
+async def test_without_an_api_key_the_token_is_tried() -> None:
     token_alone = Account.model_validate({"account_sid": AC, "auth_tokens": [TOKEN]})
     async with watched_simulated_twilio(token_alone) as running:
         result = await result_of(
@@ -109,7 +109,7 @@ async def test_an_api_origin_that_is_not_twilios_is_a_warning(given: dict[str, s
 
 
 @pytest.mark.parametrize(("name", "value"), [("SSL_CERT_FILE", "/nowhere"), ("HTTPS_PROXY", "nonsense://127.0.0.1")])
-async def test_a_broken_proxy_or_certificate_fails_one_check_and_the_report_goes_on(
+async def test_a_broken_proxy_or_certificate_fails_one_check_and_the_other_checks_run(
     monkeypatch: pytest.MonkeyPatch, name: str, value: str
 ) -> None:
     monkeypatch.setenv(name, value)

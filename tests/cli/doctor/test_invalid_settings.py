@@ -29,7 +29,7 @@ def test_invalid_settings_are_reported_as_failed_checks(monkeypatch: pytest.Monk
 @pytest.mark.parametrize(
     ("url", "cure"), [("mysql://x", "postgresql://"), ("postgresql://u:p[@127.0.0.1/amd", "percent-encode")]
 )
-async def test_an_invalid_database_url_fails_one_check_and_the_report_goes_on(url: str, cure: str) -> None:
+async def test_an_invalid_database_url_fails_one_check_and_the_other_checks_run(url: str, cure: str) -> None:
     async with aclosing(run_checks(Settings(_env_file=None, database_url=url, model="/nowhere"))) as results:  # type: ignore[type-var]
         database, model = [result async for result in results if result.check in ("database", "schema", "model")]
     assert (database.check, database.health, cure in database.text) == ("database", Health.FAIL, True)

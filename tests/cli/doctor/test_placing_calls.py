@@ -17,7 +17,7 @@ async def result_of(**changes: object) -> CheckResult:
         if result.check == "placing calls":
             await results.aclose()  # type: ignore[attr-defined]
             return result
-    raise AssertionError("there is no check of placing calls")
+    raise AssertionError("no check named `placing calls`")
 
 
 async def test_without_prefixes_the_service_places_no_calls() -> None:
@@ -31,10 +31,10 @@ async def test_a_prefix_as_wide_as_a_continent_is_a_warning(prefix: str) -> None
     result = await result_of(dial_prefixes=["+1212", prefix])
     assert result.health is Health.WARN
     assert "premium-rate" in result.text
-    assert f"all of {prefix}:" in result.text
+    assert f"that begin with {prefix}:" in result.text
 
 
 async def test_narrow_prefixes_are_ok_and_listed_with_the_rate_limit() -> None:
     result = await result_of(dial_prefixes=["+1212", "+4930"], dial_per_minute=7, api_keys=[SecretStr("k" * 32)])
-    assert (result.health, result.text) == (Health.OK, "numbers beginning with +1212, +4930, 7 a minute")
+    assert (result.health, result.text) == (Health.OK, "numbers beginning with +1212, +4930, 7 calls per minute")
     assert "AMD_API_KEYS" in (await result_of(dial_prefixes=["+1212"])).text
