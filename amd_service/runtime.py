@@ -18,6 +18,7 @@ from amd_service.detection.detector import Detector
 from amd_service.operations.act_on_verdict import LOOK_EVERY_S, REFUSE_EVERY_S, ActionRunner, run_actions
 from amd_service.operations.dial_policy import DialPolicy
 from amd_service.operations.judge_recording import RecordingJudge
+from amd_service.operations.judge_stream import StreamJudge
 from amd_service.operations.place_call import CallPlacer
 from amd_service.operations.reconcile import Reconciliation
 from amd_service.operations.recording_queue import RecordingQueue
@@ -60,6 +61,10 @@ class Runtime:
     def classifier_report(self) -> dict[str, object]:
         """Phase of the classifier and, where it is not ready, the reason and the cure; JSON-ready."""
         return self.detector.report()
+
+    def build_stream_judge(self, *, verdict_s: float) -> StreamJudge:
+        """Judges live streams as the settings say. `verdict_s`: time limit for a model run, in seconds."""
+        return StreamJudge(self.detector, self.database, self.settings.actions, self.metrics, verdict_s)
 
 
 @asynccontextmanager

@@ -1,16 +1,18 @@
 """A running process with a worker: actions and periodic tasks."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
+from typing import Any
 
 import pytest
-from sqlalchemy import func, update
+from sqlalchemy import Engine, event, func, update
 
 from amd_service.calls.actions import ACT_WITHIN_S
 from amd_service.calls.tables import CallLog
 from amd_service.database.pool import Database
 from amd_service.domain import Action, ActionKind, Label
-from amd_service.operations.act_on_verdict import ActionRunner
 from amd_service.runtime import open_runtime
 from amd_service.settings import Account, Settings
 from amd_service.simulator.twilio.media_host import MediaFile
@@ -23,6 +25,22 @@ from tests.support.verdicts import verdict
 from tests.support.waiting import until
 
 pytestmark = pytest.mark.anyio
+
+
+@contextmanager
+def counted_claims() -> Iterator[list[str]]:
+    """The statements of this process that claim due actions, as long as the context lasts."""
+    claims: list[str] = []
+
+    def note(_connection: Any, _cursor: Any, statement: str, *_: Any) -> None:
+        if "SKIP LOCKED" in statement and "action_state" in statement:
+            claims.append(statement)
+
+    event.listen(Engine, "before_cursor_execute", note)
+    try:
+        yield claims
+    finally:
+        event.remove(Engine, "before_cursor_execute", note)
 
 
 async def test_a_worker_runs_actions_and_retention(database: Database, database_url: str) -> None:
@@ -58,24 +76,19 @@ async def test_a_worker_runs_actions_and_retention(database: Database, database_
 
 
 async def test_a_worker_without_actions_refuses_late_ones_at_its_interval_alone(
-    database: Database, database_url: str, monkeypatch: pytest.MonkeyPatch
+    database: Database, database_url: str
 ) -> None:
     await deliver(database, status("in-progress", timestamp=datetime.now(UTC)), recording("completed"))
     (job,) = await claim(database)
     await settle(database, job, verdict(Label.VOICEMAIL), {Label.VOICEMAIL: Action(ActionKind.HANG_UP)})
     async with database.transaction() as session:
         await session.execute(update(CallLog).values(action_at=func.now() - timedelta(seconds=ACT_WITHIN_S + 1)))
-    start_due, looks = ActionRunner.start_due, []
-
-    async def count_and_start(runner: ActionRunner) -> None:
-        looks.append(runner)
-        await start_due(runner)
-
-    monkeypatch.setattr(ActionRunner, "start_due", count_and_start)
 
     async def is_refused() -> bool:
         return (await call_row(database)).action_state == "refused"
 
-    async with open_runtime(Settings(_env_file=None, database_url=database_url, model="demo"), with_worker=True):
-        await until(is_refused)
-    assert len(looks) == 1
+    with counted_claims() as claims:
+        async with open_runtime(Settings(_env_file=None, database_url=database_url, model="demo"), with_worker=True):
+            await until(is_refused)
+    # One pass: its first claim refuses the action, its second finds none.
+    assert len(claims) == 2

@@ -22,14 +22,11 @@ class AppState:
 
 def create_state(runtime: Runtime, time_limits: TimeLimits) -> AppState:
     """Build the state of an app. `runtime`: an open runtime."""
-    settings = runtime.settings
     return AppState(
         runtime=runtime,
         time_limits=time_limits,
-        stream_judge=StreamJudge(
-            runtime.detector, runtime.database, settings.actions, runtime.metrics, time_limits.media_verdict_s
-        ),
-        stream_limiter=Limiter(settings.live_streams),
+        stream_judge=runtime.build_stream_judge(verdict_s=time_limits.media_verdict_s),
+        stream_limiter=Limiter(runtime.settings.live_streams),
     )
 
 

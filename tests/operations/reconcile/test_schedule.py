@@ -1,6 +1,8 @@
 """Leases and cursors of sweeps, and the effects of a failure."""
 
 import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from datetime import timedelta
 from typing import Any
 
@@ -8,10 +10,10 @@ import pytest
 from pydantic import ValidationError
 from sqlalchemy import delete, func, select, text
 
-from amd_service.calls import intake, reconciliation
+from amd_service.calls import reconciliation
 from amd_service.calls.tables import Sweep
 from amd_service.database.pool import Database
-from amd_service.domain import StatusCallback
+from amd_service.domain import CallSid
 from amd_service.operations.reconcile import OVERLAP
 from amd_service.simulator.twilio.loopback_server import SimulatedTwilio
 from amd_service.simulator.twilio.media_host import ScriptedResponse
@@ -30,6 +32,18 @@ from tests.support.reconciliation import (
 from tests.support.sids import ACCOUNT, CALL, OTHER_ACCOUNT
 
 pytestmark = pytest.mark.anyio
+
+
+@asynccontextmanager
+async def refused_by_postgres(database: Database, call_sid: CallSid) -> AsyncIterator[None]:
+    """As long as the context lasts, Postgres refuses every row of this call."""
+    async with database.transaction() as session:
+        await session.execute(text(f"alter table call_log add constraint refused check (call_sid <> '{call_sid}')"))
+    try:
+        yield
+    finally:
+        async with database.transaction() as session:
+            await session.execute(text("alter table call_log drop constraint refused"))
 
 
 @pytest.mark.parametrize("answer", [ScriptedResponse(429), ScriptedResponse(500), ScriptedResponse(401)])
@@ -70,20 +84,13 @@ async def test_answers_before_a_failure_stay_stored(
 
 
 async def test_a_call_that_cannot_be_stored_does_not_block_others(
-    database: Database, simulated_twilio: SimulatedTwilio, make: Make, monkeypatch: pytest.MonkeyPatch
+    database: Database, simulated_twilio: SimulatedTwilio, make: Make
 ) -> None:
-    store_status = intake.store_status
-
-    async def with_a_bug(session: Any, raw: Any, event: StatusCallback, numbers: Any) -> bool:
-        if event.call_sid == CALL:
-            raise ZeroDivisionError
-        return await store_status(session, raw, event, numbers)
-
-    monkeypatch.setattr(intake, "store_status", with_a_bug)
     metrics = Metrics()
     other = call_at_twilio(simulated_twilio, sid="CA" + "2" * 32)
     call_at_twilio(simulated_twilio)
-    (findings,) = await make(metrics=metrics).sweep_due_accounts()
+    async with refused_by_postgres(database, CALL):
+        (findings,) = await make(metrics=metrics).sweep_due_accounts()
     assert (await calls_known(database), findings.error) == ({other.sid}, None)
     assert metrics.registry.get_sample_value("amd_loop_errors_total", {"loop": "reconciling"}) == 1
 

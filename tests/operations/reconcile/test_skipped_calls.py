@@ -66,18 +66,11 @@ async def test_an_outage_aborts_the_sweep(
 
 
 async def test_failures_with_successes_between_them_are_no_outage(
-    database: Database, simulated_twilio: SimulatedTwilio, make: Make, monkeypatch: pytest.MonkeyPatch
+    database: Database, simulated_twilio: SimulatedTwilio, make: Make
 ) -> None:
-    broken = [CallSid(f"CA{number}" + "3" * 31) for number in range(4)]
-    known = [sid for pair in zip(broken, YOUNGER, strict=True) for sid in pair]
-    for sid in known:
-        await open_call(database, simulated_twilio, sid)
-
-    async def in_this_order(*_: object, **__: object) -> list[CallSid]:
-        return known
-
-    monkeypatch.setattr("amd_service.calls.reconciliation.open_calls", in_this_order)
-    answer_always(simulated_twilio, "3" * 31, ScriptedResponse(500))
+    for number in range(8):
+        await open_call(database, simulated_twilio, CallSid(f"CA{number}" + "3" * 31))
+    fail_every_second_call(simulated_twilio)
     (findings,) = await make().sweep_due_accounts()
     assert (findings.error, findings.calls_failed, findings.calls_changed) == (None, 4, 4)
 
@@ -179,6 +172,19 @@ async def test_failed_calls_do_not_prove_that_the_account_is_right(
     assert findings.error is not None
     assert (findings.calls_asked, findings.calls_failed, findings.calls_unknown) == (0, 1, 4)
     assert set(await states(database, CALL, *YOUNGER)) == {"waiting"}
+
+
+def fail_every_second_call(simulated_twilio: SimulatedTwilio) -> None:
+    """The simulated Twilio answers 500 to the first, third, fifth … call that is requested."""
+    requested: list[str] = []
+
+    def choose(request: RestRequest) -> tuple[str, ...]:
+        if "/Calls/CA" in request.path and "Recordings" not in request.path:
+            requested.append(request.path)
+            simulated_twilio.rest.scripted = [ScriptedResponse(500)] * (len(requested) % 2)
+        return ()
+
+    simulated_twilio.rest.check = choose
 
 
 def make_calls_unreadable(simulated_twilio: SimulatedTwilio) -> None:
