@@ -6,7 +6,8 @@
                                               │
                                           call_log ─► web (JSON, metrics) ─► people and dashboards
 
-Imports go one way through the folders; docs/architecture.md describes the rules, `pyproject.toml` checks them.
+Folders import each other in one direction only. docs/architecture.md describes the rules. import-linter checks them
+(configuration in `pyproject.toml`).
 """
 
 __version__ = "0.1.0"

@@ -7,24 +7,24 @@
     │   └── MalformedCallback
     ├── Retryable                     the same work may succeed later
     │   ├── MediaNotReady
-    │   └── Outage                    something that all recordings need is unavailable
+    │   └── Outage                    a dependency of all recordings is unavailable
     │       ├── DatabaseUnavailable
     │       ├── TwilioUnavailable
     │       │   └── TooManyRequests
     │       ├── CredentialsMissing
     │       └── ClassifierUnavailable
     │           └── QueueFull
-    ├── Permanent                     a retry cannot help; `failure` is written on the row
+    ├── Permanent                     a retry cannot help; `failure` is stored
     │   ├── Undecodable
     │   ├── MediaRefused
     │   └── ModelFailed
     ├── RequestRefused                Twilio or this service refused a REST request; nothing was done
-    │   ├── CredentialsRefused        other requests with these credentials will be refused as well
-    │   ├── NotAllowed                the settings do not allow it
+    │   ├── CredentialsRefused        Twilio refuses every request with these credentials
+    │   ├── NotAllowed                the settings do not allow the request
     │   ├── IdempotencyKeyReused      the key belongs to another request, or the account's secret has changed
     │   ├── IdempotencyKeyInUse       a request with the key is in progress, or its outcome is unknown
     │   └── TooManyCalls              the limit of calls per minute is reached
-    ├── OutcomeUnknown                Twilio may have carried out a REST request; it is never repeated
+    ├── OutcomeUnknown                Twilio may have carried out a REST request; the request is never repeated
     └── ModelUnusable                 the model cannot be loaded or must not serve
 
 Any other exception in the worker is a bug: the worker retries a few times and logs the traceback.
@@ -56,8 +56,8 @@ class MalformedCallback(InvalidCallback):
 class Retryable(AmdError):
     """The same work may succeed later.
 
-    `failure`: the reason written on the row when the attempts are used up. `retry_after_s`: the delay that the other
-    side asked for, None if it did not.
+    `failure`: the reason that is stored after the last attempt. `retry_after_s`: seconds to wait before a retry, as the
+    server or queue requested, None without such a request.
     """
 
     failure = Failure.GAVE_UP
@@ -68,7 +68,7 @@ class Retryable(AmdError):
 
 
 class Outage(Retryable):
-    """A dependency is unavailable for every recording. For AMD_JOB_OUTAGE_S this does not count as an attempt."""
+    """A dependency is unavailable for every recording. During AMD_JOB_OUTAGE_S an outage costs no attempt."""
 
 
 class DatabaseUnavailable(Outage):
@@ -76,7 +76,7 @@ class DatabaseUnavailable(Outage):
 
 
 class MediaNotReady(Retryable):
-    """Twilio answered 404 for a recording, which is normal for a while after the callback."""
+    """Twilio responded with 404 for a recording. This is normal for some seconds after the callback."""
 
     failure = Failure.MEDIA_MISSING
 
@@ -86,7 +86,7 @@ class TwilioUnavailable(Outage):
 
 
 class TooManyRequests(TwilioUnavailable):
-    """Twilio answered 429: no request will succeed for a while."""
+    """Twilio responded with 429, so further requests will also fail for some time."""
 
 
 class CredentialsMissing(Outage):
@@ -96,7 +96,7 @@ class CredentialsMissing(Outage):
 
 
 class ClassifierUnavailable(Outage):
-    """No model is loaded and warm."""
+    """No model is ready: loaded and warmed up."""
 
 
 class QueueFull(ClassifierUnavailable):
@@ -104,7 +104,7 @@ class QueueFull(ClassifierUnavailable):
 
 
 class Permanent(AmdError):
-    """A retry cannot help. `failure`: the reason written on the row."""
+    """A retry cannot help. `failure`: the reason that is stored."""
 
     failure: Failure
 
@@ -140,7 +140,7 @@ class RequestRefused(AmdError):
 
 
 class CredentialsRefused(RequestRefused):
-    """Twilio answered 401 or 403. The message names the settings to check."""
+    """Twilio responded with 401 or 403. The message names the settings to check."""
 
 
 class NotAllowed(RequestRefused):
@@ -156,7 +156,7 @@ class IdempotencyKeyInUse(RequestRefused):
 
 
 class TooManyCalls(RequestRefused):
-    """The limit of calls per minute is reached. The next call may be placed after `retry_after_s`."""
+    """The limit of calls per minute is reached. The next call may be placed after `retry_after_s` seconds."""
 
     def __init__(self, message: str, *, retry_after_s: float) -> None:
         super().__init__(message)
@@ -164,7 +164,7 @@ class TooManyCalls(RequestRefused):
 
 
 class OutcomeUnknown(AmdError):
-    """The response to a REST request that changes something was lost. Such a request is never repeated."""
+    """The response to a REST request was lost, and Twilio may have carried out the request. It is never repeated."""
 
 
 class ModelUnusable(AmdError):

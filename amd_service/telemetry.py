@@ -1,4 +1,4 @@
-"""Logs and metrics without secrets and full phone numbers. Nothing is configured on import."""
+"""Logs and metrics. Logs contain no secrets and no full phone numbers. The import configures nothing."""
 
 import logging
 import re
@@ -34,7 +34,7 @@ def _redact(value: Any) -> Any:
 
 def redact(_logger: object, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
     """structlog processor that hides secrets by key, and phone numbers and URL passwords in any text."""
-    event.pop("color_message", None)  # uvicorn repeats its message here, with escape codes
+    event.pop("color_message", None)  # uvicorn's second copy of the message, with escape codes
     redacted: dict[str, Any] = _redact(dict(event))
     return redacted
 
@@ -58,7 +58,7 @@ def configure_logging(*, log_format: str, level: str) -> None:
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(structlog.stdlib.ProcessorFormatter(foreign_pre_chain=shared, processors=tail))
     logging.basicConfig(handlers=[handler], level=level.upper(), force=True)
-    logging.getLogger("httpx2").setLevel(logging.WARNING)  # it logs full URLs at INFO
+    logging.getLogger("httpx2").setLevel(logging.WARNING)  # httpx2 logs full URLs at INFO
     logging.getLogger("alembic").setLevel(logging.WARNING)
     structlog.configure(
         processors=[*shared[:-1], structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
@@ -88,7 +88,9 @@ class Metrics:
             registry=r,
         )
         self.queue_depth = Gauge("amd_queue_depth", "Recordings by state.", ["state"], registry=r)
-        self.queue_oldest_s = Gauge("amd_queue_oldest_seconds", "Age of the oldest due recording.", registry=r)
+        self.queue_oldest_s = Gauge(
+            "amd_queue_oldest_seconds", "Seconds since the oldest due recording became due.", registry=r
+        )
         self.stage_seconds = Histogram(
             "amd_stage_seconds",
             "Seconds per stage of processing a recording.",
@@ -124,10 +126,10 @@ class Metrics:
         self.loop_errors = Counter(
             "amd_loop_errors", "Errors after which a background loop continued.", ["loop"], registry=r
         )
-        self.classifier_ready = Gauge("amd_classifier_ready", "1 if the model is loaded and warm.", registry=r)
+        self.classifier_ready = Gauge("amd_classifier_ready", "1 if the model is loaded and warmed up.", registry=r)
         self.model_proof = Gauge(
             "amd_model_proof",
-            "1 for the current result of checking the label order with golden clips.",
+            "1 for the current result of the check with golden clips (recordings with known labels).",
             ["outcome"],
             registry=r,
         )
@@ -138,7 +140,7 @@ class Metrics:
 
     @contextmanager
     def stage(self, name: str) -> Iterator[None]:
-        """Measure the time of a pipeline stage, also if it raises."""
+        """Measure the seconds of a pipeline stage, also if the stage raises."""
         started = perf_counter()
         try:
             yield

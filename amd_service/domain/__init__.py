@@ -1,4 +1,4 @@
-"""Domain types: identifiers, closed sets of values, and the values that modules exchange."""
+"""Domain types: identifiers, enumerations and data classes that other packages share."""
 
 from amd_service.domain.actions import Action, ActionKind, ActionState
 from amd_service.domain.analysis import AnalysisState, Failure, Job, Source

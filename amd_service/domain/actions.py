@@ -13,14 +13,14 @@ class ActionKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Action:
-    """The configured action for a label. `url`: the TwiML to redirect to, None when hanging up."""
+    """The configured action for a label. `url`: URL of the TwiML for a redirect, None for `hang_up`."""
 
     kind: ActionKind
     url: str | None = None
 
 
 class ActionState(StrEnum):
-    """Progress of an action. Only `DUE` actions are claimed: a request that may have succeeded is never repeated."""
+    """Progress of an action. Only `DUE` actions are claimed, so a request that may have succeeded is never repeated."""
 
     DUE = "due"
     SENT = "sent"

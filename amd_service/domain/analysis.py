@@ -18,7 +18,7 @@ class AnalysisState(StrEnum):
 
 
 class Failure(StrEnum):
-    """Why a call has no verdict. Never written as a label."""
+    """Why a call has no verdict. A failure is never stored as a label."""
 
     NO_RECORDING = "no_recording"
     RECORDING_FAILED = "recording_failed"
@@ -42,8 +42,8 @@ class Source(StrEnum):
 class Job:
     """A claimed recording, with the fields that the pipeline needs.
 
-    `locked_by`: the claim's token, made of the worker's name and a random part. A result is stored only while the row
-    still holds it. `waited_s`: seconds since the recording was first enqueued, by the database's clock.
+    `locked_by`: token of the claim, made of the worker's name and a random part. A result is stored only if the row
+    still has this token. `waited_s`: seconds since the recording was first enqueued, by the database's clock.
     """
 
     recording_sid: RecordingSid

@@ -1,4 +1,4 @@
-"""Twilio's callbacks: parsed, and as they arrived."""
+"""Twilio's callbacks, parsed and unparsed."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -6,12 +6,12 @@ from enum import StrEnum
 
 from amd_service.domain.identifiers import AccountSid, CallSid, ConferenceSid, RecordingSid
 
-# Route of callbacks built from answers of the REST API. They carry no signature.
+# Route of callbacks that are built from responses of Twilio's REST API. Such callbacks have no signature.
 REST_ROUTE = "rest"
 
 
 class RecordingSource(StrEnum):
-    """Twilio's RecordingSource values. They decide which channel holds the called party."""
+    """Values of Twilio's RecordingSource. The channel of the called party depends on this value."""
 
     OUTBOUND_API = "OutboundAPI"
     DIAL_VERB = "DialVerb"
@@ -26,8 +26,8 @@ class RecordingSource(StrEnum):
 class StatusCallback:
     """A parsed call status callback. Empty and absent parameters are None.
 
-    `recording_sid`: sent with `completed` for calls placed with Record=true; the media may not be ready yet.
-    `billed_min`: billed minutes; `duration_s` is the length of the call.
+    `recording_sid`: sent with `completed` for calls placed with Record=true. The media may not be ready yet.
+    `duration_s`: seconds of the call. `billed_min`: billed minutes of the call.
     """
 
     account_sid: AccountSid
@@ -50,7 +50,7 @@ class StatusCallback:
 
 @dataclass(frozen=True, slots=True)
 class AmdCallback:
-    """A result of Twilio's asynchronous answering-machine detection. `machine_detection_ms`: the time it took."""
+    """A result of Twilio's asynchronous answering-machine detection. `machine_detection_ms`: milliseconds it took."""
 
     account_sid: AccountSid
     call_sid: CallSid
@@ -80,7 +80,7 @@ class RecordingCallback:
 
 @dataclass(frozen=True, slots=True)
 class RawCallback:
-    """An accepted request, unparsed.
+    """An accepted callback before parsing.
 
     `route`: `status`, `recording`, `amd` or `rest`. `parameters`: decoded form fields in order.
     """

@@ -14,5 +14,5 @@ _SID_PATTERN = re.compile(r"(AC|CA|RE|CF|MZ)[0-9a-fA-F]{32}")
 
 
 def is_sid(value: str, prefix: str) -> bool:
-    """Whether `value` is a well-formed Twilio SID of the given two-letter kind."""
+    """Whether `value` is a well-formed Twilio SID with this two-letter prefix."""
     return value.startswith(prefix) and _SID_PATTERN.fullmatch(value) is not None

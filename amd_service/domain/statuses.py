@@ -1,13 +1,13 @@
 """The statuses that Twilio documents for calls and recordings.
 
-A status that is not among them is stored as Twilio sent it. Fields for statuses are therefore typed `str`.
+Other statuses are stored unchanged, so fields for statuses have the type `str`.
 """
 
 from enum import StrEnum
 
 
 class CallStatus(StrEnum):
-    """Twilio's CallStatus: the union of what callbacks (voice/api/call-resource) and twilio_api_v2010.json name."""
+    """Values of Twilio's CallStatus, from the docs of callbacks (voice/api/call-resource) and twilio_api_v2010.json."""
 
     QUEUED = "queued"
     INITIATED = "initiated"
@@ -30,7 +30,7 @@ TERMINAL_CALL_STATUSES = (
 
 
 class RecordingStatus(StrEnum):
-    """Twilio's RecordingStatus: the union of what callbacks and twilio_api_v2010.json name."""
+    """Values of Twilio's RecordingStatus, from the docs of callbacks and twilio_api_v2010.json."""
 
     IN_PROGRESS = "in-progress"
     PAUSED = "paused"

@@ -6,7 +6,7 @@ from enum import StrEnum
 
 
 class Label(StrEnum):
-    """The answer of a verdict. `UNDECIDED` is a valid answer and is never converted into one of the other two."""
+    """The result of a verdict. `UNDECIDED` is a valid result and is never converted to another label."""
 
     HUMAN = "human"
     VOICEMAIL = "voicemail"
@@ -14,7 +14,7 @@ class Label(StrEnum):
 
 
 class Reason(StrEnum):
-    """Why a judged call got its label."""
+    """Why a verdict has its label."""
 
     CONFIDENT = "confident"
     LOW_CONFIDENCE = "low_confidence"
@@ -24,7 +24,7 @@ class Reason(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Scores:
-    """Probabilities from one model run; they sum to 1."""
+    """Probabilities from one model run. The sum is 1."""
 
     human: float
     voicemail: float
@@ -35,10 +35,11 @@ class Scores:
 
 @dataclass(frozen=True, slots=True)
 class ModelIdentity:
-    """Everything needed to reproduce the scores of a run.
+    """The model, engine and precision of a run, to reproduce its scores.
 
-    `revision`: resolved commit of a hub model, None for a folder. `weights_sha256`: hex digest of the weights
-    file. `proof`: the result of checking the label order with golden clips (`unproven` until they ran).
+    `revision`: resolved commit of a Hugging Face model, None for a folder. `weights_sha256`: hex digest of the weights
+    file. `proof`: result of the check of the label order with golden clips (recordings with known labels). It is
+    `unproven` before the check.
     """
 
     id: str
@@ -62,11 +63,11 @@ class ModelRun:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """The detector's answer for one recording or stream.
+    """The detector's result for one recording or stream.
 
-    `confidence` is the probability of the top class in the deciding (last) run, also when the label is
-    `undecided`; it is None exactly when no model ran. `channel` is the judged channel, counted from 1, None
-    when the audio was mixed down. `policy`: the thresholds that were used.
+    `confidence`: probability of the top class in the last run, also if the label is `undecided`. None only if the model
+    did not run. `channel`: the judged channel, counted from 1. None if the channels were mixed. `policy`: the
+    thresholds that were used.
     """
 
     label: Label

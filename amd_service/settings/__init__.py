@@ -1,4 +1,4 @@
-"""Settings from the environment and `.env`: validated once at the start, then passed as a value."""
+"""Settings from the environment and `.env`. They are read and validated once, when a process starts."""
 
 from amd_service.settings.accounts import DEFAULT_CHANNELS, Account
 from amd_service.settings.detection import PRODUCTION_MODEL

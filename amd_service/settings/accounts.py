@@ -19,7 +19,7 @@ from amd_service.domain import AccountSid, RecordingSource, is_sid
 from amd_service.settings.types import Secret
 
 # Channel of the called party by RecordingSource. Twilio documents only DialVerb (channel 2 = child call). Channel 1 for
-# the other two is an inference that no Twilio page confirms, so each account can override it.
+# the other two sources is an assumption that no Twilio page confirms, so each account can override it.
 DEFAULT_CHANNELS: dict[str, int] = {
     RecordingSource.DIAL_VERB: 2,
     RecordingSource.OUTBOUND_API: 1,
@@ -28,15 +28,15 @@ DEFAULT_CHANNELS: dict[str, int] = {
 
 
 class Account(BaseModel):
-    """A Twilio account or subaccount whose callbacks we accept and whose recordings we fetch."""
+    """A Twilio account or subaccount whose callbacks are accepted and whose recordings are downloaded."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     account_sid: AccountSid
     auth_tokens: list[Secret] = Field(
         min_length=1,
-        description="Signatures by any of them are accepted. The first one is used for REST. While rotating, list the "
-        "new token first: Twilio already accepts it for REST.",
+        description="Signatures by any of these tokens are accepted. The first token is used for REST. During a "
+        "rotation, list the new token first, because Twilio accepts the new token for REST at once.",
     )
     api_key: str | None = Field(None, pattern=r"\S")
     api_secret: Secret | None = None
@@ -66,13 +66,13 @@ class Account(BaseModel):
 
     @property
     def basic_auth(self) -> tuple[str, str]:
-        """User and password for Twilio's REST API: the API key if there is one, else SID and first auth token."""
+        """User and password for Twilio's REST API: API key and secret if configured, else SID and first auth token."""
         if self.api_key is not None and self.api_secret is not None:
             return self.api_key, self.api_secret.get_secret_value()
         return self.account_sid, self.auth_tokens[0].get_secret_value()
 
     def called_party_channel(self, source: str | None) -> int | None:
-        """Channel (from 1) of the called party in a dual-channel recording. None if unknown."""
+        """Channel (1 or 2) of the called party in a dual-channel recording. None if unknown."""
         if source is None:
             return None
         return self.channels.get(source, DEFAULT_CHANNELS.get(source))
@@ -90,7 +90,7 @@ def read_accounts(path: Path) -> list[Account]:
 
 
 def make_account(values: object, prefix: str) -> Account:
-    """Build an account. Raises ValueError that starts with `prefix` and lists every invalid field."""
+    """Build an account. Raises ValueError, whose message has `prefix` and every invalid field."""
     try:
         return Account.model_validate(values)
     except ValidationError as error:

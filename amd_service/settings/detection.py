@@ -16,60 +16,80 @@ class DetectionSettings(BaseModel):
 
     model: str = Field(
         PRODUCTION_MODEL,
-        description="Hub id, folder, or `demo` for the small model that ships (trained on synthetic speech).",
+        description="Model: a Hugging Face id, a folder, or `demo` (a small model that is part of this service, "
+        "trained on synthetic speech).",
     )
-    model_revision: str | None = Field(None, description="Commit, tag or branch of a model on the hub.")
+    model_revision: str | None = Field(None, description="Commit, tag or branch of a Hugging Face model.")
     labels: str | None = Field(
-        None, description="Label names by index, e.g. `human,voicemail`, if the model's config has none."
+        None,
+        description="Label names in the order of the model's outputs, e.g. `human,voicemail`. Required only if the "
+        "model's config has no label names.",
     )
     engine: str = Field(
         "auto",
-        description="`torch`, `onnx`, `openvino`, or `auto`: CUDA if available, else an exported engine that passed "
-        "its check, else torch.",
+        description="Inference engine: `torch`, `onnx`, `openvino` or `auto`. `auto` chooses torch with CUDA if "
+        "available, else an exported engine that passed its check, else torch.",
     )
     precision: Annotated[str, one_of("fp32", "bf16", "int8")] | None = Field(
         None,
-        description="`fp32`, `bf16` or `int8`. Unset: bf16 if the CPU supports it. int8 is used only if set here.",
+        description="Number format of the model: `fp32`, `bf16` or `int8`. Unset: bf16 if the CPU supports bf16, "
+        "else fp32.",
     )
     cache_dir: Path = Field(
-        Path("~/.cache/amd-service").expanduser(), description="Folder for exported engines and their checks."
+        Path("~/.cache/amd-service").expanduser(),
+        description="Folder for exported engines and the results of their checks.",
     )
-    threads: int | None = Field(None, ge=1, description="Intra-op threads. Unset: the cores available to the process.")
+    threads: int | None = Field(
+        None,
+        ge=1,
+        description="Intra-op threads of the engine. Unset: one thread for each core available to the process.",
+    )
     min_confidence: float = Field(
         0.7,
         gt=0.5,
         lt=1,
-        description="Minimum confidence of a label. Below it a longer window is scored; if that fails, `undecided`.",
+        description="Minimum confidence of the labels `human` and `voicemail`. If the first window has less, a "
+        "longer window is scored. If the longer window also has less, the label is `undecided`.",
     )
     min_confidence_human: float | None = Field(
-        None, gt=0.5, lt=1, description="Threshold for `human` alone. Unset: `AMD_MIN_CONFIDENCE`."
+        None, gt=0.5, lt=1, description="Minimum confidence of `human`. Unset: `AMD_MIN_CONFIDENCE`."
     )
     min_confidence_voicemail: float | None = Field(
         None,
         gt=0.5,
         lt=1,
-        description="Threshold for `voicemail` alone. Raise it if treating a human as a voicemail costs more.",
+        description="Minimum confidence of `voicemail`. Unset: `AMD_MIN_CONFIDENCE`. Set a higher value if it is "
+        "worse to treat a human as a voicemail than a voicemail as a human.",
     )
     golden: Annotated[str, one_of("enforce", "warn")] = Field(
         "enforce",
-        description="`enforce`: the classifier is not ready while golden clips contradict the label order. `warn`: it "
-        "only warns.",
+        description="Reaction if golden clips (recordings with known labels) contradict the order of the model's "
+        "labels. `enforce`: the classifier is not ready. `warn`: the service only logs a warning.",
     )
     golden_dir: Path | None = Field(
-        None, description="Your golden clips: folders `human/` and `voicemail/` with at least 5 mono recordings each."
+        None,
+        description="Folder of your golden clips. Its subfolders `human/` and `voicemail/` must have at least 5 "
+        "mono recordings each.",
     )
-    window_anchor: Anchor = Field(Anchor.AUTO, description="Start of the window: `auto`, `answer` or `onset`.")
+    window_anchor: Anchor = Field(
+        Anchor.AUTO,
+        description="Start of the window: `answer` (start of the recording), `onset` (start of speech) or `auto` "
+        "(`onset` if speech starts late, else `answer`).",
+    )
     window_ms: int = Field(
-        2000, ge=1000, le=10_000, description="Length of the first window; 2 s suits the production model."
+        2000, ge=1000, le=10_000, description="Milliseconds of the first window. 2000 ms suits the production model."
     )
     long_window_ms: int = Field(
-        5000, ge=1000, le=15_000, description="Length of the second window, used after an unsure first one."
+        5000,
+        ge=1000,
+        le=15_000,
+        description="Milliseconds of the second window, which is scored if the first window has too little confidence.",
     )
     inference_queue: int = Field(
         32,
         ge=1,
-        description="Maximum number of windows waiting for the model, and of concurrent requests to `/predict` and to "
-        "`/predict-stream`. More get a 429.",
+        description="Maximum number of windows that wait for the model. Also the maximum number of concurrent "
+        "requests to `/predict` and to `/predict-stream`. Further requests get a 429.",
     )
 
     @field_validator("cache_dir", "golden_dir")

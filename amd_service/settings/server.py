@@ -10,16 +10,18 @@ from amd_service.errors import ConfigurationError
 from amd_service.settings.shutdown import ShutdownBudget
 from amd_service.settings.types import SecretList, is_loopback
 
-# By default Twilio retries a webhook once, and only after a connect failure (docs: webhooks connection overrides).
-# Connecting, reading and all retries together may take 15 s. A read timeout of 6 s leaves time for a retry and is
-# longer than our longest transaction.
+# URL fragment that asks Twilio for a read timeout of 6000 ms and for 3 retries, after 5xx, failed connections and read
+# timeouts (docs: webhooks connection overrides). By default Twilio retries a webhook once, and only after a failed
+# connection. All attempts together take at most 15 s. A read timeout of 6 s leaves time for a retry, and is longer than
+# the longest transaction of this service.
 RETRY_OVERRIDES = "#rt=6000&rc=3&rp=5xx,ct,rt"
 
 
 def default_data_dir() -> Path:
     """The default of AMD_DATA_DIR.
 
-    Postgres refuses to run as root. The account that runs it instead cannot enter root's home directory.
+    Postgres refuses to run as root. If root starts the service, another account runs Postgres, and that account has no
+    access to root's home directory.
     """
     if os.geteuid() == 0:
         return Path("/var/lib/amd-service")
@@ -29,26 +31,32 @@ def default_data_dir() -> Path:
 class ServerSettings(BaseModel):
     """Addresses, API keys, size limits and the database."""
 
-    host: str = Field("127.0.0.1", description="Address `serve` listens on.")
-    port: int = Field(8080, ge=0, le=65535, description="Port `serve` listens on; 0 picks a free one.")
+    host: str = Field("127.0.0.1", description="Address on which `serve` listens.")
+    port: int = Field(8080, ge=0, le=65535, description="Port on which `serve` listens. 0: any free port.")
     worker_port: int = Field(
         8081, ge=0, le=65535, description="Port for health and metrics of a `worker` that runs without `serve`."
     )
     public_url: str | None = Field(
         None,
-        description="Base URL that Twilio uses, e.g. `https://amd.example.com`. Signatures are checked against it.",
+        description="Base URL for Twilio's requests to this service, e.g. `https://amd.example.com`. Signatures are "
+        "checked against this URL.",
     )
     api_keys: SecretList = Field(
         default_factory=list,
-        description="Comma-separated keys for everything except webhooks. Unset: loopback clients only.",
+        description="Comma-separated API keys. Every request except webhooks needs an API key. Unset: only loopback "
+        "clients have access.",
     )
     max_callback_bytes: int = Field(
-        64 * 1024, ge=1024, description="Maximum size of a callback body; larger ones get a 413."
+        64 * 1024, ge=1024, description="Maximum bytes in the body of a callback. A larger body gets a 413."
     )
     max_upload_bytes: int = Field(
-        32 * 1024 * 1024, ge=1024, description="Maximum upload to `/predict` (an hour of 8 kHz μ-law is 28.8 MB)."
+        32 * 1024 * 1024,
+        ge=1024,
+        description="Maximum bytes in an upload to `/predict`. One hour of 8 kHz μ-law has 28.8 MB.",
     )
-    shutdown_grace_s: float = Field(25.0, gt=0, description="Seconds a process may take to drain after SIGTERM.")
+    shutdown_grace_s: float = Field(
+        25.0, gt=0, description="Maximum seconds that a process takes to finish its work after SIGTERM."
+    )
 
     database_url: SecretStr | None = Field(
         None,
@@ -75,31 +83,34 @@ class ServerSettings(BaseModel):
 
     @property
     def is_published(self) -> bool:
-        """Whether other machines can reach the public URL."""
+        """Whether the public URL is set and is not a loopback URL."""
         return self.public_url is not None and not is_loopback(urlsplit(self.public_url).hostname or "")
 
     @property
     def is_local_only(self) -> bool:
         """Whether only this machine uses the service, so that clients need no API key.
 
-        A public URL implies a proxy. A proxy that sends no forwarding header (nginx by default) makes every remote
-        client look like this machine, so a published service always requires keys.
+        A service with a public URL is usually behind a proxy. If the proxy sends no forwarding header (nginx by
+        default), every remote client has the address of the proxy, which is often this machine. So a service with a
+        public URL always requires keys.
         """
         return not self.is_published and is_loopback(self.host)
 
     @property
     def local_url(self) -> str:
-        """Base URL at which this machine reaches `serve`."""
+        """Base URL of `serve` for clients on this machine."""
         host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(self.host, self.host)  # noqa: S104 - compared, not bound
         return f"http://{f'[{host}]' if ':' in host else host}:{self.port}"
 
     @property
     def shutdown_budget(self) -> ShutdownBudget:
-        """How the steps of a shutdown share the grace time."""
+        """Seconds for each step of a shutdown."""
         return ShutdownBudget.of(self.shutdown_grace_s)
 
     def callback_url(self, path: str) -> str:
-        """The full URL of a webhook path, with Twilio's retries switched on. Raises ConfigurationError."""
+        """The URL of a webhook path, with RETRY_OVERRIDES. Raises ConfigurationError if AMD_PUBLIC_URL is not set."""
         if self.public_url is None:
-            raise ConfigurationError("AMD_PUBLIC_URL is not set: set it to the base URL that Twilio uses")
+            raise ConfigurationError(
+                "AMD_PUBLIC_URL is not set: set it to the base URL for Twilio's requests to this service"
+            )
         return f"{self.public_url}{path}{RETRY_OVERRIDES}"

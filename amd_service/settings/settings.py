@@ -1,4 +1,4 @@
-"""The `Settings` class, and readable messages for invalid values."""
+"""The class `Settings`, and error messages for invalid values."""
 
 import re
 from typing import Annotated, Any
@@ -23,29 +23,38 @@ class Settings(DetectionSettings, TwilioSettings, ServerSettings, BaseSettings):
     )
 
     # Queue
-    worker_concurrency: int = Field(2, ge=1, description="Recordings that one worker processes at a time.")
-    job_lease_s: float = Field(
-        60.0, gt=0, description="Seconds without a heartbeat after which another worker claims a job."
+    worker_concurrency: int = Field(
+        2, ge=1, description="Maximum number of recordings that one worker processes at the same time."
     )
-    job_max_attempts: int = Field(8, ge=1, description="Attempts before the worker gives a job up.")
+    job_lease_s: float = Field(
+        60.0, gt=0, description="Seconds after the last heartbeat of a worker until other workers claim its recordings."
+    )
+    job_max_attempts: int = Field(
+        8, ge=1, description="Maximum number of attempts before a worker gives up a recording."
+    )
     job_retry_base_s: float = Field(
-        1.0, gt=0, description="First retry delay in seconds; it doubles each time, up to 5 minutes."
+        1.0,
+        gt=0,
+        description="Seconds before the first retry of a recording. The delay doubles with each retry, up to 300 s.",
     )
     job_outage_s: float = Field(
         86_400.0,
         ge=0,
-        description="Seconds for which an outage of Twilio or of the model does not count as an attempt.",
+        description="Seconds after a recording is enqueued in which an outage of Twilio or of the model does not "
+        "count as an attempt.",
     )
     poll_s: float = Field(
-        5.0, gt=0, description="Seconds between polls of an idle worker; a notification wakes it earlier."
+        5.0,
+        gt=0,
+        description="Seconds between polls of an idle worker. A database notification starts the next poll earlier.",
     )
 
     # Logs
     log_format: Annotated[str, one_of("auto", "json", "text")] = Field(
-        "auto", description="`json`, `text`, or `auto`: text on a terminal, else JSON."
+        "auto", description="Format of logs: `json`, `text` or `auto`. `auto`: text on a terminal, else JSON."
     )
     log_level: Annotated[str, one_of("debug", "info", "warning", "error")] = Field(
-        "info", description="Lowest level to log: `debug`, `info`, `warning`, `error`."
+        "info", description="Lowest level that is logged: `debug`, `info`, `warning` or `error`."
     )
 
 
@@ -60,12 +69,12 @@ _ALIASES = {
 
 
 def environment_name(field: str) -> str:
-    """The environment variable of a settings field."""
+    """The name of the environment variable for a settings field."""
     return _ALIASES.get(field, f"AMD_{field.upper()}")
 
 
 def load_settings(**overrides: Any) -> Settings:
-    """Read settings from the environment and `.env`. `overrides` (by field name) take precedence.
+    """Read settings from the environment and `.env`. `overrides` (by field name) have priority.
 
     Raises ConfigurationError with one line for each invalid variable.
     """
@@ -81,5 +90,5 @@ def _describe(location: str, message: str) -> str:
     if not location:
         return message
     name = location if location.startswith("TWILIO_") else environment_name(location)
-    # Messages of our own validators continue the name; pydantic's are sentences of their own.
+    # A message of our validators continues the name ("must be …"). A message of pydantic is a complete sentence.
     return f"{name} {message}" if message.startswith("must ") else f"{name}: {message}"

@@ -1,9 +1,9 @@
-"""How the steps of a shutdown share its grace time."""
+"""Division of the grace time of a shutdown into steps."""
 
 from dataclasses import dataclass
 from typing import Self
 
-# In percent of AMD_SHUTDOWN_GRACE_S, in the order of the steps.
+# Percent of AMD_SHUTDOWN_GRACE_S for each step, in the order of the steps.
 _SHARES = {
     "requests_s": 30,
     "periodic_tasks_s": 5,
@@ -13,18 +13,20 @@ _SHARES = {
     "window_s": 10,
 }
 if sum(_SHARES.values()) > 100:
-    raise AssertionError("the steps of a shutdown share more than the grace time")
+    raise AssertionError("the steps of a shutdown take more than 100 percent of the grace time")
 
 
 @dataclass(frozen=True, slots=True)
 class ShutdownBudget:
     """Seconds for each step of a shutdown.
 
-    `requests_s`: open requests of the web server. `periodic_tasks_s`: a task in the middle of its work; each of its
-    steps can be cancelled and repeated. `finish_recordings_s`: recordings that the worker holds.
-    `release_recordings_s`: writing back those that are not finished by then. `actions_s`: each of claiming the last
-    actions and waiting for Twilio's responses, which usually take a tenth of a second. `window_s`: the window that the
-    classifier scores.
+    - `requests_s`: the web server finishes its open requests.
+    - `periodic_tasks_s`: a periodic task finishes its current step. A cancelled step is repeated later.
+    - `finish_recordings_s`: the worker finishes the recordings that it has claimed.
+    - `release_recordings_s`: the worker releases the recordings that are still unfinished.
+    - `actions_s`: the service claims the last actions. The same time applies again to the wait for Twilio's responses,
+      which usually take 0.1 s.
+    - `window_s`: the classifier finishes its current window.
     """
 
     requests_s: float
@@ -36,5 +38,5 @@ class ShutdownBudget:
 
     @classmethod
     def of(cls, grace_s: float) -> Self:
-        """The budget of a shutdown that may take `grace_s` seconds."""
+        """The budget of a shutdown that takes at most `grace_s` seconds."""
         return cls(**{step: grace_s * percent / 100 for step, percent in _SHARES.items()})

@@ -20,12 +20,12 @@ from amd_service.settings.types import (
     one_of,
 )
 
-# 16 random hex digits are 64 bits: too many to try.
-SHORTEST_NUMBER_KEY = 16
+# Minimum characters of AMD_PHONE_NUMBER_KEY. 16 random hex digits have 64 bits, too many to find by trial.
+MIN_NUMBER_KEY_LENGTH = 16
 
 
 class TwilioSettings(BaseModel):
-    """Everything that concerns Twilio."""
+    """The settings for Twilio."""
 
     # Accounts and recordings
     twilio_api_url: str = Field(
@@ -35,15 +35,17 @@ class TwilioSettings(BaseModel):
     twilio_region: Annotated[str, matching("[a-z]{2}[0-9]", example="us1 or ie1")] | None = Field(
         None,
         validation_alias=AliasChoices("TWILIO_REGION"),
-        description="The account's region, e.g. `ie1`. Needs `TWILIO_EDGE`; excludes `AMD_TWILIO_API_URL`.",
+        description="Region of the account, e.g. `ie1`. Requires `TWILIO_EDGE`. Cannot be combined with "
+        "`AMD_TWILIO_API_URL`.",
     )
     twilio_edge: Annotated[str, matching("[a-z-]+", example="ashburn or dublin")] | None = Field(
         None,
         validation_alias=AliasChoices("TWILIO_EDGE"),
-        description="Edge of that region, e.g. `dublin`. Region or edge alone would name the wrong host.",
+        description="Edge of the region, e.g. `dublin`. Requires `TWILIO_REGION`, because the API's host name "
+        "contains both.",
     )
-    twilio_timeout_s: float = Field(10.0, gt=0, description="Total timeout of one request to Twilio's API.")
-    accounts_file: Path | None = Field(None, description="TOML file with several accounts.")
+    twilio_timeout_s: float = Field(10.0, gt=0, description="Maximum seconds for one request to Twilio's API.")
+    accounts_file: Path | None = Field(None, description="TOML file that lists several accounts.")
     twilio_account_sid: str | None = Field(
         None,
         validation_alias=AliasChoices("TWILIO_ACCOUNT_SID"),
@@ -52,85 +54,96 @@ class TwilioSettings(BaseModel):
     twilio_auth_token: SecretList = Field(
         default_factory=list,
         validation_alias=AliasChoices("TWILIO_AUTH_TOKEN"),
-        description="Auth token of the account. While rotating, list both, comma-separated, the new one first: Twilio "
-        "already accepts it for REST, and signatures by either token are accepted.",
+        description="Auth token of the account. During a rotation, list both tokens, separated by a comma, with the "
+        "new token first. The first token is used for REST. Signatures by both tokens are accepted.",
     )
     twilio_api_key: str | None = Field(
         None,
         validation_alias=AliasChoices("TWILIO_API_KEY"),
-        description="API key for REST requests; preferred to the auth token.",
+        description="API key for REST requests. Unset: the auth token is used.",
     )
     twilio_api_secret: SecretStr | None = Field(
-        None, validation_alias=AliasChoices("TWILIO_API_SECRET"), description="The API key's secret."
+        None, validation_alias=AliasChoices("TWILIO_API_SECRET"), description="Secret of the API key."
     )
     channels: ChannelMap = Field(
         default_factory=dict,
-        description="The called party's channel in dual-channel recordings, by RecordingSource. Unset: "
-        "`OutboundAPI=1,DialVerb=2,StartCallRecordingAPI=1`. Twilio documents only `<Dial>`: verify the others on a "
-        "live call, or record with `RecordingTrack=inbound`.",
+        description="Channel of the called party in dual-channel recordings, by RecordingSource. Unset: "
+        "`OutboundAPI=1,DialVerb=2,StartCallRecordingAPI=1`. Twilio documents the channel only for `<Dial>`. Verify "
+        "the other sources on a live call, or record with `RecordingTrack=inbound`.",
     )
-    media_max_bytes: int = Field(8 * 1024 * 1024, ge=64 * 1024, description="Maximum bytes to download per recording.")
-    media_connect_timeout_s: float = Field(5.0, gt=0, description="Timeout for connecting to Twilio.")
-    media_read_timeout_s: float = Field(10.0, gt=0, description="Timeout of one read from Twilio.")
-    media_total_timeout_s: float = Field(30.0, gt=0, description="Total timeout of one download.")
+    media_max_bytes: int = Field(
+        8 * 1024 * 1024, ge=64 * 1024, description="Maximum bytes that are downloaded per recording."
+    )
+    media_connect_timeout_s: float = Field(5.0, gt=0, description="Maximum seconds to connect to Twilio.")
+    media_read_timeout_s: float = Field(10.0, gt=0, description="Maximum seconds for one read from Twilio.")
+    media_total_timeout_s: float = Field(30.0, gt=0, description="Maximum seconds for one download.")
 
     # Placing calls
     dial_prefixes: TextList = Field(
         default_factory=list,
-        description="Comma-separated prefixes of numbers that may be called, e.g. `+1212,+49`. Unset: no calls.",
+        description="Comma-separated prefixes of the numbers that the service may call, e.g. `+1212,+49`. Unset: "
+        "the service places no calls.",
     )
     dial_per_minute: int = Field(
-        60, ge=1, description="Maximum number of calls placed per minute, by all processes together."
+        60, ge=1, description="Maximum number of calls that all processes together place per minute."
     )
 
     # Media Streams
     live: bool = Field(
-        False, description="Classify calls in progress over Media Streams. Recordings are classified as well."
+        False, description="Classify calls in progress over Media Streams, in addition to their recordings."
     )
     live_streams: int = Field(
-        32, ge=1, description="Maximum number of concurrent streams per process; more are refused."
+        32, ge=1, description="Maximum number of concurrent streams per process. Further streams are refused."
     )
     live_next_url: str | None = Field(
-        None, description="URL of the TwiML that continues the call after the stream starts. Unset: a pause of 60 s."
+        None,
+        description="URL of the TwiML that the call plays after the start of the stream. Unset: the call ends after "
+        "a pause of 60 s.",
     )
 
     # After the verdict
     on_human: str = Field(
         "nothing",
-        description="Action on a call in progress that a human answered: `nothing`, `hang_up` or a URL of TwiML.",
+        description="Action on a call in progress that a human answered: `nothing`, `hang_up`, or the URL of TwiML "
+        "that the call plays next.",
     )
-    on_voicemail: str = Field("nothing", description="The same for voicemail.")
+    on_voicemail: str = Field(
+        "nothing",
+        description="Action on a call in progress that a voicemail answered: `nothing`, `hang_up`, or the URL of "
+        "TwiML that the call plays next.",
+    )
 
     # Reconciliation
     reconcile_every_s: float = Field(
         600.0,
         ge=0,
-        description="Seconds between reconciliations, which ask Twilio for calls and recordings without a callback. 0: "
-        "only by `amd-service reconcile`; until then, calls with a lost callback wait.",
+        description="Seconds between reconciliations. A reconciliation requests calls and recordings without a "
+        "callback from Twilio. 0: calls with a lost callback wait until you run `amd-service reconcile`.",
     )
     reconcile_after_s: float = Field(
-        300.0, ge=0, le=3600, description="Seconds after which a missing callback counts as lost; at most an hour."
+        300.0, ge=0, le=3600, description="Seconds after which a missing callback counts as lost. At most 3600."
     )
     reconcile_per_s: float = Field(
-        5.0, gt=0, description="Maximum rate of REST requests for reconciliation and deletion."
+        5.0, gt=0, description="Maximum number of REST requests per second for reconciliation and deletion."
     )
 
     # Retention
     delete_recordings: bool = Field(
         False,
-        description="Delete Twilio's copy of a recording after its verdict, if a signed callback named the call or "
-        "this service placed it.",
+        description="Delete Twilio's copy of a recording after its verdict. A copy is deleted only if a signed "
+        "callback named the call, or if this service placed the call.",
     )
     phone_numbers: Annotated[str, one_of("keep", "hash", "drop")] = Field(
         "keep",
-        description="How phone numbers and their owners' data from Twilio are stored: `keep`, `hash` or `drop`.",
+        description="Storage of phone numbers, and of Twilio's data about their owners: `keep`, `hash` or `drop`.",
     )
     phone_number_key: SecretStr | None = Field(
         None,
-        description="Secret key of the hash, at least 16 characters. Anyone who knows it can try all numbers.",
+        description="Secret key of the hash, with at least 16 characters. With this key, anyone can find the "
+        "numbers by trial.",
     )
     callback_days: int | None = Field(
-        None, ge=1, description="Age in days after which the parameters of callbacks are deleted. Unset: never."
+        None, ge=1, description="Days after which the parameters of a callback are deleted. Unset: never."
     )
 
     @field_validator("twilio_api_url")
@@ -140,7 +153,7 @@ class TwilioSettings(BaseModel):
         if not parts.hostname or parts.path.strip("/") or parts.query or parts.fragment or parts.username:
             raise ValueError("must be https://host[:port]")
         if parts.scheme != "https" and not (parts.scheme == "http" and is_loopback(parts.hostname)):
-            raise ValueError("must be https; plain http is accepted for a loopback host only")
+            raise ValueError("must be https; plain http is accepted only for a loopback host")
         return value.rstrip("/")
 
     @field_validator("dial_prefixes")
@@ -167,10 +180,10 @@ class TwilioSettings(BaseModel):
     @field_validator("phone_number_key")
     @classmethod
     def _check_key_length(cls, value: SecretStr | None) -> SecretStr | None:
-        if value is not None and len(value.get_secret_value()) < SHORTEST_NUMBER_KEY:
+        if value is not None and len(value.get_secret_value()) < MIN_NUMBER_KEY_LENGTH:
             raise ValueError(
-                f"must have at least {SHORTEST_NUMBER_KEY} characters, e.g. from `openssl rand -hex 24`: "
-                "anyone who guesses it can try all numbers"
+                f"must have at least {MIN_NUMBER_KEY_LENGTH} characters, e.g. from `openssl rand -hex 24`: "
+                "anyone who guesses the key can find the numbers by trial"
             )
         return value
 
@@ -191,12 +204,10 @@ class TwilioSettings(BaseModel):
     @model_validator(mode="after")
     def _check_accounts(self) -> Self:
         if self.twilio_account_sid and not self.twilio_auth_token:
-            raise ValueError(
-                "TWILIO_ACCOUNT_SID is set without TWILIO_AUTH_TOKEN: set the token, which signs callbacks"
-            )
+            raise ValueError("TWILIO_ACCOUNT_SID is set without TWILIO_AUTH_TOKEN: set the token to check signatures")
         if self.twilio_account_sid and (self.twilio_api_key is None) != (self.twilio_api_secret is None):
             raise ValueError("set both TWILIO_API_KEY and TWILIO_API_SECRET, or neither")
-        _ = self.accounts  # read the file now, so that an invalid one fails at startup and not at the first callback
+        _ = self.accounts  # reads the file: an invalid file must fail at startup, not at the first callback
         return self
 
     @cached_property
@@ -216,15 +227,15 @@ class TwilioSettings(BaseModel):
         for account in known:
             if account.account_sid in by_sid:
                 raise ValueError(
-                    f"account {account.account_sid} is configured twice, in AMD_ACCOUNTS_FILE or there and by "
-                    "TWILIO_ACCOUNT_SID: write one table with all its tokens"
+                    f"account {account.account_sid} is configured twice (in AMD_ACCOUNTS_FILE, or in this file and by "
+                    "TWILIO_ACCOUNT_SID): write one table with all its tokens"
                 )
             by_sid[account.account_sid] = account
         return by_sid
 
     @property
     def api_origin(self) -> str:
-        """Scheme, host and port of Twilio's API, from AMD_TWILIO_API_URL or from region and edge."""
+        """Scheme, host and port of Twilio's API: AMD_TWILIO_API_URL, or the host of the region and edge."""
         if self.twilio_region is None:
             return self.twilio_api_url
         return f"https://api.{self.twilio_edge}.{self.twilio_region}.twilio.com"

@@ -1,6 +1,6 @@
 """Types and validators of settings.
 
-A validator's message continues the setting's name: "must be …".
+The name of the setting precedes the message of a validator, so a message begins with "must".
 """
 
 import ipaddress
@@ -13,12 +13,12 @@ from pydantic_settings import NoDecode
 
 
 def split_list(value: object) -> object:
-    """The items of a comma-separated text, without blank ones. Other values pass unchanged."""
+    """Split a comma-separated text into its items. Drops blank items. Returns values of other types unchanged."""
     return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
 
 
 def split_pairs(value: object) -> object:
-    """The pairs of a text like `a=1,b=2`. Other values pass unchanged. Raises ValueError for an item without `=`."""
+    """Parse a text like `a=1,b=2`. Returns values of other types unchanged. Raises ValueError for a missing `=`."""
     if not isinstance(value, str):
         return value
     parts = [part.partition("=") for part in value.split(",") if part.strip()]
@@ -30,7 +30,7 @@ def split_pairs(value: object) -> object:
 def check_not_blank(value: SecretStr) -> SecretStr:
     """Refuse a blank secret."""
     if not value.get_secret_value().strip():
-        raise ValueError("must not be blank: anyone could guess it")
+        raise ValueError("must not be blank: a blank secret is easy to guess")
     return value
 
 
@@ -53,7 +53,7 @@ def one_of(*words: str) -> AfterValidator:
 
 
 def matching(pattern: str, *, example: str) -> AfterValidator:
-    """Accept text that matches the pattern. `example` goes into the error message."""
+    """Accept text that matches the pattern. `example` is shown in the error message."""
 
     def check(value: str) -> str:
         if re.fullmatch(pattern, value) is None:
@@ -64,7 +64,7 @@ def matching(pattern: str, *, example: str) -> AfterValidator:
 
 
 def is_web_url(url: str) -> bool:
-    """Whether this is an http(s) URL with a host."""
+    """Whether `url` is an http(s) URL with a host."""
     try:
         parts = urlsplit(url)
         return parts.scheme in ("http", "https") and bool(parts.hostname)
@@ -73,7 +73,7 @@ def is_web_url(url: str) -> bool:
 
 
 def is_loopback(host: str) -> bool:
-    """Whether a host name or literal address always means this machine."""
+    """Whether `host` is `localhost` or a loopback address."""
     if host == "localhost":
         return True
     try:

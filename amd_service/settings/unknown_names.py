@@ -1,4 +1,4 @@
-"""Warnings about variables that look like settings and are not: most are typing errors."""
+"""Warnings about variables whose names resemble settings. Most of these names are typing errors."""
 
 import os
 from collections.abc import Iterable
@@ -20,14 +20,14 @@ _USED_ELSEWHERE = (
 
 
 def unknown_name_warnings() -> list[str]:
-    """`warnings_for` the names in the environment and in `.env`."""
+    """Warnings for the variables in the environment and in `.env`."""
     return warnings_for([*os.environ, *dotenv_values(ENV_FILE)])
 
 
 def warnings_for(names: Iterable[str]) -> list[str]:
-    """One line for each name that looks like a setting but is not one, with the closest setting's name.
+    """One warning for each name that resembles a setting but is no setting, with the closest setting's name.
 
-    Other programs use `TWILIO_` variables too, so a `TWILIO_` name counts only if it is close to one of ours.
+    Other programs also use `TWILIO_` variables. So a `TWILIO_` name gets a warning only if it is similar to a setting.
     """
     known = {environment_name(field) for field in Settings.model_fields}
     lines = []

@@ -1,1 +1,1 @@
-"""What Twilio sends, and requests to Twilio: signatures, callbacks, recordings, Media Streams, REST API."""
+"""Communication with Twilio: signatures, callbacks, recordings, Media Streams and the REST API."""

@@ -1,4 +1,4 @@
-"""A request to place a call, with every rule that does not depend on the deployment."""
+"""The call request, with all validation rules that do not depend on settings."""
 
 import re
 from typing import Self
@@ -11,19 +11,19 @@ from pydantic_core import ErrorDetails, PydanticCustomError
 from amd_service.errors import RequestRefused
 from amd_service.settings import is_web_url
 
-# Twilio's OpenAPI description (CreateCall) sets this limit.
+# Maximum characters of `twiml`. The limit is from Twilio's OpenAPI description (operation CreateCall).
 MAX_TWIML = 4000
-# The description has no limit for a URL. A longer one is a mistake.
+# Maximum characters of `url`. Twilio documents no limit. A longer URL is a mistake.
 MAX_URL = 4000
-# + and 7 to 15 digits.
+# A plus sign and 7 to 15 digits.
 E164 = r"\+[1-9][0-9]{6,14}"
 TRACKS = ("inbound", "both")
-# The maximum is Twilio's. Nobody reaches a phone in less than the minimum.
+# Twilio allows at most 600 seconds. In less than 5 seconds a person cannot answer the phone.
 MIN_RING_S, MAX_RING_S = 5, 600
 
-MOST_FAULTS = 10
+MAX_FAULTS = 10
 
-# Type of the errors that the validators below raise. Their message is a whole sentence.
+# Error type of the validators below. Their messages are complete sentences, which `_describe` keeps unchanged.
 _RULE_BROKEN = "rule_broken"
 
 _NUMBER: JsonDict = {"pattern": f"^{E164}$"}
@@ -34,7 +34,7 @@ def _broken(message: str) -> PydanticCustomError:
 
 
 def _check_xml(twiml: str) -> None:
-    """Raise an error for invalid XML. Twilio accepts it and then hangs up on the person who answered."""
+    """Refuse invalid XML. Twilio accepts invalid TwiML, places the call, and hangs up on the person who answers."""
     parser = expat.ParserCreate("utf-8")
     parser.StartDoctypeDeclHandler = _refuse_doctype
     try:
@@ -44,36 +44,48 @@ def _check_xml(twiml: str) -> None:
 
 
 def _refuse_doctype(*_declared: object) -> None:
-    # A DOCTYPE can declare entities, and a few nested ones expand without bounds.
-    raise _broken("`twiml` has no DOCTYPE")
+    # A DOCTYPE can declare entities. A few nested entities can expand to gigabytes of text.
+    raise _broken("`twiml` must not have a DOCTYPE")
 
 
 class CallRequest(BaseModel):
-    """A call to place. It plays the TwiML of `url` or `twiml`; without both and with AMD_LIVE on, our own TwiML."""
+    """A call to place, which plays the TwiML of `url` or of `twiml`.
 
-    # In JSON the calling number is `from`; Python code uses the field's name.
+    If both are absent, the call plays the TwiML of this service. This requires AMD_LIVE=true.
+    """
+
+    # In JSON the calling number has the name `from`. In Python code it has the name `from_number`.
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True, validate_by_name=True, validate_by_alias=True)
 
-    to: str = Field(description="Who is called; begins with one of AMD_DIAL_PREFIXES.", json_schema_extra=_NUMBER)
-    from_number: str = Field(validation_alias="from", description="A number of the account.", json_schema_extra=_NUMBER)
+    to: str = Field(
+        description="Number to call. The number must begin with one of AMD_DIAL_PREFIXES.", json_schema_extra=_NUMBER
+    )
+    from_number: str = Field(
+        validation_alias="from", description="Calling number. It must belong to the account.", json_schema_extra=_NUMBER
+    )
     url: str | None = Field(
         None,
-        description="Where Twilio asks for TwiML.",
+        description="URL at which Twilio fetches the TwiML of the call.",
         json_schema_extra={"pattern": "^https?://", "maxLength": MAX_URL},
     )
     twiml: str | None = Field(
-        None, description="The TwiML itself.", json_schema_extra={"minLength": 1, "maxLength": MAX_TWIML}
+        None,
+        description="TwiML of the call, as an alternative to `url`.",
+        json_schema_extra={"minLength": 1, "maxLength": MAX_TWIML},
     )
-    account_sid: str | None = Field(None, description="The account that places it, where several are configured.")
+    account_sid: str | None = Field(
+        None,
+        description="SID of the account that places the call. Required if several accounts are configured.",
+    )
     track: str = Field(
         "inbound",
-        description="What is recorded: the called party alone, or both sides in two channels.",
+        description="Audio to record: only the called party (`inbound`), or both parties in two channels (`both`).",
         json_schema_extra={"enum": list(TRACKS)},
     )
-    twilio_amd: bool = Field(False, description="Have Twilio's own detection run beside ours, at its price.")
+    twilio_amd: bool = Field(False, description="Also run Twilio's answering-machine detection. Twilio charges for it.")
     ring_s: int = Field(
         60,
-        description="For how long it may ring.",
+        description="Maximum seconds that the phone rings.",
         json_schema_extra={"minimum": MIN_RING_S, "maximum": MAX_RING_S},
     )
 
@@ -82,14 +94,14 @@ class CallRequest(BaseModel):
     def _is_e164(cls, number: str, info: ValidationInfo) -> str:
         if re.fullmatch(E164, number) is None:
             name = "to" if info.field_name == "to" else "from"
-            raise _broken(f"`{name}` is a number in E.164 format: + and 7 to 15 digits, e.g. +15005550006")
+            raise _broken(f"`{name}` must be a number in E.164 format: + and 7 to 15 digits, e.g. +15005550006")
         return number
 
     @field_validator("url")
     @classmethod
     def _is_web_url(cls, url: str | None) -> str | None:
         if url is not None and not (is_web_url(url) and len(url) <= MAX_URL):
-            raise _broken(f"`url` is the http(s) URL of TwiML, of at most {MAX_URL} characters")
+            raise _broken(f"`url` must be the http(s) URL of TwiML, with at most {MAX_URL} characters")
         return url
 
     @field_validator("twiml")
@@ -98,7 +110,7 @@ class CallRequest(BaseModel):
         if twiml is None:
             return None
         if not 1 <= len(twiml) <= MAX_TWIML:
-            raise _broken(f"`twiml` has 1 to {MAX_TWIML} characters; put longer TwiML behind a `url`")
+            raise _broken(f"`twiml` must have 1 to {MAX_TWIML} characters; for longer TwiML use `url`")
         _check_xml(twiml)
         return twiml
 
@@ -106,25 +118,25 @@ class CallRequest(BaseModel):
     @classmethod
     def _is_track(cls, track: str) -> str:
         if track not in TRACKS:
-            raise _broken(f"`track` is {' or '.join(TRACKS)}")
+            raise _broken(f"`track` must be {' or '.join(TRACKS)}")
         return track
 
     @field_validator("ring_s")
     @classmethod
     def _is_ring_time(cls, ring_s: int) -> int:
         if not MIN_RING_S <= ring_s <= MAX_RING_S:
-            raise _broken(f"`ring_s` is {MIN_RING_S} to {MAX_RING_S} seconds")
+            raise _broken(f"`ring_s` must be {MIN_RING_S} to {MAX_RING_S} seconds")
         return ring_s
 
     @model_validator(mode="after")
     def _plays_one_thing(self) -> Self:
         if self.url is not None and self.twiml is not None:
-            raise _broken("say what the call plays: one of `url` and `twiml`, and not both")
+            raise _broken("send either `url` or `twiml`, not both")
         return self
 
 
 def make_call_request(**fields: object) -> CallRequest:
-    """A call request from fields by their Python names. Raises RequestRefused that names each wrong field."""
+    """Build a call request from fields by their Python names. Raises RequestRefused, which names each invalid field."""
     try:
         return CallRequest.model_validate(fields, by_alias=False, by_name=True)
     except ValidationError as error:
@@ -132,8 +144,8 @@ def make_call_request(**fields: object) -> CallRequest:
 
 
 def describe_faults(faults: list[ErrorDetails]) -> str:
-    """The faults of a call request as one line, at most ten of them."""
-    return "; ".join(_describe(fault) for fault in faults[:MOST_FAULTS])
+    """Describe the first ten faults of a call request in one line."""
+    return "; ".join(_describe(fault) for fault in faults[:MAX_FAULTS])
 
 
 def _describe(fault: ErrorDetails) -> str:

@@ -1,8 +1,8 @@
 """Parse the form fields of Twilio's callbacks.
 
-Twilio omits fields, sends them empty and adds new ones without notice. Absent, blank and invalid optional fields become
-None. Only the fields that identify the event are required. The raw callback keeps every field; docs/twilio.md lists
-the fields that are not parsed.
+Twilio omits fields, sends them empty and adds new ones without notice. So absent, blank and invalid
+optional fields become None. Only the fields that identify the event are required. The raw callback keeps every field.
+docs/twilio.md lists the fields that are not parsed.
 """
 
 import re
@@ -24,17 +24,20 @@ from amd_service.domain import (
 from amd_service.errors import MalformedCallback
 from amd_service.twilio.dates import parse_date
 
-MAX_FIELDS = 1000  # in a body or query; a request for TwiML has about thirty
-_MAX_WORD = 64  # length to which status and source are cut; Twilio's have a third of it
-_MAX_ADDRESS = 320  # From and To can be SIP addresses
-# Nine digits fit into Postgres' integer. int() would also accept "1_0", "+1", " 1" and digits of other scripts.
+# Maximum fields in a body or query. A request for TwiML has about 30 fields.
+MAX_FIELDS = 1000
+# Longer statuses and sources are cut to this number of characters. Twilio's values have at most about 20.
+_MAX_WORD = 64
+# The limit for From and To is higher, because they can be SIP addresses.
+_MAX_ADDRESS = 320
+# Nine digits always fit into Postgres' integer. int() alone also accepts "1_0", "+1", " 1" and digits of other scripts.
 _NUMBER = re.compile(r"[0-9]{1,9}")
 
 _Sid = TypeVar("_Sid", AccountSid, CallSid, RecordingSid, ConferenceSid)
 
 
 def parse_form(body: bytes) -> tuple[tuple[str, str], ...]:
-    """Decode a urlencoded body to the pairs that Twilio signed: in order, with blank values, not stripped.
+    """Decode a urlencoded body to the names and values that Twilio signed. Keeps the order, blank values and spaces.
 
     Raises MalformedCallback for a body that is not UTF-8, has more than 1000 fields, or contains a NUL character, which
     Postgres cannot store.
@@ -49,7 +52,7 @@ def parse_form(body: bytes) -> tuple[tuple[str, str], ...]:
 
 
 def parse_status(parameters: Sequence[tuple[str, str]]) -> StatusCallback:
-    """Parse a call status callback. The first value of a repeated field that is not blank counts.
+    """Parse a call status callback. If a field is repeated, its first value that is not blank is used.
 
     Raises MalformedCallback if AccountSid, CallSid or CallStatus is missing or malformed. An unknown CallStatus is
     accepted.
@@ -67,7 +70,7 @@ def parse_status(parameters: Sequence[tuple[str, str]]) -> StatusCallback:
         direction=_text(fields, "Direction"),
         from_number=_text(fields, "From", _MAX_ADDRESS),
         to_number=_text(fields, "To", _MAX_ADDRESS),
-        duration_s=_number(fields, "CallDuration"),  # `Duration` is billed minutes
+        duration_s=_number(fields, "CallDuration"),  # `Duration` has the billed minutes
         answered_by=_text(fields, "AnsweredBy"),
         machine_detection_ms=_number(fields, "MachineDetectionDuration"),
         sip_response_code=_number(fields, "SipResponseCode"),
@@ -78,7 +81,7 @@ def parse_status(parameters: Sequence[tuple[str, str]]) -> StatusCallback:
 
 
 def parse_amd(parameters: Sequence[tuple[str, str]]) -> AmdCallback:
-    """Parse a result of Twilio's asynchronous answering-machine detection, which has no CallStatus.
+    """Parse a callback of Twilio's asynchronous answering-machine detection. This callback has no CallStatus.
 
     Raises MalformedCallback if AccountSid, CallSid or AnsweredBy is missing or malformed. An unknown AnsweredBy is
     accepted.
@@ -93,9 +96,9 @@ def parse_amd(parameters: Sequence[tuple[str, str]]) -> AmdCallback:
 
 
 def parse_recording(parameters: Sequence[tuple[str, str]]) -> RecordingCallback:
-    """Parse a recording status callback. The first value of a repeated field that is not blank counts.
+    """Parse a recording status callback. If a field is repeated, its first value that is not blank is used.
 
-    RecordingUrl is ignored: download URLs are built from SIDs. Raises MalformedCallback if AccountSid, CallSid,
+    RecordingUrl is ignored, because download URLs are built from SIDs. Raises MalformedCallback if AccountSid, CallSid,
     RecordingSid or RecordingStatus is missing or malformed. CallSid may be missing if there is a ConferenceSid. An
     unknown RecordingStatus is accepted.
     """

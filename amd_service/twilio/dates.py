@@ -1,4 +1,4 @@
-"""Dates in the format of mail and HTTP headers (RFC 2822), which Twilio uses too."""
+"""Parse dates in the format of RFC 2822, which Twilio's callbacks and HTTP headers use."""
 
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -7,11 +7,11 @@ _MAX_LENGTH = 64
 
 
 def parse_date(text: str) -> datetime | None:
-    """The moment in UTC, None for invalid text. A date without a zone is UTC, as Twilio documents."""
+    """Convert a date to UTC. None for invalid text. A date without a zone is in UTC, as Twilio documents."""
     if len(text) > _MAX_LENGTH:
         return None
     try:
         moment = parsedate_to_datetime(text)
         return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
-    except (ValueError, TypeError, IndexError, OverflowError):  # documented: ValueError; the others occur as well
+    except (ValueError, TypeError, IndexError, OverflowError):  # only ValueError is documented
         return None

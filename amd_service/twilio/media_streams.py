@@ -1,7 +1,8 @@
-"""Parse the messages of Twilio's Media Streams, and keep their audio in time.
+"""Parse the messages of Twilio's Media Streams, and fill gaps in their audio.
 
-Twilio's documentation (voice/media-streams/websocket-messages): `connected`, `start`, `media` …, `stop`. Numbers are
-strings. Audio is μ-law at 8 kHz with one channel; each track has its own messages.
+Source: Twilio's documentation (voice/media-streams/websocket-messages). A stream sends `connected`, `start`, many
+`media` messages and `stop`. Numbers are JSON strings. Audio is μ-law at 8 kHz with one channel. A `media` message has
+audio of one track.
 """
 
 import base64
@@ -14,26 +15,26 @@ from typing import Any
 from amd_service.domain import AccountSid, CallSid, StreamSid, is_sid
 from amd_service.errors import MalformedCallback
 
-# Limit for the WebSocket server. Twilio's messages have about 400 bytes.
+# Maximum size of a message for the WebSocket server. A message from Twilio has about 400 bytes.
 MAX_MESSAGE_BYTES = 64 * 1024
 # Track of the called party: the audio that Twilio receives from the phone.
 INBOUND = "inbound"
 MEDIA_FORMAT = {"encoding": "audio/x-mulaw", "sampleRate": "8000", "channels": "1"}
 
 BYTES_PER_MS = 8
-# A sample of 0 in μ-law.
+# One silent sample in μ-law.
 SILENCE = b"\xff"
-# Timestamps deviate by a few frames although nothing is missing.
+# Smaller gaps between timestamps are ignored: timestamps vary by a few 20 ms frames although no audio is missing.
 JITTER_MS = 100
-# With more audio missing than this, the rest does not represent the call.
+# A stream with more missing audio is refused, because its audio does not represent the call.
 MAX_FILL_MS = 1000
 
 
 @dataclass(frozen=True, slots=True)
 class StreamStarted:
-    """Start of a stream. Its format is supported and it has the called party's track.
+    """Start of a stream with a supported audio format and the called party's track.
 
-    `key`: the stream's parameter `key` from the TwiML, None without it.
+    `key`: the stream's parameter `key` from the TwiML, None if absent.
     """
 
     account_sid: AccountSid
@@ -44,9 +45,10 @@ class StreamStarted:
 
 @dataclass(frozen=True, slots=True)
 class StreamMedia:
-    """A chunk of the called party's audio. `timestamp_ms`: time since the start of the stream.
+    """A chunk of the called party's audio. `timestamp_ms`: milliseconds since the start of the stream.
 
-    `chunk`: a growing number. Twilio's documentation contradicts itself on whether it counts each track separately.
+    `chunk`: a number that increases with each chunk. Twilio's documentation contradicts itself: the number counts
+    either the chunks of one track or the chunks of all tracks.
     """
 
     stream_sid: str
@@ -64,9 +66,10 @@ StreamEvent = StreamStarted | StreamMedia | StreamStopped
 
 
 def parse_message(text: str) -> StreamEvent | None:
-    """Parse one message. Raises MalformedCallback for invalid JSON and missing or invalid fields.
+    """Parse one message. Raises MalformedCallback for invalid JSON and for missing or invalid fields.
 
-    None for messages that are not needed: `connected`, the other track, `mark`, `dtmf` and unknown events.
+    Returns None for messages that are not needed: `connected`, `media` of the other track, `mark`, `dtmf` and unknown
+    events.
     """
     try:
         message = json.loads(text)
@@ -92,7 +95,9 @@ def _started(start: Mapping[str, Any]) -> StreamStarted:
         raise MalformedCallback('the stream lacks the inbound track: write <Stream track="inbound_track">')
     sids = [_text(start, key) for key in ("accountSid", "callSid", "streamSid")]
     if not all(is_sid(sid, kind) for sid, kind in zip(sids, ("AC", "CA", "MZ"), strict=True)):
-        raise MalformedCallback("accountSid, callSid or streamSid is not AC, CA or MZ and 32 hexadecimal digits")
+        raise MalformedCallback(
+            "accountSid, callSid and streamSid must be AC, CA and MZ, each with 32 hexadecimal digits"
+        )
     parameters = start.get("customParameters")
     key = parameters.get("key") if isinstance(parameters, dict) else None
     return StreamStarted(
@@ -131,10 +136,10 @@ def _number(fields: Mapping[str, Any], name: str) -> int:
 
 
 class Timeline:
-    """Keeps the audio of a stream in time.
+    """Keeps each chunk of a stream at its position in time.
 
-    Audio that is missing after the first chunk, according to timestamps, is replaced by silence, so that later audio
-    keeps its position. Late and repeated chunks are dropped. `filled_ms`: length of all inserted silence.
+    Timestamps show whether audio is missing after the first chunk. Missing audio is replaced by silence, so that later
+    audio keeps its position. Late and repeated chunks are dropped. `filled_ms`: milliseconds of inserted silence.
     """
 
     def __init__(self) -> None:
@@ -146,7 +151,7 @@ class Timeline:
     def insert(self, media: StreamMedia) -> bytes:
         """Return the audio to append: silence for missing audio, then the chunk. Empty for a late or repeated chunk.
 
-        Raises MalformedCallback when more than a second is missing in total.
+        Raises MalformedCallback if more than one second of audio is missing in total.
         """
         if media.chunk <= self._last_chunk:
             return b""
@@ -160,7 +165,8 @@ class Timeline:
         if self._started_ms is None:
             self._started_ms = media.timestamp_ms
         timed = (media.timestamp_ms - self._started_ms) * BYTES_PER_MS - self._inserted_bytes
-        # All chunks have the same length. If chunks of the other track are counted too, this exceeds the gap.
+        # Chunk numbers also show missing audio, since all chunks have the same length. If the numbers also count the
+        # other track, `counted` is larger than the gap.
         counted = (media.chunk - self._last_chunk - 1) * len(media.audio)
         gap = timed if timed > JITTER_MS * BYTES_PER_MS else max(0, min(timed, counted))
         if self.filled_ms + gap // BYTES_PER_MS > MAX_FILL_MS:

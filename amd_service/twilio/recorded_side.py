@@ -1,4 +1,4 @@
-"""Decide from RecordingSource and RecordingTrack which side of a call a recording contains."""
+"""Determine which side of a call a recording contains, from its RecordingSource and RecordingTrack."""
 
 from typing import Protocol
 
@@ -17,9 +17,9 @@ class Recorded(Protocol):
 def is_one_sided(recording: Recorded) -> bool:
     """Whether the recording contains only the called party.
 
-    `RecordingTrack=inbound` is the audio that Twilio receives from the phone of the recorded leg. `<Record>` is always
-    mono with the callee's voice. `<Dial>` records the parent leg, so its track does not tell whether the called party,
-    the child leg, is in the recording.
+    `RecordingTrack=inbound` is the audio that Twilio receives from the phone of the recorded leg. `<Record>` always
+    records the called party in one channel. `<Dial>` records the parent leg, but the called party is the child leg. So
+    the track of a `<Dial>` recording does not show whether the recording contains the called party.
     """
     if recording.source == RecordingSource.DIAL_VERB:
         return False
@@ -27,5 +27,5 @@ def is_one_sided(recording: Recorded) -> bool:
 
 
 def holds_only_our_side(recording: Recorded) -> bool:
-    """Whether the recording cannot contain the called party."""
+    """Whether the recording contains only our side, without the called party."""
     return recording.track == "outbound" and recording.source != RecordingSource.DIAL_VERB

@@ -1,8 +1,9 @@
 """Download the first seconds of a recording.
 
 URLs are built from validated SIDs and configuration, never from a URL in a request. Credentials are sent only to the
-configured API origin. The caller's rules stop a download as soon as it has enough audio, or no audio at all: an hour
-costs as much as a minute, and ciphertext or an HTML page costs only its beginning.
+configured API origin. The caller's rules stop a download as soon as there is enough audio, or as soon as the body is
+found not to be audio. So an hour of audio costs no more than a minute, and only the beginning of ciphertext or of an
+HTML page is downloaded.
 """
 
 import asyncio
@@ -20,18 +21,20 @@ from amd_service.settings import Account, Settings, is_loopback
 from amd_service.twilio.retry_after import retry_after_s
 
 MAX_REDIRECTS = 3
-# Twilio redirects messaging media to twiliocdn.com, and nowhere promises that recordings stay at twilio.com.
+# Redirects to these domains are followed. Twilio redirects messaging media to twiliocdn.com, and does not document that
+# recordings are only at twilio.com.
 MEDIA_DOMAINS = ("twilio.com", "twiliocdn.com")
 
-_FIRST_CHECK_BYTES = 64 * 1024  # 4 s of mono 16-bit PCM
-_MAX_SMALL_BODY_BYTES = 64 * 1024  # error bodies and metadata are read, so that the connection can be reused
+_FIRST_CHECK_BYTES = 64 * 1024  # 4 s of mono 16-bit PCM at 8 kHz
+# Maximum bytes of metadata or of an error body. Bodies are read to their end, so that the connection can be reused.
+_MAX_SMALL_BODY_BYTES = 64 * 1024
 
 
 @dataclass(frozen=True, slots=True)
 class AudioRules:
-    """The caller's rules for stopping a download. Both are called with the body's prefix, repeatedly as it grows.
+    """The caller's rules for stopping a download. They are called repeatedly with the bytes received so far (`prefix`).
 
-    `is_audio(prefix, content_type)`: whether this may be audio in a format that the caller decodes.
+    `is_audio(prefix, content_type)`: whether `prefix` may be audio in a format that the caller decodes.
     `is_enough(prefix)`: whether the prefix holds all the audio that the caller needs.
     """
 
@@ -41,7 +44,7 @@ class AudioRules:
 
 @dataclass(frozen=True, slots=True)
 class Media:
-    """The first bytes of a recording. `complete`: whether this is the whole body."""
+    """The first bytes of a recording. `complete`: whether `data` is the whole body."""
 
     data: bytes
     content_type: str | None
@@ -50,9 +53,10 @@ class Media:
 
 @asynccontextmanager
 async def http_client(settings: Settings) -> AsyncIterator[httpx2.AsyncClient]:
-    """Open the HTTP client for Twilio, one per process. Its timeouts include TLS handshakes.
+    """Open the HTTP client for Twilio. A process opens only one. The timeouts include TLS handshakes.
 
-    It uses the environment's proxies, which many networks require, except for a loopback API host.
+    The client uses the proxies of the environment, because many networks require them. A loopback API host needs no
+    proxy.
     """
     timeout = httpx2.Timeout(settings.media_read_timeout_s, connect=settings.media_connect_timeout_s)
     async with httpx2.AsyncClient(
@@ -78,11 +82,12 @@ class Recordings:
     async def fetch(
         self, account: Account, recording_sid: RecordingSid, *, prefer_dual: bool, rules: AudioRules
     ) -> Media:
-        """Download a recording until `rules` stop it, it ends, or AMD_MEDIA_MAX_BYTES is reached.
+        """Download a recording to its end, until `rules` stop the download, or until AMD_MEDIA_MAX_BYTES is reached.
 
-        `prefer_dual` requests both channels and falls back to one. If the body is not audio, the download stops and the
-        decoder has to reject it, unless the recording is encrypted. Raises MediaNotReady (404), TwilioUnavailable
-        (timeouts, connection errors, 429, 5xx) and MediaRefused (credentials, deleted, encrypted, external storage).
+        `prefer_dual`: request both channels, and request one channel if Twilio has only one. A body that is not audio
+        is returned, so that the decoder rejects it, unless the recording is encrypted. Raises MediaNotReady (404),
+        TwilioUnavailable (timeouts, connection errors, 429, 5xx) and MediaRefused (refused credentials, deleted,
+        encrypted, external storage).
         """
         if not is_sid(recording_sid, "RE"):
             raise ValueError("recording_sid must be RE followed by 32 hexadecimal digits")
@@ -93,7 +98,7 @@ class Recordings:
         except TimeoutError as error:
             raise TwilioUnavailable(f"the download took longer than {self._total_timeout_s:g} s") from error
         except (httpx2.TransportError, httpx2.InvalidURL) as error:
-            raise TwilioUnavailable(f"no answer from {self._api.host}: {type(error).__name__} {error}") from error
+            raise TwilioUnavailable(f"no response from {self._api.host}: {type(error).__name__} {error}") from error
 
     async def _fetch(self, account: Account, resource: str, dual: bool, rules: AudioRules) -> Media:
         query = {"RequestedChannels": "2"} if dual else {}
@@ -107,7 +112,7 @@ class Recordings:
             if not rules.is_audio(media.data, media.content_type):
                 await self._raise_if_encrypted(account, resource)
             return media
-        if response.status_code == 400 and dual:  # Twilio stored only one channel (its warning 16113)
+        if response.status_code == 400 and dual:  # Twilio stored only one channel (Twilio's warning 16113)
             return await self._fetch(account, resource, False, rules)
         if response.status_code == 404:
             await self._raise_if_external(account, resource)
@@ -117,7 +122,7 @@ class Recordings:
     async def _open(
         self, account: Account, url: str, query: Mapping[str, str] | None = None
     ) -> AsyncIterator[httpx2.Response]:
-        """GET with at most MAX_REDIRECTS redirects, to allowed hosts, without credentials outside the API origin."""
+        """GET a URL and follow up to MAX_REDIRECTS redirects to allowed hosts. Only the API origin gets credentials."""
         target = httpx2.URL(url, params=query or {})
         auth: httpx2.BasicAuth | None = httpx2.BasicAuth(*account.basic_auth)
         for _hop in range(MAX_REDIRECTS + 1):
@@ -130,7 +135,8 @@ class Recordings:
                     return
                 target = self._next_hop(response)
                 if not self._is_api(target):
-                    auth = None  # also for later hops: another host chose them, even those back to the API
+                    # Also for a later hop back to the API: the other host chose its URL.
+                    auth = None
                 await _read_small(response)
             finally:
                 await response.aclose()
@@ -142,9 +148,9 @@ class Recordings:
     def _next_hop(self, response: httpx2.Response) -> httpx2.URL:
         """The target of a redirect. Raises MediaRefused if its host is not allowed.
 
-        Checking the name keeps private addresses out: a literal address is not in MEDIA_DOMAINS, and an allowed name
-        that resolves to a private address has no valid certificate there. Loopback may redirect to loopback, which the
-        simulated Twilio does.
+        The check of the host name also excludes private addresses: MEDIA_DOMAINS contains no literal addresses, and a
+        server at a private address has no valid certificate for an allowed name. A loopback API may redirect to
+        loopback, because the simulated Twilio does so.
         """
         target = response.url.join(response.headers["location"])
         host = target.raw_host.decode("ascii")
@@ -170,7 +176,8 @@ class Recordings:
                 if len(buffer) >= self._max_bytes:
                     return Media(bytes(buffer[: self._max_bytes]), content_type, complete=False)
                 if len(buffer) >= next_check:
-                    # Each check copies the buffer. Growing intervals keep the total copied linear in the size.
+                    # Each check copies the buffer. The intervals grow, so that the total of the copied bytes is linear
+                    # in the size of the download.
                     next_check = len(buffer) * 5 // 4
                     prefix = bytes(buffer)
                     if not rules.is_audio(prefix, content_type) or rules.is_enough(prefix):
@@ -182,7 +189,7 @@ class Recordings:
         return Media(bytes(buffer), content_type, complete=True)
 
     async def _raise_if_encrypted(self, account: Account, resource: str) -> None:
-        """Ciphertext can look like any format, so the recording's metadata decides."""
+        """Raise MediaRefused if the metadata has encryption details. Ciphertext alone can look like any format."""
         if (await self._metadata(account, resource)).get("encryption_details"):
             raise MediaRefused(
                 "the recording is encrypted with the account's public key: switch voice recording encryption off",
@@ -190,7 +197,7 @@ class Recordings:
             )
 
     async def _raise_if_external(self, account: Account, resource: str) -> None:
-        """With external storage Twilio has no media (404), but the metadata has the storage's URL."""
+        """Raise MediaRefused if the metadata has the URL of an external storage. Then Twilio has no media (404)."""
         media_url = (await self._metadata(account, resource)).get("media_url")
         if not isinstance(media_url, str):
             return
@@ -202,7 +209,7 @@ class Recordings:
             )
 
     async def _metadata(self, account: Account, resource: str) -> dict[str, object]:
-        """The recording's metadata, empty if Twilio does not return it."""
+        """The recording's metadata, empty if Twilio does not return metadata."""
         async with self._open(account, f"{resource}.json") as response:
             body = await _read_small(response)
         if response.status_code == 429 or response.status_code >= 500:
@@ -224,7 +231,7 @@ async def _read_small(response: httpx2.Response) -> bytes:
 
 
 def _raise_if_compressed(response: httpx2.Response) -> None:
-    # A few compressed kilobytes can expand to gigabytes, beyond any limit. We requested `identity`.
+    # A few compressed kilobytes can expand to gigabytes. The request had `accept-encoding: identity`.
     encoding = response.headers.get("content-encoding", "identity").strip().lower()
     if encoding not in ("", "identity"):
         raise TwilioUnavailable(
@@ -233,12 +240,12 @@ def _raise_if_compressed(response: httpx2.Response) -> None:
 
 
 def _error_of(response: httpx2.Response) -> AmdError:
-    """The error for an unsuccessful status."""
+    """The error to raise for an unsuccessful response."""
     host, status = response.url.host, response.status_code
     if status == 404:
         return MediaNotReady(f"{host} does not have the recording yet")
     if status == 410:
-        return MediaRefused(f"{host} answered 410: the recording was deleted", Failure.MEDIA_MISSING)
+        return MediaRefused(f"{host} responded with 410: the recording was deleted", Failure.MEDIA_MISSING)
     if status in (401, 403) and "authorization" in response.request.headers:
         return MediaRefused(
             f"{host} refused our credentials ({status}): check TWILIO_API_KEY and TWILIO_API_SECRET or the auth "
@@ -246,5 +253,5 @@ def _error_of(response: httpx2.Response) -> AmdError:
             Failure.UNAUTHORISED,
         )
     return TwilioUnavailable(
-        f"{host} answered {status}", retry_after_s=retry_after_s(response.headers.get("retry-after"))
+        f"{host} responded with {status}", retry_after_s=retry_after_s(response.headers.get("retry-after"))
     )

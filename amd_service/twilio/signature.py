@@ -1,7 +1,7 @@
 """Verify that a request comes from Twilio.
 
-The algorithm is Twilio's (docs: webhooks security), implemented by `RequestValidator` of the `twilio` package. This
-module prepares the validator's input: most ways to get a signature wrong are in the URL and the parameters.
+`RequestValidator` of the `twilio` package implements Twilio's algorithm (docs: webhooks security). This module prepares
+the validator's input, because most signature errors come from a wrong URL or from wrong parameters.
 """
 
 import hmac
@@ -19,21 +19,21 @@ from amd_service.twilio.callbacks import MAX_FIELDS
 from amd_service.twilio.stream_keys import stream_url
 
 SIGNATURE_HEADER = "x-twilio-signature"
-# Names the key and algorithm of a SharedKey signature (beta). Requests without it are signed with the auth token and
-# HMAC-SHA1.
+# This header names the key and algorithm of a SharedKey signature (beta). Requests without this header are signed with
+# the auth token and HMAC-SHA1.
 SIGNATURE_SETTINGS_HEADER = "x-twilio-webhooks-signature-settings"
 
 
 class RequestHeaders(Protocol):
-    """Request headers with repeated names; Starlette's `Headers` matches."""
+    """Request headers, in which a name can be repeated. Starlette's `Headers` implements this protocol."""
 
     def getlist(self, key: str) -> list[str]: ...
 
 
 class SignedForm:
-    """Form parameters as `RequestValidator` expects them, with every value of a repeated name.
+    """Form parameters for `RequestValidator`, with every value of a repeated name.
 
-    A dict keeps one value per name, so a correctly signed request with a repeated parameter would fail.
+    A dict keeps only one value per name, so correctly signed requests with repeated parameters fail with a dict.
     """
 
     def __init__(self, pairs: Sequence[tuple[str, str]]) -> None:
@@ -59,14 +59,14 @@ def verify(
     form: Sequence[tuple[str, str]],
     headers: RequestHeaders,
 ) -> Account:
-    """Return the account whose auth token signed this form POST.
+    """Return the account whose auth token signed this form POST. Raises only InvalidSignature.
 
     `raw_path`, `query_string`: from the ASGI scope. `form`: all decoded parameters in order, with blank values and
-    unstripped (`callbacks.parse_form`). The signed URL is `public_url` + `raw_path` + `?query`, never the Host header,
-    which the sender chooses. `public_url` includes a path prefix that a proxy strips.
+    spaces (`callbacks.parse_form`). The signed URL is `public_url` + `raw_path` + `?query`. The Host header is ignored,
+    because the sender chooses it. If a proxy strips a path prefix, `public_url` must include the prefix.
 
-    Raises InvalidSignature and nothing else. Twilio signs names and values without separators, so only their
-    concatenation is proven. The signature has no timestamp, so a replayed request is valid.
+    Twilio signs names and values without separators, so a signature proves only their concatenation. The signature has
+    no timestamp, so a replayed request is valid.
     """
     url = _signed_url(public_url, raw_path, query_string)
     signature = _read_signature(headers)
@@ -82,7 +82,7 @@ def verify_get(
     query_string: bytes,
     headers: RequestHeaders,
 ) -> Account:
-    """Return the account whose auth token signed this GET, whose parameters are in the query. Raises as `verify`."""
+    """Return the account whose auth token signed this GET. The parameters are in the query. Raises as `verify`."""
     url = _signed_url(public_url, raw_path, query_string)
     signature = _read_signature(headers)
     try:
@@ -101,11 +101,11 @@ def verify_handshake(
     query_string: bytes,
     headers: RequestHeaders,
 ) -> list[Account]:
-    """Return the accounts of which one token signed this WebSocket handshake: at least one.
+    """Return the accounts with a token that matches the signature of this WebSocket handshake. Raises as `verify`.
 
-    A handshake does not name its account. The stream's `start` message does, and must name one of these. The wss URL is
-    signed without parameters; Twilio's documentation advises to try it with a trailing slash as well. Raises as
-    `verify`.
+    The result is never empty. A handshake does not name its account, but the stream's `start` message does. The caller
+    must check that the named account is in the result. The wss URL is signed without parameters. Twilio's documentation
+    advises to also try the URL with a trailing slash.
     """
     url = _signed_url(public_url and stream_url(public_url, ""), raw_path, query_string)
     signature = _read_signature(headers).encode()
@@ -114,7 +114,7 @@ def verify_handshake(
         account
         for account in accounts.values()
         if any(
-            # RequestValidator reduced to its HMAC: with a thousand accounts, the whole validator would be slow.
+            # This is only the HMAC of RequestValidator. The whole validator is slow with a thousand accounts.
             hmac.compare_digest(b64encode(hmac.digest(token.get_secret_value().encode(), candidate, "sha1")), signature)
             for token in account.auth_tokens
             for candidate in urls
@@ -129,10 +129,7 @@ def verify_handshake(
 
 
 def _possible_handshake_urls(url: str) -> list[bytes]:
-    """The URLs that Twilio may have signed: with or without a trailing slash, with or without the port.
-
-    The package tries both ports as well.
-    """
+    """The URLs that Twilio may have signed: with or without a trailing slash, and with or without the port."""
     path, mark, query = url.partition("?")
     try:
         parsed = [urlparse(candidate) for candidate in (url, f"{path}/{mark}{query}")]
@@ -146,11 +143,11 @@ def _check_signature(account: Account, url: str, form: Sequence[tuple[str, str]]
     tokens = [token.get_secret_value() for token in account.auth_tokens]
     try:
         is_valid = any(RequestValidator(token).validate(url, parameters, signature) for token in tokens)
-    except ValueError as error:  # lone surrogates in the form, or urlparse cannot split the public URL
+    except ValueError as error:  # the form has lone surrogates, or urlparse cannot split the public URL
         raise InvalidSignature(f"the signature cannot be computed: {error}") from error
     if not is_valid:
         raise InvalidSignature(
-            # Without the query, which may contain secrets.
+            # The message omits the query, because a query may contain secrets.
             f"X-Twilio-Signature does not match {url.partition('?')[0]} and the auth token of {account.account_sid}: "
             "check AMD_PUBLIC_URL (exactly the base URL that Twilio uses) and TWILIO_AUTH_TOKEN"
         )
@@ -162,17 +159,17 @@ def _signed_url(public_url: str | None, raw_path: bytes, query_string: bytes) ->
     target = (raw_path + (b"?" + query_string if query_string else b"")).decode("latin-1")
     if not _is_plain(target):
         raise InvalidSignature("the request target is not a plain ASCII path and query")
-    # Twilio adds bodySHA256 to the URL when it signs a JSON body. A form must not have it.
+    # Twilio adds bodySHA256 to the URL when it signs a JSON body. The URL of a form must not have this parameter.
     if b"bodySHA256" in query_string:
         raise InvalidSignature("bodySHA256 belongs to a JSON body; callbacks must be sent as forms")
     return public_url + target
 
 
 def _is_plain(target: str) -> bool:
-    """Whether the validator's urlparse keeps the target unchanged. Two targets must never share a signature.
+    """Whether urlparse, which the validator uses, keeps the target unchanged. Otherwise targets can share a signature.
 
-    urlparse drops tabs, newlines and an empty `;`, `?` or `#`. It also takes a target without a leading slash as part
-    of the host or as a port, and the validator accepts signatures with and without the port.
+    urlparse drops tabs, newlines and an empty `;`, `?` or `#`. urlparse also reads a target without a leading slash as
+    a part of the host or as a port, and the validator accepts signatures with and without the port.
     """
     printable = target.isascii() and target.isprintable() and " " not in target
     return (
@@ -199,7 +196,7 @@ def _find_account(accounts: Mapping[AccountSid, Account], parameters: Sequence[t
     if len(claimed) != 1:
         raise InvalidSignature(f"the request must have one AccountSid; it has {len(claimed)}")
     (sid,) = claimed
-    if not is_sid(sid, "AC"):  # checked before it is looked up or logged
+    if not is_sid(sid, "AC"):  # the account is not logged if its SID is malformed
         raise InvalidSignature("AccountSid is not AC followed by 32 hexadecimal digits")
     account = accounts.get(AccountSid(sid))
     if account is None:

@@ -10,7 +10,7 @@ from amd_service.settings import Account
 
 
 def stream_url(public_url: str, path: str) -> str:
-    """The WebSocket URL of a path: wss, or ws if the public URL is plain http."""
+    """The WebSocket URL of a path. The scheme is wss if the public URL is https, and ws if it is http."""
     scheme, _, rest = public_url.partition("://")
     return f"{'wss' if scheme.lower() == 'https' else 'ws'}://{rest}{path}"
 
@@ -18,7 +18,7 @@ def stream_url(public_url: str, path: str) -> str:
 def stream_key(token: SecretStr, call_sid: CallSid) -> str:
     """The key of a call's stream: HMAC-SHA256 of the CallSid with the account's auth token, in hexadecimal.
 
-    A handshake's signature is the same for every call. Only this key ties a stream to one call.
+    The signature of a handshake is the same for every call. So only this key proves which call a stream belongs to.
     """
     return hmac.digest(token.get_secret_value().encode(), call_sid.encode(), "sha256").hex()
 

@@ -1,16 +1,18 @@
-"""TwiML that Twilio fetches from us."""
+"""TwiML that Twilio fetches from this service."""
 
 from twilio.twiml.voice_response import Start, VoiceResponse
 
-# The call ends after this pause. The last verdict that still triggers an action comes sooner: by default a window ends
-# within 20 s, and 30 s later its verdict is too late (web/time_limits.py).
+# Seconds after which the call ends. The pause must be longer than the time until the last verdict that can trigger an
+# action. By default this time is 50 s: a window ends within 20 s, and 30 s later its verdict triggers no action
+# (web/time_limits.py).
 PAUSE_S = 60
 
 
 def stream_twiml(stream_url: str, key: str, next_url: str | None) -> str:
-    """TwiML that streams the called party to `stream_url`, then continues as `continue_twiml`.
+    """TwiML that streams the called party's audio to `stream_url`, and then continues like `continue_twiml`.
 
-    `key`: the stream's key (`stream_keys.stream_key`), as a parameter because Twilio does not allow a query in the URL.
+    `key`: the stream's key (`stream_keys.stream_key`). The key is sent as a parameter, because Twilio does not allow a
+    query in the URL of a stream.
     """
     response = VoiceResponse()
     start = Start()
@@ -20,7 +22,7 @@ def stream_twiml(stream_url: str, key: str, next_url: str | None) -> str:
 
 
 def continue_twiml(next_url: str | None) -> str:
-    """TwiML without a stream that continues with the TwiML at `next_url`, or with a pause of PAUSE_S."""
+    """TwiML without a stream. Redirects the call to `next_url`, or pauses for PAUSE_S seconds if there is no URL."""
     return _with_continuation(VoiceResponse(), next_url)
 
 

@@ -1,4 +1,4 @@
-"""The part of Twilio's REST API that the service uses."""
+"""Client for the part of Twilio's REST API that the service uses."""
 
 from amd_service.twilio.rest.client import ApiEvent, RestClient
 from amd_service.twilio.rest.transport import Sleep

@@ -31,11 +31,12 @@ from amd_service.twilio.rest.transport import Sleep, Transport
 
 log = get_logger(__name__)
 
-# Twilio allows up to 1000. AMD_TWILIO_TIMEOUT_S covers the whole response, and 200 arrive in time even on a bad day.
+# Twilio allows at most 1000 resources per page. AMD_TWILIO_TIMEOUT_S limits the time for a whole page. A page of 200
+# arrives within this time even if Twilio is slow.
 PAGE_SIZE = 200
 
-# Call events are repeated parameters. Recording events are one parameter, separated by spaces (Twilio's OpenAPI
-# description and its own samples).
+# Each call event is sent as a separate parameter. All recording events are sent in one parameter, separated by spaces
+# (sources: Twilio's OpenAPI description and Twilio's samples).
 CALL_EVENTS = ["initiated", "ringing", "answered", "completed"]
 RECORDING_EVENTS = ["in-progress completed absent"]
 
@@ -43,14 +44,14 @@ NOT_FOUND = 20404
 
 T = TypeVar("T", StatusCallback, RecordingCallback)
 
-# Raised by the package and by our parsers for a resource that does not match Twilio's description.
+# Errors of the package and of our parsers for a resource that does not match Twilio's OpenAPI description.
 _MALFORMED = (MalformedCallback, ValueError, TypeError, AttributeError)
 _END = object()
 
 
 @dataclass(frozen=True, slots=True)
 class ApiEvent(Generic[T]):
-    """A resource of Twilio's API as a callback: unparsed and parsed."""
+    """A resource of Twilio's API, converted to a callback: `raw` is unparsed, `event` is parsed."""
 
     raw: RawCallback
     event: T
@@ -62,8 +63,8 @@ class RestClient:
     `per_s`: maximum requests per second, None for no limit. `retry_rate_limits`: retry GETs after a 429 for a few
     minutes before raising TooManyRequests. `page_size`: resources per page of a list.
 
-    Every method raises TwilioUnavailable and RequestRefused; `place_call`, `hang_up` and `redirect` also raise
-    OutcomeUnknown. Lists skip resources that cannot be parsed; they are logged and counted in `metrics`.
+    Every method raises TwilioUnavailable and RequestRefused. `place_call`, `hang_up` and `redirect` also raise
+    OutcomeUnknown. Lists skip resources that cannot be parsed. Such resources are logged and counted in `metrics`.
     """
 
     def __init__(
@@ -88,9 +89,9 @@ class RestClient:
         await _page(self._client(account).recordings.page_async(page_size=1))
 
     async def place_call(self, account: Account, request: CallRequest) -> ApiEvent[StatusCallback]:
-        """Place a call that is recorded from its first sample and sends every callback to us.
+        """Place a call with a complete recording and with this service's URL for every callback.
 
-        Raises ConfigurationError without AMD_PUBLIC_URL.
+        Raises ConfigurationError if AMD_PUBLIC_URL is not set.
         """
         call = await self._client(account).calls.create_async(
             to=request.to,
@@ -103,18 +104,18 @@ class RestClient:
         try:
             return ApiEvent(*call_event(call))
         except _MALFORMED as error:
-            raise OutcomeUnknown(f"Twilio placed a call, but its response cannot be parsed: {error}") from error
+            raise OutcomeUnknown(f"Twilio placed a call, but the response cannot be parsed: {error}") from error
 
     async def hang_up(self, account: Account, call_sid: CallSid) -> None:
-        """End a call. Raises RequestRefused if it has already ended."""
+        """End a call. Raises RequestRefused if the call has already ended."""
         await self._client(account).calls(call_sid).update_async(status=CallStatus.COMPLETED)
 
     async def redirect(self, account: Account, call_sid: CallSid, url: str) -> None:
-        """Continue a call in progress with the TwiML at `url`. Raises RequestRefused if it has ended."""
+        """Continue a call in progress with the TwiML at `url`. Raises RequestRefused if the call has ended."""
         await self._client(account).calls(call_sid).update_async(url=url, method="POST")
 
     async def get_call(self, account: Account, call_sid: CallSid) -> ApiEvent[StatusCallback] | None:
-        """Fetch a call. None if Twilio does not know it. Raises MalformedCallback if it cannot be parsed."""
+        """Fetch a call. None if Twilio has no such call. Raises MalformedCallback if Twilio's data cannot be parsed."""
         try:
             return ApiEvent(*call_event(await self._client(account).calls(call_sid).fetch_async()))
         except RequestRefused as error:
@@ -128,11 +129,12 @@ class RestClient:
     async def list_calls(self, account: Account, since: datetime) -> AsyncIterator[ApiEvent[StatusCallback]]:
         """Calls that started at or after `since` (UTC), newest first."""
         page = self._client(account).calls.page_async(start_time_after=since, page_size=self._page_size)
-        # Twilio reports whole seconds.
+        # Twilio's times have no fractions of a second.
         earliest = since.replace(microsecond=0)
         async with aclosing(self._resources(page)) as calls:
             async for call in calls:
-                # Twilio's documentation says that the filter compares days; its OpenAPI description says moments.
+                # Filter again: according to Twilio's documentation the filter above compares only days. According to
+                # Twilio's OpenAPI description it compares times.
                 started_at = None if call is None else call.start_time or call.date_created
                 is_recent = started_at is None or started_at >= earliest
                 if call is not None and is_recent and (event := self._parse(call_event, call)):
@@ -141,7 +143,7 @@ class RestClient:
     async def list_recorded_calls(
         self, account: Account, since: datetime
     ) -> AsyncIterator[tuple[RecordingSid, CallSid]]:
-        """Recordings made at or after `since` (UTC) and their calls, newest first. Skips conference recordings."""
+        """Recordings made at or after `since` (UTC), each with its call, newest first. Skips conference recordings."""
         page = self._client(account).recordings.page_async(date_created_after=since, page_size=self._page_size)
         async with aclosing(self._resources(page)) as recordings:
             async for recording in recordings:
@@ -152,9 +154,9 @@ class RestClient:
     async def list_call_recordings(
         self, account: Account, call_sid: CallSid
     ) -> list[ApiEvent[RecordingCallback] | None]:
-        """All recordings of a call, with their tracks. None stands for one that cannot be parsed.
+        """All recordings of a call, with their tracks. An item is None if the recording cannot be parsed.
 
-        Empty if Twilio does not know the call.
+        The list is empty if Twilio has no such call.
         """
         page = self._client(account).calls(call_sid).recordings.page_async(page_size=self._page_size)
         try:
@@ -168,7 +170,7 @@ class RestClient:
             raise
 
     async def delete_recording(self, account: Account, recording_sid: RecordingSid) -> None:
-        """Delete Twilio's copy of a recording. Succeeds if it was deleted before."""
+        """Delete Twilio's copy of a recording. Succeeds if the copy was already deleted."""
         try:
             await self._client(account).recordings(recording_sid).delete_async()
         except RequestRefused as error:
@@ -184,7 +186,7 @@ class RestClient:
             "record": True,
             "recording_track": request.track,
             "recording_channels": "dual" if request.track == "both" else "mono",
-            # Twilio's default removes leading silence; then sample 0 would not be the moment of the answer.
+            # By default Twilio removes leading silence. Sample 0 must be the moment at which the call was answered.
             "trim": "do-not-trim",
             "recording_status_callback": self._settings.callback_url("/twilio/recording"),
             "recording_status_callback_method": "POST",
@@ -206,9 +208,9 @@ class RestClient:
         return status | amd if request.twilio_amd else status
 
     async def _resources(self, first: Awaitable[Any]) -> AsyncGenerator[Any, None]:
-        """All resources of a page and its successors. None stands for one that the package cannot parse.
+        """All resources of a page and of the pages after it. An item is None if the package cannot parse the resource.
 
-        The package parses a resource when it is read from the page.
+        The package parses each resource only when it is read, so an invalid resource does not end the list.
         """
         page = await _page(first)
         while page is not None:
@@ -237,7 +239,7 @@ class RestClient:
 
 
 async def _page(pending: Awaitable[Any]) -> Any:
-    """A page of a list, None after the last one. Raises TwilioUnavailable if the response is not a page."""
+    """Wait for a page of a list. None after the last page. Raises TwilioUnavailable if the response is not a page."""
     try:
         return await pending
     except (TwilioException, httpx2.InvalidURL, LookupError, *_MALFORMED) as error:

@@ -1,7 +1,7 @@
 """Convert Twilio's REST resources to callbacks.
 
-Data from the API is stored like a callback that was never sent. Only fields that stay the same after a call has ended
-are kept, so that fetching an ended call twice yields a duplicate.
+Data from the API is stored like a callback. Only fields that do not change after the end of a call are kept. So an
+ended call that is fetched twice gives the same callback twice, and the second callback is ignored as a duplicate.
 """
 
 from datetime import datetime
@@ -21,7 +21,7 @@ def call_event(call: CallInstance) -> tuple[RawCallback, StatusCallback]:
         ParentCallSid=call.parent_call_sid,
         CallStatus=call.status,
         Direction=call.direction,
-        From=getattr(call, "_from"),  # noqa: B009 - the package names its public attribute so
+        From=getattr(call, "_from"),  # noqa: B009 - a public attribute of the package
         To=call.to,
         Timestamp=call.end_time,
         CallDuration=call.duration,
@@ -33,8 +33,8 @@ def call_event(call: CallInstance) -> tuple[RawCallback, StatusCallback]:
 def recording_event(recording: Any) -> tuple[RawCallback, RecordingCallback]:
     """Convert a Recording resource to a recording callback.
 
-    `recording` must come from the list of a call's recordings: only that list has the track. Raises MalformedCallback
-    if a SID or the status is missing.
+    `recording` must come from the list of a call's recordings, because only this list has the track.
+    Raises MalformedCallback if a SID or the status is missing.
     """
     pairs = _pairs(
         AccountSid=recording.account_sid,
@@ -59,7 +59,7 @@ def call_sid_of(recording: Any) -> CallSid | None:
 
 
 def _pairs(**fields: object) -> tuple[tuple[str, str], ...]:
-    """Form parameters as Twilio sends them in callbacks: dates in RFC 2822, absent fields left out."""
+    """Convert fields to the form parameters of a callback: dates in RFC 2822, without absent fields."""
     return tuple(
         (name, value.strftime("%a, %d %b %Y %H:%M:%S +0000") if isinstance(value, datetime) else str(value))
         for name, value in fields.items()

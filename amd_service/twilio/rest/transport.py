@@ -1,7 +1,7 @@
-"""HTTP transport for the `twilio` package on top of our own HTTP client.
+"""HTTP transport for the `twilio` package, based on the HTTP client of this service.
 
-The package's asynchronous client has no timeout and a connection pool of its own (docs/decisions/0008). This transport
-sends every request to the configured API origin, enforces a timeout, and raises our own errors, which tell whether
+The package's asynchronous client has no timeout and uses a separate connection pool (docs/decisions/0008). This
+transport sends every request to the configured API origin and enforces a timeout. The type of its errors shows whether
 Twilio may have carried out the request.
 """
 
@@ -23,7 +23,8 @@ log = get_logger(__name__)
 
 Sleep = Callable[[float], Awaitable[None]]
 
-# The request was never sent, so nothing was done. A ProxyError is a failure to open the tunnel.
+# After these errors Twilio has done nothing, because the request was never sent. A ProxyError means that the proxy did
+# not open the tunnel.
 _NOT_SENT = (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.PoolTimeout, httpx2.ProxyError)
 
 
@@ -54,20 +55,21 @@ class Transport(AsyncHttpClient):  # type: ignore[misc]
     ) -> Response:
         """Send a request and return its successful response.
 
-        Raises TwilioUnavailable if nothing was done and a retry may help, RequestRefused, and OutcomeUnknown if a POST
-        may have been carried out although no response confirms it.
+        Raises TwilioUnavailable if Twilio changed nothing and a retry may help, RequestRefused if Twilio refused the
+        request, and OutcomeUnknown if Twilio may have carried out a POST but no response confirms it.
         """
         if self._pause_s:
             async with self._pause_lock:
                 await self._sleep(self._pause_s)
-        # The package takes hosts from TWILIO_REGION, TWILIO_EDGE and links in responses. Always use our origin.
+        # The package takes the host from TWILIO_REGION, TWILIO_EDGE or a link in a response. Use the configured origin
+        # instead.
         target = httpx2.URL(url).copy_with(scheme=self._origin.scheme, host=self._origin.host, port=self._origin.port)
         request = self._client.build_request(method, target, params=params, data=data, headers=headers)
         response = await self._send(request, auth, timeout or self._timeout_s)
         if not response.is_success:
             raise _error_of(response)
         if response.status_code != 204 and _json_object(response) is None:
-            message = f"{self._origin.host} answered {response.status_code} without a JSON object"
+            message = f"{self._origin.host} responded with {response.status_code} but without a JSON object"
             raise _lost_response(method, message)
         return Response(response.status_code, response.text, response.headers)
 
@@ -78,7 +80,7 @@ class Transport(AsyncHttpClient):  # type: ignore[misc]
         except _NOT_SENT as error:
             raise TwilioUnavailable(f"{self._origin.host} cannot be reached: {type(error).__name__} {error}") from error
         except (TimeoutError, httpx2.RequestError) as error:
-            message = f"no answer from {self._origin.host}: {type(error).__name__} {error}"
+            message = f"no response from {self._origin.host}: {type(error).__name__} {error}"
             raise _lost_response(request.method, message) from error
 
 
@@ -90,9 +92,9 @@ def _error_of(response: httpx2.Response) -> OutcomeUnknown | TwilioUnavailable |
     host, status = response.url.host, response.status_code
     if status == 429:
         wait_s = retry_after_s(response.headers.get("retry-after"))
-        return TooManyRequests(f"{host} answered 429: too many requests", retry_after_s=wait_s)
+        return TooManyRequests(f"{host} responded with 429: too many requests", retry_after_s=wait_s)
     if status >= 500 or status < 400:
-        return _lost_response(response.request.method, f"{host} answered {status}")
+        return _lost_response(response.request.method, f"{host} responded with {status}")
     reason, code = _reason_and_code(response)
     message = f"Twilio refused ({status}): {reason}" + (f" (Twilio's error {code})" if code else "")
     if status in (401, 403):

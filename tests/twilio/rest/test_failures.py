@@ -77,7 +77,7 @@ async def test_every_request_times_out(simulated_twilio: SimulatedTwilio, name: 
     configured = settings(twilio_api_url=simulated_twilio.url, twilio_timeout_s=0.3)
     started = perf_counter()
     async with http_client(configured) as client:
-        with pytest.raises(OutcomeUnknown if name in CHANGES else TwilioUnavailable, match="no answer"):
+        with pytest.raises(OutcomeUnknown if name in CHANGES else TwilioUnavailable, match="no response"):
             await EVERYTHING[name](RestClient(client, configured))
     assert 0.3 <= perf_counter() - started < 9
 
