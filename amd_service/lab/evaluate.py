@@ -1,6 +1,7 @@
-"""Evaluates a model on unheard voices: `python -m amd_service.lab.evaluate --model FOLDER`.
+"""Evaluates a model on voices that were not used in training: `python -m amd_service.lab.evaluate --model FOLDER`.
 
-Call starts of the test split go through the service's own onset search, window, normalisation, model and threshold.
+The call starts of the test split pass through the same steps as in the service: onset search, window, normalisation,
+model and threshold.
 """
 
 import argparse
@@ -32,7 +33,7 @@ Predict = Callable[[Window], float]
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """One classified recording. `short`, `long`: probability of voicemail per window, None when no speech was found."""
+    """One classified recording. `short`, `long`: probability of voicemail per window; None if no speech was found."""
 
     label: Label
     engine: str
@@ -42,13 +43,13 @@ class Trial:
 
     @property
     def final(self) -> float | None:
-        """The probability that the service decides by: the long window's when the short one is below the threshold."""
+        """The deciding probability: that of the long window if the short window's confidence is below the threshold."""
         unsure = self.short is not None and max(self.short, 1 - self.short) < THRESHOLD
         return self.long if unsure else self.short
 
 
 def load_predictor(folder: Path) -> Predict:
-    """A function from a window to its probability of voicemail, by the model in `folder` and its config's labels."""
+    """Load the model in `folder`. Returns a function from a window to its probability of voicemail."""
     model = AutoModelForAudioClassification.from_pretrained(folder).eval()
     extractor = AutoFeatureExtractor.from_pretrained(folder)  # type: ignore[no-untyped-call]
     column = {name: int(index) for index, name in model.config.id2label.items()}["voicemail"]
@@ -77,7 +78,7 @@ def run_trials(predict: Predict, corpus: Corpus, *, count: int, seed: int, split
 
 
 def measure(trials: Sequence[Trial]) -> dict[str, object]:
-    """All figures of the model card, ready for JSON."""
+    """All figures of the model card, as JSON values."""
     return {
         "recordings": len(trials),
         "threshold": THRESHOLD,
@@ -99,7 +100,7 @@ def _grouped(trials: Sequence[Trial], key: Callable[[Trial], str]) -> dict[str, 
 def _figures(classified: Sequence[tuple[Label, float | None]]) -> dict[str, float | int]:
     """Rates per true label at the threshold, accuracy of the top class, and calibration.
 
-    No speech found counts as undecided and, for accuracy, as wrong.
+    A recording without detected speech counts as undecided. For the accuracy it counts as wrong.
     """
     humans = [score for label, score in classified if label is Label.HUMAN]
     machines = [score for label, score in classified if label is Label.VOICEMAIL]
@@ -125,7 +126,7 @@ def _share(part: int, whole: int) -> float:
 
 
 def _calibration_error(classified: Iterable[tuple[Label, float | None]]) -> float:
-    """Expected calibration error of the top class, ten equal bins from 0.5 to 1."""
+    """Expected calibration error of the top class, over ten equal bins from 0.5 to 1."""
     pairs = [(max(s, 1 - s), (s > 0.5) == (label is Label.VOICEMAIL)) for label, s in classified if s is not None]
     if not pairs:
         return 0.0
@@ -159,9 +160,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--model", type=Path, default=DEMO_MODEL)
     parser.add_argument("--seed", type=int, default=7, help="seed of the corpus and of the recordings")
     parser.add_argument("--count", type=int, default=800)
-    parser.add_argument("--scale", type=float, default=1.0, help="share of the lines that was rendered")
+    parser.add_argument("--scale", type=float, default=1.0, help="share of the planned utterances that was rendered")
     parser.add_argument("--cache", type=Path, default=CACHE)
-    parser.add_argument("--json", type=Path, help="write the figures here as well")
+    parser.add_argument("--json", type=Path, help="also write the figures to this file")
     options = parser.parse_args(arguments)
     torch.set_num_threads(1)  # one window is too little work for several threads
     corpus = load_corpus(options.seed, scale=options.scale, splits=(Split.TEST,), cache=options.cache)
@@ -169,7 +170,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     measured = measure(trials)
     if options.json:
         options.json.write_text(json.dumps(measured, indent=2) + "\n", encoding="utf-8")
-    print(as_markdown(measured))  # noqa: T201 - a command's answer
+    print(as_markdown(measured))  # noqa: T201 - output of a command
 
 
 if __name__ == "__main__":

@@ -38,9 +38,9 @@ _AVERAGE_DECAY = 0.995
 class Recipe:
     """Settings of a training run.
 
-    `batch_s`: seconds of audio in a batch, so that batches of any window length cost the same. `validation_batches`: of
-    32 windows each. `peak_rate`: highest learning rate, reached after an eighth of the steps. `start_from`: folder with
-    the initial weights.
+    `batch_s`: seconds of audio in a batch, so that batches of any window length cost the same. `validation_batches`:
+    number of validation batches, each of 32 windows. `peak_rate`: maximum learning rate, reached after an eighth of the
+    steps. `start_from`: folder with the initial weights.
     """
 
     seed: int
@@ -61,7 +61,7 @@ class Batch:
 
 
 class Batches(Dataset[Batch]):
-    """Training batches by step number; each step's examples depend on the seed and the step alone."""
+    """Training batches by step number. The examples of a step depend only on the seed and the step number."""
 
     def __init__(self, corpus: Corpus, recipe: Recipe) -> None:
         self._corpus, self._recipe = corpus, recipe
@@ -70,13 +70,13 @@ class Batches(Dataset[Batch]):
         return self._recipe.steps
 
     def __getitem__(self, step: int) -> Batch:
-        rng = random.Random(f"{self._recipe.seed}/train/{step}")  # noqa: S311 - a recipe, not a secret
+        rng = random.Random(f"{self._recipe.seed}/train/{step}")  # noqa: S311 - repeatable, not secret
         seconds = rng.choices(_LENGTHS_S, _LENGTH_SHARES)[0]
         return make_batch(self._corpus, Split.TRAIN, seconds, round(self._recipe.batch_s / seconds), rng)
 
 
 def make_batch(corpus: Corpus, split: Split, seconds: float, count: int, rng: random.Random) -> Batch:
-    """`count` windows of equal length, each normalised on its own, as by the feature extractor."""
+    """`count` windows of equal length, each normalised separately, as the feature extractor does."""
     drawn = [draw_example(corpus, split, seconds, rng) for _ in range(count)]
     inputs = np.stack([one.samples for one in drawn])
     inputs = (inputs - inputs.mean(axis=1, keepdims=True)) / np.sqrt(inputs.var(axis=1, keepdims=True) + 1e-7)
@@ -86,9 +86,9 @@ def make_batch(corpus: Corpus, split: Split, seconds: float, count: int, rng: ra
 def build_model() -> Wav2Vec2ForSequenceClassification:
     """A Wav2Vec2 in the style of XLS-R (layer norm in every convolution, stable layer norm), 200 times smaller.
 
-    It has three wide convolutions instead of seven and a frame every 40 ms instead of 20, so a training step costs a
-    tenth. The first convolution starts as a filter bank, because 12 hours of speech are too little to learn one from
-    random weights.
+    It has three wide convolutions instead of seven, and a frame every 40 ms instead of every 20 ms, so a training step
+    costs a tenth. The first convolution starts as a filter bank, because 12 hours of speech are too little to learn a
+    filter bank from random weights.
     """
     config = Wav2Vec2Config(
         feat_extract_norm="layer",
@@ -146,7 +146,9 @@ def _mel(frequency_hz: float) -> float:
 def save(model: Any, out: Path) -> None:
     """Write the folder that the service loads: config, weights as safetensors, feature extractor."""
     model.save_pretrained(out, safe_serialization=True)
-    (out / "model.safetensors").chmod(0o644)  # saved readable by the owner only, but it goes into a package
+    (out / "model.safetensors").chmod(
+        0o644
+    )  # transformers makes it readable only by its owner, but a package needs more
     Wav2Vec2FeatureExtractor(  # type: ignore[no-untyped-call]
         feature_size=1, sampling_rate=16_000, padding_value=0.0, do_normalize=True, return_attention_mask=True
     ).save_pretrained(out)
@@ -167,7 +169,7 @@ def _validation_loss(model: torch.nn.Module, batches: Sequence[Batch]) -> float:
 
 
 def train(corpus: Corpus, out: Path, recipe: Recipe, *, workers: int = 1) -> Path:
-    """Train by the recipe. `out` ends up with the averaged weights of the lowest validation loss."""
+    """Train with `recipe`. Stores the averaged weights with the lowest validation loss in `out`."""
     torch.manual_seed(recipe.seed)
     model = build_model()
     if recipe.start_from is not None:
@@ -210,7 +212,7 @@ def _steps(model: torch.nn.Module, average: AveragedModel, batches: Iterable[Bat
 
 def _validation_batches(corpus: Corpus, recipe: Recipe) -> Iterator[Batch]:
     for index in range(recipe.validation_batches):
-        rng = random.Random(f"{recipe.seed}/validation/{index}")  # noqa: S311 - a recipe, not a secret
+        rng = random.Random(f"{recipe.seed}/validation/{index}")  # noqa: S311 - repeatable, not secret
         seconds = (2.0, 5.0, 2.0)[index % 3]
         yield make_batch(corpus, Split.VALIDATION, seconds, 32, rng)
 
@@ -225,7 +227,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--start-from", type=Path, help="folder with the initial weights")
     parser.add_argument("--check-every", type=int, default=100)
     parser.add_argument("--scale", type=float, default=1.0, help="share of the utterances to render")
-    parser.add_argument("--cache", type=Path, default=CACHE, help="where rendered speech is kept")
+    parser.add_argument("--cache", type=Path, default=CACHE, help="folder for rendered speech")
     parser.add_argument("--threads", type=int, default=2)
     options = parser.parse_args(arguments)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")

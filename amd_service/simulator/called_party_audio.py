@@ -1,4 +1,4 @@
-"""The called party's audio of a recorded call, as a Media Stream would carry it."""
+"""Extracts the called party's audio from a recorded call, in the format of a Media Stream."""
 
 import audioop
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ from amd_service.simulator.recorded_calls import RecordedCall
 from amd_service.twilio.recorded_side import is_one_sided
 
 RATE_HZ = 8000
-# No verdict needs more. Twilio would stream until the end of the call.
+# Maximum seconds of audio per call. No verdict needs more, although Twilio streams until the end of a call.
 MAX_S = 60.0
 
 

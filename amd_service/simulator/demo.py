@@ -1,4 +1,4 @@
-"""The demo: recorded calls through the whole service, with a throwaway Postgres and the simulated Twilio."""
+"""The demo: replays recorded calls with the whole service, a throwaway Postgres and the simulated Twilio."""
 
 import secrets
 from pathlib import Path
@@ -17,10 +17,10 @@ from amd_service.simulator.twilio.media_host import MediaHost
 
 
 async def run_demo(directory: Path, *, model: str, live_pace: float | None = None, as_json: bool) -> bool:
-    """Replay `directory` against a new service process and print how each call ended.
+    """Replay the calls in `directory` against a new service process, and print how each call ended.
 
-    `live_pace`: also stream the calls while they are up, this many times faster than real time. Returns whether all
-    calls ended as expected.
+    `live_pace`: also stream the calls while they are in progress, this many times faster than real time. Returns
+    whether all calls ended as expected.
     """
     account = make_account()
     Console(stderr=True).print("Starting a throwaway Postgres, a simulated Twilio, and the service …")
@@ -48,7 +48,7 @@ async def run_demo(directory: Path, *, model: str, live_pace: float | None = Non
 
 
 def resolve_model(model: str) -> str:
-    """The model for a process that runs in another directory: a folder as an absolute path, else unchanged."""
+    """Make the path of a model folder absolute, for a process in another directory. Other names stay unchanged."""
     return str(Path(model).resolve()) if model != DEMO and Path(model).is_dir() else model
 
 

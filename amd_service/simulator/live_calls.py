@@ -1,4 +1,4 @@
-"""Replays recorded calls live: streams the called party to the service while the call is up, as Twilio does."""
+"""Streams recorded calls live: sends the called party's audio while the call is in progress, as Twilio does."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -30,9 +30,10 @@ _TIME_FIELDS = ("Timestamp", "RecordingStartTime")
 
 @dataclass(frozen=True, slots=True)
 class StreamedCall:
-    """How a call was streamed. `began`: start by perf_counter. `seconds`: from there until the service closed it.
+    """How a call was streamed. `began`: start of the stream by perf_counter.
 
-    `audio_s`: how much audio was sent by then. `note`: what went wrong, None if the service closed it normally.
+    `seconds`: from the start until the service closed the stream. `audio_s`: seconds of audio sent before the close.
+    `note`: the failure; None if the service closed the stream normally.
     """
 
     began: float
@@ -41,9 +42,9 @@ class StreamedCall:
     note: str | None = None
 
     def seconds_to_verdict(self, row: Mapping[str, JsonValue], ended: float) -> float | None:
-        """Seconds from the start of the stream to the verdict in the call's row, None without a verdict.
+        """Seconds from the start of the stream to the verdict in the call's row; None without a verdict.
 
-        `ended`: when a verdict from the recording was read, by perf_counter.
+        `ended`: time by perf_counter at which the row was read. It counts if the verdict is from the recording.
         """
         if row.get("label") is None:
             return None
@@ -52,9 +53,9 @@ class StreamedCall:
 
 @dataclass(frozen=True, slots=True)
 class LiveStreamer:
-    """Streams calls to the service at `url`. `public_url`: the base URL that Twilio was given, which is signed.
+    """Streams calls to the service at `url`. `public_url`: the base URL to sign.
 
-    `pace`: how many times faster than real time. `rest`: the REST API that lists the calls that are up.
+    `pace`: how many times faster than real time. `rest`: the REST API that lists the calls in progress.
     """
 
     client: httpx2.AsyncClient
@@ -73,7 +74,7 @@ class LiveStreamer:
 
     @contextmanager
     def call_in_progress(self, call_sid: str) -> Iterator[None]:
-        """While this lasts the simulated REST API has the call in progress, so it can be hung up or redirected."""
+        """List the call as in progress in the simulated REST API, so that the service can hang up or redirect it."""
         account_sid = self.account.account_sid
         self.rest.add(
             SimulatedCall(account_sid=account_sid, sid=call_sid, status=CallStatus.IN_PROGRESS, started_at=now())
@@ -84,7 +85,7 @@ class LiveStreamer:
             del self.rest.calls[call_sid]
 
     async def stream(self, call: RecordedCall, call_sid: str) -> StreamedCall | None:
-        """Stream the call until the service closes the stream or the audio ends; None without audio to stream."""
+        """Stream the call until the service closes the stream or the audio ends. None without audio to stream."""
         audio = called_party_audio(call, self.account)
         if audio is None:
             return None
@@ -121,9 +122,10 @@ class LiveStreamer:
 
 
 def with_current_times(callback: RecordedCallback, replaced: dict[str, str]) -> RecordedCallback:
-    """The callback with the current time in its time fields; `replaced`: earlier replacements of this call, updated.
+    """Replace the times in a callback by the current time.
 
-    Otherwise `call_log.answer_to_verdict_ms` would count from the day of the recording.
+    Without the replacement, `call_log.answer_to_verdict_ms` would count from the day of the recording. `replaced`: all
+    replacements in this call's callbacks by original time. The function adds to it, so equal times stay equal.
     """
     current = format_datetime(now())
     form = [
@@ -134,14 +136,14 @@ def with_current_times(callback: RecordedCallback, replaced: dict[str, str]) -> 
 
 
 def read_stream(twiml: str) -> tuple[str, dict[str, str]]:
-    """URL and parameters of the `<Stream>` that the TwiML starts. Raises ConfigurationError if it starts none."""
+    """URL and parameters of the `<Stream>` that the TwiML starts. Raises ConfigurationError if there is none."""
     try:
         stream = ElementTree.fromstring(twiml).find("./Start/Stream")  # noqa: S314 - the service's own response
     except ElementTree.ParseError:
         stream = None
     if stream is None or "url" not in stream.attrib:
         raise ConfigurationError(
-            f"{STREAM_XML_PATH} starts no <Stream>: start the service with AMD_LIVE=true. Its response was "
+            f"{STREAM_XML_PATH} starts no <Stream>: start the service with AMD_LIVE=true. The response was "
             f"{twiml[:200]!r}"
         )
     parameters = {each.attrib["name"]: each.attrib["value"] for each in stream.findall("Parameter")}
@@ -152,10 +154,10 @@ def _explain_failure(result: StreamResult) -> str | None:
     if result.refused is not None:
         return f"the service rejected the stream ({result.refused}): raise AMD_LIVE_STREAMS if all streams are in use"
     if result.close_code != _NORMAL_CLOSURE:
-        return f"the service closed the stream with {result.close_code}; see its log"
+        return f"the service closed the stream with code {result.close_code}: see the log of the service"
     return None
 
 
 def _explain_rejection(response: httpx2.Response) -> str:
-    hint = "; are TWILIO_AUTH_TOKEN and --public-url the service's?" if response.status_code == 403 else ""
-    return f"POST {STREAM_XML_PATH} was answered {response.status_code}{hint}"
+    hint = "; check that TWILIO_AUTH_TOKEN and --public-url match the service" if response.status_code == 403 else ""
+    return f"POST {STREAM_XML_PATH} failed with {response.status_code}{hint}"

@@ -1,4 +1,4 @@
-"""The outcome of a replayed call: the row that was expected, the row that the service has, and the difference."""
+"""The outcome of a replayed call: expected row, actual row, and differences."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -12,9 +12,9 @@ from amd_service.simulator.live_calls import StreamedCall
 class Outcome:
     """How a replayed call ended.
 
-    `got`: the `call_log` row from the service's API, empty if there is none. `mismatches`: keys of `expected` with
-    another value in `got`. `seconds`: from the response to the last callback until the verdict. `note`: what went wrong
-    during the replay, such as a rejected callback. `stream`: how the call was streamed, None if it was not.
+    `got`: the `call_log` row from the service's API; empty if there is no row. `mismatches`: keys of `expected` that
+    have another value in `got`. `seconds`: from the response to the last callback until the verdict. `note`: a failure
+    during the replay, such as a rejected callback. `stream`: how the call was streamed; None if it was not streamed.
     `since_stream_s`: seconds from the start of the stream to the verdict.
     """
 
@@ -44,5 +44,5 @@ def compare(expected: Mapping[str, JsonValue], got: Mapping[str, JsonValue]) -> 
 
 
 def is_acceptable(expected: JsonValue, got: Mapping[str, JsonValue], key: str) -> bool:
-    """Whether `got` has `key` with the expected value, or with one of a list of them."""
+    """Whether `got[key]` is the expected value, or one of the values if a list is expected."""
     return key in got and got[key] in (expected if isinstance(expected, list) else [expected])

@@ -1,4 +1,4 @@
-"""Loads recorded calls: the callbacks, the recording, how to serve it, and the expected row of `call_log`."""
+"""Loads recorded calls: callbacks, recording, media options, and expected row of `call_log`."""
 
 import json
 from collections.abc import Mapping
@@ -39,7 +39,8 @@ class RecordedCallback(BaseModel):
 class MediaOptions(BaseModel):
     """`media.json`: how the simulated Twilio serves the recording.
 
-    `dual_available`: whether two channels can be requested; unset: if the WAV has two channels.
+    `not_found_first`: number of 404 responses before the recording. `dual_available`: whether two channels can be
+    requested. The default is True for a WAV file with two channels.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -51,7 +52,7 @@ class MediaOptions(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class RecordedCall:
-    """One folder of `fixtures/calls`. `recording`: None if the media host has no file."""
+    """One folder of `fixtures/calls`. `recording`: None if Twilio has no recording of the call."""
 
     name: str
     callbacks: tuple[RecordedCallback, ...]
@@ -76,8 +77,9 @@ def load_calls(directory: Path) -> list[RecordedCall]:
     """The recorded calls below `directory`, by name. Raises ConfigurationError that names an invalid folder."""
     calls = [_load_call(script.parent) for script in sorted(directory.glob("*/callbacks.jsonl"))]
     if not calls:
-        here = " itself is one: name the folder above it" if (directory / "callbacks.jsonl").exists() else ""
-        raise ConfigurationError(f"{directory}{here or ' holds no recorded calls (folders with a callbacks.jsonl)'}")
+        if (directory / "callbacks.jsonl").exists():
+            raise ConfigurationError(f"{directory} is a single recorded call: use its parent folder instead")
+        raise ConfigurationError(f"{directory} contains no recorded calls (folders with a callbacks.jsonl)")
     return calls
 
 

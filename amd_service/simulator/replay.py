@@ -1,4 +1,4 @@
-"""Replays recorded calls against a running service over HTTP, with the simulated Twilio in Twilio's place."""
+"""Replays recorded calls against a running service over HTTP. The simulated Twilio replaces Twilio."""
 
 import asyncio
 from collections.abc import Callable, Mapping
@@ -20,7 +20,7 @@ from amd_service.simulator.twilio.loopback_server import SimulatedTwilio
 from amd_service.simulator.twilio.signed_callbacks import send_callback
 
 POLL_S = 0.1
-# How long a call stays up for its action, hang up or redirect.
+# Maximum seconds that a streamed call stays in progress while its action (hang up or redirect) is pending.
 ACTION_TIMEOUT_S = 10.0
 
 _FINAL_STATES = {AnalysisState.JUDGED, AnalysisState.FAILED, AnalysisState.NOT_APPLICABLE}
@@ -44,12 +44,15 @@ async def replay(
 ) -> list[Outcome]:
     """Send the callbacks of each recorded call to the service at `url`, signed for `account`, and await the verdicts.
 
-    Every run uses fresh SIDs, so it can be repeated. `simulated_twilio` serves the recordings. `public_url`: the
-    service's AMD_PUBLIC_URL if it differs from `url`. `live_pace`: also stream calls while they are up, this many times
-    faster than real time; None disables it. `deadline_s`: per call, from its last callback. `settle_s`: how long a call
-    in an unexpected final state may still change, because one with several recordings passes through final states.
-    `on_progress` is called as calls end; the outcomes are in order of name. Raises ConfigurationError if the service
-    cannot be reached, rejects the API key, fetches its recordings elsewhere, or does not accept live calls.
+    Every run uses new SIDs, so the same calls can be replayed again. `simulated_twilio` serves the recordings.
+    `public_url`: the service's AMD_PUBLIC_URL if it differs from `url`. `live_pace`: also stream each call while it is
+    in progress, this many times faster than real time; None disables streaming. `deadline_s`: maximum seconds per call
+    from its last callback to its verdict. `settle_s`: seconds that a call in an unexpected final state may still
+    change, because a call with several recordings passes through several final states. `on_progress` is called after
+    each call.
+
+    Returns the outcomes, ordered by call name. Raises ConfigurationError if the service cannot be reached, rejects the
+    API key, does not fetch its recordings from `simulated_twilio`, or does not accept live streams.
     """
     calls = load_calls(directory)
     url, public_url = url.rstrip("/"), (public_url or url).rstrip("/")
@@ -118,9 +121,9 @@ class _Replayer:
     async def _send_callbacks(
         self, call: RecordedCall, placeholders: Mapping[str, str]
     ) -> tuple[str | None, StreamedCall | None]:
-        """Send the callbacks in order, and stream the call after the one that reports its answer.
+        """Send the callbacks in order. Stream the call after the callback that reports that it was answered.
 
-        Returns a note if a callback or the stream failed, and the stream.
+        Returns two values: a note about the first failure (None without a failure), and the streamed call.
         """
         stream = None
         replaced: dict[str, str] = {}
@@ -136,7 +139,7 @@ class _Replayer:
         return None, stream
 
     async def _stream(self, streamer: LiveStreamer, call: RecordedCall, call_sid: str) -> StreamedCall | None:
-        """Stream the call, and keep it up until its action is done or timed out."""
+        """Stream the call. Keep it in progress until its action has ended or ACTION_TIMEOUT_S has passed."""
         with streamer.call_in_progress(call_sid):
             stream = await streamer.stream(call, call_sid)
             deadline = perf_counter() + ACTION_TIMEOUT_S
@@ -159,11 +162,11 @@ class _Replayer:
         )
         if outcome.outcome == "2xx":
             return None
-        hint = "; are TWILIO_AUTH_TOKEN and --public-url the service's?" if outcome.status == 403 else ""
-        return f"POST {callback.path} was answered {outcome.status or outcome.outcome}{hint}"
+        hint = "; check that TWILIO_AUTH_TOKEN and --public-url match the service" if outcome.status == 403 else ""
+        return f"POST {callback.path} failed with {outcome.status or outcome.outcome}{hint}"
 
     async def _await_row(self, call_sid: str, expected: Mapping[str, JsonValue]) -> dict[str, JsonValue]:
-        """The call's row once it is final and as expected, else its last version before the deadline."""
+        """The call's row when it is final and as expected. Otherwise the row at the deadline."""
         deadline = perf_counter() + self.deadline_s
         settling = False
         while True:
@@ -181,7 +184,7 @@ class _Replayer:
 
 
 def _has_unfinished_recordings(row: Mapping[str, JsonValue]) -> bool:
-    """Whether the service has yet to fetch a recording from us, which also happens after a live verdict."""
+    """Whether the service still has to fetch a recording. It also fetches recordings after a live verdict."""
     recordings = row.get("recordings")
     states = (
         [each.get("state") for each in recordings if isinstance(each, dict)] if isinstance(recordings, list) else []

@@ -20,7 +20,7 @@ _SHOWN = ("analysis_state", "label", "reason")
 
 
 class Progress:
-    """A progress bar over the calls of `directory`, shown on a terminal only."""
+    """A progress bar that counts the calls in `directory`. It is shown only on a terminal."""
 
     def __init__(self, console: Console, directory: Path) -> None:
         columns = (TextColumn("replaying"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.description}"))
@@ -37,15 +37,16 @@ class Progress:
         self._bar.stop()
 
     def advance(self, outcome: Outcome) -> None:
-        """Count one more call as ended."""
+        """Count one more ended call, and show its name."""
         self._bar.update(self._task, advance=1, description=outcome.name)
 
 
 def print_outcomes(outcomes: Sequence[Outcome], *, live_pace: float | None = None, as_json: bool) -> None:
-    """Print call, expected, got, confidence and seconds, as JSON lines or as a table with a summary.
+    """Print call, expected row, actual row, confidence and seconds, as JSON lines or as a table with a summary.
 
-    `live_pace`: calls were streamed, this many times faster than real time. The table then has the source of the
-    verdict instead, and its delay after the start of the stream, as time and as audio sent.
+    `live_pace`: the calls were streamed this many times faster than real time. The table then shows three columns
+    instead of the seconds: the source of the verdict, the seconds from the start of the stream to the verdict, and the
+    seconds of audio sent.
     """
     if as_json:
         for outcome in outcomes:
@@ -55,8 +56,8 @@ def print_outcomes(outcomes: Sequence[Outcome], *, live_pace: float | None = Non
     console.print(_table(outcomes, live=live_pace is not None))
     if live_pace is not None:
         console.print(
-            f"StreamedCall at {live_pace:g} times real time. after: from the stream's start to the verdict; "
-            "heard: how much of the call was sent."
+            f"Streamed at {live_pace:g} times real time. Verdict after: seconds from the start of the stream to the "
+            "verdict. Audio sent: seconds of the call that were sent."
         )
     matched = sum(outcome.matched for outcome in outcomes)
     console.print(f"{matched} of {len(outcomes)} calls ended as expected.")
@@ -87,7 +88,7 @@ def _live_json_object(outcome: Outcome, stream: StreamedCall) -> dict[str, objec
 
 
 def _table(outcomes: Sequence[Outcome], *, live: bool) -> Table:
-    last = ("source", "after", "heard") if live else ("seconds",)
+    last = ("source", "verdict after", "audio sent") if live else ("seconds",)
     table = Table("call", "expected", "got", "confidence", *last, box=None, pad_edge=False)
     for outcome in outcomes:
         table.add_row(
@@ -115,7 +116,7 @@ def _describe_result(outcome: Outcome) -> str:
 
 
 def _describe(row: dict[str, object]) -> str:
-    """`human (confident)`, `failed (media_missing)`, `not_applicable`; alternatives joined by a bar."""
+    """A text such as `human (confident)` or `failed (media_missing)`. Alternatives are joined by `|`."""
     words = row.get("label") or row.get("analysis_state")
     text = "|".join(map(str, words)) if isinstance(words, list) else str(words or "")
     reason = row.get("reason")

@@ -23,9 +23,10 @@ async def run_replay(
     live_pace: float | None = None,
     as_json: bool,
 ) -> bool:
-    """Replay `directory` against the service at `url`, live with `live_pace`, and print how each call ended.
+    """Replay the calls in `directory` against the service at `url`, and print how each call ended.
 
-    Returns whether every call ended as expected and no credentials were sent to a foreign host.
+    `public_url`, `live_pace`: as in `replay`. Returns whether every call ended as expected and
+    no credentials were sent to a foreign host.
     """
     console = Console(stderr=True)
     with Progress(console, directory) as progress:
@@ -55,14 +56,15 @@ async def replay_against_running_service(
     live_pace: float | None = None,
     as_json: bool,
 ) -> bool:
-    """`run_replay` against a service that is already running, as the first configured account.
+    """Replay calls for the first configured account, against a service that is already running.
 
-    `url`: None for the address in the settings. `port`: of the simulated Twilio on loopback; the service's
-    AMD_TWILIO_API_URL must point there. Raises ConfigurationError if no account is configured.
+    `url`: None means the address in the settings. `port`: loopback port of the simulated Twilio; the service's
+    AMD_TWILIO_API_URL must contain this port. Returns the same value as `run_replay`. Raises ConfigurationError if no
+    account is configured.
     """
     if not settings.accounts:
         raise ConfigurationError(
-            "replay signs as your account: set TWILIO_ACCOUNT_SID and TWILIO_AUTH_TOKEN to the service's own"
+            "no Twilio account to sign the callbacks: set TWILIO_ACCOUNT_SID and TWILIO_AUTH_TOKEN as for the service"
         )
     account = next(iter(settings.accounts.values()))
     media = MediaHost({account.account_sid: account.basic_auth})

@@ -10,7 +10,7 @@ from amd_service.errors import ConfigurationError
 
 @dataclass(frozen=True, slots=True)
 class ServiceClient:
-    """The API of the service at `url`. `api_key`: for the API only, because Twilio sends none to the webhooks."""
+    """The API of the service at `url`. `api_key`: never sent to the webhooks, because Twilio has none."""
 
     client: httpx2.AsyncClient
     url: str
@@ -22,12 +22,12 @@ class ServiceClient:
             response = await self._get("/model-info")
         except httpx2.TransportError as error:
             raise ConfigurationError(
-                f"no service answers at {self.url}: start it with `amd-service serve`, or name it with --url"
+                f"no service responds at {self.url}: start it with `amd-service serve`, or set its address with --url"
             ) from error
         if response.status_code in (401, 403):
             detail = _json_object(response).get("detail")
             raise ConfigurationError(
-                f"{self.url} requires an API key: set AMD_API_KEYS to the service's own ({detail})"
+                f"{self.url} requires an API key: set AMD_API_KEYS to the same value as for the service ({detail})"
             )
         configured = _json_object(response).get("twilio_api_url")
         if configured != twilio_url:
@@ -37,7 +37,7 @@ class ServiceClient:
             )
 
     async def read_call(self, call_sid: str) -> dict[str, JsonValue]:
-        """The call's row; empty if there is none or the service does not answer, e.g. during a restart."""
+        """The call's row. Empty if there is no row or the service does not respond, for example during a restart."""
         try:
             response = await self._get(f"/api/calls/{call_sid}")
         except httpx2.TransportError:

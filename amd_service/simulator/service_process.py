@@ -1,4 +1,4 @@
-"""Runs the service as a child process with its own settings and none of the user's."""
+"""Runs the service as a child process with the given settings and without the user's settings."""
 
 import asyncio
 import os
@@ -29,14 +29,14 @@ class ServiceProcess:
     url: str
 
     async def wait_until_alive(self) -> None:
-        """Wait until it answers requests. Raises ConfigurationError if the process ends instead."""
+        """Wait until the service responds to requests. Raises ConfigurationError if the process ends before that."""
         async with asyncio.timeout(START_TIMEOUT_S), httpx2.AsyncClient(trust_env=False) as client:
             while not await _get_json(client, f"{self.url}/health"):
                 self._raise_if_ended()
                 await asyncio.sleep(0.05)
 
     async def wait_until_ready(self) -> None:
-        """Wait until the classifier is ready. Raises ConfigurationError with the reason if loading it fails."""
+        """Wait until the classifier is ready. Raises ConfigurationError with the reason if loading fails."""
         async with asyncio.timeout(START_TIMEOUT_S), httpx2.AsyncClient(trust_env=False) as client:
             while not (report := await _get_json(client, f"{self.url}/ready/classifier")).get("ready"):
                 self._raise_if_ended()
@@ -58,11 +58,12 @@ async def run_service(
     account: Account,
     **settings: object,
 ) -> AsyncIterator[ServiceProcess]:
-    """Run `command` on a free loopback port. `settings`: by AMD_ name in lower case.
+    """Run `command` on a free loopback port. The process fetches recordings from `simulated_twilio`.
 
-    The process fetches recordings from `simulated_twilio`. On exit it gets SIGTERM, then SIGKILL if it does not end.
+    `settings`: values by name of the AMD_ setting, in lower case without the prefix. When the context ends, the process
+    gets SIGTERM. If the process has not ended after STOP_TIMEOUT_S seconds, it gets SIGKILL.
     """
-    # An empty working directory keeps the user's .env out.
+    # In an empty working directory, the service does not find the user's .env file.
     with reserved_port() as port, tempfile.TemporaryDirectory() as elsewhere:
         url = f"http://127.0.0.1:{port}"
         addresses = {"public_url": url, "port": port, "worker_port": port, **settings}
@@ -79,9 +80,10 @@ async def run_service(
 def service_environment(
     *, database_url: str, simulated_twilio: SimulatedTwilio, account: Account, **settings: object
 ) -> dict[str, str]:
-    """This process's environment with these settings (by AMD_ name in lower case) and none of the user's.
+    """This process's environment with the given settings and without the user's settings.
 
-    Periodic reconciliation is off by default.
+    `settings`: values by name of the AMD_ setting, in lower case without the prefix. Periodic reconciliation is off by
+    default.
     """
     values = {
         "database_url": database_url,
@@ -121,7 +123,8 @@ def free_port() -> int:
 def reserved_port() -> Iterator[int]:
     """A loopback port for a child process that binds it by number with SO_REUSEADDR.
 
-    It is bound here too, without listening, so that the kernel gives it to no other process that asks for any port.
+    This process also binds the port, without listening. So the kernel does not give the port to another process that
+    requests any free port.
     """
     with socket.socket() as held:
         held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -133,9 +136,9 @@ def reserved_port() -> Iterator[int]:
 
 
 async def _get_json(client: httpx2.AsyncClient, url: str) -> dict[str, object]:
-    """The JSON object at `url`; empty if there is none or nothing answers."""
+    """The JSON object at `url`. Empty if the response is not a JSON object or the connection fails."""
     try:
-        answer = (await client.get(url)).json()
+        body = (await client.get(url)).json()
     except (httpx2.TransportError, ValueError):
         return {}
-    return answer if isinstance(answer, dict) else {}
+    return body if isinstance(body, dict) else {}

@@ -35,7 +35,7 @@ async def test_a_voicemail_is_hung_up_during_its_greeting(scene: Scene) -> None:
 
         await until(is_ready)
 
-        async def listen_in(call: SimulatedCall) -> None:
+        async def open_stream(call: SimulatedCall) -> None:
             """Like Twilio after the answer: fetch the TwiML and open its stream."""
             url = (call.form_value("Url") or "").partition("#")[0]
             form = {"AccountSid": call.account_sid, "CallSid": call.sid, "CallStatus": "in-progress"}
@@ -55,7 +55,7 @@ async def test_a_voicemail_is_hung_up_during_its_greeting(scene: Scene) -> None:
             scenario = CallScenario(
                 media_file=MediaFile(recording_of(VOICEMAIL), content_type="audio/x-wav"),
                 answered_by="machine_start",
-                while_up=listen_in,
+                while_in_progress=open_stream,
             )
             deliveries = await simulate_call(scene.simulated_twilio.rest, call, scenario, token=token, client=client)
             assert {delivery.outcome for delivery in deliveries} == {"2xx"}

@@ -10,7 +10,7 @@ from amd_service.lab.synthesis.utterances import Kind, plan_utterances
 
 @pytest.fixture(scope="session")
 def small_corpus() -> Corpus:
-    """Every voice, each kind of utterance once; noise bursts in place of speech, greetings longer than answers.
+    """Every voice has each kind of utterance once. Noise bursts replace speech; greetings are longer than answers.
 
     Rendered in a second: the lab's rules do not depend on real speech.
     """

@@ -44,7 +44,7 @@ def test_labels_are_equally_likely_and_windows_without_speech_have_no_label(smal
     assert all(one.target == 0.5 for one in drawn if one.label is Label.UNDECIDED)
 
 
-def test_a_split_is_heard_only_in_its_own_voices(small_corpus: Corpus) -> None:
+def test_a_split_uses_only_its_own_voices(small_corpus: Corpus) -> None:
     call_starts = [call_start for call_start, _ in draw_recordings(small_corpus, Split.TEST, 2.0, seed=1, count=30)]
     assert {call_start.voice.split for call_start in call_starts if call_start.voice} == {Split.TEST}
 
@@ -60,7 +60,7 @@ def test_the_onset_of_a_call_start_is_its_first_speech_sample(small_corpus: Corp
         assert len(call_start.samples) == onset + round(2.5 * RATE_HZ)
 
 
-def test_companding_keeps_within_a_twentieth_of_each_loud_sample() -> None:
+def test_companding_changes_a_loud_sample_by_at_most_a_twentieth() -> None:
     wave = np.sin(np.linspace(0, 60, 4000)).astype(np.float32) * 0.8
     loud = np.abs(wave) > 0.05
     assert np.abs(compand(wave) / np.where(wave == 0, 1, wave) - 1)[loud].max() < 0.05

@@ -1,4 +1,4 @@
-"""Exporting builds an engine once, checks it against the reference, and enables only engines that passed."""
+"""Exporting builds an engine once and compares it with the reference. Only engines that pass are used."""
 
 import threading
 from collections.abc import Sequence
@@ -42,7 +42,7 @@ def console() -> Console:
 
 
 def draw_noise(_settings: Settings, _folder: Path | None, check: int, _calibration: int) -> WindowSets:
-    """20 windows of noise; the rules are the same as for speech."""
+    """20 windows of noise. The rules are the same as for speech."""
     assert check == 20
     rng = np.random.default_rng(0)
     windows = [rng.normal(0, 0.1, 16_000).astype(np.float32) for _ in range(20)]
@@ -55,7 +55,7 @@ def exporter(settings: Settings, console: Console) -> Exporter:
 
 
 @pytest.mark.slow
-def test_an_engine_that_passes_is_recorded_and_served(settings: Settings, console: Console) -> None:
+def test_an_engine_that_passes_its_check_is_used_by_the_service(settings: Settings, console: Console) -> None:
     check = Exporter(settings, console).export("openvino", "bf16")
     assert check.passed
     assert check.windows == 200
@@ -90,13 +90,13 @@ def test_an_engine_that_passed_is_not_built_again_unless_requested(exporter: Exp
     assert built == ["openvino"]
 
 
-def test_an_engine_beyond_the_limit_is_recorded_with_the_reason_and_not_served(
+def test_an_engine_beyond_the_limit_is_stored_with_the_reason_and_not_used(
     exporter: Exporter, settings: Settings, console: Console
 ) -> None:
     strict = replace(exporter, requirements=Requirements(max_dp={"bf16": 1e-9}, windows=20))
     check = strict.export("torch", "bf16")
     assert not check.passed
-    assert "it will not be served" in console.export_text()
+    assert "the service will not use this engine" in console.export_text()
     with pytest.raises(
         ModelUnusable, match=r"failed its engine check \(max \|Δp\| .* exceeds the limit of 1e-09 for bf16\)"
     ):
@@ -165,16 +165,16 @@ def test_the_references_probabilities_are_cached_per_model_while_readable(
 
 @pytest.mark.parametrize(
     ("engine", "precision", "cure"),
-    [("torch", "fp32", "is the reference"), ("onnx", "bf16", "take one of"), ("abacus", "fp32", "take one of")],
+    [("torch", "fp32", "is the reference"), ("onnx", "bf16", "choose one of"), ("abacus", "fp32", "choose one of")],
 )
-def test_an_engine_that_cannot_be_exported_is_rejected_with_the_choices(
+def test_the_error_for_an_unknown_engine_lists_the_choices(
     settings: Settings, engine: str, precision: str, cure: str
 ) -> None:
     with pytest.raises(ConfigurationError, match=cure):
         Exporter(settings).export(engine, precision)
 
 
-def test_windows_are_the_same_for_the_same_seed_and_not_shared_with_the_calibration() -> None:
+def test_the_same_seed_gives_the_same_windows_and_calibration_uses_other_windows() -> None:
     settings = Settings()
     first = draw_windows(settings, None, check=40, calibration=10)
     second = draw_windows(settings, None, check=40, calibration=10)

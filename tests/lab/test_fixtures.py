@@ -46,8 +46,8 @@ def test_every_fixture_call_has_an_expected_row_and_an_origin(folder: Path) -> N
     assert (folder / "origin.txt").read_text(encoding="utf-8").strip()
 
 
-def test_twilios_own_detection_is_right_wrong_and_unknown_in_the_fixtures() -> None:
-    """So that `call_log_agreement` shows a row of each kind after a replay."""
+def test_the_fixtures_have_right_wrong_and_unknown_results_of_twilios_detection() -> None:
+    """The view `call_log_agreement` then shows a row of each kind after a replay."""
     opinions = {
         (expected["label"], expected["twilio_answered_by"])
         for folder in FOLDERS
@@ -75,7 +75,7 @@ def test_recordings_are_small() -> None:
 @pytest.mark.slow
 @pytest.mark.speech_engines
 def test_the_fixtures_in_the_repository_are_those_that_the_lab_writes(tmp_path: Path) -> None:
-    """Engines of another version may sound different; names, callbacks and expectations may not."""
+    """Other versions of the speech engines may change the audio, but not names, callbacks and expected rows."""
     written = write_calls(tmp_path / "calls")
     for folder, kept in zip(written, FOLDERS, strict=True):
         for name in ("callbacks.jsonl", "expected.json", "origin.txt"):

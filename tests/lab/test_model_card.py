@@ -24,7 +24,7 @@ def test_the_card_states_the_size_of_the_model() -> None:
     assert f"{_parameters(WEIGHTS):,} parameters" in CARD
 
 
-def test_the_card_shows_the_figures_that_were_measured() -> None:
+def test_the_card_shows_the_measured_figures() -> None:
     measured = json.loads((DEMO_MODEL / "scores.json").read_text(encoding="utf-8"))
     assert as_markdown(measured) in CARD
     assert f"{measured['recordings']} recordings" in CARD

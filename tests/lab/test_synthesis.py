@@ -13,7 +13,7 @@ def _utterance(engine: Engine, name: str, text: str, language: str = "en", accen
     return Utterance(voice_named(engine, name), Kind.ANSWER, language, accent, text, 1.0, 1.0)
 
 
-def test_the_plan_depends_on_its_seed_alone() -> None:
+def test_the_plan_depends_only_on_its_seed() -> None:
     assert plan_utterances(3, scale=0.01) == plan_utterances(3, scale=0.01)
     assert plan_utterances(3, scale=0.01) != plan_utterances(4, scale=0.01)
 
@@ -34,7 +34,7 @@ def test_no_speaker_is_in_two_splits() -> None:
     assert all(len(found) == 1 for found in splits.values())
 
 
-def test_each_engine_has_voices_to_train_on_and_an_unheard_one() -> None:
+def test_each_engine_has_training_voices_and_a_test_voice() -> None:
     present = {(voice.engine, voice.split) for voice in voices()}
     assert all((engine, split) in present for engine in Engine for split in (Split.TRAIN, Split.TEST))
 

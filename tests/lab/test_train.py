@@ -16,14 +16,14 @@ def test_the_model_is_small() -> None:
     assert sum(parameter.numel() for parameter in build_model().parameters()) <= 2_400_000
 
 
-def test_a_batch_depends_on_seed_and_step_alone(small_corpus: Corpus) -> None:
+def test_a_batch_depends_only_on_seed_and_step(small_corpus: Corpus) -> None:
     first, second = Batches(small_corpus, RECIPE), Batches(small_corpus, RECIPE)
     second[0]
     assert torch.equal(first[1].inputs, second[1].inputs)
     assert not torch.equal(first[0].targets, first[1].targets)
 
 
-def test_batches_are_normalised_as_the_feature_extractor_does_it(small_corpus: Corpus) -> None:
+def test_batches_are_normalised_like_the_feature_extractor_does(small_corpus: Corpus) -> None:
     inputs = Batches(small_corpus, RECIPE)[0].inputs
     assert torch.allclose(inputs.mean(dim=1), torch.zeros(len(inputs)), atol=1e-3)
     assert torch.allclose(inputs.var(dim=1), torch.ones(len(inputs)), atol=1e-2)

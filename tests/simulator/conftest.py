@@ -1,4 +1,4 @@
-"""A simulated Twilio; a violation fails the test."""
+"""A simulated Twilio. A violation fails the test."""
 
 from collections.abc import AsyncIterator
 

@@ -42,12 +42,12 @@ ACCOUNTS = {ACCOUNT.account_sid: ACCOUNT}
 
 @dataclass
 class LiveService(Service):
-    """A service that also listens: it is sure after half a second of audio, and acts where it knows `rest`.
+    """A stub service with live streams. It has a verdict after half a second of audio.
 
-    `seen`: what came, in order.
+    `seen`: received callbacks, verdicts and actions, in order. `rest`: the REST API for actions; None means no action.
     """
 
-    listens: bool = True
+    has_live_streams: bool = True
     accepts_streams: bool = True
     seen: list[str] = field(default_factory=list)
     started: list[dict[str, object]] = field(default_factory=list)
@@ -74,7 +74,7 @@ class LiveService(Service):
     async def stream_xml(self, request: Request) -> Response:
         form = parse_form(await request.body())
         verify(ACCOUNTS, PUBLIC_URL, request.scope["raw_path"], b"", form, request.headers)
-        return Response(TWIML if self.listens else continue_twiml(None), media_type="text/xml")
+        return Response(TWIML if self.has_live_streams else continue_twiml(None), media_type="text/xml")
 
     async def media(self, websocket: WebSocket) -> None:
         verify_handshake(ACCOUNTS, PUBLIC_URL, websocket.scope["raw_path"], b"", websocket.headers)
@@ -100,7 +100,7 @@ class LiveService(Service):
         await websocket.close()
 
     async def act(self, call_sid: str, rest: RestApi) -> None:
-        """After a while, as long as the call is up at Twilio."""
+        """Run the action after 0.3 s, while Twilio still lists the call."""
         await asyncio.sleep(0.3)
         self.seen.append(f"acted upon {rest.calls[call_sid].status}")
         self.rows[call_sid] = STREAMED | {"action_state": "done"}
@@ -133,7 +133,7 @@ def write_answered_call(folder: Path, recording: bytes, expected: Mapping[str, J
 
 
 def wav_file(*channels: int, rate_hz: int = 8000) -> bytes:
-    """A second of a constant level on each channel."""
+    """One second of audio with a constant level on each channel."""
     out = io.BytesIO()
     with wave.open(out, "wb") as file:
         file.setnchannels(len(channels))
@@ -154,11 +154,13 @@ async def test_an_answered_call_is_streamed_before_it_ends_and_its_recording_fol
     service = LiveService(simulated_twilio.url)
     (outcome,) = await run(tmp_path, service, simulated_twilio, settle_s=0.0)
     assert outcome.matched
-    assert outcome.got["recordings"] == [{"state": "done"}], "the recording was waited for, though a verdict stood"
+    assert outcome.got["recordings"] == [{"state": "done"}], (
+        "the replay must wait for the recording after a live verdict"
+    )
     assert service.seen == ["ringing", "in-progress", "verdict", "completed", "recording"]
     (start,) = service.started
     assert (start["callSid"], start["customParameters"]) == (outcome.call_sid, {"key": "of this call"})
-    assert len(set(service.heard)) == 1, "the called party alone: the other channel is silent"
+    assert len(set(service.heard)) == 1, "only the called party is streamed: its channel has a constant level"
     assert outcome.stream is not None
     assert outcome.since_stream_s == outcome.stream.seconds > 0
     assert 0.5 <= outcome.stream.audio_s <= 1
@@ -170,7 +172,9 @@ async def test_an_answered_call_is_streamed_before_it_ends_and_its_recording_fol
 
 
 @pytest.mark.anyio
-async def test_a_call_stays_up_until_its_action_is_done(tmp_path: Path, simulated_twilio: SimulatedTwilio) -> None:
+async def test_a_call_stays_in_progress_until_its_action_is_done(
+    tmp_path: Path, simulated_twilio: SimulatedTwilio
+) -> None:
     write_answered_call(tmp_path / "1-human", wav_file(800), STREAMED, RecordingTrack="inbound")
     service = LiveService(simulated_twilio.url, rest=simulated_twilio.rest)
     await run(tmp_path, service, simulated_twilio)
@@ -192,14 +196,14 @@ async def test_a_service_without_live_calls_is_reported_with_the_setting(
     tmp_path: Path, simulated_twilio: SimulatedTwilio
 ) -> None:
     write_answered_call(tmp_path / "1-human", wav_file(800), STREAMED, RecordingTrack="inbound")
-    service = LiveService(simulated_twilio.url, listens=False)
+    service = LiveService(simulated_twilio.url, has_live_streams=False)
     with pytest.raises(ConfigurationError, match="AMD_LIVE=true"):
         await run(tmp_path, service, simulated_twilio)
     assert service.seen == []
 
 
 @pytest.mark.anyio
-async def test_a_refused_stream_is_noted(tmp_path: Path, simulated_twilio: SimulatedTwilio) -> None:
+async def test_a_rejected_stream_is_reported_in_the_note(tmp_path: Path, simulated_twilio: SimulatedTwilio) -> None:
     write_answered_call(tmp_path / "1-human", wav_file(800), STREAMED, RecordingTrack="inbound")
     (outcome,) = await run(tmp_path, LiveService(simulated_twilio.url, accepts_streams=False), simulated_twilio)
     assert not outcome.matched
@@ -219,7 +223,7 @@ def test_the_called_partys_channel_is_streamed(folder: str, channel: int) -> Non
     streamed = decode(audio, content_type="audio/x-mulaw;rate=8000").samples[0]
     recorded = decode(call.recording).samples[channel]
     assert len(streamed) == len(recorded)
-    assert float(np.abs(streamed - recorded).max()) < 0.02  # a step of μ-law where it is loud
+    assert float(np.abs(streamed - recorded).max()) < 0.02  # a quantisation step of μ-law at high levels
 
 
 @pytest.mark.parametrize("folder", ["16-mono-of-both-parties", "20-xml-instead-of-audio", "25-recording-absent"])

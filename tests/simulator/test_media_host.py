@@ -60,7 +60,7 @@ async def test_a_body_that_is_not_audio_is_served_unchanged_under_each_suffix(
     assert simulated_twilio.media.requests[0].sent_bytes == 40_000
 
 
-async def test_without_a_suffix_a_recording_is_its_wav(
+async def test_a_request_without_a_suffix_gets_the_wav_file(
     simulated_twilio: SimulatedTwilio, client: httpx2.AsyncClient
 ) -> None:
     simulated_twilio.media.files[RE] = MediaFile(DUAL)
@@ -68,7 +68,7 @@ async def test_without_a_suffix_a_recording_is_its_wav(
         assert (response.headers["content-type"], response.content) == ("audio/x-wav", DUAL)
 
 
-async def test_a_request_of_mp3_gets_the_same_sound_as_mp3(
+async def test_a_request_with_the_mp3_suffix_gets_the_same_sound_as_mp3(
     simulated_twilio: SimulatedTwilio, client: httpx2.AsyncClient
 ) -> None:
     simulated_twilio.media.files[RE] = MediaFile(file_of(CALLED))
@@ -109,10 +109,10 @@ async def test_a_mono_recording_is_served_unchanged_when_one_channel_is_requeste
 async def test_the_credentials_of_the_account_in_the_path_are_required(simulated_twilio: SimulatedTwilio) -> None:
     simulated_twilio.media.files[RE] = MediaFile(b"RIFF")
     other = "AC" + "b" * 32
-    async with httpx2.AsyncClient(base_url=simulated_twilio.url, trust_env=False) as anybody:
-        assert (await anybody.get(PATH)).status_code == 401
-        assert (await anybody.get(PATH, auth=(AC, "wrong"))).status_code == 401
-        assert (await anybody.get(PATH.replace(AC, other), auth=(AC, "token"))).status_code == 401
+    async with httpx2.AsyncClient(base_url=simulated_twilio.url, trust_env=False) as anonymous:
+        assert (await anonymous.get(PATH)).status_code == 401
+        assert (await anonymous.get(PATH, auth=(AC, "wrong"))).status_code == 401
+        assert (await anonymous.get(PATH.replace(AC, other), auth=(AC, "token"))).status_code == 401
 
 
 async def test_an_unknown_recording_gets_twilios_xml_404(client: httpx2.AsyncClient) -> None:
@@ -132,7 +132,7 @@ async def test_scripted_responses_are_sent_once_each_before_the_media(
     assert answers[1].headers["retry-after"] == "1"
 
 
-async def test_two_channels_of_a_mono_recording_are_rejected(
+async def test_a_request_for_two_channels_of_a_mono_recording_is_rejected(
     simulated_twilio: SimulatedTwilio, client: httpx2.AsyncClient
 ) -> None:
     simulated_twilio.media.files[RE] = media_file = MediaFile(b"RIFF")
@@ -171,8 +171,8 @@ async def test_credentials_at_an_unknown_path_are_a_violation(
     simulated_twilio: SimulatedTwilio, client: httpx2.AsyncClient
 ) -> None:
     unknown = [("GET", f"/{RE}.wav"), ("GET", f"{PATH}.wav/"), ("DELETE", f"{PATH}.wav"), ("POST", "/")]
-    async with httpx2.AsyncClient(base_url=simulated_twilio.url, trust_env=False) as anybody:
-        assert [(await anybody.request(*what)).status_code for what in unknown] == [404] * 4
+    async with httpx2.AsyncClient(base_url=simulated_twilio.url, trust_env=False) as anonymous:
+        assert [(await anonymous.request(*what)).status_code for what in unknown] == [404] * 4
     assert simulated_twilio.media.violations == []
     answers = [await client.request(*what) for what in unknown]
     assert [(answer.status_code, b"20404" in answer.content) for answer in answers] == [(404, True)] * 4
@@ -181,8 +181,8 @@ async def test_credentials_at_an_unknown_path_are_a_violation(
     assert [seen.with_credentials for seen in simulated_twilio.media.requests] == [False] * 4 + [True] * 4
 
 
-async def test_a_taken_port_is_reported(simulated_twilio: SimulatedTwilio) -> None:
-    with pytest.raises(ConfigurationError, match="taken"):
+async def test_a_port_in_use_is_reported(simulated_twilio: SimulatedTwilio) -> None:
+    with pytest.raises(ConfigurationError, match="in use"):
         async with serve_simulated_twilio(MediaHost({}), port=int(simulated_twilio.url.rpartition(":")[2])):
             pass
 
@@ -195,7 +195,7 @@ async def test_the_server_ends_with_its_context() -> None:
 
 
 def service(*statuses: int | Exception) -> tuple[httpx2.AsyncClient, list[httpx2.Request]]:
-    """A client whose service gives these answers, the last one for ever."""
+    """A client whose service sends these responses in order. The last response repeats."""
     left, requests = list(statuses), []
 
     def answer(request: httpx2.Request) -> httpx2.Response:
@@ -274,7 +274,7 @@ async def test_a_hanging_service_leaves_time_for_another_attempt() -> None:
     async with httpx2.AsyncClient(transport=httpx2.MockTransport(answer)) as client:
         sent = await send_callback(client, "http://x", "/y", PAIRS, token="token", overrides=RETRY_OVERRIDES)
     assert sent == CallbackOutcome(204, "2xx", 2)
-    # As long again is left, and our own answer that the database is stuck had its time.
+    # The service had enough time to report a stuck database, and another attempt of equal length is possible.
     assert Timeouts().transaction_s < hangs_s[0] < ConnectionRules.from_fragment(RETRY_OVERRIDES).total_s / 2
 
 

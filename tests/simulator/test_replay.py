@@ -55,12 +55,12 @@ async def test_calls_are_replayed_over_http_and_compared(tmp_path: Path, simulat
     assert outcomes[0].confidence == len(STEREO) / 1000
     assert outcomes[2].confidence is None
     assert sorted(seen) == ["1-human", "2-late", "3-missing"]
-    # Stereo is served as dual without being told so, so the question for two channels was never repeated.
+    # A stereo file is served as dual by default, so the service did not repeat its request for two channels.
     assert all(request.query or request.path.endswith(".json") for request in simulated_twilio.media.requests)
 
 
 @pytest.mark.anyio
-async def test_every_run_has_fresh_sids_in_every_placeholder(tmp_path: Path, simulated_twilio: SimulatedTwilio) -> None:
+async def test_every_run_has_new_sids_in_every_placeholder(tmp_path: Path, simulated_twilio: SimulatedTwilio) -> None:
     write_call(tmp_path / "1-human", JUDGED)
     service = Service(simulated_twilio.url)
     await run(tmp_path, service, simulated_twilio)
@@ -111,11 +111,11 @@ class _Forgetful(dict[str, dict[str, JsonValue]]):
 
 
 @pytest.mark.anyio
-async def test_a_refused_callback_is_noted(tmp_path: Path, simulated_twilio: SimulatedTwilio) -> None:
+async def test_a_rejected_callback_is_reported_in_the_note(tmp_path: Path, simulated_twilio: SimulatedTwilio) -> None:
     write_call(tmp_path / "1-human", JUDGED)
     (tmp_path / "1-human" / "callbacks.jsonl").write_text(json.dumps({"path": "/elsewhere", "form": []}))
     (outcome,) = await run(tmp_path, Service(simulated_twilio.url), simulated_twilio)
-    assert outcome.note == "POST /elsewhere was answered 404"
+    assert outcome.note == "POST /elsewhere failed with 404"
     assert not outcome.matched
 
 
@@ -146,7 +146,7 @@ async def test_an_unreachable_service_is_reported(tmp_path: Path, simulated_twil
     write_call(tmp_path / "1-human", JUDGED)
     async with serve_on_loopback(Starlette()) as gone:
         pass
-    with pytest.raises(ConfigurationError, match=f"no service answers at {gone}.*--url"):
+    with pytest.raises(ConfigurationError, match=f"no service responds at {gone}.*--url"):
         await replay(tmp_path, url=gone, account=ACCOUNT, simulated_twilio=simulated_twilio)
 
 
@@ -155,7 +155,7 @@ async def test_the_default_url_is_the_address_in_the_settings(tmp_path: Path) ->
     write_call(tmp_path / "1-human", JUDGED)
     accounts = {"twilio_account_sid": ACCOUNT.account_sid, "twilio_auth_token": "token"}
     settings = Settings(_env_file=None, host="0.0.0.0", port=1, **accounts)  # type: ignore[arg-type]
-    with pytest.raises(ConfigurationError, match=r"no service answers at http://127\.0\.0\.1:1:"):
+    with pytest.raises(ConfigurationError, match=r"no service responds at http://127\.0\.0\.1:1:"):
         await replay_against_running_service(tmp_path, settings, url=None, public_url=None, port=0, as_json=True)
 
 
@@ -178,7 +178,7 @@ class _Gauge(Service):
     async def callback(self, request: Request) -> Response:
         self.now += 1
         self.most = max(self.most, self.now)
-        await self.pairs.wait()  # a single call waits for a second one
+        await self.pairs.wait()  # a single call waits for a second call
         response = await super().callback(request)
         self.now -= 1
         return response

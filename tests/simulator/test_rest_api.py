@@ -1,4 +1,4 @@
-"""The simulated REST API follows Twilio's shapes and rules and simulates placed calls."""
+"""The simulated REST API uses Twilio's formats and rules, and simulates placed calls."""
 
 import json
 from collections.abc import AsyncIterator
@@ -57,9 +57,7 @@ async def test_a_request_without_credentials_is_rejected(simulated_twilio: Simul
     assert (answer.status_code, answer.json()["code"]) == (401, 20003)
 
 
-async def test_a_call_that_is_over_cannot_be_changed(
-    simulated_twilio: SimulatedTwilio, client: httpx2.AsyncClient
-) -> None:
+async def test_an_ended_call_cannot_be_changed(simulated_twilio: SimulatedTwilio, client: httpx2.AsyncClient) -> None:
     call = simulated_twilio.rest.add(SimulatedCall(account_sid=AC, status="in-progress"))
     assert (await client.post(f"{CALLS}/{call.sid}.json", data={"Status": "completed"})).status_code == 200
     answer = await client.post(f"{CALLS}/{call.sid}.json", data={"Url": "https://example.org"})
@@ -68,7 +66,9 @@ async def test_a_call_that_is_over_cannot_be_changed(
     assert (unknown.status_code, unknown.json()["code"]) == (404, 20404)
 
 
-async def test_a_deleted_recording_is_gone(simulated_twilio: SimulatedTwilio, client: httpx2.AsyncClient) -> None:
+async def test_a_deleted_recording_is_neither_listed_nor_served(
+    simulated_twilio: SimulatedTwilio, client: httpx2.AsyncClient
+) -> None:
     call = simulated_twilio.rest.add(SimulatedCall(account_sid=AC))
     call.recordings.append(SimulatedRecording(call_sid=call.sid))
     sid = call.recordings[0].sid
@@ -172,7 +172,7 @@ async def test_responses_match_twilios_openapi_description(
 
 
 def without_nullable(schema: dict[str, Any]) -> dict[str, Any]:
-    """OpenAPI 3.0's `nullable` as JSON Schema says it."""
+    """Replace OpenAPI 3.0's `nullable` by its equivalent in JSON Schema."""
     if schema.get("nullable") is True and isinstance(schema.get("type"), str):
         return schema | {"type": [schema["type"], "null"]}
     return schema

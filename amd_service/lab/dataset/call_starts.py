@@ -20,7 +20,7 @@ from amd_service.lab.synthesis.voices import Split, Voice
 class CallStart:
     """The called party's side of the start of a call, without line effects, at 8 kHz.
 
-    `speech` marks the samples that are speech; `onset_s` is the time of the first one. A call start labelled
+    `speech` marks the samples that are speech; `onset_s` is the time of the first such sample. A call start labelled
     `Label.UNDECIDED` has no speech.
     """
 
@@ -44,7 +44,7 @@ class _Timeline:
         self._speech.append(np.full(len(sound), speech))
 
     def build(self, seconds: float, label: Label, voice: Voice | None, language: str | None) -> CallStart:
-        """The added sounds, cut or padded with silence to `seconds` after the first speech (or after the start)."""
+        """The added sounds, cut or padded with silence to `seconds` after the first speech (or the start)."""
         fill = tones.silence(seconds)
         samples = np.concatenate([*self._sounds, fill])
         speech = np.concatenate([*self._speech, np.zeros(len(fill), np.bool_)])
@@ -61,7 +61,7 @@ def build_call_start(corpus: Corpus, split: Split, label: Label, seconds: float,
     voice, language = corpus.speaker(split, rng)
     timeline = _Timeline()
     _add_lead(timeline, rng)
-    pace = rng.uniform(0.92, 1.09)  # changes tempo and pitch together, which gives more distinct voices
+    pace = rng.uniform(0.92, 1.09)  # changes tempo and pitch together, to get more distinct voices
 
     def say(kind: Kind) -> None:
         sound = corpus.say(voice, language, kind, rng)

@@ -17,13 +17,13 @@ from amd_service.lab.synthesis.voices import Engine, Split, Voice
 
 CACHE = Path(".cache/lab")
 
-# Share of call starts by engine. flite and festival have few voices, but theirs come from recordings of people.
+# Share of call starts by engine. flite and festival have few voices, but they come from recordings of people.
 _ENGINE_SHARE = {Engine.ESPEAK: 0.5, Engine.FLITE: 0.28, Engine.FESTIVAL: 0.22}
 
 
 @dataclass(frozen=True, eq=False)
 class Corpus:
-    """`samples`: int16, all utterances end to end at 8 kHz; `bounds`: the start of each one, then the end."""
+    """`samples`: int16, all utterances in sequence at 8 kHz. `bounds`: start index of each utterance, then the end."""
 
     utterances: Sequence[Utterance]
     samples: NDArray[np.int16]
@@ -64,9 +64,9 @@ class Corpus:
 def load_corpus(
     seed: int, *, scale: float = 1.0, splits: Collection[Split] = tuple(Split), cache: Path = CACHE, jobs: int = 2
 ) -> Corpus:
-    """The corpus of `plan_utterances(seed, scale=scale)`, from the cache or rendered into it (about three minutes).
+    """Load the utterances of `plan_utterances(seed, scale=scale)`. If the cache lacks them, render them (3 minutes).
 
-    Holds only the voices of `splits`. Their utterances do not depend on which other splits are loaded.
+    The corpus contains only the voices of `splits`. The utterances of a split do not depend on the other splits.
     """
     utterances = [utterance for utterance in plan_utterances(seed, scale=scale) if utterance.voice.split in splits]
     digest = hashlib.sha256(json.dumps([asdict(utterance) for utterance in utterances]).encode()).hexdigest()[:16]
@@ -74,9 +74,8 @@ def load_corpus(
     if not path.exists():
         corpus = build_corpus(utterances, jobs=jobs)
         path.parent.mkdir(parents=True, exist_ok=True)
-        partial = path.with_suffix(
-            ".partial.npz"
-        )  # an interrupted run must not leave a partial corpus under the final name
+        # An interrupted run must not leave a partial corpus under the final name.
+        partial = path.with_suffix(".partial.npz")
         np.savez(partial, samples=corpus.samples, bounds=corpus.bounds)
         partial.replace(path)
     with np.load(path) as stored:

@@ -1,4 +1,4 @@
-"""Training examples: windows as the service cuts them, each with its target probability."""
+"""Draws training examples: windows as the service cuts them, each with a target probability."""
 
 import random
 from collections.abc import Iterator
@@ -53,9 +53,9 @@ def draw_example(corpus: Corpus, split: Split, seconds: float, rng: random.Rando
 def draw_recordings(
     corpus: Corpus, split: Split, seconds: float, seed: int, count: int
 ) -> Iterator[tuple[CallStart, Sound]]:
-    """`count` call starts at 8 kHz, half of each label, to run through the service's own onset search and cut."""
+    """`count` call starts at 8 kHz, half of each label, as input for the service's onset search and window cut."""
     for index in range(count):
-        rng = random.Random(f"{seed}/recording/{index}")  # noqa: S311 - a recipe, not a secret
+        rng = random.Random(f"{seed}/recording/{index}")  # noqa: S311 - repeatable, not secret
         yield _draw(corpus, split, (Label.HUMAN, Label.VOICEMAIL)[index % 2], seconds, rng)
 
 
@@ -70,7 +70,7 @@ def _draw(corpus: Corpus, split: Split, label: Label, seconds: float, rng: rando
 
 
 def _window_start_s(call_start: CallStart, rng: random.Random) -> float:
-    """Start of the window by the service's anchor `auto`, with the errors of an onset search: small, rarely large."""
+    """Start of the window for the anchor `auto`, with simulated errors of the onset search: rarely large."""
     if call_start.onset_s is None:
         return 0.0
     found_s = call_start.onset_s + rng.gauss(0.0, 0.04)

@@ -1,4 +1,4 @@
-"""Effects of a telephone connection on speech: room, noise, band, level, packet loss, companding. All at 8 kHz."""
+"""Telephone effects on speech at 8 kHz: reverberation, noise, band, level, packet loss, companding."""
 
 import random
 from collections.abc import Callable
@@ -16,7 +16,7 @@ _MU = 255.0
 def degrade(call_start: CallStart, babble: Callable[[], Sound], rng: random.Random) -> Sound:
     """The call start after random telephone effects, in [-1, 1]. `babble` returns other speech for the background.
 
-    The effects are drawn independently of the label, so that no effect predicts it.
+    The effects are drawn independently of the label, so that no effect predicts the label.
     """
     noise_rng = np.random.default_rng(rng.getrandbits(64))
     sound = _reverberate(call_start.samples, noise_rng, rng) if rng.random() < 0.3 else call_start.samples
@@ -65,7 +65,7 @@ def limit_band(sound: Sound, low_hz: float, high_hz: float) -> Sound:
 
 
 def _lose_packets(sound: Sound, noise_rng: np.random.Generator, share: float) -> Sound:
-    """Drop a share of the 20 ms frames: replace them with silence, or repeat the frame before as decoders do."""
+    """Drop a share of the 20 ms frames: replace them with silence, or repeat the previous frame as decoders do."""
     frame = RATE_HZ // 50
     heard = sound[: len(sound) // frame * frame].reshape(-1, frame).copy()
     repeats = bool(noise_rng.random() < 0.5)

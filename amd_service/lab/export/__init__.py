@@ -1,1 +1,1 @@
-"""Exports engines: builds one from the model, checks it against the reference, stores the record beside it."""
+"""Exports engines: builds an engine from the model, compares it with the reference, and stores the engine check."""

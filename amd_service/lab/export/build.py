@@ -1,4 +1,4 @@
-"""Builds the graphs: OpenVINO directly from PyTorch, ONNX by PyTorch's exporter, int8 from either."""
+"""Builds graphs: OpenVINO directly from PyTorch, ONNX with PyTorch's exporter, int8 from a float32 graph."""
 
 import contextlib
 import logging
@@ -33,7 +33,7 @@ def build_openvino(files: ModelFiles, graph: Path) -> None:
 
 
 def build_openvino_int8(files: ModelFiles, graph: Path, calibration: Sequence[Samples]) -> None:
-    """Write the graph with int8 weights and activations: scales from calibration windows, outliers by SmoothQuant."""
+    """Write the graph with int8 weights and activations. The scales come from the calibration windows."""
     openvino = import_openvino()
     nncf = _import_nncf()
     assert calibration, "int8 needs calibration windows"
@@ -46,16 +46,16 @@ def build_openvino_int8(files: ModelFiles, graph: Path, calibration: Sequence[Sa
         # The preset for transformers: symmetric weights, SmoothQuant before the matrix products.
         model_type=nncf.ModelType.TRANSFORMER,
         subset_size=len(inputs),
-        # Only the linear layers: with the convolutions in int8 as well, max |Δp| on the XLS-R shape was 0.069 instead
-        # of 0.024, and the positional convolution, with few channels per group, took 8.6 ms a window instead of 1.4
-        # (AMX).
+        # Quantise only the linear layers. With the convolutions in int8 too, max |Δp| on the XLS-R shape was 0.069
+        # instead of 0.024. The positional convolution has few channels per group: in int8 it took 8.6 ms per window
+        # instead of 1.4 ms (with AMX).
         ignored_scope=nncf.IgnoredScope(types=["GroupConvolution", "Convolution"], validate=False),
     )
     openvino.save_model(quantised, str(graph), compress_to_fp16=False)
 
 
 def build_onnx(files: ModelFiles, graph: Path) -> None:
-    """Write the graph in float32, with the weights in a separate file: a protobuf is limited to 2 GB."""
+    """Write the graph in float32, with the weights in a separate file, because a protobuf is limited to 2 GB."""
     _require_package("onnxscript", "onnx")
     network = trace_ready(files)
     front = ConvolutionalFront.of_model(files.folder)
@@ -71,7 +71,7 @@ def build_onnx(files: ModelFiles, graph: Path) -> None:
             dynamic_shapes={"samples": free, "frame_mask": free},
             verbose=False,
         )
-    assert program is not None  # None only when a path was passed
+    assert program is not None  # None only if a path was passed
     program.save(graph, external_data=True)
 
 
@@ -84,13 +84,13 @@ def build_onnx_int8(files: ModelFiles, graph: Path) -> None:
 
 
 def quantise_onnx(whole: Path, graph: Path) -> None:
-    """Quantise the matrix products of `whole` to int8: weights per channel, activations at run time."""
+    """Quantise the matrix products of `whole` to int8: weights per channel now, activations at run time."""
     _require_package("onnx", "onnx")
-    import onnx  # noqa: PLC0415 - an extra that only this needs
+    import onnx  # noqa: PLC0415 - optional package
     from onnxruntime.quantization import QuantType, quantize_dynamic  # noqa: PLC0415
 
     model = onnx.load(str(whole))
-    # The exporter's shape annotations contradict those that the quantiser infers, which makes it fail.
+    # The quantiser fails if these shape annotations of the exporter contradict the shapes that it infers.
     del model.graph.value_info[:]
     quantize_dynamic(
         model,
@@ -108,7 +108,7 @@ CALIBRATED = frozenset({("openvino", "int8")})
 
 
 def build(engine: str, precision: str, files: ModelFiles, graph: Path, calibration: Sequence[Samples]) -> None:
-    """Write the graph of an engine at a precision to `graph`. `calibration`: windows, used by `CALIBRATED` builders.
+    """Write the graph of an engine at a precision to `graph`. `calibration`: windows for `CALIBRATED` builders.
 
     Raises ModelUnusable for torch, which has no graph.
     """
@@ -122,12 +122,12 @@ def build(engine: str, precision: str, files: ModelFiles, graph: Path, calibrati
         case "onnx", _:
             build_onnx(files, graph)
         case _:
-            raise ModelUnusable(f"{engine} runs the model's own weights and has no graph to build")
+            raise ModelUnusable(f"{engine} runs the model directly, so there is no graph to export")
 
 
 @contextlib.contextmanager
 def quiet_builders() -> Iterator[None]:
-    """Silence the exporters' warnings and logs, and send their output to stderr, next to our progress bars."""
+    """Silence the exporters' warnings and logs, and send their output to stderr."""
     exporters = [logging.getLogger(name) for name in ("torch.onnx", "torch.export", "nncf", "transformers")]
     levels = [logger.level for logger in exporters]
     for logger in exporters:
@@ -158,7 +158,7 @@ def _import_nncf() -> Any:
     # NNCF reports every call to Intel's analytics server unless this variable is set when it is imported.
     os.environ.setdefault("NNCF_CI", "1")
     _require_package("nncf", "openvino")
-    import nncf  # noqa: PLC0415 - an extra that only this needs, and slow to import
+    import nncf  # noqa: PLC0415 - optional and slow to import
 
     nncf.set_log_level(logging.ERROR)
     return nncf

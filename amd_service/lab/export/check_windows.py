@@ -1,4 +1,4 @@
-"""Windows for the engine check and for calibration, from the user's recordings or the shipped ones."""
+"""Cuts windows for the engine check and for calibration, from the user's recordings or the shipped recordings."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -24,7 +24,7 @@ _PACKAGE = Path(__file__).parents[2]
 FIXTURES = _PACKAGE.parent / "fixtures" / "calls"
 GOLDEN = _PACKAGE / "models" / "golden"
 
-# Content type by file name ending. Files without a header are taken to be at 8 kHz.
+# Content type by file name ending. Files without a header are read as 8 kHz.
 _CONTENT_TYPES = {".wav": None, ".mp3": None, ".ulaw": "audio/x-mulaw;rate=8000", ".alaw": "audio/x-alaw;rate=8000"}
 _ONSET_SEARCH_S = 15.0
 _MIN_MS = 1000
@@ -32,7 +32,7 @@ _MIN_MS = 1000
 
 @dataclass(frozen=True, eq=False)
 class SpeechRecordings:
-    """Recordings with speech. `origin`: their source, for the record."""
+    """Recordings with speech. `origin`: description of their source, for the engine check."""
 
     waveforms: Sequence[tuple[Waveform, int]]  # with the onset of speech in ms
     origin: str
@@ -40,7 +40,7 @@ class SpeechRecordings:
 
 @dataclass(frozen=True, eq=False)
 class WindowSets:
-    """Two disjoint sets of windows, float32 at 16 kHz. With eight recordings or more they share no recording."""
+    """Two disjoint sets of windows, float32 at 16 kHz. From eight recordings on, the sets share no recording."""
 
     check: list[Samples]
     calibration: list[Samples]
@@ -48,10 +48,10 @@ class WindowSets:
 
 
 def draw_windows(settings: Settings, folder: Path | None, check: int, calibration: int, *, seed: int = 0) -> WindowSets:
-    """Windows as the service cuts them: most of the first window's length, some longer, some of one second.
+    """Cut windows as the service does: most are as long as the first window, some are longer, some last one second.
 
-    Each recording gives one unchanged window. The others vary in start, level, noise, band and codec, by the seed.
-    Raises ConfigurationError if the folder has no recording with speech.
+    Each recording gives one unchanged window. All other windows vary at random (by `seed`) in start, level, noise, band
+    and codec. Raises ConfigurationError if the folder has no recording with speech.
     """
     recordings = read_recordings(folder)
     found = recordings.waveforms
@@ -66,9 +66,10 @@ def draw_windows(settings: Settings, folder: Path | None, check: int, calibratio
 
 
 def read_recordings(folder: Path | None) -> SpeechRecordings:
-    """Every readable recording with speech under a folder, by default the fixture calls and golden clips.
+    """Every readable recording with speech below a folder.
 
-    Raises ConfigurationError if there is none.
+    The default folders are the fixture calls and the golden clips (recordings with known labels). Raises
+    ConfigurationError if there is no such recording.
     """
     folders = [folder] if folder is not None else [each for each in (FIXTURES, GOLDEN) if each.is_dir()]
     paths = [path for each in folders for path in sorted(each.rglob("*")) if path.suffix.lower() in _CONTENT_TYPES]
@@ -76,15 +77,15 @@ def read_recordings(folder: Path | None) -> SpeechRecordings:
     if not waveforms:
         where = folder or "the fixtures"
         raise ConfigurationError(
-            f"no recording with speech (WAV, MP3, .ulaw, .alaw) in {where}: name a folder of real calls with --windows"
+            f"no recording with speech (WAV, MP3, .ulaw, .alaw) in {where}: set --windows to a folder of real calls"
         )
-    # Base names: the record must not contain a user's paths, nor differ between machines for the same files.
+    # Folder names without paths: the engine check must not contain a user's paths or depend on the machine.
     origin = f"{len(waveforms)} recordings of {' and '.join(each.name for each in folders)}"
     return SpeechRecordings(waveforms, origin)
 
 
 def _read_called_party(path: Path) -> tuple[Waveform, int] | None:
-    """The called party and its onset in ms: the second of two channels, as of a dialled leg. None without speech."""
+    """The called party's audio (of two channels the second, as in a dialled leg), and its onset in ms."""
     try:
         tracks = decode(path.read_bytes(), content_type=_CONTENT_TYPES[path.suffix.lower()], max_s=2 * _ONSET_SEARCH_S)
     except Undecodable:
@@ -117,7 +118,7 @@ def _cut_windows(
 
 
 def vary(samples: Samples, rng: np.random.Generator) -> Samples:
-    """The same speech over another connection: random band, noise, level, lost packets and μ-law."""
+    """Simulate another connection for the same speech: random band, noise, level, lost packets and μ-law."""
     varied = samples
     if rng.random() < 0.5:
         frequency = np.fft.rfftfreq(len(samples), 1 / RATE_HZ)

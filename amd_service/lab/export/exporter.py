@@ -1,4 +1,4 @@
-"""`amd-service model export`: builds an engine once, checks it against the reference, prints the result."""
+"""`amd-service model export`: builds an engine once, compares it with the reference, prints the engine check."""
 
 import fcntl
 import os
@@ -48,7 +48,7 @@ from amd_service.settings import Settings
 
 CALIBRATION_WINDOWS = 64
 
-# Packages whose versions go into the record, to explain a result later.
+# Packages whose versions are stored in the engine check, to explain its result later.
 _PACKAGES = ("amd-service", "torch", "transformers", "onnx", "onnxscript", "onnxruntime", "openvino", "nncf")
 
 DrawWindows = Callable[[Settings, Path | None, int, int], WindowSets]
@@ -70,11 +70,12 @@ class Exporter:
     def export(
         self, engine: str, precision: str, *, windows_dir: Path | None = None, again: bool = False
     ) -> EngineCheck:
-        """Build and check one engine; if it passed before, only print the record.
+        """Build and check one engine. If the engine passed its check before, only print that check.
 
-        `windows_dir`: recordings for calibration and check, instead of the shipped ones. `again`: build and check even
-        if it passed before. The record is written beside the exported engine in any case; only an engine that passed
-        is served. Takes minutes. Raises ModelUnusable and ConfigurationError with the cure.
+        `windows_dir`: folder of recordings for calibration and check, instead of the shipped recordings. `again`: build
+        and check even if the engine passed before. The check is always stored next to the exported engine, but the
+        service uses only an engine that passed. Takes minutes. Raises ModelUnusable and ConfigurationError with the
+        cure.
         """
         require_exportable(engine, precision)
         files = open_model(self.settings)
@@ -83,7 +84,7 @@ class Exporter:
         with self._lock(exported.folder.parent):
             known = exported.read_check()
             if known is not None and known.passed and not again and windows_dir is None:
-                self.console.print(f"{engine} {precision} of {files.id} was exported before; --again makes it anew")
+                self.console.print(f"{engine} {precision} of {files.id} was exported before; --again exports it again")
                 self._print_check(known, exported)
                 return known
             windows = self.draw_windows(self.settings, windows_dir, self.requirements.windows, CALIBRATION_WINDOWS)
@@ -95,7 +96,7 @@ class Exporter:
 
     @contextmanager
     def _lock(self, folder: Path) -> Iterator[None]:
-        """Wait for other exports of the same weights: a graph must not be replaced while it is measured."""
+        """Wait until other exports of the same weights end: a graph must not be replaced during its measurement."""
         folder.mkdir(parents=True, exist_ok=True)
         descriptor = os.open(folder, os.O_RDONLY)
         try:
@@ -106,10 +107,10 @@ class Exporter:
             os.close(descriptor)
 
     def _build(self, files: ModelFiles, exported: ExportedEngine, windows: WindowSets) -> None:
-        """Build in a temporary folder, then rename it: the engine's folder only ever holds a complete graph."""
+        """Build in a temporary folder, then rename it, so that the engine's folder never has an incomplete graph."""
         if exported.graph is None:
             return
-        status = f"building {exported.engine} {exported.precision} of {files.id}: minutes for a large model"
+        status = f"building {exported.engine} {exported.precision} of {files.id} (takes minutes for a large model)"
         with TemporaryDirectory(dir=exported.folder.parent, prefix="build-") as folder, self.console.status(status):
             built = Path(folder, "engine")
             built.mkdir()
@@ -119,7 +120,7 @@ class Exporter:
             built.rename(exported.folder)
 
     def _check(self, files: ModelFiles, exported: ExportedEngine, windows: WindowSets) -> EngineCheck:
-        # Hash before the graph is opened: a graph that replaces it later is not the one that was measured.
+        # Hash the graph before it is opened: a file that replaces the graph later was not measured.
         hashes = exported.hash_graph()
         threads = self.settings.threads or usable_cores()
         reference = self._reference(files, threads, windows.check)
@@ -154,7 +155,7 @@ class Exporter:
         )
 
     def _reference(self, files: ModelFiles, threads: int, windows: Sequence[Samples]) -> Probabilities:
-        """The reference's probabilities, cached because they take longer than all other steps on a large model."""
+        """The reference's probabilities. They are cached: for a large model they take longer than all other steps."""
         path = reference_path(files, windows, self.settings.cache_dir)
         cached = read_reference(path, len(windows))
         if cached is not None:
@@ -171,18 +172,18 @@ class Exporter:
             f"  {check.windows} windows ({check.windows_from}): max |Δp| {check.max_dp:.2g}, "
             f"mean |Δp| {check.mean_dp:.2g}, flips {flips}"
         )
-        self.console.print(f"  kept in {exported.folder}", soft_wrap=True)
+        self.console.print(f"  stored in {exported.folder}", soft_wrap=True)
         if not check.passed:
-            self.console.print("  it will not be served")
+            self.console.print("  the service will not use this engine")
         elif check.precision == "int8":
-            self.console.print(f"  served with AMD_ENGINE={check.engine} AMD_PRECISION=int8, never by itself")
+            self.console.print(f"  used only with AMD_ENGINE={check.engine} AMD_PRECISION=int8, never automatically")
 
 
 def require_exportable(engine: str, precision: str) -> None:
     """Raise ConfigurationError for an unknown engine or the reference, ModelUnusable for a missing package."""
     if engine not in PRECISIONS or precision not in PRECISIONS[engine]:
         known = ", ".join(f"{name} {one}" for name, ones in PRECISIONS.items() for one in ones)
-        raise ConfigurationError(f"there is no {engine} {precision}: take one of {known}")
+        raise ConfigurationError(f"unknown engine {engine} {precision}: choose one of {known}")
     if (engine, precision) == ("torch", "fp32"):
         raise ConfigurationError("torch fp32 is the reference: it needs neither export nor engine check")
     package = missing_package(engine)

@@ -9,7 +9,7 @@ from amd_service.detection.classifier.engines.torch import load_model
 from amd_service.detection.classifier.model import ModelFiles
 from amd_service.errors import ModelUnusable
 
-# Added to attention scores of padding: vanishes in the softmax, and fits every precision.
+# Added to the attention scores of padding, so that softmax gives them zero weight. Fits every precision.
 _MASKED = -10_000.0
 
 
@@ -21,7 +21,11 @@ class FrameMasked(nn.Module):
         self.model = model
 
     def forward(self, samples: Tensor, frame_mask: Tensor) -> Tensor:
-        """Logits (clips, 2) of samples (clips, n), each normalised alone, and mask (clips, frames), 1.0 or 0.0."""
+        """Logits, shape (clips, 2).
+
+        `samples`: shape (clips, n), each clip normalised separately. `frame_mask`: shape (clips, frames), 1.0 for real
+        frames and 0.0 for padding.
+        """
         wav2vec2, encoder = self.model.wav2vec2, self.model.wav2vec2.encoder
         stable = self.model.config.do_stable_layer_norm
         real = frame_mask.unsqueeze(-1)
@@ -51,6 +55,6 @@ def trace_ready(files: ModelFiles) -> FrameMasked:
 
 
 def trace_inputs(front_frames: int, samples: int) -> tuple[Tensor, Tensor]:
-    """Example inputs for tracing: two clips, so that no exporter takes the batch size for a constant."""
+    """Example inputs for tracing: two clips, so that no exporter treats the batch size as a constant."""
     generator = torch.Generator().manual_seed(0)
     return torch.randn(2, samples, generator=generator), torch.ones(2, front_frames)

@@ -23,7 +23,7 @@ Probabilities = NDArray[np.float64]
 
 @dataclass(frozen=True, slots=True)
 class EngineRun:
-    """An engine at a precision, on `graph` or, with None, on the model's own weights."""
+    """An engine at a precision. `graph`: None if the engine runs the model directly."""
 
     engine: str
     precision: str
@@ -38,7 +38,7 @@ def measure_probabilities(
 ) -> Probabilities:
     """Probability of voicemail of each window, shape (windows,), with a progress bar.
 
-    The engine is released at the end: two large ones may not fit into memory.
+    The engine is released at the end, because two large engines may not fit into memory.
     """
     engine = open_engine(run.engine, run.precision, files, threads, run.graph)
     voicemail = files.labels.labels.index(Label.VOICEMAIL)
@@ -53,7 +53,7 @@ def measure_probabilities(
 
 
 def reference_path(files: ModelFiles, windows: Sequence[Samples], cache: Path) -> Path:
-    """Where the reference's probabilities are cached: by model, device, package versions and windows."""
+    """The cache file of the reference's probabilities for a model, device, package versions and windows."""
     device = "cuda" if has_cuda() else "cpu"
     key = hashlib.sha256(f"{files.fingerprint} {device} {sorted(package_versions('torch').items())}".encode())
     for samples in windows:
@@ -62,7 +62,7 @@ def reference_path(files: ModelFiles, windows: Sequence[Samples], cache: Path) -
 
 
 def read_reference(path: Path, windows: int) -> Probabilities | None:
-    """The cached probabilities; None if there are none, or the file is unreadable or of another length."""
+    """The cached probabilities. None if the file is missing, unreadable or of another length."""
     try:
         found: Probabilities = np.load(path, allow_pickle=False)
     except (OSError, ValueError, EOFError):

@@ -1,6 +1,6 @@
 """Phrases that people and machines say in the first seconds of a call, by language.
 
-`{name}`, `{company}`, `{number}`, `{time}` are slots, filled by `utterances.py`. All sentences were written for this
+`{name}`, `{company}`, `{number}`, `{time}` are slots that `utterances.py` fills. All sentences were written for this
 project. The keys of a book: `opening` is said by people and machines, `answer` and `business` by people, `follow` by
 people who wait for the caller to speak, `greeting` by machines.
 """

@@ -21,7 +21,7 @@ INSTALL_COMMAND = "apt-get install espeak-ng flite festival festvox-kallpc16k fe
 RATE_HZ = 8000
 _PROGRAMS = {Engine.ESPEAK: "espeak-ng", Engine.FLITE: "flite", Engine.FESTIVAL: "festival"}
 _FESTIVAL_VOICES = Path("/usr/share/festival/voices")
-_FESTIVAL_BATCH = 60  # utterances per process: enough to amortise its start, few enough to spread over the workers
+_FESTIVAL_BATCH = 60  # utterances per process: enough to amortise its start, few enough to use all workers
 
 Sound = NDArray[np.float32]
 
@@ -48,7 +48,7 @@ def render(utterances: Sequence[Utterance], *, jobs: int = 2, max_s: float = 8.0
 
 
 def _groups(utterances: Sequence[Utterance]) -> list[Sequence[Utterance]]:
-    """Consecutive utterances of one festival voice in groups, all others alone."""
+    """Group consecutive utterances of one festival voice. Every other utterance is a group of one."""
     groups: list[list[Utterance]] = []
     for utterance in utterances:
         last = groups[-1] if groups else []
@@ -72,7 +72,7 @@ def _render_group(utterances: Sequence[Utterance]) -> list[tuple[Sound, int]]:
 
 def _run(command: Sequence[str], text: str | None = None) -> bytes:
     try:
-        return subprocess.run(  # noqa: S603 - fixed programs, our own texts
+        return subprocess.run(  # noqa: S603 - fixed programs, this project's texts
             command, input=None if text is None else text.encode(), capture_output=True, check=True, timeout=300
         ).stdout
     except (OSError, subprocess.SubprocessError) as error:
@@ -111,7 +111,7 @@ def _festival(utterances: Sequence[Utterance]) -> list[tuple[Sound, int]]:
 
 
 def _read(data: bytes) -> tuple[Sound, int]:
-    # espeak-ng cannot seek in a pipe, so its header declares 2 GiB; libsndfile reads the bytes that are there.
+    # espeak-ng cannot seek in a pipe, so its header declares 2 GiB. libsndfile reads only the available bytes.
     sound, rate_hz = soundfile.read(io.BytesIO(data), dtype="float32", always_2d=True)
     return sound[:, 0], rate_hz
 

@@ -1,4 +1,4 @@
-"""Plans the utterances to render: which voice says which text. The same seed gives the same plan."""
+"""Plans the utterances to render: it chooses voice and text of each. The same seed gives the same plan."""
 
 import random
 from collections.abc import Iterator, Mapping
@@ -10,7 +10,7 @@ from amd_service.lab.synthesis.voices import ACCENTS, Engine, Split, Voice, voic
 
 
 class Kind(StrEnum):
-    """The role of an utterance in a call start; `OPENING` begins both human and voicemail calls."""
+    """The role of an utterance in a call start. `OPENING` begins both human and voicemail calls."""
 
     OPENING = "opening"
     ANSWER = "answer"
@@ -21,7 +21,7 @@ class Kind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Utterance:
-    """One utterance. `rate`: speaking rate relative to the voice's own. `pitch`: relative to the voice's own."""
+    """One utterance. `rate`, `pitch`: factors relative to the voice's default speaking rate and pitch."""
 
     voice: Voice
     kind: Kind
@@ -41,7 +41,7 @@ _KINDS: Mapping[Kind, int] = {
     Kind.FOLLOW: 6,
 }
 
-# Lines per engine and split; festival takes a second an utterance, the others a twentieth.
+# Utterances per engine and split. festival takes a second per utterance, the other engines a twentieth of a second.
 _QUOTA: Mapping[tuple[Engine, Split], int] = {
     (Engine.ESPEAK, Split.TRAIN): 6400,
     (Engine.ESPEAK, Split.VALIDATION): 700,
@@ -60,7 +60,7 @@ def plan_utterances(seed: int, *, scale: float = 1.0) -> list[Utterance]:
 
 
 def _utterances_of(voice: Voice, seed: int, scale: float) -> Iterator[Utterance]:
-    rng = random.Random(f"{seed}/{voice.engine}/{voice.name}")  # noqa: S311 - a recipe, not a secret
+    rng = random.Random(f"{seed}/{voice.engine}/{voice.name}")  # noqa: S311 - repeatable, not secret
     peers = [other for other in voices() if (other.engine, other.split) == (voice.engine, voice.split)]
     count = max(len(_KINDS), round(_QUOTA[voice.engine, voice.split] * scale / len(peers)))
     kinds = [kind for kind, share in _KINDS.items() for _ in range(share)]

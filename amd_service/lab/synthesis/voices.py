@@ -1,7 +1,7 @@
 """The synthetic voices, and the split that each belongs to.
 
-Voices of one speaker stay in one split: flite's `kal`, `kal16` and festival's `kal_diphone` are one man, flite's and
-festival's `slt` are one woman. An espeak-ng voice is a variant (a vocal tract), in whatever language it speaks. Every
+All voices of one speaker are in one split. flite's `kal` and `kal16` and festival's `kal_diphone` are one man. flite's
+and festival's `slt` are one woman. An espeak-ng voice is a variant (a vocal tract), the same in every language. Every
 voice occurs under both labels.
 """
 
@@ -23,7 +23,7 @@ class Split(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Voice:
-    """`name` as the engine calls it; `speaker`: the same for all voices of one recorded or modelled person."""
+    """`name`: the engine's name of the voice. `speaker`: equal for all voices of one person or vocal tract."""
 
     engine: Engine
     name: str
@@ -32,7 +32,7 @@ class Voice:
 
 
 # espeak-ng's accents by the language of the phrase book. The split is by vocal tract, so every split has all accents.
-# `en-gb` and `fr-fr` are left out: under these names espeak-ng 1.51 ignores the variant, and all voices sound the same.
+# `en-gb` and `fr-fr` are missing: with these names espeak-ng 1.51 ignores the variant, so all voices sound the same.
 ACCENTS = {
     "en": ("en-us", "en-us", "en", "en-gb-x-rp", "en-gb-scotland", "en-029"),
     "es": ("es", "es-419"),
@@ -75,5 +75,5 @@ def voices() -> tuple[Voice, ...]:
 
 
 def voice_named(engine: Engine, name: str) -> Voice:
-    """The voice that `engine` calls `name`. Raises KeyError if there is none."""
+    """The voice that `engine` calls `name`. Raises KeyError if there is no such voice."""
     return {(voice.engine, voice.name): voice for voice in voices()}[engine, name]

@@ -23,7 +23,7 @@ _EVENT_OF: dict[str, str] = {
 
 @dataclass(frozen=True, slots=True)
 class OutgoingCallback:
-    """A callback to send: the URL that the call gave, with its fragment, and the form parameters."""
+    """A callback to send. `url`: the callback URL from the creation of the call, with its fragment."""
 
     url: str
     pairs: Pairs
@@ -31,11 +31,12 @@ class OutgoingCallback:
 
 @dataclass(frozen=True, slots=True)
 class CallScenario:
-    """How a simulated call goes. `ending`: its last CallStatus.
+    """The course of a simulated call. `ending`: its last CallStatus.
 
-    `media_file`: the recorded audio, None without a recording. `recording_status`: final status of the recording, None
-    for a call that is not recorded; `absent` needs no media file. `answered_by`: the result of Twilio's own detection,
-    sent if the call asked for it. `while_up`: awaited while the call is in progress.
+    `media_file`: the recorded audio; None without a recording. `recording_status`: final status of the recording; None
+    for a call that is not recorded. The status `absent` needs no media file. `answered_by`: the result of Twilio's own
+    detection, sent if the call requested detection. `amd_ms`: milliseconds that Twilio's detection took.
+    `while_in_progress`: awaited while the call is in progress.
     """
 
     ending: str = CallStatus.COMPLETED
@@ -43,7 +44,7 @@ class CallScenario:
     recording_status: str | None = RecordingStatus.COMPLETED
     answered_by: str = "human"
     amd_ms: int = 3200
-    while_up: Callable[[SimulatedCall], Awaitable[object]] | None = None
+    while_in_progress: Callable[[SimulatedCall], Awaitable[object]] | None = None
 
 
 async def simulate_call(
@@ -55,10 +56,10 @@ async def simulate_call(
     client: httpx2.AsyncClient,
     connect_to: str | None = None,
 ) -> list[CallbackOutcome]:
-    """Run a placed call through its statuses and send the callbacks it asked for, signed and retried as by Twilio.
+    """Run a placed call through its statuses, and send the callbacks that the call requested.
 
-    `connect_to`: base URL to connect to, where the URLs given to Twilio are not its own. Raises ValueError for a call
-    that gave no absolute URL.
+    The callbacks are signed and retried as Twilio does. `connect_to`: base URL to connect to, if it differs from the
+    URLs in the call's parameters. Raises ValueError if a callback URL is not absolute.
     """
     outcomes = []
 
@@ -76,8 +77,8 @@ async def simulate_call(
         recording = start_recording(call, scenario)
         if recording is not None:
             await send(recording_callbacks(call, recording))
-        if scenario.while_up is not None:
-            await scenario.while_up(call)
+        if scenario.while_in_progress is not None:
+            await scenario.while_in_progress(call)
     await send(advance(call, scenario.ending, 3 if answered else 2))
     if recording is not None:
         end_recording(rest, recording, scenario)
@@ -86,12 +87,12 @@ async def simulate_call(
 
 
 def advance(call: SimulatedCall, status: str, sequence_number: int) -> Iterator[OutgoingCallback]:
-    """Move a call to this status, unless it has ended. Yields the callback if the call subscribed to it."""
+    """Set the status of a call, unless it has ended. Yields the callback if the call subscribed to the status."""
     if status in _EVENT_OF:
         call.started_at = call.started_at or now()
         # Twilio's REST API has no `initiated`.
         call.status = CallStatus.QUEUED if status == CallStatus.INITIATED else status
-    elif not call.is_over:  # it may have been hung up through the REST API
+    elif not call.is_over:  # the service may have hung up through the REST API
         call.end(status)
     event = _EVENT_OF.get(status, "completed")
     url = call.form_value("StatusCallback")
@@ -104,7 +105,7 @@ def advance(call: SimulatedCall, status: str, sequence_number: int) -> Iterator[
 
 
 def start_recording(call: SimulatedCall, scenario: CallScenario) -> SimulatedRecording | None:
-    """Start the call's recording and add it to the REST API's list; None for a call that is not recorded."""
+    """Start the call's recording and add it to the REST API's list. None for a call that is not recorded."""
     if scenario.recording_status is None or call.form_value("Record") != "true":
         return None
     recording = SimulatedRecording(
@@ -119,7 +120,7 @@ def start_recording(call: SimulatedCall, scenario: CallScenario) -> SimulatedRec
 
 
 def end_recording(rest: RestApi, recording: SimulatedRecording, scenario: CallScenario) -> None:
-    """End the recording with the scenario's status; if completed, the media host serves its file."""
+    """End the recording with the scenario's status. The media host serves the file of a completed recording."""
     recording.status = scenario.recording_status or RecordingStatus.COMPLETED
     recording.duration_s = 5 if recording.status == RecordingStatus.COMPLETED else None
     if scenario.media_file is not None and recording.status == RecordingStatus.COMPLETED:
@@ -129,7 +130,7 @@ def end_recording(rest: RestApi, recording: SimulatedRecording, scenario: CallSc
 def recording_callbacks(call: SimulatedCall, recording: SimulatedRecording) -> Iterator[OutgoingCallback]:
     """The callback for the recording's current status, if the call subscribed to it."""
     url = call.form_value("RecordingStatusCallback")
-    # One parameter, its words separated by spaces (Twilio's OpenAPI description).
+    # One parameter with all events, separated by spaces (Twilio's OpenAPI description).
     subscribed = " ".join(call.form_values("RecordingStatusCallbackEvent")).split() or ["completed"]
     if url is None or recording.status not in subscribed:
         return

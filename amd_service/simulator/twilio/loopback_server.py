@@ -30,19 +30,19 @@ class SimulatedTwilio:
 class _Server(uvicorn.Server):
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
-        yield  # this process handles its own signals
+        yield  # uvicorn must not replace the signal handlers of this process
 
 
 @asynccontextmanager
 async def serve_simulated_twilio(
     media: MediaHost, *, rest: RestApi | None = None, port: int = 0
 ) -> AsyncIterator[SimulatedTwilio]:
-    """Serve `media` and a REST API over it on 127.0.0.1 while the context lasts. Port 0 takes a free port.
+    """Serve `media` and a REST API for its recordings on 127.0.0.1 while the context is open.
 
-    Raises ConfigurationError if the port is taken.
+    `port`: 0 means any free port. Raises ConfigurationError if the port is in use.
     """
     rest = rest or RestApi(media)
-    # The REST API has no route for GET requests of a recording, so the media host's routes come second.
+    # The media host's last route matches every path, so the media host's routes come second.
     app = Starlette(routes=[*rest.routes(), *media.routes()])
     async with serve_on_loopback(app, port=port) as url:
         yield SimulatedTwilio(url, media, rest)
@@ -52,18 +52,18 @@ async def serve_simulated_twilio(
 async def serve_on_loopback(
     app: Starlette, *, port: int = 0, websockets: Mapping[str, Any] = NO_WEBSOCKETS
 ) -> AsyncIterator[str]:
-    """Serve `app`; yields its URL. Requests can be sent at once: the socket listens before the server starts.
+    """Serve `app` and yield its URL. The socket already listens, so clients can connect before the server has started.
 
-    `websockets`: uvicorn's options for WebSockets. Raises ConfigurationError if the port is taken.
+    `websockets`: uvicorn's options for WebSockets. Raises ConfigurationError if the port is in use.
     """
-    # asyncio sets TCP_NODELAY only for IPPROTO_TCP. Without it Nagle's algorithm delays responses by 40 ms.
+    # asyncio sets TCP_NODELAY only for IPPROTO_TCP. Without TCP_NODELAY, Nagle's algorithm delays responses by 40 ms.
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP) as listening:
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             listening.bind(("127.0.0.1", port))
         except OSError as error:
             raise ConfigurationError(
-                f"port {port} of 127.0.0.1 is taken: choose another one (--port), and point AMD_TWILIO_API_URL at it"
+                f"port {port} of 127.0.0.1 is in use: choose another --port, and set AMD_TWILIO_API_URL to this port"
             ) from error
         listening.listen()
         server = _Server(_config(app, websockets))

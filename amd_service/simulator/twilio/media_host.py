@@ -1,4 +1,4 @@
-"""Twilio's media host as its documentation and field reports describe it. It records all requests."""
+"""Simulates Twilio's media host, based on Twilio's documentation and field reports. Records all requests."""
 
 import asyncio
 from base64 import b64encode
@@ -18,10 +18,10 @@ METHODS = ("DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT")
 
 @dataclass(frozen=True, slots=True)
 class ScriptedResponse:
-    """A complete response, sent instead of the real one.
+    """A response that is sent instead of the normal response.
 
-    `cut`: the connection breaks in the middle of the body. `silent`: nothing is sent until the client disconnects.
-    `carried_out`: the REST API processes the request all the same.
+    `cut`: break the connection in the middle of the body. `silent`: send nothing until the client disconnects.
+    `carried_out`: the REST API still processes the request.
     """
 
     status: int
@@ -32,7 +32,7 @@ class ScriptedResponse:
     carried_out: bool = False
 
 
-# Twilio's errors are XML even for requests of audio. Clients that stored them unread took them for recordings.
+# Twilio sends errors as XML, even for audio requests. Some clients stored such an error as a recording.
 NOT_FOUND = ScriptedResponse(
     404,
     b"<?xml version='1.0' encoding='UTF-8'?>\n<TwilioResponse><RestException><Code>20404</Code>"
@@ -49,13 +49,13 @@ UNAUTHORISED = ScriptedResponse(
 class MediaFile:
     """A recording's file and how it is served.
 
-    `body`: bytes, or a function that returns chunks for bodies too large for memory. It is served unchanged under a
-    name without a suffix or with `.wav`: Twilio serves a recording with the channels that were requested when it was
-    created, unless `RequestedChannels` says otherwise. `.mp3` and `RequestedChannels=1` convert it if it is audio;
-    chunks and other bytes are served unchanged.
-    `scripted`: responses sent once each, in order, before the media. `pause_s`: pause after each chunk.
-    `declared_bytes`: Content-Length; with more than the body's length the connection breaks in the middle. `metadata`:
-    fields of `.json` that differ from the defaults.
+    `body`: bytes, or a function that returns chunks for bodies too large for memory. A request without a suffix or with
+    `.wav` gets the body unchanged: Twilio serves a recording with the channels that were requested at its creation,
+    unless the request has `RequestedChannels`. `.mp3` and `RequestedChannels=1` convert a body in bytes if it is audio.
+    All other bodies are served unchanged.
+    `scripted`: responses that are sent once each, in order, before the media. `pause_s`: seconds of pause after each
+    chunk. `declared_bytes`: value of Content-Length. If it is larger than the body, the connection breaks in the
+    middle. `metadata`: fields of the `.json` response that differ from the defaults.
     """
 
     body: bytes | Callable[[], Iterable[bytes]]
@@ -74,7 +74,7 @@ class MediaFile:
 
 @dataclass(slots=True)
 class MediaRequest:
-    """A received request. `peer`: the client's address. `sent_bytes` grows while the response is sent."""
+    """A received request. `peer`: the client's address. `sent_bytes`: bytes of the response's body sent so far."""
 
     path: str
     query: str
@@ -86,8 +86,8 @@ class MediaRequest:
 class MediaHost:
     """Serves `files` (by RecordingSid) under Twilio's paths to requests with the account's credentials.
 
-    `/cdn/RE….wav` serves the same files as a foreign host, for redirects; every other path is a 404. Credentials sent
-    to either are recorded in `violations`.
+    `/cdn/RE….wav` stands for a foreign host that serves the same files after a redirect. Every other path returns 404.
+    If a request to one of these paths has credentials, it is recorded in `violations`.
     """
 
     def __init__(self, credentials: Mapping[str, tuple[str, str]]) -> None:
@@ -100,7 +100,7 @@ class MediaHost:
         self.violations: list[str] = []
 
     def routes(self) -> list[Route]:
-        """Routes for the end of a list: the last one matches every path."""
+        """All routes. They must come last in a list of routes, because the last of them matches every path."""
         return [
             Route("/2010-04-01/Accounts/{account}/Recordings/{name}", self.serve_recording),
             Route("/cdn/{name}", self.serve_redirected),
@@ -108,7 +108,7 @@ class MediaHost:
         ]
 
     def has_credentials(self, request: Request) -> bool:
-        """Whether a request below `/Accounts/{account}` came with that account's credentials."""
+        """Whether a request to `/Accounts/{account}/…` has the credentials of this account."""
         expected = self._authorization.get(request.path_params["account"])
         given = request.headers.get("authorization", "")
         return expected is not None and compare_digest(given.encode(), expected.encode())
@@ -140,7 +140,7 @@ class MediaHost:
         return await scripted_response(NOT_FOUND, request)
 
     def _record_foreign(self, request: Request) -> MediaRequest:
-        """Record a request to a path outside the account; credentials sent there are a violation."""
+        """Record a request to a path outside the account. Credentials in such a request are a violation."""
         received = self._record(request)
         if received.with_credentials:
             self.violations.append(f"credentials arrived at {request.url.netloc}{request.url.path}")
@@ -153,7 +153,7 @@ class MediaHost:
 
 
 async def scripted_response(scripted: ScriptedResponse, request: Request) -> Response:
-    """The scripted response; a silent one waits until the client disconnects."""
+    """The scripted response. A silent response waits until the client disconnects."""
     while scripted.silent and (await request.receive())["type"] != "http.disconnect":
         pass
     headers = dict(scripted.headers)

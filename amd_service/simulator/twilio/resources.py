@@ -21,7 +21,7 @@ def now() -> datetime:
 
 @dataclass(slots=True, kw_only=True)
 class SimulatedRecording:
-    """A recording in the REST API. The media host has its audio under the same SID."""
+    """A recording in the REST API. The media host serves its audio under the same SID."""
 
     call_sid: str | None
     sid: str = field(default_factory=lambda: new_sid("RE"))
@@ -37,7 +37,7 @@ class SimulatedRecording:
 
 @dataclass(slots=True, kw_only=True)
 class SimulatedCall:
-    """A call. `form`: the parameters of its creation, in order. `updates`: the parameters of each update."""
+    """A call. `form`: the parameters of the request that created it, in order. `updates`: those of each update."""
 
     account_sid: str
     sid: str = field(default_factory=lambda: new_sid("CA"))
@@ -60,11 +60,11 @@ class SimulatedCall:
         return self.status in TERMINAL_CALL_STATUSES
 
     def form_value(self, name: str) -> str | None:
-        """The first value of a parameter of its creation, None without one."""
+        """The first value of a parameter in `form`; None if the parameter is missing."""
         return next(iter(self.form_values(name)), None)
 
     def form_values(self, name: str) -> list[str]:
-        """All values of a parameter of its creation."""
+        """All values of a parameter in `form`."""
         return [value for given, value in self.form if given == name]
 
     def end(self, status: str) -> None:
@@ -109,7 +109,7 @@ def call_resource(call: SimulatedCall) -> dict[str, object]:
 
 
 def recording_resource(account_sid: str, recording: SimulatedRecording, *, with_track: bool) -> dict[str, object]:
-    """The Recording resource. `with_track`: the track is only in the list of a call's recordings."""
+    """The Recording resource. `with_track`: True in the list of one call's recordings, where Twilio adds the track."""
     uri = f"/2010-04-01/Accounts/{account_sid}/Recordings/{recording.sid}.json"
     resource: dict[str, object] = {
         "account_sid": account_sid,

@@ -1,4 +1,4 @@
-"""The part of Twilio's REST API that the service uses: calls and recordings. It records all requests."""
+"""Simulates the part of Twilio's REST API that the service uses: calls and recordings. Records all requests."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
@@ -18,7 +18,7 @@ from amd_service.simulator.twilio.signed_callbacks import Pairs
 ACCOUNTS = "/2010-04-01/Accounts/{account}"
 DEFAULT_PAGE_SIZE = 50
 
-# Other list parameters get an error: Twilio would filter by them, and this simulation would ignore them.
+# The supported list parameters. Others get an error, because Twilio filters by them and the simulation does not.
 _FILTERS = frozenset({"StartTime>", "DateCreated>", "PageSize", "Page", "PageToken"})
 
 Handler = Callable[[Request, "RestRequest"], Awaitable[Response]]
@@ -26,7 +26,7 @@ Handler = Callable[[Request, "RestRequest"], Awaitable[Response]]
 
 @dataclass(frozen=True, slots=True)
 class RestRequest:
-    """A received request with its parameters decoded, in order."""
+    """A received request. `query`, `form`: its decoded parameters, in order."""
 
     method: str
     path: str
@@ -44,9 +44,9 @@ class RestRequest:
 class RestApi:
     """Serves `calls` (by CallSid) to requests with the account's credentials. The media host serves the audio.
 
-    `scripted`: responses sent once each, in order, before the real ones. `on_created`: started for each placed call,
-    concurrently with the response; `wait_for_calls` waits for it. `before`: awaited before every response. `check`:
-    returns what is wrong with a request; the media host collects it in `violations`.
+    `scripted`: responses that are sent once each, in order, before normal responses. `on_created`: started for each
+    placed call, concurrently with the response; `wait_for_calls` waits until it ends. `before`: awaited before every
+    response. `check`: returns the errors in a request. The media host collects them in `violations`.
     """
 
     media: MediaHost
@@ -60,7 +60,7 @@ class RestApi:
     _simulations: list[asyncio.Task[object]] = field(default_factory=list)
 
     def add(self, call: SimulatedCall) -> SimulatedCall:
-        """Add a call, which the API then lists."""
+        """Add a call to the listed calls."""
         self.calls[call.sid] = call
         return call
 
@@ -70,7 +70,7 @@ class RestApi:
             await self._simulations.pop(0)
 
     def routes(self) -> list[Route]:
-        """Routes to serve at the same origin as the media host's, before them."""
+        """All routes. In a list of routes they must come before those of the media host."""
         calls, call = f"{ACCOUNTS}/Calls.json", ACCOUNTS + "/Calls/{sid}.json"
         return [
             Route(calls, self._respond_with(self.create_call), methods=["POST"]),
@@ -87,7 +87,7 @@ class RestApi:
         ]
 
     def _respond_with(self, handler: Handler) -> Callable[[Request], Awaitable[Response]]:
-        async def answer(request: Request) -> Response:
+        async def respond(request: Request) -> Response:
             received = await RestRequest.read(request)
             self.requests.append(received)
             self.media.violations.extend(self.check(received) if self.check else ())
@@ -102,7 +102,7 @@ class RestApi:
                 await handler(request, received)
             return await scripted_response(scripted, request)
 
-        return answer
+        return respond
 
     async def create_call(self, request: Request, received: RestRequest) -> Response:
         form = dict(received.form)
@@ -117,10 +117,10 @@ class RestApi:
             )
         )
         # A copy, because `on_created` may change the call before the response is sent.
-        answer = JSONResponse(call_resource(replace(call)), 201)
+        response = JSONResponse(call_resource(replace(call)), 201)
         if self.on_created is not None:
             self._simulations.append(asyncio.ensure_future(self.on_created(call)))
-        return answer
+        return response
 
     async def update_call(self, request: Request, received: RestRequest) -> Response:
         call = self._find_call(request)
@@ -128,14 +128,14 @@ class RestApi:
             return _not_found(request)
         call.updates.append(received.form)
         form = dict(received.form)
-        goes_on = "Url" in form or "Twiml" in form
-        if call.is_over or (goes_on and call.status != CallStatus.IN_PROGRESS):
+        redirects = "Url" in form or "Twiml" in form
+        if call.is_over or (redirects and call.status != CallStatus.IN_PROGRESS):
             return _error(400, 21220, "Call is not in-progress. Cannot redirect.")
         if "Status" in form:
             call.end(form["Status"])
         return JSONResponse(call_resource(call))
 
-    async def fetch_call(self, request: Request, received: RestRequest) -> Response:  # noqa: ARG002 - one shape for all
+    async def fetch_call(self, request: Request, received: RestRequest) -> Response:  # noqa: ARG002 - all handlers take it
         call = self._find_call(request)
         return _not_found(request) if call is None else JSONResponse(call_resource(call))
 
@@ -161,7 +161,7 @@ class RestApi:
         resources = [recording_resource(call.account_sid, recording, with_track=True) for recording in found]
         return self._page(received, "recordings", resources)
 
-    async def delete_recording(self, request: Request, received: RestRequest) -> Response:  # noqa: ARG002 - one shape for all
+    async def delete_recording(self, request: Request, received: RestRequest) -> Response:  # noqa: ARG002 - all handlers take it
         sid = request.path_params["sid"]
         had_audio = self.media.files.pop(sid, None) is not None
         listed = [r for call in self.calls.values() for r in call.recordings if r.sid == sid and r.status != "deleted"]

@@ -1,4 +1,4 @@
-"""Sends callbacks like Twilio: signed, with its retry rules."""
+"""Sends signed callbacks with Twilio's retry rules."""
 
 import asyncio
 from collections.abc import Sequence
@@ -19,7 +19,7 @@ class ConnectionRules:
     """Twilio's connection overrides, with its defaults (docs: webhooks connection overrides).
 
     `retry_on`: any of `4xx`, `5xx`, `ct` (connection failed), `rt` (read timeout). The default is one retry, only after
-    a failed connection. `total_s` limits all attempts together.
+    a failed connection. `total_s`: maximum seconds for all attempts together.
     """
 
     retries: int = 1
@@ -42,14 +42,14 @@ class ConnectionRules:
         )
 
 
-def _limit(given: str | None, least: int, most: int, default: int) -> int:
+def _limit(given: str | None, minimum: int, maximum: int, default: int) -> int:
     """The given number, limited to Twilio's range."""
-    return default if given is None else min(max(int(given), least), most)
+    return default if given is None else min(max(int(given), minimum), maximum)
 
 
 @dataclass(frozen=True, slots=True)
 class CallbackOutcome:
-    """The result of a callback. `status`: of the last response, None without one. `outcome`: `2xx`, `ct`, …"""
+    """The result of a callback. `status`: of the last response; None without a response. `outcome`: `2xx`, `ct`, …"""
 
     status: int | None
     outcome: str
@@ -57,7 +57,7 @@ class CallbackOutcome:
 
 
 def sign(url: str, pairs: Pairs, token: str) -> dict[str, str]:
-    """The headers of a callback to `url` (its fragment is not signed) with these form parameters."""
+    """The headers of a callback to `url` with these form parameters. The fragment of `url` is not signed."""
     signature = RequestValidator(token).compute_signature(url.partition("#")[0], SignedForm(pairs))
     return {
         "X-Twilio-Signature": signature,
@@ -78,8 +78,8 @@ async def send_callback(
 ) -> CallbackOutcome:
     """POST a signed callback with Twilio's retries.
 
-    `signed_base`: the base URL that Twilio was given, if it differs from `base_url`, the one to connect to.
-    `overrides`: that URL's fragment.
+    `signed_base`: the base URL to sign, if it differs from `base_url`, which the client connects to. `overrides`: the
+    fragment of the callback URL, with Twilio's connection overrides.
     """
     rules = ConnectionRules.from_fragment(overrides)
     headers = sign((signed_base or base_url) + path, pairs, token) | {"I-Twilio-Idempotency-Token": token_hex(16)}
@@ -109,5 +109,5 @@ async def _attempt(client: httpx2.AsyncClient, request: httpx2.Request) -> tuple
     except httpx2.ReadTimeout:
         return None, "rt"
     except httpx2.TransportError:
-        return None, "partial"  # never retried, under any rules
+        return None, "partial"  # never retried, whatever the rules
     return response.status_code, f"{response.status_code // 100}xx"

@@ -20,12 +20,13 @@ OPEN_TIMEOUT_S = 10.0
 
 @dataclass(frozen=True, slots=True)
 class MediaStream:
-    """The stream of a call. `audio`: the called party, μ-law at 8 kHz.
+    """The stream of a call. `audio`: the called party's audio, μ-law at 8 kHz.
 
-    `pace`: how many times faster than real time; None: as fast as the service reads. `skipped`, `repeated`: chunks,
-    counted from 1, that are lost or sent twice. `cut_after`: number of chunks before the connection is aborted.
-    `parameters`: the TwiML's `<Parameter>`s. `both_tracks`: also stream the other party, as silence; chunk numbers then
-    count both tracks, as in Twilio's sample.
+    `pace`: how many times faster than real time; None sends as fast as the service reads. `skipped`: numbers of the
+    chunks that are lost. `repeated`: numbers of the chunks that are sent twice. Chunk numbers start at 1. `cut_after`:
+    number of chunks before the connection is aborted. `parameters`: names and values of the TwiML's `<Parameter>`
+    elements. `both_tracks`: also stream the other party, as silence. The chunk numbers in the messages then count both
+    tracks, as in Twilio's sample.
     """
 
     account_sid: str
@@ -40,7 +41,7 @@ class MediaStream:
     both_tracks: bool = False
 
     def start(self) -> dict[str, object]:
-        """The message with the stream's call, account and format."""
+        """The start message with the stream's call, account and format."""
         body = {
             "accountSid": self.account_sid,
             "callSid": self.call_sid,
@@ -62,12 +63,12 @@ class MediaStream:
                 yield chunk
 
     def media(self, chunk: int) -> dict[str, object]:
-        """The message with a chunk of the called party."""
+        """The media message with one chunk of the called party's audio."""
         piece = self.audio[(chunk - 1) * FRAME_BYTES : chunk * FRAME_BYTES]
         return self._media("inbound", chunk, 2 * chunk if self.both_tracks else chunk, piece)
 
     def outbound(self, chunk: int) -> dict[str, object]:
-        """The message with the other party's silence during that chunk."""
+        """The media message with the other party's silence during the same chunk."""
         return self._media("outbound", chunk, 2 * chunk - 1, SILENCE)
 
     def _media(self, track: str, chunk: int, number: int, piece: bytes) -> dict[str, object]:
@@ -80,16 +81,17 @@ class MediaStream:
         return {"event": "media", "sequenceNumber": str(number + 1), "media": body, "streamSid": self.stream_sid}
 
     def stop(self) -> dict[str, object]:
-        """The last message."""
+        """The stop message, which is the last message."""
         body = {"accountSid": self.account_sid, "callSid": self.call_sid}
         return {"event": "stop", "sequenceNumber": "0", "stop": body, "streamSid": self.stream_sid}
 
 
 @dataclass(frozen=True, slots=True)
 class StreamResult:
-    """How a stream ended. `refused`: HTTP status of a rejected handshake. `close_code`: sent by the service.
+    """How a stream ended. `refused`: HTTP status of a rejected handshake.
 
-    `sent`: number of chunks sent. `lasted_s`: from the handshake on.
+    `close_code`: WebSocket close code from the service. `sent`: number of chunks sent. `lasted_s`: seconds from the
+    start of the handshake to the close.
     """
 
     refused: int | None = None
@@ -101,7 +103,7 @@ class StreamResult:
 async def send_stream(url: str, stream: MediaStream, *, token: str, signed_url: str | None = None) -> StreamResult:
     """Stream to the WebSocket at `url` until the audio ends or the service closes the stream.
 
-    `signed_url`: the URL that Twilio was given, if it differs.
+    `signed_url`: the URL to sign, if it differs from `url`.
     """
     signature = RequestValidator(token).compute_signature(signed_url or url, {})
     began = monotonic()
@@ -136,12 +138,12 @@ async def _send(connection: ClientConnection, stream: MediaStream) -> int:
         else:
             connection.transport.abort()
     except ConnectionClosed:
-        pass  # the service has its verdict
+        pass  # the service closes the stream when it has a verdict
     return sent
 
 
 async def _paced(stream: MediaStream) -> AsyncIterator[int]:
-    """The chunk numbers, each at the time of its last sample."""
+    """Yield each chunk number at the time of the last sample of the chunk."""
     began = monotonic()
     for chunk in stream.chunks():
         if stream.pace is not None:
