@@ -1,4 +1,4 @@
-"""Alembic's entry point: migrates the given connection or, from the command line, AMD_DATABASE_URL."""
+"""Alembic's entry point. Migrates the connection in the configuration, or the database in AMD_DATABASE_URL."""
 
 import asyncio
 import os

@@ -14,19 +14,22 @@ from amd_service.calls.tables import Base, agreement
 _INTRODUCTION = """\
 # The tables
 
-The table `call_log` and its view `call_log_agreement` are the contract with dashboards. New columns may appear, but
-renaming one or changing its meaning needs a new major version. The other tables are internal and may change.
-`amd-service migrate --dashboard-role NAME` creates a role that may read only the table and the view. Set the role's
+Dashboards may depend on the table `call_log` and on the view `call_log_agreement`. New versions may add columns. If a
+column is renamed or its meaning changes, the major version changes too. The other tables are internal and may change in
+any version.
+
+`amd-service migrate --dashboard-role NAME` creates a role that may read only this table and this view. Set the role's
 password with `\\password NAME` in psql.
 
-`python -m tools.call_log_page > docs/call_log.md` generates this page from the comments in the schema; edit those.
+This page is generated from the comments in the schema. To change it, edit the comments and run
+`python -m tools.call_log_page > docs/call_log.md`.
 """
 
 _ORDER = ("call_log", "recording", "verdict", "callback", "call_request", "sweep")
 
 
 def document() -> str:
-    """Every table, view and column in Markdown."""
+    """The whole page in Markdown."""
     tables = Base.metadata.tables
     return _INTRODUCTION + "".join((*(line for name in _ORDER for line in _table(tables[name])), *_agreement()))
 

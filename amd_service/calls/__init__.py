@@ -1,1 +1,1 @@
-"""The stored state of calls, and the rules on it. Functions take a session and never commit."""
+"""Queries and rules for stored calls. Functions take a session and never commit."""

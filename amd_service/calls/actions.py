@@ -1,7 +1,8 @@
-"""Actions on a call after its verdict: scheduled with the verdict, sent once, and never twice.
+"""Actions on a call after its verdict. Each action is requested from Twilio at most once.
 
-An action is marked `sent` and committed before the request to Twilio. If the process dies in between, it stays `sent`:
-it may have been done, and a second attempt could hang up on, or redirect, a person who has been put through.
+An action is marked `sent` and committed before the request to Twilio. If the process dies before Twilio's response
+arrives, the action stays `sent` and is never requested again. Twilio may have executed the first request, and a second
+request could hang up or redirect a call in which a person is already talking to somebody.
 """
 
 from collections.abc import Collection, Mapping
@@ -25,22 +26,24 @@ from amd_service.domain import (
     Source,
 )
 
-# A worker claims an action within milliseconds. An action that waited longer had no worker, and by then people have
-# been talking for a while: interrupting them helps nobody. The same limit applies to a recording that was judged this
-# long after the answer. A live verdict comes within seconds of it.
+# Maximum age of an action in seconds. A running worker claims an action within milliseconds, so an action that waited
+# this long had no worker. The people on the call have been talking for a minute, so interrupting them helps nobody.
+# The same limit applies to the seconds between the answer of a call and the verdict on its recording. A live verdict
+# comes within seconds of the answer.
 ACT_WITHIN_S = 60.0
 
 _NO_WORKER_NOTE = (
-    f"no worker took it up within {ACT_WITHIN_S:.0f} s: one must run that has its account's credentials, AMD_ON_HUMAN "
-    "and AMD_ON_VOICEMAIL"
+    f"no worker claimed the action within {ACT_WITHIN_S:.0f} s: run a worker with the credentials of this account, "
+    "AMD_ON_HUMAN and AMD_ON_VOICEMAIL"
 )
-# For calls judged by their recording: AMD_LIVE may be on, but the call was given other TwiML.
-_USE_STREAMS_HINT = "acting while a call is up needs AMD_LIVE and a call that is streamed: give it /twilio/stream.xml"
+# For calls judged by their recording. The hint names the TwiML too: AMD_LIVE may be on, and the call may have had other
+# TwiML.
+_USE_STREAMS_HINT = "to act on a call in progress, set AMD_LIVE and use /twilio/stream.xml as the TwiML of the call"
 
 
 @dataclass(frozen=True, slots=True)
 class DueAction:
-    """A claimed action. `label`: the verdict that it was scheduled for."""
+    """A claimed action. `label`: the verdict that the action was scheduled for."""
 
     call_sid: CallSid
     account_sid: AccountSid
@@ -50,7 +53,7 @@ class DueAction:
 
 @dataclass(frozen=True, slots=True)
 class ClaimedActions:
-    """Result of one claim: actions to request from Twilio, and actions that were refused because they are too late."""
+    """Result of one claim. `due`: actions to request from Twilio. `refused`: actions that are too late."""
 
     due: list[DueAction]
     refused: list[DueAction]
@@ -59,9 +62,9 @@ class ClaimedActions:
 async def schedule(session: AsyncSession, call: CallLog, wanted: Mapping[Label, Action]) -> None:
     """Schedule the action that `wanted` has for the verdict of a locked call, at most once per call.
 
-    Call it in the transaction that writes the verdict, after `refresh_call`: then an action exists exactly if its
-    verdict does. A later verdict schedules nothing, with one exception: after a refused action of a recording, when
-    nothing was done, a stream's verdict may still schedule one.
+    Call `schedule` after `refresh_call`, in the transaction that writes the verdict. The verdict and its action are
+    then written together or not at all. A later verdict schedules nothing, with one exception: if the action of a
+    recording's verdict was refused, a stream's verdict may schedule an action.
     """
     action = None if call.label is None else wanted.get(Label(call.label))
     is_open = call.action is None or (call.action_state == ActionState.REFUSED and call.verdict_source == Source.STREAM)
@@ -81,13 +84,13 @@ async def claim_due(
 ) -> ClaimedActions:
     """Mark up to `limit` due actions as `sent`. Commit before the first request to Twilio.
 
-    Actions of other accounts, and actions that are not in `wanted`, are left to other workers: the settings may be
-    about to change. Any worker refuses an action that is too late.
+    Actions of other accounts, and actions that are not in `wanted`, stay due for other workers, whose settings may
+    differ. Every worker refuses actions that are too late.
     """
-    # The label that a due action was scheduled for stays on its row.
+    # The row's label cannot have changed since: while an action is due, `refresh_call` keeps the verdict.
     is_wanted = tuple_(CallLog.label, CallLog.action).in_([(label, action.kind) for label, action in wanted.items()])
     is_late = CallLog.action_at < func.now() - timedelta(seconds=ACT_WITHIN_S)
-    # SKIP LOCKED: two workers share the due actions, and neither waits for a callback that is changing the row.
+    # SKIP LOCKED: two workers claim different actions, and neither waits for a callback that is changing the row.
     statement = (
         select(CallLog, is_late)
         .where(CallLog.action_state == ActionState.DUE)
@@ -123,39 +126,39 @@ def _due_action(call: CallLog) -> DueAction:
 
 
 async def record_outcome(session: AsyncSession, call_sid: str, state: ActionState, note: str | None = None) -> None:
-    """Write the outcome of a sent action. `SENT` with a note: Twilio's response was lost."""
+    """Write the outcome of a sent action. `SENT` with a note means that Twilio's response was lost."""
     call = await lock_call(session, call_sid)
     if call.action_state != ActionState.SENT:
         return
     call.action_state, call.action_at = state, func.now()
     call.action_note = None if note is None else storable(note)
-    # After a failed action the row follows the latest verdict again.
+    # A failed action no longer protects the verdict on the row, so the row gets the latest verdict.
     await refresh_call(session, call)
 
 
 async def _too_late_note(session: AsyncSession, call: CallLog) -> str | None:
-    """Why a recording's verdict comes too late to act on; None if it does not.
+    """The reason why a recording's verdict is too late for an action; None if it is in time.
 
-    The start of the recording does not matter: one that is started in mid-call begins long after the answer.
+    The delay is counted from the answer of the call. A recording may start in mid-call, so its start says nothing.
     """
     if call.verdict_source != Source.RECORDING:
         return None
     if call.answered_at is None:
-        return "when the call was answered is not known: have Twilio report `answered` to /twilio/status"
+        return "the time of the answer is not known: let Twilio report the event `answered` to /twilio/status"
     age_s = ((await session.scalars(select(func.now()))).one() - call.answered_at).total_seconds()
     if age_s <= ACT_WITHIN_S:
         return None
     return (
-        f"the call was answered {age_s:.0f} s before the verdict on its recording, more than the "
-        f"{ACT_WITHIN_S:.0f} s within which it is acted on; {_USE_STREAMS_HINT}"
+        f"the verdict on the recording came {age_s:.0f} s after the answer of the call, and the limit is "
+        f"{ACT_WITHIN_S:.0f} s: {_USE_STREAMS_HINT}"
     )
 
 
 def _call_over_note(call: CallLog) -> str:
     if call.verdict_source == Source.STREAM:
-        return f"the call was over before it could be done: {call.call_status}"
-    over = f"the call was over before the verdict: {call.call_status}"
-    return f"{over}; a recording is only judged after it ends; {_USE_STREAMS_HINT}"
+        return f"the call ended before the action was requested: {call.call_status}"
+    ended = f"the call ended before the verdict: {call.call_status}"
+    return f"{ended}; a recording is only judged after the recording ends; {_USE_STREAMS_HINT}"
 
 
 def _refuse(call: CallLog, note: str) -> None:

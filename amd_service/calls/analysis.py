@@ -1,4 +1,4 @@
-"""The analysis of a call on its row: locked, concluded from the recordings, and written."""
+"""Writes the analysis of a call, which follows from its status and its recordings, onto the locked row of the call."""
 
 from collections.abc import Iterable
 from datetime import datetime
@@ -19,10 +19,10 @@ _ACTED_UPON = (ActionState.DUE, ActionState.SENT, ActionState.DONE)
 
 
 async def ensure_call(session: AsyncSession, call_sid: CallSid, account_sid: AccountSid) -> bool:
-    """Insert the call's row if it is missing: a recording or a stream may come before the first status callback.
+    """Insert the call's row if it is missing. A recording or a stream may arrive before the first status callback.
 
-    False if the row belongs to another account: a callback signed with one account's token must not change another
-    account's call.
+    False if the row belongs to another account. The caller must then change nothing: a callback that is signed with
+    one account's token must not change another account's call.
     """
     statement = insert(CallLog).values(call_sid=call_sid, account_sid=account_sid, analysis_state=AnalysisState.WAITING)
     await session.execute(statement.on_conflict_do_nothing())
@@ -35,7 +35,7 @@ async def ensure_call(session: AsyncSession, call_sid: CallSid, account_sid: Acc
 
 async def refresh_calls(session: AsyncSession, call_sids: Iterable[str]) -> None:
     """Lock these calls and write their conclusions onto their rows."""
-    # Sorted: two transactions that lock several calls must lock them in one order, or they deadlock.
+    # Sorted, because two transactions that lock several calls in different orders can deadlock.
     for call_sid in sorted(set(call_sids)):
         await refresh_call(session, await lock_call(session, call_sid))
 
@@ -43,8 +43,8 @@ async def refresh_calls(session: AsyncSession, call_sids: Iterable[str]) -> None
 async def lock_call(session: AsyncSession, call_sid: str) -> CallLog:
     """The call's row, locked against other writers until the transaction ends.
 
-    A transaction that also locks a recording must lock the recording first. With one order everywhere, two writers
-    never deadlock.
+    A transaction that also locks a recording must lock the recording first. Every writer uses this order, so two
+    writers never deadlock.
     """
     statement = select(CallLog).where(CallLog.call_sid == call_sid).with_for_update(key_share=True)
     return (await session.scalars(statement.execution_options(populate_existing=True))).one()
@@ -53,7 +53,7 @@ async def lock_call(session: AsyncSession, call_sid: str) -> CallLog:
 async def refresh_call(session: AsyncSession, call: CallLog) -> None:
     """Write the conclusion of a locked call onto its row."""
     await session.flush()
-    # The verdict that the call was hung up or redirected for stays on its row, whatever comes later.
+    # Later results must not replace a verdict for which an action is scheduled, sent or done.
     if call.action_state not in _ACTED_UPON:
         conclusion = conclude(
             call.call_status,
@@ -82,10 +82,10 @@ def _write_verdict(call: CallLog, conclusion: Conclusion) -> None:
 
 
 def _elapsed_ms(since: datetime | None, until: datetime | None) -> int | None:
-    """Milliseconds between two times; None if one is unknown, or if they do not fit the column.
+    """Milliseconds between two times; None if one time is unknown, or if the column cannot hold the result.
 
-    The column holds 24 days. A recording that is judged again months later exceeds it, and its delay means nothing any
-    more. A negative delay becomes 0: the times come from the clocks of two machines.
+    The column holds up to 24 days. A recording that is judged again months later exceeds this limit, and its delay has
+    no use. A negative delay becomes 0: the two times can come from the clocks of two machines.
     """
     if since is None or until is None:
         return None
@@ -94,7 +94,7 @@ def _elapsed_ms(since: datetime | None, until: datetime | None) -> int | None:
 
 
 async def _results(session: AsyncSession, call_sid: str) -> list[RecordingResult]:
-    # Only the latest deciding run counts: a recording that is judged again gets new rows, and the old ones stay.
+    # Only the latest deciding run counts. A recording that is judged again gets new rows and keeps its old rows.
     latest = (
         select(VerdictRow.id)
         .where(VerdictRow.recording_sid == Recording.recording_sid, VerdictRow.decided)

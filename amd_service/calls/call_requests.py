@@ -1,6 +1,6 @@
-"""Requests to place a call: at most one call per Idempotency-Key, and a limit per minute.
+"""Requests to place a call: at most one call per Idempotency-Key, and a maximum number of requests per minute.
 
-Every update requires the request to be `pending`: an outcome that has been written stays.
+Every update requires the request to be `pending`, so an outcome never changes once it is written.
 """
 
 from dataclasses import dataclass
@@ -12,10 +12,11 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from amd_service.calls.tables import CallLog, CallRequestRow, RequestOutcome
 from amd_service.domain import AccountSid, CallSid
 
-# A request to Twilio takes seconds (AMD_TWILIO_TIMEOUT_S). After this long a pending request has lost its process.
+# A request to Twilio takes seconds (AMD_TWILIO_TIMEOUT_S). If a request is pending for longer than this number of
+# seconds, its process has died.
 PENDING_S = 60.0
 
-# Any number will do as long as every process uses the same one.
+# Key of a Postgres advisory lock. The number is arbitrary, but every process must use the same number.
 RESERVATION_LOCK = 7_312_841
 
 _AGE_S = func.extract("epoch", func.clock_timestamp() - CallRequestRow.created_at)
@@ -23,15 +24,15 @@ _AGE_S = func.extract("epoch", func.clock_timestamp() - CallRequestRow.created_a
 
 @dataclass(frozen=True, slots=True)
 class Reserved:
-    """The key is reserved for this request, which may now be sent to Twilio once."""
+    """The key is reserved for this request. The caller may send the request to Twilio once."""
 
 
 @dataclass(frozen=True, slots=True)
 class EarlierRequest:
     """An earlier request with this key.
 
-    `outcome`: one that has been pending for too long counts as unknown. `call_sid`: not None exactly when placed.
-    `call_status`: of that call, None if its row is gone.
+    `outcome`: UNKNOWN also for a request that has been pending for more than PENDING_S. `call_sid`: not None exactly
+    if the outcome is PLACED. `call_status`: the CallStatus of this call; None if the call has no row or no status.
     """
 
     fingerprint: str
@@ -42,7 +43,7 @@ class EarlierRequest:
 
 @dataclass(frozen=True, slots=True)
 class RateLimited:
-    """The limit of the last minute is used up. `wait_s`: seconds until another request fits."""
+    """The last minute already had the maximum number of requests. `wait_s`: seconds until the next may be sent."""
 
     wait_s: float
 
@@ -52,14 +53,16 @@ async def reserve(
 ) -> Reserved | EarlierRequest | RateLimited:
     """Reserve `key` for a request, unless the key was used before or the last minute had `per_minute` requests.
 
-    Commit before the request to Twilio: only then does the row stop other processes from sending it too.
+    Commit before the request to Twilio: the row stops other processes from sending the same request only once it is
+    committed.
     """
-    # One reservation at a time over all processes. Otherwise two of them would both count the last free slot as theirs.
+    # The lock allows one reservation at a time over all processes. Without it two processes could both use the last
+    # request of the minute.
     await session.execute(select(func.pg_advisory_xact_lock(RESERVATION_LOCK)))
     earlier = await _earlier_request(session, key)
     if earlier is not None:
         return earlier
-    # Another request fits once the `per_minute`-th latest one is a minute old.
+    # The next request is allowed once the `per_minute`-th latest request is a minute old.
     limiting = select(_AGE_S).order_by(CallRequestRow.created_at.desc()).offset(per_minute - 1).limit(1)
     age_s = await session.scalar(limiting)
     if age_s is not None and age_s < 60:
@@ -70,7 +73,8 @@ async def reserve(
             fingerprint=fingerprint,
             account_sid=account_sid,
             outcome=RequestOutcome.PENDING,
-            # now() is the start of the transaction, before it waited for the lock: requests would sort wrongly.
+            # now() would be wrong: it returns the start of the transaction, which is before the transaction waited for
+            # the lock. The requests would sort in the wrong order.
             created_at=func.clock_timestamp(),
         )
     )
@@ -78,17 +82,17 @@ async def reserve(
 
 
 async def record_placed(session: AsyncSession, key: str, call_sid: CallSid) -> None:
-    """Twilio placed the call."""
+    """Record that Twilio placed the call."""
     await session.execute(_update_pending(key, outcome=RequestOutcome.PLACED, call_sid=call_sid))
 
 
 async def record_unknown(session: AsyncSession, key: str) -> None:
-    """Twilio's response was lost: the call may have been placed, and another request could place it twice."""
+    """Record that Twilio's response was lost. Twilio may have placed the call, so the request must not be repeated."""
     await session.execute(_update_pending(key, outcome=RequestOutcome.UNKNOWN))
 
 
 async def release(session: AsyncSession, key: str) -> None:
-    """Nothing was placed: the key is free again, and the request does not count against the limit."""
+    """Delete a request that placed no call. Its key is free again, and it does not count against the rate limit."""
     await session.execute(delete(CallRequestRow).where(_is_pending(key)))
 
 

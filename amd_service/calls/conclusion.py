@@ -1,4 +1,4 @@
-"""The conclusion about a call: a pure function of its status and of its recordings' results."""
+"""Derives the analysis of a call from its status and from the results of its recordings, without a database."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ _LAST = datetime.max.replace(tzinfo=UTC)
 
 @dataclass(frozen=True, slots=True)
 class RecordingResult:
-    """A recording and, once it is done, the run that its verdict is based on."""
+    """A recording, and the model run that its verdict is based on. `verdict`: None until the recording is done."""
 
     recording: Recording
     verdict: VerdictRow | None
@@ -29,7 +29,7 @@ class RecordingResult:
 
     @property
     def is_complete(self) -> bool:
-        """False for a stream that broke off before its verdict: it may have carried only half a greeting."""
+        """False for a stream that broke off before its verdict: the stream may hold only half of the greeting."""
         return self.recording.recording_status != BROKEN_OFF
 
     @property
@@ -39,7 +39,7 @@ class RecordingResult:
 
 @dataclass(frozen=True, slots=True)
 class Conclusion:
-    """State of a call's analysis. `result`: the basis of its verdict. `failure`: why there will be none."""
+    """State of a call's analysis. `result`: the basis of the verdict. `failure`: the reason if there is no verdict."""
 
     state: AnalysisState
     result: RecordingResult | None = None
@@ -53,13 +53,19 @@ def conclude(
     is_child: bool = False,
     is_reconciled: bool = False,
 ) -> Conclusion:
-    """The conclusion from a call's recordings, given in any order.
+    """The conclusion from the results of a call's recordings. The order of `results` does not matter.
 
     `is_child`: another call dialled this leg. `is_reconciled`: Twilio's API listed the recordings after the call ended.
 
-    The earliest human or voicemail is the verdict; a live stream's comes before all others, because it was given
-    first. Without one, unfinished work comes before a weak result (undecided, or of a stream that broke off), because
-    it may still decide. Among weak results a recording's comes first: it holds the whole call.
+    A result is decided if its label is human or voicemail and its stream, if it has one, did not break off. All other
+    results are weak. The rules in order of precedence:
+
+    1. A decided result of a live stream, because its verdict came first.
+    2. The decided result of the recording that started earliest.
+    3. RUNNING or QUEUED while a recording is unfinished, because it may still decide.
+    4. WAITING if only streams have results and a recording is still expected.
+    5. A weak result of a recording, because a recording holds the whole call.
+    6. A weak result of a stream.
     """
     ordered = sorted(results, key=lambda result: (result.recording.started_at or _LAST, result.recording.recording_sid))
     judged = [result for result in ordered if result.verdict is not None]
@@ -85,7 +91,8 @@ def _conclude_without_verdict(
     failures = [result.recording.failure for result in ordered if result.recording.state == RecordingState.DEAD]
     if call_status in _UNANSWERED and all(failure in WITHOUT_AUDIO for failure in failures):
         return Conclusion(AnalysisState.NOT_APPLICABLE)
-    # Twilio files a two-leg call's recordings under the parent. Until its end a leg may still get one of its own.
+    # Twilio lists the recordings of a two-leg call under the parent call. A leg may still get a recording until the
+    # leg ends.
     if not ordered and is_child and call_status in TERMINAL_CALL_STATUSES:
         return Conclusion(AnalysisState.NOT_APPLICABLE)
     if not ordered and is_reconciled and call_status == CallStatus.COMPLETED:

@@ -1,4 +1,4 @@
-"""Deletion of Twilio's copies of recordings: which copies are due, and which are gone."""
+"""Queries for the deletion of Twilio's copies of recordings."""
 
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -11,8 +11,8 @@ from amd_service.calls.tables import Callback, CallRequestRow, Recording
 from amd_service.calls.tables.recording import TO_ERASE
 from amd_service.domain import REST_ROUTE, AccountSid, RecordingSid
 
-# A claimed deletion that fails is retried after as long as the recording has waited so far, within these limits: soon
-# after a short outage, once a day if Twilio keeps refusing.
+# Limits of the delay until a failed deletion is retried. The delay equals the time since the recording was finished. A
+# short outage therefore delays a deletion only briefly, and a copy that Twilio refuses to delete is tried once a day.
 _SHORTEST_DELAY = timedelta(minutes=5)
 _LONGEST_DELAY = timedelta(days=1)
 
@@ -27,18 +27,18 @@ class Erasable:
 
 @dataclass(frozen=True, slots=True)
 class ClaimedErasures:
-    """Result of one claim: the copies to delete, and how many recordings were examined; 0 when none is due."""
+    """Result of one claim: the copies to delete, and the number of recordings that were examined; 0 if none is due."""
 
     erasable: list[Erasable]
     examined: int
 
 
 def _same_call(row: type[Callback | CallRequestRow]) -> tuple[ColumnElement[bool], ColumnElement[bool]]:
-    # The account must match too: a callback signed with another account's token must not delete a recording.
+    # The accounts must match too: a callback that is signed with another account's token must not delete a recording.
     return row.call_sid == Recording.call_sid, row.account_sid == Recording.account_sid
 
 
-# A signed callback named the recording's call, or this service placed it.
+# SQL: a signed callback named the recording's call, or this service placed the call.
 _IS_OURS = or_(
     exists().where(Callback.route != REST_ROUTE, *_same_call(Callback)).correlate(Recording),
     exists().where(*_same_call(CallRequestRow)).correlate(Recording),
@@ -48,10 +48,11 @@ _IS_OURS = or_(
 async def claim_erasable(session: AsyncSession, accounts: Collection[AccountSid], limit: int) -> ClaimedErasures:
     """Claim up to `limit` due recordings of `accounts` that have a verdict, oldest first, and postpone their next try.
 
-    Recordings without a verdict are skipped: they may still be judged, or judged again. Recordings of calls that are
-    known from Twilio's API alone are never erasable, at any age: another application of the account may need them.
+    Recordings without a verdict are skipped, because they may still be judged, or judged again. A recording is never
+    erasable if only Twilio's API reported its call: another application of the account may need the recording.
     """
-    # SKIP LOCKED: two workers share the due rows. The clause is the partial index's own text, so that it is used.
+    # SKIP LOCKED: two workers claim different rows. The condition repeats the condition of the partial index word for
+    # word, because Postgres then uses the index.
     due = (
         select(Recording.recording_sid)
         .where(text(TO_ERASE), Recording.erase_after <= func.now(), Recording.account_sid.in_(accounts))
@@ -61,7 +62,7 @@ async def claim_erasable(session: AsyncSession, accounts: Collection[AccountSid]
     )
     claimed = (await session.scalars(due)).all()
     waited = func.now() - Recording.finished_at
-    # Recordings of other applications are postponed as well. Otherwise they would fill every claim from then on.
+    # Recordings of other applications are postponed too. Otherwise every later claim would return only them.
     statement = (
         update(Recording)
         .where(Recording.recording_sid.in_(claimed))
@@ -81,5 +82,5 @@ async def mark_erased(session: AsyncSession, recording_sid: RecordingSid) -> Non
 
 
 async def count_erasable(session: AsyncSession) -> int:
-    """Recordings with a verdict that Twilio may still hold a copy of, including those of other applications."""
+    """The number of judged recordings that Twilio may still store, including recordings of other applications."""
     return await session.scalar(select(func.count()).select_from(Recording).where(text(TO_ERASE))) or 0

@@ -1,4 +1,4 @@
-"""Removal of old data from our own tables. Each function handles one batch, small enough for one transaction."""
+"""Deletes old data from this service's tables. Each function handles one batch in one transaction."""
 
 from datetime import timedelta
 
@@ -12,15 +12,15 @@ from amd_service.calls.tables import Callback, CallRequestRow
 from amd_service.calls.tables.callback import WHOLE
 from amd_service.domain import REST_ROUTE
 
-# An Idempotency-Key is remembered this long: clients retry within minutes, never a week later.
+# Days for which an Idempotency-Key is kept. Clients retry within minutes, never a week later.
 KEEP_REQUESTS_DAYS = 7
 
 
 async def strip_callbacks(session: AsyncSession, *, days: int, limit: int) -> int:
-    """Drop parameters, token and phone numbers of up to `limit` callbacks older than `days` days; how many.
+    """Delete parameters, token and phone numbers of up to `limit` callbacks older than `days` days; returns the number.
 
-    Fingerprint and facts stay: a repeated delivery is still a duplicate, and a late callback still finds the facts of
-    its call. Where numbers must not be kept, `number_backfill` replaces the fingerprint too.
+    Fingerprint and facts stay. A repeated delivery is therefore still a duplicate, and a late callback is still merged
+    with the facts of its call. If numbers must not be kept, `number_backfill` replaces the fingerprint too.
     """
     old = (
         select(Callback.id)
@@ -31,7 +31,7 @@ async def strip_callbacks(session: AsyncSession, *, days: int, limit: int) -> in
     )
     ids = (await session.scalars(old)).all()
     numbers = array(NUMBER_FACTS, type_=Text)
-    # null() is SQL's null; None would be stored as JSON's.
+    # null() writes SQL's null. None would write JSON's null.
     values = {"parameters": null(), "idempotency_token": None, "facts": Callback.facts.op("-")(numbers)}
     statement = update(Callback).where(Callback.id.in_(ids)).values(**values)
     await session.execute(statement.execution_options(synchronize_session=False))
@@ -39,9 +39,10 @@ async def strip_callbacks(session: AsyncSession, *, days: int, limit: int) -> in
 
 
 async def delete_old_requests(session: AsyncSession, limit: int) -> int:
-    """Delete up to `limit` call requests that are too old to be repeated; how many.
+    """Delete up to `limit` call requests that clients can no longer repeat; returns the number.
 
-    A request whose call no signed callback named stays: it is the only proof that the call is ours.
+    A request stays if no signed callback has named its call: this row is then the only proof that this service placed
+    the call.
     """
     named = exists().where(Callback.call_sid == CallRequestRow.call_sid, Callback.route != REST_ROUTE)
     old = (

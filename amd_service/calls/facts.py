@@ -1,7 +1,7 @@
-"""The facts of a call and of a recording, merged from their callbacks.
+"""Merges the facts of a call, or of a recording, from its callbacks.
 
-Each value is a function of the set of callbacks and never of their order of arrival. This makes late, repeated and
-early callbacks harmless.
+Each value depends on the set of callbacks and never on their order of arrival, so late, early and repeated callbacks
+are harmless.
 """
 
 from collections.abc import Iterable, Sequence
@@ -24,7 +24,7 @@ T = TypeVar("T")
 
 _BEFORE_ANSWER = (CallStatus.QUEUED, CallStatus.INITIATED, CallStatus.RINGING)
 
-# If several terminal statuses share a position, the first of these wins.
+# If several terminal statuses have the same SequenceNumber, the first status in this list is used.
 _TERMINAL_PREFERENCE: tuple[str, ...] = (
     CallStatus.COMPLETED,
     CallStatus.FAILED,
@@ -33,8 +33,8 @@ _TERMINAL_PREFERENCE: tuple[str, ...] = (
     CallStatus.CANCELED,
 )
 
-# The SequenceNumber that Twilio usually gives to each status; used for a callback without one. An unknown status sorts
-# before all of them: it is kept, and does not replace a known one.
+# The SequenceNumber that Twilio usually gives to each status, for callbacks without a SequenceNumber. An unknown status
+# is stored, but it sorts before every known status, so it never replaces a known status.
 _USUAL_POSITION: dict[str, int] = {
     CallStatus.QUEUED: -1,
     CallStatus.INITIATED: 0,
@@ -44,7 +44,7 @@ _USUAL_POSITION: dict[str, int] = {
 }
 _UNKNOWN_POSITION = -2
 
-# `completed` has audio, so it outranks `absent` and `failed`.
+# `completed` has the highest rank, because a completed recording has audio.
 _RECORDING_RANK: dict[str, int] = {
     RecordingStatus.IN_PROGRESS: 1,
     RecordingStatus.ABSENT: 2,
@@ -64,7 +64,7 @@ _ADAPTERS: dict[type, TypeAdapter[Any]] = {
 
 @dataclass(frozen=True, slots=True)
 class CallFacts:
-    """What Twilio has reported about a call; None if it has not. Fields are columns of `call_log`."""
+    """Facts that Twilio has reported about a call; None if not reported. Fields are columns of `call_log`."""
 
     direction: str | None
     from_number: str | None
@@ -82,7 +82,7 @@ class CallFacts:
 
 @dataclass(frozen=True, slots=True)
 class RecordingFacts:
-    """What Twilio has reported about a recording; None if it has not. Fields are columns of `recording`."""
+    """Facts that Twilio has reported about a recording; None if not reported. Fields are columns of `recording`."""
 
     recording_status: str | None
     source: str | None
@@ -100,25 +100,26 @@ def to_json(callback: StatusCallback | RecordingCallback | AmdCallback) -> dict[
 
 
 def statuses_from_json(facts: Iterable[dict[str, Any]]) -> list[StatusCallback]:
-    """The status callbacks that `to_json` wrote."""
+    """Status callbacks from the JSON of `to_json`."""
     return [_STATUS.validate_python(item) for item in facts]
 
 
 def recordings_from_json(facts: Iterable[dict[str, Any]]) -> list[RecordingCallback]:
-    """The recording callbacks that `to_json` wrote."""
+    """Recording callbacks from the JSON of `to_json`."""
     return [_RECORDING.validate_python(item) for item in facts]
 
 
 def amd_results_from_json(facts: Iterable[dict[str, Any]]) -> list[AmdCallback]:
-    """The results of Twilio's detection that `to_json` wrote."""
+    """Results of Twilio's answering-machine detection from the JSON of `to_json`."""
     return [_AMD.validate_python(item) for item in facts]
 
 
 def merge_call(callbacks: Iterable[StatusCallback], amd: Iterable[AmdCallback] = ()) -> CallFacts:
-    """The call according to its callbacks. The first terminal status stays, whatever comes after it.
+    """Merge the callbacks of a call. The first terminal status is final.
 
-    `amd`: results of Twilio's asynchronous detection. They come after the answer, so they override the status
-    callbacks; of several, the one that took longest wins. `twilio_amd_ms` is always that of the winning result.
+    `amd`: results of Twilio's asynchronous detection. They come after the answer, so they override the values in the
+    status callbacks. Of several results, the result with the longest detection is used. `twilio_amd_ms` always belongs
+    to the result in `twilio_answered_by`.
     """
     ordered = sorted(callbacks, key=_sequence_key)
     by_duration = sorted(
@@ -145,7 +146,7 @@ def merge_call(callbacks: Iterable[StatusCallback], amd: Iterable[AmdCallback] =
 
 
 def merge_recording(callbacks: Iterable[RecordingCallback]) -> RecordingFacts:
-    """The recording according to its callbacks. `completed` stays: there is audio."""
+    """Merge the callbacks of a recording. The status `completed` is final, because the recording has audio."""
     ordered = sorted(
         callbacks, key=lambda callback: (_RECORDING_RANK.get(callback.recording_status, 0), repr(callback))
     )
@@ -161,9 +162,9 @@ def merge_recording(callbacks: Iterable[RecordingCallback]) -> RecordingFacts:
 
 
 def _sequence_key(callback: StatusCallback) -> tuple[int, int, int, str]:
-    """Sort key: SequenceNumber, then the status's usual position; among terminal statuses `completed` comes first.
+    """Sort key: SequenceNumber, then the usual position of the status, then the preference among terminal statuses.
 
-    The callback's repr makes the order total. Without it, callbacks with equal keys would keep their order of arrival.
+    The last part is the callback's repr. Without the repr, callbacks with equal keys would keep their order of arrival.
     """
     usual = _USUAL_POSITION.get(callback.call_status, _UNKNOWN_POSITION)
     position = usual if callback.sequence_number is None else callback.sequence_number

@@ -1,4 +1,7 @@
-"""Stores callbacks and updates the rows that follow from them; idempotent, and independent of the order of arrival."""
+"""Stores callbacks, and updates the rows of their call and recording.
+
+Storing a callback twice changes nothing, and the order of arrival does not matter.
+"""
 
 import hashlib
 import json
@@ -31,7 +34,7 @@ Event = StatusCallback | RecordingCallback | AmdCallback
 
 log = get_logger(__name__)
 
-# The routes whose callbacks report a call's status: Twilio's callback, and answers of its API.
+# Routes that report a call's status: Twilio's status callback, and responses of Twilio's API.
 _STATUS_ROUTES = ("status", REST_ROUTE)
 _AMD_ROUTE = "amd"
 
@@ -51,7 +54,7 @@ async def store_status(session: AsyncSession, raw: RawCallback, status: StatusCa
 
 
 async def store_amd(session: AsyncSession, raw: RawCallback, result: AmdCallback, policy: NumberPolicy) -> bool:
-    """Store a result of Twilio's own detection; it never influences our verdict. False for a duplicate."""
+    """Store a result of Twilio's own detection, which never influences our verdict. False for a duplicate."""
     if not await _insert_callback(session, policy.redact_request(raw), result):
         return False
     await _update_call(session, result)
@@ -63,8 +66,8 @@ async def store_recording(
 ) -> bool:
     """Store a recording callback, and enqueue the recording once it has audio. False for a duplicate.
 
-    The call gets its row here if it has none: recording callbacks can arrive before status callbacks. A recording of
-    a conference that names no call is stored as a callback only: it is not known whose voice it holds.
+    Inserts the row of the call if it is missing, because recording callbacks can arrive before status callbacks. If a
+    conference recording names no call, only the callback is stored, because the speakers are not known.
     """
     if not await _insert_callback(session, policy.redact_request(raw), recording):
         return False
@@ -75,7 +78,7 @@ async def store_recording(
         return True
     row = await _lock_recording(session, recording)
     if (row.account_sid, row.call_sid) != (recording.account_sid, recording.call_sid):
-        # A callback signed with one account's token must not change another account's recording.
+        # A callback that is signed with one account's token must not change another account's recording.
         log.warning("recording of another account or call, ignored", recording_sid=recording.recording_sid)
         return True
     stored = await _stored_facts(session, row, Callback.recording_sid == row.recording_sid)
@@ -96,13 +99,14 @@ async def _update_call(session: AsyncSession, callback: StatusCallback | AmdCall
     merged = facts.merge_call(statuses, results)
     _update_columns(call, merged)
     if merged.twilio_answered_by is not None:
-        # Also when it is None: the duration of an earlier result must not stay beside the new one.
+        # `_update_columns` skips None. Without this line the duration of an earlier result would stay beside the new
+        # result.
         call.twilio_amd_ms = merged.twilio_amd_ms
     await refresh_call(session, call)
 
 
 async def _insert_callback(session: AsyncSession, raw: RawCallback, callback: Event) -> bool:
-    """Insert the callback; whether it is new. A concurrent duplicate waits here until the first one has committed."""
+    """Insert the callback; True if it is new. A concurrent duplicate waits until the first transaction commits."""
     statement = insert(Callback).values(
         sha256=fingerprint(raw),
         route=raw.route,
@@ -126,7 +130,7 @@ def fingerprint(raw: RawCallback) -> str:
 
 
 def _storable_facts(values: dict[str, Any]) -> dict[str, Any]:
-    """The facts that fit their columns. A number too large for its column is garbage and is left out."""
+    """The facts that fit their columns. Drops numbers that are too large for an integer column: they are garbage."""
     return {
         key: storable(value) if isinstance(value, str) else value
         for key, value in values.items()
@@ -135,7 +139,7 @@ def _storable_facts(values: dict[str, Any]) -> dict[str, Any]:
 
 
 async def _lock_recording(session: AsyncSession, callback: RecordingCallback) -> Recording:
-    """The recording's row, inserted if it is missing, and locked."""
+    """Lock the recording's row. Inserts the row if it is missing."""
     statement = insert(Recording).values(
         recording_sid=callback.recording_sid,
         call_sid=callback.call_sid,
@@ -150,7 +154,7 @@ async def _lock_recording(session: AsyncSession, callback: RecordingCallback) ->
 async def _stored_facts(
     session: AsyncSession, row: CallLog | Recording, about: Any
 ) -> list[tuple[str, dict[str, Any]]]:
-    """Route and facts of every callback of the row. The row is locked, so no committed callback can be missing."""
+    """Route and facts of every callback of a locked row. The lock ensures that no committed callback is missing."""
     statement = select(Callback.route, Callback.facts).where(
         Callback.call_sid == row.call_sid, Callback.account_sid == row.account_sid, about
     )
@@ -158,14 +162,14 @@ async def _stored_facts(
 
 
 def _update_columns(row: CallLog | Recording, merged: facts.CallFacts | facts.RecordingFacts) -> None:
-    """Write the facts. None means not reported: it never overwrites a value from an earlier callback."""
+    """Write the facts. None means not reported, so None never overwrites a value from an earlier callback."""
     for column, value in asdict(merged).items():
         if value is not None:
             setattr(row, column, value)
 
 
 def _update_state(row: Recording) -> None:
-    """Set the state that follows from the recording's status, unless a worker has claimed it before."""
+    """Set the state that follows from the recording's status, unless a worker has already claimed the recording."""
     ended_by_callback = row.state == RecordingState.DEAD and row.attempts == 0 and row.failure in WITHOUT_AUDIO
     if row.state != RecordingState.NOTED and not ended_by_callback:
         return

@@ -1,4 +1,4 @@
-"""The values that Twilio documents for its parameters. Other values are stored as they came, and counted."""
+"""The values that Twilio documents for its parameters. Other values are stored unchanged, and counted in a metric."""
 
 from collections.abc import Mapping
 
@@ -11,14 +11,15 @@ from amd_service.domain import (
     StatusCallback,
 )
 
-# Twilio sends `machine_start` with MachineDetection=Enable, the other machine values with DetectMessageEnd.
+# Twilio sends `machine_start` for MachineDetection=Enable. For MachineDetection=DetectMessageEnd it sends the values
+# that begin with `machine_end`.
 ANSWERED_BY = frozenset(
     {"human", "machine_start", "machine_end_beep", "machine_end_silence", "machine_end_other", "fax", "unknown"}
 )
 
 
 def unknown_values(event: StatusCallback | RecordingCallback | AmdCallback) -> dict[str, str]:
-    """The event's undocumented values by parameter name."""
+    """The undocumented values in an event, by parameter name."""
     return {
         name: value for name, (value, known) in _closed_sets(event).items() if value is not None and value not in known
     }

@@ -1,4 +1,4 @@
-"""One call with everything known about it, as JSON: for the API and the command line."""
+"""Reads one call as JSON, with its recordings and verdicts, for the API and the command line."""
 
 from datetime import datetime
 from typing import Any
@@ -11,9 +11,10 @@ from amd_service.domain import CallSid
 
 
 async def read_call(session: AsyncSession, call_sid: CallSid) -> dict[str, Any] | None:
-    """The call's row as JSON, with `recordings` by start and `verdicts` by time; None for an unknown call.
+    """The call's row as JSON; None for an unknown call.
 
-    Keys are the column names of docs/call_log.md; times are ISO 8601 in UTC.
+    `recordings` are sorted by start, `verdicts` by time. Keys are the column names in docs/call_log.md. Times are
+    ISO 8601 in UTC.
     """
     call = await session.get(CallLog, call_sid, populate_existing=True)
     if call is None:

@@ -1,7 +1,7 @@
-"""Applies the number policy to rows that were stored under an earlier one.
+"""Applies the number policy to rows that were stored under an earlier policy.
 
-Each call handles one batch, small enough for one transaction, and returns the cursor from which the scan goes on. A
-scan may stop and start again anywhere.
+Each function handles one batch in one transaction, and returns the cursor for the next batch. A scan may stop after any
+batch and continue later.
 """
 
 import secrets
@@ -19,20 +19,20 @@ from amd_service.calls.number_policy import NumberPolicy
 from amd_service.calls.tables import Base, Callback, CallLog
 from amd_service.domain import RawCallback
 
-# Prefix of the random value that replaces a fingerprint which was computed from numbers and can no longer be
-# recomputed without them. The same callback delivered again then counts as new.
+# Prefix of the random value that replaces a fingerprint. The fingerprint was computed from numbers that are deleted, so
+# it cannot be recomputed. If Twilio delivers this callback again, the callback counts as new.
 _RANDOM = "random:"
 
-# Each attempt can lose to a callback that is delivered again in the same moment.
+# An attempt fails if one of its callbacks is delivered again at the same moment.
 _DUPLICATE_ATTEMPTS = 5
 
-# New values of a row by column, and its key as `row_key`.
+# New values of a row by column name. `row_key` is the row's primary key.
 Values = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
 class Cursor:
-    """Where a scan goes on: time and key of the last row it read."""
+    """Position of a scan: time and key of the last row that was read."""
 
     at: datetime
     key: Any
@@ -40,7 +40,7 @@ class Cursor:
 
 @dataclass(frozen=True, slots=True)
 class ScanStep:
-    """Result of one batch: the next cursor, None at the end of the table, and how many rows were changed."""
+    """Result of one batch. `cursor`: None at the end of the table. `changed`: number of changed rows."""
 
     cursor: Cursor | None
     changed: int
@@ -57,7 +57,7 @@ async def apply_number_policy_to_calls(
         .limit(limit)
     )
     rows = (await session.execute(statement)).all()
-    # Sorted by SID: two transactions that update several calls must lock them in one order, or they deadlock.
+    # Sorted by SID, because two transactions that update several calls in different orders can deadlock.
     candidates = (_new_call_values(row, policy) for row in sorted(rows, key=lambda row: row.call_sid))
     changed = [values for values in candidates if values is not None]
     await _update_rows(session, CallLog, CallLog.call_sid, changed)
@@ -94,8 +94,8 @@ def _new_callback_values(row: Any, policy: NumberPolicy) -> Values | None:
         return None
     facts = policy.redact_facts(row.facts)
     if row.parameters is None:
-        # The numbers that went into the fingerprint are gone, so it cannot be recomputed. It cannot stay either: with
-        # the rest of the callback known, all possible numbers could be tried against it.
+        # The numbers are deleted, so the fingerprint cannot be recomputed. It must not stay either: the rest of the
+        # callback is known, so an attacker could try all phone numbers until the fingerprint matches.
         is_unchanged = row.sha256.startswith(_RANDOM) and facts == row.facts
         return None if is_unchanged else {"row_key": row.id, "facts": facts, "sha256": _RANDOM + secrets.token_hex(16)}
     pairs = policy.redact_parameters(tuple((name, value) for name, value in row.parameters))
@@ -111,12 +111,12 @@ async def _update_callbacks(session: AsyncSession, rows: Sequence[Values]) -> No
         rows = await _delete_duplicates(session, rows)
         try:
             async with session.begin_nested():
-                # Two statements: one statement sets the same columns on all its rows, and dropped parameters must not
-                # be written back.
+                # Two statements, because one statement sets the same columns on all its rows. Rows without parameters
+                # must not get any.
                 await _update_rows(session, Callback, Callback.id, [row for row in rows if "parameters" in row])
                 await _update_rows(session, Callback, Callback.id, [row for row in rows if "parameters" not in row])
         except IntegrityError:
-            # A callback was delivered again since the check for duplicates.
+            # A callback was delivered again after `_delete_duplicates`, so two rows have the same fingerprint.
             if attempt == _DUPLICATE_ATTEMPTS:
                 raise
         else:
@@ -126,7 +126,7 @@ async def _update_callbacks(session: AsyncSession, rows: Sequence[Values]) -> No
 async def _delete_duplicates(session: AsyncSession, rows: Sequence[Values]) -> list[Values]:
     """Delete the callbacks whose new fingerprint exists already, and return the other rows.
 
-    Such a callback was delivered again after the policy was set, and was stored a second time under it.
+    Twilio delivered such a callback again after the policy had changed, so it was stored twice with two fingerprints.
     """
     known = select(Callback.sha256).where(
         Callback.sha256.in_([row["sha256"] for row in rows]), Callback.id.not_in([row["row_key"] for row in rows])
@@ -143,12 +143,12 @@ async def _delete_duplicates(session: AsyncSession, rows: Sequence[Values]) -> l
 
 
 async def _update_rows(session: AsyncSession, table: type[Base], key: Any, rows: Sequence[Values]) -> None:
-    """Update all rows in one round trip: on a slow network, one each would take longer than a transaction may."""
+    """Update all rows in one round trip. On a slow network, a round trip per row can exceed the transaction timeout."""
     if rows:
         connection = await session.connection()
         await connection.execute(update(table).where(key == bindparam("row_key")), rows)
 
 
 def _is_after(cursor: Cursor, at: Any, key: Any) -> ColumnElement[bool]:
-    # The first condition is implied by the second. Without it Postgres would not use the index on the time.
+    # The second condition implies the first. Without the first condition, Postgres does not use the index on the time.
     return and_(at >= cursor.at, or_(at > cursor.at, key > cursor.key))

@@ -1,7 +1,7 @@
-"""Which phone numbers and personal details are stored: kept, hashed or dropped.
+"""The policy for phone numbers and personal details: keep, hash or drop them.
 
-The policy is applied before anything is written, so a value that must not be kept never reaches the database. Every
-writer goes through the intake, which applies it.
+The intake, which writes all callbacks, applies the policy before it writes. A value that must not be kept therefore
+never reaches the database.
 """
 
 import hashlib
@@ -20,14 +20,14 @@ T = TypeVar("T")
 HASHED = "hmac:"
 _IS_HASHED = re.compile(HASHED + "[0-9a-f]{32}")
 
-# Parameters that hold a phone number or address, and parameters about its owner (twilio.com/docs/voice/api, and
-# payloads seen in public projects).
+# NUMBERS: parameters that hold a phone number or address. OWNERS: parameters about the owner of the number. Sources:
+# twilio.com/docs/voice/api, and payloads in public projects.
 NUMBERS = frozenset({"From", "To", "Caller", "Called", "ForwardedFrom", "CalledVia"})
 OWNERS = frozenset({"CallerName", "StirPassportToken"}) | {
     party + place for party in ("From", "To", "Caller", "Called") for place in ("City", "State", "Zip", "Country")
 }
 
-# Parameters that are always kept: the digits of a SID or a timestamp can look like a number but are none.
+# Parameters that are always kept. The digits in a SID or a timestamp can look like a phone number.
 PLAIN = frozenset(
     {f"{what}Sid" for what in ("Account", "Call", "Conference", "ParentCall", "Recording")}
     | {f"Recording{what}" for what in ("Channels", "Duration", "Source", "StartTime", "Status", "Track", "Url")}
@@ -38,13 +38,14 @@ PLAIN = frozenset(
 # Fields of events, and keys of `callback.facts`, that hold a number.
 NUMBER_FACTS = ("from_number", "to_number")
 
-# Undocumented parameters can repeat a number, perhaps inside a text: SIP headers do, and customers' own parameters.
+# Undocumented parameters can repeat a phone number, also inside a text. Examples are SIP headers and custom parameters.
 _E164 = re.compile(r"(?:\+|%2B)[1-9]\d{6,14}", re.IGNORECASE)
-# The last digits of a number are the same in every spelling, and few numbers have less than six without their country
-# code. A shorter suffix would match more and more digits that are not the number.
+# A number is recognised by this many last digits. They are the same in every spelling of the number. Few numbers have
+# fewer than six digits without the country code. A shorter suffix would match too many unrelated digits.
 _SUFFIX_DIGITS = 6
 _SCHEME = re.compile(r"^[a-z]+:", re.IGNORECASE)
-# Shorter words occur in too many texts that mean something else.
+# Minimum length, in characters, of an address that is recognised as a word. Shorter words occur in too many unrelated
+# texts.
 _SHORTEST_WORD = 3
 
 Pairs = tuple[tuple[str, str], ...]
@@ -52,24 +53,24 @@ Pairs = tuple[tuple[str, str], ...]
 
 @dataclass(frozen=True, slots=True)
 class NumberPolicy:
-    """`mode`: `keep`, `hash` (HMAC-SHA256 with `key`: equal numbers stay equal) or `drop`."""
+    """`mode`: `keep`, `drop`, or `hash` (HMAC-SHA256 with `key`, so equal numbers have equal hashes)."""
 
     mode: str
     key: bytes = b""
 
     @classmethod
     def from_settings(cls, settings: Settings) -> "NumberPolicy":
-        """The policy of a deployment."""
+        """The policy that the settings define."""
         key = settings.phone_number_key
         return cls(settings.phone_numbers, b"" if key is None else key.get_secret_value().encode())
 
     @property
     def keeps_numbers(self) -> bool:
-        """Whether everything is stored as it arrives."""
+        """Whether all values are stored unchanged."""
         return self.mode == "keep"
 
     def redact_number(self, number: str | None) -> str | None:
-        """The number itself, `hmac:` and 32 hex digits, or None."""
+        """The number unchanged, or `hmac:` and 32 hex digits, or None."""
         if self.keeps_numbers or not number:
             return number
         if self.mode == "drop":
@@ -79,11 +80,11 @@ class NumberPolicy:
         return HASHED + hmac.digest(self.key, number.encode(errors="surrogatepass"), hashlib.sha256).hex()[:32]
 
     def redact_request(self, raw: RawCallback) -> RawCallback:
-        """The request with redacted parameters."""
+        """A copy of the request with redacted parameters."""
         return replace(raw, parameters=self.redact_parameters(raw.parameters))
 
     def redact_event(self, event: T) -> T:
-        """The event with redacted numbers."""
+        """A copy of the event with redacted numbers."""
         if self.keeps_numbers or not isinstance(event, StatusCallback):
             return event
         return replace(
@@ -93,14 +94,14 @@ class NumberPolicy:
         )
 
     def redact_parameters(self, pairs: Pairs) -> Pairs:
-        """Form parameters with redacted values. A dropped value becomes blank; its name stays."""
+        """Form parameters with redacted values. A dropped value becomes an empty string, and its name stays."""
         if self.keeps_numbers:
             return pairs
         parties = _Parties(value for name, value in pairs if name in NUMBERS)
         return tuple((name, self._redact_value(name, value, parties)) for name, value in pairs)
 
     def redact_facts(self, facts: Mapping[str, Any]) -> dict[str, Any]:
-        """Stored facts of a callback with redacted numbers. The key of a dropped number is absent."""
+        """Stored facts of a callback with redacted numbers. A dropped number loses its key too."""
         redacted = dict(facts) | {name: self.redact_number(facts.get(name)) for name in NUMBER_FACTS if name in facts}
         return {name: value for name, value in redacted.items() if value is not None}
 
@@ -112,13 +113,14 @@ class NumberPolicy:
 
 
 class _Parties:
-    """Caller and called party, to be recognised in other texts by the last digits of their numbers.
+    """Recognises caller and called party in other texts by the last digits of their phone numbers.
 
-    An address with fewer digits (a short code, an extension, the user of a SIP address) is recognised as a whole word.
+    An address with fewer than six digits is recognised as a whole word: a short code, an extension, or the user part of
+    a SIP address.
     """
 
     def __init__(self, addresses: Iterable[str]) -> None:
-        # The user of an address: without host, scheme and plus sign.
+        # The user part of an address has no host, no scheme and no plus sign.
         without_host = {address.strip().partition("@")[0] for address in addresses if not _IS_HASHED.fullmatch(address)}
         users = {_SCHEME.sub("", address).lstrip("+") for address in without_host}
         self._suffixes = frozenset[str]().union(*map(_suffixes, users))
@@ -126,7 +128,7 @@ class _Parties:
         self._word = re.compile(rf"(?<!\w)(?:{'|'.join(words)})(?!\w)", re.IGNORECASE) if words else None
 
     def are_in(self, text: str) -> bool:
-        """Whether the text, as it is or percent-decoded, names one of them."""
+        """Whether the text, unchanged or percent-decoded, contains one of the parties."""
         for spelling in (text, unquote(text)):
             digits = _digits(spelling)
             if any(suffix in digits for suffix in self._suffixes):
@@ -137,11 +139,11 @@ class _Parties:
 
 
 def _suffixes(user: str) -> frozenset[str]:
-    """The last digits of a number: of all its digits together and of each run, because an extension may follow."""
+    """The last digits of the whole text, and of each group of digits, because an extension may follow the number."""
     numbers = (_digits(text) for text in (user, *re.findall(r"\d+", user)))
     return frozenset(number[-_SUFFIX_DIGITS:] for number in numbers if len(number) >= _SUFFIX_DIGITS)
 
 
 def _digits(text: str) -> str:
-    """The decimal digits in a text as ASCII, including digits of other scripts."""
+    """The decimal digits in a text, as ASCII. Digits of other scripts (such as Arabic) are converted."""
     return "".join(str(int(character)) for character in text if character.isdecimal())

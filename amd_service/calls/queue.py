@@ -1,8 +1,8 @@
-"""The queue of recordings, which is the `recording` table: claim, heartbeat, settle, retry, release, give up, requeue.
+"""The queue of recordings, stored in the table `recording`: claim, heartbeat, settle, retry, release, give up, requeue.
 
-`available_at` is delay, retry and lease in one: a job is due at that time, whether it waits or its worker died. All
-times come from the database's clock. Every statement that ends an attempt requires the claim's token in `locked_by`,
-which no two claims share, so a worker that lost its lease cannot write anything.
+`available_at` is the time when a job is due. It holds the delay of a new or retried job, and the end of the lease of a
+claimed job. All times come from the database's clock. Every claim writes a unique token into `locked_by`, and every
+statement that ends an attempt requires this token. A worker that lost its lease can therefore write nothing.
 """
 
 import secrets
@@ -29,7 +29,7 @@ _IS_DUE = and_(_UNFINISHED, Recording.available_at <= func.now())
 
 @dataclass(frozen=True, slots=True)
 class Claimed:
-    """Result of one claim: jobs to work on, and how many recordings it gave up after their last attempt, by reason."""
+    """Result of one claim. `given_up`: number of recordings that had no attempt left, by the reason for giving up."""
 
     jobs: list[Job]
     given_up: Mapping[Failure, int]
@@ -37,23 +37,27 @@ class Claimed:
 
 @dataclass(frozen=True, slots=True)
 class Depth:
-    """Recordings by state, and for how many seconds the oldest due one has been due (0 if none is)."""
+    """Length of the queue.
+
+    `by_state`: number of recordings in each state. `oldest_due_s`: seconds since the oldest due recording became due;
+    0 if none is due.
+    """
 
     by_state: dict[str, int]
     oldest_due_s: float
 
 
 async def claim(session: AsyncSession, *, worker: str, limit: int, lease_s: float, max_attempts: int) -> Claimed:
-    """Claim up to `limit` due jobs for `lease_s` seconds, and give up those that have had `max_attempts` already.
+    """Claim up to `limit` due jobs for `lease_s` seconds, and give up jobs that already had `max_attempts` attempts.
 
-    The claim itself gives up, because a recording that kills its worker on every attempt leaves nobody else to do it.
+    The claim gives up, and not the worker at the end of the last attempt: some recordings crash every worker.
     """
-    # SKIP LOCKED: do not wait for rows that another worker is claiming or a callback is changing.
+    # SKIP LOCKED: do not wait for rows that another worker is claiming, or that a callback is changing.
     due = select(Recording.recording_sid).where(_IS_DUE).order_by(Recording.available_at).limit(limit)
     sids = (await session.scalars(due.with_for_update(skip_locked=True, key_share=True))).all()
     if not sids:
         return Claimed([], {})
-    # A random part, because the attempt's number does not identify a claim: `release` decrements it.
+    # The number of the attempt cannot identify a claim, because `release` decrements it. So the token is random.
     token = f"{worker}#{secrets.token_hex(4)}"
     recordings = (await session.scalars(_claim_or_give_up(sids, token, lease_s, max_attempts))).all()
     await refresh_calls(session, (recording.call_sid for recording in recordings))
@@ -63,7 +67,8 @@ async def claim(session: AsyncSession, *, worker: str, limit: int, lease_s: floa
 
 def _claim_or_give_up(sids: Sequence[str], token: str, lease_s: float, max_attempts: int) -> Any:
     spent = Recording.attempts >= max_attempts
-    # Still marked running: its last attempt ended without a result, so an older error is not the reason to give up.
+    # A due job in the state RUNNING lost its worker: the last attempt ended without a result. The reason for giving up
+    # is then the crash, and not the error of an earlier attempt.
     crashed = Recording.state == RecordingState.RUNNING
     failure = case((crashed, Failure.GAVE_UP), else_=func.coalesce(Recording.last_failure, Failure.GAVE_UP))
     crash = func.concat("worker ", Recording.locked_by, " died or stalled in attempt ", Recording.attempts)
@@ -100,7 +105,7 @@ def _job(recording: Recording, lease_s: float) -> Job:
 
 
 async def heartbeat(session: AsyncSession, *, jobs: Sequence[Job], lease_s: float) -> frozenset[Job]:
-    """Extend the lease of every job by `lease_s` from now; the jobs that are still held."""
+    """Extend the lease of every job to `lease_s` seconds from now. Returns the jobs whose lease is not lost."""
     held = {(str(job.recording_sid), job.locked_by): job for job in jobs}
     statement = (
         update(Recording)
@@ -116,9 +121,9 @@ async def heartbeat(session: AsyncSession, *, jobs: Sequence[Job], lease_s: floa
 
 
 async def settle(session: AsyncSession, job: Job, verdict: Verdict, wanted: Mapping[Label, Action]) -> bool:
-    """Write the verdict, schedule the action that `wanted` has for it, and finish the job, all in one transaction.
+    """Write the verdict, schedule the action that `wanted` has for the verdict, and finish the job.
 
-    False: the lease was lost and nothing is written.
+    All of this happens in one transaction. False: the lease was lost and nothing is written.
     """
     if not await _end_attempt(
         session, job, state=RecordingState.DONE, finished_at=func.now(), last_error=None, last_failure=None
@@ -129,7 +134,8 @@ async def settle(session: AsyncSession, job: Job, verdict: Verdict, wanted: Mapp
     )
     call = await lock_call(session, job.call_sid)
     await refresh_call(session, call)
-    # Not if the call's verdict is a stream's: its action was decided when that verdict came, in time to act.
+    # A stream's verdict schedules its action itself, while the call is in progress. So schedule an action only if the
+    # call's verdict is this verdict.
     if (call.verdict_source, call.label) == (Source.RECORDING, verdict.label):
         await actions.schedule(session, call, wanted)
     return True
@@ -138,7 +144,10 @@ async def settle(session: AsyncSession, job: Job, verdict: Verdict, wanted: Mapp
 async def retry_later(
     session: AsyncSession, job: Job, *, delay_s: float, error: str, failure: Failure = Failure.GAVE_UP
 ) -> bool:
-    """Retry the job in `delay_s` seconds; `failure` is the reason if this was its last attempt. False: lease lost."""
+    """Retry the job in `delay_s` seconds. False: the lease was lost.
+
+    `failure`: the reason for giving up, if this was the last attempt.
+    """
     return await _end_and_refresh(
         session,
         job,
@@ -150,7 +159,10 @@ async def retry_later(
 
 
 async def release(session: AsyncSession, job: Job, *, delay_s: float = 0.0, error: str | None = None) -> bool:
-    """End the attempt without counting it, because the recording did not cause its failure. False: lease lost."""
+    """End the attempt without counting it, because the recording is not the cause of its failure.
+
+    False: the lease was lost.
+    """
     values: dict[str, Any] = {} if error is None else {"last_error": storable(error)}
     return await _end_and_refresh(
         session,
@@ -163,7 +175,10 @@ async def release(session: AsyncSession, job: Job, *, delay_s: float = 0.0, erro
 
 
 async def give_up(session: AsyncSession, job: Job, failure: Failure, error: str) -> bool:
-    """End the job without a verdict; the reason goes on the row, never into the label. False: lease lost."""
+    """End the job without a verdict. False: the lease was lost.
+
+    The reason is written into `failure`, and never into the label.
+    """
     return await _end_and_refresh(
         session,
         job,
@@ -176,14 +191,15 @@ async def give_up(session: AsyncSession, job: Job, failure: Failure, error: str)
 
 
 async def requeue(session: AsyncSession, *, failure: Failure | None, after: str, limit: int) -> Sequence[str]:
-    """Requeue up to `limit` recordings that were given up, in order of SID, the first after `after`; their SIDs.
+    """Requeue up to `limit` recordings that were given up, and return their SIDs.
 
-    `failure`: only those that were given up for this reason. Recordings that never had audio stay as they are.
+    `failure`: requeue only recordings that were given up for this reason. `after`: start after this SID. Recordings
+    that never had audio are not requeued.
     """
     conditions = [Recording.state == RecordingState.DEAD, Recording.failure.not_in(WITHOUT_AUDIO)]
     if failure is not None:
         conditions.append(Recording.failure == failure)
-    # In order of SID: a scan ends even if workers give up again what it has requeued.
+    # Ordered by SID, so that the scan always ends, even if workers give up recordings again that were just requeued.
     batch = select(Recording.recording_sid).where(*conditions, Recording.recording_sid > after).limit(limit)
     locked = batch.order_by(Recording.recording_sid).with_for_update(key_share=True)
     sids = (await session.scalars(locked)).all()
@@ -202,7 +218,7 @@ async def requeue(session: AsyncSession, *, failure: Failure | None, after: str,
 
 
 async def depth(session: AsyncSession) -> Depth:
-    """How many recordings are in each state, and how late the oldest due one is."""
+    """The length of the queue now."""
     counts = await session.execute(select(Recording.state, func.count()).group_by(Recording.state))
     by_state = dict.fromkeys((str(state) for state in RecordingState), 0) | dict(counts.all())
     oldest = select(func.extract("epoch", func.now() - func.min(Recording.available_at))).where(_IS_DUE)
@@ -210,7 +226,7 @@ async def depth(session: AsyncSession) -> Depth:
 
 
 async def seconds_until_due(session: AsyncSession) -> float | None:
-    """Seconds until the next job is due or the next lease ends: 0 if one is due now; None if the queue is empty."""
+    """Seconds until the next job is due or the next lease ends. 0 if a job is due now; None if the queue is empty."""
     seconds = func.extract("epoch", func.min(Recording.available_at) - func.now())
     earliest = await session.scalar(select(seconds).where(_UNFINISHED))
     return None if earliest is None else max(0.0, float(earliest))
@@ -224,7 +240,10 @@ async def _end_and_refresh(session: AsyncSession, job: Job, **values: Any) -> bo
 
 
 async def _end_attempt(session: AsyncSession, job: Job, **values: Any) -> bool:
-    """End the attempt if the job is still held. One statement checks and writes, so no other claim can come between."""
+    """End the attempt unless the lease was lost. Returns False if it was.
+
+    One statement checks the lease and writes, so no other worker can claim the job between the two.
+    """
     statement = (
         update(Recording)
         .where(
@@ -240,5 +259,5 @@ async def _end_attempt(session: AsyncSession, job: Job, **values: Any) -> bool:
 
 
 def _from_now(seconds: float) -> ColumnElement[datetime]:
-    """That many seconds from now, by the database's clock."""
+    """SQL: the time in `seconds` seconds from now, by the database's clock."""
     return func.now() + bindparam(None, timedelta(seconds=seconds), type_=Interval())

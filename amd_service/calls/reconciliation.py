@@ -1,4 +1,4 @@
-"""Queries for reconciliation: leases on accounts, incomplete calls, and the results of asking Twilio's API."""
+"""Queries for reconciliation: leases on accounts, incomplete calls, and the results of requests to Twilio's API."""
 
 from collections.abc import Collection
 from dataclasses import dataclass, replace
@@ -23,9 +23,10 @@ from amd_service.domain import (
 
 @dataclass(frozen=True, slots=True)
 class SweepLease:
-    """A process's lease on an account, for one sweep.
+    """A process's lease on an account, for one sweep. All times come from the database's clock.
 
-    `first_at`: when the account was first swept. `began_at`: when this sweep began. Both by the database's clock.
+    `first_at`: start of the first sweep of the account. `began_at`: start of this sweep. `swept_until`: calls and
+    recordings that were created before this time have been reconciled; None until a sweep has been completed.
     """
 
     account_sid: AccountSid
@@ -37,14 +38,14 @@ class SweepLease:
 
 @dataclass(frozen=True, slots=True)
 class KnownCall:
-    """The part of a call that reconciliation can change. `recordings`: SID and RecordingStatus of each."""
+    """The part of a call that reconciliation can change. `recordings`: pairs of SID and RecordingStatus."""
 
     call_status: str | None
     recordings: frozenset[tuple[str, str | None]]
 
 
 async def acquire_lease(session: AsyncSession, account_sid: AccountSid, *, lease_s: float) -> SweepLease | None:
-    """Lease an account whose sweep is due; None if another process holds it, or its next sweep is not due yet."""
+    """Lease an account for `lease_s` seconds. None if another process has the lease, or if no sweep is due yet."""
     await session.execute(insert(Sweep).values(account_sid=account_sid).on_conflict_do_nothing())
     lease_ends_at = func.clock_timestamp() + timedelta(seconds=lease_s)
     statement = (
@@ -58,7 +59,7 @@ async def acquire_lease(session: AsyncSession, account_sid: AccountSid, *, lease
 
 
 async def renew_lease(session: AsyncSession, lease: SweepLease, *, lease_s: float) -> SweepLease | None:
-    """The lease with a new end; None if another process has taken the account over."""
+    """Extend the lease to `lease_s` seconds from now. None if another process has taken over the account."""
     lease_ends_at = func.clock_timestamp() + timedelta(seconds=lease_s)
     statement = update(Sweep).where(_is_held(lease)).values(available_at=lease_ends_at).returning(Sweep.available_at)
     renewed = await session.scalar(statement)
@@ -66,7 +67,10 @@ async def renew_lease(session: AsyncSession, lease: SweepLease, *, lease_s: floa
 
 
 async def finish_sweep(session: AsyncSession, lease: SweepLease, *, complete: bool, next_in_s: float) -> None:
-    """Release the account. `complete`: everything older than the sweep has been reconciled."""
+    """Release the account until its next sweep in `next_in_s` seconds.
+
+    `complete`: all calls and recordings that are older than this sweep have been reconciled.
+    """
     swept_until = lease.began_at if complete else lease.swept_until
     available_at = func.clock_timestamp() + timedelta(seconds=next_in_s)
     statement = update(Sweep).where(_is_held(lease)).values(swept_until=swept_until, available_at=available_at)
@@ -78,13 +82,13 @@ def _is_held(lease: SweepLease) -> ColumnElement[bool]:
 
 
 async def call_statuses(session: AsyncSession, call_sids: Collection[CallSid]) -> dict[str, str | None]:
-    """The CallStatus of each of these calls that has a row."""
+    """The CallStatus of these calls, by SID. Calls without a row are missing from the result."""
     statement = select(CallLog.call_sid, CallLog.call_status).where(CallLog.call_sid.in_(call_sids))
     return {sid: status for sid, status in await session.execute(statement)}  # noqa: C416 - a Row is no pair to mypy
 
 
 async def finished_recordings(session: AsyncSession, sids: Collection[RecordingSid]) -> set[str]:
-    """Those of these recordings whose stored RecordingStatus is terminal."""
+    """The SIDs of those recordings whose stored RecordingStatus is terminal."""
     statement = select(Recording.recording_sid).where(
         Recording.recording_sid.in_(sids), Recording.recording_status.in_(TERMINAL_RECORDING_STATUSES)
     )
@@ -94,10 +98,10 @@ async def finished_recordings(session: AsyncSession, sids: Collection[RecordingS
 async def open_calls(
     session: AsyncSession, account_sid: AccountSid, *, since: datetime, quiet_s: float
 ) -> list[CallSid]:
-    """Open calls of the account that were created since then, in random order.
+    """Open calls of the account whose row was created at or after `since`, in random order.
 
-    Calls that began or ended in the last `quiet_s` seconds are left out, because their callbacks are still on the way.
-    The order is random so that a sweep which is always cut short still reaches every call in the end.
+    Excludes calls that began or ended in the last `quiet_s` seconds, because their callbacks may still arrive. The
+    random order ensures that every call is reconciled eventually, even if every sweep is interrupted.
     """
     quiet_since = func.now() - timedelta(seconds=quiet_s)
     statement = (
@@ -117,7 +121,10 @@ async def open_calls(
 async def ended_calls(
     session: AsyncSession, call_sids: Collection[CallSid], *, quiet_s: float, since: datetime | None = None
 ) -> list[CallSid]:
-    """Those of these calls that were created since then and ended at least `quiet_s` seconds ago, in random order."""
+    """The SIDs of those calls that ended at least `quiet_s` seconds ago, in random order.
+
+    `since`: only calls whose row was created at or after this time.
+    """
     statement = select(CallLog.call_sid).where(
         CallLog.call_sid.in_(call_sids),
         true() if since is None else CallLog.created_at >= since,
@@ -128,7 +135,10 @@ async def ended_calls(
 
 
 async def has_closed_call(session: AsyncSession, call_sids: Collection[CallSid], *, since: datetime) -> bool:
-    """Whether one of these calls was created since then and is not open: `open_calls` will not return it again."""
+    """Whether one of these calls is not open, and its row was created at or after `since`.
+
+    `open_calls` does not return such a call again.
+    """
     statement = select(CallLog.call_sid).where(
         CallLog.call_sid.in_(call_sids), text(f"not ({OPEN})"), CallLog.created_at >= since
     )
@@ -136,7 +146,7 @@ async def has_closed_call(session: AsyncSession, call_sids: Collection[CallSid],
 
 
 async def known_call(session: AsyncSession, call_sid: CallSid) -> KnownCall | None:
-    """What is stored about a call; None if it has no row."""
+    """The stored state of a call; None if the call has no row."""
     status = await call_statuses(session, [call_sid])
     if call_sid not in status:
         return None
@@ -149,10 +159,11 @@ async def known_call(session: AsyncSession, call_sid: CallSid) -> KnownCall | No
 async def record_reconciled(
     session: AsyncSession, call_sid: CallSid, listed: Collection[RecordingSid], *, quiet_s: float
 ) -> bool:
-    """Record that Twilio's API listed exactly these recordings of a call; whether this changed its analysis.
+    """Record that Twilio's API listed exactly these recordings of a call; True if this changed the call's analysis.
 
-    A completed call without a recording then has none, and a stored recording that is not listed is gone. Nothing is
-    recorded for a call that has not ended, or ended in the last `quiet_s` seconds: it may still get a recording.
+    If a completed call has no recording, its analysis fails with `no_recording`. A stored recording that is not listed
+    and has no audio yet is given up. Does nothing for a call that has not ended, or that ended in the last `quiet_s`
+    seconds, because the call may still get a recording.
     """
     if not await ended_calls(session, [call_sid], quiet_s=quiet_s):
         return False
@@ -165,7 +176,7 @@ async def record_reconciled(
 
 
 async def _give_up_unlisted(session: AsyncSession, call_sid: CallSid, listed: Collection[RecordingSid]) -> None:
-    # The same end as for a recording that Twilio reports as absent: a late callback opens it again.
+    # Same state and failure as for a recording that Twilio reports as absent, so a late callback can enqueue it again.
     statement = (
         update(Recording)
         .where(

@@ -1,4 +1,4 @@
-"""JSON schemas of database rows, from the columns and their comments, which are the source of docs/call_log.md too."""
+"""JSON schemas of database rows. They are derived from the columns and their comments, like docs/call_log.md."""
 
 from datetime import datetime
 from enum import StrEnum
@@ -16,7 +16,7 @@ _TYPES: dict[type, Json] = {
     int: {"type": "integer"},
     float: {"type": "number"},
     bool: {"type": "boolean"},
-    object: {"type": "object"},  # JSONB; every such column holds an object
+    object: {"type": "object"},  # JSONB: every JSONB column of these tables holds a JSON object
     datetime: {"type": "string", "format": "date-time"},
 }
 _CLOSED: dict[str, tuple[type[StrEnum], ...]] = {
@@ -28,7 +28,7 @@ _CLOSED: dict[str, tuple[type[StrEnum], ...]] = {
 
 
 def call_schemas() -> dict[str, Json]:
-    """The OpenAPI components of what `lookup.read_call` returns, by name."""
+    """OpenAPI components for the result of `lookup.read_call`, by name."""
     call = _row("call_log")
     for name, component in (("recordings", "Recording"), ("verdicts", "ModelRun")):
         call["properties"][name] = {"type": "array", "items": {"$ref": f"#/components/schemas/{component}"}}

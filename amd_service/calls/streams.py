@@ -1,4 +1,4 @@
-"""Stores a live stream's verdict. The stream becomes a recording that is done from the start and never fetched."""
+"""Stores a live stream's verdict. The stream is stored as a recording in the state DONE, so no worker fetches it."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -18,9 +18,9 @@ from amd_service.domain import AccountSid, Action, CallSid, Label, RecordingStat
 
 @dataclass(frozen=True, slots=True)
 class Stream:
-    """A live stream. `lasted_s`: seconds since it began, by the clock of the process that received it.
+    """A live stream. `lasted_s`: seconds since the stream began, by the clock of the process that received the stream.
 
-    `whole`: it was received until its verdict, or to its end. False if the connection broke off before.
+    `whole`: the stream was received until its verdict or until its end. False if the connection broke off earlier.
     """
 
     account_sid: AccountSid
@@ -33,10 +33,10 @@ class Stream:
 async def settle_stream(
     session: AsyncSession, stream: Stream, verdict: Verdict, wanted: Mapping[Label, Action]
 ) -> bool:
-    """Write a stream's verdict and schedule the action that `wanted` has for it, in one transaction.
+    """Write a stream's verdict, and schedule the action that `wanted` has for the verdict, in one transaction.
 
-    The call gets its row here if it has none: a stream can begin before the first status callback arrives. False, with
-    nothing written, if the stream already has a verdict or the call belongs to another account.
+    Inserts the row of the call if it is missing, because a stream can begin before the first status callback arrives.
+    Returns False and writes nothing if the stream already has a verdict, or if the call belongs to another account.
     """
     if not await ensure_call(session, stream.call_sid, stream.account_sid):
         return False
@@ -46,15 +46,16 @@ async def settle_stream(
     await session.execute(plain_insert(VerdictRow), rows)
     call = await lock_call(session, stream.call_sid)
     await refresh_call(session, call)
-    # No action on half a greeting, nor on a stream whose verdict is not the call's.
+    # No action if the stream broke off, because it may hold only half of the greeting. No action either if another
+    # verdict of the call takes precedence.
     if stream.whole and call.label == verdict.label:
         await actions.schedule(session, call, wanted)
     return True
 
 
 async def _insert_recording(session: AsyncSession, stream: Stream) -> bool:
-    """Insert the stream as a recording; whether it is new."""
-    # Counted back from now(): all times of a row come from the database's clock.
+    """Insert the stream as a recording; True if the stream is new."""
+    # All times of a row come from the database's clock, so the start is now() minus the duration.
     began = func.now() - timedelta(seconds=stream.lasted_s)
     statement = insert(Recording).values(
         recording_sid=stream.stream_sid,

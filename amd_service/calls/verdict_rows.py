@@ -1,4 +1,4 @@
-"""A verdict as rows of the table `verdict`."""
+"""Converts a verdict to rows of the table `verdict`."""
 
 import hashlib
 import json
@@ -8,7 +8,7 @@ from amd_service.domain import ModelRun, Source, Verdict
 
 
 def verdict_rows(recording_sid: str, verdict: Verdict, *, source: Source, attempt: int) -> list[dict[str, Any]]:
-    """One row for each run, of which the last is the deciding one; one row without scores if no model ran."""
+    """One row for each run. The last run is the deciding run. If no model ran: one row without scores."""
     policy = json.dumps(dict(verdict.policy), sort_keys=True, default=str)
     shared = {
         "recording_sid": recording_sid,

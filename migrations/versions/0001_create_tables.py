@@ -3,7 +3,7 @@
 Revision ID: 0001
 Revises:
 
-One line per column, so that it reads as a table.
+Each column is one long line, so that the columns can be compared.
 """
 # ruff: noqa: E501
 
@@ -183,10 +183,10 @@ def _create_verdict() -> None:
 
 
 def _notify_of_work() -> None:
-    """Wake the workers when a recording is enqueued or requeued. After a retry they must learn its delay.
+    """Wake the workers when a recording is enqueued, requeued or retried.
 
-    Row triggers, because a statement trigger sees neither the old nor the new row. Postgres sends equal notifications
-    of one transaction only once.
+    After a retry the workers must read the new delay. The triggers are row triggers, because a statement trigger sees
+    neither the old nor the new row. Postgres sends equal notifications of one transaction only once.
     """
     op.execute(
         """

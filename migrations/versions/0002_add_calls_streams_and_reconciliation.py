@@ -13,7 +13,7 @@ down_revision = "0001"
 branch_labels = None
 depends_on = None
 
-# Table, column: its comment from this revision on, and before.
+# The comment of each column (table, column) after the upgrade, and the comment before.
 COMMENTS = {
     ("call_log", "from_number"): (
         "Caller as Twilio gave it, usually E.164. With AMD_PHONE_NUMBERS=hash: `hmac:` and the first 32 hex digits of HMAC-SHA256(AMD_PHONE_NUMBER_KEY, number); with `drop`: null.",
@@ -75,8 +75,8 @@ def upgrade() -> None:
     op.execute(VIEW)
     for what, comment in VIEW_COMMENTS.items():
         op.execute(f"comment on {what} is '{comment.replace(chr(39), chr(39) * 2)}'")
-    # These accounts count as known before, so that callbacks which Twilio could not deliver while the tables were locked are
-    # reconciled without a manual run.
+    # The first sweep of these accounts is dated one hour back. Callbacks that Twilio could not deliver while this migration
+    # locked the tables are then reconciled without a manual run.
     op.execute(
         "insert into sweep (account_sid, created_at)"
         " select distinct account_sid, now() - interval '1 hour' from call_log"
@@ -93,7 +93,7 @@ def upgrade() -> None:
 def downgrade() -> None:
     op.execute("drop trigger call_action_due on call_log")
     op.execute("drop view call_log_agreement")
-    # The older version cannot store streams and callbacks that name no call, and would misread other routes.
+    # The older version cannot store streams or callbacks that name no call. It misreads callbacks of the route `amd`.
     op.execute("delete from verdict where source = 'stream'")
     op.execute("delete from recording where source = 'MediaStream'")
     op.execute("delete from callback where call_sid is null or route = 'amd'")
@@ -207,7 +207,7 @@ def _add_columns() -> None:
 
 
 def _add_constraints_and_indexes() -> None:
-    # One statement reads the table once. Callbacks have to wait until it ends.
+    # One statement for all constraints, so that Postgres reads the table only once. Callbacks wait until the statement ends.
     checks = {
         "verdict_source": "verdict_source in ('recording', 'stream')",
         "source_when_judged": "verdict_source is null or analysis_state = 'judged'",

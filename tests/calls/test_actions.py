@@ -92,15 +92,15 @@ async def test_an_action_on_an_ended_call_is_refused_with_a_note(database: Datab
     call = await judged(database, ended=True)
     assert (call.action, call.action_state) == ("hang_up", "refused")
     assert call.action_note is not None
-    assert call.action_note.startswith("the call was over before the verdict: completed")
-    assert call.action_note.endswith("needs AMD_LIVE and a call that is streamed: give it /twilio/stream.xml")
+    assert call.action_note.startswith("the call ended before the verdict: completed")
+    assert call.action_note.endswith("set AMD_LIVE and use /twilio/stream.xml as the TwiML of the call")
     assert await claim_actions(database) == ClaimedActions([], [])
 
 
 async def test_the_note_on_a_late_live_verdict_does_not_suggest_streams(database: Database) -> None:
     await judged(database, Label.UNDECIDED, ended=True)
     await schedule_again(database, label="voicemail", reason="confident", verdict_source="stream")
-    assert (await call_row(database)).action_note == "the call was over before it could be done: completed"
+    assert (await call_row(database)).action_note == "the call ended before the action was requested: completed"
 
 
 async def test_an_action_on_a_late_recordings_verdict_is_refused_with_a_note(database: Database) -> None:
@@ -108,7 +108,7 @@ async def test_an_action_on_a_late_recordings_verdict_is_refused_with_a_note(dat
     assert (call.label, call.action, call.action_state) == ("human", "redirect", "refused")
     note = call.action_note or ""
     assert re.match(
-        r"the call was answered 12\d\d s before the verdict on its recording, .*AMD_LIVE.*stream\.xml", note
+        r"the verdict on the recording came 12\d\d s after the answer of the call, .*AMD_LIVE.*stream\.xml", note
     )
     assert await claim_actions(database) == ClaimedActions([], [])
 
@@ -125,7 +125,7 @@ async def test_an_action_is_refused_if_the_time_of_the_answer_is_not_known(
     await deliver(database, recording("in-progress", started_at=datetime.now(UTC)))
     call = await judged(database, answer=answer)
     assert call.action_state == "refused"
-    assert "have Twilio report `answered`" in (call.action_note or "")
+    assert "let Twilio report the event `answered`" in (call.action_note or "")
 
 
 @pytest.mark.parametrize("answer", [status("ringing"), answered(20 * 60)], ids=["unknown", "long ago"])
@@ -217,7 +217,7 @@ async def test_an_action_that_waited_too_long_is_refused(database: Database) -> 
     assert (claimed.due, [refused.call_sid for refused in claimed.refused]) == ([], [CALL])
     call = await call_row(database)
     assert call.action_state == "refused"
-    assert (call.action_note or "").startswith("no worker took it up within 60 s: ")
+    assert (call.action_note or "").startswith("no worker claimed the action within 60 s: ")
 
 
 @pytest.mark.parametrize(

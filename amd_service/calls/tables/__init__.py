@@ -1,4 +1,4 @@
-"""The tables, and a view. Every column has a comment, which `docs/call_log.md` and `\\d+` show."""
+"""The tables, and a view. Every column has a comment, which `docs/call_log.md` and psql's `\\d+` show."""
 
 from amd_service.calls.tables import agreement
 from amd_service.calls.tables.base import Base

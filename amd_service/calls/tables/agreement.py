@@ -1,11 +1,11 @@
-"""`call_log_agreement`: our verdicts beside Twilio's own answering-machine detection, by day and label."""
+"""View `call_log_agreement`: compares our verdicts with Twilio's own answering-machine detection."""
 
 from sqlalchemy import DDL, event
 
 from amd_service.calls.tables.base import Base
 
-# Twilio's machine_start, machine_end_beep, machine_end_silence and machine_end_other all count as voicemail. `fax` and
-# `unknown` are neither, like our `undecided`: they are counted and agree with nothing.
+# Twilio's machine_start, machine_end_beep, machine_end_silence and machine_end_other all count as voicemail. Twilio's
+# `fax` and `unknown`, and our `undecided`, are neither human nor voicemail. They are counted, but they never agree.
 CREATE_VIEW = """
 create view call_log_agreement as
 select (coalesce(answered_at, created_at) at time zone 'UTC')::date as day,
@@ -27,34 +27,37 @@ select (coalesce(answered_at, created_at) at time zone 'UTC')::date as day,
 """
 
 DESCRIPTION = (
-    "Our verdicts beside Twilio's own answering-machine detection: one row per day and label, over the calls that have "
-    "both. A view; the dashboard role may read it."
+    "Our verdicts compared with Twilio's own answering-machine detection: one row per day and label. Only "
+    "calls with both results are counted. A view that the dashboard role may read."
 )
 COLUMNS = {
-    "day": ("date", "Day of the answer, in UTC; of the call's first callback if the time of the answer is not known."),
+    "day": ("date", "Day of the answer, in UTC. If the time of the answer is not known: day of created_at."),
     "label": ("text", "Our label: `human`, `voicemail` or `undecided`."),
-    "calls": ("bigint", "Calls of that day with that label that Twilio's detection classified too."),
-    "twilio_human": ("bigint", "Of these, the calls that Twilio classified as human."),
+    "calls": ("bigint", "Number of calls on this day with this label and with a result of Twilio's detection."),
+    "twilio_human": ("bigint", "Number of these calls that Twilio classified as human."),
     "twilio_machine": (
         "bigint",
-        "Of these, the calls that Twilio classified as machine (`machine_start`, `machine_end_…`).",
+        "Number of these calls that Twilio classified as machine (`machine_start`, `machine_end_…`).",
     ),
-    "twilio_other": ("bigint", "Of these, the calls that Twilio classified as neither (`fax`, `unknown`)."),
-    "agreed": ("bigint", "Calls on which both agree. Our `undecided` agrees with nothing."),
+    "twilio_other": ("bigint", "Number of these calls that Twilio classified as neither (`fax`, `unknown`)."),
+    "agreed": ("bigint", "Number of these calls on which both results agree. Our label `undecided` never agrees."),
     "agreement": (
         "double precision",
-        "`agreed` over the calls that both classified as human or machine, 0 to 1; null if there are none.",
+        (
+            "`agreed` divided by the number of calls that both classified as human or machine: 0 to 1. Null if "
+            "there are no such calls."
+        ),
     ),
 }
 
 
 def comments() -> list[str]:
-    """SQL that sets the descriptions, which `\\d+` shows."""
+    """SQL statements that set the comments of the view and of its columns, which psql's `\\d+` shows."""
     on_columns = [(f"column call_log_agreement.{name}", meaning) for name, (_, meaning) in COLUMNS.items()]
     described = [("view call_log_agreement", DESCRIPTION), *on_columns]
     return [f"comment on {what} is '{text.replace(chr(39), chr(39) * 2)}'" for what, text in described]
 
 
 for statement in (CREATE_VIEW, *comments()):
-    # `%` is doubled for DDL, which formats its text.
+    # DDL formats its text with the operator %, so every `%` is doubled.
     event.listen(Base.metadata, "after_create", DDL(statement.replace("%", "%%")))  # type: ignore[no-untyped-call]

@@ -1,4 +1,4 @@
-"""Shared by all tables: naming convention, column types, closed sets as check constraints."""
+"""Base of all tables: naming convention, column types and functions for check constraints."""
 
 from collections.abc import Iterable
 from datetime import datetime
@@ -8,7 +8,8 @@ from sqlalchemy import CheckConstraint, DateTime, MetaData, Text
 from sqlalchemy.dialects.postgresql import DOUBLE_PRECISION, JSONB
 from sqlalchemy.orm import DeclarativeBase
 
-# A later migration can drop named constraints. The name that Postgres gives an unnamed one has to be guessed.
+# Every constraint gets a name, so that a later migration can drop the constraint. Postgres would choose a name that the
+# migration does not know.
 NAMING_CONVENTION = {
     "ix": "ix_%(table_name)s_%(column_0_N_name)s",
     "uq": "uq_%(table_name)s_%(column_0_N_name)s",
@@ -32,20 +33,20 @@ class Base(DeclarativeBase):
 
 
 def one_of(column: str, values: Iterable[str]) -> str:
-    """SQL: the column is null or holds one of `values`, as a check constraint reads it."""
+    """SQL condition that a column holds one of `values`. A check constraint with this condition also allows null."""
     return f"{column} in {sql_list(values)}"
 
 
 def sql_list(values: Iterable[str]) -> str:
-    """SQL: the values in parentheses, for `in` and `not in`."""
+    """SQL list of the values in parentheses, for `in` and `not in`."""
     return f"({', '.join(repr(str(value)) for value in values)})"
 
 
 def closed_set(column: str, values: Iterable[str]) -> CheckConstraint:
-    """A check that a text column holds one of `values`; unlike a Postgres enum it can shrink in a migration."""
+    """Constraint that a text column holds one of `values`. Unlike a Postgres enum, a migration can remove values."""
     return CheckConstraint(one_of(column, values), name=column)
 
 
 def probability(column: str) -> CheckConstraint:
-    """A check that a column lies in [0, 1]. NaN compares greater than every number, so it is refused too."""
+    """Constraint that a column lies in [0, 1]. Refuses NaN too, because NaN compares greater than every number."""
     return CheckConstraint(f"{column} >= 0 and {column} <= 1", name=column)

@@ -1,4 +1,4 @@
-"""`call_log`: one row per call, the contract with dashboards."""
+"""Table `call_log`: one row per call. Dashboards depend on its columns."""
 
 from datetime import datetime
 
@@ -17,20 +17,20 @@ from amd_service.domain import (
     Source,
 )
 
-# SQL: Twilio or a worker may still add something to the call.
+# SQL condition of an open call: its analysis may still change, or it has no terminal status yet.
 OPEN = f"analysis_state = 'waiting' or call_status is null or call_status not in {sql_list(TERMINAL_CALL_STATUSES)}"
 
 _NO_MODEL_RAN = one_of("reason", (Reason.NO_SPEECH, Reason.TOO_SHORT))
 
 
 class CallLog(Base):
-    """One row per call: Twilio's report of it, and our verdict."""
+    """One call: the facts that Twilio reported, and our verdict."""
 
     __tablename__ = "call_log"
     __table_args__ = (
         closed_set("analysis_state", AnalysisState),
         closed_set("label", Label),
-        # A failed call has no label, and a label needs a verdict.
+        # Only a judged call has a label. A failed call has none.
         CheckConstraint("(label is not null) = (analysis_state = 'judged')", name="label_when_judged"),
         CheckConstraint(
             f"case analysis_state when 'judged' then reason is not null and {one_of('reason', Reason)}"
@@ -45,110 +45,121 @@ class CallLog(Base):
         ),
         CheckConstraint("(verdict_at is not null) = (analysis_state = 'judged')", name="verdict_at_when_judged"),
         closed_set("verdict_source", Source),
-        # In one direction only: a process of the older version, still running after the migration, leaves it null.
+        # A judged call may have no source: after the migration, a process of the older version can still be running,
+        # and it does not write the source.
         CheckConstraint("verdict_source is null or analysis_state = 'judged'", name="source_when_judged"),
         closed_set("action", ActionKind),
         closed_set("action_state", ActionState),
         CheckConstraint("(action is not null) = (action_state is not null)", name="action_has_a_state"),
         Index(None, "created_at"),
-        # Partial indexes: finding open calls stays fast beside a million finished ones.
+        # Partial indexes, so that the search for open calls stays fast with a million finished calls in the table.
         Index("ix_call_log_action_due", "verdict_at", postgresql_where=text("action_state = 'due'")),
         Index("ix_call_log_open", "created_at", postgresql_where=text(OPEN)),
-        {"comment": "One row per call: Twilio's report of it, and whether a human or a voicemail answered."},
+        {
+            "comment": (
+                "One row per call: the facts that Twilio reported, and the verdict whether a human or a voicemail "
+                "answered."
+            )
+        },
     )
 
     call_sid: Mapped[str] = mapped_column(primary_key=True, comment="Twilio's CallSid.")
-    account_sid: Mapped[str] = mapped_column(comment="Twilio account or subaccount the call belongs to.")
+    account_sid: Mapped[str] = mapped_column(comment="Twilio account or subaccount that the call belongs to.")
     parent_call_sid: Mapped[str | None] = mapped_column(
-        comment="The call whose `<Dial>` made this leg; its row has the recording and the verdict. Null for a call "
-        "that no other call dialled."
+        comment="CallSid of the call whose `<Dial>` created this leg. The parent's row has the recording "
+        "and the verdict. Null for a call that no other call dialled."
     )
     direction: Mapped[str | None] = mapped_column(
-        comment="Twilio's Direction, e.g. `outbound-api` or `outbound-dial`. Null until a status callback reported it."
+        comment="Twilio's Direction, e.g. `outbound-api` or `outbound-dial`. Null until Twilio reports a direction."
     )
     from_number: Mapped[str | None] = mapped_column(
-        comment="Caller as Twilio gave it, usually E.164. With AMD_PHONE_NUMBERS=hash: `hmac:` and the first 32 hex "
-        "digits of HMAC-SHA256(AMD_PHONE_NUMBER_KEY, number); with `drop`: null."
+        comment="Caller as reported by Twilio, usually E.164. With AMD_PHONE_NUMBERS=hash: `hmac:` and "
+        "the first 32 hex digits of HMAC-SHA256(AMD_PHONE_NUMBER_KEY, number). With "
+        "AMD_PHONE_NUMBERS=drop: null."
     )
     to_number: Mapped[str | None] = mapped_column(
-        comment="Called party as Twilio gave it, usually E.164; hashed or dropped like from_number."
+        comment="Called party as reported by Twilio, usually E.164. Hashed or dropped like from_number."
     )
     call_status: Mapped[str | None] = mapped_column(
-        comment="Latest CallStatus by SequenceNumber: `queued`, `initiated`, `ringing`, `in-progress`, `completed`, "
-        "`busy`, `failed`, `no-answer`, `canceled`. A terminal one stays. "
-        "Null while only a recording callback has arrived."
+        comment="Latest CallStatus by SequenceNumber: `queued`, `initiated`, `ringing`, `in-progress`, "
+        "`completed`, `busy`, `failed`, `no-answer`, `canceled`. A terminal status never changes. "
+        "Null until Twilio reports a status."
     )
     started_at: Mapped[datetime | None] = mapped_column(
-        comment="When Twilio began the call: time of its first event before the answer."
+        comment="Start of the call: time of Twilio's first event before the answer."
     )
-    answered_at: Mapped[datetime | None] = mapped_column(comment="When the call was answered, by a human or a machine.")
-    ended_at: Mapped[datetime | None] = mapped_column(comment="When the call ended.")
+    answered_at: Mapped[datetime | None] = mapped_column(comment="Time of the answer, by a human or a machine.")
+    ended_at: Mapped[datetime | None] = mapped_column(comment="End of the call.")
     duration_s: Mapped[int | None] = mapped_column(comment="Twilio's CallDuration, in seconds.")
     sip_response_code: Mapped[int | None] = mapped_column(
         comment="Final SIP code, e.g. 486 (busy), 487 (ring timeout), 404 (unreachable)."
     )
     twilio_answered_by: Mapped[str | None] = mapped_column(
-        comment="Result of Twilio's own answering-machine detection (AnsweredBy), if it was enabled; for comparison."
+        comment="Result of Twilio's own answering-machine detection (AnsweredBy), for comparison. Null if "
+        "Twilio reported no result."
     )
     twilio_amd_ms: Mapped[int | None] = mapped_column(
-        comment="How long Twilio's own detection took (MachineDetectionDuration), in milliseconds."
+        comment="Duration of Twilio's own detection (MachineDetectionDuration), in milliseconds."
     )
     analysis_state: Mapped[str] = mapped_column(
-        comment="`waiting` (no recording yet), `queued`, `running`, `judged`, `failed` (see reason), "
-        "`not_applicable` (busy, no-answer, canceled, failed: nobody answered; or a leg whose parent is judged)."
+        comment="`waiting` (no recording yet), `queued`, `running`, `judged` (has a verdict), `failed` "
+        "(see reason), `not_applicable` (nobody answered: busy, no-answer, canceled or failed; or "
+        "a leg whose parent call has the recording)."
     )
     label: Mapped[str | None] = mapped_column(
-        comment="`human`, `voicemail` or `undecided`; not null exactly when analysis_state is `judged`."
+        comment="`human`, `voicemail` or `undecided`. Not null exactly if analysis_state is `judged`."
     )
     confidence: Mapped[float | None] = mapped_column(
-        comment="Probability of the top class in the deciding model run, 0 to 1, also when undecided. "
-        "Null when no model ran (reason `no_speech` or `too_short`) and when not judged."
+        comment="Probability of the top class in the deciding model run, from 0 to 1, also if the label "
+        "is `undecided`. Null if no model ran (reason `no_speech` or `too_short`) or if the call "
+        "is not judged."
     )
     reason: Mapped[str | None] = mapped_column(
-        comment="When judged: `confident`, `low_confidence`, `no_speech`, `too_short`. When failed: `no_recording`, "
-        "`recording_failed`, `media_missing`, `unauthorised`, `encrypted`, `external_storage`, `undecodable`, "
-        "`model_failed`, `gave_up`. Null otherwise."
+        comment="If judged: `confident`, `low_confidence`, `no_speech`, `too_short`. If failed: "
+        "`no_recording`, `recording_failed`, `media_missing`, `unauthorised`, `encrypted`, "
+        "`external_storage`, `undecodable`, `model_failed`, `gave_up`. Null in all other states."
     )
     channels_mixed: Mapped[bool | None] = mapped_column(
-        comment="True if the called party's channel was not known, so that both parties were judged as one mixed "
-        "signal."
+        comment=("True if the called party's channel was not known. Both parties were then judged as one mixed signal.")
     )
-    model_id: Mapped[str | None] = mapped_column(comment="Model of the deciding run. Null when no model ran.")
+    model_id: Mapped[str | None] = mapped_column(comment="Model of the deciding run. Null if no model ran.")
     model_revision: Mapped[str | None] = mapped_column(
-        comment="Resolved commit of a model from the hub; null for a model from a folder."
+        comment="Resolved commit of a model from the Hugging Face hub. Null for a model from a folder."
     )
-    verdict_at: Mapped[datetime | None] = mapped_column(comment="When the verdict was written.")
+    verdict_at: Mapped[datetime | None] = mapped_column(comment="Time when the verdict was written.")
     verdict_ms: Mapped[int | None] = mapped_column(
-        comment="Milliseconds to the verdict: from when a callback enqueued the recording, or from the start of the "
-        "live stream."
+        comment="Milliseconds until the verdict, counted from the enqueueing of the recording or from the "
+        "start of the live stream."
     )
     verdict_source: Mapped[str | None] = mapped_column(
-        comment="Basis of the verdict: `recording`, or `stream` (live). Null when not judged, or judged by a version "
-        "that knew recordings only."
+        comment="Basis of the verdict: `recording`, or `stream` (live). Null if not judged, or if judged "
+        "by a version that supported only recordings."
     )
     answer_to_verdict_ms: Mapped[int | None] = mapped_column(
-        comment="Milliseconds from answered_at to verdict_at. Twilio reports the answer in whole seconds, by its own "
-        "clock. Null while either is unknown."
+        comment="Milliseconds from answered_at to verdict_at. Twilio reports answered_at in whole "
+        "seconds, by Twilio's clock. Null if one of the two times is unknown."
     )
     action: Mapped[str | None] = mapped_column(
-        comment="Action scheduled after this verdict: `hang_up` or `redirect`. Null for none."
+        comment=("Action scheduled after this verdict: `hang_up` or `redirect`. Null if no action was scheduled.")
     )
     action_state: Mapped[str | None] = mapped_column(
-        comment="`due`, `sent` (Twilio's response is not known: it may have been done), `done`, `refused` (it was "
-        "too late, or Twilio refused it), `failed` (nothing was done)."
+        comment="`due` (not requested from Twilio yet), `sent` (requested, but the response is not known, "
+        "so Twilio may have executed the action), `done`, `refused` (too late, or refused by "
+        "Twilio), `failed` (nothing was done)."
     )
     action_note: Mapped[str | None] = mapped_column(
-        comment="Why it was refused or failed, or why its outcome is not known."
+        comment="Reason why the action was refused or failed, or why its outcome is not known."
     )
-    action_at: Mapped[datetime | None] = mapped_column(comment="When action_state last changed.")
+    action_at: Mapped[datetime | None] = mapped_column(comment="Time when action_state last changed.")
     reconciled_at: Mapped[datetime | None] = mapped_column(
-        comment="When Twilio's API was last queried, after the call had ended, for callbacks that were lost; null if "
-        "never."
+        comment="Time when Twilio's API was last queried for lost callbacks after the call had ended. "
+        "Null if never queried."
     )
     created_at: Mapped[datetime] = mapped_column(
         server_default=func.now(),
-        comment="When the call was first seen: in a callback, when this service placed it, or in Twilio's API.",
+        comment="Time when this service first stored the call: from a callback, a live stream, its own call "
+        "request or Twilio's API.",
     )
     updated_at: Mapped[datetime] = mapped_column(
-        server_default=func.now(), onupdate=func.now(), comment="When this row last changed."
+        server_default=func.now(), onupdate=func.now(), comment="Time when this row last changed."
     )

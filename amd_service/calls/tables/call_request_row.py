@@ -1,4 +1,4 @@
-"""`call_request`: every request to Twilio to place a call, so that none is placed twice."""
+"""Table `call_request`: requests to Twilio to place a call. The rows prevent that a call is placed twice."""
 
 from datetime import datetime
 from enum import StrEnum
@@ -10,7 +10,7 @@ from amd_service.calls.tables.base import Base, closed_set
 
 
 class RequestOutcome(StrEnum):
-    """Outcome of a request. `UNKNOWN`: Twilio's response was lost."""
+    """Outcome of a request. `UNKNOWN`: Twilio's response was lost, so the call may have been placed."""
 
     PENDING = "pending"
     PLACED = "placed"
@@ -18,7 +18,7 @@ class RequestOutcome(StrEnum):
 
 
 class CallRequestRow(Base):
-    """One request to place a call. A refused request has no row: nothing was placed."""
+    """One request to place a call. A request that was refused has no row, because no call was placed."""
 
     __tablename__ = "call_request"
     __table_args__ = (
@@ -26,20 +26,27 @@ class CallRequestRow(Base):
         CheckConstraint("(call_sid is not null) = (outcome = 'placed')", name="sid_when_placed"),
         Index(None, "created_at"),
         Index(None, "call_sid"),
-        {"comment": "Every request to Twilio to place a call: its Idempotency-Key, and the basis of the rate limit."},
+        {
+            "comment": (
+                "One row per request to Twilio to place a call. The rows prevent a second call for the same "
+                "Idempotency-Key, and are the basis of the rate limit."
+            )
+        },
     )
 
     key: Mapped[str] = mapped_column(
-        primary_key=True, comment="The Idempotency-Key; a generated one if the client sent none."
+        primary_key=True, comment="The client's Idempotency-Key, or a generated key if the client sent none."
     )
     fingerprint: Mapped[str] = mapped_column(
-        comment="HMAC-SHA256, in hex and keyed with the account's REST secret, of the request: the same key with "
-        "another request is refused."
+        comment="HMAC-SHA256 of the request, in hex, keyed with the account's REST secret. The same "
+        "Idempotency-Key with another request is refused."
     )
-    account_sid: Mapped[str] = mapped_column(comment="Twilio account that places it.")
+    account_sid: Mapped[str] = mapped_column(comment="Twilio account that places the call.")
     outcome: Mapped[str] = mapped_column(
         comment="`pending` (the request is running, or its process died), `placed`, `unknown` (Twilio's response was "
         "lost)."
     )
-    call_sid: Mapped[str | None] = mapped_column(comment="The call; not null exactly when placed.")
-    created_at: Mapped[datetime] = mapped_column(server_default=func.now(), comment="When it was requested.")
+    call_sid: Mapped[str | None] = mapped_column(
+        comment="CallSid of the placed call. Not null exactly if outcome is `placed`."
+    )
+    created_at: Mapped[datetime] = mapped_column(server_default=func.now(), comment="Time of the request.")

@@ -1,4 +1,4 @@
-"""`recording`: one row per RecordingSid, and the row is the job."""
+"""Table `recording`: one row per recording or live stream. The row is also the job of judging the recording."""
 
 from datetime import datetime
 from enum import StrEnum
@@ -13,12 +13,12 @@ from amd_service.domain import Failure
 MEDIA_STREAM = "MediaStream"
 # `recording_status` of a stream whose connection broke off before its verdict.
 BROKEN_OFF = "broken-off"
-# SQL: Twilio may still hold a copy that is no longer needed. It never has one of a live stream.
+# SQL condition: Twilio may still store a copy that is no longer needed. Twilio stores no copy of a live stream.
 TO_ERASE = f"state = 'done' and erased_at is null and source is distinct from '{MEDIA_STREAM}'"
 
 
 class RecordingState(StrEnum):
-    """Progress of the work on a recording. `NOTED`: there is nothing to fetch yet. `DEAD`: given up."""
+    """State of the job. `NOTED`: the recording has no audio to fetch yet. `DEAD`: the job was given up."""
 
     NOTED = "noted"
     QUEUED = "queued"
@@ -28,7 +28,7 @@ class RecordingState(StrEnum):
 
 
 class Recording(Base):
-    """One recording of a call and, at the same time, the job of judging it."""
+    """One recording of a call, and the job of judging it."""
 
     __tablename__ = "recording"
     __table_args__ = (
@@ -39,62 +39,71 @@ class Recording(Base):
         CheckConstraint("(locked_by is not null) = (state = 'running')", name="locked_when_running"),
         CheckConstraint("attempts >= 0", name="attempts"),
         Index(None, "call_sid"),
-        # Partial: claiming stays as fast beside a million finished rows as with none.
+        # A partial index, so that a claim stays fast with a million finished rows in the table.
         Index("ix_recording_due", "available_at", postgresql_where=text("state in ('queued', 'running')")),
         Index("ix_recording_to_erase", "erase_after", postgresql_where=text(TO_ERASE)),
-        {"comment": "One row per recording, which is also the job of judging it."},
+        {"comment": "One row per recording. Each row is also the job of judging the recording."},
     )
 
     recording_sid: Mapped[str] = mapped_column(
-        primary_key=True, comment="Twilio's RecordingSid; for a live stream its StreamSid, MZ…."
+        primary_key=True, comment="Twilio's RecordingSid. For a live stream: its StreamSid (MZ…)."
     )
-    call_sid: Mapped[str] = mapped_column(ForeignKey("call_log.call_sid"), comment="The call it belongs to.")
-    account_sid: Mapped[str] = mapped_column(comment="Twilio account or subaccount whose credentials fetch it.")
+    call_sid: Mapped[str] = mapped_column(ForeignKey("call_log.call_sid"), comment="CallSid of the recorded call.")
+    account_sid: Mapped[str] = mapped_column(
+        comment="Twilio account or subaccount whose credentials are used to fetch the recording."
+    )
     recording_status: Mapped[str | None] = mapped_column(
-        comment="Twilio's RecordingStatus: `in-progress`, `completed`, `absent`, `failed`. `completed` stays. "
-        "For a live stream `completed`, or `broken-off`: lost before its verdict, so that a recording's verdict "
-        "comes first."
+        comment="Twilio's RecordingStatus: `in-progress`, `completed`, `absent`, `failed`. `completed` "
+        "never changes. For a live stream: `completed`, or `broken-off` if the connection was "
+        "lost before the verdict. The verdict on a recording then takes precedence."
     )
     source: Mapped[str | None] = mapped_column(
-        comment="Twilio's RecordingSource, e.g. `OutboundAPI` or `DialVerb`: decides the called party's channel. "
-        "`MediaStream` for a live stream."
+        comment="Twilio's RecordingSource, e.g. `OutboundAPI` or `DialVerb`. The source determines the "
+        "called party's channel. `MediaStream` for a live stream."
     )
     track: Mapped[str | None] = mapped_column(comment="Twilio's RecordingTrack: `inbound`, `outbound` or `both`.")
-    channels: Mapped[int | None] = mapped_column(comment="Twilio's RecordingChannels.")
+    channels: Mapped[int | None] = mapped_column(comment="Twilio's RecordingChannels: number of channels.")
     started_at: Mapped[datetime | None] = mapped_column(
-        comment="Twilio's RecordingStartTime; orders the recordings of a call."
+        comment="Twilio's RecordingStartTime. The recordings of a call are sorted by this time."
     )
     duration_s: Mapped[int | None] = mapped_column(comment="Twilio's RecordingDuration, in seconds.")
-    error_code: Mapped[int | None] = mapped_column(comment="Twilio's ErrorCode; 0 means none.")
+    error_code: Mapped[int | None] = mapped_column(comment="Twilio's ErrorCode. 0 means no error.")
     state: Mapped[str] = mapped_column(
-        comment="`noted` (nothing to fetch yet), `queued`, `running`, `done` (has a verdict), `dead` (given up, see "
-        "failure)."
+        comment="`noted` (no audio to fetch yet), `queued`, `running`, `done` (has a verdict), `dead` "
+        "(given up, see failure)."
     )
-    attempts: Mapped[int] = mapped_column(server_default=text("0"), comment="How often a worker has claimed it.")
+    attempts: Mapped[int] = mapped_column(
+        server_default=text("0"),
+        comment="Number of attempts to judge the recording. Released attempts are not counted.",
+    )
     available_at: Mapped[datetime] = mapped_column(
         server_default=func.now(),
-        comment="When it may be claimed: now, after a retry's delay, or when the lease of its worker runs out.",
+        comment="Earliest time at which a worker may claim the recording: time of enqueueing, end of the "
+        "retry delay, or end of the current worker's lease.",
     )
     locked_by: Mapped[str | None] = mapped_column(
-        comment="The worker that holds it, `#` and a random token of this claim; null unless running."
+        comment="Worker that has claimed the recording, followed by `#` and a random token of the claim. "
+        "Null unless state is `running`."
     )
-    last_error: Mapped[str | None] = mapped_column(comment="Error of the latest attempt that failed.")
+    last_error: Mapped[str | None] = mapped_column(comment="Error of the latest failed attempt.")
     last_failure: Mapped[str | None] = mapped_column(
-        comment="The failure that is written if the attempts run out on the latest error."
+        comment="Value for the column failure if no attempt is left after the latest error."
     )
-    failure: Mapped[str | None] = mapped_column(comment="Why it could not be judged; not null exactly when dead.")
+    failure: Mapped[str | None] = mapped_column(
+        comment="Reason why the recording could not be judged. Not null exactly if state is `dead`."
+    )
     queued_at: Mapped[datetime | None] = mapped_column(
-        comment="When it was first enqueued; requeueing it sets a new time."
+        comment="Time when the recording was enqueued or requeued. A retry does not change this time."
     )
-    finished_at: Mapped[datetime | None] = mapped_column(comment="When it became done or dead.")
+    finished_at: Mapped[datetime | None] = mapped_column(comment="Time when state became `done` or `dead`.")
     erase_after: Mapped[datetime] = mapped_column(
         server_default=func.now(),
-        comment="When the deletion of Twilio's copy may next be tried, if AMD_DELETE_RECORDINGS is on.",
+        comment=("Earliest time of the next attempt to delete Twilio's copy, if AMD_DELETE_RECORDINGS is on."),
     )
     erased_at: Mapped[datetime | None] = mapped_column(
-        comment="When Twilio's copy was deleted, or was found to be gone."
+        comment="Time when Twilio's copy was deleted, or was found to be missing."
     )
-    created_at: Mapped[datetime] = mapped_column(server_default=func.now(), comment="When its first callback came in.")
+    created_at: Mapped[datetime] = mapped_column(server_default=func.now(), comment="Time when this row was inserted.")
     updated_at: Mapped[datetime] = mapped_column(
-        server_default=func.now(), onupdate=func.now(), comment="When this row last changed."
+        server_default=func.now(), onupdate=func.now(), comment="Time when this row last changed."
     )

@@ -1,4 +1,4 @@
-"""`sweep`: progress of reconciliation."""
+"""Table `sweep`: progress of reconciliation."""
 
 from datetime import datetime
 
@@ -9,20 +9,26 @@ from amd_service.calls.tables.base import Base
 
 
 class Sweep(Base):
-    """Progress and lease of one account's reconciliation, shared by all workers."""
+    """Progress and lease of one account's sweeps. All workers share the row."""
 
     __tablename__ = "sweep"
-    __table_args__ = ({"comment": "One row per account: how far its reconciliation has come."},)
+    __table_args__ = (
+        {
+            "comment": (
+                "One row per Twilio account: progress and lease of its sweeps. A sweep reconciles the account with "
+                "Twilio's API."
+            )
+        },
+    )
 
     account_sid: Mapped[str] = mapped_column(primary_key=True, comment="The Twilio account.")
     swept_until: Mapped[datetime | None] = mapped_column(
-        comment="Calls and recordings created before it have been reconciled. Null until the first sweep has ended."
+        comment="Calls and recordings created before this time are reconciled. Null until the first sweep ends."
     )
     created_at: Mapped[datetime] = mapped_column(
         server_default=func.now(),
-        comment="When the account was first swept. Unknown calls that began before are stored by `amd-service "
-        "reconcile` only.",
+        comment="Time of the account's first sweep. Only `amd-service reconcile` stores unknown older calls.",
     )
     available_at: Mapped[datetime] = mapped_column(
-        server_default=func.now(), comment="When the next sweep is due, or when the lease of the running one ends."
+        server_default=func.now(), comment="Time when the next sweep is due, or end of the running sweep's lease."
     )

@@ -1,4 +1,4 @@
-"""`verdict`: every model run, with everything needed to repeat it."""
+"""Table `verdict`: every model run, with all values that are needed to repeat the run."""
 
 from datetime import datetime
 from typing import Any
@@ -24,7 +24,7 @@ _RUN_COLUMNS = (
 
 
 class VerdictRow(Base):
-    """One model run on one recording; the deciding run has the verdict. Rows are added, never changed."""
+    """One model run on one recording. The deciding run has the verdict. Rows are never changed."""
 
     __tablename__ = "verdict"
     __table_args__ = (
@@ -39,52 +39,69 @@ class VerdictRow(Base):
             f"not decided or (confidence is null) = ({one_of('reason', (Reason.NO_SPEECH, Reason.TOO_SHORT))})",
             name="confidence_when_a_model_ran",
         ),
-        # A row has all columns of a run, or none of them if no model ran.
+        # If a model ran, all columns of the run have a value. If no model ran, all of them are null.
         CheckConstraint(f"num_nonnulls({', '.join(_RUN_COLUMNS)}) in (0, {len(_RUN_COLUMNS)})", name="whole_run"),
         Index(None, "recording_sid"),
-        {"comment": "One row per model run. A verdict without a run (no speech, too short) has a row without scores."},
+        {
+            "comment": (
+                "One row per model run. A verdict without a model run (no speech, or too short) has one row without "
+                "scores."
+            )
+        },
     )
 
-    id: Mapped[int] = mapped_column(BigInteger, Identity(always=True), primary_key=True, comment="Order of writing.")
+    id: Mapped[int] = mapped_column(
+        BigInteger, Identity(always=True), primary_key=True, comment="Number of the row, in order of writing."
+    )
     recording_sid: Mapped[str] = mapped_column(
-        ForeignKey("recording.recording_sid"), comment="The recording that was judged."
+        ForeignKey("recording.recording_sid"), comment="RecordingSid or StreamSid of the judged recording."
     )
     source: Mapped[str] = mapped_column(
         server_default=text("'recording'"), comment="Basis of the verdict: `recording`, or `stream` (live)."
     )
-    attempt: Mapped[int] = mapped_column(comment="The attempt of the job that made this run.")
-    run_number: Mapped[int] = mapped_column(comment="Which run of that attempt, from 1; 0 when no model ran.")
-    decided: Mapped[bool] = mapped_column(comment="Whether the verdict is based on this run: the last of its attempt.")
-    label: Mapped[str | None] = mapped_column(comment="`human`, `voicemail` or `undecided`; on the deciding run only.")
+    attempt: Mapped[int] = mapped_column(comment="Number of the attempt that made this run.")
+    run_number: Mapped[int] = mapped_column(comment="Number of the run within its attempt, from 1. 0 if no model ran.")
+    decided: Mapped[bool] = mapped_column(
+        comment="True if the verdict is based on this run, which is the last run of its attempt."
+    )
+    label: Mapped[str | None] = mapped_column(
+        comment="`human`, `voicemail` or `undecided`. Null on runs that did not decide."
+    )
     confidence: Mapped[float | None] = mapped_column(
-        comment="Probability of the top class, 0 to 1; null when no model ran, and on runs that did not decide."
+        comment=("Probability of the top class, from 0 to 1. Null if no model ran, and on runs that did not decide.")
     )
     reason: Mapped[str | None] = mapped_column(
-        comment="`confident`, `low_confidence`, `no_speech` or `too_short`; on the deciding run only."
+        comment=("`confident`, `low_confidence`, `no_speech` or `too_short`. Null on runs that did not decide.")
     )
-    channel: Mapped[int | None] = mapped_column(comment="Judged channel, from 1; null when the audio was mixed down.")
+    channel: Mapped[int | None] = mapped_column(
+        comment="Number of the judged channel, from 1. Null if the channels were mixed."
+    )
     channels_mixed: Mapped[bool] = mapped_column(
         comment="True if caller and called party were judged as one mixed signal."
     )
     onset_ms: Mapped[int | None] = mapped_column(
-        comment="Where speech begins in the recording, in milliseconds; null when none was found."
+        comment=("Start of speech, in milliseconds from the start of the recording. Null if no speech was found.")
     )
-    window_start_ms: Mapped[int | None] = mapped_column(comment="Where the window begins in the recording, in ms.")
-    window_ms: Mapped[int | None] = mapped_column(comment="Length of the window given to the model, in ms.")
-    human_score: Mapped[float | None] = mapped_column(comment="Probability of human in this run.")
-    voicemail_score: Mapped[float | None] = mapped_column(comment="Probability of voicemail in this run.")
-    inference_ms: Mapped[float | None] = mapped_column(comment="Milliseconds the model took.")
-    model_id: Mapped[str | None] = mapped_column(comment="Hub id or folder of the model.")
+    window_start_ms: Mapped[int | None] = mapped_column(
+        comment="Start of the window given to the model, in milliseconds from the start of the recording."
+    )
+    window_ms: Mapped[int | None] = mapped_column(comment="Length of the window given to the model, in milliseconds.")
+    human_score: Mapped[float | None] = mapped_column(comment="Probability of human in this run, from 0 to 1.")
+    voicemail_score: Mapped[float | None] = mapped_column(comment="Probability of voicemail in this run, from 0 to 1.")
+    inference_ms: Mapped[float | None] = mapped_column(comment="Duration of the model run, in milliseconds.")
+    model_id: Mapped[str | None] = mapped_column(comment="Hugging Face hub id or folder of the model.")
     model_revision: Mapped[str | None] = mapped_column(
-        comment="Resolved commit of a hub model; null for a model from a folder."
+        comment="Resolved commit of a model from the Hugging Face hub. Null for a model from a folder."
     )
     weights_sha256: Mapped[str | None] = mapped_column(comment="SHA-256 of the weights file, in hex.")
     engine: Mapped[str | None] = mapped_column(comment="Inference engine, e.g. `torch`.")
     precision: Mapped[str | None] = mapped_column(comment="Number format of the weights, e.g. `fp32`.")
-    proof: Mapped[str | None] = mapped_column(comment="Result of the golden clips for the model's label order.")
-    policy: Mapped[dict[str, Any]] = mapped_column(comment="The thresholds that were in force.")
+    proof: Mapped[str | None] = mapped_column(
+        comment=("Result of the check of the model's label order with the golden clips (recordings with known labels).")
+    )
+    policy: Mapped[dict[str, Any]] = mapped_column(comment="Thresholds that were in force.")
     policy_version: Mapped[str] = mapped_column(
-        comment="First 12 hex digits of the SHA-256 of policy: equal exactly when the thresholds are."
+        comment="First 12 hex digits of the SHA-256 of policy. Equal thresholds have equal versions."
     )
     audio_sha256: Mapped[str] = mapped_column(comment="SHA-256 of the audio bytes that were read, in hex.")
-    created_at: Mapped[datetime] = mapped_column(server_default=func.now(), comment="When it was written.")
+    created_at: Mapped[datetime] = mapped_column(server_default=func.now(), comment="Time when this row was inserted.")
