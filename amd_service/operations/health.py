@@ -14,7 +14,7 @@ async def database_fault(database: Database) -> str | None:
     try:
         state = await database.schema_state()
     except DatabaseUnavailable as error:
-        log.warning("not ready: database unavailable", error=str(error))
+        log.warning("readiness check failed: database unavailable", error=str(error))
         return "the database is unavailable"
     if state in (SchemaState.CURRENT, SchemaState.NEWER):
         return None

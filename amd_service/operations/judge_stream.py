@@ -26,7 +26,7 @@ Result = TypeVar("Result")
 
 
 class StreamOutcome(StrEnum):
-    """Outcome of a stream. The values are values of the label `outcome` of the metric `amd_streams_total`."""
+    """Outcome of a stream: a value of the label `outcome` of the metric `amd_streams_total`."""
 
     VERDICT = "verdict"
     BROKEN_OFF = "broken_off"
@@ -80,7 +80,7 @@ class StreamJudge:
     async def _judge_audio(
         self, events: AsyncIterator[StreamEvent], stream_sid: StreamSid, timeline: Timeline
     ) -> tuple[Verdict, bool]:
-        """Return the verdict, and False if the connection ended before the stream ended.
+        """Return the verdict, and whether the audio is whole. It is not whole if the connection ended early.
 
         Raises MalformedCallback, ClassifierUnavailable, ModelFailed, Undecodable.
         """

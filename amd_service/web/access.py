@@ -53,8 +53,8 @@ def access_problem(headers: Headers, settings: Settings) -> Problem | None:
         return None
     return Problem(
         HTTPStatus.FORBIDDEN,
-        "set AMD_API_KEYS: without API keys the service accepts only requests from its own machine, and only while "
-        "other machines cannot connect to the service",
+        "set AMD_API_KEYS: without API keys the service accepts only requests from localhost, and only while other "
+        "machines cannot connect to the service",
     )
 
 

@@ -72,7 +72,7 @@ async def _run(runtime: Runtime, routes: Routes, listening: socket.socket) -> No
     log.info(
         "server listening", url=f"http://{f'[{host}]' if ':' in host else host}:{port}", model=runtime.settings.model
     )
-    # The removed handler cancels the start-up. uvicorn handles SIGTERM after the start-up.
+    # During the start-up, SIGTERM cancels the current task. From this point on, uvicorn handles SIGTERM.
     asyncio.get_running_loop().remove_signal_handler(signal.SIGTERM)
     # uvicorn raises a captured signal again after its shutdown. The default handlers would then kill the process before
     # the worker has drained, so ignore the signals. A second signal from the user is ignored too: the grace time limits
@@ -84,7 +84,7 @@ async def _run(runtime: Runtime, routes: Routes, listening: socket.socket) -> No
 
 @contextmanager
 def _listening_socket(host: str, port: int) -> Iterator[socket.socket]:
-    """Bind a socket. Called before anything else starts, so that a port in use is reported at once."""
+    """Bind a socket. The socket is bound before the runtime opens, so that a port in use is reported at once."""
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
         listening = socket.socket(family, kind, protocol)

@@ -12,9 +12,10 @@ class TimeLimits:
     call_request_body_s: float = 10.0
     upload_s: float = 60.0
 
-    # Maximum time between two chunks. Clients also send silence, for example while a caller is on hold.
+    # Maximum time between two chunks. Clients send audio during silence too, for example
+    # while a caller is on hold.
     predict_stream_idle_s: float = 30.0
-    # Maximum time for the whole body. A longer stream without a verdict only blocks a slot.
+    # Maximum time for the whole body. After this time a stream without a verdict only blocks a slot.
     predict_stream_total_s: float = 600.0
     # Maximum time to read the rest of the body after the verdict. Some clients send the whole body before they read
     # the response.

@@ -15,7 +15,9 @@ from amd_service.web.state import runtime_of
 
 
 async def health(request: Request) -> JSONResponse:
-    """GET /health: the process is alive, and the phase of the classifier. Uses neither database nor model.
+    """GET /health: whether the process is alive, and the phase of the classifier.
+
+    Uses neither the database nor the model.
 
     The route is public. The response therefore omits `reason`, which can contain file names.
     """
@@ -25,7 +27,7 @@ async def health(request: Request) -> JSONResponse:
 
 
 async def ready(request: Request) -> JSONResponse:
-    """GET /ready: whether callbacks can be stored. The classifier need not be ready."""
+    """GET /ready: whether callbacks can be stored. The classifier does not have to be ready."""
     fault = await database_fault(runtime_of(request).database)
     return JSONResponse({"ready": fault is None, "reason": fault}, status_code=_status(fault is None))
 
@@ -37,7 +39,7 @@ async def ready_classifier(request: Request) -> JSONResponse:
 
 
 async def metrics(request: Request) -> Response:
-    """GET /metrics: metrics as Prometheus text. Works also while the database is unavailable."""
+    """GET /metrics: metrics as Prometheus text. Also works while the database is unavailable."""
     runtime = runtime_of(request)
     await measure_queue(runtime.database, runtime.metrics)
     runtime.metrics.classifier_ready.set(runtime.detector.is_ready)

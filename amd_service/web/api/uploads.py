@@ -38,7 +38,10 @@ UPLOAD_PROBLEMS = problems(
 
 
 def parse_channel(sent: object) -> int | None:
-    """Parse the channel of the called party; None when no channel was sent. Raises Problem 422 if not 1 or 2."""
+    """Parse the channel of the called party. Returns None if no channel was sent.
+
+    Raises Problem 422 for a value other than 1 or 2.
+    """
     if sent not in (None, "1", "2"):
         raise Problem(HTTPStatus.UNPROCESSABLE_ENTITY, "`channel` must be 1 or 2, the channel of the called party")
     return None if sent is None else int(str(sent))
@@ -62,7 +65,7 @@ def translate_detection_errors() -> Iterator[None]:
 async def while_connected(request: Request, work: Coroutine[None, None, Verdict]) -> Verdict:
     """Return the result of `work`. When the client disconnects, cancel `work` and raise Problem 400.
 
-    Call this function after the body has been read, because it discards all messages before the disconnect.
+    Call this function after the body has been read, because `while_connected` discards all other messages.
     """
     task = asyncio.ensure_future(work)
     disconnect = asyncio.ensure_future(wait_for_disconnect(request))

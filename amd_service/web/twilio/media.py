@@ -101,7 +101,7 @@ async def _events(websocket: WebSocket, limits: TimeLimits) -> AsyncGenerator[St
     """
     ends_at = monotonic() + limits.media_total_s
     while (left_s := ends_at - monotonic()) > 0:
-        await asyncio.sleep(0)  # `receive` does not suspend for a message that has arrived: let other tasks run
+        await asyncio.sleep(0)  # `receive` returns at once if a message has arrived: let other tasks run
         try:
             async with asyncio.timeout(min(limits.media_idle_s, left_s)):
                 message = await websocket.receive()
@@ -133,7 +133,7 @@ NO_UPGRADE = "this path accepts only WebSockets: check that the proxy forwards t
 
 
 async def missing_upgrade(request: Request) -> Response:
-    """GET /twilio/media without an upgrade: 426. While AMD_LIVE is off: 404, as for an unknown path."""
+    """GET /twilio/media without an upgrade to WebSocket. Responds 426, or 404 while AMD_LIVE is off."""
     if not runtime_of(request).settings.live:
         raise HTTPException(HTTPStatus.NOT_FOUND)
     log.warning("stream refused", reason=NO_UPGRADE)

@@ -28,15 +28,15 @@ from amd_service.web.twilio.signed_request import (
 async def stream_xml(request: Request) -> Response:
     """GET and POST /twilio/stream.xml: TwiML that starts a stream of the call and then continues the call.
 
-    While AMD_LIVE is off, the TwiML only continues the call. The response is not an error, because Twilio ends the
-    call after an error.
+    While AMD_LIVE is off, the TwiML only continues the call. An error response is not used, because
+    Twilio ends the call after an error.
     """
     runtime = runtime_of(request)
     with count_refusals(runtime.metrics, "stream"):
         pairs = await read_signed_form(request) if request.method == "POST" else read_signed_query(request)
         twiml = _twiml(pairs, runtime.settings)
     runtime.metrics.callbacks.labels("stream", "answered").inc()
-    # The TwiML contains the secret key of the call, so nobody may cache it.
+    # The TwiML contains the secret key of the call, so the response must not be cached.
     return Response(twiml, media_type="text/xml", headers={"cache-control": "no-store"})
 
 
@@ -47,8 +47,8 @@ def _twiml(pairs: Pairs, settings: Settings) -> str:
     call_sid = CallSid(parameters.get("CallSid", ""))
     if not is_sid(call_sid, "CA"):
         raise Problem(HTTPStatus.BAD_REQUEST, "CallSid is not CA followed by 32 hexadecimal digits")
-    assert settings.public_url is not None  # without a public URL no signature is valid
-    # Use the oldest token: during a token rotation every process has this token, before and after its restart.
+    assert settings.public_url is not None  # a signature is valid only with a public URL
+    # Use the oldest token: during a token rotation every process has this token, restarted or not.
     token = settings.accounts[AccountSid(parameters["AccountSid"])].auth_tokens[-1]
     url = stream_url(settings.public_url, MEDIA_PATH)
     return stream_twiml(url, stream_key(token, call_sid), settings.live_next_url)
