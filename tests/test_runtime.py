@@ -18,7 +18,7 @@ from amd_service.settings import Account, Settings
 from amd_service.simulator.twilio.media_host import MediaFile
 from amd_service.simulator.twilio.resources import SimulatedCall
 from tests.support.deliveries import call_row, claim, deliver, recording, recording_row, settle, status
-from tests.support.numbers import callbacks, told
+from tests.support.numbers import callbacks, deliver_status
 from tests.support.sids import ACCOUNT, CALL, RECORDING
 from tests.support.simulated_twilio import watched_simulated_twilio
 from tests.support.verdicts import verdict
@@ -60,7 +60,7 @@ async def test_a_worker_runs_actions_and_retention(database: Database, database_
             delete_recordings=True,
             phone_numbers="drop",
         )
-        await told(database, "in-progress", SequenceNumber="2", Timestamp=format_datetime(datetime.now(UTC)))
+        await deliver_status(database, "in-progress", SequenceNumber="2", Timestamp=format_datetime(datetime.now(UTC)))
         await deliver(database, recording("completed"))
         (job,) = await claim(database)
         await settle(database, job, verdict(Label.VOICEMAIL), settings.actions)

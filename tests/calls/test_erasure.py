@@ -16,7 +16,7 @@ from amd_service.calls.tables.recording import TO_ERASE
 from amd_service.database.pool import Database
 from amd_service.domain import AccountSid, Failure, Label, RecordingSid
 from tests.support.deliveries import call_row, claim, deliver, recording, recording_row, settle, snapshot, status
-from tests.support.numbers import FROM, TO, callbacks, change, told
+from tests.support.numbers import FROM, TO, callbacks, change, deliver_status
 from tests.support.sids import ACCOUNT, CALL, RECORDING
 from tests.support.verdicts import verdict
 
@@ -175,7 +175,7 @@ async def test_finding_callbacks_to_strip_and_recordings_to_erase_uses_partial_i
 
 
 async def test_an_old_callback_loses_parameters_token_and_numbers(database: Database) -> None:
-    await told(database, "completed", SequenceNumber="3")
+    await deliver_status(database, "completed", SequenceNumber="3")
     await make_old(database, Callback, "received_at", 31)
     assert await strip(database) == 1
     async with database.transaction() as session:
@@ -193,21 +193,21 @@ async def test_an_old_callback_loses_parameters_token_and_numbers(database: Data
 
 
 async def test_a_younger_callback_is_not_changed(database: Database) -> None:
-    await told(database, "completed")
+    await deliver_status(database, "completed")
     await make_old(database, Callback, "received_at", 29)
     assert await strip(database) == 0
     assert (await callbacks(database))[0].parameters is not None
 
 
 async def test_a_replayed_old_callback_is_still_a_duplicate(database: Database) -> None:
-    await told(database, "completed", SequenceNumber="3")
+    await deliver_status(database, "completed", SequenceNumber="3")
     await make_old(database, Callback, "received_at", 31)
     await strip(database)
-    assert not await told(database, "completed", SequenceNumber="3")
+    assert not await deliver_status(database, "completed", SequenceNumber="3")
 
 
 async def test_a_late_callback_is_merged_with_stripped_ones(database: Database) -> None:
-    await told(database, "completed", SequenceNumber="3", CallDuration="12")
+    await deliver_status(database, "completed", SequenceNumber="3", CallDuration="12")
     await make_old(database, Callback, "received_at", 31)
     await strip(database)
     before = await snapshot(database)
@@ -219,7 +219,7 @@ async def test_a_late_callback_is_merged_with_stripped_ones(database: Database) 
 
 async def test_a_backlog_is_stripped_in_batches_oldest_first(database: Database) -> None:
     for number in range(5):
-        await told(database, "in-progress", SequenceNumber=str(number))
+        await deliver_status(database, "in-progress", SequenceNumber=str(number))
     async with database.transaction() as session:
         age = timedelta(days=1) * (Callback.id - select(func.min(Callback.id)).scalar_subquery())
         older = update(Callback).values(received_at=func.now() - timedelta(days=40) + age)

@@ -15,7 +15,7 @@ from amd_service.calls.tables import Callback
 from amd_service.database.pool import Database
 from amd_service.domain import CallSid, Label
 from tests.support.deliveries import KEEP, call_row, claim, deliver, recording, settle, snapshot, status
-from tests.support.numbers import FROM, TO, callbacks, change, parsed, told
+from tests.support.numbers import FROM, TO, callbacks, change, deliver_status, parsed
 from tests.support.verdicts import verdict
 from tests.support.waiting import until
 
@@ -51,12 +51,12 @@ async def apply_policy(database: Database, numbers: NumberPolicy, limit: int = 1
 @pytest.mark.parametrize("numbers", [HASH, DROP], ids=["hash", "drop"])
 async def test_older_rows_end_as_if_the_policy_had_always_applied(database: Database, numbers: NumberPolicy) -> None:
     said = {"SequenceNumber": "1", "SipHeader_X": "(500) 555-0006"}
-    await told(database, "ringing", numbers, **said)
+    await deliver_status(database, "ringing", numbers, **said)
     wanted_callback, wanted_call = await callbacks(database), await call_row(database)
     async with database.transaction() as session:
         await session.execute(text("delete from callback"))
         await session.execute(text("delete from call_log"))
-    await told(database, "ringing", KEEP, **said)
+    await deliver_status(database, "ringing", KEEP, **said)
     assert await apply_policy(database, numbers) == [1, 0, 1, 0]
     (callback,), call = await callbacks(database), await call_row(database)
     assert (call.from_number, call.to_number) == (wanted_call.from_number, wanted_call.to_number)
@@ -66,12 +66,12 @@ async def test_older_rows_end_as_if_the_policy_had_always_applied(database: Data
     assert ["SipHeader_X", ""] in callback.parameters
     assert await apply_policy(database, numbers) == [0, 0, 0, 0]
     # Delivered once more, it is still a duplicate.
-    assert not await told(database, "ringing", numbers, **said)
+    assert not await deliver_status(database, "ringing", numbers, **said)
 
 
 async def test_a_callback_delivered_again_under_the_policy_is_stored_once(database: Database) -> None:
-    await told(database, "ringing", KEEP)
-    assert await told(database, "ringing", DROP)
+    await deliver_status(database, "ringing", KEEP)
+    assert await deliver_status(database, "ringing", DROP)
     await apply_policy(database, DROP)
     (left,) = await callbacks(database)
     assert left.parameters is not None
@@ -79,7 +79,7 @@ async def test_a_callback_delivered_again_under_the_policy_is_stored_once(databa
 
 
 async def test_callbacks_without_parameters_lose_the_numbers_in_their_facts(database: Database) -> None:
-    await told(database, "ringing", KEEP)
+    await deliver_status(database, "ringing", KEEP)
     await change(database, Callback, parameters=null())
     await apply_policy(database, HASH)
     (callback,) = await callbacks(database)
@@ -87,7 +87,7 @@ async def test_callbacks_without_parameters_lose_the_numbers_in_their_facts(data
 
 
 async def test_hashed_numbers_can_be_dropped_later(database: Database) -> None:
-    await told(database, "ringing", HASH)
+    await deliver_status(database, "ringing", HASH)
     await apply_policy(database, DROP)
     call = await call_row(database)
     assert (call.from_number, call.to_number) == (None, None)
@@ -109,7 +109,7 @@ async def test_a_scan_in_small_steps_skips_no_row(database: Database) -> None:
 
 
 async def test_nothing_changes_if_numbers_are_kept(database: Database) -> None:
-    await told(database, "ringing", KEEP)
+    await deliver_status(database, "ringing", KEEP)
     assert await apply_policy(database, KEEP) == [0, 0, 0, 0]
 
 
@@ -117,7 +117,7 @@ async def test_nothing_changes_if_numbers_are_kept(database: Database) -> None:
 async def test_no_number_can_be_verified_against_a_stripped_callbacks_fingerprint(
     database: Database, numbers: NumberPolicy
 ) -> None:
-    await told(database, "completed", KEEP, SequenceNumber="3")
+    await deliver_status(database, "completed", KEEP, SequenceNumber="3")
     await strip(database)
     (before,) = await callbacks(database)
     assert await apply_policy(database, numbers) == [1, 0, 1, 0]
@@ -131,31 +131,31 @@ async def test_no_number_can_be_verified_against_a_stripped_callbacks_fingerprin
 
 async def test_a_stripped_callback_sent_again_is_new_and_changes_no_call(database: Database) -> None:
     said = {"SequenceNumber": "3", "CallDuration": "12"}
-    await told(database, "ringing", KEEP, SequenceNumber="1")
-    await told(database, "completed", KEEP, **said)
+    await deliver_status(database, "ringing", KEEP, SequenceNumber="1")
+    await deliver_status(database, "completed", KEEP, **said)
     await deliver(database, recording("completed"))
     (job,) = await claim(database)
     await settle(database, job, verdict(Label.HUMAN))
     await strip(database)
     await apply_policy(database, HASH)
     before = await snapshot(database)
-    assert await told(database, "ringing", HASH, SequenceNumber="1")
-    assert await told(database, "completed", HASH, **said)
+    assert await deliver_status(database, "ringing", HASH, SequenceNumber="1")
+    assert await deliver_status(database, "completed", HASH, **said)
     await deliver(database, recording("completed"))
     assert len(await callbacks(database)) == 6
     assert await snapshot(database) == before
 
 
 async def test_old_fingerprints_stay_if_numbers_are_kept(database: Database) -> None:
-    await told(database, "completed", KEEP)
+    await deliver_status(database, "completed", KEEP)
     await strip(database)
     await apply_policy(database, KEEP)
-    assert not await told(database, "completed", KEEP)
+    assert not await deliver_status(database, "completed", KEEP)
 
 
 async def test_a_callback_delivered_again_at_the_same_moment_is_stored_once(database: Database) -> None:
-    await told(database, "ringing", KEEP)
-    await told(database, "completed", KEEP)
+    await deliver_status(database, "ringing", KEEP)
+    await deliver_status(database, "completed", KEEP)
     async with database.transaction() as session:
         # Not committed yet: other transactions do not see it, and writing the same fingerprint waits for it.
         await intake.store_status(session, *parsed("ringing"), HASH)
@@ -174,15 +174,15 @@ async def somebody_waits(database: Database) -> bool:
 
 
 async def test_two_callbacks_that_become_equal_are_stored_once(database: Database) -> None:
-    await told(database, "ringing", KEEP, Caller=FROM)
-    await told(database, "ringing", KEEP, Caller=TO)
+    await deliver_status(database, "ringing", KEEP, Caller=FROM)
+    await deliver_status(database, "ringing", KEEP, Caller=TO)
     await apply_policy(database, DROP)
     assert len(await callbacks(database)) == 1
 
 
 async def test_the_number_of_round_trips_does_not_grow_with_the_rows(database: Database) -> None:
     for number in range(20):
-        await told(database, "ringing", KEEP, CallSid=f"CA{number:032x}")
+        await deliver_status(database, "ringing", KEEP, CallSid=f"CA{number:032x}")
     await strip(database, limit=10)
     statements: list[str] = []
 

@@ -106,7 +106,7 @@ async def test_streams_get_the_verdicts_of_their_recordings(client: StreamClient
     await one_that_is_cut_off(client)
     assert {row.source for row in await verdict_rows(database)} == {"stream"}
     for folder, streamed in calls.items():
-        call_sid = await client.scene.call_ends(
+        call_sid = await client.scene.report_ended_call(
             client.service, MediaFile(recording_of(folder), content_type="audio/x-wav")
         )
         recorded = await until_state(client.service, call_sid, "judged")

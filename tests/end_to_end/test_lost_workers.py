@@ -20,7 +20,7 @@ async def test_another_worker_finishes_the_recording_of_a_killed_worker(scene: S
     marker = tmp_path / "inferring"
     async with scene.run_service(WEB) as web:
         await web.wait_until_alive()
-        call_sid = await scene.call_ends(web, MediaFile(HUMAN))
+        call_sid = await scene.report_ended_call(web, MediaFile(HUMAN))
         async with scene.run_service((*FATAL, "hang"), job_lease_s=3, marker=marker, engine="torch") as doomed:
             await until_exists(marker)
             doomed.process.send_signal(signal.SIGKILL)
@@ -41,7 +41,7 @@ async def test_a_recording_that_kills_every_worker_is_given_up_after_its_attempt
     }
     async with scene.run_service(WEB) as web:
         await web.wait_until_alive()
-        call_sid = await scene.call_ends(web, MediaFile(HUMAN))
+        call_sid = await scene.report_ended_call(web, MediaFile(HUMAN))
         for _ in range(2):
             async with scene.run_service((*FATAL, "die"), **settings) as doomed:
                 async with asyncio.timeout(DEADLINE_S):

@@ -41,7 +41,7 @@ async def test_service_and_worker_survive_a_postgres_restart(own_server: tuple[s
             scene.run_service((*COMMAND, "worker"), poll_s=1) as worker,
         ):
             await worker.wait_until_ready()
-            await until_state(web, await scene.call_ends(web, MediaFile(HUMAN)), "judged")
+            await until_state(web, await scene.report_ended_call(web, MediaFile(HUMAN)), "judged")
 
             await anyio.to_thread.run_sync(server.stop)
             async with httpx2.AsyncClient(trust_env=False) as client:
@@ -54,6 +54,6 @@ async def test_service_and_worker_survive_a_postgres_restart(own_server: tuple[s
                     return (await client.get(f"{web.url}/ready")).status_code == 200
 
             await until(takes_calls)
-            after = await until_state(web, await scene.call_ends(web, MediaFile(HUMAN)), "judged")
+            after = await until_state(web, await scene.report_ended_call(web, MediaFile(HUMAN)), "judged")
             assert after["label"] == "human"
             assert (web.process.returncode, worker.process.returncode) == (None, None)

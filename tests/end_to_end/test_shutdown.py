@@ -27,7 +27,7 @@ async def test_sigterm_releases_an_unfinished_recording_after_the_grace_period(s
         await web.wait_until_alive()
         async with scene.run_service((*COMMAND, "worker"), shutdown_grace_s=GRACE_S) as worker:
             await worker.wait_until_ready()
-            call_sid = await scene.call_ends(web, MediaFile(in_quarters, pause_s=30))
+            call_sid = await scene.report_ended_call(web, MediaFile(in_quarters, pause_s=30))
             await until_state(web, call_sid, "running")
             asked = time.monotonic()
             worker.process.terminate()
@@ -41,7 +41,7 @@ async def test_a_hanging_model_does_not_delay_the_shutdown(scene: Scene, tmp_pat
     marker = tmp_path / "inferring"
     async with scene.run_service((*COMMAND, "serve", "--no-worker")) as web:
         await web.wait_until_alive()
-        call_sid = await scene.call_ends(web, MediaFile(HUMAN))
+        call_sid = await scene.report_ended_call(web, MediaFile(HUMAN))
         async with scene.run_service(
             (*FATAL, "hang"), marker=marker, engine="torch", shutdown_grace_s=GRACE_S
         ) as worker:
@@ -57,7 +57,7 @@ async def test_a_hanging_model_does_not_delay_the_shutdown(scene: Scene, tmp_pat
 async def test_sigterm_lets_a_recording_in_progress_finish(scene: Scene) -> None:
     async with scene.run_service((*COMMAND, "serve")) as service:
         await service.wait_until_ready()
-        call_sid = await scene.call_ends(service, MediaFile(in_quarters, pause_s=0.2))
+        call_sid = await scene.report_ended_call(service, MediaFile(in_quarters, pause_s=0.2))
 
         async def is_fetching() -> bool:
             return bool(scene.simulated_twilio.media.requests)

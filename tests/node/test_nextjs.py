@@ -46,7 +46,7 @@ async def _ask_about_uploads(backend: Backend, service: ServiceProcess) -> None:
 
 
 async def _ask_about_calls(backend: Backend, scene: Scene, service: ServiceProcess) -> None:
-    call_sid = await scene.call_ends(service, MediaFile(HUMAN))
+    call_sid = await scene.report_ended_call(service, MediaFile(HUMAN))
     await until_state(service, call_sid, "judged")
     call = await backend.read_call(service.url, call_sid)
     assert (call.status, call.body["callSid"]) == (200, call_sid)

@@ -24,7 +24,7 @@ from amd_service.simulator.twilio.media_host import MediaFile, ScriptedResponse
 from amd_service.telemetry import Metrics
 from amd_service.twilio.rest import RestClient
 from tests.support.deliveries import claim, deliver, recording, recording_row, settle
-from tests.support.numbers import FROM, callbacks, change, told
+from tests.support.numbers import FROM, callbacks, change, deliver_status
 from tests.support.sids import ACCOUNT, RECORDING, SECOND_RECORDING
 from tests.support.verdicts import verdict
 
@@ -170,7 +170,7 @@ async def test_recordings_of_other_applications_stay_and_do_not_block_ours(
 async def test_nothing_is_deleted_by_default(
     database: Database, twilio: SimulatedTwilio, client: httpx2.AsyncClient
 ) -> None:
-    await told(database, "completed")
+    await deliver_status(database, "completed")
     await age_callbacks(database, 1000)
     await retention_for(database, twilio, client).forget()
     (callback,) = await callbacks(database)
@@ -185,9 +185,9 @@ async def test_old_callbacks_are_stripped_batch_after_batch(
     database: Database, twilio: SimulatedTwilio, client: httpx2.AsyncClient
 ) -> None:
     for number in range(5):
-        await told(database, "in-progress", SequenceNumber=str(number))
+        await deliver_status(database, "in-progress", SequenceNumber=str(number))
     await age_callbacks(database, 31)
-    await told(database, "completed", SequenceNumber="9")
+    await deliver_status(database, "completed", SequenceNumber="9")
     forgetful = retention_for(database, twilio, client, batches=BatchSizes(expire=2), callback_days=30)
     await forgetful.forget()
     assert [callback.parameters is None for callback in await callbacks(database)] == [True] * 5 + [False]
@@ -199,7 +199,7 @@ async def test_the_number_policy_is_applied_to_old_rows(
     database: Database, twilio: SimulatedTwilio, client: httpx2.AsyncClient, mode: str
 ) -> None:
     for number in range(5):
-        await told(database, "in-progress", CallSid=f"CA{number:032x}")
+        await deliver_status(database, "in-progress", CallSid=f"CA{number:032x}")
     forgetful = retention_for(
         database, twilio, client, batches=BatchSizes(backfill=2), phone_numbers=mode, phone_number_key="k" * 16
     )
@@ -207,7 +207,7 @@ async def test_the_number_policy_is_applied_to_old_rows(
     assert await plain(database) == 0
     assert forgotten(forgetful, "numbers") == 10
     # A process that was started before the setting was changed writes once more.
-    await told(database, "in-progress", CallSid=f"CA{9:032x}")
+    await deliver_status(database, "in-progress", CallSid=f"CA{9:032x}")
     await forgetful.forget()
     assert (await plain(database), forgotten(forgetful, "numbers")) == (0, 12)
 
@@ -224,7 +224,7 @@ async def test_an_interrupted_scan_goes_on_at_its_cursor(
     database: Database, twilio: SimulatedTwilio, client: httpx2.AsyncClient
 ) -> None:
     for number in range(3):
-        await told(database, "in-progress", CallSid=f"CA{number:032x}")
+        await deliver_status(database, "in-progress", CallSid=f"CA{number:032x}")
     seen, (backfill, start) = [], BACKFILLS[0]
 
     async def losing_the_database(session: AsyncSession, numbers: NumberPolicy, after: Cursor, limit: int) -> ScanStep:

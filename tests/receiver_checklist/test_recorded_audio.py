@@ -28,7 +28,7 @@ async def test_media_is_fetched_only_from_the_configured_host(receiver: Receiver
         assert (await receiver.judged())["label"] == "human"
         assert elsewhere.media.violations == []  # what credentials would have been
         assert [seen.with_credentials for seen in elsewhere.media.requests] == [False]
-    assert receiver.asked_for_media == [MEDIA_PATH]
+    assert receiver.media_requests == [MEDIA_PATH]
     for number, target in enumerate(
         ("http://169.254.169.254/latest/meta-data", "https://evil.example/x", "file:///etc/x")
     ):
@@ -71,7 +71,7 @@ async def test_each_response_of_the_media_host_ends_in_the_right_state(
     assert (call["analysis_state"], call["reason"]) == (state, reason)
     assert call["label"] == ("human" if state == "judged" else None)
     if reason == "unauthorised":  # no retry storm on a wrong password
-        assert len(receiver.asked_for_media) == 1
+        assert len(receiver.media_requests) == 1
 
 
 async def test_audio_is_decoded_by_its_header_and_too_little_audio_is_undecided(receiver: Receiver) -> None:
@@ -108,7 +108,7 @@ async def test_the_called_partys_channel_is_a_setting_and_mixed_channels_are_rep
     async with receiving(database, detector) as by_default:
         call = await by_default.judge(1, dual, **both)
         assert (call["label"], call["reason"], call["channels_mixed"]) == ("undecided", "no_speech", False)
-        assert by_default.asked_for_media[-1].endswith("?RequestedChannels=2")
+        assert by_default.media_requests[-1].endswith("?RequestedChannels=2")
         mono = await by_default.judge(2, MediaFile(HELLO), **both)  # two were promised, one was kept
         assert (mono["label"], mono["channels_mixed"]) == ("human", True)
         inbound = await by_default.judge(3, MediaFile(HELLO), RecordingTrack="inbound")

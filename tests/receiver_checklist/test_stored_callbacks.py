@@ -172,4 +172,4 @@ async def test_a_whole_call_ends_in_a_verdict_with_callbacks_out_of_order_and_re
         assert await receiver.recording("completed", ErrorCode="0", RecordingUrl="") == 204
     call = await receiver.judged()
     assert (call["call_status"], call["label"], call["reason"]) == ("completed", "human", "confident")
-    assert receiver.asked_for_media[0] == MEDIA_PATH
+    assert receiver.media_requests[0] == MEDIA_PATH

@@ -1,4 +1,4 @@
-"""Calls with verdicts to act on, and what acts on them."""
+"""Judged calls, and an ActionRunner for them."""
 
 import asyncio
 import time
@@ -56,10 +56,10 @@ async def judged(database: Database, settings: Settings, label: Label = Label.VO
     await settle(database, job, verdict(label), settings.actions)
 
 
-async def two_judged_in_turn(
+async def two_answered_calls(
     database: Database, twilio: SimulatedTwilio, settings: Settings
 ) -> list[Callable[[], Awaitable[None]]]:
-    """Two voicemails that are up; each gets its verdict when its function is called."""
+    """Create two answered calls. Each returned function stores the verdict `voicemail` for one of the calls."""
 
     async def judge(call: SimulatedCall, sid: RecordingSid) -> None:
         call_sid = CallSid(call.sid)
@@ -82,10 +82,10 @@ async def outcome(database: Database) -> tuple[str | None, str | None]:
 
 
 def arrivals(twilio: SimulatedTwilio) -> asyncio.Queue[float]:
-    """When each request reaches Twilio, from now on."""
+    """Return a queue that gets the arrival time (`perf_counter`, seconds) of each further request to Twilio."""
     arrived: asyncio.Queue[float] = asyncio.Queue()
 
-    def note(_asked: RestRequest) -> tuple[str, ...]:
+    def note(_request: RestRequest) -> tuple[str, ...]:
         arrived.put_nowait(time.perf_counter())
         return ()
 

@@ -1,4 +1,4 @@
-"""The service over a real Postgres. Its model is not started."""
+"""The service with a real Postgres and a model that is not started."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -21,14 +21,8 @@ from amd_service.web.time_limits import DEFAULT_TIME_LIMITS, TimeLimits
 from tests.support.sids import ACCOUNT, CALL, RECORDING
 
 PUBLIC_URL = "https://amd.example.com"
-
-
 TOKEN = "t" * 32
-
-
 API_KEY = "k" * 32
-
-
 STATUS = [
     ("AccountSid", ACCOUNT),
     ("CallSid", CALL),
@@ -68,13 +62,13 @@ def make_settings(**changes: object) -> Settings:
 
 @dataclass(frozen=True, slots=True)
 class App:
-    """A client in front of the app."""
+    """The app and a client that calls it."""
 
     client: httpx2.AsyncClient
     runtime: Runtime
 
     async def callback(self, path: str, pairs: Pairs, *, token: str = TOKEN, **headers: str) -> httpx2.Response:
-        """Deliver a callback signed as Twilio would; `headers` come last and may spoil it."""
+        """Deliver a callback with a valid signature. `headers` are added last and can replace the valid headers."""
         sent = httpx2.Headers(sign(PUBLIC_URL + path, pairs, token))
         sent.update({name.replace("_", "-"): text for name, text in headers.items()})
         return await self.client.post(path, content=urlencode(pairs), headers=sent)
@@ -99,7 +93,7 @@ def open_app(
     time_limits: TimeLimits = DEFAULT_TIME_LIMITS,
     **changes: object,
 ) -> App:
-    """`detector`: a started one; without it, one that is never started. `rest`: Twilio's API."""
+    """Open the service. Without `detector` the service gets a detector that is never started."""
     settings = make_settings(**changes)
     metrics = Metrics()
     detector = detector or Detector.from_settings(settings, metrics)

@@ -1,4 +1,4 @@
-"""The files of docs/nextjs, compiled, and the service they speak to."""
+"""Run the compiled route handlers of docs/nextjs against the service."""
 
 import asyncio
 import json
@@ -14,7 +14,7 @@ UPLOAD, CALL = "app/api/amd/route.js", "app/api/calls/[sid]/route.js"
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What a route handler answered."""
+    """Response of a route handler."""
 
     status: int
     headers: dict[str, str]
@@ -23,7 +23,7 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class Backend:
-    """The compiled route handlers; each request gets a fresh Node, which speaks to the service at `url`."""
+    """The compiled route handlers. Each request starts a new Node process, which calls the service at `url`."""
 
     compiled: Path
 

@@ -1,4 +1,4 @@
-"""Call placers over a simulated Twilio."""
+"""Call placers that use a simulated Twilio."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -21,11 +21,7 @@ from amd_service.twilio.call_request import CallRequest
 from amd_service.twilio.rest import RestClient
 
 AC = AccountSid("AC" + "1" * 32)
-
-
 TOKEN = "a" * 32
-
-
 REQUEST = CallRequest(to="+12125550100", from_number="+15005550006", url="https://example.com/twiml")
 
 
@@ -42,7 +38,7 @@ def make_settings(**changes: object) -> Settings:
 
 @dataclass(frozen=True, slots=True)
 class Phone:
-    """A CallPlacer over a simulated Twilio."""
+    """A CallPlacer that uses a simulated Twilio."""
 
     call_placer: CallPlacer
     settings: Settings
@@ -58,11 +54,11 @@ class Phone:
             return list(await session.scalars(select(CallRequestRow)))
 
     def another(self, **options: float) -> "Phone":
-        """Another process of the same deployment."""
+        """A second process of the same deployment."""
         return replace(self, call_placer=make_placer(self.database, self.client, self.settings, **options))
 
     def with_settings(self, **changes: object) -> "Phone":
-        """Another process with other settings."""
+        """A second process with different settings."""
         return make_phone(self.simulated_twilio, self.client, self.database, **changes)
 
 

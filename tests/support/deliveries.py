@@ -1,4 +1,4 @@
-"""Callbacks to deliver in tests, and ways to look at what they left."""
+"""Deliver callbacks in tests, and read the rows that they create."""
 
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
@@ -57,7 +57,7 @@ def raw_of(delivery: Delivery) -> RawCallback:
 
 
 async def deliver(database: Database, *deliveries: Delivery) -> list[bool]:
-    """Each in a transaction of its own, as the webhooks do."""
+    """Store each callback in a separate transaction, as the webhooks do. Returns False for each duplicate."""
     return [await _deliver_one(database, delivery) for delivery in deliveries]
 
 
@@ -86,7 +86,7 @@ async def verdict_rows(database: Database) -> list[VerdictRow]:
 
 
 async def snapshot(database: Database) -> dict[str, list[dict[str, Any]]]:
-    """Every row but the raw callbacks, without what only says when it was written."""
+    """All rows except raw callbacks, without the columns that contain the time of writing."""
     async with database.transaction() as session:
         return {table: await _rows(session, table) for table in ("call_log", "recording", "verdict")}
 

@@ -46,7 +46,7 @@ async def started(
 
 @asynccontextmanager
 async def ready(engine: StubEngine, **options: object) -> AsyncIterator[Detector]:
-    """A detector after its warm-up. `engine.calls` is empty."""
+    """A detector after its warm-up, with `engine.calls` cleared."""
     async with started(engine, **options) as detector:  # type: ignore[arg-type]  # passed on as they are
         await detector.wait_ready_or_raise()
         engine.calls.clear()
@@ -54,7 +54,7 @@ async def ready(engine: StubEngine, **options: object) -> AsyncIterator[Detector
 
 
 def speech(seconds: float, *, after_s: float = 0.0) -> Array:
-    """Silence, then speech without a pause at its beginning."""
+    """Return `after_s` seconds of silence, then `seconds` seconds of speech that starts without a pause."""
     clip = np.concatenate([_trimmed(read_clip(path)) for path in CLIPS])
     assert len(clip) >= seconds * RATE_HZ
     return np.concatenate([silence(after_s), clip[: int(seconds * RATE_HZ)]])

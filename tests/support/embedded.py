@@ -1,4 +1,4 @@
-"""Data directories for the private Postgres, and other processes that use one."""
+"""Data directories of the embedded Postgres, and processes that use the embedded Postgres."""
 
 import os
 import subprocess
@@ -13,8 +13,8 @@ from amd_service.database.embedded.server import Server
 IS_ROOT = os.geteuid() == 0
 
 
-# Prints the URL once the server is there, and leaves when its input ends.
-USER_OF_A_SERVER = """
+# Prints the URL when the server is running, and exits at the end of standard input.
+SERVER_CLIENT_SCRIPT = """
 import asyncio, os, sys
 from pathlib import Path
 import anyio.to_thread
@@ -27,7 +27,8 @@ async def main():
         sys.stdin.read()
 
 if len(sys.argv) > 2:
-    # Python itself may lie where the other account cannot read: import now what a thread would import later.
+    # The other account may have no read access to the Python installation. Import now, because a thread would otherwise
+    # import modules later.
     asyncio.run(anyio.to_thread.run_sync(int))
     os.setgroups([])
     os.setgid(int(sys.argv[3]))
@@ -37,12 +38,12 @@ asyncio.run(main())
 
 
 class Process:
-    """Another process that uses an embedded server."""
+    """A process that uses an embedded server."""
 
     def __init__(self, directory: Path | None, *drop_to: int) -> None:
         arguments = [str(directory or ""), *map(str, drop_to)]
         self.popen = subprocess.Popen(
-            [sys.executable, "-c", USER_OF_A_SERVER, *arguments],
+            [sys.executable, "-c", SERVER_CLIENT_SCRIPT, *arguments],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,

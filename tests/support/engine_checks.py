@@ -7,7 +7,7 @@ from amd_service.detection.classifier.engine_check import EngineCheck, write_eng
 from amd_service.detection.classifier.exported_engine import ExportedEngine
 
 
-def an_engine_check(
+def make_engine_check(
     *,
     engine: str = "openvino",
     precision: str = "bf16",
@@ -43,7 +43,7 @@ def store_export(exported: ExportedEngine, *, passed: bool = True) -> None:
     exported.folder.mkdir(parents=True, exist_ok=True)
     if exported.graph is not None and not exported.graph.exists():
         exported.graph.write_bytes(b"not a graph")
-    record = an_engine_check(
+    record = make_engine_check(
         engine=exported.engine,
         precision=exported.precision,
         passed=passed,

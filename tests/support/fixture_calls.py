@@ -1,4 +1,4 @@
-"""Recorded calls and what is in them."""
+"""Recordings of the fixture calls, and the expected rows."""
 
 import json
 from pathlib import Path
@@ -17,6 +17,6 @@ def samples_of(recording: bytes) -> bytes:
 
 
 def expected(name: str) -> dict[str, object]:
-    """What the fixture catalogue says of a call."""
+    """The expected row of a fixture call."""
     row: dict[str, object] = json.loads((CALLS / name / "expected.json").read_text(encoding="utf-8"))
     return row

@@ -1,4 +1,4 @@
-"""A classifier with a stub engine, idle or busy with a window."""
+"""Classifiers with a stub engine."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
@@ -38,7 +38,7 @@ async def running(engine: StubEngine, **options: Any) -> AsyncIterator[Classifie
 
 @asynccontextmanager
 async def busy(engine: StubEngine, classifier: Classifier) -> AsyncIterator[asyncio.Task[ModelRun]]:
-    """Keep the thread busy with a window until the block ends."""
+    """Block the inference thread with one window until the context ends."""
     engine.hold()
     task = score(classifier, 9.0, Priority.RECORDING)
     await asyncio.to_thread(engine.entered.acquire)
@@ -55,6 +55,6 @@ def score(
 
 
 async def let_tasks_run() -> None:
-    """Let new tasks run to their first wait."""
+    """Let new tasks run until each task waits for the first time."""
     for _ in range(5):
         await asyncio.sleep(0)

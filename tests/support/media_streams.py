@@ -1,4 +1,4 @@
-"""The service on a port, for Twilio to stream to."""
+"""A service on a loopback port that accepts Media Streams."""
 
 import json
 from collections.abc import AsyncIterator
@@ -25,20 +25,20 @@ from tests.support.sids import ACCOUNT, CALL
 from tests.support.waiting import until
 
 SIGNED_URL = "wss://amd.example.com/twilio/media"
-HELLO, QUIET = samples_of(HUMAN), samples_of(SILENCE)  # μ-law as it is
+HELLO, QUIET = samples_of(HUMAN), samples_of(SILENCE)  # μ-law samples
 KEY = stream_key(SecretStr(TOKEN), CallSid(CALL))
 STREAM = MediaStream(ACCOUNT, HELLO, call_sid=CALL, pace=None, parameters={"key": KEY})
 STREAM_ROW = RecordingSid(STREAM.stream_sid)
 
 
-class Line:
-    """The service on a port, for Twilio to stream to."""
+class LiveService:
+    """A service on a loopback port that accepts Media Streams."""
 
     def __init__(self, service: App, url: str) -> None:
         self.service = service
         self.url = url.replace("http", "ws") + "/twilio/media"
 
-    async def play(self, stream: MediaStream = STREAM, *, token: str = TOKEN) -> StreamResult:
+    async def send_stream(self, stream: MediaStream = STREAM, *, token: str = TOKEN) -> StreamResult:
         return await send_stream(self.url, stream, token=token, signed_url=SIGNED_URL)
 
     def open(self, path: str = "/twilio/media") -> connect:
@@ -46,15 +46,15 @@ class Line:
         url = self.url.removesuffix("/twilio/media") + path
         return connect(url, additional_headers={"X-Twilio-Signature": signed}, proxy=None)
 
-    async def ended(self, outcome: str, times: int = 1) -> None:
+    async def wait_for_outcome(self, outcome: str, times: int = 1) -> None:
         await until(lambda: self.service.counted("amd_streams_total", outcome=outcome) == times)
 
 
-async def call_row(line: Line) -> CallLog:
-    return await deliveries.call_row(line.service.runtime.database, CallSid(CALL))
+async def call_row(live: LiveService) -> CallLog:
+    return await deliveries.call_row(live.service.runtime.database, CallSid(CALL))
 
 
-async def say(connection: ClientConnection, *messages: dict[str, object]) -> None:
+async def send_messages(connection: ClientConnection, *messages: dict[str, object]) -> None:
     for message in messages:
         await connection.send(json.dumps(message))
 
@@ -67,9 +67,9 @@ async def serving(
     live: bool = True,
     time_limits: TimeLimits = DEFAULT_TIME_LIMITS,
     **changes: object,
-) -> AsyncIterator[Line]:
-    """As `open_app`, over the WebSocket server that production has."""
+) -> AsyncIterator[LiveService]:
+    """Run `open_app` on a port, with the WebSocket server that production uses."""
     service = open_app(database, detector, live=live, **changes)  # type: ignore[arg-type]  # passed on as they are
     async with serve_on_loopback(create_app(service.runtime, time_limits=time_limits), websockets=WEBSOCKETS) as url:
-        yield Line(service, url)
+        yield LiveService(service, url)
     await service.client.aclose()

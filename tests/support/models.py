@@ -1,4 +1,4 @@
-"""Model folders with a real Wav2Vec2, very small and untrained, and a stub engine."""
+"""Model folders with a very small, untrained Wav2Vec2, and a stub engine."""
 
 import threading
 from collections.abc import Callable, Sequence
@@ -19,7 +19,7 @@ HUMAN_FIRST = LabelOrder((Label.HUMAN, Label.VOICEMAIL), LabelSource.CONFIG)
 
 
 def build_model(folder: Path, *, names: Sequence[str] = ("human", "voicemail"), do_normalize: bool = True) -> Path:
-    """Save a tiny random classifier the way transformers' Trainer leaves one."""
+    """Save a very small random classifier in the format of transformers' Trainer."""
     torch.manual_seed(0)
     config = Wav2Vec2Config(
         vocab_size=32,
@@ -39,7 +39,7 @@ def build_model(folder: Path, *, names: Sequence[str] = ("human", "voicemail"), 
     )
     model: Any = Wav2Vec2ForSequenceClassification(config)
     with torch.no_grad():
-        model.classifier.weight.mul_(20)  # an untrained head says 0.5 to everything
+        model.classifier.weight.mul_(20)  # otherwise an untrained head returns 0.5 for every window
     model.save_pretrained(folder)
     untyped: Any = Wav2Vec2FeatureExtractor
     untyped(do_normalize=do_normalize, return_attention_mask=True).save_pretrained(folder)
@@ -78,7 +78,7 @@ def mostly_human(_clip: NDArray[np.float32]) -> tuple[float, float]:
 
 
 class StubEngine:
-    """Computes logits with a function. `hold` blocks it, so that a test can look at the queue."""
+    """Computes logits with a function. `hold` blocks the engine, so that a test can inspect the queue."""
 
     name = "stub"
     precision = "fp32"
@@ -93,7 +93,7 @@ class StubEngine:
         self.free.set()
 
     def hold(self) -> None:
-        """Block in the next call until `free` is set. `entered` is released when a call begins."""
+        """Block the next call of `logits` until `free` is set. Each call releases `entered` when the call begins."""
         while self.entered.acquire(blocking=False):
             continue
         self.free.clear()

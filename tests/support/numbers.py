@@ -1,4 +1,4 @@
-"""Callbacks that tell phone numbers, delivered as they come in, and a look at what was kept of them."""
+"""Store callbacks that contain phone numbers, and read the stored callbacks."""
 
 from typing import Any
 
@@ -28,8 +28,8 @@ def parsed(call_status: str, **parameters: str) -> tuple[RawCallback, StatusCall
     return RawCallback("status", pairs, "token"), parse_status(pairs)
 
 
-async def told(database: Database, call_status: str, numbers: NumberPolicy = KEEP, **parameters: str) -> bool:
-    """One as it comes in."""
+async def deliver_status(database: Database, call_status: str, numbers: NumberPolicy = KEEP, **parameters: str) -> bool:
+    """Store a status callback with numbers. Returns False for a duplicate."""
     async with database.transaction() as session:
         return await intake.store_status(session, *parsed(call_status, **parameters), numbers)
 

@@ -1,4 +1,4 @@
-"""Jobs in the queue, and the passing of time."""
+"""Queued jobs and expired leases."""
 
 from datetime import timedelta
 
@@ -16,8 +16,8 @@ async def queued(database: Database, count: int) -> list[RecordingSid]:
     return sids
 
 
-async def let_leases_run_out(database: Database) -> None:
-    """What waiting would do, without the wait: the database's clock is what counts."""
+async def expire_leases(database: Database) -> None:
+    """Expire all leases at once by moving `available_at` into the past of the database's clock."""
     async with database.transaction() as session:
         await session.execute(update(Recording).values(available_at=func.now() - timedelta(milliseconds=1)))
 

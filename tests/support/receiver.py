@@ -33,7 +33,7 @@ _SEQUENCE = {"initiated": "0", "ringing": "1", "in-progress": "2"}
 
 @dataclass(frozen=True, slots=True)
 class Receiver:
-    """A running receiver. Parameters of callbacks are given by name; None leaves one out."""
+    """A running service with a simulated Twilio. Keyword arguments are callback parameters; None omits a parameter."""
 
     service: App
     simulated_twilio: SimulatedTwilio
@@ -49,12 +49,15 @@ class Receiver:
         return self.settings.accounts[ACCOUNT]
 
     async def status(self, call_status: str, **fields: str | None) -> int:
-        """Deliver a status callback; the answer's status."""
+        """Deliver a status callback. Returns the status of the response."""
         usual: Fields = {"CallStatus": call_status, "SequenceNumber": _SEQUENCE.get(call_status, "3")}
         return await self._deliver("/twilio/status", usual | fields)
 
     async def recording(self, recording_status: str, **fields: str | None) -> int:
-        """Deliver a recording callback of an outbound call, the called party's track alone; the answer's status."""
+        """Deliver a recording callback of an outbound call. Returns the status of the response.
+
+        The recording contains only the track of the called party.
+        """
         usual: Fields = {
             "RecordingSid": RECORDING,
             "RecordingStatus": recording_status,
@@ -70,12 +73,12 @@ class Receiver:
         return (await self.service.callback(path, pairs)).status_code
 
     async def call(self, sid: str = CALL) -> dict[str, Any]:
-        """The call as the API tells it."""
+        """The response of `GET /api/calls/{sid}`."""
         found: dict[str, Any] = (await self.service.client.get(f"/api/calls/{sid}")).json()
         return found
 
     async def judged(self, sid: str = CALL) -> dict[str, Any]:
-        """The call once the worker is done with it, retries included."""
+        """Run the worker, retries included, until the call is no longer queued or running. Returns the call."""
         async with asyncio.timeout(60):
             while True:
                 await self.worker.drain()
@@ -84,26 +87,26 @@ class Receiver:
                     return call
 
     async def judge(self, number: int, media_file: MediaFile, **fields: str) -> dict[str, Any]:
-        """Deliver a separate call with the recording `media_file`; return it once the worker is done with it."""
+        """Deliver a new call with the recording `media_file`, and return the judged call."""
         self.simulated_twilio.media.files[sid("RE", number)] = media_file
         sids = {"CallSid": sid("CA", number), "RecordingSid": sid("RE", number)}
         assert await self.recording("completed", **sids | fields) == 204
         return await self.judged(sid("CA", number))
 
     @property
-    def asked_for_media(self) -> list[str]:
-        """Path and query of every request that the media host saw, in order."""
+    def media_requests(self) -> list[str]:
+        """Path and query of every request that the media host received, in order."""
         return [seen.path + (f"?{seen.query}" if seen.query else "") for seen in self.simulated_twilio.media.requests]
 
 
 def sid(kind: str, number: int) -> str:
-    """A SID of `kind` (CA, RE, …) that no constant of tests/support/sids.py has."""
+    """A SID of `kind` (CA, RE, …) that is different from all SIDs in tests/support/sids.py."""
     return f"{kind}{number + 0xABC:032x}"
 
 
 @asynccontextmanager
 async def receiving(database: Database, detector: Detector, **changes: Any) -> AsyncIterator[Receiver]:
-    """A receiver over `database`. At the end, nothing may have been asked of Twilio that it would not understand."""
+    """A receiver that uses `database`. Fails at the end if a request violated Twilio's API description."""
     known = make_settings(**changes).accounts.values()
     async with watched_simulated_twilio(*known) as simulated_twilio:
         settings = make_settings(twilio_api_url=simulated_twilio.url, job_retry_base_s=1e-6, **changes)

@@ -1,4 +1,4 @@
-"""Twilio with calls of which it told too little, and what asks it."""
+"""A simulated Twilio with calls whose callbacks were lost, and a reconciliation that uses it."""
 
 from collections.abc import Callable
 from datetime import datetime, timedelta
@@ -18,8 +18,6 @@ from amd_service.simulator.twilio.rest_api import RestRequest
 from tests.support.sids import ACCOUNT, CALL, RECORDING
 
 QUIET_S = 300.0
-
-
 Make = Callable[..., Reconciliation]
 
 
@@ -31,7 +29,7 @@ def settings(simulated_twilio: SimulatedTwilio, **given: Any) -> Settings:
 def call_at_twilio(
     simulated_twilio: SimulatedTwilio, *, sid: str = CALL, ending: str = "completed", ago_s: float = 600, **fields: Any
 ) -> SimulatedCall:
-    """A call at Twilio that ended so long ago."""
+    """Create a call at Twilio that ended `ago_s` seconds ago."""
     ended_at = now() - timedelta(seconds=ago_s)
     began = ended_at - timedelta(seconds=42)
     known: dict[str, Any] = {"created_at": began, "started_at": began, "ended_at": ended_at, "duration_s": 42} | fields
@@ -46,7 +44,7 @@ def recorded(call: SimulatedCall, **fields: Any) -> SimulatedCall:
 
 
 def answer_always(simulated_twilio: SimulatedTwilio, about: str, answer: ScriptedResponse) -> None:
-    """Whatever is asked with this in its path gets this answer."""
+    """Send this response to every request with `about` in its path."""
 
     def choose(request: RestRequest) -> tuple[str, ...]:
         simulated_twilio.rest.scripted = [answer] if about in request.path else []
@@ -56,13 +54,13 @@ def answer_always(simulated_twilio: SimulatedTwilio, about: str, answer: Scripte
 
 
 async def age(database: Database, call_sid: CallSid = CALL, seconds: float = 600) -> None:
-    """The call's row has been there for so long."""
+    """Set the creation time of the call's row to `seconds` seconds ago."""
     async with database.transaction() as session:
         created_at = func.now() - timedelta(seconds=seconds)
         await session.execute(update(CallLog).where(CallLog.call_sid == call_sid).values(created_at=created_at))
 
 
-async def calls_known(database: Database) -> set[str]:
+async def stored_call_sids(database: Database) -> set[str]:
     async with database.transaction() as session:
         return set((await session.scalars(select(CallLog.call_sid))).all())
 

@@ -1,4 +1,4 @@
-"""Fetching a recording, from a handler with memory or from the stand-in over real sockets."""
+"""Fetch a recording from scripted responses, or from the simulated Twilio over real sockets."""
 
 from base64 import b64encode
 from collections.abc import AsyncIterator, Callable
@@ -12,23 +12,11 @@ from amd_service.simulator.twilio.loopback_server import SimulatedTwilio
 from amd_service.twilio.recordings import AudioRules, Media, Recordings, http_client
 
 AC = AccountSid("AC" + "a" * 32)
-
-
 RE = RecordingSid("RE" + "2" * 32)
-
-
 ACCOUNT = Account.model_validate({"account_sid": AC, "auth_tokens": ["token"], "api_key": "SKkey", "api_secret": "shh"})
-
-
 WAV = b"RIFF\xff\xff\xff\xffWAVEfmt " + bytes(2000)
-
-
 API = f"https://api.twilio.com/2010-04-01/Accounts/{AC}/Recordings/{RE}"
-
-
 CREDENTIALS = "Basic " + b64encode(b"SKkey:shh").decode()
-
-
 Handler = Callable[[httpx2.Request], httpx2.Response]
 
 
@@ -74,7 +62,7 @@ async def fetch_from(
 
 
 class Log:
-    """A handler with memory: each request's URL and Authorization."""
+    """Returns scripted responses. Records the URL and the Authorization header of each request."""
 
     def __init__(self, *answers: httpx2.Response) -> None:
         self.requests: list[tuple[str, str | None]] = []
@@ -90,7 +78,7 @@ class Log:
 
 
 class Endless(httpx2.AsyncByteStream):
-    """A body that goes on for an hour of dual 16-bit PCM at 8 kHz and counts what was taken."""
+    """A body of one hour of dual-channel 16-bit PCM at 8 kHz. Counts the bytes that the client has read."""
 
     def __init__(self, chunk: bytes) -> None:
         self.given = 0

@@ -16,8 +16,6 @@ ACCOUNT = Account.model_validate({"account_sid": AC, "auth_tokens": ["token"], "
 CALL_REQUEST = CallRequest(to="+12125550100", from_number="+15005550006", twiml="<Response><Pause/></Response>")
 PUBLIC = "https://amd.example.org/base"
 LONG_AGO = datetime(2026, 1, 1, tzinfo=UTC)
-
-
 Use = Callable[[RestClient], Awaitable[object]]
 
 

@@ -1,4 +1,4 @@
-"""Whole processes against each other: Postgres, the service, workers, a stand-in for Twilio."""
+"""Postgres, the service, workers and a simulated Twilio as separate processes."""
 
 import sys
 from dataclasses import dataclass
@@ -17,14 +17,8 @@ from amd_service.simulator.twilio.signed_callbacks import send_callback
 from tests.support.waiting import until
 
 FIXTURES = Path(__file__).parents[2] / "fixtures" / "calls"
-
-
 HUMAN = (FIXTURES / "01-human-hello" / "recording.wav").read_bytes()
-
-
-DEADLINE_S = 120.0  # for a machine that has much else to do
-
-
+DEADLINE_S = 120.0  # for a busy machine
 FATAL = (sys.executable, "-m", "tests.end_to_end.fatal_worker")
 
 
@@ -47,8 +41,8 @@ class Scene:
             model="demo",
         )
 
-    async def call_ends(self, service: ServiceProcess, media_file: MediaFile) -> str:
-        """A call with this recording has ended: Twilio reports it to `service`. Its CallSid."""
+    async def report_ended_call(self, service: ServiceProcess, media_file: MediaFile) -> str:
+        """Report an ended call with this recording to `service`, as Twilio does. Returns the CallSid."""
         call_sid, recording_sid = f"CA{token_hex(16)}", f"RE{token_hex(16)}"
         self.simulated_twilio.media.files[recording_sid] = media_file
         form = [
@@ -79,7 +73,7 @@ async def read_call(service: ServiceProcess, call_sid: str) -> dict[str, Any]:
 
 
 async def until_state(service: ServiceProcess, call_sid: str, state: str) -> dict[str, Any]:
-    """The call's row once its analysis is in `state`."""
+    """Wait until the analysis of the call is in `state`, and return the call's row."""
 
     async def is_there() -> bool:
         return (await read_call(service, call_sid)).get("analysis_state") == state
@@ -89,7 +83,7 @@ async def until_state(service: ServiceProcess, call_sid: str, state: str) -> dic
 
 
 async def until_exists(path: Path) -> None:
-    """Wait for a file that a child makes."""
+    """Wait until a child process has created a file."""
 
     async def is_there() -> bool:
         return path.exists()  # noqa: ASYNC240 - a stat of a local file

@@ -1,4 +1,4 @@
-"""The SIDs that tests use. Another one of a kind is made where a test needs it."""
+"""SIDs that several tests use."""
 
 from amd_service.domain import AccountSid, CallSid, RecordingSid
 

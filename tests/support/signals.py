@@ -47,7 +47,7 @@ def through_mulaw(samples: Array) -> Array:
 
 
 def file_of(samples: Array, *, rate_hz: int = RATE_HZ, form: str = "WAV", subtype: str = "PCM_16") -> bytes:
-    """A file as libsndfile writes it; `samples`: (frames,) or (frames, channels)."""
+    """Encode a file with libsndfile. Shape of `samples`: (frames,) or (frames, channels)."""
     buffer = io.BytesIO()
     soundfile.write(buffer, samples, rate_hz, format=form, subtype=subtype)
     return buffer.getvalue()

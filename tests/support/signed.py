@@ -1,4 +1,4 @@
-"""Requests signed by Twilio's algorithm, to be verified in tests."""
+"""Requests that are signed with Twilio's algorithm."""
 
 from base64 import b64encode
 from hashlib import sha1
@@ -17,7 +17,7 @@ PUBLIC_URL = "https://amd.example.com"
 PATH = b"/twilio/status"
 MAIN = AccountSid("AC" + "a" * 32)
 SUB = AccountSid("AC" + "b" * 32)
-# Of MAIN: the token of a rotation's either side, and that of another region, which is just one more.
+# MAIN has both tokens of a rotation, and the token of another region.
 ACCOUNTS = {
     MAIN: Account(
         account_sid=MAIN, auth_tokens=[SecretStr("new token"), SecretStr("old token"), SecretStr("ie1 token")]
@@ -35,12 +35,12 @@ FORM: Pairs = (
 
 
 def canonical(form: Pairs) -> str:
-    """What is signed of the parameters: sorted, told once, names and values run together."""
+    """The signed text of the parameters: sorted, without duplicates, names and values concatenated."""
     return "".join(name + value for name, value in sorted(set(form)))
 
 
 def signature(url: str, form: Pairs, token: str) -> str:
-    """Twilio's algorithm as its documentation words it, written a second time."""
+    """Twilio's algorithm, written a second time from Twilio's documentation."""
     return b64encode(hmac(token.encode(), (url + canonical(form)).encode(), sha1).digest()).decode()
 
 

@@ -1,4 +1,4 @@
-"""The stand-in for Twilio, watched: a request that Twilio's own description does not know fails the test."""
+"""A simulated Twilio that fails the test after a request that violates Twilio's API description."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -12,7 +12,7 @@ from tests.twilio.openapi.description import twilio_description
 
 @asynccontextmanager
 async def watched_simulated_twilio(*accounts: Account) -> AsyncIterator[SimulatedTwilio]:
-    """A stand-in that knows these accounts. At the end, no request may have been against Twilio's rules."""
+    """A simulated Twilio with these accounts. Fails at the end if a request violated Twilio's API description."""
     media = MediaHost({account.account_sid: account.basic_auth for account in accounts})
     rest = RestApi(media, check=twilio_description().violations)
     async with serve_simulated_twilio(media, rest=rest) as simulated_twilio:

@@ -1,4 +1,4 @@
-"""A service as replay sees one, and calls to replay against it."""
+"""A stub of the service for tests of replay, and calls to replay."""
 
 import json
 from collections.abc import Mapping
@@ -43,7 +43,7 @@ def write_call(
 
 @dataclass
 class Service:
-    """A service as replay sees one: checks signatures, fetches the recording, calls everybody human."""
+    """A stub of the service: verifies signatures, fetches the recording, and returns `human` for every call."""
 
     twilio_api_url: str
     api_key: str | None = None
@@ -60,16 +60,16 @@ class Service:
             ]
         )
 
-    def _may_ask(self, request: Request) -> bool:
+    def _has_access(self, request: Request) -> bool:
         return self.api_key is None or request.headers.get("authorization") == f"Bearer {self.api_key}"
 
     async def model_info(self, request: Request) -> Response:
-        if not self._may_ask(request):
+        if not self._has_access(request):
             return Response(status_code=401)
         return JSONResponse({"twilio_api_url": self.twilio_api_url})
 
     async def call(self, request: Request) -> Response:
-        if not self._may_ask(request):
+        if not self._has_access(request):
             return Response(status_code=401)
         row = self.rows.get(request.path_params["sid"])
         if self.interim is not None:

@@ -1,4 +1,4 @@
-"""Verdicts of a recording: one factory for all tests."""
+"""Verdicts for tests."""
 
 from amd_service.domain import Label, ModelIdentity, ModelRun, Reason, Scores, Verdict
 

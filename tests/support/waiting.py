@@ -1,4 +1,4 @@
-"""Waiting for what another task or process does."""
+"""Wait for a change that another task or process makes."""
 
 import asyncio
 from collections.abc import Awaitable, Callable

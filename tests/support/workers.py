@@ -1,4 +1,4 @@
-"""A worker over a real Postgres whose judge is a function of the test's, and a Twilio that it may ask."""
+"""A worker with a real Postgres and a judge function from the test."""
 
 from collections.abc import Awaitable, Callable
 from itertools import count
@@ -45,7 +45,7 @@ def make_worker(
 
 
 async def enqueue_recording(database: Database) -> RecordingSid:
-    """A new call with a completed recording, waiting in the queue."""
+    """Store a new call with a completed recording, which is then queued. Returns the RecordingSid."""
     number = next(_numbers)
     recording = RecordingCallback(
         AccountSid("AC" + "1" * 32), CallSid(f"CA{number:032x}"), RecordingSid(f"RE{number:032x}"), "completed"

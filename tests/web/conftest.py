@@ -1,4 +1,4 @@
-"""The service over a real Postgres. Its model is not started."""
+"""Fixtures: the service with and without a database and a model."""
 
 from collections.abc import AsyncIterator
 
@@ -19,8 +19,8 @@ async def service(database: Database) -> AsyncIterator[App]:
 
 @pytest.fixture(scope="module")
 async def demo() -> AsyncIterator[Detector]:
-    """A detector with the bundled model, ready."""
-    # One thread: torch's threads busy-wait for each other, which is slow on a busy machine.
+    """A ready detector with the bundled model."""
+    # Only one thread, because torch's threads busy-wait for each other. Several threads are slow on a busy machine.
     async with Detector.from_settings(make_settings(threads=1), Metrics()) as detector:
         await detector.wait_ready_or_raise()
         yield detector
@@ -28,7 +28,7 @@ async def demo() -> AsyncIterator[Detector]:
 
 @pytest.fixture
 async def judging(demo: Detector, closed_database: Database) -> AsyncIterator[App]:
-    """The service with a ready model and without a database, which verdicts on uploads do not need."""
+    """The service with a ready model and without a database. Verdicts on uploads need no database."""
     opened = open_app(closed_database, demo)
     yield opened
     await opened.client.aclose()
@@ -36,7 +36,7 @@ async def judging(demo: Detector, closed_database: Database) -> AsyncIterator[Ap
 
 @pytest.fixture
 async def closed_database() -> AsyncIterator[Database]:
-    """A database that cannot be reached."""
+    """A database that is unavailable."""
     database = Database("postgresql://nobody@127.0.0.1:1/nowhere")
     yield database
     await database.dispose()

@@ -21,7 +21,7 @@ def test_each_configured_key_grants_access(key: str) -> None:
 
 
 @pytest.mark.parametrize("sent", ["Bearer gamma", "Bearer ", "Basic alpha", "alpha", "Bearer alphabeta", "Bearer ä"])
-def test_any_other_authorization_is_401_even_from_this_machine(sent: str) -> None:
+def test_any_other_authorization_gets_401_even_from_this_machine(sent: str) -> None:
     assert status(KEYED, authorization=sent, host="127.0.0.1") == 401
 
 
@@ -42,14 +42,14 @@ def test_without_keys_a_forwarded_request_is_refused(header: str) -> None:
     assert status(KEYLESS, host="localhost", **{header: "127.0.0.1"}) == 403
 
 
-def test_without_keys_a_public_bind_is_refused() -> None:
+def test_without_keys_a_service_bound_to_all_addresses_refuses_local_requests() -> None:
     assert status(Settings(host="0.0.0.0"), host="127.0.0.1") == 403
 
 
 @pytest.mark.parametrize("public_url", ["https://amd.example.com", "http://10.0.0.1:8080"])
-def test_without_keys_a_published_service_refuses_this_machine_too(public_url: str) -> None:
+def test_without_keys_a_published_service_refuses_local_requests(public_url: str) -> None:
     assert status(Settings(public_url=public_url), host="127.0.0.1") == 403
 
 
-def test_without_keys_a_loopback_public_url_is_allowed() -> None:
+def test_without_keys_local_requests_are_allowed_with_a_loopback_public_url() -> None:
     assert status(Settings(public_url="http://127.0.0.1:8080"), host="127.0.0.1") is None

@@ -1,4 +1,4 @@
-"""The limit on uploads at once."""
+"""The limit on concurrent uploads."""
 
 import asyncio
 
@@ -12,13 +12,13 @@ from amd_service.web.limiter import UploadLimiter
 pytestmark = pytest.mark.anyio
 
 
-async def test_one_upload_too_many_is_429_and_every_slot_is_released() -> None:
-    inside, go_on = asyncio.Event(), asyncio.Event()
+async def test_an_upload_above_the_limit_gets_429_and_every_slot_is_released() -> None:
+    inside, release = asyncio.Event(), asyncio.Event()
 
     async def slow(scope: Scope, receive: Receive, send: Send) -> None:
         if scope["path"] == "/predict":
             inside.set()
-            await go_on.wait()
+            await release.wait()
         await PlainTextResponse("done")(scope, receive, send)
 
     app = UploadLimiter(slow, limit=1, path="/predict")
@@ -28,6 +28,6 @@ async def test_one_upload_too_many_is_429_and_every_slot_is_released() -> None:
         refused = await client.post("/predict")
         assert (refused.status_code, refused.headers["retry-after"]) == (429, "1")
         assert (await client.get("/health")).status_code == 200
-        go_on.set()
+        release.set()
         assert (await first).status_code == 200
         assert (await client.post("/predict")).status_code == 200

@@ -6,7 +6,7 @@ from amd_service.calls import queue
 from amd_service.database.pool import Database
 from amd_service.domain import Failure, Label
 from tests.support.deliveries import call_row, claim, settle, verdict_rows
-from tests.support.queued import let_leases_run_out, one_job, queued
+from tests.support.queued import expire_leases, one_job, queued
 from tests.support.verdicts import verdict
 
 pytestmark = pytest.mark.anyio
@@ -14,7 +14,7 @@ pytestmark = pytest.mark.anyio
 
 async def test_a_dead_workers_job_is_claimed_again_and_its_late_result_rejected(database: Database) -> None:
     lost = await one_job(database)
-    await let_leases_run_out(database)
+    await expire_leases(database)
     (taken,) = await claim(database, "worker-2")
     assert (taken.recording_sid, taken.attempts) == (lost.recording_sid, 2)
     assert not await settle(database, lost, verdict(Label.VOICEMAIL, human=0.1))
@@ -27,7 +27,7 @@ async def test_a_dead_workers_job_is_claimed_again_and_its_late_result_rejected(
 
 async def test_a_result_after_the_end_of_the_attempt_is_rejected_from_the_same_worker_too(database: Database) -> None:
     lost = await one_job(database)
-    await let_leases_run_out(database)
+    await expire_leases(database)
     await claim(database)
     async with database.transaction() as session:
         assert not await queue.give_up(session, lost, Failure.UNDECODABLE, "late")
@@ -51,11 +51,11 @@ async def test_a_claim_after_a_release_is_not_mistaken_for_the_earlier_one(datab
 async def test_a_heartbeat_extends_leases_and_returns_the_jobs_still_held(database: Database) -> None:
     await queued(database, 2)
     jobs = await claim(database)
-    await let_leases_run_out(database)
+    await expire_leases(database)
     async with database.transaction() as session:
         assert await queue.heartbeat(session, jobs=jobs, lease_s=60) == set(jobs)
     assert await claim(database, "worker-2") == []
-    await let_leases_run_out(database)
+    await expire_leases(database)
     (stolen,) = await claim(database, "worker-2", limit=1)
     async with database.transaction() as session:
         held = await queue.heartbeat(session, jobs=[*jobs, stolen], lease_s=60)

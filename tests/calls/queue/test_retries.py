@@ -9,7 +9,7 @@ from amd_service.calls import queue
 from amd_service.database.pool import Database
 from amd_service.domain import CallSid, Failure, RecordingSid
 from tests.support.deliveries import call_row, claim, deliver, recording, recording_row
-from tests.support.queued import let_leases_run_out, one_job
+from tests.support.queued import expire_leases, one_job
 
 pytestmark = pytest.mark.anyio
 
@@ -24,7 +24,7 @@ async def test_a_retry_waits_for_its_delay(database: Database) -> None:
         due_s = await queue.seconds_until_due(session)
     assert due_s is not None
     assert 15 < due_s <= 30
-    await let_leases_run_out(database)
+    await expire_leases(database)
     assert [job.attempts for job in await claim(database)] == [2]
 
 
@@ -53,9 +53,9 @@ async def test_a_job_that_used_up_its_attempts_is_given_up_with_the_errors_reaso
 async def test_a_recording_that_kills_its_worker_on_every_attempt_is_given_up(database: Database) -> None:
     await one_job(database)
     for attempt in (2, 3):
-        await let_leases_run_out(database)
+        await expire_leases(database)
         assert [job.attempts for job in await claim(database)] == [attempt]
-    await let_leases_run_out(database)
+    await expire_leases(database)
     async with database.transaction() as session:
         claimed = await queue.claim(session, worker="w", limit=5, lease_s=60, max_attempts=3)
     assert (claimed.jobs, claimed.given_up) == ([], {Failure.GAVE_UP: 1})

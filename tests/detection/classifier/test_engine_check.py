@@ -16,7 +16,7 @@ from amd_service.detection.classifier.engine_check import (
     read_engine_check,
     write_engine_check,
 )
-from tests.support.engine_checks import an_engine_check
+from tests.support.engine_checks import make_engine_check
 
 probabilities = st.lists(
     st.tuples(st.floats(0, 1, allow_nan=False), st.floats(-0.06, 0.06, allow_nan=False)), min_size=1, max_size=50
@@ -62,7 +62,7 @@ def test_too_few_windows_never_pass() -> None:
 
 
 def test_a_written_engine_check_is_read_back(tmp_path: Path) -> None:
-    check = replace(an_engine_check(), max_dp=float("inf"), passed=False)
+    check = replace(make_engine_check(), max_dp=float("inf"), passed=False)
     write_engine_check(tmp_path, check)
     assert read_engine_check(tmp_path) == check
     assert [path.name for path in tmp_path.iterdir()] == ["gate.json"]

@@ -22,7 +22,7 @@ from tests.support.actions import (
     outcome,
     run,
     settings_for,
-    two_judged_in_turn,
+    two_answered_calls,
 )
 
 pytestmark = pytest.mark.anyio
@@ -45,7 +45,7 @@ async def test_the_request_follows_the_verdict_within_milliseconds(
         await listener.listening.wait()
         async with run_periodically([task], metrics, grace_s=5):
             await listening.wait()
-            for judge in await two_judged_in_turn(database, twilio, settings):
+            for judge in await two_answered_calls(database, twilio, settings):
                 await judge()
                 settled_at = time.perf_counter()
                 took_ms.append(round((await arrived.get() - settled_at) * 1000, 1))
@@ -60,7 +60,7 @@ async def test_a_slow_response_does_not_delay_another_call(
 ) -> None:
     settings, arrived = settings_for(twilio), arrivals(twilio)
     twilio.rest.scripted.append(ScriptedResponse(200, silent=True))
-    slow, quick = await two_judged_in_turn(database, twilio, settings)
+    slow, quick = await two_answered_calls(database, twilio, settings)
     runner = make_runner(database, client, settings)
     await slow()
     await runner.start_due()
@@ -76,7 +76,7 @@ async def test_no_more_actions_run_at_once_than_the_limit(
     database: Database, twilio: SimulatedTwilio, client: httpx2.AsyncClient
 ) -> None:
     settings = settings_for(twilio)
-    for judge in await two_judged_in_turn(database, twilio, settings):
+    for judge in await two_answered_calls(database, twilio, settings):
         await judge()
     runner = make_runner(database, client, settings, concurrency=1)
     await runner.start_due()

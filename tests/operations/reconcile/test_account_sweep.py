@@ -12,7 +12,7 @@ from amd_service.simulator.twilio.loopback_server import SimulatedTwilio
 from amd_service.simulator.twilio.media_host import ScriptedResponse
 from amd_service.telemetry import Metrics
 from tests.support.deliveries import call_row, deliver, recording, recording_row, status
-from tests.support.reconciliation import Make, age, answer_always, call_at_twilio, calls_known, recorded
+from tests.support.reconciliation import Make, age, answer_always, call_at_twilio, recorded, stored_call_sids
 from tests.support.sids import CALL, RECORDING, SECOND_RECORDING
 
 pytestmark = pytest.mark.anyio
@@ -88,7 +88,7 @@ async def test_a_call_that_just_ended_is_left_to_its_callbacks(
     ended = datetime.now(UTC) - timedelta(seconds=5)
     recorded(call_at_twilio(simulated_twilio, ago_s=5))
     await make().sweep_due_accounts()
-    assert await calls_known(database) == set()
+    assert await stored_call_sids(database) == set()
     await deliver(database, status("completed", timestamp=ended))
     await age(database, seconds=3600)
     await make().sweep_due_accounts()
@@ -142,7 +142,7 @@ async def test_calls_of_others_are_skipped_until_they_have_a_callback(
 ) -> None:
     recorded(call_at_twilio(simulated_twilio, direction=direction))
     await make().sweep_due_accounts()
-    assert await calls_known(database) == set()
+    assert await stored_call_sids(database) == set()
     await deliver(database, status("in-progress", direction=direction))
     await make().sweep_due_accounts()
     row = await call_row(database)

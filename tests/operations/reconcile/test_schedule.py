@@ -24,9 +24,9 @@ from tests.support.reconciliation import (
     Make,
     answer_always,
     call_at_twilio,
-    calls_known,
     recorded,
     settings,
+    stored_call_sids,
     swept_until,
 )
 from tests.support.sids import ACCOUNT, CALL, OTHER_ACCOUNT
@@ -80,7 +80,7 @@ async def test_answers_before_a_failure_stay_stored(
     answer_always(simulated_twilio, "Recordings", ScriptedResponse(500))
     (findings,) = await make().sweep_due_accounts()
     assert (findings.calls_new, findings.error is not None) == (1, True)
-    assert await calls_known(database) == {CALL}
+    assert await stored_call_sids(database) == {CALL}
 
 
 async def test_a_call_that_cannot_be_stored_does_not_block_others(
@@ -91,7 +91,7 @@ async def test_a_call_that_cannot_be_stored_does_not_block_others(
     call_at_twilio(simulated_twilio)
     async with refused_by_postgres(database, CALL):
         (findings,) = await make(metrics=metrics).sweep_due_accounts()
-    assert (await calls_known(database), findings.error) == ({other.sid}, None)
+    assert (await stored_call_sids(database), findings.error) == ({other.sid}, None)
     assert metrics.registry.get_sample_value("amd_loop_errors_total", {"loop": "reconciling"}) == 1
 
 
@@ -103,7 +103,7 @@ async def test_an_account_with_wrong_credentials_does_not_block_the_others(
     call_at_twilio(simulated_twilio)
     findings = await make(accounts_file=file).sweep_due_accounts()
     assert {found.account_sid: found.error is None for found in findings} == {OTHER_ACCOUNT: False, ACCOUNT: True}
-    assert await calls_known(database) == {CALL}
+    assert await stored_call_sids(database) == {CALL}
 
 
 async def test_one_process_at_a_time_sweeps_an_account(
@@ -159,7 +159,7 @@ async def test_the_first_sweep_skips_older_calls(
     (first,) = await make().sweep_due_accounts()
     (second,) = await make().sweep_due_accounts()
     assert (first.error, first.calls_new, second.calls_new) == (None, 0, 0)
-    assert await calls_known(database) == set()
+    assert await stored_call_sids(database) == set()
     (by_hand,) = await make().sweep_since(now() - timedelta(hours=1))
     assert by_hand.calls_new == 1
 
@@ -185,10 +185,10 @@ async def test_a_long_call_that_ended_just_before_a_sweep_is_stored_by_the_next(
     assert call.ended_at is not None
     call.created_at = call.started_at = call.ended_at - OVERLAP + timedelta(seconds=5)
     await make().sweep_due_accounts()
-    assert await calls_known(database) == set()
+    assert await stored_call_sids(database) == set()
     call.ended_at -= timedelta(seconds=60)  # as if the time had passed
     (findings,) = await make().sweep_due_accounts()
-    assert (findings.calls_new, await calls_known(database)) == (1, {CALL})
+    assert (findings.calls_new, await stored_call_sids(database)) == (1, {CALL})
 
 
 async def test_the_quiet_time_is_at_most_an_hour(simulated_twilio: SimulatedTwilio) -> None:

@@ -1,4 +1,4 @@
-"""POST /api/calls: permissions, idempotency, and the answer to each outcome."""
+"""POST /api/calls: permissions, idempotency, and the response for each outcome."""
 
 import asyncio
 import json
@@ -28,10 +28,10 @@ WAITING = text(
 
 
 class Twilio:
-    """Simulated Twilio API: gives the answers in `answers`, then accepts every call. Records its requests."""
+    """Simulated Twilio API. Returns the items of `responses`, then accepts every call. Records the requests."""
 
     def __init__(self) -> None:
-        self.answers: list[httpx2.Response | Exception] = []
+        self.responses: list[httpx2.Response | Exception] = []
         self.requests: list[httpx2.Request] = []
 
     def rest(self, settings: Settings) -> RestClient:
@@ -39,10 +39,10 @@ class Twilio:
 
     def _answer(self, request: httpx2.Request) -> httpx2.Response:
         self.requests.append(request)
-        answer = self.answers.pop(0) if self.answers else None
-        if isinstance(answer, Exception):
-            raise answer
-        return answer or httpx2.Response(201, json=call_resource(SimulatedCall(account_sid=ACCOUNT)))
+        response = self.responses.pop(0) if self.responses else None
+        if isinstance(response, Exception):
+            raise response
+        return response or httpx2.Response(201, json=call_resource(SimulatedCall(account_sid=ACCOUNT)))
 
 
 def refusal(status: int, code: int, message: str) -> httpx2.Response:
@@ -70,24 +70,24 @@ async def post(service: App, call_request: object = CALL_REQUEST, **headers: str
     return await service.client.post("/api/calls", json=call_request, headers=headers)
 
 
-def detail(answer: httpx2.Response) -> str:
-    assert answer.headers["content-type"] == "application/problem+json"
-    return str(answer.json()["detail"])
+def detail(response: httpx2.Response) -> str:
+    assert response.headers["content-type"] == "application/problem+json"
+    return str(response.json()["detail"])
 
 
 async def test_a_placed_call_can_be_read_at_once(service: App) -> None:
-    answer = await post(service)
-    sid = answer.json()["call_sid"]
-    assert answer.status_code == 201
-    assert answer.json() == {"call_sid": sid, "call_status": "queued", "replayed": False}
-    assert answer.headers["location"] == f"/api/calls/{sid}"
-    row = await service.client.get(answer.headers["location"])
+    response = await post(service)
+    sid = response.json()["call_sid"]
+    assert response.status_code == 201
+    assert response.json() == {"call_sid": sid, "call_status": "queued", "replayed": False}
+    assert response.headers["location"] == f"/api/calls/{sid}"
+    row = await service.client.get(response.headers["location"])
     assert (row.status_code, row.json()["analysis_state"]) == (200, "waiting")
     assert service.counted("amd_calls_started_total", outcome="placed") == 1
 
 
 @pytest.mark.parametrize("again", ["one", '"one"'], ids=["as before", "as the draft writes it"])
-async def test_the_same_key_gets_the_same_call(service: App, twilio: Twilio, again: str) -> None:
+async def test_a_repeated_key_gets_the_same_call(service: App, twilio: Twilio, again: str) -> None:
     first = await post(service, **{"Idempotency-Key": "one"})
     second = await post(service, **{"Idempotency-Key": again})
     assert (second.status_code, second.json()) == (200, first.json() | {"replayed": True})
@@ -95,31 +95,31 @@ async def test_the_same_key_gets_the_same_call(service: App, twilio: Twilio, aga
     assert len(twilio.requests) == 1
 
 
-async def test_the_same_key_with_another_call_request_is_refused(service: App) -> None:
+async def test_a_repeated_key_with_a_different_call_request_is_refused(service: App) -> None:
     await post(service, **{"Idempotency-Key": "one"})
-    answer = await post(service, CALL_REQUEST | {"ring_s": 10}, **{"Idempotency-Key": "one"})
-    assert (answer.status_code, "new key" in detail(answer)) == (422, True)
+    response = await post(service, CALL_REQUEST | {"ring_s": 10}, **{"Idempotency-Key": "one"})
+    assert (response.status_code, "new key" in detail(response)) == (422, True)
 
 
 @pytest.mark.parametrize("key", ["", '""', "x" * 256, "na\xefve"])
 async def test_an_invalid_key_is_refused(service: App, key: str) -> None:
-    answer = await service.client.post(
+    response = await service.client.post(
         "/api/calls", json=CALL_REQUEST, headers=[(b"idempotency-key", key.encode("latin-1"))]
     )
-    assert (answer.status_code, "Idempotency-Key" in detail(answer)) == (400, True)
+    assert (response.status_code, "Idempotency-Key" in detail(response)) == (400, True)
 
 
 async def test_two_keys_are_refused(service: App, twilio: Twilio) -> None:
     headers = [(b"idempotency-key", b"one"), (b"idempotency-key", b"two")]
-    answer = await service.client.post("/api/calls", json=CALL_REQUEST, headers=headers)
-    assert (answer.status_code, "send one Idempotency-Key" in detail(answer), twilio.requests) == (400, True, [])
+    response = await service.client.post("/api/calls", json=CALL_REQUEST, headers=headers)
+    assert (response.status_code, "send one Idempotency-Key" in detail(response), twilio.requests) == (400, True, [])
 
 
-async def test_without_api_keys_no_call_is_placed_even_for_this_machine(database: Database, twilio: Twilio) -> None:
+async def test_without_api_keys_no_call_is_placed_even_for_local_requests(database: Database, twilio: Twilio) -> None:
     service = open_with(database, twilio, api_keys=[], public_url="http://127.0.0.1:8080")
     assert (await service.client.get("/model-info")).status_code == 200
-    answer = await post(service)
-    assert (answer.status_code, "AMD_API_KEYS" in detail(answer)) == (403, True)
+    response = await post(service)
+    assert (response.status_code, "AMD_API_KEYS" in detail(response)) == (403, True)
     assert twilio.requests == []
 
 
@@ -129,7 +129,7 @@ async def test_a_wrong_api_key_places_no_call(service: App, twilio: Twilio) -> N
 
 
 @pytest.mark.parametrize(
-    ("call_request", "says"),
+    ("call_request", "messages"),
     [
         (CALL_REQUEST | {"form": "+1", "twim": ""}, ["`form` is not a field", "`twim` is not a field"]),
         ({"to": "+12125550100"}, ["`from` is missing"]),
@@ -142,12 +142,12 @@ async def test_a_wrong_api_key_places_no_call(service: App, twilio: Twilio) -> N
         ([], ["the call request must be an object"]),
     ],
 )
-async def test_an_invalid_call_request_is_422_and_names_each_fault(
-    service: App, twilio: Twilio, call_request: object, says: list[str]
+async def test_an_invalid_call_request_gets_422_with_each_fault(
+    service: App, twilio: Twilio, call_request: object, messages: list[str]
 ) -> None:
-    answer = await post(service, call_request)
-    assert answer.status_code == 422
-    assert [word for word in says if word not in detail(answer)] == []
+    response = await post(service, call_request)
+    assert response.status_code == 422
+    assert [word for word in messages if word not in detail(response)] == []
     assert twilio.requests == []
 
 
@@ -163,48 +163,48 @@ async def test_an_invalid_call_request_is_422_and_names_each_fault(
 async def test_a_body_that_is_not_a_call_request_is_refused(
     service: App, body: bytes, content_type: str, status: int
 ) -> None:
-    answer = await service.client.post("/api/calls", content=body, headers={"content-type": content_type})
-    assert answer.status_code == status, detail(answer)
+    response = await service.client.post("/api/calls", content=body, headers={"content-type": content_type})
+    assert response.status_code == status, detail(response)
 
 
-async def test_a_number_outside_the_dial_prefixes_is_403_and_names_the_setting(service: App, twilio: Twilio) -> None:
-    answer = await post(service, CALL_REQUEST | {"to": "+19005550100"})
-    assert (answer.status_code, "AMD_DIAL_PREFIXES" in detail(answer)) == (403, True)
+async def test_a_number_outside_the_dial_prefixes_gets_403_with_the_setting(service: App, twilio: Twilio) -> None:
+    response = await post(service, CALL_REQUEST | {"to": "+19005550100"})
+    assert (response.status_code, "AMD_DIAL_PREFIXES" in detail(response)) == (403, True)
     assert twilio.requests == []
 
 
-async def test_too_many_calls_are_429_with_retry_after(database: Database, twilio: Twilio) -> None:
+async def test_too_many_calls_get_429_with_retry_after(database: Database, twilio: Twilio) -> None:
     service = open_with(database, twilio, dial_per_minute=1)
     assert (await post(service)).status_code == 201
-    answer = await post(service)
-    assert (answer.status_code, "AMD_DIAL_PER_MINUTE" in detail(answer)) == (429, True)
-    assert 50 <= int(answer.headers["retry-after"]) <= 60
+    response = await post(service)
+    assert (response.status_code, "AMD_DIAL_PER_MINUTE" in detail(response)) == (429, True)
+    assert 50 <= int(response.headers["retry-after"]) <= 60
 
 
 @pytest.mark.parametrize(
-    ("said", "status"),
+    ("refusal_response", "status"),
     [(refusal(400, 21215, "Geo permission"), 422), (refusal(401, 20003, "Authenticate"), 502)],
     ids=["the call request", "the credentials"],
 )
-async def test_a_refusal_by_twilio_is_passed_on_with_message_and_code(
-    service: App, twilio: Twilio, said: httpx2.Response, status: int
+async def test_an_error_of_twilio_is_returned_with_its_message_and_code(
+    service: App, twilio: Twilio, refusal_response: httpx2.Response, status: int
 ) -> None:
-    twilio.answers.append(said)
-    answer = await post(service)
-    assert answer.status_code == status
-    assert said.json()["message"] in detail(answer)
-    assert str(said.json()["code"]) in detail(answer)
+    twilio.responses.append(refusal_response)
+    response = await post(service)
+    assert response.status_code == status
+    assert refusal_response.json()["message"] in detail(response)
+    assert str(refusal_response.json()["code"]) in detail(response)
 
 
-async def test_a_429_from_twilio_is_503_and_the_same_key_may_retry(service: App, twilio: Twilio) -> None:
-    twilio.answers.append(httpx2.Response(429, headers={"retry-after": "7"}))
+async def test_a_429_from_twilio_becomes_503_and_the_key_can_be_used_again(service: App, twilio: Twilio) -> None:
+    twilio.responses.append(httpx2.Response(429, headers={"retry-after": "7"}))
     busy = await post(service, **{"Idempotency-Key": "one"})
     assert (busy.status_code, busy.headers["retry-after"]) == (503, "7")
     assert (await post(service, **{"Idempotency-Key": "one"})).status_code == 201
 
 
-async def test_a_request_with_a_lost_answer_is_never_repeated(service: App, twilio: Twilio) -> None:
-    twilio.answers.append(httpx2.ReadError("reset"))
+async def test_a_request_whose_response_was_lost_is_never_repeated(service: App, twilio: Twilio) -> None:
+    twilio.responses.append(httpx2.ReadError("reset"))
     lost = await post(service, **{"Idempotency-Key": "one"})
     again = await post(service, **{"Idempotency-Key": "one"})
     assert (lost.status_code, again.status_code) == (504, 409)
@@ -214,16 +214,18 @@ async def test_a_request_with_a_lost_answer_is_never_repeated(service: App, twil
 
 
 async def test_without_a_database_no_call_is_placed(closed_database: Database, twilio: Twilio) -> None:
-    answer = await post(open_with(closed_database, twilio))
-    assert (answer.status_code, "retry-after" in answer.headers) == (503, True)
+    response = await post(open_with(closed_database, twilio))
+    assert (response.status_code, "retry-after" in response.headers) == (503, True)
     assert twilio.requests == []
 
 
-async def test_waiting_call_requests_leave_connections_to_the_webhooks(database_url: str, twilio: Twilio) -> None:
+async def test_waiting_call_requests_leave_database_connections_for_the_webhooks(
+    database_url: str, twilio: Twilio
+) -> None:
     database, counting = Database(database_url, pool_size=3), Database(database_url)
     service = open_with(database, twilio)
     async with counting.transaction() as session:
-        # Hold the lock under which the calls of the last minute are counted.
+        # Hold the lock that a process takes before it counts the calls of the last minute.
         await session.execute(select(func.pg_advisory_xact_lock(call_requests.RESERVATION_LOCK)))
         requests = [asyncio.create_task(post(service)) for _ in range(6)]
         while await session.scalar(WAITING) < 2:  # noqa: ASYNC110 - the change comes from Postgres

@@ -1,4 +1,4 @@
-"""Liveness, readiness, metrics, and which of them need a key."""
+"""Liveness, readiness and metrics, and the paths that need a key."""
 
 import pytest
 
@@ -10,9 +10,9 @@ pytestmark = pytest.mark.anyio
 
 
 async def test_health_shows_the_classifiers_phase_without_a_database(closed_database: Database) -> None:
-    answer = await open_app(closed_database).client.get("/health")
-    assert answer.status_code == 200
-    assert answer.json()["classifier"]["phase"] == "stopped"
+    response = await open_app(closed_database).client.get("/health")
+    assert response.status_code == 200
+    assert response.json()["classifier"]["phase"] == "stopped"
 
 
 async def test_ready_needs_only_the_database(service: App) -> None:
@@ -21,9 +21,9 @@ async def test_ready_needs_only_the_database(service: App) -> None:
 
 
 async def test_without_a_database_the_service_is_not_ready(closed_database: Database) -> None:
-    answer = await open_app(closed_database).client.get("/ready")
-    assert answer.status_code == 503
-    assert "database is unavailable" in answer.json()["reason"]
+    response = await open_app(closed_database).client.get("/ready")
+    assert response.status_code == 503
+    assert "database is unavailable" in response.json()["reason"]
 
 
 async def test_metrics_show_callbacks_and_queue(service: App) -> None:
@@ -35,13 +35,13 @@ async def test_metrics_show_callbacks_and_queue(service: App) -> None:
 
 
 async def test_without_a_database_metrics_are_served(closed_database: Database) -> None:
-    answer = await open_app(closed_database).client.get("/metrics")
-    assert answer.status_code == 200
-    assert 'amd_loop_errors_total{loop="metrics"} 1.0' in answer.text
+    response = await open_app(closed_database).client.get("/metrics")
+    assert response.status_code == 200
+    assert 'amd_loop_errors_total{loop="metrics"} 1.0' in response.text
 
 
 @pytest.mark.parametrize("path", ["/metrics", "/ready/classifier", "/model-info", f"/api/calls/{CALL}", "/predict"])
-async def test_everything_but_health_ready_and_webhooks_needs_a_key(database: Database, path: str) -> None:
+async def test_every_path_except_health_ready_and_webhooks_needs_a_key(database: Database, path: str) -> None:
     service = open_app(database, api_keys="secret", host="0.0.0.0")
     assert (await service.client.get(path)).status_code == 401
     assert (await service.client.get("/health")).status_code == 200
@@ -49,13 +49,13 @@ async def test_everything_but_health_ready_and_webhooks_needs_a_key(database: Da
     assert (await service.client.get(path, headers={"authorization": "Bearer secret"})).status_code != 401
 
 
-async def test_an_unknown_call_is_404(service: App) -> None:
-    answer = await service.client.get(f"/api/calls/{CALL}")
-    assert answer.status_code == 404
-    assert answer.headers["content-type"] == "application/problem+json"
+async def test_an_unknown_call_gets_404(service: App) -> None:
+    response = await service.client.get(f"/api/calls/{CALL}")
+    assert response.status_code == 404
+    assert response.headers["content-type"] == "application/problem+json"
 
 
-async def test_an_ill_formed_call_sid_is_422(service: App) -> None:
+async def test_an_invalid_call_sid_gets_422(service: App) -> None:
     assert (await service.client.get("/api/calls/CA123")).status_code == 422
 
 

@@ -5,7 +5,7 @@ import pytest
 from amd_service.database.pool import Database
 from tests.support.app import App, open_app
 from tests.support.detectors import ready
-from tests.support.engine_checks import an_engine_check
+from tests.support.engine_checks import make_engine_check
 from tests.support.models import StubEngine
 
 pytestmark = pytest.mark.anyio
@@ -25,7 +25,7 @@ async def test_the_bundled_model_is_shown_with_its_proof_policy_and_limits(judgi
 
 
 async def test_an_exported_engine_is_shown_with_its_engine_check(closed_database: Database) -> None:
-    async with ready(StubEngine(), check=an_engine_check()) as detector:
+    async with ready(StubEngine(), check=make_engine_check()) as detector:
         info = (await open_app(closed_database, detector).client.get("/model-info")).json()
     gate = info["engine"]["gate"]
     assert (gate["passed"], gate["max_dp"], gate["limit"], gate["flips"]) == (True, 0.004, 0.02, {"0.5": 0, "0.7": 1})

@@ -50,15 +50,15 @@ schemathesis.openapi.media_type("application/octet-stream", AUDIO)
 DOCUMENT = describe(SERVICE_ROUTES)
 api = schemathesis.openapi.from_dict(DOCUMENT)
 OPERATIONS = [api[path][method] for path, methods in DOCUMENT["paths"].items() for method in methods]
-# An operation without parameters and body has no invalid requests.
-QUESTIONS = [(operation, GenerationMode.POSITIVE) for operation in OPERATIONS] + [
+# An operation without parameters and without a body has no invalid requests.
+CASES = [(operation, GenerationMode.POSITIVE) for operation in OPERATIONS] + [
     (operation, GenerationMode.NEGATIVE) for operation in OPERATIONS if operation.body or operation.path_parameters
 ]
 Operation = schemathesis.APIOperation[Any, Any, Any, Any]
 
 
 class WithKey:
-    """ASGI middleware: replaces any API key by the right one. Access control has its own tests."""
+    """ASGI middleware that adds the correct API key. Other tests check access control."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -76,7 +76,7 @@ def place(_request: httpx2.Request) -> httpx2.Response:
 
 @pytest.fixture(scope="module")
 def service_url(database_url: str) -> Iterator[str]:
-    """The service with the bundled model. It runs in its own thread, because schemathesis blocks."""
+    """The service with the bundled model. The service runs in a separate thread, because schemathesis blocks."""
     started: list[str] = []
     ready, ended = threading.Event(), threading.Event()
 
@@ -86,7 +86,7 @@ def service_url(database_url: str) -> Iterator[str]:
         metrics, database = Metrics(), Database(database_url)
         async with Detector.from_settings(settings, metrics) as detector:
             await detector.wait_ready_or_raise()
-            # Generated call requests must not reach Twilio.
+            # Generated call requests must not be sent to Twilio.
             rest = RestClient(httpx2.AsyncClient(transport=httpx2.MockTransport(place)), settings)
             runtime = assemble_runtime(settings, metrics, database, detector, rest)
             app = create_app(runtime)
@@ -105,18 +105,18 @@ def service_url(database_url: str) -> Iterator[str]:
     thread.join(30)
 
 
-@pytest.mark.parametrize(("operation", "mode"), QUESTIONS, ids=lambda given: getattr(given, "label", given))
-def test_every_answer_of_the_service_is_in_the_document(
+@pytest.mark.parametrize(("operation", "mode"), CASES, ids=lambda given: getattr(given, "label", given))
+def test_every_response_of_the_service_conforms_to_the_document(
     operation: Operation, mode: GenerationMode, service_url: str
 ) -> None:
     @settings(max_examples=20, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
     @given(case=operation.as_strategy(generation_mode=mode))
-    def ask(case: schemathesis.Case[Any]) -> None:
-        answer = case.call_and_validate(base_url=service_url, checks=CHECKS, timeout=30)
+    def send_case(case: schemathesis.Case[Any]) -> None:
+        response = case.call_and_validate(base_url=service_url, checks=CHECKS, timeout=30)
         if not case.path.startswith("/twilio/"):
-            assert answer.status_code not in (401, 403), "the request did not reach the handler"
+            assert response.status_code not in (401, 403), "the request did not reach the handler"
 
-    ask()
+    send_case()
 
 
 def test_the_document_has_every_route_and_no_other() -> None:
@@ -129,17 +129,17 @@ def test_the_document_has_every_route_and_no_other() -> None:
     assert {(path, method) for path, methods in DOCUMENT["paths"].items() for method in methods} == served
 
 
-def test_every_error_is_problem_details() -> None:
+def test_every_error_response_is_problem_details() -> None:
     for path, methods in DOCUMENT["paths"].items():
         for operation in methods.values():
-            for status, answer in operation["responses"].items():
+            for status, response in operation["responses"].items():
                 if status >= "400" and not path.startswith("/ready"):
-                    assert list(answer["content"]) == ["application/problem+json"], (path, status)
+                    assert list(response["content"]) == ["application/problem+json"], (path, status)
 
 
 def test_429_and_503_have_a_retry_after_header() -> None:
-    answers = DOCUMENT["paths"]["/predict"]["post"]["responses"]
-    assert all("Retry-After" in answers[status]["headers"] for status in ("429", "503"))
+    responses = DOCUMENT["paths"]["/predict"]["post"]["responses"]
+    assert all("Retry-After" in responses[status]["headers"] for status in ("429", "503"))
 
 
 def test_verdicts_begin_with_label_confidence_and_time() -> None:
@@ -152,36 +152,36 @@ def test_verdicts_begin_with_label_confidence_and_time() -> None:
 async def test_the_document_needs_a_key(closed_database: Database) -> None:
     service = open_app(closed_database, api_keys="secret", host="0.0.0.0")
     assert (await service.client.get("/openapi.json")).status_code == 401
-    answer = await service.client.get("/openapi.json", headers={"authorization": "Bearer secret"})
-    assert answer.json() == DOCUMENT
+    response = await service.client.get("/openapi.json", headers={"authorization": "Bearer secret"})
+    assert response.json() == DOCUMENT
 
 
 @pytest.mark.anyio
-async def test_the_answer_for_a_call_matches_the_document(service: App) -> None:
+async def test_the_response_for_a_call_conforms_to_the_document(service: App) -> None:
     await service.callback("/twilio/status", STATUS)
     await service.callback("/twilio/recording", RECORDED)
-    answer = await service.client.get(f"/api/calls/{CALL}")
-    assert answer.json()["recordings"]
-    api["/api/calls/{sid}"]["GET"].validate_response(answer)
+    response = await service.client.get(f"/api/calls/{CALL}")
+    assert response.json()["recordings"]
+    api["/api/calls/{sid}"]["GET"].validate_response(response)
 
 
 @pytest.mark.anyio
-async def test_model_info_matches_the_document_with_and_without_a_model(
+async def test_model_info_conforms_to_the_document_with_and_without_a_model(
     judging: App, closed_database: Database
 ) -> None:
     for service, phase in ((judging, "ready"), (open_app(closed_database), "stopped")):
-        answer = await service.client.get("/model-info")
-        assert answer.json()["phase"] == phase
-        assert (answer.json()["engine"] is None) == (phase == "stopped")
-        api["/model-info"]["GET"].validate_response(answer)
+        response = await service.client.get("/model-info")
+        assert response.json()["phase"] == phase
+        assert (response.json()["engine"] is None) == (phase == "stopped")
+        api["/model-info"]["GET"].validate_response(response)
         api["/ready/classifier"]["GET"].validate_response(await service.client.get("/ready/classifier"))
         api["/health"]["GET"].validate_response(await service.client.get("/health"))
 
 
 @pytest.mark.anyio
-async def test_every_line_of_predict_stream_matches_the_document(judging: App) -> None:
-    answer = await judging.client.post(
+async def test_every_line_of_predict_stream_conforms_to_the_document(judging: App) -> None:
+    response = await judging.client.post(
         "/predict-stream", content=samples_of(HUMAN), headers={"content-type": "audio/x-mulaw;rate=8000"}
     )
-    lines = [StreamLine.model_validate_json(line) for line in answer.text.splitlines()]
+    lines = [StreamLine.model_validate_json(line) for line in response.text.splitlines()]
     assert [line.provisional for line in lines] == [True, True, False]

@@ -31,59 +31,61 @@ async def chunks_of(body: bytes) -> AsyncIterator[bytes]:
         yield body[start : start + 1000]
 
 
-def problem(answer: httpx2.Response) -> tuple[int, str]:
-    """Status and detail of an error answer, which must be problem details."""
-    assert answer.headers["content-type"] == "application/problem+json"
-    body = answer.json()
-    assert body["status"] == answer.status_code
-    return answer.status_code, body["detail"]
+def problem(response: httpx2.Response) -> tuple[int, str]:
+    """Check that an error response is problem details. Returns the status and `detail`."""
+    assert response.headers["content-type"] == "application/problem+json"
+    body = response.json()
+    assert body["status"] == response.status_code
+    return response.status_code, body["detail"]
 
 
 @pytest.mark.parametrize(("recording", "label"), [(HUMAN, "human"), (VOICEMAIL, "voicemail")])
 async def test_the_multipart_field_audio_is_judged(judging: App, recording: bytes, label: str) -> None:
-    answer = await judging.client.post("/predict", files={"audio": ("call.wav", recording, "audio/wav")})
-    assert answer.status_code == 200
-    verdict = answer.json()
+    response = await judging.client.post("/predict", files={"audio": ("call.wav", recording, "audio/wav")})
+    assert response.status_code == 200
+    verdict = response.json()
     assert (verdict["label"], verdict["reason"]) == (label, "confident")
     assert verdict["confidence"] == max(verdict["scores"].values())
     assert verdict["model"]["id"] == "demo"
     assert verdict["window"]["length_ms"] >= 1000
 
 
-async def test_an_answer_begins_with_label_confidence_and_time(judging: App) -> None:
-    answer = await judging.client.post("/predict", content=HUMAN, headers=WAV)
-    first, second, third, *_ = json.loads(answer.text, object_pairs_hook=list)
+async def test_a_response_begins_with_label_confidence_and_time(judging: App) -> None:
+    response = await judging.client.post("/predict", content=HUMAN, headers=WAV)
+    first, second, third, *_ = json.loads(response.text, object_pairs_hook=list)
     assert [first[0], second[0], third[0]] == ["label", "confidence", "processing_time_ms"]
     assert third[1] > 0
 
 
-async def test_the_body_itself_may_be_the_recording(judging: App) -> None:
+async def test_a_recording_as_the_whole_body_is_judged(judging: App) -> None:
     verdict = (await judging.client.post("/predict", content=VOICEMAIL, headers=WAV)).json()
     assert verdict["label"] == "voicemail"
 
 
-async def test_raw_mulaw_is_judged_like_the_file_it_came_from(judging: App) -> None:
+async def test_raw_mulaw_gets_the_same_verdict_as_the_wav_file(judging: App) -> None:
     raw = (await judging.client.post("/predict", content=samples_of(HUMAN), headers=MULAW)).json()
     whole = (await judging.client.post("/predict", content=HUMAN, headers=WAV)).json()
     assert raw | {"processing_time_ms": 0} == whole | {"processing_time_ms": 0}
 
 
-async def test_raw_mulaw_may_come_as_a_multipart_field(judging: App) -> None:
+async def test_raw_mulaw_in_a_multipart_field_is_judged(judging: App) -> None:
     files = {"audio": ("call.raw", samples_of(HUMAN), MULAW["content-type"])}
     assert (await judging.client.post("/predict", files=files)).json()["label"] == "human"
 
 
-async def test_raw_audio_without_a_rate_is_refused_with_the_cure(judging: App) -> None:
-    answer = await judging.client.post("/predict", content=samples_of(HUMAN), headers={"content-type": "audio/x-mulaw"})
-    status, detail = problem(answer)
+async def test_raw_audio_without_a_rate_gets_422_with_an_example(judging: App) -> None:
+    response = await judging.client.post(
+        "/predict", content=samples_of(HUMAN), headers={"content-type": "audio/x-mulaw"}
+    )
+    status, detail = problem(response)
     assert status == 422
     assert "audio/x-mulaw;rate=8000" in detail
 
 
 async def test_silence_is_undecided_without_a_confidence(judging: App) -> None:
-    answer = await judging.client.post("/predict", content=SILENCE, headers=WAV)
-    assert answer.status_code == 200
-    verdict = answer.json()
+    response = await judging.client.post("/predict", content=SILENCE, headers=WAV)
+    assert response.status_code == 200
+    verdict = response.json()
     assert (verdict["label"], verdict["confidence"], verdict["reason"]) == ("undecided", None, "no_speech")
     assert (verdict["scores"], verdict["window"], verdict["model"], verdict["runs"]) == (None, None, None, 0)
 
@@ -92,8 +94,8 @@ async def test_silence_is_undecided_without_a_confidence(judging: App) -> None:
 async def test_the_channel_of_the_called_party_can_be_chosen(judging: App, name: str) -> None:
     channel = int(name[-1])
     recording = (CALLS / name / "recording.wav").read_bytes()
-    answer = await judging.client.post(f"/predict?channel={channel}", content=recording, headers=WAV)
-    verdict = answer.json()
+    response = await judging.client.post(f"/predict?channel={channel}", content=recording, headers=WAV)
+    verdict = response.json()
     assert (verdict["channel"], verdict["channels_mixed"]) == (channel, False)
     assert verdict["label"] == expected(name)["label"]
     mixed = (await judging.client.post("/predict", content=recording, headers=WAV)).json()
@@ -101,43 +103,43 @@ async def test_the_channel_of_the_called_party_can_be_chosen(judging: App, name:
 
 
 @pytest.mark.parametrize("channel", ["0", "3", "left", "", "1.0"])
-async def test_another_channel_is_422(judging: App, channel: str) -> None:
-    answer = await judging.client.post(f"/predict?channel={channel}", content=HUMAN, headers=WAV)
-    assert problem(answer) == (422, "`channel` must be 1 or 2, the channel of the called party")
+async def test_an_invalid_channel_gets_422(judging: App, channel: str) -> None:
+    response = await judging.client.post(f"/predict?channel={channel}", content=HUMAN, headers=WAV)
+    assert problem(response) == (422, "`channel` must be 1 or 2, the channel of the called party")
 
 
 @pytest.mark.parametrize(
     "body", [b"", b"garbage" * 200, b"RIFF\x00\x00", b"<?xml version='1.0'?><TwilioResponse/>", bytes(5000)]
 )
-async def test_undecodable_audio_is_422(judging: App, body: bytes) -> None:
+async def test_undecodable_audio_gets_422(judging: App, body: bytes) -> None:
     assert problem(await judging.client.post("/predict", content=body, headers=WAV))[0] == 422
 
 
-async def test_a_form_without_the_field_audio_is_422(judging: App) -> None:
+async def test_a_form_without_the_field_audio_gets_422(judging: App) -> None:
     wrong_name = await judging.client.post("/predict", files={"file": ("call.wav", HUMAN, "audio/wav")})
     no_file = await judging.client.post("/predict", files={"audio": (None, "hello")})
-    for answer in (wrong_name, no_file):
-        status, detail = problem(answer)
+    for response in (wrong_name, no_file):
+        status, detail = problem(response)
         assert status == 422
         assert "`audio`" in detail
 
 
 @pytest.mark.parametrize("content_type", ["multipart/form-data", "multipart/form-data; boundary=x"])
-async def test_a_malformed_form_is_400(judging: App, content_type: str) -> None:
-    answer = await judging.client.post("/predict", content=b"no boundary", headers={"content-type": content_type})
-    assert problem(answer)[0] == 400
+async def test_a_malformed_form_gets_400(judging: App, content_type: str) -> None:
+    response = await judging.client.post("/predict", content=b"no boundary", headers={"content-type": content_type})
+    assert problem(response)[0] == 400
 
 
 @pytest.mark.parametrize("content_type", ["application/json", "text/plain", "application/x-www-form-urlencoded", ""])
-async def test_a_content_type_that_is_not_audio_is_415(judging: App, content_type: str) -> None:
-    answer = await judging.client.post("/predict", content=b"{}", headers={"content-type": content_type})
-    status, detail = problem(answer)
+async def test_a_content_type_that_is_not_audio_gets_415(judging: App, content_type: str) -> None:
+    response = await judging.client.post("/predict", content=b"{}", headers={"content-type": content_type})
+    status, detail = problem(response)
     assert status == 415
     assert "multipart/form-data" in detail
 
 
 @pytest.mark.parametrize("announced", [True, False])
-async def test_an_upload_over_the_cap_is_413(closed_database: Database, announced: bool) -> None:
+async def test_an_upload_over_the_size_limit_gets_413(closed_database: Database, announced: bool) -> None:
     service = open_app(closed_database, max_upload_bytes=2000)
     body = HUMAN if announced else chunks_of(HUMAN)
     assert problem(await service.client.post("/predict", content=body, headers=WAV))[0] == 413
@@ -146,15 +148,15 @@ async def test_an_upload_over_the_cap_is_413(closed_database: Database, announce
         assert problem(form)[0] == 413
 
 
-async def test_a_classifier_that_is_not_ready_is_503_with_retry_after(closed_database: Database) -> None:
-    answer = await open_app(closed_database).client.post("/predict", content=HUMAN, headers=WAV)
-    status, detail = problem(answer)
+async def test_a_classifier_that_is_not_ready_gets_503_with_retry_after(closed_database: Database) -> None:
+    response = await open_app(closed_database).client.post("/predict", content=HUMAN, headers=WAV)
+    status, detail = problem(response)
     assert status == 503
     assert "not ready" in detail
-    assert int(answer.headers["retry-after"]) > 0
+    assert int(response.headers["retry-after"]) > 0
 
 
-async def test_a_full_queue_is_429_with_retry_after(closed_database: Database) -> None:
+async def test_a_full_queue_gets_429_with_retry_after(closed_database: Database) -> None:
     engine = StubEngine()
     async with ready(engine, inference_queue=1) as detector:
         service = open_app(closed_database, detector)
@@ -164,9 +166,9 @@ async def test_a_full_queue_is_429_with_retry_after(closed_database: Database) -
         others = [asyncio.create_task(service.client.post("/predict", content=HUMAN, headers=WAV)) for _ in range(2)]
         refused, waiting = await asyncio.wait(others, return_when=asyncio.FIRST_COMPLETED)
         engine.free.set()
-        [answer] = [task.result() for task in refused]
-        assert problem(answer)[0] == 429
-        assert int(answer.headers["retry-after"]) > 0
+        [response] = [task.result() for task in refused]
+        assert problem(response)[0] == 429
+        assert int(response.headers["retry-after"]) > 0
         assert [(await task).status_code for task in (first, *waiting)] == [200, 200]
 
 
@@ -207,7 +209,7 @@ async def upload_until(condition: Callable[[], bool], app: ASGIApp) -> None:
         return {"type": "http.disconnect"}
 
     async def send(_message: Message) -> None:
-        """Discard the answer."""
+        """Discard the response."""
 
     scope = {
         "type": "http",
@@ -224,7 +226,7 @@ async def upload_until(condition: Callable[[], bool], app: ASGIApp) -> None:
     await app(scope, receive, send)
 
 
-async def test_an_unknown_path_and_a_wrong_method_are_problems(judging: App) -> None:
+async def test_an_unknown_path_and_an_unsupported_method_get_problems(judging: App) -> None:
     assert problem(await judging.client.get("/nothing"))[0] == 404
     wrong_method = await judging.client.get("/predict")
     assert problem(wrong_method)[0] == 405

@@ -1,4 +1,4 @@
-"""POST /predict-stream: audio in chunks, verdicts as lines."""
+"""POST /predict-stream."""
 
 import asyncio
 import json
@@ -42,22 +42,22 @@ def every(size: int, body: bytes) -> list[int]:
 
 
 async def stream(service: App, body: bytes, *, headers: dict[str, str] = WAV, size: int = 1600) -> list[Line]:
-    """The lines of the answer to a body sent in chunks of `size` bytes."""
-    answer = await service.client.post("/predict-stream", content=pieces(body, every(size, body)), headers=headers)
-    assert answer.status_code == 200
-    assert answer.headers["content-type"] == "application/x-ndjson"
-    return [json.loads(line) for line in answer.text.splitlines()]
+    """Send `body` in chunks of `size` bytes. Returns the lines of the response."""
+    response = await service.client.post("/predict-stream", content=pieces(body, every(size, body)), headers=headers)
+    assert response.status_code == 200
+    assert response.headers["content-type"] == "application/x-ndjson"
+    return [json.loads(line) for line in response.text.splitlines()]
 
 
-def verdict_of(answer: Line) -> Line:
-    """The fields that are equal in two answers on the same audio."""
-    return {name: value for name, value in answer.items() if name not in ("processing_time_ms", *STREAM_ONLY)}
+def verdict_of(response: Line) -> Line:
+    """The fields that are equal in two responses on the same audio."""
+    return {name: value for name, value in response.items() if name not in ("processing_time_ms", *STREAM_ONLY)}
 
 
 STREAM_ONLY = ("provisional", "speech_ms")
 
 
-async def test_verdicts_come_after_one_two_and_five_seconds_of_speech_and_at_the_end(judging: App) -> None:
+async def test_verdicts_are_sent_after_1_2_and_5_s_of_speech_and_at_the_end(judging: App) -> None:
     *early, final = await stream(judging, LONG)
     assert [line["speech_ms"] for line in early] == [1000, 2000, 5000]
     assert [line["window"]["length_ms"] for line in early] == [1000, 2000, 5000]
@@ -70,7 +70,7 @@ async def test_every_line_begins_with_label_confidence_and_time(judging: App) ->
         assert list(line)[:3] == ["label", "confidence", "processing_time_ms"]
 
 
-async def test_with_a_second_of_speech_there_is_one_provisional_verdict(judging: App) -> None:
+async def test_less_than_2_s_of_speech_get_one_provisional_verdict(judging: App) -> None:
     lines = await stream(judging, file_of(speech(1.4)))
     assert [line["speech_ms"] for line in lines] == [1000, None]
 
@@ -89,17 +89,17 @@ async def test_raw_mulaw_gets_provisional_verdicts(judging: App) -> None:
 @pytest.mark.parametrize("recording", [HUMAN, VOICEMAIL, LONG])
 @settings(max_examples=4, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
-async def test_the_final_line_equals_the_verdict_of_predict_for_any_chunk_sizes(
+async def test_the_final_line_equals_the_verdict_of_predict_for_all_chunk_sizes(
     judging: App, recording: bytes, data: st.DataObject
 ) -> None:
     whole = await judging.client.post("/predict", content=recording, headers=WAV)
     cuts = data.draw(st.lists(st.integers(0, len(recording)), max_size=12))
-    answer = await judging.client.post("/predict-stream", content=pieces(recording, cuts), headers=WAV)
-    final = json.loads(answer.text.splitlines()[-1])
+    response = await judging.client.post("/predict-stream", content=pieces(recording, cuts), headers=WAV)
+    final = json.loads(response.text.splitlines()[-1])
     assert verdict_of(final) == verdict_of(whole.json())
 
 
-async def test_a_long_body_gets_its_final_line_before_its_end_and_is_drained(closed_database: Database) -> None:
+async def test_a_long_body_gets_the_final_line_before_its_end_and_is_read_completely(closed_database: Database) -> None:
     sent = 0
     body = file_of(through_mulaw(speech(3.0))) + bytes(1_000_000)
 
@@ -112,15 +112,15 @@ async def test_a_long_body_gets_its_final_line_before_its_end_and_is_drained(clo
     engine = StubEngine()
     async with ready(engine) as detector:
         service = open_app(closed_database, detector)
-        answer = await service.client.post(
+        response = await service.client.post(
             "/predict-stream", content=counted(), headers={"content-type": "audio/pcm;rate=8000"}
         )
-    assert json.loads(answer.text.splitlines()[-1])["provisional"] is False
+    assert json.loads(response.text.splitlines()[-1])["provisional"] is False
     assert sent == len(body)
     assert max(length for call in engine.calls for length in call) <= 5.0
 
 
-async def test_after_the_verdict_the_body_is_drained_to_the_cap_at_most(closed_database: Database) -> None:
+async def test_after_the_verdict_the_body_is_read_only_up_to_the_size_limit(closed_database: Database) -> None:
     sent = 0
 
     async def endless() -> AsyncIterator[bytes]:
@@ -132,15 +132,15 @@ async def test_after_the_verdict_the_body_is_drained_to_the_cap_at_most(closed_d
 
     async with ready(StubEngine()) as detector:
         service = open_app(closed_database, detector, max_upload_bytes=500_000)
-        answer = await service.client.post(
+        response = await service.client.post(
             "/predict-stream", content=endless(), headers={"content-type": "audio/pcm;rate=8000"}
         )
-    final = json.loads(answer.text.splitlines()[-1])
+    final = json.loads(response.text.splitlines()[-1])
     assert (final["label"], final["provisional"]) == ("human", False)
     assert sent < 600_000
 
 
-async def test_after_the_verdict_an_endless_body_is_drained_for_a_limited_time(
+async def test_after_the_verdict_an_endless_body_is_read_for_a_limited_time(
     closed_database: Database,
 ) -> None:
 
@@ -150,14 +150,14 @@ async def test_after_the_verdict_an_endless_body_is_drained_for_a_limited_time(
 
     async with ready(StubEngine()) as detector, asyncio.timeout(60):
         service = open_app(closed_database, detector, time_limits=TimeLimits(predict_stream_drain_s=0.01))
-        answer = await service.client.post(
+        response = await service.client.post(
             "/predict-stream", content=live(), headers={"content-type": "audio/pcm;rate=8000"}
         )
-    final = json.loads(answer.text.splitlines()[-1])
+    final = json.loads(response.text.splitlines()[-1])
     assert (final["label"], final["provisional"]) == ("human", False)
 
 
-async def test_an_endless_stream_is_answered_408(demo: Detector, closed_database: Database) -> None:
+async def test_an_endless_body_gets_408(demo: Detector, closed_database: Database) -> None:
     service = open_app(closed_database, demo, time_limits=TimeLimits(predict_stream_total_s=0.05))
 
     async def dripping() -> AsyncIterator[bytes]:
@@ -166,18 +166,18 @@ async def test_an_endless_stream_is_answered_408(demo: Detector, closed_database
             yield b""
             yield b"\x00"
 
-    answer = await service.client.post("/predict-stream", content=dripping(), headers=WAV)
-    last = json.loads(answer.text.splitlines()[-1])
+    response = await service.client.post("/predict-stream", content=dripping(), headers=WAV)
+    last = json.loads(response.text.splitlines()[-1])
     assert (last["status"], last["detail"]) == (408, "the body did not end within 0.05 s")
 
 
 async def test_streams_do_not_block_uploads(closed_database: Database) -> None:
-    streaming, hang_up = asyncio.Event(), asyncio.Event()
+    streaming, finish = asyncio.Event(), asyncio.Event()
 
     async def live() -> AsyncIterator[bytes]:
         yield HUMAN
         streaming.set()
-        await hang_up.wait()
+        await finish.wait()
 
     async with ready(StubEngine()) as detector:
         service = open_app(closed_database, detector, inference_queue=1)
@@ -185,7 +185,7 @@ async def test_streams_do_not_block_uploads(closed_database: Database) -> None:
         await streaming.wait()
         assert (await service.client.post("/predict-stream", content=HUMAN, headers=WAV)).status_code == 429
         assert (await service.client.post("/predict", content=HUMAN, headers=WAV)).status_code == 200
-        hang_up.set()
+        finish.set()
         assert (await stream).status_code == 200
 
 
@@ -203,15 +203,15 @@ async def test_streams_do_not_block_uploads(closed_database: Database) -> None:
 async def test_an_error_before_the_first_line_is_an_ordinary_problem(
     judging: App, body: bytes, headers: dict[str, str], status: int
 ) -> None:
-    answer = await judging.client.post("/predict-stream", content=body, headers=headers)
-    assert answer.status_code == status
-    assert answer.headers["content-type"] == "application/problem+json"
+    response = await judging.client.post("/predict-stream", content=body, headers=headers)
+    assert response.status_code == status
+    assert response.headers["content-type"] == "application/problem+json"
 
 
-async def test_a_classifier_that_is_not_ready_is_503(closed_database: Database) -> None:
-    answer = await open_app(closed_database).client.post("/predict-stream", content=HUMAN, headers=WAV)
-    assert answer.status_code == 503
-    assert answer.headers["content-type"] == "application/problem+json"
+async def test_a_classifier_that_is_not_ready_gets_503(closed_database: Database) -> None:
+    response = await open_app(closed_database).client.post("/predict-stream", content=HUMAN, headers=WAV)
+    assert response.status_code == 503
+    assert response.headers["content-type"] == "application/problem+json"
 
 
 async def test_an_error_after_the_first_line_is_the_last_line(closed_database: Database) -> None:
@@ -224,25 +224,25 @@ async def test_an_error_after_the_first_line_is_the_last_line(closed_database: D
             engine.answer = lambda _: (float("nan"), 0.0)
             yield LONG[len(LONG) // 2 :]
 
-        answer = await service.client.post("/predict-stream", content=spoilt(), headers=WAV)
-    first, *_, last = [json.loads(line) for line in answer.text.splitlines()]
-    assert answer.status_code == 200
+        response = await service.client.post("/predict-stream", content=spoilt(), headers=WAV)
+    first, *_, last = [json.loads(line) for line in response.text.splitlines()]
+    assert response.status_code == 200
     assert first["provisional"] is True
     assert (last["status"], set(last)) == (500, {"title", "status", "detail"})
 
 
-async def test_an_idle_client_is_answered_408(demo: Detector, closed_database: Database) -> None:
+async def test_an_idle_client_gets_408(demo: Detector, closed_database: Database) -> None:
     service = open_app(closed_database, demo, time_limits=TimeLimits(predict_stream_idle_s=0.01))
 
     async def stalled() -> AsyncIterator[bytes]:
         yield HUMAN[:1000]
         await asyncio.Event().wait()
 
-    answer = await service.client.post("/predict-stream", content=stalled(), headers=WAV)
-    assert answer.status_code == 408
+    response = await service.client.post("/predict-stream", content=stalled(), headers=WAV)
+    assert response.status_code == 408
 
 
-async def test_the_first_line_comes_while_the_body_is_still_being_sent(
+async def test_the_first_line_is_sent_while_the_body_is_still_arriving(
     demo: Detector, closed_database: Database
 ) -> None:
     app = create_app(open_app(closed_database, demo).runtime)
@@ -272,7 +272,7 @@ def chunk(data: bytes) -> bytes:
 
 
 async def read_line(reader: asyncio.StreamReader) -> Line:
-    """The next chunk of an answer; it holds one line."""
+    """Read the next chunk of a response. A chunk contains one line."""
     size = int(await reader.readuntil(b"\r\n"), 16)
     data = await reader.readexactly(size + 2)
     line: Line = json.loads(data)

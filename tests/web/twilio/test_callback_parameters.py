@@ -1,4 +1,4 @@
-"""Parameters of callbacks: documented, observed in the wild, and unknown. All are stored as sent."""
+"""Documented, undocumented and unknown callback parameters. All parameters are stored as sent."""
 
 import pytest
 from sqlalchemy import select
@@ -16,7 +16,7 @@ PLACES = [
     for party in ("From", "To", "Caller", "Called")
     for place, value in (("City", "SAN JOSÉ"), ("State", "CA"), ("Zip", ""), ("Country", "US"))
 ]
-# (parameters, the facts that they yield besides the SIDs)
+# Pairs of the sent parameters and the expected parsed values, without the SIDs.
 STATUS = (
     [
         ("AccountSid", ACCOUNT),
@@ -170,7 +170,7 @@ async def test_the_recording_of_a_conference_is_stored_and_counted_separately(se
     assert service.counted("amd_callbacks_total", route="recording", outcome="duplicate") == 1
 
 
-async def test_the_result_of_twilios_amd_is_stored_beside_our_verdict(service: App) -> None:
+async def test_a_result_of_twilios_amd_is_stored_separately_from_our_verdict(service: App) -> None:
     for _ in range(2):
         assert (await service.callback("/twilio/amd", AMD[0])).status_code == 204
     call = (await service.client.get(f"/api/calls/{CALL}")).json()
@@ -179,12 +179,12 @@ async def test_the_result_of_twilios_amd_is_stored_beside_our_verdict(service: A
     assert service.counted("amd_callbacks_total", route="amd", outcome="duplicate") == 1
 
 
-async def test_an_unsigned_amd_callback_is_403(service: App) -> None:
+async def test_an_amd_callback_with_a_wrong_signature_gets_403(service: App) -> None:
     assert (await service.callback("/twilio/amd", AMD[0], token="b" * 32)).status_code == 403
     assert (await service.rows())["callback"] == 0
 
 
-async def test_an_amd_callback_to_the_status_path_is_400_and_names_the_right_path(service: App) -> None:
-    answer = await service.callback("/twilio/status", AMD[0])
-    assert answer.status_code == 400
-    assert "/twilio/amd" in answer.json()["detail"]
+async def test_an_amd_callback_to_the_status_path_gets_400_with_the_correct_path(service: App) -> None:
+    response = await service.callback("/twilio/status", AMD[0])
+    assert response.status_code == 400
+    assert "/twilio/amd" in response.json()["detail"]

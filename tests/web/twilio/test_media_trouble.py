@@ -22,7 +22,7 @@ from amd_service.web.time_limits import TimeLimits
 from amd_service.web.twilio import media
 from tests.support.app import TOKEN, open_app
 from tests.support.detectors import ready
-from tests.support.media_streams import HELLO, SIGNED_URL, STREAM, Line, say, serving
+from tests.support.media_streams import HELLO, SIGNED_URL, STREAM, LiveService, send_messages, serving
 from tests.support.models import StubEngine, mostly_human
 
 pytestmark = pytest.mark.anyio
@@ -56,46 +56,46 @@ async def detector(model: Model) -> AsyncIterator[Detector]:
 
 
 @pytest.fixture
-async def line(database: Database, detector: Detector) -> AsyncIterator[Line]:
-    async with serving(database, detector, live_streams=1, on_human="hang_up") as line:
-        yield line
+async def live(database: Database, detector: Detector) -> AsyncIterator[LiveService]:
+    async with serving(database, detector, live_streams=1, on_human="hang_up") as live:
+        yield live
 
 
-async def test_without_an_answer_of_the_model_in_time_there_is_no_verdict(
+async def test_a_stream_has_no_verdict_if_the_model_exceeds_its_time_limit(
     database: Database, detector: Detector, model: Model
 ) -> None:
-    async with serving(database, detector, time_limits=TimeLimits(media_verdict_s=0.1)) as line:
+    async with serving(database, detector, time_limits=TimeLimits(media_verdict_s=0.1)) as live:
         model.free.clear()
-        assert (await line.play()).close_code == 1000
-        await line.ended("unjudged")
-        assert set((await line.service.rows()).values()) == {0}
+        assert (await live.send_stream()).close_code == 1000
+        await live.wait_for_outcome("unjudged")
+        assert set((await live.service.rows()).values()) == {0}
         model.free.set()
 
 
 async def test_an_engine_failure_ends_the_stream_and_is_counted(
-    line: Line, model: Model, capfd: pytest.CaptureFixture[str]
+    live: LiveService, model: Model, capfd: pytest.CaptureFixture[str]
 ) -> None:
     model.failure = RuntimeError("the device is lost")
-    assert (await line.play()).close_code == 1000
-    await line.ended("unjudged")
-    (logged,) = [said for said in "".join(capfd.readouterr()).splitlines() if "stream without a verdict" in said]
+    assert (await live.send_stream()).close_code == 1000
+    await live.wait_for_outcome("unjudged")
+    (logged,) = [line for line in "".join(capfd.readouterr()).splitlines() if "stream without a verdict" in line]
     assert STREAM.call_sid in logged
     model.failure = None
-    assert (await line.play()).close_code == 1000
-    await line.ended("verdict")
+    assert (await live.send_stream()).close_code == 1000
+    await live.wait_for_outcome("verdict")
 
 
 async def test_an_unexpected_error_while_the_verdict_is_stored_ends_the_stream_and_is_counted(
-    line: Line, database: Database
+    live: LiveService, database: Database
 ) -> None:
     async with refusing_verdicts(database):
-        assert (await line.play()).close_code == 1000
-        await line.ended("unjudged")
+        assert (await live.send_stream()).close_code == 1000
+        await live.wait_for_outcome("unjudged")
 
 
 @asynccontextmanager
 async def refusing_verdicts(database: Database) -> AsyncIterator[None]:
-    """A constraint that no verdict fulfils."""
+    """Add a database constraint that every new verdict violates."""
     async with database.transaction() as session:
         await session.execute(text("alter table verdict add constraint none check (false) not valid"))
     try:
@@ -106,19 +106,20 @@ async def refusing_verdicts(database: Database) -> AsyncIterator[None]:
 
 
 async def test_a_connection_that_the_server_closed_during_inference_is_not_closed_again(
-    line: Line, model: Model, detector: Detector
+    live: LiveService, model: Model, detector: Detector
 ) -> None:
-    # Exactly what the model needs: while messages wait for the application, the server reads no more.
+    # Send only the chunks that the model needs. While further messages wait for the application, the server does not
+    # read from the connection.
     needed = range(1, await chunks_for_a_verdict(detector) + 1)
     model.hold()
-    async with line.open() as connection:
-        await say(connection, STREAM.start(), *map(STREAM.media, needed))
+    async with live.open() as connection:
+        await send_messages(connection, STREAM.start(), *map(STREAM.media, needed))
         await asyncio.to_thread(model.entered.acquire)
         await connection.send("x" * 70_000)
         await connection.wait_closed()
         assert connection.close_code == 1009
         model.free.set()
-    await line.ended("verdict")
+    await live.wait_for_outcome("verdict")
 
 
 async def chunks_for_a_verdict(detector: Detector) -> int:
@@ -130,7 +131,7 @@ async def chunks_for_a_verdict(detector: Detector) -> int:
 
 
 class Peer:
-    """The peer of an ASGI WebSocket: all its messages have arrived, and it never completes a close."""
+    """The peer of an ASGI WebSocket. All messages of the peer have arrived, and the peer never completes a close."""
 
     def __init__(self, app: Starlette, *texts: str) -> None:
         self.app = app
@@ -174,7 +175,7 @@ async def test_a_peer_that_does_not_complete_the_close_holds_no_slot(closed_data
 
 
 class DisconnectedPeer(Peer):
-    """A peer that has disconnected. The server raises an OSError for any message to it."""
+    """A peer that has disconnected. The server raises an OSError for every message to the peer."""
 
     async def send(self, message: Any) -> None:
         raise OSError(f"no connection for {message['type']}")
@@ -190,7 +191,7 @@ async def test_a_peer_that_disconnects_before_accept_is_counted_as_broken_off(
     await service.client.aclose()
 
 
-async def test_messages_that_have_all_arrived_do_not_starve_other_tasks(closed_database: Database) -> None:
+async def test_other_tasks_run_while_received_messages_are_processed(closed_database: Database) -> None:
     service = open_app(closed_database, live=True)
     runs = 0
 

@@ -18,19 +18,19 @@ pytestmark = pytest.mark.anyio
 NOTHING = {"call_log": 0, "callback": 0, "recording": 0}
 
 
-async def test_a_signed_status_callback_is_stored_and_answered_204_without_a_body(service: App) -> None:
-    answer = await service.callback("/twilio/status", STATUS)
-    assert (answer.status_code, answer.content) == (204, b"")
+async def test_a_signed_status_callback_is_stored_and_gets_204_without_a_body(service: App) -> None:
+    response = await service.callback("/twilio/status", STATUS)
+    assert (response.status_code, response.content) == (204, b"")
     assert await service.rows() == {"call_log": 1, "callback": 1, "recording": 0}
 
 
 async def test_a_signed_recording_callback_enqueues_the_recording(service: App) -> None:
     assert (await service.callback("/twilio/recording", RECORDED)).status_code == 204
-    answer = await service.client.get(f"/api/calls/{CALL}")
-    assert answer.json()["analysis_state"] == "queued"
+    response = await service.client.get(f"/api/calls/{CALL}")
+    assert response.json()["analysis_state"] == "queued"
 
 
-async def test_a_repeated_callback_is_answered_204_and_stored_once(service: App) -> None:
+async def test_a_repeated_callback_gets_204_and_is_stored_once(service: App) -> None:
     for _ in range(3):
         assert (await service.callback("/twilio/status", STATUS)).status_code == 204
     assert await service.rows() == {"call_log": 1, "callback": 1, "recording": 0}
@@ -38,26 +38,26 @@ async def test_a_repeated_callback_is_answered_204_and_stored_once(service: App)
 
 
 async def test_without_a_signature_nothing_is_stored(service: App) -> None:
-    answer = await service.client.post("/twilio/status", data=dict(STATUS))
-    assert answer.status_code == 403
-    assert answer.headers["content-type"] == "application/problem+json"
+    response = await service.client.post("/twilio/status", data=dict(STATUS))
+    assert response.status_code == 403
+    assert response.headers["content-type"] == "application/problem+json"
     assert await service.rows() == NOTHING
     assert service.counted("amd_callbacks_total", route="status", outcome="refused_403") == 1
 
 
 @pytest.mark.parametrize("signature", ["", "wrong", "ÄÖÜ", "=" * 5000])
-async def test_a_wrong_signature_is_403_and_nothing_is_stored(service: App, signature: str) -> None:
+async def test_a_wrong_signature_gets_403_and_nothing_is_stored(service: App, signature: str) -> None:
     content = urlencode(STATUS)
     headers = {
         b"x-twilio-signature": signature.encode("utf-8"),
         b"content-type": b"application/x-www-form-urlencoded",
     }
-    answer = await service.client.post("/twilio/status", content=content, headers=list(headers.items()))
-    assert answer.status_code == 403
+    response = await service.client.post("/twilio/status", content=content, headers=list(headers.items()))
+    assert response.status_code == 403
     assert await service.rows() == NOTHING
 
 
-async def test_a_signature_with_another_accounts_token_is_403(service: App) -> None:
+async def test_a_signature_with_a_token_of_another_account_gets_403(service: App) -> None:
     assert (await service.callback("/twilio/status", STATUS, token="b" * 32)).status_code == 403
     assert await service.rows() == NOTHING
 
@@ -75,46 +75,46 @@ async def test_the_host_header_does_not_change_the_signed_url(service: App) -> N
 async def test_a_shared_key_signature_is_refused_with_a_clear_log_line(
     service: App, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    answer = await service.callback(
+    response = await service.callback(
         "/twilio/status", STATUS, X_Twilio_Webhooks_Signature_Settings="key=SK1,algorithm=HMAC_SHA256"
     )
-    assert answer.status_code == 403
+    assert response.status_code == 403
     assert await service.rows() == NOTHING
     captured = capfd.readouterr()
     assert "SharedKey" in captured.out + captured.err
 
 
 @pytest.mark.parametrize("content_type", ["application/json", "text/plain", "multipart/form-data; boundary=x", ""])
-async def test_only_forms_are_callbacks(service: App, content_type: str) -> None:
-    answer = await service.callback("/twilio/status", STATUS, content_type=content_type)
-    assert answer.status_code == 415
+async def test_a_callback_that_is_not_a_form_gets_415(service: App, content_type: str) -> None:
+    response = await service.callback("/twilio/status", STATUS, content_type=content_type)
+    assert response.status_code == 415
     assert await service.rows() == NOTHING
 
 
 @pytest.mark.parametrize("announced", [True, False])
-async def test_a_body_over_the_cap_is_413(service: App, announced: bool) -> None:
+async def test_a_body_over_the_size_limit_gets_413(service: App, announced: bool) -> None:
     body = urlencode([*STATUS, ("Padding", "x" * 70_000)]).encode()
 
     async def chunks() -> AsyncIterator[bytes]:
         for start in range(0, len(body), 1000):
             yield body[start : start + 1000]
 
-    answer = await service.client.post(
+    response = await service.client.post(
         "/twilio/status",
         content=body if announced else chunks(),
         headers={"content-type": "application/x-www-form-urlencoded"},
     )
-    assert answer.status_code == 413
+    assert response.status_code == 413
     assert await service.rows() == NOTHING
 
 
-async def test_a_signed_callback_without_a_call_sid_is_400(service: App) -> None:
-    answer = await service.callback("/twilio/status", [("AccountSid", ACCOUNT), ("CallStatus", "completed")])
-    assert answer.status_code == 400
-    assert "CallSid" in answer.json()["detail"]
+async def test_a_signed_callback_without_a_call_sid_gets_400(service: App) -> None:
+    response = await service.callback("/twilio/status", [("AccountSid", ACCOUNT), ("CallStatus", "completed")])
+    assert response.status_code == 400
+    assert "CallSid" in response.json()["detail"]
 
 
-async def test_without_a_database_a_callback_is_503_so_that_twilio_retries(closed_database: Database) -> None:
+async def test_without_a_database_a_callback_gets_503_so_that_twilio_retries(closed_database: Database) -> None:
     service = open_app(closed_database)
     assert (await service.callback("/twilio/status", STATUS)).status_code == 503
     assert service.counted("amd_callbacks_total", route="status", outcome="refused_503") == 1
@@ -133,26 +133,26 @@ async def test_the_query_of_the_callback_url_is_signed(service: App) -> None:
     assert (await service.client.post("/twilio/status", content=content, headers=headers)).status_code == 403
 
 
-async def test_behind_a_proxy_the_prefix_is_signed_and_forwarding_headers_are_ignored(
+async def test_the_path_prefix_of_a_proxy_is_signed_and_forwarding_headers_are_ignored(
     database: Database,
 ) -> None:
     service = open_app(database, public_url="https://example.com/amd")
     headers = sign("https://example.com/amd/twilio/status", STATUS, TOKEN)
     forwarded = {"x-forwarded-proto": "http", "x-forwarded-host": "evil.example", "x-forwarded-port": "81"}
-    answer = await service.client.post("/twilio/status", content=urlencode(STATUS), headers=headers | forwarded)
-    assert answer.status_code == 204
+    response = await service.client.post("/twilio/status", content=urlencode(STATUS), headers=headers | forwarded)
+    assert response.status_code == 204
     unprefixed = sign("https://example.com/twilio/status", STATUS, TOKEN)
     assert (
         await service.client.post("/twilio/status", content=urlencode(STATUS), headers=unprefixed)
     ).status_code == 403
 
 
-async def test_a_trailing_slash_is_404(service: App) -> None:
+async def test_a_callback_path_with_a_trailing_slash_gets_404(service: App) -> None:
     assert (await service.callback("/twilio/status/", STATUS)).status_code == 404
     assert await service.rows() == NOTHING
 
 
-async def test_a_replayed_capture_is_a_duplicate_and_reopens_nothing(service: App) -> None:
+async def test_a_replayed_callback_is_a_duplicate_and_does_not_reopen_the_call(service: App) -> None:
     ringing = [*STATUS[:2], ("CallStatus", "ringing"), ("SequenceNumber", "1")]
     captured = {path: sign(PUBLIC_URL + path, ringing, TOKEN) for path in ("/twilio/status", "/twilio/recording")}
     content = urlencode(ringing)
@@ -168,7 +168,7 @@ async def test_a_replayed_capture_is_a_duplicate_and_reopens_nothing(service: Ap
     assert elsewhere.status_code == 403
 
 
-async def test_subaccounts_and_regions_sign_with_their_own_tokens(database: Database, tmp_path: Path) -> None:
+async def test_each_account_signs_with_its_tokens_of_all_regions(database: Database, tmp_path: Path) -> None:
     subaccount = "AC" + "5" * 32
     (tmp_path / "accounts.toml").write_text(
         f'[[account]]\naccount_sid = "{ACCOUNT}"\nauth_tokens = ["us1", "us1 before", "ie1"]\n'
@@ -194,5 +194,5 @@ async def test_special_characters_are_stored_as_sent(service: App, value: str) -
     assert kept == [list(pair) for pair in pairs]
 
 
-async def test_a_get_of_a_callback_path_is_405(service: App) -> None:
+async def test_a_get_of_a_callback_path_gets_405(service: App) -> None:
     assert (await service.client.get("/twilio/status")).status_code == 405
