@@ -83,7 +83,7 @@ class DetectionSettings(BaseModel):
         5000,
         ge=1000,
         le=15_000,
-        description="Milliseconds of the second window, which is scored if the first window has too little confidence.",
+        description="Milliseconds of the second window, which is scored if the confidence of the first is too low.",
     )
     inference_queue: int = Field(
         32,

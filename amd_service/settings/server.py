@@ -60,7 +60,8 @@ class ServerSettings(BaseModel):
 
     database_url: SecretStr | None = Field(
         None,
-        description="`postgresql://user:password@host/name`. Unset: an embedded Postgres in `AMD_DATA_DIR`.",
+        description="URL of the database: `postgresql://user:password@host/name`. Unset: an embedded Postgres in "
+        "`AMD_DATA_DIR`.",
     )
     data_dir: Path = Field(default_factory=default_data_dir, description="Data directory of the embedded Postgres.")
     database_pool_size: int = Field(10, ge=3, description="Maximum number of pooled connections per process.")

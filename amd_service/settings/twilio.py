@@ -117,8 +117,8 @@ class TwilioSettings(BaseModel):
     reconcile_every_s: float = Field(
         600.0,
         ge=0,
-        description="Seconds between reconciliations. A reconciliation requests calls and recordings without a "
-        "callback from Twilio. 0: calls with a lost callback wait until you run `amd-service reconcile`.",
+        description="Seconds between reconciliations. A reconciliation asks Twilio for calls and recordings whose "
+        "callback is missing. 0: calls with a lost callback wait until you run `amd-service reconcile`.",
     )
     reconcile_after_s: float = Field(
         300.0, ge=0, le=3600, description="Seconds after which a missing callback counts as lost. At most 3600."
