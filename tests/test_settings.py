@@ -1,4 +1,4 @@
-"""Settings: error messages name the variable, field or file to correct."""
+"""Settings: defaults, priorities, warnings, and errors that name the variable, field or file to correct."""
 
 import re
 import subprocess
@@ -116,7 +116,7 @@ def test_an_incomplete_api_key_names_both_settings(alone: str, monkeypatch: pyte
     assert str(caught.value) == "set both TWILIO_API_KEY and TWILIO_API_SECRET, or neither"
 
 
-def test_empty_variables_of_an_env_file_count_as_unset(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_empty_variables_count_as_unset(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TWILIO_API_KEY", "")
     monkeypatch.setenv("TWILIO_API_SECRET", "")
     assert load_settings().twilio_api_key is None
@@ -177,7 +177,7 @@ def test_the_environment_overrides_the_env_file_except_with_empty_variables(
     monkeypatch.setenv("AMD_DIAL_PREFIXES", "")
     settings = load_settings()
     assert (settings.port, settings.dial_prefixes) == (8082, ["+1212"])
-    # A lone comma is an empty list, so it disables calls although .env allows some.
+    # A single comma is an empty list. It overrides .env, so no calls are allowed.
     monkeypatch.setenv("AMD_DIAL_PREFIXES", ",")
     assert load_settings().dial_prefixes == []
 

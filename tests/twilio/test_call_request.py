@@ -1,4 +1,4 @@
-"""The rules of a call request that hold in every deployment."""
+"""Validation rules of a call request that do not depend on settings."""
 
 from typing import Any
 
@@ -31,7 +31,7 @@ def test_a_call_request_within_the_rules_is_accepted(changes: dict[str, object])
 
 
 @pytest.mark.parametrize(
-    ("changes", "says"),
+    ("changes", "message"),
     [
         ({"to": "12125550100"}, "`to` must be a number in E.164"),
         ({"to": "+1212555010\u0663"}, "`to` must be a number in E.164"),
@@ -58,8 +58,8 @@ def test_a_call_request_within_the_rules_is_accepted(changes: dict[str, object])
     ],
     ids=str,
 )
-def test_a_call_request_outside_the_rules_is_refused(changes: dict[str, object], says: str) -> None:
-    with pytest.raises(RequestRefused, match=says):
+def test_a_call_request_outside_the_rules_is_refused(changes: dict[str, object], message: str) -> None:
+    with pytest.raises(RequestRefused, match=message):
         make_call_request(**REQUEST | changes)
 
 

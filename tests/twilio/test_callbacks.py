@@ -1,3 +1,5 @@
+"""Parsing of the form fields of callbacks."""
+
 from datetime import UTC, datetime
 
 import pytest
@@ -109,7 +111,7 @@ def test_a_date_without_a_zone_is_utc() -> None:
     assert parsed.timestamp == datetime(2026, 9, 2, 10, 15, 30, tzinfo=UTC)
 
 
-def test_the_first_nonblank_value_of_a_repeated_field_counts() -> None:
+def test_the_first_nonblank_value_of_a_repeated_field_is_used() -> None:
     form = (("CallStatus", ""), *status(CallStatus="busy"), ("CallStatus", "completed"))
     assert parse_status(form).call_status == "busy"
 

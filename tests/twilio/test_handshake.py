@@ -107,7 +107,7 @@ def test_every_handshake_is_refused_without_a_valid_public_url(public_url: str |
         verify_signers(signature(SIGNED_URL, "new token"), public_url=public_url)
 
 
-def test_a_shared_key_handshake_is_refused_with_its_cure() -> None:
+def test_a_shared_key_handshake_is_refused_and_the_error_names_the_cause() -> None:
     raw = [
         (b"x-twilio-signature", signature(SIGNED_URL, "new token").encode()),
         (b"x-twilio-webhooks-signature-settings", b"key=1,algorithm=HMAC_SHA256"),
@@ -116,7 +116,7 @@ def test_a_shared_key_handshake_is_refused_with_its_cure() -> None:
         verify_handshake(ACCOUNTS, PUBLIC_URL, MEDIA, b"", Headers(raw=raw))
 
 
-def test_the_query_of_a_get_is_signed_undecoded() -> None:
+def test_the_query_of_a_get_is_signed_without_decoding() -> None:
     query = f"AccountSid={MAIN}&From=%2B15005550006&CallerName="
     signed = signature(f"{PUBLIC_URL}/twilio/stream.xml?{query}", "new token")
     assert get(signed, query.encode()) == MAIN

@@ -154,7 +154,7 @@ def test_arbitrary_messages_raise_only_malformed_callback(event: object, start: 
 
 
 def chunk_of(chunk: int, *, late_ms: int = 0) -> StreamMedia:
-    """The chunk with this number. Its bytes identify it and are never silence."""
+    """The chunk with number `chunk`. Its bytes depend on the number and are not silence."""
     return StreamMedia(STREAM, chunk, (chunk - 1) * 20 + late_ms, bytes([chunk % 200]) * FRAME)
 
 
@@ -172,7 +172,7 @@ def test_chunks_in_order_are_joined() -> None:
 @settings(deadline=None)
 @given(st.lists(st.integers(1, 50), min_size=1, max_size=90), st.integers(0, 5000), st.integers(1, 3))
 def test_lost_repeated_and_late_chunks_do_not_move_the_others(chunks: list[int], late_ms: int, tracks: int) -> None:
-    """Holds whether chunk numbers count one track or all tracks."""
+    """True if chunk numbers count one track, and also if they count all tracks."""
     inserted = [replace(chunk_of(chunk, late_ms=late_ms), chunk=tracks * chunk) for chunk in chunks]
     audio, timeline = insert_all(*inserted)
     first, last = chunks[0], max(chunks)

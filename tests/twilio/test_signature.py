@@ -39,7 +39,7 @@ def test_a_repeated_parameter_is_accepted() -> None:
     assert check(form, signed=signature(URL, form, "new token"))
 
 
-def test_raw_path_and_query_are_signed_undecoded() -> None:
+def test_raw_path_and_query_are_signed_without_decoding() -> None:
     url = PUBLIC_URL + "/twilio/a%20b?x=%2B&y=a+b"
     signed = signature(url, FORM, "new token")
     assert check(signed=signed, path=b"/twilio/a%20b", query=b"x=%2B&y=a+b")
@@ -76,7 +76,7 @@ def test_two_signatures_are_refused_even_if_one_is_valid() -> None:
         check(signed=right, extra=((b"x-twilio-signature", b"A" * 28),))
 
 
-def test_shared_key_signing_is_refused_with_its_cure() -> None:
+def test_shared_key_signing_is_refused_and_the_error_names_the_cure() -> None:
     shared_key = (b"x-twilio-webhooks-signature-settings", b"key=webhooks_sharedkey_1,algorithm=HMAC_SHA256")
     right = signature(URL, FORM, "new token")
     with pytest.raises(InvalidSignature, match=r"SharedKey.*switch"):
@@ -148,7 +148,7 @@ def test_the_decoded_values_are_signed(body: bytes, value: str) -> None:
 
 @pytest.mark.parametrize("signing", ["https://amd.example.com", "https://amd.example.com:8443"])
 def test_a_custom_port_may_be_signed_or_omitted(signing: str) -> None:
-    # Twilio omits any port of voice webhooks over https (docs: webhooks security).
+    # Twilio signs the URLs of voice webhooks over https without their port (docs: webhooks security).
     assert check(signed=signature(signing + "/twilio/status", FORM, "new token"), public_url=PUBLIC_URL + ":8443")
 
 

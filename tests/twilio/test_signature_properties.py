@@ -28,7 +28,7 @@ PORTS = st.none() | st.integers(1, 65535)
 
 @dataclass(frozen=True)
 class Signed:
-    """A request with the URL that Twilio was given."""
+    """A request with the parts of its URL, as configured at Twilio."""
 
     scheme: str
     host: str
@@ -53,7 +53,7 @@ class Signed:
 
     @property
     def text(self) -> str:
-        """The hashed text without the port. URL, names and values are joined, so different requests can share it."""
+        """The signed text without the port. It joins URL, names and values, so two requests can have the same text."""
         return self.portless_url + canonical(self.form)
 
 
@@ -75,7 +75,7 @@ def sign(request: Signed, *, with_port: bool = True, token: str = "new token") -
 
 
 def receive(request: Signed, signed: str) -> AccountSid:
-    """Verify it as the service configured for its public URL does."""
+    """Verify the request in a service that is configured with the public URL of the request."""
     return check(
         request.form,
         signed=signed,
@@ -166,7 +166,7 @@ def test_a_signature_is_not_valid_for_another_request(request: Signed, other: Si
 @settings(deadline=None)
 @given(target=st.text("ab/?#;&=", max_size=8))
 def test_a_target_is_accepted_only_if_exactly_its_url_was_signed(target: str) -> None:
-    """Holds for any request target. Only an empty query makes no difference."""
+    """True for every request target, except that an empty query makes no difference."""
     path, _, query = f"/{target}".partition("?")
     other = PUBLIC_URL + urlsplit(f"/{target}").path
     assume(other != PUBLIC_URL + path + (f"?{query}" if query else ""))
@@ -178,6 +178,6 @@ def test_a_target_is_accepted_only_if_exactly_its_url_was_signed(target: str) ->
 @settings(deadline=None)
 @given(path=st.binary(max_size=20), query=st.binary(max_size=20), value=st.text(st.characters()), header=st.binary())
 def test_arbitrary_requests_raise_only_invalid_signature(path: bytes, query: bytes, value: str, header: bytes) -> None:
-    form = (("AccountSid", str(MAIN)), ("CallStatus", value))  # value: lone surrogates too
+    form = (("AccountSid", str(MAIN)), ("CallStatus", value))  # `value` can have lone surrogates
     with pytest.raises(InvalidSignature):
         verify(ACCOUNTS, PUBLIC_URL, path, query, form, Headers(raw=[(b"x-twilio-signature", header)]))

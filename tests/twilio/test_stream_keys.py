@@ -1,4 +1,4 @@
-"""URL and key of a stream."""
+"""URL and key of a Media Stream."""
 
 from hashlib import sha256
 from hmac import new as hmac
@@ -16,7 +16,7 @@ ACCOUNT = Account(account_sid=AccountSid("AC" + "a" * 32), auth_tokens=[SecretSt
 
 
 def key_of(token: str, call_sid: str = CALL) -> str:
-    """A second implementation of the documented formula."""
+    """A second implementation of the formula of `stream_key`."""
     return hmac(token.encode(), call_sid.encode(), sha256).hexdigest()
 
 

@@ -1,3 +1,5 @@
+"""TwiML with and without a stream."""
+
 from amd_service.twilio.twiml import continue_twiml, stream_twiml
 
 URL = "wss://amd.example.com/twilio/media"

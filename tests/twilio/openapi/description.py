@@ -1,7 +1,7 @@
 """Validate requests against Twilio's OpenAPI description: method, path, and names and types of parameters.
 
-The extract in this folder has the operations that the service uses. AMD_TEST_TWILIO_OPENAPI may name a newer copy of
-the whole description instead.
+The extract in this folder contains only the operations that the service uses. To use a newer copy of the complete
+description, set AMD_TEST_TWILIO_OPENAPI to the path of the copy.
 """
 
 import json
@@ -25,7 +25,7 @@ Schema = Mapping[str, Any]
 
 @cache
 def twilio_description() -> "Description":
-    """The description that tests use."""
+    """The OpenAPI description for tests."""
     path = Path(os.environ.get("AMD_TEST_TWILIO_OPENAPI", EXTRACT))
     return Description(json.loads(path.read_text(encoding="utf-8")))
 
@@ -37,7 +37,7 @@ class Description:
     document: Mapping[str, Any]
 
     def violations(self, request: RestRequest) -> list[str]:
-        """The violations of a request, one line each. Empty for a valid request."""
+        """One line for each violation of the description by a request. Empty for a valid request."""
         found = self._operation(request)
         if found is None:
             return [f"{request.method} {request.path} is not an operation"]
@@ -114,7 +114,7 @@ def _number_problem(value: str, schema: Schema) -> str | None:
 
 
 def _fits_format(value: str, name: str | None) -> bool:
-    """Twilio's other formats (`endpoint`, `phone-number`, `twiml`) define nothing to check."""
+    """Whether a value has this format. Formats without rules (`endpoint`, `phone-number`, `twiml`) fit every value."""
     if name == "uri":
         parts = urlsplit(value)
         return bool(parts.scheme and parts.netloc) and " " not in value

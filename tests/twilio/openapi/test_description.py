@@ -1,4 +1,4 @@
-"""Invalid requests are reported, so that a test cannot pass because nothing was checked."""
+"""The validation reports invalid requests. Without this, tests that use the validation prove nothing."""
 
 import pytest
 

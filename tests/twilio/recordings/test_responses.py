@@ -44,7 +44,7 @@ async def test_each_status_raises_its_error(status: int, error: type[AmdError], 
 @pytest.mark.parametrize("status", [429, 503])
 async def test_retry_after_is_part_of_the_error(status: int) -> None:
     soon = format_datetime(datetime.now(UTC) + timedelta(seconds=30))
-    for header, least, most in [
+    for header, minimum_s, maximum_s in [
         ("7", 7, 7),
         (soon, 25, 30),
         ("9" * 400, 3600, 3600),
@@ -54,7 +54,11 @@ async def test_retry_after_is_part_of_the_error(status: int) -> None:
         with pytest.raises(TwilioUnavailable) as raised:
             await fetch(Log(httpx2.Response(status, headers={"retry-after": header})))
         wait_s = raised.value.retry_after_s
-        assert (wait_s is None) if least is None or most is None else (wait_s is not None and least <= wait_s <= most)
+        if minimum_s is None or maximum_s is None:
+            assert wait_s is None
+        else:
+            assert wait_s is not None
+            assert minimum_s <= wait_s <= maximum_s
 
 
 async def test_a_404_means_that_the_media_is_not_ready() -> None:
@@ -64,10 +68,10 @@ async def test_a_404_means_that_the_media_is_not_ready() -> None:
     assert log.urls == [f"{API}.wav", f"{API}.json"]
 
 
-@pytest.mark.parametrize("answer", [httpx2.Response(404), httpx2.Response(200, content=b"[" * 60_000), ok(b"7")])
-async def test_a_404_with_unreadable_metadata_means_that_the_media_is_not_ready(answer: httpx2.Response) -> None:
+@pytest.mark.parametrize("response", [httpx2.Response(404), httpx2.Response(200, content=b"[" * 60_000), ok(b"7")])
+async def test_a_404_with_unreadable_metadata_means_that_the_media_is_not_ready(response: httpx2.Response) -> None:
     with pytest.raises(MediaNotReady):
-        await fetch(Log(httpx2.Response(404), answer))
+        await fetch(Log(httpx2.Response(404), response))
 
 
 async def test_external_storage_is_named_in_the_error() -> None:

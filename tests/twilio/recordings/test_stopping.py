@@ -37,7 +37,7 @@ async def test_the_enough_rule_is_called_rarely() -> None:
         return False
 
     await fetch(Log(httpx2.Response(200, stream=Endless(b"RIFF" + bytes(1020)))), enough=enough)
-    assert sum(prefix_lengths) < 8 * 8 * 1024 * 1024  # a few times the size limit, not its square
+    assert sum(prefix_lengths) < 8 * 8 * 1024 * 1024  # linear in the size limit, not quadratic
 
 
 async def test_a_server_stops_sending_after_enough_audio(simulated_twilio: SimulatedTwilio) -> None:

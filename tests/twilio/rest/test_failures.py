@@ -1,4 +1,4 @@
-"""Errors for failed requests: whether Twilio may have carried them out."""
+"""The error of a failed request shows whether Twilio may have carried out the request."""
 
 import asyncio
 import socket
@@ -29,7 +29,7 @@ async def test_a_malformed_call_is_counted_and_skipped_in_a_list(simulated_twili
 
 
 @pytest.mark.parametrize("call", [b'{"sid": "CA", "start_time": "Sun, 99 Nov 2026 10:00:00 +0000"}', b'{"sid": "CA"}'])
-async def test_a_malformed_call_raises_and_is_not_none(
+async def test_fetching_a_malformed_call_raises_an_error(
     simulated_twilio: SimulatedTwilio, rest: RestClient, call: bytes
 ) -> None:
     simulated_twilio.rest.scripted = [ScriptedResponse(200, call)]
@@ -83,7 +83,7 @@ async def test_every_request_times_out(simulated_twilio: SimulatedTwilio, name: 
 
 
 @pytest.mark.parametrize("name", EVERYTHING)
-async def test_a_refused_connection_means_nothing_was_done(name: str) -> None:
+async def test_a_refused_connection_means_that_twilio_did_nothing(name: str) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
     configured = settings(twilio_api_url=f"http://127.0.0.1:{port}")
@@ -93,7 +93,7 @@ async def test_a_refused_connection_means_nothing_was_done(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", CHANGES)
-async def test_a_proxy_that_refuses_the_tunnel_means_nothing_was_done(
+async def test_a_proxy_that_refuses_the_tunnel_means_that_twilio_did_nothing(
     name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     requests: list[bytes] = []
@@ -131,7 +131,7 @@ async def test_a_lost_response_leaves_the_outcome_of_a_change_unknown(
     simulated_twilio.rest.scripted = [response]
     with pytest.raises(OutcomeUnknown if name in CHANGES else TwilioUnavailable):
         await EVERYTHING[name](rest)
-    assert len(simulated_twilio.rest.requests) == 1  # neither retried nor redirected
+    assert len(simulated_twilio.rest.requests) == 1  # no retry, and no redirect was followed
 
 
 @pytest.mark.parametrize("name", EVERYTHING)

@@ -18,7 +18,7 @@ PAUSES_S = [4.0, 8.0, 16.0, 32.0, 60.0]
 
 @pytest.fixture
 def waits() -> list[float]:
-    """The delays that the client asked to sleep."""
+    """Seconds of each delay before a retry."""
     return []
 
 
@@ -60,7 +60,7 @@ async def test_delays_grow_and_the_last_429_is_raised(
     assert waits == PAUSES_S * 2
 
 
-async def test_a_delay_of_more_than_a_minute_is_not_waited_for(
+async def test_a_429_is_raised_immediately_if_twilio_asks_for_more_than_a_minute(
     simulated_twilio: SimulatedTwilio, retrying: RestClient, waits: list[float]
 ) -> None:
     simulated_twilio.rest.scripted = [refusal("61")]
