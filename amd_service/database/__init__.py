@@ -1,1 +1,1 @@
-"""Postgres: the connection pool, transactions, LISTEN/NOTIFY, the schema, and an embedded server."""
+"""Access to Postgres: connection pool, transactions, LISTEN/NOTIFY, schema and an embedded server."""

@@ -1,4 +1,4 @@
-"""Single connections to Postgres, and the translation of the driver's errors."""
+"""Opens single connections to Postgres, and translates the driver's errors."""
 
 import re
 from collections.abc import AsyncIterator
@@ -15,14 +15,14 @@ from amd_service.errors import ConfigurationError, DatabaseUnavailable
 
 CONNECT_TIMEOUT_S = 3.0
 
-# SQLSTATE classes and codes after which the same transaction may succeed: connection exceptions (08), refused
-# login (28), missing database (3D), read-only standby (25006), rollbacks on conflict (40), out of resources (53),
-# lock not available (55P03), statement timeout, shutdown and start-up (57).
+# SQLSTATE classes and codes of errors after which the same transaction may succeed later: connection exceptions (08),
+# refused login (28), missing database (3D), read-only standby (25006), rollbacks on conflict (40), out of resources
+# (53), lock not available (55P03), statement timeout (57014), shutdown and start-up (57P).
 _RETRYABLE_STATES = re.compile(r"08...|28...|3D...|25006|40...|53...|55P03|57014|57P..")
 
 
 async def connect(url: str, *, statement_timeout_s: float | None, connect_timeout_s: float = CONNECT_TIMEOUT_S) -> Any:
-    """A new driver connection. Raises DatabaseUnavailable, and ConfigurationError for an unusable URL."""
+    """Open a driver connection. Raises DatabaseUnavailable, or ConfigurationError for an unusable URL."""
     try:
         return await asyncpg.connect(driver_url(url), timeout=connect_timeout_s, command_timeout=statement_timeout_s)
     except (OSError, TimeoutError) as error:
@@ -40,7 +40,7 @@ async def connect(url: str, *, statement_timeout_s: float | None, connect_timeou
 
 @asynccontextmanager
 async def open_admin_engine(url: str) -> AsyncIterator[AsyncEngine]:
-    """A SQLAlchemy engine for administration, without a statement timeout."""
+    """Open a SQLAlchemy engine for administration. Its statements have no timeout."""
     engine = create_async_engine(
         "postgresql+asyncpg://", async_creator=lambda: connect(url, statement_timeout_s=None), hide_parameters=True
     )
@@ -51,15 +51,15 @@ async def open_admin_engine(url: str) -> AsyncIterator[AsyncEngine]:
 
 
 def as_unavailable(error: BaseException) -> DatabaseUnavailable | None:
-    """The error as DatabaseUnavailable if Postgres is down or busy; None for any other error."""
+    """Convert the error to DatabaseUnavailable if Postgres is down or busy. None for all other errors."""
     if isinstance(error, PoolTimeoutError | TimeoutError):
-        return DatabaseUnavailable(f"Postgres did not answer in time ({type(error).__name__})")
+        return DatabaseUnavailable(f"Postgres did not respond in time ({type(error).__name__})")
     if isinstance(error, ConnectionError):
         return DatabaseUnavailable(f"the connection to Postgres is lost: {error}")
     cause = error.orig if isinstance(error, DBAPIError) else error
     state = getattr(cause, "sqlstate", None)
     if isinstance(state, str) and _RETRYABLE_STATES.fullmatch(state):
-        return DatabaseUnavailable(f"Postgres says: {cause}")
+        return DatabaseUnavailable(f"Postgres reported an error: {cause}")
     if isinstance(error, DBAPIError) and error.connection_invalidated:
         return DatabaseUnavailable(f"the connection to Postgres is lost: {cause}")
     return None

@@ -1,4 +1,4 @@
-"""The role for dashboards: it reads `call_log` and its view, and nothing else."""
+"""Creates the role for dashboards, which can read only `call_log` and its view."""
 
 import re
 
@@ -9,13 +9,15 @@ from amd_service.errors import ConfigurationError
 
 
 async def create_dashboard_role(url: str, name: str) -> None:
-    """Create role `name` unless it exists, and grant it read access to `call_log`, its view, and nothing else.
+    """Create the role `name` unless it exists, and grant it read access to `call_log` and its view only.
 
-    It can log in but gets no password: set one with `\\password`, or use certificate or peer authentication.
-    Raises ConfigurationError for a name that needs quoting or a role that can already write.
+    The role can log in but has no password. Set a password with psql's `\\password`, or use certificate or peer
+    authentication. Raises ConfigurationError for a name that needs quoting, and for a role that can write `call_log`.
     """
     if re.fullmatch(r"[a-z_][a-z0-9_]{0,62}", name) is None or name.startswith("pg_"):
-        raise ConfigurationError(f"{name!r} cannot be a role: use lower-case letters, digits and underscores")
+        raise ConfigurationError(
+            f"{name!r} cannot be a role: use lower-case letters, digits and underscores, and no prefix `pg_`"
+        )
     async with open_admin_engine(url) as engine, engine.begin() as connection:
         await connection.run_sync(_create_and_grant, name)
 

@@ -1,4 +1,4 @@
-"""LISTEN/NOTIFY as a wake-up call. It is only a hint: a process that misses one finds the row by polling."""
+"""Wakes a worker by LISTEN/NOTIFY. A notification may get lost: the worker then finds the row by polling."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -18,13 +18,14 @@ CHANNEL = "amd_work"
 
 _FIRST_DELAY_S = 0.1
 _LONGEST_DELAY_S = 5.0
-# A connection that a firewall has dropped looks alive until a statement is sent on it.
+# A firewall can drop a connection silently. Only a statement on the connection detects the loss, so one is sent after
+# this number of seconds without a notification.
 _CHECK_EVERY_S = 15.0
 _CHECK_TIMEOUT_S = 5.0
 
 
 class Listener:
-    """Sets `wake` at every notification, and at every reconnect, because a notification may have been missed."""
+    """Sets `wake` at every notification, and at every reconnect, because notifications may have been missed."""
 
     def __init__(self, url: str, wake: asyncio.Event, metrics: Metrics) -> None:
         self._url = url
@@ -34,7 +35,7 @@ class Listener:
         self.reconnects = 0
 
     async def run(self) -> None:
-        """Listen until cancelled, reconnecting after every loss."""
+        """Listen until cancelled. Reconnects after every loss of the connection."""
         delay_s = _FIRST_DELAY_S
         while True:
             try:
@@ -44,7 +45,7 @@ class Listener:
                     delay_s = _FIRST_DELAY_S
                 self._record_loss(error)
             except Exception as error:
-                # Without its listener a worker would only be slower, and nobody would notice why.
+                # Without this handler the listener would end. The worker would only get slower, without an error.
                 log.exception("listener failed")
                 self._record_loss(error)
             self.listening.clear()
@@ -54,7 +55,7 @@ class Listener:
     def _record_loss(self, error: Exception) -> None:
         self.reconnects += 1
         self._metrics.loop_errors.labels("listener").inc()
-        log.warning("listener lost its connection, polling meanwhile", error=str(error), reconnects=self.reconnects)
+        log.warning("listener connection lost, polling", error=str(error), reconnects=self.reconnects)
 
     async def _listen_until_lost(self) -> None:
         connection = await connect(self._url, statement_timeout_s=_CHECK_TIMEOUT_S)
@@ -81,7 +82,7 @@ async def _raise_when_lost(connection: Any, lost: asyncio.Event) -> None:
 
 @asynccontextmanager
 async def wake_on_notify(url: str, wake: asyncio.Event, metrics: Metrics) -> AsyncIterator[Listener]:
-    """Set `wake` whenever there may be new work, for as long as the context lasts. Starts without a database too."""
+    """Set `wake` whenever there may be new work, until the context ends. Works without a database at the start."""
     listener = Listener(url, wake, metrics)
     task = asyncio.create_task(listener.run())
     try:

@@ -1,4 +1,4 @@
-"""Opens the configured database, or an embedded Postgres that migrates itself."""
+"""Opens the configured database, or an embedded Postgres."""
 
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
@@ -16,10 +16,10 @@ log = get_logger(__name__)
 
 @asynccontextmanager
 async def open_database(settings: Settings) -> AsyncIterator[Database]:
-    """The configured database with a usable schema, or an embedded one.
+    """Open the configured database, or an embedded database whose schema is migrated first.
 
-    Raises ConfigurationError where the schema is missing or behind. An unavailable database does not prevent the start:
-    webhooks then get a 503, which Twilio retries, and the worker waits.
+    Raises ConfigurationError if the schema is missing or behind. An unavailable database is no error: webhooks then get
+    a 503, which Twilio retries, and the worker waits.
     """
     async with _database_url(settings) as url:
         if settings.database_url is None:
@@ -33,7 +33,7 @@ async def open_database(settings: Settings) -> AsyncIterator[Database]:
 
 
 async def migrate_database(settings: Settings, dashboard_role: str | None) -> None:
-    """Bring the configured database's schema up to date. `dashboard_role`: also create this role for dashboards."""
+    """Migrate the configured database to the latest schema. `dashboard_role`: create this role for dashboards too."""
     async with _database_url(settings) as url:
         await migrate(url)
         if dashboard_role is not None:
@@ -43,14 +43,14 @@ async def migrate_database(settings: Settings, dashboard_role: str | None) -> No
 
 @asynccontextmanager
 async def throwaway_database() -> AsyncIterator[str]:
-    """The URL of a migrated Postgres that is deleted at the end."""
+    """Start a Postgres with the latest schema; yields its URL. The Postgres is deleted when the context ends."""
     async with embedded_postgres(None) as url:
         await migrate(url)
         yield url
 
 
 def _database_url(settings: Settings) -> AbstractAsyncContextManager[str]:
-    """The URL of the configured Postgres, or of an embedded one, which runs as long as the context lasts."""
+    """The URL of the configured Postgres, or of an embedded Postgres that runs until the context ends."""
     if settings.database_url is None:
         return embedded_postgres(settings.data_dir)
     return nullcontext(settings.database_url.get_secret_value())
@@ -60,9 +60,9 @@ async def _check_schema(database: Database) -> None:
     try:
         state = await database.schema_state()
     except DatabaseUnavailable as error:
-        log.error("database unavailable at the start, see AMD_DATABASE_URL", error=str(error))
+        log.error("database unavailable at the start, check AMD_DATABASE_URL", error=str(error))
         return
     if state in (SchemaState.MISSING, SchemaState.BEHIND):
         raise ConfigurationError(f"the database schema is {state}: run `amd-service migrate`, then start again")
     if state is SchemaState.NEWER:
-        log.warning("database schema is newer than this version: upgrade amd-service")
+        log.warning("database schema newer than this version, upgrade amd-service")

@@ -17,9 +17,9 @@ from amd_service.database.url import driver_url
 
 @dataclass(frozen=True, slots=True)
 class Timeouts:
-    """Time limits in seconds. `pool_s`: the wait for a free connection. `transaction_s`: everything, connecting too.
+    """Time limits in seconds. Their defaults end a transaction well before the 15 seconds that Twilio waits.
 
-    Together the defaults keep a webhook's response well inside the 15 seconds that Twilio waits.
+    `pool_s`: the wait for a free connection. `transaction_s`: the whole transaction, including this wait.
     """
 
     connect_s: float = CONNECT_TIMEOUT_S
@@ -29,7 +29,7 @@ class Timeouts:
 
 
 class Database:
-    """A pool of connections to one Postgres. Open one per process and `dispose()` it at the end."""
+    """A pool of connections to one Postgres. A process opens one Database, and calls `dispose()` at its end."""
 
     def __init__(self, url: str, *, pool_size: int = 10, timeouts: Timeouts = Timeouts()) -> None:
         self.url = driver_url(url)
@@ -50,9 +50,9 @@ class Database:
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[AsyncSession]:
-        """A session in one transaction: committed at the end, rolled back on any error.
+        """Open a session in one transaction. Commits at the end, and rolls back on every error.
 
-        Raises DatabaseUnavailable within a few seconds if Postgres is down, busy or silent.
+        Raises DatabaseUnavailable within a few seconds if Postgres is down, is busy or does not respond.
         """
         try:
             async with asyncio.timeout(self._transaction_s), self._sessions.begin() as session:
@@ -64,7 +64,7 @@ class Database:
             raise unavailable from error
 
     async def schema_state(self) -> SchemaState:
-        """Whether this version can work with the schema, cached for a second. Raises DatabaseUnavailable."""
+        """How the schema compares with this version. Cached for one second. Raises DatabaseUnavailable."""
         return await self._schema.state()
 
     async def dispose(self) -> None:
@@ -73,7 +73,7 @@ class Database:
 
 
 def _raise_if_closed(connection: Any, _record: object, _proxy: object) -> None:
-    # A restarted server has closed its sockets: asyncpg knows, and the pool opens a fresh connection instead.
-    # Unlike a ping this costs no round trip, and cannot hang when the network does.
+    # If the server was restarted, asyncpg has marked the connection as closed, and the pool opens a new connection. In
+    # contrast to a ping, this check needs no round trip and cannot hang if the network hangs.
     if connection.driver_connection.is_closed():
         raise DisconnectionError

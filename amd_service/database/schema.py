@@ -1,4 +1,4 @@
-"""The schema: its migrations, and how the database compares with them."""
+"""Migrates the schema, and compares the schema in the database with this version."""
 
 import asyncio
 import math
@@ -21,7 +21,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from amd_service.database.connection import open_admin_engine
 from amd_service.errors import ConfigurationError, DatabaseUnavailable
 
-# Any number will do as long as every process uses the same one.
+# Key of a Postgres advisory lock. The number is arbitrary, but every process must use the same number.
 _MIGRATION_LOCK = 7_312_840
 
 _UNDEFINED_TABLE = "42P01"
@@ -29,7 +29,7 @@ _LOCK_NOT_AVAILABLE = "55P03"
 
 
 class SchemaState(StrEnum):
-    """How the schema in the database compares with the one that this version knows."""
+    """How the schema in the database compares with the schema of this version."""
 
     CURRENT = "current"
     BEHIND = "behind"
@@ -39,13 +39,13 @@ class SchemaState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Revisions:
-    """The migrations that this version knows, and the last of them."""
+    """The migrations of this version. `head`: the last migration."""
 
     known: frozenset[str]
     head: str | None
 
     def compare(self, revision: str | None) -> SchemaState:
-        """How a schema at `revision` compares with them."""
+        """How a schema at `revision` compares with these migrations."""
         if revision is None:
             return SchemaState.MISSING
         if revision == self.head:
@@ -54,7 +54,7 @@ class Revisions:
 
 
 def migrations_dir(package: Path | None = None) -> Path:
-    """The folder of migrations: inside the package in a wheel, beside the package in a checkout."""
+    """The folder of migrations. A wheel has it inside the package, and a checkout has it beside the package."""
     package = package or Path(str(files("amd_service")))
     for candidate in (package / "_migrations", package.parent / "migrations"):
         if (candidate / "env.py").is_file():
@@ -63,7 +63,7 @@ def migrations_dir(package: Path | None = None) -> Path:
 
 
 def alembic_config(connection: Connection | None = None) -> Config:
-    """Alembic's configuration for a connection that is already open; needs no alembic.ini."""
+    """Alembic's configuration for an open connection. It does not read alembic.ini."""
     config = Config()
     config.set_main_option("script_location", str(migrations_dir()).replace("%", "%%"))
     config.attributes["connection"] = connection
@@ -71,15 +71,15 @@ def alembic_config(connection: Connection | None = None) -> Config:
 
 
 def read_revisions() -> Revisions:
-    """The migrations that this version knows. Blocking: it imports their files, so keep it off the event loop."""
+    """Read the migrations of this version. Blocking, because it imports their files: run it in a thread."""
     scripts = ScriptDirectory.from_config(alembic_config())
     return Revisions(frozenset(script.revision for script in scripts.walk_revisions()), scripts.get_current_head())
 
 
 class SchemaWatch:
-    """The schema's state, looked up by one caller at a time; every waiting caller gets its result or its error.
+    """Looks up the state of the schema for one caller at a time. Waiting callers get the same result or error.
 
-    `max_age_s`: how long a result is reused, so that a flood of health probes takes one connection and not all.
+    `max_age_s`: seconds for which a result is reused. Many simultaneous health probes then use only one connection.
     """
 
     def __init__(
@@ -109,7 +109,7 @@ class SchemaWatch:
         return result
 
     async def _look_up(self) -> SchemaState | DatabaseUnavailable:
-        # Before a connection is taken: a connection must not wait for files.
+        # Read the files first, so that no connection is held while files are read.
         if self._revisions is None:
             self._revisions = await asyncio.to_thread(self._read_revisions)
         try:
@@ -124,14 +124,14 @@ class SchemaWatch:
 
 
 async def migrate(url: str, revision: str = "head", *, lock_timeout_s: float = 5.0) -> None:
-    """Bring the schema up to `revision`, all or nothing. Several processes may migrate at once.
+    """Migrate the schema to `revision` in one transaction. Several processes may migrate at the same time.
 
-    Raises DatabaseUnavailable, and ConfigurationError if the schema is newer than this version.
+    Raises DatabaseUnavailable, or ConfigurationError if the schema is newer than this version.
     """
     async with open_admin_engine(url) as engine, engine.begin() as connection:
         await connection.execute(text("select pg_advisory_xact_lock(:key)"), {"key": _MIGRATION_LOCK})
-        # Every later query on a table queues behind a migration that waits for it. Without a limit, one long query of
-        # a dashboard would stop all callbacks.
+        # While a migration waits for a lock on a table, all later queries on this table wait behind the migration.
+        # Without a lock timeout, one long query of a dashboard would stop all callbacks.
         await connection.execute(text(f"set local lock_timeout = '{lock_timeout_s}s'"))
         try:
             await connection.run_sync(lambda sync: command.upgrade(alembic_config(sync), revision))
@@ -141,6 +141,6 @@ async def migrate(url: str, revision: str = "head", *, lock_timeout_s: float = 5
             if getattr(error.orig, "sqlstate", None) != _LOCK_NOT_AVAILABLE:
                 raise
             raise DatabaseUnavailable(
-                f"a table was in use for more than {lock_timeout_s:g} s, by a long query or a backup: "
-                "nothing was changed, try again when it is over"
+                f"a long query or a backup used a table for more than {lock_timeout_s:g} s: "
+                "nothing was changed, try again after it has ended"
             ) from error

@@ -1,10 +1,10 @@
-"""The database URL: from AMD_DATABASE_URL to the form that the driver reads."""
+"""Converts AMD_DATABASE_URL to the form that the driver reads."""
 
 from urllib.parse import urlsplit
 
 from amd_service.errors import ConfigurationError
 
-# The error never quotes the URL or the driver's message: both can contain pieces of the password.
+# The error never quotes the URL or the driver's message, because both can contain parts of the password.
 UNREADABLE_URL = (
     "AMD_DATABASE_URL cannot be read: write postgresql://user:password@host/name and percent-encode special characters "
     "of user and password (e.g. / as %2F, # as %23, [ as %5B)"
@@ -12,7 +12,7 @@ UNREADABLE_URL = (
 
 
 def driver_url(url: str) -> str:
-    """The URL as libpq and asyncpg write it. Raises ConfigurationError if it is not a Postgres URL."""
+    """The URL in the form of libpq and asyncpg. Raises ConfigurationError if it is not a Postgres URL."""
     try:
         parts = urlsplit(url)
     except ValueError:

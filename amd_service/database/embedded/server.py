@@ -1,4 +1,4 @@
-"""One Postgres server on one data directory: created, started, stopped. Blocking; the caller must hold the lock."""
+"""Creates, starts and stops one Postgres server. All functions block, and the caller must hold the start lock."""
 
 import os
 import re
@@ -27,13 +27,14 @@ _ANSWER_TIMEOUT_S = 2.0
 # https://www.postgresql.org/docs/current/protocol-message-formats.html: length 8, code 80877103
 _SSL_REQUEST = struct.pack("!ii", 8, 80877103)
 
-# A socket's path may have 103 bytes on every system (macOS has the least); `/.s.PGSQL.5432` takes 14 of them.
+# Maximum length of the socket's directory in bytes. The path of a socket may have 103 bytes on macOS, and more on other
+# systems. The file name `/.s.PGSQL.5432` takes 14 bytes.
 _LONGEST_SOCKET_DIR = 88
 
-# Backends of a killed postmaster hold these for a moment; the next attempt succeeds.
+# Errors that disappear on their own: the backends of a killed postmaster keep these resources for a moment.
 _TRANSIENT = re.compile(r"shared memory block|lock file .* already exists")
 
-# Prefix of socket directories in /tmp, used if the path below the data directory is too long.
+# Prefix of socket directories in /tmp, which are used if the path below the data directory is too long.
 _SHORT_PREFIX = "amd-socket-"
 
 _NOT_DURABLE = ("fsync=off", "synchronous_commit=off", "full_page_writes=off")
@@ -49,7 +50,10 @@ class PidFile:
 
 
 class Server:
-    """The server of `directory`: data in `directory/postgres`, socket in `directory/socket` if that path is short."""
+    """The Postgres server of one directory.
+
+    The data is in `directory/postgres`. The socket is in `directory/socket`, or in /tmp if this path is too long.
+    """
 
     def __init__(self, directory: Path, account: Account, *, throwaway: bool) -> None:
         self._directory = directory
@@ -59,7 +63,7 @@ class Server:
         self._throwaway = throwaway
 
     def ensure_running(self) -> str:
-        """Start the server unless it runs; its URL. Raises ConfigurationError if it does not start."""
+        """Start the server unless it is running, and return its URL. Raises ConfigurationError if it does not start."""
         deadline = time.monotonic() + START_TIMEOUT_S
         while time.monotonic() < deadline:
             found = self._running()
@@ -68,14 +72,17 @@ class Server:
             elif found.ready and _answers(found.socket_dir / ".s.PGSQL.5432"):
                 return f"postgresql://postgres@/postgres?host={quote(str(found.socket_dir))}&port=5432"
             time.sleep(_POLL_S)
-        raise ConfigurationError(f"the embedded Postgres did not come up; see {self._log} or set AMD_DATABASE_URL")
+        raise ConfigurationError(
+            f"the embedded Postgres did not start within {START_TIMEOUT_S:.0f} s: read {self._log} or set "
+            "AMD_DATABASE_URL"
+        )
 
     def binaries(self) -> Path:
-        """The folder of the programs for the data's version. Raises ConfigurationError if there are none."""
+        """The folder with programs for the version of the data. Raises ConfigurationError if no folder has them."""
         return find_binaries(self._major(), self._account)
 
     def stop(self) -> None:
-        """Stop the server if it runs: a fast shutdown first, an immediate one if that takes too long."""
+        """Stop the server if it is running. If the fast shutdown takes too long, an immediate shutdown follows."""
         found = self._running()
         if found is None:
             return
@@ -88,9 +95,10 @@ class Server:
             shutil.rmtree(found.socket_dir, ignore_errors=True)
 
     def _is_ours(self, socket_dir: Path) -> bool:
-        """Whether this class made the directory.
+        """Whether this class created the directory.
 
-        The pid file names it, and the server's account can write any path there. Root must not delete on its word.
+        The path comes from the pid file, which the server's account can change. Without this check, root could be made
+        to delete any directory.
         """
         is_short = socket_dir.parent == Path("/tmp") and socket_dir.name.startswith(_SHORT_PREFIX)  # noqa: S108
         if not is_short and socket_dir != self._directory / "socket":
@@ -99,7 +107,10 @@ class Server:
         return found is not None and stat.S_ISDIR(found.st_mode) and found.st_uid == self._account.uid
 
     def _running(self) -> PidFile | None:
-        """The live postmaster. A pid file proves nothing: the process may have ended, or the pid may be reused."""
+        """The running postmaster; None if there is none.
+
+        The pid file alone is no proof: the process may have ended, and another process may have the same pid.
+        """
         found = self._read_pid_file()
         if found is not None and str(self._data) in _command_line(found.pid):
             return found
@@ -117,7 +128,8 @@ class Server:
         binaries = self.binaries()
         if not self._data.exists():
             self._make_data(binaries)
-        # No live postmaster owns it. If it stayed, a process that reuses the pid would keep the server from starting.
+        # The pid file is stale, because no postmaster is running. If another process had the same pid, Postgres would
+        # refuse to start while this file exists.
         (self._data / "postmaster.pid").unlink(missing_ok=True)
         extra = _NOT_DURABLE if self._throwaway else ()
         options = ("listen_addresses=", f"unix_socket_directories={self._socket_dir()}", "port=5432", *extra)
@@ -136,7 +148,9 @@ class Server:
             return
         tail = self._log.read_text(errors="replace")[-2000:] if self._log.exists() else answer.stdout
         if _TRANSIENT.search(tail) is None:
-            raise ConfigurationError(f"the embedded Postgres does not start; set AMD_DATABASE_URL or cure:\n{tail}")
+            raise ConfigurationError(
+                f"the embedded Postgres does not start: set AMD_DATABASE_URL or correct this error:\n{tail}"
+            )
 
     def _major(self) -> int | None:
         try:
@@ -145,7 +159,8 @@ class Server:
             return None
 
     def _make_data(self, binaries: Path) -> None:
-        # Renamed when complete: a process that is killed in the middle leaves no directory that looks complete.
+        # The directory gets its final name when it is complete. If the process is killed earlier, no incomplete
+        # directory has the final name.
         unfinished = self._directory / "postgres.new"
         shutil.rmtree(unfinished, ignore_errors=True)
         self._account.make_private(unfinished)
@@ -155,12 +170,12 @@ class Server:
         answer = self._run([*command, "-D", unfinished])
         if answer.returncode != 0:
             raise ConfigurationError(
-                f"initdb failed in {self._directory}; set AMD_DATABASE_URL or cure:\n{answer.stdout}"
+                f"initdb failed in {self._directory}: set AMD_DATABASE_URL or correct this error:\n{answer.stdout}"
             )
         unfinished.rename(self._data)
 
     def _socket_dir(self) -> Path:
-        """A private directory for the socket. Its path is short and holds no separator of Postgres's lists."""
+        """Create a private directory for the socket. Its path is short, and has no comma or other separator."""
         near_data = self._directory / "socket"
         if len(os.fsencode(near_data)) <= _LONGEST_SOCKET_DIR and re.fullmatch(r"[\w./@+-]+", str(near_data), re.ASCII):
             shutil.rmtree(near_data, ignore_errors=True)
@@ -171,7 +186,7 @@ class Server:
         return short
 
     def _run(self, command: list[str | Path]) -> subprocess.CompletedProcess[str]:
-        # PGPORT, PGDATA and similar variables of this process must not reach the server.
+        # The server must not inherit PGPORT, PGDATA and similar variables from this process.
         environment = {"PATH": os.environ.get("PATH", os.defpath), "LC_ALL": "C"}
         return subprocess.run(  # noqa: S603 - paths we found, no shell
             command,
@@ -186,9 +201,9 @@ class Server:
 
 
 def _answers(path: Path) -> bool:
-    """Whether a server answers at a socket: a killed postmaster can still look alive for a moment.
+    """Whether a server responds at a socket. The pid file of a killed postmaster can still say `ready`.
 
-    Sends an SSLRequest, which every server accepts or declines with one byte before authentication.
+    Sends an SSLRequest. Every server responds to it with one byte, before authentication.
     """
     with socket.socket(socket.AF_UNIX) as client:
         client.settimeout(_ANSWER_TIMEOUT_S)
@@ -201,7 +216,7 @@ def _answers(path: Path) -> bool:
 
 
 def _command_line(pid: int) -> str:
-    """The command line of a process; empty if it has ended or is a zombie."""
+    """The command line of a process; empty if the process has ended or is a zombie."""
     if Path("/proc/self/cmdline").exists():
         try:
             return Path(f"/proc/{pid}/cmdline").read_text(errors="replace").replace("\0", " ")

@@ -1,7 +1,8 @@
-"""One embedded server that several processes share.
+"""Shares one embedded server between several processes.
 
-Each process holds a shared `flock` while it uses the server, and the last one to leave stops it. The kernel drops the
-lock of a killed process, so no server stays orphaned for good: the next process that joins also stops it.
+Each process holds a shared `flock` while it uses the server, and the last process that leaves stops the server. The
+kernel releases the lock of a killed process. If the last process is killed, the server keeps running until the next
+process joins and leaves.
 """
 
 import fcntl
@@ -24,11 +25,10 @@ THROWAWAY_PREFIX = "amd-postgres-"
 
 @asynccontextmanager
 async def embedded_postgres(data_dir: Path | None, *, throwaway: bool = False) -> AsyncIterator[str]:
-    """Run or join a private Postgres; yields its URL.
+    """Start or join a private Postgres; yields its URL. Raises ConfigurationError if Postgres cannot run.
 
-    `data_dir` keeps the data and is shared by every process that names it; None creates a throwaway directory. The
-    last process to leave deletes a throwaway directory, and Postgres makes nothing in it durable. Raises
-    ConfigurationError, which names the cure, if Postgres cannot run.
+    `data_dir`: directory of the data. All processes with the same directory share one server. None creates a throwaway
+    directory. `throwaway`: the last process that leaves deletes the directory, and Postgres does not write durably.
     """
     account = server_account()
     if data_dir is None:
@@ -39,29 +39,32 @@ async def embedded_postgres(data_dir: Path | None, *, throwaway: bool = False) -
     try:
         yield await anyio.to_thread.run_sync(server.join)
     finally:
-        # Not in a thread: it must also run while this task is being cancelled. It takes about 0.1 s.
+        # Not in a thread, because `leave` must also run while this task is being cancelled. It blocks for about 0.1 s.
         server.leave()
 
 
 def check_embedded(data_dir: Path) -> Path:
-    """The folder of the programs that would serve `data_dir`. Creates the directory as `embedded_postgres` would.
+    """Check, without starting the server, whether `embedded_postgres` can use `data_dir`. Blocking.
 
-    Blocking. Raises ConfigurationError for every fault that can be found without starting the server.
+    Creates the directory if it is missing, and returns the folder of the Postgres programs. Raises ConfigurationError.
     """
     return SharedServer(data_dir.expanduser().resolve(), server_account(), throwaway=False).check()
 
 
 def remove_abandoned(account: Account) -> None:
-    """Stop and delete throwaway servers of this account whose users were all killed. Blocking."""
+    """Stop and delete throwaway servers of this account that no process uses any more. Blocking.
+
+    Such servers remain after all processes that used them were killed.
+    """
     for directory in Path(tempfile.gettempdir()).resolve().glob(f"{THROWAWAY_PREFIX}*"):
         if _is_own_directory(directory) and (directory / "users.lock").exists():
-            # Another process may be deleting it at the same time.
+            # Another process may delete the directory at the same time.
             with suppress(FileNotFoundError):
                 SharedServer(directory, account, throwaway=True).stop_if_unused()
 
 
 class SharedServer:
-    """This process's use of the server of a directory."""
+    """The server of a directory, as used by this process and possibly by others."""
 
     def __init__(self, directory: Path, account: Account, *, throwaway: bool) -> None:
         self._directory = directory
@@ -71,19 +74,19 @@ class SharedServer:
         self._users: int | None = None
 
     def join(self) -> str:
-        """Join the server, starting it if it does not run; its URL."""
+        """Join the server and return its URL. Starts the server if it is not running."""
         with self._translated_errors(), self._start_lock():
             self._users = open_lock_file(self._directory / "users.lock")
             fcntl.flock(self._users, fcntl.LOCK_SH)
             return self._server.ensure_running()
 
     def check(self) -> Path:
-        """The folder of the programs that `join` would run. Raises ConfigurationError; starts nothing."""
+        """The folder of the programs for this directory. Starts nothing. Raises ConfigurationError."""
         with self._translated_errors(), self._start_lock():
             return self._server.binaries()
 
     def leave(self) -> None:
-        """Leave the server, and stop it if no other process uses it. Does nothing if this process never joined."""
+        """Leave the server, and stop it if no other process uses it. Does nothing if this process has not joined."""
         if self._users is None:
             return
         try:
@@ -114,19 +117,20 @@ class SharedServer:
             yield
         except OSError as error:
             raise ConfigurationError(
-                f"AMD_DATA_DIR {self._directory} cannot be used ({error}): choose another or set AMD_DATABASE_URL"
+                f"AMD_DATA_DIR {self._directory} cannot be used ({error}): choose another directory or set "
+                "AMD_DATABASE_URL"
             ) from error
 
     @contextmanager
     def _start_lock(self) -> Iterator[None]:
-        """Hold the lock under which servers are started and stopped."""
+        """Hold the lock that is needed to start or stop the server of this directory."""
         path = self._directory / "start.lock"
         while True:
             self._make_directory()
             handle = open_lock_file(path)
             fcntl.flock(handle, fcntl.LOCK_EX)
-            # The process that held the lock before may have deleted the directory. Then this file is no longer the one
-            # that other processes lock.
+            # The previous holder of the lock may have deleted the directory. Other processes then lock a new file, so
+            # this lock is useless and the loop tries again.
             if path.exists() and path.stat().st_ino == os.fstat(handle).st_ino:
                 break
             os.close(handle)
@@ -138,29 +142,30 @@ class SharedServer:
     def _make_directory(self) -> None:
         if not self._directory.exists():
             self._directory.mkdir(parents=True, exist_ok=True)
-            # The server's account must pass through to its own directories. Others can pass too, but read nothing.
+            # 0o711: the server's account must be able to access its directories below. Other accounts cannot list this
+            # directory.
             self._directory.chmod(0o711 if self._account.switched else 0o700)
         elif self._throwaway and self._account.switched:
             self._directory.chmod(0o711)
         closed = self._account.first_inaccessible(self._directory)
         if closed is not None:
             raise ConfigurationError(
-                f"account {self._account.name}, which Postgres runs as, cannot reach AMD_DATA_DIR {self._directory}: "
-                f"{closed} is closed to it; choose a directory it can reach, e.g. below /var/lib, or set "
-                "AMD_DATABASE_URL"
+                f"Postgres runs as account {self._account.name}, which cannot access AMD_DATA_DIR {self._directory}: "
+                f"{closed} denies access; choose a directory that this account can access, e.g. below /var/lib, or "
+                "set AMD_DATABASE_URL"
             )
 
 
 def open_lock_file(path: Path) -> int:
-    """A file descriptor of the lock file, which is created if it is missing."""
+    """Open the lock file, and create it if it is missing. Returns a file descriptor."""
     return os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
 
 
 def _is_own_directory(path: Path) -> bool:
-    """Whether the path is a directory of this account, and not a link to one.
+    """Whether the path is a directory that belongs to this account, and not a symbolic link.
 
-    Checked before anything inside is read: in the folder for temporary files anybody can create a link, or a directory
-    that only its owner may read.
+    Call this before reading anything in the directory: every account can create links and directories in the folder for
+    temporary files.
     """
     try:
         status = path.lstat()

@@ -29,9 +29,9 @@ async def test_the_wheels_postgres_is_used_if_the_system_has_none(fresh: Path, m
     folders = list(binaries.wheel_folders())
     if not folders:
         pytest.skip("the `embedded` extra is not installed")
-    # Root, in a checkout that other accounts cannot enter: only a clear error helps.
+    # Root, in a checkout that other accounts cannot access: the error must say so.
     if server_account().first_inaccessible(folders[0]) is not None:
-        with pytest.raises(ConfigurationError, match="cannot enter"):
+        with pytest.raises(ConfigurationError, match="cannot access"):
             await embedded_postgres(fresh).__aenter__()
         return
     async with embedded_postgres(fresh) as url:

@@ -80,7 +80,7 @@ async def test_a_usable_directory_passes_and_nothing_is_started(parent: Path) ->
 async def test_the_parent_that_the_servers_account_cannot_enter_is_named(parent: Path, below: str) -> None:
     closed = make(parent / "closed", 0o700)
     said = await complaint_of_a_start(closed / below)
-    assert f"{closed} is closed to it" in said
+    assert f"{closed} denies access" in said
     found = await database_finding(closed / below)
     assert (found.health, found.text) == (Health.FAIL, said)
 
@@ -88,7 +88,7 @@ async def test_the_parent_that_the_servers_account_cannot_enter_is_named(parent:
 @pytest.mark.skipif(not IS_ROOT, reason="only root has another account to lend")
 async def test_an_inaccessible_data_directory_is_named(parent: Path) -> None:
     data = make(parent / "data", 0o700)
-    assert f"{data} is closed to it" in (await database_finding(data)).text
+    assert f"{data} denies access" in (await database_finding(data)).text
 
 
 def test_any_account_finds_a_directory_that_cannot_be_created(parent: Path) -> None:
