@@ -1,1 +1,1 @@
-"""Recording → verdict: combines audio processing and the classifier."""
+"""Turns a recording into a verdict: combines audio processing and the classifier."""

@@ -1,4 +1,4 @@
-"""Scores → human, voicemail or undecided, with the reason. Pure functions."""
+"""Turns scores into a decision (human, voicemail or undecided) with its reason. The functions are pure."""
 
 from dataclasses import dataclass
 from typing import Self
@@ -6,13 +6,13 @@ from typing import Self
 from amd_service.domain import Anchor, Label, Reason, Scores
 from amd_service.settings import Settings
 
-# Increase when the same scores would lead to another decision. Stored with every verdict.
+# Stored with every verdict. Increase this number when a change of the code gives the same scores another decision.
 POLICY_VERSION = 1
 
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """Everything besides the model that determines a verdict: thresholds (probabilities above 0.5), windows (ms)."""
+    """Settings that, together with the model, determine a verdict. Thresholds are probabilities above 0.5."""
 
     min_confidence_human: float
     min_confidence_voicemail: float
@@ -22,7 +22,7 @@ class Policy:
 
     @property
     def has_long_window(self) -> bool:
-        """Whether an unsure first window is followed by a longer one."""
+        """True if a longer window is scored after a first window with low confidence."""
         return self.long_window_ms > self.window_ms
 
     @classmethod
@@ -36,7 +36,7 @@ class Policy:
         )
 
     def as_dict(self) -> dict[str, object]:
-        """The form that is stored with a verdict; JSON-ready."""
+        """The policy as JSON-ready values. A verdict is stored with these values."""
         return {
             "version": POLICY_VERSION,
             "min_confidence": {
@@ -49,13 +49,16 @@ class Policy:
         }
 
     def threshold(self, label: Label) -> float:
-        """The smallest confidence with which a call gets this label."""
+        """Minimum confidence for this label, as a probability."""
         return self.min_confidence_human if label is Label.HUMAN else self.min_confidence_voicemail
 
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """A label with its reason. `confidence`: probability of the more probable class, also when undecided."""
+    """A label with its reason.
+
+    `confidence`: probability of the more probable label, even if the decision is `undecided`.
+    """
 
     label: Label
     confidence: float
@@ -63,12 +66,15 @@ class Decision:
 
 
 def top_label(scores: Scores) -> Label:
-    """The more probable class."""
+    """The more probable label. Equal scores give voicemail."""
     return Label.HUMAN if scores.human > scores.voicemail else Label.VOICEMAIL
 
 
 def decide(scores: Scores, policy: Policy) -> Decision:
-    """The more probable class if it reaches its threshold, else `undecided` with low confidence."""
+    """Choose the more probable label if its score reaches the label's threshold.
+
+    Otherwise the label is `undecided` and the reason is `low_confidence`.
+    """
     label, confidence = top_label(scores), max(scores.human, scores.voicemail)
     if confidence >= policy.threshold(label):
         return Decision(label, confidence, Reason.CONFIDENT)

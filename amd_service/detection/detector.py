@@ -1,4 +1,8 @@
-"""Recording → verdict: decode, find speech, cut a window, score it, decide; repeat with a longer window if unsure."""
+"""Turns a recording into a verdict.
+
+The steps are: decode the audio, find speech, cut a window, score the window, decide. If the confidence is too low, the
+last three steps are repeated with a longer window.
+"""
 
 from dataclasses import asdict, replace
 from typing import Self
@@ -23,10 +27,11 @@ from amd_service.telemetry import Metrics
 
 
 class Detector:
-    """Judges recordings. Owns its classifier: `start` and `close` apply to both.
+    """Judges recordings. `start` and `close` also start and close the classifier.
 
-    Audio work runs on worker threads and the model on the classifier's thread, so the event loop never blocks. Until
-    the detector is ready (model loaded, warm, label order not contradicted) `judge` raises ClassifierUnavailable.
+    Audio processing runs on worker threads and the model runs on the classifier's thread, so neither blocks the event
+    loop. `judge` raises ClassifierUnavailable until the detector is ready: the model must be loaded and warmed up, and
+    the golden clips (recordings with known labels) must not contradict its label order.
     """
 
     def __init__(
@@ -46,7 +51,7 @@ class Detector:
 
     @classmethod
     def from_settings(cls, settings: Settings, metrics: Metrics) -> Self:
-        """The detector that the settings describe, not started."""
+        """Create the detector that the settings describe, without starting the detector."""
         return cls(
             Classifier(settings, metrics),
             Policy.from_settings(settings),
@@ -55,12 +60,12 @@ class Detector:
         )
 
     def start(self) -> None:
-        """Start loading the model and return at once. Needs a running event loop."""
+        """Start to load the model in the background. Needs a running event loop."""
         self._classifier.start()
         self._readiness.start()
 
     async def close(self) -> None:
-        """Stop the classifier's thread after its current window."""
+        """Stop the classifier's thread after the window that the thread is scoring."""
         await self._readiness.close()
         await self._classifier.close()
 
@@ -81,13 +86,13 @@ class Detector:
 
     @property
     def identity(self) -> ModelIdentity | None:
-        """The loaded model with the result of the golden clips; None before it is loaded."""
+        """The loaded model, with the result of the golden clips. None until the model is loaded."""
         identity = self._classifier.identity
         return self._with_proof(identity) if identity else None
 
     @property
     def chosen(self) -> ChosenEngine | None:
-        """The engine in use, the reason for the choice and its engine check; None before the model is loaded."""
+        """The engine in use, the reason for the choice and the engine check. None until the model is loaded."""
         return self._classifier.chosen
 
     @property
@@ -95,15 +100,18 @@ class Detector:
         return self._policy
 
     async def wait_ready(self) -> None:
-        """Wait until the detector is ready, without a time limit."""
+        """Wait until the detector is ready. There is no time limit."""
         await self._readiness.wait_ready()
 
     async def wait_ready_or_raise(self) -> None:
-        """Wait until the detector is ready. Raises ModelUnusable, naming the cure, when it cannot become ready."""
+        """Wait until the detector is ready.
+
+        Raises ModelUnusable if the detector cannot become ready. The message names the cure.
+        """
         await self._readiness.wait_ready_or_raise()
 
     def report(self) -> dict[str, object]:
-        """State, reason (with the cure when not ready) and model; JSON-ready."""
+        """State, reason and model, as JSON-ready values. The reason names the cure if the detector is not ready."""
         state, identity, labels = self.state, self.identity, self._classifier.labels
         return {
             "phase": str(state.phase),
@@ -117,18 +125,21 @@ class Detector:
 
     @property
     def max_audio_ms(self) -> int:
-        """Audio that can influence a verdict, from the start: the search for speech plus the longest window."""
+        """Milliseconds of audio, from the first sample, that can influence a verdict.
+
+        The value is the length of the search for speech plus the length of the longest window.
+        """
         return SEARCH_MS + max(self._policy.window_ms, self._policy.long_window_ms)
 
     def has_enough_audio(self, prefix: bytes) -> bool:
-        """Whether the beginning of a download already holds all audio that can influence the verdict."""
+        """True if the beginning of a download already contains all audio that can influence the verdict."""
         return has_seconds(prefix, self.max_audio_ms / 1000)
 
     async def judge(self, audio: AudioInput, *, priority: Priority) -> Verdict:
-        """The verdict on a recording, or on its beginning.
+        """The verdict on a recording, or on the beginning of a recording.
 
-        Audio shorter than one second and audio without speech never reach the model: the verdict is `undecided`
-        without a confidence. Raises Undecodable, ClassifierUnavailable, QueueFull, ModelFailed.
+        The model does not run on audio that is shorter than one second or has no speech: the verdict is then
+        `undecided` without a confidence. Raises Undecodable, ClassifierUnavailable, QueueFull or ModelFailed.
         """
         prepared = await self.prepare(audio)
         if prepared.is_too_short:
@@ -139,26 +150,29 @@ class Detector:
         return self._verdict(prepared, decision.reason, decision=decision, runs=runs)
 
     async def prepare(self, audio: AudioInput) -> PreparedAudio:
-        """The first half of `judge`: decode and search for speech. Raises Undecodable, ClassifierUnavailable."""
+        """Decode the audio and search for speech. This is the first half of `judge`.
+
+        Raises Undecodable or ClassifierUnavailable.
+        """
         if not self.is_ready:
             raise ClassifierUnavailable(f"the classifier is not ready: {self.state.reason}")
         with self._metrics.stage("listen"):
             return await self._prepare(audio)
 
     async def classify_window(self, prepared: PreparedAudio, length_ms: int, priority: Priority) -> Verdict:
-        """A verdict from one model run on a window of `length_ms`. The audio must contain speech."""
+        """Run the model once, on a window of `length_ms`, and decide. The audio must contain speech."""
         run = await self._score(await self._window(prepared, length_ms), priority)
         decision = decide(run.scores, self._policy)
         return self._verdict(prepared, decision.reason, decision=decision, runs=(run,))
 
     async def _score_clip(self, data: bytes) -> Scores | None:
-        """A golden clip's scores on the first window, computed like those of a recording; None without speech.
+        """The scores of a golden clip's first window, computed as for a recording. None if the clip has no speech.
 
-        Raises ConfigurationError for a clip with two channels, because nothing says which one is the called party.
+        Raises ConfigurationError for a clip with two channels, because the called party's channel is unknown.
         """
         prepared = await self._prepare(AudioInput(data=data))
         if prepared.party.mixed:
-            raise ConfigurationError("the clip has two channels: save the called party's channel alone, as mono")
+            raise ConfigurationError("the clip has two channels: save only the called party's channel, as a mono file")
         if prepared.onset_ms is None:
             return None
         window = await self._window(prepared, self._policy.window_ms)

@@ -1,4 +1,7 @@
-"""Golden clips: recordings with known labels that prove or contradict the order of the model's labels."""
+"""Golden clips: recordings with known labels.
+
+Their scores prove or contradict the order of the model's labels.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,12 +19,13 @@ LABELS = (Label.HUMAN, Label.VOICEMAIL)
 
 MIN_CLIPS = 5
 MIN_SHARE = 0.8
-# A model that merely scores the clips badly is wrong too, but not this confident for both labels at once.
+# Minimum confidence (a probability) of a wrong score that counts as a contradiction. A bad model gives wrong scores
+# too, but rarely with this confidence for both labels.
 CONTRADICTION_CONFIDENCE = 0.9
 
 
 class Proof(StrEnum):
-    """Result of the golden clips for the label order."""
+    """Result of the check of the label order with the golden clips."""
 
     UNPROVEN = "unproven"
     PROVEN = "proven"
@@ -31,7 +35,11 @@ class Proof(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class GoldenClips:
-    """A folder of golden clips. `own`: the user's, not those that ship. `enforce`: a contradiction stops serving."""
+    """A folder of golden clips.
+
+    `own`: True for the user's clips (AMD_GOLDEN_DIR), False for the shipped clips. `enforce`: True if a contradicted
+    label order stops the classifier from serving.
+    """
 
     folder: Path
     own: bool
@@ -52,33 +60,35 @@ class GoldenClips:
         ]
 
     def shortage(self) -> str | None:
-        """Why the user's own clips are too few, in one line with the cure; None if there are enough.
+        """Error message with the cure if the user's own clips are too few; None if there are enough.
 
-        A mistyped folder is an error; it must not count as clips with an inconclusive result.
+        A mistyped folder must cause this error. Without the error its result would only be `inconclusive`.
         """
         found = [label for label, _ in self.clips()]
         if not self.own or all(found.count(label) >= MIN_CLIPS for label in LABELS):
             return None
-        counts = " and ".join(f"{found.count(label)} under {label}/" for label in LABELS)
+        counts = " and ".join(f"{found.count(label)} recordings under {label}/" for label in LABELS)
         return (
-            f"AMD_GOLDEN_DIR={self.folder} holds {counts}; at least {MIN_CLIPS} recordings (WAV or MP3) of each are "
-            "needed. Correct it, or unset it to use the clips that ship"
+            f"AMD_GOLDEN_DIR={self.folder} has {counts}; at least {MIN_CLIPS} recordings (WAV or MP3) per label "
+            "are needed. Correct AMD_GOLDEN_DIR, or unset it to use the shipped clips"
         )
 
 
 @dataclass(frozen=True, slots=True)
 class ClipResult:
-    """The scores of one golden clip with its known label; None if it could not be scored."""
+    """The known label and the scores of one golden clip. `scores` is None if the clip could not be scored."""
 
     label: Label
     scores: Scores | None
 
 
 def assess(results: Sequence[ClipResult]) -> Proof:
-    """Proven: at least 80 % of the clips of each label are right. Contradicted: as many of both are surely wrong.
+    """Compare the scores of golden clips with their known labels.
 
-    Inconclusive in every other case, and with fewer than five clips of a label: a model trained on real calls may
-    score synthetic clips badly.
+    - `proven`: of each label, at least 80 % of the clips have the known label as top label;
+    - `contradicted`: of each label, at least 80 % of the clips have the other label with a confidence of at least 0.9;
+    - `inconclusive`: any other result, or fewer than five clips of a label. A good model can be inconclusive, because a
+      model trained on real calls may score synthetic clips badly.
     """
     if any(sum(result.label is label for result in results) < MIN_CLIPS for label in LABELS):
         return Proof.INCONCLUSIVE
@@ -94,9 +104,10 @@ def assess(results: Sequence[ClipResult]) -> Proof:
 
 
 def refusal_reason(proof: Proof, order: LabelOrder, golden: GoldenClips) -> str | None:
-    """Why a model with this result must not serve, in one line with the setting that cures it; None if it may.
+    """Error message with the cure if the model must not serve; None if the model may serve.
 
-    A model that does not name its labels must be proven whatever `AMD_GOLDEN` says: its order is a guess.
+    If a model does not name its labels, its label order is a guess. Such a model must be proven, whatever the value of
+    AMD_GOLDEN.
     """
     clips = "your golden clips" if golden.own else "the golden clips"
     if proof is Proof.CONTRADICTED and (golden.enforce or order.source is LabelSource.ASSUMED):
@@ -104,18 +115,18 @@ def refusal_reason(proof: Proof, order: LabelOrder, golden: GoldenClips) -> str 
         return (
             f"{clips} contradict the label order {','.join(order.labels)} (from the {source}): humans are scored as "
             f"voicemail and voicemails as human. Set {order.swapped_line}"
-            + ("" if golden.own else "; or use clips of your own calls: AMD_GOLDEN_DIR")
+            + ("" if golden.own else "; or set AMD_GOLDEN_DIR to a folder with clips of your own calls")
         )
     if proof is not Proof.PROVEN and order.source is LabelSource.ASSUMED:
         return (
-            f"the model does not name its labels, and {clips} do not show which is which ({proof}). Look the order up "
-            f"at the model's source and set {order.line} or {order.swapped_line}"
+            f"the model does not name its labels, and {clips} do not prove their order ({proof}). Find the order "
+            f"in the model's documentation, then set {order.line} or {order.swapped_line}"
         )
     return None
 
 
 def _share(results: Sequence[ClipResult], label: Label, *, scored_as: Label, min_confidence: float) -> float:
-    """Share of the clips of `label` whose top label is `scored_as`; a tie has no top label."""
+    """Share of the clips of `label` that are scored as `scored_as`. Clips with equal scores do not count as scored."""
     of_label = [result.scores for result in results if result.label is label]
     decided = [scores for scores in of_label if scores is not None and scores.human != scores.voicemail]
     confident = [scores for scores in decided if max(scores.human, scores.voicemail) >= min_confidence]

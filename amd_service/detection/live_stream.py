@@ -1,4 +1,4 @@
-"""The audio of a call in progress (Twilio Media Stream): its verdict as soon as more audio could not change it."""
+"""Judges a call in progress (Twilio Media Stream) as soon as more audio cannot change the verdict."""
 
 from amd_service.detection.audio.activity import SETTLED_MS, UNSETTLED_MS
 from amd_service.detection.audio.input import AudioInput
@@ -11,15 +11,16 @@ from amd_service.errors import ClassifierUnavailable
 
 CONTENT_TYPE = "audio/x-mulaw;rate=8000"
 BYTES_PER_MS = 8
-# Audio to wait for before a classifier that was not ready, or had a full queue, is tried again.
+# Milliseconds of further audio before the next try, after the classifier was not ready or its queue was full.
 RETRY_MS = 500
 
 
 class LiveStream:
-    """The called party's μ-law audio at 8 kHz. Call `feed` with each piece, and `finish` if the stream ends early.
+    """Collects and judges the called party's audio (μ-law, 8 kHz).
 
-    The verdict equals `Detector.judge` on the whole audio: a window is classified once more audio can change neither
-    the window nor the onset of speech.
+    Call `feed` with each chunk of audio. Call `finish` if the stream ends before `feed` has returned a verdict. The
+    verdict equals the verdict of `Detector.judge` on the whole audio: a window is scored only when more audio can
+    change neither the window nor the onset of speech.
     """
 
     def __init__(self, detector: Detector) -> None:
@@ -29,12 +30,12 @@ class LiveStream:
         self._buffer = bytearray()
         self._received_bytes = 0
         self._needs_long_window = False
-        # The earliest case: speech begins at the first sample.
+        # The first check assumes the earliest onset: speech begins at the first sample.
         self._next_check_ms = self._final_at_ms(0)
 
     @property
     def received_ms(self) -> int:
-        """Audio received so far, including what is no longer kept."""
+        """Milliseconds of audio received so far, including audio that was discarded."""
         return self._received_bytes // BYTES_PER_MS
 
     @property
@@ -42,9 +43,9 @@ class LiveStream:
         return len(self._buffer) // BYTES_PER_MS
 
     async def feed(self, audio: bytes) -> Verdict | None:
-        """Add audio. Returns the verdict once it is final; stop feeding then.
+        """Add audio. Returns the verdict when it is final; do not call `feed` again after that.
 
-        A classifier that is not ready, or has a full queue, is tried again as more audio arrives. Raises ModelFailed.
+        If the classifier is not ready or its queue is full, a later call tries again. Raises ModelFailed.
         """
         self._buffer += audio[: self._max_bytes - len(self._buffer)]
         self._received_bytes += len(audio)
@@ -57,9 +58,9 @@ class LiveStream:
             return None
 
     async def finish(self) -> Verdict:
-        """The verdict on the audio so far, as on a recording that ends here.
+        """The verdict on the audio received so far, as for a complete recording.
 
-        Raises Undecodable when no audio arrived, ClassifierUnavailable, QueueFull, ModelFailed.
+        Raises Undecodable if no audio was received. Raises ClassifierUnavailable, QueueFull or ModelFailed.
         """
         return await self._detector.judge(self._audio(), priority=Priority.INTERACTIVE)
 
@@ -90,7 +91,7 @@ class LiveStream:
         return AudioInput(data=bytes(self._buffer), content_type=CONTENT_TYPE)
 
     def _final_at_ms(self, onset_ms: int) -> int:
-        """How much audio makes both the onset and the next window final."""
+        """Milliseconds of audio after which both the onset and the next window are final."""
         length_ms = self._policy.long_window_ms if self._needs_long_window else self._policy.window_ms
         window_ms = required_ms(onset_ms=onset_ms, anchor=self._policy.anchor, length_ms=length_ms)
         return self._limited(max(onset_ms + max(length_ms, SETTLED_MS), window_ms))

@@ -1,4 +1,4 @@
-"""Recording → the called party's waveform, the onset of speech, and windows for the model."""
+"""Prepares a recording: the called party's waveform, the onset of speech, and windows for the model."""
 
 import hashlib
 from dataclasses import dataclass, replace
@@ -10,15 +10,15 @@ from amd_service.detection.audio.input import AudioInput
 from amd_service.detection.audio.window import LEAD_MS, cut
 from amd_service.domain import Anchor, Waveform, Window
 
-# Speech is searched in this much of the beginning.
+# Milliseconds, from the first sample, that are searched for speech.
 SEARCH_MS = 15_000
-# Shorter audio never goes to the model.
+# Minimum length, in ms, of audio that the model scores.
 MIN_MS = 1000
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class PreparedAudio:
-    """The called party's audio. `onset_ms` is None when the first 15 s hold no speech."""
+    """The called party's audio. `onset_ms` is None if the audio is too short or its first 15 s contain no speech."""
 
     party: CalledParty
     onset_ms: int | None
@@ -34,14 +34,15 @@ class PreparedAudio:
 
     @property
     def speech_ms(self) -> int:
-        """Audio since the onset of speech."""
+        """Milliseconds of audio after the onset of speech; 0 without speech."""
         return 0 if self.onset_ms is None else self.waveform.duration_ms - self.onset_ms
 
 
 def prepare_audio(audio: AudioInput, *, max_ms: int) -> PreparedAudio:
-    """Decode the first `max_ms`, select the called party and search for speech. CPU-bound: run it on a thread.
+    """Decode the first `max_ms` of a recording, select the called party and search for speech.
 
-    Raises Undecodable, and ConfigurationError for a channel other than 1 or 2.
+    The work is CPU-bound: run this function on a worker thread. Raises Undecodable. Raises ConfigurationError for a
+    channel other than 1 or 2.
     """
     tracks = decode(audio.data, content_type=audio.content_type, max_s=max_ms / 1000)
     party = called_party(tracks, channel=audio.channel, one_sided=audio.one_sided)
@@ -51,7 +52,7 @@ def prepare_audio(audio: AudioInput, *, max_ms: int) -> PreparedAudio:
 
 
 def cut_window(prepared: PreparedAudio, anchor: Anchor, length_ms: int) -> Window:
-    """The window at the anchor. It starts earlier when less than one second of audio would be left."""
+    """The window at the anchor. The window starts earlier if less than one second of audio follows the anchor."""
     window = cut(prepared.waveform, onset_ms=prepared.onset_ms, anchor=anchor, length_ms=length_ms)
     if window.duration_ms >= MIN_MS:
         return window

@@ -1,4 +1,8 @@
-"""Whether the classifier may serve: loaded, warm, and with a label order that the golden clips do not contradict."""
+"""Decides whether the classifier may serve.
+
+The model must be loaded and warmed up, and the golden clips (recordings with known labels) must not contradict its
+label order.
+"""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -13,14 +17,14 @@ from amd_service.domain import Label, Scores
 from amd_service.errors import AmdError, ClassifierUnavailable, ModelUnusable
 from amd_service.telemetry import Metrics, get_logger
 
-# A clip's bytes → its scores; None if the clip has no speech.
+# Computes the scores of a clip from its bytes. The result is None if the clip has no speech.
 ScoreClip = Callable[[bytes], Awaitable[Scores | None]]
 
 log = get_logger(__name__)
 
 
 class Readiness:
-    """Scores the golden clips once the model is loaded. Ready unless they contradict the label order."""
+    """Scores the golden clips when the model is loaded, and decides whether the classifier may serve."""
 
     def __init__(self, classifier: Classifier, golden: GoldenClips, score_clip: ScoreClip, metrics: Metrics) -> None:
         self._classifier = classifier
@@ -34,14 +38,14 @@ class Readiness:
 
     @property
     def state(self) -> ClassifierState:
-        """The classifier's state until it is ready, then the result of the golden clips."""
+        """The classifier's state until the classifier is ready; after that, the result of the golden clips."""
         state = self._classifier.state
         if not state.is_ready:
             return state
         return self._outcome or ClassifierState(Phase.PROVING, "scoring the golden clips")
 
     def start(self) -> None:
-        """Start the check as a task, which waits for the classifier."""
+        """Start the check as a task. The task waits until the classifier is ready."""
         self._task = asyncio.create_task(self._run())
 
     async def close(self) -> None:
@@ -51,15 +55,19 @@ class Readiness:
                 await self._task
 
     async def wait_ready(self) -> None:
-        """Wait until the classifier may serve, without a time limit."""
+        """Wait until the classifier may serve. There is no time limit."""
         while not self.state.is_ready:
             await self._decided.wait()
             if self._outcome is None or not self._outcome.is_ready:
-                await asyncio.Event().wait()  # refused: only a restart with other settings changes that
+                # Wait forever: the model was refused, and only a restart with other settings can change the result.
+                await asyncio.Event().wait()
             await self._classifier.wait_for(lambda state: state.is_ready)
 
     async def wait_ready_or_raise(self) -> None:
-        """Wait until the classifier may serve. Raises ModelUnusable, naming the cure, if it may not."""
+        """Wait until the classifier may serve.
+
+        Raises ModelUnusable if the classifier cannot serve. The message names the cure.
+        """
         while not self.state.is_ready:
             await self._classifier.wait_ready_or_raise()
             await self._wait_for_outcome_or_crash()
@@ -84,7 +92,7 @@ class Readiness:
                 self.proof = await self._score_clips()
                 self._outcome = self._decide()
             except ClassifierUnavailable:
-                log.warning("classifier unavailable while scoring the golden clips, starting over")
+                log.warning("classifier unavailable while scoring the golden clips, retrying")
             except Exception as error:
                 log.exception("unexpected error while scoring the golden clips")
                 self._outcome = ClassifierState(Phase.FAILED, f"the golden clips could not be scored: {error}")
@@ -109,7 +117,8 @@ class Readiness:
         except AmdError as error:
             log.warning("golden clip not scored", clip=str(path), error=str(error))
         except Exception:
-            # One clip decides nothing; an engine that fails on all of them crashes the inference thread.
+            # Continue with the next clip: one clip does not decide the result. If the engine fails on every clip, the
+            # inference thread crashes.
             log.exception("unexpected error while scoring a golden clip", clip=str(path))
         return ClipResult(label, None)
 

@@ -1,4 +1,4 @@
-"""A recording that is uploaded in chunks (`POST /predict-stream`): provisional verdicts, then the final one."""
+"""Judges a recording during its upload (`POST /predict-stream`): provisional verdicts, then the final verdict."""
 
 from dataclasses import dataclass, replace
 
@@ -8,27 +8,29 @@ from amd_service.detection.detector import Detector
 from amd_service.domain import Verdict
 from amd_service.errors import Undecodable
 
-# Amounts of audio since the onset of speech that each give a provisional verdict.
+# Milliseconds of audio after the onset of speech. A provisional verdict is made at each of these lengths.
 MILESTONES_MS = (1000, 2000, 5000)
 
-# Each check decodes the whole buffer again, so the steps grow with the buffer: 5 % is 100 ms at 2 s. The smallest
-# step is 0.1 s of telephone audio as 16-bit PCM.
+# Each check decodes the whole buffer again. To limit this work, the distance between two checks grows with the buffer.
+# The distance is 5 % of the buffer (100 ms after 2 s of audio) and at least 1600 bytes (0.1 s of telephone audio as
+# 16-bit PCM).
 _STEP_DIVISOR = 20
 _MIN_STEP_BYTES = 1600
 
 
 @dataclass(frozen=True, slots=True)
 class Provisional:
-    """A verdict from one model run, made when `speech_ms` of audio since the onset of speech had arrived."""
+    """A verdict from one model run. `speech_ms`: milliseconds of audio after the onset of speech that the run used."""
 
     verdict: Verdict
     speech_ms: int
 
 
 class StreamedUpload:
-    """Call `feed` with each chunk, then `finish`. Keeps no more audio than can influence the verdict.
+    """Collects the chunks of an upload and judges the audio.
 
-    `audio`: describes the upload; its `data` is the part that is already there, usually empty.
+    Call `feed` with each chunk, then call `finish`. Audio that cannot influence the verdict is not kept. `audio`
+    describes the upload. `audio.data` contains the bytes that were received before, usually none.
     """
 
     def __init__(self, detector: Detector, audio: AudioInput, *, priority: Priority = Priority.INTERACTIVE) -> None:
@@ -41,10 +43,10 @@ class StreamedUpload:
         self.is_complete = False
 
     async def feed(self, chunk: bytes) -> list[Provisional]:
-        """Add a chunk and return the provisional verdicts that it allows.
+        """Add a chunk. Returns the provisional verdicts that have become possible.
 
-        Chunks are ignored once `is_complete`: more audio cannot change the verdict. Raises ClassifierUnavailable,
-        QueueFull, ModelFailed.
+        Chunks are ignored after `is_complete` has become true, because more audio cannot change the verdict. Raises
+        ClassifierUnavailable, QueueFull or ModelFailed.
         """
         if self.is_complete:
             return []
@@ -55,14 +57,18 @@ class StreamedUpload:
         return await self._analyse()
 
     async def finish(self) -> Verdict:
-        """The final verdict, the same as for a file of these bytes. Raises as `feed` does, and Undecodable."""
+        """The final verdict. It equals the verdict on a file with the same bytes.
+
+        Raises the errors of `feed`, and Undecodable.
+        """
         return await self._detector.judge(self._received(), priority=self._priority)
 
     async def _analyse(self) -> list[Provisional]:
         try:
             prepared = await self._detector.prepare(self._received())
         except Undecodable:
-            return []  # the header may be incomplete; `finish` raises if this is no audio at all
+            # The header may be incomplete. If the whole body is not audio, `finish` raises.
+            return []
         self.is_complete = prepared.waveform.duration_ms >= self._detector.max_audio_ms
         provisional: list[Provisional] = []
         while self._milestones and prepared.speech_ms >= self._milestones[0]:

@@ -101,7 +101,8 @@ async def test_clips_that_cannot_be_scored_are_inconclusive(tmp_path: Path) -> N
 async def test_too_few_clips_of_the_user_keep_the_classifier_not_ready(clips: Path, *, enforce: bool) -> None:
     (clips / "voicemail" / "9.wav").unlink()
     async with started(StubEngine(scores_correctly), golden=golden(clips, enforce=enforce)) as detector:
-        with pytest.raises(ModelUnusable, match=r"AMD_GOLDEN_DIR=.* 5 under human/ and 4 under voicemail/; at least 5"):
+        counts = "has 5 recordings under human/ and 4 recordings under voicemail/; at least 5"
+        with pytest.raises(ModelUnusable, match=rf"AMD_GOLDEN_DIR=.* {counts}"):
             await detector.wait_ready_or_raise()
         assert detector.state.phase is Phase.FAILED
 

@@ -1,1 +1,1 @@
-"""Recording → one 16 kHz mono window of the called party. No I/O; numpy arrays in and out."""
+"""Turns a recording into a 16 kHz mono window of the called party. Does no I/O."""

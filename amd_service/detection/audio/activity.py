@@ -1,17 +1,26 @@
 """Finds the onset of speech among silence, steady noise, hum, ringback, beeps, SIT, DTMF and clicks.
 
-A frame counts as speech when it meets four conditions. Each of the other sounds fails at least one:
+A frame counts as speech if it meets all four conditions. Each of the other sounds fails at least one condition:
 
-- it exceeds the noise floor (any tone or noise that lasts for most of a second becomes the floor);
-- it is rich: its energy is spread over more harmonics than the two of a signalling tone (ITU-T E.180, Q.23);
-- it moves: its spectrum differs from the one just before and the one just after (a buzzer's does not);
-- it is voiced: periodic at the pitch of a voice (noise, clicks and line switching are not).
+- loud: the frame exceeds the noise floor. A tone or noise that lasts for most of a second becomes part of the floor;
+- rich: the energy is spread over more harmonics than the two of a signalling tone (ITU-T E.180, Q.23);
+- moving: the spectrum differs from the spectrum 80 ms before and 80 ms after. The spectrum of a buzzer does not;
+- voiced: the frame is periodic at the pitch of a voice. Noise, clicks and line switching are not periodic.
 
-The numbers below were measured on 24 synthetic voices of three engines in seven languages (espeak-ng, flite,
-festival) in the telephone band, with noise from -60 to -30 dBFS, mu-law and clipping, against 580 signals that are
-not speech. Known limits: whispering is not found. These count as speech by mistake: DTMF that is clipped hard (three
-times full scale) or weaker than the noise around it, the off-hook howler, which has four tones, and short bursts of
-rumble.
+The constants were measured with 24 synthetic voices against 580 signals that are not speech. The voices come from three
+engines (espeak-ng, flite, festival) and speak seven languages. The speech was limited to the telephone band, with noise
+from -60 to -30 dBFS, mu-law and clipping.
+
+Known limits:
+
+- whispering is not found;
+- DTMF counts as speech if it is clipped hard (three times full scale) or weaker than the noise around it;
+- the off-hook howler, which has four tones, counts as speech;
+- short bursts of rumble count as speech;
+- noise that swells and fades about four times a second by 50 % or more counts as speech (17 of 18 signals at 50 %);
+- chordal hold music counts as speech.
+
+docs/decisions/0016 has the measurements of noise and music.
 """
 
 import numpy as np
@@ -29,50 +38,59 @@ HOP_MS = 16
 HOP = RATE_HZ * HOP_MS // 1000
 FRAME = RATE_HZ * 50 // 1000
 FFT_SIZE = 512
-# Telephone band, without mains hum and its first harmonics (50, 60, 100, 120 Hz).
+# Telephone band without mains hum and its first harmonics (50, 60, 100, 120 Hz).
 BAND = slice(180 * FFT_SIZE // RATE_HZ, 3_500 * FFT_SIZE // RATE_HZ)
-# Lags of a pitch from 420 down to 72 Hz. Frame plus longest lag fit into the FFT, so nothing wraps around.
+# Autocorrelation lags, in samples, of a pitch from 420 down to 72 Hz. A frame plus the longest lag fits into the FFT,
+# so the autocorrelation does not wrap around.
 PITCH_LAGS = slice(RATE_HZ // 420, RATE_HZ // 72 + 1)
 
-# The floor is the minimum of a smoothed power, about a third of its mean; a bin counts if 6 dB above that mean.
+# The noise floor is the minimum of the smoothed power, which is about a third of its mean. A bin counts as sound if its
+# power is 12 times the floor, so 6 dB above that mean.
 FLOOR_FRAMES = 800 // HOP_MS
 FLOOR_FACTOR = 12.0
-# The pitch search uses power above this multiple of the floor: remaining noise separates noise bursts from voices.
+# The pitch search subtracts only this multiple of the floor. The remaining noise makes bursts of noise less periodic
+# than voices.
 NOISE_FACTOR = np.float32(2)
-# Below this level inside the band (dB re full scale) a frame is line noise; the idle code of mu-law lies at -72.
+# Level within the band, in dB relative to full scale. A frame below this level is line noise. The idle code of mu-law
+# has -72 dB.
 SILENCE_DBFS = -64.0
 
-# Share of the energy outside the two strongest peaks: 95% of speech frames above 0.03, unclipped tones below 0.001.
+# Share of the energy of a frame outside its two strongest peaks. The share is above 0.03 in 95 % of speech frames and
+# below 0.001 in unclipped tones.
 RICH = 0.03
 TONAL = 0.01
 PEAK_BINS = 3
-# Mean change of level per bin against 80 ms before and after: 99% of speech frames above 4.5 dB, tones below 1.
+# Mean change of level per bin over 80 ms, in dB. The change is above 4.5 dB in 99 % of speech frames and below 1 dB in
+# tones.
 MOVES_DB = 3.0
 STEADY_DB = 1.5
 MOVE_FRAMES = 5
-# The first and last frames of a tone hold the switching click, which is rich and moves: they count as tone.
+# The first and last frames of a tone contain the switching click, which is rich and moving. These frames count as tone.
 EDGE_FRAMES = 3
-# Autocorrelation: 95% of speech frames above 0.31, 99% of noise frames (white, pink, car) below 0.26.
+# Highest autocorrelation at the lags of a pitch. The value is above 0.31 in 95 % of speech frames and below 0.26 in 99
+# % of noise frames (white, pink, car).
 VOICED = 0.34
 
-# A short "yes" has about 150 ms of voice.
+# Speech needs EVIDENCE_FRAMES speech frames within EVIDENCE_SPAN frames. A short "yes" has about 150 ms (9 frames) of
+# voice.
 EVIDENCE_FRAMES = 6
 EVIDENCE_SPAN = 20
-# How far an unvoiced beginning (the h of "hello", the s of "sorry") may lie before the first voiced frame.
+# Maximum number of frames of an unvoiced beginning (the h of "hello", the s of "sorry") before the first voiced frame.
 LEAD_FRAMES = 15
 TINY = np.float32(1e-12)
 
-# An onset with this much audio behind it is final. The floor of its last evidence frame looks FLOOR_FRAMES ahead;
-# smoothing, framing and the widening of tones look a dozen frames further.
+# Milliseconds of audio after the onset that make the onset final. The floor of its last evidence frame depends on the
+# next FLOOR_FRAMES frames. Smoothing, framing and the widening of tones depend on about 12 more frames.
 SETTLED_MS = (LEAD_FRAMES + EVIDENCE_SPAN + FLOOR_FRAMES + 15) * HOP_MS
-# If no onset was found, more audio can still reveal one in this much audio at the end.
+# Milliseconds at the end of the audio in which more audio can still reveal an onset.
 UNSETTLED_MS = (LEAD_FRAMES + EVIDENCE_SPAN) * HOP_MS
 
 
 def speech_onset_ms(waveform: Waveform, *, search_ms: int = 15_000) -> int | None:
-    """The onset of speech in ms from the first sample, or None without speech in the first `search_ms`.
+    """The onset of speech in ms from the first sample. None if the first `search_ms` contain no speech.
 
-    Accurate to about 50 ms in a quiet call; up to 200 ms late in loud noise, which hides weak beginnings.
+    The onset is accurate to about 50 ms in a quiet call. In loud noise, which hides weak beginnings, the onset is up to
+    200 ms late.
     """
     samples = _at_8_khz(waveform, search_ms)
     if len(samples) < 2 * FRAME:
@@ -100,11 +118,11 @@ def _at_8_khz(waveform: Waveform, search_ms: int) -> Array:
 
 
 def _spectra(samples: Array) -> Array:
-    """Power in each bin of the band, shape (frames, bins); frame i is centred at i * HOP_MS."""
+    """Power in each bin of the band, shape (frames, bins). Frame i is centred at i * HOP_MS."""
     padded = np.pad(samples, (FRAME // 2, FRAME))
     frames = sliding_window_view(padded, FRAME)[: len(samples) : HOP]
     window = _window()
-    # Scaled so that the bins of a frame add up to its mean square.
+    # With this scale the sum of a frame's bins equals the mean square of the frame.
     scaled = window * np.sqrt(2 / (FFT_SIZE * np.sum(window**2)))
     spectrum = np.fft.rfft(frames * scaled, FFT_SIZE)[:, BAND]
     return np.asarray(spectrum.real**2 + spectrum.imag**2, dtype=np.float32)
@@ -115,10 +133,11 @@ def _window() -> Array:
 
 
 def _floor(power: Array) -> Array:
-    """Noise floor per bin: the minimum over FLOOR_FRAMES before or after the frame, whichever is larger.
+    """Noise floor of each bin: the minimum over FLOOR_FRAMES before or after the frame, whichever minimum is larger.
 
-    The larger side counts, so that noise or a tone that starts is floor from its first frame on. A side with fewer
-    frames is ignored (speech may start at sample 0), and the floor is at least the whole recording's minimum.
+    With the larger minimum, a noise or tone is part of the floor from its first frame on. A side with fewer than
+    FLOOR_FRAMES frames is ignored, because speech may start at sample 0. The floor is at least the minimum of the whole
+    recording.
     """
     smooth = _smooth(power)
     span = min(FLOOR_FRAMES, len(power))
@@ -130,7 +149,7 @@ def _floor(power: Array) -> Array:
 
 
 def _smooth(power: Array) -> Array:
-    """Mean over 5 frames and 5 bins; the edges repeat."""
+    """Mean over 5 frames and 5 bins. Values at the edges are repeated."""
     padded = np.pad(power, 2, mode="edge")
     rows, columns = power.shape
     tall = padded[:rows].copy()
@@ -143,7 +162,7 @@ def _smooth(power: Array) -> Array:
 
 
 def _running_minimum(values: Array, span: int) -> Array:
-    """Minimum over `span` consecutive rows, shape (rows - span + 1, columns), in log2(span) steps."""
+    """Minimum over `span` consecutive rows, shape (rows - span + 1, columns). Takes log2(span) steps."""
     width = 1
     while width * 2 <= span:
         values = np.minimum(values[:-width], values[width:])
@@ -164,9 +183,10 @@ def _richness(excess: Array) -> Array:
 
 
 def _movement(power: Array, excess: Array) -> Array:
-    """Mean change in dB of each frame's bins to the frame 80 ms before or after, whichever is smaller.
+    """Mean difference in dB between a frame and the frame 80 ms before or after, whichever difference is smaller.
 
-    Bins are weighted by their amplitude above the floor. A frame with one neighbour uses that one.
+    Bins are weighted by their amplitude above the floor. A frame near an end of the recording has only one such
+    neighbour, so only the difference to this neighbour counts.
     """
     movement = np.full(len(power), np.inf, dtype=np.float32)
     if len(power) <= MOVE_FRAMES:
@@ -180,9 +200,9 @@ def _movement(power: Array, excess: Array) -> Array:
 
 
 def _periodicity(power: Array) -> Array:
-    """Highest autocorrelation of each frame at the lags of a voice's pitch, corrected for the window's decay.
+    """Highest autocorrelation of each frame at the lags of a voice's pitch, corrected for the decay of the window.
 
-    Computed from compressed spectra, so that one strong formant or a band of noise does not count as periodic.
+    The spectra are compressed first, so that one strong formant or a band of noise does not count as periodic.
     """
     spectrum_of_window = _compressed(np.abs(np.fft.rfft(_window(), FFT_SIZE)) ** 2)
     decay = np.fft.irfft(spectrum_of_window, FFT_SIZE)
@@ -195,12 +215,12 @@ def _periodicity(power: Array) -> Array:
 
 
 def _compressed(power: Array) -> Array:
-    """Square root of the amplitude."""
+    """Square root of the amplitude, so fourth root of the power."""
     return np.sqrt(np.sqrt(power))
 
 
 def _widen(flags: Flags, frames: int) -> Flags:
-    """True wherever a flag is set at most `frames` away."""
+    """Also set each flag that is at most `frames` positions away from a set flag."""
     near = np.zeros(len(flags) + 2 * frames, dtype=np.bool_)
     for shift in range(2 * frames + 1):
         near[shift : shift + len(flags)] |= flags
@@ -208,7 +228,10 @@ def _widen(flags: Flags, frames: int) -> Flags:
 
 
 def _first_evidence(speech: Flags) -> int | None:
-    """The first speech frame with at least EVIDENCE_FRAMES speech frames in the EVIDENCE_SPAN that it begins."""
+    """Index of the first speech frame that has enough speech frames after it; None if there is none.
+
+    Enough means EVIDENCE_FRAMES of the EVIDENCE_SPAN frames that start with this frame.
+    """
     counts = np.concatenate([[0], np.cumsum(speech), np.full(EVIDENCE_SPAN, speech.sum())])
     ahead = counts[EVIDENCE_SPAN : EVIDENCE_SPAN + len(speech)] - counts[: len(speech)]
     enough = np.flatnonzero(speech & (ahead >= EVIDENCE_FRAMES))
@@ -216,7 +239,7 @@ def _first_evidence(speech: Flags) -> int | None:
 
 
 def _lead_in(first: int, sound: Flags) -> int:
-    """The first frame of the continuous sound before `first`, at most LEAD_FRAMES earlier."""
+    """Index of the first frame of the continuous sound that leads to `first`, at most LEAD_FRAMES earlier."""
     start = first
     while start > 0 and first - start < LEAD_FRAMES and sound[start - 1]:
         start -= 1

@@ -9,7 +9,10 @@ from amd_service.errors import ConfigurationError
 
 @dataclass(frozen=True, slots=True)
 class CalledParty:
-    """The called party's audio. `channel` counts from 1; None when `mixed` with the caller's audio."""
+    """The called party's audio.
+
+    `mixed`: True if the audio also contains the caller. `channel`: the channel, counted from 1; None if `mixed`.
+    """
 
     waveform: Waveform
     channel: int | None
@@ -19,12 +22,12 @@ class CalledParty:
 def called_party(tracks: Tracks, *, channel: int | None, one_sided: bool) -> CalledParty:
     """Select the called party from the tracks.
 
-    `channel`: the called party's channel in a two-channel recording; None when unknown, then both are averaged.
-    `one_sided`: a one-channel recording holds the called party alone (RecordingTrack inbound); otherwise it is the mix
-    of both parties.
+    `channel`: the called party's channel in a two-channel recording. None if unknown: the two channels are then
+    averaged. `one_sided`: True if a one-channel recording contains only the called party (RecordingTrack inbound).
+    False if it is the mix of both parties.
 
     Raises:
-        ConfigurationError: a channel other than 1 or 2.
+        ConfigurationError: the channel is not 1 or 2.
     """
     if channel not in (None, 1, 2):
         raise ConfigurationError(f"There is no channel {channel}: set the called party's channel to 1 or 2.")

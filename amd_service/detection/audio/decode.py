@@ -1,4 +1,4 @@
-"""Recording → samples: WAV, MP3, and raw audio whose content type names the encoding."""
+"""Decodes recordings: WAV, MP3, and raw audio with a content type that names the encoding."""
 
 from amd_service.detection.audio.mp3 import decode_mp3, is_mp3, mp3_has_seconds
 from amd_service.detection.audio.raw import decode_raw, is_raw, read_raw_format
@@ -23,7 +23,7 @@ def decode(data: bytes, *, content_type: str | None = None, max_s: float | None 
     if not data:
         raise Undecodable("The body is empty.")
     if _is_markup(data):
-        raise Undecodable("The body is XML or HTML, not audio: an error page, or a missing recording.")
+        raise Undecodable("The body is XML or HTML, not audio. It may be an error page for a missing recording.")
     if is_wav(data):
         return decode_wav(data, max_s)
     raw = read_raw_format(content_type)
@@ -38,18 +38,18 @@ def decode(data: bytes, *, content_type: str | None = None, max_s: float | None 
 
 
 def can_decode(prefix: bytes, content_type: str | None) -> bool:
-    """Whether the beginning of a body looks like audio for `decode`, not like a page, ciphertext or another format."""
+    """True if the beginning of a body looks like audio that `decode` supports, not like a page or encrypted data."""
     if _is_markup(prefix):
         return False
-    # An ID3 tag may be longer than the prefix, and nothing else begins with ID3.
+    # Only MP3 files begin with ID3. Their frames may begin after the prefix, because an ID3 tag can be long.
     return is_wav(prefix) or is_raw(content_type) or prefix.startswith(b"ID3") or is_mp3(prefix)
 
 
 def has_seconds(prefix: bytes, seconds: float) -> bool:
-    """Whether the beginning of a download already holds that many seconds of audio.
+    """True if the beginning of a download contains at least that many seconds of audio.
 
-    Cheap enough to call for each chunk. False for anything that is not, or not yet, recognisable as WAV or MP3: the
-    download's byte limit ends it.
+    The check is fast enough for each chunk of a download. The result is False while the data is not recognisable as WAV
+    or MP3. A download of other data ends at its byte limit.
     """
     if not is_wav(prefix):
         return mp3_has_seconds(prefix, seconds)

@@ -1,4 +1,7 @@
-"""MP3 files: finds the frames (ISO 11172-3, 13818-3 and the 2.5 extension, layer III); libsndfile decodes them."""
+"""Decodes MP3 files.
+
+This module finds the frames (ISO 11172-3, 13818-3 and the 2.5 extension, layer III). libsndfile decodes the frames.
+"""
 
 import io
 from collections.abc import Iterator
@@ -15,17 +18,19 @@ RATES_1_HZ = (44_100, 48_000, 32_000)
 LAYER_III = 1
 VERSION_25, VERSION_2, VERSION_1 = 0, 2, 3
 MONO = 3
-# Search range for the first frame, and for the next one after damage.
+# Maximum number of bytes to search for the first frame, or for the next frame after damage.
 SEARCH_BYTES = 8_192
-# The search goes byte by byte: a file that is mostly damaged would take seconds.
+# Maximum number of damaged parts to skip. The search checks every byte, so a mostly damaged file would take seconds
+# without this limit.
 MAX_SKIPS = 16
-# Encoder and decoder delay and a leading frame without audio (Xing): at most four frames of 72 ms.
+# Maximum length, in seconds, of the delays of encoder and decoder plus a leading frame without audio (Xing). Together
+# these are at most four frames of 72 ms.
 DELAY_S = 0.3
 
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """Position and format of one MP3 frame."""
+    """Format of one MP3 frame, with its start and end as byte offsets. `samples`: number of samples per channel."""
 
     at: int
     end: int
@@ -35,7 +40,7 @@ class Frame:
 
 
 def is_mp3(data: bytes) -> bool:
-    """Whether MP3 frames begin near the start of `data`, or behind its ID3 tag."""
+    """True if MP3 frames begin near the start of `data`, or after its ID3 tag."""
     return _first_frame(data, _after_tag(data)) is not None
 
 
@@ -43,14 +48,14 @@ def decode_mp3(data: bytes, max_s: float | None) -> Tracks:
     """Decode the first `max_s` seconds of an MP3 file.
 
     Raises:
-        Undecodable: it has no frame, or the decoder fails.
+        Undecodable: the body has no frame, or the decoder fails.
     """
     frames = list(_frames_until(data, None if max_s is None else max_s + 2 * DELAY_S))
     if not frames:
         raise Undecodable("The body has no MP3 frame: send WAV or MP3.")
     first, last = frames[0], frames[-1]
     require_plausible(first.channels, first.rate_hz)
-    # Allocate by the counted frames; a Xing header can claim any number.
+    # The length comes from the counted frames, because a Xing header can contain any number.
     wanted = sum(frame.samples for frame in frames)
     head = head_frames(max_s, first.rate_hz)
     wanted = wanted if head is None else min(head, wanted)
@@ -63,7 +68,7 @@ def decode_mp3(data: bytes, max_s: float | None) -> Tracks:
 
 
 def mp3_has_seconds(prefix: bytes, seconds: float) -> bool:
-    """Whether the beginning of an MP3 file decodes to at least that many seconds."""
+    """True if the beginning of an MP3 file decodes to at least that many seconds."""
     held, enough = 0.0, seconds + DELAY_S
     for frame in _frames(prefix):
         if frame.end > len(prefix):
@@ -84,7 +89,7 @@ def _frames_until(data: bytes, seconds: float | None) -> Iterator[Frame]:
 
 
 def _frames(data: bytes) -> Iterator[Frame]:
-    """All frames. Skips a few damaged parts between them; a tag at the end is no frame."""
+    """All frames. Up to MAX_SKIPS damaged parts are skipped. A tag at the end of the file does not count as a frame."""
     frame, skips = _first_frame(data, _after_tag(data)), 0
     while frame is not None:
         yield frame
@@ -95,7 +100,7 @@ def _frames(data: bytes) -> Iterator[Frame]:
 
 
 def _after_tag(data: bytes) -> int:
-    """End of the ID3v2 tag (its size has seven bits per byte); 0 without a tag."""
+    """Byte offset of the end of the ID3v2 tag; 0 without a tag. The size of the tag has seven bits per byte."""
     if data[:3] != b"ID3" or len(data) < 10:
         return 0
     size = 0
@@ -105,7 +110,10 @@ def _after_tag(data: bytes) -> int:
 
 
 def _with_true_counts(body: bytes, frames: int) -> bytes:
-    """The body with the counts of a leading Xing frame corrected: the decoder stops at the count it finds there."""
+    """The body with correct counts in a leading Xing frame.
+
+    The decoder stops after the number of frames that the Xing frame names.
+    """
     at = next((found for tag in (b"Xing", b"Info") if (found := body.find(tag, 0, 64)) >= 0), None)
     if at is None or at + 16 > len(body):
         return body
@@ -117,7 +125,11 @@ def _with_true_counts(body: bytes, frames: int) -> bytes:
 
 
 def _first_frame(data: bytes, start: int) -> Frame | None:
-    """The first frame from `start` on that is followed by a frame of the same format, or by the end of the data."""
+    """The first frame at or after byte `start`, searched in SEARCH_BYTES bytes.
+
+    A frame counts only if a frame of the same format follows. A frame exactly at `start` also counts if it extends to
+    the end of the data.
+    """
     at = data.find(b"\xff", start, start + SEARCH_BYTES)
     while at >= 0:
         frame = _read_frame(data, at)

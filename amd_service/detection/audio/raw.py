@@ -1,4 +1,4 @@
-"""Audio without a header. The content type names encoding, rate and channels."""
+"""Decodes audio without a header. The content type names the encoding, the rate and the channels."""
 
 import audioop
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ import numpy as np
 from amd_service.detection.audio.tracks import Tracks, head_frames, make_tracks, require_plausible
 from amd_service.errors import Undecodable
 
-# RFC 2046 (basic), 2586 (L16, big endian), 4856 (PCMU, PCMA), and the names in use before them.
+# Names from RFC 2046 (basic), RFC 2586 (L16, big endian) and RFC 4856 (PCMU, PCMA), and older names.
 ENCODINGS = {
     "audio/basic": "mulaw",
     "audio/x-mulaw": "mulaw",
@@ -37,17 +37,17 @@ class RawFormat:
 
 
 def is_raw(content_type: str | None) -> bool:
-    """Whether a content type names a raw encoding, with or without its rate."""
+    """True if a content type names a raw encoding, with or without a rate."""
     return _kind(content_type) in ENCODINGS
 
 
 def read_raw_format(content_type: str | None) -> RawFormat | None:
-    """The raw format that a content type names; None if it names no raw encoding.
+    """The raw format that a content type names. None if the content type names no raw encoding.
 
     `audio/basic` has 8000 Hz unless the content type names another rate.
 
     Raises:
-        Undecodable: a raw encoding without a rate, or with an implausible one.
+        Undecodable: the rate is missing, or a parameter is malformed or implausible.
     """
     kind = _kind(content_type)
     encoding = ENCODINGS.get(kind)
@@ -57,7 +57,7 @@ def read_raw_format(content_type: str | None) -> RawFormat | None:
     parameters = dict(part.partition("=")[::2] for part in rest)
     rate_hz = _number(parameters.get("rate"), BASIC_RATE_HZ if kind == "audio/basic" else None)
     if rate_hz is None:
-        raise Undecodable(f"Raw audio needs a rate: send the content type as '{kind};rate=8000', or a WAV file.")
+        raise Undecodable(f"Raw audio needs a rate: send the content type as '{kind};rate=8000', or send a WAV file.")
     channels = _number(parameters.get("channels"), 1) or 0
     require_plausible(channels, rate_hz)
     return RawFormat(encoding, channels, rate_hz)
@@ -90,5 +90,7 @@ def _number(text: str | None, default: int | None) -> int | None:
         return default
     digits = text.strip("\"' ")
     if not digits.isascii() or not digits.isdigit() or len(digits) > 9:
-        raise Undecodable(f"The content type's parameter {text[:20]!r} is not a number: write e.g. rate=8000.")
+        raise Undecodable(
+            f"The content type's parameter {text[:20]!r} is not a number: send a number, such as rate=8000."
+        )
     return int(digits)

@@ -7,16 +7,18 @@ from numpy.typing import NDArray
 
 from amd_service.errors import Undecodable
 
-# Telephone speech needs at least 4 kHz and no recorder exceeds 192 kHz: any other rate is a damaged header.
+# Accepted sample rates. Telephone speech needs at least 4 kHz, and recorders use at most 192 kHz. Any other rate means
+# that the header is damaged.
 RATES_HZ = range(4_000, 192_001)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Tracks:
-    """Decoded audio. `samples`: float32, shape (channels, frames), finite, in [-1, 1].
+    """Decoded audio.
 
-    `truncated`: the body is shorter than its header says; the part that exists was decoded. `encoding`: `mulaw`,
-    `alaw`, `pcm8` … `pcm32`, `pcm16be`, `float32`, `float64` or `mp3`.
+    - `samples`: float32, shape (channels, frames), finite, in [-1, 1];
+    - `truncated`: True if the body is shorter than its header says. Only the existing part was decoded;
+    - `encoding`: `mulaw`, `alaw`, `pcm8` … `pcm32`, `pcm16be`, `float32`, `float64` or `mp3`.
     """
 
     samples: NDArray[np.float32]
@@ -26,26 +28,26 @@ class Tracks:
 
 
 def require_plausible(channels: int, rate_hz: int) -> None:
-    """Reject channel counts and rates that no call recorder writes.
+    """Reject channel counts and sample rates that no call recorder writes.
 
-    More than two channels are rejected, not mixed: nothing says which one is the called party.
+    More than two channels are rejected, not mixed, because the called party's channel is unknown.
 
     Raises:
-        Undecodable: naming the value and the cure.
+        Undecodable: the message names the value and the cure.
     """
     if channels not in (1, 2):
-        raise Undecodable(f"The audio has {channels} channels: send one, or two with the called party on one of them.")
+        raise Undecodable(f"The audio has {channels} channels: send one or two, with the called party on one channel.")
     if rate_hz not in RATES_HZ:
-        raise Undecodable(f"The audio claims {rate_hz} samples a second: send {RATES_HZ[0]} to {RATES_HZ[-1]}.")
+        raise Undecodable(f"The audio has a sample rate of {rate_hz} Hz: send {RATES_HZ[0]} to {RATES_HZ[-1]} Hz.")
 
 
 def head_frames(max_s: float | None, rate_hz: int) -> int | None:
-    """Number of frames in `max_s` seconds; None means all."""
+    """Number of frames in `max_s` seconds. None (no limit) if `max_s` is None."""
     return None if max_s is None else max(0, round(max_s * rate_hz))
 
 
 def make_tracks(frames: NDArray[np.float32], rate_hz: int, *, truncated: bool, encoding: str) -> Tracks:
-    """Tracks from interleaved `frames`, shape (frames, channels). NaN and infinity become 0, the rest is clipped."""
+    """Tracks from interleaved `frames`, shape (frames, channels). NaN and infinity become 0; the rest is clipped."""
     samples = np.ascontiguousarray(frames.T, dtype=np.float32)
     finite = np.nan_to_num(samples, nan=0.0, posinf=0.0, neginf=0.0)
     return Tracks(np.clip(finite, -1, 1), rate_hz, truncated, encoding)

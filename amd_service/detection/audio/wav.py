@@ -1,7 +1,8 @@
-"""WAV files, including files with wrong sizes in their header.
+"""Decodes WAV files, including files with wrong sizes in their header.
 
-This module reads the RIFF structure as far as it needs to find the format and the samples. libsndfile then decodes the
-samples behind a correct header. It would trust the original header: a data size of 0 is 0 frames to it.
+This module reads the RIFF structure only to find the format and the samples. It then gives the samples to libsndfile
+with a correct header. libsndfile trusts the sizes in a header: with the original header, a data size of 0 would give 0
+frames.
 """
 
 import io
@@ -15,15 +16,19 @@ from amd_service.detection.audio.tracks import Tracks, head_frames, make_tracks,
 from amd_service.errors import Undecodable
 
 PCM, FLOAT, ALAW, MULAW, EXTENSIBLE = 0x0001, 0x0003, 0x0006, 0x0007, 0xFFFE
-# Sizes that recorders write before they know the length.
+# Data sizes that recorders write before they know the length of the recording.
 UNKNOWN_SIZES = (0, 0x7FFFFFFF, 0xFFFFFFFF)
-# Limit for a file made of empty chunks; real files have a handful before their samples.
+# Maximum number of chunks to read. Real files have only a few chunks before their samples.
 MAX_CHUNKS = 64
 
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """Format and position of the samples. `declared`: bytes of samples by the header, None if it does not say."""
+    """Format and position of the samples.
+
+    `data_at`: byte offset of the samples. `declared`: bytes of samples according to the header; None if the header does
+    not name a size.
+    """
 
     tag: int
     channels: int
@@ -43,7 +48,7 @@ class Layout:
 
 
 def is_wav(data: bytes) -> bool:
-    """Whether `data` begins with the header of a RIFF (or RF64) WAVE file."""
+    """True if `data` begins with the header of a RIFF (or RF64) WAVE file."""
     return data[:4] in (b"RIFF", b"RF64") and data[8:12] == b"WAVE"
 
 
@@ -51,7 +56,7 @@ def decode_wav(data: bytes, max_s: float | None) -> Tracks:
     """Decode the first `max_s` seconds of a WAV file.
 
     Raises:
-        Undecodable: format or samples are missing, or the format is not supported.
+        Undecodable: the format or the samples are missing, or the format is not supported.
     """
     layout = read_layout(data)
     size = _body_size(data, layout)
@@ -65,7 +70,7 @@ def decode_wav(data: bytes, max_s: float | None) -> Tracks:
 
 
 def wav_seconds(prefix: bytes) -> float:
-    """Seconds of audio in the beginning of a WAV file, by the rate in its header.
+    """Seconds of audio in the beginning of a WAV file, computed with the rate in its header.
 
     Raises:
         Undecodable: the header is incomplete or damaged.
@@ -75,10 +80,10 @@ def wav_seconds(prefix: bytes) -> float:
 
 
 def read_layout(data: bytes) -> Layout:
-    """Find format and samples in a WAV file, or in the beginning of one.
+    """Find the format and the samples in a WAV file, or in the beginning of a WAV file.
 
     Raises:
-        Undecodable: they are missing, not within the first 64 chunks, or in a format that is not supported.
+        Undecodable: the first 64 chunks do not contain the format and the samples, or the format is not supported.
     """
     at, layout = 12, None
     for _ in range(MAX_CHUNKS):
@@ -92,11 +97,15 @@ def read_layout(data: bytes) -> Layout:
         if name == b"fmt " and layout is None:
             layout = _read_format(data[at + 8 : at + 8 + max(size, 16)])
         at = _next_chunk(data, at, size)
-    raise Undecodable("The WAV file has no samples: its header is cut off or damaged. Send the file again.")
+    raise Undecodable("The WAV file has no samples: its header is incomplete or damaged. Send the file again.")
 
 
 def _next_chunk(data: bytes, at: int, size: int) -> int:
-    """Where the next chunk begins: after the size, or at the next `data` if no chunk begins there (wrong size)."""
+    """Byte offset of the next chunk.
+
+    Normally the next chunk begins `size` bytes later. If no chunk begins at that offset, the size is wrong. The result
+    is then the offset of the next `data`.
+    """
     after = at + 8 + size
     for candidate in (after + size % 2, after):
         if _looks_like_chunk(data, candidate):
@@ -112,7 +121,7 @@ def _looks_like_chunk(data: bytes, at: int) -> bool:
 
 def _read_format(body: bytes) -> Layout:
     if len(body) < 16:
-        raise Undecodable("The WAV file's format chunk is cut off: send the file again.")
+        raise Undecodable("The WAV file's format chunk is incomplete: send the file again.")
     tag, channels, rate_hz, _, block, bits = struct.unpack_from("<HHIIHH", body)
     if tag == EXTENSIBLE and len(body) >= 26:
         # The sub-format is a GUID that begins with the plain format tag.
@@ -122,7 +131,10 @@ def _read_format(body: bytes) -> Layout:
 
 
 def _sample_bytes(tag: int, channels: int, block: int, bits: int) -> int:
-    """Bytes of one sample. The block size decides; the bits may fill their container only partly (20 of 24)."""
+    """Bytes of one sample, computed from the block size.
+
+    The number of bits is not enough, because a sample may fill its container only partly (20 of 24 bits).
+    """
     if tag in (MULAW, ALAW):
         return 1
     least = -(-bits // 8)
@@ -131,18 +143,21 @@ def _sample_bytes(tag: int, channels: int, block: int, bits: int) -> int:
     if allowed is None:
         raise Undecodable(f"WAV format tag {tag:#06x} is not supported: send PCM, float, mu-law or A-law.")
     if size not in allowed and least not in allowed:
-        raise Undecodable(f"A WAV file of {bits} bits in blocks of {block} bytes is damaged: send it again.")
+        raise Undecodable(
+            f"The WAV file has {bits} bits in blocks of {block} bytes, so it is damaged: send the file again."
+        )
     return size if size in allowed else least
 
 
 def _body_size(data: bytes, layout: Layout) -> int:
-    """Bytes of samples that exist, without the chunks behind them."""
+    """Bytes of samples that exist in the file, without the chunks after the samples."""
     available = len(data) - layout.data_at
     size = layout.declared or 0
     if size >= available:
         return available
     end = layout.data_at + size
-    # Behind a correct size comes nothing or another chunk. Otherwise the samples go on to the end of the file.
+    # A correct size is followed by another chunk or by the end of the file. Otherwise the samples continue to the end
+    # of the file.
     for at in (end + size % 2, end):
         chunk_size = int.from_bytes(data[at + 4 : at + 8], "little")
         if _looks_like_chunk(data, at) and at + 8 + chunk_size <= len(data) + 1:

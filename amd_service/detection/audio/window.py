@@ -9,24 +9,26 @@ from numpy.typing import NDArray
 from amd_service.domain import Anchor, Waveform, Window
 
 RATE_HZ = 16_000
-# With a later onset `auto` starts at the speech: a model trained on first seconds is confident that silence is human.
+# Milliseconds. If the onset is later, the anchor `auto` starts the window at the speech. Otherwise the window would
+# contain silence, and a model that was trained on first seconds scores silence as human with high confidence.
 LATE_MS = 1_000
 LEAD_MS = 200
-# Extra audio for the resampler on both sides, so that the window's edges equal those of the whole recording.
+# Milliseconds of extra audio for the resampler on both sides of the window. With this audio, the edges of the window
+# are the same as in the resampled whole recording.
 MARGIN_MS = 60
 
 
 def cut(waveform: Waveform, *, onset_ms: int | None, anchor: Anchor, length_ms: int) -> Window:
-    """Cut up to `length_ms` at 16 kHz. A window at the end of the recording is shorter; nothing is padded.
+    """Cut a window of up to `length_ms` at 16 kHz. A window at the end of the recording is shorter and is not padded.
 
-    Audio at 16 kHz is not changed. For other rates soxr HQ resamples only the part that the window needs.
+    Audio at 16 kHz is not changed. At other rates, soxr (quality HQ) resamples only the part that the window needs.
     """
     start_ms = _start_ms(onset_ms, anchor)
     return Window(_at_16_khz(waveform, start_ms, length_ms), start_ms, onset_ms)
 
 
 def required_ms(*, onset_ms: int, anchor: Anchor, length_ms: int) -> int:
-    """How much of the recording must have arrived so that the window is the one of the whole recording."""
+    """Milliseconds of the recording that must have arrived before the window is final."""
     return _start_ms(onset_ms, anchor) + length_ms + MARGIN_MS
 
 
@@ -40,7 +42,8 @@ def _at_16_khz(waveform: Waveform, start_ms: int, length_ms: int) -> NDArray[np.
     first, count = start_ms * RATE_HZ // 1000, length_ms * RATE_HZ // 1000
     if rate_hz == RATE_HZ:
         return samples[first : first + count]
-    # A part resamples to the same values as the whole only if it starts where input and output samples coincide.
+    # Start where an input sample and an output sample coincide. Only then does the resampled part equal the same part
+    # of the resampled whole recording.
     step = rate_hz // gcd(rate_hz, RATE_HZ)
     begin = max(0, (start_ms - MARGIN_MS) * rate_hz // 1000) // step * step
     end = (start_ms + length_ms + MARGIN_MS) * rate_hz // 1000
@@ -49,6 +52,6 @@ def _at_16_khz(waveform: Waveform, start_ms: int, length_ms: int) -> NDArray[np.
         return np.zeros(0, dtype=np.float32)
     skip = first - begin * RATE_HZ // rate_hz
     resampled = soxr.resample(piece, rate_hz, RATE_HZ, quality="HQ")[skip : skip + count]
-    # The resampler overshoots at clipped peaks.
+    # At clipped peaks the resampler returns values outside [-1, 1].
     clipped: NDArray[np.float32] = np.clip(resampled, -1, 1)
     return clipped

@@ -1,1 +1,1 @@
-"""Window → scores: the model, the engines that run it, and the inference thread."""
+"""Turns a window into scores: the model, the engines that run the model, and the inference thread."""

@@ -5,16 +5,16 @@ from pathlib import Path
 
 
 def usable_cores(*, membership: Path = Path("/proc/self/cgroup"), cgroups: Path = Path("/sys/fs/cgroup")) -> int:
-    """Cores by CPU affinity, limited by the container's CPU quota (cgroup v2 or v1). At least 1.
+    """Number of cores from the CPU affinity, limited by the container's CPU quota (cgroup v2 or v1). At least 1.
 
-    A quota of 1.5 cores counts as 1: a second thread would be throttled for half of every period.
+    A quota of 1.5 cores counts as 1, because the kernel would throttle a second thread for half of every period.
     """
     affinity = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return max(1, int(min([affinity, *_quotas(membership, cgroups)])))
 
 
 def _quotas(membership: Path, cgroups: Path) -> list[float]:
-    """Quotas in cores of the process's group and of every group above it. The smallest one applies."""
+    """CPU quotas, in cores, of the process's cgroup and of all its parent cgroups. The smallest quota applies."""
     quotas: list[float] = []
     for line in _read(membership).splitlines():
         hierarchy, controllers, path = [*line.split(":", 2), "", ""][:3]
@@ -35,7 +35,7 @@ def _with_parents(root: Path, path: str) -> list[Path]:
 
 
 def _cores(quota: str, period: str) -> float:
-    """Quota divided by period; `max` (v2), -1 (v1) and missing files mean no limit."""
+    """Quota divided by period. Infinity (no limit) for `max` (v2), for -1 (v1) and for a missing file."""
     if not quota.isdigit() or not period.isdigit() or int(period) == 0:
         return float("inf")
     return int(quota) / int(period)

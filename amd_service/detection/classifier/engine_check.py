@@ -1,4 +1,4 @@
-"""Engine check: how far an engine's probabilities are from the reference's, and the record of the result."""
+"""Engine check: compares an engine's probabilities with those of the reference, and records the result."""
 
 import json
 from collections.abc import Mapping
@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-# Exported engines in users' caches have their record under this name.
+# Do not rename this file: users have exported engines with this file in their caches.
 _FILE_NAME = "gate.json"
 
 
@@ -16,10 +16,12 @@ _FILE_NAME = "gate.json"
 class EngineCheck:
     """The result for one engine at one precision, for one model on one kind of machine.
 
-    `max_dp`, `mean_dp`: |difference of the probability of voicemail| to torch fp32; NaN becomes infinite. `flips`:
-    number of windows that lie on different sides of a threshold, by threshold. `furthest_flip`: the largest distance
-    between a threshold and the reference's probability among them. `explanation`: why it passed or failed, for
-    people. `graph_sha256`: digest of each measured graph file by name; empty for engines that run the weights.
+    - `max_dp`, `mean_dp`: maximum and mean of |difference of the probability of voicemail to torch fp32|. NaN counts as
+      infinite;
+    - `flips`: by threshold, the number of windows that are on different sides of the threshold;
+    - `furthest_flip`: the largest distance, among these windows, from the reference's probability to the threshold;
+    - `explanation`: the reason why the engine passed or failed, as text for people;
+    - `graph_sha256`: the digest of each measured graph file by name. Empty for engines that run the model's weights.
     """
 
     engine: str
@@ -45,7 +47,7 @@ class EngineCheck:
 
 @dataclass(frozen=True, slots=True)
 class Deviation:
-    """Differences between two engines' probabilities on the same windows. Fields as in `EngineCheck`."""
+    """Differences between two engines' probabilities on the same windows. The fields are those of `EngineCheck`."""
 
     max_dp: float
     mean_dp: float
@@ -55,13 +57,16 @@ class Deviation:
 
 @dataclass(frozen=True, slots=True)
 class Requirements:
-    """What an engine must meet to serve. `max_dp`: largest |Δp| to torch fp32 by precision."""
+    """Conditions that an engine must meet to serve.
+
+    `max_dp`: largest allowed |Δp| to torch fp32, by precision. `windows`: minimum number of compared windows.
+    """
 
     max_dp: Mapping[str, float] = field(default_factory=lambda: {"fp32": 1e-4, "bf16": 0.02, "int8": 0.06})
     windows: int = 200
 
     def check(self, found: Deviation, *, precision: str, windows: int) -> tuple[bool, str]:
-        """Whether the engine passes, and why. `windows`: how many were compared."""
+        """Whether the engine passes, and the explanation. `windows`: number of compared windows."""
         limit = self.max_dp[precision]
         if windows < self.windows:
             return False, f"{windows} windows are too few, at least {self.windows} are needed"
@@ -73,7 +78,10 @@ class Requirements:
 def measure_deviation(
     reference: NDArray[np.float64], candidate: NDArray[np.float64], thresholds: tuple[float, ...] = (0.5, 0.7)
 ) -> Deviation:
-    """Compare probabilities of voicemail, shape (windows,). A threshold t applies to both labels: at t and at 1 - t."""
+    """Compare the probabilities of voicemail of two engines, each of shape (windows,).
+
+    A threshold t applies to both labels, so flips are counted at t and at 1 - t.
+    """
     gap = np.nan_to_num(np.abs(reference - candidate), nan=np.inf)
     flips: dict[str, int] = {}
     furthest = 0.0
@@ -88,7 +96,7 @@ def measure_deviation(
 
 
 def write_engine_check(folder: Path, check: EngineCheck) -> None:
-    """Write the record into an exported engine's folder, atomically."""
+    """Write the record into an exported engine's folder. The write is atomic."""
     folder.mkdir(parents=True, exist_ok=True)
     partial = folder / f"{_FILE_NAME}.partial"
     partial.write_text(json.dumps(asdict(check), indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
@@ -96,7 +104,10 @@ def write_engine_check(folder: Path, check: EngineCheck) -> None:
 
 
 def read_engine_check(folder: Path) -> EngineCheck | None:
-    """The record in an exported engine's folder; None if there is none, or none that this version can read."""
+    """Read the record from an exported engine's folder.
+
+    None if there is no record, or if this version cannot read the record.
+    """
     try:
         content = json.loads((folder / _FILE_NAME).read_text(encoding="utf-8"))
     except (OSError, ValueError):

@@ -10,10 +10,11 @@ from pathlib import Path
 from amd_service.detection.classifier.engine_check import EngineCheck, read_engine_check
 from amd_service.detection.classifier.model import ModelFiles
 
-# ONNX operator set of exported graphs: 20 has Gelu as one operator, which ONNX Runtime does not fuse from 18's parts.
+# ONNX operator set of exported graphs. In set 20, Gelu is one operator. In set 18, Gelu consists of several operators,
+# which ONNX Runtime does not fuse.
 OPSET = 20
 
-# Increase when exported graphs change, so that graphs of older versions are no longer used.
+# Increase this number when exported graphs change, so that graphs of older versions are not used.
 FORMAT = 1
 
 PRECISIONS: Mapping[str, tuple[str, ...]] = {
@@ -21,7 +22,8 @@ PRECISIONS: Mapping[str, tuple[str, ...]] = {
     "onnx": ("fp32", "int8"),
     "openvino": ("fp32", "bf16", "int8"),
 }
-# File name of the graph. PyTorch runs the model's weights: its folder holds only the record of the engine check.
+# File name of the graph. PyTorch has no graph, because it runs the model's weights. Its folder contains only the record
+# of the engine check.
 GRAPHS: Mapping[str, str] = {"onnx": "model.onnx", "openvino": "model.xml"}
 
 _PACKAGES: Mapping[str, tuple[str, ...]] = {
@@ -29,16 +31,16 @@ _PACKAGES: Mapping[str, tuple[str, ...]] = {
     "onnx": ("onnxruntime",),
     "openvino": ("openvino",),
 }
-# CPU features that change which kernels run, and with them the rounding.
+# CPU features that determine which kernels run, and therefore how results are rounded.
 _X86_FEATURES = ("avx2", "avx512f", "avx_vnni", "avx512_vnni", "avx512_bf16", "amx_bf16", "amx_int8")
 _ARM_FEATURES = ("asimd", "asimddp", "i8mm", "bf16")
 
-# The installed version of a package, None if it is not installed.
+# Returns the installed version of a package; None if the package is not installed.
 InstalledVersion = Callable[[str], str | None]
 
 
 def installed_version(package: str) -> str | None:
-    """The installed version of a package, read without importing it; None if it is not installed."""
+    """The installed version of a package; None if the package is not installed. Does not import the package."""
     try:
         return version(package)
     except PackageNotFoundError:
@@ -56,18 +58,19 @@ class ExportedEngine:
 
     @property
     def graph(self) -> Path | None:
-        """Path of the graph; None for engines that run the model's own weights."""
+        """Path of the graph. None for engines that run the model's weights."""
         return self.folder / GRAPHS[self.engine] if self.engine in GRAPHS else None
 
     @property
     def command(self) -> str:
-        """The command that exports it."""
+        """The command that exports this engine."""
         return f"amd-service model export --engine {self.engine} --precision {self.precision}"
 
     def read_check(self) -> EngineCheck | None:
-        """The engine check of exactly the graph in the folder; None if nothing, or only a part, was exported.
+        """The engine check of the graph in the folder.
 
-        Hashes the graph if there is a record: up to a second for a large model.
+        None if the export is missing or incomplete, or if the record belongs to another graph. If there is a record,
+        the graph is hashed, which takes up to 1 s for a large model.
         """
         found = read_engine_check(self.folder)
         own = (self.engine, self.precision, self.weights_sha256)
@@ -78,7 +81,7 @@ class ExportedEngine:
         return found if found.graph_sha256 == self.hash_graph() else None
 
     def hash_graph(self) -> dict[str, str]:
-        """SHA-256 by name of the graph file and of the files beside it with the same stem."""
+        """SHA-256 of the graph file and of the files beside it with the same stem, by file name."""
         if self.graph is None:
             return {}
         digests: dict[str, str] = {}
@@ -98,7 +101,10 @@ def locate_exported_engine(
     cpu: str | None = None,
     installed: InstalledVersion = installed_version,
 ) -> ExportedEngine:
-    """Where this model's exported engine belongs. `cpu`: as from `describe_cpu`, None for this machine's."""
+    """Locate the folder of a model's exported engine. The folder may be missing.
+
+    `cpu`: a result of `describe_cpu`; None means the CPU of this machine.
+    """
     parts = [
         f"format {FORMAT}",
         f"opset {OPSET}",
@@ -110,13 +116,13 @@ def locate_exported_engine(
         device,
     ]
     key = hashlib.sha256("\n".join(parts).encode()).hexdigest()[:12]
-    # The folder keeps its name so that engines exported by earlier versions are found.
+    # Do not rename this folder: it contains the engines that earlier versions exported.
     folder = cache_dir / "artefacts" / files.weights_sha256[:16] / f"{engine}-{precision}-{key}"
     return ExportedEngine(engine, precision, folder, files.weights_sha256)
 
 
 def missing_package(engine: str, installed: InstalledVersion = installed_version) -> str | None:
-    """The first package that the engine needs and that is not installed."""
+    """The first package that the engine needs and that is not installed; None if no package is missing."""
     return next((name for name in _PACKAGES[engine] if installed(name) is None), None)
 
 
@@ -126,9 +132,10 @@ def package_versions(engine: str, installed: InstalledVersion = installed_versio
 
 
 def describe_cpu(cpuinfo: Path = Path("/proc/cpuinfo")) -> str:
-    """Architecture and the CPU features that decide which kernels run, such as `x86_64 avx2 avx512f amx_bf16`.
+    """Architecture and the CPU features that determine which kernels run, such as `x86_64 avx2 avx512f amx_bf16`.
 
-    An engine check holds for one such combination: int8 kernels without VNNI saturate where those with it do not.
+    An engine check is valid for one such combination only. For example, int8 kernels without VNNI saturate on values
+    for which kernels with VNNI do not.
     """
     features = _features(cpuinfo)
     return " ".join(
@@ -137,7 +144,7 @@ def describe_cpu(cpuinfo: Path = Path("/proc/cpuinfo")) -> str:
 
 
 def has_bf16(cpuinfo: Path = Path("/proc/cpuinfo")) -> bool:
-    """Whether the CPU multiplies bfloat16 natively; otherwise bf16 is slower than fp32."""
+    """True if the CPU multiplies bfloat16 natively. On other CPUs bf16 is slower than fp32."""
     return not _features(cpuinfo).isdisjoint({"avx512_bf16", "amx_bf16", "bf16"})
 
 
@@ -146,6 +153,6 @@ def _features(cpuinfo: Path) -> frozenset[str]:
         lines = cpuinfo.read_text(encoding="utf-8", errors="replace").splitlines()
     except OSError:
         return frozenset()
-    # `flags` on x86, `Features` on Arm.
+    # The line is named `flags` on x86 and `Features` on Arm.
     line = next((line for line in lines if line.split(":")[0].strip().lower() in ("flags", "features")), "")
     return frozenset(line.partition(":")[2].split())

@@ -1,7 +1,7 @@
-"""Number of frames that Wav2Vec2's convolutional front makes of a clip, computed outside the exported graph.
+"""Computes how many frames Wav2Vec2's convolutional front makes from a clip, outside the exported graph.
 
-Inside the graph this arithmetic would be rounded like everything else: with OpenVINO's bf16 hint the lengths are wrong
-and the graph fails.
+Inside the graph the numbers would be rounded: with OpenVINO's bf16 hint the number of frames would be wrong, and the
+graph would fail.
 """
 
 import json
@@ -13,31 +13,31 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
-# Defaults of transformers' Wav2Vec2Config. A config.json omits unchanged values.
+# Defaults of transformers' Wav2Vec2Config. A config.json omits values that equal the default.
 _KERNELS = (10, 3, 3, 3, 3, 2, 2)
 _STRIDES = (5, 2, 2, 2, 2, 2, 2)
 
 
 @dataclass(frozen=True, slots=True)
 class ConvolutionalFront:
-    """Kernel and stride of each convolution, first to last."""
+    """Kernel size and stride of each convolution, from first to last."""
 
     kernels: tuple[int, ...]
     strides: tuple[int, ...]
 
     @classmethod
     def of_model(cls, folder: Path) -> Self:
-        """The front described by a model folder's config.json."""
+        """The front that a model folder's config.json describes."""
         config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
         return cls(tuple(config.get("conv_kernel", _KERNELS)), tuple(config.get("conv_stride", _STRIDES)))
 
     def frames(self, samples: int) -> int:
-        """Number of frames for `samples` samples."""
+        """Number of frames for a clip of `samples` samples."""
         for kernel, stride in zip(self.kernels, self.strides, strict=True):
             samples = (samples - kernel) // stride + 1
         return samples
 
     def mask(self, samples: Sequence[int]) -> NDArray[np.float32]:
-        """1.0 for frames of the clip, 0.0 for padding to the longest clip: shape (clips, frames)."""
+        """Frame mask, shape (clips, frames): 1.0 for frames of the clip, 0.0 for padding to the longest clip."""
         counts = np.array([self.frames(count) for count in samples])
         return (np.arange(counts.max())[None, :] < counts[:, None]).astype(np.float32)

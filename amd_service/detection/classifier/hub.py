@@ -1,11 +1,11 @@
-"""Locates a model's files: in the package, in a folder, in the hub cache, or by download from the hub."""
+"""Locates a model's files in the package, in a folder or in the hub cache. Downloads missing files from the hub."""
 
 import re
 from dataclasses import dataclass
 from pathlib import Path
 
 from huggingface_hub import snapshot_download
-from huggingface_hub.errors import (  # type: ignore[attr-defined]  # HTTPError: what a broken download raises
+from huggingface_hub.errors import (  # type: ignore[attr-defined]  # HTTPError: raised by a broken download
     GatedRepoError,
     HFValidationError,
     HTTPError,
@@ -25,17 +25,17 @@ from amd_service.telemetry import get_logger
 DEMO = "demo"
 DEMO_FOLDER = Path(__file__).parents[2] / "models" / "demo"
 
-# Only these files are downloaded: no pickles, no code, no training state.
+# Only these files are downloaded: no pickles, no code and no training state.
 _WANTED = ["config.json", "preprocessor_config.json", "calibration.json", "model*.safetensors", "model*.index.json"]
 _HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
-_ALTERNATIVES = "set AMD_MODEL to a folder that holds the model, or AMD_MODEL=demo for the demonstration model"
+_ALTERNATIVES = "set AMD_MODEL to a folder that contains the model, or AMD_MODEL=demo for the demonstration model"
 
 log = get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
 class Located:
-    """A model's folder. `id`: AMD_MODEL. `revision`: the resolved commit of a hub model, else None."""
+    """A model's folder. `id`: the value of AMD_MODEL. `revision`: the commit of a hub model; None for other models."""
 
     id: str
     folder: Path
@@ -43,10 +43,11 @@ class Located:
 
 
 def locate(model: str, revision: str | None) -> Located:
-    """Locate a model by `demo`, folder or hub id. Blocks; downloads a hub model that is not cached.
+    """Locate a model: `demo`, a folder or a hub id. A hub model that is not cached is downloaded. Blocks.
 
-    The cache comes first, so a restart neither needs the network nor changes the model; `fetch` updates it. Raises
-    ModelUnusable if the model cannot be obtained, ClassifierUnavailable if the hub does not respond.
+    The cache is searched first, so that a restart needs no network and does not change the model. `fetch` updates the
+    cache. Raises ModelUnusable if the model cannot be obtained. Raises ClassifierUnavailable if the hub does not
+    respond.
     """
     local = _locate_here(model)
     if local is not None:
@@ -67,9 +68,9 @@ def locate(model: str, revision: str | None) -> Located:
 
 
 def fetch(model: str, revision: str | None, *, cure: str = "Run this on a machine with network access") -> Located:
-    """Download the newest files of a hub model's revision into the cache, with a progress bar. Raises as `locate`.
+    """Download the newest files of a hub model's revision into the cache, with a progress bar.
 
-    `cure`: advice for the error message when the hub cannot be reached.
+    Raises as `locate`. `cure`: advice for the error message when the hub cannot be reached.
     """
     local = _locate_here(model)
     if local is not None:
@@ -78,10 +79,10 @@ def fetch(model: str, revision: str | None, *, cure: str = "Run this on a machin
     try:
         return _snapshot(model, revision, cached_only=False)
     except GatedRepoError as error:
-        raise ModelUnusable(f"{model} is gated: request access on its page, then set HF_TOKEN") from error
+        raise ModelUnusable(f"{model} is a gated model: request access on its hub page, then set HF_TOKEN") from error
     except RepositoryNotFoundError as error:
         raise ModelUnusable(
-            f"{model} does not exist on the hub, or HF_TOKEN may not read it. Correct AMD_MODEL, or {_ALTERNATIVES}"
+            f"{model} does not exist on the hub, or HF_TOKEN has no access to it. Correct AMD_MODEL, or {_ALTERNATIVES}"
         ) from error
     except RevisionNotFoundError as error:
         raise ModelUnusable(f"{model} has no revision {revision}: correct AMD_MODEL_REVISION") from error
@@ -100,7 +101,7 @@ def _locate_here(model: str) -> Located | None:
         return Located(model, folder.resolve(), None)
     if _HUB_ID.fullmatch(model) is None or model.startswith("."):
         raise ModelUnusable(
-            f"AMD_MODEL={model} is neither a folder nor a hub id (owner/name). Correct it, or {_ALTERNATIVES}"
+            f"AMD_MODEL={model} is neither a folder nor a hub id (owner/name). Correct AMD_MODEL, or {_ALTERNATIVES}"
         )
     return None
 

@@ -1,4 +1,4 @@
-"""The classifier: one thread that loads the model and runs it, behind a bounded queue."""
+"""The classifier: a bounded queue, and one thread that loads the model and runs it."""
 
 import asyncio
 import threading
@@ -18,9 +18,11 @@ from amd_service.errors import ClassifierUnavailable, ModelFailed, ModelUnusable
 from amd_service.settings import Settings
 from amd_service.telemetry import Metrics, get_logger
 
-# After this many crashes without a scored window in between the thread is not restarted: it would crash again.
+# Maximum number of crashes without a scored window between them. After that the thread is not restarted, because it
+# would crash again.
 MAX_CRASHES = 5
-# After this many engine errors in a row the model is loaded again: a lost device or memory does not recover by itself.
+# Maximum number of engine errors in a row. After that the model is loaded again, because a lost device or lost memory
+# does not recover otherwise.
 MAX_ERRORS_IN_A_ROW = 5
 
 log = get_logger(__name__)
@@ -29,9 +31,9 @@ log = get_logger(__name__)
 class Classifier:
     """Scores windows with the configured model.
 
-    `start` returns at once and never raises: loading and warm-up run on the inference thread, and a model that cannot
-    be used sets the state `failed` with the cure. Every accepted window ends in a result or an error, also when the
-    thread crashes; a new thread then loads the model again.
+    `start` returns at once and never raises. The inference thread loads the model and warms it up. If the model cannot
+    be used, the state becomes `failed` and its reason names the cure. Every accepted window ends with a result or an
+    error, even if the thread crashes. After a crash a new thread loads the model again.
     """
 
     def __init__(
@@ -81,17 +83,17 @@ class Classifier:
 
     @property
     def identity(self) -> ModelIdentity | None:
-        """The loaded model; None before the first load has succeeded."""
+        """The loaded model. None until the first load has succeeded."""
         return self._scorer.identity if self._scorer else None
 
     @property
     def labels(self) -> LabelOrder | None:
-        """The label of each output index and the source of that order; None before the first load has succeeded."""
+        """The label of each output index, and the source of this order. None until the first load has succeeded."""
         return self._scorer.files.labels if self._scorer else None
 
     @property
     def chosen(self) -> ChosenEngine | None:
-        """The engine in use and the reason for it; None before the first load has succeeded."""
+        """The engine in use and the reason for the choice. None until the first load has succeeded."""
         return self._scorer.chosen if self._scorer else None
 
     def start(self) -> None:
@@ -99,17 +101,20 @@ class Classifier:
         self._start_thread("loading the model")
 
     async def wait_for(self, condition: Callable[[ClassifierState], bool]) -> ClassifierState:
-        """Wait for a state that meets the condition."""
+        """Wait until the state meets the condition. Returns that state."""
         while True:
-            # Read before the state: a change in between resolves it.
+            # Read the future before the state: a state change between the two reads then resolves this future.
             changed, state = self._state_change, self._state
             if condition(state):
                 return state
-            # Shielded: a cancelled caller must not cancel the future that others wait for.
+            # Shield the future: a cancelled caller must not cancel it for other callers.
             await asyncio.shield(asyncio.wrap_future(changed))
 
     async def wait_ready_or_raise(self) -> ModelIdentity:
-        """Wait until the model is loaded and warm. Raises ModelUnusable, naming the cure, if that fails."""
+        """Wait until the model is loaded and warmed up.
+
+        Raises ModelUnusable if the model cannot be used. The message names the cure.
+        """
         state = await self.wait_for(lambda state: state.phase in (Phase.READY, Phase.FAILED, Phase.STOPPED))
         if not state.is_ready or self._scorer is None:
             raise ModelUnusable(state.reason)
@@ -119,19 +124,20 @@ class Classifier:
         """Stop the thread after its current window. Waiting callers get ClassifierUnavailable."""
         self._stopping.set()
         self._queue.close("the classifier is shutting down")
-        # A thread that crashed just before may have started its replacement, which then sees `_stopping`.
+        # A thread that crashed just before may have started a replacement thread. Wait for the replacement as well: it
+        # ends because `_stopping` is set.
         while (thread := self._thread) is not None and thread.is_alive():
             await asyncio.to_thread(thread.join, self._close_timeout_s)
             if thread.is_alive():
-                log.warning("inference thread still busy at shutdown, leaving it behind")
+                log.warning("inference thread still busy at shutdown")
                 break
         self._set_state(Phase.STOPPED, "the classifier is shut down")
 
     async def score(self, window: Window, *, priority: Priority) -> ModelRun:
-        """Run the model on one window of at least one second, without padding.
+        """Run the model on one window, without padding. The window must have at least one second of audio.
 
-        Raises ClassifierUnavailable (not ready, thread crashed, timeout), QueueFull, ModelFailed. A cancelled caller's
-        window leaves the queue.
+        Raises ClassifierUnavailable (not ready, thread crashed, timeout), QueueFull or ModelFailed. If the caller is
+        cancelled, its window is removed from the queue.
         """
         request = self._queue.submit(window, priority, estimate_s=lambda waiting: waiting * self._typical_s)
         try:
@@ -148,7 +154,7 @@ class Classifier:
         self._thread.start()
 
     def _set_state(self, phase: Phase, reason: str) -> None:
-        """Change the state, open or close the queue accordingly, and wake everyone who waits for a state."""
+        """Change the state, open or close the queue for this state, and wake all callers that wait for a state."""
         if phase is Phase.READY:
             self._queue.open()
         else:
@@ -168,11 +174,14 @@ class Classifier:
                 if scorer is None:
                     return
                 self._serve(scorer)
-        except BaseException as error:  # noqa: BLE001  # no caller may wait for a thread that has ended
+        except BaseException as error:  # noqa: BLE001  # callers must not wait for a thread that has ended
             self._handle_crash(error)
 
     def _load_with_retries(self) -> Scorer | None:
-        """Load and warm up, and retry while the hub is unavailable. None: loading failed, the state says why."""
+        """Load the model and warm it up. Retries while the hub is unavailable.
+
+        Returns None if loading failed. The state then names the reason.
+        """
         while not self._stopping.is_set():
             try:
                 return self._load()
@@ -192,8 +201,9 @@ class Classifier:
         self._set_state(Phase.LOADING, "loading the model")
         scorer = Scorer.load(self._settings, self._open_files, self._open_engine)
         if self._scorer is not None and not self._scorer.gives_same_scores_as(scorer):
-            # A reload after a crash: the result of the golden clips belongs to the first model.
-            raise ModelUnusable(f"{scorer.files.folder} has changed while it was in use: restart the service")
+            # This load follows a crash. The result of the golden clips (recordings with known labels) is only valid for
+            # the first model.
+            raise ModelUnusable(f"{scorer.files.folder} has changed since the model was loaded: restart the service")
         self._set_state(Phase.WARMING, "running the model for the first time")
         scorer.warm_up()
         self._scorer = scorer
@@ -208,7 +218,7 @@ class Classifier:
 
     def _serve(self, scorer: Scorer) -> None:
         while batch := self._queue.take_batch(scorer.engine.max_batch):
-            # False for a caller that was cancelled meanwhile: its window is not run.
+            # set_running_or_notify_cancel() returns False if the caller was cancelled: such a window is not run.
             awaited = [request for request in batch if request.result.set_running_or_notify_cancel()]
             if awaited:
                 self._score_batch(scorer, awaited)
@@ -217,7 +227,7 @@ class Classifier:
         started = perf_counter()
         try:
             outcomes = scorer.score([request.window for request in batch])
-        except Exception as error:  # the callers get it; the next window may succeed
+        except Exception as error:  # the callers get the error; the next window may succeed
             self._errors_in_a_row += 1
             if self._errors_in_a_row >= MAX_ERRORS_IN_A_ROW:
                 reason = f"the engine failed {self._errors_in_a_row} times in a row: {error!r}"
@@ -237,7 +247,10 @@ class Classifier:
                 request.result.set_result(outcome)
 
     def _handle_crash(self, error: BaseException) -> None:
-        """Start a replacement thread, unless too many have crashed. The state change ends every wait."""
+        """Start a replacement thread, unless too many threads have crashed.
+
+        The state change fails all queued requests and wakes all callers that wait for a state.
+        """
         self._metrics.inference_restarts.inc()
         self._crashes += 1
         log.error("inference thread crashed", exc_info=error)

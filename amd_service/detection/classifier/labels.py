@@ -37,10 +37,10 @@ class LabelSource(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class LabelOrder:
-    """The label of each output index, and the source of that order.
+    """The label of each output index, and the source of this order.
 
-    `ASSUMED`: the model does not name its labels (LABEL_0, LABEL_1). It must not serve unless golden clips prove the
-    assumed order.
+    `ASSUMED`: the model does not name its labels (LABEL_0, LABEL_1). Such a model may serve only if golden clips
+    (recordings with known labels) prove the assumed order.
     """
 
     labels: tuple[Label, Label]
@@ -58,15 +58,15 @@ class LabelOrder:
 
 
 def order_labels(id2label: Mapping[str, str], stated: str | None) -> LabelOrder:
-    """The order from AMD_LABELS (`human,voicemail`), else from the model's config.
+    """The label order from AMD_LABELS (such as `human,voicemail`); if not set, from the model's config.
 
-    Names like LABEL_0 give the order human, voicemail as `ASSUMED`. Raises ModelUnusable unless there are exactly two
-    outputs, 0 and 1, with one label each.
+    For names such as LABEL_0 the order is human, voicemail with source `ASSUMED`. Raises ModelUnusable unless the model
+    has exactly two outputs, 0 and 1, one for each label.
     """
     if set(id2label) != {"0", "1"}:
         raise ModelUnusable(
-            f"the model has {len(id2label)} labels {dict(id2label)}, not two at the indexes 0 and 1: it is not a "
-            "human/voicemail classifier. Set AMD_MODEL to one"
+            f"the model has {len(id2label)} labels {dict(id2label)}, not two at the indexes 0 and 1. Set AMD_MODEL "
+            "to a human/voicemail classifier"
         )
     if stated is not None:
         return LabelOrder(_one_of_each(stated.split(","), f"AMD_LABELS={stated}"), LabelSource.SETTINGS)
@@ -77,7 +77,7 @@ def order_labels(id2label: Mapping[str, str], stated: str | None) -> LabelOrder:
 
 
 def label_of(name: str) -> Label | None:
-    """The label for a known spelling, else None."""
+    """The label for a known spelling of its name; None for an unknown name."""
     plain = "".join(character for character in name.casefold() if character.isalnum())
     if plain in HUMAN_NAMES:
         return Label.HUMAN
@@ -91,6 +91,6 @@ def _one_of_each(names: Sequence[str], source: str) -> tuple[Label, Label]:
     if labels == [Label.VOICEMAIL, Label.HUMAN]:
         return Label.VOICEMAIL, Label.HUMAN
     raise ModelUnusable(
-        f"{source} cannot be read as one human and one voicemail label. Say which index is which: set "
-        "AMD_LABELS=human,voicemail when index 0 is human, AMD_LABELS=voicemail,human when index 0 is voicemail"
+        f"{source} cannot be read as one human and one voicemail label. Set "
+        "AMD_LABELS=human,voicemail if index 0 is human, or AMD_LABELS=voicemail,human if index 0 is voicemail"
     )

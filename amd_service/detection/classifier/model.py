@@ -19,18 +19,19 @@ FEATURE_EXTRACTOR = "Wav2Vec2FeatureExtractor"
 RATE_HZ = 16_000
 
 CURE = (
-    "`amd-service doctor` checks it, `amd-service model pull` fetches it again, "
+    "`amd-service doctor` checks the model, `amd-service model pull` downloads it again, "
     "AMD_MODEL=demo selects the demonstration model"
 )
 
 
 @dataclass(frozen=True, slots=True)
 class ModelFiles:
-    """A checked model folder with everything that an engine needs to load it.
+    """A checked model folder, with all data that an engine needs to load the model.
 
-    `weights_sha256`: digest of the safetensors files in name order. `config_sha256`: of config.json. `normalise`:
-    whether each clip is scaled to zero mean and unit variance. `temperature`: divides the logits before the softmax; 1
-    without a `calibration.json`.
+    - `weights_sha256`: digest of the safetensors files in name order;
+    - `config_sha256`: digest of config.json;
+    - `normalise`: True if each clip is scaled to zero mean and unit variance;
+    - `temperature`: divisor of the logits before the softmax; 1 without a `calibration.json`.
     """
 
     id: str
@@ -49,15 +50,19 @@ class ModelFiles:
 
     @property
     def fingerprint(self) -> str:
-        """SHA-256 of everything besides the engine that determines the probabilities; the key of cached results."""
+        """SHA-256 of all data that determines the probabilities, except the engine.
+
+        The fingerprint is the key of cached results.
+        """
         parts = (self.weights_sha256, self.config_sha256, self.normalise, self.temperature, self.labels.line)
         return hashlib.sha256("\n".join(map(str, parts)).encode()).hexdigest()
 
 
 def open_model(settings: Settings) -> ModelFiles:
-    """Locate the configured model and check its files. Blocks, may download.
+    """Locate the configured model and check its files. Blocks, and may download the model.
 
-    Raises ModelUnusable in one line that names the cure, ClassifierUnavailable if the hub does not respond.
+    Raises ModelUnusable with a message of one line that names the cure. Raises ClassifierUnavailable if the hub does
+    not respond.
     """
     return check_files(locate(settings.model, settings.model_revision), settings.labels)
 
@@ -68,15 +73,15 @@ def pull(settings: Settings) -> ModelFiles:
 
 
 def check_files(located: Located, stated_labels: str | None) -> ModelFiles:
-    """Check a model folder without loading the model: architecture, format of the weights, settings."""
+    """Check a model folder without loading the model: the architecture, the format of the weights, the settings."""
     folder = located.folder
-    config = _read_json(folder, "config.json", "it is not a model folder")
+    config = _read_json(folder, "config.json", "the folder is not a model folder")
     _check_architecture(config, folder)
     weights = _find_weights(folder)
     features = _read_json(
         folder,
         "preprocessor_config.json",
-        "the normalisation of its training audio is unknown; copy the file from the model it was fine-tuned from",
+        "the normalisation of the training audio is unknown; copy the file from the model that was fine-tuned",
     )
     _check_features(features, folder)
     return ModelFiles(
@@ -87,7 +92,7 @@ def check_files(located: Located, stated_labels: str | None) -> ModelFiles:
         weights_sha256=_digest(weights),
         config_sha256=_digest((folder / "config.json",)),
         labels=order_labels(_names(config, folder), stated_labels),
-        # Default of the feature extractor's constructor (transformers, feature_extraction_wav2vec2.py).
+        # True is the default of the feature extractor's constructor (transformers, feature_extraction_wav2vec2.py).
         normalise=bool(features.get("do_normalize", True)),
         temperature=_temperature(folder),
     )
@@ -110,8 +115,9 @@ def _check_architecture(config: Mapping[str, object], folder: Path) -> None:
     architectures = config.get("architectures")
     if config.get("model_type") != "wav2vec2" or architectures != [ARCHITECTURE]:
         raise ModelUnusable(
-            f"{folder} holds {config.get('model_type')} {architectures}, not a {ARCHITECTURE}: a base checkpoint has "
-            f"no trained head, another architecture cannot be served. Set AMD_MODEL to a fine-tuned classifier. {CURE}"
+            f"{folder} contains {config.get('model_type')} {architectures}, not a {ARCHITECTURE}: a base checkpoint "
+            "has no trained head, and other architectures are not supported. Set AMD_MODEL to a fine-tuned classifier. "
+            f"{CURE}"
         )
 
 
@@ -130,7 +136,7 @@ def _find_weights(folder: Path) -> tuple[Path, ...]:
 
 
 def _weight_files(folder: Path) -> tuple[Path, ...]:
-    """The files that transformers reads: one, or the shards named in its index."""
+    """The weight files that transformers reads: one file, or the shards that its index names."""
     single, index = folder / "model.safetensors", "model.safetensors.index.json"
     if single.exists() or not (folder / index).exists():
         return (single,) if single.exists() else ()
@@ -145,7 +151,7 @@ def _check_safetensors(path: Path) -> None:
         with safe_open(path, framework="np") as tensors:
             tensors.keys()
     except (SafetensorError, OSError) as error:
-        raise ModelUnusable(f"{path} is damaged or cut short ({error}). {CURE}") from error
+        raise ModelUnusable(f"{path} is damaged or incomplete ({error}). {CURE}") from error
 
 
 def _check_features(features: Mapping[str, object], folder: Path) -> None:
@@ -153,13 +159,13 @@ def _check_features(features: Mapping[str, object], folder: Path) -> None:
     rate_hz = features.get("sampling_rate", RATE_HZ)
     if kind != FEATURE_EXTRACTOR or rate_hz != RATE_HZ:
         raise ModelUnusable(
-            f"{folder}/preprocessor_config.json asks for {kind} at {rate_hz} Hz; only {FEATURE_EXTRACTOR} at "
+            f"{folder}/preprocessor_config.json names {kind} at {rate_hz} Hz; only {FEATURE_EXTRACTOR} at "
             f"{RATE_HZ} Hz can be served. {CURE}"
         )
 
 
 def _names(config: Mapping[str, object], folder: Path) -> dict[str, str]:
-    # Without id2label transformers uses two unnamed labels.
+    # If id2label is missing, transformers uses these two labels.
     names = config.get("id2label") or {"0": "LABEL_0", "1": "LABEL_1"}
     if not isinstance(names, dict) or not all(str(key).isdigit() for key in names):
         raise ModelUnusable(f"{folder}/config.json: id2label does not map indexes to names. {CURE}")

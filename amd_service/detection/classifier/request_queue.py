@@ -1,4 +1,4 @@
-"""Windows waiting for the model: bounded, by priority, first in first out within one priority."""
+"""Bounded queue of windows that wait for the model, ordered by priority and then by arrival."""
 
 import heapq
 from collections.abc import Callable
@@ -15,7 +15,7 @@ from amd_service.errors import ClassifierUnavailable, QueueFull
 
 
 class Priority(IntEnum):
-    """Order of service: requests with a waiting client before recordings."""
+    """Priority of a request. Requests of waiting clients run before recordings."""
 
     INTERACTIVE = 0
     RECORDING = 1
@@ -23,7 +23,7 @@ class Priority(IntEnum):
 
 @dataclass(order=True, slots=True)
 class InferenceRequest:
-    """One queued window and the future of its result."""
+    """One queued window, and the future of its result."""
 
     priority: Priority
     number: int
@@ -32,10 +32,10 @@ class InferenceRequest:
 
 
 class RequestQueue:
-    """Bounded priority queue between callers and the inference thread; thread-safe.
+    """Bounded, thread-safe priority queue between callers and the inference thread.
 
-    It starts closed. While closed, `submit` raises with the reason given to `close`, so that no window waits for a
-    thread that has ended.
+    The queue is closed at first. While the queue is closed, `submit` raises with the reason given to `close`, so that
+    no window waits for a thread that has ended.
     """
 
     def __init__(self, bound: int, gauge: Gauge) -> None:
@@ -47,9 +47,9 @@ class RequestQueue:
         self._closed_because: str | None = "the classifier has not been started"
 
     def submit(self, window: Window, priority: Priority, *, estimate_s: Callable[[int], float]) -> InferenceRequest:
-        """Enqueue a window. Raises ClassifierUnavailable while closed, QueueFull at the bound.
+        """Enqueue a window. Raises ClassifierUnavailable while the queue is closed. Raises QueueFull at the bound.
 
-        `estimate_s`: seconds until that many waiting windows are done, for QueueFull.
+        `estimate_s`: computes the seconds until a given number of windows is done. QueueFull contains this time.
         """
         with self._changed:
             if self._closed_because is not None:
@@ -65,7 +65,7 @@ class RequestQueue:
             return request
 
     def withdraw(self, request: InferenceRequest) -> None:
-        """Remove a request. Does nothing if the thread has already taken it."""
+        """Remove a request. Does nothing if the thread has already taken the request."""
         with self._changed:
             if request in self._heap:
                 self._heap.remove(request)
@@ -73,7 +73,10 @@ class RequestQueue:
                 self._notify()
 
     def take_batch(self, max_size: int) -> list[InferenceRequest]:
-        """Wait for the next request, and add waiting ones whose windows have its length. Empty once closed."""
+        """Wait for the next request, and return it with waiting requests of the same window length.
+
+        The batch has at most `max_size` requests. It is empty after the queue was closed.
+        """
         with self._changed:
             self._changed.wait_for(lambda: self._heap or self._closed_because is not None)
             if not self._heap:
@@ -92,7 +95,7 @@ class RequestQueue:
             self._closed_because = None
 
     def close(self, reason: str) -> None:
-        """Refuse new requests with this reason and fail the waiting ones with it."""
+        """Refuse new requests and fail the waiting requests, both with this reason."""
         with self._changed:
             self._closed_because = reason
             waiting, self._heap = self._heap, []

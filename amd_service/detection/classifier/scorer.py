@@ -1,4 +1,4 @@
-"""A loaded model: windows → scores by label."""
+"""A loaded model, which turns windows into scores by label."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ from amd_service.errors import ModelFailed, ModelUnusable
 from amd_service.settings import Settings
 from amd_service.telemetry import get_logger
 
-# The first lengths in service: the default first window and the longer one.
+# Seconds of audio in the warm-up runs: the default lengths of the first window and of the long window.
 WARM_UP_S = (2, 5)
 
 OpenFiles = Callable[[Settings], ModelFiles]
@@ -27,7 +27,7 @@ log = get_logger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Scorer:
-    """One engine with one checked model. Use it only on the thread that loaded it."""
+    """One engine with one checked model. Use a scorer only on the thread that loaded it."""
 
     files: ModelFiles
     chosen: ChosenEngine
@@ -61,19 +61,19 @@ class Scorer:
         return cls(files, chosen, identity)
 
     def gives_same_scores_as(self, other: Self) -> bool:
-        """Whether both have the same files, the same settings and the same engine."""
+        """True if both have the same files, the same settings and the same engine."""
         return (self.identity, self.files) == (other.identity, other.files)
 
     def warm_up(self) -> None:
-        """Score noise of the first lengths in service. Raises ModelUnusable if the output is not finite."""
+        """Score noise of each length in WARM_UP_S. Raises ModelUnusable if an output is not finite."""
         noise = np.random.default_rng(0).normal(0.0, 0.1, RATE_HZ * max(WARM_UP_S)).astype(np.float32)
         for seconds in WARM_UP_S:
             [outcome] = self.score([Window(noise[: RATE_HZ * seconds], start_ms=0, onset_ms=None)])
             if isinstance(outcome, ModelFailed):
-                raise ModelUnusable(f"{self.files.folder}: {outcome}: its weights are damaged. {CURE}") from outcome
+                raise ModelUnusable(f"{self.files.folder}: {outcome}: the weights are damaged. {CURE}") from outcome
 
     def score(self, windows: Sequence[Window]) -> list[ModelRun | ModelFailed]:
-        """Run windows of equal length in one batch. A window whose output is not finite gives a ModelFailed."""
+        """Run windows of equal length in one batch. A window with output that is not finite gives a ModelFailed."""
         started = perf_counter()
         logits = self.engine.logits([window.samples for window in windows]).astype(np.float64)
         inference_ms = (perf_counter() - started) * 1000

@@ -1,4 +1,4 @@
-"""Logits → probabilities."""
+"""Turns logits into probabilities."""
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray

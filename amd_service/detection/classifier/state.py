@@ -5,7 +5,10 @@ from enum import StrEnum
 
 
 class Phase(StrEnum):
-    """State of the classifier. `PROVING`: the model runs and golden clips are being scored (detection/readiness.py)."""
+    """Phase of the classifier.
+
+    `PROVING`: the model runs, and the golden clips (recordings with known labels) are being scored.
+    """
 
     STOPPED = "stopped"
     LOADING = "loading"
@@ -17,7 +20,7 @@ class Phase(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class ClassifierState:
-    """The phase, and the reason for it in words for people; with phase `failed` the reason names the cure."""
+    """The phase, and the reason for it as text for people. In phase `failed` the reason names the cure."""
 
     phase: Phase
     reason: str

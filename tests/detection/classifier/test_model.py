@@ -83,8 +83,8 @@ def missing_shard(folder: Path) -> None:
     [
         (empty, "no config.json"),
         (pickle_only, "pytorch_model.bin, which can run code"),
-        (truncate, "damaged or cut short"),
-        (no_bytes, "damaged or cut short"),
+        (truncate, "damaged or incomplete"),
+        (no_bytes, "damaged or incomplete"),
         (base_checkpoint, "no trained head"),
         (other_architecture, "hubert"),
         (no_preprocessor, "no preprocessor_config.json"),
@@ -92,7 +92,7 @@ def missing_shard(folder: Path) -> None:
         (other_features, "WhisperFeatureExtractor"),
         (broken_config, "cannot be read"),
         (zero_temperature, "temperature must be a number above 0"),
-        (missing_shard, "damaged or cut short"),
+        (missing_shard, "damaged or incomplete"),
     ],
 )
 def test_a_damaged_folder_is_rejected_in_one_line_with_the_cure(

@@ -102,7 +102,7 @@ def test_requesting_an_engine_that_is_not_exported_names_the_command(
 
 
 def test_an_unsupported_precision_is_rejected_with_the_supported_ones(files: ModelFiles, tmp_path: Path) -> None:
-    with pytest.raises(ModelUnusable, match="AMD_ENGINE=onnx runs fp32 or int8, not bf16"):
+    with pytest.raises(ModelUnusable, match="AMD_ENGINE=onnx supports fp32 or int8, not bf16"):
         chosen(files, tmp_path, MODERN, engine="onnx", precision="bf16")
 
 

@@ -1,1 +1,1 @@
-"""One file per engine, with the same interface. Heavy libraries are imported inside `load`."""
+"""One file per engine. All engines have the same interface. `load` imports the heavy libraries."""

@@ -1,4 +1,4 @@
-"""The interface of every engine, and opening the configured one."""
+"""The interface of every engine, and the function that opens the configured engine."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -21,11 +21,13 @@ log = get_logger(__name__)
 
 
 class Engine(Protocol):
-    """A loaded model. Called only from the thread that loaded it.
+    """A loaded model. Only the thread that loaded the model may call the engine.
 
-    `max_batch`: largest number of clips per call; above 1 only where batching pays. The clips of one call have equal
-    length, so no padding and no frame mask is needed; an engine whose graph takes a mask passes ones, computed outside
-    the graph (n = (n - kernel) // stride + 1 for each convolution of the front).
+    `max_batch`: maximum number of clips per call; above 1 only if batching saves time.
+
+    The clips of one call have equal length, so they need no padding and no frame mask. Some graphs have a mask as
+    input; their engine passes a mask of ones. The engine computes the length of the mask outside the graph: n = (n -
+    kernel) // stride + 1 for each convolution of the front.
     """
 
     @property
@@ -36,16 +38,17 @@ class Engine(Protocol):
     def max_batch(self) -> int: ...
 
     def logits(self, clips: Sequence[NDArray[np.float32]]) -> NDArray[np.float32]:
-        """Raw outputs, shape (clips, 2), by the model's own label index. Clips: float32 (n,), 16 kHz, not normalised.
+        """Raw outputs, shape (clips, 2), ordered by the model's label index.
 
-        Can contain NaN when the weights are damaged: the caller checks.
+        Clips: float32, shape (n,), 16 kHz, not normalised. The outputs are NaN if the weights are damaged, so the
+        caller must check them.
         """
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class ChosenEngine:
-    """The engine in use, the reason for the choice, and its engine check; None for the reference."""
+    """The engine in use, the reason for the choice, and the engine check. `check` is None for the reference."""
 
     engine: Engine
     reason: str
@@ -53,9 +56,10 @@ class ChosenEngine:
 
 
 def load_engine(files: ModelFiles, settings: Settings) -> ChosenEngine:
-    """The engine that the settings select, with the model loaded. Raises ModelUnusable with the cure.
+    """Open the engine that the settings select, and load the model.
 
-    With AMD_ENGINE=auto an exported engine that cannot be opened is skipped and the next one is tried.
+    With AMD_ENGINE=auto, an exported engine that cannot be opened is skipped, and the next engine is tried. Raises
+    ModelUnusable; the message names the cure.
     """
     hardware, unopened = detect_hardware(), dict[tuple[str, str], str]()
     while True:
@@ -74,7 +78,7 @@ def load_engine(files: ModelFiles, settings: Settings) -> ChosenEngine:
 
 
 def open_engine(engine: str, precision: str, files: ModelFiles, threads: int, graph: Path | None) -> Engine:
-    """Open one engine without looking at its engine check. `graph`: the exported file, None for torch."""
+    """Open one engine without reading its engine check. `graph`: the exported file; None for torch."""
     match engine, graph:
         case "onnx", Path():
             return onnx.load(files, threads, graph=graph, precision=precision)

@@ -1,4 +1,7 @@
-"""ONNX Runtime on the CPU: fp32, or int8 with weights quantised per channel and activations at run time."""
+"""Runs exported graphs with ONNX Runtime on the CPU, in fp32 or int8.
+
+In int8, weights are quantised per channel, and activations are quantised at run time.
+"""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -17,7 +20,7 @@ class OnnxEngine:
     """An exported graph in an ONNX Runtime session."""
 
     name = "onnx"
-    max_batch = 1  # a batch takes as long as its clips one by one
+    max_batch = 1  # a batch takes as long as one call per clip
 
     def __init__(self, session: Any, files: ModelFiles, precision: str) -> None:
         self.precision = precision
@@ -33,12 +36,12 @@ class OnnxEngine:
 
 
 def load(files: ModelFiles, threads: int, *, graph: Path, precision: str) -> OnnxEngine:
-    """Open an exported graph. Raises ModelUnusable if ONNX Runtime is missing or cannot read it."""
+    """Open an exported graph. Raises ModelUnusable if ONNX Runtime is missing or cannot open the graph."""
     try:
         import onnxruntime
     except ImportError as error:
         raise ModelUnusable(
-            f"onnx needs onnxruntime ({error}): pip install -e '.[onnx]' in the checkout, or AMD_ENGINE=torch"
+            f"onnx needs onnxruntime ({error}): run pip install -e '.[onnx]' in the checkout, or set AMD_ENGINE=torch"
         ) from error
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
@@ -46,7 +49,7 @@ def load(files: ModelFiles, threads: int, *, graph: Path, precision: str) -> Onn
     options.log_severity_level = 3
     try:
         session = onnxruntime.InferenceSession(str(graph), options, providers=["CPUExecutionProvider"])
-    except Exception as error:  # its exceptions have no common base class
+    except Exception as error:  # ONNX Runtime's exceptions have no common base class
         raise ModelUnusable(
             f"{graph} cannot be opened: {' '.join(str(error).split())[:300]}. Export it again: "
             f"`amd-service model export --engine onnx --precision {precision} --again`"

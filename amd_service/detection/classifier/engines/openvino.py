@@ -1,4 +1,7 @@
-"""OpenVINO on the CPU: fp32, bf16 by hint, or int8 with weights and activations quantised ahead of time."""
+"""Runs exported graphs with OpenVINO on the CPU, in fp32, bf16 or int8.
+
+For bf16, OpenVINO gets a precision hint. In int8, weights and activations are quantised ahead of time.
+"""
 
 import sys
 from collections.abc import Sequence
@@ -21,7 +24,7 @@ class OpenVinoEngine:
     """A compiled graph with one inference request."""
 
     name = "openvino"
-    max_batch = 1  # a batch takes as long as its clips one by one
+    max_batch = 1  # a batch takes as long as one call per clip
 
     def __init__(self, compiled: Any, files: ModelFiles, precision: str) -> None:
         self.precision = precision
@@ -32,17 +35,18 @@ class OpenVinoEngine:
     def logits(self, clips: Sequence[NDArray[np.float32]]) -> NDArray[np.float32]:
         batch = np.stack([normalise(clip) if self._normalise else clip for clip in clips])
         mask = self._front.mask([len(clip) for clip in clips])
-        # Copied: the next call overwrites the request's memory.
+        # Copy the output, because the next call overwrites the request's memory.
         return np.array(self._request.infer({"samples": batch, "frame_mask": mask})[0], dtype=np.float32)
 
 
 def load(files: ModelFiles, threads: int, *, graph: Path, precision: str) -> OpenVinoEngine:
-    """Compile an exported graph. Raises ModelUnusable if OpenVINO is missing or cannot read it.
+    """Compile an exported graph. Raises ModelUnusable if OpenVINO is missing or cannot compile the graph.
 
-    The compiled form is cached beside the graph, so that the next start takes a fraction of the time.
+    OpenVINO caches the compiled graph in a folder beside the graph, so that the next start takes a fraction of the
+    time.
     """
     openvino = import_openvino()
-    # The parts of an int8 graph that are not quantised run in bf16 if the CPU has it.
+    # In an int8 graph, the parts that are not quantised run in bf16 if the CPU supports bf16.
     in_bf16 = precision == "bf16" or (precision == "int8" and has_bf16())
     configuration = {
         "PERFORMANCE_HINT": "LATENCY",
@@ -64,11 +68,11 @@ def load(files: ModelFiles, threads: int, *, graph: Path, precision: str) -> Ope
 
 
 def import_openvino() -> Any:
-    """OpenVINO, without its telemetry.
+    """Import OpenVINO without its telemetry.
 
-    `import openvino` reports to Intel's analytics server unless a file in the home directory forbids it. If the package
-    `openvino_telemetry` cannot be imported, OpenVINO uses an empty replacement of its own. None in `sys.modules` makes
-    the import fail.
+    `import openvino` sends data to Intel's analytics server unless a file in the home directory forbids it. If the
+    package `openvino_telemetry` cannot be imported, OpenVINO uses an empty replacement, which sends nothing. The entry
+    None in `sys.modules` makes this import fail.
     """
     if "openvino_telemetry" not in sys.modules:
         sys.modules["openvino_telemetry"] = None  # type: ignore[assignment]
@@ -76,6 +80,7 @@ def import_openvino() -> Any:
         import openvino
     except ImportError as error:
         raise ModelUnusable(
-            f"openvino is not installed ({error}): pip install -e '.[openvino]' in the checkout, or AMD_ENGINE=torch"
+            f"openvino is not installed ({error}): run pip install -e '.[openvino]' in the checkout, "
+            "or set AMD_ENGINE=torch"
         ) from error
     return openvino

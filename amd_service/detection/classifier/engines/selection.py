@@ -1,4 +1,4 @@
-"""Chooses the engine and the precision. Exports and checks nothing."""
+"""Chooses the engine and the precision. Does not export or check engines."""
 
 import os
 from collections.abc import Mapping
@@ -24,7 +24,10 @@ from amd_service.settings import Settings
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """The engine to open. `exported` is None for the reference, torch fp32. `reason`: for the log at start."""
+    """The engine to open.
+
+    `exported`: None for the reference, torch fp32. `reason`: the reason for the choice, for the log at start.
+    """
 
     engine: str
     precision: str
@@ -34,7 +37,7 @@ class Choice:
 
 
 class Obstacle(Enum):
-    """Why an engine cannot serve."""
+    """Reasons why an engine cannot serve."""
 
     PACKAGE_MISSING = auto()
     NOT_EXPORTED = auto()
@@ -44,7 +47,7 @@ class Obstacle(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Rejection:
-    """An engine that cannot serve. `message` names the cure."""
+    """The reason why an engine cannot serve. `message` names the cure."""
 
     obstacle: Obstacle
     message: str
@@ -63,7 +66,7 @@ def detect_hardware() -> Hardware:
 
 
 def has_cuda() -> bool:
-    """Whether PyTorch finds a CUDA device. Imports PyTorch (2 s, 200 MB) only if a driver is present."""
+    """True if PyTorch finds a CUDA device. PyTorch is imported (2 s, 200 MB) only if a driver is present."""
     if os.name != "nt" and not any(Path(node).exists() for node in ("/dev/nvidiactl", "/dev/dxg", "/dev/nvmap")):
         return False
     import torch
@@ -79,12 +82,17 @@ def choose(
     *,
     installed: InstalledVersion = installed_version,
 ) -> Choice:
-    """The engine for a model under these settings.
+    """Choose the engine for a model under these settings.
 
-    `auto` takes CUDA, else an exported engine that passed its engine check (bf16 only if the CPU has it, int8 only if
-    AMD_PRECISION asks for it), else torch fp32. `unopened`: errors of engines that could not be opened; these are
-    skipped. Raises ModelUnusable, naming the command or the install line, when the requested engine is not exported
-    or failed its check.
+    AMD_ENGINE=auto chooses the first of these engines that can serve:
+
+    1. torch on CUDA;
+    2. an exported engine that passed its engine check. bf16 needs a CPU with bf16 or AMD_PRECISION=bf16; int8 needs
+       AMD_PRECISION=int8;
+    3. torch fp32 on the CPU.
+
+    `unopened`: the errors of engines that could not be opened. These engines are skipped. Raises ModelUnusable if the
+    requested engine is not exported or failed its check. The message names the command that cures the problem.
     """
     _check_settings(settings.engine, settings.precision)
     rejections: list[Rejection] = []
@@ -98,7 +106,7 @@ def choose(
         rejections.append(found)
     messages = list(dict.fromkeys(each.message for each in rejections))
     if settings.engine == "auto" and settings.precision in (None, "fp32"):
-        # Of the engines that were never exported only the preferred one, listed first, is named.
+        # If several engines are not exported, the message names only the first, which is the preferred engine.
         not_exported = [each.message for each in rejections if each.obstacle is Obstacle.NOT_EXPORTED]
         named = [message for message in messages if message not in not_exported[1:]]
         return Choice("torch", "fp32", f"no exported engine can serve: {'; '.join(named)}")
@@ -111,12 +119,12 @@ def _check_settings(engine: str, precision: str | None) -> None:
         raise ModelUnusable(f"AMD_ENGINE={engine} is not one of auto, {', '.join(PRECISIONS)}: correct AMD_ENGINE")
     if engine != "auto" and precision is not None and precision not in PRECISIONS[engine]:
         raise ModelUnusable(
-            f"AMD_ENGINE={engine} runs {' or '.join(PRECISIONS[engine])}, not {precision}: correct AMD_PRECISION"
+            f"AMD_ENGINE={engine} supports {' or '.join(PRECISIONS[engine])}, not {precision}: correct AMD_PRECISION"
         )
 
 
 def _candidates(settings: Settings, hardware: Hardware) -> list[tuple[str, str]]:
-    """Engines and precisions that the settings allow, in order of preference."""
+    """The engines and precisions that the settings allow, in order of preference."""
     engine, precision = settings.engine, settings.precision
     if engine != "auto":
         return [(engine, each) for each in _precisions(engine, precision, hardware)]
@@ -150,7 +158,7 @@ def _examine(
         return Choice("torch", "fp32", "CUDA is available" if cuda else "AMD_ENGINE=torch: the reference, on the CPU")
     package = missing_package(engine, installed)
     if package is not None:
-        cure = f"pip install -e '.[{engine}]' in the checkout"
+        cure = f"run pip install -e '.[{engine}]' in the checkout"
         return Rejection(Obstacle.PACKAGE_MISSING, f"{engine} needs the package {package}: {cure}")
     device = "cuda" if cuda else "cpu"
     exported = locate_exported_engine(files, engine, precision, cache_dir, device=device, installed=installed)
@@ -165,5 +173,7 @@ def _examine_export(exported: ExportedEngine) -> Choice | Rejection:
         return Rejection(Obstacle.NOT_EXPORTED, f"{problem}: run `{exported.command}`")
     if not check.passed:
         problem = f"{name} failed its engine check ({check.explanation})"
-        return Rejection(Obstacle.CHECK_FAILED, f"{problem}: choose another, or run `{exported.command} --again`")
+        return Rejection(
+            Obstacle.CHECK_FAILED, f"{problem}: choose another engine, or run `{exported.command} --again`"
+        )
     return Choice(exported.engine, exported.precision, f"engine check passed: {check.explanation}", exported, check)

@@ -1,4 +1,4 @@
-"""The reference engine: PyTorch in float32, on CUDA if available; bfloat16 needs a passed engine check."""
+"""The reference engine: PyTorch in float32, on CUDA if available. bfloat16 needs a passed engine check."""
 
 from __future__ import annotations
 
@@ -17,7 +17,8 @@ from amd_service.errors import ModelUnusable
 if TYPE_CHECKING:
     import torch
 
-# Batching pays on a GPU. On CPUs 99 frames already fill the matrix unit (a gain of at most 15 %).
+# Maximum number of clips per call on a GPU. On a CPU, batching saves at most 15 %, because the 99 frames of one clip
+# already fill the matrix unit.
 CUDA_BATCH = 16
 
 
@@ -45,22 +46,22 @@ class TorchEngine:
 def load(files: ModelFiles, threads: int, precision: str = "fp32") -> TorchEngine:
     """Load the model, entirely in bfloat16 if `precision` is bf16. Raises as `load_model`.
 
-    Call it on the thread that runs the model: it sets PyTorch's thread count, which OpenMP keeps per calling thread.
+    Call this function on the thread that runs the model: it sets PyTorch's thread count, which OpenMP keeps per thread.
     """
     import torch
 
     torch.set_num_threads(threads)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    # The reference must be float32 throughout. By default cuDNN uses TF32 for the convolutions.
+    # The reference must compute in float32 throughout, but cuDNN uses TF32 for convolutions by default.
     torch.backends.cudnn.allow_tf32 = False
     dtype = torch.bfloat16 if precision == "bf16" else torch.float32
     return TorchEngine(load_model(files).to(device, dtype), files, device, precision)
 
 
 def load_model(files: ModelFiles) -> Any:
-    """The model in float32, in evaluation mode, on the CPU.
+    """Load the model in float32, in evaluation mode, on the CPU.
 
-    Raises ModelUnusable for any weight that is missing, unexpected or of another shape.
+    Raises ModelUnusable if a weight is missing, unexpected or of another shape.
     """
     with _quiet_transformers():
         _check_feature_extractor(files)
@@ -73,7 +74,7 @@ def _from_pretrained(files: ModelFiles) -> Any:
     from transformers import Wav2Vec2ForSequenceClassification
 
     try:
-        # A pair because of output_loading_info; the annotations do not say so.
+        # With output_loading_info the result is a pair. The type annotations of transformers do not say so.
         loaded: Any = Wav2Vec2ForSequenceClassification.from_pretrained(
             files.folder,
             dtype=torch.float32,
@@ -81,7 +82,8 @@ def _from_pretrained(files: ModelFiles) -> Any:
             use_safetensors=True,
             local_files_only=True,
             trust_remote_code=False,
-            # Different shapes are reported below by name instead of in a table on stderr.
+            # `_check_every_weight` reports weights of another shape. Without this option transformers prints a table to
+            # stderr.
             ignore_mismatched_sizes=True,
             output_loading_info=True,
         )
@@ -93,7 +95,10 @@ def _from_pretrained(files: ModelFiles) -> Any:
 
 
 def _check_every_weight(files: ModelFiles, report: dict[str, Any]) -> None:
-    """Raise ModelUnusable unless every weight was loaded: transformers fills missing ones with random numbers."""
+    """Raise ModelUnusable unless every weight was loaded.
+
+    transformers fills missing weights with random numbers.
+    """
     wrong = {
         "missing": sorted(report["missing_keys"]),
         "unexpected": sorted(report["unexpected_keys"]),
@@ -105,13 +110,13 @@ def _check_every_weight(files: ModelFiles, report: dict[str, Any]) -> None:
     ]
     if problems:
         raise ModelUnusable(
-            f"{files.folder}: the weights do not fit the architecture: {'; '.join(problems)}. Its scores would be "
-            f"random. Set AMD_MODEL to a fine-tuned classifier. {CURE}"
+            f"{files.folder}: the weights do not fit the architecture: {'; '.join(problems)}. The model's scores "
+            f"would be random. Set AMD_MODEL to a fine-tuned classifier. {CURE}"
         )
 
 
 def _check_feature_extractor(files: ModelFiles) -> None:
-    """Raise ModelUnusable unless transformers reads the preprocessor file as `features.py` normalises."""
+    """Raise ModelUnusable if transformers would normalise the audio in another way than `features.py`."""
     from transformers import AutoFeatureExtractor
 
     auto: Any = AutoFeatureExtractor
@@ -120,12 +125,17 @@ def _check_feature_extractor(files: ModelFiles) -> None:
     except (OSError, ValueError, TypeError, KeyError) as error:
         raise ModelUnusable(f"{files.folder}: {_one_line(error)}. {CURE}") from error
     if type(extractor).__name__ != FEATURE_EXTRACTOR or extractor.do_normalize != files.normalise:
-        raise ModelUnusable(f"{files.folder}: transformers reads preprocessor_config.json as {extractor}. {CURE}")
+        raise ModelUnusable(
+            f"{files.folder}: preprocessor_config.json is not supported; transformers reads {extractor}. {CURE}"
+        )
 
 
 @contextmanager
 def _quiet_transformers() -> Iterator[None]:
-    """Suppress progress bars and the table of weights while loading: `_check_every_weight` reports problems."""
+    """Suppress the progress bars and the table of weights that transformers prints while loading.
+
+    `_check_every_weight` reports problems with the weights instead.
+    """
     from transformers.utils import logging as transformers_logging
 
     noise: Any = transformers_logging

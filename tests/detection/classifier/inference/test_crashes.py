@@ -118,4 +118,4 @@ async def test_a_model_that_changed_in_use_is_not_reloaded(change: dict[str, Any
         with pytest.raises(ClassifierUnavailable):
             await score(classifier)
         state = await classifier.wait_for(lambda state: state.phase is Phase.FAILED)
-        assert "has changed while it was in use" in state.reason
+        assert "has changed since the model was loaded" in state.reason
