@@ -1,4 +1,4 @@
-"""Opens and closes what a process needs. The only wiring: it turns settings into the parts' arguments."""
+"""Builds, opens and closes the parts of a process. Only this module turns settings into the parts' arguments."""
 
 import asyncio
 import os
@@ -35,14 +35,14 @@ from amd_service.worker.retry import RetryPolicy
 
 log = get_logger(__name__)
 
-# How often a process looks whether an account is due for reconciliation. The database has the time of the next sweep;
-# looking often keeps a process from missing it by a moment.
+# Maximum number of seconds between two checks whether an account is due for reconciliation. The time of the next sweep
+# is in the database. Frequent checks start the sweep soon after that time.
 LOOK_FOR_SWEEP_S = 30.0
 
 
 @dataclass(frozen=True, slots=True)
 class Runtime:
-    """What a running process holds. `worker` is None with `--no-worker`. `rest`: Twilio's API."""
+    """The open parts of a process. `worker` is None with `--no-worker`. `rest`: the client of Twilio's API."""
 
     settings: Settings
     metrics: Metrics
@@ -54,25 +54,25 @@ class Runtime:
     worker: Worker | None
 
     def stop_claiming(self) -> None:
-        """First step of a shutdown: claim no further recording."""
+        """Claim no further recording. This is the first step of a shutdown."""
         if self.worker is not None:
             self.worker.stop()
 
     def classifier_report(self) -> dict[str, object]:
-        """Phase of the classifier and, where it is not ready, the reason and the cure; JSON-ready."""
+        """The phase of the classifier, ready for JSON. If it is not ready: also the reason and the cure."""
         return self.detector.report()
 
     def build_stream_judge(self, *, verdict_s: float) -> StreamJudge:
-        """Judges live streams as the settings say. `verdict_s`: time limit for a model run, in seconds."""
+        """Build the judge of live streams. `verdict_s`: time limit for one model run, in seconds."""
         return StreamJudge(self.detector, self.database, self.settings.actions, self.metrics, verdict_s)
 
 
 @asynccontextmanager
 async def open_runtime(settings: Settings, *, with_worker: bool) -> AsyncIterator[Runtime]:
-    """Everything a `serve` or `worker` process needs.
+    """Open the parts of a `serve` or `worker` process.
 
-    Returns as soon as the database is open. The model loads in its own thread meanwhile, and webhooks are accepted even
-    if it cannot be loaded. Raises ConfigurationError for a schema that is behind.
+    The context begins as soon as the database is open; the model loads in another thread. Webhooks are accepted even if
+    the model cannot be loaded. Raises ConfigurationError if migrations are missing in the database.
     """
     metrics = Metrics()
     _warn_of_missing_settings(settings)
@@ -85,7 +85,8 @@ async def open_runtime(settings: Settings, *, with_worker: bool) -> AsyncIterato
         if with_worker:
             judge = RecordingJudge(settings.accounts, Recordings(client, settings), detector, metrics)
             worker = build_worker(settings, database, judge.judge, metrics, is_ready=lambda: detector.is_ready)
-            # Entered before the worker and therefore ended after it: the actions of its last verdicts run as well.
+            # This context is entered before the worker's, so it ends after the worker. It therefore also runs the
+            # actions of the worker's last verdicts.
             await stack.enter_async_context(_run_actions(settings, database, rest, metrics))
             await stack.enter_async_context(_run_worker(worker, detector, settings.shutdown_budget))
             await stack.enter_async_context(_run_periodic_tasks(settings, database, client, metrics))
@@ -100,7 +101,7 @@ def assemble_runtime(
     rest: RestClient,
     worker: Worker | None = None,
 ) -> Runtime:
-    """A runtime over parts that are open already."""
+    """Build a runtime from parts that are already open."""
     numbers = NumberPolicy.from_settings(settings)
     call_placer = build_call_placer(settings, database, rest, metrics)
     return Runtime(settings, metrics, database, detector, rest, numbers, call_placer, worker)
@@ -109,7 +110,7 @@ def assemble_runtime(
 def build_call_placer(
     settings: Settings, database: Database, rest: RestClient, metrics: Metrics, **options: Any
 ) -> CallPlacer:
-    """Places calls as the settings allow. Use one per process."""
+    """Build the call placer that the settings describe. Use one call placer per process."""
     policy = DialPolicy(
         accounts=settings.accounts,
         prefixes=settings.dial_prefixes,
@@ -123,7 +124,7 @@ def build_call_placer(
 
 @asynccontextmanager
 async def open_call_placer(settings: Settings) -> AsyncIterator[tuple[CallPlacer, Database]]:
-    """What a command needs to place a call and follow it: no model, no worker."""
+    """Open the parts that a command needs to place a call and to follow it. There is no model and no worker."""
     async with open_database(settings) as database, http_client(settings) as client:
         metrics = Metrics()
         rest = RestClient(client, settings, metrics=metrics)
@@ -132,7 +133,7 @@ async def open_call_placer(settings: Settings) -> AsyncIterator[tuple[CallPlacer
 
 @asynccontextmanager
 async def open_reconciliation(settings: Settings, *, sleep: Sleep = asyncio.sleep) -> AsyncIterator[Reconciliation]:
-    """Reconciliation for a command: it retries after a 429."""
+    """Open reconciliation for a command. Its client repeats a request that Twilio answered with 429."""
     async with open_database(settings) as database, http_client(settings) as client:
         metrics = Metrics()
         per_s = settings.reconcile_per_s
@@ -149,7 +150,7 @@ def build_worker(
     is_ready: Callable[[], bool],
     make_queue: Callable[..., RecordingQueue] = RecordingQueue,
 ) -> Worker:
-    """A worker of the queue with a name of its own."""
+    """Build a worker of the queue. Its name is unique: host name, process id and a random number."""
     queue = make_queue(
         database,
         worker=f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(3)}",
@@ -171,7 +172,7 @@ def build_worker(
 def build_action_runner(
     settings: Settings, database: Database, rest: RestClient, metrics: Metrics, **options: Any
 ) -> ActionRunner:
-    """Runs the actions that the settings want."""
+    """Build the runner of the actions that the settings contain."""
     return ActionRunner(
         database=database, rest=rest, accounts=settings.accounts, wanted=settings.actions, metrics=metrics, **options
     )
@@ -180,7 +181,7 @@ def build_action_runner(
 def build_retention(
     settings: Settings, database: Database, rest: RestClient, metrics: Metrics, **options: Any
 ) -> Retention:
-    """Deletes what the settings do not allow to keep. `rest`: a client with a rate limit."""
+    """Build the deletion of data that the settings do not allow to keep. `rest`: a client with a rate limit."""
     return Retention(
         database=database,
         rest=rest,
@@ -193,7 +194,7 @@ def build_retention(
 
 
 def build_reconciliation(settings: Settings, database: Database, rest: RestClient, metrics: Metrics) -> Reconciliation:
-    """Reconciles the configured accounts. `rest`: a client with a rate limit."""
+    """Build the reconciliation of the configured accounts. `rest`: a client with a rate limit."""
     return Reconciliation(
         database=database,
         rest=rest,
@@ -209,7 +210,7 @@ def build_reconciliation(settings: Settings, database: Database, rest: RestClien
 async def _run_periodic_tasks(
     settings: Settings, database: Database, client: httpx2.AsyncClient, metrics: Metrics
 ) -> AsyncIterator[None]:
-    """Retention and reconciliation, with the request rate of AMD_RECONCILE_PER_S."""
+    """Run retention and reconciliation. They share the limit of AMD_RECONCILE_PER_S requests per second to Twilio."""
     rest = RestClient(client, settings, per_s=settings.reconcile_per_s, metrics=metrics)
     retention = build_retention(settings, database, rest, metrics)
     tasks = [PeriodicTask("forgetting", FORGET_EVERY_S, retention.forget)]
@@ -227,7 +228,7 @@ async def _run_periodic_tasks(
 async def _run_actions(
     settings: Settings, database: Database, rest: RestClient, metrics: Metrics
 ) -> AsyncIterator[None]:
-    """Run actions as long as the context lasts. Without actions in the settings, only refuse those that are too old."""
+    """Run actions until the context ends. If the settings contain no action, only refuse actions that are too late."""
     runner = build_action_runner(settings, database, rest, metrics)
     grace_s = settings.shutdown_budget.actions_s
     at_once = run_actions(runner, database, grace_s=grace_s) if settings.actions else nullcontext()
@@ -262,6 +263,6 @@ def _warn_of_missing_settings(settings: Settings) -> None:
         )
     if settings.actions and not settings.live:
         log.warning(
-            "AMD_ON_HUMAN and AMD_ON_VOICEMAIL will hardly ever act without AMD_LIVE: the recordings of calls arrive "
-            "after the calls"
+            "AMD_ON_HUMAN and AMD_ON_VOICEMAIL have almost no effect without AMD_LIVE: a recording arrives after its "
+            "call has ended"
         )

@@ -1,1 +1,1 @@
-"""Use cases, one a file. An operation owns its transactions and takes its dependencies as arguments."""
+"""Use cases, one per file. An operation opens its transactions and gets its dependencies as arguments."""

@@ -1,4 +1,4 @@
-"""Runs the actions that follow verdicts: hangs up or redirects the call, at most once, and stores the outcome."""
+"""Runs the actions that follow verdicts: hangs up or redirects a call, at most once, and stores the outcome."""
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
@@ -19,25 +19,29 @@ from amd_service.twilio.rest import RestClient
 
 log = get_logger(__name__)
 
-# Actions that one process runs at once. Further ones stay in Postgres until a response arrives.
+# Maximum number of actions that one process runs at once. Further actions stay queued in Postgres until a running
+# request to Twilio finishes.
 CONCURRENCY = 16
 
-# Pauses before a retry, where the request certainly had no effect: it was not sent, or Twilio answered 429.
+# Pauses in seconds before the first and the second retry. Only requests without any effect are retried: the request was
+# not sent, or Twilio answered 429.
 RETRY_PAUSES_S = (0.5, 2.0)
 
-# Interval of looking for due actions without a notification: a missed notification must not cost more than this.
+# Seconds between two checks for due actions. Normally a notification from Postgres starts an action; if a notification
+# is lost, the action starts at most this much later.
 LOOK_EVERY_S = 5.0
 
-# Interval of looking for actions that are too late, in a process without actions: nothing else wakes it.
+# Seconds between two checks for actions that are too late, in a process whose settings contain no action. Such a
+# process gets no notifications.
 REFUSE_EVERY_S = 30.0
 
 Outcome = tuple[ActionState, str | None]
 
 
 class ActionRunner:
-    """Claims due actions and requests them from Twilio. Set `wake` when one may be due.
+    """Claims due actions and sends their requests to Twilio. Set `wake` when an action may be due.
 
-    `wanted`: the action after a verdict, by label. `running`: the requests that have no response yet.
+    `wanted`: the action for each label. `running`: the actions whose outcome is not stored yet.
     """
 
     def __init__(
@@ -62,7 +66,7 @@ class ActionRunner:
         self.wake = asyncio.Event()
 
     async def start_due(self) -> None:
-        """Start the due actions. Does not wait for Twilio: a slow response must not delay other calls."""
+        """Start the due actions. This does not wait for Twilio, so a slow response does not delay other calls."""
         while (free := self._concurrency - len(self.running)) > 0:
             async with self._database.transaction() as session:
                 claimed = await actions.claim_due(session, self._accounts, self._wanted, free)
@@ -76,7 +80,7 @@ class ActionRunner:
                 return
 
     async def run_last(self, grace_s: float) -> None:
-        """Start the actions of this process's last verdicts and wait for responses, `grace_s` seconds for each step."""
+        """Start the actions of the last verdicts, then wait for Twilio's responses. Each step has `grace_s` seconds."""
         try:
             async with asyncio.timeout(grace_s):
                 await self.start_due()
@@ -85,7 +89,7 @@ class ActionRunner:
         await self.wait_for_responses(grace_s)
 
     async def wait_for_responses(self, grace_s: float | None = None) -> None:
-        """Wait for running actions, at most `grace_s` seconds. An action without a response by then stays `sent`."""
+        """Wait for running actions, at most `grace_s` seconds. An action that is still running then stays `sent`."""
         if not self.running:
             return
         _, late = await asyncio.wait(self.running, timeout=grace_s)
@@ -95,10 +99,10 @@ class ActionRunner:
 
     def _on_done(self, task: asyncio.Task[None]) -> None:
         self.running.discard(task)
-        self.wake.set()  # another action may start
+        self.wake.set()  # a slot is free, so another action may start
         if not task.cancelled() and (error := task.exception()) is not None:
             self.metrics.loop_errors.labels("acting").inc()
-            log.error("action outcome not stored, its row stays at sent", exc_info=error)
+            log.error("action outcome not stored, row stays sent", exc_info=error)
 
     async def _run(self, due: DueAction) -> None:
         with bound_contextvars(call_sid=due.call_sid, account_sid=due.account_sid):
@@ -117,15 +121,18 @@ class ActionRunner:
         except TwilioUnavailable as error:
             return ActionState.FAILED, f"nothing was done: {error}"
         except OutcomeUnknown as error:
-            return ActionState.SENT, f"it may have been done, the answer was lost: {error}"
+            return ActionState.SENT, f"the action may have been done, Twilio's response was lost: {error}"
         except Exception as error:
-            # Twilio's response cannot be read, or our code failed after the request was sent.
+            # Twilio's response cannot be read, or our code failed after the request was sent: the action may be done.
             log.exception("unreadable response to an action")
-            return ActionState.SENT, f"it may have been done, the answer could not be read: {type(error).__name__}"
+            return (
+                ActionState.SENT,
+                f"the action may have been done, Twilio's response is unreadable: {type(error).__name__}",
+            )
         return ActionState.DONE, None
 
     async def _request_with_retries(self, account: Account, due: DueAction, action: Action) -> None:
-        """Request the action. Retry after a pause where nothing was done, as long as the action is not too late."""
+        """Send the action's request. Retry if nothing was done, until the action is too late."""
         now = asyncio.get_running_loop().time
         give_up_at = now() + ACT_WITHIN_S
         for pause_s in (*self._retry_pauses_s, None):
@@ -149,7 +156,7 @@ class ActionRunner:
 
 @asynccontextmanager
 async def run_actions(runner: ActionRunner, database: Database, *, grace_s: float) -> AsyncIterator[ActionRunner]:
-    """Wake `runner` as soon as an action is scheduled. At the end run the last actions, see `ActionRunner.run_last`."""
+    """Wake `runner` whenever an action is scheduled. At the end run the last actions, see `ActionRunner.run_last`."""
     async with wake_on_notify(database.url, runner.wake, runner.metrics):
         try:
             yield runner

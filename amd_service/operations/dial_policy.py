@@ -1,4 +1,4 @@
-"""What a deployment allows when a call is to be placed: accounts, numbers, rate, idempotency keys."""
+"""Rules for placing calls: accounts, numbers, rate, idempotency keys."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -14,11 +14,12 @@ _KEY = re.compile(r"[ -~]{1,255}")
 
 @dataclass(frozen=True, slots=True)
 class DialPolicy:
-    """What the settings allow.
+    """Rules that the settings contain.
 
-    `prefixes`: beginnings of numbers that may be called (AMD_DIAL_PREFIXES). `per_minute`: calls that all processes
-    together may place in a minute. `has_public_url`: whether Twilio can report to us. `stream_url`: our own TwiML, for
-    requests without `url` and `twiml`; None where AMD_LIVE is off.
+    `prefixes`: prefixes of numbers that may be called (AMD_DIAL_PREFIXES). `per_minute`: maximum number of calls that
+    all processes together may place in a minute. `has_public_url`: whether AMD_PUBLIC_URL is set, which Twilio's
+    callbacks need. `stream_url`: URL of our TwiML that starts a stream, for requests without `url` and `twiml`; None if
+    AMD_LIVE is off.
     """
 
     accounts: Mapping[AccountSid, Account]
@@ -28,13 +29,16 @@ class DialPolicy:
     stream_url: str | None
 
     def choose_account(self, account_sid: str | None) -> Account:
-        """The account that places a call: the one named, or the only one. Raises NotAllowed and RequestRefused."""
+        """Returns the account with this SID. Without a SID: the only configured account.
+
+        Raises NotAllowed if no account is configured, RequestRefused if the account is unknown or ambiguous.
+        """
         if not self.accounts:
             raise NotAllowed(
-                "no account places calls: set TWILIO_ACCOUNT_SID and TWILIO_AUTH_TOKEN, or AMD_ACCOUNTS_FILE"
+                "no account is configured: set TWILIO_ACCOUNT_SID and TWILIO_AUTH_TOKEN, or AMD_ACCOUNTS_FILE"
             )
         if account_sid is None and len(self.accounts) > 1:
-            raise RequestRefused(f"{len(self.accounts)} accounts are configured: say which one places the call")
+            raise RequestRefused(f"{len(self.accounts)} accounts are configured: set `account_sid`")
         if account_sid is None:
             return next(iter(self.accounts.values()))
         if account_sid not in self.accounts:
@@ -44,23 +48,23 @@ class DialPolicy:
         return self.accounts[AccountSid(account_sid)]
 
     def with_default_twiml(self, request: CallRequest) -> CallRequest:
-        """The request, with our own TwiML where AMD_LIVE is on and the request says nothing about what is played."""
+        """Returns the request. If AMD_LIVE is on and the request has no `url` and no `twiml`, `url` is our TwiML."""
         if self.stream_url is None or request.url is not None or request.twiml is not None:
             return request
         return request.model_copy(update={"url": self.stream_url})
 
     def require_allowed(self, request: CallRequest) -> None:
-        """Raises NotAllowed where the settings forbid the call, RequestRefused where it would play nothing."""
+        """Raises NotAllowed if the settings forbid the call, RequestRefused if the request has no TwiML."""
         if not self.prefixes:
             raise NotAllowed(
-                "no calls may be placed: set AMD_DIAL_PREFIXES to the beginnings of numbers that may be called"
+                "placing calls is off: set AMD_DIAL_PREFIXES to the prefixes of numbers that may be called"
             )
         if not request.to.startswith(tuple(self.prefixes)):
-            raise NotAllowed("`to` begins with none of AMD_DIAL_PREFIXES: only such numbers may be called")
+            raise NotAllowed("`to` begins with none of AMD_DIAL_PREFIXES: call another number, or add its prefix")
         if not self.has_public_url:
-            raise NotAllowed("set AMD_PUBLIC_URL first: Twilio would have nowhere to report the call to")
+            raise NotAllowed("AMD_PUBLIC_URL is not set: Twilio needs it to send callbacks about the call")
         if request.url is None and request.twiml is None:
-            raise RequestRefused("say what the call plays: one of `url` and `twiml`, and not both")
+            raise RequestRefused("the request has no TwiML: give either `url` or `twiml`")
 
 
 def require_valid_key(key: str) -> None:

@@ -1,4 +1,4 @@
-"""Masks URLs in Twilio's error messages: they may contain secrets, and Twilio repeats a URL that it refuses."""
+"""Masks URLs in Twilio's error messages: a URL may contain secrets, and Twilio repeats a URL that it refuses."""
 
 import re
 
@@ -6,5 +6,8 @@ _WEB_URL = re.compile(r"https?:[^\s]*", re.IGNORECASE)
 
 
 def mask_urls(text: str, url: str | None = None) -> str:
-    """`text` with an ellipsis for `url` and for every other URL. Twilio may spell `url` in a different way."""
+    """Return `text` with `url` and every other URL replaced by an ellipsis.
+
+    `url` alone would not be enough, because Twilio may spell the same URL differently.
+    """
     return _WEB_URL.sub("…", text.replace(url, "…") if url else text)

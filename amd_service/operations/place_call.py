@@ -1,4 +1,4 @@
-"""Places calls: at most one per idempotency key, and never again while the outcome of the first attempt is unknown."""
+"""Places calls, at most one per idempotency key. If the outcome of a request is unknown, it is never sent again."""
 
 import asyncio
 import hashlib
@@ -40,20 +40,24 @@ from amd_service.twilio.rest import ApiEvent, RestClient
 log = get_logger(__name__)
 
 HOW_TO_FIND_OUT = (
-    "it may have been placed: look into Twilio's log of calls, or run `amd-service reconcile --since 1h` and look into "
-    "call_log; if it was not, ask again with another idempotency key"
+    "the call may have been placed: look at the calls in Twilio's console, or run `amd-service reconcile --since 1h` "
+    "and look at call_log; if the call is not there, send the request again with a new idempotency key"
 )
 
-# Call requests of one process that may reserve their key at a time. Each of them holds a pooled connection while it
-# waits for Postgres, and the other connections belong to the webhooks.
+# Maximum number of call requests of one process that reserve their keys at once. Each of them holds a pooled connection
+# while it waits for Postgres, and the webhooks need the other connections.
 RESERVE_AT_ONCE = 2
-# Further requests wait for one of these slots, at most this long: a telephone must not ring long after the request.
+# Maximum number of seconds that a further request waits for one of these slots. After that the request is refused, so
+# that no telephone rings long after the request.
 RESERVE_WAIT_S = 5.0
 
 
 @dataclass(frozen=True, slots=True)
 class Started:
-    """A call that was placed. `replayed`: by an earlier request with the same key; `status` is then the current one."""
+    """A call that was placed. `status`: its current CallStatus.
+
+    `replayed`: an earlier request with the same idempotency key placed the call.
+    """
 
     call_sid: CallSid
     status: str
@@ -61,9 +65,11 @@ class Started:
 
 
 class CallPlacer:
-    """Places calls. Use one per process: it limits how many database connections placing calls takes.
+    """Places calls. Use one call placer per process: it limits the database connections that call requests hold.
 
-    Any number of processes may place calls at once: their common limits are in Postgres.
+    Any number of processes may place calls at once. The limits that apply to all of them are in Postgres.
+
+    `reserve_wait_s`: maximum number of seconds that a request waits for a reservation slot.
     """
 
     def __init__(
@@ -85,16 +91,15 @@ class CallPlacer:
         self._reserving = asyncio.Semaphore(RESERVE_AT_ONCE)
 
     async def start(self, request: CallRequest, idempotency_key: str | None) -> Started:
-        """Place the call, or return the one that an equal request with the same key has placed.
+        """Place the call, or return the call that an equal request with the same key has placed.
 
-        Without a key every request places a call of its own. Raises RequestRefused and its subclasses (this request did
-        nothing), DatabaseUnavailable and TwilioUnavailable (nothing was done, the same key may try again), and
-        OutcomeUnknown (the call may ring).
+        Without a key every request places a new call. A cancellation takes effect only after the outcome is stored.
 
-        A cancellation takes effect only after the outcome of the call is stored.
+        Raises RequestRefused and its subclasses (this request did nothing), DatabaseUnavailable and TwilioUnavailable
+        (nothing was done, so the same key may be used again), and OutcomeUnknown (the telephone may ring).
         """
         account = self._policy.choose_account(request.account_sid)
-        # Of the request as given: the TwiML that we add may change between a request and its repetition.
+        # Computed before our TwiML is added, because our TwiML may change between a request and its repetition.
         fingerprint = _fingerprint(request, account)
         request = self._policy.with_default_twiml(request)
         key = idempotency_key if idempotency_key is not None else f"own-{token_hex(16)}"
@@ -111,9 +116,9 @@ class CallPlacer:
     def _report_failure(self, error: Exception, request: CallRequest, account: Account) -> None:
         outcome = _outcome(error)
         self._metrics.calls_started.labels(outcome).inc()
-        # The caller knows the URL and gets Twilio's own words. The log has other readers.
+        # The caller gets Twilio's message unchanged because the URL is the caller's. The log has other readers.
         masked = mask_urls(str(error), request.url)
-        # The caller can correct a refused request; everything else is for the operator.
+        # The caller can correct a refused request. All other errors concern the operator.
         is_callers = isinstance(error, RequestRefused) and not isinstance(error, CredentialsRefused)
         level = logging.INFO if is_callers else logging.WARNING
         log.log(level, "call request failed", outcome=outcome, account_sid=account.account_sid, error=masked)
@@ -140,14 +145,14 @@ class CallPlacer:
             async with asyncio.timeout(self._reserve_wait_s):
                 await self._reserving.acquire()
         except TimeoutError:
-            raise DatabaseUnavailable("earlier call requests are still waiting for Postgres") from None
+            raise DatabaseUnavailable("earlier call requests are still waiting for Postgres: retry later") from None
         try:
             yield
         finally:
             self._reserving.release()
 
     async def _place(self, request: CallRequest, account: Account, key: str) -> ApiEvent[StatusCallback]:
-        """Send the request to Twilio. No transaction is open meanwhile: only the row holds the key."""
+        """Send the request to Twilio. No transaction is open during the request; the stored row reserves the key."""
         try:
             return await self._rest.place_call(account, request)
         except (RequestRefused, TwilioUnavailable):
@@ -157,10 +162,10 @@ class CallPlacer:
             await self._store_outcome(key, call_requests.record_unknown)
             raise OutcomeUnknown(f"{error}; {HOW_TO_FIND_OUT}") from error
         except Exception as error:
-            # Twilio's response cannot be read, or our code failed after the request was sent: the call may ring.
+            # Twilio's response cannot be read, or our code failed after the request was sent: the telephone may ring.
             log.exception("unreadable response to a call request")
             await self._store_outcome(key, call_requests.record_unknown)
-            message = f"Twilio's answer could not be read ({type(error).__name__}); {HOW_TO_FIND_OUT}"
+            message = f"Twilio's response is unreadable ({type(error).__name__}); {HOW_TO_FIND_OUT}"
             raise OutcomeUnknown(message) from error
         except asyncio.CancelledError:
             # The process ends without waiting for the response.
@@ -168,7 +173,7 @@ class CallPlacer:
             raise
 
     async def _store_placed_call(self, key: str, placed: ApiEvent[StatusCallback]) -> None:
-        """Create the call's row, so that it can be read at once and reconciliation finds it without any callback."""
+        """Create the call's row. Clients can read it immediately, and reconciliation needs no callback to find it."""
 
         async def store(session: AsyncSession, key: str) -> None:
             await call_requests.record_placed(session, key, placed.event.call_sid)
@@ -178,9 +183,10 @@ class CallPlacer:
         log.info("call placed", call_sid=placed.event.call_sid, account_sid=placed.event.account_sid)
 
     async def _store_outcome(self, key: str, write: Callable[[AsyncSession, str], Awaitable[None]]) -> None:
-        """Store the outcome of the request. A database outage is only logged: the answer matters more than the row.
+        """Store the outcome of the request. A database outage is only logged, because the caller needs the response.
 
-        The row then stays pending, which after a minute counts as unknown, so the key places no second call.
+        After an outage the row stays pending. After a minute a pending row counts as unknown, so the same key places no
+        second call.
         """
         try:
             async with self._database.transaction() as session:
@@ -190,7 +196,10 @@ class CallPlacer:
 
 
 def _fingerprint(request: CallRequest, account: Account) -> str:
-    """Equal for equal requests only. Keyed by the secret: without a key, trying every number would find the number."""
+    """Return a hash of the request, keyed by the account's secret. Equal requests have equal hashes.
+
+    A hash without a key would reveal the phone number: all possible numbers can be tried.
+    """
     _, secret = account.basic_auth
     fields = request.model_dump(exclude={"account_sid"})
     text = json.dumps([account.account_sid, fields], sort_keys=True)
@@ -198,16 +207,18 @@ def _fingerprint(request: CallRequest, account: Account) -> str:
 
 
 def _replay(earlier: EarlierRequest, fingerprint: str) -> Started:
-    # The unknown outcome comes first: a caller that hears of a different request takes a new key, and the telephone may
-    # ring twice.
+    # An unknown outcome is reported before a different request: after IdempotencyKeyReused the caller would use a new
+    # key, and the telephone might ring twice.
     if earlier.outcome is RequestOutcome.PENDING:
-        raise IdempotencyKeyInUse("a request with this idempotency key is under way: ask again in a moment")
+        raise IdempotencyKeyInUse(
+            "a request with this idempotency key is running: send the same request again in a few seconds"
+        )
     if earlier.call_sid is None:
-        raise IdempotencyKeyInUse(f"what became of the call with this idempotency key is not known; {HOW_TO_FIND_OUT}")
+        raise IdempotencyKeyInUse(f"the outcome of the request with this idempotency key is unknown; {HOW_TO_FIND_OUT}")
     if not hmac.compare_digest(earlier.fingerprint, fingerprint):
         raise IdempotencyKeyReused(
-            f"call {earlier.call_sid} was placed with this idempotency key, for another request or before the account's"
-            " secret changed: a new request needs a new key"
+            f"this idempotency key has placed call {earlier.call_sid}; now the request is different, or the account's "
+            "secret has changed: use a new key for a new call"
         )
     return Started(earlier.call_sid, earlier.call_status or CallStatus.QUEUED, replayed=True)
 
@@ -229,7 +240,7 @@ def _outcome(error: Exception) -> str:
 
 
 async def _finish_despite_cancellation(work: Coroutine[Any, Any, Started]) -> Started:
-    """The result of `work`. A cancelled caller waits for it: the outcome must be stored once Twilio has the request."""
+    """Return the result of `work`. A cancellation waits until `work` ends, so that the outcome is always stored."""
     task = asyncio.ensure_future(work)
     try:
         return await asyncio.shield(task)

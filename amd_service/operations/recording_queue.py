@@ -1,4 +1,4 @@
-"""The queue of recordings as a worker uses it: every step is one transaction."""
+"""The queue of recordings for a worker. Every operation is one transaction."""
 
 from asyncio import Event
 from collections.abc import Mapping, Sequence
@@ -13,12 +13,12 @@ from amd_service.telemetry import Metrics
 
 
 class RecordingQueue:
-    """Claims recordings for `worker` and writes what became of them. All methods raise DatabaseUnavailable.
+    """Claims recordings for `worker` and stores the results of attempts. All methods raise DatabaseUnavailable.
 
-    `lease_s`: how long a claim or heartbeat holds a recording. `max_attempts`: a recording that had as many is given up
-    by the next claim. `actions`: the action that follows a verdict, by label.
+    `lease_s`: seconds that a claim or heartbeat holds a recording. `max_attempts`: the next claim gives up a recording
+    that had this many attempts. `actions`: the action for each label.
 
-    What ends an attempt returns False where the lease was lost; nothing is written then.
+    `settle`, `retry_later`, `release` and `give_up` return False if the lease was lost; nothing is stored then.
     """
 
     def __init__(
@@ -31,7 +31,7 @@ class RecordingQueue:
         self.max_attempts = max_attempts
 
     def wake_on_enqueue(self, wake: Event, metrics: Metrics) -> AbstractAsyncContextManager[Listener]:
-        """Set `wake` whenever a recording may have been enqueued, as long as the context lasts."""
+        """Set `wake` whenever a recording may have been enqueued, until the context ends."""
         return wake_on_notify(self._database.url, wake, metrics)
 
     async def claim(self, limit: int) -> Claimed:
@@ -42,12 +42,12 @@ class RecordingQueue:
             )
 
     async def seconds_until_due(self) -> float | None:
-        """Seconds until the next recording or lease is due: 0 when one is, None when there is none."""
+        """Seconds until a recording is due or a lease expires. 0 if one is due now, None if the queue is empty."""
         async with self._database.transaction() as session:
             return await queue.seconds_until_due(session)
 
     async def heartbeat(self, jobs: Sequence[Job]) -> frozenset[Job]:
-        """Extend the leases of `jobs`. The jobs that this worker still holds."""
+        """Extend the leases of `jobs`. Returns the jobs that this worker still holds."""
         async with self._database.transaction() as session:
             return await queue.heartbeat(session, jobs=jobs, lease_s=self.lease_s)
 

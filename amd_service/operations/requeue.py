@@ -4,14 +4,15 @@ from amd_service.calls import queue
 from amd_service.database.pool import Database
 from amd_service.domain import Failure
 
-# Recordings requeued per transaction. A batch takes about 0.1 s and can delay a callback for one of them by that long.
+# Recordings requeued per transaction. A batch takes about 0.1 s. It can delay a callback for one of these recordings by
+# that time.
 REQUEUE_BATCH = 50
 
 
 async def requeue_recordings(database: Database, failure: Failure | None, *, batch: int = REQUEUE_BATCH) -> int:
-    """Requeue recordings that ended without a verdict. Returns how many.
+    """Requeue recordings that ended without a verdict. Returns the number of recordings.
 
-    `failure`: only those that ended with this reason. After an error, or Ctrl-C, the finished batches stay requeued.
+    `failure`: requeue only recordings with this reason. After an error or Ctrl-C, finished batches stay requeued.
     """
     total, after = 0, ""
     while True:

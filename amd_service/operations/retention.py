@@ -1,4 +1,4 @@
-"""Deletes old data batch by batch: Twilio's copies of judged recordings, callbacks, numbers that must not be kept."""
+"""Deletes old data in batches: Twilio's copies of judged recordings, callbacks, numbers that must not be kept."""
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -22,8 +22,8 @@ log = get_logger(__name__)
 ERASE_EVERY_S = 60.0
 FORGET_EVERY_S = 3600.0
 
-# A scan of a table starts this long before the end of the previous scan: a process that was started before the setting
-# was changed may have written rows since.
+# A scan of a table starts this long before the end of the previous scan. The overlap finds rows that a process with the
+# old settings has written since.
 OVERLAP = timedelta(days=1)
 
 _BEGINNING = datetime(1970, 1, 1, tzinfo=UTC)
@@ -31,8 +31,8 @@ _BEGINNING = datetime(1970, 1, 1, tzinfo=UTC)
 ExpireBatch = Callable[[AsyncSession], Awaitable[int]]
 Backfill = Callable[[AsyncSession, NumberPolicy, Cursor, int], Awaitable[ScanStep]]
 
-# Each with the cursor of its first scan. Callbacks first: the next callback of a call rewrites its row in call_log from
-# the stored ones.
+# Each backfill with the cursor of its first scan. Callbacks come first, because the next callback of a call rebuilds
+# the call's row in call_log from the stored callbacks.
 BACKFILLS: Sequence[tuple[Backfill, Cursor]] = (
     (number_backfill.apply_number_policy_to_callbacks, Cursor(_BEGINNING, 0)),
     (number_backfill.apply_number_policy_to_calls, Cursor(_BEGINNING, "")),
@@ -43,9 +43,13 @@ BACKFILLS: Sequence[tuple[Backfill, Cursor]] = (
 class BatchSizes:
     """Rows per transaction.
 
-    `erase`: deletions claimed at once. Even if each of them times out, they end well within the five minutes by which
-    the claim postpones them. `expire`: 12 ms (measured with 200 000 callbacks), where a statement may take 3 s.
-    `backfill`: rows that one step of a scan reads and locks: 7 ms, and 27 ms if each row has to be rewritten.
+    `erase`: recordings claimed for deletion at once. A claim postpones their next deletion by five minutes.
+    This is enough even if every request to Twilio times out.
+
+    `expire`: rows deleted at once. A batch takes 12 ms (measured with 200 000 callbacks). The limit of a statement is
+    3 s.
+
+    `backfill`: rows that a step of a scan reads and locks. A step takes 7 ms, or 27 ms if it rewrites every row.
     """
 
     erase: int = 10
@@ -54,9 +58,10 @@ class BatchSizes:
 
 
 class Retention:
-    """Deletes what the settings do not allow to keep.
+    """Deletes data that the settings do not allow to keep.
 
-    `rest`: a client with a rate limit, see AMD_RECONCILE_PER_S. `callback_days`: None to keep callbacks whole.
+    `rest`: a client with a rate limit, see AMD_RECONCILE_PER_S. `callback_days`: age in days at which the parameters of
+    callbacks are deleted; None keeps them.
     """
 
     def __init__(
@@ -81,9 +86,9 @@ class Retention:
         self.metrics = metrics
 
     async def erase(self) -> None:
-        """Delete Twilio's copies of our recordings that have their verdict. Raises TwilioUnavailable.
+        """Delete Twilio's copies of our judged recordings. Raises TwilioUnavailable.
 
-        An account whose credentials are refused is skipped until the next time.
+        If Twilio refuses the credentials of an account, the rest of this run skips the account.
         """
         accounts = set(self._accounts)
         while accounts:
@@ -96,7 +101,7 @@ class Retention:
                     accounts.remove(recording.account_sid)
 
     async def _erase(self, recording: Erasable) -> bool:
-        """Delete one copy. Returns False if Twilio refused the account's credentials."""
+        """Delete one recording at Twilio. Returns False if Twilio refused the account's credentials."""
         sids = {"recording_sid": recording.recording_sid, "account_sid": recording.account_sid}
         try:
             await self._rest.delete_recording(self._accounts[recording.account_sid], recording.recording_sid)
@@ -111,7 +116,7 @@ class Retention:
         return True
 
     async def forget(self) -> None:
-        """Delete what is too old, and apply the number policy to rows from before it."""
+        """Delete rows that are too old, and apply the number policy to rows that were stored before it was set."""
         limit, days = self._batches.expire, self._callback_days
         await self._expire("call_request", lambda session: expiry.delete_old_requests(session, limit))
         if days is not None:
@@ -133,7 +138,7 @@ class Retention:
             log.info("old rows deleted", what=what, count=total)
 
     async def _scan(self, backfill: Backfill) -> None:
-        """Scan a table from the cursor of the last scan to its end."""
+        """Apply the number policy to a table, from the cursor of the previous scan to the table's end."""
         changed = 0
         while True:
             async with self._database.transaction() as session:

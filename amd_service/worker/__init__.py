@@ -1,1 +1,1 @@
-"""Loops: the queue of recordings, periodic tasks, and the retry policy."""
+"""The loops of a process (queue of recordings, periodic tasks) and the retry policy."""

@@ -1,4 +1,4 @@
-"""One attempt at a recording: judge it, then write the result."""
+"""One attempt to judge a recording, from the claim to the stored result."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -17,30 +17,32 @@ log = get_logger(__name__)
 
 Judge = Callable[[Job], Awaitable[Verdict]]
 
+# Pause in seconds before a database operation that failed is repeated.
 DATABASE_PAUSE_S = 1.0
 
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """How an attempt ended. `write` stores it, False where the lease was lost; `count` runs once it is stored."""
+    """Result of an attempt. `write` stores it and returns False if the lease was lost. `count` runs after that."""
 
     write: Callable[[], Awaitable[bool]]
     count: Callable[[], None] = lambda: None
 
 
 class Attempts:
-    """Makes attempts at claimed recordings, any number at once."""
+    """Attempts to judge claimed recordings. Any number of attempts may run at once."""
 
     def __init__(self, queue: RecordingQueue, judge: Judge, retries: RetryPolicy, metrics: Metrics) -> None:
         self._queue = queue
         self._judge = judge
         self._retries = retries
         self._metrics = metrics
-        # On the event loop's clock. A shutdown sets it: after it no result waits for the database to come back.
+        # Time on the event loop's clock, set by a shutdown. After the deadline a result is not stored again if Postgres
+        # is unavailable.
         self.deadline = float("inf")
 
     async def make(self, job: Job) -> None:
-        """Judge a recording and write the result. A cancelled attempt releases the recording."""
+        """Judge a recording and store the result. A cancelled attempt releases its recording."""
         with bound_contextvars(call_sid=job.call_sid, recording_sid=job.recording_sid, attempt=job.attempts):
             try:
                 result = await self._judge_recording(job)
@@ -49,7 +51,7 @@ class Attempts:
                 raise
             try:
                 is_stored = await self._store(result)
-            except Exception as error:  # noqa: BLE001 - becomes a row, like every failure
+            except Exception as error:  # noqa: BLE001 - every failure is stored on the row
                 is_stored = await self._store(self._failed(error, job))
             if not is_stored:
                 log.warning("lease lost")
@@ -57,7 +59,7 @@ class Attempts:
     async def _judge_recording(self, job: Job) -> Result:
         try:
             verdict = await self._judge(job)
-        except Exception as error:  # noqa: BLE001 - the one place where every failure becomes a row
+        except Exception as error:  # noqa: BLE001 - every failure is stored on the row
             return self._failed(error, job)
         log.info("recording judged", label=verdict.label, confidence=verdict.confidence, reason=verdict.reason)
         count = self._metrics.verdicts.labels(verdict.label, verdict.reason).inc
@@ -83,9 +85,10 @@ class Attempts:
                 return Result(partial(self._queue.give_up, job, failure, error), count)
 
     async def _store(self, result: Result) -> bool:
-        """Store a result, through a database outage as long as the lease and the deadline allow. False: lease lost.
+        """Store and count a result. Returns False if the result was not stored because the lease was lost.
 
-        A result is counted only once it is stored: after a lost lease the next holder stores and counts its own.
+        While the database is unavailable, storing is repeated until the lease ends or the deadline passes. After a lost
+        lease nothing is counted: the worker that now holds the recording stores and counts another result.
         """
         now = asyncio.get_running_loop().time
         lease_end = now() + self._queue.lease_s

@@ -1,4 +1,4 @@
-"""Periodic tasks: work that a process repeats beside the queue, such as running actions or reconciling."""
+"""Periodic tasks: work that a process repeats at an interval, such as reconciliation or retention."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
@@ -13,9 +13,9 @@ log = get_logger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class PeriodicTask:
-    """Work to do every `every_s` seconds, and at once when `wake` is set.
+    """Work that is repeated every `every_s` seconds, and immediately after `wake` is set.
 
-    An error never ends the task. An error that asks for a longer pause (`retry_after_s`) gets it.
+    An error never ends the task. If the error has a longer pause (`retry_after_s`), the task pauses that long.
     """
 
     name: str
@@ -26,7 +26,7 @@ class PeriodicTask:
 
 @asynccontextmanager
 async def run_periodically(tasks: Sequence[PeriodicTask], metrics: Metrics, *, grace_s: float) -> AsyncIterator[None]:
-    """Run the tasks until the context ends. A task that is working then has `grace_s` seconds to finish."""
+    """Run the tasks until the context ends. At that point a running task has `grace_s` seconds to finish."""
     stopping = asyncio.Event()
     loops = [asyncio.create_task(_loop(task, stopping, metrics)) for task in tasks]
     try:
@@ -54,7 +54,7 @@ async def _loop(task: PeriodicTask, stopping: asyncio.Event, metrics: Metrics) -
                 pause_s = max(pause_s, error.retry_after_s or 0.0)
             log.warning("periodic task failed, retrying", task=task.name, error=str(error), in_s=pause_s)
         except Exception:
-            # The loop must survive any error of a single pass. It is counted and logged, and the task runs again.
+            # A bug must not end the loop. The error is counted and logged, and the task runs again.
             metrics.loop_errors.labels(task.name).inc()
             log.exception("periodic task failed", task=task.name)
         if not stopping.is_set():

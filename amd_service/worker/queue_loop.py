@@ -1,4 +1,4 @@
-"""Claims recordings and attempts them, as many at once as configured; drains on shutdown."""
+"""The worker's loop: claims recordings, judges several at once, and finishes or releases them at shutdown."""
 
 import asyncio
 from collections.abc import Callable
@@ -12,15 +12,18 @@ from amd_service.worker.retry import RetryPolicy
 
 log = get_logger(__name__)
 
+# Minimum sleep in seconds while a recording is due but another transaction has locked its row.
 LEAST_SLEEP_S = 0.2
+# Minimum number of seconds for releasing recordings at a shutdown.
 LEAST_RELEASE_S = 0.5
 
 
 class Worker:
-    """Works off the queue until it is stopped.
+    """Processes the queue until `stop()`.
 
-    `judge` turns a job into a verdict. `is_ready`: whether it can do so now. While it cannot, nothing is claimed, so
-    that recordings wait in Postgres without using up their attempts. `poll_s`: longest sleep without a notification.
+    `judge` turns a job into a verdict. `is_ready`: whether `judge` can work now. If it cannot, nothing is claimed, so
+    recordings stay queued and use up no attempts. `concurrency`: maximum number of recordings that are judged at once.
+    `poll_s`: maximum sleep in seconds without a notification.
     """
 
     def __init__(
@@ -45,16 +48,16 @@ class Worker:
         self._stopping = False
 
     def stop(self) -> None:
-        """Claim nothing more. `run` returns once every held recording is finished or released."""
+        """Claim no further recording. `run` then finishes or releases every held recording and returns."""
         self._stopping = True
         self._wake.set()
 
     def wake(self) -> None:
-        """Look for work now, for example because the classifier became ready."""
+        """Check the queue immediately, for example because the classifier became ready."""
         self._wake.set()
 
     async def run(self, *, finish_s: float, release_s: float) -> None:
-        """Work until `stop()`. Then finish the held recordings within `finish_s` seconds, and release the others."""
+        """Work until `stop()`. Then finish held recordings for up to `finish_s` seconds, and release the others."""
         log.info("worker started", worker=self._queue.worker, concurrency=self._concurrency)
         heartbeat = asyncio.create_task(self._keep_leases())
         try:
@@ -67,7 +70,7 @@ class Worker:
             log.info("worker stopped", worker=self._queue.worker)
 
     async def drain(self) -> int:
-        """Work until nothing is due, and return the number of attempts. For tests and one-off runs."""
+        """Process the queue until no recording is due. Returns the number of attempts. For tests and one-off runs."""
         made = 0
         while await self._claim():
             made += len(self._held)
@@ -75,7 +78,7 @@ class Worker:
         return made
 
     async def _start_due_recordings(self) -> float:
-        """Fill the free slots. Returns how many seconds to sleep unless something wakes the worker."""
+        """Claim and start recordings while slots are free. Returns the number of seconds to sleep."""
         self._wake.clear()
         try:
             if not self._is_ready():
@@ -88,13 +91,13 @@ class Worker:
             log.warning("claim failed, retrying", error=str(error))
             return DATABASE_PAUSE_S
         except Exception:
-            # The loop must survive any error of a single pass. It is counted and logged, and slows the loop down.
+            # A bug must not end the loop. The error is counted and logged, and the loop pauses before the next pass.
             self._metrics.loop_errors.labels("claim").inc()
             log.exception("claim failed", worker=self._queue.worker)
             return DATABASE_PAUSE_S
         if due_s is None or len(self._held) >= self._concurrency:
             return self._poll_s
-        # A recording that is due but could not be claimed: another transaction has locked its row for now.
+        # A recording can be due now although the last claim did not return it: another transaction has locked its row.
         return min(self._poll_s, max(LEAST_SLEEP_S, due_s))
 
     async def _sleep(self, seconds: float) -> None:
@@ -107,7 +110,7 @@ class Worker:
             return
 
     async def _claim(self) -> bool:
-        """Claim a recording for each free slot and start them. Returns whether there may be more to claim."""
+        """Claim a recording for each free slot and start the attempts. Returns True if another claim may find more."""
         free = self._concurrency - len(self._held)
         if free <= 0 or self._stopping:
             return False
@@ -126,7 +129,8 @@ class Worker:
         if not task.cancelled() and (error := task.exception()) is not None:
             self._metrics.loop_errors.labels("settle").inc()
             sid = job.recording_sid if job else None
-            log.error("result lost, the lease will expire", recording_sid=sid, exc_info=error)
+            # After the lease has expired, another worker claims the recording.
+            log.error("result not stored, lease will expire", recording_sid=sid, exc_info=error)
 
     async def _keep_leases(self) -> None:
         while True:
@@ -138,8 +142,9 @@ class Worker:
                 log.exception("heartbeat failed", worker=self._queue.worker)
 
     async def _send_heartbeat(self) -> None:
-        """Extend the lease of every held recording. Cancel the attempts whose recording another worker has taken."""
-        # A copy: a recording claimed while Postgres answers is missing in the answer, but it is not lost.
+        """Extend the lease of every held recording. Cancel attempts whose recording another worker has claimed."""
+        # The copy is needed because a recording can be claimed during the query. It is then missing in the result, but
+        # its lease is not lost.
         held = {task: job for task, job in self._held.items() if not task.done()}
         if not held:
             return
@@ -149,7 +154,7 @@ class Worker:
                 task.cancel()
 
     async def _drain_held(self, finish_s: float, release_s: float) -> None:
-        """Finish the held recordings in time and release the others."""
+        """Wait up to `finish_s` seconds for running attempts. Then release the unfinished recordings."""
         self._attempts.deadline = asyncio.get_running_loop().time() + finish_s + release_s
         if self._held:
             log.info("finishing held recordings", count=len(self._held), within_s=finish_s)

@@ -1,4 +1,4 @@
-"""Decides what follows a failed attempt: another attempt, or giving up."""
+"""Decides what follows a failed attempt: release the recording, retry later, or give up."""
 
 import random
 from dataclasses import dataclass
@@ -6,40 +6,41 @@ from dataclasses import dataclass
 from amd_service.domain import Failure
 from amd_service.errors import Outage, Permanent, QueueFull, Retryable
 
+# Maximum delay before a retry, in seconds.
 MAX_DELAY_S = 300.0
-# A bug rarely goes away by itself. Two more attempts tell a fluke from a fault.
+# Maximum number of attempts if the error is a bug. Two retries are enough to show whether the bug is permanent.
 MAX_BUG_ATTEMPTS = 3
 
 
 @dataclass(frozen=True, slots=True)
 class Release:
-    """Release the recording without counting the attempt: the error was not caused by this recording."""
+    """Release the recording without counting the attempt, because the recording did not cause the error."""
 
     delay_s: float
 
     def __str__(self) -> str:
-        return f"again in {self.delay_s:.1f} s, uncounted"
+        return f"retry in {self.delay_s:.1f} s, attempt not counted"
 
 
 @dataclass(frozen=True, slots=True)
 class RetryLater:
-    """Retry after a delay. `failure`: the reason that is written if no attempt is left by then."""
+    """Retry after a delay. `failure`: the reason that is stored if the recording has no attempts left."""
 
     delay_s: float
     failure: Failure
 
     def __str__(self) -> str:
-        return f"again in {self.delay_s:.1f} s"
+        return f"retry in {self.delay_s:.1f} s"
 
 
 @dataclass(frozen=True, slots=True)
 class GiveUp:
-    """Make no further attempt. `failure`: the reason that is written on the row."""
+    """Give up the recording. `failure`: the reason that is stored on its row."""
 
     failure: Failure
 
     def __str__(self) -> str:
-        return f"given up as {self.failure}"
+        return f"give up: {self.failure}"
 
 
 NextStep = Release | RetryLater | GiveUp
@@ -47,7 +48,11 @@ NextStep = Release | RetryLater | GiveUp
 
 @dataclass(frozen=True, slots=True)
 class RetryPolicy:
-    """`base_s`: the first delay. `outage_s`: for this long after it was enqueued, an outage costs no attempt."""
+    """Limits of retries.
+
+    `base_s`: the first delay in seconds. `outage_s`: an outage within this many seconds after the recording was
+    enqueued does not count as an attempt.
+    """
 
     max_attempts: int
     base_s: float
@@ -55,16 +60,18 @@ class RetryPolicy:
 
 
 def next_step(error: Exception, policy: RetryPolicy, *, attempts: int, waited_s: float) -> NextStep:
-    """What to do with a recording after `error` in its attempt number `attempts` (from 1).
+    """Decide what happens to a recording after `error` in its attempt number `attempts` (counted from 1).
 
-    `waited_s`: since it was enqueued. An outage costs no attempt until that reaches `outage_s`. After that it still
-    gets as many attempts as any other error: no worker may have run in all that time.
+    `waited_s`: seconds since the recording was enqueued. An outage does not count as an attempt while `waited_s` is
+    less than `outage_s`. Later outages count, but the recording still has all its attempts: perhaps no worker ran
+    before.
     """
     match error:
         case QueueFull():
             return Release(max(error.retry_after_s or 0.0, policy.base_s))
         case Outage() if waited_s < policy.outage_s:
-            # A quarter of the waiting time doubles the delay about every third attempt, without a count of them.
+            # These attempts are not counted, so the delay grows with the waiting time: a quarter of it. This doubles
+            # the delay about every third attempt.
             return Release(max(error.retry_after_s or 0.0, _spread(max(policy.base_s, waited_s / 4))))
         case Permanent():
             return GiveUp(error.failure)
@@ -79,7 +86,10 @@ def next_step(error: Exception, policy: RetryPolicy, *, attempts: int, waited_s:
 
 
 def backoff_s(attempts: int, base_s: float) -> float:
-    """base · 2^(attempts-1), at most 5 minutes, reduced by up to a quarter at random so that a burst spreads out."""
+    """The delay before the next attempt: `base_s` · 2^(`attempts` - 1) seconds, at most 300 seconds.
+
+    A random part of up to a quarter is subtracted, so that recordings which failed together are not retried together.
+    """
     return _spread(base_s * 2.0 ** min(attempts - 1, 32))
 
 

@@ -60,7 +60,7 @@ def test_the_account_is_the_one_named_or_the_only_one() -> None:
     assert both.choose_account(SECOND.account_sid) is SECOND
     with pytest.raises(NotAllowed, match="TWILIO_ACCOUNT_SID"):
         make_policy().choose_account(None)
-    with pytest.raises(RequestRefused, match="say which"):
+    with pytest.raises(RequestRefused, match="set `account_sid`"):
         both.choose_account(None)
     with pytest.raises(RequestRefused, match="is not configured"):
         one.choose_account(SECOND.account_sid)

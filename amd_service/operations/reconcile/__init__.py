@@ -1,4 +1,4 @@
-"""Reconciliation: asks Twilio's API for calls and recordings whose callbacks were lost, and stores the answers."""
+"""Reconciliation: requests calls and recordings whose callbacks were lost from Twilio's API and stores them."""
 
 from amd_service.operations.reconcile.report import SweepReport
 from amd_service.operations.reconcile.schedule import OVERLAP, Reconciliation

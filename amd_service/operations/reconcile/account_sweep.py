@@ -1,4 +1,4 @@
-"""One sweep of one account: finds calls with lost callbacks and requests them from Twilio's API.
+"""One sweep of one account: finds calls with lost callbacks and requests these calls from Twilio's API.
 
 No transaction is open during a request to Twilio.
 """
@@ -29,13 +29,15 @@ from amd_service.twilio.rest import ApiEvent, RestClient
 
 log = get_logger(__name__)
 
-# After this another process may take over the account of a process that died. A live process renews its lease with
-# every call that it requests.
+# Length of a sweep's lease in seconds. If a process dies, another process sweeps its account after this time. A running
+# process renews its lease before every call that it requests.
 LEASE_S = 300.0
+# Calls of a list that are compared with the database in one query.
 BATCH = 200
-# This many failed calls in a row are an outage.
+# This number of failed calls in a row counts as an outage.
 OUTAGE = 3
-# If Twilio knows none of our calls and this many are unknown, they are not gone: we are asking the wrong Twilio.
+# If at least this number of our calls is unknown to Twilio and none is known, Twilio has not deleted the calls: our
+# requests go to the wrong account or region.
 MOST_UNKNOWN = 3
 
 OUTBOUND = "outbound-api"
@@ -44,19 +46,19 @@ T = TypeVar("T")
 
 
 class LeaseLost(AmdError):
-    """Another process has taken over the account: this one was away for longer than its lease."""
+    """Another process sweeps the account now, because this process did not renew its lease in time."""
 
 
 class WrongAccount(AmdError):
-    """Twilio knows none of our calls: requests go to another region's Twilio, or to another account."""
+    """Twilio knows none of our calls, so our requests go to another account or to another region of Twilio."""
 
 
 @dataclass(frozen=True, slots=True)
 class SweepRange:
-    """What a sweep covers.
+    """Which calls a sweep covers.
 
     `since`: start of the lists by date. `open_since`: calls whose row is older are no longer requested one by one.
-    `quiet_s`: how long after its end a call is left to its callbacks.
+    `quiet_s`: a call is skipped until this many seconds after its end, because its callbacks may still arrive.
     """
 
     since: datetime
@@ -68,9 +70,12 @@ class SweepRange:
 class AccountSweep:
     """One sweep of one account.
 
-    `listed`: calls that Twilio's list by date contains. `requested`: calls that were requested one by one. `known`: our
-    calls that Twilio described; `unknown`: our calls that it does not know; `failed`: calls that were skipped.
-    `wait_s`: how long Twilio asked us to wait.
+    - `listed`: calls in Twilio's list by date.
+    - `requested`: calls that were requested one by one.
+    - `known`: our calls whose data Twilio returned.
+    - `unknown`: our calls that Twilio does not know.
+    - `failed`: calls that were skipped after a failed request.
+    - `wait_s`: the Retry-After of Twilio's last error, in seconds.
     """
 
     database: Database
@@ -90,7 +95,7 @@ class AccountSweep:
     wait_s: float = 0.0
 
     async def run(self) -> SweepReport:
-        """Sweep and report. Answers are stored as they arrive, so they stay even if a later request fails."""
+        """Sweep the account. Every response is stored immediately, so it stays stored if a later request fails."""
         try:
             await self._sweep_listed_calls()
             await self._sweep_open_calls()
@@ -105,9 +110,9 @@ class AccountSweep:
         return self.report
 
     async def must_repeat_lists(self) -> bool:
-        """Whether only the lists by date would find a skipped call again, so that the cursor must stay where it is.
+        """Whether the next sweep must repeat the same lists, because only they contain a skipped call.
 
-        After 48 hours such a call is given up, like an open call.
+        After 48 hours such a call is no longer requested, like an open call.
         """
         if not self.failed:
             return False
@@ -115,7 +120,7 @@ class AccountSweep:
             return await reconciliation.has_closed_call(session, self.failed, since=self.span.open_since)
 
     async def _sweep_listed_calls(self) -> None:
-        """Store calls that ended without our knowing. Calls that are still up are left to a later sweep."""
+        """Store calls whose end no callback has reported. A later sweep stores the calls that are still in progress."""
         quiet_since = datetime.now(UTC) - timedelta(seconds=self.span.quiet_s)
         async with aclosing(_batches(self.rest.list_calls(self.account, self.span.since))) as batches:
             async for batch in batches:
@@ -130,15 +135,15 @@ class AccountSweep:
                         await self.store.store(call.event.call_sid, call, is_complete=False)
 
     async def _sweep_listed_recordings(self) -> None:
-        """Request our ended calls that have a recording which is unknown here or not finished."""
+        """Request our ended calls with a recording that is missing in our database, or not finished there."""
         async with aclosing(_batches(self.rest.list_recorded_calls(self.account, self.span.since))) as batches:
             async for batch in batches:
                 await self._renew_lease()
                 async with self.database.transaction() as session:
                     finished = await reconciliation.finished_recordings(session, [sid for sid, _ in batch])
                     unfinished = {call_sid for sid, call_sid in batch if sid not in finished}
-                    # Old rows are given up here too: a call that Twilio can never answer for would end every sweep, and
-                    # with it everything that comes later.
+                    # Old calls are skipped, because calls for which Twilio always returns an error would abort every
+                    # sweep.
                     ended = await reconciliation.ended_calls(
                         session, unfinished, since=self.span.open_since, quiet_s=self.span.quiet_s
                     )
@@ -146,7 +151,7 @@ class AccountSweep:
                     await self._request_call(call_sid)
 
     async def _sweep_open_calls(self) -> None:
-        """Request the calls that still miss something, one by one."""
+        """Request the open calls (their end, a recording or their verdict is missing) one by one."""
         async with self.database.transaction() as session:
             open_calls = await reconciliation.open_calls(
                 session, self.account.account_sid, since=self.span.open_since, quiet_s=self.span.quiet_s
@@ -155,7 +160,7 @@ class AccountSweep:
             await self._request_call(call_sid)
 
     async def _request_call(self, call_sid: CallSid) -> None:
-        """Request a call and its recordings, once per sweep, and store them."""
+        """Request a call and its recordings and store them. Each call is requested at most once per sweep."""
         if call_sid in self.requested:
             return
         self.requested.add(call_sid)
@@ -182,10 +187,10 @@ class AccountSweep:
     async def _fetch(
         self, call_sid: CallSid
     ) -> tuple[ApiEvent[StatusCallback] | MalformedCallback | None, list[ApiEvent[RecordingCallback] | None]]:
-        """The call and its recordings. The recordings of a call that cannot be read are as good as others.
+        """Return the call and its recordings. If the call is unreadable, its recordings are still used.
 
-        They are listed per call: the account's list does not contain the track, and without it a recording of the
-        called party alone would be taken for one of both sides.
+        Recordings are listed per call because the account's list does not contain the track. Without the track, a
+        recording of the called party alone would be treated as a recording of both parties.
         """
         call: ApiEvent[StatusCallback] | MalformedCallback | None
         try:
@@ -195,17 +200,17 @@ class AccountSweep:
         return call, await self.rest.list_call_recordings(self.account, call_sid)
 
     async def _conclude_unknown(self) -> None:
-        """Conclude that a call which Twilio does not know has no recording. Raises WrongAccount if it knows none."""
+        """Record that calls which Twilio does not know have no recording. Raises WrongAccount if it knows none."""
         if len(self.unknown) >= MOST_UNKNOWN and not self.known:
             raise WrongAccount(
-                f"Twilio knows none of the {len(self.unknown)} calls it was asked for, so nothing is concluded; check "
-                "that TWILIO_REGION, TWILIO_EDGE and the credentials are those of the account that placed them"
+                f"Twilio knows none of the {len(self.unknown)} requested calls, so their rows are not changed; check "
+                "that TWILIO_REGION, TWILIO_EDGE and the credentials belong to the account that placed these calls"
             )
         for call_sid in self.unknown:
             await self.store.store(call_sid, None, is_complete=True)
 
     def _skip(self, call_sid: CallSid, error: AmdError) -> None:
-        """Skip a call that Twilio cannot answer for, so that it does not block all others. Raises it in an outage."""
+        """Skip a call whose request failed, so that it does not block other calls. In an outage, raises `error`."""
         self.failed.add(call_sid)
         self.failed_in_a_row += isinstance(error, TwilioUnavailable)
         if self.failed_in_a_row == OUTAGE:
@@ -219,7 +224,7 @@ class AccountSweep:
         async with self.database.transaction() as session:
             renewed = await reconciliation.renew_lease(session, self.lease, lease_s=LEASE_S)
         if renewed is None:
-            raise LeaseLost("another process has taken over the account")
+            raise LeaseLost("another process sweeps the account now, because the lease of this process expired")
         self.lease = renewed
 
     def _finish_report(self) -> None:
@@ -238,9 +243,9 @@ class AccountSweep:
 
 
 def _is_missing(call: StatusCallback, known: Mapping[str, str | None], quiet_since: datetime) -> bool:
-    """Whether to store a listed call: it ended a while ago, it is ours, and its end is unknown here.
+    """Whether to store a listed call: it ended before `quiet_since`, is ours, and our database does not have its end.
 
-    A call without a row that this API did not dial (inbound calls, legs of a `<Dial>`) is not ours.
+    A call without a row is ours only if Twilio's API placed it. Inbound calls and legs of a `<Dial>` are not ours.
     """
     if call.call_status not in TERMINAL_CALL_STATUSES or (call.timestamp is not None and call.timestamp > quiet_since):
         return False

@@ -1,4 +1,4 @@
-"""Stores what Twilio's API says about calls, through the same intake as callbacks."""
+"""Stores calls and recordings from Twilio's API with the same functions as callbacks."""
 
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
@@ -18,10 +18,10 @@ log = get_logger(__name__)
 
 
 class AnswerStore:
-    """Stores the answers of one sweep and counts in `report` what is new.
+    """Stores the responses of one sweep, and counts new calls and recordings in `report`.
 
-    Each answer has a transaction of its own, so that rows are locked in the intake's order. `changed`: calls whose rows
-    changed.
+    Every call and every recording is stored in a separate transaction. So rows are locked in the same order as for a
+    callback, and no deadlock is possible. `changed`: calls whose stored data changed.
     """
 
     def __init__(
@@ -48,7 +48,7 @@ class AnswerStore:
         except AmdError:
             raise
         except Exception:
-            # A call that cannot be stored must not block all others, in this sweep and in every later one.
+            # A call that cannot be stored must not block the other calls, in this sweep and in every later sweep.
             self._metrics.loop_errors.labels("reconciling").inc()
             log.exception("call not stored", call_sid=call_sid)
 

@@ -7,11 +7,14 @@ from amd_service.domain import AccountSid
 
 @dataclass(slots=True)
 class SweepReport:
-    """Result of sweeping one account. `error`: why the sweep was aborted, None if it was not.
+    """Result of sweeping one account.
 
-    `calls_asked`: calls that Twilio described; `calls_failed`: calls that Twilio could not answer for and that were
-    skipped; `calls_unknown`: our calls that Twilio does not know; `calls_new`, `recordings_new`: those that no callback
-    had reported; `calls_changed`: rows that changed, new ones included.
+    - `calls_asked`: calls whose data Twilio returned.
+    - `calls_failed`: calls that were skipped after a failed request.
+    - `calls_unknown`: our calls that Twilio does not know.
+    - `calls_new`, `recordings_new`: calls and recordings that no callback had reported.
+    - `calls_changed`: calls whose stored data changed, new calls included.
+    - `error`: why the sweep was aborted; None if it was completed.
     """
 
     account_sid: AccountSid

@@ -1,4 +1,4 @@
-"""Which accounts are due for a sweep, and where each sweep starts."""
+"""Decides which accounts are due for a sweep and at which time the range of each sweep begins."""
 
 from collections.abc import Mapping
 from datetime import datetime, timedelta
@@ -15,18 +15,19 @@ from amd_service.settings import Account
 from amd_service.telemetry import Metrics
 from amd_service.twilio.rest import RestClient
 
-# A list is sorted by when calls began. Twilio lets a call ring for ten minutes at most and ends it four hours later
-# unless told otherwise, so a call that began before that had ended by the previous sweep.
+# Overlap between the ranges of two sweeps. Twilio's list is filtered by the start time of calls. Twilio lets a call
+# ring for at most 10 minutes and, by default, ends it 4 hours later. So a call that began more than 4 h 10 min before
+# the previous sweep had ended at that sweep.
 OVERLAP = timedelta(hours=4, minutes=10)
-# Twilio has no more to say about a call that is open for this long.
+# Calls whose row is older than this are no longer requested: Twilio will not return anything new about them.
 OPEN_FOR = timedelta(hours=48)
 
 
 class Reconciliation:
     """Recovers lost callbacks of all accounts.
 
-    `rest`: a client with a rate limit, see AMD_RECONCILE_PER_S. `every_s`: time between two sweeps of an account.
-    `quiet_s`: how long a callback may be late before Twilio is asked.
+    `rest`: a client with a rate limit, see AMD_RECONCILE_PER_S. `every_s`: seconds between two sweeps of an account.
+    `quiet_s`: seconds that a sweep waits for the callbacks of a call before it requests the call.
     """
 
     def __init__(
@@ -51,7 +52,8 @@ class Reconciliation:
     async def sweep_due_accounts(self) -> list[SweepReport]:
         """Sweep every account that is due and that no other process has leased.
 
-        The next sweep after an aborted one has the same range. It starts no earlier than Twilio asked for.
+        After an aborted sweep the next sweep begins at the same time in the past. If Twilio sent a Retry-After, the
+        next sweep waits at least that long.
         """
         reports = []
         for account in self._accounts.values():
@@ -62,13 +64,13 @@ class Reconciliation:
         return reports
 
     async def sweep_since(self, since: datetime) -> list[SweepReport]:
-        """Sweep all accounts now, from `since` on, including calls whose callbacks may still be on the way."""
+        """Sweep all accounts immediately, from `since` on, without waiting for callbacks that may still arrive."""
         span = SweepRange(since, open_since=since - OVERLAP, quiet_s=0.0)
         return [await self._account_sweep(account, span).run() for account in self._accounts.values()]
 
     async def _sweep(self, account: Account, lease: SweepLease) -> SweepReport:
-        # Skip calls older than our first sweep: they belong to other applications of the account. Calls that had just
-        # ended at the previous sweep were left to their callbacks for the quiet time.
+        # Skip calls older than our first sweep: they belong to other applications of the account. The quiet time is
+        # subtracted because the previous sweep skipped the calls that had just ended, to wait for their callbacks.
         cursor = (lease.swept_until or lease.began_at) - OVERLAP - timedelta(seconds=self._quiet_s)
         span = SweepRange(max(lease.first_at, cursor), open_since=lease.began_at - OPEN_FOR, quiet_s=self._quiet_s)
         sweep = self._account_sweep(account, span, lease)

@@ -76,7 +76,7 @@ async def test_an_action_whose_response_was_lost_is_noted_and_never_repeated(
     state, note = await outcome(database)
     assert (len(call.updates), call.status, state) == (1, "completed", "sent")
     assert note is not None
-    assert note.startswith("it may have been done")
+    assert note.startswith("the action may have been done")
 
 
 async def test_an_action_whose_response_is_unreadable_is_never_repeated(
@@ -91,7 +91,7 @@ async def test_an_action_whose_response_is_unreadable_is_never_repeated(
     state, note = await outcome(database)
     assert (len(call.updates), state, counted(runner, "hang_up", "sent")) == (1, "sent", 1)
     assert note is not None
-    assert note.startswith("it may have been done")
+    assert note.startswith("the action may have been done")
 
 
 async def test_an_action_is_retried_after_a_429(

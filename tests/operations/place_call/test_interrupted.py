@@ -30,7 +30,7 @@ async def test_a_call_is_stored_after_its_caller_disconnected(database: Database
         call_placer = make_placer(database, client, settings)
         asking = asyncio.create_task(call_placer.start(REQUEST, "key"))
         await arrived.wait()
-        with pytest.raises(IdempotencyKeyInUse, match="under way"):
+        with pytest.raises(IdempotencyKeyInUse, match="is running"):
             await call_placer.start(REQUEST, "key")
         asking.cancel()
         answering.set()

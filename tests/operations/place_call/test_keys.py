@@ -72,7 +72,7 @@ async def test_equal_requests_have_equal_fingerprints_only_under_one_secret(phon
 
 @pytest.mark.parametrize(
     ("outcome", "said"),
-    [(RequestOutcome.PENDING, "under way"), (RequestOutcome.UNKNOWN, "may have been placed")],
+    [(RequestOutcome.PENDING, "is running"), (RequestOutcome.UNKNOWN, "may have been placed")],
 )
 async def test_an_unknown_outcome_is_reported_before_requests_are_compared(
     phone: Phone, outcome: RequestOutcome, said: str
