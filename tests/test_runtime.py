@@ -29,7 +29,7 @@ pytestmark = pytest.mark.anyio
 
 @contextmanager
 def counted_claims() -> Iterator[list[str]]:
-    """The statements of this process that claim due actions, as long as the context lasts."""
+    """The statements of this process that claim due actions, until the context ends."""
     claims: list[str] = []
 
     def note(_connection: Any, _cursor: Any, statement: str, *_: Any) -> None:
@@ -75,7 +75,7 @@ async def test_a_worker_runs_actions_and_retention(database: Database, database_
     assert "+1500" not in repr([(kept.parameters, kept.facts) for kept in await callbacks(database)])
 
 
-async def test_a_worker_without_actions_refuses_late_ones_at_its_interval_alone(
+async def test_a_worker_without_actions_refuses_late_actions_only_at_its_interval(
     database: Database, database_url: str
 ) -> None:
     await deliver(database, status("in-progress", timestamp=datetime.now(UTC)), recording("completed"))
@@ -90,5 +90,5 @@ async def test_a_worker_without_actions_refuses_late_ones_at_its_interval_alone(
     with counted_claims() as claims:
         async with open_runtime(Settings(_env_file=None, database_url=database_url, model="demo"), with_worker=True):
             await until(is_refused)
-    # One pass: its first claim refuses the action, its second finds none.
+    # There was one pass: the first claim refused the action, the second claim found no action.
     assert len(claims) == 2

@@ -1,4 +1,4 @@
-"""How a shutdown divides its grace time."""
+"""The budget divides the grace time of a shutdown."""
 
 from dataclasses import astuple
 

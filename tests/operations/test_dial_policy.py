@@ -1,4 +1,4 @@
-"""The deployment's rules for placing calls."""
+"""The rules of the settings for placing calls."""
 
 import pytest
 from pydantic import SecretStr
@@ -39,9 +39,9 @@ def test_the_refusal_names_the_setting_that_forbids_the_call(to: str, policy: di
         make_policy(**policy).require_allowed(REQUEST.model_copy(update={"to": to}))
 
 
-def test_a_request_that_plays_nothing_is_refused_unless_our_own_twiml_is_played() -> None:
+def test_a_request_without_twiml_is_refused_unless_streams_are_live() -> None:
     silent = REQUEST.model_copy(update={"url": None})
-    with pytest.raises(RequestRefused, match="one of `url` and `twiml`"):
+    with pytest.raises(RequestRefused, match="either `url` or `twiml`"):
         make_policy().require_allowed(make_policy().with_default_twiml(silent))
     live = make_policy(stream_url="https://amd.example.com/twilio/stream.xml")
     live.require_allowed(live.with_default_twiml(silent))
@@ -54,7 +54,7 @@ def test_an_invalid_idempotency_key_is_refused(key: str) -> None:
         require_valid_key(key)
 
 
-def test_the_account_is_the_one_named_or_the_only_one() -> None:
+def test_a_request_without_an_account_uses_the_only_configured_account() -> None:
     one, both = make_policy(FIRST), make_policy(FIRST, SECOND)
     assert one.choose_account(None) is FIRST
     assert both.choose_account(SECOND.account_sid) is SECOND

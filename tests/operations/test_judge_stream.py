@@ -1,4 +1,4 @@
-"""Verdicts on live streams that come too late to act on."""
+"""Verdicts on live streams that come too late for an action."""
 
 import json
 import time

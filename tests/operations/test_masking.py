@@ -1,4 +1,4 @@
-"""URLs do not reach logs or rows."""
+"""Logs and rows contain no URLs."""
 
 import pytest
 

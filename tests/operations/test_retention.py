@@ -156,7 +156,7 @@ async def test_recordings_of_other_applications_stay_and_do_not_block_ours(
     database: Database, twilio: SimulatedTwilio, client: httpx2.AsyncClient
 ) -> None:
     await judged(database, twilio, RECORDING)
-    # As if reconciliation had found it: another application had the call placed and recorded.
+    # Reconciliation has found this call, but another application placed and recorded it.
     await change(database, Callback, route="rest")
     ours = CallSid("CA" + "2" * 32)
     await deliver(database, recording("completed", SECOND_RECORDING, call_sid=ours))
@@ -206,21 +206,21 @@ async def test_the_number_policy_is_applied_to_old_rows(
     await forgetful.forget()
     assert await plain(database) == 0
     assert forgotten(forgetful, "numbers") == 10
-    # A process that was started before the setting was changed writes once more.
+    # A process with the old settings stores another row.
     await deliver_status(database, "in-progress", CallSid=f"CA{9:032x}")
     await forgetful.forget()
     assert (await plain(database), forgotten(forgetful, "numbers")) == (0, 12)
 
 
 async def plain(database: Database) -> int:
-    """How many rows still hold a number that can be read."""
+    """The number of rows that still contain a plain number."""
     async with database.transaction() as session:
         calls = "select count(*) from call_log where call_log::text like '%500555%'"
         told = "select count(*) from callback where callback::text like '%500555%'"
         return int(await session.scalar(text(calls)) or 0) + int(await session.scalar(text(told)) or 0)
 
 
-async def test_an_interrupted_scan_goes_on_at_its_cursor(
+async def test_an_interrupted_scan_continues_at_its_cursor(
     database: Database, twilio: SimulatedTwilio, client: httpx2.AsyncClient
 ) -> None:
     for number in range(3):

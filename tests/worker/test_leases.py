@@ -1,4 +1,4 @@
-"""Leases, heartbeats, and results that come too late or cannot be written."""
+"""Leases, heartbeats, and results that come too late or cannot be stored."""
 
 import asyncio
 from collections.abc import Sequence
@@ -18,10 +18,10 @@ from tests.support.workers import enqueue_recording, is_in, make_worker, read
 
 pytestmark = pytest.mark.anyio
 
-LEASE_S = 3.0  # beaten for every second: long enough for a machine to falter in between
+LEASE_S = 3.0  # a heartbeat comes every second, so a slow machine keeps the lease
 
 
-async def test_a_result_after_the_lease_was_lost_is_not_written(database: Database) -> None:
+async def test_a_result_after_the_lease_was_lost_is_not_stored(database: Database) -> None:
     sid = await enqueue_recording(database)
 
     async def judge(job: Job) -> Verdict:
@@ -121,7 +121,7 @@ async def test_a_job_that_another_worker_claimed_is_cancelled_at_the_next_heartb
     assert (recording.state, recording.locked_by) == ("running", "another")
 
 
-async def test_a_result_that_cannot_be_written_is_a_bug_on_the_row(database: Database) -> None:
+async def test_a_result_that_cannot_be_stored_is_a_bug_on_the_row(database: Database) -> None:
     sid = await enqueue_recording(database)
 
     class BrokenQueue(RecordingQueue):

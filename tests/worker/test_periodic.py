@@ -1,4 +1,4 @@
-"""Periodic tasks run at their interval, wake up, survive errors, and end within the grace time."""
+"""Periodic tasks run at their interval or when woken, continue after errors, and end within the grace time."""
 
 import asyncio
 
@@ -15,7 +15,7 @@ AT_ONCE = 0.0
 
 
 class Work:
-    """Counts how often it was done; fails with `errors`, one after the other, first."""
+    """Counts its runs. The first runs fail with `errors`, one error per run."""
 
     def __init__(self, *errors: Exception) -> None:
         self.errors = list(errors)

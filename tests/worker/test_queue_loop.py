@@ -1,4 +1,4 @@
-"""claim → judge → settle."""
+"""The worker claims, judges and settles recordings."""
 
 import asyncio
 
@@ -14,7 +14,7 @@ from tests.support.workers import enqueue_recording, is_in, make_worker, read
 pytestmark = pytest.mark.anyio
 
 
-async def test_a_verdict_and_the_end_of_its_job_are_written_together(database: Database) -> None:
+async def test_a_verdict_and_the_end_of_its_job_are_stored_together(database: Database) -> None:
     sid = await enqueue_recording(database)
     assert await make_worker(database).drain() == 1
     recording, call = await read(database, sid)
@@ -77,7 +77,7 @@ async def test_refused_audio_ends_the_job_at_once_with_its_reason(database: Data
     assert (recording.attempts, call.analysis_state, call.reason) == (1, "failed", "encrypted")
 
 
-async def test_a_bug_is_written_as_given_up_and_never_as_a_label(database: Database) -> None:
+async def test_a_bug_is_stored_as_given_up_and_never_as_a_label(database: Database) -> None:
     sid = await enqueue_recording(database)
 
     async def judge(_job: Job) -> Verdict:
@@ -149,7 +149,9 @@ async def test_stopping_lets_a_held_recording_finish(database: Database, finish:
     assert (await read(database, other))[0].state in ("queued", "done")
 
 
-async def test_a_recording_that_does_not_finish_in_time_is_released_uncounted(database: Database) -> None:
+async def test_a_recording_that_does_not_finish_in_time_is_released_without_counting_the_attempt(
+    database: Database,
+) -> None:
     sid = await enqueue_recording(database)
     started = asyncio.Event()
 

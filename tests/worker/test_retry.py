@@ -44,12 +44,12 @@ def test_a_permanent_error_ends_the_job_at_once_with_its_reason(error: Exception
     assert step(error) == GiveUp(failure)
 
 
-def test_missing_audio_is_retried_and_then_the_reason() -> None:
+def test_missing_audio_is_retried_and_then_given_up_with_its_reason() -> None:
     assert isinstance(step(MediaNotReady("404"), attempts=7), RetryLater)
     assert step(MediaNotReady("404"), attempts=8) == GiveUp(Failure.MEDIA_MISSING)
 
 
-def test_the_delay_twilio_asks_for_is_respected() -> None:
+def test_a_retry_after_is_respected() -> None:
     later = step(TwilioUnavailable("429", retry_after_s=90))
     assert later == Release(90)
 
@@ -58,7 +58,7 @@ def test_a_full_inference_queue_costs_no_attempt() -> None:
     assert isinstance(step(QueueFull("full"), attempts=8), Release)
 
 
-def test_a_bug_is_tried_three_times_only() -> None:
+def test_a_bug_gets_three_attempts() -> None:
     assert isinstance(step(ZeroDivisionError(), attempts=2), RetryLater)
     assert step(ZeroDivisionError(), attempts=3) == GiveUp(Failure.GAVE_UP)
 

@@ -151,7 +151,7 @@ class AccountSweep:
                     await self._request_call(call_sid)
 
     async def _sweep_open_calls(self) -> None:
-        """Request the open calls (their end, a recording or their verdict is missing) one by one."""
+        """Request the open calls one by one. A call is open if no callback has reported its end or its recording."""
         async with self.database.transaction() as session:
             open_calls = await reconciliation.open_calls(
                 session, self.account.account_sid, since=self.span.open_since, quiet_s=self.span.quiet_s

@@ -1,4 +1,4 @@
-"""Actions after a verdict: run once, as the current settings want."""
+"""Actions after a verdict run once, with the current settings."""
 
 import asyncio
 

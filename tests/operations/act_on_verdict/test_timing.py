@@ -1,4 +1,4 @@
-"""Actions run at once, concurrently, and until the end of the process."""
+"""Actions run without delay, concurrently, and until the end of the process."""
 
 import asyncio
 import time
@@ -33,18 +33,18 @@ async def test_the_request_follows_the_verdict_within_milliseconds(
 ) -> None:
     settings, arrived, metrics = settings_for(twilio), arrivals(twilio), Metrics()
     runner, took_ms = make_runner(database, client, settings), []
-    listening = asyncio.Event()
+    started = asyncio.Event()
 
-    async def act_and_say() -> None:
+    async def start_due() -> None:
         await runner.start_due()
-        listening.set()
+        started.set()
 
-    # Only notifications bring it round in time: by itself it looks again after an hour.
-    task = PeriodicTask("acting", 3600, act_and_say, runner.wake)
+    # Only a notification can start this task in time: its interval is an hour.
+    task = PeriodicTask("acting", 3600, start_due, runner.wake)
     async with wake_on_notify(database.url, runner.wake, metrics) as listener, asyncio.timeout(30):
         await listener.listening.wait()
         async with run_periodically([task], metrics, grace_s=5):
-            await listening.wait()
+            await started.wait()
             for judge in await two_answered_calls(database, twilio, settings):
                 await judge()
                 settled_at = time.perf_counter()
@@ -83,7 +83,7 @@ async def test_no_more_actions_run_at_once_than_the_limit(
     runner.wake.clear()
     await runner.wait_for_responses()
     assert len(twilio.rest.requests) == 1
-    assert runner.wake.is_set()  # another action may start
+    assert runner.wake.is_set()  # a slot is free, so another action may start
     await run(runner)
     assert [call.status for call in twilio.rest.calls.values()] == ["completed"] * 2
 
@@ -103,7 +103,7 @@ async def test_a_hanging_database_delays_the_shutdown_by_the_grace_time_at_most(
     runner = make_runner(database, client, settings_for(twilio))
     async with database.transaction() as session:
         await session.execute(text("lock table call_log"))
-        # Less than a statement may take by itself.
+        # This is less than the time limit of a statement.
         async with asyncio.timeout(Timeouts().statement_s - 0.5):
             await runner.run_last(grace_s=0.2)
 
@@ -111,7 +111,7 @@ async def test_a_hanging_database_delays_the_shutdown_by_the_grace_time_at_most(
 async def test_an_unavailable_database_does_not_break_the_shutdown(
     twilio: SimulatedTwilio, client: httpx2.AsyncClient
 ) -> None:
-    away = Database("postgresql://nobody@127.0.0.1:1/nothing")
-    async with run_actions(make_runner(away, client, settings_for(twilio)), away, grace_s=1) as runner:
+    unavailable = Database("postgresql://nobody@127.0.0.1:1/nothing")
+    async with run_actions(make_runner(unavailable, client, settings_for(twilio)), unavailable, grace_s=1) as runner:
         pass
     assert not runner.running

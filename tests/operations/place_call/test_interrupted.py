@@ -1,4 +1,4 @@
-"""Placing calls while the caller disconnects, the process ends, or the database goes away."""
+"""Placing calls while the caller disconnects, the process ends, or the database becomes unavailable."""
 
 import asyncio
 
@@ -61,7 +61,7 @@ async def test_a_process_that_ends_during_the_request_leaves_the_outcome_unknown
             task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await asking
-        with pytest.raises(IdempotencyKeyInUse, match="is not known"):
+        with pytest.raises(IdempotencyKeyInUse, match="is unknown"):
             await call_placer.start(REQUEST, "key")
 
 

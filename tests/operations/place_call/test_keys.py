@@ -1,4 +1,4 @@
-"""At most one call per key, and never another while the outcome of the first is unknown."""
+"""Each idempotency key places at most one call, and no further call while the outcome is unknown."""
 
 import asyncio
 from dataclasses import replace
@@ -55,13 +55,13 @@ async def test_twenty_concurrent_requests_with_one_key_place_one_call(phone: Pho
 )
 async def test_the_same_key_with_another_request_is_refused(phone: Phone, other: CallRequest) -> None:
     await phone.start("key")
-    with pytest.raises(IdempotencyKeyReused, match="needs a new key"):
+    with pytest.raises(IdempotencyKeyReused, match="use a new key"):
         await phone.start("key", other)
     assert len(phone.simulated_twilio.rest.calls) == 1
 
 
 async def test_equal_requests_have_equal_fingerprints_only_under_one_secret(phone: Phone) -> None:
-    """Whoever reads the table must not find the number by trying them all."""
+    """A reader of the table must not find the phone number by hashing all numbers."""
     await phone.start("one")
     await phone.start("two")
     one, two = await phone.requests()
@@ -77,7 +77,7 @@ async def test_equal_requests_have_equal_fingerprints_only_under_one_secret(phon
 async def test_an_unknown_outcome_is_reported_before_requests_are_compared(
     phone: Phone, outcome: RequestOutcome, said: str
 ) -> None:
-    """A caller that is told to take a new key takes one, and a telephone may ring twice."""
+    """After the message "use a new key" the caller would use a new key, and the telephone might ring twice."""
     async with phone.database.transaction() as session:
         session.add(CallRequestRow(key="key", fingerprint="under a secret of before", account_sid=AC, outcome=outcome))
     with pytest.raises(IdempotencyKeyInUse, match=said):
@@ -87,7 +87,7 @@ async def test_an_unknown_outcome_is_reported_before_requests_are_compared(
 async def test_a_reused_key_under_a_rotated_secret_names_the_earlier_call(phone: Phone) -> None:
     placed = await phone.start("key")
     rotated = phone.with_settings(twilio_auth_token=[SecretStr("b" * 32)])
-    with pytest.raises(IdempotencyKeyReused, match=f"{placed.call_sid} .*before the account's secret changed"):
+    with pytest.raises(IdempotencyKeyReused, match=f"{placed.call_sid} .*the account's secret has changed"):
         await rotated.start("key")
 
 

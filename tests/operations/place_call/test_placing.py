@@ -17,7 +17,7 @@ from tests.support.call_placing import REQUEST, Phone, make_phone, reservation_l
 pytestmark = pytest.mark.anyio
 
 
-async def test_a_placed_call_is_recorded_and_has_a_row_at_once(phone: Phone) -> None:
+async def test_a_placed_call_is_recorded_and_has_a_row_immediately(phone: Phone) -> None:
     started = await phone.start()
     call = phone.simulated_twilio.rest.calls[started.call_sid]
     assert (call.to_number, call.form_value("Record"), call.form_value("RecordingTrack")) == (
@@ -77,7 +77,7 @@ async def test_errors_that_the_caller_cannot_fix_are_logged_as_warnings(
     assert f"{level} " in line
 
 
-async def test_numbers_that_must_not_be_kept_are_not(
+async def test_a_placed_call_stores_no_number_that_must_not_be_kept(
     simulated_twilio: SimulatedTwilio, client: httpx2.AsyncClient, database: Database
 ) -> None:
     phone = make_phone(simulated_twilio, client, database, phone_numbers="drop")
@@ -125,7 +125,7 @@ async def test_a_request_that_is_not_allowed_is_neither_sent_nor_stored(
     assert (simulated_twilio.rest.requests, await phone.requests()) == ([], [])
 
 
-async def test_a_live_deployment_plays_its_own_twiml_by_default(
+async def test_with_live_streams_a_request_without_twiml_plays_our_twiml(
     simulated_twilio: SimulatedTwilio, client: httpx2.AsyncClient, database: Database
 ) -> None:
     phone = make_phone(simulated_twilio, client, database, live=True)

@@ -49,7 +49,7 @@ def make(database: Database, simulated_twilio: SimulatedTwilio, client: httpx2.A
 
 @pytest.fixture(autouse=True)
 async def swept_for_a_week(database: Database) -> None:
-    """The accounts are no newcomers: what began before the first sweep is let be."""
+    """The first sweep of each account was a week ago. Sweeps skip calls that began before the first sweep."""
     async with database.transaction() as session:
         for account_sid in (ACCOUNT, OTHER_ACCOUNT):
             session.add(Sweep(account_sid=account_sid, created_at=func.now() - timedelta(days=7)))

@@ -82,7 +82,7 @@ async def test_an_absent_recording_is_the_reason_of_the_call(
     assert (row.analysis_state, row.reason, audio.error_code) == ("failed", "no_recording", 16101)
 
 
-async def test_a_call_that_just_ended_is_left_to_its_callbacks(
+async def test_a_call_that_has_just_ended_is_skipped(
     database: Database, simulated_twilio: SimulatedTwilio, make: Make
 ) -> None:
     ended = datetime.now(UTC) - timedelta(seconds=5)
@@ -93,12 +93,12 @@ async def test_a_call_that_just_ended_is_left_to_its_callbacks(
     await age(database, seconds=3600)
     await make().sweep_due_accounts()
     assert (await call_row(database)).analysis_state == "waiting"
-    # By hand nobody waits.
+    # A sweep from the command line does not wait for callbacks.
     (findings,) = await make().sweep_since(ended - timedelta(hours=1))
     assert ((await call_row(database)).analysis_state, findings.recordings_new) == ("queued", 1)
 
 
-async def test_a_call_that_is_up_is_not_concluded_when_it_ends_later(
+async def test_a_call_in_progress_is_not_concluded_when_it_ends_later(
     database: Database, simulated_twilio: SimulatedTwilio, make: Make
 ) -> None:
     call = call_at_twilio(simulated_twilio, ending="in-progress", ended_at=None, duration_s=None)
@@ -109,7 +109,7 @@ async def test_a_call_that_is_up_is_not_concluded_when_it_ends_later(
     assert (row.call_status, row.analysis_state) == ("in-progress", "waiting")
     call.end("completed")
     await deliver(database, status("completed", timestamp=datetime.now(UTC)))
-    assert (await call_row(database)).analysis_state == "waiting"  # its recording's callback is on its way
+    assert (await call_row(database)).analysis_state == "waiting"  # the callback of its recording may still arrive
 
 
 async def test_an_outdated_api_status_does_not_replace_a_callbacks(
@@ -137,7 +137,7 @@ async def test_a_recording_that_is_not_ready_is_requested_again(
 
 
 @pytest.mark.parametrize("direction", ["inbound", "outbound-dial"])
-async def test_calls_of_others_are_skipped_until_they_have_a_callback(
+async def test_calls_of_other_applications_are_skipped_until_they_have_a_callback(
     database: Database, simulated_twilio: SimulatedTwilio, make: Make, direction: str
 ) -> None:
     recorded(call_at_twilio(simulated_twilio, direction=direction))
@@ -170,7 +170,7 @@ async def everything(database: Database) -> tuple[int | None, list[tuple[str, st
         )
 
 
-async def test_numbers_that_must_not_be_kept_are_not(
+async def test_a_sweep_stores_no_number_that_must_not_be_kept(
     database: Database, simulated_twilio: SimulatedTwilio, make: Make
 ) -> None:
     call = call_at_twilio(simulated_twilio)

@@ -36,7 +36,7 @@ pytestmark = pytest.mark.anyio
 
 @asynccontextmanager
 async def refused_by_postgres(database: Database, call_sid: CallSid) -> AsyncIterator[None]:
-    """As long as the context lasts, Postgres refuses every row of this call."""
+    """Until the context ends, Postgres refuses every row of this call."""
     async with database.transaction() as session:
         await session.execute(text(f"alter table call_log add constraint refused check (call_sid <> '{call_sid}')"))
     try:
@@ -115,18 +115,18 @@ async def test_one_process_at_a_time_sweeps_an_account(
         make(**every).sweep_due_accounts(), make(**every).sweep_due_accounts(), make(**every).sweep_due_accounts()
     )
     assert sorted(len(findings) for findings in found) == [0, 0, 1]
-    assert await make(**every).sweep_due_accounts() == []  # not before its time
+    assert await make(**every).sweep_due_accounts() == []  # the next sweep is not due yet
 
 
 async def test_a_lease_that_another_process_acquired_is_lost(database: Database) -> None:
     async with database.transaction() as session:
-        turn = await reconciliation.acquire_lease(session, ACCOUNT, lease_s=0.0)
-    assert turn is not None
+        lease = await reconciliation.acquire_lease(session, ACCOUNT, lease_s=0.0)
+    assert lease is not None
     async with database.transaction() as session:
         assert await reconciliation.acquire_lease(session, ACCOUNT, lease_s=60.0)
     async with database.transaction() as session:
-        assert await reconciliation.renew_lease(session, turn, lease_s=60.0) is None
-        await reconciliation.finish_sweep(session, turn, complete=True, next_in_s=0.0)
+        assert await reconciliation.renew_lease(session, lease, lease_s=60.0) is None
+        await reconciliation.finish_sweep(session, lease, complete=True, next_in_s=0.0)
     assert await swept_until(database) is None
 
 
@@ -186,7 +186,7 @@ async def test_a_long_call_that_ended_just_before_a_sweep_is_stored_by_the_next(
     call.created_at = call.started_at = call.ended_at - OVERLAP + timedelta(seconds=5)
     await make().sweep_due_accounts()
     assert await stored_call_sids(database) == set()
-    call.ended_at -= timedelta(seconds=60)  # as if the time had passed
+    call.ended_at -= timedelta(seconds=60)  # instead of waiting for 60 s
     (findings,) = await make().sweep_due_accounts()
     assert (findings.calls_new, await stored_call_sids(database)) == (1, {CALL})
 

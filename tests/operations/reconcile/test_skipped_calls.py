@@ -1,6 +1,6 @@
-"""A sweep skips calls that Twilio cannot answer for, but aborts in an outage; neither loses a call.
+"""A sweep skips a call whose request fails, and aborts in an outage. No call is lost in either case.
 
-Nothing is concluded from unknown calls if Twilio knows none of ours.
+Rows of unknown calls are not changed if Twilio knows none of our calls.
 """
 
 from datetime import UTC, datetime, timedelta
@@ -24,7 +24,7 @@ YOUNGER = [CallSid(f"CA{number}" + "2" * 31) for number in range(4)]
 
 
 async def open_call(database: Database, simulated_twilio: SimulatedTwilio, sid: CallSid, *, ago_s: float = 600) -> None:
-    """A call that is up as far as we know, and at Twilio is not."""
+    """A call that has ended at Twilio and is in progress in our database."""
     call_at_twilio(simulated_twilio, sid=sid, ending="busy", ago_s=8 * 3600)
     await deliver(database, status("ringing", call_sid=sid))
     await age(database, sid, ago_s)
@@ -42,7 +42,7 @@ async def test_a_failing_call_does_not_block_younger_calls(
     assert {(await call_row(database, sid)).call_status for sid in YOUNGER} == {"busy"}
     assert (findings.error, findings.calls_failed, findings.calls_asked) == (None, 1, 4)
     assert metrics.registry.get_sample_value("amd_loop_errors_total", {"loop": "reconciling"}) == 1
-    assert await swept_until(database) is not None  # it is open, and so asked for again
+    assert await swept_until(database) is not None  # the call is open, so the next sweep requests it again
     simulated_twilio.rest.check = None
     await make().sweep_due_accounts()
     assert (await call_row(database)).call_status == "busy"
@@ -79,7 +79,7 @@ async def test_failures_with_successes_between_them_are_no_outage(
 async def test_a_skipped_call_that_only_the_lists_contain_keeps_the_cursor(
     database: Database, simulated_twilio: SimulatedTwilio, make: Make, seen_ago_s: float, held: bool
 ) -> None:
-    """A call that has its verdict is not open; the second recording, of which nobody told, is only listed by date."""
+    """A call with a verdict is not open. Only the list by date contains its second recording."""
     await deliver(database, status("completed"), recording("completed"))
     (job,) = await claim(database)
     await settle(database, job, verdict(Label.HUMAN))
@@ -107,7 +107,7 @@ async def test_a_skipped_call_is_listed_by_date_until_it_is_answered(
 
 
 async def end_at_ours(database: Database, *sids: CallSid) -> None:
-    """Calls that ended as far as we know, and of whose recordings nobody told."""
+    """Calls that have ended in our database and whose recordings no callback has reported."""
     for sid in sids:
         await deliver(database, status("completed", call_sid=sid))
         await age(database, sid)
@@ -121,7 +121,7 @@ async def test_nothing_is_concluded_if_twilio_knows_none_of_our_calls(
     database: Database, simulated_twilio: SimulatedTwilio, make: Make
 ) -> None:
     ours = YOUNGER[:3]
-    call_at_twilio(simulated_twilio, direction="inbound")  # it has calls, only not ours
+    call_at_twilio(simulated_twilio, direction="inbound")  # a call of another application
     await end_at_ours(database, *ours)
     for findings in [
         *await make().sweep_due_accounts(),
@@ -142,7 +142,7 @@ async def test_nothing_is_concluded_if_twilio_knows_none_of_our_calls(
 @pytest.mark.parametrize(
     ("ending", "ago_s", "after"),
     [("completed", 8 * 3600, "failed"), ("busy", 600, "not_applicable")],
-    ids=["asked for by itself", "listed by date"],
+    ids=["requested by its SID", "listed by date"],
 )
 async def test_unknown_calls_are_concluded_if_twilio_knows_another_of_our_calls(
     database: Database,
@@ -188,7 +188,7 @@ def fail_every_second_call(simulated_twilio: SimulatedTwilio) -> None:
 
 
 def make_calls_unreadable(simulated_twilio: SimulatedTwilio) -> None:
-    """Twilio knows them, but only what it tells of their recordings makes sense."""
+    """The simulated Twilio returns unreadable calls and readable recordings."""
     unreadable = ScriptedResponse(200, b'{"sid": "CA"}')
 
     def choose(request: RestRequest) -> tuple[str, ...]:
