@@ -87,7 +87,7 @@ async def test_an_unknown_outcome_is_reported_before_requests_are_compared(
 async def test_a_reused_key_under_a_rotated_secret_names_the_earlier_call(phone: Phone) -> None:
     placed = await phone.start("key")
     rotated = phone.with_settings(twilio_auth_token=[SecretStr("b" * 32)])
-    with pytest.raises(IdempotencyKeyReused, match=f"{placed.call_sid} .*the account's secret has changed"):
+    with pytest.raises(IdempotencyKeyReused, match=f"{placed.call_sid}.*the account's secret has changed"):
         await rotated.start("key")
 
 
