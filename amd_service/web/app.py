@@ -49,7 +49,7 @@ def create_app(
         routes=list(routes),
         middleware=[
             Middleware(AccessControl, settings=runtime.settings, public_paths=PUBLIC_PATHS),
-            # Two limiters: a streamed request lasts as long as a call and must not block uploads.
+            # Streams have a separate limiter, because a stream lasts as long as a call and must not block uploads.
             Middleware(UploadLimiter, limit=upload_limit, path=predict.ROUTE.path),
             Middleware(UploadLimiter, limit=upload_limit, path=predict_stream.ROUTE.path),
         ],

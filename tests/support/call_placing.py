@@ -75,7 +75,7 @@ def make_phone(
 
 @asynccontextmanager
 async def reservation_lock_held(database_url: str) -> AsyncIterator[None]:
-    """Hold the lock under which a process counts the calls of the last minute."""
+    """Hold the lock that a process takes before it counts the calls of the last minute."""
     other = Database(database_url)
     async with other.transaction() as session:
         await session.execute(select(func.pg_advisory_xact_lock(call_requests.RESERVATION_LOCK)))

@@ -39,7 +39,7 @@ def make_engine_check(
 
 
 def store_export(exported: ExportedEngine, *, passed: bool = True) -> None:
-    """Write the files of an export: a graph, if the engine has one, and the record of the check."""
+    """Write the files of an exported engine: the engine check, and the graph if the engine has a graph."""
     exported.folder.mkdir(parents=True, exist_ok=True)
     if exported.graph is not None and not exported.graph.exists():
         exported.graph.write_bytes(b"not a graph")

@@ -40,7 +40,7 @@ REPEATABLE: dict[str, Use] = {
     "list_calls": listed_calls,
     "list_recorded_calls": listed_recordings,
     "list_call_recordings": lambda rest: rest.list_call_recordings(ACCOUNT, CA),
-    # Deleting a deleted recording succeeds, so it may be repeated.
+    # Deleting a deleted recording succeeds, so the request may be repeated.
     "delete_recording": lambda rest: rest.delete_recording(ACCOUNT, RE),
 }
 

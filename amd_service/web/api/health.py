@@ -15,7 +15,7 @@ from amd_service.web.state import runtime_of
 
 
 async def health(request: Request) -> JSONResponse:
-    """GET /health: whether the process is alive, and the phase of the classifier.
+    """GET /health: reports that the process is alive, and the phase of the classifier.
 
     Uses neither the database nor the model.
 
@@ -27,13 +27,13 @@ async def health(request: Request) -> JSONResponse:
 
 
 async def ready(request: Request) -> JSONResponse:
-    """GET /ready: whether callbacks can be stored. The classifier does not have to be ready."""
+    """GET /ready: reports whether callbacks can be stored. The classifier does not have to be ready."""
     fault = await database_fault(runtime_of(request).database)
     return JSONResponse({"ready": fault is None, "reason": fault}, status_code=_status(fault is None))
 
 
 async def ready_classifier(request: Request) -> JSONResponse:
-    """GET /ready/classifier: whether the model is loaded and warm. If not, `reason` says what to do."""
+    """GET /ready/classifier: reports whether the model is loaded and warm. If not, `reason` says what to do."""
     report = runtime_of(request).classifier_report()
     return JSONResponse(report, status_code=_status(report["phase"] == "ready"))
 
@@ -56,7 +56,7 @@ ROUTES = (
         health,
         get={
             **PUBLIC,
-            "summary": "Whether the process is alive",
+            "summary": "Check that the process is alive",
             "responses": {"200": response("The process is alive.", HealthAnswer)},
         },
     ),
@@ -65,7 +65,7 @@ ROUTES = (
         ready,
         get={
             **PUBLIC,
-            "summary": "Whether callbacks can be stored",
+            "summary": "Check that callbacks can be stored",
             "responses": {
                 "200": response("Callbacks can be stored.", ReadyAnswer),
                 "503": response("Callbacks cannot be stored: see `reason`.", ReadyAnswer),
@@ -77,7 +77,7 @@ ROUTES = (
         ready_classifier,
         get={
             **KEY_REQUIRED,
-            "summary": "Whether the model is loaded and warm",
+            "summary": "Check that the model is loaded and warm",
             "responses": {
                 "200": response("The model is loaded and warm.", ClassifierShape),
                 "503": response("The model is not ready: `reason` says what to do.", ClassifierShape),

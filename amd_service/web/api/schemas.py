@@ -121,7 +121,10 @@ class GlimpseShape(Shape):
 
 
 class ClassifierShape(Shape):
-    """State of the classifier. `reason` says what to do if it is not ready. Later versions may add members."""
+    """State of the classifier. Later versions may add members.
+
+    `reason` says what to do if the classifier is not ready.
+    """
 
     model_config = ConfigDict(extra="allow")
 
@@ -133,7 +136,7 @@ class ClassifierShape(Shape):
         description="True for the bundled small model, which is for demonstration and tests only."
     )
     labels: list[Label] | None = Field(description="Labels of the model's outputs, in the order of the outputs.")
-    labels_from: str | None = Field(description="Source of the order in `labels`.")
+    labels_from: str | None = Field(description="Source of the label order.")
 
 
 class PolicyShape(Shape):
@@ -145,7 +148,7 @@ class PolicyShape(Shape):
     )
     window_ms: int
     long_window_ms: int = Field(
-        description="Length of the second window in milliseconds, used if the confidence of the first run is too low."
+        description="Milliseconds of the second window, which is used if the confidence of the first run is too low."
     )
     anchor: Anchor
 
@@ -161,7 +164,7 @@ class LimitsShape(Shape):
 
 @dataclass(frozen=True, slots=True)
 class Gate(EngineCheck):
-    """The engine check. Its schema name in the OpenAPI document stays `Gate`."""
+    """The engine check. The OpenAPI document calls this schema `Gate`."""
 
 
 class EngineShape(Shape):
@@ -169,7 +172,7 @@ class EngineShape(Shape):
 
     reason: str = Field(description="The reason why this engine was chosen.")
     gate: Gate | None = Field(
-        description="Deviation of the engine from torch fp32, measured at its export; null for torch fp32."
+        description="Deviation from torch fp32, measured when the engine was exported; null for torch fp32."
     )
 
 
@@ -200,7 +203,7 @@ class HealthAnswer(Shape):
 
 
 class ReadyAnswer(Shape):
-    """Whether callbacks can be stored. If not, `reason` says why."""
+    """Readiness to store callbacks. `reason` says why callbacks cannot be stored."""
 
     ready: bool
     reason: str | None

@@ -66,7 +66,7 @@ async def _serve_stream(websocket: WebSocket, state: AppState) -> StreamOutcome:
         return StreamOutcome.MALFORMED
     except (Retryable, Permanent) as error:
         log.error("stream without a verdict", error=str(error))
-    except Exception:  # a bug or an engine failure: end the stream and count it
+    except Exception:  # a bug or an engine failure: count the stream as unjudged
         log.exception("stream without a verdict")
     return StreamOutcome.UNJUDGED
 
@@ -101,7 +101,7 @@ async def _events(websocket: WebSocket, limits: TimeLimits) -> AsyncGenerator[St
     """
     ends_at = monotonic() + limits.media_total_s
     while (left_s := ends_at - monotonic()) > 0:
-        await asyncio.sleep(0)  # `receive` returns at once if a message has arrived: let other tasks run
+        await asyncio.sleep(0)  # `receive` returns at once if a message has arrived, so let other tasks run
         try:
             async with asyncio.timeout(min(limits.media_idle_s, left_s)):
                 message = await websocket.receive()

@@ -89,7 +89,7 @@ ROUTES = (
         "/twilio/recording",
         receive_recording,
         post=_operation(
-            "The state of a recording changed; CallSid is optional, because a recording of a conference may have none",
+            "The state of a recording changed; CallSid is optional for the recording of a conference",
             ["AccountSid", "RecordingSid", "RecordingStatus"],
         ),
     ),
