@@ -150,7 +150,7 @@ class Detector:
         return self._verdict(prepared, decision.reason, decision=decision, runs=runs)
 
     async def prepare(self, audio: AudioInput) -> PreparedAudio:
-        """Decode the audio and search for speech. This is the first half of `judge`.
+        """Decode the audio and search for speech. `prepare` is the first half of `judge`.
 
         Raises Undecodable or ClassifierUnavailable.
         """

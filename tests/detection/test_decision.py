@@ -1,4 +1,4 @@
-"""Scores → label, as properties."""
+"""Properties of the decision from scores to a label."""
 
 import json
 from dataclasses import replace
@@ -28,7 +28,7 @@ def test_a_label_is_given_exactly_when_its_threshold_is_reached(scores: Scores, 
 
 
 @given(all_scores, policies)
-def test_confidence_is_that_of_the_more_probable_class_whatever_the_label(scores: Scores, policy: Policy) -> None:
+def test_confidence_is_the_probability_of_the_more_probable_label(scores: Scores, policy: Policy) -> None:
     assert decide(scores, policy).confidence == max(scores.human, scores.voicemail)
 
 

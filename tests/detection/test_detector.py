@@ -1,4 +1,4 @@
-"""Recording → verdict with real audio processing and a stub engine."""
+"""Verdicts on recordings, with real audio processing and a stub engine."""
 
 import asyncio
 import hashlib
@@ -28,7 +28,7 @@ async def judge(detector: Detector, samples: Array | bytes, *, channel: int | No
 
 
 def unsure_below(seconds: float) -> StubEngine:
-    """Unsure of short windows, confident of voicemail on longer ones."""
+    """Logits with low confidence for short windows and with high confidence of voicemail for longer windows."""
     return StubEngine(lambda clip: (0.1, 0.0) if len(clip) < seconds * RATE_HZ else (0.0, 4.0))
 
 
@@ -56,7 +56,7 @@ async def test_late_speech_moves_the_window() -> None:
 
 
 @pytest.mark.parametrize("anchor", list(Anchor))
-async def test_audio_without_speech_never_reaches_the_model(anchor: Anchor) -> None:
+async def test_the_model_does_not_run_on_audio_without_speech(anchor: Anchor) -> None:
     engine = StubEngine()
     async with ready(engine, window_anchor=anchor) as detector:
         for samples in (silence(6.0), tone((440.0, 480.0), 6.0), noise(6.0, -50)):

@@ -18,7 +18,7 @@ WARN = GoldenClips(Path("clips"), own=False, enforce=False)
 
 
 def results(humans: list[float | None], voicemails: list[float | None]) -> list[ClipResult]:
-    """Results from the probability given to the right label."""
+    """Results from the probabilities of the right labels."""
     return [ClipResult(Label.HUMAN, None if p is None else Scores(p, 1 - p)) for p in humans] + [
         ClipResult(Label.VOICEMAIL, None if p is None else Scores(1 - p, p)) for p in voicemails
     ]
@@ -32,7 +32,7 @@ def results(humans: list[float | None], voicemails: list[float | None]) -> list[
         ([0.9, 0.6, 0.6, 0.1, 0.1], [0.9] * 5, Proof.INCONCLUSIVE),
         ([0.05] * 5, [0.05] * 5, Proof.CONTRADICTED),
         ([0.05] * 4 + [0.9], [0.1, 0.05, 0.05, 0.05, 0.5], Proof.CONTRADICTED),
-        ([0.2] * 5, [0.2] * 5, Proof.INCONCLUSIVE),  # wrong, but not sure
+        ([0.2] * 5, [0.2] * 5, Proof.INCONCLUSIVE),  # wrong, but with low confidence
         ([0.01] * 5, [0.99] * 5, Proof.INCONCLUSIVE),  # scores all as voicemail, as can happen with synthetic speech
         ([0.9] * 4, [0.9] * 5, Proof.INCONCLUSIVE),  # too few clips
         ([0.01] * 5, [0.01] * 4, Proof.INCONCLUSIVE),

@@ -32,7 +32,7 @@ def mulaw(samples: Array) -> bytes:
 
 
 def distinct(clip: Array) -> tuple[float, float]:
-    """Different for any two windows, and unsure of about half of them."""
+    """Logits that differ for any two windows and have low confidence for about half of the windows."""
     return float(np.abs(np.sin(1e5 * clip.astype(np.float64).sum()))) * 2, 0.0
 
 
@@ -41,7 +41,7 @@ async def judge(detector: Detector, audio: bytes) -> Verdict:
 
 
 async def stream(detector: Detector, audio: bytes, piece: int = FRAME) -> tuple[Verdict, int | None]:
-    """The verdict, and the audio received until it was final in ms; None if the audio ended before."""
+    """The verdict, and the ms of audio received when it became final; None if the audio ended before."""
     live = LiveStream(detector)
     for at in range(0, len(audio), piece):
         verdict = await live.feed(audio[at : at + piece])
@@ -112,7 +112,7 @@ async def test_a_confident_verdict_is_final_after_two_seconds_of_speech(after_s:
     assert 2000 <= final_at_ms - verdict.onset_ms <= 2100
 
 
-async def test_an_unsure_first_window_waits_for_the_long_one() -> None:
+async def test_an_unsure_first_window_waits_for_the_long_window() -> None:
     engine = StubEngine(lambda clip: (0.1, 0.0) if len(clip) < 5 * RATE_HZ else (0.0, 4.0))
     async with ready(engine) as detector:
         verdict, final_at_ms = await stream(detector, mulaw(speech(9.0)))
@@ -121,7 +121,7 @@ async def test_an_unsure_first_window_waits_for_the_long_one() -> None:
     assert 5000 <= final_at_ms - (verdict.onset_ms or 0) <= 5100
 
 
-async def test_silence_is_final_where_more_audio_cannot_matter() -> None:
+async def test_silence_is_final_when_more_audio_cannot_change_the_verdict() -> None:
     engine = StubEngine()
     async with ready(engine) as detector:
         verdict, final_at_ms = await stream(detector, mulaw(silence(40.0)))
@@ -160,7 +160,7 @@ async def test_a_classifier_that_is_still_loading_is_retried() -> None:
         assert essentials(verdict) == essentials(await judge(detector, audio))
 
 
-async def test_audio_that_cannot_matter_is_not_kept() -> None:
+async def test_audio_that_cannot_change_the_verdict_is_not_kept() -> None:
     async with started(StubEngine()) as detector:
         live = LiveStream(detector)
         for _ in itertools.repeat(None, 60):

@@ -1,4 +1,4 @@
-"""Changes of the line that must not reverse a verdict: over every recorded call it stays or becomes undecided."""
+"""Changes of the telephone line must not reverse a verdict: each verdict stays or becomes undecided."""
 
 import io
 import json

@@ -25,7 +25,7 @@ ASSUMED = LabelOrder((Label.HUMAN, Label.VOICEMAIL), LabelSource.ASSUMED)
 
 @pytest.fixture
 def clips(tmp_path: Path) -> Path:
-    """Golden clips that the stub engine can tell apart: humans are short."""
+    """Golden clips (recordings with known labels). The stub engine distinguishes them by length: humans are short."""
     return lay_out_clips(
         tmp_path,
         [(Label.HUMAN, speech(1.5)) for _ in range(5)] + [(Label.VOICEMAIL, speech(4.0)) for _ in range(5)],

@@ -79,8 +79,9 @@ EVIDENCE_SPAN = 20
 LEAD_FRAMES = 15
 TINY = np.float32(1e-12)
 
-# Milliseconds of audio after the onset that make the onset final. The floor of its last evidence frame depends on the
-# next FLOOR_FRAMES frames. Smoothing, framing and the widening of tones depend on about 12 more frames.
+# Milliseconds of audio after the onset that make the onset final. The noise floor of the last frame in
+# EVIDENCE_SPAN depends on the next FLOOR_FRAMES frames. Smoothing, framing and the widening of tones depend on about 12
+# more frames.
 SETTLED_MS = (LEAD_FRAMES + EVIDENCE_SPAN + FLOOR_FRAMES + 15) * HOP_MS
 # Milliseconds at the end of the audio in which more audio can still reveal an onset.
 UNSETTLED_MS = (LEAD_FRAMES + EVIDENCE_SPAN) * HOP_MS
@@ -228,9 +229,9 @@ def _widen(flags: Flags, frames: int) -> Flags:
 
 
 def _first_evidence(speech: Flags) -> int | None:
-    """Index of the first speech frame that has enough speech frames after it; None if there is none.
+    """Index of the first speech frame with enough speech frames after it. None if no frame qualifies.
 
-    Enough means EVIDENCE_FRAMES of the EVIDENCE_SPAN frames that start with this frame.
+    Enough means: of the EVIDENCE_SPAN frames that start with this frame, at least EVIDENCE_FRAMES are speech frames.
     """
     counts = np.concatenate([[0], np.cumsum(speech), np.full(EVIDENCE_SPAN, speech.sum())])
     ahead = counts[EVIDENCE_SPAN : EVIDENCE_SPAN + len(speech)] - counts[: len(speech)]

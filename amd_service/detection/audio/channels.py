@@ -22,9 +22,9 @@ class CalledParty:
 def called_party(tracks: Tracks, *, channel: int | None, one_sided: bool) -> CalledParty:
     """Select the called party from the tracks.
 
-    `channel`: the called party's channel in a two-channel recording. None if unknown: the two channels are then
-    averaged. `one_sided`: True if a one-channel recording contains only the called party (RecordingTrack inbound).
-    False if it is the mix of both parties.
+    - `channel`: the called party's channel in a two-channel recording. None if unknown: both channels are averaged;
+    - `one_sided`: True if a one-channel recording contains only the called party (RecordingTrack inbound). False if the
+      recording is the mix of both parties.
 
     Raises:
         ConfigurationError: the channel is not 1 or 2.

@@ -41,7 +41,7 @@ def can_decode(prefix: bytes, content_type: str | None) -> bool:
     """True if the beginning of a body looks like audio that `decode` supports, not like a page or encrypted data."""
     if _is_markup(prefix):
         return False
-    # Only MP3 files begin with ID3. Their frames may begin after the prefix, because an ID3 tag can be long.
+    # Only MP3 files begin with ID3. An ID3 tag can be longer than the prefix, so the prefix may not contain any frame.
     return is_wav(prefix) or is_raw(content_type) or prefix.startswith(b"ID3") or is_mp3(prefix)
 
 
@@ -49,7 +49,7 @@ def has_seconds(prefix: bytes, seconds: float) -> bool:
     """True if the beginning of a download contains at least that many seconds of audio.
 
     The check is fast enough for each chunk of a download. The result is False while the data is not recognisable as WAV
-    or MP3. A download of other data ends at its byte limit.
+    or MP3. A download of other data therefore ends at its byte limit.
     """
     if not is_wav(prefix):
         return mp3_has_seconds(prefix, seconds)

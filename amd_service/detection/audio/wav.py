@@ -103,8 +103,8 @@ def read_layout(data: bytes) -> Layout:
 def _next_chunk(data: bytes, at: int, size: int) -> int:
     """Byte offset of the next chunk.
 
-    Normally the next chunk begins `size` bytes later. If no chunk begins at that offset, the size is wrong. The result
-    is then the offset of the next `data`.
+    Normally the next chunk begins `size` bytes after the header of this chunk. If no chunk begins at that
+    offset, the size is wrong. The result is then the offset of the next `data`.
     """
     after = at + 8 + size
     for candidate in (after + size % 2, after):

@@ -66,7 +66,7 @@ class Requirements:
     windows: int = 200
 
     def check(self, found: Deviation, *, precision: str, windows: int) -> tuple[bool, str]:
-        """Whether the engine passes, and the explanation. `windows`: number of compared windows."""
+        """Returns whether the engine passes, and the explanation. `windows`: number of compared windows."""
         limit = self.max_dp[precision]
         if windows < self.windows:
             return False, f"{windows} windows are too few, at least {self.windows} are needed"

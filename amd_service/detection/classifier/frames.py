@@ -1,7 +1,6 @@
 """Computes how many frames Wav2Vec2's convolutional front makes from a clip, outside the exported graph.
 
-Inside the graph the numbers would be rounded: with OpenVINO's bf16 hint the number of frames would be wrong, and the
-graph would fail.
+Inside the graph the numbers are rounded: with OpenVINO's bf16 hint the number of frames is wrong, and the graph fails.
 """
 
 import json

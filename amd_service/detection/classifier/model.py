@@ -160,7 +160,7 @@ def _check_features(features: Mapping[str, object], folder: Path) -> None:
     if kind != FEATURE_EXTRACTOR or rate_hz != RATE_HZ:
         raise ModelUnusable(
             f"{folder}/preprocessor_config.json names {kind} at {rate_hz} Hz; only {FEATURE_EXTRACTOR} at "
-            f"{RATE_HZ} Hz can be served. {CURE}"
+            f"{RATE_HZ} Hz is supported. {CURE}"
         )
 
 

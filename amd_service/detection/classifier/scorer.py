@@ -57,7 +57,9 @@ class Scorer:
             seconds=round(perf_counter() - started, 2),
         )
         if files.is_demo:
-            log.warning("demonstration model in use: trained on synthetic speech, for demonstrations and tests only")
+            log.warning(
+                "demonstration model in use", note="trained on synthetic speech, only for demonstrations and tests"
+            )
         return cls(files, chosen, identity)
 
     def gives_same_scores_as(self, other: Self) -> bool:

@@ -20,7 +20,7 @@ class Phase(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class ClassifierState:
-    """The phase, and the reason for it as text for people. In phase `failed` the reason names the cure."""
+    """The phase, and the reason for this phase as text for people. In phase `failed` the reason names the cure."""
 
     phase: Phase
     reason: str

@@ -52,13 +52,13 @@ def test_mp3_decodes_to_the_encoded_tone(rate_hz: int) -> None:
     assert np.argmax(spectrum) * rate_hz / tracks.samples.shape[1] == pytest.approx(440, abs=2)
 
 
-def test_mp3_behind_an_id3_tag_is_decoded() -> None:
+def test_mp3_after_an_id3_tag_is_decoded() -> None:
     tag = b"ID3\x04\x00\x00" + bytes([0, 0, 2, 0]) + b"\x00" * 256
     plain = file_of(SPEECHLIKE, form="MP3", subtype="MPEG_LAYER_III")
     np.testing.assert_array_equal(decode(tag + plain).samples, decode(plain).samples)
 
 
-def test_truncated_mp3_decodes_as_far_as_it_goes() -> None:
+def test_a_truncated_mp3_gives_its_remaining_samples() -> None:
     body = file_of(tone((300.0, 700.0), 4.0), form="MP3", subtype="MPEG_LAYER_III")
     tracks = decode(body[: len(body) // 2 + 7])
     assert tracks.truncated
@@ -133,7 +133,7 @@ def test_anything_but_audio_is_rejected_with_the_cure(body: bytes, content_type:
 @pytest.mark.parametrize("size", [0, 0x7FFFFFFF, 0xFFFFFFFF, 57_600_000, 2, 7_999, 15_999, 16_001])
 def test_all_samples_are_decoded_despite_a_wrong_data_size(size: int) -> None:
     tracks = decode(wav(pcm16(SPEECHLIKE), data_size=size))
-    # A size one byte short of the truth cannot be distinguished from a correct one.
+    # A size that is one byte too small cannot be distinguished from a correct size.
     assert tracks.samples.shape[1] in ((RATE_HZ - 1, RATE_HZ) if size == 15_999 else (RATE_HZ,))
     np.testing.assert_allclose(tracks.samples[0, :7_999], SPEECHLIKE[:7_999], atol=1e-4)
 
@@ -161,7 +161,7 @@ def test_chunks_before_the_samples_are_skipped_even_with_wrong_sizes(before: byt
 
 def test_endless_chunks_are_rejected_early() -> None:
     body = b"RIFF\0\0\0\0WAVE" + b"JUNK\0\0\0\0" * 1_000_000 + wav(pcm16(SPEECHLIKE))[12:]
-    started = time.thread_time()  # what another process takes meanwhile does not count
+    started = time.thread_time()  # excludes the time of other processes
     with pytest.raises(Undecodable, match="damaged"):
         decode(body)
     assert not has_seconds(body, 0.1)
@@ -247,7 +247,7 @@ def prefixes_until_enough(body: bytes, seconds: float) -> int:
     ("form", "subtype", "rate_hz"),
     [("WAV", "PCM_16", 8_000), ("WAV", "ULAW", 8_000), ("WAVEX", "PCM_24", 44_100), ("MP3", "MPEG_LAYER_III", 8_000)],
 )
-def test_the_smallest_sufficient_prefix_holds_little_more_than_the_seconds(
+def test_the_smallest_sufficient_prefix_is_little_longer_than_the_seconds(
     form: str, subtype: str, rate_hz: int
 ) -> None:
     samples = np.resize(tone((300.0, 700.0), 6.0), 6 * rate_hz)

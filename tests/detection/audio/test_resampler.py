@@ -9,7 +9,7 @@ from amd_service.domain import Anchor, Waveform
 librosa = pytest.importorskip("librosa", reason="librosa is the lab's: extra [train]")
 
 
-# The first call compiles for seconds.
+# The first call compiles code, which takes seconds.
 @pytest.mark.slow
 @pytest.mark.timeout(300)
 @pytest.mark.filterwarnings("default")

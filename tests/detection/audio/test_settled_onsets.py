@@ -1,4 +1,4 @@
-"""How much audio after the onset makes the onset final."""
+"""An onset is final after SETTLED_MS of audio."""
 
 import numpy as np
 
@@ -10,7 +10,7 @@ STEP = RATE_HZ // 10
 
 
 def wavering_buzz(rng: np.random.Generator) -> Array:
-    """Rich, voiced and moving like speech, until it has lasted long enough to count as noise."""
+    """A sound that is rich, voiced and moving like speech, until the sound is long enough to count as noise."""
     time = np.arange(int(rng.uniform(0.1, 2) * RATE_HZ)) / RATE_HZ
     pitch_hz, waver_hz, depth, level = rng.uniform(80, 300), rng.uniform(1, 12), rng.uniform(), rng.uniform(0.01, 0.1)
     harmonics = sum(np.sin(2 * np.pi * pitch_hz * k * time + k) / k for k in range(1, 20))
@@ -28,7 +28,7 @@ def some_sound(rng: np.random.Generator) -> Array:
             return wavering_buzz(rng)
 
 
-def test_an_onset_with_enough_audio_behind_it_never_moves() -> None:
+def test_an_onset_with_enough_audio_after_it_never_moves() -> None:
     rng = np.random.default_rng(7)
     moved_after_ms = []
     for _ in range(40):

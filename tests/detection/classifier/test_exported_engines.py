@@ -101,7 +101,7 @@ def test_low_precision_engines_stay_near_the_reference_and_run_at_their_precisio
         abs(voicemail(engine.logits([clip])[0]) - voicemail(reference.logits([clip])[0]))
         for clip in (noise(seconds, seed) for seconds in LENGTHS_S for seed in (11, 12))
     ]
-    # No difference at all means another precision than named, as with OpenVINO on a CPU without bf16.
+    # Without any difference the engine runs at another precision, as OpenVINO does on a CPU without bf16.
     assert max(apart) < limit
     assert max(apart) > 0 or (name == "openvino bf16" and not has_bf16())
 
@@ -152,7 +152,7 @@ def test_the_graph_equals_transformers_padded_or_not(stable: bool, norm: str) ->
         theirs = model(samples, attention_mask=attended.long()).logits
         torch.testing.assert_close(ours, theirs, atol=1e-5, rtol=0)
         unmasked = FrameMasked(model)(samples[1:], torch.ones(1, front.frames(32_000)))
-    assert float((unmasked - theirs[1:]).abs().max()) > 1e-4  # else the mask would not matter here
+    assert float((unmasked - theirs[1:]).abs().max()) > 1e-4  # otherwise the mask has no effect here
 
 
 @pytest.mark.parametrize("samples", [16_000, 21_920, 32_000, 32_001, 80_000])

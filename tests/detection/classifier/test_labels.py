@@ -41,7 +41,7 @@ def test_a_model_without_label_names_has_an_assumed_order() -> None:
 
 
 @pytest.mark.parametrize("names", [("human", "fax"), ("human", "person"), ("LABEL_0", "voicemail")])
-def test_names_other_than_one_of_each_are_rejected_with_the_setting_to_set(names: tuple[str, str]) -> None:
+def test_names_other_than_one_of_each_are_rejected_with_the_cure(names: tuple[str, str]) -> None:
     with pytest.raises(ModelUnusable, match=r"AMD_LABELS=human,voicemail .* AMD_LABELS=voicemail,human"):
         order_labels({str(index): name for index, name in enumerate(names)}, None)
 

@@ -155,7 +155,7 @@ def put_in_cache(cache: Path, folder: Path) -> None:
     shutil.copytree(folder, repository / "snapshots" / COMMIT)
 
 
-def test_a_cached_hub_model_needs_no_hub_and_knows_its_commit(pristine: Path, hub_cache: Path) -> None:
+def test_a_cached_hub_model_needs_no_hub_and_has_its_commit(pristine: Path, hub_cache: Path) -> None:
     put_in_cache(hub_cache, pristine)
     for revision in (None, "main", COMMIT):
         files = open_model(Settings(model="somebody/classifier", model_revision=revision))

@@ -36,7 +36,7 @@ def test_a_full_queue_rejects_with_a_retry_time() -> None:
     assert refused.value.retry_after_s == 6.0
 
 
-def test_a_withdrawn_request_frees_its_place() -> None:
+def test_a_withdrawn_request_leaves_the_queue() -> None:
     queue = open_queue(bound=1)
     queue.withdraw(submit(queue))
     second = submit(queue)

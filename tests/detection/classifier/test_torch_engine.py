@@ -27,7 +27,7 @@ def load(folder: Path, **settings: Any) -> Any:
 
 
 def plain_transformers(folder: Path, clip: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
-    """The usual way to run such a model."""
+    """Run the model in the usual way, with transformers alone."""
     extractor: Any = AutoFeatureExtractor
     model: Any = Wav2Vec2ForSequenceClassification.from_pretrained(folder)
     inputs = extractor.from_pretrained(folder)(clip, sampling_rate=16_000, return_tensors="pt", padding=True)

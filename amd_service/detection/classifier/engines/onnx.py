@@ -20,7 +20,7 @@ class OnnxEngine:
     """An exported graph in an ONNX Runtime session."""
 
     name = "onnx"
-    max_batch = 1  # a batch takes as long as one call per clip
+    max_batch = 1  # a batch takes as long as a separate call for each clip
 
     def __init__(self, session: Any, files: ModelFiles, precision: str) -> None:
         self.precision = precision

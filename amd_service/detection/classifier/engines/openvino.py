@@ -24,7 +24,7 @@ class OpenVinoEngine:
     """A compiled graph with one inference request."""
 
     name = "openvino"
-    max_batch = 1  # a batch takes as long as one call per clip
+    max_batch = 1  # a batch takes as long as a separate call for each clip
 
     def __init__(self, compiled: Any, files: ModelFiles, precision: str) -> None:
         self.precision = precision

@@ -1,4 +1,4 @@
-"""After engine errors and crashes every wait ends and the service goes on."""
+"""After engine errors and crashes no caller waits forever, and the service continues."""
 
 import threading
 from dataclasses import replace
@@ -26,7 +26,7 @@ def crash(_: object) -> tuple[float, float]:
 OTHER_ORDER = LabelOrder((Label.VOICEMAIL, Label.HUMAN), LabelSource.CONFIG)
 
 
-async def test_an_engine_error_reaches_the_caller_and_the_thread_continues() -> None:
+async def test_the_caller_gets_an_engine_error_and_the_thread_continues() -> None:
     def fail(_: object) -> tuple[float, float]:
         raise RuntimeError("out of memory")
 
@@ -98,7 +98,7 @@ async def test_after_a_crash_every_wait_ends_and_a_new_thread_serves() -> None:
 async def test_a_thread_that_keeps_crashing_is_not_restarted() -> None:
     engine = StubEngine()
     async with running(engine) as classifier:
-        engine.answer = crash  # from now on the warm-up crashes as well
+        engine.answer = crash  # the next warm-up crashes too
         with pytest.raises(ClassifierUnavailable):
             await score(classifier)
         state = await classifier.wait_for(lambda state: state.phase is Phase.FAILED)

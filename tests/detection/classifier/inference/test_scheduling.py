@@ -40,7 +40,7 @@ async def test_requests_beyond_the_bound_are_rejected_at_once() -> None:
 
 
 async def cancel_one_of_two(engine: StubEngine, classifier: Classifier) -> asyncio.Task[ModelRun]:
-    """While a window runs, submit a request, cancel it, and submit another. Returns the cancelled one."""
+    """While a window runs, submit a request, cancel it, and submit another request. Returns the cancelled task."""
     async with busy(engine, classifier) as first:
         cancelled = score(classifier, 3.0)
         await let_tasks_run()
@@ -52,7 +52,7 @@ async def cancel_one_of_two(engine: StubEngine, classifier: Classifier) -> async
     return cancelled
 
 
-async def test_a_cancelled_request_is_not_run_and_frees_its_place() -> None:
+async def test_a_cancelled_request_is_not_run_and_leaves_the_queue() -> None:
     engine = StubEngine()
     async with running(engine, bound=1) as classifier:
         cancelled = await cancel_one_of_two(engine, classifier)
