@@ -5,7 +5,7 @@
     ├── InvalidCallback               a webhook request that is not a valid Twilio callback
     │   ├── InvalidSignature
     │   └── MalformedCallback
-    ├── Retryable                     the same work may succeed later
+    ├── Retryable                     a later attempt may succeed
     │   ├── MediaNotReady
     │   └── Outage                    a dependency of all recordings is unavailable
     │       ├── DatabaseUnavailable
@@ -54,10 +54,10 @@ class MalformedCallback(InvalidCallback):
 
 
 class Retryable(AmdError):
-    """The same work may succeed later.
+    """A later attempt may succeed.
 
-    `failure`: the reason that is stored after the last attempt. `retry_after_s`: seconds to wait before a retry, as the
-    server or queue requested, None without such a request.
+    `failure`: reason that is stored with the recording after the last attempt. `retry_after_s`: minimum seconds before
+    the next attempt, None for no minimum.
     """
 
     failure = Failure.GAVE_UP
@@ -68,7 +68,10 @@ class Retryable(AmdError):
 
 
 class Outage(Retryable):
-    """A dependency is unavailable for every recording. During AMD_JOB_OUTAGE_S an outage costs no attempt."""
+    """A dependency of all recordings is unavailable.
+
+    An outage does not count as an attempt until AMD_JOB_OUTAGE_S seconds after the recording was enqueued.
+    """
 
 
 class DatabaseUnavailable(Outage):
@@ -96,7 +99,7 @@ class CredentialsMissing(Outage):
 
 
 class ClassifierUnavailable(Outage):
-    """No model is ready: loaded and warmed up."""
+    """The model is not loaded or not warmed up."""
 
 
 class QueueFull(ClassifierUnavailable):
@@ -104,7 +107,7 @@ class QueueFull(ClassifierUnavailable):
 
 
 class Permanent(AmdError):
-    """A retry cannot help. `failure`: the reason that is stored."""
+    """A retry cannot help. `failure`: reason that is stored with the recording."""
 
     failure: Failure
 
@@ -121,7 +124,10 @@ class Undecodable(Permanent):
 
 
 class MediaRefused(Permanent):
-    """Twilio does not deliver the recording: wrong credentials, deleted, encrypted, or in external storage."""
+    """Twilio does not deliver the recording.
+
+    The credentials are wrong, or the recording is deleted, encrypted or in external storage.
+    """
 
 
 class ModelFailed(Permanent):
@@ -164,7 +170,7 @@ class TooManyCalls(RequestRefused):
 
 
 class OutcomeUnknown(AmdError):
-    """The response to a REST request was lost, and Twilio may have carried out the request. It is never repeated."""
+    """The response to a REST request was lost, and Twilio may have carried it out. Such a request is never repeated."""
 
 
 class ModelUnusable(AmdError):

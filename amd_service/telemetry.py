@@ -1,4 +1,4 @@
-"""Logs and metrics. Logs contain no secrets and no full phone numbers. The import configures nothing."""
+"""Logs and metrics. Logs contain no secrets and no full phone numbers. Importing this module configures nothing."""
 
 import logging
 import re
@@ -33,7 +33,7 @@ def _redact(value: Any) -> Any:
 
 
 def redact(_logger: object, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
-    """structlog processor that hides secrets by key, and phone numbers and URL passwords in any text."""
+    """structlog processor that removes secrets by key, and phone numbers and URL passwords from any text."""
     event.pop("color_message", None)  # uvicorn's second copy of the message, with escape codes
     redacted: dict[str, Any] = _redact(dict(event))
     return redacted
@@ -75,7 +75,7 @@ def get_logger(name: str) -> structlog.stdlib.BoundLogger:
 
 
 class Metrics:
-    """The service's Prometheus metrics. Each instance has its own registry."""
+    """The service's Prometheus metrics. Each instance has a separate registry."""
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()

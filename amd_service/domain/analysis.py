@@ -18,7 +18,7 @@ class AnalysisState(StrEnum):
 
 
 class Failure(StrEnum):
-    """Why a call has no verdict. A failure is never stored as a label."""
+    """Reason why a call has no verdict. A failure is never stored as a label."""
 
     NO_RECORDING = "no_recording"
     RECORDING_FAILED = "recording_failed"

@@ -31,8 +31,8 @@ class Waveform:
 class Window:
     """The part of the called party's audio that the model scores.
 
-    `samples`: float32, shape (n,), at 16 kHz, in [-1, 1]. `start_ms`: position of the window in the recording.
-    `onset_ms`: position of the speech onset in the recording, None if no speech was found.
+    `samples`: float32, shape (n,), at 16 kHz, in [-1, 1]. `start_ms`, `onset_ms`: milliseconds from the start of the
+    recording to the window and to the speech onset. `onset_ms` is None if no speech was found.
     """
 
     samples: NDArray[np.float32]

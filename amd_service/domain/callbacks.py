@@ -50,7 +50,10 @@ class StatusCallback:
 
 @dataclass(frozen=True, slots=True)
 class AmdCallback:
-    """A result of Twilio's asynchronous answering-machine detection. `machine_detection_ms`: milliseconds it took."""
+    """A result of Twilio's asynchronous answering-machine detection.
+
+    `machine_detection_ms`: duration of the detection in milliseconds.
+    """
 
     account_sid: AccountSid
     call_sid: CallSid

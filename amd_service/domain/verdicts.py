@@ -14,7 +14,7 @@ class Label(StrEnum):
 
 
 class Reason(StrEnum):
-    """Why a verdict has its label."""
+    """Reason for the label of a verdict."""
 
     CONFIDENT = "confident"
     LOW_CONFIDENCE = "low_confidence"
@@ -38,8 +38,8 @@ class ModelIdentity:
     """The model, engine and precision of a run, to reproduce its scores.
 
     `revision`: resolved commit of a Hugging Face model, None for a folder. `weights_sha256`: hex digest of the weights
-    file. `proof`: result of the check of the label order with golden clips (recordings with known labels). It is
-    `unproven` before the check.
+    file. `proof`: result of the check of the label order with golden clips (recordings with known labels), `unproven`
+    before the check.
     """
 
     id: str
@@ -65,9 +65,9 @@ class ModelRun:
 class Verdict:
     """The detector's result for one recording or stream.
 
-    `confidence`: probability of the top class in the last run, also if the label is `undecided`. None only if the model
-    did not run. `channel`: the judged channel, counted from 1. None if the channels were mixed. `policy`: the
-    thresholds that were used.
+    `confidence`: probability of the top class in the last run, also if the label is `undecided`. The confidence is None
+    only if the model did not run. `channel`: the judged channel, counted from 1, None if the channels were mixed.
+    `policy`: the thresholds that were used.
     """
 
     label: Label

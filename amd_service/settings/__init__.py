@@ -1,4 +1,4 @@
-"""Settings from the environment and `.env`. They are read and validated once, when a process starts."""
+"""Settings from the environment and `.env`. A process reads and validates the settings once, when it starts."""
 
 from amd_service.settings.accounts import DEFAULT_CHANNELS, Account
 from amd_service.settings.detection import PRODUCTION_MODEL

@@ -36,7 +36,7 @@ class Account(BaseModel):
     auth_tokens: list[Secret] = Field(
         min_length=1,
         description="Signatures by any of these tokens are accepted. The first token is used for REST. During a "
-        "rotation, list the new token first, because Twilio accepts the new token for REST at once.",
+        "rotation, list the new token first, because Twilio accepts the new token for REST immediately.",
     )
     api_key: str | None = Field(None, pattern=r"\S")
     api_secret: Secret | None = None

@@ -48,8 +48,9 @@ class DetectionSettings(BaseModel):
         0.7,
         gt=0.5,
         lt=1,
-        description="Minimum confidence of the labels `human` and `voicemail`. If the first window has less, a "
-        "longer window is scored. If the longer window also has less, the label is `undecided`.",
+        description="Minimum confidence of the labels `human` and `voicemail`. If the confidence of the first "
+        "window is lower, a longer window is scored. If the confidence of the longer window is also lower, the "
+        "label is `undecided`.",
     )
     min_confidence_human: float | None = Field(
         None, gt=0.5, lt=1, description="Minimum confidence of `human`. Unset: `AMD_MIN_CONFIDENCE`."
@@ -83,7 +84,8 @@ class DetectionSettings(BaseModel):
         5000,
         ge=1000,
         le=15_000,
-        description="Milliseconds of the second window, which is scored if the confidence of the first is too low.",
+        description="Milliseconds of the second window. The second window is scored if the confidence of the first "
+        "window is too low.",
     )
     inference_queue: int = Field(
         32,

@@ -24,8 +24,8 @@ class ShutdownBudget:
     - `periodic_tasks_s`: a periodic task finishes its current step. A cancelled step is repeated later.
     - `finish_recordings_s`: the worker finishes the recordings that it has claimed.
     - `release_recordings_s`: the worker releases the recordings that are still unfinished.
-    - `actions_s`: the service claims the last actions. The same time applies again to the wait for Twilio's responses,
-      which usually take 0.1 s.
+    - `actions_s`: the service claims the last actions. Then it waits for Twilio's responses, for at most the same time.
+      Twilio usually responds within 0.1 s.
     - `window_s`: the classifier finishes its current window.
     """
 

@@ -41,8 +41,8 @@ class TwilioSettings(BaseModel):
     twilio_edge: Annotated[str, matching("[a-z-]+", example="ashburn or dublin")] | None = Field(
         None,
         validation_alias=AliasChoices("TWILIO_EDGE"),
-        description="Edge of the region, e.g. `dublin`. Requires `TWILIO_REGION`, because the API's host name "
-        "contains both.",
+        description="Edge of the region, e.g. `dublin`. Requires `TWILIO_REGION`, because the API host contains "
+        "region and edge.",
     )
     twilio_timeout_s: float = Field(10.0, gt=0, description="Maximum seconds for one request to Twilio's API.")
     accounts_file: Path | None = Field(None, description="TOML file that lists several accounts.")
@@ -139,7 +139,7 @@ class TwilioSettings(BaseModel):
     )
     phone_number_key: SecretStr | None = Field(
         None,
-        description="Secret key of the hash, with at least 16 characters. With this key, anyone can find the "
+        description="Secret key of the hash, with at least 16 characters. Anyone who has the key can find the "
         "numbers by trial.",
     )
     callback_days: int | None = Field(

@@ -27,7 +27,8 @@ def unknown_name_warnings() -> list[str]:
 def warnings_for(names: Iterable[str]) -> list[str]:
     """One warning for each name that resembles a setting but is no setting, with the closest setting's name.
 
-    Other programs also use `TWILIO_` variables. So a `TWILIO_` name gets a warning only if it is similar to a setting.
+    Other programs also use `TWILIO_` variables. So there is a warning for a `TWILIO_` name only if the name is similar
+    to a setting.
     """
     known = {environment_name(field) for field in Settings.model_fields}
     lines = []

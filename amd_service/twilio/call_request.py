@@ -18,12 +18,12 @@ MAX_URL = 4000
 # A plus sign and 7 to 15 digits.
 E164 = r"\+[1-9][0-9]{6,14}"
 TRACKS = ("inbound", "both")
-# Twilio allows at most 600 seconds. In less than 5 seconds a person cannot answer the phone.
+# Twilio allows at most 600 seconds. A person cannot answer the phone in less than 5 seconds.
 MIN_RING_S, MAX_RING_S = 5, 600
 
 MAX_FAULTS = 10
 
-# Error type of the validators below. Their messages are complete sentences, which `_describe` keeps unchanged.
+# Error type of the validators below. `_describe` shows the message of such an error unchanged.
 _RULE_BROKEN = "rule_broken"
 
 _NUMBER: JsonDict = {"pattern": f"^{E164}$"}
@@ -54,14 +54,16 @@ class CallRequest(BaseModel):
     If both are absent, the call plays the TwiML of this service. This requires AMD_LIVE=true.
     """
 
-    # In JSON the calling number has the name `from`. In Python code it has the name `from_number`.
+    # The field of the calling number has the name `from` in JSON and `from_number` in Python.
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True, validate_by_name=True, validate_by_alias=True)
 
     to: str = Field(
         description="Number to call. The number must begin with one of AMD_DIAL_PREFIXES.", json_schema_extra=_NUMBER
     )
     from_number: str = Field(
-        validation_alias="from", description="Calling number. It must belong to the account.", json_schema_extra=_NUMBER
+        validation_alias="from",
+        description="Calling number. The number must belong to the account.",
+        json_schema_extra=_NUMBER,
     )
     url: str | None = Field(
         None,

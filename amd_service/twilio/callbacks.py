@@ -1,7 +1,7 @@
 """Parse the form fields of Twilio's callbacks.
 
-Twilio omits fields, sends them empty and adds new ones without notice. So absent, blank and invalid
-optional fields become None. Only the fields that identify the event are required. The raw callback keeps every field.
+Twilio may omit fields, send empty fields, or add new fields without notice. So optional fields become None if they are
+absent, blank or invalid. Only the fields that identify the event are required. The raw callback keeps every field.
 docs/twilio.md lists the fields that are not parsed.
 """
 
@@ -26,9 +26,10 @@ from amd_service.twilio.dates import parse_date
 
 # Maximum fields in a body or query. A request for TwiML has about 30 fields.
 MAX_FIELDS = 1000
-# Longer statuses and sources are cut to this number of characters. Twilio's values have at most about 20.
+# Longer statuses and sources are cut to this number of characters. Twilio's values have at most
+# about 20 characters.
 _MAX_WORD = 64
-# The limit for From and To is higher, because they can be SIP addresses.
+# The limit for From and To is higher, because From and To can be SIP addresses.
 _MAX_ADDRESS = 320
 # Nine digits always fit into Postgres' integer. int() alone also accepts "1_0", "+1", " 1" and digits of other scripts.
 _NUMBER = re.compile(r"[0-9]{1,9}")

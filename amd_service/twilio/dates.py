@@ -7,11 +7,11 @@ _MAX_LENGTH = 64
 
 
 def parse_date(text: str) -> datetime | None:
-    """Convert a date to UTC. None for invalid text. A date without a zone is in UTC, as Twilio documents."""
+    """Convert a date to UTC. Returns None for invalid text. A date without a zone is in UTC, as Twilio documents."""
     if len(text) > _MAX_LENGTH:
         return None
     try:
         moment = parsedate_to_datetime(text)
         return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
-    except (ValueError, TypeError, IndexError, OverflowError):  # only ValueError is documented
+    except (ValueError, TypeError, IndexError, OverflowError):  # the documentation of email.utils names only ValueError
         return None

@@ -24,7 +24,7 @@ MEDIA_FORMAT = {"encoding": "audio/x-mulaw", "sampleRate": "8000", "channels": "
 BYTES_PER_MS = 8
 # One silent sample in μ-law.
 SILENCE = b"\xff"
-# Smaller gaps between timestamps are ignored: timestamps vary by a few 20 ms frames although no audio is missing.
+# Smaller gaps between timestamps are ignored. Timestamps vary by a few frames of 20 ms although no audio is missing.
 JITTER_MS = 100
 # A stream with more missing audio is refused, because its audio does not represent the call.
 MAX_FILL_MS = 1000
@@ -149,9 +149,10 @@ class Timeline:
         self.filled_ms = 0
 
     def insert(self, media: StreamMedia) -> bytes:
-        """Return the audio to append: silence for missing audio, then the chunk. Empty for a late or repeated chunk.
+        """Return the audio to append: silence for missing audio, then the chunk.
 
-        Raises MalformedCallback if more than one second of audio is missing in total.
+        Returns no audio for a late or repeated chunk. Raises MalformedCallback if more than one second of audio is
+        missing in total.
         """
         if media.chunk <= self._last_chunk:
             return b""

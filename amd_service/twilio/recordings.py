@@ -2,8 +2,8 @@
 
 URLs are built from validated SIDs and configuration, never from a URL in a request. Credentials are sent only to the
 configured API origin. The caller's rules stop a download as soon as there is enough audio, or as soon as the body is
-found not to be audio. So an hour of audio costs no more than a minute, and only the beginning of ciphertext or of an
-HTML page is downloaded.
+clearly not audio. So a recording of one hour needs no more traffic than a recording of one minute, and only the
+beginning of ciphertext or of an HTML page is downloaded.
 """
 
 import asyncio
@@ -32,7 +32,7 @@ _MAX_SMALL_BODY_BYTES = 64 * 1024
 
 @dataclass(frozen=True, slots=True)
 class AudioRules:
-    """The caller's rules for stopping a download. They are called repeatedly with the bytes received so far (`prefix`).
+    """The caller's rules for stopping a download. Each rule is called repeatedly with the bytes received so far.
 
     `is_audio(prefix, content_type)`: whether `prefix` may be audio in a format that the caller decodes.
     `is_enough(prefix)`: whether the prefix holds all the audio that the caller needs.
@@ -53,10 +53,10 @@ class Media:
 
 @asynccontextmanager
 async def http_client(settings: Settings) -> AsyncIterator[httpx2.AsyncClient]:
-    """Open the HTTP client for Twilio. A process opens only one. The timeouts include TLS handshakes.
+    """Open the HTTP client for Twilio. Each process opens one client. The timeouts include TLS handshakes.
 
-    The client uses the proxies of the environment, because many networks require them. A loopback API host needs no
-    proxy.
+    The client uses the proxies of the environment, because many networks require proxies. A loopback API host needs
+    no proxy.
     """
     timeout = httpx2.Timeout(settings.media_read_timeout_s, connect=settings.media_connect_timeout_s)
     async with httpx2.AsyncClient(
@@ -84,8 +84,8 @@ class Recordings:
     ) -> Media:
         """Download a recording to its end, until `rules` stop the download, or until AMD_MEDIA_MAX_BYTES is reached.
 
-        `prefer_dual`: request both channels, and request one channel if Twilio has only one. A body that is not audio
-        is returned, so that the decoder rejects it, unless the recording is encrypted. Raises MediaNotReady (404),
+        `prefer_dual`: request both channels. If Twilio stored only one channel, request one channel. A body that is not
+        audio is returned for the decoder to reject, unless the recording is encrypted. Raises MediaNotReady (404),
         TwilioUnavailable (timeouts, connection errors, 429, 5xx) and MediaRefused (refused credentials, deleted,
         encrypted, external storage).
         """
@@ -135,7 +135,7 @@ class Recordings:
                     return
                 target = self._next_hop(response)
                 if not self._is_api(target):
-                    # Also for a later hop back to the API: the other host chose its URL.
+                    # A later hop gets no credentials either, even at the API origin: another host chose its URL.
                     auth = None
                 await _read_small(response)
             finally:
@@ -146,7 +146,7 @@ class Recordings:
         return (url.scheme, url.raw_host, url.port) == (self._api.scheme, self._api.raw_host, self._api.port)
 
     def _next_hop(self, response: httpx2.Response) -> httpx2.URL:
-        """The target of a redirect. Raises MediaRefused if its host is not allowed.
+        """The target of a redirect. Raises MediaRefused if the target's host is not allowed.
 
         The check of the host name also excludes private addresses: MEDIA_DOMAINS contains no literal addresses, and a
         server at a private address has no valid certificate for an allowed name. A loopback API may redirect to
@@ -197,7 +197,7 @@ class Recordings:
             )
 
     async def _raise_if_external(self, account: Account, resource: str) -> None:
-        """Raise MediaRefused if the metadata has the URL of an external storage. Then Twilio has no media (404)."""
+        """Raise MediaRefused if the metadata has the URL of an external storage, because Twilio then has no media."""
         media_url = (await self._metadata(account, resource)).get("media_url")
         if not isinstance(media_url, str):
             return

@@ -33,7 +33,8 @@ class RequestHeaders(Protocol):
 class SignedForm:
     """Form parameters for `RequestValidator`, with every value of a repeated name.
 
-    A dict keeps only one value per name, so correctly signed requests with repeated parameters fail with a dict.
+    A dict is not sufficient, because it keeps only one value per name: the validator then refuses correctly signed
+    requests that repeat a parameter.
     """
 
     def __init__(self, pairs: Sequence[tuple[str, str]]) -> None:
@@ -114,7 +115,7 @@ def verify_handshake(
         account
         for account in accounts.values()
         if any(
-            # This is only the HMAC of RequestValidator. The whole validator is slow with a thousand accounts.
+            # Only the HMAC of RequestValidator, because the whole validator is slow with a thousand accounts.
             hmac.compare_digest(b64encode(hmac.digest(token.get_secret_value().encode(), candidate, "sha1")), signature)
             for token in account.auth_tokens
             for candidate in urls
@@ -166,7 +167,7 @@ def _signed_url(public_url: str | None, raw_path: bytes, query_string: bytes) ->
 
 
 def _is_plain(target: str) -> bool:
-    """Whether urlparse, which the validator uses, keeps the target unchanged. Otherwise targets can share a signature.
+    """Whether urlparse (used by the validator) keeps the target unchanged. If not, two targets can share a signature.
 
     urlparse drops tabs, newlines and an empty `;`, `?` or `#`. urlparse also reads a target without a leading slash as
     a part of the host or as a port, and the validator accepts signatures with and without the port.
@@ -196,7 +197,7 @@ def _find_account(accounts: Mapping[AccountSid, Account], parameters: Sequence[t
     if len(claimed) != 1:
         raise InvalidSignature(f"the request must have one AccountSid; it has {len(claimed)}")
     (sid,) = claimed
-    if not is_sid(sid, "AC"):  # the account is not logged if its SID is malformed
+    if not is_sid(sid, "AC"):  # a malformed SID must not be logged
         raise InvalidSignature("AccountSid is not AC followed by 32 hexadecimal digits")
     account = accounts.get(AccountSid(sid))
     if account is None:

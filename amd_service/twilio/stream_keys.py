@@ -10,7 +10,7 @@ from amd_service.settings import Account
 
 
 def stream_url(public_url: str, path: str) -> str:
-    """The WebSocket URL of a path. The scheme is wss if the public URL is https, and ws if it is http."""
+    """The WebSocket URL of a path. The scheme is wss if the public URL is https, otherwise ws."""
     scheme, _, rest = public_url.partition("://")
     return f"{'wss' if scheme.lower() == 'https' else 'ws'}://{rest}{path}"
 

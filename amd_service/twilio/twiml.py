@@ -3,8 +3,8 @@
 from twilio.twiml.voice_response import Start, VoiceResponse
 
 # Seconds after which the call ends. The pause must be longer than the time until the last verdict that can trigger an
-# action. By default this time is 50 s: a window ends within 20 s, and 30 s later its verdict triggers no action
-# (web/time_limits.py).
+# action. By default this time is 50 s: the window ends within 20 s, and a verdict more than 30 s later triggers no
+# action (web/time_limits.py).
 PAUSE_S = 60
 
 

@@ -115,7 +115,7 @@ class RestClient:
         await self._client(account).calls(call_sid).update_async(url=url, method="POST")
 
     async def get_call(self, account: Account, call_sid: CallSid) -> ApiEvent[StatusCallback] | None:
-        """Fetch a call. None if Twilio has no such call. Raises MalformedCallback if Twilio's data cannot be parsed."""
+        """Fetch a call, None if Twilio has no such call. Raises MalformedCallback if Twilio's data cannot be parsed."""
         try:
             return ApiEvent(*call_event(await self._client(account).calls(call_sid).fetch_async()))
         except RequestRefused as error:
@@ -134,7 +134,7 @@ class RestClient:
         async with aclosing(self._resources(page)) as calls:
             async for call in calls:
                 # Filter again: according to Twilio's documentation the filter above compares only days. According to
-                # Twilio's OpenAPI description it compares times.
+                # Twilio's OpenAPI description the filter compares times.
                 started_at = None if call is None else call.start_time or call.date_created
                 is_recent = started_at is None or started_at >= earliest
                 if call is not None and is_recent and (event := self._parse(call_event, call)):
@@ -210,7 +210,7 @@ class RestClient:
     async def _resources(self, first: Awaitable[Any]) -> AsyncGenerator[Any, None]:
         """All resources of a page and of the pages after it. An item is None if the package cannot parse the resource.
 
-        The package parses each resource only when it is read, so an invalid resource does not end the list.
+        The package parses a resource only when that resource is read, so an invalid resource does not end the list.
         """
         page = await _page(first)
         while page is not None:
@@ -239,7 +239,7 @@ class RestClient:
 
 
 async def _page(pending: Awaitable[Any]) -> Any:
-    """Wait for a page of a list. None after the last page. Raises TwilioUnavailable if the response is not a page."""
+    """Wait for a page of a list, None after the last page. Raises TwilioUnavailable if the response is not a page."""
     try:
         return await pending
     except (TwilioException, httpx2.InvalidURL, LookupError, *_MALFORMED) as error:

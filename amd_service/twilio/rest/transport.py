@@ -1,8 +1,8 @@
 """HTTP transport for the `twilio` package, based on the HTTP client of this service.
 
 The package's asynchronous client has no timeout and uses a separate connection pool (docs/decisions/0008). This
-transport sends every request to the configured API origin and enforces a timeout. The type of its errors shows whether
-Twilio may have carried out the request.
+transport sends every request to the configured API origin and enforces a timeout. The type of a raised error shows
+whether Twilio may have carried out the request.
 """
 
 import asyncio
@@ -55,8 +55,8 @@ class Transport(AsyncHttpClient):  # type: ignore[misc]
     ) -> Response:
         """Send a request and return its successful response.
 
-        Raises TwilioUnavailable if Twilio changed nothing and a retry may help, RequestRefused if Twilio refused the
-        request, and OutcomeUnknown if Twilio may have carried out a POST but no response confirms it.
+        Raises TwilioUnavailable if Twilio changed nothing and a retry may help. Raises RequestRefused if Twilio refused
+        the request. Raises OutcomeUnknown if Twilio may have carried out a POST, but there is no valid response.
         """
         if self._pause_s:
             async with self._pause_lock:
@@ -112,7 +112,7 @@ def _json_object(response: httpx2.Response) -> dict[str, Any] | None:
 
 
 def _reason_and_code(response: httpx2.Response) -> tuple[str, int | None]:
-    """Twilio's message and error code. Responses of proxies and other servers have neither."""
+    """Twilio's message and error code. The code is None if a proxy or another server responded."""
     details = _json_object(response) or {}
     try:
         return str(details["message"]), int(details["code"])
