@@ -1,1 +1,1 @@
-"""Programs for maintainers: generated documentation pages and checks of the structure."""
+"""Scripts for maintainers: they generate documentation pages and check the structure of the package."""

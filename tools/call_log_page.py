@@ -1,4 +1,4 @@
-"""Writes docs/call_log.md from the comments in the tables.
+"""Generates docs/call_log.md from the comments of the tables and columns.
 
 Run `python -m tools.call_log_page > docs/call_log.md`.
 """

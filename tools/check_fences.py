@@ -1,7 +1,7 @@
-"""Checks which folder imports which library: `python -m tools.check_fences`. Exits 1 and lists each import outside.
+"""Checks which folders import which libraries. Run `python -m tools.check_fences`.
 
-The table is an allow-list. A folder that nobody named may import none of these libraries, and a library that nobody
-named may be imported by no folder: a new one of either kind is fenced from its first day.
+Prints each import that is not allowed. Exits 1 if there are any. The table ALLOWED is an allow-list: a folder that is
+not listed may import none of these libraries, and no folder may import a library that is not listed.
 """
 
 import ast
@@ -15,9 +15,9 @@ EVERYWHERE = ("",)
 CLASSIFIER_AND_LAB = ("detection/classifier", "lab")
 STORAGE = ("calls", "database")
 
-# Library → the folders and files that may import it, by their path below `amd_service`.
+# For each library: the folders and files that may import the library, as paths below `amd_service`.
 ALLOWED: Mapping[str, tuple[str, ...]] = {
-    # Model and its engines
+    # Model and engines
     "torch": CLASSIFIER_AND_LAB,
     "transformers": CLASSIFIER_AND_LAB,
     "onnxruntime": CLASSIFIER_AND_LAB,
@@ -54,7 +54,8 @@ ALLOWED: Mapping[str, tuple[str, ...]] = {
     "structlog": EVERYWHERE,
     "prometheus_client": ("telemetry.py", "web", "detection/classifier"),
 }
-# Operations hand sessions on to `calls`; they write no SQL.
+# For some pairs of folder and library: the only names that the folder may import. `operations` passes sessions to
+# `calls` and must not contain SQL.
 ONLY_NAMES: Mapping[tuple[str, str], frozenset[str]] = {
     ("operations", "sqlalchemy"): frozenset({"sqlalchemy.ext.asyncio.AsyncSession"}),
 }
@@ -62,7 +63,10 @@ ONLY_NAMES: Mapping[tuple[str, str], frozenset[str]] = {
 
 @dataclass(frozen=True, slots=True)
 class Import:
-    """One imported name. `file`: below the package. `name`: dotted, the library first."""
+    """One imported name.
+
+    `file`: path below the package. `name`: dotted name that begins with the library.
+    """
 
     file: str
     line: int
@@ -74,7 +78,7 @@ class Import:
 
 
 def main() -> int:
-    """Print every import that the table does not allow; 1 when there are any."""
+    """Print every import that the table does not allow. Returns 1 if there are any, otherwise 0."""
     found = [each for path in sorted(PACKAGE.rglob("*.py")) for each in imports_of(path)]
     findings = [finding for each in found if (finding := objection(each))]
     print(f"{len(found)} imports of {len({each.library for each in found})} libraries")
@@ -84,7 +88,7 @@ def main() -> int:
 
 
 def imports_of(path: Path) -> Iterator[Import]:
-    """The imports of other distributions in a file, those inside functions included."""
+    """Return the imports of third-party libraries in a file, including imports inside functions."""
     file = path.relative_to(PACKAGE).as_posix()
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         match node:
@@ -100,17 +104,16 @@ def imports_of(path: Path) -> Iterator[Import]:
 
 
 def objection(found: Import) -> str | None:
-    """Why an import is not allowed, None where it is."""
+    """Return the reason why an import is not allowed, or None if it is allowed."""
     where = f"amd_service/{found.file}:{found.line}"
     if found.library not in ALLOWED:
-        return (
-            f"{where}: {found.library} is not in the table of tools/check_fences.py: decide which folders may import it"
-        )
+        cure = "add the library and the folders that may import it"
+        return f"{where}: {found.library} is not in the table of tools/check_fences.py: {cure}"
     if not any(_is_within(found.file, allowed) for allowed in ALLOWED[found.library]):
         return f"{where}: only {', '.join(ALLOWED[found.library])} may import {found.library}"
     for (folder, library), names in ONLY_NAMES.items():
         if library == found.library and _is_within(found.file, folder) and found.name not in names:
-            return f"{where}: {folder} may import nothing of {library} but {', '.join(sorted(names))}"
+            return f"{where}: {folder} may import from {library} only {', '.join(sorted(names))}"
     return None
 
 

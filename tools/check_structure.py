@@ -1,6 +1,6 @@
-"""Checks the shape of the package: `python -m tools.check_structure`. Exits 1 and lists each finding.
+"""Checks the size of functions and files and the names of files. Run `python -m tools.check_structure`.
 
-The limits are those of well-read projects of this kind: short functions, short files, names that are found at once.
+Prints each finding. Exits 1 if there are any. The limits are similar to those of other readable projects of this kind.
 """
 
 import ast
@@ -16,24 +16,25 @@ PACKAGE = Path(__file__).parents[1] / "amd_service"
 MEDIAN_LINES = 10
 P90_LINES = 30
 FILE_LINES = 300
-# A private function this short that is called once is read faster in place.
+# A private function with at most SHORT_LINES lines and one call is easier to read inline. The package may contain at
+# most SHORT_PRIVATE_FUNCTIONS of these functions.
 SHORT_LINES = 4
 SHORT_PRIVATE_FUNCTIONS = 5
 
-# Folders among which a file's name must be unique: nobody should open the wrong one of two.
+# Groups of folders. A file name must be unique within a group, so that a reader does not open the wrong file.
 SIBLINGS: Sequence[frozenset[str]] = (
     frozenset({"web", "simulator", "lab"}),
     frozenset({"worker", "operations", "detection", "twilio", "calls", "database"}),
     frozenset({"cli"}),
     frozenset({"domain", "settings"}),
 )
-# Their files are named after what they serve: an engine after its library, a check after what it examines.
+# Folders without this check: an engine has the name of its library, and a check has the name of the checked part.
 NAMED_AFTER_OTHERS = frozenset({"engines", "doctor"})
 
 
 @dataclass(frozen=True, slots=True)
 class Function:
-    """A function of the package. `lines`: from `def` to its end, without decorators and docstring."""
+    """A function of the package. `lines`: number of lines without decorators and docstring."""
 
     file: str
     name: str
@@ -43,14 +44,14 @@ class Function:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What was measured, in a line, and what is beyond a limit, a line each."""
+    """`summary`: one line with all measurements. `findings`: one line for each exceeded limit."""
 
     summary: str
     findings: list[str]
 
 
 def main() -> int:
-    """Print the report on the package; 1 when there are findings."""
+    """Print the report on the package. Returns 1 if there are findings, otherwise 0."""
     report = examine(PACKAGE)
     print(report.summary)
     for finding in report.findings:
@@ -59,7 +60,7 @@ def main() -> int:
 
 
 def examine(package: Path) -> Report:
-    """The report on every Python file below `package`."""
+    """Return the report on all Python files below `package`."""
     sources = {path.relative_to(package).as_posix(): path.read_text("utf-8") for path in sorted(package.rglob("*.py"))}
     trees = {file: ast.parse(text) for file, text in sources.items()}
     functions = [function for file, tree in trees.items() for function in functions_of(file, tree)]
@@ -84,7 +85,7 @@ def examine(package: Path) -> Report:
 
 
 def functions_of(file: str, tree: ast.Module) -> Iterator[Function]:
-    """Every function and method of a file, nested ones included."""
+    """Return every function and method of a file, including nested functions."""
     for node in ast.walk(tree):
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
             lines = (node.end_lineno or node.lineno) - node.lineno + 1
@@ -95,7 +96,7 @@ def functions_of(file: str, tree: ast.Module) -> Iterator[Function]:
 
 
 def short_private_functions(functions: Sequence[Function], trees: Mapping[str, ast.Module]) -> list[str]:
-    """Private functions of up to SHORT_LINES lines that their own file names once beside the definition."""
+    """Return private functions with at most SHORT_LINES lines whose file uses them only once."""
     uses = {file: Counter(_names(tree)) for file, tree in trees.items()}
     return [
         f"{function.file}: {function.name} has {function.lines} lines and is used once"
@@ -106,7 +107,7 @@ def short_private_functions(functions: Sequence[Function], trees: Mapping[str, a
 
 
 def same_names(files: Sequence[str]) -> list[str]:
-    """Files of one name in folders among which names must be unique."""
+    """Return files that have the same name and are in the same group of SIBLINGS."""
     groups: defaultdict[tuple[int, str], list[str]] = defaultdict(list)
     for file in files:
         *folders, name = file.split("/")

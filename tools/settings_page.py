@@ -1,4 +1,4 @@
-"""Generates the table in docs/settings.md: `python -m tools.settings_page`."""
+"""Generates the table in docs/settings.md. Run `python -m tools.settings_page`."""
 
 import re
 from pathlib import Path
@@ -9,19 +9,19 @@ from pydantic_core import PydanticUndefined
 from amd_service.settings import Settings, environment_name
 
 PAGE = Path("docs/settings.md")
-# Defaults that depend on the user.
+# Defaults that depend on the user who runs the service.
 _VARYING_DEFAULTS = {"data_dir": "`~/.local/share/amd-service`, for root `/var/lib/amd-service`"}
 _BETWEEN = re.compile(r"(?<=<!-- settings -->\n).*?(?=<!-- /settings -->)", re.DOTALL)
 
 
 def settings_table() -> str:
-    """All settings as a Markdown table, in the order of the class."""
+    """Return all settings as a Markdown table, in the order of the class Settings."""
     rows = [_row(name, field) for name, field in Settings.model_fields.items()]
     return "\n".join(["", "| variable | default | meaning |", "|---|---|---|", *rows, "", ""])
 
 
 def with_settings(page: str) -> str:
-    """The page with an up-to-date table."""
+    """Return the page with a new table of settings."""
     return _BETWEEN.sub(lambda _: settings_table(), page)
 
 

@@ -1,7 +1,8 @@
-"""`make docs`: gathers the pages of the documentation site in `build/docs`; Zensical builds the site from there.
+"""Collects the pages of the documentation site in `build/docs`. `make docs` runs this script, then Zensical.
 
-GitHub shows README.md and `docs/` where they lie. A site needs them under one folder, with README.md as its first
-page: this copies them there and rewrites the links between them. `zensical build` then checks each link.
+GitHub shows README.md and `docs/` at their normal locations. Zensical needs all pages in one folder, with README.md as
+the first page. So this script copies the pages into one folder and rewrites the links between them. `zensical build`
+then checks each link.
 """
 
 import re
@@ -16,7 +17,7 @@ RELATIVE_LINK = re.compile(r"(?<=\]\()(?![a-z]+:|#)([^)#\s]+)")
 
 
 def gather(site: Path) -> None:
-    """Write the pages to the folder `site`, which is deleted first."""
+    """Delete the folder `site`, then write the pages to this folder."""
     shutil.rmtree(site, ignore_errors=True)
     shutil.copytree(ROOT / "docs", site)
     _write_index_of_decisions(site)
@@ -26,8 +27,8 @@ def gather(site: Path) -> None:
 
 
 def _write_index_of_decisions(site: Path) -> None:
-    """Write a page that lists the records; GitHub lists a folder without one."""
-    lines = ["# Decisions", "", "The reasons for decisions that a newcomer would question, one record each.", ""]
+    """Write a page that lists the decision records. GitHub needs no such page, because it lists each folder."""
+    lines = ["# Decisions", "", "Each record explains one decision whose reason is not obvious.", ""]
     for record in sorted((ROOT / "docs" / "decisions").glob("*.md")):
         title = record.read_text(encoding="utf-8").partition("\n")[0].removeprefix("# ")
         lines.append(f"- [{record.name[:4]}: {title}]({record.name})")
@@ -35,14 +36,14 @@ def _write_index_of_decisions(site: Path) -> None:
 
 
 def _publish(page: str, site: Path) -> None:
-    """Copy one page, given by its path from the repository's root, with its links rewritten."""
+    """Copy one page and rewrite its links. `page`: path relative to the repository."""
     text = (ROOT / page).read_text(encoding="utf-8")
     text = RELATIVE_LINK.sub(lambda link: _rewritten(link[1], page, site), text)
     (site / _site_path(page)).write_text(text, encoding="utf-8")
 
 
 def _rewritten(link: str, page: str, site: Path) -> str:
-    """The link as the site needs it. Copies a linked file that is not a page, such as a table of results."""
+    """Return the link for the site. A linked file that is not a page, such as a table of results, is copied too."""
     target = normpath(Path(page).parent / unquote(link))
     there = _site_path(target)
     if (ROOT / target).is_dir():

@@ -1,4 +1,4 @@
-"""The check of the package's shape finds what it is for."""
+"""The check of the structure reports each exceeded limit."""
 
 from pathlib import Path
 
@@ -10,7 +10,7 @@ FUNCTION = "def add(left: int, right: int) -> int:\n    return left + right\n"
 
 
 def write(package: Path, **files: str) -> Path:
-    """`calls__queue` becomes `calls/queue.py`."""
+    """Write files into `package`. The name `calls__queue` creates `calls/queue.py`."""
     for name, text in ({"calls__sums": FUNCTION * 3} | files).items():
         path = package / f"{name.replace('__', '/')}.py"
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -43,7 +43,7 @@ def test_each_limit_is_checked(tmp_path: Path, files: dict[str, str], finding: s
     assert finding in examine(write(tmp_path, **files)).findings
 
 
-def test_short_private_functions_called_once_are_found_once_they_are_many(tmp_path: Path) -> None:
+def test_short_private_functions_called_once_are_reported_above_the_limit(tmp_path: Path) -> None:
     def source(count: int) -> str:
         names = [f"_part_{number}" for number in range(count)]
         parts = "".join(f"def {name}() -> int:\n    return 1\n" for name in names)
