@@ -1,6 +1,6 @@
-"""`make bench`: runs all measurements and writes tables and `benchmarks/results/<date>.json`.
+"""`make bench`: runs all measurements, prints tables and writes `benchmarks/results/<date>.json`.
 
-Needs an idle machine and about 8 GB of memory. The first run builds engines in `.cache/` and takes half an hour.
+Needs an idle machine and about 8 GB of memory. The first run builds engines in `.cache/`, so it takes half an hour.
 """
 
 import argparse
@@ -70,7 +70,7 @@ def _processor() -> str:
 
 
 async def measure_services(folder: Path, rounds: int) -> dict[str, Any]:
-    """Parts (a), (c), (d) and (e), and the figures that the documentation gives for the small model."""
+    """All measurements of whole services, and the figures of the shipped model for the documentation."""
     model = str(folder)
     async with services.open_bench() as bench:
         return {
@@ -84,11 +84,13 @@ async def measure_services(folder: Path, rounds: int) -> dict[str, Any]:
 
 def show_services(found: dict[str, Any], console: Console) -> None:
     rows = found["services"]["rows"]
-    _show("/predict (8 kHz μ-law uploads)", rows, console)
+    _show("/predict with uploads in 8 kHz μ-law", rows, console)
     callbacks = dict(found["callbacks"])
     _show("callback → verdict, ms", [callbacks | callbacks.pop("stage_ms_mean")], console)
-    _show("an hour against 5 s", [{"recording": name} | row for name, row in found["hour"].items()], console)
-    _show("the model that ships", [found["start"] | found["small_model"]], console)
+    _show(
+        "recordings of one hour and of 5 s", [{"recording": name} | row for name, row in found["hour"].items()], console
+    )
+    _show("the shipped model", [found["start"] | found["small_model"]], console)
 
 
 def _show(title: str, rows: Sequence[dict[str, Any]], console: Console) -> None:

@@ -1,4 +1,4 @@
-"""Speech-like sound for measurements without recordings. The same seed gives the same sound."""
+"""Generates speech-like sound for measurements without recordings. The same seed gives the same sound."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,7 +9,7 @@ Clip = NDArray[np.float32]
 
 
 def clip(seed: int, seconds: float = 2.0) -> Clip:
-    """One clip, float32 in [-1, 1]: harmonics and noise under a syllable-like envelope, of varied level and band."""
+    """One clip, float32 in [-1, 1]: harmonics and noise with a syllable-like envelope and random level and band."""
     rng = np.random.default_rng(seed)
     count = round(seconds * RATE_HZ)
     sound = _voice(rng, count) * _envelope(rng, count) + rng.normal(0, 10 ** rng.uniform(-3.5, -1), count)
@@ -31,7 +31,7 @@ def _voice(rng: np.random.Generator, count: int) -> NDArray[np.float64]:
 
 
 def _envelope(rng: np.random.Generator, count: int) -> NDArray[np.float64]:
-    """About four syllables a second, a quarter of them silent, after a random onset."""
+    """About four syllables per second after a random onset. A quarter of the syllables is silent."""
     points = max(4, round(count / RATE_HZ * 8))
     heights = rng.uniform(0, 1, points) * (rng.random(points) < 0.75)
     heights[: rng.integers(0, points // 2)] = 0

@@ -1,4 +1,4 @@
-"""Operations per window and this machine's rate of matrix products, which give the minimum time per window."""
+"""Computes the minimum time per window from the operations per window and the machine's rate of matrix products."""
 
 import json
 from collections.abc import Callable
@@ -13,13 +13,13 @@ from torch.nn import functional
 from amd_service.detection.classifier.frames import ConvolutionalFront
 
 _GIGA = 1e9
-# Rows, inner, columns: a large square, and the shapes of the feed-forward block at 2 and 16 seconds.
+# Rows, inner, columns. A large square, then the shapes of the feed-forward block for windows of 2 and 16 seconds.
 _SHAPES = ((2048, 2048, 2048), (99, 1024, 4096), (792, 1024, 4096))
 
 
 @dataclass(frozen=True, slots=True)
 class ComputeCost:
-    """Floating-point operations (2 per multiply-add) of one window, in 10^9."""
+    """Floating-point operations of one window, in 10^9. A multiply-add counts as 2 operations."""
 
     convolutions: float
     positional: float
@@ -32,7 +32,7 @@ class ComputeCost:
 
     @classmethod
     def of_model(cls, folder: Path, samples: int) -> Self:
-        """Counted from the shapes in a Wav2Vec2's config.json, without norms, activations and softmax."""
+        """Count from the shapes in the config.json of a Wav2Vec2. Norms, activations and softmax are not counted."""
         config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
         hidden, layers = config["hidden_size"], config["num_hidden_layers"]
         widths = [1, *config["conv_dim"]]
@@ -54,25 +54,25 @@ class ComputeCost:
 
 @dataclass(frozen=True, slots=True)
 class Rates:
-    """The best measured rate of matrix products by number type, in 10^9 operations a second."""
+    """The best measured rate of matrix products by number type, in 10^9 operations per second."""
 
     fp32: float
     bf16: float
     int8: float
 
-    def floor_ms(self, cost: ComputeCost, precision: str) -> float:
-        """The minimum time for that cost. int8: the linear layers in int8 and the rest in bf16 (the mixed floor)."""
+    def minimum_ms(self, cost: ComputeCost, precision: str) -> float:
+        """The minimum milliseconds for `cost`. int8: linear layers at the int8 rate, all other operations at bf16."""
         if precision == "int8":
             return 1000 * (cost.linears / self.int8 + (cost.total - cost.linears) / self.bf16)
         return 1000 * cost.total / (self.bf16 if precision == "bf16" else self.fp32)
 
     def at_least(self, other: "Rates") -> "Rates":
-        """The better of two measurements of each type."""
+        """The higher rate of two measurements, by number type."""
         return Rates(max(self.fp32, other.fp32), max(self.bf16, other.bf16), max(self.int8, other.int8))
 
 
 def measure_rates(threads: int, repeats: int = 12) -> Rates:
-    """Time PyTorch's matrix products on that many threads: the best rate over shapes and repeats."""
+    """Time PyTorch's matrix products on `threads` threads: the best rate over shapes and repeats."""
     torch.set_num_threads(threads)
     return Rates(_best(_fp32, repeats), _best(_bf16, repeats), _best(_int8, repeats))
 
@@ -86,13 +86,13 @@ def _best(make: Callable[[int, int, int], Product], repeats: int) -> float:
 
 def _rate(product: Product, shape: tuple[int, int, int], repeats: int) -> float:
     product()
-    least = float("inf")
+    shortest_s = float("inf")
     for _ in range(repeats):
         started = perf_counter()
         product()
-        least = min(least, perf_counter() - started)
+        shortest_s = min(shortest_s, perf_counter() - started)
     rows, inner, columns = shape
-    return 2 * rows * inner * columns / least / _GIGA
+    return 2 * rows * inner * columns / shortest_s / _GIGA
 
 
 def _fp32(rows: int, inner: int, columns: int) -> Product:

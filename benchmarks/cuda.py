@@ -1,6 +1,6 @@
-"""(f) Windows per second on a GPU by batch size, with our torch engine, and the share of the GPU's bf16 peak rate.
+"""Measures windows per second on a GPU by batch size, with the torch engine, and the share of the bf16 peak rate.
 
-`python -m benchmarks.cuda [MODEL]`. Without a CUDA device it reports none and measures nothing.
+`python -m benchmarks.cuda [MODEL]`. Without a CUDA device it prints `{"device": null}`.
 """
 
 import json
@@ -25,19 +25,19 @@ ROUNDS = 20
 
 
 def measure(folder: Path) -> dict[str, Any]:
-    """Rows by batch size for a model folder; `{"device": None}` without a GPU."""
+    """Rows by batch size for a model folder. Without a GPU the result is `{"device": None}`."""
     if not torch.cuda.is_available():
         return {"device": None}
     files = open_model(Settings(model=str(folder)))
-    ceiling, cost = _ceiling(), ComputeCost.of_model(folder, SAMPLES).total
+    peak_rate, cost = _peak_rate(), ComputeCost.of_model(folder, SAMPLES).total
     rows = []
     for precision in ("fp32", "bf16"):
         engine = open_engine("torch", precision, files, 1, None)
-        rows += [_row(engine, precision, batch, cost, ceiling) for batch in BATCHES if batch <= engine.max_batch]
-    return {"device": torch.cuda.get_device_name(), "bf16_gflops": ceiling, "gigaflop": cost, "rows": rows}
+        rows += [_row(engine, precision, batch, cost, peak_rate) for batch in BATCHES if batch <= engine.max_batch]
+    return {"device": torch.cuda.get_device_name(), "bf16_gflops": peak_rate, "gigaflop": cost, "rows": rows}
 
 
-def _row(engine: Engine, precision: str, batch: int, cost: float, ceiling: float) -> dict[str, float | str]:
+def _row(engine: Engine, precision: str, batch: int, cost: float, peak_rate: float) -> dict[str, float | str]:
     windows = clips(batch, SAMPLES / 16_000)
     seconds = median(_timed(lambda: engine.logits(windows)) for _ in range(ROUNDS))
     rate = batch / seconds
@@ -46,12 +46,12 @@ def _row(engine: Engine, precision: str, batch: int, cost: float, ceiling: float
         "batch": batch,
         "windows_per_s": rate,
         "ms": 1000 * seconds,
-        "ceiling": rate * cost / ceiling,
+        "share_of_peak": rate * cost / peak_rate,
     }
 
 
-def _ceiling() -> float:
-    """Rate of a large bf16 matrix product, in 10^9 operations a second."""
+def _peak_rate() -> float:
+    """Rate of a large bf16 matrix product, in 10^9 operations per second."""
     size = 8192
     left, right = (torch.randn(size, size, dtype=torch.bfloat16, device="cuda") for _ in range(2))
     return 2 * size**3 / min(_timed(lambda: left @ right) for _ in range(ROUNDS)) / 1e9

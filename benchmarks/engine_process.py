@@ -1,4 +1,4 @@
-"""Runs one engine in its own process, so that threads and memory of engines do not affect each other."""
+"""Runs one engine in a separate process, so that threads and memory of engines do not affect each other."""
 
 import multiprocessing
 from collections.abc import Callable
@@ -17,7 +17,7 @@ Pair = tuple[str, str]
 
 
 class EngineProcess:
-    """A process with a loaded engine. `facts`: load_s, first_run_s, rss_mb."""
+    """A process with a loaded engine. `facts`: load_s and first_run_s (seconds), rss_mb (MB of memory)."""
 
     def __init__(self, folder: Path, pair: Pair, threads: int, cache: Path) -> None:
         context = multiprocessing.get_context("spawn")
@@ -27,7 +27,7 @@ class EngineProcess:
         self.facts: dict[str, float] = self._pipe.recv()
 
     def seconds(self, clip: Clip) -> float:
-        """Time of one window."""
+        """Seconds for one window."""
         self._pipe.send(clip)
         seconds: float = self._pipe.recv()
         return seconds

@@ -1,8 +1,10 @@
-"""Measures each engine and precision on one model: milliseconds per window and ratio to the naive call, share of the
-machine's peak rate, memory, load time, and deviation from the reference.
+"""Measures each engine and precision on one model.
+
+The figures are milliseconds per window, ratio to the naive call, share of the machine's peak rate, memory, load time,
+and deviation from the reference.
 
 `python -m benchmarks.engines` builds missing engines in `.cache/bench` and prints the table. Each round runs all
-engines in sequence, so that other load on the machine affects all of them. The ratio of the minima is the most stable
+engines in sequence, so that other load on the machine affects all engines. The ratio of the minima is the most stable
 figure.
 """
 
@@ -38,21 +40,24 @@ ENGINES = (
     ("openvino", "int8"),
 )
 
-# Threads of the previous engine may still spin for a moment.
+# Seconds of pause before each run, because threads of the previous engine may still spin for a moment.
 SETTLE_S = 0.3
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One engine. Times per window. `ratio_*`: to the naive call. `ceiling`: minimum possible over shortest time."""
+    """One engine. Times are per window. `ratio_*`: time divided by the time of the naive call.
+
+    `share_of_peak`: computed minimum time divided by the shortest measured time.
+    """
 
     engine: str
     precision: str
     median_ms: float
-    least_ms: float
+    min_ms: float
     ratio_medians: float
     ratio_minima: float
-    ceiling: float
+    share_of_peak: float
     load_s: float
     first_run_s: float
     rss_mb: float
@@ -62,7 +67,7 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """All engines. `rates`: of matrix products in the same run. `gigaflop`: 10^9 operations per window."""
+    """All engines. `rates`: rates of matrix products in the same run. `gigaflop`: 10^9 operations per window."""
 
     seconds: float
     rounds: int
@@ -80,7 +85,7 @@ def measure_engines(
     rounds: int = 5,
     threads: int | None = None,
 ) -> Result:
-    """Measure engines on a model folder. Missing engines are exported (minutes), whether they pass or not. Blocks."""
+    """Measure engines on a model folder. Missing engines are exported first (takes minutes), even if they fail."""
     threads = threads or usable_cores()
     settings = Settings(model=str(folder), cache_dir=CACHE, threads=threads)
     files = open_model(settings)
@@ -94,7 +99,7 @@ def measure_engines(
     rates, cost = before.at_least(measure_rates(threads)), ComputeCost.of_model(files.folder, round(seconds * RATE_HZ))
     naive = times[NAIVE]
     rows = [
-        _row(pair, times[pair], naive, rates.floor_ms(cost, pair[1]), facts[pair], checks.get(pair)) for pair in times
+        _row(pair, times[pair], naive, rates.minimum_ms(cost, pair[1]), facts[pair], checks.get(pair)) for pair in times
     ]
     return Result(seconds, rounds, threads, rates, cost.total, rows)
 
@@ -103,7 +108,7 @@ def _row(
     pair: tuple[str, str],
     times: list[float],
     naive: list[float],
-    floor_ms: float,
+    minimum_ms: float,
     facts: dict[str, float],
     check: EngineCheck | None,
 ) -> Row:
@@ -111,10 +116,10 @@ def _row(
         engine=pair[0],
         precision=pair[1],
         median_ms=1000 * median(times),
-        least_ms=1000 * min(times),
+        min_ms=1000 * min(times),
         ratio_medians=median(one / other for one, other in zip(times, naive, strict=True)),
         ratio_minima=min(times) / min(naive),
-        ceiling=floor_ms / (1000 * min(times)),
+        share_of_peak=minimum_ms / (1000 * min(times)),
         load_s=facts["load_s"],
         first_run_s=facts["first_run_s"],
         rss_mb=facts["rss_mb"],
@@ -144,31 +149,33 @@ def _interleaved(
 def show(result: Result, console: Console) -> None:
     rates = result.rates
     table = Table(title=f"{result.seconds:g} s windows, {result.threads} threads, {result.rounds} rounds")
-    columns = ("engine", "ms median", "ms min", "ratio med", "ratio min", "ceiling", "load s", "RSS MB", "max |Δp|")
+    columns = ("engine", "ms median", "ms min", "ratio med", "ratio min", "of peak", "load s", "RSS MB", "max |Δp|")
     for column in columns:
         table.add_column(column, justify="left" if column == "engine" else "right", no_wrap=True)
     for row in result.rows:
         table.add_row(
             f"{row.engine} {row.precision}",
             f"{row.median_ms:.0f}",
-            f"{row.least_ms:.0f}",
+            f"{row.min_ms:.0f}",
             f"{row.ratio_medians:.2f}",
             f"{row.ratio_minima:.3f}",
-            f"{row.ceiling:.0%}",
+            f"{row.share_of_peak:.0%}",
             f"{row.load_s:.1f}",
             f"{row.rss_mb:.0f}",
             "" if row.max_dp is None else f"{row.max_dp:.2g}",
         )
     console.print(table)
     console.print(
-        f"{result.gigaflop:.1f} GFLOP a window; matrix products at {rates.fp32:.0f} (fp32), {rates.bf16:.0f} (bf16), "
+        f"{result.gigaflop:.1f} GFLOP per window; matrix products at {rates.fp32:.0f} (fp32), {rates.bf16:.0f} (bf16), "
         f"{rates.int8:.0f} (int8) GOP/s"
     )
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--model", type=Path, help="model folder; without it the XLS-R-300M-shaped random one")
+    parser.add_argument(
+        "--model", type=Path, help="model folder; the default is a random model of the shape of XLS-R-300M"
+    )
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=float, default=2.0)
     parser.add_argument("--threads", type=int)

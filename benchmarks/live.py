@@ -1,7 +1,7 @@
-"""`python -m benchmarks.live`: delay of the verdicts of live streams that begin at the same moment.
+"""`python -m benchmarks.live`: measures the delay of verdicts for live streams that begin at the same moment.
 
-Streams the recorded calls with a verdict by the model, at real-time pace, to a service with the shipped model. Takes a
-minute and prints the table of docs/live.md.
+It streams recorded calls in real time to a service with the shipped model. Calls without a verdict by the model are
+skipped. It takes a minute and prints the table of docs/live.md.
 """
 
 import argparse
@@ -26,13 +26,13 @@ from benchmarks.services import Bench, open_bench
 CALLS = Path("fixtures/calls")
 STREAMS = (1, 8, 16)
 BYTES_PER_MS = 8
-# With less audio after the window, the end of the call triggers the verdict.
+# Minimum audio after the window. With less audio, the end of the call triggers the verdict.
 TAIL_MS = 200
 
 
 @dataclass(frozen=True, slots=True)
 class StreamDelay:
-    """One stream: time from the last audio that its verdict needs to the close, and from the onset to the close."""
+    """Milliseconds to the close of one stream: from the last audio of its window, and from the onset of speech."""
 
     after_audio_ms: float
     after_onset_ms: float
@@ -80,7 +80,7 @@ async def _measure_concurrent(
 async def _measure_stream(
     bench: Bench, service: ServiceProcess, audio: bytes, *, pace: float | None = None
 ) -> StreamDelay | None:
-    """Stream the audio; None if the model was not needed or the audio ended before its window."""
+    """Stream the audio. None if the model did not run, or if the audio ended before the window."""
     stream = _stream(bench.account, audio, pace)
     url = service.url.replace("http", "ws") + "/twilio/media"
     played = await send_stream(url, stream, token=bench.account.auth_tokens[0].get_secret_value())
@@ -91,7 +91,7 @@ async def _measure_stream(
     runs = [run for run in row["verdicts"] if run["window_ms"] is not None]
     if not runs:
         return None
-    # The window is counted from the onset of speech, even if it begins a little earlier.
+    # The window length counts from the onset of speech, even if the window begins a little earlier.
     onset_ms = runs[-1]["onset_ms"]
     due_ms = onset_ms + max(run["window_ms"] for run in runs)
     if due_ms > len(audio) / BYTES_PER_MS - TAIL_MS:

@@ -1,4 +1,4 @@
-"""Puts load on a service: uploads to /predict by concurrent callers, and the latency of /health meanwhile."""
+"""Measures a service under load: concurrent uploads to /predict, and the latency of /health at the same time."""
 
 import asyncio
 import io
@@ -18,7 +18,7 @@ PERIOD_S = 0.02
 
 @dataclass(frozen=True, slots=True)
 class Burst:
-    """One measurement: `seconds` for all requests, `latencies_ms` of each, `health_ms` of `/health` meanwhile."""
+    """One measurement. `seconds`: of all requests. `latencies_ms`: per upload. `health_ms`: latencies of `/health`."""
 
     requests: int
     seconds: float
@@ -35,7 +35,7 @@ class Burst:
 
 
 def upload(seconds: float, *, seed: int = 3) -> bytes:
-    """A μ-law WAV of speech-like sound that begins at once: 8 kHz, as telephony delivers it."""
+    """A WAV file (8 kHz μ-law, as in telephony) of speech-like sound without a pause at the start."""
     buffer = io.BytesIO()
     samples = np.concatenate([clip(seed + part, 2.0)[::2] for part in range(int(seconds // 2) + 1)])
     soundfile.write(buffer, samples[: round(seconds * RATE_HZ)], RATE_HZ, format="WAV", subtype="ULAW")
@@ -43,7 +43,7 @@ def upload(seconds: float, *, seed: int = 3) -> bytes:
 
 
 async def burst(url: str, audio: bytes, *, callers: int, each: int = 1) -> Burst:
-    """Uploads by concurrent `callers`, `each` in sequence per caller."""
+    """Upload `audio` from concurrent `callers`; each caller sends `each` requests in sequence."""
     limits = httpx2.Limits(max_connections=callers + 1)
     async with httpx2.AsyncClient(base_url=url, trust_env=False, timeout=600, limits=limits) as client:
         watching = asyncio.create_task(_watch_health(client))
@@ -60,14 +60,17 @@ async def _call(client: httpx2.AsyncClient, audio: bytes, times: int) -> list[fl
     latencies = []
     for _ in range(times):
         started = perf_counter()
-        answer = await client.post("/predict", files={"audio": ("call.wav", audio, "audio/wav")})
-        answer.raise_for_status()
+        response = await client.post("/predict", files={"audio": ("call.wav", audio, "audio/wav")})
+        response.raise_for_status()
         latencies.append((perf_counter() - started) * 1000)
     return latencies
 
 
 async def _watch_health(client: httpx2.AsyncClient) -> list[float]:
-    """Latencies on a fixed schedule, from the time each request was due: a stall counts for each one it delays."""
+    """Latencies of `/health` in ms, requested every PERIOD_S seconds.
+
+    Each latency counts from the time when its request was due, so a stall counts for every request that it delays.
+    """
     times: list[float] = []
     due = perf_counter()
     try:
@@ -86,5 +89,5 @@ async def _watch_health(client: httpx2.AsyncClient) -> list[float]:
 
 
 def percentile(values: list[float], share: float) -> float:
-    """The value below which that share of the values lies; NaN for an empty list."""
+    """The value below which `share` of the values lie. NaN for an empty list."""
     return sorted(values)[min(len(values) - 1, round(len(values) * share))] if values else float("nan")

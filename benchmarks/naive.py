@@ -1,4 +1,4 @@
-"""A naive service for comparison, like the one that this project replaces.
+"""A naive service for comparison, like the service that this project replaces.
 
 An async handler decodes the whole upload with librosa and runs the model in the event loop: eager, float32, with
 gradients. `python -m benchmarks.naive MODEL PORT`.

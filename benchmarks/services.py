@@ -1,4 +1,4 @@
-"""Measures whole services: ours against the naive one, from callback to verdict, and with a long recording."""
+"""Measures whole services: comparison with a naive service, time from callback to verdict, a long recording."""
 
 import asyncio
 import io
@@ -25,14 +25,14 @@ from amd_service.simulator.twilio.signed_callbacks import send_callback
 from benchmarks.load import Burst, burst, percentile, upload
 
 CACHE = Path(".cache/bench").resolve()
-# (seconds of upload, callers)
+# Pairs of upload length in seconds and number of concurrent callers.
 CELLS = ((2, 1), (2, 16), (5, 1), (5, 16), (30, 1))
-# A second window of the first one's length is skipped. An unreachable threshold makes every call need it.
+# The service skips a second window of equal length. With an unreachable threshold, every call needs the second window.
 WITHOUT_SECOND = {"long_window_ms": 2000}
 WITH_SECOND = {"long_window_ms": 5000, "min_confidence": 0.999}
 HOUR_S = 3600
 CALLS = 20
-# Pause between chunks: without it megabytes that the service never reads fill the loopback's socket buffers.
+# Pause between chunks. Without a pause, the socket buffers take megabytes that the service never reads.
 PACE_S = 0.001
 
 
@@ -45,7 +45,7 @@ class Bench:
     account: Any
 
     def run_service(self, *command: str, **settings: object) -> Any:
-        """`run_service` in this bench."""
+        """Run `amd-service COMMAND` with the database and the simulated Twilio of this bench."""
         return run_service(
             (*COMMAND, *command),
             database_url=self.database_url,
@@ -67,7 +67,7 @@ async def open_bench() -> AsyncIterator[Bench]:
 
 
 async def compare_with_naive(bench: Bench, model: Path, *, rounds: int) -> dict[str, Any]:
-    """(a) and (d): requests a second and latency by service, upload and number of callers, and of `/health`."""
+    """Requests per second, latency, and latency of `/health`, by service, upload length and number of callers."""
     variants = {
         "openvino bf16": {"engine": "openvino", "precision": "bf16", **WITHOUT_SECOND},
         "openvino int8": {"engine": "openvino", "precision": "int8", **WITHOUT_SECOND},
@@ -131,10 +131,11 @@ async def _run_naive(model: Path) -> AsyncIterator[str]:
 async def follow_callbacks(
     bench: Bench, model: str, settings: dict[str, object], *, calls: int = CALLS
 ) -> dict[str, Any]:
-    """(c) Time from callback to verdict, one call at a time, and its part outside inference.
+    """Time from callback to verdict, one call at a time, and the part of this time outside inference.
 
-    `posted_to_verdict_ms`: by our clock, from the POST of the callback until the verdict was read, polled every 5 ms.
-    `verdict_ms`: by the database's clock, from the transaction that queued the recording. Stages are means.
+    `posted_to_verdict_ms`: by this process's clock, from the POST of the callback until the verdict was read, with a
+    poll every 5 ms. `verdict_ms`: by the database's clock, from the transaction that queued the recording to the
+    verdict. `stage_ms_mean`: mean milliseconds per stage.
     """
     audio = upload(5)
     async with bench.run_service("serve", model=model, **settings) as service:
@@ -158,7 +159,7 @@ async def follow_callbacks(
 
 
 async def long_against_short(bench: Bench, model: str, settings: dict[str, object], *, rounds: int) -> dict[str, Any]:
-    """(e) Bytes sent and time to the verdict: a recording of an hour against one of 5 s, alternating."""
+    """Bytes sent and time to the verdict, for recordings of one hour and of 5 s in alternation."""
     found: dict[str, list[tuple[int, float]]] = {"5 s": [], "1 h": []}
     async with bench.run_service("serve", model=model, **settings) as service:
         await service.wait_until_ready()
@@ -177,7 +178,7 @@ async def long_against_short(bench: Bench, model: str, settings: dict[str, objec
 
 
 def _an_hour() -> Iterator[bytes]:
-    """A WAV file of an hour of 8 kHz μ-law, generated while it is sent."""
+    """A WAV file with one hour of 8 kHz μ-law audio, generated while it is sent."""
     head = upload(6)
     buffer = io.BytesIO()
     soundfile.write(buffer, np.zeros(8, np.float32), 8000, format="WAV", subtype="ULAW")
@@ -191,20 +192,20 @@ def _an_hour() -> Iterator[bytes]:
 
 
 async def measure_start(bench: Bench, model: str, *, rounds: int, **settings: object) -> dict[str, float]:
-    """Median seconds from the start of the process until it answers requests, and until the classifier is ready."""
-    doors, classifiers = [], []
+    """Median seconds from process start to the first response, and from process start to a ready classifier."""
+    first_responses, classifiers = [], []
     for _ in range(rounds):
         started = perf_counter()
         async with bench.run_service("serve", model=model, **settings) as service:
             await service.wait_until_alive()
-            doors.append(perf_counter() - started)
+            first_responses.append(perf_counter() - started)
             await service.wait_until_ready()
             classifiers.append(perf_counter() - started)
-    return {"door_s_median": median(doors), "classifier_s_median": median(classifiers)}
+    return {"first_response_s_median": median(first_responses), "classifier_s_median": median(classifiers)}
 
 
 async def small_model_rate(bench: Bench, *, rounds: int) -> dict[str, float]:
-    """Windows a second through /predict with the shipped model on the reference engine."""
+    """Windows per second through /predict with the shipped model on the reference engine."""
     async with bench.run_service("serve", "--no-worker", model="demo", engine="torch", **WITHOUT_SECOND) as service:
         await service.wait_until_ready()
         bursts = [await burst(service.url, upload(2), callers=8, each=10) for _ in range(rounds)]
@@ -212,7 +213,7 @@ async def small_model_rate(bench: Bench, *, rounds: int) -> dict[str, float]:
 
 
 async def _await_verdict(bench: Bench, service: ServiceProcess, media_file: MediaFile) -> dict[str, Any]:
-    """The row of a new call with this recording, once it is final."""
+    """Send the callback for a new call with this recording, and return the call's final row."""
     call_sid, recording_sid = f"CA{token_hex(16)}", f"RE{token_hex(16)}"
     bench.simulated_twilio.media.files[recording_sid] = media_file
     form = [
@@ -235,7 +236,7 @@ async def _await_verdict(bench: Bench, service: ServiceProcess, media_file: Medi
 
 
 async def _read_stage_sums(service: ServiceProcess) -> dict[str, float]:
-    """Seconds spent in each stage so far, from /metrics."""
+    """Total seconds per stage since the start of the service, from /metrics."""
     async with httpx2.AsyncClient(trust_env=False) as client:
         text = (await client.get(f"{service.url}/metrics")).text
     prefix = 'amd_stage_seconds_sum{stage="'

@@ -1,8 +1,8 @@
 """A model of the production model's shape with random weights, to measure speed and deviation without a download.
 
-`python -m benchmarks.xlsr` writes it to `.cache/xlsr-random`. Hyperparameters are those of
-facebook/wav2vec2-xls-r-300m. Unlike trained weights, random weights have no outlier channels, so int8 deviation
-measured on it is optimistic.
+`python -m benchmarks.xlsr` writes the model to `.cache/xlsr-random`. The hyperparameters are those of
+facebook/wav2vec2-xls-r-300m. Unlike trained weights, random weights have no outlier channels, so the int8 deviation of
+this model is too small.
 """
 
 from pathlib import Path
@@ -18,18 +18,18 @@ from amd_service.settings import Settings
 from benchmarks.clips import Clip
 
 FOLDER = Path(".cache/xlsr-random")
-_SPREAD = 2.0  # standard deviation of the logit difference over clips: probabilities then fill 0..1
+_SPREAD = 2.0  # standard deviation of the logit difference over clips, so that probabilities fill the range 0 to 1
 
 
 def ensure(folder: Path = FOLDER, *, seed: int = 11) -> Path:
-    """The model folder, built if it is missing (a minute)."""
+    """The model folder. If it is missing, it is built first (takes a minute)."""
     if not (folder / "preprocessor_config.json").exists():
         save(build(seed), folder)
     return folder
 
 
 def build(seed: int) -> Wav2Vec2ForSequenceClassification:
-    """XLS-R-300M with random weights and a head that spreads the probabilities of varied clips over 0 to 1."""
+    """XLS-R-300M with random weights. Its head spreads the probabilities of varied clips over 0 to 1."""
     torch.manual_seed(seed)
     model = Wav2Vec2ForSequenceClassification(
         Wav2Vec2Config(

@@ -1,4 +1,4 @@
-"""Tests with whole processes: Postgres, the service, workers, and a simulated Twilio."""
+"""Tests with real processes: Postgres, the service, workers, and a simulated Twilio."""
 
 from collections.abc import AsyncIterator
 

@@ -1,6 +1,7 @@
-"""A worker whose model hangs or ends the process during its first recording, after it was loaded and checked.
+"""A worker whose model fails during its first recording: the model hangs, or it ends the process.
 
-`python -m tests.end_to_end.fatal_worker hang|die`. Creates the file AMD_MARKER at that moment.
+To run it: `python -m tests.end_to_end.fatal_worker hang|die`. The model is loaded and checked before it fails. When it
+fails, it creates the file AMD_MARKER.
 """
 
 import asyncio
@@ -28,14 +29,14 @@ def die(*_: object) -> NoReturn:
     os._exit(9)
 
 
-judge = Detector.judge
+original_judge = Detector.judge
 
 
-async def judge_fatally(detector: Detector, *arguments: Any, **named: Any) -> Verdict:
+async def judge_and_fail(detector: Detector, *arguments: Any, **named: Any) -> Verdict:
     TorchEngine.logits = {"hang": hang, "die": die}[sys.argv[1]]  # type: ignore[method-assign, assignment]
-    return await judge(detector, *arguments, **named)
+    return await original_judge(detector, *arguments, **named)
 
 
 if __name__ == "__main__":
-    Detector.judge = judge_fatally  # type: ignore[method-assign, assignment]
+    Detector.judge = judge_and_fail  # type: ignore[method-assign, assignment]
     asyncio.run(server.work(load_settings()))

@@ -23,7 +23,7 @@ async def test_health_has_a_99th_percentile_under_50_ms_while_the_classifier_is_
         await service.wait_until_ready()
         async with httpx2.AsyncClient(base_url=service.url, trust_env=False, timeout=60) as client:
             callers = [asyncio.create_task(predict_forever(client)) for _ in range(CALLERS)]
-            # Other processes on the machine can delay a round, so a slow one is repeated.
+            # Other processes on the machine can delay a round, so a slow round is repeated.
             figures: list[float] = []
             while len(figures) < MAX_ROUNDS and min(figures, default=MAX_MS) >= MAX_MS:
                 figures.append(await p99_ms(client))

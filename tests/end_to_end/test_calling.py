@@ -1,4 +1,4 @@
-"""`amd-service call` from the command to the verdict, with real processes."""
+"""Runs `amd-service call` with real processes, from the command to the verdict."""
 
 import asyncio
 import json
@@ -20,7 +20,7 @@ CALL_ARGUMENTS = ("+12125550100", "--from", "+15005550006", "--twiml", "<Respons
 
 
 async def call(scene: Scene, *arguments: str, public_url: str = "http://127.0.0.1:1") -> tuple[int | None, str, str]:
-    """Run `amd-service call` with its own environment. Returns exit code, stdout and stderr."""
+    """Run `amd-service call` in a clean environment. Returns exit code, stdout and stderr."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith(("AMD_", "TWILIO_"))}
     environment |= {
         "AMD_DATABASE_URL": scene.database_url,

@@ -68,14 +68,14 @@ async def test_an_unavailable_model_exits_2_with_a_one_line_error() -> None:
     assert "Traceback" not in err
 
 
-def test_help_imports_nothing_heavy() -> None:
+def test_help_imports_no_slow_packages() -> None:
     heavy = ["torch", "transformers", "sqlalchemy", "starlette", "numpy", "pydantic", "twilio"]
     script = f"import sys, amd_service.cli.main; print([name for name in {heavy} if name in sys.modules])"
     assert subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout == "[]\n"
 
 
-def test_help_answers_in_half_a_second() -> None:
-    # `make coverage` measures every process that the tests start; that would double the time.
+def test_help_ends_within_half_a_second() -> None:
+    # `make coverage` also measures child processes, which doubles their run time.
     environment = {name: value for name, value in os.environ.items() if not name.startswith("COVERAGE_")}
 
     def once() -> float:

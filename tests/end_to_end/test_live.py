@@ -29,7 +29,7 @@ from tests.support.scene import FIXTURES, Scene, read_call, until_state
 
 pytestmark = [pytest.mark.anyio, pytest.mark.timeout(300)]
 
-# Decided after two seconds of speech, after five, without speech, and cut off too early.
+# The verdict comes after 2 s of speech, after 5 s of speech, without speech, and from a stream that ends too early.
 FOLDERS = (
     "01-human-hello", "02-human-business", "03-human-hello-twice", "07-voicemail-carrier", "08-voicemail-personal",
     "10-voicemail-hello-first", "09-voicemail-number", "21-silence", "22-beep-only", "23-under-a-second",
@@ -100,10 +100,10 @@ async def client(scene: Scene) -> AsyncIterator[StreamClient]:
 
 
 async def test_streams_get_the_verdicts_of_their_recordings(client: StreamClient, database: Database) -> None:
-    """One stream in real time, ten concurrent faster ones, one that breaks off; their recordings; a shutdown."""
-    await one_at_real_time_pace(client)
-    calls = await ten_at_once(client)
-    await one_that_is_cut_off(client)
+    """A stream in real time, ten concurrent faster streams, a broken stream, their recordings, and a shutdown."""
+    await check_stream_in_real_time(client)
+    calls = await check_ten_concurrent_streams(client)
+    await check_broken_stream(client)
     assert {row.source for row in await verdict_rows(database)} == {"stream"}
     for folder, streamed in calls.items():
         call_sid = await client.scene.report_ended_call(
@@ -112,24 +112,24 @@ async def test_streams_get_the_verdicts_of_their_recordings(client: StreamClient
         recorded = await until_state(client.service, call_sid, "judged")
         assert compared_fields(streamed) == compared_fields(recorded), folder
         assert recorded["verdict_source"] == "recording"
-    await one_during_a_shutdown(client, database)
+    await check_stream_during_shutdown(client, database)
 
 
-async def one_at_real_time_pace(client: StreamClient) -> None:
+async def check_stream_in_real_time(client: StreamClient) -> None:
     stream = client.stream("03-human-hello-twice")
     await client.answered(stream)
     played = await client.play(stream)
     call = await read_call(client.service, stream.call_sid)
     assert (call["label"], call["verdict_source"], played.close_code) == ("human", "stream", 1000)
-    # Speech begins at 0.3 s; Twilio's clock counts whole seconds. The verdict came before the end of the audio. The
-    # upper limits allow for a loaded machine.
+    # Speech begins at 0.3 s. Twilio's clock counts whole seconds. The verdict must come before the end of the audio.
+    # The upper limits allow for a loaded machine.
     assert played.sent < len(stream.audio) // FRAME_BYTES
     assert 2.3 < played.lasted_s < 10
     assert 2300 - 1000 < call["answer_to_verdict_ms"] < 11_000
     assert 2300 < call["verdict_ms"] < 10_000
 
 
-async def ten_at_once(client: StreamClient) -> dict[str, dict[str, Any]]:
+async def check_ten_concurrent_streams(client: StreamClient) -> dict[str, dict[str, Any]]:
     streams = {folder: client.stream(folder, pace=8.0) for folder in FOLDERS}
     assert len(streams) == 10
     played = await asyncio.gather(*(client.play(stream) for stream in streams.values()))
@@ -137,24 +137,24 @@ async def ten_at_once(client: StreamClient) -> dict[str, dict[str, Any]]:
     return {folder: await read_call(client.service, stream.call_sid) for folder, stream in streams.items()}
 
 
-async def one_that_is_cut_off(client: StreamClient) -> None:
+async def check_broken_stream(client: StreamClient) -> None:
     stream = client.stream("03-human-hello-twice", pace=None, cut_after=40)
     await client.play(stream)
     call = await until_state(client.service, stream.call_sid, "judged")
     assert (call["label"], call["reason"], call["confidence"]) == ("undecided", "too_short", None)
-    # The stream broke off, not the call, so a later verdict replaces this one.
+    # Only the stream ended early, not the call, so a later verdict replaces this verdict.
     repeated = replace(stream, stream_sid="MZ" + "7" * 32, cut_after=None)
     await client.play(repeated)
     assert (await read_call(client.service, stream.call_sid))["label"] == "human"
 
 
-async def one_during_a_shutdown(client: StreamClient, database: Database) -> None:
-    """A shutdown while the caller speaks, before there is a verdict."""
+async def check_stream_during_shutdown(client: StreamClient, database: Database) -> None:
+    """A shutdown while the called party speaks, before the verdict."""
     stream = client.stream("03-human-hello-twice", cut_after=90)
     async with client.open() as connection:
         for message in (stream.start(), *map(stream.media, stream.chunks())):
             await connection.send(json.dumps(message))
-        await (await connection.ping())  # answered after the service has read all messages before it
+        await (await connection.ping())  # the pong comes after the service has read all earlier messages
         client.service.process.terminate()
         await connection.wait_closed()
     assert connection.close_code == 1012

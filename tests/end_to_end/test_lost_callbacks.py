@@ -1,4 +1,4 @@
-"""Callbacks arrive out of order, repeatedly or never; after reconciliation every call has the right row."""
+"""Callbacks arrive out of order, repeatedly or never. After reconciliation every call has the right row."""
 
 import asyncio
 import json
@@ -40,8 +40,8 @@ from tests.support.waiting import until
 pytestmark = [pytest.mark.anyio, pytest.mark.timeout(300)]
 
 CALLS = 200
-LOST = 0.1  # share of all callbacks
-WHOLLY_LOST = 6  # calls without any callback
+LOST = 0.1  # share of callbacks that are lost
+WHOLLY_LOST = 6  # number of calls without any callback
 AT_ONCE = 16
 
 VOICEMAIL = (FIXTURES / "07-voicemail-carrier" / "recording.wav").read_bytes()
@@ -121,7 +121,7 @@ async def test_a_running_service_reconciles_periodically(scene: Scene, database:
 
 
 async def place_calls(scene: Scene, service: ServiceProcess, random: Random) -> list[Expected]:
-    """Place calls with the service's own REST client, so that they subscribe to the usual callbacks."""
+    """Place calls with the service's own REST client, so that the calls subscribe to the usual callbacks."""
     settings = Settings(_env_file=None, twilio_api_url=scene.simulated_twilio.url, public_url=service.url)
     request = CallRequest(to="+12125550100", from_number="+15005550006", twiml="<Response/>")
     placed = []
@@ -136,7 +136,7 @@ async def place_calls(scene: Scene, service: ServiceProcess, random: Random) -> 
 
 
 def callbacks_of(rest: RestApi, call: SimulatedCall, scenario: CallScenario) -> Iterator[OutgoingCallback]:
-    """All callbacks of a call, which has ended afterwards."""
+    """Run a call to its end. Yields all its callbacks."""
     yield from advance(call, "initiated", 0)
     yield from advance(call, "ringing", 1)
     answered = scenario.ending == "completed"
@@ -153,7 +153,7 @@ def callbacks_of(rest: RestApi, call: SimulatedCall, scenario: CallScenario) -> 
 
 
 def with_losses(callbacks: Sequence[OutgoingCallback], random: Random) -> list[OutgoingCallback]:
-    """Each callback one to three times, in random order; a tenth of them never."""
+    """Each callback one to three times, in random order. A tenth of the callbacks is missing."""
     arriving = [callback for callback in callbacks if random.random() >= LOST]
     repeated = [callback for callback in arriving for _ in range(random.randint(1, 3))]
     random.shuffle(repeated)

@@ -1,4 +1,4 @@
-"""Restart of Postgres."""
+"""The service and the worker survive a restart of Postgres."""
 
 import tempfile
 from collections.abc import AsyncIterator

@@ -1,4 +1,4 @@
-"""One call through the whole service: placed by the API, streamed, judged, hung up, and reported by callbacks."""
+"""One call through the whole service: placed, streamed, classified, hung up, and reported by callbacks."""
 
 from secrets import token_hex
 
@@ -36,7 +36,7 @@ async def test_a_voicemail_is_hung_up_during_its_greeting(scene: Scene) -> None:
         await until(is_ready)
 
         async def open_stream(call: SimulatedCall) -> None:
-            """Like Twilio after the answer: fetch the TwiML and open its stream."""
+            """Fetch the TwiML and open its stream, as Twilio does for an answered call."""
             url = (call.form_value("Url") or "").partition("#")[0]
             form = {"AccountSid": call.account_sid, "CallSid": call.sid, "CallStatus": "in-progress"}
             signed = {"x-twilio-signature": RequestValidator(token).compute_signature(url, form)}

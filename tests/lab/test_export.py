@@ -167,7 +167,7 @@ def test_the_references_probabilities_are_cached_per_model_while_readable(
     ("engine", "precision", "cure"),
     [("torch", "fp32", "is the reference"), ("onnx", "bf16", "choose one of"), ("abacus", "fp32", "choose one of")],
 )
-def test_the_error_for_an_unknown_engine_lists_the_choices(
+def test_an_engine_that_cannot_be_exported_is_rejected_with_the_reason_or_the_choices(
     settings: Settings, engine: str, precision: str, cure: str
 ) -> None:
     with pytest.raises(ConfigurationError, match=cure):

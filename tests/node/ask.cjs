@@ -1,4 +1,4 @@
-// Calls a route handler as Next.js does, and prints what it answers. Reads the request as JSON from standard input.
+// Reads a request as JSON from standard input, calls a route handler as Next.js does, and prints its response.
 "use strict";
 const { readFileSync } = require("node:fs");
 
@@ -11,8 +11,8 @@ async function main() {
   }
   const request = new Request("http://localhost:3000/", { method, body });
   const response = await require(route)[method](request, { params: Promise.resolve(params) });
-  const answer = { status: response.status, headers: Object.fromEntries(response.headers), body: await response.json() };
-  process.stdout.write(JSON.stringify(answer));
+  const printed = { status: response.status, headers: Object.fromEntries(response.headers), body: await response.json() };
+  process.stdout.write(JSON.stringify(printed));
 }
 
 main();

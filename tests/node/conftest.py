@@ -1,4 +1,4 @@
-"""The compiled files of docs/nextjs."""
+"""Compiles the files of docs/nextjs."""
 
 import subprocess
 
@@ -11,7 +11,7 @@ from tests.support.node_toolchain import FOLDER, TSC
 
 @pytest.fixture(scope="session")
 def backend(tmp_path_factory: pytest.TempPathFactory) -> Backend:
-    """The files of the documentation, type-checked in strict mode and compiled."""
+    """The files of docs/nextjs, type-checked in strict mode and compiled."""
     compiled = tmp_path_factory.mktemp("nextjs")
     run = subprocess.run(
         ("node", TSC, "--project", FOLDER, "--outDir", compiled), capture_output=True, text=True, check=False

@@ -1,4 +1,4 @@
-/** POST /api/amd: takes a recording as the form field `audio`, returns the record to store. */
+/** POST /api/amd: reads a recording from the form field `audio` and returns the record to store. */
 
 import { askService, refuse, ServiceProblem, type Status, toStatus } from "../../../lib/amd";
 
@@ -11,7 +11,7 @@ interface Verdict {
 
 interface CallRecord {
   status: Status;
-  /** Probability of the likelier label, also when UNDECIDED; null when nobody spoke. */
+  /** Probability of the likelier label, also for UNDECIDED. Null if the recording has no speech. */
   confidence: number | null;
   processingTimeMs: number;
   reason: string;

@@ -12,9 +12,9 @@ interface Call {
 
 interface CallRecord {
   callSid: string;
-  /** True while a verdict may still come: ask again. */
+  /** True if the verdict is not available yet. Request the call again later. */
   pending: boolean;
-  /** Null while pending, when the analysis failed (see `reason`), and when nobody picked up. */
+  /** Null while pending, after a failed analysis (see `reason`), and for an unanswered call. */
   status: Status | null;
   confidence: number | null;
   reason: string | null;
@@ -25,7 +25,7 @@ const PENDING: readonly string[] = ["waiting", "queued", "running"] satisfies Ca
 export async function GET(request: Request, { params }: { params: Promise<{ sid: string }> }): Promise<Response> {
   try {
     const { sid } = await params;
-    // Check it, because it becomes part of a path.
+    // Check the SID, because it becomes part of a URL.
     if (!/^CA[0-9a-fA-F]{32}$/.test(sid)) throw new ServiceProblem(422, "a call SID is CA and 32 hexadecimal digits");
     const call = (await askService(`/api/calls/${sid}`, { signal: request.signal })) as Call;
     return Response.json(toRecord(call));
