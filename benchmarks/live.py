@@ -40,7 +40,7 @@ class StreamDelay:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rounds", type=int, default=3, help="each round uses other calls")
+    parser.add_argument("--rounds", type=int, default=3, help="number of rounds; each round uses other calls")
     options = parser.parse_args()
     asyncio.run(measure(options.rounds))
 

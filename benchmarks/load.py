@@ -82,7 +82,7 @@ async def _watch_health(client: httpx2.AsyncClient) -> list[float]:
                 due += PERIOD_S
             await asyncio.sleep(due - now)
     except asyncio.CancelledError:
-        while due <= perf_counter():  # requests that were due and got no response
+        while due <= perf_counter():  # add the requests that were due and got no response
             times.append((perf_counter() - due) * 1000)
             due += PERIOD_S
         return times

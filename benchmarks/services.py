@@ -32,7 +32,7 @@ WITHOUT_SECOND = {"long_window_ms": 2000}
 WITH_SECOND = {"long_window_ms": 5000, "min_confidence": 0.999}
 HOUR_S = 3600
 CALLS = 20
-# Pause between chunks. Without a pause, the socket buffers take megabytes that the service never reads.
+# Pause between chunks. Without a pause, the socket buffers fill with megabytes that the service never reads.
 PACE_S = 0.001
 
 

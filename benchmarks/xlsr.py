@@ -22,7 +22,7 @@ _SPREAD = 2.0  # standard deviation of the logit difference over clips, so that 
 
 
 def ensure(folder: Path = FOLDER, *, seed: int = 11) -> Path:
-    """The model folder. If it is missing, it is built first (takes a minute)."""
+    """The model folder. A missing folder is built first (takes a minute)."""
     if not (folder / "preprocessor_config.json").exists():
         save(build(seed), folder)
     return folder

@@ -1,1 +1,1 @@
-"""Twilio simulated on loopback, for people without an account: replay, demo, recorded calls."""
+"""Simulates Twilio on loopback, for use without a Twilio account: replay, demo, recorded calls."""

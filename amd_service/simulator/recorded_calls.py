@@ -112,6 +112,6 @@ def _read_expected(path: Path) -> dict[str, JsonValue]:
 
 
 def count_wav_channels(recording: bytes) -> int:
-    """Number of channels in a WAV header; 1 for anything else."""
+    """Number of channels in a WAV header. 1 for all other files."""
     at = recording[:4096].find(b"fmt ") if recording[:4] == b"RIFF" else -1
     return 1 if at < 0 else int.from_bytes(recording[at + 10 : at + 12], "little")

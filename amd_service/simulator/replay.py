@@ -121,7 +121,7 @@ class _Replayer:
     async def _send_callbacks(
         self, call: RecordedCall, placeholders: Mapping[str, str]
     ) -> tuple[str | None, StreamedCall | None]:
-        """Send the callbacks in order. Stream the call after the callback that reports that it was answered.
+        """Send the callbacks in order. Stream the call after the callback that reports the answer.
 
         Returns two values: a note about the first failure (None without a failure), and the streamed call.
         """
@@ -139,7 +139,7 @@ class _Replayer:
         return None, stream
 
     async def _stream(self, streamer: LiveStreamer, call: RecordedCall, call_sid: str) -> StreamedCall | None:
-        """Stream the call. Keep it in progress until its action has ended or ACTION_TIMEOUT_S has passed."""
+        """Stream the call. The call stays in progress until its action has ended, at most ACTION_TIMEOUT_S."""
         with streamer.call_in_progress(call_sid):
             stream = await streamer.stream(call, call_sid)
             deadline = perf_counter() + ACTION_TIMEOUT_S
@@ -150,7 +150,7 @@ class _Replayer:
         return stream
 
     async def _send_callback(self, callback: RecordedCallback, placeholders: Mapping[str, str]) -> str | None:
-        """Send one callback. Returns a note if the service did not accept it."""
+        """Send one callback. Returns a note if the service did not accept the callback."""
         outcome = await send_callback(
             self.service.client,
             self.service.url,
@@ -184,7 +184,7 @@ class _Replayer:
 
 
 def _has_unfinished_recordings(row: Mapping[str, JsonValue]) -> bool:
-    """Whether the service still has to fetch a recording. It also fetches recordings after a live verdict."""
+    """Whether the service still has to fetch a recording. The service also fetches them after a live verdict."""
     recordings = row.get("recordings")
     states = (
         [each.get("state") for each in recordings if isinstance(each, dict)] if isinstance(recordings, list) else []

@@ -29,7 +29,7 @@ class ServiceProcess:
     url: str
 
     async def wait_until_alive(self) -> None:
-        """Wait until the service responds to requests. Raises ConfigurationError if the process ends before that."""
+        """Wait until the service responds to requests. Raises ConfigurationError if the process ends before."""
         async with asyncio.timeout(START_TIMEOUT_S), httpx2.AsyncClient(trust_env=False) as client:
             while not await _get_json(client, f"{self.url}/health"):
                 self._raise_if_ended()
@@ -100,7 +100,7 @@ def service_environment(
 
 
 async def stop(process: asyncio.subprocess.Process) -> None:
-    """Send SIGTERM and wait, then SIGKILL after a timeout. Does nothing if the process has ended."""
+    """Send SIGTERM and wait; after STOP_TIMEOUT_S send SIGKILL. Does nothing if the process has ended."""
     if process.returncode is not None:
         return
     process.terminate()

@@ -17,7 +17,7 @@ from amd_service.lab.synthesis.voices import Engine, Split, Voice
 
 CACHE = Path(".cache/lab")
 
-# Share of call starts by engine. flite and festival have few voices, but they come from recordings of people.
+# Share of call starts by engine. The few voices of flite and festival come from recordings of people.
 _ENGINE_SHARE = {Engine.ESPEAK: 0.5, Engine.FLITE: 0.28, Engine.FESTIVAL: 0.22}
 
 
@@ -51,13 +51,13 @@ class Corpus:
         return found
 
     def speaker(self, split: Split, rng: random.Random) -> tuple[Voice, str]:
-        """A random voice of the split, and a language in which it has utterances for both labels."""
+        """A random voice of the split, and a language in which the voice has utterances for both labels."""
         engines = [engine for engine in Engine if (split, engine) in self._complete]
         engine = rng.choices(engines, [_ENGINE_SHARE[engine] for engine in engines])[0]
         return rng.choice(self._complete[split, engine])
 
     def say(self, voice: Voice, language: str, kind: Kind, rng: random.Random) -> Sound:
-        """A random utterance of that kind by that voice."""
+        """A random utterance of `kind` by `voice`."""
         return self.sound(rng.choice(self._by_use[voice, language, kind]))
 
 

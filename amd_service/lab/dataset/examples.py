@@ -70,7 +70,7 @@ def _draw(corpus: Corpus, split: Split, label: Label, seconds: float, rng: rando
 
 
 def _window_start_s(call_start: CallStart, rng: random.Random) -> float:
-    """Start of the window for the anchor `auto`, with simulated errors of the onset search: rarely large."""
+    """Start of the window for the anchor `auto`, with the small (rarely large) errors of an onset search."""
     if call_start.onset_s is None:
         return 0.0
     found_s = call_start.onset_s + rng.gauss(0.0, 0.04)

@@ -32,7 +32,7 @@ def silence(seconds: float) -> Sound:
 
 
 def ringback(seconds: float, kind: int = 0, level: float = 0.15) -> Sound:
-    """The last `seconds` of a ringback tone that ends during a ring, when the phone is picked up."""
+    """The last `seconds` of a ringback tone that ends during a ring, when the call is answered."""
     frequencies, cadence = RINGBACKS[kind]
     cycle = [
         tone(frequencies, length, level) if index % 2 == 0 else silence(length) for index, length in enumerate(cadence)

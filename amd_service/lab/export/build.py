@@ -90,7 +90,7 @@ def quantise_onnx(whole: Path, graph: Path) -> None:
     from onnxruntime.quantization import QuantType, quantize_dynamic  # noqa: PLC0415
 
     model = onnx.load(str(whole))
-    # The quantiser fails if these shape annotations of the exporter contradict the shapes that it infers.
+    # The quantiser fails if these shape annotations of the exporter contradict the inferred shapes.
     del model.graph.value_info[:]
     quantize_dynamic(
         model,
@@ -155,7 +155,7 @@ def _convert(files: ModelFiles) -> Any:
 
 
 def _import_nncf() -> Any:
-    # NNCF reports every call to Intel's analytics server unless this variable is set when it is imported.
+    # NNCF reports every call to Intel's analytics server unless this variable is set before the import.
     os.environ.setdefault("NNCF_CI", "1")
     _require_package("nncf", "openvino")
     import nncf  # noqa: PLC0415 - optional and slow to import

@@ -55,7 +55,7 @@ def draw_windows(settings: Settings, folder: Path | None, check: int, calibratio
     """
     recordings = read_recordings(folder)
     found = recordings.waveforms
-    # Calibrating with the recordings of the check would make the result look better than it is.
+    # Do not calibrate with recordings of the check: the measured deviation is then too small.
     halves = (found[::2], found[1::2]) if len(found) >= 8 else (found, found)
     take = partial(_cut_windows, settings=settings)
     return WindowSets(

@@ -155,7 +155,7 @@ class Exporter:
         )
 
     def _reference(self, files: ModelFiles, threads: int, windows: Sequence[Samples]) -> Probabilities:
-        """The reference's probabilities. They are cached: for a large model they take longer than all other steps."""
+        """The reference's probabilities. They are cached, because for a large model their computation takes longest."""
         path = reference_path(files, windows, self.settings.cache_dir)
         cached = read_reference(path, len(windows))
         if cached is not None:

@@ -9,7 +9,7 @@ from amd_service.detection.classifier.engines.torch import load_model
 from amd_service.detection.classifier.model import ModelFiles
 from amd_service.errors import ModelUnusable
 
-# Added to the attention scores of padding, so that softmax gives them zero weight. Fits every precision.
+# Added to the attention scores of padding, so that softmax gives padding zero weight. Fits every precision.
 _MASKED = -10_000.0
 
 
@@ -44,7 +44,7 @@ class FrameMasked(nn.Module):
 
 
 def trace_ready(files: ModelFiles) -> FrameMasked:
-    """The model in float32 on the CPU, ready for an exporter. Raises ModelUnusable if it cannot be exported."""
+    """The model in float32 on the CPU, ready for an exporter. Raises ModelUnusable if the model cannot be exported."""
     model = load_model(files)
     if model.config.add_adapter or model.config.use_weighted_layer_sum:
         raise ModelUnusable(

@@ -1,4 +1,4 @@
-"""Plans the utterances to render: it chooses voice and text of each. The same seed gives the same plan."""
+"""Plans the utterances to render: voice and text of each utterance. The same seed gives the same plan."""
 
 import random
 from collections.abc import Iterator, Mapping
@@ -55,7 +55,7 @@ _QUOTA: Mapping[tuple[Engine, Split], int] = {
 
 
 def plan_utterances(seed: int, *, scale: float = 1.0) -> list[Utterance]:
-    """Every utterance to render, in a fixed order. `scale` shrinks or grows the number of utterances of each voice."""
+    """Every utterance to render, in a fixed order. `scale`: factor for the number of utterances of each voice."""
     return [utterance for voice in voices() for utterance in _utterances_of(voice, seed, scale)]
 
 

@@ -90,7 +90,7 @@ def advance(call: SimulatedCall, status: str, sequence_number: int) -> Iterator[
     """Set the status of a call, unless it has ended. Yields the callback if the call subscribed to the status."""
     if status in _EVENT_OF:
         call.started_at = call.started_at or now()
-        # Twilio's REST API has no `initiated`.
+        # Twilio's REST API has no status `initiated`.
         call.status = CallStatus.QUEUED if status == CallStatus.INITIATED else status
     elif not call.is_over:  # the service may have hung up through the REST API
         call.end(status)
@@ -128,7 +128,7 @@ def end_recording(rest: RestApi, recording: SimulatedRecording, scenario: CallSc
 
 
 def recording_callbacks(call: SimulatedCall, recording: SimulatedRecording) -> Iterator[OutgoingCallback]:
-    """The callback for the recording's current status, if the call subscribed to it."""
+    """The callback for the recording's current status, if the call subscribed to this status."""
     url = call.form_value("RecordingStatusCallback")
     # One parameter with all events, separated by spaces (Twilio's OpenAPI description).
     subscribed = " ".join(call.form_values("RecordingStatusCallbackEvent")).split() or ["completed"]

@@ -86,8 +86,8 @@ class MediaRequest:
 class MediaHost:
     """Serves `files` (by RecordingSid) under Twilio's paths to requests with the account's credentials.
 
-    `/cdn/RE….wav` stands for a foreign host that serves the same files after a redirect. Every other path returns 404.
-    If a request to one of these paths has credentials, it is recorded in `violations`.
+    `/cdn/RE….wav` acts as a foreign host that serves the same files after a redirect. Every other path returns 404.
+    If a request to one of these paths has credentials, the request is recorded in `violations`.
     """
 
     def __init__(self, credentials: Mapping[str, tuple[str, str]]) -> None:
@@ -100,7 +100,7 @@ class MediaHost:
         self.violations: list[str] = []
 
     def routes(self) -> list[Route]:
-        """All routes. They must come last in a list of routes, because the last of them matches every path."""
+        """All routes. They must be the last routes in a list, because the last route matches every path."""
         return [
             Route("/2010-04-01/Accounts/{account}/Recordings/{name}", self.serve_recording),
             Route("/cdn/{name}", self.serve_redirected),

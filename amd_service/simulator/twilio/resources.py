@@ -37,7 +37,7 @@ class SimulatedRecording:
 
 @dataclass(slots=True, kw_only=True)
 class SimulatedCall:
-    """A call. `form`: the parameters of the request that created it, in order. `updates`: those of each update."""
+    """A call. `form`: the parameters of the request that created the call. `updates`: parameters of each update."""
 
     account_sid: str
     sid: str = field(default_factory=lambda: new_sid("CA"))

@@ -45,7 +45,7 @@ class RestApi:
     """Serves `calls` (by CallSid) to requests with the account's credentials. The media host serves the audio.
 
     `scripted`: responses that are sent once each, in order, before normal responses. `on_created`: started for each
-    placed call, concurrently with the response; `wait_for_calls` waits until it ends. `before`: awaited before every
+    placed call, concurrently with the response; `wait_for_calls` waits for its end. `before`: awaited before every
     response. `check`: returns the errors in a request. The media host collects them in `violations`.
     """
 
@@ -70,7 +70,7 @@ class RestApi:
             await self._simulations.pop(0)
 
     def routes(self) -> list[Route]:
-        """All routes. In a list of routes they must come before those of the media host."""
+        """All routes. In a list of routes, these routes must come before the routes of the media host."""
         calls, call = f"{ACCOUNTS}/Calls.json", ACCOUNTS + "/Calls/{sid}.json"
         return [
             Route(calls, self._respond_with(self.create_call), methods=["POST"]),

@@ -109,5 +109,5 @@ async def _attempt(client: httpx2.AsyncClient, request: httpx2.Request) -> tuple
     except httpx2.ReadTimeout:
         return None, "rt"
     except httpx2.TransportError:
-        return None, "partial"  # never retried, whatever the rules
+        return None, "partial"  # Twilio never retries after this failure
     return response.status_code, f"{response.status_code // 100}xx"
