@@ -1,4 +1,4 @@
-"""Actions: scheduled with the verdict, claimed once, and their outcome recorded."""
+"""Actions are scheduled with the verdict and claimed once, and their outcome is recorded."""
 
 import asyncio
 import re
@@ -37,7 +37,7 @@ async def judged(
     ended: bool = False,
     answer: StatusCallback | None = None,
 ) -> CallLog:
-    """A call with a verdict, and actions wanted for both labels. `ended`: the call is over."""
+    """A call with a verdict. The settings have actions for both labels. `ended`: the call has ended."""
     await deliver(database, answer or answered(), *([status("completed")] if ended else []))
     await deliver(database, recording("completed"))
     (job,) = await claim(database)
@@ -61,11 +61,11 @@ async def record_outcome(database: Database, state: ActionState, note: str | Non
         await actions.record_outcome(session, CALL, state, note)
 
 
-async def schedule_again(database: Database, **said: Any) -> None:
+async def schedule_again(database: Database, **columns: Any) -> None:
     """Schedule as if another verdict had been written with these values."""
     async with database.transaction() as session:
         call = await lock_call(session, CALL)
-        for column, value in said.items():
+        for column, value in columns.items():
             setattr(call, column, value)
         await actions.schedule(session, call, BOTH)
 
@@ -76,7 +76,7 @@ async def make_older(database: Database, seconds: float) -> None:
         await session.execute(older.execution_options(synchronize_session=False))
 
 
-async def test_a_verdict_on_a_call_that_is_up_schedules_its_action(database: Database) -> None:
+async def test_a_verdict_on_a_call_in_progress_schedules_its_action(database: Database) -> None:
     call = await judged(database)
     assert (call.action, call.action_state, call.action_note) == ("hang_up", "due", None)
     assert call.action_at is not None
@@ -97,7 +97,7 @@ async def test_an_action_on_an_ended_call_is_refused_with_a_note(database: Datab
     assert await claim_actions(database) == ClaimedActions([], [])
 
 
-async def test_the_note_on_a_late_live_verdict_does_not_suggest_streams(database: Database) -> None:
+async def test_the_note_on_a_late_live_verdict_does_not_suggest_live_streams(database: Database) -> None:
     await judged(database, Label.UNDECIDED, ended=True)
     await schedule_again(database, label="voicemail", reason="confident", verdict_source="stream")
     assert (await call_row(database)).action_note == "the call ended before the action was requested: completed"
@@ -121,7 +121,7 @@ async def test_a_recording_judged_soon_after_the_answer_schedules_an_action(data
 async def test_an_action_is_refused_if_the_time_of_the_answer_is_not_known(
     database: Database, answer: StatusCallback
 ) -> None:
-    # A recording that has just begun proves nothing: it can be started in the middle of a long call.
+    # The start of the recording must not count as the answer: a recording can start in the middle of a long call.
     await deliver(database, recording("in-progress", started_at=datetime.now(UTC)))
     call = await judged(database, answer=answer)
     assert call.action_state == "refused"
@@ -166,7 +166,7 @@ async def test_the_action_and_the_verdict_are_written_in_one_transaction(databas
 
 
 @pytest.mark.parametrize("state", [None, ActionState.DONE, ActionState.FAILED, ActionState.SENT])
-async def test_a_later_verdict_schedules_nothing_more(database: Database, state: ActionState | None) -> None:
+async def test_a_later_verdict_schedules_no_second_action(database: Database, state: ActionState | None) -> None:
     await judged(database, Label.UNDECIDED)
     await deliver(database, recording("completed", SECOND_RECORDING))
     (job,) = await claim(database)
@@ -176,7 +176,7 @@ async def test_a_later_verdict_schedules_nothing_more(database: Database, state:
         await record_outcome(database, state)
     before = await call_row(database)
     assert before.action == "hang_up"
-    # The first recording is judged again as human, and the earliest decides.
+    # The first recording is judged again as human. The earliest recording decides, so the call's verdict changes.
     await schedule_again(database, label="human")
     after = await call_row(database)
     assert (after.label, after.action, after.action_state) == ("human", "hang_up", before.action_state)
@@ -190,7 +190,7 @@ async def test_a_claimed_action_is_marked_as_sent_and_never_claimed_again(databa
     assert await claim_actions(database) == ClaimedActions([], [])
 
 
-async def test_two_workers_share_the_due_actions(database: Database) -> None:
+async def test_two_workers_claim_different_actions(database: Database) -> None:
     sids = [CallSid(f"CA{number:032x}") for number in range(6)]
     for number, sid in enumerate(sids):
         await deliver(database, answered(call_sid=sid))
@@ -234,13 +234,13 @@ async def test_actions_of_other_workers_are_skipped_until_they_are_late(
     assert [refused.call_sid for refused in (await claim_actions(database, **own)).refused] == [CALL]
 
 
-async def test_an_action_that_waited_a_little_is_still_claimed(database: Database) -> None:
+async def test_an_action_that_waited_a_short_time_is_still_claimed(database: Database) -> None:
     await judged(database)
     await make_older(database, ACT_WITHIN_S - 10)
     assert len((await claim_actions(database)).due) == 1
 
 
-async def test_an_action_on_a_call_that_has_ended_since_is_refused_when_claimed(database: Database) -> None:
+async def test_an_action_is_refused_when_claimed_if_the_call_has_ended_meanwhile(database: Database) -> None:
     await judged(database)
     await deliver(database, status("completed"))
     assert len((await claim_actions(database)).refused) == 1

@@ -1,4 +1,4 @@
-"""The view `call_log_agreement`: our verdicts beside Twilio's, by day and label."""
+"""The view `call_log_agreement` compares our verdicts with Twilio's, by day and label."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -15,11 +15,13 @@ pytestmark = pytest.mark.anyio
 
 HUMAN, VOICEMAIL = verdict(Label.HUMAN), verdict(Label.VOICEMAIL, human=0.1)
 UNDECIDED = verdict(Label.UNDECIDED, human=0.55)
-# An hour before midnight in UTC: in zones east of it the next day.
+# One hour before midnight in UTC. In time zones east of UTC, this is the next day.
 LATE = datetime(2026, 11, 22, 23, 0, tzinfo=UTC)
 
 
-async def _judge(database: Database, number: int, said: Verdict, twilio: str | None, answered_at: datetime) -> CallSid:
+async def _judge(
+    database: Database, number: int, our_verdict: Verdict, twilio: str | None, answered_at: datetime
+) -> CallSid:
     call_sid = CallSid(f"CA{number:032x}")
     await deliver(
         database,
@@ -28,7 +30,7 @@ async def _judge(database: Database, number: int, said: Verdict, twilio: str | N
         *([] if twilio is None else [amd(twilio, 3000, call_sid=call_sid)]),
     )
     (job,) = await claim(database)
-    assert await settle(database, job, said)
+    assert await settle(database, job, our_verdict)
     return call_sid
 
 
@@ -40,7 +42,7 @@ async def _view(database: Database) -> list[tuple[object, ...]]:
 
 
 async def test_agreement_is_counted_by_day_in_utc_and_by_label(database: Database) -> None:
-    said = [
+    results = [
         (HUMAN, "human"),
         (HUMAN, "human"),
         (HUMAN, "machine_start"),
@@ -54,7 +56,7 @@ async def test_agreement_is_counted_by_day_in_utc_and_by_label(database: Databas
         (UNDECIDED, "human"),
         (UNDECIDED, "machine_start"),
     ]
-    for number, (ours, twilios) in enumerate(said):
+    for number, (ours, twilios) in enumerate(results):
         await _judge(database, number, ours, twilios, LATE)
     await _judge(database, 99, HUMAN, "fax", LATE + timedelta(hours=2))
     today, tomorrow = LATE.date(), LATE.date() + timedelta(days=1)

@@ -1,4 +1,4 @@
-"""The conclusion from a call's recordings."""
+"""The conclusion about a call from its recordings."""
 
 import pytest
 
@@ -27,15 +27,15 @@ async def test_the_earliest_decided_recording_gives_the_calls_verdict(
 ) -> None:
     await deliver(database, recording("completed", SECOND_RECORDING), recording("completed", RECORDING))
     jobs = {job.recording_sid: job for job in await claim(database)}
-    for sid, said in [(RECORDING, first), (SECOND_RECORDING, second)][::order]:
-        await settle(database, jobs[sid], said)
+    for sid, given in [(RECORDING, first), (SECOND_RECORDING, second)][::order]:
+        await settle(database, jobs[sid], given)
     call = await call_row(database)
     assert (call.analysis_state, call.label) == ("judged", expected)
     if first == no_speech() and expected == "undecided":
         assert call.reason == "no_speech"
 
 
-async def test_a_failed_recording_does_not_hide_anothers_verdict(database: Database) -> None:
+async def test_a_failed_recording_does_not_hide_the_verdict_on_another_recording(database: Database) -> None:
     await deliver(database, recording("completed", RECORDING), recording("completed", SECOND_RECORDING))
     jobs = {job.recording_sid: job for job in await claim(database)}
     async with database.transaction() as session:

@@ -1,4 +1,4 @@
-"""At most one call per key, and a limit per minute."""
+"""At most one call per key, and a maximum number of requests per minute."""
 
 import asyncio
 from datetime import timedelta
@@ -26,7 +26,7 @@ async def reserve(database: Database, key: str, *, per_minute: int = 100) -> Res
 
 
 async def age(database: Database, key: str, seconds: float) -> None:
-    """Make the request this old."""
+    """Set the age of the request."""
     async with database.transaction() as session:
         earlier = func.clock_timestamp() - timedelta(seconds=seconds)
         await session.execute(update(CallRequestRow).where(CallRequestRow.key == key).values(created_at=earlier))
@@ -43,7 +43,7 @@ async def test_a_key_is_reserved_once(database: Database) -> None:
     assert await reserve(database, "two") == Reserved()
 
 
-async def test_of_many_concurrent_requests_one_gets_the_key(database: Database) -> None:
+async def test_only_one_of_many_concurrent_requests_gets_the_key(database: Database) -> None:
     answers = await asyncio.gather(*(reserve(database, "one") for _ in range(20)))
     assert [type(answer) for answer in answers].count(Reserved) == 1
 
@@ -79,7 +79,7 @@ async def test_a_request_whose_process_died_counts_as_unknown_after_a_minute(dat
     assert await reserve(database, "one") == EarlierRequest("what", RequestOutcome.UNKNOWN, None, None)
 
 
-async def test_the_limit_counts_the_last_minute_and_returns_the_wait(database: Database) -> None:
+async def test_the_limit_counts_the_last_minute_and_returns_the_seconds_to_wait(database: Database) -> None:
     for key, seconds in (("old", 61), ("first", 50), ("second", 10)):
         assert await reserve(database, key, per_minute=2) == Reserved()
         await age(database, key, seconds)

@@ -1,4 +1,4 @@
-"""Erasable recordings, stripped callbacks and deleted call requests."""
+"""Deletion of Twilio's copies, of the parameters of old callbacks, and of old call requests."""
 
 import asyncio
 from datetime import UTC, datetime, timedelta
@@ -35,7 +35,7 @@ async def erasable(database: Database, limit: int = 10, accounts: tuple[AccountS
     return [recording.recording_sid for recording in claimed.erasable]
 
 
-async def put_off_s(database: Database) -> float:
+async def postponed_s(database: Database) -> float:
     async with database.transaction() as session:
         ahead = select(func.extract("epoch", Recording.erase_after - func.now()))
         return float(await session.scalar(ahead) or 0)
@@ -68,7 +68,7 @@ async def test_a_claimed_recording_is_postponed(database: Database) -> None:
     async with database.transaction() as session:
         assert await erasure.claim_erasable(session, [ACCOUNT], 1) == ClaimedErasures([Erasable(RECORDING, ACCOUNT)], 1)
     assert await erasable(database) == []
-    assert 240 < await put_off_s(database) <= 300
+    assert 240 < await postponed_s(database) <= 300
 
 
 @pytest.mark.parametrize(("waited_days", "least_s", "most_s"), [(0.25, 21_000, 22_000), (400, 86_000, 86_400)])
@@ -78,7 +78,7 @@ async def test_the_delay_grows_with_the_time_waited(
     await judged(database, RECORDING)
     await make_old(database, Recording, "finished_at", waited_days)
     assert await erasable(database) == [RECORDING]
-    assert least_s < await put_off_s(database) <= most_s
+    assert least_s < await postponed_s(database) <= most_s
 
 
 async def test_a_recording_without_a_verdict_is_never_erased(database: Database) -> None:
@@ -109,8 +109,8 @@ async def test_recordings_of_accounts_without_credentials_are_skipped(database: 
     assert await erasable(database) == [RECORDING]
 
 
-async def found_by_asking(database: Database) -> None:
-    """A judged recording of a call that is known from Twilio's API alone."""
+async def store_recording_known_only_from_the_api(database: Database) -> None:
+    """Store a judged recording of a call that only Twilio's API has reported."""
     await judged(database, RECORDING)
     await change(database, Callback, route="rest")
 
@@ -121,17 +121,17 @@ async def place(database: Database, **fields: Any) -> None:
         session.add(CallRequestRow(**{"key": "", "fingerprint": ""} | known | fields))
 
 
-async def test_a_recording_known_from_the_api_alone_is_not_erasable(database: Database) -> None:
-    await found_by_asking(database)
+async def test_a_recording_known_only_from_the_api_is_not_erasable(database: Database) -> None:
+    await store_recording_known_only_from_the_api(database)
     async with database.transaction() as session:
         assert await erasure.claim_erasable(session, [ACCOUNT], 10) == ClaimedErasures([], 1)
-        # Postponed, so that thousands of them are not examined every minute.
+        # The recording is postponed. Otherwise thousands of such recordings would be examined every minute.
         assert await erasure.claim_erasable(session, [ACCOUNT], 10) == ClaimedErasures([], 0)
     assert (await recording_row(database)).erased_at is None
 
 
 async def test_a_callback_that_names_the_call_makes_its_recording_erasable(database: Database) -> None:
-    await found_by_asking(database)
+    await store_recording_known_only_from_the_api(database)
     assert await erasable(database) == []
     await deliver(database, status("completed"))
     await change(database, Recording, erase_after=func.now())
@@ -139,20 +139,20 @@ async def test_a_callback_that_names_the_call_makes_its_recording_erasable(datab
 
 
 async def test_a_recording_of_a_placed_call_is_erasable_without_any_callback(database: Database) -> None:
-    await found_by_asking(database)
+    await store_recording_known_only_from_the_api(database)
     await place(database)
     assert await erasable(database) == [RECORDING]
 
 
 async def test_a_callback_of_another_account_does_not_make_a_recording_erasable(database: Database) -> None:
-    await found_by_asking(database)
+    await store_recording_known_only_from_the_api(database)
     another = AccountSid("AC" + "b" * 32)
     await deliver(database, status("completed", account_sid=another))
     await place(database, account_sid=another)
     assert await erasable(database) == []
 
 
-async def test_two_workers_share_the_erasable_recordings(database: Database) -> None:
+async def test_two_workers_claim_different_erasable_recordings(database: Database) -> None:
     sids = [RecordingSid(f"RE{number:032x}") for number in range(6)]
     await judged(database, *sids)
     first, second = await asyncio.gather(erasable(database, 4), erasable(database, 4))
@@ -162,7 +162,7 @@ async def test_two_workers_share_the_erasable_recordings(database: Database) -> 
 async def test_finding_callbacks_to_strip_and_recordings_to_erase_uses_partial_indexes(database: Database) -> None:
     async with database.transaction() as session:
         await session.execute(text("set local enable_seqscan = off"))
-        # The planner's choice depends on the number of rows; whether the index can be used does not.
+        # With few rows Postgres chooses the other index. The test checks only that Postgres can use the partial index.
         await session.execute(text("drop index ix_callback_received_at"))
         plan = await session.scalars(text(f"explain select 1 from recording where {TO_ERASE} and erase_after <= now()"))
         assert "ix_recording_to_erase" in "\n".join(plan)
@@ -179,7 +179,7 @@ async def test_an_old_callback_loses_parameters_token_and_numbers(database: Data
     await make_old(database, Callback, "received_at", 31)
     assert await strip(database) == 1
     async with database.transaction() as session:
-        # SQL's null: JSON's own would still count as parameters.
+        # This must be SQL's null: JSON's null would count as parameters.
         assert await session.scalar(text("select count(*) from callback where parameters is null")) == 1
     (kept,) = await callbacks(database)
     assert (kept.parameters, kept.idempotency_token) == (None, None)
@@ -232,7 +232,7 @@ async def test_a_backlog_is_stripped_in_batches_oldest_first(database: Database)
 # Requests to place a call
 
 
-async def test_an_old_request_is_deleted_and_a_younger_one_is_not(database: Database) -> None:
+async def test_only_old_call_requests_are_deleted(database: Database) -> None:
     async with database.transaction() as session:
         for days in (0, KEEP_REQUESTS_DAYS - 1, KEEP_REQUESTS_DAYS + 1, 100):
             session.add(

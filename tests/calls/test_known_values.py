@@ -1,4 +1,4 @@
-"""Documented values are known; all others are reported."""
+"""Documented values are known, and all other values are returned."""
 
 import pytest
 
@@ -30,7 +30,7 @@ def test_every_documented_recording_source_is_known(value: str) -> None:
 
 
 @pytest.mark.parametrize("value", ANSWERED_BY.split())
-def test_every_documented_answer_is_known_on_either_callback(value: str) -> None:
+def test_every_documented_answered_by_value_is_known_on_both_callbacks(value: str) -> None:
     assert unknown_values(amd(value)) == unknown_values(status("in-progress", answered_by=value)) == {}
 
 

@@ -1,4 +1,4 @@
-"""Reading a call."""
+"""A call is read as JSON."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""The number policy is applied to older rows, once."""
+"""The number policy is applied to older rows."""
 
 import asyncio
 from datetime import UTC, datetime
@@ -33,7 +33,7 @@ async def strip(database: Database, limit: int = 100) -> None:
 
 
 async def apply_policy(database: Database, numbers: NumberPolicy, limit: int = 100) -> list[int]:
-    """Apply the policy to all rows as the worker does, callbacks first; how many rows each step changed."""
+    """Apply the policy to all rows in the same order as the worker. Returns the number of changed rows per batch."""
     changed = []
     scans: list[Any] = [
         (number_backfill.apply_number_policy_to_callbacks, CALLBACK_BEGINNING),
@@ -49,14 +49,16 @@ async def apply_policy(database: Database, numbers: NumberPolicy, limit: int = 1
 
 
 @pytest.mark.parametrize("numbers", [HASH, DROP], ids=["hash", "drop"])
-async def test_older_rows_end_as_if_the_policy_had_always_applied(database: Database, numbers: NumberPolicy) -> None:
-    said = {"SequenceNumber": "1", "SipHeader_X": "(500) 555-0006"}
-    await deliver_status(database, "ringing", numbers, **said)
+async def test_older_rows_become_the_rows_that_the_policy_would_have_stored(
+    database: Database, numbers: NumberPolicy
+) -> None:
+    fields = {"SequenceNumber": "1", "SipHeader_X": "(500) 555-0006"}
+    await deliver_status(database, "ringing", numbers, **fields)
     wanted_callback, wanted_call = await callbacks(database), await call_row(database)
     async with database.transaction() as session:
         await session.execute(text("delete from callback"))
         await session.execute(text("delete from call_log"))
-    await deliver_status(database, "ringing", KEEP, **said)
+    await deliver_status(database, "ringing", KEEP, **fields)
     assert await apply_policy(database, numbers) == [1, 0, 1, 0]
     (callback,), call = await callbacks(database), await call_row(database)
     assert (call.from_number, call.to_number) == (wanted_call.from_number, wanted_call.to_number)
@@ -65,8 +67,8 @@ async def test_older_rows_end_as_if_the_policy_had_always_applied(database: Data
     assert callback.parameters is not None
     assert ["SipHeader_X", ""] in callback.parameters
     assert await apply_policy(database, numbers) == [0, 0, 0, 0]
-    # Delivered once more, it is still a duplicate.
-    assert not await deliver_status(database, "ringing", numbers, **said)
+    # If the callback is delivered again, it is still a duplicate.
+    assert not await deliver_status(database, "ringing", numbers, **fields)
 
 
 async def test_a_callback_delivered_again_under_the_policy_is_stored_once(database: Database) -> None:
@@ -97,7 +99,7 @@ async def test_hashed_numbers_can_be_dropped_later(database: Database) -> None:
 async def test_a_scan_in_small_steps_skips_no_row(database: Database) -> None:
     sids = [CallSid(f"CA{number:032x}") for number in range(7)]
     await deliver(database, *(status("ringing", call_sid=sid, from_number=FROM, to_number=TO) for sid in sids))
-    # All at the same time: the cursor needs the key too.
+    # All rows have the same time, so the cursor needs the key too.
     await change(database, Callback, received_at=datetime(2026, 1, 1, tzinfo=UTC))
     await deliver(database, *(status("in-progress", call_sid=sid) for sid in sids))
     async with database.transaction() as session:
@@ -129,10 +131,12 @@ async def test_no_number_can_be_verified_against_a_stripped_callbacks_fingerprin
     assert (await callbacks(database))[0].sha256 == after.sha256
 
 
-async def test_a_stripped_callback_sent_again_is_new_and_changes_no_call(database: Database) -> None:
-    said = {"SequenceNumber": "3", "CallDuration": "12"}
+async def test_a_stripped_callback_that_is_delivered_again_counts_as_new_and_changes_no_call(
+    database: Database,
+) -> None:
+    fields = {"SequenceNumber": "3", "CallDuration": "12"}
     await deliver_status(database, "ringing", KEEP, SequenceNumber="1")
-    await deliver_status(database, "completed", KEEP, **said)
+    await deliver_status(database, "completed", KEEP, **fields)
     await deliver(database, recording("completed"))
     (job,) = await claim(database)
     await settle(database, job, verdict(Label.HUMAN))
@@ -140,7 +144,7 @@ async def test_a_stripped_callback_sent_again_is_new_and_changes_no_call(databas
     await apply_policy(database, HASH)
     before = await snapshot(database)
     assert await deliver_status(database, "ringing", HASH, SequenceNumber="1")
-    assert await deliver_status(database, "completed", HASH, **said)
+    assert await deliver_status(database, "completed", HASH, **fields)
     await deliver(database, recording("completed"))
     assert len(await callbacks(database)) == 6
     assert await snapshot(database) == before
@@ -157,17 +161,18 @@ async def test_a_callback_delivered_again_at_the_same_moment_is_stored_once(data
     await deliver_status(database, "ringing", KEEP)
     await deliver_status(database, "completed", KEEP)
     async with database.transaction() as session:
-        # Not committed yet: other transactions do not see it, and writing the same fingerprint waits for it.
+        # This insert is not committed yet. Other transactions do not see the row, but an insert of the same fingerprint
+        # waits for it.
         await intake.store_status(session, *parsed("ringing"), HASH)
-        aligning = asyncio.create_task(apply_policy(database, HASH))
-        await until(partial(somebody_waits, database))
-    assert sum(await aligning) == 3
+        applying = asyncio.create_task(apply_policy(database, HASH))
+        await until(partial(is_a_transaction_waiting, database))
+    assert sum(await applying) == 3
     left = await callbacks(database)
     assert sorted(kept.facts["call_status"] for kept in left) == ["completed", "ringing"]
     assert FROM not in repr([(kept.parameters, kept.facts) for kept in left])
 
 
-async def somebody_waits(database: Database) -> bool:
+async def is_a_transaction_waiting(database: Database) -> bool:
     waiting = "select count(*) from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'"
     async with database.transaction() as session:
         return bool(await session.scalar(text(waiting)))

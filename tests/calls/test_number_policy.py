@@ -1,4 +1,4 @@
-"""Numbers and personal details that must not be kept reach no column of any table."""
+"""Phone numbers and personal details that must not be kept are not stored in any table."""
 
 import re
 from typing import Any
@@ -44,11 +44,11 @@ STATUS: Pairs = (
     ("CallerName", OWNER),
     ("StirPassportToken", "VGhlIHBhc3Nwb3J0"),
     *((party + place, PLACE) for party in ("From", "To", "Caller", "Called") for place in ("City", "State", "Zip")),
-    # Unknown parameters may repeat a number: whole, without its plus sign, encoded, or inside a text.
+    # Unknown parameters may repeat a number: unchanged, without its plus sign, encoded, or inside a text.
     ("SipHeader_X-Caller", "15005550006"),
     ("SipHeader_Diversion", f"<sip:{CALLEE}@10.0.0.1>;reason=no-answer"),
     ("Custom", "callee=%2B4930901820999"),
-    # In another spelling.
+    # Parameters may also repeat a number in another spelling.
     ("SipHeader_P-Asserted-Identity", "<sip:030901820999@10.0.0.1>"),
     ("Memo", "(500) 555-0006"),
 )
@@ -62,7 +62,7 @@ RECORDED: Pairs = (
 AMD: Pairs = (*ABOUT, ("AnsweredBy", "human"), ("To", CALLEE))
 
 
-async def take_all(database: Database, numbers: NumberPolicy) -> list[bool]:
+async def deliver_one_of_each(database: Database, numbers: NumberPolicy) -> list[bool]:
     """Deliver one callback of each kind, all with the numbers of both parties."""
     async with database.transaction() as session:
         return [
@@ -74,45 +74,47 @@ async def take_all(database: Database, numbers: NumberPolicy) -> list[bool]:
         ]
 
 
-async def everything(database: Database) -> str:
+async def all_values(database: Database) -> str:
     """Every value of every column of every table, as one text."""
     async with database.transaction() as session:
         tables = [(await session.execute(select(table))).all() for table in Base.metadata.sorted_tables]
     return repr([[tuple(row) for row in rows] for rows in tables])
 
 
-def seen_in(text: str) -> set[str]:
+def secrets_in(text: str) -> set[str]:
     return {secret for secret in SECRETS if secret in text}
 
 
 @pytest.mark.anyio
 async def test_kept_numbers_are_stored_unchanged(database: Database) -> None:
-    await take_all(database, KEEP)
-    assert seen_in(await everything(database)) == set(SECRETS)  # otherwise the other tests would prove nothing
+    await deliver_one_of_each(database, KEEP)
+    assert secrets_in(await all_values(database)) == set(SECRETS)  # otherwise the other tests would prove nothing
     call = await call_row(database)
     assert (call.from_number, call.to_number) == (CALLER, CALLEE)
 
 
 @pytest.mark.anyio
 @FORGETFUL
-async def test_nothing_of_a_number_or_its_owner_is_stored(database: Database, numbers: NumberPolicy) -> None:
-    assert await take_all(database, numbers) == [True, True, True]
-    assert seen_in(await everything(database)) == set()
+async def test_neither_numbers_nor_details_of_their_owners_are_stored(
+    database: Database, numbers: NumberPolicy
+) -> None:
+    assert await deliver_one_of_each(database, numbers) == [True, True, True]
+    assert secrets_in(await all_values(database)) == set()
 
 
 @pytest.mark.anyio
 async def test_a_hashed_number_is_the_same_in_every_column(database: Database) -> None:
-    await take_all(database, HASH)
+    await deliver_one_of_each(database, HASH)
     call = await call_row(database)
     assert (call.from_number, call.to_number) == (HASH.redact_number(CALLER), HASH.redact_number(CALLEE))
-    assert (await everything(database)).count(
+    assert (await all_values(database)).count(
         str(HASH.redact_number(CALLER))
     ) == 5  # call_log, facts, From, Caller; recording
 
 
 @pytest.mark.anyio
-async def test_a_dropped_number_leaves_nothing(database: Database) -> None:
-    await take_all(database, DROP)
+async def test_a_dropped_number_is_in_no_column(database: Database) -> None:
+    await deliver_one_of_each(database, DROP)
     call = await call_row(database)
     assert (call.from_number, call.to_number, call.call_status) == (None, None, "completed")
 
@@ -120,8 +122,8 @@ async def test_a_dropped_number_leaves_nothing(database: Database) -> None:
 @pytest.mark.anyio
 @FORGETFUL
 async def test_a_repeated_delivery_is_still_a_duplicate(database: Database, numbers: NumberPolicy) -> None:
-    await take_all(database, numbers)
-    assert await take_all(database, numbers) == [False, False, False]
+    await deliver_one_of_each(database, numbers)
+    assert await deliver_one_of_each(database, numbers) == [False, False, False]
 
 
 def test_only_equal_numbers_have_equal_hashes() -> None:
@@ -135,7 +137,7 @@ def test_another_key_gives_another_hash() -> None:
 
 
 @pytest.mark.parametrize("address", ["sip:alice@example.org", "client:alice", "whatsapp:+15005550006", "anonymous"])
-def test_addresses_of_other_kinds_are_redacted_too(address: str) -> None:
+def test_sip_and_client_addresses_are_redacted_too(address: str) -> None:
     assert str(HASH.redact_number(address)).startswith("hmac:")
     assert DROP.redact_number(address) is None
 
@@ -166,7 +168,7 @@ def test_a_dropped_fact_is_absent() -> None:
     assert KEEP.redact_facts(facts) == facts
 
 
-def stays(name: str, value: str, *addresses: str) -> bool:
+def is_kept(name: str, value: str, *addresses: str) -> bool:
     """Whether a parameter of a callback with these addresses is kept."""
     *_, (_, left) = DROP.redact_parameters((*(("From", address) for address in addresses), (name, value)))
     assert left in ("", value)
@@ -195,8 +197,8 @@ ANDORRA, VIENNA = "+376812345", "+43158858"
     ],
 )
 def test_a_number_is_recognised_in_every_spelling(number: str, spelling: str) -> None:
-    assert not stays("SipHeader_X", f"about {spelling}", number)
-    assert stays("SipHeader_X", f"about {spelling}", CALLEE)
+    assert not is_kept("SipHeader_X", f"about {spelling}", number)
+    assert is_kept("SipHeader_X", f"about {spelling}", CALLEE)
 
 
 @pytest.mark.parametrize(
@@ -208,21 +210,21 @@ def test_a_number_is_recognised_in_every_spelling(number: str, spelling: str) ->
         ("client:jané", "user%3Djan%C3%A9", "jane"),
     ],
 )
-def test_a_short_number_and_a_user_are_recognised_as_words(address: str, named: str, not_named: str) -> None:
-    assert not stays("SipHeader_X", named, address)
-    assert stays("SipHeader_X", not_named, address)
+def test_short_numbers_and_user_names_are_recognised_as_whole_words(address: str, named: str, not_named: str) -> None:
+    assert not is_kept("SipHeader_X", named, address)
+    assert is_kept("SipHeader_X", not_named, address)
 
 
-@pytest.mark.parametrize("nobody", ["", "anonymous:", "client:7", "+", "@", "hmac:" + "1001" * 8])
-def test_an_empty_address_is_recognised_nowhere(nobody: str) -> None:
-    assert stays("SipHeader_X", "7 1001 10011001 @ +", nobody)
+@pytest.mark.parametrize("empty_address", ["", "anonymous:", "client:7", "+", "@", "hmac:" + "1001" * 8])
+def test_an_empty_address_is_not_recognised_in_any_text(empty_address: str) -> None:
+    assert is_kept("SipHeader_X", "7 1001 10011001 @ +", empty_address)
 
 
 def test_digits_in_a_sid_or_a_timestamp_stay() -> None:
     moment, sid = "Sun, 22 Nov 2026 17:50:00 +0000", "RE" + "0a12b34c56d78e9f" * 2
-    assert stays("Timestamp", moment, "+1 500 202 6175 0000")
-    assert stays("RecordingSid", sid, "+15000123456")
-    assert not stays("SipHeader_X", sid, "+15000123456")
+    assert is_kept("Timestamp", moment, "+1 500 202 6175 0000")
+    assert is_kept("RecordingSid", sid, "+15000123456")
+    assert not is_kept("SipHeader_X", sid, "+15000123456")
 
 
 def test_every_parameter_that_twilio_is_known_to_send_is_either_personal_or_plain() -> None:

@@ -1,4 +1,4 @@
-"""A live verdict beside callbacks and recordings of the same call."""
+"""Live verdicts of calls that also have callbacks and recordings."""
 
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -32,9 +32,11 @@ VOICEMAIL = verdict(Label.VOICEMAIL, human=0.1)
 UNSURE = verdict(Label.UNDECIDED, human=0.6)
 
 
-async def settle_live(database: Database, said: Verdict, stream: Stream = STREAM, **wanted: Action) -> bool:
+async def settle_live(database: Database, live_verdict: Verdict, stream: Stream = STREAM, **wanted: Action) -> bool:
     async with database.transaction() as session:
-        return await settle_stream(session, stream, said, {Label(label): action for label, action in wanted.items()})
+        return await settle_stream(
+            session, stream, live_verdict, {Label(label): action for label, action in wanted.items()}
+        )
 
 
 async def test_a_live_verdict_is_written_to_the_calls_row(database: Database) -> None:
@@ -85,7 +87,7 @@ async def test_a_stream_of_another_accounts_call_is_ignored(database: Database) 
         (VOICEMAIL, UNSURE, "voicemail", "stream"),
     ],
 )
-async def test_a_decided_live_verdict_stays_and_an_undecided_one_yields(
+async def test_a_decided_live_verdict_takes_precedence_and_an_undecided_live_verdict_does_not(
     database: Database, live: Verdict, recorded: Verdict, label: str, source: str, live_first: bool
 ) -> None:
     if live_first:
@@ -110,10 +112,10 @@ async def test_an_undecided_stream_waits_for_an_unfinished_recording(database: D
     ("recorded", "label", "source"),
     [(VOICEMAIL, "voicemail", "recording"), (UNSURE, "undecided", "recording"), (None, "human", "stream")],
 )
-async def test_a_broken_streams_verdict_yields_to_the_recordings(
+async def test_the_verdict_on_a_recording_takes_precedence_over_a_broken_stream(
     database: Database, recorded: Verdict | None, label: str, source: str, live_first: bool
 ) -> None:
-    """The connection broke off. A deployment does that to every call that is up."""
+    """The connection broke off, for example because of a deployment while the call was in progress."""
     broken = replace(STREAM, whole=False)
     if live_first:
         assert await settle_live(database, verdict(Label.HUMAN), broken)
@@ -147,7 +149,7 @@ async def test_an_undecided_stream_waits_for_a_recording_in_progress(database: D
 
 
 async def test_a_verdict_with_an_action_stays_on_the_row(database: Database) -> None:
-    """An earlier, longer stream of the call and its recording both give another verdict."""
+    """A longer stream that began earlier, and the recording of the call, both have another verdict."""
     await deliver(database, status("in-progress", timestamp=None))
     await settle_live(database, verdict(Label.HUMAN), human=Action(ActionKind.HANG_UP))
     earlier = replace(STREAM, stream_sid=StreamSid("MZ" + "2" * 32), lasted_s=6.0)
@@ -172,8 +174,8 @@ async def test_an_action_is_scheduled_with_the_verdict(database: Database) -> No
     assert (call.action, call.action_state) == ("hang_up", "due")
 
 
-async def test_a_recording_schedules_nothing_on_a_streams_verdict(database: Database) -> None:
-    """A recording that ends while the call is up adds no action to a live verdict that came too late."""
+async def test_a_recording_schedules_no_action_if_the_call_has_a_live_verdict(database: Database) -> None:
+    """A recording that ends while the call is in progress schedules no action if the live verdict came too late."""
     hang_up = Action(ActionKind.HANG_UP)
     await deliver(database, status("in-progress"))
     await settle_live(database, verdict(Label.HUMAN))
@@ -195,8 +197,8 @@ async def test_after_a_refused_action_a_live_verdict_may_still_schedule_one(data
     assert (call.verdict_source, call.action_state, call.action_note) == ("stream", "due", None)
 
 
-async def test_after_a_refused_action_the_row_follows_later_verdicts(database: Database) -> None:
-    """The row had to keep its verdict only while the action could still be done."""
+async def test_after_a_refused_action_the_row_gets_later_verdicts(database: Database) -> None:
+    """A verdict stays on the row only while its action is due, sent or done."""
     hang_up = Action(ActionKind.HANG_UP)
     await deliver(database, status("in-progress", timestamp=datetime.now(UTC)), recording("completed"))
     (job,) = await claim(database)
@@ -211,7 +213,7 @@ async def test_after_a_refused_action_the_row_follows_later_verdicts(database: D
     assert (call.label, call.verdict_source, call.action_state) == ("human", "stream", "refused")
 
 
-async def test_an_undecided_streams_verdict_stands_after_reconciliation(database: Database) -> None:
+async def test_an_undecided_live_verdict_becomes_final_after_reconciliation(database: Database) -> None:
     await deliver(database, status("in-progress"), recording("in-progress"), status("completed"))
     await settle_live(database, no_speech())
     assert (await call_row(database)).analysis_state == "waiting"

@@ -1,4 +1,4 @@
-"""Notifications set the wake-up event."""
+"""Notifications set the wake event."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -39,24 +39,26 @@ async def soon(event: asyncio.Event) -> None:
         await event.wait()
 
 
-async def test_a_queued_recording_wakes(database: Database, listener: Listener, wake: asyncio.Event) -> None:
+async def test_a_queued_recording_sets_the_wake_event(
+    database: Database, listener: Listener, wake: asyncio.Event
+) -> None:
     await deliver(database, recording("completed"))
     await soon(wake)
 
 
 async def test_only_a_queued_recording_notifies(database: Database) -> None:
-    heard: asyncio.Queue[str] = asyncio.Queue()
+    payloads: asyncio.Queue[str] = asyncio.Queue()
     connection = await connect(database.url, statement_timeout_s=5)
-    await connection.add_listener(CHANNEL, lambda *arguments: heard.put_nowait(arguments[3]))
+    await connection.add_listener(CHANNEL, lambda *arguments: payloads.put_nowait(arguments[3]))
     await deliver(database, recording("in-progress"), recording("absent"))
-    # Notifications arrive in the order of commits: an earlier one would come from the callbacks.
+    # Notifications arrive in the order of commits. If the callbacks had sent one, it would arrive before the marker.
     await connection.execute(f"select pg_notify('{CHANNEL}', 'marker')")
     async with asyncio.timeout(60):
-        assert await heard.get() == "marker"
+        assert await payloads.get() == "marker"
     await connection.close()
 
 
-async def test_a_retry_wakes_the_worker_to_learn_its_delay(
+async def test_a_retry_sets_the_wake_event_so_that_the_worker_reads_the_delay(
     database: Database, listener: Listener, wake: asyncio.Event
 ) -> None:
     await deliver(database, recording("completed"))
@@ -68,7 +70,7 @@ async def test_a_retry_wakes_the_worker_to_learn_its_delay(
     await soon(wake)
 
 
-async def test_a_lost_connection_is_replaced_and_counted_and_wakes(
+async def test_a_lost_connection_is_replaced_and_counted_and_sets_the_wake_event(
     database: Database, listener: Listener, wake: asyncio.Event, metrics: Metrics
 ) -> None:
     async with database.transaction() as session:

@@ -1,4 +1,4 @@
-"""The connection pool, its transactions, and the URL it is given."""
+"""The connection pool, its transactions and its URL."""
 
 import asyncio
 import re
@@ -35,7 +35,7 @@ async def test_a_transaction_commits_at_its_end_and_rolls_back_on_an_error(datab
 
 
 @pytest.mark.parametrize("scheme", ["postgres", "postgresql", "postgresql+asyncpg"])
-def test_every_usual_scheme_is_understood(scheme: str) -> None:
+def test_every_common_url_scheme_is_accepted(scheme: str) -> None:
     assert driver_url(f"{scheme}://u:p@h/n?sslmode=require") == "postgresql://u:p@h/n?sslmode=require"
 
 
@@ -72,7 +72,7 @@ async def test_a_missing_server_is_unavailable(tmp_path: Path) -> None:
         await database.dispose()
 
 
-async def test_a_missing_database_is_unavailable_and_named(server_url: str) -> None:
+async def test_a_missing_database_is_unavailable_and_the_error_names_it(server_url: str) -> None:
     database = Database(with_database(server_url, "not_there"))
     with pytest.raises(DatabaseUnavailable, match="not_there"):
         await database.schema_state()
@@ -121,7 +121,7 @@ async def test_a_bug_in_a_statement_is_not_translated(database: Database) -> Non
 
 @asynccontextmanager
 async def proxy(database_url: str) -> AsyncIterator[tuple[str, asyncio.Event]]:
-    """A proxy to the server that drops all data once the event is set, as a broken network does."""
+    """A proxy to the server. When the event is set, the proxy drops all data, like a broken network."""
     query = parse_qs(urlsplit(database_url).query)
     frozen = asyncio.Event()
     pumps: set[asyncio.Task[None]] = set()
@@ -152,7 +152,7 @@ async def proxy(database_url: str) -> AsyncIterator[tuple[str, asyncio.Event]]:
         await asyncio.gather(*pumps, return_exceptions=True)
 
 
-async def test_a_silent_server_is_unavailable_in_time(database_url: str) -> None:
+async def test_a_server_that_does_not_respond_is_unavailable_after_the_timeout(database_url: str) -> None:
     async with proxy(database_url) as (url, frozen):
         database = Database(url, timeouts=Timeouts(connect_s=1.5, transaction_s=1.5))
         async with database.transaction() as session:

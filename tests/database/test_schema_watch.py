@@ -1,4 +1,4 @@
-"""The lookup of the schema's state: shared by its callers, and never holding a connection while it reads files."""
+"""Callers share one lookup of the schema's state, which holds no connection while it reads files."""
 
 import asyncio
 import threading
@@ -16,7 +16,7 @@ pytestmark = pytest.mark.anyio
 
 
 class Transactions:
-    """The transactions of a database, counted."""
+    """Counts the transactions of a database."""
 
     def __init__(self, database: Database) -> None:
         self._database = database

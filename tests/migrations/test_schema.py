@@ -1,4 +1,4 @@
-"""Migrations and models agree, and upgrades and downgrades work."""
+"""Migrations and models give the same schema, and upgrades and downgrades work."""
 
 import asyncio
 from pathlib import Path
@@ -19,7 +19,7 @@ from tools.call_log_page import document
 
 pytestmark = pytest.mark.anyio
 
-# Everything Postgres knows about the tables: columns, comments, constraints, indexes.
+# Reads the description of all tables: columns, comments, constraints and indexes.
 CATALOGUE = """
     select 'column', table_name || '.' || column_name, concat_ws(' ', data_type, is_nullable, column_default,
            is_identity, col_description(table_name::regclass, ordinal_position))
@@ -35,7 +35,9 @@ CATALOGUE = """
 async def catalogue(url: str) -> set[tuple[str, str, str]]:
     async with open_admin_engine(url) as engine, engine.begin() as connection:
         rows = await connection.execute(text(CATALOGUE))
-        return {(kind, name, said) for kind, name, said in rows if not str(name).startswith("alembic_version")}
+        return {
+            (kind, name, definition) for kind, name, definition in rows if not str(name).startswith("alembic_version")
+        }
 
 
 async def downgrade(url: str) -> None:
@@ -61,7 +63,7 @@ async def test_migrations_and_models_build_the_same_schema(bare_url: str, databa
 
 async def test_upgrade_downgrade_and_upgrade_again(bare_url: str) -> None:
     await migrate(bare_url)
-    there = await catalogue(bare_url)
+    upgraded = await catalogue(bare_url)
     await downgrade(bare_url)
     assert await catalogue(bare_url) == set()
     connection = await connect(bare_url, statement_timeout_s=5)
@@ -69,7 +71,7 @@ async def test_upgrade_downgrade_and_upgrade_again(bare_url: str) -> None:
     await connection.close()
     assert functions == 0
     await migrate(bare_url)
-    assert await catalogue(bare_url) == there
+    assert await catalogue(bare_url) == upgraded
 
 
 POPULATED = """
@@ -103,14 +105,14 @@ async def test_a_downgrade_keeps_the_rows_that_the_older_version_can_read(bare_u
         ("CA1", None),
         ("CA2", None),
     ]
-    # The account counts as known before: callbacks that were lost in between are reconciled.
+    # The account's first sweep is dated back, so that callbacks that were lost during the migration are reconciled.
     assert await connection.fetchval(
         "select created_at < now() - interval '50 min' from sweep where account_sid = 'AC1'"
     )
     await connection.close()
 
 
-async def test_the_older_version_can_still_judge_after_the_migration(bare_url: str) -> None:
+async def test_a_process_of_the_older_version_can_write_verdicts_after_the_migration(bare_url: str) -> None:
     await migrate(bare_url)
     connection = await connect(bare_url, statement_timeout_s=5)
     await connection.execute(POPULATED)
@@ -121,7 +123,7 @@ async def test_the_older_version_can_still_judge_after_the_migration(bare_url: s
     await connection.close()
 
 
-async def test_a_migration_gives_up_on_a_table_in_use_instead_of_blocking_all_later_queries(bare_url: str) -> None:
+async def test_a_migration_fails_if_a_table_is_in_use_instead_of_blocking_all_later_queries(bare_url: str) -> None:
     await migrate(bare_url, "0001")
     connection = await connect(bare_url, statement_timeout_s=5)
     async with connection.transaction():
@@ -132,7 +134,7 @@ async def test_a_migration_gives_up_on_a_table_in_use_instead_of_blocking_all_la
     await connection.close()
 
 
-async def test_several_processes_may_migrate_at_once(bare_url: str) -> None:
+async def test_several_processes_can_migrate_at_the_same_time(bare_url: str) -> None:
     await asyncio.gather(*(migrate(bare_url) for _ in range(3)))
     database = Database(bare_url)
     assert await database.schema_state() is SchemaState.CURRENT
@@ -159,7 +161,7 @@ async def test_the_schema_state_follows_the_migrations(bare_url: str) -> None:
     await database.dispose()
 
 
-async def test_a_schema_between_versions_is_behind(bare_url: str) -> None:
+async def test_a_schema_of_an_earlier_migration_is_behind(bare_url: str) -> None:
     database = Database(bare_url)
     await migrate(bare_url, "0001")
     assert await database.schema_state() is SchemaState.BEHIND
@@ -217,6 +219,6 @@ def test_every_table_and_column_has_a_comment() -> None:
         assert [column.name for column in table.columns if not column.comment] == []
 
 
-def test_the_documentation_of_the_tables_is_current() -> None:
+def test_the_page_about_the_tables_is_current() -> None:
     written = (Path(__file__).parents[2] / "docs" / "call_log.md").read_text(encoding="utf-8")
     assert written == document(), "run `python -m tools.call_log_page > docs/call_log.md`"

@@ -29,7 +29,7 @@ async def test_the_duration_of_another_result_is_not_kept(database: Database) ->
         assert (call.twilio_answered_by, call.twilio_amd_ms) == ("human", None)
 
 
-async def test_the_same_result_without_a_duration_keeps_the_known_one(database: Database) -> None:
+async def test_a_repeated_result_without_a_duration_keeps_the_known_duration(database: Database) -> None:
     await deliver(database, ANSWERED, amd("human", None))
     call = await call_row(database)
     assert (call.twilio_answered_by, call.twilio_amd_ms) == ("human", 2900)

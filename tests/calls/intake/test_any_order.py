@@ -1,4 +1,4 @@
-"""The order of events comes from the callbacks, never from their arrival."""
+"""The order of arrival of callbacks does not change the rows."""
 
 import asyncio
 from dataclasses import replace
@@ -88,18 +88,18 @@ async def test_late_ringing_does_not_reopen_a_completed_call(database: Database)
     assert (await call_row(database)).call_status == "completed"
 
 
-async def test_the_first_terminal_status_stays(database: Database) -> None:
+async def test_the_first_terminal_status_is_final(database: Database) -> None:
     await deliver(database, COMPLETED, status("failed", sequence=7))
     assert (await call_row(database)).call_status == "completed"
 
 
-async def test_without_sequence_numbers_the_status_gives_the_order(database: Database) -> None:
+async def test_callbacks_without_sequence_numbers_are_ordered_by_status(database: Database) -> None:
     answered = replace(ANSWERED, sequence_number=None)
     await deliver(database, answered, replace(RINGING, sequence_number=None))
     assert (await call_row(database)).call_status == "in-progress"
 
 
-async def test_an_unknown_status_is_stored_and_replaces_no_known_one(database: Database) -> None:
+async def test_an_unknown_status_is_stored_and_does_not_replace_a_known_status(database: Database) -> None:
     await deliver(database, replace(RINGING, call_status="teleported", sequence_number=None), RINGING)
     assert (await call_row(database)).call_status == "ringing"
     await deliver(database, replace(RINGING, call_status="teleported", sequence_number=2), COMPLETED)
@@ -107,7 +107,7 @@ async def test_an_unknown_status_is_stored_and_replaces_no_known_one(database: D
 
 
 @pytest.mark.parametrize("order", [1, -1])
-async def test_completed_stays_before_and_after_absent(database: Database, order: int) -> None:
+async def test_a_completed_recording_stays_completed_before_and_after_absent(database: Database, order: int) -> None:
     await deliver(database, *[RECORDED, recording("absent")][::order])
     row = await recording_row(database)
     assert (row.recording_status, row.state, row.failure) == ("completed", "queued", None)

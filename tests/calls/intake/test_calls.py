@@ -1,4 +1,4 @@
-"""Status callbacks and the call's row."""
+"""Status callbacks update the row of the call."""
 
 from dataclasses import replace
 from datetime import timedelta
@@ -60,6 +60,6 @@ async def test_a_dialled_leg_that_has_ended_is_not_applicable(database: Database
     assert (call.analysis_state, call.parent_call_sid, call.label) == ("not_applicable", PARENT, None)
 
 
-async def test_a_dialled_leg_with_a_recording_of_its_own_is_judged(database: Database) -> None:
+async def test_a_dialled_leg_that_has_a_recording_is_judged(database: Database) -> None:
     await deliver(database, status("completed", parent_call_sid=PARENT), RECORDED)
     assert (await call_row(database)).analysis_state == "queued"

@@ -1,4 +1,4 @@
-"""A callback is stored unchanged, and counts once."""
+"""A callback is stored unchanged, and a repeated delivery changes nothing."""
 
 import asyncio
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""Recording callbacks, the recording's row and its call's."""
+"""Recording callbacks update the rows of the recording and of its call."""
 
 from dataclasses import replace
 
@@ -23,7 +23,7 @@ async def test_a_completed_recording_is_enqueued(database: Database) -> None:
     assert row.queued_at is not None
 
 
-async def test_a_recording_in_progress_is_only_noted(database: Database) -> None:
+async def test_a_recording_in_progress_is_noted_and_not_enqueued(database: Database) -> None:
     await deliver(database, recording("in-progress"))
     assert (await recording_row(database)).state == "noted"
     assert (await call_row(database)).analysis_state == "waiting"
@@ -44,7 +44,7 @@ async def test_an_unknown_recording_status_is_stored_and_changes_no_state(databa
     assert (row.recording_status, row.state, row.error_code) == ("completed", "queued", 0)
 
 
-async def test_a_recording_with_audio_wins_over_an_unanswered_ending(database: Database) -> None:
+async def test_a_recording_with_audio_is_judged_although_the_call_ended_unanswered(database: Database) -> None:
     await deliver(database, status("busy"), RECORDED)
     assert (await call_row(database)).analysis_state == "queued"
 
@@ -59,19 +59,19 @@ async def test_a_recording_without_audio_fails_the_call_without_a_label(
     assert (await recording_row(database)).error_code == 16101
 
 
-async def test_another_recording_with_audio_outranks_an_absent_one(database: Database) -> None:
+async def test_a_recording_with_audio_outranks_an_absent_recording(database: Database) -> None:
     await deliver(database, recording("absent"), recording("completed", SECOND_RECORDING))
     assert (await call_row(database)).analysis_state == "queued"
 
 
-async def test_a_recording_stays_with_its_call(database: Database) -> None:
+async def test_a_recording_callback_cannot_change_the_call_of_a_recording(database: Database) -> None:
     other = CallSid("CA" + "2" * 32)
     await deliver(database, recording("in-progress"), replace(RECORDED, call_sid=other))
     row = await recording_row(database)
     assert (row.call_sid, row.state) == (CALL, "noted")
 
 
-async def test_a_new_recording_of_another_account_does_not_take_the_call_over(database: Database) -> None:
+async def test_a_new_recording_of_another_account_does_not_change_the_call(database: Database) -> None:
     await deliver(database, ANSWERED)
     assert await deliver(database, replace(RECORDED, account_sid=AccountSid("AC" + "b" * 32))) == [True]
     assert await claim(database) == []
@@ -80,7 +80,7 @@ async def test_a_new_recording_of_another_account_does_not_take_the_call_over(da
     assert (await recording_row(database)).account_sid == ACCOUNT
 
 
-async def test_a_conference_recording_is_stored_as_a_callback_only(database: Database) -> None:
+async def test_only_the_callback_of_a_conference_recording_is_stored(database: Database) -> None:
     of_a_conference = recording("completed", call_sid=None, conference_sid=ConferenceSid("CF" + "3" * 32))
     assert await deliver(database, of_a_conference, of_a_conference) == [True, False]
     async with database.transaction() as session:

@@ -25,7 +25,7 @@ async def test_a_claimed_job_has_the_fields_that_the_pipeline_needs(database: Da
     assert (await call_row(database)).analysis_state == "running"
 
 
-async def test_a_held_job_is_not_claimed_twice(database: Database) -> None:
+async def test_a_claimed_job_is_not_claimed_again(database: Database) -> None:
     await one_job(database)
     assert await claim(database, "worker-2") == []
 
@@ -35,13 +35,13 @@ async def test_a_noted_recording_is_not_claimed(database: Database) -> None:
     assert await claim(database) == []
 
 
-async def test_a_claim_takes_the_oldest_first_up_to_its_limit(database: Database) -> None:
+async def test_a_claim_returns_the_oldest_jobs_up_to_its_limit(database: Database) -> None:
     sids = await queued(database, 3)
     assert [job.recording_sid for job in await claim(database, limit=1)] == sids[:1]
     assert len(await claim(database, limit=5)) == 2
 
 
-async def test_concurrent_claims_share_the_jobs_without_a_duplicate(database: Database) -> None:
+async def test_concurrent_claims_return_different_jobs(database: Database) -> None:
     sids = await queued(database, 12)
     claims = await asyncio.gather(*(claim(database, f"worker-{number}", limit=4) for number in range(4)))
     taken = [job.recording_sid for jobs in claims for job in jobs]
@@ -49,7 +49,7 @@ async def test_concurrent_claims_share_the_jobs_without_a_duplicate(database: Da
     assert sorted(taken) == sids
 
 
-async def test_a_job_knows_how_long_its_recording_has_waited(database: Database) -> None:
+async def test_a_job_contains_the_seconds_that_its_recording_has_waited(database: Database) -> None:
     await deliver(database, recording("completed"))
     async with database.transaction() as session:
         await session.execute(update(Recording).values(queued_at=func.now() - timedelta(hours=2)))
@@ -65,12 +65,12 @@ async def test_concurrent_claims_settlements_and_callbacks_never_deadlock(databa
             for job in jobs:
                 assert await settle(database, job, verdict(Label.HUMAN))
 
-    async def talk(sid: RecordingSid) -> None:
+    async def send_callbacks(sid: RecordingSid) -> None:
         call_sid = CallSid(f"CA{sid[2:]}")
         await deliver(database, status("ringing", call_sid=call_sid), recording("in-progress", sid, call_sid=call_sid))
         await deliver(database, status("completed", call_sid=call_sid), recording("absent", sid, call_sid=call_sid))
 
-    await asyncio.gather(work("a"), work("b"), *(talk(sid) for sid in sids))
+    await asyncio.gather(work("a"), work("b"), *(send_callbacks(sid) for sid in sids))
     await work("c")
     calls = (await snapshot(database))["call_log"]
     assert [(call["call_status"], call["label"]) for call in calls] == [("completed", "human")] * 8
@@ -89,7 +89,7 @@ async def test_depth_counts_states_and_the_age_of_the_oldest_due_job(database: D
     assert 90 <= depth.oldest_due_s < 150
 
 
-async def test_an_empty_queue_is_never_due(database: Database) -> None:
+async def test_an_empty_queue_has_no_due_time(database: Database) -> None:
     async with database.transaction() as session:
         assert await queue.seconds_until_due(session) is None
         assert (await queue.depth(session)).oldest_due_s == 0

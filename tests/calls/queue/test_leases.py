@@ -1,4 +1,4 @@
-"""Leases: only the claim that holds a job can end it."""
+"""Leases: only the worker that holds the lease of a job can end the job."""
 
 import pytest
 
@@ -25,7 +25,7 @@ async def test_a_dead_workers_job_is_claimed_again_and_its_late_result_rejected(
     assert len(await verdict_rows(database)) == 1
 
 
-async def test_a_result_after_the_end_of_the_attempt_is_rejected_from_the_same_worker_too(database: Database) -> None:
+async def test_a_result_after_the_end_of_the_attempt_is_rejected_even_from_the_same_worker(database: Database) -> None:
     lost = await one_job(database)
     await expire_leases(database)
     await claim(database)
@@ -35,7 +35,7 @@ async def test_a_result_after_the_end_of_the_attempt_is_rejected_from_the_same_w
         assert not await queue.release(session, lost)
 
 
-async def test_a_claim_after_a_release_is_not_mistaken_for_the_earlier_one(database: Database) -> None:
+async def test_a_released_job_gets_a_new_token_at_the_next_claim(database: Database) -> None:
     before = await one_job(database)
     async with database.transaction() as session:
         assert await queue.release(session, before)
@@ -48,7 +48,7 @@ async def test_a_claim_after_a_release_is_not_mistaken_for_the_earlier_one(datab
     assert await settle(database, again, verdict(Label.HUMAN))
 
 
-async def test_a_heartbeat_extends_leases_and_returns_the_jobs_still_held(database: Database) -> None:
+async def test_a_heartbeat_extends_leases_and_returns_the_jobs_whose_lease_is_not_lost(database: Database) -> None:
     await queued(database, 2)
     jobs = await claim(database)
     await expire_leases(database)

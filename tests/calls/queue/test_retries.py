@@ -1,4 +1,4 @@
-"""Jobs that end without a verdict: retried, released, given up, requeued."""
+"""Attempts that end without a verdict: the job is retried, released, given up or requeued."""
 
 import re
 from collections.abc import Sequence
@@ -35,7 +35,7 @@ async def test_a_released_job_has_not_used_an_attempt(database: Database) -> Non
     assert [again.attempts for again in await claim(database)] == [1]
 
 
-async def test_a_job_that_used_up_its_attempts_is_given_up_with_the_errors_reason(database: Database) -> None:
+async def test_a_job_without_attempts_left_is_given_up_with_the_reason_of_the_error(database: Database) -> None:
     await deliver(database, recording("completed"))
     for _ in range(3):
         (job,) = await claim(database)

@@ -35,7 +35,7 @@ async def test_every_run_is_kept_and_the_last_one_decides(database: Database) ->
     assert len(last.policy_version) == 12
 
 
-async def test_a_verdict_without_a_model_run_leaves_a_row_without_scores(database: Database) -> None:
+async def test_a_verdict_without_a_model_run_has_a_row_without_scores(database: Database) -> None:
     await settle(database, await one_job(database), no_speech())
     (row,) = await verdict_rows(database)
     assert (row.decided, row.label, row.reason, row.confidence) == (True, "undecided", "no_speech", None)
@@ -49,7 +49,7 @@ async def test_a_verdict_without_a_model_run_leaves_a_row_without_scores(databas
     )
 
 
-async def test_a_settlement_that_is_rolled_back_leaves_the_job(database: Database) -> None:
+async def test_a_settlement_that_is_rolled_back_does_not_change_the_job(database: Database) -> None:
     job = await one_job(database)
 
     async def settle_and_fail() -> None:

@@ -13,7 +13,7 @@ from tests.support.embedded import Process, _server
 
 @pytest.fixture(scope="session")
 def made() -> Iterator[Path]:
-    """A data directory with a database, created once: creating it takes seconds on slow disks."""
+    """A data directory with a database. It is created once per session, because that takes seconds on slow disks."""
     parent = Path(tempfile.mkdtemp(prefix="amd-test-"))
     parent.chmod(0o711)
     Process(parent / "data").leave()
@@ -23,7 +23,7 @@ def made() -> Iterator[Path]:
 
 @pytest.fixture
 def fresh() -> Iterator[Path]:
-    """A data directory that does not exist yet, in a place that the server's account can reach."""
+    """A data directory that does not exist yet. The server's account can access its parent directory."""
     parent = Path(tempfile.mkdtemp(prefix="amd-test-"))
     parent.chmod(0o711)
     yield parent / "data"

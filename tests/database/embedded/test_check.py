@@ -1,4 +1,4 @@
-"""The check of the embedded Postgres finds the same faults as starting it."""
+"""The check of the embedded Postgres finds the same errors as a start."""
 
 import pwd
 import shutil
@@ -19,7 +19,7 @@ from tests.support.embedded import IS_ROOT
 
 pytestmark = pytest.mark.anyio
 
-# Prints the fault of a directory, found as another account if one is given.
+# Checks a directory and prints the error. Arguments: directory and, to run the check as another account, uid and gid.
 CHECK = """
 import os, sys
 from pathlib import Path
@@ -39,7 +39,7 @@ except ConfigurationError as error:
 
 @pytest.fixture
 def parent() -> Iterator[Path]:
-    """A directory that the server's account can reach."""
+    """A directory that the server's account can access."""
     parent = Path(tempfile.mkdtemp(prefix="amd-test-")).resolve()
     parent.chmod(0o711)
     yield parent
@@ -61,7 +61,7 @@ async def database_finding(data_dir: Path) -> CheckResult:
     return await anext(found async for found in findings if found.check == "database")
 
 
-async def complaint_of_a_start(data_dir: Path) -> str:
+async def start_error(data_dir: Path) -> str:
     with pytest.raises(ConfigurationError) as caught:
         async with embedded_postgres(data_dir):
             pass
@@ -75,18 +75,18 @@ async def test_a_usable_directory_passes_and_nothing_is_started(parent: Path) ->
     assert contents(parent / "data") == {"start.lock"}
 
 
-@pytest.mark.skipif(not IS_ROOT, reason="only root has another account to lend")
+@pytest.mark.skipif(not IS_ROOT, reason="only root runs the server as another account")
 @pytest.mark.parametrize("below", ["data", "closed too/data"])
-async def test_the_parent_that_the_servers_account_cannot_enter_is_named(parent: Path, below: str) -> None:
+async def test_the_error_names_the_parent_that_the_servers_account_cannot_access(parent: Path, below: str) -> None:
     closed = make(parent / "closed", 0o700)
-    said = await complaint_of_a_start(closed / below)
-    assert f"{closed} denies access" in said
+    message = await start_error(closed / below)
+    assert f"{closed} denies access" in message
     found = await database_finding(closed / below)
-    assert (found.health, found.text) == (Health.FAIL, said)
+    assert (found.health, found.text) == (Health.FAIL, message)
 
 
-@pytest.mark.skipif(not IS_ROOT, reason="only root has another account to lend")
-async def test_an_inaccessible_data_directory_is_named(parent: Path) -> None:
+@pytest.mark.skipif(not IS_ROOT, reason="only root runs the server as another account")
+async def test_the_error_names_an_inaccessible_data_directory(parent: Path) -> None:
     data = make(parent / "data", 0o700)
     assert f"{data} denies access" in (await database_finding(data)).text
 
@@ -96,14 +96,14 @@ def test_any_account_finds_a_directory_that_cannot_be_created(parent: Path) -> N
     nobody = pwd.getpwnam("nobody")
     drop = [str(nobody.pw_uid), str(nobody.pw_gid)] if IS_ROOT else []
     arguments = [sys.executable, "-c", CHECK, str(closed / "data"), *drop]
-    said = subprocess.run(arguments, capture_output=True, text=True, check=True).stdout
-    assert f"AMD_DATA_DIR {closed / 'data'} cannot be used" in said
-    assert "Permission denied" in said
+    message = subprocess.run(arguments, capture_output=True, text=True, check=True).stdout
+    assert f"AMD_DATA_DIR {closed / 'data'} cannot be used" in message
+    assert "Permission denied" in message
 
 
 async def test_data_of_a_missing_version_is_found(parent: Path) -> None:
     data = make(parent / "data", 0o711)
     make(data / "postgres", 0o711).joinpath("PG_VERSION").write_text("11\n")
     found = await database_finding(data)
-    assert (found.health, found.text) == (Health.FAIL, await complaint_of_a_start(data))
+    assert (found.health, found.text) == (Health.FAIL, await start_error(data))
     assert "needs PostgreSQL 11" in found.text

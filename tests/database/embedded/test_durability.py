@@ -12,7 +12,7 @@ from tests.support.embedded import execute, is_running, postmaster
 pytestmark = pytest.mark.anyio
 
 
-async def test_rows_are_kept_between_runs_and_nothing_runs_in_between(directory: Path) -> None:
+async def test_rows_are_kept_between_runs_and_no_server_runs_between_them(directory: Path) -> None:
     async with embedded_postgres(directory) as url:
         await execute(url, "create table kept as select 42 as answer")
         assert is_running(directory)
@@ -27,7 +27,7 @@ async def test_kept_data_is_durable(directory: Path) -> None:
         assert await execute(url, "show listen_addresses") == ""
 
 
-async def test_a_killed_postmaster_is_replaced_without_losing_a_row(directory: Path) -> None:
+async def test_a_server_starts_after_its_postmaster_was_killed_and_no_row_is_lost(directory: Path) -> None:
     async with embedded_postgres(directory) as url:
         await execute(url, "create table kept as select 42 as answer")
         os.kill(postmaster(directory), signal.SIGKILL)

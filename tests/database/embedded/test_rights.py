@@ -36,14 +36,14 @@ async def test_a_long_or_unusual_path_gets_its_socket_in_tmp(fresh: Path) -> Non
     assert not exists(socket_directory)
 
 
-@pytest.mark.skipif(not IS_ROOT, reason="only root has another account to lend")
+@pytest.mark.skipif(not IS_ROOT, reason="only root runs the server as another account")
 async def test_root_runs_the_server_as_an_account_without_rights(directory: Path) -> None:
     async with embedded_postgres(directory):
         assert owner(Path(f"/proc/{postmaster(directory)}")) not in (0, os.geteuid())
 
 
-@pytest.mark.skipif(not IS_ROOT, reason="only root has another account to lend")
-async def test_a_directory_that_the_account_cannot_reach_is_named_and_not_changed(fresh: Path) -> None:
+@pytest.mark.skipif(not IS_ROOT, reason="only root runs the server as another account")
+async def test_the_error_names_an_inaccessible_directory_which_is_not_changed(fresh: Path) -> None:
     fresh.parent.chmod(0o700)
     with pytest.raises(ConfigurationError, match="AMD_DATA_DIR"):
         async with embedded_postgres(fresh):

@@ -1,4 +1,4 @@
-"""Several processes share one server, and the last one stops it."""
+"""Several processes share one server, and the last process stops the server."""
 
 from pathlib import Path
 
@@ -10,7 +10,7 @@ from tests.support.embedded import Process, execute, is_running, postmaster
 pytestmark = pytest.mark.anyio
 
 
-async def test_processes_share_one_server_and_the_last_one_stops_it(directory: Path) -> None:
+async def test_processes_share_one_server_and_the_last_process_stops_it(directory: Path) -> None:
     first = Process(directory)
     pid = postmaster(directory)
     second = Process(directory)
@@ -21,7 +21,7 @@ async def test_processes_share_one_server_and_the_last_one_stops_it(directory: P
     assert not is_running(directory)
 
 
-async def test_the_server_survives_its_first_user_and_is_not_orphaned(directory: Path) -> None:
+async def test_the_server_survives_a_killed_process_and_stops_after_the_last_process(directory: Path) -> None:
     first, second = Process(directory), Process(directory)
     first.kill()
     assert await execute(second.url, "select 1") == 1
@@ -29,7 +29,7 @@ async def test_the_server_survives_its_first_user_and_is_not_orphaned(directory:
     assert not is_running(directory)
 
 
-async def test_a_server_whose_only_user_was_killed_is_adopted_and_stopped(directory: Path) -> None:
+async def test_the_next_process_stops_a_server_whose_only_user_was_killed(directory: Path) -> None:
     Process(directory).kill()
     pid = postmaster(directory)
     async with embedded_postgres(directory):

@@ -1,4 +1,4 @@
-"""Throwaway servers: deleted at the end, and by the next process if their users were killed."""
+"""Throwaway servers are deleted by their last process, or by the next process if that process was killed."""
 
 import pwd
 import shutil
@@ -15,7 +15,7 @@ pytestmark = pytest.mark.anyio
 
 
 def make_abandoned(directory: Path) -> None:
-    """A throwaway directory as killed users leave it; only its owner may enter."""
+    """Create a throwaway directory as killed processes leave it. Only its owner can access the directory."""
     directory.mkdir(mode=0o700)
     (directory / "users.lock").touch()
 
