@@ -1,6 +1,6 @@
 """Checks which folders import which libraries. Run `python -m tools.check_fences`.
 
-Prints each import that is not allowed. Exits 1 if there are any. The table ALLOWED is an allow-list: a folder that is
+Prints each import that is not allowed, and then exits 1. The table ALLOWED is an allow-list: a folder that is
 not listed may import none of these libraries, and no folder may import a library that is not listed.
 """
 
@@ -54,7 +54,7 @@ ALLOWED: Mapping[str, tuple[str, ...]] = {
     "structlog": EVERYWHERE,
     "prometheus_client": ("telemetry.py", "web", "detection/classifier"),
 }
-# For some pairs of folder and library: the only names that the folder may import. `operations` passes sessions to
+# The only names that a folder may import from a library, by folder and library. `operations` passes sessions to
 # `calls` and must not contain SQL.
 ONLY_NAMES: Mapping[tuple[str, str], frozenset[str]] = {
     ("operations", "sqlalchemy"): frozenset({"sqlalchemy.ext.asyncio.AsyncSession"}),

@@ -1,6 +1,6 @@
 """Checks the size of functions and files and the names of files. Run `python -m tools.check_structure`.
 
-Prints each finding. Exits 1 if there are any. The limits are similar to those of other readable projects of this kind.
+Prints each finding. Exits 1 if there are findings. The limits are similar to the limits of other readable services.
 """
 
 import ast

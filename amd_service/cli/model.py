@@ -29,7 +29,9 @@ def export(
             metavar="DIR", help="Folder of your own recordings, used for calibration and for the engine check."
         ),
     ] = None,
-    again: Annotated[bool, typer.Option("--again", help="Build and check the engine even if it exists.")] = False,
+    again: Annotated[
+        bool, typer.Option("--again", help="Build and check the engine again, even if it was built before.")
+    ] = False,
 ) -> None:
     """Build a faster engine of AMD_MODEL and measure it against the reference. Exits 1 if the engine check fails."""
     from amd_service.lab.export.exporter import Exporter

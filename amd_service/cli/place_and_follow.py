@@ -77,7 +77,7 @@ async def _follow(database: Database, call_sid: CallSid, wait_s: float, settings
             warned = True
             log.warning(
                 "no callback for this call yet: check that `amd-service serve` runs with this database and that "
-                "AMD_PUBLIC_URL is its address",
+                "AMD_PUBLIC_URL is the address of that process",
                 public_url=settings.public_url,
                 call_sid=call_sid,
             )
@@ -115,7 +115,7 @@ def _print_json(line: Row) -> None:
 
 
 def _readable_line(row: Row) -> str:
-    """A line with the columns of `classify`, but with the CallSid instead of the file."""
+    """Return a line with the columns of `classify`, but with the CallSid instead of the file."""
     sid, state = row["call_sid"], row.get("analysis_state")
     if state == AnalysisState.JUDGED:
         confidence = "   –" if row["confidence"] is None else f"{row['confidence']:.2f}"

@@ -29,7 +29,10 @@ def replay(
     pace: Pace = 4.0,
     as_json: JsonFlag = False,
 ) -> None:
-    """Send recorded calls to a running service and compare results with expected results. Exits 1 if any differ."""
+    """Send recorded calls to a running service and compare the results with the expected results.
+
+    Exits 1 if a result differs from the expected result.
+    """
     from amd_service.simulator.run_replay import replay_against_running_service
 
     settings, live_pace = load_settings_and_logging(quiet=True), pace if live else None
