@@ -26,18 +26,18 @@ from amd_service.domain import (
     Source,
 )
 
-# Maximum age of an action in seconds. A running worker claims an action within milliseconds, so an action that waited
-# this long had no worker. The people on the call have been talking for a minute, so interrupting them helps nobody.
-# The same limit applies to the seconds between the answer of a call and the verdict on its recording. A live verdict
-# comes within seconds of the answer.
+# Maximum age of an action in seconds. A running worker claims an action within milliseconds, so an older action had no
+# worker. The people on the call have been talking for a minute, so an action would only interrupt them. The same limit
+# applies to the seconds between the answer of a call and the verdict on its recording. No limit applies to a live
+# verdict, which comes within seconds of the answer.
 ACT_WITHIN_S = 60.0
 
 _NO_WORKER_NOTE = (
     f"no worker claimed the action within {ACT_WITHIN_S:.0f} s: run a worker with the credentials of this account, "
     "AMD_ON_HUMAN and AMD_ON_VOICEMAIL"
 )
-# For calls judged by their recording. The hint names the TwiML too: AMD_LIVE may be on, and the call may have had other
-# TwiML.
+# Hint for calls that were judged by their recording. It names the TwiML, because a call with other TwiML has no live
+# stream even if AMD_LIVE is on.
 _USE_STREAMS_HINT = "to act on a call in progress, set AMD_LIVE and use /twilio/stream.xml as the TwiML of the call"
 
 
@@ -87,7 +87,7 @@ async def claim_due(
     Actions of other accounts, and actions that are not in `wanted`, stay due for other workers, whose settings may
     differ. Every worker refuses actions that are too late.
     """
-    # The row's label cannot have changed since: while an action is due, `refresh_call` keeps the verdict.
+    # The row still has the label that the action was scheduled for: `refresh_call` keeps the verdict of a due action.
     is_wanted = tuple_(CallLog.label, CallLog.action).in_([(label, action.kind) for label, action in wanted.items()])
     is_late = CallLog.action_at < func.now() - timedelta(seconds=ACT_WITHIN_S)
     # SKIP LOCKED: two workers claim different actions, and neither waits for a callback that is changing the row.
@@ -139,7 +139,8 @@ async def record_outcome(session: AsyncSession, call_sid: str, state: ActionStat
 async def _too_late_note(session: AsyncSession, call: CallLog) -> str | None:
     """The reason why a recording's verdict is too late for an action; None if it is in time.
 
-    The delay is counted from the answer of the call. A recording may start in mid-call, so its start says nothing.
+    The delay is counted from the answer of the call. It is not counted from the start of the recording, because a
+    recording can start in the middle of the call.
     """
     if call.verdict_source != Source.RECORDING:
         return None

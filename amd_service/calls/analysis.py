@@ -1,4 +1,4 @@
-"""Writes the analysis of a call, which follows from its status and its recordings, onto the locked row of the call."""
+"""Derives the analysis of a call from its status and its recordings, and writes it onto the locked row of the call."""
 
 from collections.abc import Iterable
 from datetime import datetime
@@ -41,7 +41,7 @@ async def refresh_calls(session: AsyncSession, call_sids: Iterable[str]) -> None
 
 
 async def lock_call(session: AsyncSession, call_sid: str) -> CallLog:
-    """The call's row, locked against other writers until the transaction ends.
+    """Lock the call's row against other writers until the transaction ends, and return the row.
 
     A transaction that also locks a recording must lock the recording first. Every writer uses this order, so two
     writers never deadlock.
@@ -84,8 +84,8 @@ def _write_verdict(call: CallLog, conclusion: Conclusion) -> None:
 def _elapsed_ms(since: datetime | None, until: datetime | None) -> int | None:
     """Milliseconds between two times; None if one time is unknown, or if the column cannot hold the result.
 
-    The column holds up to 24 days. A recording that is judged again months later exceeds this limit, and its delay has
-    no use. A negative delay becomes 0: the two times can come from the clocks of two machines.
+    The column can hold 24 days. If a recording is judged again months later, its delay exceeds this limit and is not
+    stored. A negative delay becomes 0, because the two times can come from the clocks of two machines.
     """
     if since is None or until is None:
         return None

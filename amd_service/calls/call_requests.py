@@ -31,8 +31,8 @@ class Reserved:
 class EarlierRequest:
     """An earlier request with this key.
 
-    `outcome`: UNKNOWN also for a request that has been pending for more than PENDING_S. `call_sid`: not None exactly
-    if the outcome is PLACED. `call_status`: the CallStatus of this call; None if the call has no row or no status.
+    `outcome`: UNKNOWN also if the request has been pending for more than PENDING_S seconds. `call_sid`: not None
+    exactly if the outcome is PLACED. `call_status`: CallStatus of the placed call; None if it is not known.
     """
 
     fingerprint: str
@@ -43,7 +43,7 @@ class EarlierRequest:
 
 @dataclass(frozen=True, slots=True)
 class RateLimited:
-    """The last minute already had the maximum number of requests. `wait_s`: seconds until the next may be sent."""
+    """The last minute had the maximum number of requests. `wait_s`: seconds until the next request is allowed."""
 
     wait_s: float
 

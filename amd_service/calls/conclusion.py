@@ -1,4 +1,4 @@
-"""Derives the analysis of a call from its status and from the results of its recordings, without a database."""
+"""Derives the analysis of a call from its status and from the results of its recordings. Makes no queries."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -57,8 +57,8 @@ def conclude(
 
     `is_child`: another call dialled this leg. `is_reconciled`: Twilio's API listed the recordings after the call ended.
 
-    A result is decided if its label is human or voicemail and its stream, if it has one, did not break off. All other
-    results are weak. The rules in order of precedence:
+    A result is decided if its label is human or voicemail. Exception: a stream that broke off is not decided. All other
+    results are weak. The conclusion is the first of these that exists:
 
     1. A decided result of a live stream, because its verdict came first.
     2. The decided result of the recording that started earliest.

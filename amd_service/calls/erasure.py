@@ -12,7 +12,7 @@ from amd_service.calls.tables.recording import TO_ERASE
 from amd_service.domain import REST_ROUTE, AccountSid, RecordingSid
 
 # Limits of the delay until a failed deletion is retried. The delay equals the time since the recording was finished. A
-# short outage therefore delays a deletion only briefly, and a copy that Twilio refuses to delete is tried once a day.
+# short outage therefore delays a deletion by minutes, and a deletion that Twilio always refuses is retried once a day.
 _SHORTEST_DELAY = timedelta(minutes=5)
 _LONGEST_DELAY = timedelta(days=1)
 
@@ -27,7 +27,7 @@ class Erasable:
 
 @dataclass(frozen=True, slots=True)
 class ClaimedErasures:
-    """Result of one claim: the copies to delete, and the number of recordings that were examined; 0 if none is due."""
+    """Result of one claim. `erasable`: copies to delete. `examined`: number of recordings that were due."""
 
     erasable: list[Erasable]
     examined: int

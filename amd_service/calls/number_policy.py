@@ -40,8 +40,8 @@ NUMBER_FACTS = ("from_number", "to_number")
 
 # Undocumented parameters can repeat a phone number, also inside a text. Examples are SIP headers and custom parameters.
 _E164 = re.compile(r"(?:\+|%2B)[1-9]\d{6,14}", re.IGNORECASE)
-# A number is recognised by this many last digits. They are the same in every spelling of the number. Few numbers have
-# fewer than six digits without the country code. A shorter suffix would match too many unrelated digits.
+# A number is recognised by its last digits, which are the same in every spelling of the number. Few numbers have fewer
+# than six digits without the country code. A shorter suffix would match too many unrelated digits.
 _SUFFIX_DIGITS = 6
 _SCHEME = re.compile(r"^[a-z]+:", re.IGNORECASE)
 # Minimum length, in characters, of an address that is recognised as a word. Shorter words occur in too many unrelated

@@ -218,7 +218,7 @@ async def requeue(session: AsyncSession, *, failure: Failure | None, after: str,
 
 
 async def depth(session: AsyncSession) -> Depth:
-    """The length of the queue now."""
+    """The current length of the queue."""
     counts = await session.execute(select(Recording.state, func.count()).group_by(Recording.state))
     by_state = dict.fromkeys((str(state) for state in RecordingState), 0) | dict(counts.all())
     oldest = select(func.extract("epoch", func.now() - func.min(Recording.available_at))).where(_IS_DUE)
@@ -240,9 +240,9 @@ async def _end_and_refresh(session: AsyncSession, job: Job, **values: Any) -> bo
 
 
 async def _end_attempt(session: AsyncSession, job: Job, **values: Any) -> bool:
-    """End the attempt unless the lease was lost. Returns False if it was.
+    """End the attempt. Returns False and writes nothing if the lease was lost.
 
-    One statement checks the lease and writes, so no other worker can claim the job between the two.
+    One statement checks the lease and writes, so no other worker can claim the job between check and write.
     """
     statement = (
         update(Recording)

@@ -27,7 +27,7 @@ def _create_and_grant(connection: Connection, name: str) -> None:
         connection.execute(text(f"create role {name} login"))
     can_write = "select has_table_privilege(:name, 'call_log', 'INSERT, UPDATE, DELETE, TRUNCATE')"
     if connection.scalar(text(can_write), {"name": name}):
-        raise ConfigurationError(f"role {name} can write call_log already: choose another name for dashboards")
+        raise ConfigurationError(f"role {name} can already write call_log: choose another name for dashboards")
     database, schema = connection.execute(text("select quote_ident(current_database()), current_schema()")).one()
     for statement in (
         f"alter role {name} set default_transaction_read_only = on",

@@ -209,7 +209,7 @@ async def test_a_name_that_needs_quoting_is_refused(database_url: str, name: str
 
 
 async def test_a_role_that_can_write_is_refused(database_url: str) -> None:
-    with pytest.raises(ConfigurationError, match="can write call_log already"):
+    with pytest.raises(ConfigurationError, match="can already write call_log"):
         await create_dashboard_role(database_url, "postgres")
 
 

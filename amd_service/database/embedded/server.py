@@ -27,8 +27,8 @@ _ANSWER_TIMEOUT_S = 2.0
 # https://www.postgresql.org/docs/current/protocol-message-formats.html: length 8, code 80877103
 _SSL_REQUEST = struct.pack("!ii", 8, 80877103)
 
-# Maximum length of the socket's directory in bytes. The path of a socket may have 103 bytes on macOS, and more on other
-# systems. The file name `/.s.PGSQL.5432` takes 14 bytes.
+# Maximum length, in bytes, of the path of the socket's directory. The path of a socket may have 103 bytes on macOS, and
+# more on other systems. The file name `/.s.PGSQL.5432` takes 14 bytes.
 _LONGEST_SOCKET_DIR = 88
 
 # Errors that disappear on their own: the backends of a killed postmaster keep these resources for a moment.

@@ -28,7 +28,7 @@ async def embedded_postgres(data_dir: Path | None, *, throwaway: bool = False) -
     """Start or join a private Postgres; yields its URL. Raises ConfigurationError if Postgres cannot run.
 
     `data_dir`: directory of the data. All processes with the same directory share one server. None creates a throwaway
-    directory. `throwaway`: the last process that leaves deletes the directory, and Postgres does not write durably.
+    directory. `throwaway`: the last process that leaves deletes the directory, and Postgres does not sync its files.
     """
     account = server_account()
     if data_dir is None:
@@ -142,7 +142,7 @@ class SharedServer:
     def _make_directory(self) -> None:
         if not self._directory.exists():
             self._directory.mkdir(parents=True, exist_ok=True)
-            # 0o711: the server's account must be able to access its directories below. Other accounts cannot list this
+            # 0o711: the server's account must be able to access its own subdirectories. Other accounts cannot list this
             # directory.
             self._directory.chmod(0o711 if self._account.switched else 0o700)
         elif self._throwaway and self._account.switched:
@@ -170,5 +170,5 @@ def _is_own_directory(path: Path) -> bool:
     try:
         status = path.lstat()
     except FileNotFoundError:
-        return False  # another process has just deleted it
+        return False  # another process has just deleted the directory
     return stat.S_ISDIR(status.st_mode) and status.st_uid == os.geteuid()
