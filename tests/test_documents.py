@@ -30,7 +30,7 @@ def test_the_settings_table_is_current() -> None:
     assert with_settings(page) == page, "run `python -m tools.settings_page`"
 
 
-def test_the_documented_rotation_uses_the_token_that_promotion_does_not_kill() -> None:
+def test_the_documented_rotation_uses_the_token_that_stays_valid_after_promotion() -> None:
     page = (ROOT / "docs" / "settings.md").read_text(encoding="utf-8")
     (file,) = re.findall(r"```toml\n(.*?)```", page, re.DOTALL)
     (table,) = tomllib.loads(file)["account"]
@@ -91,7 +91,7 @@ def test_every_link_to_a_heading_finds_it(page: Path) -> None:
 
 
 def headings(page: Path) -> set[str]:
-    """The anchors that GitHub gives to a page's headings."""
+    """Return the anchors that GitHub creates for the headings of a page."""
     titles = re.findall(r"^#+ (.+)$", page.read_text(encoding="utf-8"), re.MULTILINE)
     return {re.sub(r"[^\w -]", "", title.lower()).replace(" ", "-") for title in titles}
 
@@ -113,7 +113,7 @@ def test_a_callback_that_is_signed_by_hand_as_the_twilio_page_says_is_accepted()
     )
 
 
-# nextjs.md names settings of the backend that it shows.
+# nextjs.md also contains settings of the example backend.
 @pytest.mark.parametrize("page", [page for page in PAGES if page.name != "nextjs.md"], ids=lambda p: p.name)
 def test_every_setting_that_is_named_exists(page: Path) -> None:
     named = set(re.findall(r"\bAMD_[A-Z_]*[A-Z]\b", page.read_text(encoding="utf-8")))

@@ -1,4 +1,4 @@
-"""One running service for each test of the checklist."""
+"""Fixtures: a running service for each test of the checklist."""
 
 from collections.abc import AsyncIterator
 

@@ -1,4 +1,4 @@
-"""Recordings are fetched from Twilio alone and decoded by their contents."""
+"""Recordings are fetched only from Twilio and decoded by their contents."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -26,7 +26,7 @@ async def test_media_is_fetched_only_from_the_configured_host(receiver: Receiver
         media.files[RECORDING] = MediaFile(HELLO, scripted=[_redirect(f"{elsewhere.url}/cdn/{RECORDING}.wav")])
         await receiver.recording("completed", RecordingUrl="https://evil.example/Recordings/RE1")
         assert (await receiver.judged())["label"] == "human"
-        assert elsewhere.media.violations == []  # what credentials would have been
+        assert elsewhere.media.violations == []  # credentials in the request would be a violation
         assert [seen.with_credentials for seen in elsewhere.media.requests] == [False]
     assert receiver.media_requests == [MEDIA_PATH]
     for number, target in enumerate(
@@ -34,7 +34,7 @@ async def test_media_is_fetched_only_from_the_configured_host(receiver: Receiver
     ):
         call = await receiver.judge(number, MediaFile(HELLO, scripted=[_redirect(target)]))
         assert (call["analysis_state"], call["reason"]) == ("failed", "external_storage")
-    sent = MediaFile(lambda: (bytes(16 * 1024) for _ in range(4096)))  # 64 MiB that never become audio
+    sent = MediaFile(lambda: (bytes(16 * 1024) for _ in range(4096)))  # 64 MiB without decodable audio
     await receiver.judge(9, sent)
     assert media.requests[-2].sent_bytes < 2 * 1024 * 1024
 
@@ -70,7 +70,7 @@ async def test_each_response_of_the_media_host_ends_in_the_right_state(
     call = await receiver.judge(1, replace(media_file, scripted=list(answers)))
     assert (call["analysis_state"], call["reason"]) == (state, reason)
     assert call["label"] == ("human" if state == "judged" else None)
-    if reason == "unauthorised":  # no retry storm on a wrong password
+    if reason == "unauthorised":  # wrong credentials are not retried
         assert len(receiver.media_requests) == 1
 
 
@@ -109,7 +109,9 @@ async def test_the_called_partys_channel_is_a_setting_and_mixed_channels_are_rep
         call = await by_default.judge(1, dual, **both)
         assert (call["label"], call["reason"], call["channels_mixed"]) == ("undecided", "no_speech", False)
         assert by_default.media_requests[-1].endswith("?RequestedChannels=2")
-        mono = await by_default.judge(2, MediaFile(HELLO), **both)  # two were promised, one was kept
+        mono = await by_default.judge(
+            2, MediaFile(HELLO), **both
+        )  # the callback reports two channels, but the file has one
         assert (mono["label"], mono["channels_mixed"]) == ("human", True)
         inbound = await by_default.judge(3, MediaFile(HELLO), RecordingTrack="inbound")
         assert (inbound["label"], inbound["channels_mixed"]) == ("human", False)
@@ -124,7 +126,7 @@ async def test_the_called_partys_channel_is_a_setting_and_mixed_channels_are_rep
 
 
 async def _reason_of(receiver: Receiver, number: int, media_file: MediaFile) -> tuple[str | None, str]:
-    """Label and reason of a call that no model was asked about."""
+    """Return label and reason of a call whose recording the model did not score."""
     call = await receiver.judge(number, media_file)
     assert call["confidence"] is None
     return call["label"], call["reason"]

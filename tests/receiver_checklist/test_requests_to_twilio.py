@@ -1,4 +1,4 @@
-"""The service asks Twilio for callbacks with retries, untrimmed recordings, lost calls and deletion."""
+"""Requests to Twilio: callbacks with retries, untrimmed recordings, reconciliation and deletion."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -28,7 +28,7 @@ async def test_retry_overrides_5xx_and_reconciliation_make_up_for_lost_callbacks
         assert form[name].startswith(PUBLIC_URL + "/twilio/"), name
         assert form[name].endswith("#rt=6000&rc=3&rp=5xx,ct,rt"), name
     away = Database("postgresql://nobody@127.0.0.1:1/nowhere")
-    # A retry helps where the database is away; never where the request itself is wrong.
+    # Twilio retries a 5xx only. A retry can succeed if the database is unavailable, but not if the request is invalid.
     assert (await open_app(away).callback("/twilio/status", STATUS)).status_code == 503
     assert (await receiver.service.callback("/twilio/status", STATUS[:2])).status_code == 400
     await away.dispose()
@@ -62,7 +62,7 @@ async def test_twilios_copy_is_deleted_after_the_verdict_and_a_404_counts_as_del
         await receiver.judge(1, MediaFile(HELLO))
         await receiver.judge(2, MediaFile(HELLO))
         await receiver.recording("in-progress", RecordingSid="RE" + "9" * 32, CallSid="CA" + "9" * 32)
-        del media_files[sid("RE", 2)]  # somebody else deleted it
+        del media_files[sid("RE", 2)]  # deleted by another application
         metrics = receiver.service.runtime.metrics
         await build_retention(receiver.settings, database, receiver.rest, metrics).erase()
         assert sid("RE", 1) not in media_files

@@ -1,4 +1,4 @@
-"""Only requests that Twilio signed are accepted, whatever their form."""
+"""Only requests that Twilio signed are accepted."""
 
 from collections.abc import AsyncIterator, Iterable
 from pathlib import Path
@@ -31,12 +31,13 @@ async def test_the_raw_body_is_read_first_and_bounded_and_a_bad_signature_is_a_4
     signed = sign(PUBLIC_URL + "/twilio/status", STATUS, TOKEN)
     as_json = signed | {"Content-Type": "application/json"}
     assert await post("/twilio/status", content=body, headers=as_json) == 415
-    # What is too large is refused before its signature is looked at, and what is no form with a signature that fits it.
+    # A body that is too large is refused before its signature is checked. A body that is not a valid form is refused
+    # even with a matching signature.
     assert await post("/twilio/status", content=b"a=" + b"x" * 70_000, headers=FORM) == 413
     for tail in (b"&a=%ff", b"&a=%00", b"&a=1" * 1001):
         assert await post("/twilio/status", content=body + tail, headers=_signed_as_decoded(body + tail)) == 403
     assert await receiver.service.rows() == {"call_log": 0, "callback": 0, "recording": 0}
-    # The bytes are what counts: in whatever pieces they come, they are put together before they are decoded.
+    # The service joins all chunks of the body before it decodes them, so a chunk may end inside a character.
     umlaut = body + b"&a=%C3%BC+%2B\xc3\xbc"
     pieces = (umlaut[start : start + 1] for start in range(len(umlaut)))
     assert await post("/twilio/status", content=_trickle(pieces), headers=_signed_as_decoded(umlaut)) == 204
@@ -44,7 +45,7 @@ async def test_the_raw_body_is_read_first_and_bounded_and_a_bad_signature_is_a_4
 
 async def test_the_signed_url_is_rebuilt_from_configuration_alone(database: Database) -> None:
     service = open_app(database, public_url="https://example.com:8443/amd")
-    # What Twilio signed, with and without the port; the fragment of the callback URL is never signed.
+    # Twilio may sign the URL with or without the port. It never signs the fragment of the callback URL.
     for base in ("https://example.com:8443/amd", "https://example.com/amd"):
         signed = sign(f"{base}/twilio/status?x=%2B&y=a+b{RETRY_OVERRIDES}", STATUS, TOKEN)
         lies = {"host": "evil.example", "x-forwarded-host": "evil.example", "x-forwarded-proto": "http"}
@@ -67,7 +68,7 @@ async def test_every_value_of_a_parameter_is_signed_blanks_included(receiver: Re
     for tampered in (pairs[:-1], [*pairs, ("Empty", "1")], [(name, value.strip()) for name, value in pairs]):
         answer = await service.client.post("/twilio/status", content=urlencode(tampered), headers=signed)
         assert answer.status_code == 403
-    # A signature over a JSON body covers the URL alone: it must not vouch for any form.
+    # The signature of a JSON request covers only the URL, so it must not be valid for a form.
     path = "/twilio/status?bodySHA256=" + "0" * 64
     over_json = sign(PUBLIC_URL + path, [], TOKEN)
     assert (await service.client.post(path, content=urlencode(STATUS), headers=over_json)).status_code == 403
@@ -105,7 +106,7 @@ async def test_the_auth_token_is_chosen_by_account_and_several_may_be_valid(
 
 
 def _signed_as_decoded(body: bytes) -> dict[str, str]:
-    """The signature of what the most lenient of decoders makes of a body."""
+    """Return signature headers for the body as a decoder decodes it that replaces invalid bytes."""
     pairs = parse_qsl(body.decode("utf-8"), keep_blank_values=True, errors="replace")
     return sign(PUBLIC_URL + "/twilio/status", pairs, TOKEN)
 

@@ -24,7 +24,7 @@ START_TIME, START_TIME_ISO = "Wed, 02 Sep 2026 10:15:30 +0000", "2026-09-02T10:1
 
 
 async def test_the_answer_is_204_after_the_write_and_before_any_inference(database: Database) -> None:
-    without_model = open_app(database)  # its detector is never started
+    without_model = open_app(database)  # the detector is not started
     recorded = [
         ("AccountSid", ACCOUNT),
         ("CallSid", CALL),
@@ -41,11 +41,11 @@ async def test_the_answer_is_204_after_the_write_and_before_any_inference(databa
     call = (await without_model.client.get(f"/api/calls/{CALL}")).json()
     assert (call["analysis_state"], call["recordings"][0]["state"]) == ("queued", "queued")
     took_s = await _slowest_answer_beside_a_stalled_model(database)
-    assert took_s < 10  # milliseconds on an idle machine; Twilio waits for 15 s, the model for ever
+    assert took_s < 10  # milliseconds on an idle machine; Twilio's timeout is 15 s, and the model never returns
 
 
 async def _slowest_answer_beside_a_stalled_model(database: Database) -> float:
-    """Seconds to the slowest of twenty answers about a call whose recording a worker of this process is judging."""
+    """Return the slowest of twenty response times, in seconds, while a worker of this process judges a recording."""
     judging, enough = asyncio.Event(), asyncio.Event()
 
     async def stall(_job: Job) -> Verdict:
