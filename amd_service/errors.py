@@ -6,7 +6,7 @@
     │   ├── InvalidSignature
     │   └── MalformedCallback
     ├── Retryable                     a later attempt may succeed
-    │   ├── MediaNotReady
+    │   ├── MediaNotYet
     │   └── Outage                    a dependency of all recordings is unavailable
     │       ├── DatabaseUnavailable
     │       ├── TwilioUnavailable
@@ -78,7 +78,7 @@ class DatabaseUnavailable(Outage):
     """Postgres is unreachable, is shutting down, or closed the connection."""
 
 
-class MediaNotReady(Retryable):
+class MediaNotYet(Retryable):
     """Twilio responded with 404 for a recording. This is normal for some seconds after the callback."""
 
     failure = Failure.MEDIA_MISSING

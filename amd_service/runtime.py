@@ -81,6 +81,7 @@ async def open_runtime(settings: Settings, *, with_worker: bool) -> AsyncIterato
         detector = await stack.enter_async_context(Detector.from_settings(settings, metrics))
         client = await stack.enter_async_context(http_client(settings))
         rest = RestClient(client, settings, metrics=metrics)
+        numbers = NumberPolicy.from_settings(settings)
         worker = None
         if with_worker:
             judge = RecordingJudge(settings.accounts, Recordings(client, settings), detector, metrics)
@@ -89,8 +90,8 @@ async def open_runtime(settings: Settings, *, with_worker: bool) -> AsyncIterato
             # actions of the worker's last verdicts.
             await stack.enter_async_context(_run_actions(settings, database, rest, metrics))
             await stack.enter_async_context(_run_worker(worker, detector, settings.shutdown_budget))
-            await stack.enter_async_context(_run_periodic_tasks(settings, database, client, metrics))
-        yield assemble_runtime(settings, metrics, database, detector, rest, worker)
+            await stack.enter_async_context(_run_periodic_tasks(settings, database, client, numbers, metrics))
+        yield assemble_runtime(settings, metrics, database, detector, rest, numbers, worker)
 
 
 def assemble_runtime(
@@ -99,27 +100,36 @@ def assemble_runtime(
     database: Database,
     detector: Detector,
     rest: RestClient,
+    numbers: NumberPolicy,
     worker: Worker | None = None,
 ) -> Runtime:
     """Build a runtime from parts that are already open."""
-    numbers = NumberPolicy.from_settings(settings)
-    call_placer = build_call_placer(settings, database, rest, metrics)
+    call_placer = build_call_placer(settings, database, rest, numbers, metrics)
     return Runtime(settings, metrics, database, detector, rest, numbers, call_placer, worker)
 
 
 def build_call_placer(
-    settings: Settings, database: Database, rest: RestClient, metrics: Metrics, **options: Any
+    settings: Settings,
+    database: Database,
+    rest: RestClient,
+    numbers: NumberPolicy,
+    metrics: Metrics,
+    **options: Any,
 ) -> CallPlacer:
     """Build the call placer that the settings describe. Use one call placer per process."""
-    policy = DialPolicy(
+    policy = build_dial_policy(settings)
+    return CallPlacer(database=database, rest=rest, policy=policy, numbers=numbers, metrics=metrics, **options)
+
+
+def build_dial_policy(settings: Settings) -> DialPolicy:
+    """Build the rules for placing calls from the settings."""
+    return DialPolicy(
         accounts=settings.accounts,
         prefixes=settings.dial_prefixes,
         per_minute=settings.dial_per_minute,
         has_public_url=settings.public_url is not None,
         stream_url=settings.callback_url("/twilio/stream.xml") if settings.live and settings.public_url else None,
     )
-    numbers = NumberPolicy.from_settings(settings)
-    return CallPlacer(database=database, rest=rest, policy=policy, numbers=numbers, metrics=metrics, **options)
 
 
 @asynccontextmanager
@@ -128,7 +138,7 @@ async def open_call_placer(settings: Settings) -> AsyncIterator[tuple[CallPlacer
     async with open_database(settings) as database, http_client(settings) as client:
         metrics = Metrics()
         rest = RestClient(client, settings, metrics=metrics)
-        yield build_call_placer(settings, database, rest, metrics), database
+        yield build_call_placer(settings, database, rest, NumberPolicy.from_settings(settings), metrics), database
 
 
 @asynccontextmanager
@@ -138,7 +148,7 @@ async def open_reconciliation(settings: Settings, *, sleep: Sleep = asyncio.slee
         metrics = Metrics()
         per_s = settings.reconcile_per_s
         rest = RestClient(client, settings, per_s=per_s, retry_rate_limits=True, metrics=metrics, sleep=sleep)
-        yield build_reconciliation(settings, database, rest, metrics)
+        yield build_reconciliation(settings, database, rest, NumberPolicy.from_settings(settings), metrics)
 
 
 def build_worker(
@@ -179,27 +189,34 @@ def build_action_runner(
 
 
 def build_retention(
-    settings: Settings, database: Database, rest: RestClient, metrics: Metrics, **options: Any
+    settings: Settings,
+    database: Database,
+    rest: RestClient,
+    numbers: NumberPolicy,
+    metrics: Metrics,
+    **options: Any,
 ) -> Retention:
     """Build the deletion of data that the settings do not allow to keep. `rest`: a client with a rate limit."""
     return Retention(
         database=database,
         rest=rest,
         accounts=settings.accounts,
-        numbers=NumberPolicy.from_settings(settings),
+        numbers=numbers,
         callback_days=settings.callback_days,
         metrics=metrics,
         **options,
     )
 
 
-def build_reconciliation(settings: Settings, database: Database, rest: RestClient, metrics: Metrics) -> Reconciliation:
+def build_reconciliation(
+    settings: Settings, database: Database, rest: RestClient, numbers: NumberPolicy, metrics: Metrics
+) -> Reconciliation:
     """Build the reconciliation of the configured accounts. `rest`: a client with a rate limit."""
     return Reconciliation(
         database=database,
         rest=rest,
         accounts=settings.accounts,
-        numbers=NumberPolicy.from_settings(settings),
+        numbers=numbers,
         every_s=settings.reconcile_every_s,
         quiet_s=settings.reconcile_after_s,
         metrics=metrics,
@@ -208,16 +225,16 @@ def build_reconciliation(settings: Settings, database: Database, rest: RestClien
 
 @asynccontextmanager
 async def _run_periodic_tasks(
-    settings: Settings, database: Database, client: httpx2.AsyncClient, metrics: Metrics
+    settings: Settings, database: Database, client: httpx2.AsyncClient, numbers: NumberPolicy, metrics: Metrics
 ) -> AsyncIterator[None]:
     """Run retention and reconciliation. They share the limit of AMD_RECONCILE_PER_S requests per second to Twilio."""
     rest = RestClient(client, settings, per_s=settings.reconcile_per_s, metrics=metrics)
-    retention = build_retention(settings, database, rest, metrics)
+    retention = build_retention(settings, database, rest, numbers, metrics)
     tasks = [PeriodicTask("forgetting", FORGET_EVERY_S, retention.forget)]
     if settings.delete_recordings:
         tasks.append(PeriodicTask("erasing", ERASE_EVERY_S, retention.erase))
     if settings.reconcile_every_s:
-        reconciliation = build_reconciliation(settings, database, rest, metrics)
+        reconciliation = build_reconciliation(settings, database, rest, numbers, metrics)
         every_s = min(settings.reconcile_every_s, LOOK_FOR_SWEEP_S)
         tasks.append(PeriodicTask("reconciling", every_s, reconciliation.sweep_due_accounts))
     async with run_periodically(tasks, metrics, grace_s=settings.shutdown_budget.periodic_tasks_s):
@@ -230,10 +247,14 @@ async def _run_actions(
 ) -> AsyncIterator[None]:
     """Run actions until the context ends. If the settings contain no action, only refuse actions that are too late."""
     runner = build_action_runner(settings, database, rest, metrics)
-    grace_s = settings.shutdown_budget.actions_s
-    at_once = run_actions(runner, database, grace_s=grace_s) if settings.actions else nullcontext()
+    budget = settings.shutdown_budget
+    at_once = (
+        run_actions(runner, database, start_s=budget.start_actions_s, wait_s=budget.await_actions_s)
+        if settings.actions
+        else nullcontext()
+    )
     task = PeriodicTask("acting", LOOK_EVERY_S if settings.actions else REFUSE_EVERY_S, runner.start_due, runner.wake)
-    async with at_once, run_periodically([task], metrics, grace_s=grace_s):
+    async with at_once, run_periodically([task], metrics, grace_s=budget.action_loop_s):
         yield
 
 

@@ -11,6 +11,8 @@ from typing import Any
 import structlog
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
+from amd_service.domain import Failure
+
 _SECRET_KEYS = re.compile(r"token|secret|password|authorization|signature|api_key", re.IGNORECASE)
 _E164 = re.compile(r"(?:\+|%2B)\d{7,15}\b", re.IGNORECASE)
 _URL_PASSWORD = re.compile(r"(?<=://)([^/@\s:]*):[^/\s]+@")
@@ -103,6 +105,8 @@ class Metrics:
         self.given_up = Counter(
             "amd_buried", "Recordings given up without a verdict, by reason.", ["reason"], registry=r
         )
+        for failure in Failure:  # a series that begins at its first event hides that event from `increase()`
+            self.given_up.labels(failure)
         self.actions = Counter(
             "amd_actions", "Actions after a verdict, by kind and outcome.", ["kind", "outcome"], registry=r
         )
@@ -134,9 +138,7 @@ class Metrics:
             registry=r,
         )
         self.inference_queue = Gauge("amd_inference_queue", "Windows waiting for the model.", registry=r)
-        self.inference_restarts = Counter(
-            "amd_inference_restarts", "Restarts of the inference thread after it died.", registry=r
-        )
+        self.inference_restarts = Counter("amd_inference_restarts", "Crashes of the inference thread.", registry=r)
 
     @contextmanager
     def stage(self, name: str) -> Iterator[None]:

@@ -26,7 +26,6 @@ ALLOWED: Mapping[str, tuple[str, ...]] = {
     "safetensors": CLASSIFIER_AND_LAB,
     "onnx": ("lab",),
     "nncf": ("lab",),
-    "librosa": ("lab",),
     # Audio
     "numpy": ("detection", "lab", "simulator", "domain"),
     "soundfile": ("detection/audio", "lab", "simulator"),

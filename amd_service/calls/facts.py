@@ -118,8 +118,8 @@ def merge_call(callbacks: Iterable[StatusCallback], amd: Iterable[AmdCallback] =
     """Merge the callbacks of a call. The first terminal status is final.
 
     `amd`: results of Twilio's asynchronous detection. They come after the answer, so they override the values in the
-    status callbacks. Of several results, the result with the longest detection is used. `twilio_amd_ms` always belongs
-    to the result in `twilio_answered_by`.
+    status callbacks. Of several results, the result with the longest detection is used. `twilio_amd_ms` is the last
+    known duration among the callbacks with the same result as `twilio_answered_by`.
     """
     ordered = sorted(callbacks, key=_sequence_key)
     by_duration = sorted(

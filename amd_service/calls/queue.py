@@ -32,7 +32,7 @@ class Claimed:
     """Result of one claim. `given_up`: number of recordings that had no attempt left, by the reason for giving up."""
 
     jobs: list[Job]
-    given_up: Mapping[Failure, int]
+    given_up: Mapping[str, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +62,7 @@ async def claim(session: AsyncSession, *, worker: str, limit: int, lease_s: floa
     recordings = (await session.scalars(_claim_or_give_up(sids, token, lease_s, max_attempts))).all()
     await refresh_calls(session, (recording.call_sid for recording in recordings))
     jobs = [_job(recording, lease_s) for recording in recordings if recording.state == RecordingState.RUNNING]
-    return Claimed(jobs, Counter(Failure(recording.failure) for recording in recordings if recording.failure))
+    return Claimed(jobs, Counter(recording.failure for recording in recordings if recording.failure))
 
 
 def _claim_or_give_up(sids: Sequence[str], token: str, lease_s: float, max_attempts: int) -> Any:

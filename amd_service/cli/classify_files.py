@@ -54,7 +54,7 @@ async def _classify_file(file: Path, detector: Detector, channel: int | None) ->
     started = perf_counter()
     try:
         data = await asyncio.to_thread(file.read_bytes)
-        audio = AudioInput(data=data, content_type=HEADERLESS.get(file.suffix.lower()), channel=channel)
+        audio = AudioInput(data=data, content_type=HEADERLESS.get(file.suffix.lower()), channel=channel, one_sided=True)
         verdict = await detector.judge(audio, priority=Priority.INTERACTIVE)
     except (AmdError, OSError) as error:
         return _line(file, None, started, str(error))

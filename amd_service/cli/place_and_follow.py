@@ -7,12 +7,12 @@ from typing import Any
 from rich.console import Console
 from rich.markup import escape
 
-from amd_service.calls import lookup
 from amd_service.database.pool import Database
 from amd_service.domain import AnalysisState, CallSid, CallStatus
 from amd_service.errors import DatabaseUnavailable
 from amd_service.operations.place_call import Started
-from amd_service.runtime import open_call_placer
+from amd_service.operations.read_call import read_call
+from amd_service.runtime import build_dial_policy, open_call_placer
 from amd_service.settings import Settings
 from amd_service.telemetry import get_logger
 from amd_service.twilio.call_request import CallRequest
@@ -53,6 +53,7 @@ async def place_and_follow(
     verdict does not arrive in time. Raises the errors of `CallPlacer.start`.
     """
     console = Console()
+    build_dial_policy(settings).choose_account(request.account_sid)  # before a database is opened, or even created
     async with open_call_placer(settings) as (call_placer, database):
         started = await call_placer.start(request, key)
         _print_started(started, console, as_json=as_json)
@@ -88,8 +89,7 @@ async def _follow(database: Database, call_sid: CallSid, wait_s: float, settings
 
 async def _read(database: Database, call_sid: CallSid) -> Row:
     try:
-        async with database.transaction() as session:
-            return await lookup.read_call(session, call_sid) or {"call_sid": call_sid}
+        return await read_call(database, call_sid) or {"call_sid": call_sid}
     except DatabaseUnavailable as error:
         log.warning("database unavailable, polling continues", error=str(error))
         return {"call_sid": call_sid}

@@ -170,7 +170,7 @@ class Detector:
 
         Raises ConfigurationError for a clip with two channels, because the called party's channel is unknown.
         """
-        prepared = await self._prepare(AudioInput(data=data))
+        prepared = await self._prepare(AudioInput(data=data, one_sided=True))
         if prepared.party.mixed:
             raise ConfigurationError("the clip has two channels: save only the called party's channel, as a mono file")
         if prepared.onset_ms is None:

@@ -88,7 +88,7 @@ class LiveStream:
         return None
 
     def _audio(self) -> AudioInput:
-        return AudioInput(data=bytes(self._buffer), content_type=CONTENT_TYPE)
+        return AudioInput(data=bytes(self._buffer), content_type=CONTENT_TYPE, one_sided=True)
 
     def _final_at_ms(self, onset_ms: int) -> int:
         """Milliseconds of audio after which both the onset and the next window are final."""

@@ -79,14 +79,14 @@ class ActionRunner:
             if not claimed.due and not claimed.refused:
                 return
 
-    async def run_last(self, grace_s: float) -> None:
-        """Start the actions of the last verdicts, then wait for Twilio's responses. Each step has `grace_s` seconds."""
+    async def run_last(self, *, start_s: float, wait_s: float) -> None:
+        """Start the actions of the last verdicts within `start_s`, then wait `wait_s` seconds for Twilio's responses."""
         try:
-            async with asyncio.timeout(grace_s):
+            async with asyncio.timeout(start_s):
                 await self.start_due()
         except (AmdError, TimeoutError) as error:
             log.warning("last actions not started", error=str(error) or type(error).__name__)
-        await self.wait_for_responses(grace_s)
+        await self.wait_for_responses(wait_s)
 
     async def wait_for_responses(self, grace_s: float | None = None) -> None:
         """Wait for running actions, at most `grace_s` seconds. An action that is still running then stays `sent`."""
@@ -155,10 +155,12 @@ class ActionRunner:
 
 
 @asynccontextmanager
-async def run_actions(runner: ActionRunner, database: Database, *, grace_s: float) -> AsyncIterator[ActionRunner]:
+async def run_actions(
+    runner: ActionRunner, database: Database, *, start_s: float, wait_s: float
+) -> AsyncIterator[ActionRunner]:
     """Wake `runner` whenever an action is scheduled. At the end run the last actions, see `ActionRunner.run_last`."""
     async with wake_on_notify(database.url, runner.wake, runner.metrics):
         try:
             yield runner
         finally:
-            await runner.run_last(grace_s)
+            await runner.run_last(start_s=start_s, wait_s=wait_s)

@@ -113,6 +113,11 @@ class CallPlacer:
         self._metrics.calls_started.labels("replayed" if started.replayed else "placed").inc()
         return started
 
+    def report_invalid(self, reason: str) -> None:
+        """Count and log a request that was refused before it became a `CallRequest`."""
+        self._metrics.calls_started.labels("refused").inc()
+        log.info("call request failed", outcome="refused", error=mask_urls(reason))
+
     def _report_failure(self, error: Exception, request: CallRequest, account: Account) -> None:
         outcome = _outcome(error)
         self._metrics.calls_started.labels(outcome).inc()

@@ -5,15 +5,15 @@ from typing import Self
 
 # Percent of AMD_SHUTDOWN_GRACE_S for each step, in the order of the steps.
 _SHARES = {
-    "requests_s": 30,
+    "requests_s": 25,
     "periodic_tasks_s": 5,
     "finish_recordings_s": 40,
     "release_recordings_s": 10,
-    "actions_s": 5,
+    "action_loop_s": 2,
+    "start_actions_s": 3,
+    "await_actions_s": 5,
     "window_s": 10,
 }
-if sum(_SHARES.values()) > 100:
-    raise AssertionError("the steps of a shutdown take more than 100 percent of the grace time")
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,8 +24,9 @@ class ShutdownBudget:
     - `periodic_tasks_s`: a periodic task finishes its current step. A cancelled step is repeated later.
     - `finish_recordings_s`: the worker finishes the recordings that it has claimed.
     - `release_recordings_s`: the worker releases the recordings that are still unfinished.
-    - `actions_s`: the service claims the last actions. Then it waits for Twilio's responses, for at most the same time.
-      Twilio usually responds within 0.1 s.
+    - `action_loop_s`: the action loop finishes its current pass.
+    - `start_actions_s`: the actions of the last verdicts start.
+    - `await_actions_s`: the running actions wait for Twilio's responses, which usually take 0.1 s.
     - `window_s`: the classifier finishes its current window.
     """
 
@@ -33,7 +34,9 @@ class ShutdownBudget:
     periodic_tasks_s: float
     finish_recordings_s: float
     release_recordings_s: float
-    actions_s: float
+    action_loop_s: float
+    start_actions_s: float
+    await_actions_s: float
     window_s: float
 
     @classmethod

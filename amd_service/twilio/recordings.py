@@ -16,7 +16,7 @@ import httpx2
 
 from amd_service import __version__
 from amd_service.domain import Failure, RecordingSid, is_sid
-from amd_service.errors import AmdError, MediaNotReady, MediaRefused, TwilioUnavailable
+from amd_service.errors import AmdError, MediaNotYet, MediaRefused, TwilioUnavailable
 from amd_service.settings import Account, Settings, is_loopback
 from amd_service.twilio.retry_after import retry_after_s
 
@@ -85,7 +85,7 @@ class Recordings:
         """Download a recording to its end, until `rules` stop the download, or until AMD_MEDIA_MAX_BYTES is reached.
 
         `prefer_dual`: request both channels. If Twilio stored only one channel, request one channel. A body that is not
-        audio is returned for the decoder to reject, unless the recording is encrypted. Raises MediaNotReady (404),
+        audio is returned for the decoder to reject, unless the recording is encrypted. Raises MediaNotYet (404),
         TwilioUnavailable (timeouts, connection errors, 429, 5xx) and MediaRefused (refused credentials, deleted,
         encrypted, external storage).
         """
@@ -243,7 +243,7 @@ def _error_of(response: httpx2.Response) -> AmdError:
     """The error to raise for an unsuccessful response."""
     host, status = response.url.host, response.status_code
     if status == 404:
-        return MediaNotReady(f"{host} does not have the recording yet")
+        return MediaNotYet(f"{host} does not have the recording yet")
     if status == 410:
         return MediaRefused(f"{host} responded with 410: the recording was deleted", Failure.MEDIA_MISSING)
     if status in (401, 403) and "authorization" in response.request.headers:

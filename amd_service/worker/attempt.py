@@ -54,7 +54,9 @@ class Attempts:
             except Exception as error:  # noqa: BLE001 - every failure is stored on the row
                 is_stored = await self._store(self._failed(error, job))
             if not is_stored:
-                log.warning("lease lost")
+                log.warning(
+                    "result not stored", reason="lease lost, or the database was unavailable until the deadline"
+                )
 
     async def _judge_recording(self, job: Job) -> Result:
         try:
@@ -85,7 +87,7 @@ class Attempts:
                 return Result(partial(self._queue.give_up, job, failure, error), count)
 
     async def _store(self, result: Result) -> bool:
-        """Store and count a result. Returns False if the result was not stored because the lease was lost.
+        """Store and count a result. Returns False if the lease was lost or the database stayed unavailable.
 
         While the database is unavailable, storing is repeated until the lease ends or the deadline passes. After a lost
         lease nothing is counted: the worker that now holds the recording stores and counts another result.

@@ -23,7 +23,7 @@ Clip = np.ndarray[Any, Any]
 
 async def judge(detector: Detector, samples: Array | bytes, *, channel: int | None = None) -> Verdict:
     data = samples if isinstance(samples, bytes) else file_of(samples)
-    audio = AudioInput(data=data, content_type="audio/x-wav", channel=channel)
+    audio = AudioInput(data=data, content_type="audio/x-wav", channel=channel, one_sided=True)
     return await detector.judge(audio, priority=Priority.RECORDING)
 
 

@@ -37,7 +37,9 @@ def distinct(clip: Array) -> tuple[float, float]:
 
 
 async def judge(detector: Detector, audio: bytes) -> Verdict:
-    return await detector.judge(AudioInput(data=audio, content_type=CONTENT_TYPE), priority=Priority.RECORDING)
+    return await detector.judge(
+        AudioInput(data=audio, content_type=CONTENT_TYPE, one_sided=True), priority=Priority.RECORDING
+    )
 
 
 async def stream(detector: Detector, audio: bytes, piece: int = FRAME) -> tuple[Verdict, int | None]:

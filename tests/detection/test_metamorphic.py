@@ -91,7 +91,9 @@ async def detector(anyio_backend: str) -> AsyncIterator[Detector]:
 async def judge(detector: Detector, samples: Samples, rate_hz: int, *, channel: int | None) -> Verdict:
     buffer = io.BytesIO()
     soundfile.write(buffer, samples.T, rate_hz, format="WAV", subtype="PCM_16")
-    return await detector.judge(AudioInput(data=buffer.getvalue(), channel=channel), priority=Priority.RECORDING)
+    return await detector.judge(
+        AudioInput(data=buffer.getvalue(), channel=channel, one_sided=True), priority=Priority.RECORDING
+    )
 
 
 def load(folder: Path) -> tuple[Samples, int, int | None, Label]:

@@ -49,7 +49,9 @@ async def test_correct_clips_prove_the_order_and_every_verdict_records_it(clips:
     async with ready(StubEngine(scores_correctly), golden=golden(clips)) as detector:
         assert detector.identity is not None
         assert detector.identity.proof == "proven"
-        verdict = await detector.judge(AudioInput(data=file_of(speech(3.0))), priority=Priority.INTERACTIVE)
+        verdict = await detector.judge(
+            AudioInput(data=file_of(speech(3.0)), one_sided=True), priority=Priority.INTERACTIVE
+        )
         assert verdict.runs[0].model == detector.identity
         assert detector.report()["phase"] == "ready"
 
@@ -61,7 +63,7 @@ async def test_swapped_labels_keep_the_classifier_not_ready_and_name_the_cure(cl
         assert detector.state.phase is Phase.FAILED
         assert "AMD_LABELS=voicemail,human" in str(detector.report()["reason"])
         with pytest.raises(ClassifierUnavailable, match="AMD_LABELS=voicemail,human"):
-            await detector.judge(AudioInput(data=file_of(speech(3.0))), priority=Priority.RECORDING)
+            await detector.judge(AudioInput(data=file_of(speech(3.0)), one_sided=True), priority=Priority.RECORDING)
 
 
 async def test_the_named_setting_makes_the_model_serve(clips: Path) -> None:

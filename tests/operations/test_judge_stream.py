@@ -13,6 +13,7 @@ from amd_service.domain import CallSid
 from amd_service.operations.judge_stream import StreamJudge, StreamOutcome
 from amd_service.telemetry import Metrics
 from amd_service.twilio.media_streams import StreamEvent, parse_message
+from amd_service.web.time_limits import TimeLimits
 from tests.support.app import make_settings
 from tests.support.deliveries import call_row
 from tests.support.detectors import ready
@@ -47,7 +48,12 @@ async def test_a_late_verdict_is_stored_without_an_action(
     engine.answer = answer
     async with ready(engine) as detector:
         judge = StreamJudge(
-            detector, database, SETTINGS.actions, Metrics(), 30.0, clock=lambda: time.monotonic() + late_s
+            detector,
+            database,
+            SETTINGS.actions,
+            Metrics(),
+            TimeLimits().media_verdict_s,
+            clock=lambda: time.monotonic() + late_s,
         )
         messages = [STREAM.start(), *map(STREAM.media, STREAM.chunks())]
         outcome = await judge.judge(events(messages), [SETTINGS.accounts[ACCOUNT]])

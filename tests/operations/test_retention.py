@@ -48,7 +48,9 @@ def retention_for(
     }
     settings = Settings(_env_file=None, **values | changes)
     rest = RestClient(client, settings)
-    return build_retention(settings, database, rest, Metrics(), batches=batches, backfills=backfills)
+    return build_retention(
+        settings, database, rest, NumberPolicy.from_settings(settings), Metrics(), batches=batches, backfills=backfills
+    )
 
 
 async def judged(database: Database, twilio: SimulatedTwilio, *sids: RecordingSid) -> None:

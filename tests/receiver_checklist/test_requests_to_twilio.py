@@ -40,7 +40,9 @@ async def test_retry_overrides_5xx_and_reconciliation_make_up_for_lost_callbacks
     receiver.simulated_twilio.rest.add(lost)
     receiver.simulated_twilio.media.files[RECORDING] = MediaFile(HELLO)
     runtime = receiver.service.runtime
-    reconciliation = build_reconciliation(receiver.settings, runtime.database, receiver.rest, runtime.metrics)
+    reconciliation = build_reconciliation(
+        receiver.settings, runtime.database, receiver.rest, runtime.numbers, runtime.metrics
+    )
     await reconciliation.sweep_since(began - timedelta(hours=1))
     assert (await receiver.judged())["label"] == "human"
 
@@ -64,7 +66,9 @@ async def test_twilios_copy_is_deleted_after_the_verdict_and_a_404_counts_as_del
         await receiver.recording("in-progress", RecordingSid="RE" + "9" * 32, CallSid="CA" + "9" * 32)
         del media_files[sid("RE", 2)]  # deleted by another application
         metrics = receiver.service.runtime.metrics
-        await build_retention(receiver.settings, database, receiver.rest, metrics).erase()
+        await build_retention(
+            receiver.settings, database, receiver.rest, receiver.service.runtime.numbers, metrics
+        ).erase()
         assert sid("RE", 1) not in media_files
         deleted = {
             asked.path.rpartition("/")[2]

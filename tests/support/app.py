@@ -8,6 +8,7 @@ import httpx2
 from pydantic import SecretStr
 from sqlalchemy import func, select
 
+from amd_service.calls.number_policy import NumberPolicy
 from amd_service.calls.tables import Callback, CallLog, Recording
 from amd_service.database.pool import Database
 from amd_service.detection.detector import Detector
@@ -98,7 +99,7 @@ def open_app(
     metrics = Metrics()
     detector = detector or Detector.from_settings(settings, metrics)
     rest = rest or RestClient(httpx2.AsyncClient(), settings)
-    runtime = assemble_runtime(settings, metrics, database, detector, rest)
+    runtime = assemble_runtime(settings, metrics, database, detector, rest, NumberPolicy.from_settings(settings))
     transport = httpx2.ASGITransport(app=create_app(runtime, time_limits=time_limits), raise_app_exceptions=True)
     client = httpx2.AsyncClient(
         transport=transport, base_url="http://127.0.0.1:8080", headers={"authorization": f"Bearer {API_KEY}"}

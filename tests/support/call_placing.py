@@ -9,6 +9,7 @@ from pydantic import SecretStr
 from sqlalchemy import func, select
 
 from amd_service.calls import call_requests
+from amd_service.calls.number_policy import NumberPolicy
 from amd_service.calls.tables import CallRequestRow
 from amd_service.database.pool import Database
 from amd_service.domain import AccountSid
@@ -63,7 +64,9 @@ class Phone:
 
 
 def make_placer(database: Database, client: httpx2.AsyncClient, settings: Settings, **options: float) -> CallPlacer:
-    return build_call_placer(settings, database, RestClient(client, settings), Metrics(), **options)
+    return build_call_placer(
+        settings, database, RestClient(client, settings), NumberPolicy.from_settings(settings), Metrics(), **options
+    )
 
 
 def make_phone(

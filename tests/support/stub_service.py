@@ -12,7 +12,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from amd_service.domain import RecordingSid
-from amd_service.errors import MediaNotReady
+from amd_service.errors import MediaNotYet
 from amd_service.settings import Account, Settings
 from amd_service.twilio.callbacks import parse_form
 from amd_service.twilio.recordings import AudioRules, Recordings, http_client
@@ -93,7 +93,7 @@ class Service:
             for _attempt in range(3):
                 try:
                     media = await recordings.fetch(ACCOUNT, recording_sid, prefer_dual=True, rules=WHOLE)
-                except MediaNotReady:
+                except MediaNotYet:
                     continue
                 return {"analysis_state": "judged", "label": "human", "confidence": len(media.data) / 1000}
         return {"analysis_state": "failed", "reason": "media_missing", "confidence": None}

@@ -6,7 +6,7 @@ import pytest
 
 from amd_service.database.pool import Database
 from amd_service.domain import Failure, Job, RecordingSid, Verdict
-from amd_service.errors import MediaNotReady, MediaRefused, QueueFull
+from amd_service.errors import MediaNotYet, MediaRefused, QueueFull
 from tests.support.verdicts import HUMAN
 from tests.support.waiting import until
 from tests.support.workers import enqueue_recording, is_in, make_worker, read
@@ -40,7 +40,7 @@ async def test_audio_that_is_not_ready_is_retried_later(database: Database) -> N
     sid = await enqueue_recording(database)
 
     async def judge(_job: Job) -> Verdict:
-        raise MediaNotReady("404")
+        raise MediaNotYet("404")
 
     assert await make_worker(database, judge, job_retry_base_s=60).drain() == 1
     recording, call = await read(database, sid)
@@ -52,7 +52,7 @@ async def test_audio_that_never_comes_ends_as_media_missing(database: Database) 
     sid = await enqueue_recording(database)
 
     async def judge(_job: Job) -> Verdict:
-        raise MediaNotReady("404")
+        raise MediaNotYet("404")
 
     worker = make_worker(database, judge, job_retry_base_s=1e-6, job_max_attempts=3)
     await until(lambda: _drained_to(worker_drain=worker.drain, database=database, sid=sid, state="dead"))

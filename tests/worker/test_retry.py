@@ -9,7 +9,7 @@ from amd_service.errors import (
     ClassifierUnavailable,
     CredentialsMissing,
     DatabaseUnavailable,
-    MediaNotReady,
+    MediaNotYet,
     MediaRefused,
     QueueFull,
     TwilioUnavailable,
@@ -44,9 +44,9 @@ def test_a_permanent_error_ends_the_job_at_once_with_its_reason(error: Exception
     assert step(error) == GiveUp(failure)
 
 
-def test_missing_audio_is_retried_and_then_given_up_with_its_reason() -> None:
-    assert isinstance(step(MediaNotReady("404"), attempts=7), RetryLater)
-    assert step(MediaNotReady("404"), attempts=8) == GiveUp(Failure.MEDIA_MISSING)
+def test_missing_audio_is_retried_and_then_the_reason() -> None:
+    assert isinstance(step(MediaNotYet("404"), attempts=7), RetryLater)
+    assert step(MediaNotYet("404"), attempts=8) == GiveUp(Failure.MEDIA_MISSING)
 
 
 def test_a_retry_after_is_respected() -> None:

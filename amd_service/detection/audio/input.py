@@ -16,4 +16,4 @@ class AudioInput:
     data: bytes
     content_type: str | None = None
     channel: int | None = None
-    one_sided: bool = True
+    one_sided: bool

@@ -82,8 +82,10 @@ async def _read_call_request(request: Request) -> CallRequest:
     except ValidationError as error:
         faults = error.errors(include_url=False, include_input=False)
         is_json = all(fault["type"] != "json_invalid" for fault in faults)
-        status = HTTPStatus.UNPROCESSABLE_ENTITY if is_json else HTTPStatus.BAD_REQUEST
-        raise Problem(status, describe_faults(faults)) from error
+        if not is_json:
+            raise Problem(HTTPStatus.BAD_REQUEST, describe_faults(faults)) from error
+        runtime_of(request).call_placer.report_invalid(describe_faults(faults))
+        raise Problem(HTTPStatus.UNPROCESSABLE_ENTITY, describe_faults(faults)) from error
 
 
 def _problem_for(error: AmdError) -> Problem:

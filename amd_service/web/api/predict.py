@@ -55,7 +55,7 @@ async def _read_upload(request: Request) -> AudioInput:
         return await _read_multipart(request, channel, limit_bytes, timeout_s)
     if kind.startswith("audio/") or kind == BYTES:
         data = await read_body(request, limit_bytes, timeout_s=timeout_s)
-        return AudioInput(data=data, content_type=request.headers["content-type"], channel=channel)
+        return AudioInput(data=data, content_type=request.headers["content-type"], channel=channel, one_sided=True)
     raise Problem(
         HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
         f"send {MULTIPART} with the audio in the field `audio`, or the audio as the body with an audio content type",
@@ -77,7 +77,7 @@ async def _read_multipart(request: Request, channel: int | None, limit_bytes: in
         if not isinstance(audio, UploadFile):
             raise Problem(HTTPStatus.UNPROCESSABLE_ENTITY, "the multipart field `audio` is missing or is not a file")
         channel = parse_channel(form.get("channel")) or channel
-        return AudioInput(data=await audio.read(), content_type=audio.content_type, channel=channel)
+        return AudioInput(data=await audio.read(), content_type=audio.content_type, channel=channel, one_sided=True)
     finally:
         await form.close()
 

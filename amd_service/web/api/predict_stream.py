@@ -44,7 +44,7 @@ async def predict_stream(request: Request) -> Response:
     if media_type(request) in ("", MULTIPART, JSON):
         raise Problem(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "send the audio as the body, with an audio content type")
     channel = parse_channel(request.query_params.get("channel"))
-    audio = AudioInput(data=b"", content_type=request.headers["content-type"], channel=channel)
+    audio = AudioInput(data=b"", content_type=request.headers["content-type"], channel=channel, one_sided=True)
     return NdjsonResponse(_lines(request, StreamedUpload(state_of(request).runtime.detector, audio)))
 
 

@@ -41,12 +41,12 @@ async def test_a_job_without_attempts_left_is_given_up_with_the_reason_of_the_er
         (job,) = await claim(database)
         async with database.transaction() as session:
             failure = Failure.MEDIA_MISSING
-            assert await queue.retry_later(session, job, delay_s=0, error="MediaNotReady: 404", failure=failure)
+            assert await queue.retry_later(session, job, delay_s=0, error="MediaNotYet: 404", failure=failure)
     async with database.transaction() as session:
         claimed = await queue.claim(session, worker="w", limit=5, lease_s=60, max_attempts=3)
     assert (claimed.jobs, claimed.given_up) == ([], {Failure.MEDIA_MISSING: 1})
     row = await recording_row(database)
-    assert (row.failure, row.last_error) == ("media_missing", "MediaNotReady: 404")
+    assert (row.failure, row.last_error) == ("media_missing", "MediaNotYet: 404")
     assert (await call_row(database)).reason == "media_missing"
 
 

@@ -92,7 +92,7 @@ async def test_actions_of_the_last_verdicts_run_at_the_shutdown(
     database: Database, twilio: SimulatedTwilio, client: httpx2.AsyncClient
 ) -> None:
     settings, call = settings_for(twilio), call_at(twilio)
-    async with run_actions(make_runner(database, client, settings), database, grace_s=10):
+    async with run_actions(make_runner(database, client, settings), database, start_s=10, wait_s=10):
         await judged(database, settings)
     assert (call.status, await outcome(database)) == ("completed", ("done", None))
 
@@ -105,13 +105,15 @@ async def test_a_hanging_database_delays_the_shutdown_by_the_grace_time_at_most(
         await session.execute(text("lock table call_log"))
         # This is less than the time limit of a statement.
         async with asyncio.timeout(Timeouts().statement_s - 0.5):
-            await runner.run_last(grace_s=0.2)
+            await runner.run_last(start_s=0.2, wait_s=0.2)
 
 
 async def test_an_unavailable_database_does_not_break_the_shutdown(
     twilio: SimulatedTwilio, client: httpx2.AsyncClient
 ) -> None:
     unavailable = Database("postgresql://nobody@127.0.0.1:1/nothing")
-    async with run_actions(make_runner(unavailable, client, settings_for(twilio)), unavailable, grace_s=1) as runner:
+    async with run_actions(
+        make_runner(unavailable, client, settings_for(twilio)), unavailable, start_s=1, wait_s=1
+    ) as runner:
         pass
     assert not runner.running

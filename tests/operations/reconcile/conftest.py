@@ -8,6 +8,7 @@ import httpx2
 import pytest
 from sqlalchemy import func
 
+from amd_service.calls.number_policy import NumberPolicy
 from amd_service.calls.tables import Sweep
 from amd_service.database.pool import Database
 from amd_service.operations.reconcile import Reconciliation
@@ -42,7 +43,9 @@ def make(database: Database, simulated_twilio: SimulatedTwilio, client: httpx2.A
     def make(**given: Any) -> Reconciliation:
         configured = settings(simulated_twilio, **given)
         rest = RestClient(client, configured)
-        return build_reconciliation(configured, database, rest, given.get("metrics", Metrics()))
+        return build_reconciliation(
+            configured, database, rest, NumberPolicy.from_settings(configured), given.get("metrics", Metrics())
+        )
 
     return make
 

@@ -4,7 +4,7 @@ import httpx2
 import pytest
 
 from amd_service.domain import RecordingSid
-from amd_service.errors import MediaNotReady
+from amd_service.errors import MediaNotYet
 from amd_service.simulator.twilio.loopback_server import SimulatedTwilio
 from amd_service.simulator.twilio.media_host import NOT_FOUND, MediaFile, ScriptedResponse
 from amd_service.twilio.recordings import Media, Recordings, http_client
@@ -40,7 +40,7 @@ async def test_connections_are_reused(simulated_twilio: SimulatedTwilio) -> None
     configured = settings(twilio_api_url=simulated_twilio.url)
     async with http_client(configured) as client:
         recordings = Recordings(client, configured)
-        with pytest.raises(MediaNotReady):
+        with pytest.raises(MediaNotYet):
             await recordings.fetch(ACCOUNT, RE, prefer_dual=True, rules=NEVER_ENOUGH)
         await recordings.fetch(ACCOUNT, RE, prefer_dual=True, rules=NEVER_ENOUGH)
     assert len(simulated_twilio.media.requests) == 5

@@ -7,7 +7,7 @@ import httpx2
 import pytest
 
 from amd_service.domain import Failure
-from amd_service.errors import AmdError, MediaNotReady, MediaRefused, Permanent, Retryable, TwilioUnavailable
+from amd_service.errors import AmdError, MediaNotYet, MediaRefused, Permanent, Retryable, TwilioUnavailable
 from amd_service.settings import Account
 from amd_service.simulator.twilio.loopback_server import SimulatedTwilio
 from amd_service.simulator.twilio.media_host import MediaFile
@@ -63,14 +63,14 @@ async def test_retry_after_is_part_of_the_error(status: int) -> None:
 
 async def test_a_404_means_that_the_media_is_not_ready() -> None:
     log = Log(httpx2.Response(404, content=b"<x/>"), metadata())
-    with pytest.raises(MediaNotReady):
+    with pytest.raises(MediaNotYet):
         await fetch(log)
     assert log.urls == [f"{API}.wav", f"{API}.json"]
 
 
 @pytest.mark.parametrize("response", [httpx2.Response(404), httpx2.Response(200, content=b"[" * 60_000), ok(b"7")])
 async def test_a_404_with_unreadable_metadata_means_that_the_media_is_not_ready(response: httpx2.Response) -> None:
-    with pytest.raises(MediaNotReady):
+    with pytest.raises(MediaNotYet):
         await fetch(Log(httpx2.Response(404), response))
 
 

@@ -151,6 +151,18 @@ async def test_an_invalid_call_request_gets_422_with_each_fault(
     assert twilio.requests == []
 
 
+async def test_an_invalid_call_request_is_counted_as_refused(service: App) -> None:
+    await post(service, CALL_REQUEST | {"ring_s": 4})
+    assert service.counted("amd_calls_started_total", outcome="refused") == 1
+
+
+async def test_an_invalid_call_request_gets_422_even_where_no_call_may_be_placed(database: Database) -> None:
+    closed = open_app(database, dial_prefixes=[])
+    assert (await post(closed, CALL_REQUEST | {"ring_s": 4})).status_code == 422
+    assert (await post(closed, CALL_REQUEST)).status_code == 403
+    await closed.client.aclose()
+
+
 @pytest.mark.parametrize(
     ("body", "content_type", "status"),
     [

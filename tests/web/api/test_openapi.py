@@ -21,6 +21,7 @@ from starlette.datastructures import MutableHeaders
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from amd_service.calls.number_policy import NumberPolicy
 from amd_service.database.pool import Database
 from amd_service.detection.detector import Detector
 from amd_service.runtime import assemble_runtime
@@ -88,7 +89,9 @@ def service_url(database_url: str) -> Iterator[str]:
             await detector.wait_ready_or_raise()
             # Generated call requests must not be sent to Twilio.
             rest = RestClient(httpx2.AsyncClient(transport=httpx2.MockTransport(place)), settings)
-            runtime = assemble_runtime(settings, metrics, database, detector, rest)
+            runtime = assemble_runtime(
+                settings, metrics, database, detector, rest, NumberPolicy.from_settings(settings)
+            )
             app = create_app(runtime)
             app.add_middleware(WithKey)
             async with serve_on_loopback(app) as url:

@@ -32,7 +32,9 @@ async def live(database: Database, demo: Detector) -> AsyncIterator[LiveService]
 
 
 async def judge(detector: Detector, audio: bytes) -> Verdict:
-    return await detector.judge(AudioInput(data=audio, content_type=CONTENT_TYPE), priority=Priority.RECORDING)
+    return await detector.judge(
+        AudioInput(data=audio, content_type=CONTENT_TYPE, one_sided=True), priority=Priority.RECORDING
+    )
 
 
 async def test_a_stream_gets_the_same_verdict_as_its_recording_and_is_closed(live: LiveService, demo: Detector) -> None:

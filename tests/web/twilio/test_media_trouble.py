@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -165,7 +166,9 @@ class Peer:
 async def test_a_peer_that_does_not_complete_the_close_holds_no_slot(closed_database: Database) -> None:
     service = open_app(closed_database, live=True, live_streams=1)
     app = create_app(service.runtime, time_limits=TimeLimits(media_close_s=0.1))
-    first, second = Peer(app, "nonsense"), Peer(app, "nonsense")
+    slow = create_app(service.runtime, time_limits=TimeLimits(media_close_s=60.0))
+    slow.state.service = replace(slow.state.service, stream_limiter=app.state.service.stream_limiter)
+    first, second = Peer(slow, "nonsense"), Peer(app, "nonsense")
     connection = asyncio.create_task(first.connect())
     await first.closing.wait()
     await second.connect()
