@@ -80,7 +80,7 @@ class ActionRunner:
                 return
 
     async def run_last(self, *, start_s: float, wait_s: float) -> None:
-        """Start the actions of the last verdicts within `start_s`, then wait `wait_s` seconds for Twilio's responses."""
+        """Start the actions of the last verdicts in `start_s` seconds, then wait `wait_s` seconds for responses."""
         try:
             async with asyncio.timeout(start_s):
                 await self.start_due()
