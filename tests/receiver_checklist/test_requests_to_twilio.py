@@ -28,7 +28,8 @@ async def test_retry_overrides_5xx_and_reconciliation_make_up_for_lost_callbacks
         assert form[name].startswith(PUBLIC_URL + "/twilio/"), name
         assert form[name].endswith("#rt=6000&rc=3&rp=5xx,ct,rt"), name
     away = Database("postgresql://nobody@127.0.0.1:1/nowhere")
-    # Twilio retries a 5xx only. A retry can succeed if the database is unavailable, but not if the request is invalid.
+    # Twilio retries after a 503, not after a 400. A retry can succeed if the database is unavailable, but not if the
+    # request is invalid.
     assert (await open_app(away).callback("/twilio/status", STATUS)).status_code == 503
     assert (await receiver.service.callback("/twilio/status", STATUS[:2])).status_code == 400
     await away.dispose()
