@@ -70,7 +70,7 @@ def _processor() -> str:
 
 
 async def measure_services(folder: Path, rounds: int) -> dict[str, Any]:
-    """All measurements of whole services, and the figures of the shipped model for the documentation."""
+    """Measure whole services, and the shipped model for the documentation."""
     model = str(folder)
     async with services.open_bench() as bench:
         return {

@@ -31,7 +31,10 @@ def _voice(rng: np.random.Generator, count: int) -> NDArray[np.float64]:
 
 
 def _envelope(rng: np.random.Generator, count: int) -> NDArray[np.float64]:
-    """About four syllables per second after a random onset. A quarter of the syllables is silent."""
+    """Return the loudness of about four syllables per second after a random onset.
+
+    A quarter of the syllables is silent.
+    """
     points = max(4, round(count / RATE_HZ * 8))
     heights = rng.uniform(0, 1, points) * (rng.random(points) < 0.75)
     heights[: rng.integers(0, points // 2)] = 0

@@ -13,7 +13,8 @@ from torch.nn import functional
 from amd_service.detection.classifier.frames import ConvolutionalFront
 
 _GIGA = 1e9
-# Rows, inner, columns. A large square, then the shapes of the feed-forward block for windows of 2 and 16 seconds.
+# Rows, inner, columns. The first shape is a large square. The other shapes are those of the feed-forward block for
+# windows of 2 and 16 s.
 _SHAPES = ((2048, 2048, 2048), (99, 1024, 4096), (792, 1024, 4096))
 
 
@@ -32,7 +33,10 @@ class ComputeCost:
 
     @classmethod
     def of_model(cls, folder: Path, samples: int) -> Self:
-        """Count from the shapes in the config.json of a Wav2Vec2. Norms, activations and softmax are not counted."""
+        """Count the operations from the shapes in the config.json of a Wav2Vec2.
+
+        Norms, activations and softmax are not counted.
+        """
         config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
         hidden, layers = config["hidden_size"], config["num_hidden_layers"]
         widths = [1, *config["conv_dim"]]
@@ -61,13 +65,16 @@ class Rates:
     int8: float
 
     def minimum_ms(self, cost: ComputeCost, precision: str) -> float:
-        """The minimum milliseconds for `cost`. int8: linear layers at the int8 rate, all other operations at bf16."""
+        """Return the minimum milliseconds for `cost`.
+
+        With int8, the linear layers run at the int8 rate and all other operations at the bf16 rate.
+        """
         if precision == "int8":
             return 1000 * (cost.linears / self.int8 + (cost.total - cost.linears) / self.bf16)
         return 1000 * cost.total / (self.bf16 if precision == "bf16" else self.fp32)
 
     def at_least(self, other: "Rates") -> "Rates":
-        """The higher rate of two measurements, by number type."""
+        """Return the higher rate of two measurements, by number type."""
         return Rates(max(self.fp32, other.fp32), max(self.bf16, other.bf16), max(self.int8, other.int8))
 
 

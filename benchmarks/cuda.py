@@ -25,7 +25,7 @@ ROUNDS = 20
 
 
 def measure(folder: Path) -> dict[str, Any]:
-    """Rows by batch size for a model folder. Without a GPU the result is `{"device": None}`."""
+    """Measure a model folder, one row per batch size. Without a GPU the result is `{"device": None}`."""
     if not torch.cuda.is_available():
         return {"device": None}
     files = open_model(Settings(model=str(folder)))
@@ -51,7 +51,7 @@ def _row(engine: Engine, precision: str, batch: int, cost: float, peak_rate: flo
 
 
 def _peak_rate() -> float:
-    """Rate of a large bf16 matrix product, in 10^9 operations per second."""
+    """Measure the rate of a large bf16 matrix product, in 10^9 operations per second."""
     size = 8192
     left, right = (torch.randn(size, size, dtype=torch.bfloat16, device="cuda") for _ in range(2))
     return 2 * size**3 / min(_timed(lambda: left @ right) for _ in range(ROUNDS)) / 1e9

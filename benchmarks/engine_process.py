@@ -17,7 +17,10 @@ Pair = tuple[str, str]
 
 
 class EngineProcess:
-    """A process with a loaded engine. `facts`: load_s and first_run_s (seconds), rss_mb (MB of memory)."""
+    """A process with a loaded engine.
+
+    `facts`: load time `load_s` and first run `first_run_s` in seconds, memory `rss_mb` in MB.
+    """
 
     def __init__(self, folder: Path, pair: Pair, threads: int, cache: Path) -> None:
         context = multiprocessing.get_context("spawn")
@@ -27,7 +30,7 @@ class EngineProcess:
         self.facts: dict[str, float] = self._pipe.recv()
 
     def seconds(self, clip: Clip) -> float:
-        """Seconds for one window."""
+        """Run one window and return the seconds that it took."""
         self._pipe.send(clip)
         seconds: float = self._pipe.recv()
         return seconds

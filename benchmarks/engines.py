@@ -4,8 +4,8 @@ The figures are milliseconds per window, ratio to the naive call, share of the m
 and deviation from the reference.
 
 `python -m benchmarks.engines` builds missing engines in `.cache/bench` and prints the table. Each round runs all
-engines in sequence, so that other load on the machine affects all engines. The ratio of the minima is the most stable
-figure.
+engines in sequence, so that other load on the machine affects all engines equally. The ratio of the minima is the most
+stable figure.
 """
 
 import argparse
@@ -46,7 +46,7 @@ SETTLE_S = 0.3
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One engine. Times are per window. `ratio_*`: time divided by the time of the naive call.
+    """Figures of one engine. Times are per window. `ratio_*`: time divided by the time of the naive call.
 
     `share_of_peak`: computed minimum time divided by the shortest measured time.
     """
@@ -67,7 +67,10 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """All engines. `rates`: rates of matrix products in the same run. `gigaflop`: 10^9 operations per window."""
+    """Figures of all engines.
+
+    `rates`: rates of matrix products in the same run. `gigaflop`: 10^9 operations per window.
+    """
 
     seconds: float
     rounds: int
@@ -85,7 +88,10 @@ def measure_engines(
     rounds: int = 5,
     threads: int | None = None,
 ) -> Result:
-    """Measure engines on a model folder. Missing engines are exported first (takes minutes), even if they fail."""
+    """Measure engines on a model folder.
+
+    Missing engines are exported first, which takes minutes. An engine that fails its check is also measured.
+    """
     threads = threads or usable_cores()
     settings = Settings(model=str(folder), cache_dir=CACHE, threads=threads)
     files = open_model(settings)

@@ -1,7 +1,7 @@
 """`python -m benchmarks.live`: measures the delay of verdicts for live streams that begin at the same moment.
 
-It streams recorded calls in real time to a service with the shipped model. Calls without a verdict by the model are
-skipped. It takes a minute and prints the table of docs/live.md.
+The benchmark streams recorded calls in real time to a service with the shipped model. Calls without a verdict by the
+model are skipped. The run takes a minute and prints the table of docs/live.md.
 """
 
 import argparse
@@ -48,7 +48,10 @@ def main() -> None:
 async def measure(rounds: int) -> None:
     """Print a line of the table for each number of streams."""
     print(f"{usable_cores()} cores, load {os.getloadavg()[0]:.1f}, {rounds} rounds")
-    print("| streams at once | last audio needed to verdict: median, most | beginning of speech to verdict: median |")
+    print(
+        "| concurrent streams | time from the last needed audio to the verdict: median, maximum "
+        "| time from the beginning of speech to the verdict: median |"
+    )
     print("|---|---|---|")
     async with (
         open_bench() as bench,
@@ -80,7 +83,7 @@ async def _measure_concurrent(
 async def _measure_stream(
     bench: Bench, service: ServiceProcess, audio: bytes, *, pace: float | None = None
 ) -> StreamDelay | None:
-    """Stream the audio. None if the model did not run, or if the audio ended before the window."""
+    """Stream the audio. Returns None if the model did not run, or if the audio ended before the window."""
     stream = _stream(bench.account, audio, pace)
     url = service.url.replace("http", "ws") + "/twilio/media"
     played = await send_stream(url, stream, token=bench.account.auth_tokens[0].get_secret_value())

@@ -18,7 +18,10 @@ PERIOD_S = 0.02
 
 @dataclass(frozen=True, slots=True)
 class Burst:
-    """One measurement. `seconds`: of all requests. `latencies_ms`: per upload. `health_ms`: latencies of `/health`."""
+    """One measurement.
+
+    `seconds`: duration of all requests together. `latencies_ms`: per upload. `health_ms`: latencies of `/health`.
+    """
 
     requests: int
     seconds: float
@@ -35,7 +38,7 @@ class Burst:
 
 
 def upload(seconds: float, *, seed: int = 3) -> bytes:
-    """A WAV file (8 kHz μ-law, as in telephony) of speech-like sound without a pause at the start."""
+    """Return a WAV file (8 kHz μ-law, as in telephony) of speech-like sound without a pause at the start."""
     buffer = io.BytesIO()
     samples = np.concatenate([clip(seed + part, 2.0)[::2] for part in range(int(seconds // 2) + 1)])
     soundfile.write(buffer, samples[: round(seconds * RATE_HZ)], RATE_HZ, format="WAV", subtype="ULAW")
@@ -67,7 +70,7 @@ async def _call(client: httpx2.AsyncClient, audio: bytes, times: int) -> list[fl
 
 
 async def _watch_health(client: httpx2.AsyncClient) -> list[float]:
-    """Latencies of `/health` in ms, requested every PERIOD_S seconds.
+    """Measure the latencies of `/health` in ms, with a request every PERIOD_S seconds.
 
     Each latency counts from the time when its request was due, so a stall counts for every request that it delays.
     """
@@ -89,5 +92,5 @@ async def _watch_health(client: httpx2.AsyncClient) -> list[float]:
 
 
 def percentile(values: list[float], share: float) -> float:
-    """The value below which `share` of the values lie. NaN for an empty list."""
+    """Return the value below which `share` of the values lie. Returns NaN for an empty list."""
     return sorted(values)[min(len(values) - 1, round(len(values) * share))] if values else float("nan")

@@ -38,14 +38,14 @@ PACE_S = 0.001
 
 @dataclass(frozen=True, slots=True)
 class Bench:
-    """The environment of the measured services."""
+    """Runs the measured services with a database and the simulated Twilio."""
 
     database_url: str
     simulated_twilio: Any
     account: Any
 
     def run_service(self, *command: str, **settings: object) -> Any:
-        """Run `amd-service COMMAND` with the database and the simulated Twilio of this bench."""
+        """Run `amd-service COMMAND` with the database and the simulated Twilio of this object."""
         return run_service(
             (*COMMAND, *command),
             database_url=self.database_url,
@@ -67,7 +67,7 @@ async def open_bench() -> AsyncIterator[Bench]:
 
 
 async def compare_with_naive(bench: Bench, model: Path, *, rounds: int) -> dict[str, Any]:
-    """Requests per second, latency, and latency of `/health`, by service, upload length and number of callers."""
+    """Measure requests per second, latency, and latency of `/health`, by service, upload length and caller count."""
     variants = {
         "openvino bf16": {"engine": "openvino", "precision": "bf16", **WITHOUT_SECOND},
         "openvino int8": {"engine": "openvino", "precision": "int8", **WITHOUT_SECOND},
@@ -131,7 +131,7 @@ async def _run_naive(model: Path) -> AsyncIterator[str]:
 async def follow_callbacks(
     bench: Bench, model: str, settings: dict[str, object], *, calls: int = CALLS
 ) -> dict[str, Any]:
-    """Time from callback to verdict, one call at a time, and the part of this time outside inference.
+    """Measure the time from callback to verdict, one call at a time, and the part of this time outside inference.
 
     `posted_to_verdict_ms`: by this process's clock, from the POST of the callback until the verdict was read, with a
     poll every 5 ms. `verdict_ms`: by the database's clock, from the transaction that queued the recording to the
@@ -159,7 +159,7 @@ async def follow_callbacks(
 
 
 async def long_against_short(bench: Bench, model: str, settings: dict[str, object], *, rounds: int) -> dict[str, Any]:
-    """Bytes sent and time to the verdict, for recordings of one hour and of 5 s in alternation."""
+    """Measure bytes sent and time to the verdict, for recordings of one hour and of 5 s in alternation."""
     found: dict[str, list[tuple[int, float]]] = {"5 s": [], "1 h": []}
     async with bench.run_service("serve", model=model, **settings) as service:
         await service.wait_until_ready()
@@ -192,7 +192,7 @@ def _an_hour() -> Iterator[bytes]:
 
 
 async def measure_start(bench: Bench, model: str, *, rounds: int, **settings: object) -> dict[str, float]:
-    """Median seconds from process start to the first response, and from process start to a ready classifier."""
+    """Measure the median seconds from process start to the first response, and to a ready classifier."""
     first_responses, classifiers = [], []
     for _ in range(rounds):
         started = perf_counter()
@@ -205,7 +205,7 @@ async def measure_start(bench: Bench, model: str, *, rounds: int, **settings: ob
 
 
 async def small_model_rate(bench: Bench, *, rounds: int) -> dict[str, float]:
-    """Windows per second through /predict with the shipped model on the reference engine."""
+    """Measure windows per second through /predict with the shipped model on the reference engine."""
     async with bench.run_service("serve", "--no-worker", model="demo", engine="torch", **WITHOUT_SECOND) as service:
         await service.wait_until_ready()
         bursts = [await burst(service.url, upload(2), callers=8, each=10) for _ in range(rounds)]
@@ -236,7 +236,7 @@ async def _await_verdict(bench: Bench, service: ServiceProcess, media_file: Medi
 
 
 async def _read_stage_sums(service: ServiceProcess) -> dict[str, float]:
-    """Total seconds per stage since the start of the service, from /metrics."""
+    """Read the total seconds per stage since the start of the service, from /metrics."""
     async with httpx2.AsyncClient(trust_env=False) as client:
         text = (await client.get(f"{service.url}/metrics")).text
     prefix = 'amd_stage_seconds_sum{stage="'

@@ -22,14 +22,14 @@ _SPREAD = 2.0  # standard deviation of the logit difference over clips, so that 
 
 
 def ensure(folder: Path = FOLDER, *, seed: int = 11) -> Path:
-    """The model folder. A missing folder is built first (takes a minute)."""
+    """Return the model folder. A missing folder is built first, which takes a minute."""
     if not (folder / "preprocessor_config.json").exists():
         save(build(seed), folder)
     return folder
 
 
 def build(seed: int) -> Wav2Vec2ForSequenceClassification:
-    """XLS-R-300M with random weights. Its head spreads the probabilities of varied clips over 0 to 1."""
+    """Build XLS-R-300M with random weights. Its head spreads the probabilities of varied clips over 0 to 1."""
     torch.manual_seed(seed)
     model = Wav2Vec2ForSequenceClassification(
         Wav2Vec2Config(
@@ -69,7 +69,7 @@ def _spread_head(model: Wav2Vec2ForSequenceClassification) -> None:
     direction = np.linalg.svd(features - centre, full_matrices=False)[2][0]
     direction *= _SPREAD / float(((features - centre) @ direction).std())
     with torch.no_grad():
-        # Logits ±gap / 2.
+        # The two logits become +gap / 2 and -gap / 2.
         model.classifier.weight.copy_(torch.tensor(np.stack([-direction, direction]) / 2))
         gap = float(centre @ direction)
         model.classifier.bias.copy_(torch.tensor([gap / 2, -gap / 2]))

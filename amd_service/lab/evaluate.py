@@ -43,7 +43,7 @@ class Trial:
 
     @property
     def final(self) -> float | None:
-        """The deciding probability: that of the long window if the short window's confidence is below the threshold."""
+        """Return the probability of the long window if the short window is unsure, else that of the short window."""
         unsure = self.short is not None and max(self.short, 1 - self.short) < THRESHOLD
         return self.long if unsure else self.short
 
@@ -160,7 +160,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--model", type=Path, default=DEMO_MODEL)
     parser.add_argument("--seed", type=int, default=7, help="seed of the corpus and of the recordings")
     parser.add_argument("--count", type=int, default=800)
-    parser.add_argument("--scale", type=float, default=1.0, help="share of the planned utterances that was rendered")
+    parser.add_argument("--scale", type=float, default=1.0, help="share of the planned utterances in the corpus")
     parser.add_argument("--cache", type=Path, default=CACHE)
     parser.add_argument("--json", type=Path, help="also write the figures to this file")
     options = parser.parse_args(arguments)

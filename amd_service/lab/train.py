@@ -76,7 +76,7 @@ class Batches(Dataset[Batch]):
 
 
 def make_batch(corpus: Corpus, split: Split, seconds: float, count: int, rng: random.Random) -> Batch:
-    """`count` windows of equal length, each normalised separately, as the feature extractor does."""
+    """Draw `count` windows of equal length, each normalised separately, as the feature extractor does."""
     drawn = [draw_example(corpus, split, seconds, rng) for _ in range(count)]
     inputs = np.stack([one.samples for one in drawn])
     inputs = (inputs - inputs.mean(axis=1, keepdims=True)) / np.sqrt(inputs.var(axis=1, keepdims=True) + 1e-7)
@@ -87,8 +87,8 @@ def build_model() -> Wav2Vec2ForSequenceClassification:
     """A Wav2Vec2 in the style of XLS-R (layer norm in every convolution, stable layer norm), 200 times smaller.
 
     It has three wide convolutions instead of seven, and a frame every 40 ms instead of every 20 ms, so a training step
-    costs a tenth. The first convolution starts as a filter bank, because 12 hours of speech are too little to learn a
-    filter bank from random weights.
+    costs a tenth of the time. The first convolution starts as a filter bank, because 12 hours of speech are too little
+    to learn a filter bank from random weights.
     """
     config = Wav2Vec2Config(
         feat_extract_norm="layer",
@@ -146,9 +146,8 @@ def _mel(frequency_hz: float) -> float:
 def save(model: Any, out: Path) -> None:
     """Write the folder that the service loads: config, weights as safetensors, feature extractor."""
     model.save_pretrained(out, safe_serialization=True)
-    (out / "model.safetensors").chmod(
-        0o644
-    )  # transformers makes it readable only by its owner, but a package needs more
+    # transformers makes the file readable only by its owner, but all users of an installed package must read it.
+    (out / "model.safetensors").chmod(0o644)
     Wav2Vec2FeatureExtractor(  # type: ignore[no-untyped-call]
         feature_size=1, sampling_rate=16_000, padding_value=0.0, do_normalize=True, return_attention_mask=True
     ).save_pretrained(out)

@@ -15,22 +15,22 @@ from amd_service.simulator.recorded_calls import RecordedCall
 from amd_service.twilio.recorded_side import is_one_sided
 
 RATE_HZ = 8000
-# Maximum seconds of audio per call. No verdict needs more, although Twilio streams until the end of a call.
+# Maximum seconds of audio per call. No verdict needs more audio, although Twilio streams until the end of a call.
 MAX_S = 60.0
 
 
 @dataclass(frozen=True, slots=True)
 class _ReportedRecording:
-    """RecordingSource and RecordingTrack of a recording callback."""
+    """The fields RecordingSource and RecordingTrack of a recording callback."""
 
     source: str | None
     track: str | None
 
 
 def called_party_audio(call: RecordedCall, account: Account) -> bytes | None:
-    """The called party's audio, μ-law at 8 kHz, from the channel that the service classifies.
+    """Return the called party's audio, μ-law at 8 kHz, from the channel that the service classifies.
 
-    None if the call has no recording, its recording is not audio, or both parties are mixed on one channel.
+    Returns None if the call has no recording, its recording is not audio, or both parties are mixed on one channel.
     """
     forms = [dict(callback.form) for callback in call.callbacks if callback.path == "/twilio/recording"]
     if call.recording is None or not forms:

@@ -42,7 +42,7 @@ class StreamedCall:
     note: str | None = None
 
     def seconds_to_verdict(self, row: Mapping[str, JsonValue], ended: float) -> float | None:
-        """Seconds from the start of the stream to the verdict in the call's row; None without a verdict.
+        """Return the seconds from the start of the stream to the verdict in the call's row; None without a verdict.
 
         `ended`: time by perf_counter at which the row was read, used for a verdict from the recording.
         """
@@ -85,7 +85,7 @@ class LiveStreamer:
             del self.rest.calls[call_sid]
 
     async def stream(self, call: RecordedCall, call_sid: str) -> StreamedCall | None:
-        """Stream the call until the service closes the stream or the audio ends. None without audio to stream."""
+        """Stream the call until the service closes the stream or the audio ends. Returns None without audio."""
         audio = called_party_audio(call, self.account)
         if audio is None:
             return None
@@ -94,7 +94,8 @@ class LiveStreamer:
         if response.status_code != 200:
             return StreamedCall(began, note=_explain_rejection(response))
         signed_url, parameters = read_stream(response.text)
-        # The TwiML contains the public URL of the service. The connection uses the URL that this process can reach.
+        # The TwiML contains the public URL of the service. The connection uses `self.url`, which this process can
+        # reach.
         public, own = stream_url(self.public_url, ""), stream_url(self.url, "")
         url = own + signed_url.removeprefix(public) if signed_url.startswith(public) else signed_url
         stream = MediaStream(self.account.account_sid, audio, call_sid, pace=self.pace, parameters=parameters)
@@ -125,7 +126,8 @@ def with_current_times(callback: RecordedCallback, replaced: dict[str, str]) -> 
     """Replace the times in a callback by the current time.
 
     Without the replacement, `call_log.answer_to_verdict_ms` would count from the day of the recording. `replaced`: all
-    replacements in this call's callbacks by original time. The function adds new ones, so equal times stay equal.
+    replacements in this call's callbacks by original time. The function adds new replacements to `replaced`, so equal
+    times stay equal.
     """
     current = format_datetime(now())
     form = [
@@ -136,7 +138,10 @@ def with_current_times(callback: RecordedCallback, replaced: dict[str, str]) -> 
 
 
 def read_stream(twiml: str) -> tuple[str, dict[str, str]]:
-    """URL and parameters of the `<Stream>` that the TwiML starts. Raises ConfigurationError without a `<Stream>`."""
+    """Return the URL and the parameters of the `<Stream>` that the TwiML starts.
+
+    Raises ConfigurationError if the TwiML has no `<Stream>`.
+    """
     try:
         stream = ElementTree.fromstring(twiml).find("./Start/Stream")  # noqa: S314 - the service's own response
     except ElementTree.ParseError:

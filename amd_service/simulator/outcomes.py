@@ -39,10 +39,13 @@ class Outcome:
 
 
 def compare(expected: Mapping[str, JsonValue], got: Mapping[str, JsonValue]) -> tuple[str, ...]:
-    """The keys of `expected` that are missing in `got` or differ. A list in `expected` holds acceptable values."""
+    """Return the keys of `expected` that are missing in `got` or have another value.
+
+    A list in `expected` holds acceptable values.
+    """
     return tuple(key for key, value in expected.items() if not is_acceptable(value, got, key))
 
 
 def is_acceptable(expected: JsonValue, got: Mapping[str, JsonValue], key: str) -> bool:
-    """Whether `got[key]` is the expected value, or one of the values if a list is expected."""
+    """Return whether `got[key]` is the expected value, or one of the values if a list is expected."""
     return key in got and got[key] in (expected if isinstance(expected, list) else [expected])

@@ -27,7 +27,7 @@ class RecordedCallback(BaseModel):
     form: list[tuple[str, str]]
 
     def fill(self, values: Mapping[str, str]) -> list[tuple[str, str]]:
-        """The form with each placeholder replaced by its value."""
+        """Return the form with each placeholder replaced by its value."""
         filled = []
         for name, value in self.form:
             for placeholder, replacement in values.items():
@@ -74,7 +74,7 @@ class RecordedCall:
 
 
 def load_calls(directory: Path) -> list[RecordedCall]:
-    """The recorded calls below `directory`, by name. Raises ConfigurationError that names an invalid folder."""
+    """Load the recorded calls below `directory`, by name. Raises ConfigurationError that names an invalid folder."""
     calls = [_load_call(script.parent) for script in sorted(directory.glob("*/callbacks.jsonl"))]
     if not calls:
         if (directory / "callbacks.jsonl").exists():
@@ -112,6 +112,6 @@ def _read_expected(path: Path) -> dict[str, JsonValue]:
 
 
 def count_wav_channels(recording: bytes) -> int:
-    """Number of channels in a WAV header. 1 for all other files."""
+    """Return the number of channels in a WAV header, and 1 for all other files."""
     at = recording[:4096].find(b"fmt ") if recording[:4] == b"RIFF" else -1
     return 1 if at < 0 else int.from_bytes(recording[at + 10 : at + 12], "little")

@@ -166,7 +166,7 @@ class _Replayer:
         return f"POST {callback.path} failed with {outcome.status or outcome.outcome}{hint}"
 
     async def _await_row(self, call_sid: str, expected: Mapping[str, JsonValue]) -> dict[str, JsonValue]:
-        """The call's row when it is final and as expected. Otherwise the row at the deadline."""
+        """Return the call's row once the row is final and as expected. At the deadline, return the current row."""
         deadline = perf_counter() + self.deadline_s
         settling = False
         while True:
@@ -184,7 +184,7 @@ class _Replayer:
 
 
 def _has_unfinished_recordings(row: Mapping[str, JsonValue]) -> bool:
-    """Whether the service still has to fetch a recording. The service also fetches them after a live verdict."""
+    """Return whether the service still has to fetch a recording. The service does so even after a live verdict."""
     recordings = row.get("recordings")
     states = (
         [each.get("state") for each in recordings if isinstance(each, dict)] if isinstance(recordings, list) else []

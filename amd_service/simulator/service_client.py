@@ -10,7 +10,7 @@ from amd_service.errors import ConfigurationError
 
 @dataclass(frozen=True, slots=True)
 class ServiceClient:
-    """The API of the service at `url`. `api_key`: not sent to webhooks, as Twilio has no API key."""
+    """Client of the API of the service at `url`. `api_key`: not sent to webhooks, as Twilio has no API key."""
 
     client: httpx2.AsyncClient
     url: str

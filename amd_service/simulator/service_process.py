@@ -29,7 +29,7 @@ class ServiceProcess:
     url: str
 
     async def wait_until_alive(self) -> None:
-        """Wait until the service responds to requests. Raises ConfigurationError if the process ends before."""
+        """Wait until the service responds to requests. Raises ConfigurationError if the process ends first."""
         async with asyncio.timeout(START_TIMEOUT_S), httpx2.AsyncClient(trust_env=False) as client:
             while not await _get_json(client, f"{self.url}/health"):
                 self._raise_if_ended()
@@ -80,7 +80,7 @@ async def run_service(
 def service_environment(
     *, database_url: str, simulated_twilio: SimulatedTwilio, account: Account, **settings: object
 ) -> dict[str, str]:
-    """This process's environment with the given settings and without the user's settings.
+    """Return this process's environment with the given settings and without the user's settings.
 
     `settings`: values by name of the AMD_ setting, in lower case without the prefix. Periodic reconciliation is off by
     default.
@@ -100,7 +100,7 @@ def service_environment(
 
 
 async def stop(process: asyncio.subprocess.Process) -> None:
-    """Send SIGTERM and wait; after STOP_TIMEOUT_S send SIGKILL. Does nothing if the process has ended."""
+    """Send SIGTERM and wait; after STOP_TIMEOUT_S send SIGKILL. The function does nothing if the process has ended."""
     if process.returncode is not None:
         return
     process.terminate()
@@ -113,7 +113,7 @@ async def stop(process: asyncio.subprocess.Process) -> None:
 
 
 def free_port() -> int:
-    """A loopback port that is currently unused."""
+    """Return a loopback port that is currently unused."""
     with socket.create_server(("127.0.0.1", 0)) as probe:
         port: int = probe.getsockname()[1]
         return port
@@ -121,7 +121,7 @@ def free_port() -> int:
 
 @contextmanager
 def reserved_port() -> Iterator[int]:
-    """A loopback port for a child process that binds it by number with SO_REUSEADDR.
+    """Return a loopback port for a child process that binds the port by number with SO_REUSEADDR.
 
     This process also binds the port, without listening. So the kernel does not give the port to another process that
     requests any free port.
@@ -131,12 +131,15 @@ def reserved_port() -> Iterator[int]:
         held.bind(("127.0.0.1", 0))
         port: int = held.getsockname()[1]
         if sys.platform != "linux":
-            held.close()  # other systems refuse to bind a port twice
+            held.close()  # systems other than Linux refuse to bind a port twice
         yield port
 
 
 async def _get_json(client: httpx2.AsyncClient, url: str) -> dict[str, object]:
-    """The JSON object at `url`. Empty if the response is not a JSON object or the connection fails."""
+    """Fetch the JSON object at `url`.
+
+    Returns an empty object if the response is not a JSON object or the connection fails.
+    """
     try:
         body = (await client.get(url)).json()
     except (httpx2.TransportError, ValueError):

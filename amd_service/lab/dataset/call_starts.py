@@ -44,7 +44,7 @@ class _Timeline:
         self._speech.append(np.full(len(sound), speech))
 
     def build(self, seconds: float, label: Label, voice: Voice | None, language: str | None) -> CallStart:
-        """The added sounds, cut or padded with silence to `seconds` after the first speech (or the start)."""
+        """Return the added sounds, cut or padded with silence to `seconds` after the first speech (or the start)."""
         fill = tones.silence(seconds)
         samples = np.concatenate([*self._sounds, fill])
         speech = np.concatenate([*self._speech, np.zeros(len(fill), np.bool_)])
@@ -55,13 +55,13 @@ class _Timeline:
 
 
 def build_call_start(corpus: Corpus, split: Split, label: Label, seconds: float, rng: random.Random) -> CallStart:
-    """A call start of `label`, long enough for a window of `seconds` after the onset of speech."""
+    """Return a call start of `label`, long enough for a window of `seconds` after the onset of speech."""
     if label is Label.UNDECIDED:
         return _build_without_speech(seconds, rng)
     voice, language = corpus.speaker(split, rng)
     timeline = _Timeline()
     _add_lead(timeline, rng)
-    pace = rng.uniform(0.92, 1.09)  # changes tempo and pitch together, to get more distinct voices
+    pace = rng.uniform(0.92, 1.09)  # resampling changes tempo and pitch together, to get more distinct voices
 
     def say(kind: Kind) -> None:
         sound = corpus.say(voice, language, kind, rng)

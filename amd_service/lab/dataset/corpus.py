@@ -30,7 +30,7 @@ class Corpus:
     bounds: NDArray[np.int64]
 
     def sound(self, index: int) -> Sound:
-        """Utterance `index`, float32 in [-1, 1]."""
+        """Return utterance `index`, float32 in [-1, 1]."""
         return self.samples[self.bounds[index] : self.bounds[index + 1]].astype(np.float32) / np.float32(32768)
 
     @cached_property
@@ -42,7 +42,7 @@ class Corpus:
 
     @cached_property
     def _complete(self) -> dict[tuple[Split, Engine], list[tuple[Voice, str]]]:
-        """Pairs of voice and language with every kind of utterance, so that each pair occurs under both labels."""
+        """Find pairs of voice and language with every kind of utterance, which thus occur under both labels."""
         pairs = sorted({(voice, language) for voice, language, _ in self._by_use}, key=repr)
         found: dict[tuple[Split, Engine], list[tuple[Voice, str]]] = {}
         for voice, language in pairs:
@@ -51,13 +51,13 @@ class Corpus:
         return found
 
     def speaker(self, split: Split, rng: random.Random) -> tuple[Voice, str]:
-        """A random voice of the split, and a language in which the voice has utterances for both labels."""
+        """Return a random voice of the split, and a language in which the voice has utterances for both labels."""
         engines = [engine for engine in Engine if (split, engine) in self._complete]
         engine = rng.choices(engines, [_ENGINE_SHARE[engine] for engine in engines])[0]
         return rng.choice(self._complete[split, engine])
 
     def say(self, voice: Voice, language: str, kind: Kind, rng: random.Random) -> Sound:
-        """A random utterance of `kind` by `voice`."""
+        """Return a random utterance of `kind` by `voice`."""
         return self.sound(rng.choice(self._by_use[voice, language, kind]))
 
 

@@ -34,7 +34,7 @@ class Example:
 
 
 def draw_example(corpus: Corpus, split: Split, seconds: float, rng: random.Random) -> Example:
-    """One random window of `seconds`. Both labels are equally likely; 6% of the windows have no speech."""
+    """Draw one random window of `seconds`. Both labels are equally likely; 6% of the windows have no speech."""
     has_no_speech = rng.random() < _NO_SPEECH_SHARE
     label = Label.UNDECIDED if has_no_speech else rng.choice((Label.HUMAN, Label.VOICEMAIL))
     call_start, heard = _draw(corpus, split, label, seconds, rng)
@@ -53,7 +53,7 @@ def draw_example(corpus: Corpus, split: Split, seconds: float, rng: random.Rando
 def draw_recordings(
     corpus: Corpus, split: Split, seconds: float, seed: int, count: int
 ) -> Iterator[tuple[CallStart, Sound]]:
-    """`count` call starts at 8 kHz, half of each label, as input for the service's onset search and window cut."""
+    """Draw `count` call starts at 8 kHz, half of each label, as input for the service's onset search and window cut."""
     for index in range(count):
         rng = random.Random(f"{seed}/recording/{index}")  # noqa: S311 - repeatable, not secret
         yield _draw(corpus, split, (Label.HUMAN, Label.VOICEMAIL)[index % 2], seconds, rng)

@@ -14,9 +14,10 @@ _MU = 255.0
 
 
 def degrade(call_start: CallStart, babble: Callable[[], Sound], rng: random.Random) -> Sound:
-    """The call start after random telephone effects, in [-1, 1]. `babble` returns other speech for the background.
+    """Return the call start after random telephone effects, in [-1, 1].
 
-    The effects are drawn independently of the label, so that no effect predicts the label.
+    `babble` returns other speech for the background. The effects are drawn independently of the label, so
+    that no effect predicts the label.
     """
     noise_rng = np.random.default_rng(rng.getrandbits(64))
     sound = _reverberate(call_start.samples, noise_rng, rng) if rng.random() < 0.3 else call_start.samples

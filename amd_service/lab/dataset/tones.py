@@ -1,4 +1,4 @@
-"""Telephone sounds that are not speech: ringback, beeps, information tones, touch tones. All at 8 kHz."""
+"""Telephone sounds that are not speech: ringback, beeps, information tones, touch tones. All sounds have 8 kHz."""
 
 import random
 from collections.abc import Sequence
@@ -18,7 +18,7 @@ _KEYS = ((697.0, 770.0, 852.0, 941.0), (1209.0, 1336.0, 1477.0))
 
 
 def tone(frequencies: Sequence[float], seconds: float, level: float = 0.2) -> Sound:
-    """The sum of sines, each at `level / len(frequencies)`, with 5 ms ramps against clicks."""
+    """Return the sum of sines, each at `level / len(frequencies)`, with 5 ms ramps against clicks."""
     count = round(seconds * RATE_HZ)
     time = np.arange(count) / RATE_HZ
     wave = np.sum([np.sin(2 * np.pi * frequency * time) for frequency in frequencies], axis=0) / len(frequencies)

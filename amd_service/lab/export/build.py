@@ -43,7 +43,7 @@ def build_openvino_int8(files: ModelFiles, graph: Path, calibration: Sequence[Sa
     quantised = nncf.quantize(
         _convert(files),
         nncf.Dataset(inputs),
-        # The preset for transformers: symmetric weights, SmoothQuant before the matrix products.
+        # This preset is for transformers: symmetric weights, SmoothQuant before the matrix products.
         model_type=nncf.ModelType.TRANSFORMER,
         subset_size=len(inputs),
         # Quantise only the linear layers. With the convolutions in int8 too, max |Δp| on the XLS-R shape was 0.069
@@ -71,7 +71,7 @@ def build_onnx(files: ModelFiles, graph: Path) -> None:
             dynamic_shapes={"samples": free, "frame_mask": free},
             verbose=False,
         )
-    assert program is not None  # None only if a path was passed
+    assert program is not None  # the exporter returns None only if it got a path
     program.save(graph, external_data=True)
 
 

@@ -34,13 +34,13 @@ _MIN_MS = 1000
 class SpeechRecordings:
     """Recordings with speech. `origin`: description of their source, for the engine check."""
 
-    waveforms: Sequence[tuple[Waveform, int]]  # with the onset of speech in ms
+    waveforms: Sequence[tuple[Waveform, int]]  # each with the onset of its speech in ms
     origin: str
 
 
 @dataclass(frozen=True, eq=False)
 class WindowSets:
-    """Two disjoint sets of windows, float32 at 16 kHz. From eight recordings on, the sets share no recording."""
+    """Two disjoint sets of windows, float32 at 16 kHz. With eight or more recordings, the sets share no recording."""
 
     check: list[Samples]
     calibration: list[Samples]
@@ -55,7 +55,7 @@ def draw_windows(settings: Settings, folder: Path | None, check: int, calibratio
     """
     recordings = read_recordings(folder)
     found = recordings.waveforms
-    # Do not calibrate with recordings of the check: the measured deviation is then too small.
+    # Do not calibrate with the recordings of the check: the measured deviation would be too small.
     halves = (found[::2], found[1::2]) if len(found) >= 8 else (found, found)
     take = partial(_cut_windows, settings=settings)
     return WindowSets(
@@ -79,7 +79,7 @@ def read_recordings(folder: Path | None) -> SpeechRecordings:
         raise ConfigurationError(
             f"no recording with speech (WAV, MP3, .ulaw, .alaw) in {where}: set --windows to a folder of real calls"
         )
-    # Folder names without paths: the engine check must not contain a user's paths or depend on the machine.
+    # Use folder names without paths: the engine check must not contain a user's paths or depend on the machine.
     origin = f"{len(waveforms)} recordings of {' and '.join(each.name for each in folders)}"
     return SpeechRecordings(waveforms, origin)
 

@@ -70,12 +70,12 @@ class Exporter:
     def export(
         self, engine: str, precision: str, *, windows_dir: Path | None = None, again: bool = False
     ) -> EngineCheck:
-        """Build and check one engine. If the engine passed its check before, only print that check.
+        """Build and check one engine. If the engine has already passed its check, only print the stored check.
 
         `windows_dir`: folder of recordings for calibration and check, instead of the shipped recordings. `again`: build
-        and check even if the engine passed before. The check is always stored next to the exported engine, but the
-        service uses only an engine that passed. Takes minutes. Raises ModelUnusable and ConfigurationError with the
-        cure.
+        and check even if the engine has already passed. The check is always stored next to the exported engine, but the
+        service uses only an engine that passed. Takes minutes. Raises ModelUnusable or ConfigurationError; the message
+        names the cure.
         """
         require_exportable(engine, precision)
         files = open_model(self.settings)
@@ -120,7 +120,7 @@ class Exporter:
             built.rename(exported.folder)
 
     def _check(self, files: ModelFiles, exported: ExportedEngine, windows: WindowSets) -> EngineCheck:
-        # Hash the graph before it is opened: a file that replaces the graph later was not measured.
+        # Hash the graph before opening it, so that a file that replaces the graph later does not match the hash.
         hashes = exported.hash_graph()
         threads = self.settings.threads or usable_cores()
         reference = self._reference(files, threads, windows.check)
@@ -155,7 +155,10 @@ class Exporter:
         )
 
     def _reference(self, files: ModelFiles, threads: int, windows: Sequence[Samples]) -> Probabilities:
-        """The reference's probabilities. They are cached, because for a large model their computation takes longest."""
+        """Return the reference's probabilities.
+
+        The result is cached, because computing it takes longest for a large model.
+        """
         path = reference_path(files, windows, self.settings.cache_dir)
         cached = read_reference(path, len(windows))
         if cached is not None:

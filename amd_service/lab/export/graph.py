@@ -32,7 +32,7 @@ class FrameMasked(nn.Module):
         hidden, _ = wav2vec2.feature_projection(wav2vec2.feature_extractor(samples).transpose(1, 2))
         hidden = hidden * real
         hidden = hidden + encoder.pos_conv_embed(hidden)
-        # The two published variants of the encoder normalise before the layers or after them.
+        # The encoder has two published variants: one normalises before the layers, the other after the layers.
         hidden = hidden if stable else encoder.layer_norm(hidden)
         bias = (1.0 - frame_mask)[:, None, None, :] * _MASKED
         for layer in encoder.layers:

@@ -23,7 +23,7 @@ Probabilities = NDArray[np.float64]
 
 @dataclass(frozen=True, slots=True)
 class EngineRun:
-    """An engine at a precision. `graph`: None if the engine runs the model directly."""
+    """An engine at a precision. `graph`: the graph's file; None if the engine runs the model directly."""
 
     engine: str
     precision: str
@@ -36,7 +36,7 @@ REFERENCE = EngineRun("torch", "fp32", None)
 def measure_probabilities(
     run: EngineRun, files: ModelFiles, threads: int, windows: Sequence[Samples], console: Console
 ) -> Probabilities:
-    """Probability of voicemail of each window, shape (windows,), with a progress bar.
+    """Return the probability of voicemail of each window, shape (windows,), with a progress bar.
 
     The engine is released at the end, because two large engines may not fit into memory.
     """
@@ -53,7 +53,7 @@ def measure_probabilities(
 
 
 def reference_path(files: ModelFiles, windows: Sequence[Samples], cache: Path) -> Path:
-    """The cache file of the reference's probabilities for a model, device, package versions and windows."""
+    """Return the cache file of the reference's probabilities for a model, device, package versions and windows."""
     device = "cuda" if has_cuda() else "cpu"
     key = hashlib.sha256(f"{files.fingerprint} {device} {sorted(package_versions('torch').items())}".encode())
     for samples in windows:
@@ -62,7 +62,7 @@ def reference_path(files: ModelFiles, windows: Sequence[Samples], cache: Path) -
 
 
 def read_reference(path: Path, windows: int) -> Probabilities | None:
-    """The cached probabilities. None if the file is missing, unreadable or of another length."""
+    """Read the cached probabilities. Returns None if the file is missing, unreadable or of another length."""
     try:
         found: Probabilities = np.load(path, allow_pickle=False)
     except (OSError, ValueError, EOFError):

@@ -1,4 +1,4 @@
-"""Renders utterances to audio with the engines' command-line programs. Needs no network and no GPU."""
+"""Renders utterances to audio with the engines' command-line programs. The rendering needs no network and no GPU."""
 
 import io
 import shutil
@@ -21,7 +21,8 @@ INSTALL_COMMAND = "apt-get install espeak-ng flite festival festvox-kallpc16k fe
 RATE_HZ = 8000
 _PROGRAMS = {Engine.ESPEAK: "espeak-ng", Engine.FLITE: "flite", Engine.FESTIVAL: "festival"}
 _FESTIVAL_VOICES = Path("/usr/share/festival/voices")
-_FESTIVAL_BATCH = 60  # utterances per process: enough to amortise its start, few enough to use all workers
+# Utterances per process: many enough to amortise the start of the process, few enough to use all workers.
+_FESTIVAL_BATCH = 60
 
 Sound = NDArray[np.float32]
 
@@ -36,7 +37,7 @@ def require_engines(utterances: Iterable[Utterance]) -> None:
 
 
 def render(utterances: Sequence[Utterance], *, jobs: int = 2, max_s: float = 8.0) -> Iterator[Sound]:
-    """The sound of each utterance, in order: mono float32 at 8 kHz, trimmed of silence, at most `max_s` seconds.
+    """Return the sound of each utterance, in order: mono float32 at 8 kHz, trimmed of silence, at most `max_s` seconds.
 
     Raises ConfigurationError when an engine is missing or fails.
     """

@@ -55,7 +55,10 @@ _QUOTA: Mapping[tuple[Engine, Split], int] = {
 
 
 def plan_utterances(seed: int, *, scale: float = 1.0) -> list[Utterance]:
-    """Every utterance to render, in a fixed order. `scale`: factor for the number of utterances of each voice."""
+    """Return every utterance to render, in a fixed order.
+
+    `scale`: factor for the number of utterances of each voice.
+    """
     return [utterance for voice in voices() for utterance in _utterances_of(voice, seed, scale)]
 
 
@@ -86,7 +89,7 @@ def _utterance(voice: Voice, kind: Kind, rng: random.Random, *, only_english: bo
 
 
 def fill_template(template: str, rng: random.Random) -> str:
-    """The template with random values in its slots."""
+    """Fill the slots of the template with random values."""
     digits = rng.choices("0123456789", k=rng.choice((4, 7, 10)))
     number = " ".join(digits[:3]) + ", " + " ".join(digits[3:])
     return template.format(

@@ -23,7 +23,7 @@ class Split(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Voice:
-    """`name`: the engine's name of the voice. `speaker`: equal for all voices of one person or vocal tract."""
+    """`name`: the engine's name of the voice. `speaker`: the same for all voices of one person or vocal tract."""
 
     engine: Engine
     name: str
@@ -67,7 +67,7 @@ _RECORDED = (
 
 
 def voices() -> tuple[Voice, ...]:
-    """Every voice. festival has only three speakers, so none of them is in the validation split."""
+    """Return every voice. festival has only three speakers, so none of them is in the validation split."""
     variants = tuple(
         Voice(Engine.ESPEAK, name, f"espeak-{name}", split) for split, names in _ESPEAK.items() for name in names
     )
@@ -75,5 +75,5 @@ def voices() -> tuple[Voice, ...]:
 
 
 def voice_named(engine: Engine, name: str) -> Voice:
-    """The voice that `engine` calls `name`. Raises KeyError if there is no such voice."""
+    """Return the voice that `engine` calls `name`. Raises KeyError if the engine has no voice of this name."""
     return {(voice.engine, voice.name): voice for voice in voices()}[engine, name]

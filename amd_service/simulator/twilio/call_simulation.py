@@ -31,7 +31,7 @@ class OutgoingCallback:
 
 @dataclass(frozen=True, slots=True)
 class CallScenario:
-    """The course of a simulated call. `ending`: its last CallStatus.
+    """The course of a simulated call. `ending`: the last CallStatus.
 
     `media_file`: the recorded audio; None without a recording. `recording_status`: final status of the recording; None
     for a call that is not recorded. The status `absent` needs no media file. `answered_by`: the result of Twilio's own
@@ -128,9 +128,9 @@ def end_recording(rest: RestApi, recording: SimulatedRecording, scenario: CallSc
 
 
 def recording_callbacks(call: SimulatedCall, recording: SimulatedRecording) -> Iterator[OutgoingCallback]:
-    """The callback for the recording's current status, if the call subscribed to this status."""
+    """Yield the callback for the recording's current status, if the call subscribed to this status."""
     url = call.form_value("RecordingStatusCallback")
-    # One parameter with all events, separated by spaces (Twilio's OpenAPI description).
+    # The parameter contains all events, separated by spaces (source: Twilio's OpenAPI description).
     subscribed = " ".join(call.form_values("RecordingStatusCallbackEvent")).split() or ["completed"]
     if url is None or recording.status not in subscribed:
         return

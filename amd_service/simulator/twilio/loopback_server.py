@@ -39,7 +39,7 @@ async def serve_simulated_twilio(
 ) -> AsyncIterator[SimulatedTwilio]:
     """Serve `media` and a REST API for its recordings on 127.0.0.1 while the context is open.
 
-    `port`: 0 means any free port. Raises ConfigurationError if the port is in use.
+    `port`: if 0, any free port. Raises ConfigurationError if the port is in use.
     """
     rest = rest or RestApi(media)
     # The media host's last route matches every path, so the media host's routes come second.

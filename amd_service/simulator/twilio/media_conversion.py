@@ -9,9 +9,9 @@ _MP3 = {"format": "MP3", "subtype": "MPEG_LAYER_III", "bitrate_mode": "CONSTANT"
 
 
 def convert_media(body: bytes, *, mono: bool, mp3: bool) -> bytes | None:
-    """`body` mixed down to one channel (the average of its channels), encoded as MP3, or both.
+    """Return `body` mixed down to one channel (the average of its channels), encoded as MP3, or both.
 
-    None if `body` already has the requested form, or if libsndfile cannot convert it.
+    Returns None if `body` already has the requested form, or if libsndfile cannot convert it.
     """
     try:
         with soundfile.SoundFile(io.BytesIO(body)) as file:

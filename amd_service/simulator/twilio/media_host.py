@@ -32,7 +32,7 @@ class ScriptedResponse:
     carried_out: bool = False
 
 
-# Twilio sends errors as XML, even for audio requests. Some clients stored such an error as a recording.
+# Twilio sends errors as XML, even for audio requests. Some clients stored the XML of an error as a recording.
 NOT_FOUND = ScriptedResponse(
     404,
     b"<?xml version='1.0' encoding='UTF-8'?>\n<TwilioResponse><RestException><Code>20404</Code>"
@@ -87,7 +87,7 @@ class MediaHost:
     """Serves `files` (by RecordingSid) under Twilio's paths to requests with the account's credentials.
 
     `/cdn/RE….wav` acts as a foreign host that serves the same files after a redirect. Every other path returns 404.
-    If a request to one of these paths has credentials, the request is recorded in `violations`.
+    A request with credentials to `/cdn` or to an unknown path is recorded in `violations`.
     """
 
     def __init__(self, credentials: Mapping[str, tuple[str, str]]) -> None:
@@ -100,7 +100,7 @@ class MediaHost:
         self.violations: list[str] = []
 
     def routes(self) -> list[Route]:
-        """All routes. They must be the last routes in a list, because the last route matches every path."""
+        """Return all routes. In a list of routes, put these routes last, because one of them matches every path."""
         return [
             Route("/2010-04-01/Accounts/{account}/Recordings/{name}", self.serve_recording),
             Route("/cdn/{name}", self.serve_redirected),
@@ -108,7 +108,7 @@ class MediaHost:
         ]
 
     def has_credentials(self, request: Request) -> bool:
-        """Whether a request to `/Accounts/{account}/…` has the credentials of this account."""
+        """Return whether a request to `/Accounts/{account}/…` has the credentials of this account."""
         expected = self._authorization.get(request.path_params["account"])
         given = request.headers.get("authorization", "")
         return expected is not None and compare_digest(given.encode(), expected.encode())
@@ -153,7 +153,7 @@ class MediaHost:
 
 
 async def scripted_response(scripted: ScriptedResponse, request: Request) -> Response:
-    """The scripted response. A silent response waits until the client disconnects."""
+    """Return the scripted response. A silent response waits until the client disconnects."""
     while scripted.silent and (await request.receive())["type"] != "http.disconnect":
         pass
     headers = dict(scripted.headers)

@@ -10,12 +10,12 @@ from amd_service.simulator.twilio.signed_callbacks import Pairs
 
 
 def new_sid(kind: str) -> str:
-    """A random SID with the given two-letter prefix."""
+    """Return a random SID with the given two-letter prefix."""
     return kind + token_hex(16)
 
 
 def now() -> datetime:
-    """The current time in whole seconds, Twilio's precision."""
+    """Return the current time in whole seconds, which is Twilio's precision."""
     return datetime.now(UTC).replace(microsecond=0)
 
 
@@ -60,11 +60,11 @@ class SimulatedCall:
         return self.status in TERMINAL_CALL_STATUSES
 
     def form_value(self, name: str) -> str | None:
-        """The first value of a parameter in `form`; None if the parameter is missing."""
+        """Return the first value of a parameter in `form`; None if the parameter is missing."""
         return next(iter(self.form_values(name)), None)
 
     def form_values(self, name: str) -> list[str]:
-        """All values of a parameter in `form`."""
+        """Return all values of a parameter in `form`."""
         return [value for given, value in self.form if given == name]
 
     def end(self, status: str) -> None:

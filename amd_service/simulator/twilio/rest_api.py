@@ -18,7 +18,7 @@ from amd_service.simulator.twilio.signed_callbacks import Pairs
 ACCOUNTS = "/2010-04-01/Accounts/{account}"
 DEFAULT_PAGE_SIZE = 50
 
-# The supported list parameters. Others get an error, because Twilio filters by them and the simulation does not.
+# The supported list parameters. All other parameters get an error, because the simulation cannot filter by them.
 _FILTERS = frozenset({"StartTime>", "DateCreated>", "PageSize", "Page", "PageToken"})
 
 Handler = Callable[[Request, "RestRequest"], Awaitable[Response]]
@@ -26,7 +26,7 @@ Handler = Callable[[Request, "RestRequest"], Awaitable[Response]]
 
 @dataclass(frozen=True, slots=True)
 class RestRequest:
-    """A received request. `query`, `form`: its decoded parameters, in order."""
+    """A received request. `query`, `form`: the decoded parameters, in order."""
 
     method: str
     path: str
@@ -44,9 +44,10 @@ class RestRequest:
 class RestApi:
     """Serves `calls` (by CallSid) to requests with the account's credentials. The media host serves the audio.
 
-    `scripted`: responses that are sent once each, in order, before normal responses. `on_created`: started for each
-    placed call, concurrently with the response; `wait_for_calls` waits for its end. `before`: awaited before every
-    response. `check`: returns the errors in a request. The media host collects them in `violations`.
+    `scripted`: responses that are sent once each, in order, before normal responses. `on_created`: function that is
+    started for each placed call, concurrently with the response; `wait_for_calls` waits for the end of each. `before`:
+    function that is awaited before every response. `check`: function that returns the errors in a request. The media
+    host collects the errors in `violations`.
     """
 
     media: MediaHost
@@ -116,7 +117,7 @@ class RestApi:
                 to_number=form["To"],
             )
         )
-        # A copy, because `on_created` may change the call before the response is sent.
+        # Build the response from a copy, because `on_created` may change the call before the response is sent.
         response = JSONResponse(call_resource(replace(call)), 201)
         if self.on_created is not None:
             self._simulations.append(asyncio.ensure_future(self.on_created(call)))

@@ -43,13 +43,16 @@ class ConnectionRules:
 
 
 def _limit(given: str | None, minimum: int, maximum: int, default: int) -> int:
-    """The given number, limited to Twilio's range."""
+    """Return the given number, limited to Twilio's range."""
     return default if given is None else min(max(int(given), minimum), maximum)
 
 
 @dataclass(frozen=True, slots=True)
 class CallbackOutcome:
-    """The result of a callback. `status`: of the last response; None without a response. `outcome`: `2xx`, `ct`, …"""
+    """The result of a callback.
+
+    `status`: HTTP status of the last response; None without a response. `outcome`: `2xx`, `ct`, …
+    """
 
     status: int | None
     outcome: str
@@ -57,7 +60,7 @@ class CallbackOutcome:
 
 
 def sign(url: str, pairs: Pairs, token: str) -> dict[str, str]:
-    """The headers of a callback to `url` with these form parameters. The fragment of `url` is not signed."""
+    """Return the headers of a callback to `url` with these form parameters. The fragment of `url` is not signed."""
     signature = RequestValidator(token).compute_signature(url.partition("#")[0], SignedForm(pairs))
     return {
         "X-Twilio-Signature": signature,

@@ -22,7 +22,7 @@ OPEN_TIMEOUT_S = 10.0
 class MediaStream:
     """The stream of a call. `audio`: the called party's audio, μ-law at 8 kHz.
 
-    `pace`: how many times faster than real time; None sends as fast as the service reads. `skipped`: numbers of the
+    `pace`: how many times faster than real time; if None, as fast as the service reads. `skipped`: numbers of the
     chunks that are lost. `repeated`: numbers of the chunks that are sent twice. Chunk numbers start at 1. `cut_after`:
     number of chunks before the connection is aborted. `parameters`: names and values of the TwiML's `<Parameter>`
     elements. `both_tracks`: also stream the other party, as silence. The chunk numbers in the messages then count both
@@ -41,7 +41,7 @@ class MediaStream:
     both_tracks: bool = False
 
     def start(self) -> dict[str, object]:
-        """The start message with the stream's call, account and format."""
+        """Return the start message with the stream's call, account and format."""
         body = {
             "accountSid": self.account_sid,
             "callSid": self.call_sid,
@@ -53,7 +53,7 @@ class MediaStream:
         return {"event": "start", "sequenceNumber": "1", "start": body, "streamSid": self.stream_sid}
 
     def chunks(self) -> Iterator[int]:
-        """The numbers of the chunks to send, in order."""
+        """Return the numbers of the chunks to send, in order."""
         count = -(-len(self.audio) // FRAME_BYTES)
         last = count if self.cut_after is None else min(count, self.cut_after)
         for chunk in range(1, last + 1):
@@ -63,12 +63,12 @@ class MediaStream:
                 yield chunk
 
     def media(self, chunk: int) -> dict[str, object]:
-        """The media message with one chunk of the called party's audio."""
+        """Return the media message with one chunk of the called party's audio."""
         piece = self.audio[(chunk - 1) * FRAME_BYTES : chunk * FRAME_BYTES]
         return self._media("inbound", chunk, 2 * chunk if self.both_tracks else chunk, piece)
 
     def outbound(self, chunk: int) -> dict[str, object]:
-        """The media message with the other party's silence during the same chunk."""
+        """Return the media message with the other party's silence during the same chunk."""
         return self._media("outbound", chunk, 2 * chunk - 1, SILENCE)
 
     def _media(self, track: str, chunk: int, number: int, piece: bytes) -> dict[str, object]:
@@ -81,7 +81,7 @@ class MediaStream:
         return {"event": "media", "sequenceNumber": str(number + 1), "media": body, "streamSid": self.stream_sid}
 
     def stop(self) -> dict[str, object]:
-        """The stop message, which is the last message."""
+        """Return the stop message, which is the last message."""
         body = {"accountSid": self.account_sid, "callSid": self.call_sid}
         return {"event": "stop", "sequenceNumber": "0", "stop": body, "streamSid": self.stream_sid}
 
