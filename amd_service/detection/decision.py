@@ -1,4 +1,7 @@
-"""Turns scores into a decision (human, voicemail or undecided) with its reason. The functions are pure."""
+"""Turns scores into a decision (human, voicemail or undecided) with its reason.
+
+The functions of this module have no side effects.
+"""
 
 from dataclasses import dataclass
 from typing import Self
@@ -6,7 +9,8 @@ from typing import Self
 from amd_service.domain import Anchor, Label, Reason, Scores
 from amd_service.settings import Settings
 
-# Stored with every verdict. Increase this number when a change of the code gives the same scores another decision.
+# This version is stored with every verdict. Increase the number when a code change leads to a different decision for
+# the same scores.
 POLICY_VERSION = 1
 
 
@@ -36,7 +40,7 @@ class Policy:
         )
 
     def as_dict(self) -> dict[str, object]:
-        """The policy as JSON-ready values. A verdict is stored with these values."""
+        """Return the policy as JSON-ready values. A verdict is stored with these values."""
         return {
             "version": POLICY_VERSION,
             "min_confidence": {
@@ -49,7 +53,7 @@ class Policy:
         }
 
     def threshold(self, label: Label) -> float:
-        """Minimum confidence for this label, as a probability."""
+        """Return the minimum confidence for a decision for this label, as a probability."""
         return self.min_confidence_human if label is Label.HUMAN else self.min_confidence_voicemail
 
 
@@ -66,7 +70,7 @@ class Decision:
 
 
 def top_label(scores: Scores) -> Label:
-    """The more probable label. Equal scores give voicemail."""
+    """Return the more probable label. If both scores are equal, the label is voicemail."""
     return Label.HUMAN if scores.human > scores.voicemail else Label.VOICEMAIL
 
 

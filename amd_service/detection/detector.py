@@ -30,8 +30,8 @@ class Detector:
     """Judges recordings. `start` and `close` also start and close the classifier.
 
     Audio processing runs on worker threads and the model runs on the classifier's thread, so neither blocks the event
-    loop. `judge` raises ClassifierUnavailable until the detector is ready: the model must be loaded and warmed up, and
-    the golden clips (recordings with known labels) must not contradict its label order.
+    loop. `judge` raises ClassifierUnavailable until the detector is ready. The detector is ready when the model is
+    loaded and warmed up, and the golden clips (recordings with known labels) do not contradict the model's label order.
     """
 
     def __init__(
@@ -60,7 +60,7 @@ class Detector:
         )
 
     def start(self) -> None:
-        """Start to load the model in the background. Needs a running event loop."""
+        """Start loading the model in the background. This method needs a running event loop."""
         self._classifier.start()
         self._readiness.start()
 
@@ -86,13 +86,13 @@ class Detector:
 
     @property
     def identity(self) -> ModelIdentity | None:
-        """The loaded model, with the result of the golden clips. None until the model is loaded."""
+        """The loaded model with the result of the golden clips, or None until the model is loaded."""
         identity = self._classifier.identity
         return self._with_proof(identity) if identity else None
 
     @property
     def chosen(self) -> ChosenEngine | None:
-        """The engine in use, the reason for the choice and the engine check. None until the model is loaded."""
+        """The engine in use, the reason for the choice and the engine check, or None until the model is loaded."""
         return self._classifier.chosen
 
     @property
@@ -111,7 +111,10 @@ class Detector:
         await self._readiness.wait_ready_or_raise()
 
     def report(self) -> dict[str, object]:
-        """State, reason and model, as JSON-ready values. The reason names the cure if the detector is not ready."""
+        """Return the state, its reason and the model, as JSON-ready values.
+
+        The reason names the cure if the detector is not ready.
+        """
         state, identity, labels = self.state, self.identity, self._classifier.labels
         return {
             "phase": str(state.phase),
@@ -127,7 +130,7 @@ class Detector:
     def max_audio_ms(self) -> int:
         """Milliseconds of audio, from the first sample, that can influence a verdict.
 
-        The value is the length of the search for speech plus the length of the longest window.
+        The value is the length of the audio that is searched for speech plus the length of the longest window.
         """
         return SEARCH_MS + max(self._policy.window_ms, self._policy.long_window_ms)
 
@@ -136,7 +139,7 @@ class Detector:
         return has_seconds(prefix, self.max_audio_ms / 1000)
 
     async def judge(self, audio: AudioInput, *, priority: Priority) -> Verdict:
-        """The verdict on a recording, or on the beginning of a recording.
+        """Return the verdict on a recording, or on the beginning of a recording.
 
         The model does not run on audio that is shorter than one second or has no speech: the verdict is then
         `undecided` without a confidence. Raises Undecodable, ClassifierUnavailable, QueueFull or ModelFailed.
@@ -166,7 +169,9 @@ class Detector:
         return self._verdict(prepared, decision.reason, decision=decision, runs=(run,))
 
     async def _score_clip(self, data: bytes) -> Scores | None:
-        """The scores of a golden clip's first window, computed as for a recording. None if the clip has no speech.
+        """Return the scores of a golden clip's first window, or None if the clip has no speech.
+
+        The scores are computed in the same way as for a recording.
 
         Raises ConfigurationError for a clip with two channels, because the called party's channel is unknown.
         """

@@ -1,7 +1,4 @@
-"""Golden clips: recordings with known labels.
-
-Their scores prove or contradict the order of the model's labels.
-"""
+"""Checks the order of the model's labels with the scores of golden clips (recordings with known labels)."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -35,7 +32,7 @@ class Proof(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class GoldenClips:
-    """A folder of golden clips.
+    """A folder of golden clips (recordings with known labels).
 
     `own`: True for the user's clips (AMD_GOLDEN_DIR), False for the shipped clips. `enforce`: True if a contradicted
     label order stops the classifier from serving.
@@ -51,7 +48,7 @@ class GoldenClips:
         return cls(settings.golden_dir or SHIPPED_CLIPS, own, settings.golden == "enforce")
 
     def clips(self) -> list[tuple[Label, Path]]:
-        """Every WAV and MP3 file under `human/` and `voicemail/`, with its label."""
+        """Return every WAV and MP3 file under `human/` and `voicemail/`, with its label."""
         return [
             (label, path)
             for label in LABELS
@@ -60,9 +57,10 @@ class GoldenClips:
         ]
 
     def shortage(self) -> str | None:
-        """Error message with the cure if the user's own clips are too few; None if there are enough.
+        """Return an error message with the cure if the user has too few clips for a label, or None.
 
-        A mistyped folder must cause this error. Without the error its result would only be `inconclusive`.
+        If the path of the folder is mistyped, the user must see this error. Without the error message, the result of
+        the label check would only be `inconclusive`.
         """
         found = [label for label, _ in self.clips()]
         if not self.own or all(found.count(label) >= MIN_CLIPS for label in LABELS):
@@ -85,10 +83,11 @@ class ClipResult:
 def assess(results: Sequence[ClipResult]) -> Proof:
     """Compare the scores of golden clips with their known labels.
 
-    - `proven`: of each label, at least 80 % of the clips have the known label as top label;
-    - `contradicted`: of each label, at least 80 % of the clips have the other label with a confidence of at least 0.9;
-    - `inconclusive`: any other result, or fewer than five clips of a label. A good model can be inconclusive, because a
-      model trained on real calls may score synthetic clips badly.
+    - `proven`: for each label, the model gives at least 80 % of the label's clips the known label;
+    - `contradicted`: for each label, the model gives at least 80 % of the label's clips the other label, with a
+      confidence of at least 0.9;
+    - `inconclusive`: any other result, or fewer than five clips of a label. The result for a good model can be
+      `inconclusive`, because a model trained on real calls may score synthetic clips badly.
     """
     if any(sum(result.label is label for result in results) < MIN_CLIPS for label in LABELS):
         return Proof.INCONCLUSIVE
@@ -104,10 +103,10 @@ def assess(results: Sequence[ClipResult]) -> Proof:
 
 
 def refusal_reason(proof: Proof, order: LabelOrder, golden: GoldenClips) -> str | None:
-    """Error message with the cure if the model must not serve; None if the model may serve.
+    """Return an error message with the cure if the model must not serve, or None if the model may serve.
 
-    If a model does not name its labels, its label order is a guess. Such a model must be proven, whatever the value of
-    AMD_GOLDEN.
+    If a model does not name its labels, its label order is a guess. Golden clips must prove the order of such a model,
+    even if AMD_GOLDEN is not `enforce`.
     """
     clips = "your golden clips" if golden.own else "the golden clips"
     if proof is Proof.CONTRADICTED and (golden.enforce or order.source is LabelSource.ASSUMED):
@@ -126,7 +125,10 @@ def refusal_reason(proof: Proof, order: LabelOrder, golden: GoldenClips) -> str 
 
 
 def _share(results: Sequence[ClipResult], label: Label, *, scored_as: Label, min_confidence: float) -> float:
-    """Share of the clips of `label` that are scored as `scored_as`. Clips with equal scores do not count as scored."""
+    """Return the share of the clips of `label` that the model scores as `scored_as`.
+
+    Clips with equal scores do not count as scored.
+    """
     of_label = [result.scores for result in results if result.label is label]
     decided = [scores for scores in of_label if scores is not None and scores.human != scores.voicemail]
     confident = [scores for scores in decided if max(scores.human, scores.voicemail) >= min_confidence]

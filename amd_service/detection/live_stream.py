@@ -43,9 +43,9 @@ class LiveStream:
         return len(self._buffer) // BYTES_PER_MS
 
     async def feed(self, audio: bytes) -> Verdict | None:
-        """Add audio. Returns the verdict when it is final; do not call `feed` again after that.
+        """Add audio. Returns the verdict when the verdict is final. Do not call `feed` again after a verdict.
 
-        If the classifier is not ready or its queue is full, a later call tries again. Raises ModelFailed.
+        If the classifier is not ready or its queue is full, a later call of `feed` tries again. Raises ModelFailed.
         """
         self._buffer += audio[: self._max_bytes - len(self._buffer)]
         self._received_bytes += len(audio)
@@ -58,7 +58,7 @@ class LiveStream:
             return None
 
     async def finish(self) -> Verdict:
-        """The verdict on the audio received so far, as for a complete recording.
+        """Return the verdict on the audio received so far, judged like a complete recording.
 
         Raises Undecodable if no audio was received. Raises ClassifierUnavailable, QueueFull or ModelFailed.
         """
@@ -91,7 +91,7 @@ class LiveStream:
         return AudioInput(data=bytes(self._buffer), content_type=CONTENT_TYPE, one_sided=True)
 
     def _final_at_ms(self, onset_ms: int) -> int:
-        """Milliseconds of audio after which both the onset and the next window are final."""
+        """Return the milliseconds of audio after which both the onset and the next window are final."""
         length_ms = self._policy.long_window_ms if self._needs_long_window else self._policy.window_ms
         window_ms = required_ms(onset_ms=onset_ms, anchor=self._policy.anchor, length_ms=length_ms)
         return self._limited(max(onset_ms + max(length_ms, SETTLED_MS), window_ms))

@@ -10,7 +10,7 @@ from amd_service.detection.audio.input import AudioInput
 from amd_service.detection.audio.window import LEAD_MS, cut
 from amd_service.domain import Anchor, Waveform, Window
 
-# Milliseconds, from the first sample, that are searched for speech.
+# The search for speech covers this many milliseconds from the first sample.
 SEARCH_MS = 15_000
 # Minimum length, in ms, of audio that the model scores.
 MIN_MS = 1000
@@ -34,7 +34,7 @@ class PreparedAudio:
 
     @property
     def speech_ms(self) -> int:
-        """Milliseconds of audio after the onset of speech; 0 without speech."""
+        """Milliseconds of audio after the onset of speech, or 0 if the audio has no speech."""
         return 0 if self.onset_ms is None else self.waveform.duration_ms - self.onset_ms
 
 
@@ -52,7 +52,7 @@ def prepare_audio(audio: AudioInput, *, max_ms: int) -> PreparedAudio:
 
 
 def cut_window(prepared: PreparedAudio, anchor: Anchor, length_ms: int) -> Window:
-    """The window at the anchor. The window starts earlier if less than one second of audio follows the anchor."""
+    """Cut the window at the anchor. The window starts earlier if less than one second of audio follows the anchor."""
     window = cut(prepared.waveform, onset_ms=prepared.onset_ms, anchor=anchor, length_ms=length_ms)
     if window.duration_ms >= MIN_MS:
         return window

@@ -1,7 +1,7 @@
 """Decides whether the classifier may serve.
 
-The model must be loaded and warmed up, and the golden clips (recordings with known labels) must not contradict its
-label order.
+The model must be loaded and warmed up, and the golden clips (recordings with known labels) must not contradict the
+model's label order.
 """
 
 import asyncio
@@ -38,7 +38,10 @@ class Readiness:
 
     @property
     def state(self) -> ClassifierState:
-        """The classifier's state until the classifier is ready; after that, the result of the golden clips."""
+        """The classifier's state while the classifier is not ready.
+
+        Later, the state includes the result of the golden clips.
+        """
         state = self._classifier.state
         if not state.is_ready:
             return state
@@ -117,8 +120,8 @@ class Readiness:
         except AmdError as error:
             log.warning("golden clip not scored", clip=str(path), error=str(error))
         except Exception:
-            # Continue with the next clip: one clip does not decide the result. If the engine fails on every clip, the
-            # inference thread crashes.
+            # Continue with the next clip: one failed clip does not decide the result. An engine that fails on every
+            # clip makes the inference thread crash.
             log.exception("unexpected error while scoring a golden clip", clip=str(path))
         return ClipResult(label, None)
 

@@ -43,7 +43,7 @@ class StreamedUpload:
         self.is_complete = False
 
     async def feed(self, chunk: bytes) -> list[Provisional]:
-        """Add a chunk. Returns the provisional verdicts that have become possible.
+        """Add a chunk. Returns the provisional verdicts that became possible with this chunk.
 
         Chunks are ignored after `is_complete` has become true, because more audio cannot change the verdict. Raises
         ClassifierUnavailable, QueueFull or ModelFailed.
@@ -57,7 +57,7 @@ class StreamedUpload:
         return await self._analyse()
 
     async def finish(self) -> Verdict:
-        """The final verdict. It equals the verdict on a file with the same bytes.
+        """Return the final verdict. The final verdict equals the verdict on a file with the same bytes.
 
         Raises the errors of `feed`, and Undecodable.
         """
@@ -67,7 +67,7 @@ class StreamedUpload:
         try:
             prepared = await self._detector.prepare(self._received())
         except Undecodable:
-            # The header may be incomplete. If the whole body is not audio, `finish` raises.
+            # The header may be incomplete. If the whole body is not audio, `finish` raises Undecodable.
             return []
         self.is_complete = prepared.waveform.duration_ms >= self._detector.max_audio_ms
         provisional: list[Provisional] = []

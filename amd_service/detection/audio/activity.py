@@ -1,10 +1,11 @@
-"""Finds the onset of speech among silence, steady noise, hum, ringback, beeps, SIT, DTMF and clicks.
+"""Finds the onset of speech. Ignores silence, steady noise, hum, ringback, beeps, SIT, DTMF and clicks.
 
-A frame counts as speech if it meets all four conditions. Each of the other sounds fails at least one condition:
+A frame counts as speech if the frame meets all four conditions below. Each of the other sounds fails at least one
+condition.
 
-- loud: the frame exceeds the noise floor. A tone or noise that lasts for most of a second becomes part of the floor;
-- rich: the energy is spread over more harmonics than the two of a signalling tone (ITU-T E.180, Q.23);
-- moving: the spectrum differs from the spectrum 80 ms before and 80 ms after. The spectrum of a buzzer does not;
+- loud: the frame exceeds the noise floor. A tone or noise that lasts for 800 ms becomes part of the noise floor;
+- rich: the energy is spread over more frequencies than the two of a signalling tone (ITU-T E.180, Q.23);
+- moving: the spectrum differs from the spectrum 80 ms before and 80 ms after. The spectrum of a buzzer does not change;
 - voiced: the frame is periodic at the pitch of a voice. Noise, clicks and line switching are not periodic.
 
 The constants were measured with 24 synthetic voices against 580 signals that are not speech. The voices come from three
@@ -13,14 +14,15 @@ from -60 to -30 dBFS, mu-law and clipping.
 
 Known limits:
 
-- whispering is not found;
+- whispered speech is not detected;
 - DTMF counts as speech if it is clipped hard (three times full scale) or weaker than the noise around it;
 - the off-hook howler, which has four tones, counts as speech;
 - short bursts of rumble count as speech;
-- noise that swells and fades about four times a second by 50 % or more counts as speech (17 of 18 signals at 50 %);
+- noise that swells and fades about four times a second by 50 % or more counts as speech (at 50 %, this happened with 17
+  of 18 test signals);
 - chordal hold music counts as speech.
 
-docs/decisions/0016 has the measurements of noise and music.
+The measurements of noise and music are in docs/decisions/0016.
 """
 
 import numpy as np
@@ -44,15 +46,15 @@ BAND = slice(180 * FFT_SIZE // RATE_HZ, 3_500 * FFT_SIZE // RATE_HZ)
 # so the autocorrelation does not wrap around.
 PITCH_LAGS = slice(RATE_HZ // 420, RATE_HZ // 72 + 1)
 
-# The noise floor is the minimum of the smoothed power, which is about a third of its mean. A bin counts as sound if its
-# power is 12 times the floor, so 6 dB above that mean.
+# The noise floor is the minimum of the smoothed power. This minimum is about a third of the mean power. A bin counts as
+# sound if its power is more than 12 times the floor, which is 6 dB above the mean power.
 FLOOR_FRAMES = 800 // HOP_MS
 FLOOR_FACTOR = 12.0
-# The pitch search subtracts only this multiple of the floor. The remaining noise makes bursts of noise less periodic
-# than voices.
+# The pitch search subtracts the noise floor multiplied by this factor, which is lower than FLOOR_FACTOR. The noise that
+# remains makes bursts of noise less periodic than voices.
 NOISE_FACTOR = np.float32(2)
-# Level within the band, in dB relative to full scale. A frame below this level is line noise. The idle code of mu-law
-# has -72 dB.
+# Level within the band, in dB relative to full scale. A frame below this level counts as line noise. The idle code of
+# mu-law has a level of -72 dB.
 SILENCE_DBFS = -64.0
 
 # Share of the energy of a frame outside its two strongest peaks. The share is above 0.03 in 95 % of speech frames and
@@ -79,16 +81,17 @@ EVIDENCE_SPAN = 20
 LEAD_FRAMES = 15
 TINY = np.float32(1e-12)
 
-# Milliseconds of audio after the onset that make the onset final. The noise floor of the last frame in
+# Milliseconds of audio that must follow the onset before the onset is final. The noise floor of the last frame in
 # EVIDENCE_SPAN depends on the next FLOOR_FRAMES frames. Smoothing, framing and the widening of tones depend on about 12
 # more frames.
 SETTLED_MS = (LEAD_FRAMES + EVIDENCE_SPAN + FLOOR_FRAMES + 15) * HOP_MS
-# Milliseconds at the end of the audio in which more audio can still reveal an onset.
+# If no onset was found, the last UNSETTLED_MS milliseconds can still contain an onset. Only further audio can show this
+# onset.
 UNSETTLED_MS = (LEAD_FRAMES + EVIDENCE_SPAN) * HOP_MS
 
 
 def speech_onset_ms(waveform: Waveform, *, search_ms: int = 15_000) -> int | None:
-    """The onset of speech in ms from the first sample. None if the first `search_ms` contain no speech.
+    """Return the onset of speech in ms from the first sample, or None if the first `search_ms` contain no speech.
 
     The onset is accurate to about 50 ms in a quiet call. In loud noise, which hides weak beginnings, the onset is up to
     200 ms late.
@@ -119,11 +122,11 @@ def _at_8_khz(waveform: Waveform, search_ms: int) -> Array:
 
 
 def _spectra(samples: Array) -> Array:
-    """Power in each bin of the band, shape (frames, bins). Frame i is centred at i * HOP_MS."""
+    """Return the power in each bin of the telephone band, shape (frames, bins). Frame i is centred at i * HOP_MS."""
     padded = np.pad(samples, (FRAME // 2, FRAME))
     frames = sliding_window_view(padded, FRAME)[: len(samples) : HOP]
     window = _window()
-    # With this scale the sum of a frame's bins equals the mean square of the frame.
+    # This scale makes the sum of a frame's bins equal to the mean square of the frame.
     scaled = window * np.sqrt(2 / (FFT_SIZE * np.sum(window**2)))
     spectrum = np.fft.rfft(frames * scaled, FFT_SIZE)[:, BAND]
     return np.asarray(spectrum.real**2 + spectrum.imag**2, dtype=np.float32)
@@ -134,11 +137,13 @@ def _window() -> Array:
 
 
 def _floor(power: Array) -> Array:
-    """Noise floor of each bin: the minimum over FLOOR_FRAMES before or after the frame, whichever minimum is larger.
+    """Return the noise floor of each bin in each frame.
 
-    With the larger minimum, a noise or tone is part of the floor from its first frame on. A side with fewer than
-    FLOOR_FRAMES frames is ignored, because speech may start at sample 0. The floor is at least the minimum of the whole
-    recording.
+    The floor is the minimum over the FLOOR_FRAMES before the frame or after the frame, whichever minimum is larger.
+
+    The larger minimum is used so that a noise or tone is part of the floor from its first frame on. A side with fewer
+    than FLOOR_FRAMES frames is ignored, because speech may start at sample 0. The floor is at least the minimum of the
+    whole recording.
     """
     smooth = _smooth(power)
     span = min(FLOOR_FRAMES, len(power))
@@ -150,7 +155,7 @@ def _floor(power: Array) -> Array:
 
 
 def _smooth(power: Array) -> Array:
-    """Mean over 5 frames and 5 bins. Values at the edges are repeated."""
+    """Return the moving average of the power over 5 frames and 5 bins. Values at the edges are repeated."""
     padded = np.pad(power, 2, mode="edge")
     rows, columns = power.shape
     tall = padded[:rows].copy()
@@ -163,7 +168,7 @@ def _smooth(power: Array) -> Array:
 
 
 def _running_minimum(values: Array, span: int) -> Array:
-    """Minimum over `span` consecutive rows, shape (rows - span + 1, columns). Takes log2(span) steps."""
+    """Return the minimum of each `span` consecutive rows, shape (rows - span + 1, columns). Takes log2(span) steps."""
     width = 1
     while width * 2 <= span:
         values = np.minimum(values[:-width], values[width:])
@@ -173,7 +178,7 @@ def _running_minimum(values: Array, span: int) -> Array:
 
 
 def _richness(excess: Array) -> Array:
-    """Share of each frame's excess power that lies outside its two strongest peaks."""
+    """Return the share of each frame's excess power that lies outside its two strongest peaks."""
     rest, rows = excess.copy(), np.arange(len(excess))
     for _ in range(2):
         peak = rest.argmax(axis=1)
@@ -184,10 +189,10 @@ def _richness(excess: Array) -> Array:
 
 
 def _movement(power: Array, excess: Array) -> Array:
-    """Mean difference in dB between a frame and the frame 80 ms before or after, whichever difference is smaller.
+    """Return the mean difference in dB between each frame and the frame 80 ms before or 80 ms after.
 
-    Bins are weighted by their amplitude above the floor. A frame near an end of the recording has only one such
-    neighbour, so only the difference to this neighbour counts.
+    The smaller of the two differences counts. Bins are weighted by their amplitude above the floor. Less than 80 ms
+    from the start or end of the recording, only one of the two differences exists and counts.
     """
     movement = np.full(len(power), np.inf, dtype=np.float32)
     if len(power) <= MOVE_FRAMES:
@@ -201,9 +206,10 @@ def _movement(power: Array, excess: Array) -> Array:
 
 
 def _periodicity(power: Array) -> Array:
-    """Highest autocorrelation of each frame at the lags of a voice's pitch, corrected for the decay of the window.
+    """Return each frame's highest autocorrelation at the lags of a voice's pitch.
 
-    The spectra are compressed first, so that one strong formant or a band of noise does not count as periodic.
+    The autocorrelation is corrected for the decay of the window. The spectra are compressed first, so that one
+    strong formant or a band of noise does not count as periodic.
     """
     spectrum_of_window = _compressed(np.abs(np.fft.rfft(_window(), FFT_SIZE)) ** 2)
     decay = np.fft.irfft(spectrum_of_window, FFT_SIZE)
@@ -216,12 +222,12 @@ def _periodicity(power: Array) -> Array:
 
 
 def _compressed(power: Array) -> Array:
-    """Square root of the amplitude, so fourth root of the power."""
+    """Return the fourth root of the power, which is the square root of the amplitude."""
     return np.sqrt(np.sqrt(power))
 
 
 def _widen(flags: Flags, frames: int) -> Flags:
-    """Also set each flag that is at most `frames` positions away from a set flag."""
+    """Return a copy of the flags that also sets each flag at most `frames` positions away from a set flag."""
     near = np.zeros(len(flags) + 2 * frames, dtype=np.bool_)
     for shift in range(2 * frames + 1):
         near[shift : shift + len(flags)] |= flags
@@ -229,9 +235,9 @@ def _widen(flags: Flags, frames: int) -> Flags:
 
 
 def _first_evidence(speech: Flags) -> int | None:
-    """Index of the first speech frame with enough speech frames after it. None if no frame qualifies.
+    """Return the index of the first speech frame with enough speech frames after it, or None without such a frame.
 
-    Enough means: of the EVIDENCE_SPAN frames that start with this frame, at least EVIDENCE_FRAMES are speech frames.
+    A frame qualifies if at least EVIDENCE_FRAMES of the EVIDENCE_SPAN frames that begin with it are speech frames.
     """
     counts = np.concatenate([[0], np.cumsum(speech), np.full(EVIDENCE_SPAN, speech.sum())])
     ahead = counts[EVIDENCE_SPAN : EVIDENCE_SPAN + len(speech)] - counts[: len(speech)]
@@ -240,7 +246,7 @@ def _first_evidence(speech: Flags) -> int | None:
 
 
 def _lead_in(first: int, sound: Flags) -> int:
-    """Index of the first frame of the continuous sound that leads to `first`, at most LEAD_FRAMES earlier."""
+    """Return the first frame of the continuous sound that leads to frame `first`, at most LEAD_FRAMES earlier."""
     start = first
     while start > 0 and first - start < LEAD_FRAMES and sound[start - 1]:
         start -= 1

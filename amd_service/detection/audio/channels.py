@@ -11,7 +11,8 @@ from amd_service.errors import ConfigurationError
 class CalledParty:
     """The called party's audio.
 
-    `mixed`: True if the audio also contains the caller. `channel`: the channel, counted from 1; None if `mixed`.
+    `mixed`: True if the audio also contains the caller. `channel`: number of the called party's channel, from 1; None
+    if `mixed`.
     """
 
     waveform: Waveform
@@ -22,7 +23,8 @@ class CalledParty:
 def called_party(tracks: Tracks, *, channel: int | None, one_sided: bool) -> CalledParty:
     """Select the called party from the tracks.
 
-    - `channel`: the called party's channel in a two-channel recording. None if unknown: both channels are averaged;
+    - `channel`: the called party's channel in a two-channel recording. If None, the channel is unknown, and both
+      channels are averaged;
     - `one_sided`: True if a one-channel recording contains only the called party (RecordingTrack inbound). False if the
       recording is the mix of both parties.
 

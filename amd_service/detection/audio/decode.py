@@ -15,10 +15,11 @@ def decode(data: bytes, *, content_type: str | None = None, max_s: float | None 
     The cost depends on the decoded part, not on the file size. A header in the data takes precedence over
     `content_type`. Data without a header is decoded as raw audio (mu-law, A-law or 16-bit PCM) only if `content_type`
     names the encoding and the rate, such as `audio/x-mulaw;rate=8000` or `audio/basic`. A file without samples gives
-    tracks without frames. The sizes in headers are not trusted.
+    tracks without frames. Decoding does not rely on the sizes in headers.
 
     Raises:
-        Undecodable: the body is empty, markup, or in an unknown format. The message says what to send.
+        Undecodable: the body is empty, is XML or HTML, or has an unknown format. The error message names the supported
+        formats.
     """
     if not data:
         raise Undecodable("The body is empty.")
@@ -38,7 +39,7 @@ def decode(data: bytes, *, content_type: str | None = None, max_s: float | None 
 
 
 def can_decode(prefix: bytes, content_type: str | None) -> bool:
-    """True if the beginning of a body looks like audio that `decode` supports, not like a page or encrypted data."""
+    """True if the beginning of a body looks like audio that `decode` supports, not like HTML, XML or encrypted data."""
     if _is_markup(prefix):
         return False
     # Only MP3 files begin with ID3. An ID3 tag can be longer than the prefix, so the prefix may not contain any frame.
@@ -46,10 +47,10 @@ def can_decode(prefix: bytes, content_type: str | None) -> bool:
 
 
 def has_seconds(prefix: bytes, seconds: float) -> bool:
-    """True if the beginning of a download contains at least that many seconds of audio.
+    """True if the beginning of a download contains at least `seconds` seconds of audio.
 
-    The check is fast enough for each chunk of a download. The result is False while the data is not recognisable as WAV
-    or MP3. A download of other data therefore ends at its byte limit.
+    The check is fast enough to run after each chunk of a download. The result is False while the data is not
+    recognisable as WAV or MP3. A download of data in another format therefore ends at its byte limit.
     """
     if not is_wav(prefix):
         return mp3_has_seconds(prefix, seconds)

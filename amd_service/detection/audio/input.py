@@ -1,4 +1,4 @@
-"""The input of the detector."""
+"""Defines the audio input of the detector."""
 
 from dataclasses import dataclass
 

@@ -20,11 +20,11 @@ VERSION_25, VERSION_2, VERSION_1 = 0, 2, 3
 MONO = 3
 # Maximum number of bytes to search for the first frame, or for the next frame after damage.
 SEARCH_BYTES = 8_192
-# Maximum number of damaged parts to skip. The search checks every byte, so a mostly damaged file would take seconds
-# without this limit.
+# Maximum number of damaged parts to skip. The search for the next frame checks every byte, so decoding a mostly damaged
+# file would take seconds without this limit.
 MAX_SKIPS = 16
-# Maximum length, in seconds, of the delays of encoder and decoder plus a leading frame without audio (Xing). Together
-# these are at most four frames of 72 ms.
+# Maximum length, in seconds, of the delays of encoder and decoder plus a leading frame without audio (Xing). Together,
+# the delays and this frame last at most four frames of 72 ms.
 DELAY_S = 0.3
 
 
@@ -55,7 +55,7 @@ def decode_mp3(data: bytes, max_s: float | None) -> Tracks:
         raise Undecodable("The body has no MP3 frame: send WAV or MP3.")
     first, last = frames[0], frames[-1]
     require_plausible(first.channels, first.rate_hz)
-    # The length comes from the counted frames, because a Xing header can contain any number.
+    # Compute the length from the counted frames, because the count in a Xing header can be wrong.
     wanted = sum(frame.samples for frame in frames)
     head = head_frames(max_s, first.rate_hz)
     wanted = wanted if head is None else min(head, wanted)
@@ -68,7 +68,7 @@ def decode_mp3(data: bytes, max_s: float | None) -> Tracks:
 
 
 def mp3_has_seconds(prefix: bytes, seconds: float) -> bool:
-    """True if the beginning of an MP3 file decodes to at least that many seconds."""
+    """True if the beginning of an MP3 file decodes to at least `seconds` seconds."""
     held, enough = 0.0, seconds + DELAY_S
     for frame in _frames(prefix):
         if frame.end > len(prefix):
@@ -100,7 +100,10 @@ def _frames(data: bytes) -> Iterator[Frame]:
 
 
 def _after_tag(data: bytes) -> int:
-    """Byte offset of the end of the ID3v2 tag; 0 without a tag. The size of the tag has seven bits per byte."""
+    """Return the byte offset of the end of the ID3v2 tag, or 0 without a tag.
+
+    The size field of the tag uses seven bits of each byte.
+    """
     if data[:3] != b"ID3" or len(data) < 10:
         return 0
     size = 0
@@ -110,7 +113,7 @@ def _after_tag(data: bytes) -> int:
 
 
 def _with_true_counts(body: bytes, frames: int) -> bytes:
-    """The body with correct counts in a leading Xing frame.
+    """Return the body with correct counts in a leading Xing frame.
 
     The decoder stops after the number of frames that the Xing frame names.
     """
@@ -125,7 +128,7 @@ def _with_true_counts(body: bytes, frames: int) -> bytes:
 
 
 def _first_frame(data: bytes, start: int) -> Frame | None:
-    """The first frame at or after byte `start`, searched in SEARCH_BYTES bytes.
+    """Return the first frame that begins in the SEARCH_BYTES bytes from byte `start`.
 
     A frame counts only if a frame of the same format follows. A frame exactly at `start` also counts if it extends to
     the end of the data.

@@ -8,7 +8,8 @@ import numpy as np
 from amd_service.detection.audio.tracks import Tracks, head_frames, make_tracks, require_plausible
 from amd_service.errors import Undecodable
 
-# Names from RFC 2046 (basic), RFC 2586 (L16, big endian) and RFC 4856 (PCMU, PCMA), and older names.
+# The names come from RFC 2046 (basic), RFC 2586 (L16, big endian) and RFC 4856 (PCMU, PCMA). Older names are also
+# accepted.
 ENCODINGS = {
     "audio/basic": "mulaw",
     "audio/x-mulaw": "mulaw",
@@ -42,9 +43,9 @@ def is_raw(content_type: str | None) -> bool:
 
 
 def read_raw_format(content_type: str | None) -> RawFormat | None:
-    """The raw format that a content type names. None if the content type names no raw encoding.
+    """Return the raw format that a content type names, or None if the content type names no raw encoding.
 
-    `audio/basic` has 8000 Hz unless the content type names another rate.
+    The rate of `audio/basic` is 8000 Hz unless the content type names another rate.
 
     Raises:
         Undecodable: the rate is missing, or a parameter is malformed or implausible.

@@ -42,12 +42,15 @@ def require_plausible(channels: int, rate_hz: int) -> None:
 
 
 def head_frames(max_s: float | None, rate_hz: int) -> int | None:
-    """Number of frames in `max_s` seconds. None (no limit) if `max_s` is None."""
+    """Return the number of frames in `max_s` seconds, or None (no limit) if `max_s` is None."""
     return None if max_s is None else max(0, round(max_s * rate_hz))
 
 
 def make_tracks(frames: NDArray[np.float32], rate_hz: int, *, truncated: bool, encoding: str) -> Tracks:
-    """Tracks from interleaved `frames`, shape (frames, channels). NaN and infinity become 0; the rest is clipped."""
+    """Make tracks from interleaved `frames`, shape (frames, channels).
+
+    NaN and infinity become 0; other values are clipped to [-1, 1].
+    """
     samples = np.ascontiguousarray(frames.T, dtype=np.float32)
     finite = np.nan_to_num(samples, nan=0.0, posinf=0.0, neginf=0.0)
     return Tracks(np.clip(finite, -1, 1), rate_hz, truncated, encoding)

@@ -1,8 +1,8 @@
 """Decodes WAV files, including files with wrong sizes in their header.
 
-This module reads the RIFF structure only to find the format and the samples. It then gives the samples to libsndfile
-with a correct header. libsndfile trusts the sizes in a header: with the original header, a data size of 0 would give 0
-frames.
+This module reads the RIFF structure only to find the format and the samples. The module then passes the samples to
+libsndfile with a correct header. libsndfile trusts the sizes in a header: with the original header, a data size of 0
+would give 0 frames.
 """
 
 import io
@@ -70,7 +70,7 @@ def decode_wav(data: bytes, max_s: float | None) -> Tracks:
 
 
 def wav_seconds(prefix: bytes) -> float:
-    """Seconds of audio in the beginning of a WAV file, computed with the rate in its header.
+    """Return the seconds of audio in the beginning of a WAV file, computed with the rate in its header.
 
     Raises:
         Undecodable: the header is incomplete or damaged.
@@ -101,10 +101,10 @@ def read_layout(data: bytes) -> Layout:
 
 
 def _next_chunk(data: bytes, at: int, size: int) -> int:
-    """Byte offset of the next chunk.
+    """Return the byte offset of the next chunk.
 
-    Normally the next chunk begins `size` bytes after the header of this chunk. If no chunk begins at that
-    offset, the size is wrong. The result is then the offset of the next `data`.
+    Normally the next chunk begins `size` bytes after the header of this chunk. If no chunk begins at that offset, the
+    size is wrong. The result is then the offset of the next occurrence of the bytes `data`.
     """
     after = at + 8 + size
     for candidate in (after + size % 2, after):
@@ -131,9 +131,9 @@ def _read_format(body: bytes) -> Layout:
 
 
 def _sample_bytes(tag: int, channels: int, block: int, bits: int) -> int:
-    """Bytes of one sample, computed from the block size.
+    """Return the size of one sample in bytes, computed from the block size.
 
-    The number of bits is not enough, because a sample may fill its container only partly (20 of 24 bits).
+    The number of bits in the header is not enough, because a sample may fill its container only partly (20 of 24 bits).
     """
     if tag in (MULAW, ALAW):
         return 1
@@ -150,14 +150,14 @@ def _sample_bytes(tag: int, channels: int, block: int, bits: int) -> int:
 
 
 def _body_size(data: bytes, layout: Layout) -> int:
-    """Bytes of samples that exist in the file, without the chunks after the samples."""
+    """Return the number of bytes of samples in the file, without the chunks after the samples."""
     available = len(data) - layout.data_at
     size = layout.declared or 0
     if size >= available:
         return available
     end = layout.data_at + size
-    # A correct size is followed by another chunk or by the end of the file. Otherwise the samples continue to the end
-    # of the file.
+    # If the size is correct, another chunk or the end of the file follows the samples. If the size is wrong, the
+    # samples continue to the end of the file.
     for at in (end + size % 2, end):
         chunk_size = int.from_bytes(data[at + 4 : at + 8], "little")
         if _looks_like_chunk(data, at) and at + 8 + chunk_size <= len(data) + 1:

@@ -9,8 +9,9 @@ from numpy.typing import NDArray
 from amd_service.domain import Anchor, Waveform, Window
 
 RATE_HZ = 16_000
-# Milliseconds. If the onset is later, the anchor `auto` starts the window at the speech. Otherwise the window would
-# contain silence, and a model that was trained on first seconds scores silence as human with high confidence.
+# Milliseconds. If the onset is later than LATE_MS, the anchor `auto` starts the window shortly before the onset.
+# A window from the first sample would contain silence. A model that was trained on the first seconds of calls scores
+# silence as human with high confidence.
 LATE_MS = 1_000
 LEAD_MS = 200
 # Milliseconds of extra audio for the resampler on both sides of the window. With this audio, the edges of the window
@@ -28,7 +29,7 @@ def cut(waveform: Waveform, *, onset_ms: int | None, anchor: Anchor, length_ms: 
 
 
 def required_ms(*, onset_ms: int, anchor: Anchor, length_ms: int) -> int:
-    """Milliseconds of the recording that must have arrived before the window is final."""
+    """Return the milliseconds of the recording that must have arrived before the window is final."""
     return _start_ms(onset_ms, anchor) + length_ms + MARGIN_MS
 
 
@@ -42,8 +43,8 @@ def _at_16_khz(waveform: Waveform, start_ms: int, length_ms: int) -> NDArray[np.
     first, count = start_ms * RATE_HZ // 1000, length_ms * RATE_HZ // 1000
     if rate_hz == RATE_HZ:
         return samples[first : first + count]
-    # Start where an input sample and an output sample coincide. Only then does the resampled part equal the same part
-    # of the resampled whole recording.
+    # Start the resampled part where an input sample and an output sample coincide. Only then does the resampled part
+    # equal the same part of the resampled whole recording.
     step = rate_hz // gcd(rate_hz, RATE_HZ)
     begin = max(0, (start_ms - MARGIN_MS) * rate_hz // 1000) // step * step
     end = (start_ms + length_ms + MARGIN_MS) * rate_hz // 1000

@@ -14,14 +14,16 @@ _FILE_NAME = "gate.json"
 
 @dataclass(frozen=True, slots=True)
 class EngineCheck:
-    """The result for one engine at one precision, for one model on one kind of machine.
+    """The result of the check of one engine at one precision, for one model on one kind of machine.
 
     - `max_dp`, `mean_dp`: maximum and mean of |difference of the probability of voicemail to torch fp32|. NaN counts as
-      infinite;
-    - `flips`: by threshold, the number of windows that are on different sides of the threshold;
+      infinity;
+    - `flips`: for each threshold, the number of windows whose two probabilities are on different sides of the
+      threshold;
     - `furthest_flip`: the largest distance, among these windows, from the reference's probability to the threshold;
     - `explanation`: the reason why the engine passed or failed, as text for people;
-    - `graph_sha256`: the digest of each measured graph file by name. Empty for engines that run the model's weights.
+    - `graph_sha256`: the digest of each measured graph file by name. The mapping is empty for engines that run the
+      model's weights.
     """
 
     engine: str
@@ -66,7 +68,7 @@ class Requirements:
     windows: int = 200
 
     def check(self, found: Deviation, *, precision: str, windows: int) -> tuple[bool, str]:
-        """Returns whether the engine passes, and the explanation. `windows`: number of compared windows."""
+        """Return whether the engine passes the check, and the explanation. `windows`: number of compared windows."""
         limit = self.max_dp[precision]
         if windows < self.windows:
             return False, f"{windows} windows are too few, at least {self.windows} are needed"
@@ -96,7 +98,7 @@ def measure_deviation(
 
 
 def write_engine_check(folder: Path, check: EngineCheck) -> None:
-    """Write the record into an exported engine's folder. The write is atomic."""
+    """Write the record of an engine check into an exported engine's folder. The write is atomic."""
     folder.mkdir(parents=True, exist_ok=True)
     partial = folder / f"{_FILE_NAME}.partial"
     partial.write_text(json.dumps(asdict(check), indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
@@ -104,9 +106,9 @@ def write_engine_check(folder: Path, check: EngineCheck) -> None:
 
 
 def read_engine_check(folder: Path) -> EngineCheck | None:
-    """Read the record from an exported engine's folder.
+    """Read the record of an engine check from an exported engine's folder.
 
-    None if there is no record, or if this version cannot read the record.
+    The result is None if the folder has no record, or if this version cannot read the record.
     """
     try:
         content = json.loads((folder / _FILE_NAME).read_text(encoding="utf-8"))

@@ -1,4 +1,7 @@
-"""Exported engines on disk. The path depends on the model, the engine, its package versions and the CPU."""
+"""Locates exported engines on disk.
+
+The path of an exported engine depends on the model, the engine, its package versions and the CPU.
+"""
 
 import hashlib
 import platform
@@ -58,7 +61,7 @@ class ExportedEngine:
 
     @property
     def graph(self) -> Path | None:
-        """Path of the graph. None for engines that run the model's weights."""
+        """The path of the graph, or None for engines that run the model's weights."""
         return self.folder / GRAPHS[self.engine] if self.engine in GRAPHS else None
 
     @property
@@ -67,10 +70,10 @@ class ExportedEngine:
         return f"amd-service model export --engine {self.engine} --precision {self.precision}"
 
     def read_check(self) -> EngineCheck | None:
-        """The engine check of the graph in the folder.
+        """Read the engine check of the graph in the folder.
 
-        None if the export is missing or incomplete, or if the record belongs to another graph. If there is a record,
-        the graph is hashed, which takes up to 1 s for a large model.
+        The result is None if the export is missing or incomplete, or if the record belongs to another graph. If the
+        folder contains a record, the graph is hashed, which takes up to 1 s for a large model.
         """
         found = read_engine_check(self.folder)
         own = (self.engine, self.precision, self.weights_sha256)
@@ -81,7 +84,7 @@ class ExportedEngine:
         return found if found.graph_sha256 == self.hash_graph() else None
 
     def hash_graph(self) -> dict[str, str]:
-        """SHA-256 of the graph file and of the files beside it with the same stem, by file name."""
+        """Return the SHA-256 of the graph file and of the files beside it with the same stem, by file name."""
         if self.graph is None:
             return {}
         digests: dict[str, str] = {}
@@ -122,20 +125,22 @@ def locate_exported_engine(
 
 
 def missing_package(engine: str, installed: InstalledVersion = installed_version) -> str | None:
-    """The first package that the engine needs and that is not installed; None if no package is missing."""
+    """Return the first package that the engine needs and that is not installed, or None if no package is missing."""
     return next((name for name in _PACKAGES[engine] if installed(name) is None), None)
 
 
 def package_versions(engine: str, installed: InstalledVersion = installed_version) -> dict[str, str]:
-    """Versions of the packages that run the engine."""
+    """Return the versions of the packages that run the engine."""
     return {name: found for name in _PACKAGES[engine] if (found := installed(name)) is not None}
 
 
 def describe_cpu(cpuinfo: Path = Path("/proc/cpuinfo")) -> str:
-    """Architecture and the CPU features that determine which kernels run, such as `x86_64 avx2 avx512f amx_bf16`.
+    """Return the CPU's architecture and the CPU features that determine which kernels run.
 
-    An engine check is valid for one such combination only. For example, int8 kernels without VNNI saturate on values
-    for which kernels with VNNI do not.
+    An example is `x86_64 avx2 avx512f amx_bf16`.
+
+    An engine check is valid for only one combination of architecture and features. For example, int8 kernels without
+    VNNI saturate on values for which kernels with VNNI do not.
     """
     features = _features(cpuinfo)
     return " ".join(

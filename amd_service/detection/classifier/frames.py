@@ -26,17 +26,20 @@ class ConvolutionalFront:
 
     @classmethod
     def of_model(cls, folder: Path) -> Self:
-        """The front that a model folder's config.json describes."""
+        """Read the convolutional front from a model folder's config.json."""
         config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
         return cls(tuple(config.get("conv_kernel", _KERNELS)), tuple(config.get("conv_stride", _STRIDES)))
 
     def frames(self, samples: int) -> int:
-        """Number of frames for a clip of `samples` samples."""
+        """Return the number of frames that the front makes from a clip of `samples` samples."""
         for kernel, stride in zip(self.kernels, self.strides, strict=True):
             samples = (samples - kernel) // stride + 1
         return samples
 
     def mask(self, samples: Sequence[int]) -> NDArray[np.float32]:
-        """Frame mask, shape (clips, frames): 1.0 for frames of the clip, 0.0 for padding to the longest clip."""
+        """Return the frame mask, shape (clips, frames).
+
+        The mask is 1.0 for frames of the clip and 0.0 for padding to the longest clip.
+        """
         counts = np.array([self.frames(count) for count in samples])
         return (np.arange(counts.max())[None, :] < counts[:, None]).astype(np.float32)

@@ -43,11 +43,11 @@ class Located:
 
 
 def locate(model: str, revision: str | None) -> Located:
-    """Locate a model: `demo`, a folder or a hub id. A hub model that is not cached is downloaded. Blocks.
+    """Locate the files of a model: `demo`, a folder or a hub id. Blocks.
 
-    The cache is searched first, so that a restart needs no network and does not change the model. `fetch` updates the
-    cache. Raises ModelUnusable if the model cannot be obtained. Raises ClassifierUnavailable if the hub does not
-    respond.
+    A hub model that is not cached is downloaded. The cache is searched first, so that a restart needs no network and
+    does not change the model. Call `fetch` to update the cache. Raises ModelUnusable if the model cannot be obtained.
+    Raises ClassifierUnavailable if the hub does not respond.
     """
     local = _locate_here(model)
     if local is not None:

@@ -1,4 +1,4 @@
-"""The classifier: a bounded queue, and one thread that loads the model and runs it."""
+"""The classifier: a bounded queue, and one thread that loads and runs the model."""
 
 import asyncio
 import threading
@@ -18,11 +18,11 @@ from amd_service.errors import ClassifierUnavailable, ModelFailed, ModelUnusable
 from amd_service.settings import Settings
 from amd_service.telemetry import Metrics, get_logger
 
-# Maximum number of crashes without a scored window between them. After that the thread is not restarted, because it
-# would crash again.
+# Maximum number of crashes without a scored window between them. After this number of crashes the thread is not
+# restarted, because a new thread would probably crash again.
 MAX_CRASHES = 5
-# Maximum number of engine errors in a row. After that the model is loaded again, because a lost device or lost memory
-# does not recover otherwise.
+# Maximum number of engine errors in a row. After this number of errors the model is loaded again, because only a new
+# load recovers from a lost device or lost memory.
 MAX_ERRORS_IN_A_ROW = 5
 
 log = get_logger(__name__)
@@ -32,8 +32,8 @@ class Classifier:
     """Scores windows with the configured model.
 
     `start` returns at once and never raises. The inference thread loads the model and warms it up. If the model cannot
-    be used, the state becomes `failed` and its reason names the cure. Every accepted window ends with a result or an
-    error, even if the thread crashes. After a crash a new thread loads the model again.
+    be used, the state becomes `failed`, and the reason in the state names the cure. Every accepted window ends with a
+    result or an error, even if the thread crashes. After a crash a new thread loads the model again.
     """
 
     def __init__(
@@ -83,17 +83,20 @@ class Classifier:
 
     @property
     def identity(self) -> ModelIdentity | None:
-        """The loaded model. None until the first load has succeeded."""
+        """The loaded model. The value is None until the first load has succeeded."""
         return self._scorer.identity if self._scorer else None
 
     @property
     def labels(self) -> LabelOrder | None:
-        """The label of each output index, and the source of this order. None until the first load has succeeded."""
+        """The label of each output index, and the source of this order.
+
+        The value is None until the first load has succeeded.
+        """
         return self._scorer.files.labels if self._scorer else None
 
     @property
     def chosen(self) -> ChosenEngine | None:
-        """The engine in use and the reason for the choice. None until the first load has succeeded."""
+        """The engine in use and the reason for the choice. The value is None until the first load has succeeded."""
         return self._scorer.chosen if self._scorer else None
 
     def start(self) -> None:
@@ -107,7 +110,7 @@ class Classifier:
             changed, state = self._state_change, self._state
             if condition(state):
                 return state
-            # Shield the future: a cancelled caller must not cancel it for other callers.
+            # Shield the future: a cancelled caller must not cancel the future for other callers.
             await asyncio.shield(asyncio.wrap_future(changed))
 
     async def wait_ready_or_raise(self) -> ModelIdentity:
@@ -124,8 +127,8 @@ class Classifier:
         """Stop the thread after its current window. Waiting callers get ClassifierUnavailable."""
         self._stopping.set()
         self._queue.close("the classifier is shutting down")
-        # A thread that crashed just before may have started a replacement thread. Wait for the replacement as well: it
-        # ends because `_stopping` is set.
+        # A thread that crashed just before may have started a replacement thread. Wait for the replacement thread too.
+        # The replacement thread ends because `_stopping` is set.
         while (thread := self._thread) is not None and thread.is_alive():
             await asyncio.to_thread(thread.join, self._close_timeout_s)
             if thread.is_alive():
@@ -154,7 +157,10 @@ class Classifier:
         self._thread.start()
 
     def _set_state(self, phase: Phase, reason: str) -> None:
-        """Change the state, open or close the queue for this state, and wake all callers that wait for a state."""
+        """Change the state and wake all callers that wait for a state.
+
+        The queue is opened if the new state is ready, and closed otherwise.
+        """
         if phase is Phase.READY:
             self._queue.open()
         else:
@@ -180,7 +186,7 @@ class Classifier:
     def _load_with_retries(self) -> Scorer | None:
         """Load the model and warm it up. Retries while the hub is unavailable.
 
-        Returns None if loading failed. The state then names the reason.
+        Returns None if loading failed. The state then contains the reason of the failure.
         """
         while not self._stopping.is_set():
             try:

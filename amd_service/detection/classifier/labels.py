@@ -1,4 +1,4 @@
-"""The label of each of the model's output indexes."""
+"""Determines the label of each of the model's output indexes."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -58,10 +58,10 @@ class LabelOrder:
 
 
 def order_labels(id2label: Mapping[str, str], stated: str | None) -> LabelOrder:
-    """The label order from AMD_LABELS (such as `human,voicemail`); if not set, from the model's config.
+    """Read the label order from AMD_LABELS (such as `human,voicemail`) or, if this is not set, from the model's config.
 
-    For names such as LABEL_0 the order is human, voicemail with source `ASSUMED`. Raises ModelUnusable unless the model
-    has exactly two outputs, 0 and 1, one for each label.
+    If the model's labels have names such as LABEL_0, the order is human, voicemail, and the source is `ASSUMED`. Raises
+    ModelUnusable unless the model has exactly two outputs, 0 and 1, one for each label.
     """
     if set(id2label) != {"0", "1"}:
         raise ModelUnusable(
@@ -77,7 +77,7 @@ def order_labels(id2label: Mapping[str, str], stated: str | None) -> LabelOrder:
 
 
 def label_of(name: str) -> Label | None:
-    """The label for a known spelling of its name; None for an unknown name."""
+    """Return the label for a known spelling of its name, or None for an unknown name."""
     plain = "".join(character for character in name.casefold() if character.isalnum())
     if plain in HUMAN_NAMES:
         return Label.HUMAN

@@ -73,7 +73,7 @@ def pull(settings: Settings) -> ModelFiles:
 
 
 def check_files(located: Located, stated_labels: str | None) -> ModelFiles:
-    """Check a model folder without loading the model: the architecture, the format of the weights, the settings."""
+    """Check the architecture, the weight format and the settings in a model folder, without loading the model."""
     folder = located.folder
     config = _read_json(folder, "config.json", "the folder is not a model folder")
     _check_architecture(config, folder)

@@ -47,7 +47,10 @@ class RequestQueue:
         self._closed_because: str | None = "the classifier has not been started"
 
     def submit(self, window: Window, priority: Priority, *, estimate_s: Callable[[int], float]) -> InferenceRequest:
-        """Enqueue a window. Raises ClassifierUnavailable while the queue is closed. Raises QueueFull at the bound.
+        """Enqueue a window.
+
+        Raises ClassifierUnavailable while the queue is closed. Raises QueueFull while the queue contains the maximum
+        number of windows.
 
         `estimate_s`: computes the seconds until a given number of windows is done. QueueFull contains this time.
         """
@@ -65,7 +68,7 @@ class RequestQueue:
             return request
 
     def withdraw(self, request: InferenceRequest) -> None:
-        """Remove a request. Does nothing if the thread has already taken the request."""
+        """Remove a request. This method does nothing if the inference thread has already taken the request."""
         with self._changed:
             if request in self._heap:
                 self._heap.remove(request)
@@ -75,7 +78,7 @@ class RequestQueue:
     def take_batch(self, max_size: int) -> list[InferenceRequest]:
         """Wait for the next request, and return it with waiting requests of the same window length.
 
-        The batch has at most `max_size` requests. It is empty after the queue was closed.
+        The batch has at most `max_size` requests. The batch is empty after the queue was closed.
         """
         with self._changed:
             self._changed.wait_for(lambda: self._heap or self._closed_because is not None)
@@ -95,7 +98,7 @@ class RequestQueue:
             self._closed_because = None
 
     def close(self, reason: str) -> None:
-        """Refuse new requests and fail the waiting requests, both with this reason."""
+        """Refuse new requests and fail the waiting requests, both with `reason`."""
         with self._changed:
             self._closed_because = reason
             waiting, self._heap = self._heap, []

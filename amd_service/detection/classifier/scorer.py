@@ -63,11 +63,14 @@ class Scorer:
         return cls(files, chosen, identity)
 
     def gives_same_scores_as(self, other: Self) -> bool:
-        """True if both have the same files, the same settings and the same engine."""
+        """True if both scorers have the same files, the same settings and the same engine."""
         return (self.identity, self.files) == (other.identity, other.files)
 
     def warm_up(self) -> None:
-        """Score noise of each length in WARM_UP_S. Raises ModelUnusable if an output is not finite."""
+        """Run the model on noise, once for each length in WARM_UP_S.
+
+        Raises ModelUnusable if an output is not finite.
+        """
         noise = np.random.default_rng(0).normal(0.0, 0.1, RATE_HZ * max(WARM_UP_S)).astype(np.float32)
         for seconds in WARM_UP_S:
             [outcome] = self.score([Window(noise[: RATE_HZ * seconds], start_ms=0, onset_ms=None)])
@@ -75,7 +78,10 @@ class Scorer:
                 raise ModelUnusable(f"{self.files.folder}: {outcome}: the weights are damaged. {CURE}") from outcome
 
     def score(self, windows: Sequence[Window]) -> list[ModelRun | ModelFailed]:
-        """Run windows of equal length in one batch. A window with output that is not finite gives a ModelFailed."""
+        """Run windows of equal length in one batch.
+
+        If the model's output for a window is not finite, the result for this window is a ModelFailed.
+        """
         started = perf_counter()
         logits = self.engine.logits([window.samples for window in windows]).astype(np.float64)
         inference_ms = (perf_counter() - started) * 1000

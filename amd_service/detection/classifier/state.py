@@ -1,4 +1,4 @@
-"""The state of the classifier, from loading to ready or failed."""
+"""Defines the states of the classifier, from loading to ready or failed."""
 
 from dataclasses import dataclass
 from enum import StrEnum

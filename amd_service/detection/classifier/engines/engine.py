@@ -1,4 +1,4 @@
-"""The interface of every engine, and the function that opens the configured engine."""
+"""Defines the interface of every engine, and opens the configured engine."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -26,8 +26,8 @@ class Engine(Protocol):
     `max_batch`: maximum number of clips per call; above 1 only if batching saves time.
 
     The clips of one call have equal length, so they need no padding and no frame mask. Some graphs have a mask as
-    input; their engine passes a mask of ones. The engine computes the length of the mask outside the graph: n = (n -
-    kernel) // stride + 1 for each convolution of the front.
+    input. Engines with such a graph pass a mask of ones. The engine computes the length of the mask outside the graph:
+    n = (n - kernel) // stride + 1 for each convolution of the front.
     """
 
     @property
@@ -38,10 +38,10 @@ class Engine(Protocol):
     def max_batch(self) -> int: ...
 
     def logits(self, clips: Sequence[NDArray[np.float32]]) -> NDArray[np.float32]:
-        """Raw outputs, shape (clips, 2), ordered by the model's label index.
+        """Return the model's raw outputs, shape (clips, 2), ordered by the model's label index.
 
         Clips: float32, shape (n,), 16 kHz, not normalised. The outputs are NaN if the weights are damaged, so the
-        caller must check them.
+        caller must check the outputs for NaN.
         """
         ...
 

@@ -42,8 +42,7 @@ class OpenVinoEngine:
 def load(files: ModelFiles, threads: int, *, graph: Path, precision: str) -> OpenVinoEngine:
     """Compile an exported graph. Raises ModelUnusable if OpenVINO is missing or cannot compile the graph.
 
-    OpenVINO caches the compiled graph in a folder beside the graph, so that the next start takes a fraction of the
-    time.
+    OpenVINO caches the compiled graph in a folder beside the graph, so that the next start is much faster.
     """
     openvino = import_openvino()
     # In an int8 graph, the parts that are not quantised run in bf16 if the CPU supports bf16.
@@ -70,9 +69,9 @@ def load(files: ModelFiles, threads: int, *, graph: Path, precision: str) -> Ope
 def import_openvino() -> Any:
     """Import OpenVINO without its telemetry.
 
-    `import openvino` sends data to Intel's analytics server unless a file in the home directory forbids it. If the
-    package `openvino_telemetry` cannot be imported, OpenVINO uses an empty replacement, which sends nothing. The entry
-    None in `sys.modules` makes this import fail.
+    `import openvino` sends data to Intel's analytics server unless a file in the home directory disables telemetry. If
+    the package `openvino_telemetry` cannot be imported, OpenVINO uses an empty replacement, which sends nothing. The
+    entry None in `sys.modules` makes the import of `openvino_telemetry` fail.
     """
     if "openvino_telemetry" not in sys.modules:
         sys.modules["openvino_telemetry"] = None  # type: ignore[assignment]

@@ -1,4 +1,4 @@
-"""Chooses the engine and the precision. Does not export or check engines."""
+"""Chooses the engine and the precision. This module does not export or check engines."""
 
 import os
 from collections.abc import Mapping
@@ -26,7 +26,7 @@ from amd_service.settings import Settings
 class Choice:
     """The engine to open.
 
-    `exported`: None for the reference, torch fp32. `reason`: the reason for the choice, for the log at start.
+    `exported`: None for the reference, torch fp32. `reason`: the reason for the choice, which is logged at start.
     """
 
     engine: str
@@ -92,7 +92,7 @@ def choose(
     3. torch fp32 on the CPU.
 
     `unopened`: the errors of engines that could not be opened. These engines are skipped. Raises ModelUnusable if the
-    requested engine is not exported or failed its check. The message names the command that cures the problem.
+    requested engine is not exported or failed its check. The error message names the command that cures the problem.
     """
     _check_settings(settings.engine, settings.precision)
     rejections: list[Rejection] = []
@@ -124,7 +124,7 @@ def _check_settings(engine: str, precision: str | None) -> None:
 
 
 def _candidates(settings: Settings, hardware: Hardware) -> list[tuple[str, str]]:
-    """The engines and precisions that the settings allow, in order of preference."""
+    """Return the engines and precisions that the settings allow, in order of preference."""
     engine, precision = settings.engine, settings.precision
     if engine != "auto":
         return [(engine, each) for each in _precisions(engine, precision, hardware)]

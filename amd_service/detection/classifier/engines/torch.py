@@ -1,4 +1,7 @@
-"""The reference engine: PyTorch in float32, on CUDA if available. bfloat16 needs a passed engine check."""
+"""The reference engine: runs the model with PyTorch in float32, on CUDA if available.
+
+To run in bfloat16, the engine must have passed its engine check.
+"""
 
 from __future__ import annotations
 
@@ -46,7 +49,8 @@ class TorchEngine:
 def load(files: ModelFiles, threads: int, precision: str = "fp32") -> TorchEngine:
     """Load the model, entirely in bfloat16 if `precision` is bf16. Raises as `load_model`.
 
-    Call this function on the thread that runs the model: it sets PyTorch's thread count, which OpenMP keeps per thread.
+    Call this function on the thread that runs the model: the function sets PyTorch's thread count, and OpenMP stores
+    this count per thread.
     """
     import torch
 
@@ -74,7 +78,7 @@ def _from_pretrained(files: ModelFiles) -> Any:
     from transformers import Wav2Vec2ForSequenceClassification
 
     try:
-        # With output_loading_info the result is a pair. The type annotations of transformers do not say so.
+        # With output_loading_info the result is a pair. The type annotations of transformers do not mention this pair.
         loaded: Any = Wav2Vec2ForSequenceClassification.from_pretrained(
             files.folder,
             dtype=torch.float32,
