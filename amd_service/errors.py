@@ -79,7 +79,7 @@ class DatabaseUnavailable(Outage):
 
 
 class MediaNotYet(Retryable):
-    """Twilio responded with 404 for a recording. This is normal for some seconds after the callback."""
+    """Twilio responded with 404 for a recording. This response is normal for some seconds after the callback."""
 
     failure = Failure.MEDIA_MISSING
 
@@ -170,7 +170,7 @@ class TooManyCalls(RequestRefused):
 
 
 class OutcomeUnknown(AmdError):
-    """The response to a REST request was lost, and Twilio may have carried it out. Such a request is never repeated."""
+    """Twilio may have carried out a REST request, but the response was lost. The request is never repeated."""
 
 
 class ModelUnusable(AmdError):

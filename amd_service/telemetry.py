@@ -35,8 +35,8 @@ def _redact(value: Any) -> Any:
 
 
 def redact(_logger: object, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
-    """structlog processor that removes secrets by key, and phone numbers and URL passwords from any text."""
-    event.pop("color_message", None)  # uvicorn's second copy of the message, with escape codes
+    """Remove secrets by key, and remove phone numbers and URL passwords from any text. A structlog processor."""
+    event.pop("color_message", None)  # uvicorn adds a second copy of the message, with escape codes
     redacted: dict[str, Any] = _redact(dict(event))
     return redacted
 
@@ -71,7 +71,7 @@ def configure_logging(*, log_format: str, level: str) -> None:
 
 
 def get_logger(name: str) -> structlog.stdlib.BoundLogger:
-    """A structured logger. Bind SIDs with `structlog.contextvars.bound_contextvars`."""
+    """Return a structured logger. To log a SID with every event, use `structlog.contextvars.bound_contextvars`."""
     logger: structlog.stdlib.BoundLogger = structlog.stdlib.get_logger(name)
     return logger
 
@@ -105,7 +105,8 @@ class Metrics:
         self.given_up = Counter(
             "amd_buried", "Recordings given up without a verdict, by reason.", ["reason"], registry=r
         )
-        for failure in Failure:  # a series that begins at its first event hides that event from `increase()`
+        # If a time series began at its first event, `increase()` in Prometheus would not count that event.
+        for failure in Failure:
             self.given_up.labels(failure)
         self.actions = Counter(
             "amd_actions", "Actions after a verdict, by kind and outcome.", ["kind", "outcome"], registry=r

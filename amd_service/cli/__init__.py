@@ -1,5 +1,5 @@
 """The command line: one command per file.
 
-A command's file holds the options. The function imports the implementation only when the command runs, so `--help` is
-fast.
+The file of a command defines the options of the command. Each command imports its implementation only when the command
+runs, so `--help` is fast.
 """

@@ -39,9 +39,10 @@ def call(
 ) -> None:
     """Place a call.
 
-    Exit code 0: the call is placed; with --wait, it also has a verdict. 1: with --wait, there is no verdict in time.
-    2: no call was placed. 3: the outcome of this command, or of an earlier command with the same key, is unknown. The
-    call may have been placed, so check before you place it again.
+    Exit code 0 means that the call was placed and, with --wait, that the verdict arrived. Exit code 1 means that the
+    verdict did not arrive in time (with --wait). Exit code 2 means that no call was placed. Exit code 3 means that the
+    outcome of this command, or of an earlier command with the same key, is unknown. In this case the call may have been
+    placed, so check at Twilio before you place the call again.
     """
     from amd_service.cli.place_and_follow import place_and_follow
     from amd_service.errors import IdempotencyKeyInUse, OutcomeUnknown

@@ -39,7 +39,7 @@ async def classify_and_print(files: Sequence[Path], settings: Settings, *, chann
 
 
 async def classify(files: Sequence[Path], settings: Settings, *, channel: int | None) -> AsyncIterator[Line]:
-    """Yield a line per file, in the order of `files`. If a file could not be classified, `error` of its line is set.
+    """Yield a line per file, in the order of `files`. If a file could not be classified, its line has an `error`.
 
     A mono file is assumed to contain only the called party. `channel`: the called party's channel of a dual-channel
     file; None mixes the two channels. Raises ModelUnusable if the model cannot be loaded.

@@ -33,7 +33,7 @@ app.add_typer(model.app, name="model")
 
 
 def main() -> None:
-    """Run a command. An AmdError becomes one line on stderr and exit code 2."""
+    """Run a command. If the command raises an AmdError, print one line to stderr and exit with code 2."""
     try:
         app()
     except Exception as error:

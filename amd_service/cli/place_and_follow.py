@@ -53,7 +53,7 @@ async def place_and_follow(
     verdict does not arrive in time. Raises the errors of `CallPlacer.start`.
     """
     console = Console()
-    build_dial_policy(settings).choose_account(request.account_sid)  # before a database is opened, or even created
+    build_dial_policy(settings).choose_account(request.account_sid)  # raise before a database is created
     async with open_call_placer(settings) as (call_placer, database):
         started = await call_placer.start(request, key)
         _print_started(started, console, as_json=as_json)

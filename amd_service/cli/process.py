@@ -29,7 +29,8 @@ def load_settings_and_logging(*, quiet: bool = False, **overrides: Any) -> "Sett
 def run(work: Coroutine[Any, Any, T]) -> T:
     """Run `work` on uvloop and return its result. Exits with 143 if SIGTERM cancelled `work`.
 
-    Cancellation lets `work` stop its child processes and its embedded Postgres. `serve` replaces this signal handler.
+    The cancelled `work` can stop its child processes and its embedded Postgres. `serve` replaces this handler of
+    SIGTERM.
     """
     import asyncio
 
@@ -51,8 +52,8 @@ def run(work: Coroutine[Any, Any, T]) -> T:
 def exit_despite_threads() -> None:
     """Exit with code 0 at once if a daemon thread still runs, e.g. a thread that is loading the model.
 
-    A normal shutdown of the interpreter would free state that the thread's native code still uses, so the process
-    would abort.
+    If the interpreter shut down normally, it would free memory that the native code of the thread still uses, and the
+    process would abort.
     """
     if any(thread.daemon for thread in threading.enumerate()):
         sys.stdout.flush()

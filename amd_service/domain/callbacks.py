@@ -26,8 +26,8 @@ class RecordingSource(StrEnum):
 class StatusCallback:
     """A parsed call status callback. Empty and absent parameters are None.
 
-    `recording_sid`: sent with `completed` for calls placed with Record=true. The media may not be ready yet.
-    `duration_s`: seconds of the call. `billed_min`: billed minutes of the call.
+    `recording_sid`: sent with the status `completed` for calls that were placed with Record=true. The recording may not
+    be available for download yet. `duration_s`: seconds of the call. `billed_min`: billed minutes of the call.
     """
 
     account_sid: AccountSid

@@ -6,7 +6,10 @@ from enum import StrEnum
 
 
 class Label(StrEnum):
-    """The result of a verdict. `UNDECIDED` is a valid result and is never converted to another label."""
+    """Who answered the call, according to a verdict.
+
+    `UNDECIDED` is a valid label and is never converted to another label.
+    """
 
     HUMAN = "human"
     VOICEMAIL = "voicemail"
@@ -38,8 +41,8 @@ class ModelIdentity:
     """The model, engine and precision of a run, to reproduce its scores.
 
     `revision`: resolved commit of a Hugging Face model, None for a folder. `weights_sha256`: hex digest of the weights
-    file. `proof`: result of the check of the label order with golden clips (recordings with known labels), `unproven`
-    before the check.
+    file. `proof`: result of the check that the model's labels are in the right order. The check classifies golden clips
+    (recordings with known labels). `proof` is `unproven` before the check.
     """
 
     id: str

@@ -35,8 +35,8 @@ class Account(BaseModel):
     account_sid: AccountSid
     auth_tokens: list[Secret] = Field(
         min_length=1,
-        description="Signatures by any of these tokens are accepted. The first token is used for REST. During a "
-        "rotation, list the new token first, because Twilio accepts the new token for REST immediately.",
+        description="Signatures by any of these tokens are accepted. The first token is used for REST requests. During "
+        "a rotation, list the new token first, because Twilio accepts the new token for REST immediately.",
     )
     api_key: str | None = Field(None, pattern=r"\S")
     api_secret: Secret | None = None
@@ -72,7 +72,10 @@ class Account(BaseModel):
         return self.account_sid, self.auth_tokens[0].get_secret_value()
 
     def called_party_channel(self, source: str | None) -> int | None:
-        """Channel (1 or 2) of the called party in a dual-channel recording. None if unknown."""
+        """Return the called party's channel (1 or 2) of a dual-channel recording.
+
+        Returns None if the channel is unknown.
+        """
         if source is None:
             return None
         return self.channels.get(source, DEFAULT_CHANNELS.get(source))
@@ -90,7 +93,10 @@ def read_accounts(path: Path) -> list[Account]:
 
 
 def make_account(values: object, prefix: str) -> Account:
-    """Build an account. Raises ValueError, whose message has `prefix` and every invalid field."""
+    """Build an account.
+
+    Raises ValueError if a field is invalid. The message begins with `prefix` and names every invalid field.
+    """
     try:
         return Account.model_validate(values)
     except ValidationError as error:

@@ -32,8 +32,8 @@ class DetectionSettings(BaseModel):
     )
     precision: Annotated[str, one_of("fp32", "bf16", "int8")] | None = Field(
         None,
-        description="Number format of the model: `fp32`, `bf16` or `int8`. Unset: bf16 if the CPU supports bf16, "
-        "else fp32.",
+        description="Number format of the model: `fp32`, `bf16` or `int8`. If unset, bf16 is used if the CPU supports "
+        "bf16, else fp32.",
     )
     cache_dir: Path = Field(
         Path("~/.cache/amd-service").expanduser(),
@@ -42,7 +42,7 @@ class DetectionSettings(BaseModel):
     threads: int | None = Field(
         None,
         ge=1,
-        description="Intra-op threads of the engine. Unset: one thread for each core available to the process.",
+        description="Intra-op threads of the engine. If unset, one thread for each core available to the process.",
     )
     min_confidence: float = Field(
         0.7,
@@ -53,14 +53,14 @@ class DetectionSettings(BaseModel):
         "label is `undecided`.",
     )
     min_confidence_human: float | None = Field(
-        None, gt=0.5, lt=1, description="Minimum confidence of `human`. Unset: `AMD_MIN_CONFIDENCE`."
+        None, gt=0.5, lt=1, description="Minimum confidence of `human`. If unset, `AMD_MIN_CONFIDENCE` applies."
     )
     min_confidence_voicemail: float | None = Field(
         None,
         gt=0.5,
         lt=1,
-        description="Minimum confidence of `voicemail`. Unset: `AMD_MIN_CONFIDENCE`. Set a higher value if it is "
-        "worse to treat a human as a voicemail than a voicemail as a human.",
+        description="Minimum confidence of `voicemail`. If unset, `AMD_MIN_CONFIDENCE` applies. Set a higher value if "
+        "it is worse to treat a human as a voicemail than a voicemail as a human.",
     )
     golden: Annotated[str, one_of("enforce", "warn")] = Field(
         "enforce",
@@ -90,8 +90,8 @@ class DetectionSettings(BaseModel):
     inference_queue: int = Field(
         32,
         ge=1,
-        description="Maximum number of windows that wait for the model. Also the maximum number of concurrent "
-        "requests to `/predict` and to `/predict-stream`. Further requests get a 429.",
+        description="Maximum number of windows that wait for the model. This number is also the maximum number of "
+        "concurrent requests to `/predict` and to `/predict-stream`. Further requests get a 429.",
     )
 
     @field_validator("cache_dir", "golden_dir")

@@ -18,7 +18,7 @@ RETRY_OVERRIDES = "#rt=6000&rc=3&rp=5xx,ct,rt"
 
 
 def default_data_dir() -> Path:
-    """The default of AMD_DATA_DIR.
+    """Return the default of AMD_DATA_DIR.
 
     Postgres refuses to run as root. If root starts the service, another account runs Postgres, and that account has no
     access to root's home directory.
@@ -32,7 +32,7 @@ class ServerSettings(BaseModel):
     """Addresses, API keys, size limits and the database."""
 
     host: str = Field("127.0.0.1", description="Address on which `serve` listens.")
-    port: int = Field(8080, ge=0, le=65535, description="Port on which `serve` listens. 0: any free port.")
+    port: int = Field(8080, ge=0, le=65535, description="Port on which `serve` listens. If 0, any free port is used.")
     worker_port: int = Field(
         8081, ge=0, le=65535, description="Port for health and metrics of a `worker` that runs without `serve`."
     )
@@ -43,7 +43,7 @@ class ServerSettings(BaseModel):
     )
     api_keys: SecretList = Field(
         default_factory=list,
-        description="Comma-separated API keys. Every request except webhooks needs an API key. Unset: only loopback "
+        description="Comma-separated API keys. Every request except webhooks needs an API key. If unset, only loopback "
         "clients have access.",
     )
     max_callback_bytes: int = Field(
@@ -60,8 +60,8 @@ class ServerSettings(BaseModel):
 
     database_url: SecretStr | None = Field(
         None,
-        description="URL of the database: `postgresql://user:password@host/name`. Unset: an embedded Postgres in "
-        "`AMD_DATA_DIR`.",
+        description="URL of the database: `postgresql://user:password@host/name`. If unset, the service starts "
+        "an embedded Postgres in `AMD_DATA_DIR`.",
     )
     data_dir: Path = Field(default_factory=default_data_dir, description="Data directory of the embedded Postgres.")
     database_pool_size: int = Field(10, ge=3, description="Maximum number of pooled connections per process.")
@@ -109,7 +109,10 @@ class ServerSettings(BaseModel):
         return ShutdownBudget.of(self.shutdown_grace_s)
 
     def callback_url(self, path: str) -> str:
-        """The URL of a webhook path, with RETRY_OVERRIDES. Raises ConfigurationError if AMD_PUBLIC_URL is not set."""
+        """Return the URL of a webhook path, with RETRY_OVERRIDES.
+
+        Raises ConfigurationError if AMD_PUBLIC_URL is not set.
+        """
         if self.public_url is None:
             raise ConfigurationError(
                 "AMD_PUBLIC_URL is not set: set it to the base URL for Twilio's requests to this service"

@@ -40,8 +40,8 @@ class Settings(DetectionSettings, TwilioSettings, ServerSettings, BaseSettings):
     job_outage_s: float = Field(
         86_400.0,
         ge=0,
-        description="Seconds after the enqueueing of a recording. During this time an outage of Twilio or of the "
-        "model does not count as an attempt.",
+        description="Seconds from the moment at which a recording is enqueued. During this time, an outage of Twilio "
+        "or of the model does not count as an attempt.",
     )
     poll_s: float = Field(
         5.0,
@@ -69,7 +69,7 @@ _ALIASES = {
 
 
 def environment_name(field: str) -> str:
-    """The name of the environment variable for a settings field."""
+    """Return the name of the environment variable for a settings field."""
     return _ALIASES.get(field, f"AMD_{field.upper()}")
 
 

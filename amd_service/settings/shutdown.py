@@ -41,5 +41,5 @@ class ShutdownBudget:
 
     @classmethod
     def of(cls, grace_s: float) -> Self:
-        """The budget of a shutdown that takes at most `grace_s` seconds."""
+        """Divide `grace_s` seconds among the steps of a shutdown."""
         return cls(**{step: grace_s * percent / 100 for step, percent in _SHARES.items()})

@@ -55,20 +55,20 @@ class TwilioSettings(BaseModel):
         default_factory=list,
         validation_alias=AliasChoices("TWILIO_AUTH_TOKEN"),
         description="Auth token of the account. During a rotation, list both tokens, separated by a comma, with the "
-        "new token first. The first token is used for REST. Signatures by both tokens are accepted.",
+        "new token first. The first token is used for REST requests. Signatures by both tokens are accepted.",
     )
     twilio_api_key: str | None = Field(
         None,
         validation_alias=AliasChoices("TWILIO_API_KEY"),
-        description="API key for REST requests. Unset: the auth token is used.",
+        description="API key for REST requests. If unset, the auth token is used.",
     )
     twilio_api_secret: SecretStr | None = Field(
         None, validation_alias=AliasChoices("TWILIO_API_SECRET"), description="Secret of the API key."
     )
     channels: ChannelMap = Field(
         default_factory=dict,
-        description="Channel of the called party in dual-channel recordings, by RecordingSource. Unset: "
-        "`OutboundAPI=1,DialVerb=2,StartCallRecordingAPI=1`. Twilio documents the channel only for `<Dial>`. Verify "
+        description="Channel of the called party in dual-channel recordings, by RecordingSource. If unset, the value "
+        "is `OutboundAPI=1,DialVerb=2,StartCallRecordingAPI=1`. Twilio documents the channel only for `<Dial>`. Verify "
         "the other sources on a live call, or record with `RecordingTrack=inbound`.",
     )
     media_max_bytes: int = Field(
@@ -81,7 +81,7 @@ class TwilioSettings(BaseModel):
     # Placing calls
     dial_prefixes: TextList = Field(
         default_factory=list,
-        description="Comma-separated prefixes of the numbers that the service may call, e.g. `+1212,+49`. Unset: "
+        description="Comma-separated prefixes of the numbers that the service may call, e.g. `+1212,+49`. If unset, "
         "the service places no calls.",
     )
     dial_per_minute: int = Field(
@@ -97,7 +97,7 @@ class TwilioSettings(BaseModel):
     )
     live_next_url: str | None = Field(
         None,
-        description="URL of the TwiML that the call plays after the start of the stream. Unset: the call ends after "
+        description="URL of the TwiML that the call plays after the start of the stream. If unset, the call ends after "
         "a pause of 60 s.",
     )
 
@@ -118,10 +118,10 @@ class TwilioSettings(BaseModel):
         600.0,
         ge=0,
         description="Seconds between reconciliations. A reconciliation asks Twilio for calls and recordings whose "
-        "callback is missing. 0: calls with a lost callback wait until you run `amd-service reconcile`.",
+        "callback is missing. If 0, calls with a lost callback wait until you run `amd-service reconcile`.",
     )
     reconcile_after_s: float = Field(
-        300.0, ge=0, le=3600, description="Seconds after which a missing callback counts as lost. At most 3600."
+        300.0, ge=0, le=3600, description="Seconds after which a missing callback counts as lost. The maximum is 3600."
     )
     reconcile_per_s: float = Field(
         5.0, gt=0, description="Maximum number of REST requests per second for reconciliation and deletion."
@@ -143,7 +143,7 @@ class TwilioSettings(BaseModel):
         "numbers by trial.",
     )
     callback_days: int | None = Field(
-        None, ge=1, description="Days after which the parameters of a callback are deleted. Unset: never."
+        None, ge=1, description="Days after which the parameters of a callback are deleted. If unset, they are kept."
     )
 
     @field_validator("twilio_api_url")

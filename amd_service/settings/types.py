@@ -41,7 +41,7 @@ ChannelMap = Annotated[dict[str, int], NoDecode, BeforeValidator(split_pairs)]
 
 
 def one_of(*words: str) -> AfterValidator:
-    """Accept one of the words in any case, and return it in lower case."""
+    """Accept one of the words in upper or lower case, and return the word in lower case."""
     known = f"{', '.join(words[:-1])} or {words[-1]}"
 
     def check(value: str) -> str:

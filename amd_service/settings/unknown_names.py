@@ -1,4 +1,4 @@
-"""Warnings about variables whose names resemble settings. Most of these names are typing errors."""
+"""Warns about variables whose names resemble settings. Most of these names are typing errors."""
 
 import os
 from collections.abc import Iterable
@@ -20,15 +20,15 @@ _USED_ELSEWHERE = (
 
 
 def unknown_name_warnings() -> list[str]:
-    """Warnings for the variables in the environment and in `.env`."""
+    """Return warnings about the variables in the environment and in `.env`."""
     return warnings_for([*os.environ, *dotenv_values(ENV_FILE)])
 
 
 def warnings_for(names: Iterable[str]) -> list[str]:
-    """One warning for each name that resembles a setting but is no setting, with the closest setting's name.
+    """Return a warning for each name that resembles a setting but is not a setting.
 
-    Other programs also use `TWILIO_` variables. So there is a warning for a `TWILIO_` name only if the name is similar
-    to a setting.
+    Each warning names the closest setting.
+    Other programs also use `TWILIO_` variables, so a `TWILIO_` name gets a warning only if it is similar to a setting.
     """
     known = {environment_name(field) for field in Settings.model_fields}
     lines = []

@@ -34,7 +34,7 @@ def _broken(message: str) -> PydanticCustomError:
 
 
 def _check_xml(twiml: str) -> None:
-    """Refuse invalid XML. Twilio accepts invalid TwiML, places the call, and hangs up on the person who answers."""
+    """Refuse invalid XML, because Twilio would place the call and then hang up on the person who answers."""
     parser = expat.ParserCreate("utf-8")
     parser.StartDoctypeDeclHandler = _refuse_doctype
     try:
@@ -84,7 +84,9 @@ class CallRequest(BaseModel):
         description="Audio to record: only the called party (`inbound`), or both parties in two channels (`both`).",
         json_schema_extra={"enum": list(TRACKS)},
     )
-    twilio_amd: bool = Field(False, description="Also run Twilio's answering-machine detection. Twilio charges for it.")
+    twilio_amd: bool = Field(
+        False, description="Also run Twilio's answering-machine detection. Twilio charges for this detection."
+    )
     ring_s: int = Field(
         60,
         description="Maximum seconds that the phone rings.",

@@ -13,5 +13,5 @@ def parse_date(text: str) -> datetime | None:
     try:
         moment = parsedate_to_datetime(text)
         return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
-    except (ValueError, TypeError, IndexError, OverflowError):  # the documentation of email.utils names only ValueError
+    except (ValueError, TypeError, IndexError, OverflowError):  # email.utils documents only ValueError
         return None

@@ -68,8 +68,7 @@ StreamEvent = StreamStarted | StreamMedia | StreamStopped
 def parse_message(text: str) -> StreamEvent | None:
     """Parse one message. Raises MalformedCallback for invalid JSON and for missing or invalid fields.
 
-    Returns None for messages that are not needed: `connected`, `media` of the other track, `mark`, `dtmf` and unknown
-    events.
+    Returns None for `connected`, `media` of the other track, `mark`, `dtmf` and unknown events, which are not needed.
     """
     try:
         message = json.loads(text)

@@ -84,7 +84,7 @@ class Recordings:
     ) -> Media:
         """Download a recording to its end, until `rules` stop the download, or until AMD_MEDIA_MAX_BYTES is reached.
 
-        `prefer_dual`: request both channels. If Twilio stored only one channel, request one channel. A body that is not
+        `prefer_dual`: request both channels first, and then one channel if Twilio stored only one. A body that is not
         audio is returned for the decoder to reject, unless the recording is encrypted. Raises MediaNotYet (404),
         TwilioUnavailable (timeouts, connection errors, 429, 5xx) and MediaRefused (refused credentials, deleted,
         encrypted, external storage).
@@ -135,7 +135,7 @@ class Recordings:
                     return
                 target = self._next_hop(response)
                 if not self._is_api(target):
-                    # A later hop gets no credentials either, even at the API origin: another host chose its URL.
+                    # Send no more credentials, even to the API origin: another host chooses the next URL.
                     auth = None
                 await _read_small(response)
             finally:
@@ -146,7 +146,7 @@ class Recordings:
         return (url.scheme, url.raw_host, url.port) == (self._api.scheme, self._api.raw_host, self._api.port)
 
     def _next_hop(self, response: httpx2.Response) -> httpx2.URL:
-        """The target of a redirect. Raises MediaRefused if the target's host is not allowed.
+        """Return the target of a redirect. Raises MediaRefused if the target's host is not allowed.
 
         The check of the host name also excludes private addresses: MEDIA_DOMAINS contains no literal addresses, and a
         server at a private address has no valid certificate for an allowed name. A loopback API may redirect to
@@ -209,7 +209,7 @@ class Recordings:
             )
 
     async def _metadata(self, account: Account, resource: str) -> dict[str, object]:
-        """The recording's metadata, empty if Twilio does not return metadata."""
+        """Return the recording's metadata, or an empty dict if Twilio does not return metadata."""
         async with self._open(account, f"{resource}.json") as response:
             body = await _read_small(response)
         if response.status_code == 429 or response.status_code >= 500:
@@ -240,7 +240,7 @@ def _raise_if_compressed(response: httpx2.Response) -> None:
 
 
 def _error_of(response: httpx2.Response) -> AmdError:
-    """The error to raise for an unsuccessful response."""
+    """Create the error to raise for an unsuccessful response."""
     host, status = response.url.host, response.status_code
     if status == 404:
         return MediaNotYet(f"{host} does not have the recording yet")

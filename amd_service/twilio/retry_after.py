@@ -8,7 +8,10 @@ MAX_RETRY_AFTER_S = 3600.0
 
 
 def retry_after_s(header: str | None) -> float | None:
-    """Convert a Retry-After header (a number or a date) to seconds, at most 3600. None if absent or invalid."""
+    """Convert a Retry-After header (a number or a date) to seconds, at most 3600.
+
+    Returns None if the header is absent or invalid.
+    """
     value = (header or "").strip()
     if value.isascii() and value.isdigit():
         return min(float(value), MAX_RETRY_AFTER_S)

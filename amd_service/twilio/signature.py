@@ -33,8 +33,8 @@ class RequestHeaders(Protocol):
 class SignedForm:
     """Form parameters for `RequestValidator`, with every value of a repeated name.
 
-    A dict is not sufficient, because it keeps only one value per name: the validator then refuses correctly signed
-    requests that repeat a parameter.
+    A dict keeps only one value per name. With a dict, the validator would refuse correctly signed requests that repeat
+    a parameter.
     """
 
     def __init__(self, pairs: Sequence[tuple[str, str]]) -> None:
@@ -115,7 +115,7 @@ def verify_handshake(
         account
         for account in accounts.values()
         if any(
-            # Only the HMAC of RequestValidator, because the whole validator is slow with a thousand accounts.
+            # Compute only the HMAC, because the whole RequestValidator is slow with a thousand accounts.
             hmac.compare_digest(b64encode(hmac.digest(token.get_secret_value().encode(), candidate, "sha1")), signature)
             for token in account.auth_tokens
             for candidate in urls
@@ -130,7 +130,7 @@ def verify_handshake(
 
 
 def _possible_handshake_urls(url: str) -> list[bytes]:
-    """The URLs that Twilio may have signed: with or without a trailing slash, and with or without the port."""
+    """Return the URLs that Twilio may have signed: with or without a trailing slash, and with or without the port."""
     path, mark, query = url.partition("?")
     try:
         parsed = [urlparse(candidate) for candidate in (url, f"{path}/{mark}{query}")]

@@ -10,13 +10,13 @@ from amd_service.settings import Account
 
 
 def stream_url(public_url: str, path: str) -> str:
-    """The WebSocket URL of a path. The scheme is wss if the public URL is https, otherwise ws."""
+    """Return the WebSocket URL of a path. The scheme is wss if the public URL is https, otherwise ws."""
     scheme, _, rest = public_url.partition("://")
     return f"{'wss' if scheme.lower() == 'https' else 'ws'}://{rest}{path}"
 
 
 def stream_key(token: SecretStr, call_sid: CallSid) -> str:
-    """The key of a call's stream: HMAC-SHA256 of the CallSid with the account's auth token, in hexadecimal.
+    """Return the key of a call's stream: HMAC-SHA256 of the CallSid with the account's auth token, in hexadecimal.
 
     The signature of a handshake is the same for every call. So only this key proves which call a stream belongs to.
     """

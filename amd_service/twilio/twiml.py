@@ -9,7 +9,8 @@ PAUSE_S = 60
 
 
 def stream_twiml(stream_url: str, key: str, next_url: str | None) -> str:
-    """TwiML that streams the called party's audio to `stream_url`, and then continues like `continue_twiml`.
+    """Return Return TwiML that streams the called party's audio to `stream_url`, and then continues like
+    `continue_twiml`.
 
     `key`: the stream's key (`stream_keys.stream_key`). The key is sent as a parameter, because Twilio does not allow a
     query in the URL of a stream.
@@ -22,7 +23,10 @@ def stream_twiml(stream_url: str, key: str, next_url: str | None) -> str:
 
 
 def continue_twiml(next_url: str | None) -> str:
-    """TwiML without a stream. Redirects the call to `next_url`, or pauses for PAUSE_S seconds if there is no URL."""
+    """Return TwiML without a stream.
+
+    The TwiML redirects the call to `next_url`, or pauses for PAUSE_S seconds if `next_url` is None.
+    """
     return _with_continuation(VoiceResponse(), next_url)
 
 

@@ -33,7 +33,7 @@ def check_api_origin(settings: Settings) -> CheckResult:
 
 
 async def check_accounts(settings: Settings) -> list[CheckResult]:
-    """Try the credentials of all accounts concurrently, with a request that changes nothing."""
+    """Test the credentials of all accounts concurrently. The requests change nothing."""
     if not settings.accounts:
         cure = (
             "set TWILIO_ACCOUNT_SID and TWILIO_AUTH_TOKEN, or AMD_ACCOUNTS_FILE; "

@@ -115,7 +115,10 @@ class RestClient:
         await self._client(account).calls(call_sid).update_async(url=url, method="POST")
 
     async def get_call(self, account: Account, call_sid: CallSid) -> ApiEvent[StatusCallback] | None:
-        """Fetch a call, None if Twilio has no such call. Raises MalformedCallback if Twilio's data cannot be parsed."""
+        """Fetch a call. Returns None if Twilio does not have the call.
+
+        Raises MalformedCallback if Twilio's data cannot be parsed.
+        """
         try:
             return ApiEvent(*call_event(await self._client(account).calls(call_sid).fetch_async()))
         except RequestRefused as error:
@@ -127,14 +130,14 @@ class RestClient:
             raise MalformedCallback(f"Twilio's data for {call_sid} cannot be parsed: {error}") from error
 
     async def list_calls(self, account: Account, since: datetime) -> AsyncIterator[ApiEvent[StatusCallback]]:
-        """Calls that started at or after `since` (UTC), newest first."""
+        """Yield the calls that started at or after `since` (UTC), newest first."""
         page = self._client(account).calls.page_async(start_time_after=since, page_size=self._page_size)
         # Twilio's times have no fractions of a second.
         earliest = since.replace(microsecond=0)
         async with aclosing(self._resources(page)) as calls:
             async for call in calls:
-                # Filter again: according to Twilio's documentation the filter above compares only days. According to
-                # Twilio's OpenAPI description the filter compares times.
+                # Filter again, because Twilio's filter may compare only days (Twilio's documentation) instead of times
+                # (Twilio's OpenAPI description).
                 started_at = None if call is None else call.start_time or call.date_created
                 is_recent = started_at is None or started_at >= earliest
                 if call is not None and is_recent and (event := self._parse(call_event, call)):
@@ -143,7 +146,10 @@ class RestClient:
     async def list_recorded_calls(
         self, account: Account, since: datetime
     ) -> AsyncIterator[tuple[RecordingSid, CallSid]]:
-        """Recordings made at or after `since` (UTC), each with its call, newest first. Skips conference recordings."""
+        """Yield SIDs of recordings made at or after `since` (UTC) and of their calls, newest first.
+
+        Skips conference recordings.
+        """
         page = self._client(account).recordings.page_async(date_created_after=since, page_size=self._page_size)
         async with aclosing(self._resources(page)) as recordings:
             async for recording in recordings:
@@ -154,9 +160,9 @@ class RestClient:
     async def list_call_recordings(
         self, account: Account, call_sid: CallSid
     ) -> list[ApiEvent[RecordingCallback] | None]:
-        """All recordings of a call, with their tracks. An item is None if the recording cannot be parsed.
+        """Return all recordings of a call, with their tracks. An item is None if the recording cannot be parsed.
 
-        The list is empty if Twilio has no such call.
+        The list is empty if Twilio does not have the call.
         """
         page = self._client(account).calls(call_sid).recordings.page_async(page_size=self._page_size)
         try:
@@ -208,9 +214,10 @@ class RestClient:
         return status | amd if request.twilio_amd else status
 
     async def _resources(self, first: Awaitable[Any]) -> AsyncGenerator[Any, None]:
-        """All resources of a page and of the pages after it. An item is None if the package cannot parse the resource.
+        """Yield all resources of a page and of the pages after that page, None for a resource that cannot be parsed.
 
-        The package parses a resource only when that resource is read, so an invalid resource does not end the list.
+        The `twilio` package parses a resource only when that resource is read, so an invalid resource does not end the
+        list.
         """
         page = await _page(first)
         while page is not None:
@@ -239,7 +246,10 @@ class RestClient:
 
 
 async def _page(pending: Awaitable[Any]) -> Any:
-    """Wait for a page of a list, None after the last page. Raises TwilioUnavailable if the response is not a page."""
+    """Wait for a page of a list and return the page, or None after the last page.
+
+    Raises TwilioUnavailable if the response is not a page.
+    """
     try:
         return await pending
     except (TwilioException, httpx2.InvalidURL, LookupError, *_MALFORMED) as error:

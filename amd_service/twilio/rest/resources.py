@@ -52,7 +52,7 @@ def recording_event(recording: Any) -> tuple[RawCallback, RecordingCallback]:
 
 
 def call_sid_of(recording: Any) -> CallSid | None:
-    """The call of a recording. None for a conference recording or malformed SIDs."""
+    """Return the CallSid of a recording, or None for a conference recording or malformed SIDs."""
     call_sid = recording.call_sid
     well_formed = is_sid(str(call_sid), "CA") and is_sid(str(recording.sid), "RE")
     return CallSid(call_sid) if well_formed else None

@@ -16,7 +16,7 @@ MAX_PAUSE_S = 60.0
 
 
 class RetryingTransport(Transport):
-    """Retries a GET after a 429, once per delay in PAUSES_S. If Retry-After is longer, waits for Retry-After.
+    """Retries a GET after a 429, once per delay in PAUSES_S. A longer delay in `Retry-After` is respected.
 
     Raises TooManyRequests after the last retry, or immediately if Twilio asks for a delay of more than a minute.
     """

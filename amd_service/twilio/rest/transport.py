@@ -112,7 +112,7 @@ def _json_object(response: httpx2.Response) -> dict[str, Any] | None:
 
 
 def _reason_and_code(response: httpx2.Response) -> tuple[str, int | None]:
-    """Twilio's message and error code. The code is None if a proxy or another server responded."""
+    """Return Return Twilio's message and error code. The code is None if a proxy or another server responded."""
     details = _json_object(response) or {}
     try:
         return str(details["message"]), int(details["code"])
