@@ -59,7 +59,10 @@ class Runtime:
             self.worker.stop()
 
     def classifier_report(self) -> dict[str, object]:
-        """The phase of the classifier, ready for JSON. If it is not ready: also the reason and the cure."""
+        """Return the phase of the classifier for a JSON response.
+
+        If the classifier is not ready, the response also contains the reason and the cure.
+        """
         return self.detector.report()
 
     def build_stream_judge(self, *, verdict_s: float) -> StreamJudge:
@@ -86,8 +89,8 @@ async def open_runtime(settings: Settings, *, with_worker: bool) -> AsyncIterato
         if with_worker:
             judge = RecordingJudge(settings.accounts, Recordings(client, settings), detector, metrics)
             worker = build_worker(settings, database, judge.judge, metrics, is_ready=lambda: detector.is_ready)
-            # This context is entered before the worker's, so it ends after the worker. It therefore also runs the
-            # actions of the worker's last verdicts.
+            # This context is entered before the worker's context, so this context ends after the worker. The action
+            # runner therefore also runs the actions of the worker's last verdicts.
             await stack.enter_async_context(_run_actions(settings, database, rest, metrics))
             await stack.enter_async_context(_run_worker(worker, detector, settings.shutdown_budget))
             await stack.enter_async_context(_run_periodic_tasks(settings, database, client, numbers, metrics))
@@ -134,7 +137,10 @@ def build_dial_policy(settings: Settings) -> DialPolicy:
 
 @asynccontextmanager
 async def open_call_placer(settings: Settings) -> AsyncIterator[tuple[CallPlacer, Database]]:
-    """Open the parts that a command needs to place a call and to follow it. There is no model and no worker."""
+    """Open the parts that a command needs to place a call and to follow it.
+
+    These parts include no model and no worker.
+    """
     async with open_database(settings) as database, http_client(settings) as client:
         metrics = Metrics()
         rest = RestClient(client, settings, metrics=metrics)
@@ -227,7 +233,7 @@ def build_reconciliation(
 async def _run_periodic_tasks(
     settings: Settings, database: Database, client: httpx2.AsyncClient, numbers: NumberPolicy, metrics: Metrics
 ) -> AsyncIterator[None]:
-    """Run retention and reconciliation. They share the limit of AMD_RECONCILE_PER_S requests per second to Twilio."""
+    """Run retention and reconciliation. Both share the limit of AMD_RECONCILE_PER_S requests per second to Twilio."""
     rest = RestClient(client, settings, per_s=settings.reconcile_per_s, metrics=metrics)
     retention = build_retention(settings, database, rest, numbers, metrics)
     tasks = [PeriodicTask("forgetting", FORGET_EVERY_S, retention.forget)]

@@ -1,4 +1,4 @@
-"""Runs the actions that follow verdicts: hangs up or redirects a call, at most once, and stores the outcome."""
+"""Runs the action that follows a verdict: hangs up or redirects the call, at most once. Stores the outcome."""
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
@@ -23,12 +23,12 @@ log = get_logger(__name__)
 # request to Twilio finishes.
 CONCURRENCY = 16
 
-# Pauses in seconds before the first and the second retry. Only requests without any effect are retried: the request was
-# not sent, or Twilio answered 429.
+# Pauses in seconds before the first and the second retry. A request is retried only if it had no effect: it was not
+# sent, or Twilio responded 429.
 RETRY_PAUSES_S = (0.5, 2.0)
 
 # Seconds between two checks for due actions. Normally a notification from Postgres starts an action; if a notification
-# is lost, the action starts at most this much later.
+# is lost, the action starts at most this many seconds later.
 LOOK_EVERY_S = 5.0
 
 # Seconds between two checks for actions that are too late, in a process whose settings contain no action. Such a
@@ -66,7 +66,7 @@ class ActionRunner:
         self.wake = asyncio.Event()
 
     async def start_due(self) -> None:
-        """Start the due actions. This does not wait for Twilio, so a slow response does not delay other calls."""
+        """Start the due actions. The method does not wait for Twilio, so a slow response does not delay other calls."""
         while (free := self._concurrency - len(self.running)) > 0:
             async with self._database.transaction() as session:
                 claimed = await actions.claim_due(session, self._accounts, self._wanted, free)
@@ -80,7 +80,10 @@ class ActionRunner:
                 return
 
     async def run_last(self, *, start_s: float, wait_s: float) -> None:
-        """Start the actions of the last verdicts in `start_s` seconds, then wait `wait_s` seconds for responses."""
+        """Start the actions of the last verdicts, then wait for Twilio's responses.
+
+        Maximum seconds for the two steps: `start_s`, `wait_s`.
+        """
         try:
             async with asyncio.timeout(start_s):
                 await self.start_due()
@@ -89,7 +92,10 @@ class ActionRunner:
         await self.wait_for_responses(wait_s)
 
     async def wait_for_responses(self, grace_s: float | None = None) -> None:
-        """Wait for running actions, at most `grace_s` seconds. An action that is still running then stays `sent`."""
+        """Wait for running actions, at most `grace_s` seconds.
+
+        An action that is still running after this time keeps the state `sent`.
+        """
         if not self.running:
             return
         _, late = await asyncio.wait(self.running, timeout=grace_s)
@@ -102,7 +108,7 @@ class ActionRunner:
         self.wake.set()  # a slot is free, so another action may start
         if not task.cancelled() and (error := task.exception()) is not None:
             self.metrics.loop_errors.labels("acting").inc()
-            log.error("action outcome not stored, row stays sent", exc_info=error)
+            log.error("action outcome not stored, row keeps the state 'sent'", exc_info=error)
 
     async def _run(self, due: DueAction) -> None:
         with bound_contextvars(call_sid=due.call_sid, account_sid=due.account_sid):
@@ -123,7 +129,8 @@ class ActionRunner:
         except OutcomeUnknown as error:
             return ActionState.SENT, f"the action may have been done, Twilio's response was lost: {error}"
         except Exception as error:
-            # Twilio's response cannot be read, or our code failed after the request was sent: the action may be done.
+            # Twilio's response cannot be read, or our code failed after the request was sent. Twilio may have done the
+            # action.
             log.exception("unreadable response to an action")
             return (
                 ActionState.SENT,
@@ -132,7 +139,7 @@ class ActionRunner:
         return ActionState.DONE, None
 
     async def _request_with_retries(self, account: Account, due: DueAction, action: Action) -> None:
-        """Send the action's request. Retry if nothing was done, until the action is too late."""
+        """Send the action's request. Retry if Twilio did nothing, until it is too late for the action."""
         now = asyncio.get_running_loop().time
         give_up_at = now() + ACT_WITHIN_S
         for pause_s in (*self._retry_pauses_s, None):

@@ -14,11 +14,11 @@ _KEY = re.compile(r"[ -~]{1,255}")
 
 @dataclass(frozen=True, slots=True)
 class DialPolicy:
-    """Rules that the settings contain.
+    """Rules for placing calls, from the settings.
 
     `prefixes`: prefixes of numbers that may be called (AMD_DIAL_PREFIXES). `per_minute`: maximum number of calls that
-    all processes together may place in a minute. `has_public_url`: whether AMD_PUBLIC_URL is set, which Twilio's
-    callbacks need. `stream_url`: URL of our TwiML that starts a stream, for requests without `url` and `twiml`; None if
+    all processes together may place in a minute. `has_public_url`: whether AMD_PUBLIC_URL is set. Twilio's callbacks
+    need this URL. `stream_url`: URL of our TwiML that starts a stream, for requests without `url` and `twiml`; None if
     AMD_LIVE is off.
     """
 
@@ -29,7 +29,7 @@ class DialPolicy:
     stream_url: str | None
 
     def choose_account(self, account_sid: str | None) -> Account:
-        """Returns the account with this SID. Without a SID: the only configured account.
+        """Returns the account with this SID. Without a SID, returns the only configured account.
 
         Raises NotAllowed if no account is configured, RequestRefused if the account is unknown or ambiguous.
         """
@@ -48,7 +48,10 @@ class DialPolicy:
         return self.accounts[AccountSid(account_sid)]
 
     def with_default_twiml(self, request: CallRequest) -> CallRequest:
-        """Returns the request. If AMD_LIVE is on and the request has no `url` and no `twiml`, `url` is our TwiML."""
+        """Returns the request.
+
+        Sets `url` to our TwiML if AMD_LIVE is on and the request has no `url` and no `twiml`.
+        """
         if self.stream_url is None or request.url is not None or request.twiml is not None:
             return request
         return request.model_copy(update={"url": self.stream_url})

@@ -10,7 +10,7 @@ log = get_logger(__name__)
 
 
 async def database_fault(database: Database) -> str | None:
-    """The reason why callbacks cannot be stored now; None when they can be stored."""
+    """Return the reason why callbacks cannot be stored now; None when they can be stored."""
     try:
         state = await database.schema_state()
     except DatabaseUnavailable as error:

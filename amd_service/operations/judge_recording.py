@@ -15,7 +15,7 @@ from amd_service.twilio.recordings import AudioRules, Recordings
 
 
 class RecordingJudge:
-    """Downloads the first seconds of a recording from Twilio and judges them."""
+    """Downloads the first seconds of a recording from Twilio and judges this audio."""
 
     def __init__(
         self, accounts: Mapping[AccountSid, Account], recordings: Recordings, detector: Detector, metrics: Metrics
@@ -26,12 +26,17 @@ class RecordingJudge:
         self._metrics = metrics
 
     async def judge(self, job: Job) -> Verdict:
-        """Return the verdict on one recording. Raises Retryable or Permanent; any other error is a bug."""
+        """Return the verdict on one recording.
+
+        Raises Retryable or Permanent; any other error is a bug in this service.
+        """
         account = self._accounts.get(job.account_sid)
         if account is None:
             # The account's credentials were configured in the process that verified the callback. A process without
             # them must not give up the recording, because another process, or a restarted one, can judge it.
-            raise CredentialsMissing(f"no credentials are configured for {job.account_sid}: set them and restart")
+            raise CredentialsMissing(
+                f"no credentials are configured for account {job.account_sid}: set them and restart"
+            )
         if holds_only_our_side(job):
             raise Permanent("RecordingTrack=outbound contains only the audio that Twilio played", Failure.NO_RECORDING)
         one_sided = is_one_sided(job)

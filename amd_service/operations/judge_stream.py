@@ -42,9 +42,9 @@ class StreamOutcome(StrEnum):
 class StreamJudge:
     """Judges any number of concurrent live streams.
 
-    `actions`: the action that follows a verdict, by label. `verdict_s`: maximum seconds for one result of the model,
-    which may be busy with other windows. A verdict that comes more than `verdict_s` seconds after the end of the judged
-    audio is stored, but no action follows.
+    `actions`: the action that follows a verdict, by label. `verdict_s`: maximum seconds to wait for one result of the
+    model. The model may be busy with other windows. A verdict that comes more than `verdict_s` seconds after the end of
+    the judged audio is stored, but no action follows.
     """
 
     detector: Detector
@@ -80,7 +80,7 @@ class StreamJudge:
     async def _judge_audio(
         self, events: AsyncIterator[StreamEvent], stream_sid: StreamSid, timeline: Timeline
     ) -> tuple[Verdict, bool]:
-        """Return the verdict, and whether the audio is whole. It is not whole if the connection ended early.
+        """Return the verdict, and whether the audio is complete: False if the connection ended early.
 
         Raises MalformedCallback, ClassifierUnavailable, ModelFailed, Undecodable.
         """
@@ -109,7 +109,7 @@ class StreamJudge:
 
     async def _settle(self, stream: Stream, verdict: Verdict) -> StreamOutcome:
         judged_s = max((run.window_start_ms + run.window_ms for run in verdict.runs), default=0) / 1000
-        # If the model was still loading or busy, the call has continued since the judged audio. An action would then be
+        # If the model was still loading or busy, the call has continued after the judged audio, so an action would be
         # too late.
         is_late = stream.lasted_s - judged_s > self.verdict_s
         actions = {} if is_late else self.actions
@@ -120,7 +120,11 @@ class StreamJudge:
             log.error("live verdict not stored", error=str(error))
             return StreamOutcome.NOT_STORED
         log.info(
-            "live verdict", label=verdict.label, reason=verdict.reason, seconds=round(stream.lasted_s, 2), new=is_new
+            "live verdict stored",
+            label=verdict.label,
+            reason=verdict.reason,
+            seconds=round(stream.lasted_s, 2),
+            new=is_new,
         )
         if not is_new:
             return StreamOutcome.UNUSED

@@ -1,4 +1,4 @@
-"""Places calls, at most one per idempotency key. If the outcome of a request is unknown, it is never sent again."""
+"""Places calls, at most one per idempotency key. A request whose outcome is unknown is never sent again."""
 
 import asyncio
 import hashlib
@@ -65,9 +65,12 @@ class Started:
 
 
 class CallPlacer:
-    """Places calls. Use one call placer per process: it limits the database connections that call requests hold.
+    """Places calls.
 
-    Any number of processes may place calls at once. The limits that apply to all of them are in Postgres.
+    Use one call placer per process: the call placer limits the database connections that call requests hold.
+
+    Any number of processes may place calls at once. The limits that apply to all processes together are stored in
+    Postgres.
 
     `reserve_wait_s`: maximum number of seconds that a request waits for a reservation slot.
     """
@@ -121,7 +124,8 @@ class CallPlacer:
     def _report_failure(self, error: Exception, request: CallRequest, account: Account) -> None:
         outcome = _outcome(error)
         self._metrics.calls_started.labels(outcome).inc()
-        # The caller gets Twilio's message unchanged because the URL is the caller's. The log has other readers.
+        # The caller gets Twilio's message unchanged because the caller sent the URL. In the log the URL is masked,
+        # because other people read the log.
         masked = mask_urls(str(error), request.url)
         # The caller can correct a refused request. All other errors concern the operator.
         is_callers = isinstance(error, RequestRefused) and not isinstance(error, CredentialsRefused)
@@ -173,12 +177,15 @@ class CallPlacer:
             message = f"Twilio's response is unreadable ({type(error).__name__}); {HOW_TO_FIND_OUT}"
             raise OutcomeUnknown(message) from error
         except asyncio.CancelledError:
-            # The process ends without waiting for the response.
+            # The process is ending and cannot wait for the response, so the outcome is unknown.
             await self._store_outcome(key, call_requests.record_unknown)
             raise
 
     async def _store_placed_call(self, key: str, placed: ApiEvent[StatusCallback]) -> None:
-        """Create the call's row. Clients can read it immediately, and reconciliation needs no callback to find it."""
+        """Create the call's row.
+
+        Clients can read the row immediately. Reconciliation finds the call without a callback.
+        """
 
         async def store(session: AsyncSession, key: str) -> None:
             await call_requests.record_placed(session, key, placed.event.call_sid)
@@ -203,7 +210,7 @@ class CallPlacer:
 def _fingerprint(request: CallRequest, account: Account) -> str:
     """Return a hash of the request, keyed by the account's secret. Equal requests have equal hashes.
 
-    A hash without a key would reveal the phone number: all possible numbers can be tried.
+    A hash without a key would reveal the phone number, because an attacker can try all possible numbers.
     """
     _, secret = account.basic_auth
     fields = request.model_dump(exclude={"account_sid"})

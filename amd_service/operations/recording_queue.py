@@ -18,7 +18,7 @@ class RecordingQueue:
     `lease_s`: seconds that a claim or heartbeat holds a recording. `max_attempts`: the next claim gives up a recording
     that had this many attempts. `actions`: the action for each label.
 
-    `settle`, `retry_later`, `release` and `give_up` return False if the lease was lost; nothing is stored then.
+    `settle`, `retry_later`, `release` and `give_up` return False and store nothing if the lease was lost.
     """
 
     def __init__(
@@ -42,7 +42,10 @@ class RecordingQueue:
             )
 
     async def seconds_until_due(self) -> float | None:
-        """Seconds until a recording is due or a lease expires. 0 if one is due now, None if the queue is empty."""
+        """Return the seconds until a recording is due or a lease expires.
+
+        Returns 0 if a recording is due now, None if the queue is empty.
+        """
         async with self._database.transaction() as session:
             return await queue.seconds_until_due(session)
 

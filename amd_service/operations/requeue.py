@@ -4,7 +4,7 @@ from amd_service.calls import queue
 from amd_service.database.pool import Database
 from amd_service.domain import Failure
 
-# Recordings requeued per transaction. A batch takes about 0.1 s. It can delay a callback for one of these recordings by
+# Recordings requeued per transaction. A batch takes about 0.1 s and can delay a callback for one of these recordings by
 # that time.
 REQUEUE_BATCH = 50
 

@@ -23,7 +23,7 @@ ERASE_EVERY_S = 60.0
 FORGET_EVERY_S = 3600.0
 
 # A scan of a table starts this long before the end of the previous scan. The overlap finds rows that a process with the
-# old settings has written since.
+# old settings has written after that scan.
 OVERLAP = timedelta(days=1)
 
 _BEGINNING = datetime(1970, 1, 1, tzinfo=UTC)
@@ -31,8 +31,8 @@ _BEGINNING = datetime(1970, 1, 1, tzinfo=UTC)
 ExpireBatch = Callable[[AsyncSession], Awaitable[int]]
 Backfill = Callable[[AsyncSession, NumberPolicy, Cursor, int], Awaitable[ScanStep]]
 
-# Each backfill with the cursor of its first scan. Callbacks come first, because the next callback of a call rebuilds
-# the call's row in call_log from the stored callbacks.
+# Pairs of a backfill and the cursor at which its first scan starts. Callbacks come first, because the next callback of
+# a call rebuilds the call's row in call_log from the stored callbacks.
 BACKFILLS: Sequence[tuple[Backfill, Cursor]] = (
     (number_backfill.apply_number_policy_to_callbacks, Cursor(_BEGINNING, 0)),
     (number_backfill.apply_number_policy_to_calls, Cursor(_BEGINNING, "")),
@@ -43,13 +43,14 @@ BACKFILLS: Sequence[tuple[Backfill, Cursor]] = (
 class BatchSizes:
     """Rows per transaction.
 
-    `erase`: recordings claimed for deletion at once. A claim postpones their next deletion by five minutes.
-    This is enough even if every request to Twilio times out.
+    `erase`: maximum number of recordings claimed for deletion at once. A claim postpones the next deletion attempt by
+    five minutes. Five minutes are enough even if every request to Twilio times out.
 
-    `expire`: rows deleted at once. A batch takes 12 ms (measured with 200 000 callbacks). The limit of a statement is
-    3 s.
+    `expire`: maximum number of rows deleted at once. A batch takes 12 ms (measured with 200 000 callbacks). The time
+    limit of a statement is 3 s.
 
-    `backfill`: rows that a step of a scan reads and locks. A step takes 7 ms, or 27 ms if it rewrites every row.
+    `backfill`: maximum number of rows that a step of a scan reads and locks. A step takes 7 ms, or 27 ms if it rewrites
+    every row.
     """
 
     erase: int = 10

@@ -40,7 +40,7 @@ class AccessControl:
 
 
 def access_problem(headers: Headers, settings: Settings) -> Problem | None:
-    """The problem for a request to a path that is not public; None when the request is allowed."""
+    """Return the problem for a request to a path that is not public; None when the request is allowed."""
     if settings.api_keys:
         if _has_key(headers, settings.api_keys):
             return None

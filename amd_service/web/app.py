@@ -59,7 +59,7 @@ def create_app(
             Exception: handle_bug,
         },
     )
-    # No redirects: a redirect loses the body of a POST, and the Host header of the request determines the target.
+    # Redirects are off: a redirect loses the body of a POST, and the Host header of the request determines the target.
     app.router.redirect_slashes = False
     app.state.service = create_state(runtime, time_limits)
     return app

@@ -12,7 +12,7 @@ from amd_service.web.problems import Problem
 
 
 def media_type(request: Request) -> str:
-    """The media type of the body in lower case, without parameters. Empty when the Content-Type header is missing."""
+    """Return the media type of the body in lower case, without parameters; empty without a Content-Type header."""
     return request.headers.get("content-type", "").partition(";")[0].strip().lower()
 
 

@@ -31,8 +31,8 @@ class Limiter:
 class UploadLimiter:
     """ASGI middleware: allows at most `limit` concurrent requests to `path`.
 
-    A request above the limit gets 429 before its body is read. Every upload stays in memory until its verdict, so the
-    limit protects the webhooks, which run in the same process.
+    A request above the limit gets 429 before its body is read. Every upload stays in memory until its verdict. The
+    limit therefore protects the webhooks, which run in the same process.
     """
 
     def __init__(self, app: ASGIApp, *, limit: int, path: str) -> None:

@@ -19,7 +19,8 @@ from amd_service.web.app import HEALTH_ROUTES, SERVICE_ROUTES, Routes, create_ap
 
 log = get_logger(__name__)
 
-# Options of uvicorn. The option `ws="websockets"` uses a deprecated part of the `websockets` library.
+# Options of uvicorn. The option `ws="websockets"` is not used, because it needs a deprecated part of the `websockets`
+# library.
 WEBSOCKETS: Mapping[str, Any] = MappingProxyType(
     {
         "ws": "websockets-sansio",
@@ -32,7 +33,7 @@ NO_WEBSOCKETS: Mapping[str, Any] = MappingProxyType({"ws": "none"})
 
 
 async def serve(settings: Settings, *, with_worker: bool) -> None:
-    """Serve the webhooks and the API. `with_worker` also runs a worker. Returns after SIGTERM or SIGINT."""
+    """Serve the webhooks and the API. If `with_worker` is true, also run a worker. Returns after SIGTERM or SIGINT."""
     with _listening_socket(settings.host, settings.port) as listening:
         async with open_runtime(settings, with_worker=with_worker) as runtime:
             await _run(runtime, SERVICE_ROUTES, listening)

@@ -1,4 +1,4 @@
-"""State that the request handlers share."""
+"""Objects that the request handlers of an app share."""
 
 from dataclasses import dataclass
 
@@ -12,7 +12,7 @@ from amd_service.web.time_limits import TimeLimits
 
 @dataclass(frozen=True, slots=True)
 class AppState:
-    """The state of one app."""
+    """Objects that the request handlers of one app share."""
 
     runtime: Runtime
     time_limits: TimeLimits
@@ -31,11 +31,11 @@ def create_state(runtime: Runtime, time_limits: TimeLimits) -> AppState:
 
 
 def state_of(connection: HTTPConnection) -> AppState:
-    """The state of the app that serves a request or WebSocket."""
+    """Return the state of the app that serves a request or WebSocket."""
     state: AppState = connection.app.state.service
     return state
 
 
 def runtime_of(connection: HTTPConnection) -> Runtime:
-    """The runtime of the app that serves a request or WebSocket."""
+    """Return the runtime of the app that serves a request or WebSocket."""
     return state_of(connection).runtime

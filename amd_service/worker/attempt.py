@@ -23,7 +23,10 @@ DATABASE_PAUSE_S = 1.0
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """Result of an attempt. `write` stores it and returns False if the lease was lost. `count` runs after that."""
+    """Result of an attempt.
+
+    `write` stores the result. It returns False if the lease was lost. `count` updates the metrics after `write`.
+    """
 
     write: Callable[[], Awaitable[bool]]
     count: Callable[[], None] = lambda: None
@@ -37,8 +40,8 @@ class Attempts:
         self._judge = judge
         self._retries = retries
         self._metrics = metrics
-        # Time on the event loop's clock, set by a shutdown. After the deadline a result is not stored again if Postgres
-        # is unavailable.
+        # The deadline on the event loop's clock. A shutdown sets it. If Postgres is unavailable, storing a result is
+        # not retried after the deadline.
         self.deadline = float("inf")
 
     async def make(self, job: Job) -> None:
@@ -90,7 +93,7 @@ class Attempts:
         """Store and count a result. Returns False if the lease was lost or the database stayed unavailable.
 
         While the database is unavailable, storing is repeated until the lease ends or the deadline passes. After a lost
-        lease nothing is counted: the worker that now holds the recording stores and counts another result.
+        lease nothing is counted, because the worker that now holds the recording stores and counts another result.
         """
         now = asyncio.get_running_loop().time
         lease_end = now() + self._queue.lease_s

@@ -15,7 +15,8 @@ log = get_logger(__name__)
 class PeriodicTask:
     """Work that is repeated every `every_s` seconds, and immediately after `wake` is set.
 
-    An error never ends the task. If the error has a longer pause (`retry_after_s`), the task pauses that long.
+    An error never ends the task. If `retry_after_s` of the error is longer than `every_s`, the task pauses for
+    `retry_after_s` seconds.
     """
 
     name: str
@@ -26,7 +27,7 @@ class PeriodicTask:
 
 @asynccontextmanager
 async def run_periodically(tasks: Sequence[PeriodicTask], metrics: Metrics, *, grace_s: float) -> AsyncIterator[None]:
-    """Run the tasks until the context ends. At that point a running task has `grace_s` seconds to finish."""
+    """Run the tasks until the context ends. A task that is running at that time has `grace_s` seconds to finish."""
     stopping = asyncio.Event()
     loops = [asyncio.create_task(_loop(task, stopping, metrics)) for task in tasks]
     try:
@@ -54,7 +55,7 @@ async def _loop(task: PeriodicTask, stopping: asyncio.Event, metrics: Metrics) -
                 pause_s = max(pause_s, error.retry_after_s or 0.0)
             log.warning("periodic task failed, retrying", task=task.name, error=str(error), in_s=pause_s)
         except Exception:
-            # A bug must not end the loop. The error is counted and logged, and the task runs again.
+            # An unexpected error must not end the loop. The error is counted and logged, and the task runs again.
             metrics.loop_errors.labels(task.name).inc()
             log.exception("periodic task failed", task=task.name)
         if not stopping.is_set():

@@ -21,9 +21,9 @@ LEAST_RELEASE_S = 0.5
 class Worker:
     """Processes the queue until `stop()`.
 
-    `judge` turns a job into a verdict. `is_ready`: whether `judge` can work now. If it cannot, nothing is claimed, so
-    recordings stay queued and use up no attempts. `concurrency`: maximum number of recordings that are judged at once.
-    `poll_s`: maximum sleep in seconds without a notification.
+    `judge` turns a job into a verdict. `is_ready`: whether `judge` can work now. While `is_ready` returns False,
+    nothing is claimed, so recordings stay queued and use up no attempts. `concurrency`: maximum number of recordings
+    that are judged at once. `poll_s`: maximum sleep in seconds without a notification.
     """
 
     def __init__(
@@ -57,7 +57,10 @@ class Worker:
         self._wake.set()
 
     async def run(self, *, finish_s: float, release_s: float) -> None:
-        """Work until `stop()`. Then finish held recordings for up to `finish_s` seconds, and release the others."""
+        """Process the queue until `stop()`.
+
+        Then finish held recordings for up to `finish_s` seconds, and release the others.
+        """
         log.info("worker started", worker=self._queue.worker, concurrency=self._concurrency)
         heartbeat = asyncio.create_task(self._keep_leases())
         try:
@@ -70,7 +73,10 @@ class Worker:
             log.info("worker stopped", worker=self._queue.worker)
 
     async def drain(self) -> int:
-        """Process the queue until no recording is due. Returns the number of attempts. For tests and one-off runs."""
+        """Process the queue until no recording is due.
+
+        Returns the number of attempts. Only tests and one-off runs use this method.
+        """
         made = 0
         while await self._claim():
             made += len(self._held)
@@ -91,7 +97,8 @@ class Worker:
             log.warning("claim failed, retrying", error=str(error))
             return DATABASE_PAUSE_S
         except Exception:
-            # A bug must not end the loop. The error is counted and logged, and the loop pauses before the next pass.
+            # An unexpected error must not end the loop. The error is counted and logged, and the loop pauses before it
+            # claims again.
             self._metrics.loop_errors.labels("claim").inc()
             log.exception("claim failed", worker=self._queue.worker)
             return DATABASE_PAUSE_S
@@ -110,7 +117,10 @@ class Worker:
             return
 
     async def _claim(self) -> bool:
-        """Claim a recording for each free slot and start the attempts. Returns True if another claim may find more."""
+        """Claim a recording for each free slot and start the attempts.
+
+        Returns True if another claim may find more recordings.
+        """
         free = self._concurrency - len(self._held)
         if free <= 0 or self._stopping:
             return False
@@ -143,8 +153,8 @@ class Worker:
 
     async def _send_heartbeat(self) -> None:
         """Extend the lease of every held recording. Cancel attempts whose recording another worker has claimed."""
-        # The copy is needed because a recording can be claimed during the query. It is then missing in the result, but
-        # its lease is not lost.
+        # The copy is needed because a recording can be claimed during the query. Such a recording is missing in the
+        # result of the query, but its lease is not lost.
         held = {task: job for task, job in self._held.items() if not task.done()}
         if not held:
             return

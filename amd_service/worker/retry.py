@@ -8,7 +8,8 @@ from amd_service.errors import Outage, Permanent, QueueFull, Retryable
 
 # Maximum delay before a retry, in seconds.
 MAX_DELAY_S = 300.0
-# Maximum number of attempts if the error is a bug. Two retries are enough to show whether the bug is permanent.
+# Maximum number of attempts after an unexpected error, which is a bug in this service. Two retries are enough to show
+# whether the bug is permanent.
 MAX_BUG_ATTEMPTS = 3
 
 
@@ -63,15 +64,15 @@ def next_step(error: Exception, policy: RetryPolicy, *, attempts: int, waited_s:
     """Decide what happens to a recording after `error` in its attempt number `attempts` (counted from 1).
 
     `waited_s`: seconds since the recording was enqueued. An outage does not count as an attempt while `waited_s` is
-    less than `outage_s`. Later outages count, but the recording still has all its attempts: perhaps no worker ran
-    before.
+    less than `outage_s`. Later outages count. A recording starts with all its attempts even if no worker ran for longer
+    than `outage_s`.
     """
     match error:
         case QueueFull():
             return Release(max(error.retry_after_s or 0.0, policy.base_s))
         case Outage() if waited_s < policy.outage_s:
-            # These attempts are not counted, so the delay grows with the waiting time: a quarter of it. This doubles
-            # the delay about every third attempt.
+            # These attempts are not counted, so the delay is a quarter of `waited_s`. Such a delay doubles about every
+            # third attempt.
             return Release(max(error.retry_after_s or 0.0, _spread(max(policy.base_s, waited_s / 4))))
         case Permanent():
             return GiveUp(error.failure)
@@ -86,7 +87,7 @@ def next_step(error: Exception, policy: RetryPolicy, *, attempts: int, waited_s:
 
 
 def backoff_s(attempts: int, base_s: float) -> float:
-    """The delay before the next attempt: `base_s` · 2^(`attempts` - 1) seconds, at most 300 seconds.
+    """Return the delay before the next attempt: `base_s` · 2^(`attempts` - 1) seconds, at most 300 seconds.
 
     A random part of up to a quarter is subtracted, so that recordings which failed together are not retried together.
     """

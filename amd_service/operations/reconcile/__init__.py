@@ -1,4 +1,7 @@
-"""Reconciliation: requests calls and recordings whose callbacks were lost from Twilio's API and stores them."""
+"""Reconciliation: finds calls and recordings whose callbacks were lost.
+
+Requests them from Twilio's API and stores them.
+"""
 
 from amd_service.operations.reconcile.report import SweepReport
 from amd_service.operations.reconcile.schedule import OVERLAP, Reconciliation

@@ -32,11 +32,11 @@ log = get_logger(__name__)
 # Length of a sweep's lease in seconds. If a process dies, another process sweeps its account after this time. A running
 # process renews its lease before every call that it requests.
 LEASE_S = 300.0
-# Calls of a list that are compared with the database in one query.
+# Maximum number of listed calls that one query compares with the database.
 BATCH = 200
 # This number of failed calls in a row counts as an outage.
 OUTAGE = 3
-# If at least this number of our calls is unknown to Twilio and none is known, Twilio has not deleted the calls: our
+# Minimum number of calls for WrongAccount. If Twilio knows none of so many calls, Twilio has not deleted them: our
 # requests go to the wrong account or region.
 MOST_UNKNOWN = 3
 
@@ -55,10 +55,11 @@ class WrongAccount(AmdError):
 
 @dataclass(frozen=True, slots=True)
 class SweepRange:
-    """Which calls a sweep covers.
+    """Defines which calls a sweep covers.
 
-    `since`: start of the lists by date. `open_since`: calls whose row is older are no longer requested one by one.
-    `quiet_s`: a call is skipped until this many seconds after its end, because its callbacks may still arrive.
+    `since`: start of the lists by date. `open_since`: calls whose row is older than this time are no longer requested
+    one by one. `quiet_s`: a call is skipped until this many seconds after its end, because its callbacks may still
+    arrive.
     """
 
     since: datetime
@@ -110,7 +111,9 @@ class AccountSweep:
         return self.report
 
     async def must_repeat_lists(self) -> bool:
-        """Whether the next sweep must repeat the same lists, because only they contain a skipped call.
+        """Return whether the next sweep must request the same lists again.
+
+        This is necessary if a skipped call is not open, because only the lists contain such a call.
 
         After 48 hours such a call is no longer requested, like an open call.
         """
@@ -200,7 +203,10 @@ class AccountSweep:
         return call, await self.rest.list_call_recordings(self.account, call_sid)
 
     async def _conclude_unknown(self) -> None:
-        """Record that calls which Twilio does not know have no recording. Raises WrongAccount if it knows none."""
+        """Record that the calls unknown to Twilio have no recording.
+
+        Raises WrongAccount if Twilio knows none of our calls.
+        """
         if len(self.unknown) >= MOST_UNKNOWN and not self.known:
             raise WrongAccount(
                 f"Twilio knows none of the {len(self.unknown)} requested calls, so their rows are not changed; check "
@@ -243,7 +249,9 @@ class AccountSweep:
 
 
 def _is_missing(call: StatusCallback, known: Mapping[str, str | None], quiet_since: datetime) -> bool:
-    """Whether to store a listed call: it ended before `quiet_since`, is ours, and our database does not have its end.
+    """Return whether a listed call must be stored.
+
+    Such a call is ours and ended before `quiet_since`, and our database does not contain its end.
 
     A call without a row is ours only if Twilio's API placed it. Inbound calls and legs of a `<Dial>` are not ours.
     """

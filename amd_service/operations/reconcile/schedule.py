@@ -17,9 +17,9 @@ from amd_service.twilio.rest import RestClient
 
 # Overlap between the ranges of two sweeps. Twilio's list is filtered by the start time of calls. Twilio lets a call
 # ring for at most 10 minutes and, by default, ends it 4 hours later. So a call that began more than 4 h 10 min before
-# the previous sweep had ended at that sweep.
+# the previous sweep had ended by the time of that sweep.
 OVERLAP = timedelta(hours=4, minutes=10)
-# Calls whose row is older than this are no longer requested: Twilio will not return anything new about them.
+# Calls whose row is older than this time are no longer requested: Twilio will not return anything new about them.
 OPEN_FOR = timedelta(hours=48)
 
 
@@ -52,7 +52,7 @@ class Reconciliation:
     async def sweep_due_accounts(self) -> list[SweepReport]:
         """Sweep every account that is due and that no other process has leased.
 
-        After an aborted sweep the next sweep begins at the same time in the past. If Twilio sent a Retry-After, the
+        If a sweep is aborted, the next sweep covers calls since the same start time. If Twilio sent a Retry-After, the
         next sweep waits at least that long.
         """
         reports = []

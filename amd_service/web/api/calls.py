@@ -28,7 +28,7 @@ from amd_service.web.media_types import JSON
 from amd_service.web.problems import Problem
 from amd_service.web.state import runtime_of, state_of
 
-# TwiML may have 4000 characters. This limit is large enough even if JSON escapes every character.
+# TwiML may have 4000 characters. The limit for the request body is large enough even if JSON escapes every character.
 MAX_REQUEST_BYTES = 64 * 1024
 
 # Twilio's error codes for invalid numbers and call parameters. All other codes concern the account or this service.

@@ -25,7 +25,7 @@ _QUOTED = re.compile(r'"((?:[ !#-\[\]-~]|\\["\\])*)"')
 
 
 def read_key(headers: Headers) -> str | None:
-    """Read the key; None when the request has no key. Raises Problem 400 for several keys and for an invalid key.
+    """Return the key; None when the request has no key. Raises Problem 400 for several keys and for an invalid key.
 
     The draft defines the value as a quoted string, but most clients omit the quotes. A key with quotes is
     equal to the key without quotes.

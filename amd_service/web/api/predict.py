@@ -63,7 +63,7 @@ async def _read_upload(request: Request) -> AudioInput:
 
 
 async def _read_multipart(request: Request, channel: int | None, limit_bytes: int, timeout_s: float) -> AudioInput:
-    """`channel`: the default for a form without the field `channel`."""
+    """Read the audio and the channel from a form. `channel`: the default for a form without the field `channel`."""
     parser = MultiPartParser(request.headers, stream_body(request, limit_bytes), max_files=1, max_fields=8)
     try:
         async with asyncio.timeout(timeout_s):

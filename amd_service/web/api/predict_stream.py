@@ -39,7 +39,7 @@ async def predict_stream(request: Request) -> Response:
     `audio/x-mulaw;rate=8000`. The final verdict is sent at the end of the body, or earlier if more audio cannot change
     the verdict. The rest of the body is then read and discarded, up to the upload limit and for at most
     `predict_stream_drain_s` seconds. If a client disconnects during a provisional verdict, the next read notices the
-    disconnect, so at most one window is judged unnecessarily.
+    disconnect. At most one window is judged unnecessarily.
     """
     if media_type(request) in ("", MULTIPART, JSON):
         raise Problem(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "send the audio as the body, with an audio content type")
@@ -90,8 +90,8 @@ async def _drain(chunks: AsyncGenerator[bytes, None], timeout_s: float) -> None:
 class NdjsonResponse(Response):
     """Sends each line as soon as the line is available.
 
-    Starlette's StreamingResponse is not suitable. It receives messages while it sends, to notice a disconnect, and
-    therefore takes chunks of the request body away from the generator of the lines.
+    Starlette's StreamingResponse is not suitable. While it sends, StreamingResponse receives messages to notice a
+    disconnect. It would therefore take chunks of the request body away from the generator of the lines.
 
     The status is sent with the first line. An error before the first line is an ordinary problem response. An error
     after the first line becomes the last line, with the members of a problem.

@@ -38,8 +38,8 @@ async def media(websocket: WebSocket) -> None:
 
     1. Verify the signature of the handshake. Only then accept the connection and count it against AMD_LIVE_STREAMS.
     2. Verify the key of the call in the start message. Only then use the audio.
-    3. Release the slot when the verdict is stored, before the close. A peer that does not complete the close therefore
-       holds no slot.
+    3. Release the slot when the verdict is stored, before the connection is closed. A peer that does not complete the
+       close therefore holds no slot.
     """
     state = state_of(websocket)
     outcome = await _serve_stream(websocket, state)
@@ -133,7 +133,7 @@ NO_UPGRADE = "this path accepts only WebSockets: check that the proxy forwards t
 
 
 async def missing_upgrade(request: Request) -> Response:
-    """GET /twilio/media without an upgrade to WebSocket. Responds 426, or 404 while AMD_LIVE is off."""
+    """Refuse a GET /twilio/media without an upgrade to WebSocket. Responds 426, or 404 while AMD_LIVE is off."""
     if not runtime_of(request).settings.live:
         raise HTTPException(HTTPStatus.NOT_FOUND)
     log.warning("stream refused", reason=NO_UPGRADE)

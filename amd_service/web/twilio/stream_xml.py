@@ -48,7 +48,7 @@ def _twiml(pairs: Pairs, settings: Settings) -> str:
     if not is_sid(call_sid, "CA"):
         raise Problem(HTTPStatus.BAD_REQUEST, "CallSid is not CA followed by 32 hexadecimal digits")
     assert settings.public_url is not None  # a signature is valid only with a public URL
-    # Use the oldest token: during a token rotation a process that has not restarted yet has only this token.
+    # Use the oldest token: during a token rotation a process that has not been restarted yet has only this token.
     token = settings.accounts[AccountSid(parameters["AccountSid"])].auth_tokens[-1]
     url = stream_url(settings.public_url, MEDIA_PATH)
     return stream_twiml(url, stream_key(token, call_sid), settings.live_next_url)

@@ -20,7 +20,10 @@ HEADERS: dict[HTTPStatus, Json] = {
 
 
 def response(description: str, shape: type[Shape] | str, media_type: str = JSON) -> Json:
-    """An OpenAPI response object. `shape`: the schema of the body, as a class or as a name in the OpenAPI document."""
+    """Build an OpenAPI response object.
+
+    `shape`: the schema of the body, as a class or as a name in the OpenAPI document.
+    """
     name = shape if isinstance(shape, str) else shape.__name__
     return {
         "description": description,
@@ -29,7 +32,7 @@ def response(description: str, shape: type[Shape] | str, media_type: str = JSON)
 
 
 def problems(*statuses: HTTPStatus) -> Json:
-    """OpenAPI response objects for problems, keyed by status."""
+    """Build the OpenAPI response objects for problems, keyed by status."""
     return {
         str(status.value): response(status.phrase, ProblemShape, PROBLEM_JSON) | HEADERS.get(status, {})
         for status in statuses
