@@ -49,7 +49,7 @@ def main() -> None:
 
 
 def describe_machine() -> dict[str, Any]:
-    """The machine and package versions of the measurement."""
+    """Return the machine and the package versions of the measurement."""
     return {
         "processor": _processor(),
         "features": describe_cpu(),

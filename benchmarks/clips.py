@@ -9,7 +9,7 @@ Clip = NDArray[np.float32]
 
 
 def clip(seed: int, seconds: float = 2.0) -> Clip:
-    """One clip, float32 in [-1, 1]: harmonics and noise with a syllable-like envelope and random level and band."""
+    """Return a clip, float32 in [-1, 1]: harmonics and noise with a syllable-like envelope, random level and band."""
     rng = np.random.default_rng(seed)
     count = round(seconds * RATE_HZ)
     sound = _voice(rng, count) * _envelope(rng, count) + rng.normal(0, 10 ** rng.uniform(-3.5, -1), count)

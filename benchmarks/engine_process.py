@@ -71,7 +71,7 @@ def _engine(folder: Path, pair: Pair, threads: int, cache: Path) -> Callable[[Cl
 
 
 def _run_naive(folder: Path, threads: int) -> Callable[[Clip], object]:
-    """The usual way to run such a model: from_pretrained, eager, float32, with gradients."""
+    """Load the model the usual, naive way: from_pretrained, eager, float32, with gradients."""
     import torch
     from transformers import AutoModelForAudioClassification
 

@@ -178,7 +178,7 @@ async def long_against_short(bench: Bench, model: str, settings: dict[str, objec
 
 
 def _an_hour() -> Iterator[bytes]:
-    """A WAV file with one hour of 8 kHz μ-law audio, generated while it is sent."""
+    """Yield a WAV file with one hour of 8 kHz μ-law audio, generated during sending."""
     head = upload(6)
     buffer = io.BytesIO()
     soundfile.write(buffer, np.zeros(8, np.float32), 8000, format="WAV", subtype="ULAW")

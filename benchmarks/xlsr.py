@@ -76,7 +76,7 @@ def _spread_head(model: Wav2Vec2ForSequenceClassification) -> None:
 
 
 def _windows() -> list[Clip]:
-    """Windows of the shipped recordings, unchanged and varied."""
+    """Return windows of the shipped recordings, unchanged and varied."""
     return draw_windows(Settings(long_window_ms=2000), None, check=48, calibration=0, seed=5).check
 
 

@@ -78,7 +78,7 @@ def run_trials(predict: Predict, corpus: Corpus, *, count: int, seed: int, split
 
 
 def measure(trials: Sequence[Trial]) -> dict[str, object]:
-    """All figures of the model card, as JSON values."""
+    """Return all figures of the model card, as JSON values."""
     return {
         "recordings": len(trials),
         "threshold": THRESHOLD,
@@ -98,9 +98,9 @@ def _grouped(trials: Sequence[Trial], key: Callable[[Trial], str]) -> dict[str, 
 
 
 def _figures(classified: Sequence[tuple[Label, float | None]]) -> dict[str, float | int]:
-    """Rates per true label at the threshold, accuracy of the top class, and calibration.
+    """Compute rates per true label at the threshold, accuracy of the top class, and calibration.
 
-    A recording without detected speech counts as undecided. For the accuracy it counts as wrong.
+    A recording without detected speech counts as undecided. In the accuracy, such a recording counts as wrong.
     """
     humans = [score for label, score in classified if label is Label.HUMAN]
     machines = [score for label, score in classified if label is Label.VOICEMAIL]
@@ -126,7 +126,7 @@ def _share(part: int, whole: int) -> float:
 
 
 def _calibration_error(classified: Iterable[tuple[Label, float | None]]) -> float:
-    """Expected calibration error of the top class, over ten equal bins from 0.5 to 1."""
+    """Return the expected calibration error of the top class, over ten equal bins from 0.5 to 1."""
     pairs = [(max(s, 1 - s), (s > 0.5) == (label is Label.VOICEMAIL)) for label, s in classified if s is not None]
     if not pairs:
         return 0.0
@@ -140,7 +140,7 @@ def _calibration_error(classified: Iterable[tuple[Label, float | None]]) -> floa
 
 
 def as_markdown(measured: dict[str, object]) -> str:
-    """The model card's table."""
+    """Return the table of the model card as Markdown."""
     rows: list[tuple[str, dict[str, float]]] = []
     for name, value in measured.items():
         if name.startswith("by ") and isinstance(value, dict):

@@ -84,11 +84,11 @@ def make_batch(corpus: Corpus, split: Split, seconds: float, count: int, rng: ra
 
 
 def build_model() -> Wav2Vec2ForSequenceClassification:
-    """A Wav2Vec2 in the style of XLS-R (layer norm in every convolution, stable layer norm), 200 times smaller.
+    """Build a Wav2Vec2 in the style of XLS-R (layer norm in every convolution, stable layer norm), 200 times smaller.
 
-    It has three wide convolutions instead of seven, and a frame every 40 ms instead of every 20 ms, so a training step
-    costs a tenth of the time. The first convolution starts as a filter bank, because 12 hours of speech are too little
-    to learn a filter bank from random weights.
+    The model has three wide convolutions instead of seven, and a frame every 40 ms instead of every 20 ms. So a
+    training step costs a tenth of the time. The first convolution starts as a filter bank, because 12 hours of speech
+    are too little to learn a filter bank from random weights.
     """
     config = Wav2Vec2Config(
         feat_extract_norm="layer",

@@ -53,5 +53,5 @@ def resolve_model(model: str) -> str:
 
 
 def make_account() -> Account:
-    """A Twilio account with a random SID and auth token."""
+    """Return a Twilio account with a random SID and auth token."""
     return Account(account_sid=AccountSid(f"AC{secrets.token_hex(16)}"), auth_tokens=[SecretStr(secrets.token_hex(16))])

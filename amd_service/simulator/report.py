@@ -20,7 +20,7 @@ _SHOWN = ("analysis_state", "label", "reason")
 
 
 class Progress:
-    """A progress bar that counts the calls in `directory`. It is shown only on a terminal."""
+    """A progress bar that counts the calls in `directory` and is shown only on a terminal."""
 
     def __init__(self, console: Console, directory: Path) -> None:
         columns = (TextColumn("replaying"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.description}"))
@@ -116,7 +116,7 @@ def _describe_result(outcome: Outcome) -> str:
 
 
 def _describe(row: dict[str, object]) -> str:
-    """A text such as `human (confident)` or `failed (media_missing)`. Alternatives are joined by `|`."""
+    """Return a text such as `human (confident)` or `failed (media_missing)`. Alternatives are joined by `|`."""
     words = row.get("label") or row.get("analysis_state")
     text = "|".join(map(str, words)) if isinstance(words, list) else str(words or "")
     reason = row.get("reason")

@@ -37,7 +37,10 @@ class ServiceClient:
             )
 
     async def read_call(self, call_sid: str) -> dict[str, JsonValue]:
-        """The call's row. Empty if there is no row or the service does not respond, for example during a restart."""
+        """Read the call's row.
+
+        Returns an empty row if none exists, or if the service does not respond (for example, restarts).
+        """
         try:
             response = await self._get(f"/api/calls/{call_sid}")
         except httpx2.TransportError:

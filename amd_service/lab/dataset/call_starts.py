@@ -91,7 +91,7 @@ def _add_lead(timeline: _Timeline, rng: random.Random) -> None:
 
 
 def _add_person(timeline: _Timeline, say: Callable[[Kind], None], rng: random.Random) -> None:
-    """A person answers, then waits, and may speak again."""
+    """Add the sounds of a person who answers, then waits, and may speak again."""
     draw = rng.random()
     if draw < 0.5:
         say(Kind.ANSWER)
@@ -109,7 +109,7 @@ def _add_person(timeline: _Timeline, say: Callable[[Kind], None], rng: random.Ra
 
 
 def _add_machine(timeline: _Timeline, say: Callable[[Kind], None], rng: random.Random) -> None:
-    """A recorded greeting, often with a hello first and usually with a beep at the end."""
+    """Add a recorded greeting, often with a hello first and usually with a beep at the end."""
     draw = rng.random()
     if draw < 0.06:
         timeline.add(tones.special_information(rng.uniform(0.1, 0.3)))
@@ -126,7 +126,7 @@ def _add_machine(timeline: _Timeline, say: Callable[[Kind], None], rng: random.R
 
 
 def _build_without_speech(seconds: float, rng: random.Random) -> CallStart:
-    """Silence, rings, beeps and touch tones: windows that the model sees when the onset search fails."""
+    """Build a start of silence, rings, beeps and touch tones, which the model gets when the onset search fails."""
     timeline = _Timeline()
     while rng.random() < 0.75:
         timeline.add(tones.silence(rng.uniform(0.0, 1.5)))

@@ -76,7 +76,7 @@ def _lose_packets(sound: Sound, noise_rng: np.random.Generator, share: float) ->
 
 
 def _noise(count: int, babble: Callable[[], Sound], rng: random.Random) -> Sound:
-    """`count` samples of background, with a root mean square of 1."""
+    """Return `count` samples of background noise, with a root mean square of 1."""
     draw = rng.random()
     if draw < 0.25:
         voices = [np.resize(babble(), count) for _ in range(rng.randint(2, 5))]
@@ -95,7 +95,7 @@ def _noise(count: int, babble: Callable[[], Sound], rng: random.Random) -> Sound
 
 @lru_cache(maxsize=4)
 def _noise_bank(slope: float) -> Sound:
-    """Noise whose amplitude falls with frequency to the power of `slope`: 0 white, 0.5 pink, 1 brown."""
+    """Return noise whose amplitude falls with frequency to the power of `slope` (white: 0, pink: 0.5, brown: 1)."""
     white = np.random.default_rng(1).standard_normal(_BANK_S * RATE_HZ)
     spectrum = np.fft.rfft(white)
     shape = np.maximum(np.fft.rfftfreq(len(white), 1 / RATE_HZ), 20.0) ** -slope

@@ -32,7 +32,7 @@ def silence(seconds: float) -> Sound:
 
 
 def ringback(seconds: float, kind: int = 0, level: float = 0.15) -> Sound:
-    """The last `seconds` of a ringback tone that ends during a ring, when the call is answered."""
+    """Return the last `seconds` of a ringback tone. The tone ends during a ring, when the call is answered."""
     frequencies, cadence = RINGBACKS[kind]
     cycle = [
         tone(frequencies, length, level) if index % 2 == 0 else silence(length) for index, length in enumerate(cadence)
@@ -42,16 +42,16 @@ def ringback(seconds: float, kind: int = 0, level: float = 0.15) -> Sound:
 
 
 def beep(rng: random.Random) -> Sound:
-    """A voicemail's record tone."""
+    """Return the beep with which a voicemail starts to record."""
     return tone((rng.choice((440.0, 850.0, 1000.0, 1400.0, 2000.0)),), rng.uniform(0.15, 0.9), rng.uniform(0.1, 0.4))
 
 
 def special_information(level: float = 0.2) -> Sound:
-    """The three rising tones before an operator's announcement (ITU-T E.180)."""
+    """Return the three rising tones before an operator's announcement (ITU-T E.180)."""
     return np.concatenate([tone((frequency,), 0.33, level) for frequency in SPECIAL_INFORMATION])
 
 
 def keys(rng: random.Random) -> Sound:
-    """A few touch tones."""
+    """Return a few touch tones."""
     pairs = [(rng.choice(_KEYS[0]), rng.choice(_KEYS[1])) for _ in range(rng.randint(1, 5))]
     return np.concatenate([part for pair in pairs for part in (tone(pair, 0.12), silence(0.08))])

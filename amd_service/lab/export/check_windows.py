@@ -66,10 +66,10 @@ def draw_windows(settings: Settings, folder: Path | None, check: int, calibratio
 
 
 def read_recordings(folder: Path | None) -> SpeechRecordings:
-    """Every readable recording with speech below a folder.
+    """Load every readable recording with speech below a folder.
 
     The default folders are the fixture calls and the golden clips (recordings with known labels). Raises
-    ConfigurationError if there is no such recording.
+    ConfigurationError if the folders contain no such recording.
     """
     folders = [folder] if folder is not None else [each for each in (FIXTURES, GOLDEN) if each.is_dir()]
     paths = [path for each in folders for path in sorted(each.rglob("*")) if path.suffix.lower() in _CONTENT_TYPES]
@@ -85,7 +85,7 @@ def read_recordings(folder: Path | None) -> SpeechRecordings:
 
 
 def _read_called_party(path: Path) -> tuple[Waveform, int] | None:
-    """The called party's audio (of two channels the second, as in a dialled leg), and its onset in ms."""
+    """Return the called party's audio and its onset in ms. Of two channels, the second contains the called party."""
     try:
         tracks = decode(path.read_bytes(), content_type=_CONTENT_TYPES[path.suffix.lower()], max_s=2 * _ONSET_SEARCH_S)
     except Undecodable:

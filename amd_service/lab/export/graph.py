@@ -21,7 +21,7 @@ class FrameMasked(nn.Module):
         self.model = model
 
     def forward(self, samples: Tensor, frame_mask: Tensor) -> Tensor:
-        """Logits, shape (clips, 2).
+        """Return the logits, shape (clips, 2).
 
         `samples`: shape (clips, n), each clip normalised separately. `frame_mask`: shape (clips, frames), 1.0 for real
         frames and 0.0 for padding.
@@ -44,7 +44,10 @@ class FrameMasked(nn.Module):
 
 
 def trace_ready(files: ModelFiles) -> FrameMasked:
-    """The model in float32 on the CPU, ready for an exporter. Raises ModelUnusable if the model cannot be exported."""
+    """Load the model in float32 on the CPU, ready for an exporter.
+
+    Raises ModelUnusable if the model cannot be exported.
+    """
     model = load_model(files)
     if model.config.add_adapter or model.config.use_weighted_layer_sum:
         raise ModelUnusable(
@@ -55,6 +58,6 @@ def trace_ready(files: ModelFiles) -> FrameMasked:
 
 
 def trace_inputs(front_frames: int, samples: int) -> tuple[Tensor, Tensor]:
-    """Example inputs for tracing: two clips, so that no exporter treats the batch size as a constant."""
+    """Return example inputs for tracing: two clips, so that no exporter treats the batch size as a constant."""
     generator = torch.Generator().manual_seed(0)
     return torch.randn(2, samples, generator=generator), torch.ones(2, front_frames)

@@ -75,7 +75,7 @@ class SimulatedCall:
 
 
 def call_resource(call: SimulatedCall) -> dict[str, object]:
-    """The Call resource: dates in RFC 2822 format, the duration as a string."""
+    """Return the Call resource: dates in RFC 2822 format, the duration as a string."""
     uri = f"/2010-04-01/Accounts/{call.account_sid}/Calls/{call.sid}"
     return {
         "account_sid": call.account_sid,
@@ -109,7 +109,10 @@ def call_resource(call: SimulatedCall) -> dict[str, object]:
 
 
 def recording_resource(account_sid: str, recording: SimulatedRecording, *, with_track: bool) -> dict[str, object]:
-    """The Recording resource. `with_track`: True in the list of one call's recordings, where Twilio adds the track."""
+    """Return the Recording resource.
+
+    `with_track`: add the track, as Twilio does in the list of one call's recordings.
+    """
     uri = f"/2010-04-01/Accounts/{account_sid}/Recordings/{recording.sid}.json"
     resource: dict[str, object] = {
         "account_sid": account_sid,

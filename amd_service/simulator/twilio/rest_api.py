@@ -71,7 +71,7 @@ class RestApi:
             await self._simulations.pop(0)
 
     def routes(self) -> list[Route]:
-        """All routes. In a list of routes, these routes must come before the routes of the media host."""
+        """Return all routes. In a list of routes, these routes must come before the routes of the media host."""
         calls, call = f"{ACCOUNTS}/Calls.json", ACCOUNTS + "/Calls/{sid}.json"
         return [
             Route(calls, self._respond_with(self.create_call), methods=["POST"]),

@@ -30,7 +30,7 @@ class ConnectionRules:
 
     @classmethod
     def from_fragment(cls, fragment: str) -> "ConnectionRules":
-        """The rules in a callback URL's fragment, e.g. `#rt=6000&rc=3&rp=5xx,ct,rt`."""
+        """Parse the rules in a callback URL's fragment, e.g. `#rt=6000&rc=3&rp=5xx,ct,rt`."""
         given = {name: values[0] for name, values in parse_qs(fragment.lstrip("#")).items()}
         named = frozenset(given.get("rp", "ct").split(","))
         return cls(
