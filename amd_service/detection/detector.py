@@ -92,7 +92,7 @@ class Detector:
 
     @property
     def chosen(self) -> ChosenEngine | None:
-        """The engine in use, the reason for the choice and the engine check, or None until the model is loaded."""
+        """The engine in use with the reason for the choice and the engine check, or None until the model is loaded."""
         return self._classifier.chosen
 
     @property
@@ -100,13 +100,13 @@ class Detector:
         return self._policy
 
     async def wait_ready(self) -> None:
-        """Wait until the detector is ready. There is no time limit."""
+        """Wait until the detector is ready. The method waits without a time limit."""
         await self._readiness.wait_ready()
 
     async def wait_ready_or_raise(self) -> None:
         """Wait until the detector is ready.
 
-        Raises ModelUnusable if the detector cannot become ready. The message names the cure.
+        Raises ModelUnusable if the detector cannot become ready. The error message names the cure.
         """
         await self._readiness.wait_ready_or_raise()
 
@@ -135,7 +135,7 @@ class Detector:
         return SEARCH_MS + max(self._policy.window_ms, self._policy.long_window_ms)
 
     def has_enough_audio(self, prefix: bytes) -> bool:
-        """True if the beginning of a download already contains all audio that can influence the verdict."""
+        """Return True if the beginning of a download already contains all audio that can influence the verdict."""
         return has_seconds(prefix, self.max_audio_ms / 1000)
 
     async def judge(self, audio: AudioInput, *, priority: Priority) -> Verdict:

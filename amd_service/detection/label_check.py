@@ -34,8 +34,8 @@ class Proof(StrEnum):
 class GoldenClips:
     """A folder of golden clips (recordings with known labels).
 
-    `own`: True for the user's clips (AMD_GOLDEN_DIR), False for the shipped clips. `enforce`: True if a contradicted
-    label order stops the classifier from serving.
+    `own`: True for the user's clips (AMD_GOLDEN_DIR), False for the shipped clips. `enforce`: True if the classifier
+    must not serve when the clips contradict the label order.
     """
 
     folder: Path

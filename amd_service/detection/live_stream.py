@@ -19,8 +19,8 @@ class LiveStream:
     """Collects and judges the called party's audio (μ-law, 8 kHz).
 
     Call `feed` with each chunk of audio. Call `finish` if the stream ends before `feed` has returned a verdict. The
-    verdict equals the verdict of `Detector.judge` on the whole audio: a window is scored only when more audio can
-    change neither the window nor the onset of speech.
+    verdict equals the verdict of `Detector.judge` on the whole audio. To ensure this equality, a window is scored only
+    when more audio can change neither the window nor the onset of speech.
     """
 
     def __init__(self, detector: Detector) -> None:

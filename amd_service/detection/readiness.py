@@ -17,7 +17,7 @@ from amd_service.domain import Label, Scores
 from amd_service.errors import AmdError, ClassifierUnavailable, ModelUnusable
 from amd_service.telemetry import Metrics, get_logger
 
-# Computes the scores of a clip from its bytes. The result is None if the clip has no speech.
+# Computes the scores of a clip from its bytes. The scores are None if the clip has no speech.
 ScoreClip = Callable[[bytes], Awaitable[Scores | None]]
 
 log = get_logger(__name__)
@@ -58,7 +58,7 @@ class Readiness:
                 await self._task
 
     async def wait_ready(self) -> None:
-        """Wait until the classifier may serve. There is no time limit."""
+        """Wait until the classifier may serve. The method waits without a time limit."""
         while not self.state.is_ready:
             await self._decided.wait()
             if self._outcome is None or not self._outcome.is_ready:
@@ -69,7 +69,7 @@ class Readiness:
     async def wait_ready_or_raise(self) -> None:
         """Wait until the classifier may serve.
 
-        Raises ModelUnusable if the classifier cannot serve. The message names the cure.
+        Raises ModelUnusable if the classifier cannot serve. The error message names the cure.
         """
         while not self.state.is_ready:
             await self._classifier.wait_ready_or_raise()

@@ -29,7 +29,7 @@ class Provisional:
 class StreamedUpload:
     """Collects the chunks of an upload and judges the audio.
 
-    Call `feed` with each chunk, then call `finish`. Audio that cannot influence the verdict is not kept. `audio`
+    Call `feed` with each chunk, then call `finish`. Audio that cannot influence the verdict is discarded. `audio`
     describes the upload. `audio.data` contains the bytes that were received before, usually none.
     """
 

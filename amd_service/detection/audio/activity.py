@@ -8,9 +8,9 @@ condition.
 - moving: the spectrum differs from the spectrum 80 ms before and 80 ms after. The spectrum of a buzzer does not change;
 - voiced: the frame is periodic at the pitch of a voice. Noise, clicks and line switching are not periodic.
 
-The constants were measured with 24 synthetic voices against 580 signals that are not speech. The voices come from three
-engines (espeak-ng, flite, festival) and speak seven languages. The speech was limited to the telephone band, with noise
-from -60 to -30 dBFS, mu-law and clipping.
+The constants were measured with 24 synthetic voices and with 580 signals that are not speech. The voices come from
+three engines (espeak-ng, flite, festival) and speak seven languages. The speech was limited to the telephone band.
+The tests added noise from -60 to -30 dBFS, mu-law and clipping.
 
 Known limits:
 

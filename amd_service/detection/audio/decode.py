@@ -39,7 +39,10 @@ def decode(data: bytes, *, content_type: str | None = None, max_s: float | None 
 
 
 def can_decode(prefix: bytes, content_type: str | None) -> bool:
-    """True if the beginning of a body looks like audio that `decode` supports, not like HTML, XML or encrypted data."""
+    """Return True if the beginning of a body looks like audio that `decode` supports.
+
+    HTML, XML and encrypted data do not look like audio.
+    """
     if _is_markup(prefix):
         return False
     # Only MP3 files begin with ID3. An ID3 tag can be longer than the prefix, so the prefix may not contain any frame.
@@ -47,7 +50,7 @@ def can_decode(prefix: bytes, content_type: str | None) -> bool:
 
 
 def has_seconds(prefix: bytes, seconds: float) -> bool:
-    """True if the beginning of a download contains at least `seconds` seconds of audio.
+    """Return True if the beginning of a download contains at least `seconds` seconds of audio.
 
     The check is fast enough to run after each chunk of a download. The result is False while the data is not
     recognisable as WAV or MP3. A download of data in another format therefore ends at its byte limit.

@@ -40,7 +40,7 @@ class Frame:
 
 
 def is_mp3(data: bytes) -> bool:
-    """True if MP3 frames begin near the start of `data`, or after its ID3 tag."""
+    """Return True if MP3 frames begin near the start of `data`, or after its ID3 tag."""
     return _first_frame(data, _after_tag(data)) is not None
 
 
@@ -68,7 +68,7 @@ def decode_mp3(data: bytes, max_s: float | None) -> Tracks:
 
 
 def mp3_has_seconds(prefix: bytes, seconds: float) -> bool:
-    """True if the beginning of an MP3 file decodes to at least `seconds` seconds."""
+    """Return True if the beginning of an MP3 file decodes to at least `seconds` seconds."""
     held, enough = 0.0, seconds + DELAY_S
     for frame in _frames(prefix):
         if frame.end > len(prefix):

@@ -38,7 +38,7 @@ class RawFormat:
 
 
 def is_raw(content_type: str | None) -> bool:
-    """True if a content type names a raw encoding, with or without a rate."""
+    """Return True if a content type names a raw encoding, with or without a rate."""
     return _kind(content_type) in ENCODINGS
 
 

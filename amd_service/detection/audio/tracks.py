@@ -17,7 +17,7 @@ class Tracks:
     """Decoded audio.
 
     - `samples`: float32, shape (channels, frames), finite, in [-1, 1];
-    - `truncated`: True if the body is shorter than its header says. Only the existing part was decoded;
+    - `truncated`: True if the body is shorter than its header says. In this case, only the existing part was decoded;
     - `encoding`: `mulaw`, `alaw`, `pcm8` … `pcm32`, `pcm16be`, `float32`, `float64` or `mp3`.
     """
 

@@ -1,8 +1,8 @@
 """Decodes WAV files, including files with wrong sizes in their header.
 
 This module reads the RIFF structure only to find the format and the samples. The module then passes the samples to
-libsndfile with a correct header. libsndfile trusts the sizes in a header: with the original header, a data size of 0
-would give 0 frames.
+libsndfile with a correct header. libsndfile trusts the sizes in a header: if the original header contained a data size
+of 0, libsndfile would decode 0 frames.
 """
 
 import io
@@ -48,7 +48,7 @@ class Layout:
 
 
 def is_wav(data: bytes) -> bool:
-    """True if `data` begins with the header of a RIFF (or RF64) WAVE file."""
+    """Return True if `data` begins with the header of a RIFF (or RF64) WAVE file."""
     return data[:4] in (b"RIFF", b"RF64") and data[8:12] == b"WAVE"
 
 

@@ -16,11 +16,11 @@ _FILE_NAME = "gate.json"
 class EngineCheck:
     """The result of the check of one engine at one precision, for one model on one kind of machine.
 
-    - `max_dp`, `mean_dp`: maximum and mean of |difference of the probability of voicemail to torch fp32|. NaN counts as
-      infinity;
+    - `max_dp`, `mean_dp`: maximum and mean of the absolute difference between the engine's and torch fp32's probability
+      of voicemail. NaN counts as infinity;
     - `flips`: for each threshold, the number of windows whose two probabilities are on different sides of the
       threshold;
-    - `furthest_flip`: the largest distance, among these windows, from the reference's probability to the threshold;
+    - `furthest_flip`: among these windows, the largest distance between the reference's probability and the threshold;
     - `explanation`: the reason why the engine passed or failed, as text for people;
     - `graph_sha256`: the digest of each measured graph file by name. The mapping is empty for engines that run the
       model's weights.
@@ -49,7 +49,10 @@ class EngineCheck:
 
 @dataclass(frozen=True, slots=True)
 class Deviation:
-    """Differences between two engines' probabilities on the same windows. The fields are those of `EngineCheck`."""
+    """Differences between two engines' probabilities on the same windows.
+
+    The fields have the same meaning as in `EngineCheck`.
+    """
 
     max_dp: float
     mean_dp: float

@@ -106,7 +106,7 @@ def locate_exported_engine(
 ) -> ExportedEngine:
     """Locate the folder of a model's exported engine. The folder may be missing.
 
-    `cpu`: a result of `describe_cpu`; None means the CPU of this machine.
+    `cpu`: a result of `describe_cpu`. If None, the CPU of this machine is used.
     """
     parts = [
         f"format {FORMAT}",
@@ -149,7 +149,7 @@ def describe_cpu(cpuinfo: Path = Path("/proc/cpuinfo")) -> str:
 
 
 def has_bf16(cpuinfo: Path = Path("/proc/cpuinfo")) -> bool:
-    """True if the CPU multiplies bfloat16 natively. On other CPUs bf16 is slower than fp32."""
+    """Return True if the CPU multiplies bfloat16 natively. On other CPUs bf16 is slower than fp32."""
     return not _features(cpuinfo).isdisjoint({"avx512_bf16", "amx_bf16", "bf16"})
 
 

@@ -35,7 +35,10 @@ log = get_logger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Located:
-    """A model's folder. `id`: the value of AMD_MODEL. `revision`: the commit of a hub model; None for other models."""
+    """A model's folder.
+
+    `id`: the value of AMD_MODEL. `revision`: the commit of a hub model, or None for other models.
+    """
 
     id: str
     folder: Path
@@ -43,7 +46,7 @@ class Located:
 
 
 def locate(model: str, revision: str | None) -> Located:
-    """Locate the files of a model: `demo`, a folder or a hub id. Blocks.
+    """Locate the files of a model: `demo`, a folder or a hub id. This function blocks.
 
     A hub model that is not cached is downloaded. The cache is searched first, so that a restart needs no network and
     does not change the model. Call `fetch` to update the cache. Raises ModelUnusable if the model cannot be obtained.

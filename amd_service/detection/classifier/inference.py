@@ -116,7 +116,7 @@ class Classifier:
     async def wait_ready_or_raise(self) -> ModelIdentity:
         """Wait until the model is loaded and warmed up.
 
-        Raises ModelUnusable if the model cannot be used. The message names the cure.
+        Raises ModelUnusable if the model cannot be used. The error message names the cure.
         """
         state = await self.wait_for(lambda state: state.phase in (Phase.READY, Phase.FAILED, Phase.STOPPED))
         if not state.is_ready or self._scorer is None:
@@ -184,7 +184,7 @@ class Classifier:
             self._handle_crash(error)
 
     def _load_with_retries(self) -> Scorer | None:
-        """Load the model and warm it up. Retries while the hub is unavailable.
+        """Load the model and warm it up. The thread retries while the hub is unavailable.
 
         Returns None if loading failed. The state then contains the reason of the failure.
         """

@@ -48,12 +48,12 @@ class LabelOrder:
 
     @property
     def line(self) -> str:
-        """The setting that states this order."""
+        """The setting, with its value, that states this order."""
         return f"AMD_LABELS={','.join(self.labels)}"
 
     @property
     def swapped_line(self) -> str:
-        """The setting that states the opposite order."""
+        """The setting, with its value, that states the opposite order."""
         return f"AMD_LABELS={','.join(reversed(self.labels))}"
 
 

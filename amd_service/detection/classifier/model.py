@@ -31,7 +31,8 @@ class ModelFiles:
     - `weights_sha256`: digest of the safetensors files in name order;
     - `config_sha256`: digest of config.json;
     - `normalise`: True if each clip is scaled to zero mean and unit variance;
-    - `temperature`: divisor of the logits before the softmax; 1 without a `calibration.json`.
+    - `temperature`: the logits are divided by this number before the softmax. The temperature is 1 without a
+      `calibration.json`.
     """
 
     id: str
@@ -59,7 +60,7 @@ class ModelFiles:
 
 
 def open_model(settings: Settings) -> ModelFiles:
-    """Locate the configured model and check its files. Blocks, and may download the model.
+    """Locate the configured model and check its files. This function blocks, and may download the model.
 
     Raises ModelUnusable with a message of one line that names the cure. Raises ClassifierUnavailable if the hub does
     not respond.
@@ -136,7 +137,7 @@ def _find_weights(folder: Path) -> tuple[Path, ...]:
 
 
 def _weight_files(folder: Path) -> tuple[Path, ...]:
-    """The weight files that transformers reads: one file, or the shards that its index names."""
+    """Return the weight files that transformers reads: one file, or the shards that the index file names."""
     single, index = folder / "model.safetensors", "model.safetensors.index.json"
     if single.exists() or not (folder / index).exists():
         return (single,) if single.exists() else ()

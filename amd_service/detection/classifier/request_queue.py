@@ -1,4 +1,4 @@
-"""Bounded queue of windows that wait for the model, ordered by priority and then by arrival."""
+"""Queues windows for the model, ordered by priority and then by arrival. The queue is bounded."""
 
 import heapq
 from collections.abc import Callable
@@ -34,8 +34,8 @@ class InferenceRequest:
 class RequestQueue:
     """Bounded, thread-safe priority queue between callers and the inference thread.
 
-    The queue is closed at first. While the queue is closed, `submit` raises with the reason given to `close`, so that
-    no window waits for a thread that has ended.
+    A new queue is closed until `open` is called. While the queue is closed, `submit` raises with the reason given to
+    `close`, so that no window waits for a thread that has ended.
     """
 
     def __init__(self, bound: int, gauge: Gauge) -> None:

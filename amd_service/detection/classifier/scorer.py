@@ -1,4 +1,4 @@
-"""A loaded model, which turns windows into scores by label."""
+"""Turns windows into a score for each label, with a loaded model."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -63,7 +63,7 @@ class Scorer:
         return cls(files, chosen, identity)
 
     def gives_same_scores_as(self, other: Self) -> bool:
-        """True if both scorers have the same files, the same settings and the same engine."""
+        """Return True if both scorers have the same files, the same settings and the same engine."""
         return (self.identity, self.files) == (other.identity, other.files)
 
     def warm_up(self) -> None:

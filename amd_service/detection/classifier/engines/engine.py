@@ -48,7 +48,10 @@ class Engine(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class ChosenEngine:
-    """The engine in use, the reason for the choice, and the engine check. `check` is None for the reference."""
+    """The engine in use, the reason why this engine was chosen, and the engine check.
+
+    `check` is None for the reference.
+    """
 
     engine: Engine
     reason: str

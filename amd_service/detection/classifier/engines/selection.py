@@ -66,7 +66,7 @@ def detect_hardware() -> Hardware:
 
 
 def has_cuda() -> bool:
-    """True if PyTorch finds a CUDA device. PyTorch is imported (2 s, 200 MB) only if a driver is present."""
+    """Return True if PyTorch finds a CUDA device. PyTorch is imported (2 s, 200 MB) only if a driver is present."""
     if os.name != "nt" and not any(Path(node).exists() for node in ("/dev/nvidiactl", "/dev/dxg", "/dev/nvmap")):
         return False
     import torch
