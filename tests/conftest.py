@@ -1,4 +1,4 @@
-"""What every test may use: a migrated Postgres, and no network but this machine."""
+"""Fixtures for all tests: a migrated Postgres. Tests have no network except this machine."""
 
 import asyncio
 import os
@@ -27,18 +27,18 @@ _CONNECTING = ("socket.connect", "socket.sendto")
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Refuse to begin where tests that must not be left out would be, and to reach other machines."""
+    """With AMD_REQUIRE_TOOLS, fail if a tool is missing. Ban connections to other machines."""
     if os.environ.get("AMD_REQUIRE_TOOLS") and _lacking():
         raise pytest.UsageError(f"AMD_REQUIRE_TOOLS is set, but {'; '.join(_lacking().values())}")
     _forget_the_users_settings()
     _ban_other_machines()
-    # The same examples every time, however slow the machine: a change is judged by what it changes. What else there is
-    # to find, `--hypothesis-profile=default` looks for.
+    # The profile uses the same examples in every run, also on a slow machine, so a failure is caused by a change of the
+    # code. `--hypothesis-profile=default` searches for new examples.
     hypothesis.settings.load_profile("ci")
 
 
 def _forget_the_users_settings() -> None:
-    """What a developer exported or wrote into `.env` must not decide how a test ends."""
+    """Ignore the developer's environment variables and `.env`, so that every test runs with the same settings."""
     Settings.model_config["env_file"] = None
     for name in [name for name in os.environ if name.startswith(("AMD_", "TWILIO_"))]:
         if not name.startswith(("AMD_TEST_", "AMD_REQUIRE_")):
@@ -46,7 +46,7 @@ def _forget_the_users_settings() -> None:
 
 
 def _ban_other_machines() -> None:
-    """Whoever tries to connect to one: an audit hook sees every Python socket."""
+    """Raise an error if a test connects to another machine. An audit hook sees every Python socket."""
     database_host = urlsplit(os.environ.get("AMD_TEST_DATABASE_URL", "")).hostname
     allowed = {"localhost", database_host}
 
@@ -63,7 +63,7 @@ def _ban_other_machines() -> None:
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave out the tests whose tools this machine lacks."""
+    """Deselect the tests whose tools are not installed."""
     lacking = _lacking()
     left_out = [item for item in items if any(item.get_closest_marker(marker) for marker in lacking)]
     if left_out:
@@ -72,14 +72,14 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Say what was left out: pytest-xdist does not count deselected tests."""
+    """Print the deselected markers: pytest-xdist does not count deselected tests."""
     for marker, lack in _lacking().items():
         terminalreporter.write_line(f"deselected: the tests marked `{marker}`; {lack}")
 
 
 @cache
 def _lacking() -> dict[str, str]:
-    """By marker, what has to be installed before those tests can run here."""
+    """Return the missing tools of each marker."""
     lacks = {"node": node_toolchain.missing(), "speech_engines": _missing_engines()}
     return {marker: lack for marker, lack in lacks.items() if lack}
 
@@ -119,7 +119,7 @@ def test_run() -> str:
 
 @pytest.fixture(scope="session")
 def server_url(test_run: str) -> Iterator[str]:
-    """A Postgres server for the run: AMD_TEST_DATABASE_URL, or an embedded one shared by the xdist workers."""
+    """A Postgres server for the run: AMD_TEST_DATABASE_URL, or an embedded server that the xdist workers share."""
     given = os.environ.get("AMD_TEST_DATABASE_URL")
     if given:
         yield given
@@ -133,7 +133,7 @@ def server_url(test_run: str) -> Iterator[str]:
 
 @pytest.fixture(scope="session")
 def database_url(server_url: str, test_run: str) -> Iterator[str]:
-    """An empty, migrated database of this xdist worker's own: a clone of the run's template."""
+    """The empty, migrated database of this xdist worker, cloned from the run's template."""
     template = f"amd_test_{test_run}_template"
     own = f"amd_test_{test_run}_{os.environ.get('PYTEST_XDIST_WORKER', 'main')}"
     asyncio.run(clone(server_url, template, own))
