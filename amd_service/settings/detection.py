@@ -42,7 +42,7 @@ class DetectionSettings(BaseModel):
     threads: int | None = Field(
         None,
         ge=1,
-        description="Intra-op threads of the engine. If unset, one thread for each core available to the process.",
+        description="Intra-op threads of the engine. If unset, each core available to the process gets one thread.",
     )
     min_confidence: float = Field(
         0.7,

@@ -1,4 +1,4 @@
-"""Division of the grace time of a shutdown into steps."""
+"""Divides the grace time of a shutdown into steps."""
 
 from dataclasses import dataclass
 from typing import Self

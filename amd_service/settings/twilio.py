@@ -143,7 +143,9 @@ class TwilioSettings(BaseModel):
         "numbers by trial.",
     )
     callback_days: int | None = Field(
-        None, ge=1, description="Days after which the parameters of a callback are deleted. If unset, they are kept."
+        None,
+        ge=1,
+        description="Days after which the parameters of a callback are deleted. If unset, the service keeps them.",
     )
 
     @field_validator("twilio_api_url")
@@ -207,7 +209,8 @@ class TwilioSettings(BaseModel):
             raise ValueError("TWILIO_ACCOUNT_SID is set without TWILIO_AUTH_TOKEN: set the token to check signatures")
         if self.twilio_account_sid and (self.twilio_api_key is None) != (self.twilio_api_secret is None):
             raise ValueError("set both TWILIO_API_KEY and TWILIO_API_SECRET, or neither")
-        _ = self.accounts  # reads the file: an invalid file must fail at startup, not at the first callback
+        # Read the accounts file now, because an invalid file must fail at startup, not at the first callback.
+        _ = self.accounts
         return self
 
     @cached_property

@@ -44,7 +44,7 @@ NOT_FOUND = 20404
 
 T = TypeVar("T", StatusCallback, RecordingCallback)
 
-# Errors of the package and of our parsers for a resource that does not match Twilio's OpenAPI description.
+# Errors of the `twilio` package and of our parsers if a resource does not match Twilio's OpenAPI description.
 _MALFORMED = (MalformedCallback, ValueError, TypeError, AttributeError)
 _END = object()
 

@@ -61,8 +61,8 @@ class Transport(AsyncHttpClient):  # type: ignore[misc]
         if self._pause_s:
             async with self._pause_lock:
                 await self._sleep(self._pause_s)
-        # The package takes the host from TWILIO_REGION, TWILIO_EDGE or a link in a response. Use the configured origin
-        # instead.
+        # The `twilio` package takes the host from TWILIO_REGION, TWILIO_EDGE or a link in a response.
+        # Use the configured origin instead.
         target = httpx2.URL(url).copy_with(scheme=self._origin.scheme, host=self._origin.host, port=self._origin.port)
         request = self._client.build_request(method, target, params=params, data=data, headers=headers)
         response = await self._send(request, auth, timeout or self._timeout_s)
