@@ -48,9 +48,9 @@ class DialPolicy:
         return self.accounts[AccountSid(account_sid)]
 
     def with_default_twiml(self, request: CallRequest) -> CallRequest:
-        """Returns the request.
+        """Returns the request with default TwiML.
 
-        Sets `url` to our TwiML if AMD_LIVE is on and the request has no `url` and no `twiml`.
+        Sets `url` to the URL of our TwiML if AMD_LIVE is on and the request has no `url` and no `twiml`.
         """
         if self.stream_url is None or request.url is not None or request.twiml is not None:
             return request

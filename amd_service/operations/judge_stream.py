@@ -120,7 +120,7 @@ class StreamJudge:
             log.error("live verdict not stored", error=str(error))
             return StreamOutcome.NOT_STORED
         log.info(
-            "live verdict stored",
+            "live verdict",
             label=verdict.label,
             reason=verdict.reason,
             seconds=round(stream.lasted_s, 2),

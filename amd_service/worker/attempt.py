@@ -25,7 +25,7 @@ DATABASE_PAUSE_S = 1.0
 class Result:
     """Result of an attempt.
 
-    `write` stores the result. It returns False if the lease was lost. `count` updates the metrics after `write`.
+    `write` stores the result and returns False if the lease was lost. `count` counts a stored result in the metrics.
     """
 
     write: Callable[[], Awaitable[bool]]
