@@ -26,18 +26,18 @@ from amd_service.domain import (
     Source,
 )
 
-# Maximum age of an action in seconds. A running worker claims an action within milliseconds, so an older action had no
-# worker. The people on the call have been talking for a minute, so an action would only interrupt them. The same limit
-# applies to the seconds between the answer of a call and the verdict on its recording. No limit applies to a live
-# verdict, which comes within seconds of the answer.
+# Maximum age of an action in seconds. A running worker claims an action within milliseconds, so an older action was
+# scheduled while no worker was running. The people on the call have then been talking for a minute, so an action would
+# only interrupt them. The same limit applies to the seconds between the answer of a call and the verdict on its
+# recording. No limit applies to a live verdict, which comes within seconds of the answer.
 ACT_WITHIN_S = 60.0
 
 _NO_WORKER_NOTE = (
     f"no worker claimed the action within {ACT_WITHIN_S:.0f} s: run a worker with the credentials of this account, "
     "AMD_ON_HUMAN and AMD_ON_VOICEMAIL"
 )
-# Hint for calls that were judged by their recording. It names the TwiML, because a call with other TwiML has no live
-# stream even if AMD_LIVE is on.
+# Hint for calls whose verdict is based on a recording. The hint names the TwiML, because a call with other TwiML has no
+# live stream even if AMD_LIVE is on.
 _USE_STREAMS_HINT = "to act on a call in progress, set AMD_LIVE and use /twilio/stream.xml as the TwiML of the call"
 
 
@@ -53,16 +53,19 @@ class DueAction:
 
 @dataclass(frozen=True, slots=True)
 class ClaimedActions:
-    """Result of one claim. `due`: actions to request from Twilio. `refused`: actions that are too late."""
+    """Actions that one call of `claim_due` found.
+
+    `due`: actions to request from Twilio. `refused`: actions that are too late.
+    """
 
     due: list[DueAction]
     refused: list[DueAction]
 
 
 async def schedule(session: AsyncSession, call: CallLog, wanted: Mapping[Label, Action]) -> None:
-    """Schedule the action that `wanted` has for the verdict of a locked call, at most once per call.
+    """Schedule the action that `wanted` contains for the verdict of a locked call, at most once per call.
 
-    Call `schedule` after `refresh_call`, in the transaction that writes the verdict. The verdict and its action are
+    Use this function after `refresh_call`, in the transaction that writes the verdict. The verdict and its action are
     then written together or not at all. A later verdict schedules nothing, with one exception: if the action of a
     recording's verdict was refused, a stream's verdict may schedule an action.
     """
@@ -84,8 +87,8 @@ async def claim_due(
 ) -> ClaimedActions:
     """Mark up to `limit` due actions as `sent`. Commit before the first request to Twilio.
 
-    Actions of other accounts, and actions that are not in `wanted`, stay due for other workers, whose settings may
-    differ. Every worker refuses actions that are too late.
+    Actions of other accounts, and actions that are not in `wanted`, stay due, because other workers may have other
+    settings. Every worker refuses actions that are too late.
     """
     # The row still has the label that the action was scheduled for: `refresh_call` keeps the verdict of a due action.
     is_wanted = tuple_(CallLog.label, CallLog.action).in_([(label, action.kind) for label, action in wanted.items()])
@@ -137,7 +140,7 @@ async def record_outcome(session: AsyncSession, call_sid: str, state: ActionStat
 
 
 async def _too_late_note(session: AsyncSession, call: CallLog) -> str | None:
-    """The reason why a recording's verdict is too late for an action; None if it is in time.
+    """Return the reason why a recording's verdict is too late for an action, or None if the verdict is in time.
 
     The delay is counted from the answer of the call. It is not counted from the start of the recording, because a
     recording can start in the middle of the call.

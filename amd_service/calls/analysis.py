@@ -21,8 +21,8 @@ _ACTED_UPON = (ActionState.DUE, ActionState.SENT, ActionState.DONE)
 async def ensure_call(session: AsyncSession, call_sid: CallSid, account_sid: AccountSid) -> bool:
     """Insert the call's row if it is missing. A recording or a stream may arrive before the first status callback.
 
-    False if the row belongs to another account. The caller must then change nothing: a callback that is signed with
-    one account's token must not change another account's call.
+    Returns False if the row belongs to another account. The caller must then change nothing: a callback that is signed
+    with one account's token must not change another account's call.
     """
     statement = insert(CallLog).values(call_sid=call_sid, account_sid=account_sid, analysis_state=AnalysisState.WAITING)
     await session.execute(statement.on_conflict_do_nothing())
@@ -34,7 +34,7 @@ async def ensure_call(session: AsyncSession, call_sid: CallSid, account_sid: Acc
 
 
 async def refresh_calls(session: AsyncSession, call_sids: Iterable[str]) -> None:
-    """Lock these calls and write their conclusions onto their rows."""
+    """Lock the rows of these calls, and write the current analysis onto each row."""
     # Sorted, because two transactions that lock several calls in different orders can deadlock.
     for call_sid in sorted(set(call_sids)):
         await refresh_call(session, await lock_call(session, call_sid))
@@ -51,7 +51,7 @@ async def lock_call(session: AsyncSession, call_sid: str) -> CallLog:
 
 
 async def refresh_call(session: AsyncSession, call: CallLog) -> None:
-    """Write the conclusion of a locked call onto its row."""
+    """Compute the analysis of a locked call and write it onto the call's row."""
     await session.flush()
     # Later results must not replace a verdict for which an action is scheduled, sent or done.
     if call.action_state not in _ACTED_UPON:
@@ -82,7 +82,7 @@ def _write_verdict(call: CallLog, conclusion: Conclusion) -> None:
 
 
 def _elapsed_ms(since: datetime | None, until: datetime | None) -> int | None:
-    """Milliseconds between two times; None if one time is unknown, or if the column cannot hold the result.
+    """Return the milliseconds between two times, or None if one time is unknown or the column cannot hold the result.
 
     The column can hold 24 days. If a recording is judged again months later, its delay exceeds this limit and is not
     stored. A negative delay becomes 0, because the two times can come from the clocks of two machines.
@@ -94,7 +94,8 @@ def _elapsed_ms(since: datetime | None, until: datetime | None) -> int | None:
 
 
 async def _results(session: AsyncSession, call_sid: str) -> list[RecordingResult]:
-    # Only the latest deciding run counts. A recording that is judged again gets new rows and keeps its old rows.
+    # Only the latest model run that produced a verdict counts. A recording that is judged again gets new rows and keeps
+    # its old rows.
     latest = (
         select(VerdictRow.id)
         .where(VerdictRow.recording_sid == Recording.recording_sid, VerdictRow.decided)

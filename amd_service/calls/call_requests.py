@@ -13,7 +13,7 @@ from amd_service.calls.tables import CallLog, CallRequestRow, RequestOutcome
 from amd_service.domain import AccountSid, CallSid
 
 # A request to Twilio takes seconds (AMD_TWILIO_TIMEOUT_S). If a request is pending for longer than this number of
-# seconds, its process has died.
+# seconds, its process is assumed to have crashed.
 PENDING_S = 60.0
 
 # Key of a Postgres advisory lock. The number is arbitrary, but every process must use the same number.
@@ -31,8 +31,8 @@ class Reserved:
 class EarlierRequest:
     """An earlier request with this key.
 
-    `outcome`: UNKNOWN also if the request has been pending for more than PENDING_S seconds. `call_sid`: not None
-    exactly if the outcome is PLACED. `call_status`: CallStatus of the placed call; None if it is not known.
+    `outcome`: UNKNOWN if the request has been pending for more than PENDING_S seconds. `call_sid`: has a value if and
+    only if the outcome is PLACED. `call_status`: CallStatus of the placed call; None if it is not known.
     """
 
     fingerprint: str
@@ -43,7 +43,10 @@ class EarlierRequest:
 
 @dataclass(frozen=True, slots=True)
 class RateLimited:
-    """The last minute had the maximum number of requests. `wait_s`: seconds until the next request is allowed."""
+    """The request is refused, because the maximum number of requests was sent in the last minute.
+
+    `wait_s`: seconds until the next request is allowed.
+    """
 
     wait_s: float
 
@@ -51,7 +54,8 @@ class RateLimited:
 async def reserve(
     session: AsyncSession, *, key: str, fingerprint: str, account_sid: AccountSid, per_minute: int
 ) -> Reserved | EarlierRequest | RateLimited:
-    """Reserve `key` for a request, unless the key was used before or the last minute had `per_minute` requests.
+    """Reserve `key` for a request, unless the key was used before or `per_minute` requests were reserved in the last
+    minute.
 
     Commit before the request to Twilio: the row stops other processes from sending the same request only once it is
     committed.
@@ -74,7 +78,7 @@ async def reserve(
             account_sid=account_sid,
             outcome=RequestOutcome.PENDING,
             # now() would be wrong: it returns the start of the transaction, which is before the transaction waited for
-            # the lock. The requests would sort in the wrong order.
+            # the lock. The requests would then be sorted in the wrong order.
             created_at=func.clock_timestamp(),
         )
     )

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from amd_service.calls.tables import BROKEN_OFF, MEDIA_STREAM, Recording, RecordingState, VerdictRow
 from amd_service.domain import TERMINAL_CALL_STATUSES, AnalysisState, CallStatus, Failure, Label
 
-# Failures of recordings that never had any audio.
+# Failure reasons of recordings that never had any audio.
 WITHOUT_AUDIO = (Failure.NO_RECORDING, Failure.RECORDING_FAILED)
 
 # Terminal statuses of a call that nobody answered.
@@ -39,7 +39,7 @@ class RecordingResult:
 
 @dataclass(frozen=True, slots=True)
 class Conclusion:
-    """State of a call's analysis. `result`: the basis of the verdict. `failure`: the reason if there is no verdict."""
+    """The analysis of a call. `result`: the basis of the verdict. `failure`: the reason if the analysis failed."""
 
     state: AnalysisState
     result: RecordingResult | None = None
@@ -53,7 +53,9 @@ def conclude(
     is_child: bool = False,
     is_reconciled: bool = False,
 ) -> Conclusion:
-    """The conclusion from the results of a call's recordings. The order of `results` does not matter.
+    """Return the analysis of a call, computed from the results of its recordings.
+
+    The order of `results` does not matter.
 
     `is_child`: another call dialled this leg. `is_reconciled`: Twilio's API listed the recordings after the call ended.
 

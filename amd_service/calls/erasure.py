@@ -27,14 +27,15 @@ class Erasable:
 
 @dataclass(frozen=True, slots=True)
 class ClaimedErasures:
-    """Result of one claim. `erasable`: copies to delete. `examined`: number of recordings that were due."""
+    """Recordings that one claim found. `erasable`: copies to delete. `examined`: number of recordings that were due."""
 
     erasable: list[Erasable]
     examined: int
 
 
 def _same_call(row: type[Callback | CallRequestRow]) -> tuple[ColumnElement[bool], ColumnElement[bool]]:
-    # The accounts must match too: a callback that is signed with another account's token must not delete a recording.
+    # The account SIDs must match too, not only the call SIDs: a callback that is signed with another account's token
+    # must not delete a recording.
     return row.call_sid == Recording.call_sid, row.account_sid == Recording.account_sid
 
 
@@ -62,7 +63,8 @@ async def claim_erasable(session: AsyncSession, accounts: Collection[AccountSid]
     )
     claimed = (await session.scalars(due)).all()
     waited = func.now() - Recording.finished_at
-    # Recordings of other applications are postponed too. Otherwise every later claim would return only them.
+    # Recordings of other applications are postponed too. Otherwise every later claim would return only these
+    # recordings.
     statement = (
         update(Recording)
         .where(Recording.recording_sid.in_(claimed))
@@ -82,5 +84,5 @@ async def mark_erased(session: AsyncSession, recording_sid: RecordingSid) -> Non
 
 
 async def count_erasable(session: AsyncSession) -> int:
-    """The number of judged recordings that Twilio may still store, including recordings of other applications."""
+    """Count the judged recordings that Twilio may still store, including recordings of other applications."""
     return await session.scalar(select(func.count()).select_from(Recording).where(text(TO_ERASE))) or 0

@@ -17,10 +17,12 @@ KEEP_REQUESTS_DAYS = 7
 
 
 async def strip_callbacks(session: AsyncSession, *, days: int, limit: int) -> int:
-    """Delete parameters, token and phone numbers of up to `limit` callbacks older than `days` days; returns the number.
+    """Delete parameters, token and phone numbers of up to `limit` callbacks older than `days` days, and return the
+    number of these callbacks.
 
-    Fingerprint and facts stay. A repeated delivery is therefore still a duplicate, and a late callback is still merged
-    with the facts of its call. If numbers must not be kept, `number_backfill` replaces the fingerprint too.
+    The fingerprint and the facts (parsed values) are kept. A repeated delivery is therefore still a duplicate, and a
+    late callback is still merged with the facts of its call. If numbers must not be kept, `number_backfill` replaces
+    the fingerprint too.
     """
     old = (
         select(Callback.id)
@@ -39,9 +41,9 @@ async def strip_callbacks(session: AsyncSession, *, days: int, limit: int) -> in
 
 
 async def delete_old_requests(session: AsyncSession, limit: int) -> int:
-    """Delete up to `limit` call requests that clients can no longer repeat; returns the number.
+    """Delete up to `limit` call requests that clients can no longer repeat, and return the number of deleted requests.
 
-    A request stays if no signed callback has named its call: this row is then the only proof that this service placed
+    A request is kept if no signed callback has named its call: the row is then the only proof that this service placed
     the call.
     """
     named = exists().where(Callback.call_sid == CallRequestRow.call_sid, Callback.route != REST_ROUTE)

@@ -1,4 +1,4 @@
-"""Merges the facts of a call, or of a recording, from its callbacks.
+"""Merges all callbacks of a call, or of a recording, into one set of facts (parsed values).
 
 Each value depends on the set of callbacks and never on their order of arrival, so late, early and repeated callbacks
 are harmless.
@@ -64,7 +64,10 @@ _ADAPTERS: dict[type, TypeAdapter[Any]] = {
 
 @dataclass(frozen=True, slots=True)
 class CallFacts:
-    """Facts that Twilio has reported about a call; None if not reported. Fields are columns of `call_log`."""
+    """Values that Twilio has reported about a call.
+
+    A field is None if Twilio has not reported a value. Each field is a column of `call_log`.
+    """
 
     direction: str | None
     from_number: str | None
@@ -82,7 +85,10 @@ class CallFacts:
 
 @dataclass(frozen=True, slots=True)
 class RecordingFacts:
-    """Facts that Twilio has reported about a recording; None if not reported. Fields are columns of `recording`."""
+    """Values that Twilio has reported about a recording.
+
+    A field is None if Twilio has not reported a value. Each field is a column of `recording`.
+    """
 
     recording_status: str | None
     source: str | None
@@ -94,32 +100,32 @@ class RecordingFacts:
 
 
 def to_json(callback: StatusCallback | RecordingCallback | AmdCallback) -> dict[str, Any]:
-    """A parsed callback as JSON, without the fields that are None."""
+    """Return a parsed callback as JSON, without the fields that are None."""
     dumped: dict[str, Any] = _ADAPTERS[type(callback)].dump_python(callback, mode="json", exclude_none=True)
     return dumped
 
 
 def statuses_from_json(facts: Iterable[dict[str, Any]]) -> list[StatusCallback]:
-    """Status callbacks from the JSON of `to_json`."""
+    """Convert the JSON of `to_json` to status callbacks."""
     return [_STATUS.validate_python(item) for item in facts]
 
 
 def recordings_from_json(facts: Iterable[dict[str, Any]]) -> list[RecordingCallback]:
-    """Recording callbacks from the JSON of `to_json`."""
+    """Convert the JSON of `to_json` to recording callbacks."""
     return [_RECORDING.validate_python(item) for item in facts]
 
 
 def amd_results_from_json(facts: Iterable[dict[str, Any]]) -> list[AmdCallback]:
-    """Results of Twilio's answering-machine detection from the JSON of `to_json`."""
+    """Convert the JSON of `to_json` to results of Twilio's answering-machine detection."""
     return [_AMD.validate_python(item) for item in facts]
 
 
 def merge_call(callbacks: Iterable[StatusCallback], amd: Iterable[AmdCallback] = ()) -> CallFacts:
     """Merge the callbacks of a call. The first terminal status is final.
 
-    `amd`: results of Twilio's asynchronous detection. They come after the answer, so they override the values in the
-    status callbacks. Of several results, the result with the longest detection is used. `twilio_amd_ms` is the last
-    known duration among the callbacks with the same result as `twilio_answered_by`.
+    `amd`: results of Twilio's asynchronous detection. These results come after the answer, so they override the values
+    in the status callbacks. Of several results, the result with the longest detection is used. `twilio_amd_ms` is the
+    last known duration among the callbacks with the same result as `twilio_answered_by`.
     """
     ordered = sorted(callbacks, key=_sequence_key)
     by_duration = sorted(
@@ -162,7 +168,8 @@ def merge_recording(callbacks: Iterable[RecordingCallback]) -> RecordingFacts:
 
 
 def _sequence_key(callback: StatusCallback) -> tuple[int, int, int, str]:
-    """Sort key: SequenceNumber, then the usual position of the status, then the preference among terminal statuses.
+    """Return the sort key: SequenceNumber, then the usual position of the status, then the preference among terminal
+    statuses.
 
     The last part is the callback's repr. Without the repr, callbacks with equal keys would keep their order of arrival.
     """

@@ -45,7 +45,7 @@ _FAILURE_OF_STATUS: dict[str | None, Failure] = {
 
 
 async def store_status(session: AsyncSession, raw: RawCallback, status: StatusCallback, policy: NumberPolicy) -> bool:
-    """Store a status callback and update its call. False for a duplicate, which changes nothing."""
+    """Store a status callback and update its call. Returns False for a duplicate, which changes nothing."""
     status = policy.redact_event(status)
     if not await _insert_callback(session, policy.redact_request(raw), status):
         return False
@@ -54,7 +54,7 @@ async def store_status(session: AsyncSession, raw: RawCallback, status: StatusCa
 
 
 async def store_amd(session: AsyncSession, raw: RawCallback, result: AmdCallback, policy: NumberPolicy) -> bool:
-    """Store a result of Twilio's own detection, which never influences our verdict. False for a duplicate."""
+    """Store a result of Twilio's own detection, which never influences our verdict. Returns False for a duplicate."""
     if not await _insert_callback(session, policy.redact_request(raw), result):
         return False
     await _update_call(session, result)
@@ -64,7 +64,7 @@ async def store_amd(session: AsyncSession, raw: RawCallback, result: AmdCallback
 async def store_recording(
     session: AsyncSession, raw: RawCallback, recording: RecordingCallback, policy: NumberPolicy
 ) -> bool:
-    """Store a recording callback, and enqueue the recording once it has audio. False for a duplicate.
+    """Store a recording callback, and enqueue the recording once it has audio. Returns False for a duplicate.
 
     Inserts the row of the call if it is missing, because recording callbacks can arrive before status callbacks. If a
     conference recording names no call, only the callback is stored, because the speakers are not known.
@@ -106,7 +106,10 @@ async def _update_call(session: AsyncSession, callback: StatusCallback | AmdCall
 
 
 async def _insert_callback(session: AsyncSession, raw: RawCallback, callback: Event) -> bool:
-    """Insert the callback; True if it is new. A concurrent duplicate waits until the first transaction commits."""
+    """Insert the callback, and return True if it is new.
+
+    A concurrent duplicate waits until the first transaction commits.
+    """
     statement = insert(Callback).values(
         sha256=fingerprint(raw),
         route=raw.route,
@@ -125,12 +128,15 @@ async def _insert_callback(session: AsyncSession, raw: RawCallback, callback: Ev
 
 
 def fingerprint(raw: RawCallback) -> str:
-    """SHA-256, in hex, of the route and the sorted decoded parameters."""
+    """Return the SHA-256, in hex, of the route and the sorted decoded parameters."""
     return hashlib.sha256(json.dumps([raw.route, sorted(raw.parameters)]).encode()).hexdigest()
 
 
 def _storable_facts(values: dict[str, Any]) -> dict[str, Any]:
-    """The facts that fit their columns. Drops numbers that are too large for an integer column: they are garbage."""
+    """Return the facts that fit their columns.
+
+    Numbers that are too large for an integer column are invalid, so they are dropped.
+    """
     return {
         key: storable(value) if isinstance(value, str) else value
         for key, value in values.items()
@@ -154,7 +160,10 @@ async def _lock_recording(session: AsyncSession, callback: RecordingCallback) ->
 async def _stored_facts(
     session: AsyncSession, row: CallLog | Recording, about: Any
 ) -> list[tuple[str, dict[str, Any]]]:
-    """Route and facts of every callback of a locked row. The lock ensures that no committed callback is missing."""
+    """Return the route and facts of every callback of a locked row.
+
+    The lock ensures that no committed callback is missing.
+    """
     statement = select(Callback.route, Callback.facts).where(
         Callback.call_sid == row.call_sid, Callback.account_sid == row.account_sid, about
     )
@@ -162,7 +171,10 @@ async def _stored_facts(
 
 
 def _update_columns(row: CallLog | Recording, merged: facts.CallFacts | facts.RecordingFacts) -> None:
-    """Write the facts. None means not reported, so None never overwrites a value from an earlier callback."""
+    """Write the facts onto the row.
+
+    None means that Twilio did not report the value, so None never overwrites a value from an earlier callback.
+    """
     for column, value in asdict(merged).items():
         if value is not None:
             setattr(row, column, value)

@@ -19,7 +19,7 @@ ANSWERED_BY = frozenset(
 
 
 def unknown_values(event: StatusCallback | RecordingCallback | AmdCallback) -> dict[str, str]:
-    """The undocumented values in an event, by parameter name."""
+    """Return the undocumented values in an event, by parameter name."""
     return {
         name: value for name, (value, known) in _closed_sets(event).items() if value is not None and value not in known
     }

@@ -11,7 +11,7 @@ from amd_service.domain import CallSid
 
 
 async def read_call(session: AsyncSession, call_sid: CallSid) -> dict[str, Any] | None:
-    """The call's row as JSON; None for an unknown call.
+    """Return the call's row as JSON, or None for an unknown call.
 
     `recordings` are sorted by start, `verdicts` by time. Keys are the column names in docs/call_log.md. Times are
     ISO 8601 in UTC.

@@ -23,7 +23,8 @@ from amd_service.domain import RawCallback
 # it cannot be recomputed. If Twilio delivers this callback again, the callback counts as new.
 _RANDOM = "random:"
 
-# An attempt fails if one of its callbacks is delivered again at the same moment.
+# Maximum number of attempts per batch. An attempt fails if Twilio delivers one of the batch's callbacks again at the
+# same moment.
 _DUPLICATE_ATTEMPTS = 5
 
 # New values of a row by column name. `row_key` is the row's primary key.
@@ -40,7 +41,10 @@ class Cursor:
 
 @dataclass(frozen=True, slots=True)
 class ScanStep:
-    """Result of one batch. `cursor`: None at the end of the table. `changed`: number of changed rows."""
+    """Result of one batch.
+
+    `cursor`: start of the next batch; None at the end of the table. `changed`: number of changed rows.
+    """
 
     cursor: Cursor | None
     changed: int

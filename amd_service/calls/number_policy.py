@@ -60,7 +60,7 @@ class NumberPolicy:
 
     @classmethod
     def from_settings(cls, settings: Settings) -> "NumberPolicy":
-        """The policy that the settings define."""
+        """Return the policy that the settings define."""
         key = settings.phone_number_key
         return cls(settings.phone_numbers, b"" if key is None else key.get_secret_value().encode())
 
@@ -70,7 +70,7 @@ class NumberPolicy:
         return self.mode == "keep"
 
     def redact_number(self, number: str | None) -> str | None:
-        """The number unchanged, or `hmac:` and 32 hex digits, or None."""
+        """Return the number unchanged, or `hmac:` and 32 hex digits, or None."""
         if self.keeps_numbers or not number:
             return number
         if self.mode == "drop":
@@ -80,11 +80,11 @@ class NumberPolicy:
         return HASHED + hmac.digest(self.key, number.encode(errors="surrogatepass"), hashlib.sha256).hex()[:32]
 
     def redact_request(self, raw: RawCallback) -> RawCallback:
-        """A copy of the request with redacted parameters."""
+        """Return a copy of the request with redacted parameters."""
         return replace(raw, parameters=self.redact_parameters(raw.parameters))
 
     def redact_event(self, event: T) -> T:
-        """A copy of the event with redacted numbers."""
+        """Return a copy of the event with redacted numbers."""
         if self.keeps_numbers or not isinstance(event, StatusCallback):
             return event
         return replace(
@@ -115,8 +115,8 @@ class NumberPolicy:
 class _Parties:
     """Recognises caller and called party in other texts by the last digits of their phone numbers.
 
-    An address with fewer than six digits is recognised as a whole word: a short code, an extension, or the user part of
-    a SIP address.
+    An address with fewer than six digits is recognised as a whole word. Examples are a short code, an extension, and
+    the user part of a SIP address.
     """
 
     def __init__(self, addresses: Iterable[str]) -> None:
@@ -128,7 +128,7 @@ class _Parties:
         self._word = re.compile(rf"(?<!\w)(?:{'|'.join(words)})(?!\w)", re.IGNORECASE) if words else None
 
     def are_in(self, text: str) -> bool:
-        """Whether the text, unchanged or percent-decoded, contains one of the parties."""
+        """Return whether the text, unchanged or percent-decoded, contains one of the parties."""
         for spelling in (text, unquote(text)):
             digits = _digits(spelling)
             if any(suffix in digits for suffix in self._suffixes):
@@ -139,11 +139,14 @@ class _Parties:
 
 
 def _suffixes(user: str) -> frozenset[str]:
-    """The last digits of the whole text, and of each group of digits, because an extension may follow the number."""
+    """Return the last digits of the whole text, and of each group of digits.
+
+    An extension may follow the number.
+    """
     numbers = (_digits(text) for text in (user, *re.findall(r"\d+", user)))
     return frozenset(number[-_SUFFIX_DIGITS:] for number in numbers if len(number) >= _SUFFIX_DIGITS)
 
 
 def _digits(text: str) -> str:
-    """The decimal digits in a text, as ASCII. Digits of other scripts (such as Arabic) are converted."""
+    """Return the decimal digits in a text, as ASCII. Digits of other scripts (such as Arabic) are converted."""
     return "".join(str(int(character)) for character in text if character.isdecimal())

@@ -50,7 +50,8 @@ class Depth:
 async def claim(session: AsyncSession, *, worker: str, limit: int, lease_s: float, max_attempts: int) -> Claimed:
     """Claim up to `limit` due jobs for `lease_s` seconds, and give up jobs that already had `max_attempts` attempts.
 
-    The claim gives up, and not the worker at the end of the last attempt: some recordings crash every worker.
+    Jobs are given up by the next claim and not at the end of their last attempt, because some recordings crash every
+    worker.
     """
     # SKIP LOCKED: do not wait for rows that another worker is claiming, or that a callback is changing.
     due = select(Recording.recording_sid).where(_IS_DUE).order_by(Recording.available_at).limit(limit)
@@ -121,9 +122,9 @@ async def heartbeat(session: AsyncSession, *, jobs: Sequence[Job], lease_s: floa
 
 
 async def settle(session: AsyncSession, job: Job, verdict: Verdict, wanted: Mapping[Label, Action]) -> bool:
-    """Write the verdict, schedule the action that `wanted` has for the verdict, and finish the job.
+    """Write the verdict, schedule the action that `wanted` contains for the verdict, and finish the job.
 
-    All of this happens in one transaction. False: the lease was lost and nothing is written.
+    All of this happens in one transaction. Returns False and writes nothing if the lease was lost.
     """
     if not await _end_attempt(
         session, job, state=RecordingState.DONE, finished_at=func.now(), last_error=None, last_failure=None
@@ -134,8 +135,8 @@ async def settle(session: AsyncSession, job: Job, verdict: Verdict, wanted: Mapp
     )
     call = await lock_call(session, job.call_sid)
     await refresh_call(session, call)
-    # A stream's verdict schedules its action itself, while the call is in progress. So schedule an action only if the
-    # call's verdict is this verdict.
+    # If the call's verdict comes from a stream, its action was already scheduled during the call. So schedule an action
+    # only if the call's verdict comes from this recording.
     if (call.verdict_source, call.label) == (Source.RECORDING, verdict.label):
         await actions.schedule(session, call, wanted)
     return True
@@ -144,7 +145,7 @@ async def settle(session: AsyncSession, job: Job, verdict: Verdict, wanted: Mapp
 async def retry_later(
     session: AsyncSession, job: Job, *, delay_s: float, error: str, failure: Failure = Failure.GAVE_UP
 ) -> bool:
-    """Retry the job in `delay_s` seconds. False: the lease was lost.
+    """Retry the job in `delay_s` seconds. Returns False if the lease was lost.
 
     `failure`: the reason for giving up, if this was the last attempt.
     """
@@ -161,7 +162,7 @@ async def retry_later(
 async def release(session: AsyncSession, job: Job, *, delay_s: float = 0.0, error: str | None = None) -> bool:
     """End the attempt without counting it, because the recording is not the cause of its failure.
 
-    False: the lease was lost.
+    Returns False if the lease was lost.
     """
     values: dict[str, Any] = {} if error is None else {"last_error": storable(error)}
     return await _end_and_refresh(
@@ -175,7 +176,7 @@ async def release(session: AsyncSession, job: Job, *, delay_s: float = 0.0, erro
 
 
 async def give_up(session: AsyncSession, job: Job, failure: Failure, error: str) -> bool:
-    """End the job without a verdict. False: the lease was lost.
+    """End the job without a verdict. Returns False if the lease was lost.
 
     The reason is written into `failure`, and never into the label.
     """
@@ -218,7 +219,7 @@ async def requeue(session: AsyncSession, *, failure: Failure | None, after: str,
 
 
 async def depth(session: AsyncSession) -> Depth:
-    """The current length of the queue."""
+    """Return the current length of the queue."""
     counts = await session.execute(select(Recording.state, func.count()).group_by(Recording.state))
     by_state = dict.fromkeys((str(state) for state in RecordingState), 0) | dict(counts.all())
     oldest = select(func.extract("epoch", func.now() - func.min(Recording.available_at))).where(_IS_DUE)
@@ -226,7 +227,10 @@ async def depth(session: AsyncSession) -> Depth:
 
 
 async def seconds_until_due(session: AsyncSession) -> float | None:
-    """Seconds until the next job is due or the next lease ends. 0 if a job is due now; None if the queue is empty."""
+    """Return the seconds until the next job is due or the next lease ends.
+
+    Returns 0 if a job is due now, and None if the queue is empty.
+    """
     seconds = func.extract("epoch", func.min(Recording.available_at) - func.now())
     earliest = await session.scalar(select(seconds).where(_UNFINISHED))
     return None if earliest is None else max(0.0, float(earliest))

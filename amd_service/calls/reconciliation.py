@@ -82,13 +82,13 @@ def _is_held(lease: SweepLease) -> ColumnElement[bool]:
 
 
 async def call_statuses(session: AsyncSession, call_sids: Collection[CallSid]) -> dict[str, str | None]:
-    """The CallStatus of these calls, by SID. Calls without a row are missing from the result."""
+    """Return the CallStatus of these calls, by SID. Calls without a row are missing from the result."""
     statement = select(CallLog.call_sid, CallLog.call_status).where(CallLog.call_sid.in_(call_sids))
     return {sid: status for sid, status in await session.execute(statement)}  # noqa: C416 - a Row is no pair to mypy
 
 
 async def finished_recordings(session: AsyncSession, sids: Collection[RecordingSid]) -> set[str]:
-    """The SIDs of those recordings whose stored RecordingStatus is terminal."""
+    """Return the SIDs of those recordings whose stored RecordingStatus is terminal."""
     statement = select(Recording.recording_sid).where(
         Recording.recording_sid.in_(sids), Recording.recording_status.in_(TERMINAL_RECORDING_STATUSES)
     )
@@ -98,7 +98,7 @@ async def finished_recordings(session: AsyncSession, sids: Collection[RecordingS
 async def open_calls(
     session: AsyncSession, account_sid: AccountSid, *, since: datetime, quiet_s: float
 ) -> list[CallSid]:
-    """Open calls of the account whose row was created at or after `since`, in random order.
+    """Return the open calls of the account whose row was created at or after `since`, in random order.
 
     Excludes calls that began or ended in the last `quiet_s` seconds, because their callbacks may still arrive. The
     random order ensures that every call is reconciled eventually, even if every sweep is interrupted.
@@ -121,7 +121,7 @@ async def open_calls(
 async def ended_calls(
     session: AsyncSession, call_sids: Collection[CallSid], *, quiet_s: float, since: datetime | None = None
 ) -> list[CallSid]:
-    """The SIDs of those calls that ended at least `quiet_s` seconds ago, in random order.
+    """Return the SIDs of those calls that ended at least `quiet_s` seconds ago, in random order.
 
     `since`: only calls whose row was created at or after this time.
     """
@@ -135,7 +135,7 @@ async def ended_calls(
 
 
 async def has_closed_call(session: AsyncSession, call_sids: Collection[CallSid], *, since: datetime) -> bool:
-    """Whether one of these calls is not open, and its row was created at or after `since`.
+    """Return whether one of these calls is not open, and its row was created at or after `since`.
 
     `open_calls` does not return such a call again.
     """
@@ -146,7 +146,7 @@ async def has_closed_call(session: AsyncSession, call_sids: Collection[CallSid],
 
 
 async def known_call(session: AsyncSession, call_sid: CallSid) -> KnownCall | None:
-    """The stored state of a call; None if the call has no row."""
+    """Return the stored state of a call, or None if the call has no row."""
     status = await call_statuses(session, [call_sid])
     if call_sid not in status:
         return None
@@ -162,7 +162,7 @@ async def record_reconciled(
     """Record that Twilio's API listed exactly these recordings of a call; True if this changed the call's analysis.
 
     If a completed call has no recording, its analysis fails with `no_recording`. A stored recording that is not listed
-    and has no audio yet is given up. Does nothing for a call that has not ended, or that ended in the last `quiet_s`
+    and has no audio yet is given up. Does nothing if the call has not ended, or if it ended in the last `quiet_s`
     seconds, because the call may still get a recording.
     """
     if not await ended_calls(session, [call_sid], quiet_s=quiet_s):

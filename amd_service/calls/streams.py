@@ -33,7 +33,7 @@ class Stream:
 async def settle_stream(
     session: AsyncSession, stream: Stream, verdict: Verdict, wanted: Mapping[Label, Action]
 ) -> bool:
-    """Write a stream's verdict, and schedule the action that `wanted` has for the verdict, in one transaction.
+    """Write a stream's verdict, and schedule the action that `wanted` contains for the verdict, in one transaction.
 
     Inserts the row of the call if it is missing, because a stream can begin before the first status callback arrives.
     Returns False and writes nothing if the stream already has a verdict, or if the call belongs to another account.
@@ -46,15 +46,15 @@ async def settle_stream(
     await session.execute(plain_insert(VerdictRow), rows)
     call = await lock_call(session, stream.call_sid)
     await refresh_call(session, call)
-    # No action if the stream broke off, because it may hold only half of the greeting. No action either if another
-    # verdict of the call takes precedence.
+    # If the stream broke off, no action is scheduled, because the stream may hold only half of the greeting. If another
+    # verdict of the call takes precedence, no action is scheduled either.
     if stream.whole and call.label == verdict.label:
         await actions.schedule(session, call, wanted)
     return True
 
 
 async def _insert_recording(session: AsyncSession, stream: Stream) -> bool:
-    """Insert the stream as a recording; True if the stream is new."""
+    """Insert the stream as a recording, and return True if the stream is new."""
     # All times of a row come from the database's clock, so the start is now() minus the duration.
     began = func.now() - timedelta(seconds=stream.lasted_s)
     statement = insert(Recording).values(

@@ -8,7 +8,10 @@ from amd_service.domain import ModelRun, Source, Verdict
 
 
 def verdict_rows(recording_sid: str, verdict: Verdict, *, source: Source, attempt: int) -> list[dict[str, Any]]:
-    """One row for each run. The last run is the deciding run. If no model ran: one row without scores."""
+    """Return one row for each model run.
+
+    The verdict is based on the last run. If no model ran, return one row without scores.
+    """
     policy = json.dumps(dict(verdict.policy), sort_keys=True, default=str)
     shared = {
         "recording_sid": recording_sid,

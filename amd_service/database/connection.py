@@ -51,7 +51,7 @@ async def open_admin_engine(url: str) -> AsyncIterator[AsyncEngine]:
 
 
 def as_unavailable(error: BaseException) -> DatabaseUnavailable | None:
-    """Convert the error to DatabaseUnavailable if Postgres is down or busy. None for all other errors."""
+    """Convert the error to DatabaseUnavailable if Postgres is down or busy. Returns None for all other errors."""
     if isinstance(error, PoolTimeoutError | TimeoutError):
         return DatabaseUnavailable(f"Postgres did not respond in time ({type(error).__name__})")
     if isinstance(error, ConnectionError):

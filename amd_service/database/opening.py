@@ -50,7 +50,7 @@ async def throwaway_database() -> AsyncIterator[str]:
 
 
 def _database_url(settings: Settings) -> AbstractAsyncContextManager[str]:
-    """The URL of the configured Postgres, or of an embedded Postgres that runs until the context ends."""
+    """Return a context that yields the URL of the configured Postgres or of an embedded Postgres."""
     if settings.database_url is None:
         return embedded_postgres(settings.data_dir)
     return nullcontext(settings.database_url.get_secret_value())

@@ -45,7 +45,7 @@ class Revisions:
     head: str | None
 
     def compare(self, revision: str | None) -> SchemaState:
-        """How a schema at `revision` compares with these migrations."""
+        """Return how a schema at `revision` compares with these migrations."""
         if revision is None:
             return SchemaState.MISSING
         if revision == self.head:
@@ -54,7 +54,7 @@ class Revisions:
 
 
 def migrations_dir(package: Path | None = None) -> Path:
-    """The folder of migrations. A wheel has it inside the package, and a checkout has it beside the package."""
+    """Return the folder of migrations. A wheel has it inside the package, and a checkout has it beside the package."""
     package = package or Path(str(files("amd_service")))
     for candidate in (package / "_migrations", package.parent / "migrations"):
         if (candidate / "env.py").is_file():
@@ -63,7 +63,7 @@ def migrations_dir(package: Path | None = None) -> Path:
 
 
 def alembic_config(connection: Connection | None = None) -> Config:
-    """Alembic's configuration for an open connection. It does not read alembic.ini."""
+    """Return Alembic's configuration for an open connection. The file alembic.ini is not read."""
     config = Config()
     config.set_main_option("script_location", str(migrations_dir()).replace("%", "%%"))
     config.attributes["connection"] = connection

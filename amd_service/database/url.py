@@ -12,7 +12,7 @@ UNREADABLE_URL = (
 
 
 def driver_url(url: str) -> str:
-    """The URL in the form of libpq and asyncpg. Raises ConfigurationError if it is not a Postgres URL."""
+    """Return the URL in the form of libpq and asyncpg. Raises ConfigurationError if it is not a Postgres URL."""
     try:
         parts = urlsplit(url)
     except ValueError:

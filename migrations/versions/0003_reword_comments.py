@@ -69,11 +69,11 @@ COMMENTS = {
         "`waiting` (no recording yet), `queued`, `running`, `judged`, `failed` (see reason), `not_applicable` (busy, no-answer, canceled, failed: nobody picked up; or a leg whose parent is judged).",
     ),
     "column call_log.label": (
-        "`human`, `voicemail` or `undecided`. Not null exactly if analysis_state is `judged`.",
+        "`human`, `voicemail` or `undecided`. Has a value if and only if analysis_state is `judged`.",
         "`human`, `voicemail` or `undecided`; not null exactly when analysis_state is `judged`.",
     ),
     "column call_log.confidence": (
-        "Probability of the top class in the deciding model run, from 0 to 1, also if the label is `undecided`. Null if no model ran (reason `no_speech` or `too_short`) or if the call is not judged.",
+        "Probability of the top class in the model run that produced the verdict, from 0 to 1. Also set if the label is `undecided`. Null if no model ran (reason `no_speech` or `too_short`) or if the call is not judged.",
         "Probability of the top class in the deciding model run, 0 to 1, also when undecided. Null when no model ran (reason `no_speech` or `too_short`) and when not judged.",
     ),
     "column call_log.reason": (
@@ -85,7 +85,7 @@ COMMENTS = {
         "True when the called party could not be told from the caller: both were judged as one sound.",
     ),
     "column call_log.model_id": (
-        "Model of the deciding run. Null if no model ran.",
+        "Model that produced the verdict. Null if no model ran.",
         "Model of the deciding run. Null when no model ran.",
     ),
     "column call_log.model_revision": (
@@ -101,7 +101,7 @@ COMMENTS = {
         "Milliseconds to the verdict from the recording being put up for work, on its callback, or from the start of the live stream.",
     ),
     "column call_log.verdict_source": (
-        "Basis of the verdict: `recording`, or `stream` (live). Null if not judged, or if judged by a version that supported only recordings.",
+        "Basis of the verdict: `recording`, or `stream` (live). Null if the call is not judged, or if an old version that supported only recordings judged the call.",
         "What was listened to: `recording`, or `stream` (live). Null when not judged, or judged by a version that knew recordings only.",
     ),
     "column call_log.answer_to_verdict_ms": (
@@ -153,7 +153,7 @@ COMMENTS = {
         "Twilio account or subaccount whose credentials fetch it.",
     ),
     "column recording.recording_status": (
-        "Twilio's RecordingStatus: `in-progress`, `completed`, `absent`, `failed`. `completed` never changes. For a live stream: `completed`, or `broken-off` if the connection was lost before the verdict. The verdict on a recording then takes precedence.",
+        "Twilio's RecordingStatus: `in-progress`, `completed`, `absent`, `failed`. `completed` never changes. For a live stream: `completed`, or `broken-off` if the connection was lost before the verdict. If the status is `broken-off`, the verdict on a recording takes precedence.",
         "Twilio's RecordingStatus: `in-progress`, `completed`, `absent`, `failed`. `completed` stays. Of a live stream `completed`, or `broken-off`: lost before its verdict stood, so a recording's comes first.",
     ),
     "column recording.source": (
@@ -193,11 +193,11 @@ COMMENTS = {
         "What went wrong in the latest attempt that failed.",
     ),
     "column recording.last_failure": (
-        "Value for the column failure if no attempt is left after the latest error.",
+        "Value that is written to the column failure if no attempt is left after the latest error.",
         "The reason that will be written if the attempts run out on the latest error.",
     ),
     "column recording.failure": (
-        "Reason why the recording could not be judged. Not null exactly if state is `dead`.",
+        "Reason why the recording could not be judged. Has a value if and only if state is `dead`.",
         "Why it could not be judged; not null exactly when dead.",
     ),
     "column recording.queued_at": (
@@ -245,7 +245,7 @@ COMMENTS = {
         "The job's attempt this came from.",
     ),
     "column verdict.run_number": (
-        "Number of the run within its attempt, from 1. 0 if no model ran.",
+        "Number of the run within its attempt, starting at 1. If no model ran, the number is 0.",
         "Which run of that attempt, from 1; 0 when no model ran.",
     ),
     "column verdict.decided": (
@@ -253,15 +253,15 @@ COMMENTS = {
         "Whether the verdict rests on this run: the last of its attempt.",
     ),
     "column verdict.label": (
-        "`human`, `voicemail` or `undecided`. Null on runs that did not decide.",
+        "`human`, `voicemail` or `undecided`. Null if decided is false.",
         "`human`, `voicemail` or `undecided`; on the deciding run only.",
     ),
     "column verdict.confidence": (
-        "Probability of the top class, from 0 to 1. Null if no model ran, and on runs that did not decide.",
+        "Probability of the top class, from 0 to 1. Null if no model ran, or if decided is false.",
         "Probability of the top class, 0 to 1; null when no model ran, and on runs that did not decide.",
     ),
     "column verdict.reason": (
-        "`confident`, `low_confidence`, `no_speech` or `too_short`. Null on runs that did not decide.",
+        "`confident`, `low_confidence`, `no_speech` or `too_short`. Null if decided is false.",
         "`confident`, `low_confidence`, `no_speech` or `too_short`; on the deciding run only.",
     ),
     "column verdict.channel": (
@@ -309,7 +309,7 @@ COMMENTS = {
         "What the golden clips said about the model's label order.",
     ),
     "column verdict.policy": (
-        "Thresholds that were in force.",
+        "Thresholds that the service used for this verdict.",
         "The thresholds that were in force.",
     ),
     "column verdict.policy_version": (
@@ -381,11 +381,11 @@ COMMENTS = {
         "Twilio account that places it.",
     ),
     "column call_request.outcome": (
-        "`pending` (the request is running, or its process died), `placed`, `unknown` (Twilio's response was lost).",
+        "`pending` (the request is running, or its process has crashed), `placed`, `unknown` (Twilio's response was lost).",
         "`pending` (Twilio is being asked, or the process died meanwhile), `placed`, `unknown` (its answer was lost).",
     ),
     "column call_request.call_sid": (
-        "CallSid of the placed call. Not null exactly if outcome is `placed`.",
+        "CallSid of the placed call. Has a value if and only if outcome is `placed`.",
         "The call; not null exactly when placed.",
     ),
     "column call_request.created_at": (
@@ -401,7 +401,7 @@ COMMENTS = {
         "Calls and recordings made before it have been asked for. Null until the first sweep ended.",
     ),
     "column sweep.created_at": (
-        "Time of the account's first sweep. Only `amd-service reconcile` stores unknown older calls.",
+        "Time of the account's first sweep. Unknown calls that are older are stored only by `amd-service reconcile`.",
         "When the account was first swept. Unheard-of calls that began before are taken in by hand only.",
     ),
     "column sweep.available_at": (

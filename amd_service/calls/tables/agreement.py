@@ -52,7 +52,7 @@ COLUMNS = {
 
 
 def comments() -> list[str]:
-    """SQL statements that set the comments of the view and of its columns, which psql's `\\d+` shows."""
+    """Return SQL statements that set the comments of the view and of its columns, which psql's `\\d+` shows."""
     on_columns = [(f"column call_log_agreement.{name}", meaning) for name, (_, meaning) in COLUMNS.items()]
     described = [("view call_log_agreement", DESCRIPTION), *on_columns]
     return [f"comment on {what} is '{text.replace(chr(39), chr(39) * 2)}'" for what, text in described]

@@ -33,20 +33,29 @@ class Base(DeclarativeBase):
 
 
 def one_of(column: str, values: Iterable[str]) -> str:
-    """SQL condition that a column holds one of `values`. A check constraint with this condition also allows null."""
+    """Return the SQL condition that a column holds one of `values`.
+
+    A check constraint with this condition also allows null.
+    """
     return f"{column} in {sql_list(values)}"
 
 
 def sql_list(values: Iterable[str]) -> str:
-    """SQL list of the values in parentheses, for `in` and `not in`."""
+    """Return the values as a SQL list in parentheses, for `in` and `not in`."""
     return f"({', '.join(repr(str(value)) for value in values)})"
 
 
 def closed_set(column: str, values: Iterable[str]) -> CheckConstraint:
-    """Constraint that a text column holds one of `values`. Unlike a Postgres enum, a migration can remove values."""
+    """Return a constraint that a text column holds one of `values`.
+
+    Unlike the values of a Postgres enum, these values can be removed by a migration.
+    """
     return CheckConstraint(one_of(column, values), name=column)
 
 
 def probability(column: str) -> CheckConstraint:
-    """Constraint that a column lies in [0, 1]. Refuses NaN too, because NaN compares greater than every number."""
+    """Return a constraint that a column lies in [0, 1].
+
+    The constraint refuses NaN too, because NaN compares greater than every number.
+    """
     return CheckConstraint(f"{column} >= 0 and {column} <= 1", name=column)

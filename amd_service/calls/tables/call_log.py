@@ -107,12 +107,12 @@ class CallLog(Base):
         "a leg whose parent call has the recording)."
     )
     label: Mapped[str | None] = mapped_column(
-        comment="`human`, `voicemail` or `undecided`. Not null exactly if analysis_state is `judged`."
+        comment="`human`, `voicemail` or `undecided`. Has a value if and only if analysis_state is `judged`."
     )
     confidence: Mapped[float | None] = mapped_column(
-        comment="Probability of the top class in the deciding model run, from 0 to 1, also if the label "
-        "is `undecided`. Null if no model ran (reason `no_speech` or `too_short`) or if the call "
-        "is not judged."
+        comment="Probability of the top class in the model run that produced the verdict, from 0 to 1. Also set "
+        "if the label is `undecided`. Null if no model ran (reason `no_speech` or `too_short`) or if the "
+        "call is not judged."
     )
     reason: Mapped[str | None] = mapped_column(
         comment="If judged: `confident`, `low_confidence`, `no_speech`, `too_short`. If failed: "
@@ -122,7 +122,7 @@ class CallLog(Base):
     channels_mixed: Mapped[bool | None] = mapped_column(
         comment=("True if the called party's channel was not known. Both parties were then judged as one mixed signal.")
     )
-    model_id: Mapped[str | None] = mapped_column(comment="Model of the deciding run. Null if no model ran.")
+    model_id: Mapped[str | None] = mapped_column(comment="Model that produced the verdict. Null if no model ran.")
     model_revision: Mapped[str | None] = mapped_column(
         comment="Resolved commit of a model from the Hugging Face hub. Null for a model from a folder."
     )
@@ -132,8 +132,8 @@ class CallLog(Base):
         "start of the live stream."
     )
     verdict_source: Mapped[str | None] = mapped_column(
-        comment="Basis of the verdict: `recording`, or `stream` (live). Null if not judged, or if judged "
-        "by a version that supported only recordings."
+        comment="Basis of the verdict: `recording`, or `stream` (live). Null if the call is not judged, or if an "
+        "old version that supported only recordings judged the call."
     )
     answer_to_verdict_ms: Mapped[int | None] = mapped_column(
         comment="Milliseconds from answered_at to verdict_at. Twilio reports answered_at in whole "

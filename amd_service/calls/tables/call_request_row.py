@@ -1,4 +1,4 @@
-"""Table `call_request`: requests to Twilio to place a call. The rows prevent that a call is placed twice."""
+"""Table `call_request`: requests to Twilio to place a call. The rows ensure that no call is placed twice."""
 
 from datetime import datetime
 from enum import StrEnum
@@ -43,10 +43,10 @@ class CallRequestRow(Base):
     )
     account_sid: Mapped[str] = mapped_column(comment="Twilio account that places the call.")
     outcome: Mapped[str] = mapped_column(
-        comment="`pending` (the request is running, or its process died), `placed`, `unknown` (Twilio's response was "
-        "lost)."
+        comment="`pending` (the request is running, or its process has crashed), `placed`, `unknown` (Twilio's "
+        "response was lost)."
     )
     call_sid: Mapped[str | None] = mapped_column(
-        comment="CallSid of the placed call. Not null exactly if outcome is `placed`."
+        comment="CallSid of the placed call. Has a value if and only if outcome is `placed`."
     )
     created_at: Mapped[datetime] = mapped_column(server_default=func.now(), comment="Time of the request.")

@@ -55,7 +55,7 @@ class Recording(Base):
     recording_status: Mapped[str | None] = mapped_column(
         comment="Twilio's RecordingStatus: `in-progress`, `completed`, `absent`, `failed`. `completed` "
         "never changes. For a live stream: `completed`, or `broken-off` if the connection was "
-        "lost before the verdict. The verdict on a recording then takes precedence."
+        "lost before the verdict. If the status is `broken-off`, the verdict on a recording takes precedence."
     )
     source: Mapped[str | None] = mapped_column(
         comment="Twilio's RecordingSource, e.g. `OutboundAPI` or `DialVerb`. The source determines the "
@@ -87,10 +87,10 @@ class Recording(Base):
     )
     last_error: Mapped[str | None] = mapped_column(comment="Error of the latest failed attempt.")
     last_failure: Mapped[str | None] = mapped_column(
-        comment="Value for the column failure if no attempt is left after the latest error."
+        comment="Value that is written to the column failure if no attempt is left after the latest error."
     )
     failure: Mapped[str | None] = mapped_column(
-        comment="Reason why the recording could not be judged. Not null exactly if state is `dead`."
+        comment="Reason why the recording could not be judged. Has a value if and only if state is `dead`."
     )
     queued_at: Mapped[datetime | None] = mapped_column(
         comment="Time when the recording was enqueued or requeued. A retry does not change this time."

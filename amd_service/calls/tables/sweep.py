@@ -27,7 +27,8 @@ class Sweep(Base):
     )
     created_at: Mapped[datetime] = mapped_column(
         server_default=func.now(),
-        comment="Time of the account's first sweep. Only `amd-service reconcile` stores unknown older calls.",
+        comment="Time of the account's first sweep. Unknown calls that are older are stored only by `amd-service "
+        "reconcile`.",
     )
     available_at: Mapped[datetime] = mapped_column(
         server_default=func.now(), comment="Time when the next sweep is due, or end of the running sweep's lease."

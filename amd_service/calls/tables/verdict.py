@@ -24,7 +24,7 @@ _RUN_COLUMNS = (
 
 
 class VerdictRow(Base):
-    """One model run on one recording. The deciding run has the verdict. Rows are never changed."""
+    """One model run on one recording. The last run of an attempt produces the verdict. Rows are never changed."""
 
     __tablename__ = "verdict"
     __table_args__ = (
@@ -60,18 +60,18 @@ class VerdictRow(Base):
         server_default=text("'recording'"), comment="Basis of the verdict: `recording`, or `stream` (live)."
     )
     attempt: Mapped[int] = mapped_column(comment="Number of the attempt that made this run.")
-    run_number: Mapped[int] = mapped_column(comment="Number of the run within its attempt, from 1. 0 if no model ran.")
+    run_number: Mapped[int] = mapped_column(
+        comment="Number of the run within its attempt, starting at 1. If no model ran, the number is 0."
+    )
     decided: Mapped[bool] = mapped_column(
         comment="True if the verdict is based on this run, which is the last run of its attempt."
     )
-    label: Mapped[str | None] = mapped_column(
-        comment="`human`, `voicemail` or `undecided`. Null on runs that did not decide."
-    )
+    label: Mapped[str | None] = mapped_column(comment="`human`, `voicemail` or `undecided`. Null if decided is false.")
     confidence: Mapped[float | None] = mapped_column(
-        comment=("Probability of the top class, from 0 to 1. Null if no model ran, and on runs that did not decide.")
+        comment=("Probability of the top class, from 0 to 1. Null if no model ran, or if decided is false.")
     )
     reason: Mapped[str | None] = mapped_column(
-        comment=("`confident`, `low_confidence`, `no_speech` or `too_short`. Null on runs that did not decide.")
+        comment=("`confident`, `low_confidence`, `no_speech` or `too_short`. Null if decided is false.")
     )
     channel: Mapped[int | None] = mapped_column(
         comment="Number of the judged channel, from 1. Null if the channels were mixed."
@@ -99,7 +99,7 @@ class VerdictRow(Base):
     proof: Mapped[str | None] = mapped_column(
         comment=("Result of the check of the model's label order with the golden clips (recordings with known labels).")
     )
-    policy: Mapped[dict[str, Any]] = mapped_column(comment="Thresholds that were in force.")
+    policy: Mapped[dict[str, Any]] = mapped_column(comment="Thresholds that the service used for this verdict.")
     policy_version: Mapped[str] = mapped_column(
         comment="First 12 hex digits of the SHA-256 of policy. Equal thresholds have equal versions."
     )

@@ -20,7 +20,7 @@ class RunAs(TypedDict, total=False):
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """An account of this machine. `switched`: True if this process runs as another account (root)."""
+    """An account of this machine. `switched`: this process runs as another account (root)."""
 
     name: str
     uid: int
@@ -32,7 +32,7 @@ class Account:
         return RunAs(user=self.uid, group=self.gid, extra_groups=[]) if self.switched else RunAs()
 
     def first_inaccessible(self, directory: Path) -> Path | None:
-        """The first directory, from `/` down to `directory`, whose mode bits deny access to the account."""
+        """Return the first directory, from `/` down to `directory`, whose mode bits deny access to the account."""
         path_down = (*reversed(directory.parents), directory)
         return next((path for path in path_down if not self._can_search(path.stat())), None)
 
@@ -51,7 +51,7 @@ class Account:
 
 
 def server_account() -> Account:
-    """The account of this process. For root: the account `postgres` if it exists, otherwise `nobody`."""
+    """Return the account of this process. For root: the account `postgres` if it exists, otherwise `nobody`."""
     if os.geteuid() != 0:
         return Account(str(os.geteuid()), os.geteuid(), os.getegid(), switched=False)
     for name in ("postgres", "nobody"):

