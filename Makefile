@@ -13,13 +13,13 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --constr
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z0-9.-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-demo: $(STAMP)run ## the whole flow on recorded calls, with a throwaway database; ends by itself
+demo: $(STAMP)run ## the whole flow on recorded calls, with a temporary database; then exits
 	$(BIN)/amd-service demo
 
 run: $(STAMP)run ## the service on http://127.0.0.1:8080, settings from the environment or .env
 	$(BIN)/amd-service serve
 
-test: $(STAMP)dev ## the tests, on a real Postgres, without those that train or export for seconds
+test: $(STAMP)dev ## the tests with a real Postgres, without the slow tests (training, export)
 	$(BIN)/pytest -m 'not slow'
 	@echo "deselected: the tests marked 'slow'; make test-all runs them"
 	@$(TEST_3_13)
@@ -27,16 +27,16 @@ test: $(STAMP)dev ## the tests, on a real Postgres, without those that train or 
 test-all: test ## all tests
 	$(BIN)/pytest -m slow
 
-test-3.13: .venv-3.13/.installed ## the audio and intake tests on Python 3.13, where audioop-lts takes audioop's place
+test-3.13: .venv-3.13/.installed ## the audio and intake tests on Python 3.13, where audioop-lts replaces audioop
 	.venv-3.13/bin/python -m pytest tests/detection/audio tests/twilio tests/calls/intake
 
 coverage: $(STAMP)dev ## all tests with branch coverage, printed by file
 	$(BIN)/pytest --cov --cov-report=term-missing:skip-covered
 
-bench: $(STAMP)dev ## measure engines and services; wants an idle machine, takes up to an hour the first time
+bench: $(STAMP)dev ## measure engines and services; needs an idle machine, takes up to an hour the first time
 	$(BIN)/python -m benchmarks
 
-check: $(STAMP)dev ## formatting, lint, types, imports, and the shape of the code
+check: $(STAMP)dev ## formatting, lint, types, imports and structure
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy

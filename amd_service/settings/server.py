@@ -43,8 +43,8 @@ class ServerSettings(BaseModel):
     )
     api_keys: SecretList = Field(
         default_factory=list,
-        description="Comma-separated API keys. Every request except webhooks needs an API key. If unset, only loopback "
-        "clients have access.",
+        description="Comma-separated API keys. Every request needs an API key, except webhooks, `/health` and "
+        "`/ready`. If unset, only loopback clients have access.",
     )
     max_callback_bytes: int = Field(
         64 * 1024, ge=1024, description="Maximum bytes in the body of a callback. A larger body gets a 413."
