@@ -14,8 +14,8 @@ from amd_service.web.problems import Problem, problem_response
 
 _HOST = re.compile(r"(\[[0-9a-f:]+\]|[\w.-]+)(?::\d{1,5})?", re.ASCII)
 
-# A proxy on this machine may forward requests of remote clients with a local Host header. These headers reveal the
-# proxy.
+# A proxy on this machine may forward requests of remote clients and set a local Host header. The following headers
+# reveal the proxy.
 FORWARDING_HEADERS = ("forwarded", "x-forwarded-for", "x-forwarded-host", "x-forwarded-proto", "x-real-ip", "via")
 
 

@@ -40,8 +40,7 @@ class Attempts:
         self._judge = judge
         self._retries = retries
         self._metrics = metrics
-        # The deadline on the event loop's clock. A shutdown sets it. If Postgres is unavailable, storing a result is
-        # not retried after the deadline.
+        # Deadline on the event loop's clock, set by a shutdown. After the deadline, storing a result is not retried.
         self.deadline = float("inf")
 
     async def make(self, job: Job) -> None:

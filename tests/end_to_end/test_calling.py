@@ -87,5 +87,5 @@ async def test_a_forbidden_number_exits_2_and_an_unknown_outcome_exits_3(scene: 
     code, out, err = await call(scene, *CALL_ARGUMENTS, "--key", "once")
     assert (code, out, "may have been placed" in err) == (3, "", True)
     code, out, err = await call(scene, *CALL_ARGUMENTS, "--key", "once")
-    assert (code, "is not known" in err, "Traceback" in err) == (3, True, False)
+    assert (code, "is unknown" in err, "Traceback" in err) == (3, True, False)
     assert len(scene.simulated_twilio.rest.calls) == 1

@@ -5,7 +5,8 @@ from sqlalchemy import DDL, event
 from amd_service.calls.tables.base import Base
 
 # Twilio's machine_start, machine_end_beep, machine_end_silence and machine_end_other all count as voicemail. Twilio's
-# `fax` and `unknown`, and our `undecided`, are neither human nor voicemail. They are counted, but they never agree.
+# `fax` and `unknown`, and our `undecided`, are neither human nor voicemail. Calls with
+# one of these values are counted, but never as an agreement.
 CREATE_VIEW = """
 create view call_log_agreement as
 select (coalesce(answered_at, created_at) at time zone 'UTC')::date as day,

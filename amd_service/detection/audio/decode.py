@@ -53,7 +53,8 @@ def has_seconds(prefix: bytes, seconds: float) -> bool:
     """Return True if the beginning of a download contains at least `seconds` seconds of audio.
 
     The check is fast enough to run after each chunk of a download. The result is False while the data is not
-    recognisable as WAV or MP3. A download of data in another format therefore ends at its byte limit.
+    recognisable as WAV or MP3. So the download of any other format ends
+    only at the byte limit.
     """
     if not is_wav(prefix):
         return mp3_has_seconds(prefix, seconds)
