@@ -72,7 +72,7 @@ class Import:
     name: str
 
     @property
-    def library(self) -> str:
+    def package(self) -> str:
         return self.name.partition(".")[0]
 
 
@@ -80,7 +80,7 @@ def main() -> int:
     """Print every import that the table does not allow. Returns 1 if there are any, otherwise 0."""
     found = [each for path in sorted(PACKAGE.rglob("*.py")) for each in imports_of(path)]
     findings = [finding for each in found if (finding := objection(each))]
-    print(f"{len(found)} imports of {len({each.library for each in found})} libraries")
+    print(f"{len(found)} imports of {len({each.package for each in found})} libraries")
     for finding in findings:
         print(finding)
     return 1 if findings else 0
@@ -105,13 +105,13 @@ def imports_of(path: Path) -> Iterator[Import]:
 def objection(found: Import) -> str | None:
     """Return the reason why an import is not allowed, or None if it is allowed."""
     where = f"amd_service/{found.file}:{found.line}"
-    if found.library not in ALLOWED:
+    if found.package not in ALLOWED:
         cure = "add the library and the folders that may import it"
-        return f"{where}: {found.library} is not in the table of tools/check_fences.py: {cure}"
-    if not any(_is_within(found.file, allowed) for allowed in ALLOWED[found.library]):
-        return f"{where}: only {', '.join(ALLOWED[found.library])} may import {found.library}"
+        return f"{where}: {found.package} is not in the table of tools/check_fences.py: {cure}"
+    if not any(_is_within(found.file, allowed) for allowed in ALLOWED[found.package]):
+        return f"{where}: only {', '.join(ALLOWED[found.package])} may import {found.package}"
     for (folder, library), names in ONLY_NAMES.items():
-        if library == found.library and _is_within(found.file, folder) and found.name not in names:
+        if library == found.package and _is_within(found.file, folder) and found.name not in names:
             return f"{where}: {folder} may import from {library} only {', '.join(sorted(names))}"
     return None
 

@@ -39,5 +39,5 @@ def test_any_other_import_is_reported_with_file_line_and_reason(file: str, name:
 
 
 def test_every_library_of_the_table_is_imported_somewhere() -> None:
-    imported = {each.library for path in PACKAGE.rglob("*.py") for each in imports_of(path)}
+    imported = {each.package for path in PACKAGE.rglob("*.py") for each in imports_of(path)}
     assert set(ALLOWED) - imported == set()
