@@ -88,7 +88,7 @@ class ActionRunner:
             async with asyncio.timeout(start_s):
                 await self.start_due()
         except (AmdError, TimeoutError) as error:
-            log.warning("last actions not started", error=str(error) or type(error).__name__)
+            log.warning("remaining actions not started before shutdown", error=str(error) or type(error).__name__)
         await self.wait_for_responses(wait_s)
 
     async def wait_for_responses(self, grace_s: float | None = None) -> None:

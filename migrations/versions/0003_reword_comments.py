@@ -253,15 +253,15 @@ COMMENTS = {
         "Whether the verdict rests on this run: the last of its attempt.",
     ),
     "column verdict.label": (
-        "`human`, `voicemail` or `undecided`. Null if decided is false.",
+        "`human`, `voicemail` or `undecided`. Null if `decided` is false.",
         "`human`, `voicemail` or `undecided`; on the deciding run only.",
     ),
     "column verdict.confidence": (
-        "Probability of the top class, from 0 to 1. Null if no model ran, or if decided is false.",
+        "Probability of the top class, from 0 to 1. Null if no model ran, or if `decided` is false.",
         "Probability of the top class, 0 to 1; null when no model ran, and on runs that did not decide.",
     ),
     "column verdict.reason": (
-        "`confident`, `low_confidence`, `no_speech` or `too_short`. Null if decided is false.",
+        "`confident`, `low_confidence`, `no_speech` or `too_short`. Null if `decided` is false.",
         "`confident`, `low_confidence`, `no_speech` or `too_short`; on the deciding run only.",
     ),
     "column verdict.channel": (

@@ -66,12 +66,14 @@ class VerdictRow(Base):
     decided: Mapped[bool] = mapped_column(
         comment="True if the verdict is based on this run, which is the last run of its attempt."
     )
-    label: Mapped[str | None] = mapped_column(comment="`human`, `voicemail` or `undecided`. Null if decided is false.")
+    label: Mapped[str | None] = mapped_column(
+        comment="`human`, `voicemail` or `undecided`. Null if `decided` is false."
+    )
     confidence: Mapped[float | None] = mapped_column(
-        comment=("Probability of the top class, from 0 to 1. Null if no model ran, or if decided is false.")
+        comment=("Probability of the top class, from 0 to 1. Null if no model ran, or if `decided` is false.")
     )
     reason: Mapped[str | None] = mapped_column(
-        comment=("`confident`, `low_confidence`, `no_speech` or `too_short`. Null if decided is false.")
+        comment=("`confident`, `low_confidence`, `no_speech` or `too_short`. Null if `decided` is false.")
     )
     channel: Mapped[int | None] = mapped_column(
         comment="Number of the judged channel, from 1. Null if the channels were mixed."

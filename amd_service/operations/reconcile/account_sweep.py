@@ -163,7 +163,7 @@ class AccountSweep:
             await self._request_call(call_sid)
 
     async def _request_call(self, call_sid: CallSid) -> None:
-        """Request a call and its recordings and store them. Each call is requested at most once per sweep."""
+        """Fetch a call and its recordings from Twilio and store them, at most once per sweep."""
         if call_sid in self.requested:
             return
         self.requested.add(call_sid)
@@ -209,7 +209,7 @@ class AccountSweep:
         """
         if len(self.unknown) >= MOST_UNKNOWN and not self.known:
             raise WrongAccount(
-                f"Twilio knows none of the {len(self.unknown)} requested calls, so their rows are not changed; check "
+                f"Twilio knows none of the {len(self.unknown)} calls of this sweep, so no row is changed; check "
                 "that TWILIO_REGION, TWILIO_EDGE and the credentials belong to the account that placed these calls"
             )
         for call_sid in self.unknown:

@@ -48,7 +48,7 @@ class AnswerStore:
         except AmdError:
             raise
         except Exception:
-            # A call that cannot be stored must not block the other calls, in this sweep and in every later sweep.
+            # Continue with the other calls. Otherwise this call would block them in this sweep and all later sweeps.
             self._metrics.loop_errors.labels("reconciling").inc()
             log.exception("call not stored", call_sid=call_sid)
 
