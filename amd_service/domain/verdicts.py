@@ -6,7 +6,7 @@ from enum import StrEnum
 
 
 class Label(StrEnum):
-    """Who answered the call, according to a verdict.
+    """The result of a verdict: human, voicemail or undecided.
 
     `UNDECIDED` is a valid label and is never converted to another label.
     """
