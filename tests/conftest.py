@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import shutil
 import sys
 import tempfile
 from collections.abc import AsyncIterator, Iterator
@@ -80,8 +81,20 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 @cache
 def _lacking() -> dict[str, str]:
     """Return the missing tools of each marker."""
-    lacks = {"node": node_toolchain.missing(), "speech_engines": _missing_engines()}
+    lacks = {
+        "node": node_toolchain.missing(),
+        "speech_engines": _missing_engines(),
+        "pgbouncer": _missing_programs("pgbouncer"),
+        "proxies": _missing_programs("nginx", "caddy"),
+    }
     return {marker: lack for marker, lack in lacks.items() if lack}
+
+
+def _missing_programs(*names: str) -> str | None:
+    """The missing programs and how to install them. Debian keeps some of them in /usr/sbin."""
+    path = f"{os.environ.get('PATH', os.defpath)}{os.pathsep}/usr/sbin"
+    missing = [name for name in names if not shutil.which(name, path=path)]
+    return f"not installed: {', '.join(missing)}; apt install {' '.join(missing)}" if missing else None
 
 
 def _missing_engines() -> str | None:
