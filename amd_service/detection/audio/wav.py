@@ -12,14 +12,11 @@ from dataclasses import dataclass, replace
 import numpy as np
 import soundfile
 
+from amd_service.detection.audio.riff import UNKNOWN_SIZES, Chunk, chunks, is_followed_by_chunk
 from amd_service.detection.audio.tracks import Tracks, head_frames, make_tracks, require_plausible
 from amd_service.errors import Undecodable
 
 PCM, FLOAT, ALAW, MULAW, EXTENSIBLE = 0x0001, 0x0003, 0x0006, 0x0007, 0xFFFE
-# Data sizes that recorders write before they know the length of the recording.
-UNKNOWN_SIZES = (0, 0x7FFFFFFF, 0xFFFFFFFF)
-# Maximum number of chunks to read. Real files have only a few chunks before their samples.
-MAX_CHUNKS = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,38 +82,13 @@ def read_layout(data: bytes) -> Layout:
     Raises:
         Undecodable: the first 64 chunks do not contain the format and the samples, or the format is not supported.
     """
-    at, layout = 12, None
-    for _ in range(MAX_CHUNKS):
-        if at + 8 > len(data):
-            break
-        name, size = data[at : at + 4], int.from_bytes(data[at + 4 : at + 8], "little")
-        if name == b"data":
-            if layout is None:
-                break
-            return replace(layout, data_at=at + 8, declared=None if size in UNKNOWN_SIZES else size)
-        if name == b"fmt " and layout is None:
-            layout = _read_format(data[at + 8 : at + 8 + max(size, 16)])
-        at = _next_chunk(data, at, size)
+    layout: Layout | None = None
+    for chunk in chunks(data):
+        if chunk.name == b"data" and layout is not None:
+            return replace(layout, data_at=chunk.at, declared=None if chunk.size in UNKNOWN_SIZES else chunk.size)
+        if chunk.name == b"fmt " and layout is None:
+            layout = _read_format(data[chunk.at : chunk.at + max(chunk.size, 16)])
     raise Undecodable("The WAV file has no samples: its header is incomplete or damaged. Send the file again.")
-
-
-def _next_chunk(data: bytes, at: int, size: int) -> int:
-    """Return the byte offset of the next chunk.
-
-    Normally the next chunk begins `size` bytes after the header of this chunk. If no chunk begins at that offset, the
-    size is wrong. The result is then the offset of the next occurrence of the bytes `data`.
-    """
-    after = at + 8 + size
-    for candidate in (after + size % 2, after):
-        if _looks_like_chunk(data, candidate):
-            return candidate
-    found = data.find(b"data", at + 8)
-    return found if found >= 0 else len(data)
-
-
-def _looks_like_chunk(data: bytes, at: int) -> bool:
-    name = data[at : at + 4]
-    return len(name) == 4 and all(0x20 <= byte < 0x7F for byte in name)
 
 
 def _read_format(body: bytes) -> Layout:
@@ -155,13 +127,10 @@ def _body_size(data: bytes, layout: Layout) -> int:
     size = layout.declared or 0
     if size >= available:
         return available
-    end = layout.data_at + size
     # If the size is correct, another chunk or the end of the file follows the samples. If the size is wrong, the
     # samples continue to the end of the file.
-    for at in (end + size % 2, end):
-        chunk_size = int.from_bytes(data[at + 4 : at + 8], "little")
-        if _looks_like_chunk(data, at) and at + 8 + chunk_size <= len(data) + 1:
-            return size
+    if is_followed_by_chunk(data, Chunk(b"data", layout.data_at, size)):
+        return size
     return size if size and available - size < 8 else available
 
 
