@@ -26,7 +26,14 @@ DEMO = "demo"
 DEMO_FOLDER = Path(__file__).parents[2] / "models" / "demo"
 
 # Only these files are downloaded: no pickles, no code and no training state.
-_WANTED = ["config.json", "preprocessor_config.json", "calibration.json", "model*.safetensors", "model*.index.json"]
+_WANTED = [
+    "config.json",
+    "preprocessor_config.json",
+    "processor_config.json",
+    "calibration.json",
+    "model*.safetensors",
+    "model*.index.json",
+]
 _HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
 _ALTERNATIVES = "set AMD_MODEL to a folder that contains the model, or AMD_MODEL=demo for the demonstration model"
 

@@ -17,6 +17,8 @@ from amd_service.settings import Settings
 ARCHITECTURE = "Wav2Vec2ForSequenceClassification"
 FEATURE_EXTRACTOR = "Wav2Vec2FeatureExtractor"
 RATE_HZ = 16_000
+# Files that may contain the settings of the feature extractor.
+FEATURE_FILES = ("preprocessor_config.json", "processor_config.json")
 
 CURE = (
     "`amd-service doctor` checks the model, `amd-service model pull` downloads it again, "
@@ -79,12 +81,6 @@ def check_files(located: Located, stated_labels: str | None) -> ModelFiles:
     config = _read_json(folder, "config.json", "the folder is not a model folder")
     _check_architecture(config, folder)
     weights = _find_weights(folder)
-    features = _read_json(
-        folder,
-        "preprocessor_config.json",
-        "the normalisation of the training audio is unknown; copy the file from the model that was fine-tuned",
-    )
-    _check_features(features, folder)
     return ModelFiles(
         id=located.id,
         folder=folder,
@@ -93,8 +89,7 @@ def check_files(located: Located, stated_labels: str | None) -> ModelFiles:
         weights_sha256=_digest(weights),
         config_sha256=_digest((folder / "config.json",)),
         labels=order_labels(_names(config, folder), stated_labels),
-        # True is the default of the feature extractor's constructor (transformers, feature_extraction_wav2vec2.py).
-        normalise=bool(features.get("do_normalize", True)),
+        normalise=_read_normalise(folder),
         temperature=_temperature(folder),
     )
 
@@ -155,14 +150,56 @@ def _check_safetensors(path: Path) -> None:
         raise ModelUnusable(f"{path} is damaged or incomplete ({error}). {CURE}") from error
 
 
-def _check_features(features: Mapping[str, object], folder: Path) -> None:
+def _read_normalise(folder: Path) -> bool:
+    """Read whether the feature extractor normalises the audio, and check its kind and its sample rate.
+
+    transformers up to version 4 writes a feature extractor into preprocessor_config.json. transformers 5 writes the
+    feature extractor of a processor into processor_config.json (transformers, feature_extraction_utils.py).
+    """
+    found = {name: features for name in FEATURE_FILES if (features := _read_features(folder, name)) is not None}
+    if not found:
+        raise ModelUnusable(
+            f"{folder} has no preprocessor_config.json, and no processor_config.json with a feature extractor: the "
+            "normalisation of the training audio is unknown; copy the file from the model that was fine-tuned. "
+            f"{CURE}"
+        )
+    values = {name: _check_features(features, folder / name) for name, features in found.items()}
+    if len(set(values.values())) > 1:
+        stated = ", ".join(f"{str(value).lower()} in {name}" for name, value in values.items())
+        raise ModelUnusable(
+            f"{folder} contradicts itself: do_normalize is {stated}. Delete the file that does not belong to the "
+            f"training of the model. {CURE}"
+        )
+    return next(iter(values.values()))
+
+
+def _read_features(folder: Path, name: str) -> Mapping[str, object] | None:
+    """Read the settings of the feature extractor from a file. Returns None if the file does not contain them."""
+    if not (folder / name).exists():
+        return None
+    content = _read_json(folder, name, "")
+    if name == FEATURE_FILES[0]:
+        return content
+    # transformers reads both keys.
+    nested = content.get("feature_extractor", content.get("audio_processor"))
+    if nested is not None and not isinstance(nested, dict):
+        raise ModelUnusable(f"{folder / name}: feature_extractor is not a JSON object. {CURE}")
+    return nested
+
+
+def _check_features(features: Mapping[str, object], path: Path) -> bool:
+    """Check the kind and the sample rate of a feature extractor. Returns whether it normalises the audio."""
     kind = features.get("feature_extractor_type", FEATURE_EXTRACTOR)
     rate_hz = features.get("sampling_rate", RATE_HZ)
     if kind != FEATURE_EXTRACTOR or rate_hz != RATE_HZ:
         raise ModelUnusable(
-            f"{folder}/preprocessor_config.json names {kind} at {rate_hz} Hz; only {FEATURE_EXTRACTOR} at "
-            f"{RATE_HZ} Hz is supported. {CURE}"
+            f"{path} names {kind} at {rate_hz} Hz; only {FEATURE_EXTRACTOR} at {RATE_HZ} Hz is supported. {CURE}"
         )
+    # True is the default of the feature extractor's constructor (transformers, feature_extraction_wav2vec2.py).
+    normalise = features.get("do_normalize", True)
+    if not isinstance(normalise, bool):
+        raise ModelUnusable(f"{path}: do_normalize must be true or false, not {normalise!r}. {CURE}")
+    return normalise
 
 
 def _names(config: Mapping[str, object], folder: Path) -> dict[str, str]:

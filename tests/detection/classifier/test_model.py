@@ -65,6 +65,37 @@ def other_features(folder: Path) -> None:
     edit(folder / "preprocessor_config.json", feature_extractor_type="WhisperFeatureExtractor")
 
 
+def nest(folder: Path, key: str = "feature_extractor", **values: object) -> None:
+    """Move the feature extractor into processor_config.json, as transformers 5 saves a processor."""
+    path = folder / "preprocessor_config.json"
+    features = json.loads(path.read_text()) | values
+    (folder / "processor_config.json").write_text(json.dumps({key: features, "processor_class": "Wav2Vec2Processor"}))
+    path.unlink()
+
+
+def other_rate_in_the_processor(folder: Path) -> None:
+    nest(folder, sampling_rate=8000)
+
+
+def normalisation_as_text(folder: Path) -> None:
+    nest(folder, do_normalize="false")
+
+
+def processor_without_features(folder: Path) -> None:
+    (folder / "preprocessor_config.json").unlink()
+    (folder / "processor_config.json").write_text('{"processor_class": "Wav2Vec2Processor"}')
+
+
+def broken_processor(folder: Path) -> None:
+    (folder / "processor_config.json").write_text("{")
+
+
+def contradiction(folder: Path) -> None:
+    original = (folder / "preprocessor_config.json").read_bytes()
+    nest(folder, do_normalize=False)
+    (folder / "preprocessor_config.json").write_bytes(original)
+
+
 def broken_config(folder: Path) -> None:
     (folder / "config.json").write_text("{")
 
@@ -90,6 +121,14 @@ def missing_shard(folder: Path) -> None:
         (no_preprocessor, "no preprocessor_config.json"),
         (other_rate, "8000 Hz"),
         (other_features, "WhisperFeatureExtractor"),
+        (other_rate_in_the_processor, "processor_config.json names Wav2Vec2FeatureExtractor at 8000 Hz"),
+        (normalisation_as_text, "do_normalize must be true or false, not 'false'"),
+        (processor_without_features, "no processor_config.json with a feature extractor"),
+        (broken_processor, "processor_config.json cannot be read"),
+        (
+            contradiction,
+            "do_normalize is true in preprocessor_config.json, false in processor_config.json. Delete the file",
+        ),
         (broken_config, "cannot be read"),
         (zero_temperature, "temperature must be a number above 0"),
         (missing_shard, "damaged or incomplete"),
@@ -123,6 +162,26 @@ def test_the_temperature_is_read_from_the_model_folder(folder: Path) -> None:
 def test_normalisation_follows_the_preprocessor_file(folder: Path) -> None:
     edit(folder / "preprocessor_config.json", do_normalize=False)
     assert not check(folder).normalise
+
+
+@pytest.mark.parametrize("key", ["feature_extractor", "audio_processor"])
+@pytest.mark.parametrize("normalises", [True, False])
+def test_a_feature_extractor_is_read_from_the_processor_file(folder: Path, key: str, *, normalises: bool) -> None:
+    nest(folder, key, do_normalize=normalises)
+    assert check(folder).normalise is normalises
+
+
+def test_a_processor_file_without_a_feature_extractor_is_ignored(folder: Path) -> None:
+    edit(folder / "preprocessor_config.json", do_normalize=False)
+    (folder / "processor_config.json").write_text('{"processor_class": "Wav2Vec2Processor"}')
+    assert not check(folder).normalise
+
+
+def test_two_files_may_differ_in_settings_that_do_not_change_the_model_input(folder: Path) -> None:
+    original = json.loads((folder / "preprocessor_config.json").read_text())
+    nest(folder)
+    (folder / "preprocessor_config.json").write_text(json.dumps(original | {"return_attention_mask": False}))
+    assert check(folder).normalise
 
 
 def test_a_folder_needs_no_hub(folder: Path) -> None:

@@ -1,5 +1,6 @@
 """The reference engine equals transformers and rejects mismatched weights."""
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -49,6 +50,15 @@ def test_a_model_trained_without_normalisation_gets_raw_samples(tmp_path: Path) 
     np.testing.assert_allclose(load(folder).logits([clip])[0], plain_transformers(folder, clip), atol=1e-6)
 
 
+def test_a_feature_extractor_in_the_processor_file_decides_the_normalisation(tmp_path: Path) -> None:
+    folder = build_model(tmp_path / "raw", do_normalize=False)
+    features = json.loads((folder / "preprocessor_config.json").read_text())
+    (folder / "processor_config.json").write_text(json.dumps({"feature_extractor": features}))
+    (folder / "preprocessor_config.json").unlink()
+    clip = noise(1.5) * 0.1
+    np.testing.assert_allclose(load(folder).logits([clip])[0], plain_transformers(folder, clip), atol=1e-6)
+
+
 def test_clips_of_one_batch_do_not_influence_each_other(pristine: Path) -> None:
     engine = load(pristine)
     clips = [noise(1.5, seed) * seed for seed in (1, 2, 3)]
@@ -78,6 +88,58 @@ def test_weight_names_of_older_torch_versions_are_accepted(pristine: Path, folde
     np.testing.assert_array_equal(load(folder).logits([noise(1.0)]), load(pristine).logits([noise(1.0)]))
 
 
+@pytest.mark.parametrize("prefix", ["module.", "model.", "_orig_mod.", "model.module.", "module._orig_mod."])
+def test_weight_names_with_the_prefix_of_a_wrapper_are_accepted(pristine: Path, folder: Path, prefix: str) -> None:
+    rewrite(folder, lambda tensors: {prefix + name: tensor for name, tensor in tensors.items()})
+    np.testing.assert_array_equal(load(folder).logits([noise(1.0)]), load(pristine).logits([noise(1.0)]))
+
+
+def test_old_weight_names_behind_a_wrapper_are_accepted(pristine: Path, folder: Path) -> None:
+    old = {"parametrizations.weight.original0": "weight_g", "parametrizations.weight.original1": "weight_v"}
+
+    def rename(name: str) -> str:
+        for new, older in old.items():
+            name = name.replace(new, older)
+        return f"module.{name}"
+
+    rewrite(folder, lambda tensors: {rename(name): tensor for name, tensor in tensors.items()})
+    np.testing.assert_array_equal(load(folder).logits([noise(1.0)]), load(pristine).logits([noise(1.0)]))
+
+
+MASK = "wav2vec2.masked_spec_embed"
+
+
+def without_mask(tensors: Tensors) -> Tensors:
+    return {name: tensor for name, tensor in tensors.items() if name != MASK}
+
+
+def with_heads_of_other_tasks(tensors: Tensors) -> Tensors:
+    names = ("lm_head.weight", "quantizer.codevectors", "project_hid.bias", "project_q.weight", "loss.weight")
+    return tensors | {name: torch.zeros(3) for name in names}
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        without_mask,
+        lambda tensors: tensors | {MASK: torch.zeros(7)},
+        with_heads_of_other_tasks,
+        lambda tensors: with_heads_of_other_tasks(without_mask(tensors)),
+    ],
+)
+def test_weights_that_only_the_training_uses_may_be_missing_or_left_over(
+    pristine: Path, folder: Path, change: Callable[[Tensors], Tensors]
+) -> None:
+    rewrite(folder, change)
+    np.testing.assert_array_equal(load(folder).logits([noise(1.0)]), load(pristine).logits([noise(1.0)]))
+
+
+def test_a_mask_without_masking_in_the_config_is_ignored(pristine: Path, folder: Path) -> None:
+    config = folder / "config.json"
+    config.write_text(json.dumps(json.loads(config.read_text()) | {"mask_time_prob": 0.0, "mask_feature_prob": 0.0}))
+    np.testing.assert_array_equal(load(folder).logits([noise(1.0)]), load(pristine).logits([noise(1.0)]))
+
+
 def rewrite(folder: Path, change: Callable[[Tensors], Tensors]) -> None:
     path = folder / "model.safetensors"
     save_file(change(load_file(path)), path, metadata={"format": "pt"})
@@ -91,8 +153,22 @@ def other_shape(tensors: Tensors) -> Tensors:
     return tensors | {"classifier.weight": torch.zeros(3, 16)}
 
 
-def left_over(tensors: Tensors) -> Tensors:
-    return tensors | {"adapter.weight": torch.zeros(3)}
+def with_adapter(tensors: Tensors) -> Tensors:
+    return tensors | {"wav2vec2.adapter.layers.0.conv.weight": torch.zeros(3)}
+
+
+def with_more_layers(tensors: Tensors) -> Tensors:
+    return tensors | {"wav2vec2.encoder.layers.2.layer_norm.weight": torch.zeros(32)}
+
+
+def speech_recognition(tensors: Tensors) -> Tensors:
+    return without_head(tensors) | {"lm_head.weight": torch.zeros(3), "lm_head.bias": torch.zeros(3)}
+
+
+def without_weight_norm(tensors: Tensors) -> Tensors:
+    tensors.pop(POS_CONV + "parametrizations.weight.original0")
+    tensors[POS_CONV + "weight"] = tensors.pop(POS_CONV + "parametrizations.weight.original1")
+    return tensors
 
 
 @pytest.mark.parametrize(
@@ -100,7 +176,13 @@ def left_over(tensors: Tensors) -> Tensors:
     [
         (without_head, "4 missing (classifier.bias, classifier.weight, projector.bias, …)"),
         (other_shape, "1 of another shape (classifier.weight)"),
-        (left_over, "1 unexpected (adapter.weight)"),
+        (
+            speech_recognition,
+            "…); 2 unexpected and harmless (lm_head.bias, lm_head.weight). The model's scores would be",
+        ),
+        (with_adapter, "1 unexpected (wav2vec2.adapter.layers.0.conv.weight). The model's scores would be wrong"),
+        (with_more_layers, "1 unexpected (wav2vec2.encoder.layers.2.layer_norm.weight)"),
+        (without_weight_norm, f"1 unexpected ({POS_CONV}weight)"),
     ],
 )
 def test_mismatched_weights_are_rejected_in_one_line(

@@ -6,7 +6,8 @@ To run in bfloat16, the engine must have passed its engine check.
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Sequence
+import re
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +17,7 @@ from numpy.typing import NDArray
 from amd_service.detection.classifier.features import normalise
 from amd_service.detection.classifier.model import CURE, FEATURE_EXTRACTOR, ModelFiles
 from amd_service.errors import ModelUnusable
+from amd_service.telemetry import get_logger
 
 if TYPE_CHECKING:
     import torch
@@ -23,6 +25,17 @@ if TYPE_CHECKING:
 # Maximum number of clips per call on a GPU. On a CPU, batching saves at most 15 %, because the 99 frames of one clip
 # already fill the matrix unit.
 CUDA_BATCH = 16
+
+
+# Prefixes of weight names from programs that wrap the model: DataParallel, Lightning and torch.compile.
+_WRAPPERS = {r"^(?:(?:module|model|_orig_mod)\.)+": ""}
+# Weights that only the training uses: the mask of SpecAugment, and the heads of pretraining and of speech recognition.
+# Their shape and their presence do not change the scores.
+_HARMLESS = re.compile(r"(?:wav2vec2\.)?(?:masked_spec_embed$|(?:lm_head|quantizer|project_hid|project_q)\.)")
+# Prefixes of the weights from which `Wav2Vec2ForSequenceClassification` computes the scores.
+_NETWORK = ("wav2vec2.", "projector.", "classifier.", "layer_weights")
+
+log = get_logger(__name__)
 
 
 class TorchEngine:
@@ -65,7 +78,7 @@ def load(files: ModelFiles, threads: int, precision: str = "fp32") -> TorchEngin
 def load_model(files: ModelFiles) -> Any:
     """Load the model in float32, in evaluation mode, on the CPU.
 
-    Raises ModelUnusable if a weight is missing, unexpected or of another shape.
+    Raises ModelUnusable if a weight that influences the scores is missing, unexpected or of another shape.
     """
     with _quiet_transformers():
         _check_feature_extractor(files)
@@ -86,6 +99,7 @@ def _from_pretrained(files: ModelFiles) -> Any:
             use_safetensors=True,
             local_files_only=True,
             trust_remote_code=False,
+            key_mapping=_WRAPPERS,
             # `_check_every_weight` reports weights of another shape. Without this option transformers prints a table to
             # stderr.
             ignore_mismatched_sizes=True,
@@ -99,24 +113,42 @@ def _from_pretrained(files: ModelFiles) -> Any:
 
 
 def _check_every_weight(files: ModelFiles, report: dict[str, Any]) -> None:
-    """Raise ModelUnusable unless every weight was loaded.
+    """Raise ModelUnusable unless every weight that influences the scores was loaded.
 
-    transformers fills missing weights with random numbers.
+    transformers fills missing weights with random numbers and ignores unexpected weights.
     """
+    unexpected = sorted(report["unexpected_keys"])
+    harmless = [name for name in unexpected if _HARMLESS.match(name)]
     wrong = {
-        "missing": sorted(report["missing_keys"]),
-        "unexpected": sorted(report["unexpected_keys"]),
-        "of another shape": sorted(key for key, *_ in report["mismatched_keys"]),
+        "missing": sorted(name for name in report["missing_keys"] if not _HARMLESS.match(name)),
+        "of another shape": sorted(name for name, *_ in report["mismatched_keys"] if not _HARMLESS.match(name)),
         "failed to load": sorted(report["error_msgs"]),
     }
-    problems = [
-        f"{len(keys)} {kind} ({', '.join(keys[:3])}{', …' if keys[3:] else ''})" for kind, keys in wrong.items() if keys
-    ]
-    if problems:
+    # Without these parts of the network, the model computes other scores than during the training.
+    left_out = [name for name in unexpected if name not in harmless and name.startswith(_NETWORK)]
+    others = [name for name in unexpected if name not in harmless and name not in left_out]
+    ignored = {"unexpected": others, "unexpected and harmless": harmless}
+    if any(wrong.values()):
         raise ModelUnusable(
-            f"{files.folder}: the weights do not fit the architecture: {'; '.join(problems)}. The model's scores "
-            f"would be random. Set AMD_MODEL to a fine-tuned classifier. {CURE}"
+            f"{files.folder}: the weights do not fit the architecture: "
+            f"{_list_weights(wrong | {'unexpected': left_out + others, 'unexpected and harmless': harmless})}. "
+            f"The model's scores would be random. Set AMD_MODEL to a fine-tuned classifier. {CURE}"
         )
+    if left_out:
+        raise ModelUnusable(
+            f"{files.folder}: config.json does not describe all weights: "
+            f"{_list_weights({'unexpected': left_out})}. The model's scores would be wrong. Copy the config.json that "
+            f"was saved with the weights. {CURE}"
+        )
+    if unexpected:
+        log.info("unused weights ignored", folder=str(files.folder), weights=_list_weights(ignored))
+
+
+def _list_weights(names: Mapping[str, Sequence[str]]) -> str:
+    """List weights by kind: the number of weights, and the first three names."""
+    return "; ".join(
+        f"{len(each)} {kind} ({', '.join(each[:3])}{', …' if each[3:] else ''})" for kind, each in names.items() if each
+    )
 
 
 def _check_feature_extractor(files: ModelFiles) -> None:
@@ -130,7 +162,7 @@ def _check_feature_extractor(files: ModelFiles) -> None:
         raise ModelUnusable(f"{files.folder}: {_one_line(error)}. {CURE}") from error
     if type(extractor).__name__ != FEATURE_EXTRACTOR or extractor.do_normalize != files.normalise:
         raise ModelUnusable(
-            f"{files.folder}: preprocessor_config.json is not supported; transformers reads {extractor}. {CURE}"
+            f"{files.folder}: the feature extractor is not supported; transformers reads {_one_line(extractor)}. {CURE}"
         )
 
 
@@ -154,5 +186,5 @@ def _quiet_transformers() -> Iterator[None]:
             noise.enable_progress_bar()
 
 
-def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split())[:300].rstrip(".")
+def _one_line(value: object) -> str:
+    return " ".join(str(value).split())[:300].rstrip(".")
