@@ -64,7 +64,9 @@ def matching(pattern: str, *, example: str) -> AfterValidator:
 
 
 def is_web_url(url: str) -> bool:
-    """Whether `url` is an http(s) URL with a host."""
+    """Whether `url` is an http(s) URL with a host, without spaces and control characters."""
+    if " " in url or not url.isprintable():  # urlsplit deletes some of these characters
+        return False
     try:
         parts = urlsplit(url)
         return parts.scheme in ("http", "https") and bool(parts.hostname)

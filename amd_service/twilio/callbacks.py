@@ -1,12 +1,12 @@
 """Parse the form fields of Twilio's callbacks.
 
 Twilio may omit fields, send empty fields, or add new fields without notice. So optional fields become None if they are
-absent, blank or invalid. Only the fields that identify the event are required. The raw callback keeps every field.
-docs/twilio.md lists the fields that are not parsed.
+absent, blank or invalid. An invalid field is logged. Only the fields that identify the event are required. The raw
+callback keeps every field. docs/twilio.md lists the fields that are not parsed.
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import TypeVar
 from urllib.parse import parse_qsl
@@ -22,7 +22,10 @@ from amd_service.domain import (
     is_sid,
 )
 from amd_service.errors import MalformedCallback
+from amd_service.telemetry import get_logger
 from amd_service.twilio.dates import parse_date
+
+log = get_logger(__name__)
 
 # Maximum fields in a body or query. A request for TwiML has about 30 fields.
 MAX_FIELDS = 1000
@@ -34,22 +37,28 @@ _MAX_ADDRESS = 320
 # Nine digits always fit into Postgres' integer. int() alone also accepts "1_0", "+1", " 1" and digits of other scripts.
 _NUMBER = re.compile(r"[0-9]{1,9}")
 
+_T = TypeVar("_T")
 _Sid = TypeVar("_Sid", AccountSid, CallSid, RecordingSid, ConferenceSid)
 
 
 def parse_form(body: bytes) -> tuple[tuple[str, str], ...]:
-    """Decode a urlencoded body to the names and values that Twilio signed. Keeps the order, blank values and spaces.
+    """Decode a urlencoded body. Keeps the order, blank values and spaces.
 
-    Raises MalformedCallback for a body that is not UTF-8, has more than 1000 fields, or contains a NUL character, which
-    Postgres cannot store.
+    Bytes that are not UTF-8 become surrogate escapes (PEP 383), so `encode(errors="surrogateescape")` returns the
+    bytes as sent. `signature.verify` replaces the surrogate escapes. An invalid percent-encoding stays as sent. Raises
+    MalformedCallback for a body with more than 1000 fields.
     """
+    text = body.decode("utf-8", "surrogateescape")
     try:
-        pairs = parse_qsl(body.decode("utf-8"), keep_blank_values=True, errors="strict", max_num_fields=MAX_FIELDS)
+        pairs = parse_qsl(text, keep_blank_values=True, errors="surrogateescape", max_num_fields=MAX_FIELDS)
     except ValueError as error:
-        raise MalformedCallback(f"the body is not a UTF-8 form of at most {MAX_FIELDS} fields") from error
-    if any("\0" in name or "\0" in value for name, value in pairs):
-        raise MalformedCallback("the body contains a NUL character")
-    return tuple(pairs)
+        raise MalformedCallback(f"the body has more than {MAX_FIELDS} fields") from error
+    return tuple((_rejoin(name), _rejoin(value)) for name, value in pairs)
+
+
+def _rejoin(text: str) -> str:
+    """Decode characters of which one byte was sent as it is and another byte percent-encoded."""
+    return text.encode("utf-8", "surrogateescape").decode("utf-8", "surrogateescape")
 
 
 def parse_status(parameters: Sequence[tuple[str, str]]) -> StatusCallback:
@@ -58,27 +67,29 @@ def parse_status(parameters: Sequence[tuple[str, str]]) -> StatusCallback:
     Raises MalformedCallback if AccountSid, CallSid or CallStatus is missing or malformed. An unknown CallStatus is
     accepted.
     """
-    fields = _first_values(parameters)
+    fields = _Fields(parameters)
     if "CallStatus" not in fields and "AnsweredBy" in fields:
         raise MalformedCallback("CallStatus is missing: send asynchronous AMD results to /twilio/amd")
-    return StatusCallback(
-        account_sid=_sid(fields, "AccountSid", "AC", AccountSid),
-        call_sid=_sid(fields, "CallSid", "CA", CallSid),
-        call_status=_required(fields, "CallStatus"),
-        sequence_number=_number(fields, "SequenceNumber"),
-        timestamp=_moment(fields, "Timestamp"),
-        parent_call_sid=_optional_sid(fields, "ParentCallSid", "CA", CallSid),
-        direction=_text(fields, "Direction"),
-        from_number=_text(fields, "From", _MAX_ADDRESS),
-        to_number=_text(fields, "To", _MAX_ADDRESS),
-        duration_s=_number(fields, "CallDuration"),  # `Duration` has the billed minutes
-        answered_by=_text(fields, "AnsweredBy"),
-        machine_detection_ms=_number(fields, "MachineDetectionDuration"),
-        sip_response_code=_number(fields, "SipResponseCode"),
-        error_code=_number(fields, "ErrorCode"),
-        billed_min=_number(fields, "Duration"),
-        recording_sid=_optional_sid(fields, "RecordingSid", "RE", RecordingSid),
+    parsed = StatusCallback(
+        account_sid=fields.sid("AccountSid", "AC", AccountSid),
+        call_sid=fields.sid("CallSid", "CA", CallSid),
+        call_status=fields.required("CallStatus"),
+        sequence_number=fields.number("SequenceNumber"),
+        timestamp=fields.moment("Timestamp"),
+        parent_call_sid=fields.optional_sid("ParentCallSid", "CA", CallSid),
+        direction=fields.text("Direction"),
+        from_number=fields.text("From", _MAX_ADDRESS),
+        to_number=fields.text("To", _MAX_ADDRESS),
+        duration_s=fields.number("CallDuration"),  # `Duration` has the billed minutes
+        answered_by=fields.text("AnsweredBy"),
+        machine_detection_ms=fields.number("MachineDetectionDuration"),
+        sip_response_code=fields.number("SipResponseCode"),
+        error_code=fields.number("ErrorCode"),
+        billed_min=fields.number("Duration"),
+        recording_sid=fields.optional_sid("RecordingSid", "RE", RecordingSid),
     )
+    fields.log_unreadable(parsed.call_sid)
+    return parsed
 
 
 def parse_amd(parameters: Sequence[tuple[str, str]]) -> AmdCallback:
@@ -87,13 +98,15 @@ def parse_amd(parameters: Sequence[tuple[str, str]]) -> AmdCallback:
     Raises MalformedCallback if AccountSid, CallSid or AnsweredBy is missing or malformed. An unknown AnsweredBy is
     accepted.
     """
-    fields = _first_values(parameters)
-    return AmdCallback(
-        account_sid=_sid(fields, "AccountSid", "AC", AccountSid),
-        call_sid=_sid(fields, "CallSid", "CA", CallSid),
-        answered_by=_required(fields, "AnsweredBy"),
-        machine_detection_ms=_number(fields, "MachineDetectionDuration"),
+    fields = _Fields(parameters)
+    parsed = AmdCallback(
+        account_sid=fields.sid("AccountSid", "AC", AccountSid),
+        call_sid=fields.sid("CallSid", "CA", CallSid),
+        answered_by=fields.required("AnsweredBy"),
+        machine_detection_ms=fields.number("MachineDetectionDuration"),
     )
+    fields.log_unreadable(parsed.call_sid)
+    return parsed
 
 
 def parse_recording(parameters: Sequence[tuple[str, str]]) -> RecordingCallback:
@@ -103,60 +116,72 @@ def parse_recording(parameters: Sequence[tuple[str, str]]) -> RecordingCallback:
     RecordingSid or RecordingStatus is missing or malformed. CallSid may be missing if there is a ConferenceSid. An
     unknown RecordingStatus is accepted.
     """
-    fields = _first_values(parameters)
-    conference_sid = _optional_sid(fields, "ConferenceSid", "CF", ConferenceSid)
+    fields = _Fields(parameters)
+    conference_sid = fields.optional_sid("ConferenceSid", "CF", ConferenceSid)
     has_only_conference = conference_sid is not None and "CallSid" not in fields
-    return RecordingCallback(
-        account_sid=_sid(fields, "AccountSid", "AC", AccountSid),
-        call_sid=None if has_only_conference else _sid(fields, "CallSid", "CA", CallSid),
-        recording_sid=_sid(fields, "RecordingSid", "RE", RecordingSid),
-        recording_status=_required(fields, "RecordingStatus"),
-        source=_text(fields, "RecordingSource"),
-        track=_text(fields, "RecordingTrack"),
-        channels=_number(fields, "RecordingChannels"),
-        started_at=_moment(fields, "RecordingStartTime"),
-        duration_s=_number(fields, "RecordingDuration"),
-        error_code=_number(fields, "ErrorCode"),
+    parsed = RecordingCallback(
+        account_sid=fields.sid("AccountSid", "AC", AccountSid),
+        call_sid=None if has_only_conference else fields.sid("CallSid", "CA", CallSid),
+        recording_sid=fields.sid("RecordingSid", "RE", RecordingSid),
+        recording_status=fields.required("RecordingStatus"),
+        source=fields.text("RecordingSource"),
+        track=fields.text("RecordingTrack"),
+        channels=fields.number("RecordingChannels"),
+        started_at=fields.moment("RecordingStartTime"),
+        duration_s=fields.number("RecordingDuration"),
+        error_code=fields.number("ErrorCode"),
         conference_sid=conference_sid,
     )
+    fields.log_unreadable(parsed.call_sid)
+    return parsed
 
 
-def _first_values(parameters: Sequence[tuple[str, str]]) -> dict[str, str]:
-    fields: dict[str, str] = {}
-    for name, value in parameters:
-        if value and not value.isspace():
-            fields.setdefault(name, value.strip())
-    return fields
+class _Fields:
+    """The first value of each field that is not blank. Records the names of optional fields that are invalid."""
 
+    def __init__(self, parameters: Sequence[tuple[str, str]]) -> None:
+        self._values: dict[str, str] = {}
+        self._unreadable: list[str] = []
+        for name, value in parameters:
+            if value and not value.isspace():
+                self._values.setdefault(name, value.strip())
 
-def _sid(fields: Mapping[str, str], name: str, prefix: str, kind: type[_Sid]) -> _Sid:
-    value = fields.get(name, "")
-    if not is_sid(value, prefix):
-        raise MalformedCallback(f"{name} must be {prefix} followed by 32 hexadecimal digits")
-    return kind(value)
+    def __contains__(self, name: str) -> bool:
+        return name in self._values
 
+    def sid(self, name: str, prefix: str, kind: type[_Sid]) -> _Sid:
+        value = self._values.get(name, "")
+        if not is_sid(value, prefix):
+            raise MalformedCallback(f"{name} must be {prefix} followed by 32 hexadecimal digits")
+        return kind(value)
 
-def _optional_sid(fields: Mapping[str, str], name: str, prefix: str, kind: type[_Sid]) -> _Sid | None:
-    value = fields.get(name, "")
-    return kind(value) if is_sid(value, prefix) else None
+    def optional_sid(self, name: str, prefix: str, kind: type[_Sid]) -> _Sid | None:
+        return self._parse(name, lambda value: kind(value) if is_sid(value, prefix) else None)
 
+    def required(self, name: str) -> str:
+        value = self.text(name)
+        if value is None:
+            raise MalformedCallback(f"{name} is missing")
+        return value
 
-def _required(fields: Mapping[str, str], name: str) -> str:
-    value = _text(fields, name)
-    if value is None:
-        raise MalformedCallback(f"{name} is missing")
-    return value
+    def text(self, name: str, max_length: int = _MAX_WORD) -> str | None:
+        value = self._values.get(name)
+        return None if value is None else value[:max_length]
 
+    def number(self, name: str) -> int | None:
+        return self._parse(name, lambda value: int(value) if _NUMBER.fullmatch(value) else None)
 
-def _text(fields: Mapping[str, str], name: str, max_length: int = _MAX_WORD) -> str | None:
-    value = fields.get(name)
-    return None if value is None else value[:max_length]
+    def moment(self, name: str) -> datetime | None:
+        return self._parse(name, parse_date)
 
+    def _parse(self, name: str, parse: Callable[[str], _T | None]) -> _T | None:
+        value = self._values.get(name)
+        parsed = None if value is None else parse(value)
+        if value is not None and parsed is None:
+            self._unreadable.append(name)
+        return parsed
 
-def _number(fields: Mapping[str, str], name: str) -> int | None:
-    value = fields.get(name, "")
-    return int(value) if _NUMBER.fullmatch(value) else None
-
-
-def _moment(fields: Mapping[str, str], name: str) -> datetime | None:
-    return parse_date(fields.get(name, ""))
+    def log_unreadable(self, call_sid: CallSid | None) -> None:
+        """Log the names of the invalid fields. The values can be personal, so only the raw callback has them."""
+        if self._unreadable:
+            log.warning("invalid callback fields, ignored", fields=self._unreadable, call_sid=call_sid)

@@ -1,21 +1,24 @@
 """Verify that a request comes from Twilio.
 
-`RequestValidator` of the `twilio` package implements Twilio's algorithm (docs: webhooks security). This module prepares
-the validator's input, because most signature errors come from a wrong URL or from wrong parameters.
+Twilio's algorithm (docs: webhooks security) is HMAC-SHA1 over the URL and the sorted names and values of the form.
+`RequestValidator` of the `twilio` package implements the algorithm too, but only for forms that are valid UTF-8. The
+tests compare both implementations.
 """
 
 import hmac
 from base64 import b64encode
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Protocol
 from urllib.parse import parse_qsl, urlparse
 
-from twilio.request_validator import RequestValidator, add_port, remove_port
+from twilio.request_validator import add_port, remove_port
 
 from amd_service.domain import AccountSid, is_sid
 from amd_service.errors import InvalidSignature
 from amd_service.settings import Account
 from amd_service.twilio.callbacks import MAX_FIELDS
+from amd_service.twilio.encodings import Form, possible_readings
 from amd_service.twilio.stream_keys import stream_url
 
 SIGNATURE_HEADER = "x-twilio-signature"
@@ -33,8 +36,7 @@ class RequestHeaders(Protocol):
 class SignedForm:
     """Form parameters for `RequestValidator`, with every value of a repeated name.
 
-    A dict keeps only one value per name. With a dict, the validator would refuse correctly signed requests that repeat
-    a parameter.
+    A dict keeps only one value per name. With a dict, the validator would sign only one value of a repeated parameter.
     """
 
     def __init__(self, pairs: Sequence[tuple[str, str]]) -> None:
@@ -52,6 +54,14 @@ class SignedForm:
         return self._values[name]
 
 
+@dataclass(frozen=True, slots=True)
+class SignedRequest:
+    """A verified form POST. `form`: the decoded parameters, with U+FFFD in place of bytes that are not UTF-8."""
+
+    account: Account
+    form: Form
+
+
 def verify(
     accounts: Mapping[AccountSid, Account],
     public_url: str | None,
@@ -59,8 +69,8 @@ def verify(
     query_string: bytes,
     form: Sequence[tuple[str, str]],
     headers: RequestHeaders,
-) -> Account:
-    """Return the account whose auth token signed this form POST. Raises only InvalidSignature.
+) -> SignedRequest:
+    """Return the account whose auth token signed this form POST, and the signed form. Raises only InvalidSignature.
 
     `raw_path`, `query_string`: from the ASGI scope. `form`: all decoded parameters in order, with blank values and
     spaces (`callbacks.parse_form`). The signed URL is `public_url` + `raw_path` + `?query`. The Host header is ignored,
@@ -72,8 +82,7 @@ def verify(
     url = _signed_url(public_url, raw_path, query_string)
     signature = _read_signature(headers)
     account = _find_account(accounts, form)
-    _check_signature(account, url, form, signature)
-    return account
+    return SignedRequest(account, _check_signature(account, url, form, signature))
 
 
 def verify_get(
@@ -109,49 +118,56 @@ def verify_handshake(
     advises to also try the URL with a trailing slash.
     """
     url = _signed_url(public_url and stream_url(public_url, ""), raw_path, query_string)
-    signature = _read_signature(headers).encode()
-    urls = _possible_handshake_urls(url)
-    signers = [
-        account
-        for account in accounts.values()
-        if any(
-            # Compute only the HMAC, because the whole RequestValidator is slow with a thousand accounts.
-            hmac.compare_digest(b64encode(hmac.digest(token.get_secret_value().encode(), candidate, "sha1")), signature)
-            for token in account.auth_tokens
-            for candidate in urls
-        )
-    ]
+    path, mark, query = url.partition("?")
+    signature = _read_signature(headers)
+    try:
+        urls = [*_with_and_without_port(url), *_with_and_without_port(f"{path}/{mark}{query}")]
+    except ValueError as error:  # urlparse cannot split the public URL
+        raise InvalidSignature(f"the signature cannot be computed: {error}") from error
+    signers = [account for account in accounts.values() if any(_is_signed(account, each, signature) for each in urls)]
     if not signers:
         raise InvalidSignature(
-            f"X-Twilio-Signature matches no account's auth token for {url.partition('?')[0]}: check AMD_PUBLIC_URL "
+            f"X-Twilio-Signature matches no account's auth token for {path}: check AMD_PUBLIC_URL "
             "and that the TwiML's <Stream> has exactly this URL"
         )
     return signers
 
 
-def _possible_handshake_urls(url: str) -> list[bytes]:
-    """Return the URLs that Twilio may have signed: with or without a trailing slash, and with or without the port."""
-    path, mark, query = url.partition("?")
+def _check_signature(account: Account, url: str, form: Sequence[tuple[str, str]], signature: str) -> Form:
+    """Return the form as text that can be stored. Raises InvalidSignature."""
     try:
-        parsed = [urlparse(candidate) for candidate in (url, f"{path}/{mark}{query}")]
-        return [change_port(each).encode() for each in parsed for change_port in (remove_port, add_port)]
-    except ValueError as error:  # urlparse cannot split the public URL
-        raise InvalidSignature(f"the signature cannot be computed: {error}") from error
-
-
-def _check_signature(account: Account, url: str, form: Sequence[tuple[str, str]], signature: str) -> None:
-    parameters = SignedForm(form)
-    tokens = [token.get_secret_value() for token in account.auth_tokens]
-    try:
-        is_valid = any(RequestValidator(token).validate(url, parameters, signature) for token in tokens)
+        urls = _with_and_without_port(url)
+        for signed, text in possible_readings(form):
+            if any(_is_signed(account, each + _signed_text(signed), signature) for each in urls):
+                return text
     except ValueError as error:  # the form has lone surrogates, or urlparse cannot split the public URL
         raise InvalidSignature(f"the signature cannot be computed: {error}") from error
-    if not is_valid:
-        raise InvalidSignature(
-            # The message omits the query, because a query may contain secrets.
-            f"X-Twilio-Signature does not match {url.partition('?')[0]} and the auth token of {account.account_sid}: "
-            "check AMD_PUBLIC_URL (exactly the base URL that Twilio uses) and TWILIO_AUTH_TOKEN"
-        )
+    raise InvalidSignature(
+        # The message omits the query, because a query may contain secrets.
+        f"X-Twilio-Signature does not match {url.partition('?')[0]} and the auth token of {account.account_sid}: "
+        "check AMD_PUBLIC_URL (exactly the base URL that Twilio uses) and TWILIO_AUTH_TOKEN"
+    )
+
+
+def _with_and_without_port(url: str) -> list[bytes]:
+    """Return the URLs that Twilio may have signed. Raises ValueError if urlparse cannot split the URL."""
+    parsed = urlparse(url)
+    return [remove_port(parsed).encode(), add_port(parsed).encode()]
+
+
+def _signed_text(form: Sequence[tuple[str, str]]) -> bytes:
+    """Return the sorted names and values. A pair that is repeated is signed once."""
+    pairs = {(name.encode(errors="surrogateescape"), value.encode(errors="surrogateescape")) for name, value in form}
+    return b"".join(name + value for name, value in sorted(pairs))
+
+
+def _is_signed(account: Account, text: bytes, signature: str) -> bool:
+    """Whether one of the account's auth tokens signed the text."""
+    # Compute only the HMAC, because the whole RequestValidator is slow with a thousand accounts.
+    return any(
+        hmac.compare_digest(b64encode(hmac.digest(token.get_secret_value().encode(), text, "sha1")), signature.encode())
+        for token in account.auth_tokens
+    )
 
 
 def _signed_url(public_url: str | None, raw_path: bytes, query_string: bytes) -> str:
@@ -167,10 +183,10 @@ def _signed_url(public_url: str | None, raw_path: bytes, query_string: bytes) ->
 
 
 def _is_plain(target: str) -> bool:
-    """Whether urlparse (used by the validator) keeps the target unchanged. If not, two targets can share a signature.
+    """Whether urlparse keeps the target unchanged. If not, two targets can share a signature.
 
     urlparse drops tabs, newlines and an empty `;`, `?` or `#`. urlparse also reads a target without a leading slash as
-    a part of the host or as a port, and the validator accepts signatures with and without the port.
+    a part of the host or as a port, and signatures with and without the port are accepted.
     """
     printable = target.isascii() and target.isprintable() and " " not in target
     return (
@@ -193,7 +209,7 @@ def _read_signature(headers: RequestHeaders) -> str:
 
 
 def _find_account(accounts: Mapping[AccountSid, Account], parameters: Sequence[tuple[str, str]]) -> Account:
-    claimed = {value for name, value in parameters if name == "AccountSid"}
+    claimed = {value for name, value in parameters if name == "AccountSid" and value}
     if len(claimed) != 1:
         raise InvalidSignature(f"the request must have one AccountSid; it has {len(claimed)}")
     (sid,) = claimed

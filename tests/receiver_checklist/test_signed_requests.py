@@ -31,11 +31,11 @@ async def test_the_raw_body_is_read_first_and_bounded_and_a_bad_signature_is_a_4
     signed = sign(PUBLIC_URL + "/twilio/status", STATUS, TOKEN)
     as_json = signed | {"Content-Type": "application/json"}
     assert await post("/twilio/status", content=body, headers=as_json) == 415
-    # A body that is too large is refused before its signature is checked. A body that is not a valid form is refused
-    # even with a matching signature.
+    # A body that is too large is refused before its signature is checked. A body with too many fields is refused even
+    # with a matching signature.
     assert await post("/twilio/status", content=b"a=" + b"x" * 70_000, headers=FORM) == 413
-    for tail in (b"&a=%ff", b"&a=%00", b"&a=1" * 1001):
-        assert await post("/twilio/status", content=body + tail, headers=_signed_as_decoded(body + tail)) == 403
+    many = body + b"&a=1" * 1001
+    assert await post("/twilio/status", content=many, headers=_signed_as_decoded(many)) == 403
     assert await receiver.service.rows() == {"call_log": 0, "callback": 0, "recording": 0}
     # The service joins all chunks of the body before it decodes them, so a chunk may end inside a character.
     umlaut = body + b"&a=%C3%BC+%2B\xc3\xbc"

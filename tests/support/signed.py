@@ -54,4 +54,4 @@ def check(
     extra: tuple[tuple[bytes, bytes], ...] = (),
 ) -> Account:
     own = () if signed is None else ((b"x-twilio-signature", signed.encode("latin-1")),)
-    return verify(ACCOUNTS, public_url, path, query, form, Headers(raw=[*own, *extra]))
+    return verify(ACCOUNTS, public_url, path, query, form, Headers(raw=[*own, *extra])).account

@@ -1,10 +1,18 @@
 """Signatures of form POSTs, case by case."""
 
+import hmac
+from base64 import b64encode
+from urllib.parse import quote
+
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from starlette.datastructures import Headers
 
 from amd_service.errors import InvalidSignature
 from amd_service.twilio.callbacks import parse_form
-from tests.support.signed import FORM, MAIN, PUBLIC_URL, SUB, check, signature
+from amd_service.twilio.signature import verify
+from tests.support.signed import ACCOUNTS, FORM, MAIN, PUBLIC_URL, SUB, Pairs, check, signature
 
 URL = PUBLIC_URL + "/twilio/status"
 
@@ -191,3 +199,66 @@ def test_a_target_without_a_leading_slash_is_refused(target: bytes) -> None:
 def test_a_captured_request_stays_valid() -> None:
     captured = signature(URL, FORM, "new token")
     assert check(signed=captured) == check(signed=captured)  # the signature has no timestamp; intake ignores duplicates
+
+
+ODD = (("AccountSid", MAIN), ("CallSid", "CA" + "1" * 32))
+
+
+def odd_signature(*values: bytes) -> str:
+    """The signature of a form whose field `Name` has these values, signed over bytes."""
+    pairs = [(name.encode(), value.encode()) for name, value in ODD] + [(b"Name", value) for value in values]
+    text = URL.encode() + b"".join(name + value for name, value in sorted(set(pairs)))
+    return b64encode(hmac.digest(b"new token", text, "sha1")).decode()
+
+
+def odd_form(sent: str) -> Pairs:
+    return parse_form(f"AccountSid={MAIN}&CallSid={ODD[1][1]}&Name={sent}".encode())
+
+
+def read(sent: str, signed: str) -> str:
+    """The value of `Name` in the verified form."""
+    headers = Headers({"x-twilio-signature": signed})
+    return dict(verify(ACCOUNTS, PUBLIC_URL, b"/twilio/status", b"", odd_form(sent), headers).form)["Name"]
+
+
+@pytest.mark.parametrize(
+    ("sent", "signed", "stored"),
+    [
+        ("WIRELESS%00CALLER", b"WIRELESS\0CALLER", "WIRELESS\0CALLER"),
+        ("Jos%E9", b"Jos\xe9", "Jos\ufffd"),
+        ("Jos%E9", "Jos\ufffd".encode(), "Jos\ufffd"),
+        ("Jos%E9", "José".encode(), "José"),
+        ("%ED%A0%BD%ED%B8%80", b"\xed\xa0\xbd\xed\xb8\x80", "\ufffd" * 6),
+        ("%ED%A0%BD%ED%B8%80", "\ufffd".encode() * 6, "\ufffd" * 6),
+        ("%ED%A0%BD%ED%B8%80", "😀".encode(), "😀"),
+        ("%ED%A0%BD%FF", "\ufffd".encode() * 4, "\ufffd" * 4),
+        ("%C3%A9+100%25+50%", "é 100% 50%".encode(), "é 100% 50%"),
+    ],
+)
+def test_a_form_that_is_not_utf8_is_verified_and_stored_as_it_was_signed(sent: str, signed: bytes, stored: str) -> None:
+    assert read(sent, odd_signature(signed)) == stored
+
+
+@pytest.mark.parametrize("other", ["Jos%EA", "Jos", "Jos%E9%E9", "Jos%C3%AA", "Jos%00"])
+def test_other_bytes_than_the_signed_bytes_are_refused(other: str) -> None:
+    for signed in (b"Jos\xe9", "José".encode()):
+        with pytest.raises(InvalidSignature):
+            read(other, odd_signature(signed))
+
+
+@settings(deadline=None)
+@given(signed=st.binary(max_size=8), sent=st.binary(max_size=8))
+def test_a_signature_never_verifies_another_text_than_the_signed_text(signed: bytes, sent: bytes) -> None:
+    """Every form that verifies is stored with the text that was signed, so an attacker cannot choose another text."""
+    try:
+        stored = read(quote(sent), odd_signature(signed))
+    except InvalidSignature:
+        assert signed != sent
+        return
+    assert stored == signed.decode("utf-8", "replace")
+    assert "\ufffd" not in stored or signed == sent or stored.encode() == signed
+
+
+def test_a_blank_account_beside_the_account_is_ignored() -> None:
+    form = (*FORM, ("AccountSid", ""))
+    assert check(form, signed=signature(URL, form, "new token")).account_sid == MAIN

@@ -50,18 +50,17 @@ async def read_signed_form(request: Request) -> Pairs:
     settings = state.runtime.settings
     body = await read_body(request, settings.max_callback_bytes, timeout_s=state.time_limits.callback_body_s)
     try:
-        pairs = callbacks.parse_form(body)
-        signature.verify(
+        signed = signature.verify(
             settings.accounts,
             public_url=settings.public_url,
             raw_path=request.scope["raw_path"],
             query_string=request.scope["query_string"],
-            form=pairs,
+            form=callbacks.parse_form(body),
             headers=request.headers,
         )
     except (InvalidSignature, MalformedCallback) as error:
         raise _signature_problem(request, error) from error
-    return pairs
+    return signed.form
 
 
 def read_signed_query(request: Request) -> Pairs:
