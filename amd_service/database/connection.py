@@ -1,7 +1,7 @@
 """Opens single connections to Postgres, and translates the driver's errors."""
 
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -22,9 +22,15 @@ _RETRYABLE_STATES = re.compile(r"08...|28...|3D...|25006|40...|53...|55P03|57014
 
 
 async def connect(url: str, *, statement_timeout_s: float | None, connect_timeout_s: float = CONNECT_TIMEOUT_S) -> Any:
-    """Open a driver connection. Raises DatabaseUnavailable, or ConfigurationError for an unusable URL."""
+    """Open a driver connection. Raises DatabaseUnavailable, or ConfigurationError for an unusable URL.
+
+    The driver caches no prepared statement, because a pooler such as PgBouncer runs each transaction of this connection
+    on another connection to Postgres, which does not have the statement.
+    """
     try:
-        return await asyncpg.connect(driver_url(url), timeout=connect_timeout_s, command_timeout=statement_timeout_s)
+        return await asyncpg.connect(
+            driver_url(url), timeout=connect_timeout_s, command_timeout=statement_timeout_s, statement_cache_size=0
+        )
     except (OSError, TimeoutError) as error:
         raise DatabaseUnavailable(f"Postgres cannot be reached: {error or type(error).__name__}") from error
     except asyncpg.PostgresError as error:
@@ -38,12 +44,29 @@ async def connect(url: str, *, statement_timeout_s: float | None, connect_timeou
         raise ConfigurationError(UNREADABLE_URL) from None
 
 
+def create_engine(connect: Callable[[], Awaitable[Any]], **options: Any) -> AsyncEngine:
+    """Create a SQLAlchemy engine whose statements also work through a pooler.
+
+    SQLAlchemy prepares every statement. With its default names, two connections that share a pooler's connection to
+    Postgres use the same name for different statements. The empty name is the unnamed statement, which lasts until the
+    next one: https://docs.sqlalchemy.org/en/21/dialects/postgresql.html#prepared-statement-name-with-pgbouncer
+    """
+    return create_async_engine(
+        "postgresql+asyncpg://",
+        connect_args={
+            "async_creator_fn": connect,
+            "prepared_statement_cache_size": 0,
+            "prepared_statement_name_func": str,
+        },
+        hide_parameters=True,
+        **options,
+    )
+
+
 @asynccontextmanager
 async def open_admin_engine(url: str) -> AsyncIterator[AsyncEngine]:
     """Open a SQLAlchemy engine for administration. Its statements have no timeout."""
-    engine = create_async_engine(
-        "postgresql+asyncpg://", async_creator=lambda: connect(url, statement_timeout_s=None), hide_parameters=True
-    )
+    engine = create_engine(lambda: connect(url, statement_timeout_s=None))
     try:
         yield engine
     finally:

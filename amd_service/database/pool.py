@@ -8,9 +8,9 @@ from typing import Any
 
 from sqlalchemy import event
 from sqlalchemy.exc import DisconnectionError
-from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker, create_async_engine
+from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
 
-from amd_service.database.connection import CONNECT_TIMEOUT_S, as_unavailable, connect
+from amd_service.database.connection import CONNECT_TIMEOUT_S, as_unavailable, connect, create_engine
 from amd_service.database.schema import SchemaState, SchemaWatch
 from amd_service.database.url import driver_url
 
@@ -34,15 +34,13 @@ class Database:
     def __init__(self, url: str, *, pool_size: int = 10, timeouts: Timeouts = Timeouts()) -> None:
         self.url = driver_url(url)
         self._transaction_s = timeouts.transaction_s
-        self._engine = create_async_engine(
-            "postgresql+asyncpg://",
-            async_creator=lambda: connect(
+        self._engine = create_engine(
+            lambda: connect(
                 self.url, statement_timeout_s=timeouts.statement_s, connect_timeout_s=timeouts.connect_s
             ),
             pool_size=pool_size,
             max_overflow=0,
             pool_timeout=timeouts.pool_s,
-            hide_parameters=True,
         )
         event.listen(self._engine.sync_engine, "checkout", _raise_if_closed)
         self._sessions = async_sessionmaker(self._engine, expire_on_commit=False)
