@@ -9,6 +9,7 @@
     │   ├── MediaNotYet
     │   └── Outage                    a dependency of all recordings is unavailable
     │       ├── DatabaseUnavailable
+    │       │   └── DatabaseMisconfigured   waiting does not help: the configuration must change
     │       ├── TwilioUnavailable
     │       │   └── TooManyRequests
     │       ├── CredentialsMissing
@@ -76,6 +77,18 @@ class Outage(Retryable):
 
 class DatabaseUnavailable(Outage):
     """Postgres is unreachable, is shutting down, or closed the connection."""
+
+
+class DatabaseMisconfigured(DatabaseUnavailable):
+    """Postgres refuses the service until the configuration or a privilege changes. The message names the change.
+
+    A process that starts refuses to start. A running process treats the error as an outage, because Twilio then retries
+    and no callback is lost. `reason`: the cause in few words, without names of hosts and roles, for public responses.
+    """
+
+    def __init__(self, message: str, *, reason: str) -> None:
+        super().__init__(message)
+        self.reason = reason
 
 
 class MediaNotYet(Retryable):

@@ -1,47 +1,59 @@
-"""Opens single connections to Postgres, and translates the driver's errors."""
+"""Opens single connections to Postgres."""
 
-import re
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
 import asyncpg
-from sqlalchemy.exc import DBAPIError
-from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
-from amd_service.database.url import UNREADABLE_URL, driver_url
-from amd_service.errors import ConfigurationError, DatabaseUnavailable
+from amd_service.database.driver_errors import failed_connection, one_line, refused_connection
+from amd_service.database.url import DATABASE_URL, read_url, unreadable_file, unreadable_url
+from amd_service.errors import DatabaseMisconfigured, DatabaseUnavailable
 
 CONNECT_TIMEOUT_S = 3.0
 
-# SQLSTATE classes and codes of errors after which the same transaction may succeed later: connection exceptions (08),
-# refused login (28), missing database (3D), read-only standby (25006), rollbacks on conflict (40), out of resources
-# (53), lock not available (55P03), statement timeout (57014), shutdown and start-up (57P).
-_RETRYABLE_STATES = re.compile(r"08...|28...|3D...|25006|40...|53...|55P03|57014|57P..")
 
+async def connect(
+    url: str,
+    *,
+    statement_timeout_s: float | None,
+    connect_timeout_s: float = CONNECT_TIMEOUT_S,
+    setting: str = DATABASE_URL,
+) -> Any:
+    """Open a driver connection. A `connect_timeout` in the URL replaces `connect_timeout_s`.
 
-async def connect(url: str, *, statement_timeout_s: float | None, connect_timeout_s: float = CONNECT_TIMEOUT_S) -> Any:
-    """Open a driver connection. Raises DatabaseUnavailable, or ConfigurationError for an unusable URL.
+    `setting`: the setting that contains the URL; error messages name it. Raises DatabaseUnavailable, its subclass
+    DatabaseMisconfigured if only a change of the configuration helps, and ConfigurationError for an unusable URL.
 
     The driver caches no prepared statement, because a pooler such as PgBouncer runs each transaction of this connection
     on another connection to Postgres, which does not have the statement.
     """
+    arguments = read_url(url, setting)
+    if unreadable := unreadable_file(arguments):
+        message = f"{setting}: {unreadable} is missing or cannot be read"
+        raise DatabaseMisconfigured(message, reason="a certificate or key for Postgres is missing")
     try:
         return await asyncpg.connect(
-            driver_url(url), timeout=connect_timeout_s, command_timeout=statement_timeout_s, statement_cache_size=0
+            arguments.dsn,
+            ssl=arguments.tls(),
+            timeout=arguments.connect_timeout_s or connect_timeout_s,
+            command_timeout=statement_timeout_s,
+            statement_cache_size=0,
         )
-    except (OSError, TimeoutError) as error:
-        raise DatabaseUnavailable(f"Postgres cannot be reached: {error or type(error).__name__}") from error
+    except TimeoutError as error:
+        raise DatabaseUnavailable("Postgres cannot be reached: no response in time") from error
+    except OSError as error:
+        raise failed_connection(error, setting) from error
     except asyncpg.PostgresError as error:
-        unavailable = as_unavailable(error)
-        if unavailable is None:
-            raise
-        raise unavailable from error
+        raise refused_connection(error, setting) from error
+    except asyncpg.exceptions.TargetServerAttributeNotMatched as error:
+        raise DatabaseUnavailable(f"no server has the target_session_attrs of {setting}: {one_line(error)}") from error
     except asyncpg.InterfaceError as error:
-        raise ConfigurationError(f"AMD_DATABASE_URL cannot be used: {error}") from error
-    except ValueError:
-        raise ConfigurationError(UNREADABLE_URL) from None
+        message = f"{setting} cannot be used: {one_line(error)}"
+        raise DatabaseMisconfigured(message, reason="the database URL cannot be used") from error
+    except (ValueError, OverflowError):
+        raise unreadable_url(setting) from None
 
 
 def create_engine(connect: Callable[[], Awaitable[Any]], **options: Any) -> AsyncEngine:
@@ -71,18 +83,3 @@ async def open_admin_engine(url: str) -> AsyncIterator[AsyncEngine]:
         yield engine
     finally:
         await engine.dispose()
-
-
-def as_unavailable(error: BaseException) -> DatabaseUnavailable | None:
-    """Convert the error to DatabaseUnavailable if Postgres is down or busy. Returns None for all other errors."""
-    if isinstance(error, PoolTimeoutError | TimeoutError):
-        return DatabaseUnavailable(f"Postgres did not respond in time ({type(error).__name__})")
-    if isinstance(error, ConnectionError):
-        return DatabaseUnavailable(f"the connection to Postgres is lost: {error}")
-    cause = error.orig if isinstance(error, DBAPIError) else error
-    state = getattr(cause, "sqlstate", None)
-    if isinstance(state, str) and _RETRYABLE_STATES.fullmatch(state):
-        return DatabaseUnavailable(f"Postgres reported an error: {cause}")
-    if isinstance(error, DBAPIError) and error.connection_invalidated:
-        return DatabaseUnavailable(f"the connection to Postgres is lost: {cause}")
-    return None

@@ -7,7 +7,7 @@ from amd_service.database.dashboard_role import create_dashboard_role
 from amd_service.database.embedded import embedded_postgres
 from amd_service.database.pool import Database
 from amd_service.database.schema import SchemaState, migrate
-from amd_service.errors import ConfigurationError, DatabaseUnavailable
+from amd_service.errors import ConfigurationError, DatabaseMisconfigured, DatabaseUnavailable
 from amd_service.settings import Settings
 from amd_service.telemetry import get_logger
 
@@ -18,8 +18,8 @@ log = get_logger(__name__)
 async def open_database(settings: Settings) -> AsyncIterator[Database]:
     """Open the configured database, or an embedded database whose schema is migrated first.
 
-    Raises ConfigurationError if the schema is missing or behind. An unavailable database is no error: webhooks then get
-    a 503, which Twilio retries, and the worker waits.
+    Raises ConfigurationError if the schema is missing or behind, and DatabaseMisconfigured if Postgres refuses the
+    service. An unavailable database is no error: webhooks then get a 503, which Twilio retries, and the worker waits.
     """
     async with _database_url(settings) as url:
         if settings.database_url is None:
@@ -59,6 +59,8 @@ def _database_url(settings: Settings) -> AbstractAsyncContextManager[str]:
 async def _check_schema(database: Database) -> None:
     try:
         state = await database.schema_state()
+    except DatabaseMisconfigured:
+        raise
     except DatabaseUnavailable as error:
         log.error("database unavailable at the start, check AMD_DATABASE_URL", error=str(error))
         return

@@ -10,9 +10,10 @@ from sqlalchemy import event
 from sqlalchemy.exc import DisconnectionError
 from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
 
-from amd_service.database.connection import CONNECT_TIMEOUT_S, as_unavailable, connect, create_engine
+from amd_service.database.connection import CONNECT_TIMEOUT_S, connect, create_engine
+from amd_service.database.driver_errors import as_unavailable
 from amd_service.database.schema import SchemaState, SchemaWatch
-from amd_service.database.url import driver_url
+from amd_service.database.url import read_url
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,12 +33,11 @@ class Database:
     """A pool of connections to one Postgres. A process opens one Database, and calls `dispose()` at its end."""
 
     def __init__(self, url: str, *, pool_size: int = 10, timeouts: Timeouts = Timeouts()) -> None:
-        self.url = driver_url(url)
+        read_url(url)  # raises for an unusable URL, before the first connection
+        self.url = url
         self._transaction_s = timeouts.transaction_s
         self._engine = create_engine(
-            lambda: connect(
-                self.url, statement_timeout_s=timeouts.statement_s, connect_timeout_s=timeouts.connect_s
-            ),
+            lambda: connect(self.url, statement_timeout_s=timeouts.statement_s, connect_timeout_s=timeouts.connect_s),
             pool_size=pool_size,
             max_overflow=0,
             pool_timeout=timeouts.pool_s,

@@ -19,7 +19,7 @@ from sqlalchemy.exc import DBAPIError, ProgrammingError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from amd_service.database.connection import open_admin_engine
-from amd_service.errors import ConfigurationError, DatabaseUnavailable
+from amd_service.errors import ConfigurationError, DatabaseMisconfigured, DatabaseUnavailable
 
 # Key of a Postgres advisory lock. The number is arbitrary, but every process must use the same number.
 _MIGRATION_LOCK = 7_312_840
@@ -104,6 +104,8 @@ class SchemaWatch:
                 self._result = await self._look_up()
                 self._result_at = time.monotonic()
             result = self._result
+        if isinstance(result, DatabaseMisconfigured):
+            raise DatabaseMisconfigured(str(result), reason=result.reason) from result
         if isinstance(result, DatabaseUnavailable):
             raise DatabaseUnavailable(str(result)) from result
         return result

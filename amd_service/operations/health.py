@@ -3,7 +3,7 @@
 from amd_service.calls import queue
 from amd_service.database.pool import Database
 from amd_service.database.schema import SchemaState
-from amd_service.errors import DatabaseUnavailable
+from amd_service.errors import DatabaseMisconfigured, DatabaseUnavailable
 from amd_service.telemetry import Metrics, get_logger
 
 log = get_logger(__name__)
@@ -13,6 +13,9 @@ async def database_fault(database: Database) -> str | None:
     """Return the reason why callbacks cannot be stored now; None when they can be stored."""
     try:
         state = await database.schema_state()
+    except DatabaseMisconfigured as error:
+        log.error("readiness check failed: database misconfigured", error=str(error))
+        return error.reason
     except DatabaseUnavailable as error:
         log.warning("readiness check failed: database unavailable", error=str(error))
         return "the database is unavailable"

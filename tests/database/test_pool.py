@@ -1,9 +1,7 @@
-"""The connection pool, its transactions and its URL."""
+"""The connection pool and its transactions."""
 
 import asyncio
-import re
 import time
-import traceback
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -13,10 +11,9 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.exc import ProgrammingError
 
-from amd_service.database.connection import connect, open_admin_engine
+from amd_service.database.connection import open_admin_engine
 from amd_service.database.pool import Database, Timeouts
-from amd_service.database.url import driver_url
-from amd_service.errors import ConfigurationError, DatabaseUnavailable
+from amd_service.errors import DatabaseUnavailable
 from tests.support.postgres import with_database
 
 pytestmark = pytest.mark.anyio
@@ -32,24 +29,6 @@ async def test_a_transaction_commits_at_its_end_and_rolls_back_on_an_error(datab
         await fail()
     async with database.transaction() as session:
         assert await session.scalar(text("select to_regclass('lost')")) is None
-
-
-@pytest.mark.parametrize("scheme", ["postgres", "postgresql", "postgresql+asyncpg"])
-def test_every_common_url_scheme_is_accepted(scheme: str) -> None:
-    assert driver_url(f"{scheme}://u:p@h/n?sslmode=require") == "postgresql://u:p@h/n?sslmode=require"
-
-
-def test_a_url_of_another_database_is_an_error_that_hides_the_password() -> None:
-    with pytest.raises(ConfigurationError, match="AMD_DATABASE_URL begins with 'mysql'") as caught:
-        Database("mysql://user:hidden@host/name")
-    assert "hidden" not in str(caught.value)
-
-
-@pytest.mark.parametrize("password", ["hunter/2secret", "hunter#2secret", "hunter?2secret", "[hunter2secret"])
-async def test_a_password_that_breaks_the_url_is_hidden_and_the_error_names_the_cure(password: str) -> None:
-    with pytest.raises(ConfigurationError, match="percent-encode") as caught:
-        await connect(f"postgresql://amd:{password}@db/amd", statement_timeout_s=None)
-    assert not re.search("hunter|secret", "".join(traceback.format_exception(caught.value)))
 
 
 async def test_error_messages_contain_no_parameters(database: Database) -> None:

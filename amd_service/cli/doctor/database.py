@@ -8,7 +8,8 @@ from amd_service.cli.doctor.check_result import CheckResult, Health
 from amd_service.database.embedded import check_embedded
 from amd_service.database.pool import Database
 from amd_service.database.schema import SchemaState
-from amd_service.errors import AmdError, ConfigurationError, DatabaseUnavailable
+from amd_service.database.url import read_url
+from amd_service.errors import AmdError, ConfigurationError, DatabaseMisconfigured, DatabaseUnavailable
 from amd_service.settings import Settings
 
 
@@ -19,13 +20,13 @@ async def check_database(settings: Settings) -> AsyncIterator[CheckResult]:
         return
     try:
         state, copies = await _read_state(settings.database_url.get_secret_value(), settings)
+    except (ConfigurationError, DatabaseMisconfigured) as error:
+        yield CheckResult("database", Health.FAIL, str(error))
+        return
     except DatabaseUnavailable as error:
         yield CheckResult("database", Health.FAIL, f"{error}; check AMD_DATABASE_URL and that Postgres runs")
         return
-    except ConfigurationError as error:
-        yield CheckResult("database", Health.FAIL, str(error))
-        return
-    yield CheckResult("database", Health.OK, "reachable")
+    yield CheckResult("database", Health.OK, _reachable(settings.database_url.get_secret_value()))
     yield _schema(state)
     if copies is not None:
         yield CheckResult(
@@ -48,6 +49,15 @@ async def _read_state(url: str, settings: Settings) -> tuple[SchemaState, int | 
             return state, await erasure.count_erasable(session)
     finally:
         await database.dispose()
+
+
+def _reachable(url: str) -> str:
+    ignored = read_url(url).ignored
+    return (
+        f"reachable; these parameters of AMD_DATABASE_URL have no effect: {', '.join(ignored)}"
+        if ignored
+        else "reachable"
+    )
 
 
 def _schema(state: SchemaState) -> CheckResult:

@@ -13,6 +13,7 @@ from amd_service.domain import Label
 from amd_service.settings import RETRY_OVERRIDES, Settings
 from amd_service.web.access import access_problem
 from tests.support.deliveries import claim, deliver, recording, settle
+from tests.support.postgres import with_database
 from tests.support.sids import SECOND_RECORDING
 from tests.support.verdicts import verdict
 
@@ -149,3 +150,17 @@ async def test_the_number_of_recordings_to_delete_is_reported(database: Database
         Health.OK,
         "up to 1 recordings at Twilio have a verdict and will be deleted",
     )
+
+
+async def test_the_database_check_names_ignored_parameters_of_the_url(database_url: str) -> None:
+    separator = "&" if "?" in database_url else "?"
+    result = await result_of("database", database_url=f"{database_url}{separator}channel_binding=prefer&supa=x")
+    assert result.health is Health.OK
+    assert "no effect: channel_binding, supa" in result.text
+
+
+async def test_the_database_check_names_a_mistake_in_the_url(server_url: str) -> None:
+    result = await result_of("database", database_url=with_database(server_url, "not_there"))
+    assert (result.health, result.text.startswith("the database does not exist")) == (Health.FAIL, True)
+    result = await result_of("database", database_url="postgresql://u@h/n?foo=1")
+    assert (result.health, "parameter foo" in result.text) == (Health.FAIL, True)

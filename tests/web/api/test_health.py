@@ -4,6 +4,7 @@ import pytest
 
 from amd_service.database.pool import Database
 from tests.support.app import RECORDED, STATUS, App, open_app
+from tests.support.postgres import with_database
 from tests.support.sids import CALL, RECORDING
 
 pytestmark = pytest.mark.anyio
@@ -24,6 +25,15 @@ async def test_without_a_database_the_service_is_not_ready(closed_database: Data
     response = await open_app(closed_database).client.get("/ready")
     assert response.status_code == 503
     assert "database is unavailable" in response.json()["reason"]
+
+
+async def test_readiness_names_a_mistake_in_the_configuration_but_no_name_of_a_host_or_database(
+    server_url: str,
+) -> None:
+    database = Database(with_database(server_url, "not_there"))
+    response = await open_app(database).client.get("/ready")
+    await database.dispose()
+    assert (response.status_code, response.json()["reason"]) == (503, "the database does not exist")
 
 
 async def test_metrics_show_callbacks_and_queue(service: App) -> None:

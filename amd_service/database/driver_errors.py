@@ -1,0 +1,90 @@
+"""Translates errors of the driver: outages, which end on their own, and mistakes in the configuration, which do not."""
+
+import re
+import socket
+import ssl
+
+import asyncpg
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+
+from amd_service.errors import DatabaseMisconfigured, DatabaseUnavailable
+
+# SQLSTATE classes and codes of errors after which the same transaction may succeed later: connection exceptions (08),
+# read-only standby (25006), rollbacks on conflict (40), out of resources (53, also a full disk), lock not available
+# (55P03), statement timeout (57014), shutdown and start-up (57P).
+_RETRYABLE_STATES = re.compile(r"08...|25006|40...|53...|55P03|57014|57P..")
+
+_INSUFFICIENT_PRIVILEGE = "42501"
+
+# Refusals of a connection that do not end on their own. The first pattern that fits `SQLSTATE message` gives the cause.
+# Poolers use 08P01 and XX000 for outages and for refusals, so only the message tells which of them it is.
+_REFUSALS = (
+    (r"28P01 .*|08P01 .*(password|auth).*fail.*", "Postgres refuses the password"),
+    (r"28... .*|08P01 .*no such user.*|XX000 .*[Tt]enant or user not found.*", "Postgres refuses the role"),
+    (r"3D... .*|08P01 .*no such database.*", "the database does not exist"),
+    (r"42501 .*", "the role has no CONNECT privilege on the database"),
+    (r"(42...|22...) .*|08P01 .*unsupported startup parameter.*", "Postgres refuses a parameter of the database URL"),
+)
+
+# Results of a name lookup that say that the name does not exist. EAI_AGAIN is an outage of the name server.
+_UNKNOWN_NAME = frozenset({socket.EAI_NONAME, getattr(socket, "EAI_NODATA", socket.EAI_NONAME)})
+
+
+def one_line(error: BaseException) -> str:
+    """Return the message in one line. The driver writes details and hints of Postgres on lines of their own."""
+    return " ".join(str(error).split()) or type(error).__name__
+
+
+def as_unavailable(error: BaseException) -> DatabaseUnavailable | None:
+    """Convert an error of a transaction if Postgres is down, busy or misconfigured. Returns None for other errors."""
+    if isinstance(error, PoolTimeoutError | TimeoutError):
+        return DatabaseUnavailable(f"Postgres did not respond in time ({type(error).__name__})")
+    if isinstance(error, ConnectionError):
+        return DatabaseUnavailable(f"the connection to Postgres is lost: {error}")
+    cause = error.orig if isinstance(error, DBAPIError) else error
+    state = getattr(cause, "sqlstate", None)
+    if state == _INSUFFICIENT_PRIVILEGE:
+        return DatabaseMisconfigured(
+            f"Postgres refuses a statement: {one_line(cause or error)}", reason="the role lacks a privilege"
+        )
+    if isinstance(state, str) and _RETRYABLE_STATES.fullmatch(state):
+        return DatabaseUnavailable(f"Postgres reported an error: {cause}")
+    if isinstance(error, DBAPIError) and error.connection_invalidated:
+        return DatabaseUnavailable(f"the connection to Postgres is lost: {cause}")
+    return None
+
+
+def refused_connection(error: asyncpg.PostgresError, setting: str) -> DatabaseUnavailable:
+    """Convert the response of Postgres, or of a pooler, to a new connection."""
+    message = one_line(error)
+    for pattern, reason in _REFUSALS:
+        if re.fullmatch(pattern, f"{error.sqlstate} {message}"):
+            return DatabaseMisconfigured(f"{reason}: {message}; correct {setting}", reason=reason)
+    return DatabaseUnavailable(f"Postgres reported an error: {message}")
+
+
+def failed_connection(error: OSError, setting: str) -> DatabaseUnavailable:
+    """Convert an error of the network, of a name lookup or of TLS."""
+    reason = _permanent_reason(error)
+    if reason is not None:
+        return DatabaseMisconfigured(f"{reason[0]}: {one_line(error)}; {reason[1]} {setting}", reason=reason[0])
+    return DatabaseUnavailable(f"Postgres cannot be reached: {one_line(error)}")
+
+
+def _permanent_reason(error: OSError) -> tuple[str, str] | None:
+    """Return cause and cure of an error that does not end on its own. None for an outage."""
+    match error:
+        case socket.gaierror() if error.errno in _UNKNOWN_NAME:
+            return "the host name of Postgres does not exist", "correct the host in"
+        case ssl.SSLCertVerificationError():
+            return "the certificate of Postgres is not valid", "correct sslrootcert, sslmode or the host in"
+        case ssl.SSLEOFError() | ssl.SSLZeroReturnError():
+            return None
+        case ssl.SSLError():
+            return "TLS with Postgres fails", "correct the parameters ssl… in"
+        case PermissionError():
+            return "the operating system refuses the connection to Postgres", "correct the permissions or"
+        case ConnectionError() if "rejected SSL upgrade" in str(error):
+            return "Postgres has no TLS", "switch TLS on in Postgres, or correct sslmode in"
+    return None
