@@ -17,10 +17,10 @@ import numpy as np
 import soundfile
 
 from amd_service.database.opening import throwaway_database
-from amd_service.simulator.demo import make_account
 from amd_service.simulator.service_process import COMMAND, ServiceProcess, free_port, run_service, stop
 from amd_service.simulator.twilio.loopback_server import serve_simulated_twilio
 from amd_service.simulator.twilio.media_host import MediaFile, MediaHost
+from amd_service.simulator.twilio.resources import make_account
 from amd_service.simulator.twilio.signed_callbacks import send_callback
 from benchmarks.load import Burst, burst, percentile, upload
 

@@ -11,15 +11,17 @@ from amd_service.cli.call import call
 from amd_service.cli.classify import classify
 from amd_service.cli.demo import demo
 from amd_service.cli.doctor.command import doctor
+from amd_service.cli.fixture import fixture
 from amd_service.cli.migrate import migrate
 from amd_service.cli.reconcile import reconcile
 from amd_service.cli.replay import replay
 from amd_service.cli.requeue import requeue
 from amd_service.cli.serve import serve
+from amd_service.cli.simulate import simulate
 from amd_service.cli.worker import worker
 
 # `--help` lists the commands in this order.
-COMMANDS = (serve, worker, migrate, requeue, reconcile, demo, replay, classify, call, doctor)
+COMMANDS = (serve, worker, migrate, requeue, reconcile, demo, simulate, replay, fixture, classify, call, doctor)
 
 app = typer.Typer(
     name="amd-service",

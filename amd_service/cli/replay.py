@@ -23,7 +23,12 @@ def replay(
         str | None, typer.Option(help="AMD_PUBLIC_URL of the service, if it differs from --url.")
     ] = None,
     port: Annotated[
-        int, typer.Option(help="Port of the simulated Twilio. AMD_TWILIO_API_URL of the service must have this port.")
+        int,
+        typer.Option(
+            min=0,
+            max=65535,
+            help="Port of the simulated Twilio. AMD_TWILIO_API_URL of the service must have this port.",
+        ),
     ] = 8099,
     live: LiveFlag = False,
     pace: Pace = 4.0,

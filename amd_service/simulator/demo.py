@@ -1,19 +1,16 @@
 """The demo: replays recorded calls with the whole service, a throwaway Postgres and the simulated Twilio."""
 
-import secrets
 from pathlib import Path
 
-from pydantic import SecretStr
 from rich.console import Console
 
 from amd_service.database.opening import throwaway_database
 from amd_service.detection.classifier.hub import DEMO
-from amd_service.domain import AccountSid
-from amd_service.settings import Account
 from amd_service.simulator.run_replay import run_replay
 from amd_service.simulator.service_process import COMMAND, run_service
 from amd_service.simulator.twilio.loopback_server import serve_simulated_twilio
 from amd_service.simulator.twilio.media_host import MediaHost
+from amd_service.simulator.twilio.resources import make_account
 
 
 async def run_demo(directory: Path, *, model: str, live_pace: float | None = None, as_json: bool) -> bool:
@@ -50,8 +47,3 @@ async def run_demo(directory: Path, *, model: str, live_pace: float | None = Non
 def resolve_model(model: str) -> str:
     """Make the path of a model folder absolute, for a process in another directory. Other names stay unchanged."""
     return str(Path(model).resolve()) if model != DEMO and Path(model).is_dir() else model
-
-
-def make_account() -> Account:
-    """Return a Twilio account with a random SID and auth token."""
-    return Account(account_sid=AccountSid(f"AC{secrets.token_hex(16)}"), auth_tokens=[SecretStr(secrets.token_hex(16))])

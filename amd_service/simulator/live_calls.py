@@ -142,17 +142,24 @@ def read_stream(twiml: str) -> tuple[str, dict[str, str]]:
 
     Raises ConfigurationError if the TwiML has no `<Stream>`.
     """
-    try:
-        stream = ElementTree.fromstring(twiml).find("./Start/Stream")  # noqa: S314 - the service's own response
-    except ElementTree.ParseError:
-        stream = None
-    if stream is None or "url" not in stream.attrib:
+    stream = find_stream(twiml)
+    if stream is None:
         raise ConfigurationError(
             f"{STREAM_XML_PATH} starts no <Stream>: start the service with AMD_LIVE=true. The response was "
             f"{twiml[:200]!r}"
         )
-    parameters = {each.attrib["name"]: each.attrib["value"] for each in stream.findall("Parameter")}
-    return stream.attrib["url"], parameters
+    return stream
+
+
+def find_stream(twiml: str) -> tuple[str, dict[str, str]] | None:
+    """Return the URL and the parameters of the `<Stream>` that the TwiML starts; None if it starts none."""
+    try:
+        stream = ElementTree.fromstring(twiml).find("./Start/Stream")  # noqa: S314 - the user's own TwiML
+    except ElementTree.ParseError:
+        return None
+    if stream is None or "url" not in stream.attrib:
+        return None
+    return stream.attrib["url"], {each.get("name", ""): each.get("value", "") for each in stream.findall("Parameter")}
 
 
 def _explain_failure(result: StreamResult) -> str | None:

@@ -10,12 +10,8 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
 from amd_service.errors import ConfigurationError
 from amd_service.simulator.twilio.media_host import NOT_FOUND, MediaFile
 
-_CONTENT_TYPES = {
-    ".wav": "audio/x-wav",
-    ".mp3": "audio/mpeg",
-    ".ulaw": "audio/x-mulaw;rate=8000",
-    ".xml": "application/xml",
-}
+AUDIO_CONTENT_TYPES = {".wav": "audio/x-wav", ".mp3": "audio/mpeg", ".ulaw": "audio/x-mulaw;rate=8000"}
+_CONTENT_TYPES = {**AUDIO_CONTENT_TYPES, ".xml": "application/xml"}
 
 
 class RecordedCallback(BaseModel):
@@ -73,9 +69,16 @@ class RecordedCall:
         )
 
 
+def bundled_calls() -> Path:
+    """Return the folder of the calls that come with the service: a few in a wheel, all in a checkout."""
+    package = Path(__file__).parents[1]
+    in_wheel = package / "_calls"
+    return in_wheel if in_wheel.is_dir() else package.parent / "fixtures" / "calls"
+
+
 def load_calls(directory: Path) -> list[RecordedCall]:
     """Load the recorded calls below `directory`, by name. Raises ConfigurationError that names an invalid folder."""
-    calls = [_load_call(script.parent) for script in sorted(directory.glob("*/callbacks.jsonl"))]
+    calls = [load_call(script.parent) for script in sorted(directory.glob("*/callbacks.jsonl"))]
     if not calls:
         if (directory / "callbacks.jsonl").exists():
             raise ConfigurationError(f"{directory} is a single recorded call: use its parent folder instead")
@@ -83,7 +86,8 @@ def load_calls(directory: Path) -> list[RecordedCall]:
     return calls
 
 
-def _load_call(folder: Path) -> RecordedCall:
+def load_call(folder: Path) -> RecordedCall:
+    """Load the recorded call of one folder. Raises ConfigurationError if a file is missing or invalid."""
     recordings = sorted(path for path in folder.glob("recording.*") if path.suffix in _CONTENT_TYPES)
     recording = recordings[0] if recordings else None
     options_file = folder / "media.json"

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from amd_service.database.pool import Database
-from amd_service.simulator.demo import make_account
+from amd_service.simulator.twilio.resources import make_account
 from tests.support.scene import Scene
 from tests.support.simulated_twilio import watched_simulated_twilio
 

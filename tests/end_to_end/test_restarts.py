@@ -12,9 +12,9 @@ from amd_service.database.embedded.account import server_account
 from amd_service.database.embedded.server import Server
 from amd_service.database.embedded.sharing import THROWAWAY_PREFIX, embedded_postgres
 from amd_service.database.schema import migrate
-from amd_service.simulator.demo import make_account
 from amd_service.simulator.service_process import COMMAND
 from amd_service.simulator.twilio.media_host import MediaFile
+from amd_service.simulator.twilio.resources import make_account
 from tests.support.scene import HUMAN, Scene, until_state
 from tests.support.simulated_twilio import watched_simulated_twilio
 from tests.support.waiting import until

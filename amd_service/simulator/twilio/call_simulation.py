@@ -7,11 +7,13 @@ from urllib.parse import urlsplit
 
 import httpx2
 
-from amd_service.domain import CallStatus, RecordingStatus
+from amd_service.domain import CallStatus, RecordingSource, RecordingStatus
 from amd_service.simulator.twilio.media_host import MediaFile
 from amd_service.simulator.twilio.resources import SimulatedCall, SimulatedRecording, now
 from amd_service.simulator.twilio.rest_api import RestApi
 from amd_service.simulator.twilio.signed_callbacks import CallbackOutcome, Pairs, send_callback
+
+TWILIO_API_URL = "https://api.twilio.com"
 
 # The StatusCallbackEvent of each CallStatus. All final statuses belong to the event `completed`.
 _EVENT_OF: dict[str, str] = {
@@ -34,14 +36,19 @@ class CallScenario:
     """The course of a simulated call. `ending`: the last CallStatus.
 
     `media_file`: the recorded audio; None without a recording. `recording_status`: final status of the recording; None
-    for a call that is not recorded. The status `absent` needs no media file. `answered_by`: the result of Twilio's own
-    detection, sent if the call requested detection. `amd_ms`: milliseconds that Twilio's detection took.
-    `while_in_progress`: awaited while the call is in progress.
+    for a call that is not recorded. The status `absent` needs no media file. `recording_s`: seconds of audio.
+    `recording_source`: the RecordingSource. `track`, `channels`: of the recording; None means as the call requested.
+    `answered_by`: the result of Twilio's own detection, sent if the call requested detection. `amd_ms`: milliseconds
+    that Twilio's detection took. `while_in_progress`: awaited while the call is in progress.
     """
 
     ending: str = CallStatus.COMPLETED
     media_file: MediaFile | None = None
     recording_status: str | None = RecordingStatus.COMPLETED
+    recording_s: int = 5
+    recording_source: str = RecordingSource.OUTBOUND_API
+    track: str | None = None
+    channels: int | None = None
     answered_by: str = "human"
     amd_ms: int = 3200
     while_in_progress: Callable[[SimulatedCall], Awaitable[object]] | None = None
@@ -55,17 +62,22 @@ async def simulate_call(
     token: str,
     client: httpx2.AsyncClient,
     connect_to: str | None = None,
+    api_url: str = TWILIO_API_URL,
+    on_sent: Callable[[OutgoingCallback, CallbackOutcome], None] = lambda _callback, _outcome: None,
 ) -> list[CallbackOutcome]:
     """Run a placed call through its statuses, and send the callbacks that the call requested.
 
     The callbacks are signed and retried as Twilio does. `connect_to`: base URL to connect to, if it differs from the
-    URLs in the call's parameters. Raises ValueError if a callback URL is not absolute.
+    URLs in the call's parameters. `api_url`: base URL of the RecordingUrl. `on_sent` is called after each callback.
+    Raises ValueError if a callback URL is not absolute.
     """
     outcomes = []
 
     async def send(callbacks: Iterable[OutgoingCallback]) -> None:
         for callback in callbacks:
-            outcomes.append(await _send(client, callback, token, connect_to))  # noqa: PERF401 - in sequence
+            outcome = await _send(client, callback, token, connect_to)
+            on_sent(callback, outcome)
+            outcomes.append(outcome)
 
     answered = scenario.ending == CallStatus.COMPLETED
     recording = None
@@ -76,13 +88,13 @@ async def simulate_call(
         await send(_amd_callbacks(call, scenario))
         recording = start_recording(call, scenario)
         if recording is not None:
-            await send(recording_callbacks(call, recording))
+            await send(recording_callbacks(call, recording, api_url))
         if scenario.while_in_progress is not None:
             await scenario.while_in_progress(call)
     await send(advance(call, scenario.ending, 3 if answered else 2))
     if recording is not None:
         end_recording(rest, recording, scenario)
-        await send(recording_callbacks(call, recording))
+        await send(recording_callbacks(call, recording, api_url))
     return outcomes
 
 
@@ -111,8 +123,9 @@ def start_recording(call: SimulatedCall, scenario: CallScenario) -> SimulatedRec
     recording = SimulatedRecording(
         call_sid=call.sid,
         status=RecordingStatus.IN_PROGRESS,
-        track=call.form_value("RecordingTrack") or "both",
-        channels=2 if call.form_value("RecordingChannels") == "dual" else 1,
+        track=scenario.track or call.form_value("RecordingTrack") or "both",
+        channels=scenario.channels or (2 if call.form_value("RecordingChannels") == "dual" else 1),
+        source=scenario.recording_source,
         duration_s=None,
     )
     call.recordings.append(recording)
@@ -122,12 +135,14 @@ def start_recording(call: SimulatedCall, scenario: CallScenario) -> SimulatedRec
 def end_recording(rest: RestApi, recording: SimulatedRecording, scenario: CallScenario) -> None:
     """End the recording with the scenario's status. The media host serves the file of a completed recording."""
     recording.status = scenario.recording_status or RecordingStatus.COMPLETED
-    recording.duration_s = 5 if recording.status == RecordingStatus.COMPLETED else None
+    recording.duration_s = scenario.recording_s if recording.status == RecordingStatus.COMPLETED else None
     if scenario.media_file is not None and recording.status == RecordingStatus.COMPLETED:
         rest.media.files[recording.sid] = scenario.media_file
 
 
-def recording_callbacks(call: SimulatedCall, recording: SimulatedRecording) -> Iterator[OutgoingCallback]:
+def recording_callbacks(
+    call: SimulatedCall, recording: SimulatedRecording, api_url: str = TWILIO_API_URL
+) -> Iterator[OutgoingCallback]:
     """Yield the callback for the recording's current status, if the call subscribed to this status."""
     url = call.form_value("RecordingStatusCallback")
     # The parameter contains all events, separated by spaces (source: Twilio's OpenAPI description).
@@ -140,10 +155,7 @@ def recording_callbacks(call: SimulatedCall, recording: SimulatedRecording) -> I
             ("AccountSid", call.account_sid),
             ("CallSid", call.sid),
             ("RecordingSid", recording.sid),
-            (
-                "RecordingUrl",
-                f"https://api.twilio.com/2010-04-01/Accounts/{call.account_sid}/Recordings/{recording.sid}",
-            ),
+            ("RecordingUrl", f"{api_url}/2010-04-01/Accounts/{call.account_sid}/Recordings/{recording.sid}"),
             ("RecordingStatus", recording.status),
             ("RecordingDuration", "" if recording.duration_s is None else str(recording.duration_s)),
             ("RecordingChannels", str(recording.channels)),

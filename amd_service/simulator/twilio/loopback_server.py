@@ -2,7 +2,7 @@
 
 import asyncio
 import socket
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -10,6 +10,7 @@ from typing import Any
 
 import uvicorn
 from starlette.applications import Starlette
+from starlette.routing import Route
 
 from amd_service.errors import ConfigurationError
 from amd_service.simulator.twilio.media_host import MediaHost
@@ -35,15 +36,15 @@ class _Server(uvicorn.Server):
 
 @asynccontextmanager
 async def serve_simulated_twilio(
-    media: MediaHost, *, rest: RestApi | None = None, port: int = 0
+    media: MediaHost, *, rest: RestApi | None = None, routes: Sequence[Route] = (), port: int = 0
 ) -> AsyncIterator[SimulatedTwilio]:
     """Serve `media` and a REST API for its recordings on 127.0.0.1 while the context is open.
 
-    `port`: if 0, any free port. Raises ConfigurationError if the port is in use.
+    `routes`: further routes. `port`: if 0, any free port. Raises ConfigurationError if the port cannot be used.
     """
     rest = rest or RestApi(media)
     # The media host's last route matches every path, so the media host's routes come second.
-    app = Starlette(routes=[*rest.routes(), *media.routes()])
+    app = Starlette(routes=[*routes, *rest.routes(), *media.routes()])
     async with serve_on_loopback(app, port=port) as url:
         yield SimulatedTwilio(url, media, rest)
 
@@ -54,7 +55,7 @@ async def serve_on_loopback(
 ) -> AsyncIterator[str]:
     """Serve `app` and yield its URL. The socket already listens, so clients can connect before the server has started.
 
-    `websockets`: uvicorn's options for WebSockets. Raises ConfigurationError if the port is in use.
+    `websockets`: uvicorn's options for WebSockets. Raises ConfigurationError if the port cannot be used.
     """
     # asyncio sets TCP_NODELAY only for IPPROTO_TCP. Without TCP_NODELAY, Nagle's algorithm delays responses by 40 ms.
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP) as listening:
@@ -63,7 +64,8 @@ async def serve_on_loopback(
             listening.bind(("127.0.0.1", port))
         except OSError as error:
             raise ConfigurationError(
-                f"port {port} of 127.0.0.1 is in use: choose another --port, and set AMD_TWILIO_API_URL to this port"
+                f"cannot listen on port {port} of 127.0.0.1 ({error.strerror}): choose another --port, and set "
+                "AMD_TWILIO_API_URL to this port"
             ) from error
         listening.listen()
         server = _Server(_config(app, websockets))

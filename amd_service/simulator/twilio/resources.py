@@ -1,17 +1,25 @@
-"""Simulated calls and recordings, and their representation in Twilio's REST API."""
+"""Simulated accounts, calls and recordings, and their representation in Twilio's REST API."""
 
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.utils import format_datetime
 from secrets import token_hex
 
-from amd_service.domain import TERMINAL_CALL_STATUSES, CallStatus, RecordingStatus
+from pydantic import SecretStr
+
+from amd_service.domain import TERMINAL_CALL_STATUSES, AccountSid, CallStatus, RecordingStatus
+from amd_service.settings import Account
 from amd_service.simulator.twilio.signed_callbacks import Pairs
 
 
 def new_sid(kind: str) -> str:
     """Return a random SID with the given two-letter prefix."""
     return kind + token_hex(16)
+
+
+def make_account() -> Account:
+    """Return a Twilio account with a random SID and auth token."""
+    return Account(account_sid=AccountSid(new_sid("AC")), auth_tokens=[SecretStr(token_hex(16))])
 
 
 def now() -> datetime:
