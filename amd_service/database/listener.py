@@ -8,6 +8,7 @@ from typing import Any
 import asyncpg
 
 from amd_service.database.connection import connect
+from amd_service.database.url import DATABASE_URL
 from amd_service.errors import DatabaseUnavailable
 from amd_service.telemetry import Metrics, get_logger
 
@@ -25,21 +26,33 @@ _CHECK_TIMEOUT_S = 5.0
 
 
 class Listener:
-    """Sets `wake` at every notification, and at every reconnect, because notifications may have been missed."""
+    """Sets `wake` at every notification, and at every reconnect, because notifications may have been missed.
 
-    def __init__(self, url: str, wake: asyncio.Event, metrics: Metrics) -> None:
+    `setting`: the setting that contains `url`.
+    """
+
+    def __init__(self, url: str, wake: asyncio.Event, metrics: Metrics, setting: str = DATABASE_URL) -> None:
         self._url = url
+        self._setting = setting
         self._wake = wake
         self._metrics = metrics
         self.listening = asyncio.Event()
         self.reconnects = 0
 
     async def run(self) -> None:
-        """Listen until cancelled. Reconnects after every loss of the connection."""
+        """Listen until cancelled. Reconnects after every loss of the connection.
+
+        Returns if AMD_DATABASE_URL leads to a pooler: with transaction pooling, a notification reaches any client.
+        """
         delay_s = _FIRST_DELAY_S
         while True:
             try:
-                await self._listen_until_lost()
+                if not await self._listen_until_lost():
+                    log.warning(
+                        "AMD_DATABASE_URL leads to a connection pooler, polling; to start work without a delay, set "
+                        "AMD_DATABASE_LISTEN_URL to a direct connection"
+                    )
+                    return
             except (DatabaseUnavailable, OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
                 if self.listening.is_set():
                     delay_s = _FIRST_DELAY_S
@@ -57,9 +70,14 @@ class Listener:
         self._metrics.loop_errors.labels("listener").inc()
         log.warning("listener connection lost, polling", error=str(error), reconnects=self.reconnects)
 
-    async def _listen_until_lost(self) -> None:
-        connection = await connect(self._url, statement_timeout_s=_CHECK_TIMEOUT_S)
+    async def _listen_until_lost(self) -> bool:
+        """Listen until the connection is lost, which raises an error. Returns False if listening makes no sense."""
+        connection = await connect(self._url, statement_timeout_s=_CHECK_TIMEOUT_S, setting=self._setting)
         try:
+            # A pooler with session pooling delivers notifications, but a client cannot see the mode of a pooler. So a
+            # pooler is used only if the user has chosen it for this purpose.
+            if self._setting == DATABASE_URL and await _is_pooled(connection):
+                return False
             lost = asyncio.Event()
             connection.add_termination_listener(lambda _connection: lost.set())
             await connection.add_listener(CHANNEL, lambda *_notification: self._wake.set())
@@ -68,6 +86,16 @@ class Listener:
             await _raise_when_lost(connection, lost)
         finally:
             connection.terminate()
+        return True
+
+
+async def _is_pooled(connection: Any) -> bool:
+    """Return whether a pooler answers this connection.
+
+    At the start of a session, Postgres sends the id of its process, and a pooler invents one:
+    https://www.postgresql.org/docs/current/protocol-message-formats.html (BackendKeyData)
+    """
+    return connection.get_server_pid() != await connection.fetchval("select pg_backend_pid()")
 
 
 async def _raise_when_lost(connection: Any, lost: asyncio.Event) -> None:
@@ -81,9 +109,11 @@ async def _raise_when_lost(connection: Any, lost: asyncio.Event) -> None:
 
 
 @asynccontextmanager
-async def wake_on_notify(url: str, wake: asyncio.Event, metrics: Metrics) -> AsyncIterator[Listener]:
+async def wake_on_notify(
+    url: str, wake: asyncio.Event, metrics: Metrics, setting: str = DATABASE_URL
+) -> AsyncIterator[Listener]:
     """Set `wake` whenever there may be new work, until the context ends. Works without a database at the start."""
-    listener = Listener(url, wake, metrics)
+    listener = Listener(url, wake, metrics, setting)
     task = asyncio.create_task(listener.run())
     try:
         yield listener

@@ -24,7 +24,12 @@ async def open_database(settings: Settings) -> AsyncIterator[Database]:
     async with _database_url(settings) as url:
         if settings.database_url is None:
             await migrate(url)
-        database = Database(url, pool_size=settings.database_pool_size)
+        listen_url = settings.database_listen_url
+        database = Database(
+            url,
+            listen_url=None if listen_url is None else listen_url.get_secret_value(),
+            pool_size=settings.database_pool_size,
+        )
         try:
             await _check_schema(database)
             yield database

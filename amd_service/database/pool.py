@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,8 +12,10 @@ from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
 
 from amd_service.database.connection import CONNECT_TIMEOUT_S, connect, create_engine
 from amd_service.database.driver_errors import as_unavailable
+from amd_service.database.listener import Listener, wake_on_notify
 from amd_service.database.schema import SchemaState, SchemaWatch
-from amd_service.database.url import read_url
+from amd_service.database.url import LISTEN_URL, read_url
+from amd_service.telemetry import Metrics
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,11 +32,19 @@ class Timeouts:
 
 
 class Database:
-    """A pool of connections to one Postgres. A process opens one Database, and calls `dispose()` at its end."""
+    """A pool of connections to one Postgres. A process opens one Database, and calls `dispose()` at its end.
 
-    def __init__(self, url: str, *, pool_size: int = 10, timeouts: Timeouts = Timeouts()) -> None:
+    `listen_url`: a direct connection to the same database for notifications, if `url` leads to a pooler.
+    """
+
+    def __init__(
+        self, url: str, *, listen_url: str | None = None, pool_size: int = 10, timeouts: Timeouts = Timeouts()
+    ) -> None:
         read_url(url)  # raises for an unusable URL, before the first connection
+        if listen_url is not None:
+            read_url(listen_url, LISTEN_URL)
         self.url = url
+        self._listen_url = listen_url
         self._transaction_s = timeouts.transaction_s
         self._engine = create_engine(
             lambda: connect(self.url, statement_timeout_s=timeouts.statement_s, connect_timeout_s=timeouts.connect_s),
@@ -60,6 +70,12 @@ class Database:
             if unavailable is None:
                 raise
             raise unavailable from error
+
+    def wake_on_notify(self, wake: asyncio.Event, metrics: Metrics) -> AbstractAsyncContextManager[Listener]:
+        """Set `wake` whenever there may be new work, until the context ends."""
+        if self._listen_url is None:
+            return wake_on_notify(self.url, wake, metrics)
+        return wake_on_notify(self._listen_url, wake, metrics, LISTEN_URL)
 
     async def schema_state(self) -> SchemaState:
         """How the schema compares with this version. Cached for one second. Raises DatabaseUnavailable."""

@@ -10,6 +10,7 @@ from urllib.parse import parse_qsl, quote, urlencode, urlsplit
 from amd_service.errors import ConfigurationError
 
 DATABASE_URL = "AMD_DATABASE_URL"
+LISTEN_URL = "AMD_DATABASE_LISTEN_URL"
 
 _FORM = "postgresql://user:password@host/name"
 

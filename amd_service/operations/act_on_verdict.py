@@ -8,7 +8,6 @@ from structlog.contextvars import bound_contextvars
 
 from amd_service.calls import actions
 from amd_service.calls.actions import ACT_WITHIN_S, DueAction
-from amd_service.database.listener import wake_on_notify
 from amd_service.database.pool import Database
 from amd_service.domain import AccountSid, Action, ActionKind, ActionState, Label
 from amd_service.errors import AmdError, OutcomeUnknown, RequestRefused, TwilioUnavailable
@@ -166,7 +165,7 @@ async def run_actions(
     runner: ActionRunner, database: Database, *, start_s: float, wait_s: float
 ) -> AsyncIterator[ActionRunner]:
     """Wake `runner` whenever an action is scheduled. At the end run the last actions, see `ActionRunner.run_last`."""
-    async with wake_on_notify(database.url, runner.wake, runner.metrics):
+    async with database.wake_on_notify(runner.wake, runner.metrics):
         try:
             yield runner
         finally:

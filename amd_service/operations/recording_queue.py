@@ -6,7 +6,7 @@ from contextlib import AbstractAsyncContextManager
 
 from amd_service.calls import queue
 from amd_service.calls.queue import Claimed
-from amd_service.database.listener import Listener, wake_on_notify
+from amd_service.database.listener import Listener
 from amd_service.database.pool import Database
 from amd_service.domain import Action, Failure, Job, Label, Verdict
 from amd_service.telemetry import Metrics
@@ -32,7 +32,7 @@ class RecordingQueue:
 
     def wake_on_enqueue(self, wake: Event, metrics: Metrics) -> AbstractAsyncContextManager[Listener]:
         """Set `wake` whenever a recording may have been enqueued, until the context ends."""
-        return wake_on_notify(self._database.url, wake, metrics)
+        return self._database.wake_on_notify(wake, metrics)
 
     async def claim(self, limit: int) -> Claimed:
         """Claim up to `limit` due recordings."""

@@ -63,6 +63,12 @@ class ServerSettings(BaseModel):
         description="URL of the database: `postgresql://user:password@host/name`. If unset, the service starts "
         "an embedded Postgres in `AMD_DATA_DIR`.",
     )
+    database_listen_url: SecretStr | None = Field(
+        None,
+        description="URL of a direct connection to the same database, for notifications. Set it if `AMD_DATABASE_URL` "
+        "leads to a connection pooler such as PgBouncer. Without it, the service behind a pooler finds new work by "
+        "polling.",
+    )
     data_dir: Path = Field(default_factory=default_data_dir, description="Data directory of the embedded Postgres.")
     database_pool_size: int = Field(10, ge=3, description="Maximum number of pooled connections per process.")
 
