@@ -7,6 +7,7 @@
     │   └── MalformedCallback
     ├── Retryable                     a later attempt may succeed
     │   ├── MediaNotYet
+    │   │   └── MediaIncomplete
     │   └── Outage                    a dependency of all recordings is unavailable
     │       ├── DatabaseUnavailable
     │       │   └── DatabaseMisconfigured   waiting does not help: the configuration must change
@@ -95,6 +96,12 @@ class MediaNotYet(Retryable):
     """Twilio responded with 404 for a recording. This response is normal for some seconds after the callback."""
 
     failure = Failure.MEDIA_MISSING
+
+
+class MediaIncomplete(MediaNotYet):
+    """Twilio responded with 200, but the body cannot be the whole recording, for example because it is empty."""
+
+    failure = Failure.UNDECODABLE
 
 
 class TwilioUnavailable(Outage):

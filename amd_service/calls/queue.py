@@ -62,7 +62,9 @@ async def claim(session: AsyncSession, *, worker: str, limit: int, lease_s: floa
     token = f"{worker}#{secrets.token_hex(4)}"
     recordings = (await session.scalars(_claim_or_give_up(sids, token, lease_s, max_attempts))).all()
     await refresh_calls(session, (recording.call_sid for recording in recordings))
-    jobs = [_job(recording, lease_s) for recording in recordings if recording.state == RecordingState.RUNNING]
+    jobs = [
+        _job(recording, lease_s, max_attempts) for recording in recordings if recording.state == RecordingState.RUNNING
+    ]
     return Claimed(jobs, Counter(recording.failure for recording in recordings if recording.failure))
 
 
@@ -91,7 +93,7 @@ def _claim_or_give_up(sids: Sequence[str], token: str, lease_s: float, max_attem
     )
 
 
-def _job(recording: Recording, lease_s: float) -> Job:
+def _job(recording: Recording, lease_s: float, max_attempts: int) -> Job:
     enqueued_at = recording.queued_at or recording.created_at
     return Job(
         recording_sid=RecordingSid(recording.recording_sid),
@@ -102,6 +104,8 @@ def _job(recording: Recording, lease_s: float) -> Job:
         attempts=recording.attempts,
         locked_by=recording.locked_by or "",
         waited_s=max(0.0, (recording.available_at - enqueued_at).total_seconds() - lease_s),
+        duration_s=recording.duration_s,
+        is_last_attempt=recording.attempts >= max_attempts,
     )
 
 

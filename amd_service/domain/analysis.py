@@ -44,6 +44,8 @@ class Job:
 
     `locked_by`: token of the claim, made of the worker's name and a random part. A result is stored only if the row
     still has this token. `waited_s`: seconds since the recording was first enqueued, by the database's clock.
+    `duration_s`: Twilio's RecordingDuration, or None if Twilio sent no duration. `is_last_attempt`: whether no further
+    attempt follows.
     """
 
     recording_sid: RecordingSid
@@ -54,3 +56,5 @@ class Job:
     attempts: int
     locked_by: str
     waited_s: float
+    duration_s: int | None = None
+    is_last_attempt: bool = False

@@ -2,16 +2,17 @@
 
 from collections.abc import Mapping
 
+from amd_service.detection.audio.completeness import why_incomplete
 from amd_service.detection.audio.decode import can_decode
 from amd_service.detection.audio.input import AudioInput
 from amd_service.detection.classifier.request_queue import Priority
 from amd_service.detection.detector import Detector
 from amd_service.domain import AccountSid, Failure, Job, Verdict
-from amd_service.errors import CredentialsMissing, Permanent
+from amd_service.errors import CredentialsMissing, MediaIncomplete, Permanent
 from amd_service.settings import Account
 from amd_service.telemetry import Metrics
 from amd_service.twilio.recorded_side import holds_only_our_side, is_one_sided
-from amd_service.twilio.recordings import AudioRules, Recordings
+from amd_service.twilio.recordings import AudioRules, Media, Recordings
 
 
 class RecordingJudge:
@@ -47,6 +48,7 @@ class RecordingJudge:
                 prefer_dual=not one_sided,
                 rules=AudioRules(can_decode, self._detector.has_enough_audio),
             )
+        self._raise_if_incomplete(media, job)
         audio = AudioInput(
             data=media.data,
             content_type=media.content_type,
@@ -55,3 +57,16 @@ class RecordingJudge:
         )
         with self._metrics.stage("judge"):
             return await self._detector.judge(audio, priority=Priority.RECORDING)
+
+    def _raise_if_incomplete(self, media: Media, job: Job) -> None:
+        """Raise MediaIncomplete if the media cannot be the whole recording.
+
+        Twilio sends a callback before the media is complete everywhere, and a proxy can replace the media by an error
+        page. The last attempt judges the media as it is, so that the result is `undecodable` or `too_short`.
+        """
+        if job.is_last_attempt:
+            return
+        is_whole_body = media.complete and not self._detector.has_enough_audio(media.data)
+        reason = why_incomplete(media.data, media.content_type, duration_s=job.duration_s, is_whole_body=is_whole_body)
+        if reason is not None:
+            raise MediaIncomplete(f"the recording is not complete yet: {reason}")

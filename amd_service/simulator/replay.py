@@ -37,7 +37,7 @@ async def replay(
     public_url: str | None = None,
     api_key: str | None = None,
     live_pace: float | None = None,
-    deadline_s: float = 120.0,
+    deadline_s: float = 240.0,
     settle_s: float = 1.0,
     concurrent_calls: int = 8,
     on_progress: Callable[[Outcome], None] = lambda _outcome: None,

@@ -16,7 +16,7 @@ import httpx2
 
 from amd_service import __version__
 from amd_service.domain import Failure, RecordingSid, is_sid
-from amd_service.errors import AmdError, MediaNotYet, MediaRefused, TwilioUnavailable
+from amd_service.errors import AmdError, MediaIncomplete, MediaNotYet, MediaRefused, TwilioUnavailable
 from amd_service.settings import Account, Settings, is_loopback
 from amd_service.twilio.retry_after import retry_after_s
 
@@ -86,8 +86,8 @@ class Recordings:
 
         `prefer_dual`: request both channels first, and then one channel if Twilio stored only one. A body that is not
         audio is returned for the decoder to reject, unless the recording is encrypted. Raises MediaNotYet (404),
-        TwilioUnavailable (timeouts, connection errors, 429, 5xx) and MediaRefused (refused credentials, deleted,
-        encrypted, external storage).
+        MediaIncomplete (a compressed body, or a later part of the recording), TwilioUnavailable (timeouts, connection
+        errors, 429, 5xx) and MediaRefused (refused credentials, deleted, encrypted, external storage).
         """
         if not is_sid(recording_sid, "RE"):
             raise ValueError("recording_sid must be RE followed by 32 hexadecimal digits")
@@ -105,6 +105,7 @@ class Recordings:
         media: Media | None = None
         async with self._open(account, f"{resource}.wav", query) as response:
             if response.status_code in (200, 206):
+                _raise_if_not_the_beginning(response)
                 media = await self._read(response, rules)
             else:
                 await _read_small(response)
@@ -129,7 +130,6 @@ class Recordings:
             request = self._client.build_request("GET", target)
             response = await self._client.send(request, stream=True, auth=auth, follow_redirects=False)
             try:
-                _raise_if_compressed(response)
                 if not response.has_redirect_location:
                     yield response
                     return
@@ -222,6 +222,9 @@ class Recordings:
 
 
 async def _read_small(response: httpx2.Response) -> bytes:
+    if _compression(response) is not None:
+        # A few compressed kilobytes can expand to gigabytes.
+        return b""
     body = bytearray()
     async for chunk in response.aiter_bytes():
         body += chunk
@@ -230,13 +233,20 @@ async def _read_small(response: httpx2.Response) -> bytes:
     return bytes(body)
 
 
-def _raise_if_compressed(response: httpx2.Response) -> None:
-    # A few compressed kilobytes can expand to gigabytes. The request had `accept-encoding: identity`.
-    encoding = response.headers.get("content-encoding", "identity").strip().lower()
-    if encoding not in ("", "identity"):
-        raise TwilioUnavailable(
-            f"the media host sent a compressed response ({encoding}) although `identity` was requested"
-        )
+def _compression(response: httpx2.Response) -> str | None:
+    """Return the content encoding, or None for an uncompressed body. The request had `accept-encoding: identity`."""
+    encoding = response.headers.get("content-encoding", "").strip().lower()
+    return None if encoding in ("", "identity") else encoding
+
+
+def _raise_if_not_the_beginning(response: httpx2.Response) -> None:
+    """Raise MediaIncomplete if the body is compressed, or does not start at the first byte of the recording."""
+    host, encoding = response.url.host, _compression(response)
+    if encoding is not None:
+        raise MediaIncomplete(f"{host} sent a compressed response ({encoding}) although `identity` was requested")
+    part = response.headers.get("content-range", "bytes 0-")
+    if response.status_code == 206 and not part.startswith("bytes 0-"):
+        raise MediaIncomplete(f"{host} sent a later part of the recording ({part}) although no part was requested")
 
 
 def _error_of(response: httpx2.Response) -> AmdError:

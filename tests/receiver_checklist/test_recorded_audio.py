@@ -74,6 +74,70 @@ async def test_each_response_of_the_media_host_ends_in_the_right_state(
         assert len(receiver.media_requests) == 1
 
 
+TEN_SECONDS = file_of(np.tile(VOICE, 4)[:80_000])
+
+
+@pytest.mark.parametrize(
+    "first",
+    [
+        ScriptedResponse(200),
+        ScriptedResponse(200, TEN_SECONDS[:44]),
+        ScriptedResponse(200, TEN_SECONDS[:22]),
+        ScriptedResponse(200, TEN_SECONDS[:8044]),
+        ScriptedResponse(200, file_of(speech(0.4))),
+        ScriptedResponse(200, b"<html><body>Bad Gateway</body></html>", {"content-type": "text/html"}),
+        ScriptedResponse(200, b'{"code": 20404}', {"content-type": "application/json"}),
+        ScriptedResponse(200, NOT_FOUND.body, {"content-type": "application/xml"}),
+        ScriptedResponse(200, TEN_SECONDS[:8044], cut=True),
+        ScriptedResponse(200, b"", {"content-encoding": "gzip"}),
+        ScriptedResponse(206, TEN_SECONDS[8044:], {"content-range": "bytes 8044-160043/160044"}),
+    ],
+    ids=[
+        "empty", "header", "half a header", "half a second", "half a second by its header", "HTML", "JSON", "XML",
+        "cut", "gzip", "later part",
+    ],
+)  # fmt: skip
+async def test_a_body_that_cannot_be_the_recording_is_fetched_again(
+    receiver: Receiver, first: ScriptedResponse
+) -> None:
+    later = MediaFile(TEN_SECONDS, scripted=[first, first])
+    call = await receiver.judge(1, later, RecordingDuration="10")
+    assert (call["label"], call["reason"]) == ("human", "confident")
+    assert len([path for path in receiver.media_requests if path.split("?")[0].endswith(".wav")]) == 3
+
+
+@pytest.mark.parametrize(
+    ("body", "label", "reason"),
+    [
+        (b"", None, "undecodable"),
+        (TEN_SECONDS[:22], None, "undecodable"),
+        (b"<html></html>", None, "undecodable"),
+        (TEN_SECONDS[:44], "undecided", "too_short"),
+        (TEN_SECONDS[:8044], "undecided", "too_short"),
+    ],
+)
+async def test_the_last_attempt_judges_an_incomplete_recording_as_it_is(
+    receiver: Receiver, body: bytes, label: str | None, reason: str
+) -> None:
+    call = await receiver.judge(1, MediaFile(body), RecordingDuration="10")
+    assert (call["label"], call["reason"]) == (label, reason)
+    assert [recording["attempts"] for recording in call["recordings"]] == [receiver.settings.job_max_attempts]
+
+
+@pytest.mark.parametrize("duration", ["1", None])
+async def test_a_recording_of_one_second_is_too_short_at_once(receiver: Receiver, duration: str | None) -> None:
+    fields = {} if duration is None else {"RecordingDuration": duration}
+    call = await receiver.judge(1, MediaFile(file_of(speech(0.8))), **fields)
+    assert (call["label"], call["reason"]) == ("undecided", "too_short")
+    assert len(receiver.media_requests) == 1
+
+
+async def test_a_wrong_content_type_does_not_hide_audio(receiver: Receiver) -> None:
+    call = await receiver.judge(1, MediaFile(TEN_SECONDS, content_type="text/html"), RecordingDuration="10")
+    assert (call["label"], call["reason"]) == ("human", "confident")
+    assert len(receiver.media_requests) == 1
+
+
 async def test_audio_is_decoded_by_its_header_and_too_little_audio_is_undecided(receiver: Receiver) -> None:
     heard = [
         file_of(VOICE, subtype="PCM_16"),

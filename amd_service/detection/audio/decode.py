@@ -64,6 +64,17 @@ def has_seconds(prefix: bytes, seconds: float) -> bool:
         return False
 
 
+def is_text(data: bytes, content_type: str | None) -> bool:
+    """Return True if a body is text, such as HTML, XML, JSON or an error message.
+
+    Raw audio can consist of printable characters: silence in A-law is the letter U.
+    """
+    if _is_markup(data):
+        return True
+    start = data[:512].decode("utf-8", errors="ignore")
+    return not is_raw(content_type) and bool(start) and all(each.isprintable() or each.isspace() for each in start)
+
+
 def _is_markup(data: bytes) -> bool:
     start = data[:256].removeprefix(b"\xef\xbb\xbf").lstrip().lower()
     return start.startswith(MARKUP)

@@ -7,7 +7,15 @@ import httpx2
 import pytest
 
 from amd_service.domain import Failure
-from amd_service.errors import AmdError, MediaNotYet, MediaRefused, Permanent, Retryable, TwilioUnavailable
+from amd_service.errors import (
+    AmdError,
+    MediaIncomplete,
+    MediaNotYet,
+    MediaRefused,
+    Permanent,
+    Retryable,
+    TwilioUnavailable,
+)
 from amd_service.settings import Account
 from amd_service.simulator.twilio.loopback_server import SimulatedTwilio
 from amd_service.simulator.twilio.media_host import MediaFile
@@ -81,9 +89,26 @@ async def test_external_storage_is_named_in_the_error() -> None:
     assert raised.value.failure == Failure.EXTERNAL_STORAGE
 
 
-async def test_a_compressed_response_is_refused() -> None:
-    with pytest.raises(TwilioUnavailable, match="gzip"):
+async def test_a_compressed_recording_is_not_complete() -> None:
+    with pytest.raises(MediaIncomplete, match="gzip") as raised:
         await fetch(Log(httpx2.Response(200, stream=Endless(b""), headers={"content-encoding": "gzip"})))
+    assert raised.value.failure == Failure.UNDECODABLE
+
+
+async def test_a_compressed_error_page_does_not_hide_the_status() -> None:
+    page = httpx2.Response(404, stream=Endless(b""), headers={"content-encoding": "gzip"})
+    with pytest.raises(MediaNotYet):
+        await fetch(Log(page, metadata()))
+
+
+async def test_a_part_that_does_not_start_at_the_beginning_is_not_complete() -> None:
+    for part, is_beginning in (("bytes 0-2015/4000", True), ("bytes 2000-4015/4016", False), ("bytes */4016", False)):
+        response = httpx2.Response(206, content=WAV, headers={"content-range": part})
+        if is_beginning:
+            assert (await fetch(Log(response))).data == WAV
+        else:
+            with pytest.raises(MediaIncomplete, match="later part"):
+                await fetch(Log(response))
 
 
 async def test_wrong_credentials_are_unauthorised(simulated_twilio: SimulatedTwilio) -> None:
