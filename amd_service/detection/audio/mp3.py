@@ -4,11 +4,13 @@ This module finds the frames (ISO 11172-3, 13818-3 and the 2.5 extension, layer 
 """
 
 import io
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 import soundfile
 
+from amd_service.detection.audio.tags import MAX_TAGS, is_tag, skip_zeros, tag_ends
 from amd_service.detection.audio.tracks import Tracks, head_frames, make_tracks, require_plausible
 from amd_service.errors import Undecodable
 
@@ -18,8 +20,12 @@ RATES_1_HZ = (44_100, 48_000, 32_000)
 LAYER_III = 1
 VERSION_25, VERSION_2, VERSION_1 = 0, 2, 3
 MONO = 3
-# Maximum number of bytes to search for the first frame, or for the next frame after damage.
-SEARCH_BYTES = 8_192
+_FRAME_HEADER = re.compile(rb"\xff[\xe2\xe3\xf2\xf3\xfa\xfb][\x10-\xef]")
+# Maximum number of bytes to search for the first frame (as FFmpeg), and for the next frame after damage.
+START_BYTES = 65_536
+RESYNC_BYTES = 8_192
+# Number of consecutive frames of the same format that prove MP3. Noise contains single frame headers.
+PROOF = 3
 # Maximum number of damaged parts to skip. The search for the next frame checks every byte, so decoding a mostly damaged
 # file would take seconds without this limit.
 MAX_SKIPS = 16
@@ -38,10 +44,13 @@ class Frame:
     samples: int
     channels: int
 
+    def has_format_of(self, other: "Frame") -> bool:
+        return (self.rate_hz, self.samples, self.channels) == (other.rate_hz, other.samples, other.channels)
+
 
 def is_mp3(data: bytes) -> bool:
-    """Return True if MP3 frames begin near the start of `data`, or after its ID3 tag."""
-    return _first_frame(data, _after_tag(data)) is not None
+    """Return True if MP3 frames begin near the start of `data`, or after its tags."""
+    return _next_frame(data, 0, START_BYTES) is not None
 
 
 def decode_mp3(data: bytes, max_s: float | None) -> Tracks:
@@ -55,15 +64,17 @@ def decode_mp3(data: bytes, max_s: float | None) -> Tracks:
         raise Undecodable("The body has no MP3 frame: send WAV or MP3.")
     first, last = frames[0], frames[-1]
     require_plausible(first.channels, first.rate_hz)
+    # The decoder gets only frames. It would report all other bytes on stderr.
+    body = b"".join(data[frame.at : frame.end] for frame in frames)
     # Compute the length from the counted frames, because the count in a Xing header can be wrong.
     wanted = sum(frame.samples for frame in frames)
     head = head_frames(max_s, first.rate_hz)
     wanted = wanted if head is None else min(head, wanted)
     try:
-        with soundfile.SoundFile(io.BytesIO(_with_true_counts(data[first.at : last.end], len(frames)))) as file:
+        with soundfile.SoundFile(io.BytesIO(_with_true_counts(body, len(frames)))) as file:
             samples, rate_hz = file.read(wanted, dtype="float32", always_2d=True), file.samplerate
     except soundfile.SoundFileError as error:
-        raise Undecodable(f"The MP3 file cannot be decoded: {error}") from error
+        raise Undecodable("The MP3 file is damaged, so it cannot be decoded: send the file again.") from error
     return make_tracks(samples, rate_hz, truncated=last.end > len(data), encoding="mp3")
 
 
@@ -90,26 +101,32 @@ def _frames_until(data: bytes, seconds: float | None) -> Iterator[Frame]:
 
 def _frames(data: bytes) -> Iterator[Frame]:
     """All frames. Up to MAX_SKIPS damaged parts are skipped. A tag at the end of the file does not count as a frame."""
-    frame, skips = _first_frame(data, _after_tag(data)), 0
+    frame, skips = _next_frame(data, 0, START_BYTES), 0
     while frame is not None:
         yield frame
         following = _read_frame(data, frame.end)
-        if following is None and skips < MAX_SKIPS:
-            following, skips = _first_frame(data, frame.end), skips + 1
+        if following is None or not following.has_format_of(frame):
+            following = _next_frame(data, frame.end, RESYNC_BYTES, like=frame) if skips < MAX_SKIPS else None
+            skips += 1
         frame = following
 
 
-def _after_tag(data: bytes) -> int:
-    """Return the byte offset of the end of the ID3v2 tag, or 0 without a tag.
+def _next_frame(data: bytes, at: int, search_bytes: int, *, like: Frame | None = None) -> Frame | None:
+    """Return the first proven frame after the zeros and tags at byte `at`.
 
-    The size field of the tag uses seven bits of each byte.
+    If the size of a tag is wrong, the first frame in the `search_bytes` bytes from the start of the tag counts.
     """
-    if data[:3] != b"ID3" or len(data) < 10:
-        return 0
-    size = 0
-    for byte in data[6:10]:
-        size = size << 7 | byte & 0x7F
-    return 10 + size
+    start = at = skip_zeros(data, at)
+    for _ in range(MAX_TAGS):
+        if not is_tag(data, at):
+            break
+        ends = tag_ends(data, at)
+        at = next((end for end in ends if is_tag(data, end) or _proven_frame(data, end, least=1)), ends[0])
+    return (
+        _proven_frame(data, at, least=1, like=like)
+        or _search(data, at, search_bytes, like)
+        or (_search(data, start, search_bytes, like) if at > start else None)
+    )
 
 
 def _with_true_counts(body: bytes, frames: int) -> bytes:
@@ -127,22 +144,32 @@ def _with_true_counts(body: bytes, frames: int) -> bytes:
     return bytes(patched)
 
 
-def _first_frame(data: bytes, start: int) -> Frame | None:
-    """Return the first frame that begins in the SEARCH_BYTES bytes from byte `start`.
-
-    A frame counts only if a frame of the same format follows. A frame exactly at `start` also counts if it extends to
-    the end of the data.
-    """
-    at = data.find(b"\xff", start, start + SEARCH_BYTES)
-    while at >= 0:
-        frame = _read_frame(data, at)
-        after = _read_frame(data, frame.end) if frame else None
-        if frame and after and (after.rate_hz, after.channels) == (frame.rate_hz, frame.channels):
+def _search(data: bytes, start: int, length: int, like: Frame | None) -> Frame | None:
+    """Return the first proven frame that begins in the `length` bytes from byte `start`, with the format of `like`."""
+    for match in _FRAME_HEADER.finditer(data, start, start + length):
+        frame = _proven_frame(data, match.start(), least=2, like=like)
+        if frame is not None:
             return frame
-        if frame and at == start and frame.end >= len(data):
-            return frame
-        at = data.find(b"\xff", at + 1, start + SEARCH_BYTES)
     return None
+
+
+def _proven_frame(data: bytes, at: int, *, least: int, like: Frame | None = None) -> Frame | None:
+    """Return the frame at byte `at` if PROOF consecutive frames of one format (the format of `like`) begin there.
+
+    `least` frames are enough if the last frame extends to the end of the data or to the tag behind the audio.
+    """
+    first = frame = _read_frame(data, at)
+    for count in range(1, PROOF + 1):
+        if frame is None or first is None or not frame.has_format_of(like or first):
+            return None
+        if count == PROOF or (count >= least and _is_last(data, frame)):
+            return first
+        frame = _read_frame(data, frame.end)
+    return None
+
+
+def _is_last(data: bytes, frame: Frame) -> bool:
+    return frame.end >= len(data) or data.startswith((b"TAG", b"APETAGEX", b"ID3", bytes(4)), frame.end)
 
 
 def _read_frame(data: bytes, at: int) -> Frame | None:
