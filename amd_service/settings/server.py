@@ -43,7 +43,7 @@ class ServerSettings(BaseModel):
     )
     api_keys: SecretList = Field(
         default_factory=list,
-        description="Comma-separated API keys. Every request needs an API key, except webhooks, `/health` and "
+        description="Comma-separated API keys. Every request needs an API key, except webhooks, `/`, `/health` and "
         "`/ready`. If unset, only loopback clients have access.",
     )
     max_callback_bytes: int = Field(

@@ -8,6 +8,7 @@ from starlette.middleware import Middleware
 from starlette.routing import WebSocketRoute
 
 from amd_service.runtime import Runtime
+from amd_service.web import start_page
 from amd_service.web.access import AccessControl
 from amd_service.web.api import calls, health, model_info, predict, predict_stream
 from amd_service.web.api.openapi import document
@@ -17,14 +18,16 @@ from amd_service.web.problems import Problem, handle_bug, handle_http_exception,
 from amd_service.web.state import create_state
 from amd_service.web.time_limits import DEFAULT_TIME_LIMITS, TimeLimits
 from amd_service.web.twilio import media, stream_xml, webhooks
+from amd_service.web.twilio.wrong_paths import WrongPaths
 
 Routes = Sequence[DescribedRoute | WebSocketRoute]
 
-PUBLIC_PATHS = ("/health", "/ready")
+PUBLIC_PATHS = ("/", "/health", "/ready")
 
 HEALTH_ROUTES: Routes = health.ROUTES
 
 SERVICE_ROUTES: Routes = (
+    start_page.ROUTE,
     predict.ROUTE,
     predict_stream.ROUTE,
     model_info.ROUTE,
@@ -48,6 +51,7 @@ def create_app(
     app = Starlette(
         routes=list(routes),
         middleware=[
+            Middleware(WrongPaths, metrics=runtime.metrics),
             Middleware(AccessControl, settings=runtime.settings, public_paths=PUBLIC_PATHS),
             # Streams have a separate limiter, because a stream lasts as long as a call and must not block uploads.
             Middleware(UploadLimiter, limit=upload_limit, path=predict.ROUTE.path),

@@ -10,7 +10,11 @@ from starlette.responses import JSONResponse
 
 
 class Problem(Exception):
-    """An HTTP error response. `detail` says what to change. `retry_after_s`: seconds until the client may retry."""
+    """An HTTP error response.
+
+    `detail` says what to change. `retry_after_s`: seconds until the client may retry. `members`: further members of
+    the body (RFC 9457, extension members).
+    """
 
     def __init__(
         self,
@@ -19,11 +23,13 @@ class Problem(Exception):
         headers: Mapping[str, str] | None = None,
         *,
         retry_after_s: float | None = None,
+        members: Mapping[str, object] | None = None,
     ) -> None:
         super().__init__(detail)
         self.status = status
         self.detail = detail
         self.headers = dict(headers or {})
+        self.members = dict(members or {})
         if retry_after_s is not None:
             self.headers["retry-after"] = str(max(1, ceil(retry_after_s)))
 
@@ -40,7 +46,12 @@ def problem_response(problem: Problem) -> JSONResponse:
 
 def problem_body(problem: Problem) -> dict[str, object]:
     """Convert a problem to its JSON members."""
-    return {"title": problem.status.phrase, "status": problem.status.value, "detail": problem.detail}
+    return {
+        "title": problem.status.phrase,
+        "status": problem.status.value,
+        "detail": problem.detail,
+        **problem.members,
+    }
 
 
 async def handle_problem(_request: Request, error: Exception) -> JSONResponse:

@@ -37,9 +37,48 @@ def test_without_keys_another_host_name_is_refused(host: str) -> None:
     assert status(KEYLESS, host=host) == 403
 
 
-@pytest.mark.parametrize("header", ["x_forwarded_for", "forwarded", "x_real_ip", "x_forwarded_host", "via"])
-def test_without_keys_a_forwarded_request_is_refused(header: str) -> None:
-    assert status(KEYLESS, host="localhost", **{header: "127.0.0.1"}) == 403
+@pytest.mark.parametrize(
+    "header",
+    [
+        "X-Forwarded-For",
+        "X-Forwarded-Host",
+        "X-Forwarded-Proto",
+        "X-Forwarded-Server",
+        "X-Forwarded",
+        "Forwarded",
+        "Via",
+        "X-Real-IP",
+        "CF-Connecting-IP",
+        "CF-Ray",
+        "CDN-Loop",
+        "True-Client-IP",
+        "Fastly-Client-IP",
+        "Fly-Client-IP",
+        "X-Client-IP",
+        "X-Cluster-Client-IP",
+        "X-Original-Host",
+        "X-Envoy-External-Address",
+        "X-Azure-ClientIP",
+        "Tailscale-User-Login",
+        "X-Amzn-Trace-Id",
+    ],
+)
+@pytest.mark.parametrize("value", ["127.0.0.1", ""])
+def test_without_keys_a_forwarded_request_is_refused(header: str, value: str) -> None:
+    assert status(KEYLESS, host="localhost", **{header.lower().replace("-", "_"): value}) == 403
+
+
+@pytest.mark.parametrize("hosts", [("localhost", "localhost"), ("localhost", "amd.example.com"), ()])
+def test_without_keys_a_request_without_exactly_one_host_is_refused(hosts: tuple[str, ...]) -> None:
+    headers = Headers(raw=[(b"host", host.encode()) for host in hosts])
+    problem = access_problem(headers, KEYLESS)
+    assert problem is not None
+    assert problem.status.value == 403
+
+
+def test_without_keys_ordinary_headers_of_local_programs_are_allowed() -> None:
+    ordinary = {"user_agent": "curl/8", "accept": "*/*", "x_request_id": "1", "traceparent": "00-1-2-01", "x_id": "x"}
+    assert status(KEYLESS, host="localhost", **ordinary) is None
 
 
 def test_without_keys_a_service_bound_to_all_addresses_refuses_local_requests() -> None:

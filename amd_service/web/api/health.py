@@ -1,5 +1,6 @@
 """Liveness, readiness and metrics."""
 
+from collections.abc import Mapping
 from http import HTTPStatus
 
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
@@ -10,7 +11,14 @@ from amd_service import __version__
 from amd_service.operations.health import database_fault, measure_queue
 from amd_service.web.api.openapi.responses import problems, response
 from amd_service.web.api.openapi.route import KEY_REQUIRED, NO_ACCESS, PUBLIC, DescribedRoute
-from amd_service.web.api.schemas import ClassifierShape, HealthAnswer, ReadyAnswer
+from amd_service.web.api.schemas import (
+    ClassifierProblem,
+    ClassifierShape,
+    HealthAnswer,
+    NotReadyProblem,
+    ReadyAnswer,
+)
+from amd_service.web.problems import Problem
 from amd_service.web.state import runtime_of
 
 
@@ -27,15 +35,21 @@ async def health(request: Request) -> JSONResponse:
 
 
 async def ready(request: Request) -> JSONResponse:
-    """GET /ready: reports whether callbacks can be stored. The classifier does not have to be ready."""
+    """GET /ready: reports whether callbacks can be stored. The classifier does not have to be ready.
+
+    Raises Problem 503 with the same members if callbacks cannot be stored.
+    """
     fault = await database_fault(runtime_of(request).database)
-    return JSONResponse({"ready": fault is None, "reason": fault}, status_code=_status(fault is None))
+    return _report({"ready": fault is None, "reason": fault}, is_ready=fault is None)
 
 
 async def ready_classifier(request: Request) -> JSONResponse:
-    """GET /ready/classifier: reports whether the model is loaded and warm. If not, `reason` says what to do."""
+    """GET /ready/classifier: reports whether the model is loaded and warm.
+
+    Raises Problem 503 with the same members if not. `reason` says what to do.
+    """
     report = runtime_of(request).classifier_report()
-    return JSONResponse(report, status_code=_status(report["phase"] == "ready"))
+    return _report(report, is_ready=report["phase"] == "ready")
 
 
 async def metrics(request: Request) -> Response:
@@ -46,8 +60,10 @@ async def metrics(request: Request) -> Response:
     return Response(generate_latest(runtime.metrics.registry), media_type=CONTENT_TYPE_LATEST)
 
 
-def _status(is_ready: bool) -> HTTPStatus:
-    return HTTPStatus.OK if is_ready else HTTPStatus.SERVICE_UNAVAILABLE
+def _report(report: Mapping[str, object], *, is_ready: bool) -> JSONResponse:
+    if not is_ready:
+        raise Problem(HTTPStatus.SERVICE_UNAVAILABLE, str(report["reason"]), members=report, retry_after_s=1)
+    return JSONResponse(report)
 
 
 ROUTES = (
@@ -68,7 +84,7 @@ ROUTES = (
             "summary": "Check that callbacks can be stored",
             "responses": {
                 "200": response("Callbacks can be stored.", ReadyAnswer),
-                "503": response("Callbacks cannot be stored: see `reason`.", ReadyAnswer),
+                **problems(HTTPStatus.SERVICE_UNAVAILABLE, shape=NotReadyProblem),
             },
         },
     ),
@@ -80,7 +96,7 @@ ROUTES = (
             "summary": "Check that the model is loaded and warm",
             "responses": {
                 "200": response("The model is loaded and warm.", ClassifierShape),
-                "503": response("The model is not ready: `reason` says what to do.", ClassifierShape),
+                **problems(HTTPStatus.SERVICE_UNAVAILABLE, shape=ClassifierProblem),
                 **problems(*NO_ACCESS),
             },
         },

@@ -209,6 +209,17 @@ class ReadyAnswer(Shape):
     reason: str | None
 
 
+class NotReadyProblem(ProblemShape):
+    """The problem while callbacks cannot be stored. Its members include the members of `ReadyAnswer`."""
+
+    ready: bool
+    reason: str
+
+
+class ClassifierProblem(ProblemShape, ClassifierShape):
+    """The problem while the classifier is not ready. Its members include the members of `ClassifierShape`."""
+
+
 # The response bodies of all operations. The schemas of the OpenAPI document are these models and their nested models.
 RESPONSE_MODELS = (
     PredictAnswer,
@@ -218,5 +229,7 @@ RESPONSE_MODELS = (
     HealthAnswer,
     ReadyAnswer,
     ProblemShape,
+    NotReadyProblem,
+    ClassifierProblem,
     StartedAnswer,
 )

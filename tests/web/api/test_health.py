@@ -36,6 +36,18 @@ async def test_readiness_names_a_mistake_in_the_configuration_but_no_name_of_a_h
     assert (response.status_code, response.json()["reason"]) == (503, "the database does not exist")
 
 
+@pytest.mark.parametrize("path", ["/ready", "/ready/classifier"])
+async def test_a_service_that_is_not_ready_responds_with_a_problem_that_has_the_reports_members(
+    closed_database: Database, path: str
+) -> None:
+    response = await open_app(closed_database).client.get(path)
+    body = response.json()
+    assert response.headers["content-type"] == "application/problem+json"
+    assert response.headers["retry-after"] == "1"
+    assert (response.status_code, body["status"], body["ready"]) == (503, 503, False)
+    assert body["detail"] == body["reason"] != ""
+
+
 async def test_metrics_show_callbacks_and_queue(service: App) -> None:
     await service.callback("/twilio/status", STATUS)
     await service.callback("/twilio/recording", RECORDED)

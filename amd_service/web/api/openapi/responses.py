@@ -31,9 +31,8 @@ def response(description: str, shape: type[Shape] | str, media_type: str = JSON)
     }
 
 
-def problems(*statuses: HTTPStatus) -> Json:
+def problems(*statuses: HTTPStatus, shape: type[ProblemShape] = ProblemShape) -> Json:
     """Build the OpenAPI response objects for problems, keyed by status."""
     return {
-        str(status.value): response(status.phrase, ProblemShape, PROBLEM_JSON) | HEADERS.get(status, {})
-        for status in statuses
+        str(status.value): response(status.phrase, shape, PROBLEM_JSON) | HEADERS.get(status, {}) for status in statuses
     }
