@@ -288,8 +288,3 @@ def _warn_of_missing_settings(settings: Settings) -> None:
             "every callback will be refused until AMD_PUBLIC_URL and the Twilio credentials are set; "
             "run `amd-service doctor` for details"
         )
-    if settings.actions and not settings.live:
-        log.warning(
-            "AMD_ON_HUMAN and AMD_ON_VOICEMAIL have almost no effect without AMD_LIVE: a recording arrives after its "
-            "call has ended"
-        )

@@ -56,6 +56,7 @@ async def test_a_worker_runs_actions_and_retention(database: Database, database_
             twilio_api_url=twilio.url,
             twilio_account_sid=ACCOUNT,
             twilio_auth_token=["token"],
+            live=True,
             on_voicemail="hang_up",
             delete_recordings=True,
             phone_numbers="drop",

@@ -14,14 +14,6 @@ async def said_at_start(capfd: pytest.CaptureFixture[str], database_url: str, **
         return "".join(capfd.readouterr())
 
 
-async def test_actions_without_live_streams_cause_a_warning(
-    database_url: str, capfd: pytest.CaptureFixture[str]
-) -> None:
-    assert "without AMD_LIVE" in await said_at_start(capfd, database_url, on_voicemail="hang_up")
-    assert "AMD_LIVE" not in await said_at_start(capfd, database_url, on_voicemail="hang_up", live=True)
-    assert "AMD_LIVE" not in await said_at_start(capfd, database_url)
-
-
 async def test_a_service_without_credentials_warns_at_the_start(
     database_url: str, capfd: pytest.CaptureFixture[str]
 ) -> None:

@@ -16,12 +16,12 @@ T = TypeVar("T")
 def load_settings_and_logging(*, quiet: bool = False, **overrides: Any) -> "Settings":
     """Load the settings and configure logging with them. `quiet`: log only warnings and errors."""
     from amd_service.settings import load_settings
-    from amd_service.settings.unknown_names import unknown_name_warnings
+    from amd_service.settings.warnings import setting_warnings
     from amd_service.telemetry import configure_logging, get_logger
 
     settings = load_settings(**overrides)
     configure_logging(log_format=settings.log_format, level="warning" if quiet else settings.log_level)
-    for line in unknown_name_warnings():
+    for line in setting_warnings(settings):
         get_logger(__name__).warning(line)
     return settings
 

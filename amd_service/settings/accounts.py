@@ -10,13 +10,15 @@ from pydantic import (
     ConfigDict,
     Field,
     ValidationError,
-    field_validator,
     model_validator,
 )
 from pydantic_core import ErrorDetails
 
-from amd_service.domain import AccountSid, RecordingSource, is_sid
-from amd_service.settings.types import Secret
+from amd_service.domain import RecordingSource
+from amd_service.settings.files import read_utf8
+from amd_service.settings.messages import requirement
+from amd_service.settings.text import shown
+from amd_service.settings.types import ChannelMap, Credential, Secret, Sid
 
 # Channel of the called party by RecordingSource. Twilio documents only DialVerb (channel 2 = child call). Channel 1 for
 # the other two sources is an assumption that no Twilio page confirms, so each account can override it.
@@ -32,36 +34,24 @@ class Account(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    account_sid: AccountSid
+    account_sid: Sid
     auth_tokens: list[Secret] = Field(
         min_length=1,
         description="Signatures by any of these tokens are accepted. The first token is used for REST requests. During "
         "a rotation, list the new token first, because Twilio accepts the new token for REST immediately.",
     )
-    api_key: str | None = Field(None, pattern=r"\S")
+    api_key: Credential | None = None
     api_secret: Secret | None = None
-    channels: dict[str, int] = Field(
+    channels: ChannelMap = Field(
         default_factory=dict, description="Channel of the called party (1 or 2) by RecordingSource."
     )
 
-    @field_validator("account_sid")
-    @classmethod
-    def _check_sid(cls, value: AccountSid) -> AccountSid:
-        if not is_sid(value, "AC"):
-            raise ValueError("must be AC followed by 32 hexadecimal digits")
-        return value
-
-    @field_validator("channels")
-    @classmethod
-    def _check_channels(cls, value: dict[str, int]) -> dict[str, int]:
-        if any(channel not in (1, 2) for channel in value.values()):
-            raise ValueError("must have the value 1 or 2 for every source")
-        return value
-
     @model_validator(mode="after")
     def _check_api_key(self) -> Self:
-        if (self.api_key is None) != (self.api_secret is None):
-            raise ValueError("set both api_key and api_secret, or neither")
+        if self.api_key is not None and self.api_secret is None:
+            raise ValueError("api_key is set without api_secret: set both, or neither")
+        if self.api_key is None and self.api_secret is not None:
+            raise ValueError("api_secret is set without api_key: set both, or neither")
         return self
 
     @property
@@ -84,9 +74,14 @@ class Account(BaseModel):
 def read_accounts(path: Path) -> list[Account]:
     """Read the accounts of a TOML file. Raises ValueError if the file is unreadable or has no account."""
     try:
-        tables = tomllib.loads(path.read_text(encoding="utf-8")).get("account", [])
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise ValueError(f"AMD_ACCOUNTS_FILE {path} cannot be read: {error}") from error
+        content = tomllib.loads(read_utf8(path))
+    except tomllib.TOMLDecodeError as error:
+        raise ValueError(f"AMD_ACCOUNTS_FILE {path} is not valid TOML: {error}") from error
+    except ValueError as error:
+        raise ValueError(f"AMD_ACCOUNTS_FILE {error}") from error
+    if unknown := content.keys() - {"account"}:
+        raise ValueError(f"AMD_ACCOUNTS_FILE {path} contains {', '.join(sorted(unknown))}: only [[account]] is read")
+    tables = content.get("account", [])
     if not isinstance(tables, list) or not tables:
         raise ValueError(f"AMD_ACCOUNTS_FILE {path} has no [[account]] table")
     return [make_account(table, f"AMD_ACCOUNTS_FILE {path}, account {n}: ") for n, table in enumerate(tables, start=1)]
@@ -111,5 +106,8 @@ def _describe(item: ErrorDetails) -> str:
         close = get_close_matches(field, Account.model_fields, n=1)
         hints = [f"{name} = […]" if name == "auth_tokens" else name for name in close]
         return f"{field} is not a field of an account" + (f", did you mean {hints[0]}?" if hints else "")
-    message = item["msg"].removeprefix("Value error, ")
-    return f"{field}: {message}" if field else message
+    if not field:
+        return requirement(item)
+    is_secret = field.startswith(("auth_token", "api_secret"))
+    value = "" if is_secret or isinstance(item["input"], dict | list) else f"={shown(item['input'])}"
+    return f"{field}{value}: {requirement(item)}"

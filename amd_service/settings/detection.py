@@ -1,9 +1,9 @@
 """Settings of the model and the decision."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Self
 
-from pydantic import BaseModel, Field, field_validator
+from pydantic import BaseModel, Field, field_validator, model_validator
 
 from amd_service.domain import Anchor
 from amd_service.settings.types import one_of
@@ -25,7 +25,7 @@ class DetectionSettings(BaseModel):
         description="Label names in the order of the model's outputs, e.g. `human,voicemail`. Required only if the "
         "model's config has no label names.",
     )
-    engine: str = Field(
+    engine: Annotated[str, one_of("auto", "torch", "onnx", "openvino")] = Field(
         "auto",
         description="Inference engine: `torch`, `onnx`, `openvino` or `auto`. `auto` chooses torch with CUDA if "
         "available, else an exported engine that passed its check, else torch.",
@@ -98,3 +98,12 @@ class DetectionSettings(BaseModel):
     @classmethod
     def _expand_home(cls, value: Path | None) -> Path | None:
         return value and value.expanduser()
+
+    @model_validator(mode="after")
+    def _check_windows(self) -> Self:
+        if self.window_ms > self.long_window_ms:
+            raise ValueError(
+                f"AMD_WINDOW_MS={self.window_ms} is above AMD_LONG_WINDOW_MS={self.long_window_ms}: the second window "
+                "must not be shorter than the first window"
+            )
+        return self

@@ -4,11 +4,11 @@ import os
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, Field, SecretStr, field_validator
+from pydantic import BaseModel, Field, field_validator
 
 from amd_service.errors import ConfigurationError
 from amd_service.settings.shutdown import ShutdownBudget
-from amd_service.settings.types import SecretList, is_loopback
+from amd_service.settings.types import OneWord, SecretList, SecretUrl, is_loopback, split_url
 
 # URL fragment that asks Twilio for a read timeout of 6000 ms and for 3 retries, after 5xx, failed connections and read
 # timeouts (docs: webhooks connection overrides). By default Twilio retries a webhook once, and only after a failed
@@ -31,12 +31,12 @@ def default_data_dir() -> Path:
 class ServerSettings(BaseModel):
     """Addresses, API keys, size limits and the database."""
 
-    host: str = Field("127.0.0.1", description="Address on which `serve` listens.")
+    host: OneWord = Field("127.0.0.1", description="Address on which `serve` listens.")
     port: int = Field(8080, ge=0, le=65535, description="Port on which `serve` listens. If 0, any free port is used.")
     worker_port: int = Field(
         8081, ge=0, le=65535, description="Port for health and metrics of a `worker` that runs without `serve`."
     )
-    public_url: str | None = Field(
+    public_url: OneWord | None = Field(
         None,
         description="Base URL for Twilio's requests to this service, e.g. `https://amd.example.com`. Signatures are "
         "checked against this URL.",
@@ -58,12 +58,12 @@ class ServerSettings(BaseModel):
         25.0, gt=0, description="Maximum seconds that a process takes to finish its work after SIGTERM."
     )
 
-    database_url: SecretStr | None = Field(
+    database_url: SecretUrl | None = Field(
         None,
         description="URL of the database: `postgresql://user:password@host/name`. If unset, the service starts "
         "an embedded Postgres in `AMD_DATA_DIR`.",
     )
-    database_listen_url: SecretStr | None = Field(
+    database_listen_url: SecretUrl | None = Field(
         None,
         description="URL of a direct connection to the same database, for notifications. Set it if `AMD_DATABASE_URL` "
         "leads to a connection pooler such as PgBouncer. Without it, the service behind a pooler finds new work by "
@@ -77,14 +77,8 @@ class ServerSettings(BaseModel):
     def _check_public_url(cls, value: str | None) -> str | None:
         if value is None:
             return None
-        parts = urlsplit(value)
-        if (
-            parts.scheme not in ("http", "https")
-            or not parts.hostname
-            or parts.query
-            or parts.fragment
-            or parts.username
-        ):
+        parts = split_url(value)
+        if parts.scheme not in ("http", "https") or parts.query or parts.fragment or parts.username:
             raise ValueError("must be http(s)://host[:port][/prefix], without query, fragment or password")
         return value.rstrip("/")
 

@@ -1,26 +1,60 @@
 """The class `Settings`, and error messages for invalid values."""
 
-import re
+from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import Field, ValidationError
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic_core import ErrorDetails
+from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 
 from amd_service.errors import ConfigurationError
 from amd_service.settings.detection import DetectionSettings
+from amd_service.settings.env_file import read_env_file
+from amd_service.settings.messages import requirement
 from amd_service.settings.server import ServerSettings
+from amd_service.settings.service_links import is_service_link
+from amd_service.settings.text import check_plain, shown, trim
 from amd_service.settings.twilio import TwilioSettings
 from amd_service.settings.types import one_of
-
-ENV_FILE = ".env"
 
 
 class Settings(DetectionSettings, TwilioSettings, ServerSettings, BaseSettings):
     """All settings. The table in docs/settings.md is generated from the field descriptions."""
 
     model_config = SettingsConfigDict(
-        env_prefix="AMD_", env_file=ENV_FILE, env_ignore_empty=True, extra="ignore", frozen=True, populate_by_name=True
+        env_prefix="AMD_",
+        env_file=".env",
+        env_ignore_empty=True,
+        extra="ignore",
+        frozen=True,
+        populate_by_name=True,
+        allow_inf_nan=False,
     )
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],  # noqa: ARG003 - pydantic's signature
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Ignore blank values, so that the next source applies. Also ignore the variables of Kubernetes."""
+        for source in (env_settings, dotenv_settings):
+            if isinstance(source, EnvSettingsSource):
+                source.env_vars = {
+                    name: value
+                    for name, value in source.env_vars.items()
+                    if value and trim(value) and not is_service_link(name, value)
+                }
+        return init_settings, env_settings, dotenv_settings, file_secret_settings
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _trim(cls, value: object) -> object:
+        """Remove white space around every value. Refuse quotation marks around the value, and control characters."""
+        return check_plain(trim(value)) if isinstance(value, str) else value
 
     # Queue
     worker_concurrency: int = Field(
@@ -73,22 +107,29 @@ def environment_name(field: str) -> str:
     return _ALIASES.get(field, f"AMD_{field.upper()}")
 
 
+def env_file_variables() -> dict[str, str | None]:
+    """Return the variables in `.env`. Raises ConfigurationError if the file or one of its lines cannot be read."""
+    file = Settings.model_config.get("env_file")
+    return read_env_file(Path(file)) if isinstance(file, str) else {}
+
+
 def load_settings(**overrides: Any) -> Settings:
     """Read settings from the environment and `.env`. `overrides` (by field name) have priority.
 
-    Raises ConfigurationError with one line for each invalid variable.
+    Raises ConfigurationError with one line for each invalid variable, and for each line of `.env` that cannot be read.
     """
+    env_file_variables()
     try:
         return Settings(**overrides)
     except ValidationError as error:
-        lines = [_describe(str(item["loc"][0]) if item["loc"] else "", item["msg"]) for item in error.errors()]
-        raise ConfigurationError("\n".join(lines)) from error
+        raise ConfigurationError("\n".join(map(_describe, error.errors()))) from error
 
 
-def _describe(location: str, message: str) -> str:
-    message = re.sub(r"^Value error, ", "", message)
-    if not location:
-        return message
+def _describe(item: ErrorDetails) -> str:
+    if not item["loc"]:
+        return requirement(item)
+    location = str(item["loc"][0])
     name = location if location.startswith("TWILIO_") else environment_name(location)
-    # A message of our validators continues the name ("must be …"). A message of pydantic is a complete sentence.
-    return f"{name} {message}" if message.startswith("must ") else f"{name}: {message}"
+    field = Settings.model_fields[name.removeprefix("AMD_").lower()]
+    is_secret = SecretStr.__name__ in str(field.annotation)
+    return f"{name} {requirement(item)}" if is_secret else f"{name}={shown(item['input'])}: {requirement(item)}"

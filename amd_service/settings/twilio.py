@@ -4,20 +4,25 @@ import re
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Self
-from urllib.parse import urlsplit
 
 from pydantic import AliasChoices, BaseModel, Field, SecretStr, field_validator, model_validator
 
 from amd_service.domain import AccountSid, Action, ActionKind, Label
 from amd_service.settings.accounts import Account, make_account, read_accounts
+from amd_service.settings.text import shown
 from amd_service.settings.types import (
     ChannelMap,
+    Credential,
+    OneWord,
+    Secret,
     SecretList,
+    Sid,
     TextList,
     is_loopback,
     is_web_url,
     matching,
     one_of,
+    split_url,
 )
 
 # Minimum characters of AMD_PHONE_NUMBER_KEY. 16 random hex digits have 64 bits, too many to find by trial.
@@ -28,7 +33,7 @@ class TwilioSettings(BaseModel):
     """The settings for Twilio."""
 
     # Accounts and recordings
-    twilio_api_url: str = Field(
+    twilio_api_url: OneWord = Field(
         "https://api.twilio.com",
         description="Base URL of Twilio's API. Plain http is accepted for loopback hosts only.",
     )
@@ -46,7 +51,7 @@ class TwilioSettings(BaseModel):
     )
     twilio_timeout_s: float = Field(10.0, gt=0, description="Maximum seconds for one request to Twilio's API.")
     accounts_file: Path | None = Field(None, description="TOML file that lists several accounts.")
-    twilio_account_sid: str | None = Field(
+    twilio_account_sid: Sid | None = Field(
         None,
         validation_alias=AliasChoices("TWILIO_ACCOUNT_SID"),
         description="SID of the account whose callbacks are accepted.",
@@ -57,12 +62,12 @@ class TwilioSettings(BaseModel):
         description="Auth token of the account. During a rotation, list both tokens, separated by a comma, with the "
         "new token first. The first token is used for REST requests. Signatures by both tokens are accepted.",
     )
-    twilio_api_key: str | None = Field(
+    twilio_api_key: Credential | None = Field(
         None,
         validation_alias=AliasChoices("TWILIO_API_KEY"),
         description="API key for REST requests. If unset, the auth token is used.",
     )
-    twilio_api_secret: SecretStr | None = Field(
+    twilio_api_secret: Secret | None = Field(
         None, validation_alias=AliasChoices("TWILIO_API_SECRET"), description="Secret of the API key."
     )
     channels: ChannelMap = Field(
@@ -95,19 +100,19 @@ class TwilioSettings(BaseModel):
     live_streams: int = Field(
         32, ge=1, description="Maximum number of concurrent streams per process. Further streams are refused."
     )
-    live_next_url: str | None = Field(
+    live_next_url: OneWord | None = Field(
         None,
         description="URL of the TwiML that the call plays after the start of the stream. If unset, the call ends after "
         "a pause of 60 s.",
     )
 
     # After the verdict
-    on_human: str = Field(
+    on_human: OneWord = Field(
         "nothing",
         description="Action on a call in progress that a human answered: `nothing`, `hang_up`, or the URL of TwiML "
         "that the call plays next.",
     )
-    on_voicemail: str = Field(
+    on_voicemail: OneWord = Field(
         "nothing",
         description="Action on a call in progress that a voicemail answered: `nothing`, `hang_up`, or the URL of "
         "TwiML that the call plays next.",
@@ -137,7 +142,7 @@ class TwilioSettings(BaseModel):
         "keep",
         description="Storage of phone numbers, and of Twilio's data about their owners: `keep`, `hash` or `drop`.",
     )
-    phone_number_key: SecretStr | None = Field(
+    phone_number_key: Secret | None = Field(
         None,
         description="Secret key of the hash, with at least 16 characters. Anyone who has the key can find the "
         "numbers by trial.",
@@ -151,10 +156,10 @@ class TwilioSettings(BaseModel):
     @field_validator("twilio_api_url")
     @classmethod
     def _check_api_url(cls, value: str) -> str:
-        parts = urlsplit(value)
-        if not parts.hostname or parts.path.strip("/") or parts.query or parts.fragment or parts.username:
+        parts = split_url(value)
+        if parts.path.strip("/") or parts.query or parts.fragment or parts.username:
             raise ValueError("must be https://host[:port]")
-        if parts.scheme != "https" and not (parts.scheme == "http" and is_loopback(parts.hostname)):
+        if parts.scheme != "https" and not (parts.scheme == "http" and is_loopback(parts.hostname or "")):
             raise ValueError("must be https; plain http is accepted only for a loopback host")
         return value.rstrip("/")
 
@@ -168,7 +173,9 @@ class TwilioSettings(BaseModel):
     @field_validator("on_human", "on_voicemail")
     @classmethod
     def _check_action(cls, value: str) -> str:
-        if value in ("nothing", ActionKind.HANG_UP) or is_web_url(value):
+        if value.lower() in ("nothing", ActionKind.HANG_UP):
+            return value.lower()
+        if is_web_url(value):
             return value
         raise ValueError("must be nothing, hang_up or an http(s) URL of TwiML")
 
@@ -191,10 +198,22 @@ class TwilioSettings(BaseModel):
 
     @model_validator(mode="after")
     def _check_region_and_edge(self) -> Self:
-        if (self.twilio_region is None) != (self.twilio_edge is None):
-            raise ValueError("set both TWILIO_REGION and TWILIO_EDGE, or neither")
+        _refuse_one_alone("TWILIO_REGION", self.twilio_region, "TWILIO_EDGE", self.twilio_edge)
         if self.twilio_region is not None and "twilio_api_url" in self.model_fields_set:
-            raise ValueError("set AMD_TWILIO_API_URL or TWILIO_REGION, not both")
+            raise ValueError(
+                f"AMD_TWILIO_API_URL={self.twilio_api_url} and TWILIO_REGION={self.twilio_region} are both set: "
+                "unset one of the two"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _check_actions_are_live(self) -> Self:
+        for name, action in (("AMD_ON_HUMAN", self.on_human), ("AMD_ON_VOICEMAIL", self.on_voicemail)):
+            if action != "nothing" and not self.live:
+                raise ValueError(
+                    f"{name}={shown(action)} needs AMD_LIVE=true: without live streams, the verdict is made after the "
+                    "end of the call"
+                )
         return self
 
     @model_validator(mode="after")
@@ -205,10 +224,10 @@ class TwilioSettings(BaseModel):
 
     @model_validator(mode="after")
     def _check_accounts(self) -> Self:
-        if self.twilio_account_sid and not self.twilio_auth_token:
-            raise ValueError("TWILIO_ACCOUNT_SID is set without TWILIO_AUTH_TOKEN: set the token to check signatures")
-        if self.twilio_account_sid and (self.twilio_api_key is None) != (self.twilio_api_secret is None):
-            raise ValueError("set both TWILIO_API_KEY and TWILIO_API_SECRET, or neither")
+        _refuse_one_alone("TWILIO_API_KEY", self.twilio_api_key, "TWILIO_API_SECRET", self.twilio_api_secret)
+        _refuse_one_alone("TWILIO_ACCOUNT_SID", self.twilio_account_sid, "TWILIO_AUTH_TOKEN", self.twilio_auth_token)
+        if self.twilio_api_key and not self.twilio_account_sid:
+            raise ValueError("TWILIO_API_KEY is set without TWILIO_ACCOUNT_SID and TWILIO_AUTH_TOKEN: set all of them")
         # Read the accounts file now, because an invalid file must fail at startup, not at the first callback.
         _ = self.accounts
         return self
@@ -252,3 +271,10 @@ class TwilioSettings(BaseModel):
             for label, value in configured.items()
             if value != "nothing"
         }
+
+
+def _refuse_one_alone(name: str, value: object, other_name: str, other: object) -> None:
+    """Raise ValueError if exactly one of two settings that need each other is set."""
+    if bool(value) != bool(other):
+        given, missing = (name, other_name) if value else (other_name, name)
+        raise ValueError(f"{given} is set without {missing}: set both, or neither")

@@ -6,38 +6,71 @@ The name of the setting precedes the message of a validator, so a message begins
 import ipaddress
 import re
 from typing import Annotated
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, SecretStr
 from pydantic_settings import NoDecode
 
+from amd_service.domain import AccountSid, RecordingSource, is_sid
+from amd_service.settings.text import check_credential, check_one_word, shown, trim
+
 
 def split_list(value: object) -> object:
     """Split a comma-separated text into its items. Drops blank items. Returns values of other types unchanged."""
-    return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
+    return [trim(part) for part in value.split(",") if trim(part)] if isinstance(value, str) else value
 
 
-def split_pairs(value: object) -> object:
-    """Parse a text like `a=1,b=2`. Returns values of other types unchanged. Raises ValueError for a missing `=`."""
-    if not isinstance(value, str):
-        return value
-    parts = [part.partition("=") for part in value.split(",") if part.strip()]
-    if not all(name.strip() and sign for name, sign, _ in parts):
-        raise ValueError("must be pairs like OutboundAPI=1,DialVerb=2")
-    return {name.strip(): number.strip() for name, _, number in parts}
+def read_channels(value: object) -> object:
+    """Parse a text like `OutboundAPI=1,DialVerb=2`, or check a table.
 
-
-def check_not_blank(value: SecretStr) -> SecretStr:
-    """Refuse a blank secret."""
-    if not value.get_secret_value().strip():
-        raise ValueError("must not be blank: a blank secret is easy to guess")
+    Raises ValueError for an unknown RecordingSource, and for a channel that is not 1 or 2.
+    """
+    if isinstance(value, str):
+        pairs = [part.partition("=") for part in value.split(",") if trim(part)]
+        value = {trim(name): trim(channel) for name, _, channel in pairs}
+    if not isinstance(value, dict):
+        return value  # pydantic refuses the value
+    known = ", ".join(RecordingSource)
+    for source, channel in value.items():
+        if source not in set(RecordingSource):
+            raise ValueError(f"must begin with a RecordingSource ({known}), not with {shown(source) or 'nothing'}")
+        if str(channel) not in ("1", "2"):
+            raise ValueError(f"must be 1 or 2 for {source}, not {shown(channel) or 'empty'}")
     return value
 
 
-Secret = Annotated[SecretStr, AfterValidator(check_not_blank)]
-SecretList = Annotated[list[SecretStr], NoDecode, BeforeValidator(split_list)]
+def trim_text(value: object) -> object:
+    """Trim a text. Returns values of other types unchanged."""
+    return trim(value) if isinstance(value, str) else value
+
+
+def check_secret(value: SecretStr) -> SecretStr:
+    """Trim a secret. Raises ValueError for a blank secret, for inner white space and for a placeholder."""
+    return SecretStr(check_credential(trim(value.get_secret_value())))
+
+
+def check_secret_url(value: SecretStr) -> SecretStr:
+    """Raise ValueError for a URL that contains white space or is in quotation marks."""
+    return SecretStr(check_one_word(trim(value.get_secret_value())))
+
+
+def check_account_sid(value: str) -> str:
+    """Raise ValueError if the text is not the SID of an account."""
+    if not is_sid(value, "AC"):
+        raise ValueError("must be AC followed by 32 hexadecimal digits")
+    return value
+
+
+OneWord = Annotated[str, AfterValidator(check_one_word)]
+Sid = Annotated[
+    AccountSid, BeforeValidator(trim_text), AfterValidator(check_credential), AfterValidator(check_account_sid)
+]
+Credential = Annotated[str, BeforeValidator(trim_text), AfterValidator(check_credential)]
+Secret = Annotated[SecretStr, AfterValidator(check_secret)]
+SecretUrl = Annotated[SecretStr, AfterValidator(check_secret_url)]
+SecretList = Annotated[list[Secret], NoDecode, BeforeValidator(split_list)]
 TextList = Annotated[list[str], NoDecode, BeforeValidator(split_list)]
-ChannelMap = Annotated[dict[str, int], NoDecode, BeforeValidator(split_pairs)]
+ChannelMap = Annotated[dict[str, int], NoDecode, BeforeValidator(read_channels)]
 
 
 def one_of(*words: str) -> AfterValidator:
@@ -63,13 +96,23 @@ def matching(pattern: str, *, example: str) -> AfterValidator:
     return AfterValidator(check)
 
 
+def split_url(url: str) -> SplitResult:
+    """Split a URL. Raises ValueError if the URL has no host, an invalid port, or an invalid IPv6 address."""
+    try:
+        parts = urlsplit(url)
+        if parts.hostname and parts.port != 0:
+            return parts
+    except ValueError:
+        pass
+    raise ValueError("must have a valid host and port, e.g. https://amd.example.com or https://amd.example.com:8443")
+
+
 def is_web_url(url: str) -> bool:
     """Whether `url` is an http(s) URL with a host, without spaces and control characters."""
     if " " in url or not url.isprintable():  # urlsplit deletes some of these characters
         return False
     try:
-        parts = urlsplit(url)
-        return parts.scheme in ("http", "https") and bool(parts.hostname)
+        return split_url(url).scheme in ("http", "https")
     except ValueError:
         return False
 

@@ -23,7 +23,7 @@ from tests.support.sids import ACCOUNT, CALL
 
 pytestmark = pytest.mark.anyio
 
-SETTINGS = make_settings(on_human="hang_up")
+SETTINGS = make_settings(live=True, on_human="hang_up")
 
 
 async def events(messages: Sequence[dict[str, object]]) -> AsyncIterator[StreamEvent]:

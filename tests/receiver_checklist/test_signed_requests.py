@@ -80,7 +80,7 @@ async def test_the_auth_token_is_chosen_by_account_and_several_may_be_valid(
     subaccount = "AC" + "5" * 32
     (tmp_path / "accounts.toml").write_text(
         f'[[account]]\naccount_sid = "{ACCOUNT}"\nauth_tokens = ["current", "next", "ie1"]\n'
-        f'[[account]]\naccount_sid = "{subaccount}"\nauth_tokens = ["its own"]\n'
+        f'[[account]]\naccount_sid = "{subaccount}"\nauth_tokens = ["its-own"]\n'
     )
     service = open_app(
         database, accounts_file=tmp_path / "accounts.toml", twilio_account_sid=None, twilio_auth_token=[]
@@ -89,8 +89,8 @@ async def test_the_auth_token_is_chosen_by_account_and_several_may_be_valid(
         (ACCOUNT, "current"): 204,
         (ACCOUNT, "next"): 204,
         (ACCOUNT, "ie1"): 204,
-        (ACCOUNT, "its own"): 403,
-        (subaccount, "its own"): 204,
+        (ACCOUNT, "its-own"): 403,
+        (subaccount, "its-own"): 204,
         (subaccount, "current"): 403,
         ("AC" + "6" * 32, "current"): 403,
         ("AC'; drop table", "current"): 403,

@@ -31,6 +31,7 @@ def settings_for(twilio: SimulatedTwilio, **changes: Any) -> Settings:
         "twilio_api_url": twilio.url,
         "twilio_account_sid": ACCOUNT,
         "twilio_auth_token": ["token"],
+        "live": True,
         "on_voicemail": "hang_up",
         "on_human": AGENT,
     }

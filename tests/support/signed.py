@@ -20,9 +20,9 @@ SUB = AccountSid("AC" + "b" * 32)
 # MAIN has both tokens of a rotation, and the token of another region.
 ACCOUNTS = {
     MAIN: Account(
-        account_sid=MAIN, auth_tokens=[SecretStr("new token"), SecretStr("old token"), SecretStr("ie1 token")]
+        account_sid=MAIN, auth_tokens=[SecretStr("new-token"), SecretStr("old-token"), SecretStr("ie1-token")]
     ),
-    SUB: Account(account_sid=SUB, auth_tokens=[SecretStr("sub token")]),
+    SUB: Account(account_sid=SUB, auth_tokens=[SecretStr("sub-token")]),
 }
 FORM: Pairs = (
     ("CallSid", "CA" + "1" * 32),

@@ -25,9 +25,9 @@ MAIN = AccountSid("AC" + "a" * 32)
 SUB = AccountSid("AC" + "b" * 32)
 TWIN = AccountSid("AC" + "c" * 32)
 ACCOUNTS = {
-    MAIN: Account(account_sid=MAIN, auth_tokens=[SecretStr("new token"), SecretStr("old token")]),
-    SUB: Account(account_sid=SUB, auth_tokens=[SecretStr("sub token")]),
-    TWIN: Account(account_sid=TWIN, auth_tokens=[SecretStr("sub token")]),
+    MAIN: Account(account_sid=MAIN, auth_tokens=[SecretStr("new-token"), SecretStr("old-token")]),
+    SUB: Account(account_sid=SUB, auth_tokens=[SecretStr("sub-token")]),
+    TWIN: Account(account_sid=TWIN, auth_tokens=[SecretStr("sub-token")]),
 }
 
 
@@ -51,17 +51,17 @@ def get(signed: str | None, query: bytes, *, path: bytes = b"/twilio/stream.xml"
     return verify_get(ACCOUNTS, PUBLIC_URL, path, query, header(signed)).account_sid
 
 
-@pytest.mark.parametrize("token", ["new token", "old token"])
+@pytest.mark.parametrize("token", ["new-token", "old-token"])
 def test_a_handshake_matches_the_account_whose_token_signed_it(token: str) -> None:
     assert verify_signers(signature(SIGNED_URL, token)) == {MAIN}
 
 
 def test_a_shared_token_matches_all_its_accounts() -> None:
-    assert verify_signers(signature(SIGNED_URL, "sub token")) == {SUB, TWIN}
+    assert verify_signers(signature(SIGNED_URL, "sub-token")) == {SUB, TWIN}
 
 
 def test_the_signed_url_may_end_in_a_slash() -> None:
-    assert verify_signers(signature(SIGNED_URL + "/", "new token")) == {MAIN}
+    assert verify_signers(signature(SIGNED_URL + "/", "new-token")) == {MAIN}
 
 
 @pytest.mark.parametrize(
@@ -76,7 +76,7 @@ def test_the_signed_url_may_end_in_a_slash() -> None:
     ],
 )
 def test_scheme_port_and_prefix_come_from_the_public_url(public_url: str, signing: str) -> None:
-    assert verify_signers(signature(signing + "/twilio/media", "new token"), public_url=public_url) == {MAIN}
+    assert verify_signers(signature(signing + "/twilio/media", "new-token"), public_url=public_url) == {MAIN}
 
 
 @pytest.mark.parametrize(
@@ -92,7 +92,7 @@ def test_scheme_port_and_prefix_come_from_the_public_url(public_url: str, signin
 )
 def test_a_signature_over_another_url_is_refused(url: str) -> None:
     with pytest.raises(InvalidSignature):
-        verify_signers(signature(url, "new token"))
+        verify_signers(signature(url, "new-token"))
 
 
 @pytest.mark.parametrize("signed", [None, "", "AAAA", "signatüre", "A" * 28, signature(SIGNED_URL, "wrong token")])
@@ -104,12 +104,12 @@ def test_a_missing_or_wrong_signature_is_refused(signed: str | None) -> None:
 @pytest.mark.parametrize("public_url", [None, "https://[::1", "https://amd.example.com:port"])
 def test_every_handshake_is_refused_without_a_valid_public_url(public_url: str | None) -> None:
     with pytest.raises(InvalidSignature):
-        verify_signers(signature(SIGNED_URL, "new token"), public_url=public_url)
+        verify_signers(signature(SIGNED_URL, "new-token"), public_url=public_url)
 
 
 def test_a_shared_key_handshake_is_refused_and_the_error_names_the_cause() -> None:
     raw = [
-        (b"x-twilio-signature", signature(SIGNED_URL, "new token").encode()),
+        (b"x-twilio-signature", signature(SIGNED_URL, "new-token").encode()),
         (b"x-twilio-webhooks-signature-settings", b"key=1,algorithm=HMAC_SHA256"),
     ]
     with pytest.raises(InvalidSignature, match="SharedKey"):
@@ -118,7 +118,7 @@ def test_a_shared_key_handshake_is_refused_and_the_error_names_the_cause() -> No
 
 def test_the_query_of_a_get_is_signed_without_decoding() -> None:
     query = f"AccountSid={MAIN}&From=%2B15005550006&CallerName="
-    signed = signature(f"{PUBLIC_URL}/twilio/stream.xml?{query}", "new token")
+    signed = signature(f"{PUBLIC_URL}/twilio/stream.xml?{query}", "new-token")
     assert get(signed, query.encode()) == MAIN
     with pytest.raises(InvalidSignature):
         get(signed, query.replace("%2B", "+").encode())
@@ -134,13 +134,13 @@ def test_the_query_of_a_get_is_signed_without_decoding() -> None:
 def test_a_get_must_name_one_known_account(query: str) -> None:
     url = f"{PUBLIC_URL}/twilio/stream.xml" + (f"?{query}" if query else "")
     with pytest.raises(InvalidSignature):
-        get(signature(url, "new token"), query.encode())
+        get(signature(url, "new-token"), query.encode())
 
 
 def test_a_get_with_a_body_hash_is_refused() -> None:
     query = f"AccountSid={MAIN}&bodySHA256={'0' * 64}"
     with pytest.raises(InvalidSignature):
-        get(signature(f"{PUBLIC_URL}/twilio/stream.xml?{query}", "new token"), query.encode())
+        get(signature(f"{PUBLIC_URL}/twilio/stream.xml?{query}", "new-token"), query.encode())
 
 
 SEGMENTS = st.text("abcXYZ019-._~%", max_size=10)
@@ -152,7 +152,7 @@ FORMS = st.lists(st.tuples(st.text("abcé +&=", max_size=5), st.text("xyzü +&="
 @given(form=FORMS)
 def test_a_get_signed_by_the_package_is_accepted(form: list[tuple[str, str]]) -> None:
     query = urlencode([("AccountSid", MAIN), *form])
-    signed = RequestValidator("new token").compute_signature(f"{PUBLIC_URL}/twilio/stream.xml?{query}", {})
+    signed = RequestValidator("new-token").compute_signature(f"{PUBLIC_URL}/twilio/stream.xml?{query}", {})
     assert get(signed, query.encode()) == MAIN
 
 
@@ -161,7 +161,7 @@ def test_a_get_signed_by_the_package_is_accepted(form: list[tuple[str, str]]) ->
 def test_a_handshake_signature_is_valid_for_one_url_only(
     path: str, query: str, other_path: str, other_query: str
 ) -> None:
-    signed = RequestValidator("sub token").compute_signature(_target(f"wss://amd.example.com/{path}", query), {})
+    signed = RequestValidator("sub-token").compute_signature(_target(f"wss://amd.example.com/{path}", query), {})
     assert verify_signers(signed, path=f"/{path}".encode(), query=query.encode()) == {SUB, TWIN}
     wanted = _target("/" + path, query)
     assume(wanted not in (_target("/" + other_path, other_query), _target(f"/{other_path}/", other_query)))
@@ -180,10 +180,10 @@ def test_handshakes_are_accepted_exactly_when_the_package_accepts_them(
 ) -> None:
     scheme, host, target = requested
     path, _, query = target.partition("?")
-    sent = signature("{}://{}{}".format(*signed), "new token")
+    sent = signature("{}://{}{}".format(*signed), "new-token")
     urls = (f"{scheme}://{host}{target}", _target(f"{scheme}://{host}{path}/", query))
     public_url = f"{'https' if scheme == 'wss' else 'http'}://{host}"
-    if any(RequestValidator("new token").validate(url, {}, sent) for url in urls):
+    if any(RequestValidator("new-token").validate(url, {}, sent) for url in urls):
         assert verify_signers(sent, public_url=public_url, path=path.encode(), query=query.encode()) == {MAIN}
     else:
         with pytest.raises(InvalidSignature):

@@ -69,7 +69,7 @@ REQUESTS = st.builds(
 )
 
 
-def sign(request: Signed, *, with_port: bool = True, token: str = "new token") -> str:
+def sign(request: Signed, *, with_port: bool = True, token: str = "new-token") -> str:
     url = request.url if with_port else request.portless_url
     return str(RequestValidator(token).compute_signature(url, SignedForm(request.form)))
 
@@ -86,7 +86,7 @@ def receive(request: Signed, signed: str) -> AccountSid:
 
 
 @settings(deadline=None)
-@given(request=REQUESTS, with_port=st.booleans(), token=st.sampled_from(["new token", "old token", "ie1 token"]))
+@given(request=REQUESTS, with_port=st.booleans(), token=st.sampled_from(["new-token", "old-token", "ie1-token"]))
 def test_a_request_signed_by_the_package_is_accepted(request: Signed, with_port: bool, token: str) -> None:
     assert receive(request, sign(request, with_port=with_port, token=token)) == MAIN
 
@@ -172,7 +172,7 @@ def test_a_target_is_accepted_only_if_exactly_its_url_was_signed(target: str) ->
     assume(other != PUBLIC_URL + path + (f"?{query}" if query else ""))
     form = (("AccountSid", str(MAIN)),)
     with pytest.raises(InvalidSignature):
-        check(form, signed=signature(other, form, "new token"), path=path.encode(), query=query.encode())
+        check(form, signed=signature(other, form, "new-token"), path=path.encode(), query=query.encode())
 
 
 @settings(deadline=None)

@@ -12,7 +12,7 @@ from amd_service.settings import Account
 from amd_service.twilio.stream_keys import stream_key, stream_url, verify_stream_key
 
 CALL = CallSid("CA" + "d" * 32)
-ACCOUNT = Account(account_sid=AccountSid("AC" + "a" * 32), auth_tokens=[SecretStr("new token"), SecretStr("old token")])
+ACCOUNT = Account(account_sid=AccountSid("AC" + "a" * 32), auth_tokens=[SecretStr("new-token"), SecretStr("old-token")])
 
 
 def key_of(token: str, call_sid: str = CALL) -> str:
@@ -20,14 +20,14 @@ def key_of(token: str, call_sid: str = CALL) -> str:
     return hmac(token.encode(), call_sid.encode(), sha256).hexdigest()
 
 
-@pytest.mark.parametrize("token", ["new token", "old token"])
+@pytest.mark.parametrize("token", ["new-token", "old-token"])
 def test_the_key_of_each_token_is_accepted(token: str) -> None:
     assert stream_key(SecretStr(token), CALL) == key_of(token)
     verify_stream_key(ACCOUNT, CALL, key_of(token))
 
 
 @pytest.mark.parametrize(
-    "key", [None, "", "é", key_of("sub token"), key_of("new token", "CA" + "e" * 32), key_of("new token").upper()]
+    "key", [None, "", "é", key_of("sub-token"), key_of("new-token", "CA" + "e" * 32), key_of("new-token").upper()]
 )
 def test_any_other_key_is_refused(key: str | None) -> None:
     with pytest.raises(InvalidSignature, match="key"):

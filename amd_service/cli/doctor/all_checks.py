@@ -19,7 +19,7 @@ from amd_service.settings import Settings
 
 async def run_checks(settings: Settings) -> AsyncIterator[CheckResult]:
     """Run every check, the fast checks first. Raises nothing: an error becomes a result with the health `fail`."""
-    yield check_setting_names()
+    yield check_setting_names(settings)
     yield check_public_url(settings)
     yield check_api_origin(settings)
     for result in await check_accounts(settings):

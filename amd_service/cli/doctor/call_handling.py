@@ -59,12 +59,6 @@ def check_actions(settings: Settings) -> CheckResult:
     actions = settings.actions
     if not actions:
         return CheckResult(check, Health.OK, "none: the service changes no call after its verdict")
-    if not settings.live:
-        cure = (
-            "AMD_ON_HUMAN and AMD_ON_VOICEMAIL need AMD_LIVE=true. Without AMD_LIVE the verdict is made after the "
-            "recording, and the service refuses an action on a call that has ended"
-        )
-        return CheckResult(check, Health.WARN, cure)
     plain = [label for label, action in actions.items() if urlsplit(action.url or "").scheme == "http"]
     if plain:
         names = " and ".join(f"AMD_ON_{label.upper()}" for label in plain)

@@ -5,7 +5,7 @@ from urllib.parse import urlsplit
 
 from amd_service.cli.doctor.check_result import CheckResult, Health
 from amd_service.settings import Settings
-from amd_service.settings.unknown_names import unknown_name_warnings
+from amd_service.settings.warnings import setting_warnings
 
 _CALLBACK_PATH = re.compile(r"/twilio/(status|recording|amd|stream\.xml|media)/?$")
 
@@ -13,9 +13,9 @@ _CALLBACK_PATH = re.compile(r"/twilio/(status|recording|amd|stream\.xml|media)/?
 SHORTEST_API_KEY = 16
 
 
-def check_setting_names() -> CheckResult:
-    """Check for environment variables named AMD_… or TWILIO_… that no setting uses."""
-    wrong = unknown_name_warnings()
+def check_setting_names(settings: Settings) -> CheckResult:
+    """Check for environment variables named AMD_… or TWILIO_… that no setting uses, and for an example URL."""
+    wrong = setting_warnings(settings)
     return CheckResult("settings", Health.WARN if wrong else Health.OK, "; ".join(wrong) or "all names known")
 
 

@@ -69,12 +69,6 @@ async def test_a_short_api_key_is_a_warning_that_does_not_print_it() -> None:
     assert "sesame" not in result.text
 
 
-async def test_actions_without_live_are_a_warning_that_names_the_cure() -> None:
-    result = await result_of("actions", on_voicemail="hang_up")
-    assert result.health is Health.WARN
-    assert "AMD_LIVE=true" in result.text
-
-
 async def test_actions_with_live_are_listed_without_their_urls() -> None:
     url = f"https://example.org/agent?key=secret{RETRY_OVERRIDES}"
     result = await result_of("actions", live=True, on_voicemail="hang_up", on_human=url)

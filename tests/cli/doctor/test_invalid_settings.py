@@ -18,8 +18,8 @@ def test_invalid_settings_are_reported_as_failed_checks(monkeypatch: pytest.Monk
     result = CliRunner().invoke(app, ["doctor", "--json"])
     found = [json.loads(line) for line in result.stdout.splitlines()]
     assert [(line["check"], line["health"], line["text"].split()[0]) for line in found] == [
-        ("settings", "fail", "AMD_PORT:"),
-        ("settings", "fail", "AMD_LOG_LEVEL"),
+        ("settings", "fail", "AMD_PORT=many:"),
+        ("settings", "fail", "AMD_LOG_LEVEL=loud:"),
     ]
     assert result.exit_code == 1
     assert "fail  settings  AMD_PORT" in CliRunner().invoke(app, ["doctor"]).stdout

@@ -43,7 +43,7 @@ async def test_the_worker_schedules_the_action_of_the_settings(
 ) -> None:
     settings, call = settings_for(twilio, on_human="hang_up"), call_at(twilio)
     await deliver(database, answered(CALL), recording("completed"))
-    assert await make_worker(database, judge_human, on_human="hang_up").drain() == 1
+    assert await make_worker(database, judge_human, live=True, on_human="hang_up").drain() == 1
     await run(make_runner(database, client, settings))
     assert (call.status, await outcome(database)) == ("completed", ("done", None))
 

@@ -58,7 +58,7 @@ async def test_while_live_is_off_the_twiml_continues_the_call_without_a_stream(c
 
 
 async def test_during_a_token_rotation_the_stream_key_uses_the_oldest_token(closed_database: Database) -> None:
-    tokens = [SecretStr("the next one"), SecretStr(TOKEN)]
+    tokens = [SecretStr("the-next-one"), SecretStr(TOKEN)]
     rotating = open_app(closed_database, live=True, twilio_auth_token=tokens)
     response = await rotating.callback("/twilio/stream.xml", STATUS)
     assert read_stream(response.text) == (SIGNED_URL, {"key": KEY})

@@ -171,14 +171,14 @@ async def test_a_replayed_callback_is_a_duplicate_and_does_not_reopen_the_call(s
 async def test_each_account_signs_with_its_tokens_of_all_regions(database: Database, tmp_path: Path) -> None:
     subaccount = "AC" + "5" * 32
     (tmp_path / "accounts.toml").write_text(
-        f'[[account]]\naccount_sid = "{ACCOUNT}"\nauth_tokens = ["us1", "us1 before", "ie1"]\n'
+        f'[[account]]\naccount_sid = "{ACCOUNT}"\nauth_tokens = ["us1", "us1-before", "ie1"]\n'
         f'[[account]]\naccount_sid = "{subaccount}"\nauth_tokens = ["sub"]\n'
     )
     service = open_app(
         database, accounts_file=tmp_path / "accounts.toml", twilio_account_sid=None, twilio_auth_token=[]
     )
     of_the_subaccount = [("AccountSid", subaccount), *STATUS[1:]]
-    for token in ("us1", "us1 before", "ie1"):
+    for token in ("us1", "us1-before", "ie1"):
         assert (await service.callback("/twilio/status", STATUS, token=token)).status_code == 204
     assert (await service.callback("/twilio/status", STATUS, token="sub")).status_code == 403
     assert (await service.callback("/twilio/status", of_the_subaccount, token="sub")).status_code == 204

@@ -8,21 +8,23 @@ import pytest
 
 from amd_service.errors import ConfigurationError
 from amd_service.settings import Settings, load_settings
-from amd_service.settings.unknown_names import unknown_name_warnings, warnings_for
+from amd_service.settings.warnings import setting_warnings, warnings_for
 from amd_service.simulator.service_process import COMMAND
 
 SID = "AC" + "1" * 32
 
 
 def test_a_misspelt_setting_gets_a_suggestion() -> None:
-    assert warnings_for(["AMD_MODLE", "AMD_MODEL", "PATH"]) == ["AMD_MODLE is not a setting; did you mean AMD_MODEL?"]
-    assert warnings_for(["TWILIO_ACCOUNT_SDI"]) == [
+    assert warnings_for(dict.fromkeys(["AMD_MODLE", "AMD_MODEL", "PATH"], "x")) == [
+        "AMD_MODLE is not a setting; did you mean AMD_MODEL?"
+    ]
+    assert warnings_for({"TWILIO_ACCOUNT_SDI": "x"}) == [
         "TWILIO_ACCOUNT_SDI is not a setting; did you mean TWILIO_ACCOUNT_SID?"
     ]
 
 
 def test_twilio_variables_of_other_programs_get_no_warning() -> None:
-    assert warnings_for(["TWILIO_REGION", "TWILIO_WORKSPACE_SID"]) == []
+    assert warnings_for({"TWILIO_REGION": "ie1", "TWILIO_WORKSPACE_SID": "x"}) == []
 
 
 def test_an_invalid_account_sid_names_its_variable(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -48,8 +50,17 @@ def test_an_invalid_accounts_file_names_file_account_and_field(tmp_path: Path, m
         ('auth_tokens = ["x", ""]', "auth_tokens.1: must not be blank"),
         ('auth_tokens = [" "]', "auth_tokens.0: must not be blank"),
         ('auth_tokens = ["x"]\napi_key = "SK1"\napi_secret = ""', "api_secret: must not be blank"),
-        ('auth_tokens = ["x"]\napi_key = " "\napi_secret = "y"', "api_key: "),
-        ('auth_tokens = ["x"]\napi_key = "SK1"', "set both api_key and api_secret"),
+        ('auth_tokens = ["x"]\napi_key = " "\napi_secret = "y"', "api_key= : must not be blank"),
+        ('auth_tokens = ["x"]\napi_key = "SK1"', "api_key is set without api_secret: set both, or neither"),
+        ('auth_tokens = ["x"]\napi_secret = "y"', "api_secret is set without api_key: set both, or neither"),
+        ('auth_tokens = "x"', "auth_tokens: must be a list in square brackets"),
+        ("auth_tokens = []", "auth_tokens: must not be empty"),
+        ("auth_tokens = [1]", "auth_tokens.0: must be a text in quotation marks"),
+        ('auth_tokens = ["x"]\nchannels = 1', "channels=1: must be a table, e.g. {OutboundAPI = 1}"),
+        (
+            'auth_tokens = ["x"]\nchannels = {OutboundAPI = "left"}',
+            "channels: must be 1 or 2 for OutboundAPI, not left",
+        ),
     ],
 )
 def test_blank_and_incomplete_credentials_are_refused(
@@ -107,13 +118,17 @@ def test_an_api_url_that_could_leak_credentials_is_refused(url: str, monkeypatch
         load_settings()
 
 
-@pytest.mark.parametrize("alone", ["TWILIO_API_KEY", "TWILIO_API_SECRET"])
-def test_an_incomplete_api_key_names_both_settings(alone: str, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("alone", "missing"), [("TWILIO_API_KEY", "TWILIO_API_SECRET"), ("TWILIO_API_SECRET", "TWILIO_API_KEY")]
+)
+def test_an_incomplete_api_key_names_the_missing_setting(
+    alone: str, missing: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     for name, value in (("TWILIO_ACCOUNT_SID", SID), ("TWILIO_AUTH_TOKEN", "x"), (alone, "y")):
         monkeypatch.setenv(name, value)
     with pytest.raises(ConfigurationError) as caught:
         load_settings()
-    assert str(caught.value) == "set both TWILIO_API_KEY and TWILIO_API_SECRET, or neither"
+    assert str(caught.value) == f"{alone} is set without {missing}: set both, or neither"
 
 
 def test_empty_variables_count_as_unset(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -125,15 +140,15 @@ def test_empty_variables_count_as_unset(monkeypatch: pytest.MonkeyPatch) -> None
 @pytest.mark.parametrize(
     ("name", "value", "message"),
     [
-        ("AMD_PHONE_NUMBERS", "forget", "AMD_PHONE_NUMBERS must be keep, hash or drop"),
-        ("AMD_PRECISION", "fp16", "AMD_PRECISION must be fp32, bf16 or int8"),
-        ("AMD_GOLDEN", "off", "AMD_GOLDEN must be enforce or warn"),
-        ("AMD_LOG_FORMAT", "xml", "AMD_LOG_FORMAT must be auto, json or text"),
-        ("AMD_LOG_LEVEL", "loud", "AMD_LOG_LEVEL must be debug, info, warning or error"),
-        ("TWILIO_REGION", "Ireland", "TWILIO_REGION must look like us1 or ie1"),
-        ("TWILIO_EDGE", "dublin.", "TWILIO_EDGE must look like ashburn or dublin"),
-        ("AMD_ON_HUMAN", "hangup", "AMD_ON_HUMAN must be nothing, hang_up or an http(s) URL of TwiML"),
-        ("AMD_DIAL_PREFIXES", "0049", "AMD_DIAL_PREFIXES must be prefixes of E.164 numbers, e.g. +1212"),
+        ("AMD_PHONE_NUMBERS", "forget", "must be keep, hash or drop"),
+        ("AMD_PRECISION", "fp16", "must be fp32, bf16 or int8"),
+        ("AMD_GOLDEN", "off", "must be enforce or warn"),
+        ("AMD_LOG_FORMAT", "xml", "must be auto, json or text"),
+        ("AMD_LOG_LEVEL", "loud", "must be debug, info, warning or error"),
+        ("TWILIO_REGION", "Ireland", "must look like us1 or ie1"),
+        ("TWILIO_EDGE", "dublin.", "must look like ashburn or dublin"),
+        ("AMD_ON_HUMAN", "hangup", "must be nothing, hang_up or an http(s) URL of TwiML"),
+        ("AMD_DIAL_PREFIXES", "0049", "must be prefixes of E.164 numbers, e.g. +1212"),
     ],
 )
 def test_an_invalid_value_names_the_variable_and_the_accepted_values(
@@ -142,7 +157,7 @@ def test_an_invalid_value_names_the_variable_and_the_accepted_values(
     monkeypatch.setenv(name, value)
     with pytest.raises(ConfigurationError) as caught:
         load_settings()
-    assert str(caught.value) == message
+    assert str(caught.value) == f"{name}={value}: {message}"
 
 
 @pytest.mark.parametrize("key", ["k" * 15, "secret"])
@@ -163,8 +178,9 @@ def test_values_are_case_insensitive(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_misspelt_setting_in_the_env_file_gets_a_suggestion(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setitem(Settings.model_config, "env_file", ".env")
     (tmp_path / ".env").write_text("AMD_MODEL=demo\nAMD_DAIL_PREFIXES=+1212\n")
-    assert unknown_name_warnings() == ["AMD_DAIL_PREFIXES is not a setting; did you mean AMD_DIAL_PREFIXES?"]
+    assert setting_warnings(load_settings()) == ["AMD_DAIL_PREFIXES is not a setting; did you mean AMD_DIAL_PREFIXES?"]
 
 
 def test_the_environment_overrides_the_env_file_except_with_empty_variables(
@@ -195,7 +211,7 @@ def test_the_called_partys_channel_can_be_configured_by_source(monkeypatch: pyte
     monkeypatch.setenv("AMD_CHANNELS", "OutboundAPI=2, Conference=1")
     (account,) = load_settings().accounts.values()
     assert [account.called_party_channel(source) for source in ("OutboundAPI", "DialVerb", "Conference")] == [2, 2, 1]
-    for wrong in ("OutboundAPI", "OutboundAPI=3", "=1", "OutboundAPI=left"):
+    for wrong in ("OutboundAPI", "OutboundAPI=3", "=1", "OutboundAPI=left", "Outbound=1"):
         monkeypatch.setenv("AMD_CHANNELS", wrong)
-        with pytest.raises(ConfigurationError, match=r"AMD_CHANNELS|channels: must have the value 1 or 2"):
+        with pytest.raises(ConfigurationError, match=r"AMD_CHANNELS=.*: must b"):
             load_settings()
