@@ -7,7 +7,7 @@ from typing import Any
 import asyncpg
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
-from amd_service.database.driver_errors import failed_connection, one_line, refused_connection
+from amd_service.database.driver_errors import as_unavailable, failed_connection, one_line, refused_connection
 from amd_service.database.url import DATABASE_URL, read_url, unreadable_file, unreadable_url
 from amd_service.errors import DatabaseMisconfigured, DatabaseUnavailable
 
@@ -77,9 +77,17 @@ def create_engine(connect: Callable[[], Awaitable[Any]], **options: Any) -> Asyn
 
 @asynccontextmanager
 async def open_admin_engine(url: str) -> AsyncIterator[AsyncEngine]:
-    """Open a SQLAlchemy engine for administration. Its statements have no timeout."""
+    """Open a SQLAlchemy engine for administration. Its statements have no timeout.
+
+    Raises DatabaseUnavailable if Postgres is down, refuses the connection or refuses a statement in the context.
+    """
     engine = create_engine(lambda: connect(url, statement_timeout_s=None))
     try:
         yield engine
+    except Exception as error:
+        unavailable = as_unavailable(error)
+        if unavailable is None:
+            raise
+        raise unavailable from error
     finally:
         await engine.dispose()

@@ -15,7 +15,7 @@ from amd_service.errors import DatabaseMisconfigured, DatabaseUnavailable
 # (55P03), statement timeout (57014), shutdown and start-up (57P).
 _RETRYABLE_STATES = re.compile(r"08...|25006|40...|53...|55P03|57014|57P..")
 
-_INSUFFICIENT_PRIVILEGE = "42501"
+INSUFFICIENT_PRIVILEGE = "42501"
 
 # Refusals of a connection that do not end on their own. The first pattern that fits `SQLSTATE message` gives the cause.
 # Poolers use 08P01 and XX000 for outages and for refusals, so only the message tells which of them it is.
@@ -33,6 +33,11 @@ _UNKNOWN_NAME = frozenset({socket.EAI_NONAME, getattr(socket, "EAI_NODATA", sock
 
 def one_line(error: BaseException) -> str:
     """Return the message in one line. The driver writes details and hints of Postgres on lines of their own."""
+    if isinstance(error, DBAPIError) and error.orig is not None:
+        error = error.orig
+    # SQLAlchemy puts the class of the driver's error before its message.
+    if isinstance(error.__cause__, asyncpg.PostgresError):
+        error = error.__cause__
     return " ".join(str(error).split()) or type(error).__name__
 
 
@@ -41,17 +46,17 @@ def as_unavailable(error: BaseException) -> DatabaseUnavailable | None:
     if isinstance(error, PoolTimeoutError | TimeoutError):
         return DatabaseUnavailable(f"Postgres did not respond in time ({type(error).__name__})")
     if isinstance(error, ConnectionError):
-        return DatabaseUnavailable(f"the connection to Postgres is lost: {error}")
+        return DatabaseUnavailable(f"the connection to Postgres is lost: {one_line(error)}")
     cause = error.orig if isinstance(error, DBAPIError) else error
     state = getattr(cause, "sqlstate", None)
-    if state == _INSUFFICIENT_PRIVILEGE:
+    if state == INSUFFICIENT_PRIVILEGE:
         return DatabaseMisconfigured(
-            f"Postgres refuses a statement: {one_line(cause or error)}", reason="the role lacks a privilege"
+            f"Postgres refuses a statement: {one_line(error)}", reason="the role lacks a privilege"
         )
     if isinstance(state, str) and _RETRYABLE_STATES.fullmatch(state):
-        return DatabaseUnavailable(f"Postgres reported an error: {cause}")
+        return DatabaseUnavailable(f"Postgres reported an error: {one_line(error)}")
     if isinstance(error, DBAPIError) and error.connection_invalidated:
-        return DatabaseUnavailable(f"the connection to Postgres is lost: {cause}")
+        return DatabaseUnavailable(f"the connection to Postgres is lost: {one_line(error)}")
     return None
 
 

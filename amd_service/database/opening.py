@@ -3,10 +3,11 @@
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 
+from amd_service.database.condition import SchemaState
 from amd_service.database.dashboard_role import create_dashboard_role
 from amd_service.database.embedded import embedded_postgres
 from amd_service.database.pool import Database
-from amd_service.database.schema import SchemaState, migrate
+from amd_service.database.schema import migrate
 from amd_service.errors import ConfigurationError, DatabaseMisconfigured, DatabaseUnavailable
 from amd_service.settings import Settings
 from amd_service.telemetry import get_logger
@@ -18,8 +19,9 @@ log = get_logger(__name__)
 async def open_database(settings: Settings) -> AsyncIterator[Database]:
     """Open the configured database, or an embedded database whose schema is migrated first.
 
-    Raises ConfigurationError if the schema is missing or behind, and DatabaseMisconfigured if Postgres refuses the
-    service. An unavailable database is no error: webhooks then get a 503, which Twilio retries, and the worker waits.
+    Raises ConfigurationError if the database lacks something, e.g. a migration or a privilege, and
+    DatabaseMisconfigured if Postgres refuses the service. An unavailable database is no error: webhooks then get a
+    503, which Twilio retries, and the worker waits.
     """
     async with _database_url(settings) as url:
         if settings.database_url is None:
@@ -31,7 +33,7 @@ async def open_database(settings: Settings) -> AsyncIterator[Database]:
             pool_size=settings.database_pool_size,
         )
         try:
-            await _check_schema(database)
+            await _raise_if_unusable(database)
             yield database
         finally:
             await database.dispose()
@@ -61,15 +63,17 @@ def _database_url(settings: Settings) -> AbstractAsyncContextManager[str]:
     return nullcontext(settings.database_url.get_secret_value())
 
 
-async def _check_schema(database: Database) -> None:
+async def _raise_if_unusable(database: Database) -> None:
     try:
-        state = await database.schema_state()
+        condition = await database.condition()
     except DatabaseMisconfigured:
         raise
     except DatabaseUnavailable as error:
         log.error("database unavailable at the start, check AMD_DATABASE_URL", error=str(error))
         return
-    if state in (SchemaState.MISSING, SchemaState.BEHIND):
-        raise ConfigurationError(f"the database schema is {state}: run `amd-service migrate`, then start again")
-    if state is SchemaState.NEWER:
+    if fault := condition.start_fault():
+        raise ConfigurationError(f"{fault}, then start again")
+    if condition.standby:
+        log.error("Postgres is a read-only standby, waiting until it is the primary")
+    if condition.state is SchemaState.NEWER:
         log.warning("database schema newer than this version, upgrade amd-service")

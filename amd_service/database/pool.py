@@ -10,10 +10,10 @@ from sqlalchemy import event
 from sqlalchemy.exc import DisconnectionError
 from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
 
+from amd_service.database.condition import Condition, ConditionWatch
 from amd_service.database.connection import CONNECT_TIMEOUT_S, connect, create_engine
 from amd_service.database.driver_errors import as_unavailable
 from amd_service.database.listener import Listener, wake_on_notify
-from amd_service.database.schema import SchemaState, SchemaWatch
 from amd_service.database.url import LISTEN_URL, read_url
 from amd_service.telemetry import Metrics
 
@@ -54,7 +54,7 @@ class Database:
         )
         event.listen(self._engine.sync_engine, "checkout", _raise_if_closed)
         self._sessions = async_sessionmaker(self._engine, expire_on_commit=False)
-        self._schema = SchemaWatch(self.transaction)
+        self._watch = ConditionWatch(self.transaction)
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[AsyncSession]:
@@ -77,9 +77,9 @@ class Database:
             return wake_on_notify(self.url, wake, metrics)
         return wake_on_notify(self._listen_url, wake, metrics, LISTEN_URL)
 
-    async def schema_state(self) -> SchemaState:
-        """How the schema compares with this version. Cached for one second. Raises DatabaseUnavailable."""
-        return await self._schema.state()
+    async def condition(self) -> Condition:
+        """Whether the service can work with the database. Cached for one second. Raises DatabaseUnavailable."""
+        return await self._watch.condition()
 
     async def dispose(self) -> None:
         """Close every pooled connection."""

@@ -143,7 +143,9 @@ class _Parameters:
         """Replace the names of other clients by names that asyncpg and Postgres know. Raises ConfigurationError."""
         self._translate_tls()
         self._translate_schema()
-        self._check_encoding()
+        encoding = self._values.pop("client_encoding", "utf8")
+        if encoding.lower().replace("-", "") not in ("utf8", "unicode", "auto"):
+            raise self._error("client_encoding", f"is {encoding!r}: the service uses UTF8, remove the parameter")
         self._read_connect_timeout()
         self._ignored = sorted(_IGNORED & self._values.keys())
         for name in self._ignored:
@@ -196,19 +198,13 @@ class _Parameters:
         # libpq reads 0 as no limit. The service then keeps its own limit.
         self._connect_timeout_s = float(seconds) or None
 
-    def _check_encoding(self) -> None:
-        encoding = self._values.pop("client_encoding", "utf8")
-        if encoding.lower().replace("-", "") not in ("utf8", "unicode", "auto"):
-            raise self._error("client_encoding", f"is {encoding!r}: the service uses UTF8, remove the parameter")
-
     def _error(self, name: str, problem: str) -> ConfigurationError:
         return ConfigurationError(f"{self._setting}: the parameter {name} {problem}")
 
 
 def unreadable_file(arguments: DriverArguments) -> str | None:
     """Return the parameter and the path of the first file that this process cannot read. None: all are readable."""
-    return next((f"{name}={path}" for name, path in arguments.files.items() if not _is_readable(Path(path))), None)
-
-
-def _is_readable(path: Path) -> bool:
-    return path.is_file() and os.access(path, os.R_OK)
+    for name, path in arguments.files.items():
+        if not (Path(path).is_file() and os.access(path, os.R_OK)):
+            return f"{name}={path}"
+    return None

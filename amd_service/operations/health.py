@@ -2,7 +2,6 @@
 
 from amd_service.calls import queue
 from amd_service.database.pool import Database
-from amd_service.database.schema import SchemaState
 from amd_service.errors import DatabaseMisconfigured, DatabaseUnavailable
 from amd_service.telemetry import Metrics, get_logger
 
@@ -12,16 +11,14 @@ log = get_logger(__name__)
 async def database_fault(database: Database) -> str | None:
     """Return the reason why callbacks cannot be stored now; None when they can be stored."""
     try:
-        state = await database.schema_state()
+        condition = await database.condition()
     except DatabaseMisconfigured as error:
         log.error("readiness check failed: database misconfigured", error=str(error))
         return error.reason
     except DatabaseUnavailable as error:
         log.warning("readiness check failed: database unavailable", error=str(error))
         return "the database is unavailable"
-    if state in (SchemaState.CURRENT, SchemaState.NEWER):
-        return None
-    return f"the database schema is {state}: run `amd-service migrate`"
+    return condition.callback_fault()
 
 
 async def measure_queue(database: Database, metrics: Metrics) -> None:

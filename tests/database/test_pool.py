@@ -54,7 +54,7 @@ async def test_a_missing_server_is_unavailable(tmp_path: Path) -> None:
 async def test_a_missing_database_is_unavailable_and_the_error_names_it(server_url: str) -> None:
     database = Database(with_database(server_url, "not_there"))
     with pytest.raises(DatabaseUnavailable, match="not_there"):
-        await database.schema_state()
+        await database.condition()
     await database.dispose()
 
 

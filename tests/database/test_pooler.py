@@ -8,8 +8,9 @@ from contextlib import ExitStack
 import pytest
 from sqlalchemy import text
 
+from amd_service.database.condition import SchemaState
 from amd_service.database.pool import Database
-from amd_service.database.schema import SchemaState, migrate
+from amd_service.database.schema import migrate
 from amd_service.domain import Job, Verdict
 from amd_service.errors import ConfigurationError, DatabaseMisconfigured
 from amd_service.telemetry import Metrics
@@ -115,7 +116,7 @@ def test_an_unusable_listen_url_is_an_error_that_names_the_setting(pooler_url: s
 
 async def test_the_pgbouncer_parameter_of_prisma_is_accepted(database: Database, pooler_url: str) -> None:
     pooled = Database(f"{pooler_url}&pgbouncer=true&connection_limit=1")
-    assert await pooled.schema_state() is SchemaState.CURRENT
+    assert (await pooled.condition()).state is SchemaState.CURRENT
     await pooled.dispose()
 
 
@@ -125,7 +126,7 @@ async def test_a_parameter_that_the_pooler_refuses_is_named(
 ) -> None:
     pooled = Database(f"{pooler_url}&{parameter}")
     with pytest.raises(DatabaseMisconfigured, match=f"unsupported startup parameter.*{parameter.partition('=')[0]}"):
-        await pooled.schema_state()
+        await pooled.condition()
     await pooled.dispose()
 
 
@@ -135,6 +136,6 @@ async def test_the_schema_can_be_migrated_through_the_pooler(server_url: str, te
     with pgbouncer(with_database(server_url, name), pool_mode="transaction") as url:
         await asyncio.gather(*(migrate(url) for _ in range(3)))
         database = Database(url)
-        assert await database.schema_state() is SchemaState.CURRENT
+        assert (await database.condition()).state is SchemaState.CURRENT
         await database.dispose()
     await execute(server_url, f'drop database "{name}" with (force)')

@@ -130,7 +130,7 @@ async def test_a_password_that_changes_while_the_service_runs_is_misconfigured(s
     await execute(server.url(), "alter role amd password 'new'")
     await database.dispose()
     with pytest.raises(DatabaseMisconfigured, match="password authentication failed"):
-        await database.schema_state()
+        await database.condition()
     await database.dispose()
 
 

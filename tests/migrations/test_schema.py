@@ -10,10 +10,12 @@ from alembic.migration import MigrationContext
 from sqlalchemy import Connection, text
 
 from amd_service.calls.tables import Base
+from amd_service.database.condition import ConditionWatch, SchemaState
 from amd_service.database.connection import connect, open_admin_engine
 from amd_service.database.dashboard_role import create_dashboard_role
 from amd_service.database.pool import Database
-from amd_service.database.schema import SchemaState, SchemaWatch, alembic_config, migrate, migrations_dir
+from amd_service.database.revisions import alembic_config, migrations_dir
+from amd_service.database.schema import migrate
 from amd_service.errors import ConfigurationError, DatabaseUnavailable
 from tools.call_log_page import document
 
@@ -137,7 +139,7 @@ async def test_a_migration_fails_if_a_table_is_in_use_instead_of_blocking_all_la
 async def test_several_processes_can_migrate_at_the_same_time(bare_url: str) -> None:
     await asyncio.gather(*(migrate(bare_url) for _ in range(3)))
     database = Database(bare_url)
-    assert await database.schema_state() is SchemaState.CURRENT
+    assert (await database.condition()).state is SchemaState.CURRENT
     await database.dispose()
 
 
@@ -149,13 +151,13 @@ async def test_every_constraint_and_index_has_a_name_by_our_convention(database_
 
 async def test_the_schema_state_follows_the_migrations(bare_url: str) -> None:
     database = Database(bare_url)
-    watch = SchemaWatch(database.transaction, max_age_s=0.0)
-    assert await watch.state() is SchemaState.MISSING
+    watch = ConditionWatch(database.transaction, max_age_s=0.0)
+    assert (await watch.condition()).state is SchemaState.MISSING
     await migrate(bare_url)
-    assert await watch.state() is SchemaState.CURRENT
+    assert (await watch.condition()).state is SchemaState.CURRENT
     async with database.transaction() as session:
         await session.execute(text("update alembic_version set version_num = 'from_the_future'"))
-    assert await watch.state() is SchemaState.NEWER
+    assert (await watch.condition()).state is SchemaState.NEWER
     with pytest.raises(ConfigurationError, match="newer"):
         await migrate(bare_url)
     await database.dispose()
@@ -164,7 +166,7 @@ async def test_the_schema_state_follows_the_migrations(bare_url: str) -> None:
 async def test_a_schema_of_an_earlier_migration_is_behind(bare_url: str) -> None:
     database = Database(bare_url)
     await migrate(bare_url, "0001")
-    assert await database.schema_state() is SchemaState.BEHIND
+    assert (await database.condition()).state is SchemaState.BEHIND
     await database.dispose()
 
 

@@ -5,9 +5,9 @@ from collections.abc import AsyncIterator
 
 from amd_service.calls import erasure
 from amd_service.cli.doctor.check_result import CheckResult, Health
+from amd_service.database.condition import Condition, SchemaState
 from amd_service.database.embedded import check_embedded
 from amd_service.database.pool import Database
-from amd_service.database.schema import SchemaState
 from amd_service.database.url import read_url
 from amd_service.errors import AmdError, ConfigurationError, DatabaseMisconfigured, DatabaseUnavailable
 from amd_service.settings import Settings
@@ -19,7 +19,7 @@ async def check_database(settings: Settings) -> AsyncIterator[CheckResult]:
         yield await _check_embedded_database(settings)
         return
     try:
-        state, copies = await _read_state(settings.database_url.get_secret_value(), settings)
+        condition, copies = await _read_state(settings.database_url.get_secret_value(), settings)
     except (ConfigurationError, DatabaseMisconfigured) as error:
         yield CheckResult("database", Health.FAIL, str(error))
         return
@@ -27,26 +27,26 @@ async def check_database(settings: Settings) -> AsyncIterator[CheckResult]:
         yield CheckResult("database", Health.FAIL, f"{error}; check AMD_DATABASE_URL and that Postgres runs")
         return
     yield CheckResult("database", Health.OK, _reachable(settings.database_url.get_secret_value()))
-    yield _schema(state)
+    yield _schema(condition)
     if copies is not None:
         yield CheckResult(
             "deleting", Health.OK, f"up to {copies} recordings at Twilio have a verdict and will be deleted"
         )
 
 
-async def _read_state(url: str, settings: Settings) -> tuple[SchemaState, int | None]:
-    """Return the schema's state and the number of recordings to delete at Twilio.
+async def _read_state(url: str, settings: Settings) -> tuple[Condition, int | None]:
+    """Return the condition of the database and the number of recordings to delete at Twilio.
 
     The number is None if AMD_DELETE_RECORDINGS is off or the schema is not current.
     """
     database = Database(url, pool_size=settings.database_pool_size)
     try:
-        state = await database.schema_state()
-        countable = settings.delete_recordings and state is SchemaState.CURRENT
+        condition = await database.condition()
+        countable = settings.delete_recordings and condition.state is SchemaState.CURRENT
         if not countable:
-            return state, None
+            return condition, None
         async with database.transaction() as session:
-            return state, await erasure.count_erasable(session)
+            return condition, await erasure.count_erasable(session)
     finally:
         await database.dispose()
 
@@ -60,16 +60,13 @@ def _reachable(url: str) -> str:
     )
 
 
-def _schema(state: SchemaState) -> CheckResult:
-    match state:
-        case SchemaState.CURRENT:
-            return CheckResult("schema", Health.OK, "current")
-        case SchemaState.NEWER:
-            return CheckResult(
-                "schema", Health.WARN, "the schema is newer than this version of amd-service; upgrade amd-service"
-            )
-        case _:
-            return CheckResult("schema", Health.FAIL, f"{state}: run `amd-service migrate`")
+def _schema(condition: Condition) -> CheckResult:
+    # If the schema is missing, `migrate` is the next command, so report first what would stop `migrate`.
+    if fault := condition.migration_fault() or condition.start_fault():
+        return CheckResult("schema", Health.FAIL, fault)
+    if condition.state is SchemaState.NEWER:
+        return CheckResult("schema", Health.WARN, "newer than this version of amd-service; upgrade amd-service")
+    return CheckResult("schema", Health.OK, "current, and the role has all privileges")
 
 
 async def _check_embedded_database(settings: Settings) -> CheckResult:

@@ -158,3 +158,11 @@ async def test_the_database_check_names_a_mistake_in_the_url(server_url: str) ->
     assert (result.health, result.text.startswith("the database does not exist")) == (Health.FAIL, True)
     result = await result_of("database", database_url="postgresql://u@h/n?foo=1")
     assert (result.health, "parameter foo" in result.text) == (Health.FAIL, True)
+
+
+async def test_the_schema_check_names_a_missing_privilege(database_url: str) -> None:
+    separator = "&" if "?" in database_url else "?"
+    read_only = f"{database_url}{separator}options=-c%20default_transaction_read_only%3Don"
+    result = await result_of("schema", database_url=read_only)
+    assert (result.health, "every transaction is read-only" in result.text) == (Health.FAIL, True)
+    assert (await result_of("schema", database_url=database_url)).health is Health.OK

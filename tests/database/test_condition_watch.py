@@ -1,4 +1,4 @@
-"""Callers share one lookup of the schema's state, which holds no connection while it reads files."""
+"""Callers share one lookup of the condition of a database, which holds no connection while it reads files."""
 
 import asyncio
 import threading
@@ -8,8 +8,9 @@ from contextlib import asynccontextmanager
 import pytest
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from amd_service.database.condition import ConditionWatch, SchemaState
 from amd_service.database.pool import Database
-from amd_service.database.schema import Revisions, SchemaState, SchemaWatch
+from amd_service.database.revisions import Revisions
 from amd_service.errors import DatabaseUnavailable
 
 pytestmark = pytest.mark.anyio
@@ -33,8 +34,9 @@ class Transactions:
 
 async def test_concurrent_callers_share_one_connection(database: Database) -> None:
     transactions = Transactions(database)
-    watch = SchemaWatch(transactions, max_age_s=60.0)
-    assert set(await asyncio.gather(*(watch.state() for _ in range(50)))) == {SchemaState.CURRENT}
+    watch = ConditionWatch(transactions, max_age_s=60.0)
+    found = await asyncio.gather(*(watch.condition() for _ in range(50)))
+    assert {condition.state for condition in found} == {SchemaState.CURRENT}
     assert transactions.begun == 1
 
 
@@ -47,18 +49,18 @@ async def test_concurrent_callers_share_one_error() -> None:
         raise DatabaseUnavailable("away")
         yield
 
-    watch = SchemaWatch(unavailable, max_age_s=60.0)
-    errors = await asyncio.gather(*(watch.state() for _ in range(9)), return_exceptions=True)
+    watch = ConditionWatch(unavailable, max_age_s=60.0)
+    errors = await asyncio.gather(*(watch.condition() for _ in range(9)), return_exceptions=True)
     assert [(type(error), str(error)) for error in errors] == [(DatabaseUnavailable, "away")] * 9
     assert len(attempts) == 1
 
 
 async def test_a_cancelled_caller_does_not_cancel_the_others(database: Database) -> None:
-    cancelled = asyncio.create_task(database.schema_state())
-    waiting = asyncio.create_task(database.schema_state())
+    cancelled = asyncio.create_task(database.condition())
+    waiting = asyncio.create_task(database.condition())
     await asyncio.sleep(0)
     cancelled.cancel()
-    assert await waiting is SchemaState.CURRENT
+    assert (await waiting).state is SchemaState.CURRENT
 
 
 async def test_migrations_are_read_once_and_while_no_connection_is_held(database: Database) -> None:
@@ -69,8 +71,8 @@ async def test_migrations_are_read_once_and_while_no_connection_is_held(database
         reads.append((transactions.open, threading.current_thread() is threading.main_thread()))
         return Revisions(frozenset(), None)
 
-    watch = SchemaWatch(transactions, max_age_s=0.0, read_revisions=read)
+    watch = ConditionWatch(transactions, max_age_s=0.0, read_revisions=read)
     for _ in range(2):
-        assert await watch.state() is SchemaState.NEWER
+        assert (await watch.condition()).state is SchemaState.NEWER
     assert reads == [(0, False)]
     assert transactions.begun == 2
