@@ -34,7 +34,11 @@ class ServerSettings(BaseModel):
     host: OneWord = Field("127.0.0.1", description="Address on which `serve` listens.")
     port: int = Field(8080, ge=0, le=65535, description="Port on which `serve` listens. If 0, any free port is used.")
     worker_port: int = Field(
-        8081, ge=0, le=65535, description="Port for health and metrics of a `worker` that runs without `serve`."
+        8081,
+        ge=0,
+        le=65535,
+        description="Port for health and metrics of a `worker` that runs without `serve`. If 0, any free port is used, "
+        "which a second worker on one machine needs.",
     )
     public_url: OneWord | None = Field(
         None,

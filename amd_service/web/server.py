@@ -1,6 +1,7 @@
 """Runs the HTTP server until SIGTERM or SIGINT."""
 
 import asyncio
+import errno
 import signal
 import socket
 from collections.abc import Iterator, Mapping
@@ -34,14 +35,14 @@ NO_WEBSOCKETS: Mapping[str, Any] = MappingProxyType({"ws": "none"})
 
 async def serve(settings: Settings, *, with_worker: bool) -> None:
     """Serve the webhooks and the API. If `with_worker` is true, also run a worker. Returns after SIGTERM or SIGINT."""
-    with _listening_socket(settings.host, settings.port) as listening:
+    with _listening_socket(settings.host, settings.port, port_setting="AMD_PORT") as listening:
         async with open_runtime(settings, with_worker=with_worker) as runtime:
             await _run(runtime, SERVICE_ROUTES, listening)
 
 
 async def work(settings: Settings) -> None:
     """Run a worker and serve only health and metrics. Returns after SIGTERM or SIGINT."""
-    with _listening_socket(settings.host, settings.worker_port) as listening:
+    with _listening_socket(settings.host, settings.worker_port, port_setting="AMD_WORKER_PORT") as listening:
         async with open_runtime(settings, with_worker=True) as runtime:
             await _run(runtime, HEALTH_ROUTES, listening)
 
@@ -84,14 +85,24 @@ async def _run(runtime: Runtime, routes: Routes, listening: socket.socket) -> No
 
 
 @contextmanager
-def _listening_socket(host: str, port: int) -> Iterator[socket.socket]:
-    """Bind a socket. The socket is bound before the runtime opens, so that a port in use is reported at once."""
+def _listening_socket(host: str, port: int, *, port_setting: str) -> Iterator[socket.socket]:
+    """Bind a socket. The socket is bound before the runtime opens, so that a port in use is reported at once.
+
+    Raises ConfigurationError with the setting to change: AMD_HOST, or `port_setting`.
+    """
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
         listening = socket.socket(family, kind, protocol)
-        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listening.bind(address)
-    except OSError as error:
-        raise ConfigurationError(f"cannot listen on {host}:{port}: {error}; change AMD_HOST or AMD_PORT") from error
+    except (OSError, UnicodeError) as error:
+        raise ConfigurationError(f"cannot listen on host {host}: {error}; change AMD_HOST") from error
     with listening:
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            listening.bind(address)
+        except OSError as error:
+            cure = {
+                errno.EADDRNOTAVAIL: "change AMD_HOST to an address of this machine",
+                errno.EACCES: f"set {port_setting} to a port above 1023",
+            }.get(error.errno or 0, f"change {port_setting}; 0 takes any free port")
+            raise ConfigurationError(f"cannot listen on {host}:{port}: {error.strerror}; {cure}") from error
         yield listening
