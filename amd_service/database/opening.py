@@ -44,7 +44,10 @@ async def migrate_database(settings: Settings, dashboard_role: str | None) -> No
     async with _database_url(settings) as url:
         await migrate(url)
         if dashboard_role is not None:
-            await create_dashboard_role(url, dashboard_role)
+            refused = await create_dashboard_role(url, dashboard_role)
+            if refused:
+                sql = "; ".join(refused)
+                log.warning("time limits of the dashboard role not set, run as an administrator", sql=sql)
     log.info("schema is up to date", dashboard_role=dashboard_role)
 
 

@@ -4,7 +4,7 @@ import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import urlsplit
 
 import pytest
 from sqlalchemy import text
@@ -19,19 +19,11 @@ from amd_service.errors import ConfigurationError, DatabaseMisconfigured, Databa
 from amd_service.operations.health import database_fault
 from amd_service.settings import Settings
 from tests.support.deliveries import deliver, recording
-from tests.support.postgres import with_database
+from tests.support.postgres import as_role, with_database
 
 pytestmark = pytest.mark.anyio
 
 ROLE = "amd_test_limited"
-
-
-def as_role(url: str, **query: str) -> str:
-    """The URL for the role ROLE. The test servers trust every role."""
-    parts = urlsplit(url)
-    address = parts.netloc.rpartition("@")[2]
-    more = "&".join([parts.query, *(f"{name}={value}" for name, value in query.items())]).strip("&")
-    return urlunsplit(parts._replace(netloc=f"{ROLE}:limited@{address}", query=more))
 
 
 @asynccontextmanager
@@ -62,6 +54,10 @@ async def bare(server_url: str, test_run: str) -> AsyncIterator[Database]:
     """A database without tables."""
     async with make_database(server_url, test_run, "") as database:
         yield database
+
+
+def limited_url(database: Database) -> str:
+    return as_role(database.url, ROLE, "limited")
 
 
 async def run(database: Database, *statements: str) -> None:
@@ -102,28 +98,28 @@ async def test_the_listed_privileges_suffice_without_any_on_sequences(owner: Dat
         for table, privileges in needed.items():
             await run(owner, f"grant {', '.join(privileges)} on {table} to {ROLE}")
     await run(owner, f"grant select on alembic_version to {ROLE}")
-    async with open_database(Settings(_env_file=None, database_url=as_role(owner.url))) as database:
+    async with open_database(Settings(_env_file=None, database_url=limited_url(owner))) as database:
         assert (await database.condition()).lacking == ()
         await deliver(database, recording("completed"))
-    assert await readiness(as_role(owner.url)) is None
+    assert await readiness(limited_url(owner)) is None
 
 
 async def test_a_role_that_may_only_read_is_not_ready_and_does_not_start(owner: Database) -> None:
     await run(owner, f"grant select on all tables in schema public to {ROLE}")
-    assert str(await readiness(as_role(owner.url))).startswith("the role lacks the privilege INSERT on callback")
-    error = await start_error(as_role(owner.url))
+    assert str(await readiness(limited_url(owner))).startswith("the role lacks the privilege INSERT on callback")
+    error = await start_error(limited_url(owner))
     assert f"grant select, insert, update, delete on all tables in schema public to {ROLE}" in error
 
 
 async def test_a_privilege_that_only_workers_need_does_not_end_readiness(owner: Database) -> None:
     await run(owner, f"grant select, insert, update, delete on all tables in schema public to {ROLE}")
     await run(owner, f"revoke update on sweep from {ROLE}")
-    assert await readiness(as_role(owner.url)) is None
-    assert "UPDATE on sweep" in await start_error(as_role(owner.url))
+    assert await readiness(limited_url(owner)) is None
+    assert "UPDATE on sweep" in await start_error(limited_url(owner))
 
 
 async def test_a_statement_without_its_privilege_is_a_mistake_in_the_configuration(owner: Database) -> None:
-    limited = Database(as_role(owner.url))
+    limited = Database(limited_url(owner))
     with pytest.raises(DatabaseMisconfigured, match="permission denied for table callback") as caught:
         await deliver(limited, recording("completed"))
     assert caught.value.reason == "the role lacks a privilege"
@@ -132,16 +128,16 @@ async def test_a_statement_without_its_privilege_is_a_mistake_in_the_configurati
 
 async def test_a_role_that_may_not_create_tables_cannot_migrate(bare: Database) -> None:
     await run(bare, "revoke create on schema public from public")
-    assert f"grant create on schema public to {ROLE}" in await migration_error(as_role(bare.url))
+    assert f"grant create on schema public to {ROLE}" in await migration_error(limited_url(bare))
     await run(bare, "revoke all on schema public from public")
-    assert "the role can use no schema" in await migration_error(as_role(bare.url))
+    assert "the role can use no schema" in await migration_error(limited_url(bare))
 
 
 async def test_a_role_that_does_not_own_the_tables_cannot_migrate(bare: Database) -> None:
     await migrate(bare.url, "0001")
     await run(bare, f"grant create on schema public to {ROLE}")
     await run(bare, f"grant select, insert, update, delete on all tables in schema public to {ROLE}")
-    error = await migration_error(as_role(bare.url))
+    error = await migration_error(limited_url(bare))
     assert "must be owner" in error
     assert "with the role that owns the tables" in error
 

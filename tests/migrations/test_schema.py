@@ -12,7 +12,6 @@ from sqlalchemy import Connection, text
 from amd_service.calls.tables import Base
 from amd_service.database.condition import ConditionWatch, SchemaState
 from amd_service.database.connection import connect, open_admin_engine
-from amd_service.database.dashboard_role import create_dashboard_role
 from amd_service.database.pool import Database
 from amd_service.database.revisions import alembic_config, migrations_dir
 from amd_service.database.schema import migrate
@@ -176,43 +175,6 @@ def test_the_migrations_are_found_in_a_checkout_and_in_a_wheel(tmp_path: Path) -
     inside.mkdir(parents=True)
     (inside / "env.py").touch()
     assert migrations_dir(tmp_path / "amd_service") == inside
-
-
-async def test_a_dashboard_role_reads_the_call_log_and_nothing_else(bare_url: str) -> None:
-    await migrate(bare_url)
-    await create_dashboard_role(bare_url, "dashboard_reader")
-    await create_dashboard_role(bare_url, "dashboard_reader")
-    connection = await connect(bare_url, statement_timeout_s=5)
-    try:
-        grants = await connection.fetch(
-            "select table_name, privilege_type from information_schema.table_privileges"
-            " where grantee = 'dashboard_reader' order by table_name"
-        )
-        role = await connection.fetchrow("select * from pg_authid where rolname = 'dashboard_reader'")
-        await connection.execute("set role dashboard_reader")
-        assert await connection.fetch("select * from call_log") == []
-        assert await connection.fetch("select * from call_log_agreement") == []
-        for statement in ("select * from callback", "delete from call_log"):
-            with pytest.raises(Exception, match="permission denied"):
-                await connection.execute(statement)
-    finally:
-        await connection.execute("reset role")
-        await connection.execute("drop owned by dashboard_reader")
-        await connection.execute("drop role dashboard_reader")
-        await connection.close()
-    assert [tuple(grant) for grant in grants] == [("call_log", "SELECT"), ("call_log_agreement", "SELECT")]
-    assert (role["rolcanlogin"], role["rolpassword"], role["rolsuper"]) == (True, None, False)
-
-
-@pytest.mark.parametrize("name", ['x"; drop table call_log; --', "Upper", "", "pg_monitor", "a" * 64])
-async def test_a_name_that_needs_quoting_is_refused(database_url: str, name: str) -> None:
-    with pytest.raises(ConfigurationError, match="cannot be a role"):
-        await create_dashboard_role(database_url, name)
-
-
-async def test_a_role_that_can_write_is_refused(database_url: str) -> None:
-    with pytest.raises(ConfigurationError, match="can already write call_log"):
-        await create_dashboard_role(database_url, "postgres")
 
 
 def test_every_table_and_column_has_a_comment() -> None:

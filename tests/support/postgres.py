@@ -15,6 +15,12 @@ def with_database(url: str, name: str) -> str:
     return urlunsplit(urlsplit(url)._replace(path=f"/{name}"))
 
 
+def as_role(url: str, role: str, password: str) -> str:
+    """The URL of the same database for another role."""
+    parts = urlsplit(url)
+    return urlunsplit(parts._replace(netloc=f"{role}:{password}@{parts.netloc.rpartition('@')[2]}"))
+
+
 async def clone(server_url: str, template: str, own: str) -> None:
     connection = await connect(server_url, statement_timeout_s=None)
     try:
