@@ -87,7 +87,8 @@ async def open_runtime(settings: Settings, *, with_worker: bool) -> AsyncIterato
         numbers = NumberPolicy.from_settings(settings)
         worker = None
         if with_worker:
-            judge = RecordingJudge(settings.accounts, Recordings(client, settings), detector, metrics)
+            recordings, at_once = Recordings(client, settings), settings.worker_concurrency
+            judge = RecordingJudge(settings.accounts, recordings, detector, metrics, judgements_at_once=at_once)
             worker = build_worker(settings, database, judge.judge, metrics, is_ready=lambda: detector.is_ready)
             # This context is entered before the worker's context, so this context ends after the worker. The action
             # runner therefore also runs the actions of the worker's last verdicts.
@@ -179,7 +180,7 @@ def build_worker(
         judge=judge,
         is_ready=is_ready,
         retries=RetryPolicy(settings.job_max_attempts, settings.job_retry_base_s, settings.job_outage_s),
-        concurrency=settings.worker_concurrency,
+        concurrency=settings.recordings_at_once,
         poll_s=settings.poll_s,
         metrics=metrics,
     )

@@ -96,6 +96,11 @@ class Detector:
         return self._classifier.chosen
 
     @property
+    def windows_at_once(self) -> int:
+        """Number of concurrent windows that keep the engine busy."""
+        return self._classifier.windows_at_once
+
+    @property
     def policy(self) -> Policy:
         return self._policy
 

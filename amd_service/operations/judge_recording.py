@@ -1,5 +1,6 @@
 """Judges a recording."""
 
+import asyncio
 from collections.abc import Mapping
 
 from amd_service.detection.audio.completeness import why_incomplete
@@ -16,15 +17,27 @@ from amd_service.twilio.recordings import AudioRules, Media, Recordings
 
 
 class RecordingJudge:
-    """Downloads the first seconds of a recording from Twilio and judges this audio."""
+    """Downloads the first seconds of a recording from Twilio and judges this audio.
+
+    Any number of downloads may run at once, but only `judgements_at_once` judgements. None: as many judgements as keep
+    the engine busy.
+    """
 
     def __init__(
-        self, accounts: Mapping[AccountSid, Account], recordings: Recordings, detector: Detector, metrics: Metrics
+        self,
+        accounts: Mapping[AccountSid, Account],
+        recordings: Recordings,
+        detector: Detector,
+        metrics: Metrics,
+        *,
+        judgements_at_once: int | None = None,
     ) -> None:
         self._accounts = accounts
         self._recordings = recordings
         self._detector = detector
         self._metrics = metrics
+        self._judgements_at_once = judgements_at_once
+        self._slots: asyncio.Semaphore | None = None
 
     async def judge(self, job: Job) -> Verdict:
         """Return the verdict on one recording.
@@ -55,8 +68,12 @@ class RecordingJudge:
             channel=account.called_party_channel(job.source),
             one_sided=one_sided,
         )
-        with self._metrics.stage("judge"):
-            return await self._detector.judge(audio, priority=Priority.RECORDING)
+        if self._slots is None:
+            # The number of windows that keep the engine busy is known only after the model was loaded.
+            self._slots = asyncio.Semaphore(self._judgements_at_once or self._detector.windows_at_once)
+        async with self._slots:
+            with self._metrics.stage("judge"):
+                return await self._detector.judge(audio, priority=Priority.RECORDING)
 
     def _raise_if_incomplete(self, media: Media, job: Job) -> None:
         """Raise MediaIncomplete if the media cannot be the whole recording.

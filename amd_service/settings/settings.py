@@ -57,8 +57,18 @@ class Settings(DetectionSettings, TwilioSettings, ServerSettings, BaseSettings):
         return check_plain(trim(value)) if isinstance(value, str) else value
 
     # Queue
-    worker_concurrency: int = Field(
-        2, ge=1, description="Maximum number of recordings that one worker processes at the same time."
+    worker_downloads: int = Field(
+        16,
+        ge=1,
+        description="Maximum number of recordings that one worker downloads at the same time. A downloaded recording "
+        "counts until it is judged. Each recording takes at most `AMD_MEDIA_MAX_BYTES` of memory.",
+    )
+    worker_concurrency: int | None = Field(
+        None,
+        ge=1,
+        description="Maximum number of recordings that one worker judges at the same time. If unset, the number "
+        "depends on the engine: 2 on a CPU, two batches on a GPU. A number above `AMD_WORKER_DOWNLOADS` also raises "
+        "the number of downloads.",
     )
     job_lease_s: float = Field(
         60.0, gt=0, description="Seconds after the last heartbeat of a worker until other workers claim its recordings."
@@ -90,6 +100,11 @@ class Settings(DetectionSettings, TwilioSettings, ServerSettings, BaseSettings):
     log_level: Annotated[str, one_of("debug", "info", "warning", "error")] = Field(
         "info", description="Lowest level that is logged: `debug`, `info`, `warning` or `error`."
     )
+
+    @property
+    def recordings_at_once(self) -> int:
+        """Maximum number of recordings that one worker claims at the same time."""
+        return max(self.worker_downloads, self.worker_concurrency or 0)
 
 
 _ALIASES = {

@@ -81,7 +81,15 @@ class TwilioSettings(BaseModel):
     )
     media_connect_timeout_s: float = Field(5.0, gt=0, description="Maximum seconds to connect to Twilio.")
     media_read_timeout_s: float = Field(10.0, gt=0, description="Maximum seconds for one read from Twilio.")
-    media_total_timeout_s: float = Field(30.0, gt=0, description="Maximum seconds for one download.")
+    media_first_timeout_s: float = Field(
+        5.0,
+        gt=0,
+        description="Maximum seconds for the first download of a recording. Each time-out doubles this limit for the "
+        "next download of the same recording, up to `AMD_MEDIA_TOTAL_TIMEOUT_S`.",
+    )
+    media_total_timeout_s: float = Field(
+        120.0, gt=0, description="Maximum seconds for one download of a recording that has already timed out."
+    )
 
     # Placing calls
     dial_prefixes: TextList = Field(

@@ -6,7 +6,6 @@ clearly not audio. So a recording of one hour needs no more traffic than a recor
 beginning of ciphertext or of an HTML page is downloaded.
 """
 
-import asyncio
 import json
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
@@ -18,6 +17,7 @@ from amd_service import __version__
 from amd_service.domain import Failure, RecordingSid, is_sid
 from amd_service.errors import AmdError, MediaIncomplete, MediaNotYet, MediaRefused, TwilioUnavailable
 from amd_service.settings import Account, Settings, is_loopback
+from amd_service.twilio.download_timeouts import DownloadTimeouts
 from amd_service.twilio.retry_after import retry_after_s
 
 MAX_REDIRECTS = 3
@@ -62,7 +62,9 @@ async def http_client(settings: Settings) -> AsyncIterator[httpx2.AsyncClient]:
     async with httpx2.AsyncClient(
         headers={"user-agent": f"amd-service/{__version__}", "accept-encoding": "identity"},
         timeout=timeout,
-        limits=httpx2.Limits(max_connections=100, max_keepalive_connections=20, keepalive_expiry=30.0),
+        limits=httpx2.Limits(
+            max_connections=100 + settings.recordings_at_once, max_keepalive_connections=20, keepalive_expiry=30.0
+        ),
         follow_redirects=False,
         trust_env=not is_loopback(httpx2.URL(settings.api_origin).host),
     ) as client:
@@ -77,7 +79,11 @@ class Recordings:
         self._api = httpx2.URL(settings.api_origin)
         self._loopback = is_loopback(self._api.host)
         self._max_bytes = settings.media_max_bytes
-        self._total_timeout_s = settings.media_total_timeout_s
+        self._timeouts = DownloadTimeouts(
+            first_s=settings.media_first_timeout_s,
+            longest_s=settings.media_total_timeout_s,
+            max_long=max(1, settings.recordings_at_once // 2),
+        )
 
     async def fetch(
         self, account: Account, recording_sid: RecordingSid, *, prefer_dual: bool, rules: AudioRules
@@ -93,10 +99,8 @@ class Recordings:
             raise ValueError("recording_sid must be RE followed by 32 hexadecimal digits")
         resource = self._api.join(f"/2010-04-01/Accounts/{account.account_sid}/Recordings/{recording_sid}")
         try:
-            async with asyncio.timeout(self._total_timeout_s):
+            async with self._timeouts.limit(recording_sid):
                 return await self._fetch(account, str(resource), prefer_dual, rules)
-        except TimeoutError as error:
-            raise TwilioUnavailable(f"the download took longer than {self._total_timeout_s:g} s") from error
         except (httpx2.TransportError, httpx2.InvalidURL) as error:
             raise TwilioUnavailable(f"no response from {self._api.host}: {type(error).__name__} {error}") from error
 

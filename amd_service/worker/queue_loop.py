@@ -23,7 +23,8 @@ class Worker:
 
     `judge` turns a job into a verdict. `is_ready`: whether `judge` can work now. While `is_ready` returns False,
     nothing is claimed, so recordings stay queued and use up no attempts. `concurrency`: maximum number of recordings
-    that are judged at once. `poll_s`: maximum sleep in seconds without a notification.
+    that are claimed at once. Most of these recordings are being downloaded, because `judge` limits the number of
+    judgements. `poll_s`: maximum sleep in seconds without a notification.
     """
 
     def __init__(

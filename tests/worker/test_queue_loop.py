@@ -140,7 +140,7 @@ async def test_a_stopped_worker_finishes_the_held_recording_and_claims_no_other(
         await finish.wait()
         return HUMAN
 
-    worker = make_worker(database, judge, worker_concurrency=1)
+    worker = make_worker(database, judge, worker_downloads=1)
     task = asyncio.create_task(worker.run(finish_s=8, release_s=2))
     await started.wait()
     other = await enqueue_recording(database)

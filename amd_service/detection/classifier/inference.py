@@ -99,6 +99,15 @@ class Classifier:
         """The engine in use and the reason for the choice. The value is None until the first load has succeeded."""
         return self._scorer.chosen if self._scorer else None
 
+    @property
+    def windows_at_once(self) -> int:
+        """Number of concurrent windows that keep the engine busy: one batch runs while the next batch is prepared.
+
+        The number is at most the number of windows that the queue accepts, so that recordings do not fill the queue.
+        """
+        max_batch = self._scorer.engine.max_batch if self._scorer else 1
+        return min(2 * max_batch, max(2, self._settings.inference_queue))
+
     def start(self) -> None:
         """Start the thread and return at once."""
         self._start_thread("loading the model")

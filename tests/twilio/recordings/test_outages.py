@@ -20,7 +20,7 @@ async def test_a_truncated_response_is_an_outage(simulated_twilio: SimulatedTwil
         await fetch_from(simulated_twilio)
 
 
-@pytest.mark.parametrize("limit", ["media_read_timeout_s", "media_total_timeout_s"])
+@pytest.mark.parametrize("limit", ["media_read_timeout_s", "media_first_timeout_s", "media_total_timeout_s"])
 async def test_a_stalled_download_is_an_outage(simulated_twilio: SimulatedTwilio, limit: str) -> None:
     simulated_twilio.media.files[RE] = MediaFile(bytes(100_000), pause_s=30)
     limits: dict[str, Any] = {limit: 0.05}
