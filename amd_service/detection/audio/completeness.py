@@ -1,7 +1,9 @@
 """Finds out whether a body that was served as a recording can be the whole recording."""
 
-from amd_service.detection.audio.decode import has_seconds, is_text
+from amd_service.detection.audio.decode import has_seconds
 from amd_service.detection.audio.mp3 import is_mp3
+from amd_service.detection.audio.raw import is_raw
+from amd_service.detection.audio.text import describe_text
 from amd_service.detection.audio.wav import is_wav, read_layout
 from amd_service.errors import Undecodable
 
@@ -22,7 +24,7 @@ def why_incomplete(data: bytes, content_type: str | None, *, duration_s: int | N
         return "the body is empty"
     if data.startswith(GZIP):
         return "the body is compressed with gzip"
-    if is_text(data, content_type):
+    if describe_text(data, is_raw=is_raw(content_type)):
         return f"the body is text instead of audio: {data[:60]!r}"
     # The chunk of samples begins with its name and its size, 8 bytes together.
     if data.startswith(b"RIFF") and b"data" not in data[12:-4]:

@@ -3,15 +3,13 @@
 This module finds the frames (ISO 11172-3, 13818-3 and the 2.5 extension, layer III). libsndfile decodes the frames.
 """
 
-import io
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-import soundfile
-
+from amd_service.detection.audio.sound_file import read_sound
 from amd_service.detection.audio.tags import MAX_TAGS, is_tag, skip_zeros, tag_ends
-from amd_service.detection.audio.tracks import Tracks, head_frames, make_tracks, require_plausible
+from amd_service.detection.audio.tracks import Tracks, make_tracks, require_plausible
 from amd_service.errors import Undecodable
 
 KBPS_1 = (0, 32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320)
@@ -53,6 +51,11 @@ def is_mp3(data: bytes) -> bool:
     return _next_frame(data, 0, START_BYTES) is not None
 
 
+def begins_with_mp3(data: bytes) -> bool:
+    """Return True if the data begins with an ID3 tag or with so many MP3 frames that raw audio is excluded."""
+    return data.startswith(b"ID3") or _proven_frame(data, 0, least=4, proof=8) is not None
+
+
 def decode_mp3(data: bytes, max_s: float | None) -> Tracks:
     """Decode the first `max_s` seconds of an MP3 file.
 
@@ -61,21 +64,15 @@ def decode_mp3(data: bytes, max_s: float | None) -> Tracks:
     """
     frames = list(_frames_until(data, None if max_s is None else max_s + 2 * DELAY_S))
     if not frames:
-        raise Undecodable("The body has no MP3 frame: send WAV or MP3.")
+        raise Undecodable("The MP3 file has a tag but no frame: send the whole file, or send WAV.")
     first, last = frames[0], frames[-1]
     require_plausible(first.channels, first.rate_hz)
     # The decoder gets only frames. It would report all other bytes on stderr.
     body = b"".join(data[frame.at : frame.end] for frame in frames)
     # Compute the length from the counted frames, because the count in a Xing header can be wrong.
-    wanted = sum(frame.samples for frame in frames)
-    head = head_frames(max_s, first.rate_hz)
-    wanted = wanted if head is None else min(head, wanted)
-    try:
-        with soundfile.SoundFile(io.BytesIO(_with_true_counts(body, len(frames)))) as file:
-            samples, rate_hz = file.read(wanted, dtype="float32", always_2d=True), file.samplerate
-    except soundfile.SoundFileError as error:
-        raise Undecodable("The MP3 file is damaged, so it cannot be decoded: send the file again.") from error
-    return make_tracks(samples, rate_hz, truncated=last.end > len(data), encoding="mp3")
+    counted = sum(frame.samples for frame in frames)
+    sound = read_sound(_with_true_counts(body, len(frames)), "MP3", max_s)
+    return make_tracks(sound.samples[:counted], sound.rate_hz, truncated=last.end > len(data), encoding="mp3")
 
 
 def mp3_has_seconds(prefix: bytes, seconds: float) -> bool:
@@ -153,23 +150,20 @@ def _search(data: bytes, start: int, length: int, like: Frame | None) -> Frame |
     return None
 
 
-def _proven_frame(data: bytes, at: int, *, least: int, like: Frame | None = None) -> Frame | None:
-    """Return the frame at byte `at` if PROOF consecutive frames of one format (the format of `like`) begin there.
+def _proven_frame(data: bytes, at: int, *, least: int, proof: int = PROOF, like: Frame | None = None) -> Frame | None:
+    """Return the frame at byte `at` if `proof` consecutive frames of one format (the format of `like`) begin there.
 
     `least` frames are enough if the last frame extends to the end of the data or to the tag behind the audio.
     """
     first = frame = _read_frame(data, at)
-    for count in range(1, PROOF + 1):
+    for count in range(1, proof + 1):
         if frame is None or first is None or not frame.has_format_of(like or first):
             return None
-        if count == PROOF or (count >= least and _is_last(data, frame)):
+        is_last = frame.end >= len(data) or data.startswith((b"TAG", b"APETAGEX", b"ID3", bytes(4)), frame.end)
+        if count == proof or (count >= least and is_last):
             return first
         frame = _read_frame(data, frame.end)
     return None
-
-
-def _is_last(data: bytes, frame: Frame) -> bool:
-    return frame.end >= len(data) or data.startswith((b"TAG", b"APETAGEX", b"ID3", bytes(4)), frame.end)
 
 
 def _read_frame(data: bytes, at: int) -> Frame | None:

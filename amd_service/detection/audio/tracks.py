@@ -18,7 +18,8 @@ class Tracks:
 
     - `samples`: float32, shape (channels, frames), finite, in [-1, 1];
     - `truncated`: True if the body is shorter than its header says. In this case, only the existing part was decoded;
-    - `encoding`: `mulaw`, `alaw`, `pcm8` … `pcm32`, `pcm16be`, `float32`, `float64` or `mp3`.
+    - `encoding`: `mulaw`, `alaw`, `pcm8` … `pcm32`, `pcm16be`, `float32`, `float64`, `mp3`, `flac`, `vorbis`, `opus` or
+      another name of libsndfile.
     """
 
     samples: NDArray[np.float32]
@@ -49,8 +50,9 @@ def head_frames(max_s: float | None, rate_hz: int) -> int | None:
 def make_tracks(frames: NDArray[np.float32], rate_hz: int, *, truncated: bool, encoding: str) -> Tracks:
     """Make tracks from interleaved `frames`, shape (frames, channels).
 
-    NaN and infinity become 0; other values are clipped to [-1, 1].
+    NaN and infinity become 0; other values are clipped to [-1, 1]. `frames` may be changed.
     """
     samples = np.ascontiguousarray(frames.T, dtype=np.float32)
-    finite = np.nan_to_num(samples, nan=0.0, posinf=0.0, neginf=0.0)
-    return Tracks(np.clip(finite, -1, 1), rate_hz, truncated, encoding)
+    # In place: 20 s of two channels at 192 kHz have 31 MB.
+    np.nan_to_num(samples, copy=False, nan=0.0, posinf=0.0, neginf=0.0)
+    return Tracks(np.clip(samples, -1, 1, out=samples), rate_hz, truncated, encoding)

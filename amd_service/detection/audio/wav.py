@@ -5,14 +5,13 @@ libsndfile with a correct header. libsndfile trusts the sizes in a header: if th
 of 0, libsndfile would decode 0 frames.
 """
 
-import io
 import struct
 from dataclasses import dataclass, replace
 
 import numpy as np
-import soundfile
 
 from amd_service.detection.audio.riff import UNKNOWN_SIZES, Chunk, chunks, is_followed_by_chunk
+from amd_service.detection.audio.sound_file import read_sound
 from amd_service.detection.audio.tracks import Tracks, head_frames, make_tracks, require_plausible
 from amd_service.errors import Undecodable
 
@@ -140,8 +139,4 @@ def _decode_payload(layout: Layout, payload: bytes) -> np.ndarray[tuple[int, int
         *(b"RIFF", 36 + len(payload), b"WAVE", b"fmt ", 16, layout.tag, layout.channels, layout.rate_hz),
         *(layout.rate_hz * layout.block, layout.block, 8 * layout.sample_bytes, b"data", len(payload)),
     )
-    try:
-        samples, _ = soundfile.read(io.BytesIO(header + payload), dtype="float32", always_2d=True)
-    except soundfile.SoundFileError as error:
-        raise Undecodable(f"The {layout.encoding} WAV file cannot be decoded: {error}") from error
-    return samples  # type: ignore[no-any-return]
+    return read_sound(header + payload, f"{layout.encoding} WAV", None).samples

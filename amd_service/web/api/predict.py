@@ -18,7 +18,7 @@ from amd_service.web.api.uploads import (
     AUDIO,
     AUDIO_BODIES,
     CHANNEL,
-    RAW_RATE,
+    FORMATS,
     UPLOAD_PROBLEMS,
     parse_channel,
     translate_detection_errors,
@@ -88,7 +88,7 @@ ROUTE = DescribedRoute(
     post={
         **KEY_REQUIRED,
         "summary": "Judge a recording",
-        "description": f"Send WAV, MP3 or raw audio as the multipart field `audio` or as the body. {RAW_RATE}",
+        "description": f"Send the audio as the multipart field `audio` or as the body. {FORMATS}",
         "parameters": [CHANNEL],
         "requestBody": {
             "required": True,

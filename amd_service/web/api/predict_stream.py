@@ -20,7 +20,7 @@ from amd_service.web.api.schemas import StreamLine
 from amd_service.web.api.uploads import (
     AUDIO_BODIES,
     CHANNEL,
-    RAW_RATE,
+    FORMATS,
     UPLOAD_PROBLEMS,
     parse_channel,
     translate_detection_errors,
@@ -131,7 +131,7 @@ ROUTE = DescribedRoute(
     post={
         **KEY_REQUIRED,
         "summary": "Judge audio while the audio arrives",
-        "description": f"The body is audio and may be chunked. The response is sent while the body arrives. {RAW_RATE}",
+        "description": f"The body is audio and may be chunked. The response is sent while the body arrives. {FORMATS}",
         "parameters": [CHANNEL],
         "requestBody": {"required": True, "content": AUDIO_BODIES},
         "responses": {

@@ -15,9 +15,16 @@ from amd_service.web.problems import Problem
 
 AUDIO: Json = {"schema": {"type": "string", "format": "binary"}}
 AUDIO_BODIES: Json = dict.fromkeys(
-    ("audio/wav", "audio/mpeg", "audio/x-mulaw", "audio/x-alaw", "audio/l16", "audio/basic"), AUDIO
+    (
+        *("audio/wav", "audio/mpeg", "audio/flac", "audio/ogg", "audio/aiff"),
+        *("audio/x-mulaw", "audio/x-alaw", "audio/l16", "audio/basic"),
+    ),
+    AUDIO,
 )
-RAW_RATE = "Raw audio needs its sample rate in the content type, for example `audio/x-mulaw;rate=8000`."
+FORMATS = (
+    "WAV, MP3, FLAC, Ogg (Vorbis or Opus), AU, AIFF and CAF are recognised by their first bytes. Raw audio needs its "
+    "sample rate in the content type, for example `audio/x-mulaw;rate=8000`."
+)
 CHANNEL: Json = {
     "name": "channel",
     "in": "query",
