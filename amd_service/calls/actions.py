@@ -9,12 +9,13 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 
-from sqlalchemy import func, select, tuple_
+from sqlalchemy import func, select, text, tuple_
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from amd_service.calls.analysis import lock_call, refresh_call
 from amd_service.calls.storable import storable
 from amd_service.calls.tables import CallLog
+from amd_service.calls.tables.call_log import ACTION_DUE
 from amd_service.domain import (
     TERMINAL_CALL_STATUSES,
     AccountSid,
@@ -96,7 +97,7 @@ async def claim_due(
     # SKIP LOCKED: two workers claim different actions, and neither waits for a callback that is changing the row.
     statement = (
         select(CallLog, is_late)
-        .where(CallLog.action_state == ActionState.DUE)
+        .where(text(ACTION_DUE))
         .where((CallLog.account_sid.in_(accounts) & is_wanted) | is_late)
         .order_by(CallLog.verdict_at)
         .limit(limit)

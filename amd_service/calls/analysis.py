@@ -9,7 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from amd_service.calls.conclusion import Conclusion, RecordingResult, conclude
 from amd_service.calls.storable import LARGEST_INTEGER
-from amd_service.calls.tables import CallLog, Recording, RecordingState, VerdictRow
+from amd_service.calls.tables import CallLog, Recording, VerdictRow
 from amd_service.domain import AccountSid, ActionState, AnalysisState, CallSid
 from amd_service.telemetry import get_logger
 
@@ -70,6 +70,9 @@ async def refresh_call(session: AsyncSession, call: CallLog) -> None:
 def _write_verdict(call: CallLog, conclusion: Conclusion) -> None:
     result = conclusion.result
     verdict = result.verdict if result else None
+    # While a recording is judged again, its `queued_at` is later than its verdict. `verdict_ms` must keep its value.
+    if verdict and (verdict.recording_sid, verdict.created_at) == (call.recording_sid, call.verdict_at):
+        return
     call.label = verdict.label if verdict else None
     call.confidence = verdict.confidence if verdict else None
     call.reason = verdict.reason if verdict else conclusion.failure
@@ -79,6 +82,7 @@ def _write_verdict(call: CallLog, conclusion: Conclusion) -> None:
     call.verdict_at = verdict.created_at if verdict else None
     call.verdict_ms = _elapsed_ms(result.recording.queued_at if result else None, call.verdict_at)
     call.verdict_source = verdict.source if verdict else None
+    call.recording_sid = verdict.recording_sid if verdict else None
 
 
 def _elapsed_ms(since: datetime | None, until: datetime | None) -> int | None:
@@ -95,7 +99,8 @@ def _elapsed_ms(since: datetime | None, until: datetime | None) -> int | None:
 
 async def _results(session: AsyncSession, call_sid: str) -> list[RecordingResult]:
     # Only the latest model run that produced a verdict counts. A recording that is judged again gets new rows and keeps
-    # its old rows.
+    # its old rows. The state of the recording does not matter: while it is judged again, and after a failed second
+    # attempt, its earlier verdict still counts.
     latest = (
         select(VerdictRow.id)
         .where(VerdictRow.recording_sid == Recording.recording_sid, VerdictRow.decided)
@@ -106,7 +111,7 @@ async def _results(session: AsyncSession, call_sid: str) -> list[RecordingResult
     )
     statement = (
         select(Recording, VerdictRow)
-        .outerjoin(VerdictRow, (VerdictRow.id == latest) & (Recording.state == RecordingState.DONE))
+        .outerjoin(VerdictRow, VerdictRow.id == latest)
         .where(Recording.call_sid == call_sid)
         .execution_options(populate_existing=True)
     )

@@ -18,7 +18,11 @@ _LAST = datetime.max.replace(tzinfo=UTC)
 
 @dataclass(frozen=True, slots=True)
 class RecordingResult:
-    """A recording, and the model run that its verdict is based on. `verdict`: None until the recording is done."""
+    """A recording, and the model run that its verdict is based on.
+
+    `verdict`: None until the recording is done for the first time. A recording that is judged again keeps its verdict
+    until the new verdict is written.
+    """
 
     recording: Recording
     verdict: VerdictRow | None
@@ -64,7 +68,7 @@ def conclude(
 
     1. A decided result of a live stream, because its verdict came first.
     2. The decided result of the recording that started earliest.
-    3. RUNNING or QUEUED while a recording is unfinished, because it may still decide.
+    3. RUNNING or QUEUED while a recording without a result is unfinished, because it may still decide.
     4. WAITING if only streams have results and a recording is still expected.
     5. A weak result of a recording, because a recording holds the whole call.
     6. A weak result of a stream.
@@ -74,7 +78,7 @@ def conclude(
     decided = [result for result in judged if result.is_decided and result.is_complete]
     if decided:
         return Conclusion(AnalysisState.JUDGED, min(decided, key=lambda result: not result.is_stream))
-    states = {result.recording.state for result in ordered}
+    states = {result.recording.state for result in ordered if result.verdict is None}
     if RecordingState.RUNNING in states:
         return Conclusion(AnalysisState.RUNNING)
     if RecordingState.QUEUED in states:

@@ -2,7 +2,7 @@
 
 from datetime import timedelta
 
-from sqlalchemy import delete, exists, func, null, select, text, update
+from sqlalchemy import delete, func, null, select, text, update
 from sqlalchemy.dialects.postgresql import array
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.types import Text
@@ -46,13 +46,16 @@ async def delete_old_requests(session: AsyncSession, limit: int) -> int:
     A request is kept if no signed callback has named its call: the row is then the only proof that this service placed
     the call.
     """
-    named = exists().where(Callback.call_sid == CallRequestRow.call_sid, Callback.route != REST_ROUTE)
+    # A subquery with `limit` and not `exists`: Postgres would turn `exists` into a scan of the whole table `callback`.
+    naming = select(Callback.id).where(Callback.call_sid == CallRequestRow.call_sid, Callback.route != REST_ROUTE)
+    is_named = naming.limit(1).scalar_subquery().is_not(None)
     old = (
         select(CallRequestRow.key)
         .where(CallRequestRow.created_at < func.now() - timedelta(days=KEEP_REQUESTS_DAYS))
-        .where(CallRequestRow.call_sid.is_(None) | named)
+        .where(CallRequestRow.call_sid.is_(None) | is_named)
         .order_by(CallRequestRow.created_at)
         .limit(limit)
     )
-    statement = delete(CallRequestRow).where(CallRequestRow.key.in_(old)).returning(CallRequestRow.key)
+    keys = (await session.scalars(old)).all()
+    statement = delete(CallRequestRow).where(CallRequestRow.key.in_(keys)).returning(CallRequestRow.key)
     return len((await session.scalars(statement.execution_options(synchronize_session=False))).all())

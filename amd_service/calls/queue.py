@@ -1,4 +1,4 @@
-"""The queue of recordings, stored in the table `recording`: claim, heartbeat, settle, retry, release, give up, requeue.
+"""The queue of recordings, stored in the table `recording`: claim, heartbeat, settle, retry, release, give up.
 
 `available_at` is the time when a job is due. It holds the delay of a new or retried job, and the end of the lease of a
 claimed job. All times come from the database's clock. Every claim writes a unique token into `locked_by`, and every
@@ -12,24 +12,38 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, Interval, and_, bindparam, case, func, insert, select, tuple_, update
+from sqlalchemy import (
+    ColumnElement,
+    Interval,
+    Select,
+    bindparam,
+    case,
+    func,
+    insert,
+    select,
+    text,
+    tuple_,
+    update,
+)
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from amd_service.calls import actions
 from amd_service.calls.analysis import lock_call, refresh_call, refresh_calls
-from amd_service.calls.conclusion import WITHOUT_AUDIO
 from amd_service.calls.storable import storable
-from amd_service.calls.tables import Recording, RecordingState, VerdictRow
+from amd_service.calls.tables import AGAIN, FIRST, Recording, RecordingState, VerdictRow
 from amd_service.calls.verdict_rows import verdict_rows
 from amd_service.domain import AccountSid, Action, CallSid, Failure, Job, Label, RecordingSid, Source, Verdict
 
-_UNFINISHED = Recording.state.in_((RecordingState.QUEUED, RecordingState.RUNNING))
-_IS_DUE = and_(_UNFINISHED, Recording.available_at <= func.now())
+# SQL: an unfinished recording already has a verdict, and is being judged again.
+_HAS_VERDICT = Recording.finished_at.is_not(None)
 
 
 @dataclass(frozen=True, slots=True)
 class Claimed:
-    """Result of one claim. `given_up`: number of recordings that had no attempt left, by the reason for giving up."""
+    """Result of one claim. `given_up`: number of recordings that had no attempt left, by the reason for giving up.
+
+    A recording that has a verdict from an earlier attempt is counted too, although it keeps this verdict.
+    """
 
     jobs: list[Job]
     given_up: Mapping[str, int]
@@ -39,8 +53,9 @@ class Claimed:
 class Depth:
     """Length of the queue.
 
-    `by_state`: number of recordings in each state. `oldest_due_s`: seconds since the oldest due recording became due;
-    0 if none is due.
+    `by_state`: number of `queued` and `running` recordings without a verdict. The key `again` counts the unfinished
+    recordings that have a verdict and are judged again. `oldest_due_s`: seconds since the oldest due recording without
+    a verdict became due; 0 if none is due.
     """
 
     by_state: dict[str, int]
@@ -53,19 +68,33 @@ async def claim(session: AsyncSession, *, worker: str, limit: int, lease_s: floa
     Jobs are given up by the next claim and not at the end of their last attempt, because some recordings crash every
     worker.
     """
-    # SKIP LOCKED: do not wait for rows that another worker is claiming, or that a callback is changing.
-    due = select(Recording.recording_sid).where(_IS_DUE).order_by(Recording.available_at).limit(limit)
-    sids = (await session.scalars(due.with_for_update(skip_locked=True, key_share=True))).all()
+    sids = await _lock_due(session, limit)
     if not sids:
         return Claimed([], {})
     # The number of the attempt cannot identify a claim, because `release` decrements it. So the token is random.
     token = f"{worker}#{secrets.token_hex(4)}"
     recordings = (await session.scalars(_claim_or_give_up(sids, token, lease_s, max_attempts))).all()
     await refresh_calls(session, (recording.call_sid for recording in recordings))
-    jobs = [
-        _job(recording, lease_s, max_attempts) for recording in recordings if recording.state == RecordingState.RUNNING
-    ]
-    return Claimed(jobs, Counter(recording.failure for recording in recordings if recording.failure))
+    running = [recording for recording in recordings if recording.state == RecordingState.RUNNING]
+    jobs = [_job(recording, lease_s, max_attempts) for recording in running]
+    ended = (recording for recording in recordings if recording.state != RecordingState.RUNNING)
+    return Claimed(jobs, Counter(recording.last_failure or "" for recording in ended))
+
+
+async def _lock_due(session: AsyncSession, limit: int) -> list[str]:
+    """Lock up to `limit` due recordings and return their SIDs.
+
+    Recordings that are judged again come last, so that they never delay the verdict on a new call.
+    """
+    sids: list[str] = []
+    for condition in (FIRST, AGAIN):
+        due = select(Recording.recording_sid).where(text(condition), Recording.available_at <= func.now())
+        # SKIP LOCKED: do not wait for rows that another worker is claiming, or that a callback is changing.
+        locked = due.order_by(Recording.available_at).with_for_update(skip_locked=True, key_share=True)
+        sids += (await session.scalars(locked.limit(limit - len(sids)))).all()
+        if len(sids) == limit:
+            break
+    return sids
 
 
 def _claim_or_give_up(sids: Sequence[str], token: str, lease_s: float, max_attempts: int) -> Any:
@@ -79,14 +108,14 @@ def _claim_or_give_up(sids: Sequence[str], token: str, lease_s: float, max_attem
         update(Recording)
         .where(Recording.recording_sid.in_(sids))
         .values(
-            state=case((spent, RecordingState.DEAD), else_=RecordingState.RUNNING),
-            failure=case((spent, failure), else_=None),
-            finished_at=case((spent, func.now()), else_=None),
+            state=case((spent, _state_without_result()), else_=RecordingState.RUNNING),
+            failure=case((spent & ~_HAS_VERDICT, failure), else_=None),
+            finished_at=case((spent, func.now()), else_=Recording.finished_at),
             attempts=case((spent, Recording.attempts), else_=Recording.attempts + 1),
             locked_by=case((spent, None), else_=token),
             available_at=case((spent, Recording.available_at), else_=_from_now(lease_s)),
             last_error=case((crashed, crash), else_=Recording.last_error),
-            last_failure=case((crashed, Failure.GAVE_UP), else_=Recording.last_failure),
+            last_failure=case((spent, failure), (crashed, Failure.GAVE_UP), else_=Recording.last_failure),
         )
         .returning(Recording)
         .execution_options(synchronize_session=False, populate_existing=True)
@@ -106,6 +135,7 @@ def _job(recording: Recording, lease_s: float, max_attempts: int) -> Job:
         waited_s=max(0.0, (recording.available_at - enqueued_at).total_seconds() - lease_s),
         duration_s=recording.duration_s,
         is_last_attempt=recording.attempts >= max_attempts,
+        has_verdict=recording.finished_at is not None,
     )
 
 
@@ -128,7 +158,8 @@ async def heartbeat(session: AsyncSession, *, jobs: Sequence[Job], lease_s: floa
 async def settle(session: AsyncSession, job: Job, verdict: Verdict, wanted: Mapping[Label, Action]) -> bool:
     """Write the verdict, schedule the action that `wanted` contains for the verdict, and finish the job.
 
-    All of this happens in one transaction. Returns False and writes nothing if the lease was lost.
+    All of this happens in one transaction. Returns False and writes nothing if the lease was lost. A recording that is
+    judged again schedules no action: its call is over, or its first verdict has already scheduled the action.
     """
     if not await _end_attempt(
         session, job, state=RecordingState.DONE, finished_at=func.now(), last_error=None, last_failure=None
@@ -141,7 +172,7 @@ async def settle(session: AsyncSession, job: Job, verdict: Verdict, wanted: Mapp
     await refresh_call(session, call)
     # If the call's verdict comes from a stream, its action was already scheduled during the call. So schedule an action
     # only if the call's verdict comes from this recording.
-    if (call.verdict_source, call.label) == (Source.RECORDING, verdict.label):
+    if (call.verdict_source, call.label) == (Source.RECORDING, verdict.label) and not job.has_verdict:
         await actions.schedule(session, call, wanted)
     return True
 
@@ -180,54 +211,30 @@ async def release(session: AsyncSession, job: Job, *, delay_s: float = 0.0, erro
 
 
 async def give_up(session: AsyncSession, job: Job, failure: Failure, error: str) -> bool:
-    """End the job without a verdict. Returns False if the lease was lost.
+    """End the job without a new verdict. Returns False if the lease was lost.
 
-    The reason is written into `failure`, and never into the label.
+    The reason is written into `failure`, and never into the label. A recording that was judged again keeps its earlier
+    verdict and the state `done`. The reason is then written into `last_failure` only.
     """
     return await _end_and_refresh(
         session,
         job,
-        state=RecordingState.DEAD,
-        failure=failure,
+        state=_state_without_result(),
+        failure=case((_HAS_VERDICT, None), else_=failure),
         finished_at=func.now(),
         last_error=storable(error),
         last_failure=failure,
     )
 
 
-async def requeue(session: AsyncSession, *, failure: Failure | None, after: str, limit: int) -> Sequence[str]:
-    """Requeue up to `limit` recordings that were given up, and return their SIDs.
-
-    `failure`: requeue only recordings that were given up for this reason. `after`: start after this SID. Recordings
-    that never had audio are not requeued.
-    """
-    conditions = [Recording.state == RecordingState.DEAD, Recording.failure.not_in(WITHOUT_AUDIO)]
-    if failure is not None:
-        conditions.append(Recording.failure == failure)
-    # Ordered by SID, so that the scan always ends, even if workers give up recordings again that were just requeued.
-    batch = select(Recording.recording_sid).where(*conditions, Recording.recording_sid > after).limit(limit)
-    locked = batch.order_by(Recording.recording_sid).with_for_update(key_share=True)
-    sids = (await session.scalars(locked)).all()
-    statement = (
-        update(Recording)
-        .where(Recording.recording_sid.in_(sids))
-        .values(
-            state=RecordingState.QUEUED, failure=None, finished_at=None, attempts=0, available_at=func.now(),
-            queued_at=func.now(),
-        )
-        .returning(Recording.call_sid)
-        .execution_options(synchronize_session=False)
-    )  # fmt: skip
-    await refresh_calls(session, (await session.scalars(statement)).all())
-    return sids
-
-
 async def depth(session: AsyncSession) -> Depth:
-    """Return the current length of the queue."""
-    counts = await session.execute(select(Recording.state, func.count()).group_by(Recording.state))
-    by_state = dict.fromkeys((str(state) for state in RecordingState), 0) | dict(counts.all())
-    oldest = select(func.extract("epoch", func.now() - func.min(Recording.available_at))).where(_IS_DUE)
-    return Depth(by_state, float(await session.scalar(oldest) or 0.0))
+    """Return the current length of the queue. Reads only unfinished recordings, so old recordings cost no time."""
+    statement = select(Recording.state, func.count()).where(text(FIRST)).group_by(Recording.state)
+    counts = {state: count for state, count in await session.execute(statement)}  # noqa: C416 - a Row is no pair to mypy
+    again = await session.scalar(select(func.count()).select_from(Recording).where(text(AGAIN)))
+    by_state = {str(state): counts.get(state, 0) for state in (RecordingState.QUEUED, RecordingState.RUNNING)}
+    due_in_s = await session.scalar(_seconds_until_due(FIRST))
+    return Depth(by_state | {"again": again or 0}, max(0.0, -float(due_in_s or 0.0)))
 
 
 async def seconds_until_due(session: AsyncSession) -> float | None:
@@ -235,9 +242,20 @@ async def seconds_until_due(session: AsyncSession) -> float | None:
 
     Returns 0 if a job is due now, and None if the queue is empty.
     """
-    seconds = func.extract("epoch", func.min(Recording.available_at) - func.now())
-    earliest = await session.scalar(select(seconds).where(_UNFINISHED))
+    first, again = _seconds_until_due(FIRST).scalar_subquery(), _seconds_until_due(AGAIN).scalar_subquery()
+    earliest = await session.scalar(select(func.least(first, again)))  # least() ignores null
     return None if earliest is None else max(0.0, float(earliest))
+
+
+def _seconds_until_due(condition: str) -> Select[Any]:
+    """SQL: the seconds until the first recording with this condition is due. Negative if the recording is due."""
+    seconds = func.extract("epoch", Recording.available_at - func.now())
+    return select(seconds).where(text(condition)).order_by(Recording.available_at).limit(1)
+
+
+def _state_without_result() -> ColumnElement[str]:
+    """SQL: the state of a recording after its last attempt failed."""
+    return case((_HAS_VERDICT, RecordingState.DONE), else_=RecordingState.DEAD)
 
 
 async def _end_and_refresh(session: AsyncSession, job: Job, **values: Any) -> bool:

@@ -1,12 +1,34 @@
-"""Requeues recordings that were given up."""
+"""Requeues recordings: those that were given up, and those of past calls that are to be judged again."""
 
-from amd_service.calls import queue
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date
+
+from amd_service.calls import given_up, judged_again
+from amd_service.calls.judged_again import JudgedBatch, Period
 from amd_service.database.pool import Database
 from amd_service.domain import Failure
 
-# Recordings requeued per transaction. A batch takes about 0.1 s and can delay a callback for one of these recordings by
-# that time.
+# Recordings, or judged calls, per transaction. A batch takes about 0.1 s and can delay a callback for one of these
+# recordings by that time.
 REQUEUE_BATCH = 50
+
+
+@dataclass(frozen=True, slots=True)
+class RequeueReport:
+    """Number of recordings that were requeued, or would be requeued in a dry run.
+
+    `requeued`: recordings of `calls` calls. `deleted`: recordings that were skipped, because they were deleted at
+    Twilio. `streams`: live streams that were skipped, because their audio is not stored. `failed_before`: requeued
+    recordings that could not be judged again the last time, by reason.
+    """
+
+    requeued: int
+    calls: int
+    deleted: int
+    streams: int
+    failed_before: Mapping[str, int]
 
 
 async def requeue_recordings(database: Database, failure: Failure | None, *, batch: int = REQUEUE_BATCH) -> int:
@@ -17,7 +39,42 @@ async def requeue_recordings(database: Database, failure: Failure | None, *, bat
     total, after = 0, ""
     while True:
         async with database.transaction() as session:
-            requeued = await queue.requeue(session, failure=failure, after=after, limit=batch)
+            requeued = await given_up.requeue_given_up(session, failure=failure, after=after, limit=batch)
         if not requeued:
             return total
         total, after = total + len(requeued), requeued[-1]
+
+
+async def count_recordings(database: Database, failure: Failure | None) -> int:
+    """Count the recordings that `requeue_recordings` would requeue."""
+    async with database.transaction() as session:
+        return await given_up.count_given_up(session, failure)
+
+
+async def requeue_judged(
+    database: Database, period: Period, *, dry_run: bool, batch: int = REQUEUE_BATCH
+) -> RequeueReport:
+    """Requeue the recordings of the judged calls of a period. A dry run only counts them.
+
+    Workers write the new verdicts. No action follows a new verdict. After an error or Ctrl-C, finished batches stay
+    requeued.
+    """
+    batches: list[JudgedBatch] = []
+    after: tuple[date, str] | None = None
+    while True:
+        async with database.transaction() as session:
+            done = await judged_again.requeue_judged(session, period, after=after, limit=batch, dry_run=dry_run)
+        if done.last is None:
+            return _total(batches)
+        batches.append(done)
+        after = done.last
+
+
+def _total(batches: list[JudgedBatch]) -> RequeueReport:
+    return RequeueReport(
+        requeued=sum(each.requeued for each in batches),
+        calls=sum(each.calls for each in batches),
+        deleted=sum(each.deleted for each in batches),
+        streams=sum(each.streams for each in batches),
+        failed_before=sum((Counter(each.failed_before) for each in batches), Counter()),
+    )

@@ -56,3 +56,24 @@ async def test_callbacks_after_the_verdict_do_not_change_it(database: Database) 
     assert after["recording"][0]["state"] == "done"
     await deliver(database, status("completed", duration_s=9))
     assert (await call_row(database)).label == "human"
+
+
+async def test_the_calls_row_names_the_recording_behind_its_verdict(database: Database) -> None:
+    await deliver(database, recording("completed", RECORDING), recording("completed", SECOND_RECORDING))
+    assert (await call_row(database)).recording_sid is None
+    jobs = {job.recording_sid: job for job in await claim(database)}
+    await settle(database, jobs[SECOND_RECORDING], verdict(Label.HUMAN))
+    assert (await call_row(database)).recording_sid == SECOND_RECORDING
+    await settle(database, jobs[RECORDING], verdict(Label.VOICEMAIL, human=0.1))
+    call = await call_row(database)
+    assert (call.label, call.recording_sid) == ("voicemail", RECORDING)
+
+
+async def test_a_call_that_loses_its_verdict_loses_the_recording_too(database: Database) -> None:
+    await deliver(database, recording("completed", RECORDING))
+    (job,) = await claim(database)
+    await settle(database, job, no_speech())
+    assert (await call_row(database)).recording_sid == RECORDING
+    await deliver(database, recording("completed", SECOND_RECORDING))
+    call = await call_row(database)
+    assert (call.analysis_state, call.label, call.recording_sid) == ("queued", None, None)

@@ -46,6 +46,7 @@ async def test_a_live_verdict_is_written_to_the_calls_row(database: Database) ->
     assert (call.analysis_state, call.label, call.reason, call.verdict_source) == (
         "judged", "human", "confident", "stream",
     )  # fmt: skip
+    assert call.recording_sid == STREAM.stream_sid
     assert call.answer_to_verdict_ms is not None
     assert call.verdict_ms == pytest.approx(2500, abs=500)
     row = await recording_row(database, RecordingSid(STREAM.stream_sid))

@@ -33,6 +33,9 @@ CATALOGUE = """
 """
 
 
+PREPARATION = Path(__file__).parents[2] / "docs" / "prepare-0004.sql"
+
+
 async def catalogue(url: str) -> set[tuple[str, str, str]]:
     async with open_admin_engine(url) as engine, engine.begin() as connection:
         rows = await connection.execute(text(CATALOGUE))
@@ -121,6 +124,47 @@ async def test_a_process_of_the_older_version_can_write_verdicts_after_the_migra
         "update call_log set analysis_state = 'judged', label = 'human', confidence = 0.9, reason = 'confident',"
         " verdict_at = now() where call_sid = 'CA2'"
     )
+    await connection.close()
+
+
+JUDGED = """
+    insert into call_log (call_sid, account_sid, analysis_state, label, confidence, reason, verdict_at)
+    values ('CA1', 'AC1', 'judged', 'undecided', null, 'no_speech', '2026-11-01 10:00:00.123456Z'),
+           ('CA2', 'AC1', 'judged', 'undecided', null, 'no_speech', '2026-11-01 11:00:00Z'),
+           ('CA3', 'AC1', 'waiting', null, null, null, null);
+    insert into recording (recording_sid, call_sid, account_sid, state, source)
+    values ('RE1', 'CA1', 'AC1', 'done', 'OutboundAPI'), ('MZ1', 'CA1', 'AC1', 'done', 'MediaStream'),
+           ('RE2', 'CA2', 'AC1', 'done', 'OutboundAPI'), ('RE3', 'CA3', 'AC1', 'queued', 'OutboundAPI');
+    insert into verdict (recording_sid, attempt, run_number, decided, label, reason, channels_mixed, policy,
+                         policy_version, audio_sha256, created_at)
+    select sid, 1, 0, true, 'undecided', 'no_speech', false, '{}', '', '', at::timestamptz
+      from (values ('RE1', '2026-11-01 10:00:09Z'), ('MZ1', '2026-11-01 10:00:00.123456Z'),
+                   ('RE2', '2026-11-02 11:00:00Z')) judged (sid, at);
+"""
+
+
+async def test_a_migration_fills_in_the_recording_of_each_verdict_that_is_still_stored(bare_url: str) -> None:
+    await migrate(bare_url, "0003")
+    connection = await connect(bare_url, statement_timeout_s=5)
+    await connection.execute(JUDGED)
+    await migrate(bare_url)
+    rows = await connection.fetch("select call_sid, recording_sid from call_log order by call_sid")
+    await connection.close()
+    assert [tuple(row) for row in rows] == [("CA1", "MZ1"), ("CA2", None), ("CA3", None)]
+
+
+async def test_the_script_for_large_databases_leaves_nothing_to_do_for_the_migration(bare_url: str) -> None:
+    await migrate(bare_url, "0003")
+    connection = await connect(bare_url, statement_timeout_s=5)
+    await connection.execute(JUDGED)
+    for statement in PREPARATION.read_text(encoding="utf-8").split("\n\n")[1:]:
+        await connection.execute(statement)
+    filled = await connection.fetch("select call_sid from call_log where recording_sid is not null")
+    assert [row[0] for row in filled] == ["CA1"]
+    indexes = "select indexrelid from pg_index where indrelid in ('call_log'::regclass, 'recording'::regclass)"
+    prepared = {row[0] for row in await connection.fetch(indexes)}
+    await migrate(bare_url)
+    assert {row[0] for row in await connection.fetch(indexes)} < prepared
     await connection.close()
 
 

@@ -20,6 +20,12 @@ from amd_service.domain import (
 # SQL condition of an open call: its analysis may still change, or it has no terminal status yet.
 OPEN = f"analysis_state = 'waiting' or call_status is null or call_status not in {sql_list(TERMINAL_CALL_STATUSES)}"
 
+# SQL expression: the day of the answer, in UTC. If the time of the answer is not known: day of created_at. The column
+# `day` of the view call_log_agreement repeats it word for word, because Postgres then uses the index.
+DAY = "((coalesce(answered_at, created_at) at time zone 'UTC')::date)"
+# SQL condition of a call whose action is not requested from Twilio yet.
+ACTION_DUE = "action_state = 'due'"
+
 _NO_MODEL_RAN = one_of("reason", (Reason.NO_SPEECH, Reason.TOO_SHORT))
 
 
@@ -52,8 +58,13 @@ class CallLog(Base):
         closed_set("action_state", ActionState),
         CheckConstraint("(action is not null) = (action_state is not null)", name="action_has_a_state"),
         Index(None, "created_at"),
+        Index(None, "answered_at"),
+        # For the search for the calls to one number, newest first.
+        Index(None, "to_number", "created_at"),
+        # For `call_log_agreement`, and for the search for the judged calls of a period.
+        Index("ix_call_log_judged_day", text(DAY), "call_sid", postgresql_where=text("label is not null")),
         # Partial indexes, so that the search for open calls stays fast with a million finished calls in the table.
-        Index("ix_call_log_action_due", "verdict_at", postgresql_where=text("action_state = 'due'")),
+        Index("ix_call_log_action_due", "verdict_at", postgresql_where=text(ACTION_DUE)),
         Index("ix_call_log_open", "created_at", postgresql_where=text(OPEN)),
         {
             "comment": (
@@ -134,6 +145,12 @@ class CallLog(Base):
     verdict_source: Mapped[str | None] = mapped_column(
         comment="Basis of the verdict: `recording`, or `stream` (live). Null if the call is not judged, or if an "
         "old version that supported only recordings judged the call."
+    )
+    # Without a foreign key and a check constraint. A foreign key would make the two tables depend on each other. And
+    # after the migration, a process of the older version can still be running, and it does not clear this column.
+    recording_sid: Mapped[str | None] = mapped_column(
+        comment="RecordingSid of the recording whose model run gave the verdict. For a live verdict: the StreamSid "
+        "(MZ…). Null if the call is not judged, or if an old version judged the call and the recording is not known."
     )
     answer_to_verdict_ms: Mapped[int | None] = mapped_column(
         comment="Milliseconds from answered_at to verdict_at. Twilio reports answered_at in whole "

@@ -16,6 +16,14 @@ BROKEN_OFF = "broken-off"
 # SQL condition: Twilio may still store a copy that is no longer needed. Twilio stores no copy of a live stream.
 TO_ERASE = f"state = 'done' and erased_at is null and source is distinct from '{MEDIA_STREAM}'"
 
+_UNFINISHED = "state in ('queued', 'running')"
+# SQL conditions of the partial indexes. A query must repeat a condition word for word, because Postgres then uses the
+# index. Bound values instead of the words would hide the condition from a plan that Postgres prepares for all values.
+# FIRST: unfinished, and without a verdict. AGAIN: unfinished, but has a verdict from an earlier attempt.
+FIRST = f"{_UNFINISHED} and finished_at is null"
+AGAIN = f"{_UNFINISHED} and finished_at is not null"
+GIVEN_UP = "state = 'dead'"
+
 
 class RecordingState(StrEnum):
     """State of the job. `NOTED`: the recording has no audio to fetch yet. `DEAD`: the job was given up."""
@@ -39,8 +47,10 @@ class Recording(Base):
         CheckConstraint("(locked_by is not null) = (state = 'running')", name="locked_when_running"),
         CheckConstraint("attempts >= 0", name="attempts"),
         Index(None, "call_sid"),
-        # A partial index, so that a claim stays fast with a million finished rows in the table.
-        Index("ix_recording_due", "available_at", postgresql_where=text("state in ('queued', 'running')")),
+        # Partial indexes, so that a claim and a requeue stay fast with a million finished rows in the table.
+        Index("ix_recording_due_first", "available_at", postgresql_where=text(FIRST)),
+        Index("ix_recording_due_again", "available_at", postgresql_where=text(AGAIN)),
+        Index("ix_recording_given_up", "recording_sid", postgresql_where=text(GIVEN_UP)),
         Index("ix_recording_to_erase", "erase_after", postgresql_where=text(TO_ERASE)),
         {"comment": "One row per recording. Each row is also the job of judging the recording."},
     )
@@ -70,7 +80,7 @@ class Recording(Base):
     error_code: Mapped[int | None] = mapped_column(comment="Twilio's ErrorCode. 0 means no error.")
     state: Mapped[str] = mapped_column(
         comment="`noted` (no audio to fetch yet), `queued`, `running`, `done` (has a verdict), `dead` "
-        "(given up, see failure)."
+        "(given up without a verdict, see failure)."
     )
     attempts: Mapped[int] = mapped_column(
         server_default=text("0"),
@@ -87,7 +97,8 @@ class Recording(Base):
     )
     last_error: Mapped[str | None] = mapped_column(comment="Error of the latest failed attempt.")
     last_failure: Mapped[str | None] = mapped_column(
-        comment="Value that is written to the column failure if no attempt is left after the latest error."
+        comment="Value that is written to the column failure if no attempt is left after the latest error. If state is "
+        "`done`: reason why the recording could not be judged again. Its earlier verdict stays."
     )
     failure: Mapped[str | None] = mapped_column(
         comment="Reason why the recording could not be judged. Has a value if and only if state is `dead`."
@@ -95,7 +106,10 @@ class Recording(Base):
     queued_at: Mapped[datetime | None] = mapped_column(
         comment="Time when the recording was enqueued or requeued. A retry does not change this time."
     )
-    finished_at: Mapped[datetime | None] = mapped_column(comment="Time when state became `done` or `dead`.")
+    finished_at: Mapped[datetime | None] = mapped_column(
+        comment="Time when state became `done` or `dead`. While a recording that has a verdict is judged again, this "
+        "is still the time of its last verdict. A worker claims such recordings last."
+    )
     erase_after: Mapped[datetime] = mapped_column(
         server_default=func.now(),
         comment=("Earliest time of the next attempt to delete Twilio's copy, if AMD_DELETE_RECORDINGS is on."),

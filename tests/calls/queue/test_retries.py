@@ -6,6 +6,7 @@ from collections.abc import Sequence
 import pytest
 
 from amd_service.calls import queue
+from amd_service.calls.given_up import requeue_given_up
 from amd_service.database.pool import Database
 from amd_service.domain import CallSid, Failure, RecordingSid
 from tests.support.deliveries import call_row, claim, deliver, recording, recording_row
@@ -112,4 +113,4 @@ async def requeue(
     database: Database, *, failure: Failure | None = None, after: str = "", limit: int = 10
 ) -> Sequence[str]:
     async with database.transaction() as session:
-        return await queue.requeue(session, failure=failure, after=after, limit=limit)
+        return await requeue_given_up(session, failure=failure, after=after, limit=limit)

@@ -1,0 +1,101 @@
+"""Requeues recordings that have a verdict, to judge past calls again.
+
+The new verdict is a new row in the table `verdict`. Until it is written, and also if the second attempt fails, the call
+keeps its first verdict.
+"""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime
+
+from sqlalchemy import ColumnElement, Date, Select, func, literal_column, select, tuple_, update
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from amd_service.calls.tables import MEDIA_STREAM, CallLog, Recording, RecordingState
+from amd_service.calls.tables.call_log import DAY
+
+
+@dataclass(frozen=True, slots=True)
+class Period:
+    """Calls that were answered at or after `since` and before `until`. If the time is not known: by created_at."""
+
+    since: datetime
+    until: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class JudgedBatch:
+    """Result of one batch of judged calls.
+
+    `last`: day and SID of the last call, None after the end of the period. `requeued`: number of requeued recordings.
+    `deleted`: recordings that were deleted at Twilio. `streams`: live streams, whose audio is not stored.
+    `failed_before`: number of requeued recordings whose latest attempt failed after an earlier verdict, by reason.
+    """
+
+    last: tuple[date, str] | None
+    calls: int = 0
+    requeued: int = 0
+    deleted: int = 0
+    streams: int = 0
+    failed_before: Mapping[str, int] = field(default_factory=dict)
+
+
+async def requeue_judged(
+    session: AsyncSession, period: Period, *, after: tuple[date, str] | None, limit: int, dry_run: bool
+) -> JudgedBatch:
+    """Requeue the recordings of up to `limit` judged calls of a period.
+
+    `after`: start after this day and SID. `dry_run`: count, but change nothing. The calls keep their rows, because
+    their verdicts do not change yet.
+    """
+    calls = (await session.execute(_judged_calls(period, after).limit(limit))).all()
+    if not calls:
+        return JudgedBatch(None)
+    recordings = select(Recording).where(
+        Recording.call_sid.in_([call_sid for _, call_sid in calls]), Recording.state == RecordingState.DONE
+    )
+    if not dry_run:
+        # Ordered, because two transactions that lock several recordings in different orders can deadlock.
+        recordings = recordings.order_by(Recording.recording_sid).with_for_update(key_share=True)
+    rows = (await session.scalars(recordings.execution_options(populate_existing=True))).all()
+    stored = [row for row in rows if row.source != MEDIA_STREAM]
+    wanted = [row for row in stored if row.erased_at is None]
+    if not dry_run:
+        await _enqueue(session, [row.recording_sid for row in wanted])
+    return JudgedBatch(
+        last=(calls[-1][0], calls[-1][1]),
+        calls=len({row.call_sid for row in wanted}),
+        requeued=len(wanted),
+        deleted=len(stored) - len(wanted),
+        streams=len(rows) - len(stored),
+        failed_before=Counter(row.last_failure for row in wanted if row.last_failure),
+    )
+
+
+def _judged_calls(period: Period, after: tuple[date, str] | None) -> Select[date, str]:
+    day: ColumnElement[date] = literal_column(DAY, Date)
+    answered_at = func.coalesce(CallLog.answered_at, CallLog.created_at)
+    # The conditions on the day let Postgres use its index. The conditions on the time are exact.
+    statement = (
+        select(day, CallLog.call_sid)
+        .where(CallLog.label.is_not(None))
+        .where(day.between(period.since.astimezone(UTC).date(), period.until.astimezone(UTC).date()))
+        .where(answered_at >= period.since, answered_at < period.until)
+        .order_by(day, CallLog.call_sid)
+    )
+    return statement if after is None else statement.where(tuple_(day, CallLog.call_sid) > tuple_(*after))
+
+
+async def _enqueue(session: AsyncSession, sids: Sequence[str]) -> None:
+    # `finished_at` stays: it says that the recording has a verdict, so workers claim it after all new recordings.
+    statement = (
+        update(Recording)
+        .where(Recording.recording_sid.in_(sids))
+        .values(
+            state=RecordingState.QUEUED, attempts=0, available_at=func.now(), queued_at=func.now(), last_error=None,
+            last_failure=None,
+        )
+        .execution_options(synchronize_session=False)
+    )  # fmt: skip
+    await session.execute(statement)

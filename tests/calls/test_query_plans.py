@@ -1,0 +1,149 @@
+"""No query that runs again and again reads a whole table."""
+
+import os
+import re
+from collections.abc import AsyncIterator, Awaitable, Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from amd_service.calls import (
+    actions,
+    call_requests,
+    erasure,
+    expiry,
+    given_up,
+    judged_again,
+    number_backfill,
+    queue,
+    reconciliation,
+)
+from amd_service.calls.analysis import lock_call, refresh_call
+from amd_service.calls.judged_again import Period
+from amd_service.calls.lookup import read_call
+from amd_service.calls.number_backfill import Cursor
+from amd_service.calls.number_policy import NumberPolicy
+from amd_service.database.connection import connect
+from amd_service.database.pool import Database
+from amd_service.domain import AccountSid, Action, ActionKind, CallSid, Label
+from tests.support.postgres import clone, with_database
+from tests.support.query_plans import FILL, plans
+
+pytestmark = pytest.mark.anyio
+
+Work = Callable[[AsyncSession], Awaitable[Any]]
+
+ACCOUNT = AccountSid("AC1")
+LONG_AGO = datetime(2020, 1, 1, tzinfo=UTC)
+LAST_DAYS = Period(datetime.now(UTC) - timedelta(days=4), datetime.now(UTC))
+AFTER = ((datetime.now(UTC) - timedelta(days=2)).date(), "CA17")
+HASH = NumberPolicy("hash", b"k" * 16)
+SEQ_SCAN = re.compile(r"Seq Scan on \w+")
+
+
+@pytest.fixture(scope="module")
+async def filled(server_url: str, test_run: str, anyio_backend: str) -> AsyncIterator[Database]:
+    name = f"amd_test_{test_run}_{os.environ.get('PYTEST_XDIST_WORKER', 'main')}_filled"
+    await clone(server_url, f"amd_test_{test_run}_template", name)
+    connection = await connect(with_database(server_url, name), statement_timeout_s=None)
+    await connection.execute(FILL)
+    await connection.close()
+    database = Database(with_database(server_url, name))
+    yield database
+    await database.dispose()
+    connection = await connect(server_url, statement_timeout_s=None)
+    await connection.execute(f'drop database "{name}" with (force)')
+    await connection.close()
+
+
+async def refresh(session: AsyncSession) -> None:
+    await refresh_call(session, await lock_call(session, "CA17"))
+
+
+QUERIES: dict[str, tuple[Work, set[str]]] = {
+    "claim": (
+        lambda session: queue.claim(session, worker="w", limit=10, lease_s=60, max_attempts=3),
+        {"ix_recording_due_first", "ix_recording_due_again"},
+    ),
+    "time of the next job": (queue.seconds_until_due, {"ix_recording_due_first", "ix_recording_due_again"}),
+    "depth of the queue": (queue.depth, {"ix_recording_due_first", "ix_recording_due_again"}),
+    "requeue": (
+        lambda session: given_up.requeue_given_up(session, failure=None, after="", limit=50),
+        {"ix_recording_given_up"},
+    ),
+    "number of recordings to requeue": (
+        lambda session: given_up.count_given_up(session, None),
+        {"ix_recording_given_up"},
+    ),
+    "requeue of judged calls": (
+        lambda session: judged_again.requeue_judged(session, LAST_DAYS, after=None, limit=20, dry_run=False),
+        {"ix_call_log_judged_day", "ix_recording_call_sid"},
+    ),
+    "requeue of more judged calls": (
+        lambda session: judged_again.requeue_judged(session, LAST_DAYS, after=AFTER, limit=20, dry_run=True),
+        {"ix_call_log_judged_day", "ix_recording_call_sid"},
+    ),
+    "analysis": (refresh, {"pk_call_log", "ix_recording_call_sid", "ix_verdict_recording_sid"}),
+    "one call": (
+        lambda session: read_call(session, CallSid("CA17")),
+        {"pk_call_log", "ix_recording_call_sid", "ix_verdict_recording_sid"},
+    ),
+    "due actions": (
+        lambda session: actions.claim_due(session, [ACCOUNT], {Label.HUMAN: Action(ActionKind.HANG_UP)}, 16),
+        {"ix_call_log_action_due"},
+    ),
+    "open calls": (
+        lambda session: reconciliation.open_calls(session, ACCOUNT, since=LONG_AGO, quiet_s=60),
+        {"ix_call_log_open"},
+    ),
+    "recordings to erase": (lambda session: erasure.claim_erasable(session, [ACCOUNT], 10), {"ix_recording_to_erase"}),
+    "number of recordings to erase": (erasure.count_erasable, {"ix_recording_to_erase"}),
+    "old callbacks": (lambda session: expiry.strip_callbacks(session, days=1, limit=20), {"ix_callback_whole"}),
+    "old requests": (lambda session: expiry.delete_old_requests(session, 20), {"ix_call_request_created_at"}),
+    "rate limit": (
+        lambda session: call_requests.reserve(session, key="k", fingerprint="", account_sid=ACCOUNT, per_minute=60),
+        {"ix_call_request_created_at"},
+    ),
+    "numbers in calls": (
+        lambda session: number_backfill.apply_number_policy_to_calls(session, HASH, Cursor(datetime.now(UTC), ""), 100),
+        {"ix_call_log_created_at"},
+    ),
+    "numbers in callbacks": (
+        lambda session: number_backfill.apply_number_policy_to_callbacks(
+            session, HASH, Cursor(datetime.now(UTC), 0), 100
+        ),
+        {"ix_callback_received_at"},
+    ),
+}
+
+
+@pytest.mark.parametrize("name", QUERIES)
+async def test_a_repeated_query_uses_an_index(filled: Database, name: str) -> None:
+    work, indexes = QUERIES[name]
+    async with filled.transaction() as session:
+        found = await plans(session, work)
+        await session.rollback()
+    assert SEQ_SCAN.findall(found) == [], found
+    assert {index for index in indexes if index not in found} == set(), found
+
+
+@pytest.mark.parametrize(
+    ("query", "index"),
+    [
+        (
+            "select * from call_log where to_number = '+150017' order by created_at desc limit 20",
+            "ix_call_log_to_number_created_at",
+        ),
+        ("select * from call_log where answered_at >= now() - interval '1 hour'", "ix_call_log_answered_at"),
+        ("select * from call_log_agreement where day >= current_date - 2", "ix_call_log_judged_day"),
+        ("select * from call_log_agreement where day = current_date", "ix_call_log_judged_day"),
+    ],
+)
+async def test_a_query_of_a_dashboard_uses_an_index(filled: Database, query: str, index: str) -> None:
+    async with filled.transaction() as session:
+        found = await plans(session, lambda session: session.execute(text(query)))
+    assert index in found, found
+    assert SEQ_SCAN.findall(found) == [], found
