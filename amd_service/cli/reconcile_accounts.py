@@ -2,17 +2,15 @@
 
 import asyncio
 import json
-import re
 from dataclasses import asdict
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 
+from amd_service.cli.times import parse_duration
 from amd_service.errors import ConfigurationError
 from amd_service.operations.reconcile import SweepReport
 from amd_service.runtime import open_reconciliation
 from amd_service.settings import Settings
 from amd_service.twilio.rest import Sleep
-
-_UNITS = {"m": "minutes", "h": "hours", "d": "days"}
 
 
 async def reconcile_and_print(settings: Settings, since: str, *, as_json: bool, sleep: Sleep = asyncio.sleep) -> bool:
@@ -29,16 +27,6 @@ async def reconcile_and_print(settings: Settings, since: str, *, as_json: bool, 
     for report in reports:
         print(json.dumps(asdict(report)) if as_json else _readable_line(report))  # noqa: T201 - the command's output
     return all(report.error is None and not report.calls_failed for report in reports)
-
-
-def parse_duration(text: str) -> timedelta:
-    """Parse `90m`, `24h` or `7d`. Raises ConfigurationError for anything else."""
-    match = re.fullmatch(r"([1-9][0-9]{0,3})([mhd])", text)
-    if match is None:
-        raise ConfigurationError(
-            f"--since {text} is invalid: use 1 to 9999 minutes, hours or days, e.g. 90m, 24h or 7d"
-        )
-    return timedelta(**{_UNITS[match[2]]: int(match[1])})
 
 
 def _readable_line(report: SweepReport) -> str:

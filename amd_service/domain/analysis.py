@@ -45,10 +45,7 @@ class Job:
     `locked_by`: token of the claim, made of the worker's name and a random part. A result is stored only if the row
     still has this token. `waited_s`: seconds since the recording was first enqueued, by the database's clock.
     `duration_s`: Twilio's RecordingDuration, or None if Twilio sent no duration. `is_last_attempt`: whether no further
-    attempt follows.
-    `locked_by`: token of the claim, made of the worker's name and a random part. A result is stored only if the
-    row still has this token. `waited_s`: seconds since the recording was first enqueued, by the database's clock.
-    `has_verdict`: the recording has a verdict from an earlier attempt and is judged again.
+    attempt follows. `has_verdict`: the recording has a verdict from an earlier attempt and is judged again.
     """
 
     recording_sid: RecordingSid

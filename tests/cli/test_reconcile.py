@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from amd_service.cli.reconcile_accounts import parse_duration, reconcile_and_print
+from amd_service.cli.reconcile_accounts import reconcile_and_print
+from amd_service.cli.times import parse_duration
 from amd_service.database.pool import Database
 from amd_service.errors import ConfigurationError
 from amd_service.settings import Account, Settings
