@@ -1,11 +1,12 @@
 """Opens the configured database, or an embedded Postgres."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 
 from amd_service.database.condition import SchemaState
 from amd_service.database.dashboard_role import create_dashboard_role
-from amd_service.database.embedded import embedded_postgres
+from amd_service.database.embedded import embedded_postgres, psql_command
 from amd_service.database.pool import Database
 from amd_service.database.schema import migrate
 from amd_service.errors import ConfigurationError, DatabaseMisconfigured, DatabaseUnavailable
@@ -26,6 +27,8 @@ async def open_database(settings: Settings) -> AsyncIterator[Database]:
     async with _database_url(settings) as url:
         if settings.database_url is None:
             await migrate(url)
+            psql = await asyncio.to_thread(psql_command, settings.data_dir)
+            log.info("embedded Postgres running", psql=psql)
         listen_url = settings.database_listen_url
         database = Database(
             url,

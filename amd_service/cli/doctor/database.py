@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 from amd_service.calls import erasure
 from amd_service.cli.doctor.check_result import CheckResult, Health
 from amd_service.database.condition import Condition, SchemaState
-from amd_service.database.embedded import check_embedded
+from amd_service.database.embedded import check_embedded, psql_command
 from amd_service.database.pool import Database
 from amd_service.database.url import read_url
 from amd_service.errors import AmdError, ConfigurationError, DatabaseMisconfigured, DatabaseUnavailable
@@ -72,7 +72,9 @@ def _schema(condition: Condition) -> CheckResult:
 async def _check_embedded_database(settings: Settings) -> CheckResult:
     try:
         binaries = await asyncio.to_thread(check_embedded, settings.data_dir)
+        psql = await asyncio.to_thread(psql_command, settings.data_dir)
     except AmdError as error:
         return CheckResult("database", Health.FAIL, str(error))
     text = f"embedded Postgres in {settings.data_dir}, binaries in {binaries}; for production set AMD_DATABASE_URL"
-    return CheckResult("database", Health.OK, text)
+    hint = f"while the service runs, open it with: {psql}" if psql else "the log of `serve` contains the psql command"
+    return CheckResult("database", Health.OK, f"{text}; {hint}")

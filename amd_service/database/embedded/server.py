@@ -84,6 +84,19 @@ class Server:
         """
         return find_binaries(self._major(), self._account)
 
+    def psql_command(self) -> str | None:
+        """Return the shell command that opens psql while the server is running.
+
+        Returns None if the server is not running and the location of its socket is not known yet.
+        """
+        found = self._running()
+        socket_dir = self._directory / "socket" if found is None else found.socket_dir
+        if found is None and not _is_usable(socket_dir):
+            return None
+        psql = self.binaries() / "psql"
+        program = psql if psql.is_file() else "psql"
+        return shlex.join(map(str, (program, "-h", socket_dir, "-p", "5432", "-U", "postgres")))
+
     def stop(self) -> None:
         """Stop the server if it is running. If the fast shutdown takes too long, an immediate shutdown follows."""
         found = self._running()
@@ -180,7 +193,7 @@ class Server:
     def _socket_dir(self) -> Path:
         """Create a private directory for the socket. Its path is short, and has no comma or other separator."""
         near_data = self._directory / "socket"
-        if len(os.fsencode(near_data)) <= _LONGEST_SOCKET_DIR and re.fullmatch(r"[\w./@+-]+", str(near_data), re.ASCII):
+        if _is_usable(near_data):
             shutil.rmtree(near_data, ignore_errors=True)
             self._account.make_private(near_data)
             return near_data
@@ -216,6 +229,12 @@ def _answers(path: Path) -> bool:
             return client.recv(1) in (b"S", b"N")
         except OSError:
             return False
+
+
+def _is_usable(socket_dir: Path) -> bool:
+    """Return whether the path of a socket's directory is short and has no comma or other separator."""
+    is_plain = re.fullmatch(r"[\w./@+-]+", str(socket_dir), re.ASCII) is not None
+    return is_plain and len(os.fsencode(socket_dir)) <= _LONGEST_SOCKET_DIR
 
 
 def _command_line(pid: int) -> str:

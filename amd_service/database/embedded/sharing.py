@@ -51,6 +51,14 @@ def check_embedded(data_dir: Path) -> Path:
     return SharedServer(data_dir.expanduser().resolve(), server_account(), throwaway=False).check()
 
 
+def psql_command(data_dir: Path) -> str | None:
+    """Return the shell command that opens psql while the server of `data_dir` is running. Blocking.
+
+    Returns None if the server is not running and the location of its socket is not known yet.
+    """
+    return Server(data_dir.expanduser().resolve(), server_account(), throwaway=False).psql_command()
+
+
 def remove_abandoned(account: Account) -> None:
     """Stop and delete throwaway servers of this account that no process uses any more. Blocking.
 
