@@ -6,6 +6,7 @@ RUN python -m venv /opt/amd
 COPY pyproject.toml constraints.txt README.md LICENSE alembic.ini ./
 COPY amd_service amd_service
 COPY migrations migrations
+COPY fixtures fixtures
 # PyTorch's CPU index: without it Linux gets gigabytes of CUDA that a CPU-only container never uses.
 RUN /opt/amd/bin/pip install --no-cache-dir --extra-index-url https://download.pytorch.org/whl/cpu \
       --constraint constraints.txt 'torch==2.13.0+cpu' '.[openvino]'

@@ -8,7 +8,7 @@ TEST_3_13 = $(if $(PYTHON_3_13),$(MAKE) --no-print-directory test-3.13,echo 'no 
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --constraint constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help demo run test test-all test-3.13 coverage check format docs dist lock bench
+.PHONY: help demo run test test-all test-3.13 coverage check format docs dist wheel-test lock bench
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z0-9.-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -56,6 +56,14 @@ dist: $(STAMP)release ## source distribution and wheel in dist/, checked as PyPI
 	rm -rf dist
 	$(BIN)/python -m build
 	$(BIN)/twine check --strict dist/*
+
+# --no-compile: most of the installed modules are never imported, and compiling them takes longer than the demo.
+wheel-test: dist ## installs the wheel in a new environment outside the checkout and runs its demo there
+	set -eu; outside=$$(mktemp -d); trap 'rm -rf "$$outside"' EXIT; chmod 755 "$$outside"; \
+	$(PYTHON) -m venv --without-pip "$$outside/venv"; \
+	$(BIN)/python -m pip --python "$$outside/venv/bin/python" --disable-pip-version-check install --quiet --no-compile \
+	  --constraint constraints.txt "$$(ls "$$PWD"/dist/*.whl)[embedded]"; \
+	cd "$$outside"; venv/bin/amd-service --help >/dev/null; venv/bin/amd-service demo
 
 lock: ## resolve constraints.txt again from pyproject.toml (needs uv); known pins stay where they still fit
 	uv pip compile --quiet --universal --python-version 3.11 --all-extras --group dev --group docs --group release \

@@ -11,8 +11,14 @@ from amd_service.cli.process import run
 
 def demo(
     directory: Annotated[
-        Path, typer.Argument(metavar="DIR", help="Folder of recorded calls.", exists=True, file_okay=False)
-    ] = Path("fixtures/calls"),
+        Path | None,
+        typer.Argument(
+            metavar="DIR",
+            help="Folder of recorded calls. Default: the calls that come with the service.",
+            exists=True,
+            file_okay=False,
+        ),
+    ] = None,
     model: Annotated[str, typer.Option(help="Model: hub id, folder, or `demo`.")] = "demo",
     live: LiveFlag = False,
     pace: Pace = 4.0,
@@ -23,6 +29,7 @@ def demo(
     Exits 1 if the result of a call differs from the expected result.
     """
     from amd_service.simulator.demo import run_demo
+    from amd_service.simulator.recorded_calls import bundled_calls
 
-    if not run(run_demo(directory, model=model, live_pace=pace if live else None, as_json=as_json)):
+    if not run(run_demo(directory or bundled_calls(), model=model, live_pace=pace if live else None, as_json=as_json)):
         raise typer.Exit(1)
