@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from amd_service.detection.audio.c_stderr import c_stderr
 from amd_service.detection.audio.sound_file import read_sound
 from amd_service.detection.audio.tags import MAX_TAGS, is_tag, skip_zeros, tag_ends
 from amd_service.detection.audio.tracks import Tracks, make_tracks, require_plausible
@@ -67,11 +68,12 @@ def decode_mp3(data: bytes, max_s: float | None) -> Tracks:
         raise Undecodable("The MP3 file has a tag but no frame: send the whole file, or send WAV.")
     first, last = frames[0], frames[-1]
     require_plausible(first.channels, first.rate_hz)
-    # The decoder gets only frames. It would report all other bytes on stderr.
+    # The decoder gets only frames, because it searches all other bytes for frames by rules of its own.
     body = b"".join(data[frame.at : frame.end] for frame in frames)
     # Compute the length from the counted frames, because the count in a Xing header can be wrong.
     counted = sum(frame.samples for frame in frames)
-    sound = read_sound(_with_true_counts(body, len(frames)), "MP3", max_s)
+    with c_stderr().discarded():
+        sound = read_sound(_with_true_counts(body, len(frames)), "MP3", max_s)
     return make_tracks(sound.samples[:counted], sound.rate_hz, truncated=last.end > len(data), encoding="mp3")
 
 
