@@ -10,6 +10,7 @@
     │   │   └── MediaIncomplete
     │   └── Outage                    a dependency of all recordings is unavailable
     │       ├── DatabaseUnavailable
+    │       │   ├── DatabaseLocked    another database session holds a lock
     │       │   └── DatabaseMisconfigured   waiting does not help: the configuration must change
     │       ├── TwilioUnavailable
     │       │   └── TooManyRequests
@@ -78,6 +79,10 @@ class Outage(Retryable):
 
 class DatabaseUnavailable(Outage):
     """Postgres is unreachable, is shutting down, or closed the connection."""
+
+
+class DatabaseLocked(DatabaseUnavailable):
+    """Another database session holds a lock for longer than this service waits. Other rows may not be locked."""
 
 
 class DatabaseMisconfigured(DatabaseUnavailable):

@@ -80,7 +80,7 @@ async def open_runtime(settings: Settings, *, with_worker: bool) -> AsyncIterato
     metrics = Metrics()
     _warn_of_missing_settings(settings)
     async with AsyncExitStack() as stack:
-        database = await stack.enter_async_context(open_database(settings))
+        database = await stack.enter_async_context(open_database(settings, metrics))
         detector = await stack.enter_async_context(Detector.from_settings(settings, metrics))
         client = await stack.enter_async_context(http_client(settings))
         rest = RestClient(client, settings, metrics=metrics)
@@ -142,8 +142,8 @@ async def open_call_placer(settings: Settings) -> AsyncIterator[tuple[CallPlacer
 
     These parts include no model and no worker.
     """
-    async with open_database(settings) as database, http_client(settings) as client:
-        metrics = Metrics()
+    metrics = Metrics()
+    async with open_database(settings, metrics) as database, http_client(settings) as client:
         rest = RestClient(client, settings, metrics=metrics)
         yield build_call_placer(settings, database, rest, NumberPolicy.from_settings(settings), metrics), database
 
@@ -151,8 +151,8 @@ async def open_call_placer(settings: Settings) -> AsyncIterator[tuple[CallPlacer
 @asynccontextmanager
 async def open_reconciliation(settings: Settings, *, sleep: Sleep = asyncio.sleep) -> AsyncIterator[Reconciliation]:
     """Open reconciliation for a command. Its client repeats a request that Twilio answered with 429."""
-    async with open_database(settings) as database, http_client(settings) as client:
-        metrics = Metrics()
+    metrics = Metrics()
+    async with open_database(settings, metrics) as database, http_client(settings) as client:
         per_s = settings.reconcile_per_s
         rest = RestClient(client, settings, per_s=per_s, retry_rate_limits=True, metrics=metrics, sleep=sleep)
         yield build_reconciliation(settings, database, rest, NumberPolicy.from_settings(settings), metrics)

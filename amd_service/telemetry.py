@@ -131,6 +131,12 @@ class Metrics:
         self.loop_errors = Counter(
             "amd_loop_errors", "Errors after which a background loop continued.", ["loop"], registry=r
         )
+        self.lock_timeouts = Counter(
+            "amd_lock_timeouts", "Transactions that waited too long for a lock of another session.", registry=r
+        )
+        self.postgres_restarts = Counter(
+            "amd_postgres_restarts", "Restarts of the embedded Postgres after it had died.", registry=r
+        )
         self.classifier_ready = Gauge("amd_classifier_ready", "1 if the model is loaded and warmed up.", registry=r)
         self.model_proof = Gauge(
             "amd_model_proof",

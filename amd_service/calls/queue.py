@@ -16,6 +16,7 @@ from sqlalchemy import (
     ColumnElement,
     Interval,
     Select,
+    and_,
     bindparam,
     case,
     func,
@@ -30,23 +31,16 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from amd_service.calls import actions
 from amd_service.calls.analysis import lock_call, refresh_call, refresh_calls
 from amd_service.calls.storable import storable
-from amd_service.calls.tables import AGAIN, FIRST, Recording, RecordingState, VerdictRow
+from amd_service.calls.tables import AGAIN, FIRST, CallLog, Recording, RecordingState, VerdictRow
 from amd_service.calls.verdict_rows import verdict_rows
 from amd_service.domain import AccountSid, Action, CallSid, Failure, Job, Label, RecordingSid, Source, Verdict
 
 # SQL: an unfinished recording already has a verdict, and is being judged again.
 _HAS_VERDICT = Recording.finished_at.is_not(None)
 
-
-@dataclass(frozen=True, slots=True)
-class Claimed:
-    """Result of one claim. `given_up`: number of recordings that had no attempt left, by the reason for giving up.
-
-    A recording that has a verdict from an earlier attempt is counted too, although it keeps this verdict.
-    """
-
-    jobs: list[Job]
-    given_up: Mapping[str, int]
+# SQL, for a due recording: its worker died, and the last attempt ended without a result. If the recording is given up,
+# the crash is the reason, and not the error of an earlier attempt.
+_IS_CRASHED = Recording.state == RecordingState.RUNNING
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,33 +56,77 @@ class Depth:
     oldest_due_s: float
 
 
-async def claim(session: AsyncSession, *, worker: str, limit: int, lease_s: float, max_attempts: int) -> Claimed:
-    """Claim up to `limit` due jobs for `lease_s` seconds, and give up jobs that already had `max_attempts` attempts.
+async def claim(session: AsyncSession, *, worker: str, limit: int, lease_s: float, max_attempts: int) -> list[Job]:
+    """Claim up to `limit` due jobs for `lease_s` seconds. Jobs that already had `max_attempts` attempts stay due.
 
-    Jobs are given up by the next claim and not at the end of their last attempt, because some recordings crash every
-    worker.
+    Changes only the rows of the jobs. Any session may hold a lock on the row of a call, and a claim that waited for the
+    lock would delay the recordings of all other calls. So use `show_running` afterwards, in a separate transaction.
     """
-    sids = await _lock_due(session, limit)
-    if not sids:
-        return Claimed([], {})
+    due = select(Recording.recording_sid).where(Recording.attempts < max_attempts)
+    sids = await _lock_due(session, due, limit)
     # The number of the attempt cannot identify a claim, because `release` decrements it. So the token is random.
     token = f"{worker}#{secrets.token_hex(4)}"
-    recordings = (await session.scalars(_claim_or_give_up(sids, token, lease_s, max_attempts))).all()
-    await refresh_calls(session, (recording.call_sid for recording in recordings))
-    running = [recording for recording in recordings if recording.state == RecordingState.RUNNING]
-    jobs = [_job(recording, lease_s, max_attempts) for recording in running]
-    ended = (recording for recording in recordings if recording.state != RecordingState.RUNNING)
-    return Claimed(jobs, Counter(recording.last_failure or "" for recording in ended))
+    statement = (
+        update(Recording)
+        .where(Recording.recording_sid.in_(sids))
+        .values(
+            state=RecordingState.RUNNING,
+            attempts=Recording.attempts + 1,
+            locked_by=token,
+            available_at=_from_now(lease_s),
+            last_error=_last_error(),
+            last_failure=case((_IS_CRASHED, Failure.GAVE_UP), else_=Recording.last_failure),
+        )
+        .returning(Recording)
+        .execution_options(synchronize_session=False, populate_existing=True)
+    )
+    return [_job(recording, lease_s, max_attempts) for recording in await session.scalars(statement)] if sids else []
 
 
-async def _lock_due(session: AsyncSession, limit: int) -> list[str]:
-    """Lock up to `limit` due recordings and return their SIDs.
+async def show_running(session: AsyncSession, jobs: Sequence[Job]) -> None:
+    """Write the state of claimed jobs onto their calls. Skips calls whose row is locked, because a result follows."""
+    sids = {str(job.call_sid) for job in jobs}
+    free = select(CallLog.call_sid).where(CallLog.call_sid.in_(sids)).order_by(CallLog.call_sid)
+    await refresh_calls(session, (await session.scalars(free.with_for_update(skip_locked=True, key_share=True))).all())
+
+
+async def give_up_spent(session: AsyncSession, *, limit: int, max_attempts: int) -> Counter[str]:
+    """Give up due jobs that had `max_attempts` attempts. Returns the number of jobs by the reason for giving up.
+
+    Jobs are given up when they are due again and not at the end of their last attempt, because some recordings crash
+    every worker. A job whose call is locked stays due. A recording that has a verdict from an earlier attempt is
+    counted too, although it keeps this verdict.
+    """
+    spent = select(Recording.recording_sid).where(Recording.attempts >= max_attempts)
+    sids = await _lock_due(session, spent.join(CallLog, CallLog.call_sid == Recording.call_sid), limit)
+    failure = case((_IS_CRASHED, Failure.GAVE_UP), else_=func.coalesce(Recording.last_failure, Failure.GAVE_UP))
+    statement = (
+        update(Recording)
+        .where(Recording.recording_sid.in_(sids))
+        .values(
+            state=_state_without_result(),
+            failure=case((_HAS_VERDICT, None), else_=failure),
+            finished_at=func.now(),
+            locked_by=None,
+            last_error=_last_error(),
+            last_failure=failure,
+        )
+        .returning(Recording.call_sid, Recording.last_failure)
+        .execution_options(synchronize_session=False)
+    )
+    given_up = (await session.execute(statement)).all() if sids else []
+    await refresh_calls(session, (call_sid for call_sid, _ in given_up))
+    return Counter(failure or "" for _, failure in given_up)
+
+
+async def _lock_due(session: AsyncSession, statement: Select[tuple[str]], limit: int) -> list[str]:
+    """Lock up to `limit` due rows of `statement` and return the SIDs of the recordings.
 
     Recordings that are judged again come last, so that they never delay the verdict on a new call.
     """
     sids: list[str] = []
     for condition in (FIRST, AGAIN):
-        due = select(Recording.recording_sid).where(text(condition), Recording.available_at <= func.now())
+        due = statement.where(text(condition), Recording.available_at <= func.now())
         # SKIP LOCKED: do not wait for rows that another worker is claiming, or that a callback is changing.
         locked = due.order_by(Recording.available_at).with_for_update(skip_locked=True, key_share=True)
         sids += (await session.scalars(locked.limit(limit - len(sids)))).all()
@@ -97,29 +135,10 @@ async def _lock_due(session: AsyncSession, limit: int) -> list[str]:
     return sids
 
 
-def _claim_or_give_up(sids: Sequence[str], token: str, lease_s: float, max_attempts: int) -> Any:
-    spent = Recording.attempts >= max_attempts
-    # A due job in the state RUNNING lost its worker: the last attempt ended without a result. The reason for giving up
-    # is then the crash, and not the error of an earlier attempt.
-    crashed = Recording.state == RecordingState.RUNNING
-    failure = case((crashed, Failure.GAVE_UP), else_=func.coalesce(Recording.last_failure, Failure.GAVE_UP))
+def _last_error() -> ColumnElement[str]:
+    """SQL: the error of the previous attempt. A worker that died has written none."""
     crash = func.concat("worker ", Recording.locked_by, " died or stalled in attempt ", Recording.attempts)
-    return (
-        update(Recording)
-        .where(Recording.recording_sid.in_(sids))
-        .values(
-            state=case((spent, _state_without_result()), else_=RecordingState.RUNNING),
-            failure=case((spent & ~_HAS_VERDICT, failure), else_=None),
-            finished_at=case((spent, func.now()), else_=Recording.finished_at),
-            attempts=case((spent, Recording.attempts), else_=Recording.attempts + 1),
-            locked_by=case((spent, None), else_=token),
-            available_at=case((spent, Recording.available_at), else_=_from_now(lease_s)),
-            last_error=case((crashed, crash), else_=Recording.last_error),
-            last_failure=case((spent, failure), (crashed, Failure.GAVE_UP), else_=Recording.last_failure),
-        )
-        .returning(Recording)
-        .execution_options(synchronize_session=False, populate_existing=True)
-    )
+    return case((_IS_CRASHED, crash), else_=Recording.last_error)
 
 
 def _job(recording: Recording, lease_s: float, max_attempts: int) -> Job:
@@ -142,17 +161,20 @@ def _job(recording: Recording, lease_s: float, max_attempts: int) -> Job:
 async def heartbeat(session: AsyncSession, *, jobs: Sequence[Job], lease_s: float) -> frozenset[Job]:
     """Extend the lease of every job to `lease_s` seconds from now. Returns the jobs whose lease is not lost."""
     held = {(str(job.recording_sid), job.locked_by): job for job in jobs}
+    is_held = and_(
+        tuple_(Recording.recording_sid, Recording.locked_by).in_(held), Recording.state == RecordingState.RUNNING
+    )
+    # SKIP LOCKED: one row that another session has locked must not end the leases of all other jobs.
+    free = select(Recording.recording_sid).where(is_held).with_for_update(skip_locked=True, key_share=True)
     statement = (
         update(Recording)
-        .where(
-            tuple_(Recording.recording_sid, Recording.locked_by).in_(held),
-            Recording.state == RecordingState.RUNNING,
-        )
+        .where(Recording.recording_sid.in_((await session.scalars(free)).all()))
         .values(available_at=_from_now(lease_s))
-        .returning(Recording.recording_sid, Recording.locked_by)
         .execution_options(synchronize_session=False)
     )
-    return frozenset(held[sid, token or ""] for sid, token in await session.execute(statement))
+    await session.execute(statement)
+    ours = await session.execute(select(Recording.recording_sid, Recording.locked_by).where(is_held))
+    return frozenset(held[sid, token or ""] for sid, token in ours)
 
 
 async def settle(session: AsyncSession, job: Job, verdict: Verdict, wanted: Mapping[Label, Action]) -> bool:

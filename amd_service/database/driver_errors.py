@@ -8,12 +8,14 @@ import asyncpg
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
-from amd_service.errors import DatabaseMisconfigured, DatabaseUnavailable
+from amd_service.errors import DatabaseLocked, DatabaseMisconfigured, DatabaseUnavailable
 
 # SQLSTATE classes and codes of errors after which the same transaction may succeed later: connection exceptions (08),
 # read-only standby (25006), rollbacks on conflict (40), out of resources (53, also a full disk), lock not available
-# (55P03), statement timeout (57014), shutdown and start-up (57P).
-_RETRYABLE_STATES = re.compile(r"08...|25006|40...|53...|55P03|57014|57P..")
+# (55P03), statement timeout (57014), shutdown and start-up (57P), session ended because it was idle (25P03).
+_RETRYABLE_STATES = re.compile(r"08...|25006|25P03|40...|53...|57014|57P..")
+
+_LOCK_NOT_AVAILABLE = "55P03"
 
 INSUFFICIENT_PRIVILEGE = "42501"
 
@@ -53,11 +55,24 @@ def as_unavailable(error: BaseException) -> DatabaseUnavailable | None:
         return DatabaseMisconfigured(
             f"Postgres refuses a statement: {one_line(error)}", reason="the role lacks a privilege"
         )
+    if state == _LOCK_NOT_AVAILABLE:
+        return DatabaseLocked(
+            f"another database session holds a lock: {_lock(error)}; find the session in pg_stat_activity, often its "
+            "state is 'idle in transaction', and end it"
+        )
     if isinstance(state, str) and _RETRYABLE_STATES.fullmatch(state):
         return DatabaseUnavailable(f"Postgres reported an error: {one_line(error)}")
     if isinstance(error, DBAPIError) and error.connection_invalidated:
         return DatabaseUnavailable(f"the connection to Postgres is lost: {one_line(error)}")
     return None
+
+
+def _lock(error: BaseException) -> str:
+    """Describe the lock that a statement waited for. Postgres names a row's table, and for a table only the mode."""
+    cause = error.orig.__cause__ if isinstance(error, DBAPIError) and error.orig else error
+    context = getattr(cause, "context", None)
+    statement = error.statement if isinstance(error, DBAPIError) else None
+    return f"{one_line(cause or error)} {context or 'in ' + ' '.join((statement or 'a statement').split()[:3])}"
 
 
 def refused_connection(error: asyncpg.PostgresError, setting: str) -> DatabaseUnavailable:

@@ -74,9 +74,12 @@ class Listener:
         """Listen until the connection is lost, which raises an error. Returns False if listening makes no sense."""
         connection = await connect(self._url, statement_timeout_s=_CHECK_TIMEOUT_S, setting=self._setting)
         try:
+            # At the start of a session, Postgres sends the id of its process, and a pooler invents one:
+            # https://www.postgresql.org/docs/current/protocol-message-formats.html (BackendKeyData)
+            is_pooled = connection.get_server_pid() != await connection.fetchval("select pg_backend_pid()")
             # A pooler with session pooling delivers notifications, but a client cannot see the mode of a pooler. So a
             # pooler is used only if the user has chosen it for this purpose.
-            if self._setting == DATABASE_URL and await _is_pooled(connection):
+            if is_pooled and self._setting == DATABASE_URL:
                 return False
             lost = asyncio.Event()
             connection.add_termination_listener(lambda _connection: lost.set())
@@ -87,15 +90,6 @@ class Listener:
         finally:
             connection.terminate()
         return True
-
-
-async def _is_pooled(connection: Any) -> bool:
-    """Return whether a pooler answers this connection.
-
-    At the start of a session, Postgres sends the id of its process, and a pooler invents one:
-    https://www.postgresql.org/docs/current/protocol-message-formats.html (BackendKeyData)
-    """
-    return connection.get_server_pid() != await connection.fetchval("select pg_backend_pid()")
 
 
 async def _raise_when_lost(connection: Any, lost: asyncio.Event) -> None:

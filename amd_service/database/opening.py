@@ -11,13 +11,13 @@ from amd_service.database.pool import Database
 from amd_service.database.schema import migrate
 from amd_service.errors import ConfigurationError, DatabaseMisconfigured, DatabaseUnavailable
 from amd_service.settings import Settings
-from amd_service.telemetry import get_logger
+from amd_service.telemetry import Metrics, get_logger
 
 log = get_logger(__name__)
 
 
 @asynccontextmanager
-async def open_database(settings: Settings) -> AsyncIterator[Database]:
+async def open_database(settings: Settings, metrics: Metrics | None = None) -> AsyncIterator[Database]:
     """Open the configured database, or an embedded database whose schema is migrated first.
 
     Raises ConfigurationError if the database lacks something, e.g. a migration or a privilege, and
@@ -34,6 +34,7 @@ async def open_database(settings: Settings) -> AsyncIterator[Database]:
             url,
             listen_url=None if listen_url is None else listen_url.get_secret_value(),
             pool_size=settings.database_pool_size,
+            metrics=metrics,
         )
         try:
             await _raise_if_unusable(database)

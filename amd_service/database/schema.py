@@ -33,6 +33,8 @@ async def migrate(url: str, revision: str = "head", *, lock_timeout_s: float = 5
         # While a migration waits for a lock on a table, all later queries on this table wait behind the migration.
         # Without a lock timeout, one long query of a dashboard would stop all callbacks.
         await connection.execute(text(f"set local lock_timeout = '{lock_timeout_s}s'"))
+        # If this process is stopped in the migration, Postgres releases the locks on the tables.
+        await connection.execute(text("set local idle_in_transaction_session_timeout = '60s'"))
         try:
             await connection.run_sync(lambda sync: command.upgrade(alembic_config(sync), revision))
         except CommandError as error:

@@ -27,7 +27,7 @@ async def measure_queue(database: Database, metrics: Metrics) -> None:
     While the database is unavailable, the gauges keep their last values and `amd_loop_errors_total` counts the error.
     """
     try:
-        async with database.transaction() as session:
+        async with database.reading() as session:
             depth = await queue.depth(session)
     except DatabaseUnavailable:
         metrics.loop_errors.labels("metrics").inc()

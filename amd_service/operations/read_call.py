@@ -9,5 +9,5 @@ from amd_service.domain import CallSid
 
 async def read_call(database: Database, call_sid: CallSid) -> dict[str, Any] | None:
     """Read a call with `calls.lookup.read_call`. Returns None for an unknown call. Raises DatabaseUnavailable."""
-    async with database.transaction() as session:
+    async with database.reading() as session:
         return await lookup.read_call(session, call_sid)

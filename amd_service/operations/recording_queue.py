@@ -3,13 +3,27 @@
 from asyncio import Event
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
 
 from amd_service.calls import queue
-from amd_service.calls.queue import Claimed
 from amd_service.database.listener import Listener
 from amd_service.database.pool import Database
 from amd_service.domain import Action, Failure, Job, Label, Verdict
-from amd_service.telemetry import Metrics
+from amd_service.errors import DatabaseUnavailable
+from amd_service.telemetry import Metrics, get_logger
+
+# Seconds to wait for a lock on the table of calls before claimed recordings are judged without showing them as running.
+SHORT_LOCK_S = 0.2
+
+log = get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Claimed:
+    """Result of one claim. `given_up`: number of recordings that had no attempt left, by the reason for giving up."""
+
+    jobs: list[Job]
+    given_up: Mapping[str, int]
 
 
 class RecordingQueue:
@@ -35,11 +49,22 @@ class RecordingQueue:
         return self._database.wake_on_notify(wake, metrics)
 
     async def claim(self, limit: int) -> Claimed:
-        """Claim up to `limit` due recordings."""
+        """Claim up to `limit` due recordings, and give up recordings that have no attempt left."""
         async with self._database.transaction() as session:
-            return await queue.claim(
+            jobs = await queue.claim(
                 session, worker=self.worker, limit=limit, lease_s=self.lease_s, max_attempts=self.max_attempts
             )
+        try:
+            if jobs:
+                async with self._database.transaction(lock_s=SHORT_LOCK_S) as session:
+                    await queue.show_running(session, jobs)
+            async with self._database.transaction(lock_s=SHORT_LOCK_S) as session:
+                given_up = await queue.give_up_spent(session, limit=limit, max_attempts=self.max_attempts)
+        except DatabaseUnavailable as error:
+            # The jobs are claimed, so they must be judged in any case.
+            log.warning("calls of claimed recordings not updated", error=str(error))
+            return Claimed(jobs, {})
+        return Claimed(jobs, given_up)
 
     async def seconds_until_due(self) -> float | None:
         """Return the seconds until a recording is due or a lease expires.

@@ -8,7 +8,7 @@ from functools import partial
 from structlog.contextvars import bound_contextvars
 
 from amd_service.domain import Job, Verdict
-from amd_service.errors import AmdError, DatabaseUnavailable
+from amd_service.errors import AmdError, DatabaseLocked, DatabaseUnavailable
 from amd_service.operations.recording_queue import RecordingQueue
 from amd_service.telemetry import Metrics, get_logger
 from amd_service.worker.retry import GiveUp, NextStep, Release, RetryLater, RetryPolicy, next_step
@@ -17,8 +17,10 @@ log = get_logger(__name__)
 
 Judge = Callable[[Job], Awaitable[Verdict]]
 
-# Pause in seconds before a database operation that failed is repeated.
+# Pause in seconds before a database operation that failed is repeated. While a result waits for a lock, the pause
+# doubles up to the second value, because each wait for the lock uses a connection of the pool.
 DATABASE_PAUSE_S = 1.0
+LONGEST_LOCK_PAUSE_S = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,13 +35,26 @@ class Result:
 
 
 class Attempts:
-    """Attempts to judge claimed recordings. Any number of attempts may run at once."""
+    """Attempts to judge claimed recordings. Any number of attempts may run at once.
 
-    def __init__(self, queue: RecordingQueue, judge: Judge, retries: RetryPolicy, metrics: Metrics) -> None:
+    `on_locked`: called when a result has to wait for a lock of another database session.
+    """
+
+    def __init__(
+        self,
+        queue: RecordingQueue,
+        judge: Judge,
+        retries: RetryPolicy,
+        metrics: Metrics,
+        on_locked: Callable[[], None] = lambda: None,
+    ) -> None:
         self._queue = queue
         self._judge = judge
         self._retries = retries
         self._metrics = metrics
+        self._on_locked = on_locked
+        # Jobs whose result waits for a lock. The model works on other jobs meanwhile.
+        self.locked: set[Job] = set()
         # Deadline on the event loop's clock, set by a shutdown. After the deadline, storing a result is not retried.
         self.deadline = float("inf")
 
@@ -49,15 +64,15 @@ class Attempts:
             try:
                 result = await self._judge_recording(job)
             except asyncio.CancelledError:
-                await self._store(Result(partial(self._queue.release, job)))
+                await self._store(job, Result(partial(self._queue.release, job)))
                 raise
             try:
-                is_stored = await self._store(result)
+                is_stored = await self._store(job, result)
             except Exception as error:  # noqa: BLE001 - every failure is stored on the row
-                is_stored = await self._store(self._failed(error, job))
+                is_stored = await self._store(job, self._failed(error, job))
             if not is_stored:
                 log.warning(
-                    "result not stored", reason="lease lost, or the database was unavailable until the deadline"
+                    "result not stored", reason="lease lost, or the database was unavailable until the shutdown"
                 )
 
     async def _judge_recording(self, job: Job) -> Result:
@@ -88,24 +103,32 @@ class Attempts:
                 count = self._metrics.given_up.labels(failure).inc
                 return Result(partial(self._queue.give_up, job, failure, error), count)
 
-    async def _store(self, result: Result) -> bool:
-        """Store and count a result. Returns False if the lease was lost or the database stayed unavailable.
+    async def _store(self, job: Job, result: Result) -> bool:
+        """Store and count a result. Returns False if the lease was lost or the deadline has passed.
 
-        While the database is unavailable, storing is repeated until the lease ends or the deadline passes. After a lost
-        lease nothing is counted, because the worker that now holds the recording stores and counts another result.
+        While the database is unavailable or a row is locked, storing is repeated. Heartbeats keep the lease of a job
+        that waits for a lock. After a lost lease nothing is counted, because the worker that now holds the recording
+        stores and counts another result.
         """
         now = asyncio.get_running_loop().time
-        lease_end = now() + self._queue.lease_s
-        while True:
-            try:
-                with self._metrics.stage("settle"):
-                    is_stored = await result.write()
-            except DatabaseUnavailable as error:
-                log.warning("result not stored, retrying", error=str(error))
-                if now() > min(lease_end, self.deadline):
-                    return False
-                await asyncio.sleep(DATABASE_PAUSE_S)
-            else:
-                if is_stored:
-                    result.count()
-                return is_stored
+        pause_s = DATABASE_PAUSE_S
+        try:
+            while True:
+                try:
+                    with self._metrics.stage("settle"):
+                        is_stored = await result.write()
+                except DatabaseUnavailable as error:
+                    log.warning("result not stored, retrying", error=str(error), in_s=pause_s)
+                    if now() > self.deadline:
+                        return False
+                    if isinstance(error, DatabaseLocked):
+                        self.locked.add(job)
+                        self._on_locked()
+                    await asyncio.sleep(pause_s)
+                    pause_s = min(pause_s * 2, LONGEST_LOCK_PAUSE_S) if job in self.locked else DATABASE_PAUSE_S
+                else:
+                    if is_stored:
+                        result.count()
+                    return is_stored
+        finally:
+            self.locked.discard(job)

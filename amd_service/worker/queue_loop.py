@@ -14,6 +14,9 @@ log = get_logger(__name__)
 
 # Minimum sleep in seconds while a recording is due but another transaction has locked its row.
 LEAST_SLEEP_S = 0.2
+# Maximum number of results that wait for a lock outside the slots. Each of them uses a connection of the pool for some
+# seconds, so more of them could delay callbacks.
+MOST_LOCKED = 8
 # Minimum number of seconds for releasing recordings at a shutdown.
 LEAST_RELEASE_S = 0.5
 
@@ -39,7 +42,7 @@ class Worker:
         metrics: Metrics,
     ) -> None:
         self._queue = queue
-        self._attempts = Attempts(queue, judge, retries, metrics)
+        self._attempts = Attempts(queue, judge, retries, metrics, on_locked=self.wake)
         self._is_ready = is_ready
         self._concurrency = concurrency
         self._poll_s = poll_s
@@ -103,7 +106,7 @@ class Worker:
             self._metrics.loop_errors.labels("claim").inc()
             log.exception("claim failed", worker=self._queue.worker)
             return DATABASE_PAUSE_S
-        if due_s is None or len(self._held) >= self._concurrency:
+        if due_s is None or self._busy() >= self._concurrency:
             return self._poll_s
         # A recording can be due now although the last claim did not return it: another transaction has locked its row.
         return min(self._poll_s, max(LEAST_SLEEP_S, due_s))
@@ -122,7 +125,7 @@ class Worker:
 
         Returns True if another claim may find more recordings.
         """
-        free = self._concurrency - len(self._held)
+        free = self._concurrency - self._busy()
         if free <= 0 or self._stopping:
             return False
         claimed = await self._queue.claim(free)
@@ -133,6 +136,10 @@ class Worker:
             self._held[task] = job
             task.add_done_callback(self._on_done)
         return bool(claimed.jobs or claimed.given_up)
+
+    def _busy(self) -> int:
+        """Number of slots in use. A result that waits for a lock uses none, unless there are too many of them."""
+        return len(self._held) - min(len(self._attempts.locked), MOST_LOCKED)
 
     def _on_done(self, task: asyncio.Task[None]) -> None:
         job = self._held.pop(task, None)

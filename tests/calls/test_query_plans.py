@@ -68,6 +68,10 @@ QUERIES: dict[str, tuple[Work, set[str]]] = {
         lambda session: queue.claim(session, worker="w", limit=10, lease_s=60, max_attempts=3),
         {"ix_recording_due_first", "ix_recording_due_again"},
     ),
+    "giving up jobs": (
+        lambda session: queue.give_up_spent(session, limit=10, max_attempts=1),
+        {"ix_recording_due_first", "ix_recording_due_again", "pk_call_log"},
+    ),
     "time of the next job": (queue.seconds_until_due, {"ix_recording_due_first", "ix_recording_due_again"}),
     "depth of the queue": (queue.depth, {"ix_recording_due_first", "ix_recording_due_again"}),
     "requeue": (

@@ -106,10 +106,14 @@ async def proxy(database_url: str) -> AsyncIterator[tuple[str, asyncio.Event]]:
     pumps: set[asyncio.Task[None]] = set()
 
     async def pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        while data := await reader.read(65536):
-            if not frozen.is_set():
-                writer.write(data)
-        writer.close()
+        try:
+            while data := await reader.read(65536):
+                if not frozen.is_set():
+                    writer.write(data)
+        except ConnectionResetError:
+            pass  # the service closes a connection that does not respond without a goodbye
+        finally:
+            writer.close()
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         if "host" in query:

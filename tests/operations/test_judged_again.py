@@ -15,6 +15,7 @@ from tests.support.deliveries import (
     BEGAN,
     call_row,
     claim,
+    claim_or_give_up,
     deliver,
     recording,
     recording_row,
@@ -105,8 +106,7 @@ async def test_a_second_run_that_kills_every_worker_never_removes_the_first_verd
     for _ in range(3):
         assert len(await claim(database)) == 1
         await expire_leases(database)
-    async with database.transaction() as session:
-        claimed = await queue.claim(session, worker="w", limit=5, lease_s=60, max_attempts=3)
+    claimed = await claim_or_give_up(database)
     assert (claimed.jobs, claimed.given_up) == ([], {Failure.GAVE_UP: 1})
     row, call = await recording_row(database), await call_row(database)
     assert (row.state, row.failure, row.last_failure) == ("done", None, "gave_up")

@@ -23,6 +23,7 @@ from amd_service.domain import (
     StatusCallback,
     Verdict,
 )
+from amd_service.operations.recording_queue import Claimed, RecordingQueue
 from tests.support.sids import ACCOUNT, CALL, RECORDING
 
 KEEP = NumberPolicy("keep")
@@ -110,9 +111,14 @@ async def _rows(session: AsyncSession, name: str) -> list[dict[str, Any]]:
 
 
 async def claim(database: Database, worker: str = "worker-1", *, limit: int = 10, lease_s: float = 60.0) -> list[Job]:
-    async with database.transaction() as session:
-        claimed = await queue.claim(session, worker=worker, limit=limit, lease_s=lease_s, max_attempts=3)
-    return claimed.jobs
+    return (await claim_or_give_up(database, worker, limit=limit, lease_s=lease_s)).jobs
+
+
+async def claim_or_give_up(
+    database: Database, worker: str = "worker-1", *, limit: int = 10, lease_s: float = 60.0
+) -> Claimed:
+    queue = RecordingQueue(database, worker=worker, lease_s=lease_s, max_attempts=3, actions={})
+    return await queue.claim(limit)
 
 
 async def settle(database: Database, job: Job, verdict: Verdict, wanted: Mapping[Label, Action] | None = None) -> bool:

@@ -10,7 +10,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from amd_service.domain import RawCallback
-from amd_service.errors import DatabaseUnavailable, MalformedCallback
+from amd_service.errors import DatabaseLocked, DatabaseUnavailable, MalformedCallback
 from amd_service.operations.receive_callback import Event, receive_callback
 from amd_service.telemetry import get_logger
 from amd_service.twilio import callbacks
@@ -60,6 +60,9 @@ async def _store(request: Request, raw: RawCallback, event: Event) -> None:
     runtime = runtime_of(request)
     try:
         await receive_callback(raw, event, database=runtime.database, numbers=runtime.numbers, metrics=runtime.metrics)
+    except DatabaseLocked as error:
+        detail = "another database session holds a lock on the data of this call; please retry"
+        raise Problem(HTTPStatus.SERVICE_UNAVAILABLE, detail) from error
     except DatabaseUnavailable as error:  # Twilio retries after a 503
         raise Problem(HTTPStatus.SERVICE_UNAVAILABLE, "the database is unavailable; please retry") from error
 

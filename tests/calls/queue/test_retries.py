@@ -9,7 +9,7 @@ from amd_service.calls import queue
 from amd_service.calls.given_up import requeue_given_up
 from amd_service.database.pool import Database
 from amd_service.domain import CallSid, Failure, RecordingSid
-from tests.support.deliveries import call_row, claim, deliver, recording, recording_row
+from tests.support.deliveries import call_row, claim, claim_or_give_up, deliver, recording, recording_row
 from tests.support.queued import expire_leases, one_job
 
 pytestmark = pytest.mark.anyio
@@ -43,8 +43,7 @@ async def test_a_job_without_attempts_left_is_given_up_with_the_reason_of_the_er
         async with database.transaction() as session:
             failure = Failure.MEDIA_MISSING
             assert await queue.retry_later(session, job, delay_s=0, error="MediaNotYet: 404", failure=failure)
-    async with database.transaction() as session:
-        claimed = await queue.claim(session, worker="w", limit=5, lease_s=60, max_attempts=3)
+    claimed = await claim_or_give_up(database)
     assert (claimed.jobs, claimed.given_up) == ([], {Failure.MEDIA_MISSING: 1})
     row = await recording_row(database)
     assert (row.failure, row.last_error) == ("media_missing", "MediaNotYet: 404")
@@ -57,8 +56,7 @@ async def test_a_recording_that_kills_its_worker_on_every_attempt_is_given_up(da
         await expire_leases(database)
         assert [job.attempts for job in await claim(database)] == [attempt]
     await expire_leases(database)
-    async with database.transaction() as session:
-        claimed = await queue.claim(session, worker="w", limit=5, lease_s=60, max_attempts=3)
+    claimed = await claim_or_give_up(database)
     assert (claimed.jobs, claimed.given_up) == ([], {Failure.GAVE_UP: 1})
     row, call = await recording_row(database), await call_row(database)
     assert (row.state, row.attempts, row.failure) == ("dead", 3, "gave_up")
