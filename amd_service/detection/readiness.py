@@ -11,6 +11,7 @@ from pathlib import Path
 
 from amd_service.detection.classifier.inference import Classifier
 from amd_service.detection.classifier.state import ClassifierState, Phase
+from amd_service.detection.classifier.temporary_errors import retry_delay_s, temporary_cause
 from amd_service.detection.decision import top_label
 from amd_service.detection.label_check import ClipResult, GoldenClips, Proof, assess, refusal_reason
 from amd_service.domain import Label, Scores
@@ -22,6 +23,9 @@ ScoreClip = Callable[[bytes], Awaitable[Scores | None]]
 
 log = get_logger(__name__)
 
+# Delay in seconds before the golden clips are scored again after a temporary error. Each error doubles the delay.
+RETRY_BASE_S = 1.0
+
 
 class Readiness:
     """Scores the golden clips when the model is loaded, and decides whether the classifier may serve."""
@@ -32,6 +36,7 @@ class Readiness:
         self._score_clip = score_clip
         self._metrics = metrics
         self._outcome: ClassifierState | None = None
+        self._progress = "scoring the golden clips"
         self._decided = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
         self.proof = Proof.UNPROVEN
@@ -45,7 +50,7 @@ class Readiness:
         state = self._classifier.state
         if not state.is_ready:
             return state
-        return self._outcome or ClassifierState(Phase.PROVING, "scoring the golden clips")
+        return self._outcome or ClassifierState(Phase.PROVING, self._progress)
 
     def start(self) -> None:
         """Start the check as a task. The task waits until the classifier is ready."""
@@ -89,6 +94,7 @@ class Readiness:
                 wait.cancel()
 
     async def _run(self) -> None:
+        failures = 0
         while self._outcome is None:
             await self._classifier.wait_for(lambda state: state.is_ready)
             try:
@@ -97,8 +103,15 @@ class Readiness:
             except ClassifierUnavailable:
                 log.warning("classifier unavailable while scoring the golden clips, retrying")
             except Exception as error:
-                log.exception("unexpected error while scoring the golden clips")
-                self._outcome = ClassifierState(Phase.FAILED, f"the golden clips could not be scored: {error}")
+                cause = temporary_cause(error)
+                if cause is None:
+                    log.exception("unexpected error while scoring the golden clips")
+                    self._outcome = ClassifierState(Phase.FAILED, f"the golden clips could not be scored: {error}")
+                else:
+                    failures += 1
+                    self._progress = f"the golden clips could not be scored because of a temporary error: {cause}"
+                    log.warning("golden clips not scored, retrying", error=cause)
+                    await asyncio.sleep(retry_delay_s(failures, RETRY_BASE_S))
         self._decided.set()
 
     async def _score_clips(self) -> Proof:

@@ -1,6 +1,7 @@
 """A model serves unless the golden clips contradict its label order."""
 
 import asyncio
+import errno
 import threading
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from amd_service.errors import ClassifierUnavailable, ModelUnusable
 from tests.support.detectors import NO_CLIPS, lay_out_clips, ready, speech, started
 from tests.support.models import RATE_HZ, StubEngine
 from tests.support.signals import Array, file_of, silence
+from tests.support.waiting import until
 
 pytestmark = pytest.mark.anyio
 
@@ -183,3 +185,23 @@ async def test_a_model_that_cannot_be_loaded_scores_no_clips(tmp_path: Path) -> 
         with pytest.raises(ModelUnusable, match="damaged"):
             await detector.wait_ready_or_raise()
         assert detector.report()["model"] is None
+
+
+async def test_a_temporary_error_while_reading_the_clips_is_retried(
+    clips: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    errors = iter([OSError(errno.EMFILE, "Too many open files", "0.wav")])
+    read_bytes = Path.read_bytes
+
+    def fail_once(path: Path) -> bytes:
+        if (error := next(errors, None)) is not None:
+            raise error
+        return read_bytes(path)
+
+    monkeypatch.setattr(Path, "read_bytes", fail_once)
+    async with started(StubEngine(scores_correctly), golden=golden(clips)) as detector:
+        await until(lambda: "Too many open files: '0.wav'" in detector.state.reason)
+        assert detector.state.phase is Phase.PROVING
+        await detector.wait_ready_or_raise()
+        assert detector.identity is not None
+        assert detector.identity.proof == "proven"

@@ -8,6 +8,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from amd_service.detection.classifier.temporary_errors import temporary_cause
+
 # Do not rename this file: users have exported engines with this file in their caches.
 _FILE_NAME = "gate.json"
 
@@ -111,11 +113,14 @@ def write_engine_check(folder: Path, check: EngineCheck) -> None:
 def read_engine_check(folder: Path) -> EngineCheck | None:
     """Read the record of an engine check from an exported engine's folder.
 
-    The result is None if the folder has no record, or if this version cannot read the record.
+    The result is None if the folder has no record, or if this version cannot read the record. Raises OSError after a
+    temporary error, because a missing record would select a slower engine.
     """
     try:
         content = json.loads((folder / _FILE_NAME).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+    except (OSError, ValueError) as error:
+        if temporary_cause(error):
+            raise
         return None
     if not isinstance(content, dict) or set(content) != {each.name for each in fields(EngineCheck)}:
         return None

@@ -19,6 +19,7 @@ from huggingface_hub.utils import (  # type: ignore[attr-defined]  # documented,
     enable_progress_bars,
 )
 
+from amd_service.detection.classifier.temporary_errors import one_line, temporary_cause
 from amd_service.errors import ClassifierUnavailable, ModelUnusable
 from amd_service.telemetry import get_logger
 
@@ -96,11 +97,23 @@ def fetch(model: str, revision: str | None, *, cure: str = "Run this on a machin
         ) from error
     except RevisionNotFoundError as error:
         raise ModelUnusable(f"{model} has no revision {revision}: correct AMD_MODEL_REVISION") from error
+    except PermissionError as error:
+        raise ModelUnusable(
+            f"{model}{at} cannot be stored in the local cache ({one_line(error)}). Correct the permissions, set "
+            f"HF_HOME to another folder, or {_ALTERNATIVES}"
+        ) from error
     except (OSError, HTTPError) as error:
         raise ClassifierUnavailable(
-            f"{model}{at} is not in the local cache and the hub cannot be reached ({type(error).__name__}). "
+            f"{model}{at} is not in the local cache and cannot be downloaded now ({_cause(error)}). "
             f"{cure}, or {_ALTERNATIVES}"
         ) from error
+
+
+def _cause(error: Exception) -> str:
+    """Describe a failed download. LocalEntryNotFoundError hides the error of the request to the hub."""
+    hidden = error.__cause__ if isinstance(error, LocalEntryNotFoundError) else None
+    shown = hidden or error
+    return temporary_cause(shown) or f"{type(shown).__name__}: {one_line(shown)}"
 
 
 def _locate_here(model: str) -> Located | None:

@@ -4,6 +4,7 @@ import asyncio
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future
+from itertools import count
 from time import perf_counter
 from typing import Self
 
@@ -13,6 +14,7 @@ from amd_service.detection.classifier.model import CURE, open_model
 from amd_service.detection.classifier.request_queue import InferenceRequest, Priority, RequestQueue
 from amd_service.detection.classifier.scorer import OpenEngine, OpenFiles, Scorer
 from amd_service.detection.classifier.state import ClassifierState, Phase
+from amd_service.detection.classifier.temporary_errors import retry_delay_s, temporary_cause
 from amd_service.domain import ModelIdentity, ModelRun, Window
 from amd_service.errors import ClassifierUnavailable, ModelFailed, ModelUnusable
 from amd_service.settings import Settings
@@ -45,7 +47,7 @@ class Classifier:
         open_engine: OpenEngine = load_engine,
         queue: RequestQueue | None = None,
         result_timeout_s: float = 120.0,
-        hub_retry_s: float = 30.0,
+        retry_base_s: float = 1.0,
         close_timeout_s: float | None = None,
     ) -> None:
         self._settings = settings
@@ -53,7 +55,7 @@ class Classifier:
         self._open_files = open_files
         self._open_engine = open_engine
         self._result_timeout_s = result_timeout_s
-        self._hub_retry_s = hub_retry_s
+        self._retry_base_s = retry_base_s
         self._close_timeout_s = settings.shutdown_budget.window_s if close_timeout_s is None else close_timeout_s
         self._queue = queue or RequestQueue(settings.inference_queue, metrics.inference_queue)
         self._state = ClassifierState(Phase.STOPPED, "the classifier has not been started")
@@ -193,27 +195,42 @@ class Classifier:
             self._handle_crash(error)
 
     def _load_with_retries(self) -> Scorer | None:
-        """Load the model and warm it up. The thread retries while the hub is unavailable.
+        """Load the model and warm it up. The thread retries after temporary errors, such as an outage of the hub.
 
         Returns None if loading failed. The state then contains the reason of the failure.
         """
-        while not self._stopping.is_set():
+        reason = "loading the model"
+        for failures in count(1):
+            if self._stopping.is_set():
+                break
             try:
-                return self._load()
-            except ClassifierUnavailable as error:
-                self._fail(str(error))
-                self._stopping.wait(self._hub_retry_s)
-            except ModelUnusable as error:
-                self._fail(str(error))
-                return None
-            except Exception as error:
-                log.exception("unexpected error while loading the model", model=self._settings.model)
-                self._fail(f"{self._settings.model} could not be loaded: {type(error).__name__}: {error}. {CURE}")
-                return None
+                return self._load(reason)
+            except Exception as error:  # noqa: BLE001 - every error becomes the reason of the state
+                obstacle = self._describe_if_temporary(error)
+                if obstacle is None:
+                    self._fail_to_load(error)
+                    break
+                delay_s = retry_delay_s(failures, self._retry_base_s)
+                self._fail(f"{obstacle}. Next attempt in {delay_s:.0f} s")
+                self._stopping.wait(delay_s)
+                reason = f"loading the model again: {obstacle}"
         return None
 
-    def _load(self) -> Scorer:
-        self._set_state(Phase.LOADING, "loading the model")
+    def _describe_if_temporary(self, error: Exception) -> str | None:
+        if isinstance(error, ClassifierUnavailable):
+            return str(error)
+        cause = temporary_cause(error)
+        return cause and f"{self._settings.model} could not be loaded because of a temporary error: {cause}"
+
+    def _fail_to_load(self, error: Exception) -> None:
+        if isinstance(error, ModelUnusable):
+            self._fail(str(error))
+        else:
+            log.exception("unexpected error while loading the model", model=self._settings.model)
+            self._fail(f"{self._settings.model} could not be loaded: {type(error).__name__}: {error}. {CURE}")
+
+    def _load(self, reason: str) -> Scorer:
+        self._set_state(Phase.LOADING, reason)
         scorer = Scorer.load(self._settings, self._open_files, self._open_engine)
         if self._scorer is not None and not self._scorer.gives_same_scores_as(scorer):
             # This load follows a crash. The result of the golden clips (recordings with known labels) is only valid for

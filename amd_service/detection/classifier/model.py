@@ -144,6 +144,8 @@ def _weight_files(folder: Path) -> tuple[Path, ...]:
 
 def _check_safetensors(path: Path) -> None:
     try:
+        # safetensors reports every failed open() as a missing file, so open the file here first for the true reason.
+        path.open("rb").close()
         with safe_open(path, framework="np") as tensors:
             tensors.keys()
     except (SafetensorError, OSError) as error:
@@ -222,7 +224,10 @@ def _temperature(folder: Path) -> float:
 def _digest(paths: tuple[Path, ...]) -> str:
     digest = hashlib.sha256()
     for path in paths:
-        with path.open("rb") as file:
-            while chunk := file.read(1 << 20):
-                digest.update(chunk)
+        try:
+            with path.open("rb") as file:
+                while chunk := file.read(1 << 20):
+                    digest.update(chunk)
+        except OSError as error:
+            raise ModelUnusable(f"{path} cannot be read: {error}. {CURE}") from error
     return digest.hexdigest()

@@ -1,13 +1,16 @@
 """Good and damaged model folders: each fault gives one line with the cure."""
 
+import errno
 import hashlib
 import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
 
+import httpx2
 import huggingface_hub.constants
 import pytest
+from huggingface_hub.errors import LocalEntryNotFoundError
 
 from amd_service.detection.classifier import hub
 from amd_service.detection.classifier.hub import Located, locate
@@ -240,3 +243,35 @@ def test_a_cached_model_of_another_revision_is_not_used(pristine: Path, hub_cach
     put_in_cache(hub_cache, pristine)
     with pytest.raises(ClassifierUnavailable, match="at revision v2"):
         open_model(Settings(model="somebody/classifier", model_revision="v2"))
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (OSError(errno.ENOSPC, "No space left on device", "blobs/1.incomplete"), "No space left on device"),
+        (ConnectionResetError("Connection reset by peer"), "Connection reset by peer"),
+        (httpx2.ReadError("the connection broke"), "ReadError: the connection broke"),
+    ],
+)
+def test_a_failed_download_is_temporary_and_names_its_cause(
+    hub_cache: Path, monkeypatch: pytest.MonkeyPatch, error: Exception, said: str
+) -> None:
+    def fail(*_: object, local_files_only: bool, **__: object) -> str:
+        raise LocalEntryNotFoundError("not cached") if local_files_only else error
+
+    monkeypatch.setattr(hub, "snapshot_download", fail)
+    with pytest.raises(ClassifierUnavailable) as raised:
+        open_model(Settings(model="somebody/classifier"))
+    assert said in str(raised.value)
+    assert "\n" not in str(raised.value)
+
+
+def test_a_cache_without_permission_is_final_and_names_the_path(
+    hub_cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object, local_files_only: bool, **__: object) -> str:
+        raise LocalEntryNotFoundError("not cached") if local_files_only else PermissionError(13, "denied", "/cache/x")
+
+    monkeypatch.setattr(hub, "snapshot_download", fail)
+    with pytest.raises(ModelUnusable, match=r"'/cache/x'.*HF_HOME"):
+        open_model(Settings(model="somebody/classifier"))

@@ -13,6 +13,7 @@ from amd_service.detection.classifier.engine_check import EngineCheck
 from amd_service.detection.classifier.engines import onnx, openvino, torch
 from amd_service.detection.classifier.engines.selection import choose, detect_hardware
 from amd_service.detection.classifier.model import ModelFiles
+from amd_service.detection.classifier.temporary_errors import temporary_cause
 from amd_service.errors import ModelUnusable
 from amd_service.settings import Settings
 from amd_service.telemetry import get_logger
@@ -72,7 +73,8 @@ def load_engine(files: ModelFiles, settings: Settings) -> ChosenEngine:
         try:
             engine = open_engine(choice.engine, choice.precision, files, settings.threads or usable_cores(), graph)
         except ModelUnusable as error:
-            if settings.engine != "auto" or choice.exported is None:
+            # After a temporary error, the same engine is opened again later. Another engine may be slower.
+            if settings.engine != "auto" or choice.exported is None or temporary_cause(error):
                 raise
             log.warning("exported engine cannot be opened, trying the next one", reason=str(error))
             unopened[choice.engine, choice.precision] = str(error)

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from amd_service.detection.classifier.features import normalise
 from amd_service.detection.classifier.model import CURE, FEATURE_EXTRACTOR, ModelFiles
+from amd_service.detection.classifier.temporary_errors import one_line
 from amd_service.errors import ModelUnusable
 from amd_service.telemetry import get_logger
 
@@ -106,7 +107,7 @@ def _from_pretrained(files: ModelFiles) -> Any:
             output_loading_info=True,
         )
     except (OSError, ValueError, TypeError, RuntimeError) as error:
-        raise ModelUnusable(f"{files.folder} cannot be loaded: {_one_line(error)}. {CURE}") from error
+        raise ModelUnusable(f"{files.folder} cannot be loaded: {one_line(error)}. {CURE}") from error
     model, report = loaded
     _check_every_weight(files, report)
     return model
@@ -159,10 +160,10 @@ def _check_feature_extractor(files: ModelFiles) -> None:
     try:
         extractor = auto.from_pretrained(files.folder, local_files_only=True, trust_remote_code=False)
     except (OSError, ValueError, TypeError, KeyError) as error:
-        raise ModelUnusable(f"{files.folder}: {_one_line(error)}. {CURE}") from error
+        raise ModelUnusable(f"{files.folder}: {one_line(error)}. {CURE}") from error
     if type(extractor).__name__ != FEATURE_EXTRACTOR or extractor.do_normalize != files.normalise:
         raise ModelUnusable(
-            f"{files.folder}: the feature extractor is not supported; transformers reads {_one_line(extractor)}. {CURE}"
+            f"{files.folder}: the feature extractor is not supported; transformers reads {one_line(extractor)}. {CURE}"
         )
 
 
@@ -184,7 +185,3 @@ def _quiet_transformers() -> Iterator[None]:
         noise.set_verbosity(level)
         if bars:
             noise.enable_progress_bar()
-
-
-def _one_line(value: object) -> str:
-    return " ".join(str(value).split())[:300].rstrip(".")

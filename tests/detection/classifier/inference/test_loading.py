@@ -1,6 +1,7 @@
 """Loading and warm-up of the model, and their errors."""
 
 import asyncio
+import errno
 import threading
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from amd_service.settings import Settings
 from amd_service.telemetry import Metrics
 from tests.support.inference import running, score, stubbed
 from tests.support.models import StubEngine, model_files
+from tests.support.waiting import until
 
 pytestmark = pytest.mark.anyio
 
@@ -76,6 +78,72 @@ async def test_real_weights_with_nan_are_rejected_in_one_line(folder: Path) -> N
         assert "\n" not in classifier.state.reason
 
 
+@pytest.mark.parametrize(
+    "error",
+    [
+        OSError(errno.EMFILE, "Too many open files", "config.json"),
+        RuntimeError("unable to mmap: Cannot allocate memory (12)"),
+        MemoryError(),
+        ConnectionResetError("reset by the hub"),
+        ClassifierUnavailable("the hub responded with 503"),
+    ],
+)
+async def test_a_temporary_error_is_retried_and_its_cause_is_the_reason_of_the_state(error: Exception) -> None:
+    errors = iter([error, error, None])
+    reasons: list[str] = []
+
+    def load() -> ModelFiles:
+        reasons.append(classifier.state.reason)
+        if (failure := next(errors)) is not None:
+            raise failure
+        return model_files()
+
+    classifier = stubbed(StubEngine(), load=load, retry_base_s=0.3)
+    async with classifier:
+        failed = await classifier.wait_for(lambda state: state.phase is Phase.FAILED)
+        assert str(error) in failed.reason
+        assert "Next attempt in" in failed.reason
+        await classifier.wait_for(lambda state: state.is_ready)
+    assert reasons[0] == "loading the model"
+    assert all(str(error) in reason for reason in reasons[1:])
+
+
+async def test_a_temporary_error_of_the_engine_is_retried() -> None:
+    engine = StubEngine()
+    failures = iter([True, False])
+
+    def out_of_memory(_clip: object) -> tuple[float, float]:
+        if next(failures, False):
+            raise RuntimeError("DefaultCPUAllocator: can't allocate memory")
+        return 2.0, 0.0
+
+    engine.answer = out_of_memory
+    async with stubbed(engine, retry_base_s=0.01) as classifier:
+        await classifier.wait_for(lambda state: state.is_ready)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        ModelUnusable("no config.json: set AMD_MODEL=demo"),
+        FileNotFoundError(errno.ENOENT, "No such file or directory", "config.json"),
+        KeyError("hidden_size"),
+    ],
+)
+async def test_an_error_that_needs_a_change_is_final(error: Exception) -> None:
+    loads: list[None] = []
+
+    def load() -> ModelFiles:
+        loads.append(None)
+        raise error
+
+    async with stubbed(StubEngine(), load=load, retry_base_s=0.001) as classifier:
+        with pytest.raises(ModelUnusable):
+            await classifier.wait_ready_or_raise()
+        await until(lambda: "inference" not in {thread.name for thread in threading.enumerate()})
+    assert len(loads) == 1
+
+
 async def test_an_unreachable_hub_is_retried() -> None:
     answers = iter([ClassifierUnavailable("the hub does not answer"), None])
 
@@ -84,6 +152,6 @@ async def test_an_unreachable_hub_is_retried() -> None:
             raise error
         return model_files()
 
-    async with stubbed(StubEngine(), load=load, hub_retry_s=0.01) as classifier:
+    async with stubbed(StubEngine(), load=load, retry_base_s=0.01) as classifier:
         await classifier.wait_for(lambda state: state.is_ready)
         assert classifier.is_ready
