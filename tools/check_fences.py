@@ -34,6 +34,7 @@ ALLOWED: Mapping[str, tuple[str, ...]] = {
     # HTTP
     "starlette": ("web", "simulator"),
     "uvicorn": ("web", "simulator"),
+    "h11": ("web",),
     "websockets": ("simulator",),
     "httpx2": ("twilio", "runtime.py", "simulator"),
     "twilio": ("twilio", "simulator"),

@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy import Column
 
 from amd_service.calls.tables import Base
-from amd_service.domain import AnalysisState, Failure, Label, Reason
+from amd_service.domain import AnalysisState, Failure, Label, Reason, sid_pattern
 
 Json = dict[str, Any]
 
@@ -25,6 +25,9 @@ _CLOSED: dict[str, tuple[type[StrEnum], ...]] = {
     "reason": (Reason, Failure),
     "failure": (Failure,),
 }
+
+# Prefixes of the SIDs in each column. A live stream is stored like a recording.
+_SIDS = {"account_sid": ("AC",), "call_sid": ("CA",), "parent_call_sid": ("CA",), "recording_sid": ("RE", "MZ")}
 
 
 def call_schemas() -> dict[str, Json]:
@@ -51,6 +54,8 @@ def _column(column: Column[Any]) -> Json:
     schema = {"description": column.comment, **_TYPES[column.type.python_type]}
     if column.name in _CLOSED:
         schema["enum"] = [str(member) for closed in _CLOSED[column.name] for member in closed]
+    if column.name in _SIDS:
+        schema["pattern"] = sid_pattern(*_SIDS[column.name])
     if column.nullable:
         schema["type"] = [schema["type"], "null"]
         if "enum" in schema:

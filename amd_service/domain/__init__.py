@@ -11,7 +11,15 @@ from amd_service.domain.callbacks import (
     RecordingSource,
     StatusCallback,
 )
-from amd_service.domain.identifiers import AccountSid, CallSid, ConferenceSid, RecordingSid, StreamSid, is_sid
+from amd_service.domain.identifiers import (
+    AccountSid,
+    CallSid,
+    ConferenceSid,
+    RecordingSid,
+    StreamSid,
+    is_sid,
+    sid_pattern,
+)
 from amd_service.domain.statuses import (
     TERMINAL_CALL_STATUSES,
     TERMINAL_RECORDING_STATUSES,
@@ -53,4 +61,5 @@ __all__ = [
     "Waveform",
     "Window",
     "is_sid",
+    "sid_pattern",
 ]

@@ -50,6 +50,12 @@ class ServerSettings(BaseModel):
         description="Comma-separated API keys. Every request needs an API key, except webhooks, `/`, `/health` and "
         "`/ready`. If unset, only loopback clients have access.",
     )
+    max_connections: int = Field(
+        512,
+        ge=8,
+        description="Maximum number of client connections per process. Above the maximum, the longest idle connection "
+        "is closed. If no connection is idle, only Twilio and health checks are served, on 64 further connections.",
+    )
     max_callback_bytes: int = Field(
         64 * 1024, ge=1024, description="Maximum bytes in the body of a callback. A larger body gets a 413."
     )

@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationIn
 from pydantic.config import JsonDict
 from pydantic_core import ErrorDetails, PydanticCustomError
 
+from amd_service.domain import sid_pattern
 from amd_service.errors import RequestRefused
 from amd_service.settings import is_web_url
 
@@ -78,6 +79,7 @@ class CallRequest(BaseModel):
     account_sid: str | None = Field(
         None,
         description="SID of the account that places the call. Required if several accounts are configured.",
+        json_schema_extra={"pattern": sid_pattern("AC")},
     )
     track: str = Field(
         "inbound",

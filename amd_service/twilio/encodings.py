@@ -20,7 +20,7 @@ def possible_readings(form: Sequence[tuple[str, str]]) -> Iterator[tuple[Form, F
         yield tuple(form), tuple(form)
         return
     yield tuple(form), _decode(form, _replace)  # the bytes as sent
-    for read in (_replace, _join_surrogates, _latin_1):
+    for read in (_replace, _join_surrogates, lambda sent: sent.decode("latin-1")):
         reading = _decode(form, read)
         yield reading, reading
 
@@ -52,7 +52,3 @@ def _join_surrogates(sent: bytes) -> str:
         return sent.decode("utf-8", "surrogatepass").encode("utf-16", "surrogatepass").decode("utf-16", "replace")
     except UnicodeDecodeError:
         return _replace(sent)
-
-
-def _latin_1(sent: bytes) -> str:
-    return sent.decode("latin-1")

@@ -17,6 +17,7 @@ from amd_service.settings import Settings
 from amd_service.telemetry import get_logger
 from amd_service.twilio.media_streams import MAX_MESSAGE_BYTES
 from amd_service.web.app import HEALTH_ROUTES, SERVICE_ROUTES, Routes, create_app
+from amd_service.web.connections import KEEP_ALIVE_S, MAX_HEADER_BYTES, ConnectionLimits, guarded_protocol
 
 log = get_logger(__name__)
 
@@ -62,6 +63,9 @@ class _Server(uvicorn.Server):
 async def _run(runtime: Runtime, routes: Routes, listening: socket.socket) -> None:
     config = uvicorn.Config(
         create_app(runtime, routes),
+        http=guarded_protocol(ConnectionLimits(runtime.settings.max_connections)),
+        h11_max_incomplete_event_size=MAX_HEADER_BYTES,
+        timeout_keep_alive=KEEP_ALIVE_S,
         lifespan="off",
         log_config=None,
         access_log=False,

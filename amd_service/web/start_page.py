@@ -3,6 +3,7 @@
 from base64 import b64encode
 from hashlib import sha256
 from html import escape
+from http import HTTPStatus
 from string import Template
 
 from starlette.requests import Request
@@ -10,6 +11,7 @@ from starlette.responses import HTMLResponse
 
 from amd_service import __version__
 from amd_service.operations.health import database_fault
+from amd_service.web.api.openapi.responses import problems
 from amd_service.web.api.openapi.route import PUBLIC, DescribedRoute
 from amd_service.web.media_types import HTML
 from amd_service.web.state import runtime_of
@@ -81,6 +83,9 @@ ROUTE = DescribedRoute(
     get={
         **PUBLIC,
         "summary": "A page that shows a person the state of the service",
-        "responses": {"200": {"description": "HTML.", "content": {HTML: {"schema": {"type": "string"}}}}},
+        "responses": {
+            "200": {"description": "HTML.", "content": {HTML: {"schema": {"type": "string"}}}},
+            **problems(HTTPStatus.BAD_REQUEST),
+        },
     },
 )

@@ -6,18 +6,19 @@ from pathlib import Path
 
 FOLDER = Path(__file__).parents[1] / "node"
 TSC = FOLDER / "node_modules" / "typescript" / "bin" / "tsc"
-MINIMUM_VERSION = (20, 3)  # AbortSignal.any
+REDOCLY = FOLDER / "node_modules" / "@redocly" / "cli" / "bin" / "cli.js"
+MINIMUM_VERSION = (20, 19)  # Redocly; docs/nextjs needs 20.3 (AbortSignal.any)
 
 
 def missing() -> str | None:
     """The missing requirement and how to install it; None when nothing is missing."""
     node = shutil.which("node")
     if node is None:
-        return "`node` is not installed: install Node.js 20 or later"
+        return "`node` is not installed: install Node.js 20.19 or later"
     answer = subprocess.run((node, "--version"), capture_output=True, text=True, check=True)
     version = tuple(int(part) for part in answer.stdout.strip().lstrip("v").split(".")[:2])
     if version < MINIMUM_VERSION:
-        return f"`node` is {answer.stdout.strip()}: install Node.js 20 or later"
-    if not TSC.exists():
-        return f"TypeScript is not installed: npm ci --prefix tests/{FOLDER.name}"
+        return f"`node` is {answer.stdout.strip()}: install Node.js 20.19 or later"
+    if not (TSC.exists() and REDOCLY.exists()):
+        return f"TypeScript or Redocly is not installed: npm ci --prefix tests/{FOLDER.name}"
     return None

@@ -20,7 +20,7 @@ from amd_service.errors import (
 from amd_service.operations.read_call import read_call
 from amd_service.twilio.call_request import CallRequest, describe_faults
 from amd_service.web.api.idempotency import IDEMPOTENCY_KEY, read_key
-from amd_service.web.api.openapi.responses import Json, problems, response
+from amd_service.web.api.openapi.responses import Json, problems, response, sid
 from amd_service.web.api.openapi.route import KEY_REQUIRED, NO_ACCESS, DescribedRoute
 from amd_service.web.api.schemas import StartedAnswer
 from amd_service.web.body import media_type, read_body
@@ -38,15 +38,15 @@ CALLER_ERRORS = range(21000, 22000)
 
 async def get_call(request: Request) -> JSONResponse:
     """GET /api/calls/{sid}: the `call_log` row of a call, with its recordings and verdicts."""
-    sid = request.path_params["sid"]
-    if not is_sid(sid, "CA"):
+    call_sid = request.path_params["sid"]
+    if not is_sid(call_sid, "CA"):
         raise Problem(HTTPStatus.UNPROCESSABLE_ENTITY, "a call SID is CA followed by 32 hexadecimal digits")
     try:
-        call = await read_call(runtime_of(request).database, CallSid(sid))
+        call = await read_call(runtime_of(request).database, CallSid(call_sid))
     except DatabaseUnavailable as error:
         raise _problem_for(error) from error
     if call is None:
-        raise Problem(HTTPStatus.NOT_FOUND, f"no callback of call {sid} has arrived yet")
+        raise Problem(HTTPStatus.NOT_FOUND, f"no callback of call {call_sid} has arrived yet")
     return JSONResponse(call)
 
 
@@ -117,7 +117,7 @@ CALL_SID: Json = {
     "in": "path",
     "required": True,
     "description": "Twilio's CallSid of the call.",
-    "schema": {"type": "string", "pattern": "^CA[0-9a-fA-F]{32}$"},
+    "schema": sid("CA"),
 }
 LOCATION: Json = {"headers": {"Location": {"schema": {"type": "string"}, "description": "URL of the call."}}}
 

@@ -73,7 +73,10 @@ ROUTES = (
         get={
             **PUBLIC,
             "summary": "Check that the process is alive",
-            "responses": {"200": response("The process is alive.", HealthAnswer)},
+            "responses": {
+                "200": response("The process is alive.", HealthAnswer),
+                **problems(HTTPStatus.BAD_REQUEST),
+            },
         },
     ),
     DescribedRoute(
@@ -84,6 +87,7 @@ ROUTES = (
             "summary": "Check that callbacks can be stored",
             "responses": {
                 "200": response("Callbacks can be stored.", ReadyAnswer),
+                **problems(HTTPStatus.BAD_REQUEST),
                 **problems(HTTPStatus.SERVICE_UNAVAILABLE, shape=NotReadyProblem),
             },
         },

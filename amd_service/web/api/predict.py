@@ -97,7 +97,6 @@ ROUTE = DescribedRoute(
                     "schema": {"type": "object", "required": ["audio"], "properties": {"audio": AUDIO["schema"]}},
                 },
                 **AUDIO_BODIES,
-                BYTES: AUDIO,
             },
         },
         "responses": {"200": response("The verdict.", PredictAnswer), **UPLOAD_PROBLEMS},

@@ -7,7 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from amd_service.detection.classifier.engine_check import EngineCheck
 from amd_service.detection.classifier.state import Phase
-from amd_service.domain import Anchor, Label, ModelIdentity, Reason, Verdict
+from amd_service.domain import Anchor, Label, ModelIdentity, Reason, Verdict, sid_pattern
 
 
 class Shape(BaseModel):
@@ -189,7 +189,10 @@ class ModelInfoAnswer(ClassifierShape):
 class StartedAnswer(Shape):
     """A placed call."""
 
-    call_sid: str = Field(description="Twilio's CallSid. `GET /api/calls/{sid}` returns the call and its verdict.")
+    call_sid: str = Field(
+        pattern=sid_pattern("CA"),
+        description="Twilio's CallSid. `GET /api/calls/{sid}` returns the call and its verdict.",
+    )
     call_status: str = Field(description="`queued` for a new call. The current status if `replayed` is true.")
     replayed: bool = Field(description="True if an earlier request with the same Idempotency-Key placed the call.")
 

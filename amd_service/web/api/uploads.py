@@ -11,13 +11,14 @@ from amd_service.domain import Verdict
 from amd_service.errors import ClassifierUnavailable, ModelFailed, QueueFull, Undecodable
 from amd_service.web.api.openapi.responses import Json, problems
 from amd_service.web.api.openapi.route import NO_ACCESS
+from amd_service.web.media_types import BYTES
 from amd_service.web.problems import Problem
 
 AUDIO: Json = {"schema": {"type": "string", "format": "binary"}}
 AUDIO_BODIES: Json = dict.fromkeys(
     (
         *("audio/wav", "audio/mpeg", "audio/flac", "audio/ogg", "audio/aiff"),
-        *("audio/x-mulaw", "audio/x-alaw", "audio/l16", "audio/basic"),
+        *("audio/x-mulaw", "audio/x-alaw", "audio/l16", "audio/basic", BYTES),
     ),
     AUDIO,
 )

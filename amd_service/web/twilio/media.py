@@ -18,8 +18,10 @@ from amd_service.settings import Account, Settings
 from amd_service.telemetry import get_logger
 from amd_service.twilio import signature
 from amd_service.twilio.media_streams import StreamEvent, parse_message
-from amd_service.web.api.openapi.responses import problems
+from amd_service.web.api.openapi.responses import problems, response
 from amd_service.web.api.openapi.route import PUBLIC, DescribedRoute
+from amd_service.web.api.schemas import ProblemShape
+from amd_service.web.media_types import PROBLEM_JSON
 from amd_service.web.problems import Problem
 from amd_service.web.state import AppState, runtime_of, state_of
 from amd_service.web.time_limits import TimeLimits
@@ -148,7 +150,11 @@ ROUTES = (
         get={
             **PUBLIC,
             "summary": "Media Streams over a WebSocket; a request without an upgrade to WebSocket is refused",
-            "responses": problems(HTTPStatus.NOT_FOUND, HTTPStatus.UPGRADE_REQUIRED),
+            "responses": {
+                "101": {"description": "The WebSocket. Twilio signs its handshake."},
+                **problems(HTTPStatus.NOT_FOUND, HTTPStatus.UPGRADE_REQUIRED),
+                "default": response("Any other error.", ProblemShape, PROBLEM_JSON),
+            },
         },
     ),
 )

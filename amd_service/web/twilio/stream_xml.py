@@ -9,7 +9,7 @@ from amd_service.domain import AccountSid, CallSid, is_sid
 from amd_service.settings import Settings
 from amd_service.twilio.stream_keys import stream_key, stream_url
 from amd_service.twilio.twiml import continue_twiml, stream_twiml
-from amd_service.web.api.openapi.responses import Json, problems
+from amd_service.web.api.openapi.responses import Json, problems, sid
 from amd_service.web.api.openapi.route import SIGNED, DescribedRoute
 from amd_service.web.media_types import FORM
 from amd_service.web.problems import Problem
@@ -67,11 +67,14 @@ def _operation(parameters: Json, statuses: tuple[HTTPStatus, ...]) -> Json:
     }
 
 
-QUERY: Json = {"parameters": [{"name": "AccountSid", "in": "query", "required": True, "schema": {"type": "string"}}]}
+SIDS = {"AccountSid": sid("AC"), "CallSid": sid("CA")}
+QUERY: Json = {
+    "parameters": [{"name": name, "in": "query", "required": True, "schema": schema} for name, schema in SIDS.items()]
+}
 BODY: Json = {
     "requestBody": {
         "required": True,
-        "content": {FORM: {"schema": {"type": "object", "required": ["AccountSid"]}}},
+        "content": {FORM: {"schema": {"type": "object", "required": list(SIDS), "properties": SIDS}}},
     }
 }
 

@@ -14,7 +14,7 @@ from amd_service.errors import DatabaseLocked, DatabaseUnavailable, MalformedCal
 from amd_service.operations.receive_callback import Event, receive_callback
 from amd_service.telemetry import get_logger
 from amd_service.twilio import callbacks
-from amd_service.web.api.openapi.responses import Json, problems
+from amd_service.web.api.openapi.responses import Json, problems, sid
 from amd_service.web.api.openapi.route import SIGNED, DescribedRoute
 from amd_service.web.media_types import FORM
 from amd_service.web.problems import Problem
@@ -69,7 +69,8 @@ async def _store(request: Request, raw: RawCallback, event: Event) -> None:
 
 def _operation(summary: str, required: list[str]) -> Json:
     text = {"type": "string"}
-    form = {"type": "object", "required": required, "properties": dict.fromkeys(required, text)}
+    sids = {"AccountSid": sid("AC"), "CallSid": sid("CA"), "RecordingSid": sid("RE"), "ConferenceSid": sid("CF")}
+    form = {"type": "object", "required": required, "properties": {name: sids.get(name, text) for name in required}}
     return {
         **SIGNED,
         "summary": summary,

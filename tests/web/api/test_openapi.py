@@ -32,7 +32,7 @@ from amd_service.twilio.rest import RestClient
 from amd_service.web.api.openapi.document import describe
 from amd_service.web.api.schemas import StreamLine
 from amd_service.web.app import SERVICE_ROUTES, create_app
-from tests.support.app import API_KEY, RECORDED, STATUS, App, make_settings, open_app
+from tests.support.app import API_KEY, PUBLIC_URL, RECORDED, STATUS, App, make_settings, open_app
 from tests.support.fixture_calls import HUMAN, SILENCE, VOICEMAIL, samples_of
 from tests.support.sids import ACCOUNT, CALL
 
@@ -55,6 +55,7 @@ OPERATIONS = [api[path][method] for path, methods in DOCUMENT["paths"].items() f
 CASES = [(operation, GenerationMode.POSITIVE) for operation in OPERATIONS] + [
     (operation, GenerationMode.NEGATIVE) for operation in OPERATIONS if operation.body or operation.path_parameters
 ]
+UPLOADS = ("/predict", "/predict-stream")
 Operation = schemathesis.APIOperation[Any, Any, Any, Any]
 
 
@@ -132,6 +133,52 @@ def test_the_document_has_every_route_and_no_other() -> None:
     assert {(path, method) for path, methods in DOCUMENT["paths"].items() for method in methods} == served
 
 
+def test_every_operation_has_a_stable_id() -> None:
+    ids = [operation["operationId"] for methods in DOCUMENT["paths"].values() for operation in methods.values()]
+    assert sorted(ids) == [
+        "get_call",
+        "health",
+        "metrics",
+        "missing_upgrade",
+        "model_info",
+        "openapi",
+        "predict",
+        "predict_stream",
+        "ready",
+        "ready_classifier",
+        "receive_amd",
+        "receive_recording",
+        "receive_status",
+        "start_call",
+        "start_page",
+        "stream_xml_get",
+        "stream_xml_post",
+    ]
+
+
+def test_every_sid_has_a_pattern() -> None:
+    def schemas(node: Any) -> Iterator[tuple[str, Any]]:
+        if isinstance(node, dict):
+            yield from node.get("properties", {}).items()
+            if node.get("in") in ("path", "query"):
+                yield node["name"], node["schema"]
+        if isinstance(node, dict | list):
+            for child in node.values() if isinstance(node, dict) else node:
+                yield from schemas(child)
+
+    found = {name: schema for name, schema in schemas(DOCUMENT) if name.lower().endswith("sid")}
+    assert {"sid", "call_sid", "account_sid", "recording_sid", "AccountSid", "CallSid", "RecordingSid"} <= set(found)
+    assert [name for name, schema in found.items() if "{32}" not in str(schema)] == []
+
+
+def test_predict_and_predict_stream_accept_the_same_audio() -> None:
+    bodies = [
+        set(DOCUMENT["paths"][path]["post"]["requestBody"]["content"]) for path in ("/predict", "/predict-stream")
+    ]
+    assert bodies[0] - bodies[1] == {"multipart/form-data"}
+    assert "application/octet-stream" in bodies[1]
+
+
 def test_every_error_response_is_problem_details() -> None:
     for path, methods in DOCUMENT["paths"].items():
         for operation in methods.values():
@@ -156,7 +203,7 @@ async def test_the_document_needs_a_key(closed_database: Database) -> None:
     service = open_app(closed_database, api_keys="secret", host="0.0.0.0")
     assert (await service.client.get("/openapi.json")).status_code == 401
     response = await service.client.get("/openapi.json", headers={"authorization": "Bearer secret"})
-    assert response.json() == DOCUMENT
+    assert response.json() == DOCUMENT | {"servers": [{"url": PUBLIC_URL}]}
 
 
 @pytest.mark.anyio

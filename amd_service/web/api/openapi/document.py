@@ -14,6 +14,7 @@ from amd_service.web.api.openapi.responses import Json, problems
 from amd_service.web.api.openapi.route import KEY_REQUIRED, NO_ACCESS, DescribedRoute
 from amd_service.web.api.schemas import RESPONSE_MODELS
 from amd_service.web.media_types import JSON
+from amd_service.web.state import runtime_of
 
 DESCRIPTION = """\
 Detects whether a human or a voicemail answered a phone call. Twilio reports calls and recordings to `/twilio/…`.
@@ -24,15 +25,21 @@ once.
 member `detail` says what to change."""
 
 
-def describe(routes: Sequence[BaseRoute]) -> Json:
-    """Build the OpenAPI 3.1 document of all routes of type `DescribedRoute`."""
+def describe(routes: Sequence[BaseRoute], server_url: str = "/") -> Json:
+    """Build the OpenAPI 3.1 document of all routes of type `DescribedRoute`. `server_url`: base URL of the service."""
     _, schemas = models_json_schema(
         [*((shape, "serialization") for shape in RESPONSE_MODELS), (CallRequest, "validation")],
         ref_template="#/components/schemas/{model}",
     )
     return {
         "openapi": "3.1.0",
-        "info": {"title": "amd-service", "version": __version__, "description": DESCRIPTION},
+        "info": {
+            "title": "amd-service",
+            "version": __version__,
+            "description": DESCRIPTION,
+            "license": {"name": "Apache License 2.0", "identifier": "Apache-2.0"},
+        },
+        "servers": [{"url": server_url}],
         "paths": {route.path: route.operations for route in routes if isinstance(route, DescribedRoute)},
         "components": {
             "schemas": schemas["$defs"] | call_schemas(),
@@ -50,7 +57,7 @@ def describe(routes: Sequence[BaseRoute]) -> Json:
 
 async def openapi(request: Request) -> JSONResponse:
     """GET /openapi.json: the OpenAPI document of this app's routes."""
-    return JSONResponse(describe(request.app.routes))
+    return JSONResponse(describe(request.app.routes, runtime_of(request).settings.public_url or "/"))
 
 
 ROUTE = DescribedRoute(

@@ -3,6 +3,7 @@
 from http import HTTPStatus
 from typing import Any
 
+from amd_service.domain import sid_pattern
 from amd_service.web.api.schemas import ProblemShape, Shape
 from amd_service.web.media_types import JSON, PROBLEM_JSON
 
@@ -17,6 +18,11 @@ HEADERS: dict[HTTPStatus, Json] = {
     HTTPStatus.TOO_MANY_REQUESTS: RETRY_AFTER,
     HTTPStatus.SERVICE_UNAVAILABLE: RETRY_AFTER,
 }
+
+
+def sid(prefix: str) -> Json:
+    """Build the OpenAPI schema of a Twilio SID with this two-letter prefix."""
+    return {"type": "string", "pattern": sid_pattern(prefix)}
 
 
 def response(description: str, shape: type[Shape] | str, media_type: str = JSON) -> Json:

@@ -21,9 +21,17 @@ NO_ACCESS = (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN)
 class DescribedRoute(Route):
     """A route that supports only the HTTP methods in `operations`.
 
-    `operations`: OpenAPI operation objects, keyed by HTTP method in lower case.
+    `operations`: OpenAPI operation objects, keyed by HTTP method in lower case. The operationId is the name of the
+    endpoint. If the route has several methods, the method is added. Clients are generated from these ids, so do not
+    rename an endpoint.
     """
 
     def __init__(self, path: str, endpoint: Callable[[Request], Awaitable[Response]], **operations: Json) -> None:
         super().__init__(path, endpoint, methods=[method.upper() for method in operations])
-        self.operations = operations
+        self.operations = {
+            method: {
+                "operationId": endpoint.__name__ if len(operations) == 1 else f"{endpoint.__name__}_{method}",
+                **operation,
+            }
+            for method, operation in operations.items()
+        }
