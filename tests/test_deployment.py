@@ -5,7 +5,10 @@ import tomllib
 from pathlib import Path
 from typing import Any
 
+import pytest
 import yaml
+
+from amd_service.settings.warnings import warnings_for
 
 ROOT = Path(__file__).parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
@@ -47,3 +50,45 @@ def test_the_image_is_built_from_all_files_that_the_wheel_needs() -> None:
     allowed = re.findall(r"^!(\w+)$", (ROOT / ".dockerignore").read_text(encoding="utf-8"), re.MULTILINE)
     assert needed <= set(copied)
     assert needed <= set(allowed)
+
+
+COMPOSE = read_yaml("docker-compose.yml")
+APPLICATIONS = {name: service for name, service in COMPOSE["services"].items() if name != "postgres"}
+
+
+def test_every_setting_in_the_compose_file_exists() -> None:
+    text = (ROOT / "docker-compose.yml").read_text(encoding="utf-8")
+    named = {name for service in APPLICATIONS.values() for name in service["environment"]}
+    assert warnings_for(dict.fromkeys(named | set(re.findall(r"\bAMD_[A-Z_]+", text)), "x")) == []
+
+
+@pytest.mark.parametrize("service", APPLICATIONS)
+def test_the_users_env_file_cannot_move_the_ports_and_folders_of_a_container(service: str) -> None:
+    environment = APPLICATIONS[service]["environment"]
+    assert {name: environment[name] for name in ("AMD_HOST", "AMD_PORT", "AMD_WORKER_PORT")} == {
+        "AMD_HOST": "0.0.0.0", "AMD_PORT": "8080", "AMD_WORKER_PORT": "8081",
+    }  # fmt: skip
+    mounted = dict(volume.split(":") for volume in APPLICATIONS[service]["volumes"])
+    assert (mounted["models"], mounted["cache"]) == (environment["HF_HOME"], environment["AMD_CACHE_DIR"])
+    assert set(mounted) <= set(COMPOSE["volumes"])
+    assert "@postgres/" in environment["AMD_DATABASE_URL"]
+
+
+def test_the_published_ports_and_health_checks_use_the_ports_of_the_containers() -> None:
+    services = COMPOSE["services"]
+    assert services["service"]["ports"] == ["${AMD_BIND:-127.0.0.1}:8080:8080"]
+    assert services["worker"]["ports"][0].endswith(":8081")
+    assert ":8081/health" in " ".join(services["worker"]["healthcheck"]["test"])
+    assert "AMD_PORT" in (ROOT / "Dockerfile").read_text(encoding="utf-8").partition("HEALTHCHECK")[2]
+
+
+def test_only_the_workers_load_the_model_by_default() -> None:
+    default = "${AMD_SERVICE_MODEL:---no-model}"
+    assert COMPOSE["services"]["service"]["command"] == ["amd-service", "serve", "--no-worker", default]
+    assert COMPOSE["services"]["worker"]["command"] == ["amd-service", "worker"]
+
+
+def test_the_image_creates_the_mounted_folders_for_its_account() -> None:
+    dockerfile = (ROOT / "Dockerfile").read_text(encoding="utf-8")
+    assert "RUN mkdir /models /cache && chown amd /models /cache" in dockerfile
+    assert "AMD_CACHE_DIR=/cache" in dockerfile

@@ -11,6 +11,7 @@ from amd_service.settings.settings import Settings, env_file_variables, environm
 # Variables that docker-compose.yml, the tests and the development tools read.
 _USED_ELSEWHERE = (
     "AMD_BIND",
+    "AMD_SERVICE_MODEL",
     "AMD_SERVICE_THREADS",
     "AMD_WORKER_THREADS",
     "AMD_TEST_DATABASE_URL",

@@ -34,10 +34,10 @@ WEBSOCKETS: Mapping[str, Any] = MappingProxyType(
 NO_WEBSOCKETS: Mapping[str, Any] = MappingProxyType({"ws": "none"})
 
 
-async def serve(settings: Settings, *, with_worker: bool) -> None:
+async def serve(settings: Settings, *, with_worker: bool, with_model: bool = True) -> None:
     """Serve the webhooks and the API. If `with_worker` is true, also run a worker. Returns after SIGTERM or SIGINT."""
     with _listening_socket(settings.host, settings.port, port_setting="AMD_PORT") as listening:
-        async with open_runtime(settings, with_worker=with_worker) as runtime:
+        async with open_runtime(settings, with_worker=with_worker, with_model=with_model) as runtime:
             await _run(runtime, SERVICE_ROUTES, listening)
 
 

@@ -30,6 +30,10 @@ MAX_ERRORS_IN_A_ROW = 5
 log = get_logger(__name__)
 
 
+# The reason while a process runs without the model. `/predict` returns it.
+NOT_STARTED = "this process does not load the model: send the request to a process that does, or omit --no-model"
+
+
 class Classifier:
     """Scores windows with the configured model.
 
@@ -58,7 +62,7 @@ class Classifier:
         self._retry_base_s = retry_base_s
         self._close_timeout_s = settings.shutdown_budget.window_s if close_timeout_s is None else close_timeout_s
         self._queue = queue or RequestQueue(settings.inference_queue, metrics.inference_queue)
-        self._state = ClassifierState(Phase.STOPPED, "the classifier has not been started")
+        self._state = ClassifierState(Phase.STOPPED, NOT_STARTED)
         self._state_change: Future[None] = Future()
         self._state_lock = threading.Lock()
         self._stopping = threading.Event()
