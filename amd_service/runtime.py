@@ -85,11 +85,13 @@ async def open_runtime(settings: Settings, *, with_worker: bool, with_model: boo
     metrics = Metrics()
     _warn_of_missing_settings(settings)
     async with AsyncExitStack() as stack:
+        # Without a worker, this process sends requests to Twilio only to place calls.
+        sends_requests = with_worker or bool(settings.dial_prefixes)
+        client = await stack.enter_async_context(http_client(settings, is_used=sends_requests))
         database = await stack.enter_async_context(open_database(settings, metrics))
         detector = Detector.from_settings(settings, metrics)
         if with_model:
             await stack.enter_async_context(detector)
-        client = await stack.enter_async_context(http_client(settings))
         rest = RestClient(client, settings, metrics=metrics)
         numbers = NumberPolicy.from_settings(settings)
         worker = None
@@ -150,7 +152,7 @@ async def open_call_placer(settings: Settings) -> AsyncIterator[tuple[CallPlacer
     These parts include no model and no worker.
     """
     metrics = Metrics()
-    async with open_database(settings, metrics) as database, http_client(settings) as client:
+    async with http_client(settings) as client, open_database(settings, metrics) as database:
         rest = RestClient(client, settings, metrics=metrics)
         yield build_call_placer(settings, database, rest, NumberPolicy.from_settings(settings), metrics), database
 
@@ -159,7 +161,7 @@ async def open_call_placer(settings: Settings) -> AsyncIterator[tuple[CallPlacer
 async def open_reconciliation(settings: Settings, *, sleep: Sleep = asyncio.sleep) -> AsyncIterator[Reconciliation]:
     """Open reconciliation for a command. Its client repeats a request that Twilio answered with 429."""
     metrics = Metrics()
-    async with open_database(settings, metrics) as database, http_client(settings) as client:
+    async with http_client(settings) as client, open_database(settings, metrics) as database:
         per_s = settings.reconcile_per_s
         rest = RestClient(client, settings, per_s=per_s, retry_rate_limits=True, metrics=metrics, sleep=sleep)
         yield build_reconciliation(settings, database, rest, NumberPolicy.from_settings(settings), metrics)

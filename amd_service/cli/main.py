@@ -13,6 +13,7 @@ from amd_service.cli.demo import demo
 from amd_service.cli.doctor.command import doctor
 from amd_service.cli.fixture import fixture
 from amd_service.cli.migrate import migrate
+from amd_service.cli.process import prepare_output
 from amd_service.cli.reconcile import reconcile
 from amd_service.cli.replay import replay
 from amd_service.cli.requeue import requeue
@@ -36,6 +37,7 @@ app.add_typer(model.app, name="model")
 
 def main() -> None:
     """Run a command. If the command raises an AmdError, print one line to stderr and exit with code 2."""
+    prepare_output()
     try:
         app()
     except Exception as error:

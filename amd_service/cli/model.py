@@ -13,9 +13,10 @@ app = typer.Typer(no_args_is_help=True, help="Download the model and build faste
 @app.command()
 def pull() -> None:
     """Download the model AMD_MODEL and verify its files."""
+    settings = load_settings_and_logging(quiet=True)
     from amd_service.detection.classifier.model import pull as pull_model
 
-    files = pull_model(load_settings_and_logging(quiet=True))
+    files = pull_model(settings)
     typer.echo(f"{files.id} {files.revision or ''} is in {files.folder}\nweights sha256 {files.weights_sha256}")
 
 
@@ -34,8 +35,8 @@ def export(
     ] = False,
 ) -> None:
     """Build a faster engine of AMD_MODEL and measure it against the reference. Exits 1 if the engine check fails."""
+    settings = load_settings_and_logging(quiet=True)
     from amd_service.lab.export.exporter import Exporter
 
-    exporter = Exporter(load_settings_and_logging(quiet=True))
-    if not exporter.export(engine, precision, windows_dir=windows, again=again).passed:
+    if not Exporter(settings).export(engine, precision, windows_dir=windows, again=again).passed:
         raise typer.Exit(1)

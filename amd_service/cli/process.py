@@ -5,12 +5,27 @@ import signal
 import sys
 import threading
 from collections.abc import Coroutine
+from io import TextIOWrapper
 from typing import TYPE_CHECKING, Any, TypeVar
 
 if TYPE_CHECKING:
     from amd_service.settings import Settings
 
 T = TypeVar("T")
+
+
+def prepare_output() -> None:
+    """Make the standard streams usable for every text.
+
+    A closed stream (`>&-`) is None and is replaced by the null device. If the locale is not UTF-8 (`LANG=C`), a
+    character that the locale does not have is printed as an escape sequence.
+    """
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        if stream is None:
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: PTH123, SIM115 - open until the exit
+        elif isinstance(stream, TextIOWrapper) and stream.encoding.lower() != "utf-8":
+            stream.reconfigure(errors="backslashreplace")
 
 
 def load_settings_and_logging(*, quiet: bool = False, **overrides: Any) -> "Settings":

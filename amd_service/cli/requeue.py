@@ -30,5 +30,6 @@ def requeue(
     """
     from amd_service.cli.requeue_options import parse_options, requeue_and_print
 
+    settings = load_settings_and_logging(quiet=True)
     options = parse_options(reason=reason, judged=judged, since=since, until=until)
-    run(requeue_and_print(load_settings_and_logging(quiet=True), options, dry_run=dry_run))
+    run(requeue_and_print(settings, options, dry_run=dry_run))

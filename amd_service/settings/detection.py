@@ -1,12 +1,11 @@
 """Settings of the model and the decision."""
 
-from pathlib import Path
 from typing import Annotated, Self
 
-from pydantic import BaseModel, Field, field_validator, model_validator
+from pydantic import BaseModel, Field, model_validator
 
 from amd_service.domain import Anchor
-from amd_service.settings.types import one_of
+from amd_service.settings.types import ExpandedPath, home, one_of
 
 PRODUCTION_MODEL = "jakeBland/wav2vec-vm-finetune"
 
@@ -35,9 +34,9 @@ class DetectionSettings(BaseModel):
         description="Number format of the model: `fp32`, `bf16` or `int8`. If unset, bf16 is used if the CPU supports "
         "bf16, else fp32.",
     )
-    cache_dir: Path = Field(
-        Path("~/.cache/amd-service").expanduser(),
-        description="Folder for exported engines and the results of their checks.",
+    cache_dir: ExpandedPath = Field(
+        default_factory=lambda: home("AMD_CACHE_DIR") / ".cache" / "amd-service",
+        description="ExpandedPath for exported engines and the results of their checks.",
     )
     threads: int | None = Field(
         None,
@@ -67,9 +66,9 @@ class DetectionSettings(BaseModel):
         description="Reaction if golden clips (recordings with known labels) contradict the order of the model's "
         "labels. `enforce`: the classifier is not ready. `warn`: the service only logs a warning.",
     )
-    golden_dir: Path | None = Field(
+    golden_dir: ExpandedPath | None = Field(
         None,
-        description="Folder of your golden clips. Its subfolders `human/` and `voicemail/` must have at least 5 "
+        description="ExpandedPath of your golden clips. Its subfolders `human/` and `voicemail/` must have at least 5 "
         "mono recordings each.",
     )
     window_anchor: Anchor = Field(
@@ -93,11 +92,6 @@ class DetectionSettings(BaseModel):
         description="Maximum number of windows that wait for the model. This number is also the maximum number of "
         "concurrent requests to `/predict` and to `/predict-stream`. Further requests get a 429.",
     )
-
-    @field_validator("cache_dir", "golden_dir")
-    @classmethod
-    def _expand_home(cls, value: Path | None) -> Path | None:
-        return value and value.expanduser()
 
     @model_validator(mode="after")
     def _check_windows(self) -> Self:

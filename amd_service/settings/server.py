@@ -8,7 +8,7 @@ from pydantic import BaseModel, Field, field_validator
 
 from amd_service.errors import ConfigurationError
 from amd_service.settings.shutdown import ShutdownBudget
-from amd_service.settings.types import OneWord, SecretList, SecretUrl, is_loopback, split_url
+from amd_service.settings.types import ExpandedPath, OneWord, SecretList, SecretUrl, home, is_loopback, split_url
 
 # URL fragment that asks Twilio for a read timeout of 6000 ms and for 3 retries, after 5xx, failed connections and read
 # timeouts (docs: webhooks connection overrides). By default Twilio retries a webhook once, and only after a failed
@@ -25,7 +25,7 @@ def default_data_dir() -> Path:
     """
     if os.geteuid() == 0:
         return Path("/var/lib/amd-service")
-    return Path(os.environ.get("HOME", "."), ".local", "share", "amd-service")
+    return home("AMD_DATA_DIR") / ".local" / "share" / "amd-service"
 
 
 class ServerSettings(BaseModel):
@@ -79,7 +79,9 @@ class ServerSettings(BaseModel):
         "leads to a connection pooler such as PgBouncer. Without it, the service behind a pooler finds new work by "
         "polling.",
     )
-    data_dir: Path = Field(default_factory=default_data_dir, description="Data directory of the embedded Postgres.")
+    data_dir: ExpandedPath = Field(
+        default_factory=default_data_dir, description="Data directory of the embedded Postgres."
+    )
     database_pool_size: int = Field(10, ge=3, description="Maximum number of pooled connections per process.")
 
     @field_validator("public_url")

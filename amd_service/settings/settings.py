@@ -124,6 +124,10 @@ def environment_name(field: str) -> str:
 
 def env_file_variables() -> dict[str, str | None]:
     """Return the variables in `.env`. Raises ConfigurationError if the file or one of its lines cannot be read."""
+    try:
+        Path.cwd()
+    except FileNotFoundError as error:
+        raise ConfigurationError("the working directory was deleted: start in another directory") from error
     file = Settings.model_config.get("env_file")
     return read_env_file(Path(file)) if isinstance(file, str) else {}
 

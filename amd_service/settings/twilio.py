@@ -2,7 +2,6 @@
 
 import re
 from functools import cached_property
-from pathlib import Path
 from typing import Annotated, Self
 
 from pydantic import AliasChoices, BaseModel, Field, SecretStr, field_validator, model_validator
@@ -13,6 +12,7 @@ from amd_service.settings.text import shown
 from amd_service.settings.types import (
     ChannelMap,
     Credential,
+    ExpandedPath,
     OneWord,
     Secret,
     SecretList,
@@ -50,7 +50,7 @@ class TwilioSettings(BaseModel):
         "region and edge.",
     )
     twilio_timeout_s: float = Field(10.0, gt=0, description="Maximum seconds for one request to Twilio's API.")
-    accounts_file: Path | None = Field(None, description="TOML file that lists several accounts.")
+    accounts_file: ExpandedPath | None = Field(None, description="TOML file that lists several accounts.")
     twilio_account_sid: Sid | None = Field(
         None,
         validation_alias=AliasChoices("TWILIO_ACCOUNT_SID"),

@@ -4,7 +4,9 @@ The name of the setting precedes the message of a validator, so a message begins
 """
 
 import ipaddress
+import os
 import re
+from pathlib import Path
 from typing import Annotated
 from urllib.parse import SplitResult, urlsplit
 
@@ -12,6 +14,7 @@ from pydantic import AfterValidator, BeforeValidator, SecretStr
 from pydantic_settings import NoDecode
 
 from amd_service.domain import AccountSid, RecordingSource, is_sid
+from amd_service.errors import ConfigurationError
 from amd_service.settings.text import check_credential, check_one_word, shown, trim
 
 
@@ -61,6 +64,25 @@ def check_account_sid(value: str) -> str:
     return value
 
 
+def home(setting: str) -> Path:
+    """Return the home directory. Raises ConfigurationError if HOME is unset and the account is not in /etc/passwd."""
+    try:
+        return Path.home()
+    except RuntimeError as error:
+        raise ConfigurationError(
+            f"HOME is not set, and the account {os.geteuid()} has no home directory: set HOME or {setting}"
+        ) from error
+
+
+def expand_home(path: Path) -> Path:
+    """Expand `~`. Raises ValueError if the home directory is unknown."""
+    try:
+        return path.expanduser()
+    except RuntimeError as error:
+        raise ValueError("must not begin with ~, because the home directory is unknown: set HOME") from error
+
+
+ExpandedPath = Annotated[Path, AfterValidator(expand_home)]
 OneWord = Annotated[str, AfterValidator(check_one_word)]
 Sid = Annotated[
     AccountSid, BeforeValidator(trim_text), AfterValidator(check_credential), AfterValidator(check_account_sid)

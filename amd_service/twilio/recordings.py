@@ -17,6 +17,7 @@ from amd_service import __version__
 from amd_service.domain import Failure, RecordingSid, is_sid
 from amd_service.errors import AmdError, MediaIncomplete, MediaNotYet, MediaRefused, TwilioUnavailable
 from amd_service.settings import Account, Settings, is_loopback
+from amd_service.settings.network import check_network_environment
 from amd_service.twilio.download_timeouts import DownloadTimeouts
 from amd_service.twilio.retry_after import retry_after_s
 
@@ -52,12 +53,16 @@ class Media:
 
 
 @asynccontextmanager
-async def http_client(settings: Settings) -> AsyncIterator[httpx2.AsyncClient]:
+async def http_client(settings: Settings, *, is_used: bool = True) -> AsyncIterator[httpx2.AsyncClient]:
     """Open the HTTP client for Twilio. Each process opens one client. The timeouts include TLS handshakes.
 
-    The client uses the proxies of the environment, because many networks require proxies. A loopback API host needs
-    no proxy.
+    The client uses the proxies and certificates of the environment, because many networks require proxies. A loopback
+    API host needs no proxy. `is_used`: false if the process sends no request, so that a wrong variable of the
+    environment does not matter. Raises ConfigurationError if a variable of the environment cannot be used.
     """
+    trust_env = is_used and not is_loopback(httpx2.URL(settings.api_origin).host)
+    if trust_env:
+        check_network_environment()
     timeout = httpx2.Timeout(settings.media_read_timeout_s, connect=settings.media_connect_timeout_s)
     async with httpx2.AsyncClient(
         headers={"user-agent": f"amd-service/{__version__}", "accept-encoding": "identity"},
@@ -66,7 +71,7 @@ async def http_client(settings: Settings) -> AsyncIterator[httpx2.AsyncClient]:
             max_connections=100 + settings.recordings_at_once, max_keepalive_connections=20, keepalive_expiry=30.0
         ),
         follow_redirects=False,
-        trust_env=not is_loopback(httpx2.URL(settings.api_origin).host),
+        trust_env=trust_env,
     ) as client:
         yield client
 

@@ -1,9 +1,11 @@
 """Runs a command of `amd-service` in this process, which is faster than a new process."""
 
+import logging
 import sys
 from dataclasses import dataclass
 
 import pytest
+import structlog
 
 from amd_service.cli.main import main
 
@@ -27,6 +29,13 @@ class CommandLine:
     def run(self, *arguments: str) -> Ended:
         self._monkeypatch.setattr(sys, "argv", ["amd-service", *arguments])
         self._capfd.readouterr()
-        with pytest.raises(SystemExit) as ended:
-            main()
+        handlers, level = logging.root.handlers[:], logging.root.level
+        try:
+            with pytest.raises(SystemExit) as ended:
+                main()
+        finally:
+            # The command's handler writes to the captured stream, which is closed after the test.
+            logging.root.handlers[:] = handlers
+            logging.root.setLevel(level)
+            structlog.reset_defaults()
         return Ended(int(ended.value.code or 0), *self._capfd.readouterr())

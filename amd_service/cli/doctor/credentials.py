@@ -7,7 +7,7 @@ from dataclasses import replace
 from urllib.parse import urlsplit
 
 from amd_service.cli.doctor.check_result import CheckResult, Health
-from amd_service.errors import RequestRefused, TwilioUnavailable
+from amd_service.errors import ConfigurationError, RequestRefused, TwilioUnavailable
 from amd_service.settings import Account, Settings
 from amd_service.twilio.recordings import http_client
 from amd_service.twilio.rest import RestClient
@@ -43,9 +43,8 @@ async def check_accounts(settings: Settings) -> list[CheckResult]:
     async with AsyncExitStack() as stack:
         try:
             client = await stack.enter_async_context(http_client(settings))
-        except (OSError, ValueError, ImportError) as error:
-            cure = "check the environment variables for certificates (SSL_CERT_FILE) and proxies (HTTPS_PROXY)"
-            return [CheckResult("credentials", Health.FAIL, f"no request can be sent to Twilio: {error}; {cure}")]
+        except ConfigurationError as error:
+            return [CheckResult("credentials", Health.FAIL, f"no request can be sent to Twilio: {error}")]
         rest = RestClient(client, settings)
         return await asyncio.gather(*(_try_credentials(account, rest) for account in settings.accounts.values()))
 

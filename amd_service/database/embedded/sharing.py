@@ -32,8 +32,7 @@ async def embedded_postgres(data_dir: Path | None, *, throwaway: bool = False) -
     """
     account = server_account()
     if data_dir is None:
-        await anyio.to_thread.run_sync(remove_abandoned, account)
-        data_dir = Path(tempfile.mkdtemp(prefix=THROWAWAY_PREFIX))
+        data_dir = await anyio.to_thread.run_sync(_make_throwaway_directory, account)
         throwaway = True
     server = SharedServer(data_dir.expanduser().resolve(), account, throwaway=throwaway)
     try:
@@ -41,6 +40,16 @@ async def embedded_postgres(data_dir: Path | None, *, throwaway: bool = False) -
     finally:
         # Not in a thread, because `leave` must also run while this task is being cancelled. It blocks for about 0.1 s.
         server.leave()
+
+
+def _make_throwaway_directory(account: Account) -> Path:
+    try:
+        remove_abandoned(account)
+        return Path(tempfile.mkdtemp(prefix=THROWAWAY_PREFIX))
+    except OSError as error:
+        raise ConfigurationError(
+            f"no temporary directory is writable ({error}): set TMPDIR to a writable directory"
+        ) from error
 
 
 def check_embedded(data_dir: Path) -> Path:

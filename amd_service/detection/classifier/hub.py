@@ -1,10 +1,11 @@
 """Locates a model's files in the package, in a folder or in the hub cache. Downloads missing files from the hub."""
 
+import errno
 import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from huggingface_hub import snapshot_download
+from huggingface_hub import constants, snapshot_download
 from huggingface_hub.errors import (  # type: ignore[attr-defined]  # HTTPError: raised by a broken download
     GatedRepoError,
     HFValidationError,
@@ -21,6 +22,7 @@ from huggingface_hub.utils import (  # type: ignore[attr-defined]  # documented,
 
 from amd_service.detection.classifier.temporary_errors import one_line, temporary_cause
 from amd_service.errors import ClassifierUnavailable, ModelUnusable
+from amd_service.settings.network import check_network_environment
 from amd_service.telemetry import get_logger
 
 DEMO = "demo"
@@ -37,6 +39,9 @@ _WANTED = [
 ]
 _HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
 _ALTERNATIVES = "set AMD_MODEL to a folder that contains the model, or AMD_MODEL=demo for the demonstration model"
+
+# Error numbers of a cache directory that is read-only, full, or below a file.
+_NOT_WRITABLE = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.ENOTDIR, errno.ENOENT)
 
 log = get_logger(__name__)
 
@@ -86,6 +91,7 @@ def fetch(model: str, revision: str | None, *, cure: str = "Run this on a machin
     local = _locate_here(model)
     if local is not None:
         return local
+    check_network_environment()
     at = f" at revision {revision}" if revision else ""
     try:
         return _snapshot(model, revision, cached_only=False)
@@ -103,6 +109,11 @@ def fetch(model: str, revision: str | None, *, cure: str = "Run this on a machin
             f"HF_HOME to another folder, or {_ALTERNATIVES}"
         ) from error
     except (OSError, HTTPError) as error:
+        if isinstance(error, OSError) and error.errno in _NOT_WRITABLE:
+            raise ModelUnusable(
+                f"the model cannot be stored in {constants.HF_HUB_CACHE} ({error.strerror}): set HF_HOME to a writable "
+                "directory"
+            ) from error
         raise ClassifierUnavailable(
             f"{model}{at} is not in the local cache and cannot be downloaded now ({_cause(error)}). "
             f"{cure}, or {_ALTERNATIVES}"
@@ -119,7 +130,10 @@ def _cause(error: Exception) -> str:
 def _locate_here(model: str) -> Located | None:
     if model == DEMO:
         return Located(DEMO, DEMO_FOLDER, None)
-    folder = Path(model).expanduser()
+    try:
+        folder = Path(model).expanduser()
+    except RuntimeError as error:
+        raise ModelUnusable(f"AMD_MODEL={model} begins with ~, but the home directory is unknown: set HOME") from error
     if folder.is_dir():
         return Located(model, folder.resolve(), None)
     if _HUB_ID.fullmatch(model) is None or model.startswith("."):
