@@ -119,7 +119,7 @@ async def give_up_spent(session: AsyncSession, *, limit: int, max_attempts: int)
     return Counter(failure or "" for _, failure in given_up)
 
 
-async def _lock_due(session: AsyncSession, statement: Select[tuple[str]], limit: int) -> list[str]:
+async def _lock_due(session: AsyncSession, statement: Select[str], limit: int) -> list[str]:
     """Lock up to `limit` due rows of `statement` and return the SIDs of the recordings.
 
     Recordings that are judged again come last, so that they never delay the verdict on a new call.

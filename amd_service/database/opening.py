@@ -2,13 +2,14 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
+from contextlib import asynccontextmanager
 
 from amd_service.database.condition import SchemaState
 from amd_service.database.dashboard_role import create_dashboard_role
 from amd_service.database.embedded import embedded_postgres, psql_command
 from amd_service.database.pool import Database
 from amd_service.database.schema import migrate
+from amd_service.database.supervision import restarting
 from amd_service.errors import ConfigurationError, DatabaseMisconfigured, DatabaseUnavailable
 from amd_service.settings import Settings
 from amd_service.telemetry import Metrics, get_logger
@@ -24,7 +25,7 @@ async def open_database(settings: Settings, metrics: Metrics | None = None) -> A
     DatabaseMisconfigured if Postgres refuses the service. An unavailable database is no error: webhooks then get a
     503, which Twilio retries, and the worker waits.
     """
-    async with _database_url(settings) as url:
+    async with _database_url(settings, metrics) as url:
         if settings.database_url is None:
             await migrate(url)
             psql = await asyncio.to_thread(psql_command, settings.data_dir)
@@ -63,11 +64,14 @@ async def throwaway_database() -> AsyncIterator[str]:
         yield url
 
 
-def _database_url(settings: Settings) -> AbstractAsyncContextManager[str]:
-    """Return a context that yields the URL of the configured Postgres or of an embedded Postgres."""
-    if settings.database_url is None:
-        return embedded_postgres(settings.data_dir)
-    return nullcontext(settings.database_url.get_secret_value())
+@asynccontextmanager
+async def _database_url(settings: Settings, metrics: Metrics | None = None) -> AsyncIterator[str]:
+    """Yield the URL of the configured Postgres or of an embedded Postgres, which is restarted if it dies."""
+    if settings.database_url is not None:
+        yield settings.database_url.get_secret_value()
+        return
+    async with embedded_postgres(settings.data_dir) as url, restarting(settings.data_dir, metrics):
+        yield url
 
 
 async def _raise_if_unusable(database: Database) -> None:

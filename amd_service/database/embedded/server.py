@@ -65,10 +65,13 @@ class Server:
     def ensure_running(self) -> str:
         """Start the server unless it is running, and return its URL. Raises ConfigurationError if it does not start."""
         deadline = time.monotonic() + START_TIMEOUT_S
+        socket_dir: Path | None = None
         while time.monotonic() < deadline:
             found = self._running()
             if found is None:
-                self._start()
+                # Only once: the first attempt deletes the pid file, which contains the path of an earlier directory.
+                socket_dir = socket_dir or self._socket_dir()
+                self._start(socket_dir)
             elif found.ready and _answers(found.socket_dir / ".s.PGSQL.5432"):
                 return f"postgresql://postgres@/postgres?host={quote(str(found.socket_dir))}&port=5432"
             time.sleep(_POLL_S)
@@ -76,6 +79,19 @@ class Server:
             f"the embedded Postgres did not start within {START_TIMEOUT_S:.0f} s: read {self._log} or set "
             "AMD_DATABASE_URL"
         )
+
+    def is_running(self) -> bool:
+        """Return whether the postmaster is alive."""
+        return self._running() is not None
+
+    def restart(self) -> None:
+        """Start the server again after its postmaster has died. Raises ConfigurationError if the data is missing."""
+        if not self._data.exists():
+            raise ConfigurationError(
+                f"the data of the embedded Postgres in {self._data} is missing: restore it from a backup, or restart "
+                "amd-service to begin with an empty database"
+            )
+        self.ensure_running()
 
     def binaries(self) -> Path:
         """Return the folder with programs for the version of the data.
@@ -140,7 +156,7 @@ class Server:
         except (FileNotFoundError, IndexError, ValueError):
             return None
 
-    def _start(self) -> None:
+    def _start(self, socket_dir: Path) -> None:
         binaries = self.binaries()
         if not self._data.exists():
             self._make_data(binaries)
@@ -148,7 +164,7 @@ class Server:
         # refuse to start while this file exists.
         (self._data / "postmaster.pid").unlink(missing_ok=True)
         extra = _NOT_DURABLE if self._throwaway else ()
-        options = ("listen_addresses=", f"unix_socket_directories={self._socket_dir()}", "port=5432", *extra)
+        options = ("listen_addresses=", f"unix_socket_directories={socket_dir}", "port=5432", *extra)
         flags = shlex.join(part for option in options for part in ("-c", option))
         command: list[str | Path] = [
             binaries / "pg_ctl",
@@ -191,12 +207,18 @@ class Server:
         unfinished.rename(self._data)
 
     def _socket_dir(self) -> Path:
-        """Create a private directory for the socket. Its path is short, and has no comma or other separator."""
+        """Create a private directory for the socket. Its path is short, and has no comma or other separator.
+
+        A directory of a server that died is used again, because running processes know its path.
+        """
         near_data = self._directory / "socket"
         if _is_usable(near_data):
             shutil.rmtree(near_data, ignore_errors=True)
             self._account.make_private(near_data)
             return near_data
+        died = self._read_pid_file()
+        if died is not None and self._is_ours(died.socket_dir):
+            return died.socket_dir
         short = Path(tempfile.mkdtemp(prefix=_SHORT_PREFIX, dir="/tmp"))
         os.chown(short, self._account.uid, self._account.gid)
         return short

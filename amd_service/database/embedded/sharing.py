@@ -60,6 +60,15 @@ def check_embedded(data_dir: Path) -> Path:
     return SharedServer(data_dir.expanduser().resolve(), server_account(), throwaway=False).check()
 
 
+def restart_if_dead(data_dir: Path) -> bool:
+    """Start the server of `data_dir` again if it has died while this process uses it. Blocking.
+
+    Returns whether this call has started the server. The URL stays the same. Raises ConfigurationError if the server
+    does not start.
+    """
+    return SharedServer(data_dir.expanduser().resolve(), server_account(), throwaway=False).restart_if_dead()
+
+
 def psql_command(data_dir: Path) -> str | None:
     """Return the shell command that opens psql while the server of `data_dir` is running. Blocking.
 
@@ -96,6 +105,17 @@ class SharedServer:
             self._users = open_lock_file(self._directory / "users.lock")
             fcntl.flock(self._users, fcntl.LOCK_SH)
             return self._server.ensure_running()
+
+    def restart_if_dead(self) -> bool:
+        """Start the server if it is not running. Returns whether this call has started it."""
+        if self._server.is_running():
+            return False
+        with self._translated_errors(), self._start_lock():
+            # Another process may have restarted the server meanwhile.
+            if self._server.is_running():
+                return False
+            self._server.restart()
+            return True
 
     def check(self) -> Path:
         """Return the folder of the programs for this directory. Starts nothing. Raises ConfigurationError."""
