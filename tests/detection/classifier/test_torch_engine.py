@@ -208,8 +208,3 @@ def test_progress_bars_and_tables_of_transformers_are_suppressed(
 ) -> None:
     load(pristine)
     assert_quiet(capfd)
-
-
-def test_an_unknown_engine_is_rejected_by_name(pristine: Path) -> None:
-    with pytest.raises(ModelUnusable, match="AMD_ENGINE=abacus is not one of auto, torch"):
-        load(pristine, engine="abacus")

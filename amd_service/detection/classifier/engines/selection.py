@@ -115,8 +115,6 @@ def choose(
 
 
 def _check_settings(engine: str, precision: str | None) -> None:
-    if engine != "auto" and engine not in PRECISIONS:
-        raise ModelUnusable(f"AMD_ENGINE={engine} is not one of auto, {', '.join(PRECISIONS)}: correct AMD_ENGINE")
     if engine != "auto" and precision is not None and precision not in PRECISIONS[engine]:
         raise ModelUnusable(
             f"AMD_ENGINE={engine} supports {' or '.join(PRECISIONS[engine])}, not {precision}: correct AMD_PRECISION"
