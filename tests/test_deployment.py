@@ -1,6 +1,9 @@
 """The release workflow, the Dockerfile, the wheel's contents and docker-compose.yml agree with the code."""
 
 import re
+import shutil
+import subprocess
+import sys
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -92,3 +95,24 @@ def test_the_image_creates_the_mounted_folders_for_its_account() -> None:
     dockerfile = (ROOT / "Dockerfile").read_text(encoding="utf-8")
     assert "RUN mkdir /models /cache && chown amd /models /cache" in dockerfile
     assert "AMD_CACHE_DIR=/cache" in dockerfile
+
+
+UNITS = sorted((ROOT / "deploy" / "systemd").glob("*.service"))
+
+
+def test_every_setting_in_the_units_exists() -> None:
+    text = "".join(unit.read_text(encoding="utf-8") for unit in UNITS)
+    assert warnings_for(dict.fromkeys(re.findall(r"\bAMD_[A-Z_]*[A-Z]", text), "x")) == []
+
+
+@pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="systemd is not installed")
+@pytest.mark.parametrize("unit", UNITS, ids=lambda unit: unit.name)
+def test_systemd_accepts_the_unit(unit: Path, tmp_path: Path) -> None:
+    # An instance of a template has a name after the @. The program must exist.
+    copy = tmp_path / unit.name.replace("@", "@1")
+    text = unit.read_text(encoding="utf-8")
+    copy.write_text(text.replace("/opt/amd-service/bin/amd-service", sys.executable), encoding="utf-8")
+    verified = subprocess.run(["systemd-analyze", "verify", str(copy)], capture_output=True, text=True, check=False)
+    assert (verified.returncode, verified.stderr) == (0, "")
+    started = re.findall(r"^ExecStart=/opt/amd-service/bin/amd-service (.*)$", text, re.MULTILINE)
+    assert started == ["worker" if "@" in unit.name else "serve --no-worker --no-model"]
