@@ -1,6 +1,6 @@
 """Health of the database, and metrics of the recording queue."""
 
-from amd_service.calls import queue
+from amd_service.calls import queue_length
 from amd_service.database.pool import Database
 from amd_service.errors import DatabaseMisconfigured, DatabaseUnavailable
 from amd_service.telemetry import Metrics, get_logger
@@ -28,7 +28,7 @@ async def measure_queue(database: Database, metrics: Metrics) -> None:
     """
     try:
         async with database.reading() as session:
-            depth = await queue.depth(session)
+            depth = await queue_length.depth(session)
     except DatabaseUnavailable:
         metrics.loop_errors.labels("metrics").inc()
         return

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 
-from amd_service.calls import queue
+from amd_service.calls import queue, queue_length
 from amd_service.database.listener import Listener
 from amd_service.database.pool import Database
 from amd_service.domain import Action, Failure, Job, Label, Verdict
@@ -72,7 +72,7 @@ class RecordingQueue:
         Returns 0 if a recording is due now, None if the queue is empty.
         """
         async with self._database.transaction() as session:
-            return await queue.seconds_until_due(session)
+            return await queue_length.seconds_until_due(session)
 
     async def heartbeat(self, jobs: Sequence[Job]) -> frozenset[Job]:
         """Extend the leases of `jobs`. Returns the jobs that this worker still holds."""

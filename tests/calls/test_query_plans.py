@@ -19,6 +19,7 @@ from amd_service.calls import (
     judged_again,
     number_backfill,
     queue,
+    queue_length,
     reconciliation,
 )
 from amd_service.calls.analysis import lock_call, refresh_call
@@ -72,8 +73,8 @@ QUERIES: dict[str, tuple[Work, set[str]]] = {
         lambda session: queue.give_up_spent(session, limit=10, max_attempts=1),
         {"ix_recording_due_first", "ix_recording_due_again", "pk_call_log"},
     ),
-    "time of the next job": (queue.seconds_until_due, {"ix_recording_due_first", "ix_recording_due_again"}),
-    "depth of the queue": (queue.depth, {"ix_recording_due_first", "ix_recording_due_again"}),
+    "time of the next job": (queue_length.seconds_until_due, {"ix_recording_due_first", "ix_recording_due_again"}),
+    "depth of the queue": (queue_length.depth, {"ix_recording_due_first", "ix_recording_due_again"}),
     "requeue": (
         lambda session: given_up.requeue_given_up(session, failure=None, after="", limit=50),
         {"ix_recording_given_up"},

@@ -15,6 +15,7 @@ from amd_service.database.connection import open_admin_engine
 from amd_service.database.pool import Database, Timeouts
 from amd_service.errors import DatabaseUnavailable
 from tests.support.postgres import with_database
+from tests.support.waiting import until
 
 pytestmark = pytest.mark.anyio
 
@@ -88,6 +89,24 @@ async def test_a_full_pool_is_unavailable(database_url: str) -> None:
         with pytest.raises(DatabaseUnavailable, match="in time"):
             async with database.transaction() as second:
                 await second.execute(text("select 1"))
+    await database.dispose()
+
+
+async def test_slow_reads_leave_connections_for_callbacks(database_url: str) -> None:
+    database = Database(database_url, pool_size=3, timeouts=Timeouts(pool_s=0.3))
+    release = asyncio.Event()
+
+    async def read() -> None:
+        async with database.reading():
+            await release.wait()
+
+    readers = [asyncio.create_task(read()) for _ in range(5)]
+    await until(lambda: sum(reader.done() for reader in readers) == 4)
+    assert {type(reader.exception()) for reader in readers if reader.done()} == {DatabaseUnavailable}
+    async with database.transaction() as first, database.transaction() as second:
+        assert await first.scalar(text("select 1")) == await second.scalar(text("select 1"))
+    release.set()
+    await asyncio.gather(*readers, return_exceptions=True)
     await database.dispose()
 
 

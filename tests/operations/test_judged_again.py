@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from sqlalchemy import text
 
-from amd_service.calls import queue
+from amd_service.calls import queue, queue_length
 from amd_service.calls.judged_again import Period
 from amd_service.database.pool import Database
 from amd_service.domain import Action, ActionKind, CallSid, Failure, Job, Label, RecordingSid, Verdict
@@ -145,7 +145,7 @@ async def test_new_recordings_are_claimed_before_recordings_that_are_judged_agai
     assert [job.recording_sid for job in await claim(database, limit=1)] == [RECORDING]
     assert {job.recording_sid for job in await claim(database)} == set(old)
     async with database.transaction() as session:
-        assert (await queue.depth(session)).by_state == {"queued": 0, "running": 1, "again": 2}
+        assert (await queue_length.depth(session)).by_state == {"queued": 0, "running": 1, "again": 2}
 
 
 async def test_recordings_that_cannot_be_judged_again_are_reported(database: Database) -> None:

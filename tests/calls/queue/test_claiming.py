@@ -6,7 +6,7 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import func, text, update
 
-from amd_service.calls import queue
+from amd_service.calls import queue_length
 from amd_service.calls.tables import Recording
 from amd_service.database.pool import Database
 from amd_service.domain import CallSid, Label, RecordingSid
@@ -84,12 +84,12 @@ async def test_depth_counts_states_and_the_age_of_the_oldest_due_job(database: D
             text("update recording set available_at = now() - interval '90 s' where state = 'queued'")
         )
     async with database.transaction() as session:
-        depth = await queue.depth(session)
+        depth = await queue_length.depth(session)
     assert depth.by_state == {"queued": 2, "running": 0, "again": 0}
     assert 90 <= depth.oldest_due_s < 150
 
 
 async def test_an_empty_queue_has_no_due_time(database: Database) -> None:
     async with database.transaction() as session:
-        assert await queue.seconds_until_due(session) is None
-        assert (await queue.depth(session)).oldest_due_s == 0
+        assert await queue_length.seconds_until_due(session) is None
+        assert (await queue_length.depth(session)).oldest_due_s == 0

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from amd_service.calls import queue
+from amd_service.calls import queue, queue_length
 from amd_service.calls.given_up import requeue_given_up
 from amd_service.database.pool import Database
 from amd_service.domain import CallSid, Failure, RecordingSid
@@ -22,7 +22,7 @@ async def test_a_retry_waits_for_its_delay(database: Database) -> None:
     assert await claim(database) == []
     assert (await call_row(database)).analysis_state == "queued"
     async with database.transaction() as session:
-        due_s = await queue.seconds_until_due(session)
+        due_s = await queue_length.seconds_until_due(session)
     assert due_s is not None
     assert 15 < due_s <= 30
     await expire_leases(database)
