@@ -1,6 +1,7 @@
 """Logs and metrics. Logs contain no secrets and no full phone numbers. Importing this module configures nothing."""
 
 import logging
+import os
 import re
 import sys
 from collections.abc import Iterator, MutableMapping
@@ -51,11 +52,13 @@ def configure_logging(*, log_format: str, level: str) -> None:
         structlog.stdlib.ExtraAdder(),
     ]
     # Exceptions are rendered before redaction, because a traceback can contain a URL with a password.
+    # NO_COLOR switches colours off (https://no-color.org).
+    colours = sys.stderr.isatty() and not os.environ.get("NO_COLOR")
     tail: list[structlog.typing.Processor] = [
         structlog.stdlib.ProcessorFormatter.remove_processors_meta,
         structlog.processors.format_exc_info,
         redact,
-        structlog.processors.JSONRenderer() if as_json else structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty()),
+        structlog.processors.JSONRenderer() if as_json else structlog.dev.ConsoleRenderer(colors=colours),
     ]
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(structlog.stdlib.ProcessorFormatter(foreign_pre_chain=shared, processors=tail))

@@ -10,7 +10,8 @@ from amd_service.cli.process import load_settings_and_logging, run
 
 def call(
     to: Annotated[
-        str, typer.Argument(metavar="TO", help="Number to call, e.g. +15005550010. AMD_DIAL_PREFIXES must allow it.")
+        str,
+        typer.Argument(metavar="NUMBER", help="Number to call, e.g. +15005550010. AMD_DIAL_PREFIXES must allow it."),
     ],
     from_number: Annotated[
         str, typer.Option("--from", metavar="NUMBER", help="Caller ID: a number of the Twilio account.")

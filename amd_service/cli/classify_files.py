@@ -2,23 +2,23 @@
 
 import asyncio
 import json
+from collections import Counter
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 from time import perf_counter
 
 from rich.console import Console
 from rich.markup import escape
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from amd_service.cli.audio_files import HEADERLESS
 from amd_service.detection.audio.input import AudioInput
 from amd_service.detection.classifier.request_queue import Priority
 from amd_service.detection.detector import Detector
-from amd_service.domain import Verdict
+from amd_service.domain import Label, ModelRun, Verdict
 from amd_service.errors import AmdError
 from amd_service.settings import Settings
 from amd_service.telemetry import Metrics, get_logger
-
-# Content types by file suffix, for files without a header. Their sample rate is 8 kHz, as in telephony.
-HEADERLESS = {".ulaw": "audio/x-mulaw;rate=8000", ".ul": "audio/x-mulaw;rate=8000", ".alaw": "audio/x-alaw;rate=8000"}
 
 log = get_logger(__name__)
 
@@ -26,16 +26,27 @@ Line = dict[str, object]
 
 
 async def classify_and_print(files: Sequence[Path], settings: Settings, *, channel: int | None, as_json: bool) -> bool:
-    """Print a line per file as soon as the file has a verdict. Returns False if a file could not be classified."""
-    console = Console()
-    succeeded = True
-    async for line in classify(files, settings, channel=channel):
-        succeeded = succeeded and line["error"] is None
-        if as_json:
-            print(json.dumps(line), flush=True)  # noqa: T201 - the command's output
-        else:
-            console.print(_readable_line(line), highlight=False, soft_wrap=True)
-    return succeeded
+    """Print a line per file as soon as the file has a verdict. Returns False if a file could not be classified.
+
+    A progress bar is shown on a terminal. With several files, the number of files by label is printed to stderr.
+    """
+    console, errors = Console(), Console(stderr=True)
+    counts: Counter[str] = Counter()
+    columns = (TextColumn("classifying"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    is_hidden = len(files) == 1 or not errors.is_terminal
+    with Progress(*columns, console=errors, transient=True, disable=is_hidden) as progress:
+        task = progress.add_task("", total=len(files))
+        async for line in classify(files, settings, channel=channel):
+            counts[str(line["label"] or "error")] += 1
+            if as_json:
+                print(json.dumps(line), flush=True)  # noqa: T201 - the command's output
+            else:
+                console.print(_readable_line(line), highlight=False, soft_wrap=True)
+            progress.advance(task)
+    if len(files) > 1:
+        summary = ", ".join(f"{counts[name]} {name}" for name in (*Label, "error"))
+        errors.print(f"{len(files)} files: {summary}", highlight=False)
+    return not counts["error"]
 
 
 async def classify(files: Sequence[Path], settings: Settings, *, channel: int | None) -> AsyncIterator[Line]:
@@ -81,7 +92,19 @@ def _line(file: Path, verdict: Verdict | None, started: float, error: str | None
         "window_start_ms": run.window_start_ms if run else None,
         "window_ms": run.window_ms if run else None,
         "scores": run.scores.as_dict() if run else None,
+        "runs": [_run(each) for each in verdict.runs] if verdict else [],
         "model": run.model.id if run else None,
+        "engine": run.model.engine if run else None,
+        "precision": run.model.precision if run else None,
         "processing_time_ms": round((perf_counter() - started) * 1000, 1),
         "error": error,
+    }
+
+
+def _run(run: ModelRun) -> Line:
+    return {
+        "window_start_ms": run.window_start_ms,
+        "window_ms": run.window_ms,
+        "scores": run.scores.as_dict(),
+        "inference_ms": round(run.inference_ms, 1),
     }

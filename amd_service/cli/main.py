@@ -13,6 +13,7 @@ from amd_service.cli.demo import demo
 from amd_service.cli.doctor.command import doctor
 from amd_service.cli.fixture import fixture
 from amd_service.cli.migrate import migrate
+from amd_service.cli.plain_help import PlainCommand, PlainGroup
 from amd_service.cli.process import prepare_output
 from amd_service.cli.reconcile import reconcile
 from amd_service.cli.replay import replay
@@ -29,9 +30,13 @@ app = typer.Typer(
     help="Answering-machine detection for outbound Twilio calls: human or voicemail.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
+    # In Markdown, a single line break of a docstring is a space.
+    rich_markup_mode="markdown",
+    cls=PlainGroup,
+    context_settings={"help_option_names": ["-h", "--help"]},
 )
 for command in COMMANDS:
-    app.command()(command)
+    app.command(cls=PlainCommand)(command)
 app.add_typer(model.app, name="model")
 
 

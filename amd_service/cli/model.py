@@ -5,12 +5,13 @@ from typing import Annotated
 
 import typer
 
+from amd_service.cli.plain_help import PlainCommand, PlainGroup
 from amd_service.cli.process import load_settings_and_logging
 
-app = typer.Typer(no_args_is_help=True, help="Download the model and build faster engines.")
+app = typer.Typer(cls=PlainGroup, no_args_is_help=True, help="Download the model and build faster engines.")
 
 
-@app.command()
+@app.command(cls=PlainCommand)
 def pull() -> None:
     """Download the model AMD_MODEL and verify its files."""
     settings = load_settings_and_logging(quiet=True)
@@ -20,7 +21,7 @@ def pull() -> None:
     typer.echo(f"{files.id} {files.revision or ''} is in {files.folder}\nweights sha256 {files.weights_sha256}")
 
 
-@app.command()
+@app.command(cls=PlainCommand)
 def export(
     engine: Annotated[str, typer.Option(help="Library that runs the model: onnx, openvino or torch.")],
     precision: Annotated[str, typer.Option(help="fp32, bf16 or int8. Not every engine supports every precision.")],

@@ -1,6 +1,6 @@
 """`amd-service serve`"""
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -8,6 +8,12 @@ from amd_service.cli.process import exit_despite_threads, load_settings_and_logg
 
 
 def serve(
+    host: Annotated[
+        str | None, typer.Option(metavar="ADDRESS", help="Address to listen on, instead of AMD_HOST.")
+    ] = None,
+    port: Annotated[
+        int | None, typer.Option(metavar="PORT", help="Port to listen on, instead of AMD_PORT. 0 takes any free port.")
+    ] = None,
     worker: Annotated[bool, typer.Option(help="Also run a worker, which judges recordings, in this process.")] = True,
     model: Annotated[
         bool,
@@ -18,7 +24,9 @@ def serve(
     ] = True,
 ) -> None:
     """Receive callbacks, serve the HTTP API and, by default, judge recordings."""
+    given: dict[str, Any] = {name: value for name, value in (("host", host), ("port", port)) if value is not None}
+    settings = load_settings_and_logging(**given)
     from amd_service.web import server
 
-    run(server.serve(load_settings_and_logging(), with_worker=worker, with_model=model))
+    run(server.serve(settings, with_worker=worker, with_model=model))
     exit_despite_threads()

@@ -49,14 +49,25 @@ async def test_the_live_demo_streams_calls_with_a_separate_called_party(tmp_path
 
 async def test_classify_prints_a_line_per_file_and_an_error_for_undecodable_files() -> None:
     files = sorted(str(path) for path in FIXTURES.glob("*/recording.*"))
-    code, lines, _ = await run("classify", "--model", "demo", "--json", *files)
-    assert [line["file"] for line in lines] == files
+    folders = sorted({str(Path(file).parent) for file in files if not file.endswith(".xml")})
+    (xml,) = [file for file in files if file.endswith(".xml")]
+    code, lines, err = await run("classify", "--model", "demo", "--json", *folders, xml)
+    assert sorted(line["file"] for line in lines) == files
+    labels = [line["label"] for line in lines]
+    counts = ", ".join(f"{labels.count(label)} {label}" for label in ("human", "voicemail", "undecided"))
+    assert err.splitlines()[-1] == f"{len(files)} files: {counts}, 1 error"
     assert [line["file"] for line in lines if line["error"]] == [file for file in files if file.endswith(".xml")]
     assert code == 1
     assert set(lines[0]) == {
-        "file", "label", "confidence", "reason", "onset_ms", "window_start_ms", "window_ms", "scores", "model",
-        "processing_time_ms", "error",
+        "file", "label", "confidence", "reason", "onset_ms", "window_start_ms", "window_ms", "scores", "runs", "model",
+        "engine", "precision", "processing_time_ms", "error",
     }  # fmt: skip
+    assert {line["engine"] for line in lines if line["runs"]} == {"torch"}
+    for line in lines:
+        assert len(line["runs"]) <= 2
+        if line["runs"]:
+            assert line["runs"][-1]["scores"] == line["scores"]
+    assert max(len(line["runs"]) for line in lines) == 2  # a recording whose first window is not clear
 
 
 async def test_an_unavailable_model_exits_2_with_a_one_line_error() -> None:

@@ -17,7 +17,8 @@ async def check_model(settings: Settings) -> CheckResult:
         async with Detector.from_settings(settings, Metrics()) as detector, asyncio.timeout(MODEL_TIMEOUT_S):
             await detector.wait_ready_or_raise()
     except (AmdError, TimeoutError) as error:
-        return CheckResult("model", Health.FAIL, f"{settings.model}: {error}")
+        text = str(error) or f"{settings.model} was not loaded within {MODEL_TIMEOUT_S:g} s"
+        return CheckResult("model", Health.FAIL, text)
     if settings.model == "demo":
         return CheckResult(
             "model", Health.WARN, "demo: trained on synthetic speech, not for real calls; unset AMD_MODEL"

@@ -1,0 +1,27 @@
+"""Finds the audio files below the paths of a command line."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from amd_service.errors import ConfigurationError
+
+# Content types by file suffix, for files without a header. Their sample rate is 8 kHz, as in telephony.
+HEADERLESS = {".ulaw": "audio/x-mulaw;rate=8000", ".ul": "audio/x-mulaw;rate=8000", ".alaw": "audio/x-alaw;rate=8000"}
+SUFFIXES = (".wav", ".mp3", *HEADERLESS)
+
+
+def find_audio_files(paths: Sequence[Path]) -> list[Path]:
+    """Replace each directory by the audio files below the directory, in the order of their names.
+
+    A path that is not a directory is kept, with any suffix. Raises ConfigurationError if a directory has no audio file.
+    """
+    found: list[Path] = []
+    for path in paths:
+        if not path.is_dir():
+            found.append(path)
+            continue
+        below = sorted(file for file in path.rglob("*") if file.suffix.lower() in SUFFIXES and file.is_file())
+        if not below:
+            raise ConfigurationError(f"{path} contains no audio file: the suffix must be {', '.join(SUFFIXES)}")
+        found += below
+    return found
