@@ -92,6 +92,8 @@ async def open_runtime(settings: Settings, *, with_worker: bool, with_model: boo
         detector = Detector.from_settings(settings, metrics)
         if with_model:
             await stack.enter_async_context(detector)
+        else:
+            metrics.registry.unregister(metrics.classifier_ready)  # an alert on 0 must not fire for this process
         rest = RestClient(client, settings, metrics=metrics)
         numbers = NumberPolicy.from_settings(settings)
         worker = None

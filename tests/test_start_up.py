@@ -28,6 +28,7 @@ async def test_a_process_without_the_model_names_the_cure_when_it_is_asked_for_a
     given = Settings(_env_file=None, database_url=database_url, model="/nowhere")
     async with open_runtime(given, with_worker=False, with_model=False) as runtime:
         assert runtime.classifier_report()["phase"] == "stopped"
+        assert runtime.metrics.registry.get_sample_value("amd_classifier_ready") is None
         audio = AudioInput(data=HUMAN, content_type="audio/wav", channel=None, one_sided=True)
         with pytest.raises(ClassifierUnavailable, match="--no-model"):
             await runtime.detector.judge(audio, priority=Priority.INTERACTIVE)
