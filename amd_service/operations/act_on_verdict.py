@@ -10,7 +10,7 @@ from amd_service.calls import actions
 from amd_service.calls.actions import ACT_WITHIN_S, DueAction
 from amd_service.database.pool import Database
 from amd_service.domain import AccountSid, Action, ActionKind, ActionState, Label
-from amd_service.errors import AmdError, OutcomeUnknown, RequestRefused, TwilioUnavailable
+from amd_service.errors import AmdError, DatabaseUnavailable, OutcomeUnknown, RequestRefused, TwilioUnavailable
 from amd_service.operations.masking import mask_urls
 from amd_service.settings import Account
 from amd_service.telemetry import Metrics, get_logger
@@ -25,6 +25,9 @@ CONCURRENCY = 16
 # Pauses in seconds before the first and the second retry. A request is retried only if it had no effect: it was not
 # sent, or Twilio responded 429.
 RETRY_PAUSES_S = (0.5, 2.0)
+
+# Pause in seconds before the outcome of an action is stored again, after the database was unavailable.
+STORE_PAUSE_S = 1.0
 
 # Seconds between two checks for due actions. Normally a notification from Postgres starts an action; if a notification
 # is lost, the action starts at most this many seconds later.
@@ -114,8 +117,19 @@ class ActionRunner:
             state, note = await self._request(due)
             log.info("action finished", kind=due.kind, label=due.label, outcome=state, note=note)
             self._count(due, state)
-            async with self._database.transaction() as session:
-                await actions.record_outcome(session, due.call_sid, state, note)
+            await self._store(due, state, note)
+
+    async def _store(self, due: DueAction, state: ActionState, note: str | None) -> None:
+        """Store the outcome. While the database is unavailable or the call is locked, storing is repeated."""
+        while True:
+            try:
+                async with self._database.transaction() as session:
+                    await actions.record_outcome(session, due.call_sid, state, note)
+            except DatabaseUnavailable as error:
+                log.warning("action outcome not stored, retrying", error=str(error), in_s=STORE_PAUSE_S)
+                await asyncio.sleep(STORE_PAUSE_S)
+            else:
+                return
 
     async def _request(self, due: DueAction) -> Outcome:
         action = self._wanted[due.label]

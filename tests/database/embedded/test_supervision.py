@@ -36,7 +36,8 @@ def restarts(metrics: Metrics) -> float:
 async def can_count_callbacks(database: Database) -> bool:
     try:
         async with database.transaction() as session:
-            return await session.scalar(text("select count(*) from callback")) == 0
+            count: int | None = await session.scalar(text("select count(*) from callback"))
+            return count == 0
     except DatabaseUnavailable:
         return False
 

@@ -1,16 +1,21 @@
 """Actions after a verdict run once, with the current settings."""
 
 import asyncio
+from contextlib import AsyncExitStack
+from functools import partial
 
 import httpx2
 import pytest
 
-from amd_service.database.pool import Database
+from amd_service.database.pool import Database, Timeouts
 from amd_service.domain import Label
 from amd_service.simulator.twilio.loopback_server import SimulatedTwilio
+from amd_service.telemetry import Metrics
 from tests.support.actions import AGENT, answered, call_at, counted, judged, make_runner, outcome, run, settings_for
 from tests.support.deliveries import deliver, recording
+from tests.support.locks import holding
 from tests.support.sids import CALL
+from tests.support.waiting import until
 from tests.support.workers import judge_human, make_worker
 
 pytestmark = pytest.mark.anyio
@@ -84,3 +89,21 @@ async def test_a_worker_with_other_settings_leaves_the_action_to_another_worker(
     assert (await outcome(database))[0] == "due"
     await run(make_runner(database, client, settings))
     assert (call.status, await outcome(database)) == ("completed", ("done", None))
+
+
+async def test_the_outcome_is_stored_once_another_session_no_longer_locks_the_call(
+    database: Database, twilio: SimulatedTwilio, client: httpx2.AsyncClient
+) -> None:
+    settings, call, metrics = settings_for(twilio), call_at(twilio), Metrics()
+    await judged(database, settings)
+    impatient = Database(database.url, timeouts=Timeouts(lock_s=0.1), metrics=metrics)
+    runner = make_runner(impatient, client, settings)
+    async with AsyncExitStack() as stack:
+        lock = holding(database.url, f"select 1 from call_log where call_sid = '{CALL}' for update")
+        twilio.rest.before = partial(stack.enter_async_context, lock)
+        await runner.start_due()
+        await until(lambda: metrics.registry.get_sample_value("amd_lock_timeouts_total") == 1)
+        assert (call.status, (await outcome(database))[0]) == ("completed", "sent")
+    await runner.wait_for_responses()
+    assert await outcome(database) == ("done", None)
+    await impatient.dispose()
