@@ -60,4 +60,6 @@ async def read_body(request: Request, limit: int, *, timeout_s: float) -> bytes:
 
 
 def _too_large(limit: int) -> Problem:
-    return Problem(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"the body may have at most {limit} bytes")
+    return Problem(
+        HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"the body has more than {limit} bytes, which is the limit: send less"
+    )

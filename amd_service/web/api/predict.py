@@ -1,11 +1,9 @@
 """POST /predict: judge an uploaded recording."""
 
-import asyncio
+from collections.abc import Sequence
 from http import HTTPStatus
 from time import perf_counter
 
-from starlette.datastructures import UploadFile
-from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.requests import Request
 from starlette.responses import JSONResponse
 
@@ -21,11 +19,13 @@ from amd_service.web.api.uploads import (
     FORMATS,
     UPLOAD_PROBLEMS,
     parse_channel,
+    require_audio,
     translate_detection_errors,
     while_connected,
 )
-from amd_service.web.body import media_type, read_body, stream_body
-from amd_service.web.media_types import BYTES, MULTIPART
+from amd_service.web.body import media_type, read_body
+from amd_service.web.media_types import MULTIPART
+from amd_service.web.multipart import Part, read_form
 from amd_service.web.problems import Problem
 from amd_service.web.state import state_of
 
@@ -49,37 +49,33 @@ async def predict(request: Request) -> JSONResponse:
 async def _read_upload(request: Request) -> AudioInput:
     state = state_of(request)
     limit_bytes, timeout_s = state.runtime.settings.max_upload_bytes, state.time_limits.upload_s
-    channel = parse_channel(request.query_params.get("channel"))
+    channel = parse_channel(request.query_params.getlist("channel"))
     kind = media_type(request)
     if kind == MULTIPART:
-        return await _read_multipart(request, channel, limit_bytes, timeout_s)
-    if kind.startswith("audio/") or kind == BYTES:
-        data = await read_body(request, limit_bytes, timeout_s=timeout_s)
-        return AudioInput(data=data, content_type=request.headers["content-type"], channel=channel, one_sided=True)
-    raise Problem(
-        HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
-        f"send {MULTIPART} with the audio in the field `audio`, or the audio as the body with an audio content type",
+        return _audio_of_form(await read_form(request, limit_bytes, timeout_s=timeout_s), channel)
+    require_audio(request)
+    data = await read_body(request, limit_bytes, timeout_s=timeout_s)
+    return AudioInput(data=data, content_type=request.headers["content-type"], channel=channel, one_sided=True)
+
+
+def _audio_of_form(parts: Sequence[Part], channel: int | None) -> AudioInput:
+    """Return the audio and the channel of a form. `channel`: the default for a form without the part `channel`.
+
+    The part `audio` may have any content type, and needs no file name.
+    """
+    audio = [part for part in parts if part.name == "audio"]
+    if len(audio) != 1:
+        names = ", ".join(f"`{part.name[:40]}`" for part in parts)
+        raise Problem(
+            HTTPStatus.UNPROCESSABLE_ENTITY, f"send exactly one part `audio`: the form has {len(audio)}, among {names}"
+        )
+    [sent] = audio
+    if not sent.data:
+        raise Problem(HTTPStatus.UNPROCESSABLE_ENTITY, "the part `audio` is empty: check the path of the file")
+    of_form = parse_channel([part.data.decode("utf-8", "replace") for part in parts if part.name == "channel"])
+    return AudioInput(
+        data=bytes(sent.data), content_type=sent.headers.get("content-type"), channel=of_form or channel, one_sided=True
     )
-
-
-async def _read_multipart(request: Request, channel: int | None, limit_bytes: int, timeout_s: float) -> AudioInput:
-    """Read the audio and the channel from a form. `channel`: the default for a form without the field `channel`."""
-    parser = MultiPartParser(request.headers, stream_body(request, limit_bytes), max_files=1, max_fields=8)
-    try:
-        async with asyncio.timeout(timeout_s):
-            form = await parser.parse()
-    except MultiPartException as error:
-        raise Problem(HTTPStatus.BAD_REQUEST, f"the multipart body is malformed: {error.message}") from error
-    except TimeoutError as error:
-        raise Problem(HTTPStatus.REQUEST_TIMEOUT, f"the body did not arrive within {timeout_s:g} s") from error
-    try:
-        audio = form.get("audio")
-        if not isinstance(audio, UploadFile):
-            raise Problem(HTTPStatus.UNPROCESSABLE_ENTITY, "the multipart field `audio` is missing or is not a file")
-        channel = parse_channel(form.get("channel")) or channel
-        return AudioInput(data=await audio.read(), content_type=audio.content_type, channel=channel, one_sided=True)
-    finally:
-        await form.close()
 
 
 ROUTE = DescribedRoute(

@@ -4,7 +4,6 @@ import asyncio
 import json
 from collections.abc import AsyncGenerator
 from contextlib import aclosing, suppress
-from http import HTTPStatus
 from time import perf_counter
 
 from starlette.requests import Request
@@ -23,11 +22,12 @@ from amd_service.web.api.uploads import (
     FORMATS,
     UPLOAD_PROBLEMS,
     parse_channel,
+    require_audio,
     translate_detection_errors,
     while_connected,
 )
-from amd_service.web.body import media_type, stream_body
-from amd_service.web.media_types import JSON, MULTIPART, NDJSON
+from amd_service.web.body import stream_body
+from amd_service.web.media_types import NDJSON
 from amd_service.web.problems import Problem, problem_body
 from amd_service.web.state import state_of
 
@@ -41,9 +41,8 @@ async def predict_stream(request: Request) -> Response:
     `predict_stream_drain_s` seconds. If a client disconnects during a provisional verdict, the next read notices the
     disconnect. At most one window is judged unnecessarily.
     """
-    if media_type(request) in ("", MULTIPART, JSON):
-        raise Problem(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "send the audio as the body, with an audio content type")
-    channel = parse_channel(request.query_params.get("channel"))
+    require_audio(request)
+    channel = parse_channel(request.query_params.getlist("channel"))
     audio = AudioInput(data=b"", content_type=request.headers["content-type"], channel=channel, one_sided=True)
     return NdjsonResponse(_lines(request, StreamedUpload(state_of(request).runtime.detector, audio)))
 

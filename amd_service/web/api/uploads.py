@@ -1,7 +1,7 @@
 """Parameters, errors and cancellation: shared code of `/predict` and `/predict-stream`."""
 
 import asyncio
-from collections.abc import Coroutine, Iterator
+from collections.abc import Coroutine, Iterator, Sequence
 from contextlib import contextmanager
 from http import HTTPStatus
 
@@ -11,7 +11,9 @@ from amd_service.domain import Verdict
 from amd_service.errors import ClassifierUnavailable, ModelFailed, QueueFull, Undecodable
 from amd_service.web.api.openapi.responses import Json, problems
 from amd_service.web.api.openapi.route import NO_ACCESS
-from amd_service.web.media_types import BYTES
+from amd_service.web.body import media_type
+from amd_service.web.media_types import BYTES, FORM, MULTIPART
+from amd_service.web.media_types import JSON as JSON_TYPE
 from amd_service.web.problems import Problem
 
 AUDIO: Json = {"schema": {"type": "string", "format": "binary"}}
@@ -45,14 +47,40 @@ UPLOAD_PROBLEMS = problems(
 )
 
 
-def parse_channel(sent: object) -> int | None:
+def parse_channel(sent: Sequence[str]) -> int | None:
     """Parse the channel of the called party. Returns None if no channel was sent.
 
-    Raises Problem 422 for a value other than 1 or 2.
+    Raises Problem 422 for a value other than 1 or 2, and for more than one value.
     """
-    if sent not in (None, "1", "2"):
-        raise Problem(HTTPStatus.UNPROCESSABLE_ENTITY, "`channel` must be 1 or 2, the channel of the called party")
-    return None if sent is None else int(str(sent))
+    if not sent:
+        return None
+    if list(sent) in (["1"], ["2"]):
+        return int(sent[0])
+    found = f"it has {len(sent)} values" if len(sent) > 1 else f"it is {sent[0][:20]!r}" if sent[0] else "it is empty"
+    raise Problem(
+        HTTPStatus.UNPROCESSABLE_ENTITY,
+        f"`channel` must be 1 or 2, the channel of the called party, but {found}. Omit `channel` for mono audio.",
+    )
+
+
+def require_audio(request: Request) -> None:
+    """Raise Problem 415 unless the content type of a body can be audio.
+
+    Browsers send audio also as `video/webm` and `video/mp4`. The detector recognises the format.
+    """
+    kind = media_type(request)
+    if kind.startswith(("audio/", "video/")) or kind in (BYTES, "application/ogg"):
+        return
+    found = {
+        "": "the request has no content type",
+        JSON_TYPE: "the body is JSON, and JSON cannot contain audio",
+        FORM: f"the body is a form of the type {FORM}. With curl, use `-F audio=@call.wav`",
+    }.get(kind, f"the content type {kind[:60]!r} is not audio")
+    raise Problem(
+        HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
+        f"{found}: send the bytes of the audio as the body, with a content type such as audio/wav. {MULTIPART} with "
+        "the audio in the part `audio` is possible at /predict.",
+    )
 
 
 @contextmanager

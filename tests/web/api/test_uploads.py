@@ -1,0 +1,229 @@
+"""Uploads stay in memory, and a wrong upload gets one problem that names the fault and the cure."""
+
+import base64
+import tempfile
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import httpx2
+import pytest
+
+from amd_service.database.pool import Database
+from tests.support.app import App, open_app
+from tests.support.fixture_calls import HUMAN
+from tests.support.signals import file_of, noise
+
+pytestmark = pytest.mark.anyio
+
+BOUNDARY = "----boundary7MA4YWxk"
+FORM = {"content-type": f"multipart/form-data; boundary={BOUNDARY}"}
+CONTENT = "content-disposition: form-data; "
+AUDIO = f'{CONTENT}name="audio"; filename="call.wav"\r\ncontent-type: audio/wav'
+LARGE = file_of(noise(100.0, -40))  # 1.6 MB
+
+
+def form(*parts: tuple[str, bytes], end: bytes = b"--\r\n") -> bytes:
+    """A multipart body. Each part consists of its headers and its data."""
+    body = b"".join(f"--{BOUNDARY}\r\n{headers}\r\n\r\n".encode() + data + b"\r\n" for headers, data in parts)
+    return body + f"--{BOUNDARY}".encode() + end
+
+
+async def send(service: App, body: bytes | AsyncIterator[bytes], query: str = "", **headers: str) -> httpx2.Response:
+    sent = FORM | {name.replace("_", "-"): text for name, text in headers.items()}
+    return await service.client.post(f"/predict{query}", content=body, headers=sent)
+
+
+async def problem_with(service: App, body: bytes, query: str = "", **headers: str) -> tuple[int, str]:
+    response = await send(service, body, query, **headers)
+    assert response.headers["content-type"] == "application/problem+json"
+    assert response.json()["status"] == response.status_code
+    return response.status_code, response.json()["detail"]
+
+
+def open_files() -> set[str]:
+    """The regular files that this process has open, also deleted files."""
+    found = set()
+    for entry in Path("/proc/self/fd").iterdir():
+        try:
+            target = str(entry.readlink())
+        except FileNotFoundError:
+            continue
+        if target.startswith("/") and not target.startswith("/dev/"):
+            found.add(target)
+    return found
+
+
+async def test_a_paused_upload_of_3_mb_opens_no_file(judging: App) -> None:
+    before = open_files()
+    during: list[set[str]] = []
+    body = form((AUDIO, file_of(noise(190.0, -40))))
+    assert len(body) > 3_000_000
+
+    async def paused() -> AsyncIterator[bytes]:
+        for start in range(0, len(body), 64 * 1024):
+            during.append(open_files() - before)
+            yield body[start : start + 64 * 1024]
+
+    response = await send(judging, paused())
+    assert response.status_code == 200
+    assert len(during) > 40
+    assert set().union(*during) == set()
+
+
+async def test_an_upload_of_1_6_mb_works_without_a_writable_directory(
+    judging: App, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", "/proc/no-temporary-directory")
+    response = await send(judging, form((AUDIO, LARGE)))
+    assert response.status_code == 200
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        AUDIO,
+        f'{CONTENT}name="audio"\r\ncontent-type: audio/wav',
+        f'{CONTENT}name="audio"\r\ncontent-type: application/octet-stream',
+        f'{CONTENT}name="audio"',
+        f"{CONTENT}name=audio",
+        f"{CONTENT}name=\"audio\"; filename*=UTF-8''Gespr%C3%A4ch.wav\r\ncontent-type: audio/wav",
+        'Content-Disposition: Form-Data; Name="audio"; filename=""\r\nContent-Type: audio/wav',
+        f'content-type: audio/wav\r\n{CONTENT}filename="a;b\\"c.wav"; name="audio"',
+    ],
+)
+async def test_the_part_audio_is_taken_with_or_without_a_file_name(judging: App, headers: str) -> None:
+    response = await send(judging, form((headers, HUMAN)))
+    assert response.status_code == 200
+    assert response.json()["label"] == "human"
+
+
+async def test_an_upload_in_single_bytes_is_read(judging: App) -> None:
+    async def single_bytes() -> AsyncIterator[bytes]:
+        for byte in form((f"{CONTENT}name=channel", b"1"), (AUDIO, HUMAN[:4000])):
+            yield bytes([byte])
+
+    assert (await send(judging, single_bytes())).status_code == 200
+
+
+CHANNEL = f'{CONTENT}name="channel"'
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "words"),
+    [
+        (form((AUDIO, HUMAN), end=b"")[:-200], 400, "ends before its closing boundary"),
+        (form((AUDIO, HUMAN), end=b""), 400, "ends before its closing boundary"),
+        (form((AUDIO, HUMAN))[: len(HUMAN) // 2], 400, "ends before its closing boundary"),
+        (b"", 400, "no part"),
+        (f"--{BOUNDARY}--\r\n".encode(), 400, "no part"),
+        (HUMAN, 400, "does not begin with the boundary"),
+        (form((AUDIO, HUMAN)).replace(BOUNDARY.encode(), b"another"), 400, "does not begin with the boundary"),
+        (form((AUDIO, HUMAN), (AUDIO, HUMAN)), 422, "exactly one part `audio`: the form has 2"),
+        (form((AUDIO.replace("audio", "file", 1), HUMAN)), 422, "one part `audio`: the form has 0, among `file`"),
+        (form((AUDIO, b"")), 422, "`audio` is empty"),
+        (form((AUDIO, base64.b64encode(HUMAN))), 422, "base64"),
+        (form((AUDIO, b'{"audio": "UklGRg=="}')), 422, "JSON"),
+        (form((AUDIO, b"\x1aE\xdf\xa3" + bytes(5000))), 422, "WebM"),
+        (form((AUDIO, HUMAN), (CHANNEL, b"")), 422, "but it is empty"),
+        (form((AUDIO, HUMAN), (CHANNEL, b"left")), 422, "but it is 'left'"),
+        (form((AUDIO, HUMAN), (CHANNEL, b"1"), (CHANNEL, b"2")), 422, "but it has 2 values"),
+        (form((AUDIO, HUMAN), (CHANNEL, b"x" * 5_000_000)), 413, "the limit"),
+        (form(*[(f"{CONTENT}name=a", b"")] * 17), 400, "more than 16 parts"),
+        (form((f"{CONTENT}name=a\r\nx: {'y' * 9000}", b"")), 400, "malformed"),
+    ],
+)  # fmt: skip
+async def test_a_wrong_form_gets_a_problem_with_its_cure(
+    closed_database: Database, judging: App, body: bytes, status: int, words: str
+) -> None:
+    service = judging if status == 422 else open_app(closed_database, max_upload_bytes=2_000_000)
+    found, detail = await problem_with(service, body)
+    assert (found, words in detail) == (status, True), detail
+
+
+@pytest.mark.parametrize("boundary", ["", "; boundary=", f"; boundary={'b' * 71}", "; charset=utf-8"])
+async def test_a_form_without_a_usable_boundary_gets_400(judging: App, boundary: str) -> None:
+    content_type = f"multipart/form-data{boundary}"
+    status, detail = await problem_with(judging, form((AUDIO, HUMAN)), content_type=content_type)
+    assert status == 400
+    assert "needs a boundary" in detail
+
+
+@pytest.mark.parametrize("announced", [True, False])
+async def test_a_part_over_the_limit_gets_413_and_a_part_at_the_limit_is_accepted(
+    closed_database: Database, announced: bool
+) -> None:
+    service = open_app(closed_database, max_upload_bytes=len(HUMAN))
+
+    async def without_length(body: bytes) -> AsyncIterator[bytes]:
+        yield body
+
+    accepted, refused = form((AUDIO, HUMAN)), form((AUDIO, HUMAN + b"\0"))
+    # The model is not ready, so the response to an accepted upload is 503.
+    assert (await send(service, accepted if announced else without_length(accepted))).status_code == 503
+    response = await send(service, refused if announced else without_length(refused))
+    assert response.status_code == 413
+    assert f"`audio` has more than {len(HUMAN)} bytes" in response.json()["detail"]
+
+
+@pytest.mark.parametrize(
+    ("query", "words"),
+    [
+        ("?channel=", "it is empty"),
+        ("?channel", "it is empty"),
+        ("?channel=3", "it is '3'"),
+        ("?channel=1&channel=2", "it has 2 values"),
+    ],
+)
+@pytest.mark.parametrize("path", ["/predict", "/predict-stream"])
+async def test_a_wrong_channel_in_the_query_is_named(judging: App, path: str, query: str, words: str) -> None:
+    response = await judging.client.post(path + query, content=HUMAN, headers={"content-type": "audio/wav"})
+    assert response.status_code == 422
+    assert words in response.json()["detail"]
+
+
+@pytest.mark.parametrize(
+    ("content_type", "words"),
+    [
+        ("application/json", "the body is JSON"),
+        ("application/json; charset=utf-8", "the body is JSON"),
+        ("application/x-www-form-urlencoded", "-F audio=@call.wav"),
+        ("text/plain", "'text/plain' is not audio"),
+        ("image/png", "'image/png' is not audio"),
+        ("", "no content type"),
+    ],
+)
+@pytest.mark.parametrize("path", ["/predict", "/predict-stream"])
+async def test_a_content_type_that_is_not_audio_is_named(
+    judging: App, path: str, content_type: str, words: str
+) -> None:
+    response = await judging.client.post(path, content=b'{"audio": "UklGRg=="}', headers={"content-type": content_type})
+    assert response.status_code == 415
+    assert words in response.json()["detail"]
+
+
+@pytest.mark.parametrize("content_type", ["audio/wav", "audio/basic", "application/octet-stream"])
+@pytest.mark.parametrize(
+    ("body", "words"),
+    [
+        (base64.b64encode(HUMAN), "base64"),
+        (b'{"audio": "UklGRg=="}', "JSON"),
+        (b"\0\0\0\x20ftypM4A \0\0\0\0" + bytes(5000), "M4A"),
+        (b"\x1aE\xdf\xa3" + bytes(5000), "WebM"),
+    ],
+)
+@pytest.mark.parametrize("path", ["/predict", "/predict-stream"])
+async def test_a_body_that_is_no_audio_is_named_at_both_endpoints(
+    judging: App, path: str, body: bytes, words: str, content_type: str
+) -> None:
+    response = await judging.client.post(path, content=body, headers={"content-type": content_type})
+    assert response.status_code == 422
+    assert words in response.json()["detail"]
+
+
+@pytest.mark.parametrize("content_type", ["audio/basic", "audio/ogg", "video/webm", "application/ogg"])
+@pytest.mark.parametrize("path", ["/predict", "/predict-stream"])
+async def test_a_container_is_judged_whatever_its_content_type(judging: App, path: str, content_type: str) -> None:
+    body = file_of(noise(3.0, -40), form="OGG", subtype="OPUS")
+    response = await judging.client.post(path, content=body, headers={"content-type": content_type})
+    assert response.status_code == 200
+    assert response.text.splitlines()[-1].count("no_speech") == 1
