@@ -185,6 +185,7 @@ def build_worker(
         lease_s=settings.job_lease_s,
         max_attempts=settings.job_max_attempts,
         actions=settings.actions,
+        metrics=metrics,
     )
     return Worker(
         queue=queue,

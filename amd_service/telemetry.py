@@ -10,9 +10,10 @@ from time import perf_counter
 from typing import Any
 
 import structlog
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info, ProcessCollector
 
-from amd_service.domain import Failure
+from amd_service import __version__
+from amd_service.domain import ActionKind, ActionState, Failure, ModelIdentity, Source
 
 _SECRET_KEYS = re.compile(r"token|secret|password|authorization|signature|api_key", re.IGNORECASE)
 _E164 = re.compile(r"(?:\+|%2B)\d{7,15}\b", re.IGNORECASE)
@@ -79,76 +80,187 @@ def get_logger(name: str) -> structlog.stdlib.BoundLogger:
     return logger
 
 
+# Upper limits of the buckets of histograms, in seconds. Twilio waits for at most 15 s for the response to a callback.
+_CALLBACK_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 7.5, 10, 12.5, 15)
+# A live verdict comes after 1 to 5 s. The verdict on a recording comes after the end of the call.
+_ANSWER_TO_VERDICT_BUCKETS = (0.5, 1, 1.5, 2, 2.5, 3, 4, 5, 7.5, 10, 15, 30, 60, 120, 300, 900)
+_STAGE_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
+
+WEBHOOKS = ("status", "recording", "amd", "stream")
+
+
 class Metrics:
-    """The service's Prometheus metrics. Each instance has a separate registry."""
+    """The service's Prometheus metrics. Each instance has a separate registry.
+
+    docs/metrics.md is generated from the descriptions. Run `python -m tools.metrics_page` after each change.
+    """
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
-        r = self.registry
-        self.callbacks = Counter("amd_callbacks", "Callbacks by route and outcome.", ["route", "outcome"], registry=r)
-        self.unknown_values = Counter(
-            "amd_unknown_values",
-            "Callback values that Twilio does not document, by parameter.",
-            ["parameter"],
-            registry=r,
+        self._add_intake()
+        self._add_queue()
+        self._add_calls_in_progress()
+        self._add_background_work()
+        self._add_classifier()
+        self._add_process()
+
+    def _add_intake(self) -> None:
+        self.callbacks = self._counter(
+            "amd_callbacks",
+            "Requests of Twilio, by route (`status`, `recording`, `amd`, `stream`; `rest` for responses of Twilio's "
+            "API) and outcome (`stored`, `stored_without_call`, `duplicate`, `answered` with TwiML, `malformed`, "
+            "`failed_500` for a bug, and e.g. `refused_403` for a refusal with this HTTP status).",
+            "route",
+            "outcome",
         )
-        self.queue_depth = Gauge("amd_queue_depth", "Recordings by state.", ["state"], registry=r)
-        self.queue_oldest_s = Gauge(
-            "amd_queue_oldest_seconds", "Seconds since the oldest due recording became due.", registry=r
+        self.callback_seconds = Histogram(
+            "amd_callback_seconds",
+            "Seconds from a request of Twilio to its response, by route. Twilio waits for at most 15 s.",
+            ["route"],
+            buckets=_CALLBACK_BUCKETS,
+            registry=self.registry,
+        )
+        # If a time series began at its first event, `increase()` in Prometheus would not count that event.
+        for route in WEBHOOKS:
+            self.callbacks.labels(route, "failed_500")
+            self.callback_seconds.labels(route)
+        self.internal_errors = self._counter(
+            "amd_internal_errors",
+            "Responses with the HTTP status 500, by path. Each of them is a bug of this service.",
+            "path",
+        )
+        self.unknown_values = self._counter(
+            "amd_unknown_values", "Callback values that Twilio does not document, by parameter.", "parameter"
+        )
+
+    def _add_queue(self) -> None:
+        self.queue_depth = self._gauge(
+            "amd_queue_depth",
+            "Unfinished recordings in the database, by state: `queued`, `running`, and `again` for recordings that "
+            "have a verdict and are judged again. Every process reports the same numbers.",
+            "state",
+        )
+        self.queue_oldest_s = self._gauge(
+            "amd_queue_oldest_seconds",
+            "Seconds since the oldest due recording without a verdict became due. Every process reports the same "
+            "number.",
         )
         self.stage_seconds = Histogram(
             "amd_stage_seconds",
-            "Seconds per stage of processing a recording.",
+            "Seconds per stage of processing a recording: `fetch` (download), `listen` (decoding and search for "
+            "speech), `score` (the model), `judge` (listen and score), `settle` (storing the result).",
             ["stage"],
-            buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30),
-            registry=r,
+            buckets=_STAGE_BUCKETS,
+            registry=self.registry,
         )
-        self.verdicts = Counter("amd_verdicts", "Verdicts by label and reason.", ["label", "reason"], registry=r)
-        self.retries = Counter("amd_retries", "Recordings scheduled for a retry, by error.", ["error"], registry=r)
-        self.given_up = Counter(
-            "amd_buried", "Recordings given up without a verdict, by reason.", ["reason"], registry=r
+        self.answer_to_verdict_seconds = Histogram(
+            "amd_answer_to_verdict_seconds",
+            "Seconds from the answer of a call to its verdict, by source: `stream` (live) or `recording`. Calls whose "
+            "time of answer is not known, and second verdicts, are not counted.",
+            ["source"],
+            buckets=_ANSWER_TO_VERDICT_BUCKETS,
+            registry=self.registry,
         )
-        # If a time series began at its first event, `increase()` in Prometheus would not count that event.
+        self.verdicts = self._counter(
+            "amd_verdicts", "Verdicts on recordings and streams, by label and reason.", "label", "reason"
+        )
+        self.retries = self._counter("amd_retries", "Recordings scheduled for a retry, by error.", "error")
+        self.given_up = self._counter(
+            "amd_buried",
+            "Recordings that were given up, by reason. A recording that has an earlier verdict keeps it.",
+            "reason",
+        )
         for failure in Failure:
             self.given_up.labels(failure)
-        self.actions = Counter(
-            "amd_actions", "Actions after a verdict, by kind and outcome.", ["kind", "outcome"], registry=r
+
+    def _add_calls_in_progress(self) -> None:
+        self.actions = self._counter(
+            "amd_actions",
+            "Actions after a verdict, by kind (`hang_up`, `redirect`) and outcome (`done`, `refused`, `failed`, `sent` "
+            "if Twilio's response was lost).",
+            "kind",
+            "outcome",
         )
-        self.forgotten = Counter(
+        for kind in ActionKind:
+            for state in (ActionState.DONE, ActionState.REFUSED, ActionState.FAILED, ActionState.SENT):
+                self.actions.labels(kind, state)
+        self.calls_started = self._counter(
+            "amd_calls_started",
+            "Call requests by outcome: `placed`, `replayed` (the Idempotency-Key was used before), `not_allowed` (by "
+            "the settings), `too_many` (limit per minute), `refused` (by Twilio, or invalid), `unavailable` (Twilio or "
+            "the database), `unknown` (Twilio's response was lost), `bug`.",
+            "outcome",
+        )
+        self.live_streams = self._gauge("amd_live_streams", "Live streams in progress.")
+        self.streams = self._counter(
+            "amd_streams",
+            "Live streams that ended or were refused, by outcome. See docs/live.md.",
+            "outcome",
+        )
+
+    def _add_background_work(self) -> None:
+        self.forgotten = self._counter(
             "amd_forgotten",
-            "Data deleted or made unreadable by retention, and refused deletions, by kind.",
-            ["what"],
-            registry=r,
+            "Data deleted or made unreadable by retention, by kind: `recording` (Twilio's copy), `refused` (Twilio "
+            "refused to delete a copy), `callback` (parameters), `call_request` (old rows), `numbers` (rows).",
+            "what",
         )
-        self.calls_started = Counter("amd_calls_started", "Call requests by outcome.", ["outcome"], registry=r)
-        self.live_streams = Gauge("amd_live_streams", "Live streams in progress.", registry=r)
-        self.streams = Counter(
-            "amd_streams", "Live streams that ended or were refused, by outcome.", ["outcome"], registry=r
-        )
-        self.reconciled = Counter(
+        self.reconciled = self._counter(
             "amd_reconciled",
-            "Calls, recordings and changes found by reconciliation, by kind.",
-            ["what"],
-            registry=r,
+            "Found by reconciliation, by kind: new `call`, new `recording`, `change` of a row.",
+            "what",
         )
-        self.loop_errors = Counter(
-            "amd_loop_errors", "Errors after which a background loop continued.", ["loop"], registry=r
+        for what in ("call", "recording", "change"):
+            self.reconciled.labels(what)
+        self.loop_errors = self._counter(
+            "amd_loop_errors", "Errors after which a background loop continued, by loop.", "loop"
         )
-        self.lock_timeouts = Counter(
-            "amd_lock_timeouts", "Transactions that waited too long for a lock of another session.", registry=r
+        self.lock_timeouts = self._counter(
+            "amd_lock_timeouts", "Transactions that waited too long for a lock of another session."
         )
-        self.postgres_restarts = Counter(
-            "amd_postgres_restarts", "Restarts of the embedded Postgres after it had died.", registry=r
+        self.postgres_restarts = self._counter(
+            "amd_postgres_restarts", "Restarts of the embedded Postgres after it had died."
         )
-        self.classifier_ready = Gauge("amd_classifier_ready", "1 if the model is loaded and warmed up.", registry=r)
-        self.model_proof = Gauge(
+
+    def _add_classifier(self) -> None:
+        self.classifier_ready = self._gauge("amd_classifier_ready", "1 if the model is loaded and warmed up.")
+        self.model = self._gauge(
+            "amd_model_info",
+            "1 for the loaded model. No value until the model is loaded.",
+            "model",
+            "revision",
+            "engine",
+        )
+        self.model_proof = self._gauge(
             "amd_model_proof",
             "1 for the current result of the check with golden clips (recordings with known labels).",
-            ["outcome"],
-            registry=r,
+            "outcome",
         )
-        self.inference_queue = Gauge("amd_inference_queue", "Windows waiting for the model.", registry=r)
-        self.inference_restarts = Counter("amd_inference_restarts", "Crashes of the inference thread.", registry=r)
+        self.inference_queue = self._gauge("amd_inference_queue", "Windows waiting for the model.")
+        self.inference_restarts = self._counter("amd_inference_restarts", "Crashes of the inference thread.")
+
+    def _add_process(self) -> None:
+        build = Info("amd_build", "Version of the running service.", registry=self.registry)
+        build.info({"version": __version__})
+        # CPU, memory, start time and open files of the process. Only on Linux.
+        ProcessCollector(registry=self.registry)
+
+    def _counter(self, name: str, description: str, *labels: str) -> Counter:
+        return Counter(name, description, labels, registry=self.registry)
+
+    def _gauge(self, name: str, description: str, *labels: str) -> Gauge:
+        return Gauge(name, description, labels, registry=self.registry)
+
+    def set_model(self, model: ModelIdentity | None) -> None:
+        """Set the labels of `amd_model_info`. None: no model is loaded."""
+        self.model.clear()
+        if model is not None:
+            self.model.labels(model.id, model.revision or "", model.engine).set(1)
+
+    def observe_answer_to_verdict(self, source: Source, seconds: float | None) -> None:
+        """Count the seconds from the answer of a call to its verdict. None: the seconds are not known."""
+        if seconds is not None:
+            self.answer_to_verdict_seconds.labels(source).observe(seconds)
 
     @contextmanager
     def stage(self, name: str) -> Iterator[None]:

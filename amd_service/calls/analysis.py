@@ -1,7 +1,9 @@
 """Derives the analysis of a call from its status and its recordings, and writes it onto the locked row of the call."""
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 from datetime import datetime
+from typing import Self
 
 from sqlalchemy import select
 from sqlalchemy.dialects.postgresql import insert
@@ -16,6 +18,23 @@ from amd_service.telemetry import get_logger
 log = get_logger(__name__)
 
 _ACTED_UPON = (ActionState.DUE, ActionState.SENT, ActionState.DONE)
+
+
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """A stored verdict on a recording or stream.
+
+    `answer_to_verdict_s`: seconds from the answer of the call to the call's verdict. None if the time of the answer is
+    not known, if the call's verdict comes from another recording, or if the recording was judged again.
+    """
+
+    answer_to_verdict_s: float | None
+
+    @classmethod
+    def of(cls, call: CallLog, recording_sid: str, *, is_first: bool = True) -> Self:
+        """Return the result for a call that `refresh_call` has updated."""
+        elapsed_ms = call.answer_to_verdict_ms if is_first and call.recording_sid == recording_sid else None
+        return cls(None if elapsed_ms is None else elapsed_ms / 1000)
 
 
 async def ensure_call(session: AsyncSession, call_sid: CallSid, account_sid: AccountSid) -> bool:

@@ -28,7 +28,7 @@ from sqlalchemy import (
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from amd_service.calls import actions
-from amd_service.calls.analysis import lock_call, refresh_call, refresh_calls
+from amd_service.calls.analysis import Settled, lock_call, refresh_call, refresh_calls
 from amd_service.calls.storable import storable
 from amd_service.calls.tables import AGAIN, FIRST, CallLog, Recording, RecordingState, VerdictRow
 from amd_service.calls.verdict_rows import verdict_rows
@@ -163,16 +163,16 @@ async def heartbeat(session: AsyncSession, *, jobs: Sequence[Job], lease_s: floa
     return frozenset(held[sid, token or ""] for sid, token in ours)
 
 
-async def settle(session: AsyncSession, job: Job, verdict: Verdict, wanted: Mapping[Label, Action]) -> bool:
+async def settle(session: AsyncSession, job: Job, verdict: Verdict, wanted: Mapping[Label, Action]) -> Settled | None:
     """Write the verdict, schedule the action that `wanted` contains for the verdict, and finish the job.
 
-    All of this happens in one transaction. Returns False and writes nothing if the lease was lost. A recording that is
+    All of this happens in one transaction. Returns None and writes nothing if the lease was lost. A recording that is
     judged again schedules no action: its call is over, or its first verdict has already scheduled the action.
     """
     if not await _end_attempt(
         session, job, state=RecordingState.DONE, finished_at=func.now(), last_error=None, last_failure=None
     ):
-        return False
+        return None
     await session.execute(
         insert(VerdictRow), verdict_rows(job.recording_sid, verdict, source=Source.RECORDING, attempt=job.attempts)
     )
@@ -182,7 +182,7 @@ async def settle(session: AsyncSession, job: Job, verdict: Verdict, wanted: Mapp
     # only if the call's verdict comes from this recording.
     if (call.verdict_source, call.label) == (Source.RECORDING, verdict.label) and not job.has_verdict:
         await actions.schedule(session, call, wanted)
-    return True
+    return Settled.of(call, job.recording_sid, is_first=not job.has_verdict)
 
 
 async def retry_later(

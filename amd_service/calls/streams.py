@@ -10,7 +10,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from amd_service.calls import actions
-from amd_service.calls.analysis import ensure_call, lock_call, refresh_call
+from amd_service.calls.analysis import Settled, ensure_call, lock_call, refresh_call
 from amd_service.calls.tables import BROKEN_OFF, MEDIA_STREAM, Recording, RecordingState, VerdictRow
 from amd_service.calls.verdict_rows import verdict_rows
 from amd_service.domain import AccountSid, Action, CallSid, Label, RecordingStatus, Source, StreamSid, Verdict
@@ -32,16 +32,16 @@ class Stream:
 
 async def settle_stream(
     session: AsyncSession, stream: Stream, verdict: Verdict, wanted: Mapping[Label, Action]
-) -> bool:
+) -> Settled | None:
     """Write a stream's verdict, and schedule the action that `wanted` contains for the verdict, in one transaction.
 
     Inserts the row of the call if it is missing, because a stream can begin before the first status callback arrives.
-    Returns False and writes nothing if the stream already has a verdict, or if the call belongs to another account.
+    Returns None and writes nothing if the stream already has a verdict, or if the call belongs to another account.
     """
     if not await ensure_call(session, stream.call_sid, stream.account_sid):
-        return False
+        return None
     if not await _insert_recording(session, stream):
-        return False
+        return None
     rows = verdict_rows(stream.stream_sid, verdict, source=Source.STREAM, attempt=1)
     await session.execute(plain_insert(VerdictRow), rows)
     call = await lock_call(session, stream.call_sid)
@@ -50,7 +50,7 @@ async def settle_stream(
     # verdict of the call takes precedence, no action is scheduled either.
     if stream.whole and call.label == verdict.label:
         await actions.schedule(session, call, wanted)
-    return True
+    return Settled.of(call, stream.stream_sid)
 
 
 async def _insert_recording(session: AsyncSession, stream: Stream) -> bool:

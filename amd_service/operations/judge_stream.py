@@ -13,7 +13,7 @@ from amd_service.calls.streams import Stream, settle_stream
 from amd_service.database.pool import Database
 from amd_service.detection.detector import Detector
 from amd_service.detection.live_stream import LiveStream
-from amd_service.domain import Action, Label, StreamSid, Verdict
+from amd_service.domain import Action, Label, Source, StreamSid, Verdict
 from amd_service.errors import ClassifierUnavailable, DatabaseUnavailable, InvalidSignature, MalformedCallback
 from amd_service.settings import Account
 from amd_service.telemetry import Metrics, get_logger
@@ -115,7 +115,7 @@ class StreamJudge:
         actions = {} if is_late else self.actions
         try:
             async with self.database.transaction() as session:
-                is_new = await settle_stream(session, stream, verdict, actions)
+                settled = await settle_stream(session, stream, verdict, actions)
         except DatabaseUnavailable as error:
             log.error("live verdict not stored", error=str(error))
             return StreamOutcome.NOT_STORED
@@ -124,10 +124,11 @@ class StreamJudge:
             label=verdict.label,
             reason=verdict.reason,
             seconds=round(stream.lasted_s, 2),
-            new=is_new,
+            new=settled is not None,
         )
-        if not is_new:
+        if settled is None:
             return StreamOutcome.UNUSED
+        self.metrics.observe_answer_to_verdict(Source.STREAM, settled.answer_to_verdict_s)
         self.metrics.verdicts.labels(verdict.label, verdict.reason).inc()
         return StreamOutcome.VERDICT if stream.whole else StreamOutcome.BROKEN_OFF
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from amd_service.calls import queue, queue_length
 from amd_service.database.listener import Listener
 from amd_service.database.pool import Database
-from amd_service.domain import Action, Failure, Job, Label, Verdict
+from amd_service.domain import Action, Failure, Job, Label, Source, Verdict
 from amd_service.errors import DatabaseUnavailable
 from amd_service.telemetry import Metrics, get_logger
 
@@ -36,10 +36,18 @@ class RecordingQueue:
     """
 
     def __init__(
-        self, database: Database, *, worker: str, lease_s: float, max_attempts: int, actions: Mapping[Label, Action]
+        self,
+        database: Database,
+        *,
+        worker: str,
+        lease_s: float,
+        max_attempts: int,
+        actions: Mapping[Label, Action],
+        metrics: Metrics,
     ) -> None:
         self._database = database
         self._actions = actions
+        self._metrics = metrics
         self.worker = worker
         self.lease_s = lease_s
         self.max_attempts = max_attempts
@@ -82,7 +90,11 @@ class RecordingQueue:
     async def settle(self, job: Job, verdict: Verdict) -> bool:
         """Store the verdict and finish the recording."""
         async with self._database.transaction() as session:
-            return await queue.settle(session, job, verdict, self._actions)
+            settled = await queue.settle(session, job, verdict, self._actions)
+        if settled is None:
+            return False
+        self._metrics.observe_answer_to_verdict(Source.RECORDING, settled.answer_to_verdict_s)
+        return True
 
     async def retry_later(self, job: Job, *, delay_s: float, error: str, failure: Failure) -> bool:
         """Make the recording due again in `delay_s` seconds."""

@@ -14,11 +14,12 @@ from amd_service.web.api import calls, health, model_info, predict, predict_stre
 from amd_service.web.api.openapi import document
 from amd_service.web.api.openapi.route import DescribedRoute
 from amd_service.web.limiter import UploadLimiter
-from amd_service.web.problems import Problem, handle_bug, handle_http_exception, handle_problem
+from amd_service.web.problems import Problem, handle_http_exception, handle_problem
 from amd_service.web.state import create_state
 from amd_service.web.time_limits import DEFAULT_TIME_LIMITS, TimeLimits
 from amd_service.web.twilio import media, stream_xml, webhooks
 from amd_service.web.twilio.wrong_paths import WrongPaths
+from amd_service.web.unexpected_errors import handle_bug
 
 Routes = Sequence[DescribedRoute | WebSocketRoute]
 
@@ -65,5 +66,8 @@ def create_app(
     )
     # Redirects are off: a redirect loses the body of a POST, and the Host header of the request determines the target.
     app.router.redirect_slashes = False
+    for route in routes:
+        # Without a value of 0 at the start, `increase()` in Prometheus would not count the first error.
+        runtime.metrics.internal_errors.labels(route.path)
     app.state.service = create_state(runtime, time_limits)
     return app

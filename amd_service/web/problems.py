@@ -66,8 +66,3 @@ async def handle_http_exception(request: Request, error: Exception) -> JSONRespo
     status = HTTPStatus(error.status_code)
     detail = f"{request.method} {request.url.path} does not exist; see /openapi.json"
     return problem_response(Problem(status, detail, error.headers))
-
-
-async def handle_bug(_request: Request, _error: Exception) -> JSONResponse:
-    """Exception handler for all other exceptions. The traceback is logged, but not sent to the client."""
-    return problem_response(Problem(HTTPStatus.INTERNAL_SERVER_ERROR, "internal error; see the log of the service"))

@@ -34,9 +34,8 @@ UNSURE = verdict(Label.UNDECIDED, human=0.6)
 
 async def settle_live(database: Database, live_verdict: Verdict, stream: Stream = STREAM, **wanted: Action) -> bool:
     async with database.transaction() as session:
-        return await settle_stream(
-            session, stream, live_verdict, {Label(label): action for label, action in wanted.items()}
-        )
+        actions_by_label = {Label(label): action for label, action in wanted.items()}
+        return await settle_stream(session, stream, live_verdict, actions_by_label) is not None
 
 
 async def test_a_live_verdict_is_written_to_the_calls_row(database: Database) -> None:

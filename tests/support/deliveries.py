@@ -24,6 +24,7 @@ from amd_service.domain import (
     Verdict,
 )
 from amd_service.operations.recording_queue import Claimed, RecordingQueue
+from amd_service.telemetry import Metrics
 from tests.support.sids import ACCOUNT, CALL, RECORDING
 
 KEEP = NumberPolicy("keep")
@@ -117,10 +118,10 @@ async def claim(database: Database, worker: str = "worker-1", *, limit: int = 10
 async def claim_or_give_up(
     database: Database, worker: str = "worker-1", *, limit: int = 10, lease_s: float = 60.0
 ) -> Claimed:
-    queue = RecordingQueue(database, worker=worker, lease_s=lease_s, max_attempts=3, actions={})
+    queue = RecordingQueue(database, worker=worker, lease_s=lease_s, max_attempts=3, actions={}, metrics=Metrics())
     return await queue.claim(limit)
 
 
 async def settle(database: Database, job: Job, verdict: Verdict, wanted: Mapping[Label, Action] | None = None) -> bool:
     async with database.transaction() as session:
-        return await queue.settle(session, job, verdict, wanted or {})
+        return await queue.settle(session, job, verdict, wanted or {}) is not None

@@ -57,6 +57,7 @@ async def metrics(request: Request) -> Response:
     runtime = runtime_of(request)
     await measure_queue(runtime.database, runtime.metrics)
     runtime.metrics.classifier_ready.set(runtime.detector.is_ready)
+    runtime.metrics.set_model(runtime.detector.identity)
     return Response(generate_latest(runtime.metrics.registry), media_type=CONTENT_TYPE_LATEST)
 
 

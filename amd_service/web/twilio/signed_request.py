@@ -30,13 +30,20 @@ QUERY_PROBLEMS = (HTTPStatus.BAD_REQUEST, HTTPStatus.FORBIDDEN)
 
 
 @contextmanager
-def count_refusals(metrics: Metrics, route: str) -> Iterator[None]:
-    """Count a `Problem` as a refused callback of `route`, and raise it again."""
-    try:
-        yield
-    except Problem as problem:
-        metrics.callbacks.labels(route, f"refused_{problem.status.value}").inc()
-        raise
+def measure_callback(metrics: Metrics, route: str) -> Iterator[None]:
+    """Measure the seconds until the response. Count a `Problem` as refused and every other error as failed.
+
+    Raises the error again.
+    """
+    with metrics.callback_seconds.labels(route).time():
+        try:
+            yield
+        except Problem as problem:
+            metrics.callbacks.labels(route, f"refused_{problem.status.value}").inc()
+            raise
+        except Exception:  # a bug: the response is 500
+            metrics.callbacks.labels(route, "failed_500").inc()
+            raise
 
 
 async def read_signed_form(request: Request) -> Pairs:

@@ -19,7 +19,7 @@ from amd_service.web.twilio.signed_request import (
     FORM_PROBLEMS,
     QUERY_PROBLEMS,
     Pairs,
-    count_refusals,
+    measure_callback,
     read_signed_form,
     read_signed_query,
 )
@@ -32,7 +32,7 @@ async def stream_xml(request: Request) -> Response:
     Twilio ends the call after an error.
     """
     runtime = runtime_of(request)
-    with count_refusals(runtime.metrics, "stream"):
+    with measure_callback(runtime.metrics, "stream"):
         pairs = await read_signed_form(request) if request.method == "POST" else read_signed_query(request)
         twiml = _twiml(pairs, runtime.settings)
     runtime.metrics.callbacks.labels("stream", "answered").inc()

@@ -19,7 +19,7 @@ from amd_service.web.api.openapi.route import SIGNED, DescribedRoute
 from amd_service.web.media_types import FORM
 from amd_service.web.problems import Problem
 from amd_service.web.state import runtime_of
-from amd_service.web.twilio.signed_request import FORM_PROBLEMS, Pairs, count_refusals, read_signed_form
+from amd_service.web.twilio.signed_request import FORM_PROBLEMS, Pairs, measure_callback, read_signed_form
 
 log = get_logger(__name__)
 
@@ -40,7 +40,7 @@ async def receive_amd(request: Request) -> Response:
 
 
 async def _receive(request: Request, route: str, parse: Callable[[Pairs], Event]) -> Response:
-    with count_refusals(runtime_of(request).metrics, route):
+    with measure_callback(runtime_of(request).metrics, route):
         pairs = await read_signed_form(request)
         event = _parse(route, parse, pairs)
         await _store(request, RawCallback(route, pairs, request.headers.get("i-twilio-idempotency-token")), event)

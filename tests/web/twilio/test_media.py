@@ -3,6 +3,7 @@
 import json
 from collections.abc import AsyncIterator
 from dataclasses import replace
+from datetime import UTC, datetime
 
 import pytest
 from pydantic import SecretStr
@@ -17,7 +18,7 @@ from amd_service.detection.live_stream import CONTENT_TYPE
 from amd_service.domain import Verdict
 from amd_service.web.time_limits import TimeLimits
 from tests.support.app import TOKEN
-from tests.support.deliveries import recording_row, verdict_rows
+from tests.support.deliveries import deliver, recording_row, status, verdict_rows
 from tests.support.media_streams import HELLO, QUIET, STREAM, STREAM_ROW, LiveService, call_row, send_messages, serving
 
 pytestmark = pytest.mark.anyio
@@ -46,6 +47,13 @@ async def test_a_stream_gets_the_same_verdict_as_its_recording_and_is_closed(liv
     assert (call.action, call.action_state) == ("hang_up", "due")
     await live.wait_for_outcome("verdict")
     assert live.service.counted("amd_live_streams") == 0
+
+
+async def test_the_seconds_from_the_answer_to_a_live_verdict_are_measured(live: LiveService) -> None:
+    await deliver(live.service.runtime.database, status("in-progress", timestamp=datetime.now(UTC)))
+    await live.send_stream()
+    await live.wait_for_outcome("verdict")
+    assert live.service.counted("amd_answer_to_verdict_seconds_count", source="stream") == 1
 
 
 async def test_a_stream_without_speech_is_undecided(live: LiveService) -> None:

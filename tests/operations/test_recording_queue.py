@@ -1,0 +1,62 @@
+"""The seconds from the answer of a call to its verdict are measured once per call."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from amd_service.calls.judged_again import Period
+from amd_service.database.pool import Database
+from amd_service.domain import Job, Label
+from amd_service.operations.recording_queue import RecordingQueue
+from amd_service.operations.requeue import requeue_judged
+from amd_service.telemetry import Metrics
+from tests.support.deliveries import deliver, recording, status
+from tests.support.sids import SECOND_RECORDING
+from tests.support.verdicts import HUMAN, verdict
+
+pytestmark = pytest.mark.anyio
+
+
+def make_queue(database: Database, metrics: Metrics) -> RecordingQueue:
+    return RecordingQueue(database, worker="w", lease_s=60, max_attempts=3, actions={}, metrics=metrics)
+
+
+def measured(metrics: Metrics, part: str = "count") -> float:
+    return metrics.registry.get_sample_value(f"amd_answer_to_verdict_seconds_{part}", {"source": "recording"}) or 0.0
+
+
+async def claim_one(queue: RecordingQueue) -> Job:
+    (job,) = (await queue.claim(1)).jobs
+    return job
+
+
+async def test_the_delay_of_a_verdict_is_measured_and_a_second_verdict_is_not(database: Database) -> None:
+    metrics = Metrics()
+    queue = make_queue(database, metrics)
+    answered_at = datetime.now(UTC) - timedelta(seconds=100)
+    await deliver(database, status("in-progress", timestamp=answered_at), recording("completed"))
+    assert await queue.settle(await claim_one(queue), HUMAN)
+    assert measured(metrics) == 1
+    assert 90 < measured(metrics, "sum") < 200
+    now = datetime.now(UTC)
+    await requeue_judged(database, Period(now - timedelta(days=1), now), dry_run=False)
+    assert await queue.settle(await claim_one(queue), verdict(Label.VOICEMAIL, human=0.1))
+    assert measured(metrics) == 1
+
+
+async def test_a_recording_that_does_not_give_the_calls_verdict_is_not_measured(database: Database) -> None:
+    metrics = Metrics()
+    queue = make_queue(database, metrics)
+    await deliver(database, status("in-progress"), recording("completed"))
+    assert await queue.settle(await claim_one(queue), HUMAN)
+    await deliver(database, recording("completed", SECOND_RECORDING))
+    assert await queue.settle(await claim_one(queue), verdict(Label.VOICEMAIL, human=0.1))
+    assert measured(metrics) == 1
+
+
+async def test_a_call_without_a_time_of_answer_is_not_measured(database: Database) -> None:
+    metrics = Metrics()
+    queue = make_queue(database, metrics)
+    await deliver(database, recording("completed"))
+    assert await queue.settle(await claim_one(queue), HUMAN)
+    assert measured(metrics) == 0
