@@ -36,7 +36,7 @@ class DetectionSettings(BaseModel):
     )
     cache_dir: ExpandedPath = Field(
         default_factory=lambda: home("AMD_CACHE_DIR") / ".cache" / "amd-service",
-        description="ExpandedPath for exported engines and the results of their checks.",
+        description="Folder for exported engines and the results of their checks.",
     )
     threads: int | None = Field(
         None,
@@ -68,7 +68,7 @@ class DetectionSettings(BaseModel):
     )
     golden_dir: ExpandedPath | None = Field(
         None,
-        description="ExpandedPath of your golden clips. Its subfolders `human/` and `voicemail/` must have at least 5 "
+        description="Folder of your golden clips. Its subfolders `human/` and `voicemail/` must have at least 5 "
         "mono recordings each.",
     )
     window_anchor: Anchor = Field(
