@@ -75,6 +75,25 @@ def create_engine(connect: Callable[[], Awaitable[Any]], **options: Any) -> Asyn
     )
 
 
+async def is_pooled(connection: Any) -> bool:
+    """Return whether a pooler answers a driver connection, so that LISTEN may not work.
+
+    At the start of a session, Postgres sends the id of its process, and a pooler invents one:
+    https://www.postgresql.org/docs/current/protocol-message-formats.html (BackendKeyData)
+    """
+    process_id: int = await connection.fetchval("select pg_backend_pid()")
+    return process_id != connection.get_server_pid()
+
+
+async def leads_to_pooler(url: str, setting: str) -> bool:
+    """Connect to the URL in `setting`, and return whether a pooler answers. Raises like `connect`."""
+    connection = await connect(url, statement_timeout_s=CONNECT_TIMEOUT_S, setting=setting)
+    try:
+        return await is_pooled(connection)
+    finally:
+        connection.terminate()
+
+
 @asynccontextmanager
 async def open_admin_engine(url: str) -> AsyncIterator[AsyncEngine]:
     """Open a SQLAlchemy engine for administration. Its statements have no timeout.

@@ -7,7 +7,7 @@ from typing import Any
 
 import asyncpg
 
-from amd_service.database.connection import connect
+from amd_service.database.connection import connect, is_pooled
 from amd_service.database.url import DATABASE_URL
 from amd_service.errors import DatabaseUnavailable
 from amd_service.telemetry import Metrics, get_logger
@@ -74,12 +74,9 @@ class Listener:
         """Listen until the connection is lost, which raises an error. Returns False if listening makes no sense."""
         connection = await connect(self._url, statement_timeout_s=_CHECK_TIMEOUT_S, setting=self._setting)
         try:
-            # At the start of a session, Postgres sends the id of its process, and a pooler invents one:
-            # https://www.postgresql.org/docs/current/protocol-message-formats.html (BackendKeyData)
-            is_pooled = connection.get_server_pid() != await connection.fetchval("select pg_backend_pid()")
             # A pooler with session pooling delivers notifications, but a client cannot see the mode of a pooler. So a
             # pooler is used only if the user has chosen it for this purpose.
-            if is_pooled and self._setting == DATABASE_URL:
+            if self._setting == DATABASE_URL and await is_pooled(connection):
                 return False
             lost = asyncio.Event()
             connection.add_termination_listener(lambda _connection: lost.set())

@@ -55,7 +55,7 @@ def frozen(pid: int) -> Iterator[None]:
 
 
 async def postmaster_of(url: str) -> int:
-    return psutil.Process(await execute(url, "select pg_backend_pid()")).ppid()
+    return int(psutil.Process(await execute(url, "select pg_backend_pid()")).ppid())
 
 
 async def deliver(service: App, number: int) -> tuple[int, float]:

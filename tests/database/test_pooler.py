@@ -8,11 +8,14 @@ from contextlib import ExitStack
 import pytest
 from sqlalchemy import text
 
+from amd_service.cli.doctor.check_result import Health
+from amd_service.cli.doctor.database import check_database
 from amd_service.database.condition import SchemaState
 from amd_service.database.pool import Database
 from amd_service.database.schema import migrate
 from amd_service.domain import Job, Verdict
 from amd_service.errors import ConfigurationError, DatabaseMisconfigured
+from amd_service.settings import Settings
 from amd_service.telemetry import Metrics
 from tests.support.app import STATUS, App, open_app
 from tests.support.deliveries import recording_row
@@ -107,6 +110,25 @@ async def test_the_listen_url_delivers_notifications_behind_a_pooler(
             await queued(pooled, 1)
             await wake.wait()
         await pooled.dispose()
+
+
+@pytest.mark.parametrize(
+    ("listen", "health", "said"),
+    [
+        (None, Health.WARN, "set AMD_DATABASE_LISTEN_URL"),
+        ("pooler", Health.WARN, "pool_mode=session"),
+        ("direct", Health.OK, "AMD_DATABASE_LISTEN_URL leads to Postgres itself"),
+        ("missing", Health.FAIL, "AMD_DATABASE_LISTEN_URL"),
+    ],
+)
+async def test_the_doctor_recognises_a_pooler(
+    database: Database, pooler_url: str, listen: str | None, health: Health, said: str
+) -> None:
+    missing = with_database(database.url, "not_there")
+    urls = {None: None, "pooler": pooler_url, "direct": database.url, "missing": missing}
+    results = check_database(Settings(_env_file=None, database_url=pooler_url, database_listen_url=urls[listen]))
+    found = await anext(result async for result in results if result.check == "notifications")
+    assert (found.health, said in found.text) == (health, True)
 
 
 def test_an_unusable_listen_url_is_an_error_that_names_the_setting(pooler_url: str) -> None:

@@ -6,9 +6,10 @@ from collections.abc import AsyncIterator
 from amd_service.calls import erasure
 from amd_service.cli.doctor.check_result import CheckResult, Health
 from amd_service.database.condition import Condition, SchemaState
+from amd_service.database.connection import leads_to_pooler
 from amd_service.database.embedded import check_embedded, psql_command
 from amd_service.database.pool import Database
-from amd_service.database.url import read_url
+from amd_service.database.url import DATABASE_URL, LISTEN_URL, read_url
 from amd_service.errors import AmdError, ConfigurationError, DatabaseMisconfigured, DatabaseUnavailable
 from amd_service.settings import Settings
 
@@ -28,6 +29,10 @@ async def check_database(settings: Settings) -> AsyncIterator[CheckResult]:
         return
     yield CheckResult("database", Health.OK, _reachable(settings.database_url.get_secret_value()))
     yield _schema(condition)
+    listen_url = settings.database_listen_url
+    yield await _check_notifications(
+        settings.database_url.get_secret_value(), None if listen_url is None else listen_url.get_secret_value()
+    )
     if copies is not None:
         yield CheckResult(
             "deleting", Health.OK, f"up to {copies} recordings at Twilio have a verdict and will be deleted"
@@ -67,6 +72,22 @@ def _schema(condition: Condition) -> CheckResult:
     if condition.state is SchemaState.NEWER:
         return CheckResult("schema", Health.WARN, "newer than this version of amd-service; upgrade amd-service")
     return CheckResult("schema", Health.OK, "current, and the role has all privileges")
+
+
+async def _check_notifications(url: str, listen_url: str | None) -> CheckResult:
+    setting = DATABASE_URL if listen_url is None else LISTEN_URL
+    try:
+        is_pooled = await leads_to_pooler(url if listen_url is None else listen_url, setting)
+    except AmdError as error:
+        return CheckResult("notifications", Health.FAIL, str(error))
+    if not is_pooled:
+        return CheckResult("notifications", Health.OK, f"{setting} leads to Postgres itself")
+    cure = (
+        "workers find new recordings by polling (AMD_POLL_S); set AMD_DATABASE_LISTEN_URL to a direct connection"
+        if listen_url is None
+        else "notifications arrive only if the pooler has session pooling (pool_mode=session)"
+    )
+    return CheckResult("notifications", Health.WARN, f"{setting} leads to a connection pooler: {cure}")
 
 
 async def _check_embedded_database(settings: Settings) -> CheckResult:
