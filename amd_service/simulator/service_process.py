@@ -15,7 +15,8 @@ from amd_service.errors import ConfigurationError
 from amd_service.settings import Account
 from amd_service.simulator.twilio.loopback_server import SimulatedTwilio
 
-START_TIMEOUT_S = 120.0
+# The first start after an installation reads PyTorch from the disk, which takes minutes on a slow disk.
+START_TIMEOUT_S = 300.0
 STOP_TIMEOUT_S = 30.0
 
 COMMAND = (sys.executable, "-m", "amd_service")
@@ -29,15 +30,15 @@ class ServiceProcess:
     url: str
 
     async def wait_until_alive(self) -> None:
-        """Wait until the service responds to requests. Raises ConfigurationError if the process ends first."""
-        async with asyncio.timeout(START_TIMEOUT_S), httpx2.AsyncClient(trust_env=False) as client:
+        """Wait until the service responds to requests. Raises ConfigurationError if it does not start."""
+        async with _limit_start(), httpx2.AsyncClient(trust_env=False) as client:
             while not await _get_json(client, f"{self.url}/health"):
                 self._raise_if_ended()
                 await asyncio.sleep(0.05)
 
     async def wait_until_ready(self) -> None:
-        """Wait until the classifier is ready. Raises ConfigurationError with the reason if loading fails."""
-        async with asyncio.timeout(START_TIMEOUT_S), httpx2.AsyncClient(trust_env=False) as client:
+        """Wait until the classifier is ready. Raises ConfigurationError with the reason if it does not start."""
+        async with _limit_start(), httpx2.AsyncClient(trust_env=False) as client:
             while not (report := await _get_json(client, f"{self.url}/ready/classifier")).get("ready"):
                 self._raise_if_ended()
                 if report.get("phase") == "failed":
@@ -47,6 +48,17 @@ class ServiceProcess:
     def _raise_if_ended(self) -> None:
         if self.process.returncode is not None:
             raise ConfigurationError(f"the service ended with exit code {self.process.returncode} instead of starting")
+
+
+@asynccontextmanager
+async def _limit_start() -> AsyncIterator[None]:
+    """Limit the block to START_TIMEOUT_S seconds. Raises ConfigurationError after this time."""
+    try:
+        async with asyncio.timeout(START_TIMEOUT_S):
+            yield
+    except TimeoutError as error:
+        cure = "run the command again: the second start is faster, because the disk cache then contains PyTorch"
+        raise ConfigurationError(f"the service did not start within {START_TIMEOUT_S:g} s; {cure}") from error
 
 
 @asynccontextmanager

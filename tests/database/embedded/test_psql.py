@@ -24,7 +24,9 @@ async def test_the_start_and_the_doctor_print_a_command_that_works(directory: Pa
     settings = Settings(_env_file=None, data_dir=directory)
     with capture_logs() as logs:
         async with open_database(settings):
-            printed = next(entry["psql"] for entry in logs if entry["event"] == "embedded Postgres running")
+            (running,) = [entry for entry in logs if entry["event"] == "embedded Postgres running"]
+            printed = running["psql"]
+            assert running["data_dir"] == str(directory)
             assert ask(printed) == "0"
             (result,) = [result async for result in check_database(settings)]
     assert printed in result.text
