@@ -26,7 +26,7 @@ def make_call(number: int, **columns: object) -> CallLog:
         call_sid=f"CA{number:032x}",
         account_sid="AC" + "1" * 32,
         from_number="+15005550006",
-        to_number="+12125550100",
+        to_number="+15005550010",
         call_status="completed",
         answered_at=answered_at,
         ended_at=answered_at + timedelta(seconds=20),

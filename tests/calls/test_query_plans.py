@@ -4,6 +4,7 @@ import os
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -151,4 +152,16 @@ async def test_a_query_of_a_dashboard_uses_an_index(filled: Database, query: str
     async with filled.transaction() as session:
         found = await plans(session, lambda session: session.execute(text(query)))
     assert index in found, found
+    assert SEQ_SCAN.findall(found) == [], found
+
+
+EXAMPLES = re.findall(r"```sql\n(.+?);\n```", Path("docs/queries.md").read_text(encoding="utf-8"), re.DOTALL)
+
+
+@pytest.mark.parametrize("query", EXAMPLES, ids=range(len(EXAMPLES)))
+async def test_an_example_query_for_dashboards_uses_an_index(filled: Database, query: str) -> None:
+    # The test database has only a month of calls, so that a longer period is the whole table.
+    query = re.sub(r"\d+ days", "1 day", query).replace("current_date - 30", "current_date - 1")
+    async with filled.transaction() as session:
+        found = await plans(session, lambda session: session.execute(text(query)))
     assert SEQ_SCAN.findall(found) == [], found
