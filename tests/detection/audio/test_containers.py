@@ -64,7 +64,7 @@ def problem_with(data: bytes, content_type: str | None = None) -> str:
     return str(raised.value)
 
 
-@pytest.mark.parametrize("content_type", [None, "audio/basic", "audio/L16;rate=8000"])
+@pytest.mark.parametrize("content_type", [None, "audio/basic"])
 @pytest.mark.parametrize(("form", "subtype"), DECODED)
 @pytest.mark.parametrize("samples", [VOICE, STEREO], ids=["mono", "stereo"])
 def test_a_container_is_decoded_whatever_its_content_type(
@@ -88,15 +88,15 @@ def test_mp3_with_the_content_type_of_raw_audio_is_decoded(content_type: str | N
         assert can_decode(data, content_type)
 
 
-@pytest.mark.parametrize("content_type", CONTENT_TYPES)
 @pytest.mark.parametrize("name", REFUSED)
-def test_a_format_that_cannot_be_decoded_is_named_with_the_cure(name: str, content_type: str | None) -> None:
+def test_a_format_that_cannot_be_decoded_is_named_with_the_cure(name: str) -> None:
     data = REFUSED[name] + np.random.default_rng(3).bytes(40_000)
-    message = problem_with(data, content_type)
-    assert name.strip() in message
-    assert "WAV or MP3" in message
-    assert "may be encrypted" not in message
-    assert not can_decode(data, content_type)
+    for content_type in CONTENT_TYPES:
+        message = problem_with(data, content_type)
+        assert name.strip() in message
+        assert "WAV or MP3" in message
+        assert "may be encrypted" not in message
+        assert not can_decode(data, content_type)
 
 
 @pytest.mark.parametrize("content_type", CONTENT_TYPES)
@@ -125,13 +125,12 @@ def test_silence_in_raw_audio_is_not_text(level: int) -> None:
         assert decode(data, content_type="audio/x-mulaw;rate=8000").samples.shape == (1, 8000)
 
 
-@pytest.mark.parametrize("seed", range(20))
 @pytest.mark.parametrize("dbfs", [-80, -60, -40, -20, -6])
-def test_raw_audio_is_never_mistaken_for_a_file(seed: int, dbfs: int) -> None:
-    linear = (np.clip(noise(4.0, dbfs, seed), -1, 1) * 32767).astype(np.int16)
-    data = soundfile_mulaw(linear)
-    assert decode(data, content_type="audio/basic").encoding == "mulaw"
-    assert decode(linear.astype(">i2").tobytes(), content_type="audio/l16;rate=8000").encoding == "pcm16be"
+def test_raw_audio_is_never_mistaken_for_a_file(dbfs: int) -> None:
+    for seed in range(20):
+        linear = (np.clip(noise(2.0, dbfs, seed), -1, 1) * 32767).astype(np.int16)
+        assert decode(soundfile_mulaw(linear), content_type="audio/basic").encoding == "mulaw"
+        assert decode(linear.astype(">i2").tobytes(), content_type="audio/l16;rate=8000").encoding == "pcm16be"
 
 
 def soundfile_mulaw(linear: np.ndarray[tuple[int], np.dtype[np.int16]]) -> bytes:
@@ -189,10 +188,10 @@ def test_a_container_with_more_than_two_channels_is_refused(channels: int) -> No
     assert f"{channels} channels" in problem_with(file_of(many, form="FLAC"))
 
 
-def minutes_of_silence(form: str, subtype: str, rate_hz: int) -> bytes:
+def half_a_minute_of_silence(form: str, subtype: str, rate_hz: int) -> bytes:
     buffer = io.BytesIO()
     with soundfile.SoundFile(buffer, "w", rate_hz, 2, format=form, subtype=subtype) as file:
-        for _ in range(120):
+        for _ in range(30):
             file.write(np.zeros((rate_hz, 2), dtype=np.float32))
     return buffer.getvalue()
 
@@ -205,10 +204,8 @@ def minutes_of_silence(form: str, subtype: str, rate_hz: int) -> bytes:
         pytest.param("OGG", "VORBIS", 48_000, marks=pytest.mark.slow),
     ],
 )
-def test_the_start_of_a_small_file_with_much_audio_takes_little_time_and_memory(
-    form: str, subtype: str, rate_hz: int
-) -> None:
-    data = minutes_of_silence(form, subtype, rate_hz)
+def test_the_first_seconds_of_a_small_file_take_little_time_and_memory(form: str, subtype: str, rate_hz: int) -> None:
+    data = half_a_minute_of_silence(form, subtype, rate_hz)
     tracemalloc.start()
     started = time.thread_time()
     try:
