@@ -13,7 +13,7 @@ from amd_service.cli.doctor.check_result import CheckResult
 from amd_service.cli.doctor.credentials import check_accounts, check_api_origin
 from amd_service.cli.doctor.database import check_database
 from amd_service.cli.doctor.model import check_model
-from amd_service.cli.doctor.public_access import check_api_keys, check_public_url, check_setting_names
+from amd_service.cli.doctor.public_access import check_api_keys, check_proxy, check_public_url, check_setting_names
 from amd_service.settings import Settings
 
 
@@ -30,6 +30,7 @@ async def run_checks(settings: Settings) -> AsyncIterator[CheckResult]:
     yield check_actions(settings)
     yield check_reconciliation(settings)
     yield check_retention(settings)
+    yield await check_proxy(settings)
     async for result in check_database(settings):
         yield result
     yield await check_model(settings)

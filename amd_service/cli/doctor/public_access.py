@@ -6,6 +6,7 @@ from urllib.parse import urlsplit
 from amd_service.cli.doctor.check_result import CheckResult, Health
 from amd_service.settings import Settings
 from amd_service.settings.warnings import setting_warnings
+from amd_service.twilio.public_address import probe_public_address
 
 _CALLBACK_PATH = re.compile(r"/twilio/(status|recording|amd|stream\.xml|media)/?$")
 
@@ -41,6 +42,20 @@ def check_public_url(settings: Settings) -> CheckResult:
         )
     urls = " and ".join(settings.callback_url(path) for path in ("/twilio/status", "/twilio/recording"))
     return CheckResult(check, Health.OK, f"URLs for Twilio: {urls}")
+
+
+async def check_proxy(settings: Settings) -> CheckResult:
+    """Check whether requests to AMD_PUBLIC_URL reach the service unchanged."""
+    check = "proxy"
+    if settings.public_url is None:
+        return CheckResult(check, Health.WARN, "not tried: set AMD_PUBLIC_URL")
+    report = await probe_public_address(settings.public_url)
+    if report.unreachable is not None:
+        cure = "start the service, and check the name, the proxy and its certificate; see docs/proxy.md"
+        return CheckResult(check, Health.WARN, f"{settings.public_url} does not respond: {report.unreachable}; {cure}")
+    if report.faults:
+        return CheckResult(check, Health.FAIL, f"{'; '.join(report.faults)}; see docs/proxy.md")
+    return CheckResult(check, Health.OK, f"requests to {settings.public_url} reach the service")
 
 
 def check_api_keys(settings: Settings) -> CheckResult:
