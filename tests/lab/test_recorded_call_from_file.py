@@ -44,7 +44,7 @@ def test_an_existing_call_is_not_replaced(tmp_path: Path) -> None:
     file = write(tmp_path / "hello.wav", HUMAN)
     folder = write_recorded_call(file, tmp_path / "calls")
     (folder / "expected.json").write_text('{"label": "human"}')
-    with pytest.raises(ConfigurationError, match=r"cannot create .*hello: File exists"):
+    with pytest.raises(ConfigurationError, match=r"cannot create .*hello \(File exists\): rename hello\.wav"):
         write_recorded_call(file, tmp_path / "calls")
     assert (folder / "expected.json").read_text() == '{"label": "human"}'
 
