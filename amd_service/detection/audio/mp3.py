@@ -54,7 +54,7 @@ def is_mp3(data: bytes) -> bool:
 
 def begins_with_mp3(data: bytes) -> bool:
     """Return True if the data begins with an ID3 tag or with so many MP3 frames that raw audio is excluded."""
-    return data.startswith(b"ID3") or _proven_frame(data, 0, least=4, proof=8) is not None
+    return data.startswith((b"ID3\x02", b"ID3\x03", b"ID3\x04")) or _proven_frame(data, 0, least=4, proof=8) is not None
 
 
 def decode_mp3(data: bytes, max_s: float | None) -> Tracks:

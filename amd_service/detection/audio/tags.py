@@ -1,10 +1,7 @@
 """Skips the tags that programs write before the audio: ID3v2 and APEv2."""
 
-import re
-
 # Maximum number of tags to skip.
 MAX_TAGS = 8
-_NOT_ZERO = re.compile(rb"[^\0]")
 
 
 def is_tag(data: bytes, at: int = 0) -> bool:
@@ -28,5 +25,7 @@ def tag_ends(data: bytes, at: int) -> tuple[int, ...]:
 
 def skip_zeros(data: bytes, at: int) -> int:
     """Return the byte offset of the first byte from byte `at` that is not zero."""
-    found = _NOT_ZERO.search(data, at)
-    return found.start() if found else max(at, len(data))
+    if data[at : at + 1] != b"\0":
+        return at
+    rest = data[at:]
+    return at + len(rest) - len(rest.lstrip(b"\0"))
