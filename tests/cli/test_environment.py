@@ -179,7 +179,7 @@ def test_without_a_temporary_directory_the_demo_names_tmpdir(
     assert ended.err.splitlines()[-1].endswith("set TMPDIR to a writable directory")
 
 
-@pytest.mark.parametrize("number", [errno.EACCES, errno.EROFS, errno.ENOSPC, errno.ENOTDIR], ids=errno.errorcode.get)
+@pytest.mark.parametrize("number", [errno.EACCES, errno.EROFS, errno.ENOTDIR], ids=errno.errorcode.get)
 def test_a_model_cache_that_cannot_be_written_names_hf_home(number: int, monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*_: object, local_files_only: bool, **__: object) -> str:
         if local_files_only:
@@ -190,8 +190,21 @@ def test_a_model_cache_that_cannot_be_written_names_hf_home(number: int, monkeyp
     for locate in (hub.locate, hub.fetch):
         with pytest.raises(ModelUnusable) as caught:
             locate("owner/name", None)
-        cure = f"({os.strerror(number)}): set HF_HOME to a writable directory"
-        assert str(caught.value) == f"the model cannot be stored in {constants.HF_HUB_CACHE} {cure}"
+        message = str(caught.value)
+        assert message.startswith(f"owner/name cannot be stored in the local cache {constants.HF_HUB_CACHE} (")
+        assert "Set HF_HOME to a writable directory" in message
+
+
+def test_a_download_of_the_model_names_the_broken_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
+    def not_cached(*_: object, **__: object) -> str:
+        raise LocalEntryNotFoundError("not cached")
+
+    monkeypatch.setattr(hub, "snapshot_download", not_cached)
+    monkeypatch.setenv("ALL_PROXY", "socks5://127.0.0.1:1080")
+    with pytest.raises(
+        ModelUnusable, match=r"^owner/name cannot be downloaded: ALL_PROXY=socks5://127\.0\.0\.1:1080: a S"
+    ):
+        hub.locate("owner/name", None)
 
 
 SCRIPT = """

@@ -21,7 +21,7 @@ from huggingface_hub.utils import (  # type: ignore[attr-defined]  # documented,
 )
 
 from amd_service.detection.classifier.temporary_errors import one_line, temporary_cause
-from amd_service.errors import ClassifierUnavailable, ModelUnusable
+from amd_service.errors import ClassifierUnavailable, ConfigurationError, ModelUnusable
 from amd_service.settings.network import check_network_environment
 from amd_service.telemetry import get_logger
 
@@ -40,8 +40,8 @@ _WANTED = [
 _HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
 _ALTERNATIVES = "set AMD_MODEL to a folder that contains the model, or AMD_MODEL=demo for the demonstration model"
 
-# Error numbers of a cache directory that is read-only, full, or below a file.
-_NOT_WRITABLE = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.ENOTDIR, errno.ENOENT)
+# Error numbers of a cache directory that is read-only or below a file. A full disk is a temporary error.
+_NOT_WRITABLE = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.ENOENT)
 
 log = get_logger(__name__)
 
@@ -91,7 +91,10 @@ def fetch(model: str, revision: str | None, *, cure: str = "Run this on a machin
     local = _locate_here(model)
     if local is not None:
         return local
-    check_network_environment()
+    try:
+        check_network_environment()
+    except ConfigurationError as error:
+        raise ModelUnusable(f"{model} cannot be downloaded: {error}") from error
     at = f" at revision {revision}" if revision else ""
     try:
         return _snapshot(model, revision, cached_only=False)
@@ -103,16 +106,11 @@ def fetch(model: str, revision: str | None, *, cure: str = "Run this on a machin
         ) from error
     except RevisionNotFoundError as error:
         raise ModelUnusable(f"{model} has no revision {revision}: correct AMD_MODEL_REVISION") from error
-    except PermissionError as error:
-        raise ModelUnusable(
-            f"{model}{at} cannot be stored in the local cache ({one_line(error)}). Correct the permissions, set "
-            f"HF_HOME to another folder, or {_ALTERNATIVES}"
-        ) from error
     except (OSError, HTTPError) as error:
         if isinstance(error, OSError) and error.errno in _NOT_WRITABLE:
             raise ModelUnusable(
-                f"the model cannot be stored in {constants.HF_HUB_CACHE} ({error.strerror}): set HF_HOME to a writable "
-                "directory"
+                f"{model}{at} cannot be stored in the local cache {constants.HF_HUB_CACHE} ({one_line(error)}). Set "
+                f"HF_HOME to a writable directory, or {_ALTERNATIVES}"
             ) from error
         raise ClassifierUnavailable(
             f"{model}{at} is not in the local cache and cannot be downloaded now ({_cause(error)}). "
