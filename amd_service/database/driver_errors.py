@@ -106,5 +106,5 @@ def _permanent_reason(error: OSError) -> tuple[str, str] | None:
         case PermissionError():
             return "the operating system refuses the connection to Postgres", "correct the permissions or"
         case ConnectionError() if "rejected SSL upgrade" in str(error):
-            return "Postgres has no TLS", "switch TLS on in Postgres, or correct sslmode in"
+            return "the server refuses TLS or is not Postgres", "correct sslmode, host or port in"
     return None

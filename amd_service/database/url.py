@@ -124,9 +124,18 @@ def _split(url: str, setting: str) -> tuple[str, dict[str, str]]:
     # An unencoded character can move a part of the password into the host, the path or the query. Error messages quote
     # these parts, so refuse every URL with a sign of such a character.
     cut_off = "@" in parts.path or ("@" in parts.query and not ("@" in parts.netloc and parts.path))
-    if "#" in url or parts.netloc.count("@") > 1 or cut_off:
+    if "#" in url or parts.netloc.count("@") > 1 or cut_off or not _has_hosts_and_ports(parts.netloc):
         raise unreadable_url(setting)
     return f"postgresql://{parts.netloc}{parts.path}", values
+
+
+def _has_hosts_and_ports(netloc: str) -> bool:
+    """Return whether each host of a list has a name, and each port can exist: uvloop accepts ports above 65535."""
+    hosts = netloc.rpartition("@")[2].split(",")
+    ports = [host.rpartition("]")[2].partition(":")[2] for host in hosts]
+    return (len(hosts) == 1 or all(hosts)) and all(
+        port == "" or (port.isascii() and port.isdigit() and int(port) <= 65535) for port in ports
+    )
 
 
 class _Parameters:

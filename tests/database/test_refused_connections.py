@@ -134,10 +134,13 @@ async def test_a_password_that_changes_while_the_service_runs_is_misconfigured(s
     await database.dispose()
 
 
-async def test_a_server_without_tls_is_named() -> None:
-    async with responder(b"N") as port:
-        error = await misconfigured(f"postgresql://u@127.0.0.1:{port}/n?sslmode=require")
-    assert error.reason == "Postgres has no TLS"
+@pytest.mark.parametrize(
+    ("response", "mode"), [(b"N", "require"), (b"N", "verify-full&sslrootcert=system"), (b"HTTP/1.1 400\r\n", "prefer")]
+)
+async def test_a_server_without_tls_or_of_another_kind_is_named(response: bytes, mode: str) -> None:
+    async with responder(response) as port:
+        error = await misconfigured(f"postgresql://u@127.0.0.1:{port}/n?sslmode={mode}")
+    assert error.reason == "the server refuses TLS or is not Postgres"
 
 
 @pytest.mark.parametrize(

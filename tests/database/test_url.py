@@ -129,11 +129,10 @@ def test_the_error_names_the_setting_that_contains_the_url() -> None:
         read_url("ftp://h", "AMD_OTHER_URL")
 
 
-@pytest.mark.parametrize("port", ["99999", "x"])
-@pytest.mark.anyio
-async def test_a_port_that_cannot_exist_is_a_configuration_error(port: str) -> None:
-    with pytest.raises(ConfigurationError):
-        await connect(f"postgresql://u:p@127.0.0.1:{port}/n", statement_timeout_s=None)
+@pytest.mark.parametrize("hosts", ["h:99999", "h:x", "h:-1", "h:1,", ",h", "[::1]:65536", "h:1,h:²"])
+def test_a_host_or_port_that_cannot_exist_is_an_error(hosts: str) -> None:
+    with pytest.raises(ConfigurationError, match="cannot be read"):
+        read_url(f"postgresql://u:p@{hosts}/n")
 
 
 @pytest.mark.anyio
