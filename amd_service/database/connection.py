@@ -95,12 +95,12 @@ async def leads_to_pooler(url: str, setting: str) -> bool:
 
 
 @asynccontextmanager
-async def open_admin_engine(url: str) -> AsyncIterator[AsyncEngine]:
-    """Open a SQLAlchemy engine for administration. Its statements have no timeout.
+async def open_admin_engine(url: str, setting: str = DATABASE_URL) -> AsyncIterator[AsyncEngine]:
+    """Open a SQLAlchemy engine for administration. Its statements have no timeout. `setting`: as for `connect`.
 
     Raises DatabaseUnavailable if Postgres is down, refuses the connection or refuses a statement in the context.
     """
-    engine = create_engine(lambda: connect(url, statement_timeout_s=None))
+    engine = create_engine(lambda: connect(url, statement_timeout_s=None, setting=setting))
     try:
         yield engine
     except Exception as error:

@@ -24,7 +24,7 @@ INSUFFICIENT_PRIVILEGE = "42501"
 _REFUSALS = (
     (r"28P01 .*|08P01 .*(password|auth).*fail.*", "Postgres refuses the password"),
     (r"28... .*|08P01 .*no such user.*|XX000 .*[Tt]enant or user not found.*", "Postgres refuses the role"),
-    (r"3D... .*|08P01 .*no such database.*", "the database does not exist"),
+    (r"3D... .*|08P01 .*(no such database|database .* does not exist).*", "the database does not exist"),
     (r"42501 .*", "the role has no CONNECT privilege on the database"),
     (r"(42...|22...) .*|08P01 .*unsupported startup parameter.*", "Postgres refuses a parameter of the database URL"),
 )

@@ -30,18 +30,23 @@ async def open_database(settings: Settings, metrics: Metrics | None = None) -> A
             await migrate(url)
             psql = await asyncio.to_thread(psql_command, settings.data_dir)
             log.info("embedded Postgres running", data_dir=str(settings.data_dir), psql=psql)
-        listen_url = settings.database_listen_url
-        database = Database(
-            url,
-            listen_url=None if listen_url is None else listen_url.get_secret_value(),
-            pool_size=settings.database_pool_size,
-            metrics=metrics,
-        )
+        database = build_pool(settings, url, metrics)
         try:
             await _raise_if_unusable(database)
             yield database
         finally:
             await database.dispose()
+
+
+def build_pool(settings: Settings, url: str, metrics: Metrics | None = None) -> Database:
+    """Build the pool of a process for `url`. Opens no connection."""
+    listen_url = settings.database_listen_url
+    return Database(
+        url,
+        listen_url=None if listen_url is None else listen_url.get_secret_value(),
+        pool_size=settings.database_pool_size,
+        metrics=metrics,
+    )
 
 
 async def migrate_database(settings: Settings, dashboard_role: str | None) -> None:
@@ -75,16 +80,17 @@ async def _database_url(settings: Settings, metrics: Metrics | None = None) -> A
 
 
 async def _raise_if_unusable(database: Database) -> None:
+    """Raise ConfigurationError or DatabaseMisconfigured if waiting does not help. Log an outage."""
     try:
         condition = await database.condition()
+        if fault := condition.start_fault():
+            raise ConfigurationError(f"{fault}, then start again")
+        if condition.standby:
+            log.error("Postgres is a read-only standby, waiting until it is the primary")
+        if condition.state is SchemaState.NEWER:
+            log.warning("database schema newer than this version, upgrade amd-service")
+        await database.check_listen_url()
     except DatabaseMisconfigured:
         raise
     except DatabaseUnavailable as error:
-        log.error("database unavailable at the start, check AMD_DATABASE_URL", error=str(error))
-        return
-    if fault := condition.start_fault():
-        raise ConfigurationError(f"{fault}, then start again")
-    if condition.standby:
-        log.error("Postgres is a read-only standby, waiting until it is the primary")
-    if condition.state is SchemaState.NEWER:
-        log.warning("database schema newer than this version, upgrade amd-service")
+        log.error("database unavailable at the start", error=str(error))

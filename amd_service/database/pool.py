@@ -11,11 +11,11 @@ from sqlalchemy.exc import DisconnectionError
 from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
 
 from amd_service.database.condition import Condition, ConditionWatch
-from amd_service.database.connection import CONNECT_TIMEOUT_S, connect, create_engine
+from amd_service.database.connection import CONNECT_TIMEOUT_S, connect, create_engine, open_admin_engine
 from amd_service.database.driver_errors import as_unavailable
 from amd_service.database.listener import Listener, wake_on_notify
-from amd_service.database.url import LISTEN_URL, read_url
-from amd_service.errors import DatabaseLocked, DatabaseUnavailable
+from amd_service.database.url import DATABASE_URL, LISTEN_URL, read_url
+from amd_service.errors import ConfigurationError, DatabaseLocked, DatabaseUnavailable
 from amd_service.telemetry import Metrics
 
 
@@ -129,6 +129,22 @@ class Database:
         if self._listen_url is None:
             return wake_on_notify(self.url, wake, metrics)
         return wake_on_notify(self._listen_url, wake, metrics, LISTEN_URL)
+
+    async def check_listen_url(self) -> None:
+        """Raise ConfigurationError if notifications would come from another database. Raises DatabaseUnavailable."""
+        if self._listen_url is None:
+            return
+        name = text("select current_database()")
+        async with (
+            open_admin_engine(self._listen_url, LISTEN_URL) as engine,
+            asyncio.timeout(self._timeouts.transaction_s),
+            engine.connect() as connection,
+        ):
+            direct = await connection.scalar(name)
+        async with self.transaction() as session:
+            expected = await session.scalar(name)
+        if direct != expected:
+            raise ConfigurationError(f"{LISTEN_URL} leads to the database {direct}, and {DATABASE_URL} to {expected}")
 
     async def condition(self) -> Condition:
         """Whether the service can work with the database. Cached for one second. Raises DatabaseUnavailable."""

@@ -188,6 +188,20 @@ async def test_read_only_transactions_are_not_ready(owner: Database) -> None:
     await writable.dispose()
 
 
+async def test_a_listen_url_with_a_mistake_ends_the_start_and_an_outage_does_not(
+    server_url: str, owner: Database
+) -> None:
+    def settings(listen_url: str) -> Settings:
+        return Settings(_env_file=None, database_url=owner.url, database_listen_url=listen_url)
+
+    for listen_url in (server_url, with_database(server_url, "not_there")):
+        with pytest.raises((ConfigurationError, DatabaseMisconfigured), match="AMD_DATABASE_LISTEN_URL"):
+            async with open_database(settings(listen_url)):
+                pass
+    async with open_database(settings("postgresql://u@127.0.0.1:1/n")) as database:
+        assert await database_fault(database) is None
+
+
 async def test_a_full_disk_is_an_outage(bare: Database) -> None:
     with pytest.raises(DatabaseUnavailable, match="No space left") as caught:
         await run(bare, "do $$ begin raise 'No space left on device' using errcode = 'disk_full'; end $$")

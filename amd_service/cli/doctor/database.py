@@ -2,13 +2,14 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
 
 from amd_service.calls import erasure
 from amd_service.cli.doctor.check_result import CheckResult, Health
 from amd_service.database.condition import Condition, SchemaState
 from amd_service.database.connection import leads_to_pooler
 from amd_service.database.embedded import check_embedded, psql_command
-from amd_service.database.pool import Database
+from amd_service.database.opening import build_pool
 from amd_service.database.url import DATABASE_URL, LISTEN_URL, read_url
 from amd_service.errors import AmdError, ConfigurationError, DatabaseMisconfigured, DatabaseUnavailable
 from amd_service.settings import Settings
@@ -19,41 +20,29 @@ async def check_database(settings: Settings) -> AsyncIterator[CheckResult]:
     if settings.database_url is None:
         yield await _check_embedded_database(settings)
         return
-    try:
-        condition, copies = await _read_state(settings.database_url.get_secret_value(), settings)
-    except (ConfigurationError, DatabaseMisconfigured) as error:
-        yield CheckResult("database", Health.FAIL, str(error))
-        return
-    except DatabaseUnavailable as error:
-        yield CheckResult("database", Health.FAIL, f"{error}; check AMD_DATABASE_URL and that Postgres runs")
-        return
-    yield CheckResult("database", Health.OK, _reachable(settings.database_url.get_secret_value()))
-    yield _schema(condition)
-    listen_url = settings.database_listen_url
-    yield await _check_notifications(
-        settings.database_url.get_secret_value(), None if listen_url is None else listen_url.get_secret_value()
-    )
-    if copies is not None:
-        yield CheckResult(
-            "deleting", Health.OK, f"up to {copies} recordings at Twilio have a verdict and will be deleted"
-        )
-
-
-async def _read_state(url: str, settings: Settings) -> tuple[Condition, int | None]:
-    """Return the condition of the database and the number of recordings to delete at Twilio.
-
-    The number is None if AMD_DELETE_RECORDINGS is off or the schema is not current.
-    """
-    database = Database(url, pool_size=settings.database_pool_size)
-    try:
-        condition = await database.condition()
-        countable = settings.delete_recordings and condition.state is SchemaState.CURRENT
-        if not countable:
-            return condition, None
-        async with database.transaction() as session:
-            return condition, await erasure.count_erasable(session)
-    finally:
-        await database.dispose()
+    url, check = settings.database_url.get_secret_value(), "database"
+    async with AsyncExitStack() as stack:
+        try:
+            database = build_pool(settings, url)
+            stack.push_async_callback(database.dispose)
+            condition = await database.condition()
+            yield CheckResult(check, Health.OK, _reachable(url))
+            check = "schema"
+            yield _schema(condition)
+            check = "notifications"
+            await database.check_listen_url()
+            listen_url = settings.database_listen_url
+            yield await _check_notifications(url, None if listen_url is None else listen_url.get_secret_value())
+            if settings.delete_recordings and condition.state is SchemaState.CURRENT:
+                check = "deleting"
+                async with database.transaction() as session:
+                    copies = await erasure.count_erasable(session)
+                text = f"up to {copies} recordings at Twilio have a verdict and will be deleted"
+                yield CheckResult(check, Health.OK, text)
+        except (ConfigurationError, DatabaseMisconfigured) as error:
+            yield CheckResult(check, Health.FAIL, str(error))
+        except DatabaseUnavailable as error:
+            yield CheckResult(check, Health.FAIL, f"{error}; check the URL and that Postgres runs")
 
 
 def _reachable(url: str) -> str:
@@ -76,10 +65,7 @@ def _schema(condition: Condition) -> CheckResult:
 
 async def _check_notifications(url: str, listen_url: str | None) -> CheckResult:
     setting = DATABASE_URL if listen_url is None else LISTEN_URL
-    try:
-        is_pooled = await leads_to_pooler(url if listen_url is None else listen_url, setting)
-    except AmdError as error:
-        return CheckResult("notifications", Health.FAIL, str(error))
+    is_pooled = await leads_to_pooler(url if listen_url is None else listen_url, setting)
     if not is_pooled:
         return CheckResult("notifications", Health.OK, f"{setting} leads to Postgres itself")
     cure = (

@@ -160,6 +160,16 @@ async def test_the_database_check_names_a_mistake_in_the_url(server_url: str) ->
     assert (result.health, "parameter foo" in result.text) == (Health.FAIL, True)
 
 
+async def test_a_listen_url_of_another_database_or_with_a_mistake_fails(database_url: str, server_url: str) -> None:
+    for listen_url, health, said in (
+        (database_url, Health.OK, "AMD_DATABASE_LISTEN_URL leads to Postgres itself"),
+        (server_url, Health.FAIL, "AMD_DATABASE_LISTEN_URL leads to the database"),
+        (with_database(server_url, "not_there"), Health.FAIL, "correct AMD_DATABASE_LISTEN_URL"),
+    ):
+        result = await result_of("notifications", database_url=database_url, database_listen_url=listen_url)
+        assert (result.health, said in result.text) == (health, True)
+
+
 async def test_the_schema_check_names_a_missing_privilege(database_url: str) -> None:
     separator = "&" if "?" in database_url else "?"
     read_only = f"{database_url}{separator}options=-c%20default_transaction_read_only%3Don"
