@@ -18,6 +18,12 @@ pytestmark = pytest.mark.anyio
 
 
 @pytest.fixture(scope="module")
+def anyio_backend() -> tuple[str, dict[str, bool]]:
+    """The commands run on uvloop. asyncio's TLS transports sometimes stay open after a refused login, and warn."""
+    return "asyncio", {"use_uvloop": True}
+
+
+@pytest.fixture(scope="module")
 def server() -> Iterator[TlsPostgres]:
     with tls_postgres() as server:
         yield server
