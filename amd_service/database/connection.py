@@ -82,7 +82,8 @@ async def is_pooled(connection: Any) -> bool:
     https://www.postgresql.org/docs/current/protocol-message-formats.html (BackendKeyData)
     """
     process_id: int = await connection.fetchval("select pg_backend_pid()")
-    return process_id != connection.get_server_pid()
+    server_pid: int = connection.get_server_pid()
+    return process_id != server_pid
 
 
 async def leads_to_pooler(url: str, setting: str) -> bool:
