@@ -34,7 +34,7 @@ async def run_demo(directory: Path, *, model: str, live_pace: float | None = Non
             model=resolve_model(model),
             live=live_pace is not None,
             # One recorded call has XML instead of audio, which is retried until no attempt is left.
-            job_retry_base_s=0.1,
+            job_retry_base_s=0.03,
         ) as service,
     ):
         await service.wait_until_ready()
