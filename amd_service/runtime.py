@@ -15,7 +15,6 @@ from amd_service.calls.number_policy import NumberPolicy
 from amd_service.database.opening import open_database
 from amd_service.database.pool import Database
 from amd_service.detection.detector import Detector
-from amd_service.errors import ConfigurationError
 from amd_service.operations.act_on_verdict import LOOK_EVERY_S, REFUSE_EVERY_S, ActionRunner, run_actions
 from amd_service.operations.dial_policy import DialPolicy
 from amd_service.operations.judge_recording import RecordingJudge
@@ -77,11 +76,8 @@ async def open_runtime(settings: Settings, *, with_worker: bool, with_model: boo
 
     The context begins as soon as the database is open; the model loads in another thread. Webhooks are accepted even if
     the model cannot be loaded. Without `with_model`, the process only stores callbacks and serves rows. Raises
-    ConfigurationError if migrations are missing in the database, or if a part needs the model that is left out.
+    ConfigurationError if migrations are missing in the database.
     """
-    if not with_model and (with_worker or settings.live):
-        part = "--no-model needs --no-worker" if with_worker else "AMD_LIVE=true needs the model in this process"
-        raise ConfigurationError(f"{part}: a process without the model judges no recordings and no streams")
     metrics = Metrics()
     _warn_of_missing_settings(settings)
     async with AsyncExitStack() as stack:

@@ -7,6 +7,7 @@ from amd_service.detection.classifier.request_queue import Priority
 from amd_service.errors import ClassifierUnavailable, ConfigurationError
 from amd_service.runtime import open_runtime
 from amd_service.settings import Settings
+from amd_service.web import server
 from tests.support.fixture_calls import HUMAN
 
 pytestmark = pytest.mark.anyio
@@ -41,5 +42,4 @@ async def test_a_process_without_the_model_names_the_cure_when_it_is_asked_for_a
 async def test_a_part_that_needs_the_model_is_refused_without_it(with_worker: bool, live: bool, message: str) -> None:
     given = Settings(_env_file=None, live=live)
     with pytest.raises(ConfigurationError, match=message):
-        async with open_runtime(given, with_worker=with_worker, with_model=False):
-            pass
+        await server.serve(given, with_worker=with_worker, with_model=False)

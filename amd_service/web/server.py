@@ -35,7 +35,13 @@ NO_WEBSOCKETS: Mapping[str, Any] = MappingProxyType({"ws": "none"})
 
 
 async def serve(settings: Settings, *, with_worker: bool, with_model: bool = True) -> None:
-    """Serve the webhooks and the API. If `with_worker` is true, also run a worker. Returns after SIGTERM or SIGINT."""
+    """Serve the webhooks and the API. If `with_worker` is true, also run a worker. Returns after SIGTERM or SIGINT.
+
+    Raises ConfigurationError if a part needs the model that is left out.
+    """
+    if not with_model and (with_worker or settings.live):
+        part = "--no-model needs --no-worker" if with_worker else "AMD_LIVE=true needs the model in this process"
+        raise ConfigurationError(f"{part}: a process without the model judges no recordings and no streams")
     with _listening_socket(settings.host, settings.port, port_setting="AMD_PORT") as listening:
         async with open_runtime(settings, with_worker=with_worker, with_model=with_model) as runtime:
             await _run(runtime, SERVICE_ROUTES, listening)

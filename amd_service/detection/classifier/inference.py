@@ -13,7 +13,7 @@ from amd_service.detection.classifier.labels import LabelOrder
 from amd_service.detection.classifier.model import CURE, open_model
 from amd_service.detection.classifier.request_queue import InferenceRequest, Priority, RequestQueue
 from amd_service.detection.classifier.scorer import OpenEngine, OpenFiles, Scorer
-from amd_service.detection.classifier.state import ClassifierState, Phase
+from amd_service.detection.classifier.state import NOT_STARTED, ClassifierState, Phase
 from amd_service.detection.classifier.temporary_errors import retry_delay_s, temporary_cause
 from amd_service.domain import ModelIdentity, ModelRun, Window
 from amd_service.errors import ClassifierUnavailable, ModelFailed, ModelUnusable
@@ -28,10 +28,6 @@ MAX_CRASHES = 5
 MAX_ERRORS_IN_A_ROW = 5
 
 log = get_logger(__name__)
-
-
-# The reason while a process runs without the model. `/predict` returns it.
-NOT_STARTED = "this process does not load the model: send the request to a process that does, or omit --no-model"
 
 
 class Classifier:
@@ -62,7 +58,7 @@ class Classifier:
         self._retry_base_s = retry_base_s
         self._close_timeout_s = settings.shutdown_budget.window_s if close_timeout_s is None else close_timeout_s
         self._queue = queue or RequestQueue(settings.inference_queue, metrics.inference_queue)
-        self._state = ClassifierState(Phase.STOPPED, NOT_STARTED)
+        self._state = NOT_STARTED
         self._state_change: Future[None] = Future()
         self._state_lock = threading.Lock()
         self._stopping = threading.Event()

@@ -28,3 +28,10 @@ class ClassifierState:
     @property
     def is_ready(self) -> bool:
         return self.phase is Phase.READY
+
+
+# The state of a process that runs without the model. `/predict` returns the reason.
+NOT_STARTED = ClassifierState(
+    Phase.STOPPED,
+    "this process does not load the model: send the request to a process that does, or omit --no-model",
+)
