@@ -35,8 +35,7 @@ from amd_service.worker.retry import RetryPolicy
 
 log = get_logger(__name__)
 
-# Maximum number of seconds between two checks whether an account is due for reconciliation. The time of the next sweep
-# is in the database. Frequent checks start the sweep soon after that time.
+# Maximum seconds between two checks whether an account is due for reconciliation, at the time that is in the database.
 LOOK_FOR_SWEEP_S = 30.0
 
 
@@ -82,8 +81,8 @@ async def open_runtime(settings: Settings, *, with_worker: bool, with_model: boo
     _warn_of_missing_settings(settings)
     async with AsyncExitStack() as stack:
         # Without a worker, this process sends requests to Twilio only to place calls.
-        sends_requests = with_worker or bool(settings.dial_prefixes)
-        client = await stack.enter_async_context(http_client(settings, is_used=sends_requests))
+        opening = http_client(settings, is_used=with_worker or bool(settings.dial_prefixes))
+        client = await stack.enter_async_context(opening)
         database = await stack.enter_async_context(open_database(settings, metrics))
         detector = Detector.from_settings(settings, metrics)
         if with_model:
@@ -293,7 +292,5 @@ async def _run_worker(worker: Worker, detector: Detector, budget: ShutdownBudget
 
 def _warn_of_missing_settings(settings: Settings) -> None:
     if settings.public_url is None or not settings.accounts:
-        log.warning(
-            "every callback will be refused until AMD_PUBLIC_URL and the Twilio credentials are set; "
-            "run `amd-service doctor` for details"
-        )
+        cure = "set AMD_PUBLIC_URL and the Twilio credentials, and run `amd-service doctor` for details"
+        log.warning("every callback will be refused", cure=cure)
