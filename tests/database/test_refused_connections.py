@@ -16,7 +16,11 @@ from amd_service.errors import DatabaseMisconfigured, DatabaseUnavailable
 from tests.support.tls_postgres import TlsPostgres, error_response, make_certificate, responder, tls_postgres
 
 # asyncpg leaves the transport below a TLS connection to the garbage collector if Postgres refuses the login.
-pytestmark = [pytest.mark.anyio, pytest.mark.filterwarnings("ignore:unclosed transport:ResourceWarning")]
+pytestmark = [
+    pytest.mark.anyio,
+    pytest.mark.filterwarnings("ignore::ResourceWarning"),
+    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
+]
 
 
 @pytest.fixture(scope="module")
