@@ -144,10 +144,7 @@ def build_dial_policy(settings: Settings) -> DialPolicy:
 
 @asynccontextmanager
 async def open_call_placer(settings: Settings) -> AsyncIterator[tuple[CallPlacer, Database]]:
-    """Open the parts that a command needs to place a call and to follow it.
-
-    These parts include no model and no worker.
-    """
+    """Open the parts that a command needs to place and follow a call. They include no model and no worker."""
     metrics = Metrics()
     async with http_client(settings) as client, open_database(settings, metrics) as database:
         rest = RestClient(client, settings, metrics=metrics)
