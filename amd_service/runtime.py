@@ -78,7 +78,9 @@ async def open_runtime(settings: Settings, *, with_worker: bool, with_model: boo
     ConfigurationError if migrations are missing in the database.
     """
     metrics = Metrics()
-    _warn_of_missing_settings(settings)
+    if settings.public_url is None or not settings.accounts:
+        cure = "set AMD_PUBLIC_URL and the Twilio credentials, and run `amd-service doctor` for details"
+        log.warning("every callback will be refused", cure=cure)
     async with AsyncExitStack() as stack:
         # Without a worker, this process sends requests to Twilio only to place calls.
         opening = http_client(settings, is_used=with_worker or bool(settings.dial_prefixes))
@@ -285,9 +287,3 @@ async def _run_worker(worker: Worker, detector: Detector, budget: ShutdownBudget
         waking.cancel()
         worker.stop()
         await running
-
-
-def _warn_of_missing_settings(settings: Settings) -> None:
-    if settings.public_url is None or not settings.accounts:
-        cure = "set AMD_PUBLIC_URL and the Twilio credentials, and run `amd-service doctor` for details"
-        log.warning("every callback will be refused", cure=cure)

@@ -107,15 +107,26 @@ class SharedServer:
             return self._server.ensure_running()
 
     def restart_if_dead(self) -> bool:
-        """Start the server if it is not running. Returns whether this call has started it."""
+        """Start the server if it has died while a process uses it. Returns whether this call has started it."""
         if self._server.is_running():
             return False
         with self._translated_errors(), self._start_lock():
-            # Another process may have restarted the server meanwhile.
-            if self._server.is_running():
+            # Meanwhile another process may have restarted the server, or the last process may have stopped it.
+            if self._server.is_running() or not self._is_used():
                 return False
             self._server.restart()
             return True
+
+    def _is_used(self) -> bool:
+        """Return whether a process has joined the server. The caller must hold the start lock."""
+        users = open_lock_file(self._directory / "users.lock")
+        try:
+            fcntl.flock(users, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+        finally:
+            os.close(users)
+        return False
 
     def check(self) -> Path:
         """Return the folder of the programs for this directory. Starts nothing. Raises ConfigurationError."""

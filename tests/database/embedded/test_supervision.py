@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import text
 
+from amd_service.database.embedded import restart_if_dead
 from amd_service.database.opening import open_database
 from amd_service.database.pool import Database
 from amd_service.database.supervision import RestartLimits, restarting
@@ -77,3 +78,11 @@ async def test_missing_data_is_never_replaced_by_an_empty_database(
         await until(is_logged)
         assert "restore it from a backup" in logged
     assert restarts(metrics) == 0
+
+
+async def test_a_check_that_comes_after_the_last_process_has_left_starts_nothing(directory: Path) -> None:
+    # A shutdown cancels the task of the checks, but not a check that waits for its thread.
+    async with open_database(make_settings(data_dir=directory)):
+        pass
+    assert not restart_if_dead(directory)
+    assert not is_running(directory)
