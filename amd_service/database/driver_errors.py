@@ -29,7 +29,8 @@ _REFUSALS = (
     (r"(42...|22...) .*|08P01 .*unsupported startup parameter.*", "Postgres refuses a parameter of the database URL"),
 )
 
-# Results of a name lookup that say that the name does not exist. EAI_AGAIN is an outage of the name server.
+# Results of a name lookup that say that the name does not exist. This can be an outage: the name of a container or pod
+# does not exist in Docker and Kubernetes while the container or pod restarts.
 _UNKNOWN_NAME = frozenset({socket.EAI_NONAME, getattr(socket, "EAI_NODATA", socket.EAI_NONAME)})
 
 
@@ -89,14 +90,17 @@ def failed_connection(error: OSError, setting: str) -> DatabaseUnavailable:
     reason = _permanent_reason(error)
     if reason is not None:
         return DatabaseMisconfigured(f"{reason[0]}: {one_line(error)}; {reason[1]} {setting}", reason=reason[0])
+    if isinstance(error, socket.gaierror) and error.errno in _UNKNOWN_NAME:
+        return DatabaseUnavailable(
+            f"the host name of Postgres does not exist: {one_line(error)}; correct the host in {setting}, or start the "
+            "container with this name"
+        )
     return DatabaseUnavailable(f"Postgres cannot be reached: {one_line(error)}")
 
 
 def _permanent_reason(error: OSError) -> tuple[str, str] | None:
     """Return cause and cure of an error that does not end on its own. None for an outage."""
     match error:
-        case socket.gaierror() if error.errno in _UNKNOWN_NAME:
-            return "the host name of Postgres does not exist", "correct the host in"
         case ssl.SSLCertVerificationError():
             return "the certificate of Postgres is not valid", "correct sslrootcert, sslmode or the host in"
         case ssl.SSLEOFError() | ssl.SSLZeroReturnError():

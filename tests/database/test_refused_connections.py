@@ -11,8 +11,11 @@ import pytest
 
 from amd_service.database.connection import connect
 from amd_service.database.driver_errors import failed_connection
+from amd_service.database.opening import open_database
 from amd_service.database.pool import Database
 from amd_service.errors import DatabaseMisconfigured, DatabaseUnavailable
+from amd_service.operations.health import database_fault
+from amd_service.settings import Settings
 from tests.support.tls_postgres import TlsPostgres, error_response, make_certificate, responder, tls_postgres
 
 # asyncpg leaves the transport below a TLS connection to the garbage collector if Postgres refuses the login.
@@ -173,7 +176,7 @@ async def test_the_response_of_a_server_or_pooler_decides(state: str, message: s
 @pytest.mark.parametrize(
     ("error", "reason"),
     [
-        (socket.gaierror(socket.EAI_NONAME, "Name or service not known"), "the host name of Postgres does not exist"),
+        (socket.gaierror(socket.EAI_NONAME, "Name or service not known"), None),
         (socket.gaierror(socket.EAI_AGAIN, "Temporary failure in name resolution"), None),
         (ConnectionRefusedError(errno.ECONNREFUSED, "Connection refused"), None),
         (OSError("Multiple exceptions"), None),
@@ -183,9 +186,7 @@ async def test_the_response_of_a_server_or_pooler_decides(state: str, message: s
         (ssl.SSLError(1, "bad key"), "TLS with Postgres fails"),
     ],
 )
-def test_errors_of_the_network_are_outages_and_a_name_that_does_not_exist_is_not(
-    error: OSError, reason: str | None
-) -> None:
+def test_errors_of_the_network_are_outages_and_refusals_are_not(error: OSError, reason: str | None) -> None:
     assert getattr(failed_connection(error, "AMD_DATABASE_URL"), "reason", None) == reason
 
 
@@ -199,3 +200,16 @@ async def test_a_server_without_the_wanted_role_is_an_outage(server: TlsPostgres
     with pytest.raises(DatabaseUnavailable, match="target_session_attrs") as caught:
         await connect(server.url(target_session_attrs="standby"), statement_timeout_s=5)
     assert not isinstance(caught.value, DatabaseMisconfigured)
+
+
+async def test_the_service_starts_while_the_container_of_postgres_has_no_name(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    def lookup(*_: object, **__: object) -> None:
+        raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+
+    monkeypatch.setattr(socket, "getaddrinfo", lookup)
+    async with open_database(Settings(_env_file=None, database_url="postgresql://u:p@postgres:5432/n")) as database:
+        assert await database_fault(database) == "the database is unavailable"
+    logged = "".join(capfd.readouterr())
+    assert "correct the host in AMD_DATABASE_URL" in logged
