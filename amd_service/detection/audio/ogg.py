@@ -19,6 +19,9 @@ MAX_TRIES = 256
 # Maximum number of values in the codebooks of a Vorbis stream. libvorbis writes fewer than 100,000 values. A codebook
 # of 60 bytes can declare 16 million values, for which libvorbis allocates 64 MB.
 MAX_CODEBOOK_VALUES = 1_000_000
+# Maximum size of the packet with the codebooks. libvorbis writes fewer than 10,000 bytes. Counting the codebooks of a
+# packet of 20 MB would take 18 s.
+MAX_SETUP_BYTES = 262_144
 CODECS = {
     b"\x01vorbis": "Vorbis",
     b"OpusHead": "Opus",
@@ -46,7 +49,8 @@ def select_stream(data: bytes) -> bytes:
         raise Undecodable("The Ogg file has no intact Vorbis or Opus stream: convert it to WAV, or send it again.")
     selected = [page for page in pages if page[14:18] == first[14:18]]
     for packet in islice(_packets(selected), 3):
-        if packet.startswith(b"\x05vorbis") and _codebook_values(packet) > MAX_CODEBOOK_VALUES:
+        is_setup = packet.startswith(b"\x05vorbis")
+        if is_setup and (len(packet) > MAX_SETUP_BYTES or _codebook_values(packet) > MAX_CODEBOOK_VALUES):
             raise Undecodable("The Ogg Vorbis file needs too much memory: convert it to WAV.")
     return b"".join(selected)
 

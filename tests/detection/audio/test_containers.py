@@ -13,7 +13,7 @@ import soundfile
 from amd_service.detection.audio.decode import can_decode, decode, has_seconds
 from amd_service.detection.audio.ogg import select_stream
 from amd_service.errors import Undecodable
-from tests.support.ogg_pages import ogg_page, vorbis_with_large_codebook
+from tests.support.ogg_pages import ogg_page, vorbis_headers, vorbis_with_large_codebook
 from tests.support.signals import RATE_HZ, Array, file_of, noise, tone
 
 VOICE = tone((300.0, 700.0), 3.0) + noise(3.0, -40)
@@ -230,3 +230,10 @@ def test_millions_of_ogg_pages_take_little_time(repeated: bytes) -> None:
 
 def test_vorbis_codebooks_that_need_gigabytes_are_refused() -> None:
     assert "too much memory" in problem_with(vorbis_with_large_codebook())
+
+
+def test_a_long_packet_of_empty_vorbis_codebooks_takes_little_time() -> None:
+    body = vorbis_headers(b"\x05vorbis" + (b"BCV" + bytes(2)) * 1_000_000)
+    started = time.thread_time()
+    assert "too much memory" in problem_with(body)
+    assert time.thread_time() - started < 1.0
