@@ -54,8 +54,10 @@ class Journal:
         self.add(call_sid, "placed", f"to {number}, sounds like {recorded_call}", recorded_call=recorded_call)
 
     def add(self, call_sid: str, event: str, text: str, **details: JsonValue) -> None:
+        """Show an entry, and keep the entry unless its call was dropped."""
         entry = Entry(now(), call_sid, event, text, details)
-        self._entries.setdefault(call_sid, []).append(entry)
+        if call_sid in self._entries:
+            self._entries[call_sid].append(entry)
         self.show(entry)
 
     def add_callback(self, callback: OutgoingCallback, outcome: CallbackOutcome) -> None:

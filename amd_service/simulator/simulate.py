@@ -100,8 +100,8 @@ class _CallRunner:
                 api_url=self.url,
                 on_sent=self.journal.add_callback,
             )
-        except (ValueError, httpx2.InvalidURL) as error:
-            self.journal.add(call.sid, "failed", str(error))
+        except* (ValueError, httpx2.InvalidURL, httpx2.RequestError) as errors:  # `_talk` raises groups
+            self.journal.add(call.sid, "failed", str(errors.exceptions[0]))
             call.end(CallStatus.FAILED)
         self.journal.add(call.sid, "ended", call.status)
 

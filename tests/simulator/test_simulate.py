@@ -14,7 +14,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 from twilio.request_validator import RequestValidator
 
-from amd_service.simulator.journal import Journal
+from amd_service.simulator.journal import KEPT_CALLS, Entry, Journal
 from amd_service.simulator.twilio.loopback_server import serve_on_loopback
 from amd_service.simulator.twilio.resources import SimulatedCall
 from amd_service.simulator.twiml_playback import TwimlPlayback
@@ -110,6 +110,16 @@ async def test_callbacks_to_another_machine_are_not_sent_and_bad_urls_do_not_sto
 
 
 @pytest.mark.slow
+async def test_a_bad_url_in_the_twiml_fails_the_call_and_not_the_command(tmp_path: Path) -> None:
+    async with run_simulate(str(CALLS / "01-human-hello"), cwd=tmp_path) as simulate:
+        for verb in ("<Redirect>http://[bad/</Redirect>", '<Start><Stream url="ws://[bad/"/></Start>'):
+            created = await create_call(simulate, To="+15005550101", Twiml=f"<Response>{verb}</Response>")
+            events = await simulate.events_until("ended")
+            assert ("failed", "Invalid IPv6 URL") in [(event["event"], event["text"]) for event in events]
+            assert events[-1]["call_sid"] == created.json()["sid"]
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["Ctrl-C", "SIGTERM"])
 async def test_the_command_stops_cleanly_during_a_call(
     tmp_path: Path, number: signal.Signals, receiver: Receiver
@@ -152,3 +162,17 @@ async def test_endless_redirects_end(receiver: Receiver) -> None:
     async with httpx2.AsyncClient(trust_env=False) as client:
         await TwimlPlayback(client, Journal(lambda _entry: None), "token", 16.0).play(call, b"")
     assert len(receiver.requests) == 6
+
+
+async def test_a_call_that_left_the_status_page_is_shown_on_the_terminal_only() -> None:
+    shown: list[Entry] = []
+    journal = Journal(shown.append)
+    sids = [f"CA{number}" for number in range(KEPT_CALLS + 2)]
+    for sid in sids:
+        journal.begin(sid, "+15005550199", "01-human-hello")
+    for sid in sids:
+        journal.add(sid, "ended", "completed")
+    journal.begin("CA-new", "+15005550199", "01-human-hello")
+    assert [entry.call_sid for entry in shown if entry.event == "ended"] == sids
+    assert [sid for sid, _ in journal.newest_first()] == ["CA-new", *reversed(sids[3:])]
+    assert set(journal.recorded_calls) == {"CA-new", *sids[3:]}
