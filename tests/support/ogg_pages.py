@@ -2,7 +2,6 @@
 
 from amd_service.detection.audio.ogg import checksum
 
-
 # A page holds at most this part of a packet.
 MAX_PAGE_BYTES = 255 * 255
 
