@@ -1,5 +1,7 @@
 -- Prepares a large database for migration 0004 while the service runs: see "Large databases" in versioning.md.
 
+set statement_timeout = 0;
+
 create index concurrently if not exists ix_recording_due_first
     on recording (available_at) where state in ('queued', 'running') and finished_at is null;
 

@@ -27,6 +27,8 @@ async def migrate(url: str, revision: str = "head", *, lock_timeout_s: float = 5
     """
     revisions = await asyncio.to_thread(read_revisions)
     async with open_admin_engine(url) as engine, engine.begin() as connection:
+        # Hosts set a statement timeout for roles and databases. In a large database, an index takes longer.
+        await connection.execute(text("set local statement_timeout = 0"))
         await connection.execute(text("select pg_advisory_xact_lock(:key)"), {"key": _MIGRATION_LOCK})
         if fault := (await read_condition(connection, revisions)).migration_fault():
             raise ConfigurationError(fault)

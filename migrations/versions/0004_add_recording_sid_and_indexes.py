@@ -42,6 +42,15 @@ INDEXES = {
     "ix_call_log_judged_day": "call_log (((coalesce(answered_at, created_at) at time zone 'UTC')::date), call_sid) where label is not null",
 }
 
+# A `create index concurrently` that is interrupted leaves an invalid index, which no query uses.
+DROP_IF_INVALID = """
+do $$ begin
+    if exists (select from pg_index where indexrelid = to_regclass('{name}') and not indisvalid) then
+        drop index {name};
+    end if;
+end $$
+"""
+
 # `verdict_at` is a copy of the `created_at` of the model run that gave the verdict, so the two times are equal.
 FILL = """
 update call_log set recording_sid = recording.recording_sid
@@ -58,6 +67,8 @@ def upgrade() -> None:
     op.execute("alter table call_log add column if not exists recording_sid text")
     comment_on("call_log.recording_sid", RECORDING_SID)
     op.execute(FILL)
+    for name in INDEXES:
+        op.execute(DROP_IF_INVALID.format(name=name))
     for name, definition in INDEXES.items():
         op.execute(f"create index if not exists {name} on {definition}")
     op.execute("drop index if exists ix_recording_due")

@@ -2,11 +2,13 @@
 
 import asyncio
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
+from asyncpg import UniqueViolationError
 from sqlalchemy import Connection, text
 
 from amd_service.calls.tables import Base
@@ -16,6 +18,7 @@ from amd_service.database.pool import Database
 from amd_service.database.revisions import alembic_config, migrations_dir
 from amd_service.database.schema import migrate
 from amd_service.errors import ConfigurationError, DatabaseUnavailable
+from tests.support.waiting import until
 from tools.call_log_page import document
 
 pytestmark = pytest.mark.anyio
@@ -177,6 +180,37 @@ async def test_a_migration_fails_if_a_table_is_in_use_instead_of_blocking_all_la
             await migrate(bare_url, lock_timeout_s=0.05)
     await migrate(bare_url)
     await connection.close()
+
+
+async def test_an_invalid_index_of_an_interrupted_preparation_is_replaced(bare_url: str) -> None:
+    await migrate(bare_url, "0003")
+    connection = await connect(bare_url, statement_timeout_s=5)
+    await connection.execute(f"{JUDGED}; update call_log set answered_at = now()")
+    with pytest.raises(UniqueViolationError):
+        await connection.execute("create unique index concurrently ix_call_log_answered_at on call_log (answered_at)")
+    await migrate(bare_url)
+    assert await connection.fetchval("select count(*) from pg_index where not indisvalid") == 0
+    await connection.close()
+    assert ("index", "ix_call_log_answered_at") in {(kind, name) for kind, name, _ in await catalogue(bare_url)}
+
+
+async def test_a_time_limit_of_the_database_does_not_end_a_migration(bare_url: str) -> None:
+    holder = await connect(bare_url, statement_timeout_s=5)
+    await holder.execute(f"alter database \"{urlsplit(bare_url).path[1:]}\" set statement_timeout = '100ms'")
+    waited = (
+        "select clock_timestamp() - query_start > interval '0.3 s' from pg_stat_activity"
+        " where wait_event = 'advisory' and datname = current_database()"
+    )
+    await holder.execute("select pg_advisory_lock(7312840)")
+    migrating = asyncio.create_task(migrate(bare_url))
+
+    async def has_waited_or_ended() -> bool:
+        return migrating.done() or bool(await holder.fetchval(waited))
+
+    await until(has_waited_or_ended)
+    await holder.execute("select pg_advisory_unlock_all()")
+    await migrating
+    await holder.close()
 
 
 async def test_several_processes_can_migrate_at_the_same_time(bare_url: str) -> None:
