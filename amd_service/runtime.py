@@ -85,7 +85,7 @@ async def open_runtime(settings: Settings, *, with_worker: bool, with_model: boo
         # Without a worker, this process sends requests to Twilio only to place calls.
         opening = http_client(settings, is_used=with_worker or bool(settings.dial_prefixes))
         client = await stack.enter_async_context(opening)
-        database = await stack.enter_async_context(open_database(settings, metrics))
+        database = await stack.enter_async_context(open_database(settings, metrics, with_worker=with_worker))
         detector = Detector.from_settings(settings, metrics)
         if with_model:
             await stack.enter_async_context(detector)

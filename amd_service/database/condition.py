@@ -3,7 +3,7 @@
 import asyncio
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from enum import StrEnum
@@ -78,22 +78,30 @@ class Condition:
 
     def callback_fault(self) -> str | None:
         """Return why a callback cannot be stored, without names of roles and databases. None if it can be stored."""
-        lacking = [f"{p} on {t}" for t, privileges in FOR_CALLBACKS.items() for p in privileges]
         return (
             self._read_only_fault()
             or self._unusable_fault()
             or self._schema_fault()
-            or _privilege_fault([privilege for privilege in self.lacking if privilege in lacking])
+            or _privilege_fault(self._lacking_for_callbacks())
         )
 
-    def start_fault(self) -> str | None:
-        """Return why the service must not start, with the cure. A standby is no fault: it may become the primary."""
+    def start_fault(self, *, with_worker: bool = True) -> str | None:
+        """Return why the service must not start, with the cure. A standby is no fault: it may become the primary.
+
+        `with_worker`: the process needs all privileges. A process without a worker needs those for callbacks.
+        """
         read_only = None if self.standby else self._read_only_fault()
         fault = read_only or self._unusable_fault() or self._schema_fault()
-        if fault is None and self.lacking:
-            grant = f"grant select, insert, update, delete on all tables in schema {self.schema} to {self.role}"
-            fault = f"{_privilege_fault(self.lacking)}: run `{grant}`"
-        return fault
+        return fault or self.privilege_fault(self.lacking if with_worker else self._lacking_for_callbacks())
+
+    def privilege_fault(self, lacking: Sequence[str]) -> str | None:
+        """Return a message about these missing privileges, with the cure. None if no privilege is missing."""
+        grant = f"grant select, insert, update, delete on all tables in schema {self.schema} to {self.role}"
+        return f"{_privilege_fault(lacking)}: run `{grant}`" if lacking else None
+
+    def _lacking_for_callbacks(self) -> list[str]:
+        needed = [f"{p} on {t}" for t, privileges in FOR_CALLBACKS.items() for p in privileges]
+        return [privilege for privilege in self.lacking if privilege in needed]
 
     def migration_fault(self) -> str | None:
         """Return why the schema cannot be migrated, with the cure."""
@@ -141,7 +149,7 @@ class Condition:
         return None
 
 
-def _privilege_fault(lacking: list[str] | tuple[str, ...]) -> str | None:
+def _privilege_fault(lacking: Sequence[str]) -> str | None:
     return f"the role lacks the privilege {', '.join(lacking)}" if lacking else None
 
 

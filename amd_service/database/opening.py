@@ -18,8 +18,12 @@ log = get_logger(__name__)
 
 
 @asynccontextmanager
-async def open_database(settings: Settings, metrics: Metrics | None = None) -> AsyncIterator[Database]:
+async def open_database(
+    settings: Settings, metrics: Metrics | None = None, *, with_worker: bool = True
+) -> AsyncIterator[Database]:
     """Open the configured database, or an embedded database whose schema is migrated first.
+
+    Without a worker, the role may lack privileges that storing a callback does not need. They are logged.
 
     Raises ConfigurationError if the database lacks something, e.g. a migration or a privilege, and
     DatabaseMisconfigured if Postgres refuses the service. An unavailable database is no error: webhooks then get a
@@ -32,7 +36,7 @@ async def open_database(settings: Settings, metrics: Metrics | None = None) -> A
             log.info("embedded Postgres running", data_dir=str(settings.data_dir), psql=psql)
         database = build_pool(settings, url, metrics)
         try:
-            await _raise_if_unusable(database)
+            await _raise_if_unusable(database, with_worker=with_worker)
             yield database
         finally:
             await database.dispose()
@@ -79,12 +83,14 @@ async def _database_url(settings: Settings, metrics: Metrics | None = None) -> A
         yield url
 
 
-async def _raise_if_unusable(database: Database) -> None:
+async def _raise_if_unusable(database: Database, *, with_worker: bool) -> None:
     """Raise ConfigurationError or DatabaseMisconfigured if waiting does not help. Log an outage."""
     try:
         condition = await database.condition()
-        if fault := condition.start_fault():
+        if fault := condition.start_fault(with_worker=with_worker):
             raise ConfigurationError(f"{fault}, then start again")
+        if lacking := condition.privilege_fault(condition.lacking):
+            log.error("privilege missing", cure=lacking)
         if condition.standby:
             log.error("Postgres is a read-only standby, waiting until it is the primary")
         if condition.state is SchemaState.NEWER:

@@ -118,6 +118,20 @@ async def test_a_privilege_that_only_workers_need_does_not_end_readiness(owner: 
     assert "UPDATE on sweep" in await start_error(limited_url(owner))
 
 
+async def test_a_process_without_a_worker_starts_without_privileges_that_callbacks_do_not_need(
+    owner: Database, capfd: pytest.CaptureFixture[str]
+) -> None:
+    await run(owner, f"grant select, insert, update on all tables in schema public to {ROLE}")
+    settings = Settings(_env_file=None, database_url=limited_url(owner))
+    async with open_database(settings, with_worker=False) as database:
+        await deliver(database, recording("completed"))
+    assert "DELETE on callback" in "".join(capfd.readouterr())
+    await run(owner, f"revoke insert on callback from {ROLE}")
+    with pytest.raises(ConfigurationError, match="INSERT on callback"):
+        async with open_database(settings, with_worker=False):
+            pass
+
+
 async def test_a_statement_without_its_privilege_is_a_mistake_in_the_configuration(owner: Database) -> None:
     limited = Database(limited_url(owner))
     with pytest.raises(DatabaseMisconfigured, match="permission denied for table callback") as caught:
