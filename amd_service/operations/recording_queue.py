@@ -72,6 +72,14 @@ class RecordingQueue:
             # The jobs are claimed, so they must be judged in any case.
             log.warning("calls of claimed recordings not updated", error=str(error))
             return Claimed(jobs, {})
+        except Exception:
+            # Without this handler, one faulty row would end every claim. The claimed jobs would wait for the end of
+            # their lease, and each claim would count as an attempt.
+            if not jobs:
+                raise
+            self._metrics.loop_errors.labels("claim").inc()
+            log.exception("calls of claimed recordings not updated")
+            return Claimed(jobs, {})
         return Claimed(jobs, given_up)
 
     async def seconds_until_due(self) -> float | None:

@@ -1,16 +1,19 @@
-"""The seconds from the answer of a call to its verdict are measured once per call."""
+"""Claims in spite of a faulty row, and the seconds from the answer of a call to its verdict."""
 
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from sqlalchemy import text
+from sqlalchemy.exc import IntegrityError
 
 from amd_service.calls.judged_again import Period
 from amd_service.database.pool import Database
-from amd_service.domain import Job, Label
+from amd_service.domain import CallSid, Job, Label
 from amd_service.operations.recording_queue import RecordingQueue
 from amd_service.operations.requeue import requeue_judged
 from amd_service.telemetry import Metrics
 from tests.support.deliveries import deliver, recording, status
+from tests.support.queued import expire_leases, queued
 from tests.support.sids import SECOND_RECORDING
 from tests.support.verdicts import HUMAN, verdict
 
@@ -60,3 +63,21 @@ async def test_a_call_without_a_time_of_answer_is_not_measured(database: Databas
     await deliver(database, recording("completed"))
     assert await queue.settle(await claim_one(queue), HUMAN)
     assert measured(metrics) == 0
+
+
+async def test_a_row_that_cannot_be_given_up_ends_no_claim_of_other_recordings(database: Database) -> None:
+    queue = make_queue(database, Metrics())
+    await queued(database, 1)
+    for _ in range(3):
+        await queue.claim(1)
+        await expire_leases(database)
+    async with database.transaction() as session:
+        await session.execute(text("alter table call_log add constraint faulty check (analysis_state <> 'failed')"))
+    try:
+        await deliver(database, recording("completed", SECOND_RECORDING, call_sid=CallSid(f"CA{'e' * 32}")))
+        assert [job.recording_sid for job in (await queue.claim(2)).jobs] == [SECOND_RECORDING]
+        with pytest.raises(IntegrityError, match="faulty"):
+            await queue.claim(2)
+    finally:
+        async with database.transaction() as session:
+            await session.execute(text("alter table call_log drop constraint faulty"))
