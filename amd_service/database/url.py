@@ -24,7 +24,8 @@ _OF_THE_DRIVER = frozenset(
 # Settings that Postgres accepts when a session begins. asyncpg sends every parameter that it does not know to Postgres.
 _OF_THE_SESSION = frozenset(
     {"application_name", "options", "search_path", "role", "timezone", "statement_timeout", "lock_timeout"}
-    | {"idle_in_transaction_session_timeout", "idle_session_timeout"}
+    | {"idle_in_transaction_session_timeout", "idle_session_timeout", "transaction_timeout", "jit", "work_mem"}
+    | {"tcp_keepalives_idle", "tcp_keepalives_interval", "tcp_keepalives_count"}
 )
 
 # Parameters that only libpq has, and asyncpg has no counterpart. None of them changes what the service reads or writes.

@@ -41,6 +41,7 @@ def test_every_common_url_scheme_is_accepted(scheme: str) -> None:
         ("target_session_attrs=read-write", "target_session_attrs=read-write"),
         ("TimeZone=Etc/GMT+1", "TimeZone=Etc/GMT%2B1"),
         ("user=me%40server&", "user=me%40server"),
+        ("jit=off&work_mem=16MB&transaction_timeout=9s", "jit=off&work_mem=16MB&transaction_timeout=9s"),
     ],
 )
 def test_parameters_are_translated_or_dropped(given: str, read: str) -> None:
@@ -138,9 +139,12 @@ def test_a_host_or_port_that_cannot_exist_is_an_error(hosts: str) -> None:
 @pytest.mark.anyio
 async def test_another_schema_is_honoured(database_url: str) -> None:
     separator = "&" if "?" in database_url else "?"
-    connection = await connect(f"{database_url}{separator}schema=pg_catalog&application_name=a", statement_timeout_s=5)
+    connection = await connect(
+        f"{database_url}{separator}schema=pg_catalog&application_name=a&jit=off", statement_timeout_s=5
+    )
     try:
         assert await connection.fetchval("select current_schema()") == "pg_catalog"
         assert await connection.fetchval("show application_name") == "a"
+        assert await connection.fetchval("show jit") == "off"
     finally:
         await connection.close()
