@@ -22,6 +22,7 @@ from amd_service.lab.synthesis.render import require_engines
 from amd_service.lab.synthesis.utterances import plan_utterances
 from amd_service.settings import Settings
 from tests.support import node_toolchain
+from tests.support.log_configuration import log_plain_tracebacks
 from tests.support.postgres import clone, drop, empty, with_database
 
 _CONNECTING = ("socket.connect", "socket.sendto")
@@ -33,6 +34,7 @@ def pytest_configure(config: pytest.Config) -> None:
         raise pytest.UsageError(f"AMD_REQUIRE_TOOLS is set, but {'; '.join(_lacking().values())}")
     _forget_the_users_settings()
     _ban_other_machines()
+    log_plain_tracebacks()
     # The profile uses the same examples in every run, also on a slow machine, so a failure is caused by a change of the
     # code. `--hypothesis-profile=default` searches for new examples.
     hypothesis.settings.load_profile("ci")

@@ -1,13 +1,12 @@
 """Redaction of log events."""
 
-import logging
 import sys
 from typing import Any
 
 import pytest
-import structlog
 
 from amd_service.telemetry import configure_logging, get_logger, redact
+from tests.support.log_configuration import restored_logging
 
 
 def logged(**event: Any) -> dict[str, Any]:
@@ -55,14 +54,9 @@ def test_sids_and_numbers_are_not_redacted() -> None:
 def test_no_color_switches_the_colours_of_logs_off(
     no_color: str, is_coloured: bool, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    handlers, level = logging.root.handlers[:], logging.root.level
     monkeypatch.setenv("NO_COLOR", no_color)
     monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
-    try:
+    with restored_logging():
         configure_logging(log_format="auto", level="info")
         get_logger("test").warning("an event")
-    finally:
-        logging.root.handlers[:] = handlers
-        logging.root.setLevel(level)
-        structlog.reset_defaults()
     assert ("\x1b[" in capsys.readouterr().err) == is_coloured

@@ -1,13 +1,12 @@
 """Runs a command of `amd-service` in this process, which is faster than a new process."""
 
-import logging
 import sys
 from dataclasses import dataclass
 
 import pytest
-import structlog
 
 from amd_service.cli.main import main
+from tests.support.log_configuration import restored_logging
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,13 +28,6 @@ class CommandLine:
     def run(self, *arguments: str) -> Ended:
         self._monkeypatch.setattr(sys, "argv", ["amd-service", *arguments])
         self._capfd.readouterr()
-        handlers, level = logging.root.handlers[:], logging.root.level
-        try:
-            with pytest.raises(SystemExit) as ended:
-                main()
-        finally:
-            # The command's handler writes to the captured stream, which is closed after the test.
-            logging.root.handlers[:] = handlers
-            logging.root.setLevel(level)
-            structlog.reset_defaults()
+        with restored_logging(), pytest.raises(SystemExit) as ended:
+            main()
         return Ended(int(ended.value.code or 0), *self._capfd.readouterr())
