@@ -119,7 +119,10 @@ class SharedServer:
 
     def _is_used(self) -> bool:
         """Return whether a process has joined the server. The caller must hold the start lock."""
-        users = open_lock_file(self._directory / "users.lock")
+        path = self._directory / "users.lock"
+        if not path.exists():
+            return True  # the whole directory was deleted, and the processes hold the deleted file
+        users = open_lock_file(path)
         try:
             fcntl.flock(users, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

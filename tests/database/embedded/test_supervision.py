@@ -59,14 +59,15 @@ async def test_a_killed_postgres_is_restarted_and_the_pool_uses_it(
     assert not is_running(data_dir)
 
 
+@pytest.mark.parametrize("deleted", ["postgres", "."])
 async def test_missing_data_is_never_replaced_by_an_empty_database(
-    directory: Path, capfd: pytest.CaptureFixture[str]
+    directory: Path, deleted: str, capfd: pytest.CaptureFixture[str]
 ) -> None:
     metrics = Metrics()
     limits = RestartLimits(check_s=0.05, longest_s=0.1)
     async with open_database(make_settings(data_dir=directory), metrics), restarting(directory, metrics, limits):
         os.kill(postmaster(directory), signal.SIGKILL)
-        shutil.rmtree(directory / "postgres")
+        shutil.rmtree(directory / deleted)
         logged = ""
 
         def is_logged() -> bool:
