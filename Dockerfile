@@ -18,7 +18,8 @@ ENV PATH=/opt/amd/bin:$PATH PYTHONUNBUFFERED=1 AMD_HOST=0.0.0.0 AMD_LOG_FORMAT=j
 RUN mkdir /models /cache && chown amd /models /cache
 USER amd
 # The model is fetched once into a volume (`docker compose run --rm --no-deps worker amd-service model pull`), so that a
-# restart needs no network. /cache holds exported engines (`amd-service model export`). To bake it into the image instead: RUN amd-service model pull
+# restart needs no network. To put the model into the image instead: RUN amd-service model pull
+# /cache holds exported engines (`amd-service model export`).
 VOLUME /models /cache
 EXPOSE 8080 8081
 HEALTHCHECK --interval=10s --timeout=3s --start-period=20s --retries=3 \

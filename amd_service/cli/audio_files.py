@@ -3,11 +3,8 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+from amd_service.detection.audio.file_suffixes import CONTENT_TYPES
 from amd_service.errors import ConfigurationError
-
-# Content types by file suffix, for files without a header. Their sample rate is 8 kHz, as in telephony.
-HEADERLESS = {".ulaw": "audio/x-mulaw;rate=8000", ".ul": "audio/x-mulaw;rate=8000", ".alaw": "audio/x-alaw;rate=8000"}
-SUFFIXES = (".wav", ".mp3", *HEADERLESS)
 
 
 def find_audio_files(paths: Sequence[Path]) -> list[Path]:
@@ -20,8 +17,8 @@ def find_audio_files(paths: Sequence[Path]) -> list[Path]:
         if not path.is_dir():
             found.append(path)
             continue
-        below = sorted(file for file in path.rglob("*") if file.suffix.lower() in SUFFIXES and file.is_file())
+        below = sorted(file for file in path.rglob("*") if file.suffix.lower() in CONTENT_TYPES and file.is_file())
         if not below:
-            raise ConfigurationError(f"{path} contains no audio file: the suffix must be {', '.join(SUFFIXES)}")
+            raise ConfigurationError(f"{path} contains no audio file: the suffix must be {', '.join(CONTENT_TYPES)}")
         found += below
     return found

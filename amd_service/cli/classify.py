@@ -14,8 +14,8 @@ def classify(
         list[Path],
         typer.Argument(
             metavar="FILE…",
-            help="WAV, MP3 or .ulaw files, and directories. In a directory, all files with the suffix .wav, .mp3, "
-            ".ulaw, .ul or .alaw are classified.",
+            help="Audio files, and directories. In a directory, all files with the suffix .wav, .mp3, .flac, .ogg, "
+            ".opus, .aif, .aiff, .au, .caf, .ulaw, .ul or .alaw are classified.",
             exists=True,
         ),
     ],

@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from amd_service.cli.audio_files import HEADERLESS
+from amd_service.detection.audio.file_suffixes import CONTENT_TYPES
 from amd_service.detection.audio.input import AudioInput
 from amd_service.detection.classifier.request_queue import Priority
 from amd_service.detection.detector import Detector
@@ -65,7 +65,8 @@ async def _classify_file(file: Path, detector: Detector, channel: int | None) ->
     started = perf_counter()
     try:
         data = await asyncio.to_thread(file.read_bytes)
-        audio = AudioInput(data=data, content_type=HEADERLESS.get(file.suffix.lower()), channel=channel, one_sided=True)
+        content_type = CONTENT_TYPES.get(file.suffix.lower())
+        audio = AudioInput(data=data, content_type=content_type, channel=channel, one_sided=True)
         verdict = await detector.judge(audio, priority=Priority.INTERACTIVE)
     except (AmdError, OSError) as error:
         return _line(file, None, started, str(error))

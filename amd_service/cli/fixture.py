@@ -7,7 +7,7 @@ import typer
 
 
 def fixture(
-    recording: Annotated[Path, typer.Argument(help="WAV, MP3 or .ulaw file of a call.")],
+    recording: Annotated[Path, typer.Argument(help="Audio file of a call, e.g. WAV, MP3 or .ulaw.")],
     directory: Annotated[Path, typer.Argument(metavar="DIR", help="Folder of recorded calls, e.g. my-calls.")],
     label: Annotated[
         str | None, typer.Option(help="Expected label: human, voicemail or undecided. Default: any label.")

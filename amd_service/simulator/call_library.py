@@ -6,6 +6,7 @@ from itertools import cycle
 from pathlib import Path
 
 from amd_service.detection.audio.decode import decode
+from amd_service.detection.audio.file_suffixes import CONTENT_TYPES
 from amd_service.domain import (
     TERMINAL_CALL_STATUSES,
     TERMINAL_RECORDING_STATUSES,
@@ -16,7 +17,6 @@ from amd_service.domain import (
 from amd_service.errors import ConfigurationError, Undecodable
 from amd_service.simulator.called_party_audio import MAX_S
 from amd_service.simulator.recorded_calls import (
-    AUDIO_CONTENT_TYPES,
     MediaOptions,
     RecordedCall,
     RecordedCallback,
@@ -54,7 +54,7 @@ def load_library(path: Path) -> CallLibrary:
         return CallLibrary([load_call(path)])
     if not path.is_dir():
         raise ConfigurationError(f"{path} does not exist: name an audio file, or a folder of recordings")
-    files = [file for file in sorted(path.iterdir()) if file.suffix.lower() in AUDIO_CONTENT_TYPES]
+    files = [file for file in sorted(path.iterdir()) if file.suffix.lower() in CONTENT_TYPES]
     return CallLibrary([_call_of_file(file) for file in files] if files else load_calls(path))
 
 
@@ -91,7 +91,7 @@ def audio_seconds(call: RecordedCall) -> float:
 
 def _call_of_file(path: Path) -> RecordedCall:
     """Return an answered call with this recording: one channel contains only the called party."""
-    content_type = AUDIO_CONTENT_TYPES.get(path.suffix.lower())
+    content_type = CONTENT_TYPES.get(path.suffix.lower())
     try:
         body = path.read_bytes()
         channels = len(decode(body, content_type=content_type, max_s=1.0).samples)

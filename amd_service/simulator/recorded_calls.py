@@ -7,11 +7,11 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
 
+from amd_service.detection.audio.file_suffixes import CONTENT_TYPES
 from amd_service.errors import ConfigurationError
 from amd_service.simulator.twilio.media_host import NOT_FOUND, MediaFile
 
-AUDIO_CONTENT_TYPES = {".wav": "audio/x-wav", ".mp3": "audio/mpeg", ".ulaw": "audio/x-mulaw;rate=8000"}
-_CONTENT_TYPES = {**AUDIO_CONTENT_TYPES, ".xml": "application/xml"}
+_CONTENT_TYPES = {**CONTENT_TYPES, ".xml": "application/xml"}
 
 
 class RecordedCallback(BaseModel):

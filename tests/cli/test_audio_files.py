@@ -4,13 +4,14 @@ from pathlib import Path
 
 import pytest
 
-from amd_service.cli.audio_files import SUFFIXES, find_audio_files
+from amd_service.cli.audio_files import find_audio_files
+from amd_service.detection.audio.file_suffixes import CONTENT_TYPES
 from amd_service.errors import ConfigurationError
 from tests.support.command_line import CommandLine
 
 
 def test_a_directory_is_searched_for_known_suffixes_at_any_depth(tmp_path: Path) -> None:
-    known = [tmp_path / "a" / f"{number}{suffix}" for number, suffix in enumerate(SUFFIXES)]
+    known = [tmp_path / "a" / f"{number:02}{suffix}" for number, suffix in enumerate(CONTENT_TYPES)]
     (tmp_path / "a" / "b.WAV").mkdir(parents=True)  # a directory with the name of a file
     for file in (*known, tmp_path / "a" / "b.WAV" / "c.MP3", tmp_path / "notes.txt", tmp_path / "a" / ".hidden"):
         file.touch()

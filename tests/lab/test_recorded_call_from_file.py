@@ -53,7 +53,7 @@ def test_an_existing_call_is_not_replaced(tmp_path: Path) -> None:
     ("name", "body", "options", "message"),
     [
         ("page.wav", b"<html>sign in</html>", {}, "page.wav is not a recording"),
-        ("call.m4a", HUMAN, {}, r"must end in \.wav, \.mp3, \.ulaw"),
+        ("call.m4a", HUMAN, {}, r"must end in \.wav, \.mp3, \.flac"),
         ("mono.wav", HUMAN, {"channel": 2}, "has one channel"),
         ("mono.wav", HUMAN, {"to": "0301234"}, "not a number in E.164 format"),
     ],

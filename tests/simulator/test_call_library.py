@@ -67,6 +67,28 @@ def test_a_file_with_two_channels_is_a_dual_recording(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("suffix", "form", "subtype"),
+    [
+        (".mp3", "MP3", "MPEG_LAYER_III"),
+        (".flac", "FLAC", "PCM_16"),
+        (".ogg", "OGG", "VORBIS"),
+        (".opus", "OGG", "OPUS"),
+        (".aif", "AIFF", "PCM_16"),
+        (".aiff", "AIFF", "PCM_16"),
+        (".au", "AU", "ULAW"),
+        (".caf", "CAF", "PCM_16"),
+        (".ulaw", "RAW", "ULAW"),
+        (".ul", "RAW", "ULAW"),
+        (".alaw", "RAW", "ALAW"),
+    ],
+)
+def test_a_folder_may_have_audio_files_of_every_format(tmp_path: Path, suffix: str, form: str, subtype: str) -> None:
+    (tmp_path / f"tone{suffix}").write_bytes(file_of(tone((440.0,), 1.0), form=form, subtype=subtype))
+    (call,) = load_library(tmp_path).calls
+    assert audio_seconds(call) == pytest.approx(1.0, abs=0.01)
+
+
+@pytest.mark.parametrize(
     ("name", "body"),
     [("page.wav", b"<html>sign in</html>"), ("empty.mp3", b""), ("text.wav", b"hello")],
 )

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from amd_service.detection.audio.activity import speech_onset_ms
 from amd_service.detection.audio.channels import called_party
 from amd_service.detection.audio.decode import decode
+from amd_service.detection.audio.file_suffixes import CONTENT_TYPES
 from amd_service.detection.audio.window import cut
 from amd_service.detection.classifier.model import RATE_HZ
 from amd_service.domain import Anchor, Waveform
@@ -24,8 +25,6 @@ _PACKAGE = Path(__file__).parents[2]
 FIXTURES = _PACKAGE.parent / "fixtures" / "calls"
 GOLDEN = _PACKAGE / "models" / "golden"
 
-# Content type by file name ending. Files without a header are read as 8 kHz.
-_CONTENT_TYPES = {".wav": None, ".mp3": None, ".ulaw": "audio/x-mulaw;rate=8000", ".alaw": "audio/x-alaw;rate=8000"}
 _ONSET_SEARCH_S = 15.0
 _MIN_MS = 1000
 
@@ -72,12 +71,12 @@ def read_recordings(folder: Path | None) -> SpeechRecordings:
     ConfigurationError if the folders contain no such recording.
     """
     folders = [folder] if folder is not None else [each for each in (FIXTURES, GOLDEN) if each.is_dir()]
-    paths = [path for each in folders for path in sorted(each.rglob("*")) if path.suffix.lower() in _CONTENT_TYPES]
+    paths = [path for each in folders for path in sorted(each.rglob("*")) if path.suffix.lower() in CONTENT_TYPES]
     waveforms = [heard for path in paths if (heard := _read_called_party(path)) is not None]
     if not waveforms:
         where = folder or "the fixtures"
         raise ConfigurationError(
-            f"no recording with speech (WAV, MP3, .ulaw, .alaw) in {where}: set --windows to a folder of real calls"
+            f"no recording with speech ({', '.join(CONTENT_TYPES)}) in {where}: set --windows to a folder of real calls"
         )
     # Use folder names without paths: the engine check must not contain a user's paths or depend on the machine.
     origin = f"{len(waveforms)} recordings of {' and '.join(each.name for each in folders)}"
@@ -87,7 +86,7 @@ def read_recordings(folder: Path | None) -> SpeechRecordings:
 def _read_called_party(path: Path) -> tuple[Waveform, int] | None:
     """Return the called party's audio and its onset in ms. Of two channels, the second contains the called party."""
     try:
-        tracks = decode(path.read_bytes(), content_type=_CONTENT_TYPES[path.suffix.lower()], max_s=2 * _ONSET_SEARCH_S)
+        tracks = decode(path.read_bytes(), content_type=CONTENT_TYPES[path.suffix.lower()], max_s=2 * _ONSET_SEARCH_S)
     except Undecodable:
         return None
     waveform = called_party(tracks, channel=min(2, len(tracks.samples)), one_sided=True).waveform
