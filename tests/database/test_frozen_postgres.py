@@ -1,21 +1,20 @@
 """Postgres that is alive and does not respond, as on a machine that swaps or has a broken disk."""
 
 import asyncio
-import signal
 import time
 from collections.abc import AsyncIterator, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 import psutil
 import pytest
 
+from amd_service.database.connection import connect
 from amd_service.database.embedded import embedded_postgres
 from amd_service.database.pool import Database
 from amd_service.database.schema import migrate
 from amd_service.settings import RETRY_OVERRIDES
 from amd_service.simulator.twilio.signed_callbacks import ConnectionRules
 from tests.support.app import STATUS, App, open_app
-from tests.support.embedded import execute
 
 pytestmark = [pytest.mark.anyio, pytest.mark.slow]
 
@@ -44,18 +43,27 @@ async def service(own_url: str) -> AsyncIterator[App]:
 def frozen(pid: int) -> Iterator[None]:
     """Stop the postmaster and its children until the context ends."""
     postmaster = psutil.Process(pid)
-    processes = [postmaster, *postmaster.children(recursive=True)]
-    for process in processes:
-        process.send_signal(signal.SIGSTOP)
+    # The postmaster first, so that it starts no further child.
+    postmaster.suspend()
+    processes = [*postmaster.children(recursive=True), postmaster]
     try:
+        for process in processes:
+            with suppress(psutil.NoSuchProcess):  # the backend of a closed connection ends on its own
+                process.suspend()
         yield
     finally:
         for process in processes:
-            process.send_signal(signal.SIGCONT)
+            with suppress(psutil.NoSuchProcess):
+                process.resume()
 
 
 async def postmaster_of(url: str) -> int:
-    return int(psutil.Process(await execute(url, "select pg_backend_pid()")).ppid())
+    connection = await connect(url, statement_timeout_s=10)
+    try:
+        # Before the connection is closed, because its process ends then.
+        return int(psutil.Process(await connection.fetchval("select pg_backend_pid()")).ppid())
+    finally:
+        await connection.close()
 
 
 async def deliver(service: App, number: int) -> tuple[int, float]:
