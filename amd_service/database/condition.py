@@ -35,6 +35,7 @@ _SURVEY = text("""
            current_setting('transaction_read_only') = 'on' as read_only,
            coalesce(has_schema_privilege(current_schema(), 'CREATE'), false) as can_create,
            to_regclass('alembic_version') is not null as has_history,
+           has_table_privilege(to_regclass('alembic_version'), 'SELECT') as can_read_history,
            (select array_agg(distinct name) from unnest(cast(:tables as text[])) as name
              where to_regclass(name) is not null) as tables,
            (select array_agg(privilege || ' on ' || name) from
@@ -154,11 +155,20 @@ def _privilege_fault(lacking: Sequence[str]) -> str | None:
 
 
 async def read_condition(session: AsyncSession | AsyncConnection, revisions: Revisions) -> Condition:
-    """Read the condition of the database of an open session."""
+    """Read the condition of the database of an open session.
+
+    Raises DatabaseMisconfigured if the role cannot read the history of migrations.
+    """
     found = (await session.execute(_SURVEY)).one()
     tables = frozenset(found.tables or ())
     revision = None
     if found.has_history:
+        if not found.can_read_history:
+            raise DatabaseMisconfigured(
+                "the role lacks the privilege SELECT on alembic_version: run "
+                f"`grant select on {found.schema}.alembic_version to {found.role}`",
+                reason="the role lacks a privilege",
+            )
         revision = (await session.execute(text("select version_num from alembic_version limit 1"))).scalar()
     return Condition(
         state=_compare(revision, revisions, tables),

@@ -132,6 +132,15 @@ async def test_a_process_without_a_worker_starts_without_privileges_that_callbac
             pass
 
 
+async def test_a_role_that_cannot_read_the_history_of_migrations_gets_the_statement_for_it(owner: Database) -> None:
+    await run(owner, f"grant select, insert, update, delete on all tables in schema public to {ROLE}")
+    await run(owner, f"revoke select on alembic_version from {ROLE}")
+    grant = f"grant select on public.alembic_version to {ROLE}"
+    assert f"`{grant}`" in await start_error(limited_url(owner))
+    await run(owner, grant)
+    assert await readiness(limited_url(owner)) is None
+
+
 async def test_a_statement_without_its_privilege_is_a_mistake_in_the_configuration(owner: Database) -> None:
     limited = Database(limited_url(owner))
     with pytest.raises(DatabaseMisconfigured, match="permission denied for table callback") as caught:
