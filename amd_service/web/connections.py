@@ -113,11 +113,18 @@ class GuardedProtocol(H11Protocol):
             self._header_timer = None
 
     def _close_idlest(self) -> bool:
-        """Close the connection that has had no complete request for the longest time. Returns False if all are busy."""
+        """Close the connection that has had no complete request for the longest time. Returns False if all are busy.
+
+        A connection is also busy for up to `write_s` seconds after a response that the client has not read completely.
+        """
+        read_since = self.loop.time() - self.limits.write_s
         idle = [
             other
             for other in self.connections
-            if isinstance(other, GuardedProtocol) and other is not self and not other._has_request
+            if isinstance(other, GuardedProtocol)
+            and other is not self
+            and not other._has_request
+            and (other.transport.get_write_buffer_size() == 0 or other._idle_since < read_since)
         ]
         if not idle:
             return False

@@ -36,6 +36,7 @@ class Service:
         self.port = 0
         self.release = asyncio.Event()
         self.held = 0
+        self.sent = 0  # complete responses, also if the client has not read them yet
 
     async def app(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["path"].endswith("/hold"):
@@ -52,6 +53,7 @@ class Service:
         body = b"x" * (20_000_000 if scope["path"] == "/large" else 2)
         await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"%d" % len(body))]})
         await send({"type": "http.response.body", "body": body})
+        self.sent += 1
 
     @property
     def connections(self) -> int:
@@ -269,3 +271,18 @@ async def test_the_longest_idle_connection_is_closed_for_a_new_one() -> None:
         assert await read_status(idle[2][0]) == 200
         for _, writer in idle:
             writer.close()
+
+
+async def test_a_response_that_is_still_being_read_is_not_cut_off_for_a_new_connection() -> None:
+    async with serving(PATIENT) as service:
+        reader, writer = await service.connect()
+        writer.transport.pause_reading()  # type: ignore[attr-defined]
+        writer.write(GET % b"/large")
+        await until(lambda: service.sent == 1)
+        busy = [await service.hold() for _ in range(2)]
+        assert await service.status(b"/twilio/status") == 200
+        writer.transport.resume_reading()  # type: ignore[attr-defined]
+        await reader.readuntil(b"\r\n\r\n")
+        assert len(await reader.readexactly(20_000_000)) == 20_000_000
+        for each in (writer, *busy):
+            each.close()
