@@ -42,7 +42,8 @@ async def connect(
             statement_cache_size=0,
         )
     except TimeoutError as error:
-        raise DatabaseUnavailable("Postgres cannot be reached: no response in time") from error
+        cure = f"check the network, and host and port in {setting}"
+        raise DatabaseUnavailable(f"Postgres cannot be reached: no response in time; {cure}") from error
     except OSError as error:
         raise failed_connection(error, setting) from error
     except asyncpg.PostgresError as error:

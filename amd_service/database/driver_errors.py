@@ -95,7 +95,8 @@ def failed_connection(error: OSError, setting: str) -> DatabaseUnavailable:
             f"the host name of Postgres does not exist: {one_line(error)}; correct the host in {setting}, or start the "
             "container with this name"
         )
-    return DatabaseUnavailable(f"Postgres cannot be reached: {one_line(error)}")
+    cure = f"start Postgres, or correct host and port in {setting}"
+    return DatabaseUnavailable(f"Postgres cannot be reached: {one_line(error)}; {cure}")
 
 
 def _permanent_reason(error: OSError) -> tuple[str, str] | None:

@@ -56,13 +56,17 @@ def build_pool(settings: Settings, url: str, metrics: Metrics | None = None) -> 
 async def migrate_database(settings: Settings, dashboard_role: str | None) -> None:
     """Migrate the configured database to the latest schema. `dashboard_role`: create this role for dashboards too."""
     async with _database_url(settings) as url:
-        await migrate(url)
+        before, after = await migrate(url)
+        if before == after:
+            log.info("schema is up to date, nothing changed", revision=after)
+        else:
+            log.info("schema migrated", from_revision=before, revision=after)
         if dashboard_role is not None:
             refused = await create_dashboard_role(url, dashboard_role)
             if refused:
                 sql = "; ".join(refused)
                 log.warning("time limits of the dashboard role not set, run as an administrator", sql=sql)
-    log.info("schema is up to date", dashboard_role=dashboard_role)
+            log.info("dashboard role has access, set its password in psql", psql=f"\\password {dashboard_role}")
 
 
 @asynccontextmanager

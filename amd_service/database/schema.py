@@ -3,8 +3,9 @@
 import asyncio
 
 from alembic import command
+from alembic.runtime.migration import MigrationContext
 from alembic.util import CommandError
-from sqlalchemy import text
+from sqlalchemy import Connection, text
 from sqlalchemy.exc import DBAPIError
 
 from amd_service.database.condition import read_condition
@@ -19,8 +20,10 @@ _MIGRATION_LOCK = 7_312_840
 _LOCK_NOT_AVAILABLE = "55P03"
 
 
-async def migrate(url: str, revision: str = "head", *, lock_timeout_s: float = 5.0) -> None:
+async def migrate(url: str, revision: str = "head", *, lock_timeout_s: float = 5.0) -> tuple[str | None, str | None]:
     """Migrate the schema to `revision` in one transaction. Several processes may migrate at the same time.
+
+    Returns the revision before and the revision after the migration; None for a database without a schema.
 
     Raises DatabaseUnavailable, or ConfigurationError if the schema is newer than this version or the role lacks a
     privilege.
@@ -37,6 +40,7 @@ async def migrate(url: str, revision: str = "head", *, lock_timeout_s: float = 5
         await connection.execute(text(f"set local lock_timeout = '{lock_timeout_s}s'"))
         # If this process is stopped in the migration, Postgres releases the locks on the tables.
         await connection.execute(text("set local idle_in_transaction_session_timeout = '60s'"))
+        before = await connection.run_sync(_revision)
         try:
             await connection.run_sync(lambda sync: command.upgrade(alembic_config(sync), revision))
         except CommandError as error:
@@ -52,3 +56,8 @@ async def migrate(url: str, revision: str = "head", *, lock_timeout_s: float = 5
                 f"a long query or a backup used a table for more than {lock_timeout_s:g} s: "
                 "nothing was changed, try again after it has ended"
             ) from error
+        return before, await connection.run_sync(_revision)
+
+
+def _revision(connection: Connection) -> str | None:
+    return MigrationContext.configure(connection).get_current_revision()

@@ -185,6 +185,9 @@ class _Parameters:
         if given:
             mode = "require" if given in _TRUE else "disable" if given in _FALSE else given
             values.setdefault("sslmode", mode)
+        # asyncpg has no channel binding. At least the TLS that channel binding needs must not be missing in silence.
+        if values.get("channel_binding") == "require" and values.setdefault("sslmode", "require") == "disable":
+            raise self._error("channel_binding=require", "needs TLS: remove sslmode=disable")
         if values.get("sslmode") == "no-verify":
             values["sslmode"] = "require"
         if values.get("sslrootcert") == "system":

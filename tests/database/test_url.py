@@ -23,6 +23,9 @@ def test_every_common_url_scheme_is_accepted(scheme: str) -> None:
     [
         ("", ""),
         ("sslmode=require&channel_binding=require", "sslmode=require"),  # Neon
+        ("channel_binding=require", "sslmode=require"),
+        ("sslmode=verify-full&channel_binding=require", "sslmode=verify-full"),
+        ("channel_binding=prefer", ""),
         ("options=endpoint%3Dep-1", "options=endpoint%3Dep-1"),  # Neon, for clients without SNI
         ("schema=public&pgbouncer=true&connection_limit=5&pool_timeout=10", ""),  # Prisma
         ("schema=calls", "search_path=%22calls%22"),

@@ -78,7 +78,8 @@ class Transport(AsyncHttpClient):  # type: ignore[misc]
             async with asyncio.timeout(timeout_s):
                 return await self._client.send(request, auth=auth and httpx2.BasicAuth(*auth))
         except _NOT_SENT as error:
-            raise TwilioUnavailable(f"{self._origin.host} cannot be reached: {type(error).__name__} {error}") from error
+            origin = f"{self._origin.scheme}://{self._origin.netloc.decode()}"
+            raise TwilioUnavailable(f"{origin} cannot be reached: {type(error).__name__} {error}") from error
         except (TimeoutError, httpx2.RequestError) as error:
             message = f"no response from {self._origin.host}: {type(error).__name__} {error}"
             raise _lost_response(request.method, message) from error

@@ -69,7 +69,7 @@ async def test_an_unreachable_twilio_is_a_warning_that_credentials_were_not_trie
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
     health, text = await credentials(f"http://127.0.0.1:{port}")
-    assert (health, "SKbbbb…; not tried: 127.0.0.1 cannot be reached" in text) == (Health.WARN, True)
+    assert (health, "SKbbbb…; not tried: " in text and " cannot be reached" in text) == (Health.WARN, True)
 
 
 @pytest.mark.parametrize(
