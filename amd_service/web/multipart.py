@@ -9,7 +9,7 @@ from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
 from starlette.requests import Request
 
-from amd_service.web.body import stream_body
+from amd_service.web.body import stream_body, too_large
 from amd_service.web.problems import Problem
 
 MAX_PARTS = 16
@@ -30,17 +30,19 @@ class Part:
         return options.get(b"name", b"").decode("utf-8", errors="replace")
 
 
-async def read_form(request: Request, max_part_bytes: int, *, timeout_s: float) -> list[Part]:
+async def read_form(request: Request, max_part_bytes: int, *, setting: str, timeout_s: float) -> list[Part]:
     """Read all parts of a form.
 
+    `setting`: the name of the setting that contains `max_part_bytes`.
     Raises Problem 400 for a body that is malformed or incomplete, 408 after `timeout_s` seconds, and 413 if a part has
     more than `max_part_bytes` bytes.
     """
-    form = _Form(max_part_bytes)
+    form = _Form(max_part_bytes, setting)
     parser = form.parser(_boundary(request))
     try:
         async with asyncio.timeout(timeout_s):
-            async with aclosing(stream_body(request, max_part_bytes + OVERHEAD_BYTES)) as chunks:
+            body = stream_body(request, max_part_bytes, setting=setting, overhead=OVERHEAD_BYTES)
+            async with aclosing(body) as chunks:
                 async for chunk in chunks:
                     parser.write(chunk)
     except FormParserError as error:
@@ -71,10 +73,11 @@ def _boundary(request: Request) -> bytes:
 class _Form:
     """Collects the parts that the parser reports."""
 
-    def __init__(self, max_part_bytes: int) -> None:
+    def __init__(self, max_part_bytes: int, setting: str) -> None:
         self.parts: list[Part] = []
         self.is_complete = False
         self._max_part_bytes = max_part_bytes
+        self._setting = setting
         self._header = bytearray()
         self._value = bytearray()
 
@@ -111,10 +114,7 @@ class _Form:
         part = self.parts[-1]
         part.data += data[start:end]
         if len(part.data) > self._max_part_bytes:
-            raise Problem(
-                HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
-                f"the part `{part.name}` has more than {self._max_part_bytes} bytes, the limit: send less audio",
-            )
+            raise too_large(f"the part `{part.name}`", self._max_part_bytes, self._setting)
 
     def end(self) -> None:
         self.is_complete = True

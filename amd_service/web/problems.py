@@ -65,4 +65,6 @@ async def handle_http_exception(request: Request, error: Exception) -> JSONRespo
     assert isinstance(error, HTTPException)
     status = HTTPStatus(error.status_code)
     detail = f"{request.method} {request.url.path} does not exist; see /openapi.json"
+    if allowed := (error.headers or {}).get("Allow"):
+        detail = f"{request.url.path} does not accept {request.method}: use {' or '.join(sorted(allowed.split(', ')))}"
     return problem_response(Problem(status, detail, error.headers))

@@ -17,9 +17,11 @@ from amd_service.web.api.uploads import (
     AUDIO_BODIES,
     CHANNEL,
     FORMATS,
+    UPLOAD_LIMIT,
     UPLOAD_PROBLEMS,
     parse_channel,
     require_audio,
+    require_channel,
     translate_detection_errors,
     while_connected,
 )
@@ -29,19 +31,23 @@ from amd_service.web.multipart import Part, read_form
 from amd_service.web.problems import Problem
 from amd_service.web.state import state_of
 
+# A longer text in the part `audio` is no path of a file.
+MAX_PATH_BYTES = 1024
+
 
 async def predict(request: Request) -> JSONResponse:
     """POST /predict: judge a recording. The recording is the multipart field `audio` or the whole body.
 
     Mono audio must contain only the called party. For dual-channel audio, `channel` (1 or 2) selects the channel of the
-    called party. `channel` can be in the query or in the form; the form takes precedence. `processing_time_ms` is the
-    time from the complete upload to the response.
+    called party. `channel` can be in the query or in the form; the form takes precedence. Channel 2 of mono audio is
+    refused. `processing_time_ms` is the time from the complete upload to the response.
     """
     audio = await _read_upload(request)
     started = perf_counter()
     with translate_detection_errors():
         work = state_of(request).runtime.detector.judge(audio, priority=Priority.INTERACTIVE)
         verdict = await while_connected(request, work)
+    require_channel(verdict, audio.channel)
     body = PredictAnswer.of(verdict, processing_ms=(perf_counter() - started) * 1000)
     return JSONResponse(body.model_dump(mode="json"))
 
@@ -52,9 +58,10 @@ async def _read_upload(request: Request) -> AudioInput:
     channel = parse_channel(request.query_params.getlist("channel"))
     kind = media_type(request)
     if kind == MULTIPART:
-        return _audio_of_form(await read_form(request, limit_bytes, timeout_s=timeout_s), channel)
+        parts = await read_form(request, limit_bytes, setting=UPLOAD_LIMIT, timeout_s=timeout_s)
+        return _audio_of_form(parts, channel)
     require_audio(request)
-    data = await read_body(request, limit_bytes, timeout_s=timeout_s)
+    data = await read_body(request, limit_bytes, setting=UPLOAD_LIMIT, timeout_s=timeout_s)
     return AudioInput(data=data, content_type=request.headers["content-type"], channel=channel, one_sided=True)
 
 
@@ -64,18 +71,38 @@ def _audio_of_form(parts: Sequence[Part], channel: int | None) -> AudioInput:
     The part `audio` may have any content type, and needs no file name.
     """
     audio = [part for part in parts if part.name == "audio"]
-    if len(audio) != 1:
-        names = ", ".join(f"`{part.name[:40]}`" for part in parts)
-        raise Problem(
-            HTTPStatus.UNPROCESSABLE_ENTITY, f"send exactly one part `audio`: the form has {len(audio)}, among {names}"
-        )
+    problem = _problem_of_parts(parts, audio) if len(audio) != 1 else _problem_of_audio(audio[0])
+    if problem is not None:
+        raise Problem(HTTPStatus.UNPROCESSABLE_ENTITY, problem)
     [sent] = audio
-    if not sent.data:
-        raise Problem(HTTPStatus.UNPROCESSABLE_ENTITY, "the part `audio` is empty: check the path of the file")
     of_form = parse_channel([part.data.decode("utf-8", "replace") for part in parts if part.name == "channel"])
     return AudioInput(
         data=bytes(sent.data), content_type=sent.headers.get("content-type"), channel=of_form or channel, one_sided=True
     )
+
+
+def _problem_of_parts(parts: Sequence[Part], audio: Sequence[Part]) -> str:
+    """Describe a form without exactly one part `audio`."""
+    others = [part.name[:40] for part in parts if part.name not in ("audio", "channel")]
+    if not audio and len(others) == 1:
+        return f"the form has the part {others[0]!r}: rename it to 'audio'"
+    names = ", ".join(f"`{part.name[:40]}`" for part in parts)
+    return f"send exactly one part `audio`: the form has {len(audio)}, among {names}"
+
+
+def _problem_of_audio(sent: Part) -> str | None:
+    """Describe a part `audio` that is empty or contains the path of a file; None for other parts.
+
+    `curl -F audio=call.wav` sends the text `call.wav`, without a content type.
+    """
+    if not sent.data:
+        return "the part `audio` is empty: check the path of the file"
+    if len(sent.data) > MAX_PATH_BYTES or "content-type" in sent.headers:
+        return None
+    text = sent.data.decode("utf-8", "replace")
+    if not text.isprintable() or "\ufffd" in text:
+        return None
+    return f"the part `audio` is the text {text[:60]!r}, not audio: write @ before the path, as in `-F audio=@call.wav`"
 
 
 ROUTE = DescribedRoute(

@@ -20,9 +20,11 @@ from amd_service.web.api.uploads import (
     AUDIO_BODIES,
     CHANNEL,
     FORMATS,
+    UPLOAD_LIMIT,
     UPLOAD_PROBLEMS,
     parse_channel,
     require_audio,
+    require_channel,
     translate_detection_errors,
     while_connected,
 )
@@ -44,13 +46,14 @@ async def predict_stream(request: Request) -> Response:
     require_audio(request)
     channel = parse_channel(request.query_params.getlist("channel"))
     audio = AudioInput(data=b"", content_type=request.headers["content-type"], channel=channel, one_sided=True)
-    return NdjsonResponse(_lines(request, StreamedUpload(state_of(request).runtime.detector, audio)))
+    return NdjsonResponse(_lines(request, StreamedUpload(state_of(request).runtime.detector, audio), channel))
 
 
-async def _lines(request: Request, upload: StreamedUpload) -> AsyncGenerator[StreamLine, None]:
+async def _lines(request: Request, upload: StreamedUpload, channel: int | None) -> AsyncGenerator[StreamLine, None]:
     started = perf_counter()
 
     def line(verdict: Verdict, speech_ms: int | None) -> StreamLine:
+        require_channel(verdict, channel)
         return StreamLine.of(
             verdict,
             processing_ms=(perf_counter() - started) * 1000,
@@ -62,6 +65,7 @@ async def _lines(request: Request, upload: StreamedUpload) -> AsyncGenerator[Str
     body = stream_body(
         request,
         state_of(request).runtime.settings.max_upload_bytes,
+        setting=UPLOAD_LIMIT,
         idle_s=limits.predict_stream_idle_s,
         total_s=limits.predict_stream_total_s,
     )

@@ -31,9 +31,12 @@ FORMATS = (
 CHANNEL: Json = {
     "name": "channel",
     "in": "query",
-    "description": "Channel of the called party in dual-channel audio. Without this parameter the channels are mixed.",
+    "description": "Channel of the called party in dual-channel audio. Without this parameter the channels are mixed. "
+    "For mono audio, omit the parameter: 2 is refused.",
     "schema": {"type": "integer", "enum": [1, 2]},
 }
+# The setting that limits the size of an upload.
+UPLOAD_LIMIT = "AMD_MAX_UPLOAD_BYTES"
 UPLOAD_PROBLEMS = problems(
     *NO_ACCESS,
     HTTPStatus.BAD_REQUEST,
@@ -63,6 +66,15 @@ def parse_channel(sent: Sequence[str]) -> int | None:
     )
 
 
+def require_channel(verdict: Verdict, channel: int | None) -> None:
+    """Raise Problem 422 if `channel` is 2 and the judged audio is mono: the client did not send what it intended."""
+    if channel == 2 and verdict.channel == 1:
+        raise Problem(
+            HTTPStatus.UNPROCESSABLE_ENTITY,
+            "`channel` is 2, but the audio has one channel: send the dual-channel audio, or omit `channel`",
+        )
+
+
 def require_audio(request: Request) -> None:
     """Raise Problem 415 unless the content type of a body can be audio.
 
@@ -71,10 +83,15 @@ def require_audio(request: Request) -> None:
     kind = media_type(request)
     if kind.startswith(("audio/", "video/")) or kind in (BYTES, "application/ogg"):
         return
+    if kind == FORM:
+        raise Problem(
+            HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
+            f"the content type is {FORM}, curl's default for --data-binary: add `-H 'content-type: audio/wav'`, "
+            f"or send {MULTIPART} to /predict with `-F audio=@call.wav`",
+        )
     found = {
         "": "the request has no content type",
         JSON_TYPE: "the body is JSON, and JSON cannot contain audio",
-        FORM: f"the body is a form of the type {FORM}. With curl, use `-F audio=@call.wav`",
     }.get(kind, f"the content type {kind[:60]!r} is not audio")
     raise Problem(
         HTTPStatus.UNSUPPORTED_MEDIA_TYPE,

@@ -55,7 +55,12 @@ async def read_signed_form(request: Request) -> Pairs:
         raise Problem(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, f"send the callback as {FORM}")
     state = state_of(request)
     settings = state.runtime.settings
-    body = await read_body(request, settings.max_callback_bytes, timeout_s=state.time_limits.callback_body_s)
+    body = await read_body(
+        request,
+        settings.max_callback_bytes,
+        setting="AMD_MAX_CALLBACK_BYTES",
+        timeout_s=state.time_limits.callback_body_s,
+    )
     try:
         signed = signature.verify(
             settings.accounts,

@@ -121,7 +121,7 @@ async def test_a_form_without_the_field_audio_gets_422(judging: App) -> None:
     response = await judging.client.post("/predict", files={"file": ("call.wav", HUMAN, "audio/wav")})
     status, detail = problem(response)
     assert status == 422
-    assert "`audio`" in detail
+    assert "rename it to 'audio'" in detail
 
 
 @pytest.mark.parametrize("content_type", ["multipart/form-data", "multipart/form-data; boundary=x"])
@@ -229,5 +229,7 @@ async def upload_until(condition: Callable[[], bool], app: ASGIApp) -> None:
 async def test_an_unknown_path_and_an_unsupported_method_get_problems(judging: App) -> None:
     assert problem(await judging.client.get("/nothing"))[0] == 404
     wrong_method = await judging.client.get("/predict")
-    assert problem(wrong_method)[0] == 405
+    assert problem(wrong_method) == (405, "/predict does not accept GET: use POST")
     assert wrong_method.headers["allow"] == "POST"
+    assert problem(await judging.client.get("/api/calls"))[1] == "/api/calls does not accept GET: use POST"
+    assert problem(await judging.client.post("/health"))[1] == "/health does not accept POST: use GET or HEAD"

@@ -110,6 +110,14 @@ async def test_an_upload_in_single_bytes_is_read(judging: App) -> None:
 CHANNEL = f'{CONTENT}name="channel"'
 
 
+async def test_channel_2_of_mono_audio_gets_422(judging: App) -> None:
+    for path in PATHS:
+        response = await judging.client.post(f"{path}?channel=2", content=HUMAN, headers={"content-type": "audio/wav"})
+        assert response.status_code == 422
+        assert "`channel` is 2, but the audio has one channel" in response.json()["detail"]
+    assert (await send(judging, form((AUDIO, HUMAN), (CHANNEL, b"2")))).status_code == 422
+
+
 @pytest.mark.parametrize(
     ("body", "status", "words"),
     [
@@ -121,7 +129,12 @@ CHANNEL = f'{CONTENT}name="channel"'
         (HUMAN, 400, "does not begin with the boundary"),
         (form((AUDIO, HUMAN)).replace(BOUNDARY.encode(), b"another"), 400, "does not begin with the boundary"),
         (form((AUDIO, HUMAN), (AUDIO, HUMAN)), 422, "exactly one part `audio`: the form has 2"),
-        (form((AUDIO.replace("audio", "file", 1), HUMAN)), 422, "one part `audio`: the form has 0, among `file`"),
+        (form((AUDIO.replace("audio", "file", 1), HUMAN)), 422, "has the part 'file': rename it to 'audio'"),
+        (form((CONTENT + "name=file", HUMAN), (CHANNEL, b"1")), 422, "has the part 'file': rename it to 'audio'"),
+        (form((CONTENT + "name=a", HUMAN), (CONTENT + "name=b", b"")), 422, "the form has 0, among `a`, `b`"),
+        (form((CONTENT + 'name="audio"', b"call.wav")), 422, "the text 'call.wav', not audio: write @ before the path"),
+        (form((CONTENT + "name=audio", "Gespr\u00e4che/1.mp3".encode())), 422, "write @ before the path"),
+        (form((CONTENT + "name=audio", bytes(50))), 422, "not in a known audio format"),
         (form((AUDIO, b"")), 422, "`audio` is empty"),
         (form((AUDIO, base64.b64encode(HUMAN))), 422, "base64"),
         (form((AUDIO, b'{"audio": "UklGRg=="}')), 422, "JSON"),
@@ -129,7 +142,7 @@ CHANNEL = f'{CONTENT}name="channel"'
         (form((AUDIO, HUMAN), (CHANNEL, b"")), 422, "but it is empty"),
         (form((AUDIO, HUMAN), (CHANNEL, b"left")), 422, "but it is 'left'"),
         (form((AUDIO, HUMAN), (CHANNEL, b"1"), (CHANNEL, b"2")), 422, "but it has 2 values"),
-        (form((AUDIO, HUMAN), (CHANNEL, b"x" * 5_000_000)), 413, "the limit"),
+        (form((AUDIO, HUMAN), (CHANNEL, b"x" * 5_000_000)), 413, "2000000 bytes, the limit: send less"),
         (form(*[(f"{CONTENT}name=a", b"")] * 17), 400, "more than 16 parts"),
         (form((f"{CONTENT}name=a\r\nx: {'y' * 9000}", b"")), 400, "malformed"),
     ],
@@ -167,6 +180,15 @@ async def test_a_part_over_the_limit_gets_413_and_a_part_at_the_limit_is_accepte
     assert f"`audio` has more than {len(HUMAN)} bytes" in response.json()["detail"]
 
 
+async def test_a_413_names_the_setting_and_its_value(closed_database: Database) -> None:
+    service = open_app(closed_database, max_upload_bytes=2000)
+    for content_type in (FORM["content-type"], "audio/wav"):
+        found, detail = await problem_with(service, form((AUDIO, LARGE)), content_type=content_type)
+        assert found == 413
+        assert detail.startswith("the body has more than 2000 bytes, the limit: ")
+        assert "increase AMD_MAX_UPLOAD_BYTES" in detail
+
+
 @pytest.mark.parametrize(
     ("query", "words"),
     [
@@ -188,7 +210,7 @@ async def test_a_wrong_channel_in_the_query_is_named(judging: App, query: str, w
     [
         ("application/json", "the body is JSON"),
         ("application/json; charset=utf-8", "the body is JSON"),
-        ("application/x-www-form-urlencoded", "-F audio=@call.wav"),
+        ("application/x-www-form-urlencoded", "add `-H 'content-type: audio/wav'`, or send multipart/form-data"),
         ("text/plain", "'text/plain' is not audio"),
         ("image/png", "'image/png' is not audio"),
         ("", "no content type"),
