@@ -22,7 +22,7 @@ async def run_demo(directory: Path, *, model: str, live_pace: float | None = Non
     account = make_account()
     console = Console(stderr=True)
     console.print("Starting a throwaway Postgres, a simulated Twilio, and the service …")
-    console.print("The first start can take minutes, because PyTorch is read from the disk for the first time.")
+    console.print("The first start reads PyTorch from the disk, which can take minutes.")
     async with (
         throwaway_database() as database_url,
         serve_simulated_twilio(MediaHost({account.account_sid: account.basic_auth})) as simulated_twilio,

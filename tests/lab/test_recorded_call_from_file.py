@@ -1,3 +1,5 @@
+from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
 from pathlib import Path
 
 import numpy as np
@@ -30,6 +32,21 @@ def test_recordings_become_recorded_calls_with_numbers_of_their_own(tmp_path: Pa
     assert (human.name, other.name, calls["Anna"].recording) == ("Anna", "third", HUMAN)
 
 
+def test_a_recorded_call_ended_when_it_was_made(tmp_path: Path) -> None:
+    write_recorded_call(write(tmp_path / "Anna.wav", HUMAN), tmp_path / "calls")
+    (call,) = load_calls(tmp_path / "calls")
+    forms = [dict(callback.form) for callback in call.callbacks]
+    times = [
+        parsedate_to_datetime(form[name])
+        for form in forms
+        for name in ("Timestamp", "RecordingStartTime")
+        if name in form
+    ]
+    assert times == [*sorted(times[:-1]), times[2]]
+    assert len(times) == 5
+    assert timedelta(0) <= datetime.now(UTC) - times[3] < timedelta(minutes=1)
+
+
 @pytest.mark.parametrize(("channel", "source"), [(None, "OutboundAPI"), (1, "OutboundAPI"), (2, "DialVerb")])
 def test_the_channel_of_the_called_party_is_reported_as_twilio_does(
     tmp_path: Path, channel: int | None, source: str
@@ -53,7 +70,7 @@ def test_an_existing_call_is_not_replaced(tmp_path: Path) -> None:
     ("name", "body", "options", "message"),
     [
         ("page.wav", b"<html>sign in</html>", {}, "page.wav is not a recording"),
-        ("call.m4a", HUMAN, {}, r"must end in \.wav, \.mp3, \.flac"),
+        ("call.m4a", HUMAN, {}, r"must end in \.wav, .*\.mp3, \.flac"),
         ("mono.wav", HUMAN, {"channel": 2}, "has one channel"),
         ("mono.wav", HUMAN, {"to": "0301234"}, "not a number in E.164 format"),
     ],
