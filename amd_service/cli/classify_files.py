@@ -33,6 +33,8 @@ async def classify_and_print(files: Sequence[Path], settings: Settings, *, chann
     console, errors = Console(), Console(stderr=True)
     counts: Counter[str] = Counter()
     columns = (TextColumn("classifying"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    if errors.is_terminal:
+        errors.print(f"loading the model {escape(settings.model)} …", highlight=False)
     is_hidden = len(files) == 1 or not errors.is_terminal
     with Progress(*columns, console=errors, transient=True, disable=is_hidden) as progress:
         task = progress.add_task("", total=len(files))
@@ -55,7 +57,7 @@ async def classify(files: Sequence[Path], settings: Settings, *, channel: int | 
     A mono file is assumed to contain only the called party. `channel`: the called party's channel of a dual-channel
     file; None mixes the two channels. Raises ModelUnusable if the model cannot be loaded.
     """
-    async with Detector.from_settings(settings, Metrics()) as detector:
+    async with Detector.from_settings(settings, Metrics(), is_service=False) as detector:
         await detector.wait_ready_or_raise()
         for file in files:
             yield await _classify_file(file, detector, channel)

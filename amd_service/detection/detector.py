@@ -50,10 +50,13 @@ class Detector:
         )
 
     @classmethod
-    def from_settings(cls, settings: Settings, metrics: Metrics) -> Self:
-        """Create the detector that the settings describe, without starting the detector."""
+    def from_settings(cls, settings: Settings, metrics: Metrics, *, is_service: bool = True) -> Self:
+        """Create the detector that the settings describe, without starting the detector.
+
+        `is_service`: see `Classifier`.
+        """
         return cls(
-            Classifier(settings, metrics),
+            Classifier(settings, metrics, is_service=is_service),
             Policy.from_settings(settings),
             golden=GoldenClips.from_settings(settings),
             metrics=metrics,

@@ -143,7 +143,8 @@ class Readiness:
         assert order is not None
         reason = self._golden.shortage() or refusal_reason(self.proof, order, self._golden)
         if reason is not None:
-            log.error("classifier not ready", reason=reason, proof=str(self.proof))
+            if self._classifier.is_service:
+                log.error("classifier not ready", reason=reason, proof=str(self.proof))
             return ClassifierState(Phase.FAILED, reason)
         if self.proof is Proof.CONTRADICTED:
             log.warning("label order contradicted by golden clips, serving anyway", cure=order.swapped_line)

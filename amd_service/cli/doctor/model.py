@@ -14,7 +14,10 @@ MODEL_TIMEOUT_S = 600.0
 async def check_model(settings: Settings) -> CheckResult:
     """Load the model in the same way as `serve`. If loading fails, the result names the cure."""
     try:
-        async with Detector.from_settings(settings, Metrics()) as detector, asyncio.timeout(MODEL_TIMEOUT_S):
+        async with (
+            Detector.from_settings(settings, Metrics(), is_service=False) as detector,
+            asyncio.timeout(MODEL_TIMEOUT_S),
+        ):
             await detector.wait_ready_or_raise()
     except (AmdError, TimeoutError) as error:
         text = str(error) or f"{settings.model} was not loaded within {MODEL_TIMEOUT_S:g} s"

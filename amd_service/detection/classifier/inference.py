@@ -11,7 +11,7 @@ from typing import Self
 from amd_service.detection.classifier.engines.engine import ChosenEngine, load_engine
 from amd_service.detection.classifier.labels import LabelOrder
 from amd_service.detection.classifier.model import CURE, open_model
-from amd_service.detection.classifier.request_queue import InferenceRequest, Priority, RequestQueue
+from amd_service.detection.classifier.request_queue import InferenceRequest, Priority, RequestQueue, fail_requests
 from amd_service.detection.classifier.scorer import OpenEngine, OpenFiles, Scorer
 from amd_service.detection.classifier.state import NOT_STARTED, ClassifierState, Phase
 from amd_service.detection.classifier.temporary_errors import retry_delay_s, temporary_cause
@@ -36,6 +36,8 @@ class Classifier:
     `start` returns at once and never raises. The inference thread loads the model and warms it up. If the model cannot
     be used, the state becomes `failed`, and the reason in the state names the cure. Every accepted window ends with a
     result or an error, even if the thread crashes. After a crash a new thread loads the model again.
+    `is_service`: False for a command that waits once and prints the reason of a failure. The reason is then not logged,
+    and a failed load is not retried.
     """
 
     def __init__(
@@ -49,7 +51,9 @@ class Classifier:
         result_timeout_s: float = 120.0,
         retry_base_s: float = 1.0,
         close_timeout_s: float | None = None,
+        is_service: bool = True,
     ) -> None:
+        self.is_service = is_service
         self._settings = settings
         self._metrics = metrics
         self._open_files = open_files
@@ -90,10 +94,7 @@ class Classifier:
 
     @property
     def labels(self) -> LabelOrder | None:
-        """The label of each output index, and the source of this order.
-
-        The value is None until the first load has succeeded.
-        """
+        """The label of each output index, and the source of this order. None until the first load has succeeded."""
         return self._scorer.files.labels if self._scorer else None
 
     @property
@@ -143,7 +144,8 @@ class Classifier:
         while (thread := self._thread) is not None and thread.is_alive():
             await asyncio.to_thread(thread.join, self._close_timeout_s)
             if thread.is_alive():
-                log.warning("inference thread still busy at shutdown")
+                if self._state.phase is Phase.READY:  # a thread that loads the model holds no window
+                    log.warning("inference thread still busy at shutdown")
                 break
         self._set_state(Phase.STOPPED, "the classifier is shut down")
 
@@ -210,6 +212,9 @@ class Classifier:
                 if obstacle is None:
                     self._fail_to_load(error)
                     break
+                if not self.is_service:
+                    self._fail(obstacle)
+                    break
                 delay_s = retry_delay_s(failures, self._retry_base_s)
                 self._fail(f"{obstacle}. Next attempt in {delay_s:.0f} s")
                 self._stopping.wait(delay_s)
@@ -246,7 +251,8 @@ class Classifier:
 
     def _fail(self, reason: str) -> None:
         self._set_state(Phase.FAILED, reason)
-        log.error("classifier not ready", reason=reason)
+        if self.is_service:
+            log.error("classifier not ready", reason=reason)
 
     def _serve(self, scorer: Scorer) -> None:
         while batch := self._queue.take_batch(scorer.engine.max_batch):
@@ -263,12 +269,12 @@ class Classifier:
             self._errors_in_a_row += 1
             if self._errors_in_a_row >= MAX_ERRORS_IN_A_ROW:
                 reason = f"the engine failed {self._errors_in_a_row} times in a row: {error!r}"
-                _fail_requests(batch, ClassifierUnavailable(reason))
+                fail_requests(batch, ClassifierUnavailable(reason))
                 raise
-            _fail_requests(batch, error)
+            fail_requests(batch, error)
             return
         except BaseException as error:
-            _fail_requests(batch, ClassifierUnavailable(f"the inference thread crashed: {error!r}"))
+            fail_requests(batch, ClassifierUnavailable(f"the inference thread crashed: {error!r}"))
             raise
         self._crashes = self._errors_in_a_row = 0
         self._typical_s += 0.2 * ((perf_counter() - started) / len(batch) - self._typical_s)
@@ -292,8 +298,3 @@ class Classifier:
             self._start_thread(f"loading the model again: the inference thread crashed with {error!r}")
         else:
             self._fail(f"the inference thread crashed {self._crashes} times in a row, last with {error!r}. {CURE}")
-
-
-def _fail_requests(batch: list[InferenceRequest], error: Exception) -> None:
-    for request in batch:
-        request.result.set_exception(error)

@@ -110,3 +110,9 @@ class RequestQueue:
     def _notify(self) -> None:
         self._gauge.set(len(self._heap))
         self._changed.notify_all()
+
+
+def fail_requests(batch: list[InferenceRequest], error: Exception) -> None:
+    """Give every caller of the batch the error."""
+    for request in batch:
+        request.result.set_exception(error)

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
+from structlog.testing import capture_logs
 
 from amd_service.detection.classifier.inference import Classifier
 from amd_service.detection.classifier.model import ModelFiles
@@ -15,7 +16,7 @@ from amd_service.detection.classifier.state import Phase
 from amd_service.errors import ClassifierUnavailable, ModelUnusable
 from amd_service.settings import Settings
 from amd_service.telemetry import Metrics
-from tests.support.inference import running, score, stubbed
+from tests.support.inference import busy, running, score, stubbed
 from tests.support.models import StubEngine, model_files
 from tests.support.waiting import until
 
@@ -155,3 +156,43 @@ async def test_an_unreachable_hub_is_retried() -> None:
     async with stubbed(StubEngine(), load=load, retry_base_s=0.01) as classifier:
         await classifier.wait_for(lambda state: state.is_ready)
         assert classifier.is_ready
+
+
+async def test_a_command_reports_a_temporary_error_once_without_a_next_attempt() -> None:
+    loads: list[None] = []
+
+    def load() -> ModelFiles:
+        loads.append(None)
+        raise ClassifierUnavailable("the hub does not answer")
+
+    with capture_logs() as logs:
+        async with stubbed(StubEngine(), load=load, retry_base_s=0.001, is_service=False) as classifier:
+            with pytest.raises(ModelUnusable, match=r"^the hub does not answer$"):
+                await classifier.wait_ready_or_raise()
+            await until(lambda: "inference" not in {thread.name for thread in threading.enumerate()})
+    assert (len(loads), logs) == (1, [])
+
+
+@pytest.mark.parametrize("is_loading", [True, False], ids=["loading", "scoring"])
+async def test_a_thread_that_only_loads_the_model_is_no_warning_at_shutdown(is_loading: bool) -> None:
+    reached, go_on, engine = threading.Event(), threading.Event(), StubEngine()
+
+    def slow() -> ModelFiles:
+        reached.set()
+        go_on.wait(20)
+        return model_files()
+
+    with capture_logs() as logs:
+        classifier = stubbed(engine, load=slow if is_loading else model_files, close_timeout_s=0.01)
+        classifier.start()
+        if is_loading:
+            await asyncio.to_thread(reached.wait)
+            await classifier.close()
+        else:
+            await classifier.wait_ready_or_raise()
+            async with busy(engine, classifier) as scored:
+                await classifier.close()
+                scored.cancel()
+        go_on.set()
+        await until(lambda: "inference" not in {thread.name for thread in threading.enumerate()})
+    assert ("inference thread still busy at shutdown" in {line["event"] for line in logs}) is not is_loading
