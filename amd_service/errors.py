@@ -52,6 +52,10 @@ class InvalidSignature(InvalidCallback):
     """A request, handshake or stream has no valid Twilio signature or key."""
 
 
+class VerificationNotConfigured(InvalidSignature):
+    """The settings lack what the check of a signature needs. The message can be sent to the client: it has no value."""
+
+
 class MalformedCallback(InvalidCallback):
     """A required field of a callback, resource or message is missing or malformed."""
 

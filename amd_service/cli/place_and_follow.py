@@ -83,6 +83,12 @@ async def _follow(database: Database, call_sid: CallSid, wait_s: float, settings
                 call_sid=call_sid,
             )
         if waited_s >= wait_s:
+            if row.get("analysis_state") == AnalysisState.QUEUED:
+                log.warning(
+                    "no worker is ready: the recording waits in the queue; check that a worker runs, and read the "
+                    "reason at /ready/classifier",
+                    url=f"{settings.local_url}/ready/classifier",
+                )
             return row
         await asyncio.sleep(min(POLL_S, wait_s - waited_s))
 

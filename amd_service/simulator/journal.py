@@ -88,5 +88,5 @@ def explain(url: str, outcome: CallbackOutcome, *, cure: str) -> str:
     if outcome.status is None:
         return f"no response ({outcome.outcome}): start the service, or {cure}"
     if outcome.status == 403:
-        return f"403: set the same TWILIO_AUTH_TOKEN for the service, and {cure}"
+        return f"403: set the same TWILIO_ACCOUNT_SID and TWILIO_AUTH_TOKEN for the service, and {cure}"
     return str(outcome.status)

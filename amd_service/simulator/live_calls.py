@@ -171,5 +171,9 @@ def _explain_failure(result: StreamResult) -> str | None:
 
 
 def _explain_rejection(response: httpx2.Response) -> str:
-    hint = "; check that TWILIO_AUTH_TOKEN and --public-url match the service" if response.status_code == 403 else ""
+    hint = (
+        "; check that TWILIO_ACCOUNT_SID, TWILIO_AUTH_TOKEN and --public-url match the service"
+        if response.status_code == 403
+        else ""
+    )
     return f"POST {STREAM_XML_PATH} failed with {response.status_code}{hint}"

@@ -162,7 +162,11 @@ class _Replayer:
         )
         if outcome.outcome == "2xx":
             return None
-        hint = "; check that TWILIO_AUTH_TOKEN and --public-url match the service" if outcome.status == 403 else ""
+        hint = (
+            "; check that TWILIO_ACCOUNT_SID, TWILIO_AUTH_TOKEN and --public-url match the service"
+            if outcome.status == 403
+            else ""
+        )
         return f"POST {callback.path} failed with {outcome.status or outcome.outcome}{hint}"
 
     async def _await_row(self, call_sid: str, expected: Mapping[str, JsonValue]) -> dict[str, JsonValue]:

@@ -65,7 +65,9 @@ async def simulate(path: Path | None, settings: Settings, *, port: int, pace: fl
             task.add_done_callback(tasks.discard)
 
         rest.on_created = start
-        environment = _environment(server.url, settings, accounts, demo_model=path is None)
+        environment = _environment(
+            server.url, settings, accounts, demo_model=path is None or "model" not in settings.model_fields_set
+        )
         _print_start(server.url, environment, settings, library, as_json=as_json)
         await _wait_for_signal()
         for task in tasks:
@@ -155,6 +157,11 @@ def _print_start(
     console.print("\nSet these variables for `amd-service serve` and `amd-service call`:\n")
     for name, value in environment.items():
         console.print(f"export {name}={value}")
+    if "AMD_MODEL" in environment:
+        console.print(
+            "\nAMD_MODEL=demo is the demonstration model, trained on synthetic speech. For the production model, leave "
+            "out this line, or set AMD_MODEL to the hub id or the folder of a model."
+        )
     if settings.accounts:
         console.print(f"\nThe account is {', '.join(settings.accounts)}, as in your settings.")
     if settings.database_url is not None:

@@ -15,7 +15,7 @@ from urllib.parse import parse_qsl, urlparse
 from twilio.request_validator import add_port, remove_port
 
 from amd_service.domain import AccountSid, is_sid
-from amd_service.errors import InvalidSignature
+from amd_service.errors import InvalidSignature, VerificationNotConfigured
 from amd_service.settings import Account
 from amd_service.twilio.callbacks import MAX_FIELDS
 from amd_service.twilio.encodings import Form, possible_readings
@@ -172,7 +172,7 @@ def _is_signed(account: Account, text: bytes, signature: str) -> bool:
 
 def _signed_url(public_url: str | None, raw_path: bytes, query_string: bytes) -> str:
     if public_url is None:
-        raise InvalidSignature("AMD_PUBLIC_URL is not set: signatures cannot be checked without it")
+        raise VerificationNotConfigured("AMD_PUBLIC_URL is not set: signatures cannot be checked without it")
     target = (raw_path + (b"?" + query_string if query_string else b"")).decode("latin-1")
     if not _is_plain(target):
         raise InvalidSignature("the request target is not a plain ASCII path and query")
@@ -209,6 +209,10 @@ def _read_signature(headers: RequestHeaders) -> str:
 
 
 def _find_account(accounts: Mapping[AccountSid, Account], parameters: Sequence[tuple[str, str]]) -> Account:
+    if not accounts:
+        raise VerificationNotConfigured(
+            "no account is configured: set TWILIO_ACCOUNT_SID and TWILIO_AUTH_TOKEN, or AMD_ACCOUNTS_FILE"
+        )
     claimed = {value for name, value in parameters if name == "AccountSid" and value}
     if len(claimed) != 1:
         raise InvalidSignature(f"the request must have one AccountSid; it has {len(claimed)}")

@@ -79,6 +79,25 @@ async def test_a_call_without_callbacks_names_the_setting_to_check(scene: Scene)
     assert "AMD_PUBLIC_URL" in err
 
 
+@pytest.mark.slow
+async def test_a_call_that_waits_for_a_worker_names_the_readiness_of_the_classifier(scene: Scene) -> None:
+    token = scene.account.auth_tokens[0].get_secret_value()
+    async with (
+        scene.run_service((*COMMAND, "serve", "--no-worker", "--no-model")) as service,
+        httpx2.AsyncClient(trust_env=False) as client,
+    ):
+
+        async def simulate(placed: SimulatedCall) -> None:
+            scenario = CallScenario(media_file=MediaFile(HUMAN))
+            await simulate_call(scene.simulated_twilio.rest, placed, scenario, token=token, client=client)
+
+        scene.simulated_twilio.rest.on_created = simulate
+        code, out, err = await call(scene, *CALL_ARGUMENTS, "--wait", "--timeout", "5", public_url=service.url)
+        assert (code, "analysis queued" in out) == (1, True), err
+        assert "no worker is ready" in err
+        assert "/ready/classifier" in err
+
+
 async def test_a_forbidden_number_exits_2_and_an_unknown_outcome_exits_3(scene: Scene) -> None:
     code, out, err = await call(scene, "+19005550100", *CALL_ARGUMENTS[1:])
     assert (code, out, "AMD_DIAL_PREFIXES" in err) == (2, "", True)

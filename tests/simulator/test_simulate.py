@@ -14,9 +14,10 @@ from starlette.responses import Response
 from starlette.routing import Route
 from twilio.request_validator import RequestValidator
 
-from amd_service.simulator.journal import KEPT_CALLS, Entry, Journal
+from amd_service.simulator.journal import KEPT_CALLS, Entry, Journal, explain
 from amd_service.simulator.twilio.loopback_server import serve_on_loopback
 from amd_service.simulator.twilio.resources import SimulatedCall
+from amd_service.simulator.twilio.signed_callbacks import CallbackOutcome
 from amd_service.simulator.twiml_playback import TwimlPlayback
 from tests.support.fixture_calls import CALLS
 from tests.support.simulate_process import SimulateProcess, run_simulate
@@ -71,6 +72,7 @@ async def test_a_placed_call_sends_signed_callbacks_serves_its_recording_and_is_
     tmp_path: Path, receiver: Receiver
 ) -> None:
     async with run_simulate(str(CALLS), cwd=tmp_path) as simulate:
+        assert simulate.environment["AMD_MODEL"] == "demo"
         sid, token = credentials(simulate)
         created = await create_call(
             simulate,
@@ -124,9 +126,10 @@ async def test_a_bad_url_in_the_twiml_fails_the_call_and_not_the_command(tmp_pat
 async def test_the_command_stops_cleanly_during_a_call(
     tmp_path: Path, number: signal.Signals, receiver: Receiver
 ) -> None:
-    settings = {"TWILIO_ACCOUNT_SID": "AC" + "1" * 32, "TWILIO_AUTH_TOKEN": "secret"}
+    settings = {"TWILIO_ACCOUNT_SID": "AC" + "1" * 32, "TWILIO_AUTH_TOKEN": "secret", "AMD_MODEL": "/models/own"}
     async with run_simulate(str(CALLS / "13-voicemail-after-seven-seconds"), cwd=tmp_path, **settings) as simulate:
-        assert "TWILIO_AUTH_TOKEN" not in simulate.environment  # the user has the token already
+        # The user has set the token and the model already.
+        assert not {"TWILIO_AUTH_TOKEN", "AMD_MODEL"} & simulate.environment.keys()
         async with httpx2.AsyncClient(trust_env=False, auth=("AC" + "1" * 32, "secret")) as client:
             await client.post(
                 f"{simulate.url}/2010-04-01/Accounts/AC{'1' * 32}/Calls.json",
@@ -176,3 +179,8 @@ async def test_a_call_that_left_the_status_page_is_shown_on_the_terminal_only() 
     assert [entry.call_sid for entry in shown if entry.event == "ended"] == sids
     assert [sid for sid, _ in journal.newest_first()] == ["CA-new", *reversed(sids[3:])]
     assert set(journal.recorded_calls) == {"CA-new", *sids[3:]}
+
+
+async def test_a_refused_callback_names_both_credentials() -> None:
+    text = explain("http://127.0.0.1:8080/twilio/status", CallbackOutcome(403, "4xx", 1), cure="set AMD_PUBLIC_URL")
+    assert text.startswith("403: set the same TWILIO_ACCOUNT_SID and TWILIO_AUTH_TOKEN for the service, and ")

@@ -15,7 +15,7 @@ from twilio.http import AsyncHttpClient
 from twilio.http.response import Response
 
 from amd_service.errors import CredentialsRefused, OutcomeUnknown, RequestRefused, TooManyRequests, TwilioUnavailable
-from amd_service.settings import Settings
+from amd_service.settings import Settings, is_loopback
 from amd_service.telemetry import get_logger
 from amd_service.twilio.retry_after import retry_after_s
 
@@ -100,6 +100,8 @@ def _error_of(response: httpx2.Response) -> OutcomeUnknown | TwilioUnavailable |
     message = f"Twilio refused ({status}): {reason}" + (f" (Twilio's error {code})" if code else "")
     if status in (401, 403):
         cure = "check TWILIO_API_KEY and TWILIO_API_SECRET or the auth token, and that they belong to the region"
+        if is_loopback(host):  # each start of `simulate` can create a new account
+            cure += "; if `amd-service simulate` was started again, paste its new lines"
         return CredentialsRefused(f"{message}; {cure}", code=code or status)
     return RequestRefused(message, code=code or status)
 

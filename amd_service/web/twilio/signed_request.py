@@ -6,7 +6,7 @@ from http import HTTPStatus
 
 from starlette.requests import Request
 
-from amd_service.errors import InvalidCallback, InvalidSignature, MalformedCallback
+from amd_service.errors import InvalidCallback, InvalidSignature, MalformedCallback, VerificationNotConfigured
 from amd_service.telemetry import Metrics, get_logger
 from amd_service.twilio import callbacks, signature
 from amd_service.web.body import media_type, read_body
@@ -92,6 +92,7 @@ def read_signed_query(request: Request) -> Pairs:
 
 
 def _signature_problem(request: Request, error: InvalidCallback) -> Problem:
-    """Log the reason. The response says only that the signature is invalid."""
+    """Log the reason. The response names a missing setting, and otherwise says only that the signature is invalid."""
     log.warning("callback refused", path=request.scope["path"], reason=str(error))
-    return Problem(HTTPStatus.FORBIDDEN, "invalid Twilio signature")
+    detail = str(error) if isinstance(error, VerificationNotConfigured) else "invalid Twilio signature"
+    return Problem(HTTPStatus.FORBIDDEN, detail)

@@ -158,3 +158,11 @@ async def test_an_unreadable_response_to_a_placed_call_leaves_the_outcome_unknow
     simulated_twilio.rest.scripted = [ScriptedResponse(201, b'{"sid": null}', carried_out=True)]
     with pytest.raises(OutcomeUnknown):
         await rest.place_call(ACCOUNT, CALL_REQUEST)
+
+
+async def test_refused_credentials_on_loopback_name_the_new_lines_of_simulate(
+    simulated_twilio: SimulatedTwilio, rest: RestClient
+) -> None:
+    simulated_twilio.rest.scripted = [ScriptedResponse(401, b'{"code": 20003, "message": "Authenticate"}')]
+    with pytest.raises(CredentialsRefused, match="`amd-service simulate` was started again, paste its new lines"):
+        await rest.get_call(ACCOUNT, CA)

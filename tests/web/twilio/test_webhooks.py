@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlencode
 
 import pytest
@@ -45,6 +46,22 @@ async def test_without_a_signature_nothing_is_stored(service: App) -> None:
     assert response.headers["content-type"] == "application/problem+json"
     assert await service.rows() == NOTHING
     assert service.counted("amd_callbacks_total", route="status", outcome="refused_403") == 1
+
+
+@pytest.mark.parametrize(
+    ("settings", "detail"),
+    [
+        ({"public_url": None}, "AMD_PUBLIC_URL is not set"),
+        ({"twilio_account_sid": None, "twilio_auth_token": []}, "no account is configured: set TWILIO_ACCOUNT_SID"),
+        ({}, "invalid Twilio signature"),
+    ],
+    ids=["no public URL", "no account", "configured"],
+)
+async def test_the_refusal_names_a_missing_setting_and_no_other_reason(
+    database: Database, settings: dict[str, Any], detail: str
+) -> None:
+    response = await open_app(database, **settings).callback("/twilio/status", STATUS, token="wrong")
+    assert (response.status_code, response.json()["detail"].startswith(detail)) == (403, True)
 
 
 @pytest.mark.parametrize("signature", ["", "wrong", "ÄÖÜ", "=" * 5000])
