@@ -24,7 +24,6 @@ from amd_service.operations.reconcile import Reconciliation
 from amd_service.operations.recording_queue import RecordingQueue
 from amd_service.operations.retention import ERASE_EVERY_S, FORGET_EVERY_S, Retention
 from amd_service.settings import Settings
-from amd_service.settings.shutdown import ShutdownBudget
 from amd_service.telemetry import Metrics, get_logger
 from amd_service.twilio.recordings import Recordings, http_client
 from amd_service.twilio.rest import RestClient, Sleep
@@ -101,7 +100,7 @@ async def open_runtime(settings: Settings, *, with_worker: bool, with_model: boo
             # This context is entered before the worker's context, so this context ends after the worker. The action
             # runner therefore also runs the actions of the worker's last verdicts.
             await stack.enter_async_context(_run_actions(settings, database, rest, metrics))
-            await stack.enter_async_context(_run_worker(worker, detector, settings.shutdown_budget))
+            await stack.enter_async_context(_run_worker(worker, detector, settings))
             await stack.enter_async_context(_run_periodic_tasks(settings, database, client, numbers, metrics))
         yield assemble_runtime(settings, metrics, database, detector, rest, numbers, worker)
 
@@ -272,11 +271,14 @@ async def _run_actions(
 
 
 @asynccontextmanager
-async def _run_worker(worker: Worker, detector: Detector, budget: ShutdownBudget) -> AsyncIterator[None]:
+async def _run_worker(worker: Worker, detector: Detector, settings: Settings) -> AsyncIterator[None]:
     async def wake_when_ready() -> None:
         await detector.wait_ready()
+        judgements = settings.worker_concurrency or detector.windows_at_once
+        log.info("classifier ready, worker claims recordings", judgements_at_once=judgements)
         worker.wake()
 
+    budget = settings.shutdown_budget
     running = asyncio.create_task(
         worker.run(finish_s=budget.finish_recordings_s, release_s=budget.release_recordings_s)
     )

@@ -41,7 +41,7 @@ app.add_typer(model.app, name="model")
 
 
 def main() -> None:
-    """Run a command. If the command raises an AmdError, print one line to stderr and exit with code 2."""
+    """Run a command. If the command raises an AmdError, print it to stderr and exit with code 2."""
     prepare_output()
     try:
         app()
@@ -50,7 +50,8 @@ def main() -> None:
 
         if not isinstance(error, AmdError):
             raise
-        typer.echo(f"amd-service: {error}", err=True)
+        for line in str(error).splitlines():
+            typer.echo(f"amd-service: {line}", err=True)
         sys.exit(2)
 
 

@@ -89,9 +89,11 @@ class ServerSettings(BaseModel):
     def _check_public_url(cls, value: str | None) -> str | None:
         if value is None:
             return None
+        if not value.lower().startswith(("http://", "https://")):
+            raise ValueError("must begin with https:// (http:// for a loopback address), e.g. https://amd.example.com")
         parts = split_url(value)
-        if parts.scheme not in ("http", "https") or parts.query or parts.fragment or parts.username:
-            raise ValueError("must be http(s)://host[:port][/prefix], without query, fragment or password")
+        if parts.query or parts.fragment or parts.username:
+            raise ValueError("must be https://host[:port][/prefix], without query, fragment or password")
         return value.rstrip("/")
 
     @property

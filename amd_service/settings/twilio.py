@@ -164,6 +164,8 @@ class TwilioSettings(BaseModel):
     @field_validator("twilio_api_url")
     @classmethod
     def _check_api_url(cls, value: str) -> str:
+        if not value.lower().startswith(("http://", "https://")):
+            raise ValueError("must begin with https:// (http:// for a loopback address)")
         parts = split_url(value)
         if parts.path.strip("/") or parts.query or parts.fragment or parts.username:
             raise ValueError("must be https://host[:port]")

@@ -65,7 +65,7 @@ class Worker:
 
         Then finish held recordings for up to `finish_s` seconds, and release the others.
         """
-        log.info("worker started", worker=self._queue.worker, concurrency=self._concurrency)
+        log.info("worker started", worker=self._queue.worker, downloads_at_once=self._concurrency)
         heartbeat = asyncio.create_task(self._keep_leases())
         try:
             async with self._queue.wake_on_enqueue(self._wake, self._metrics):

@@ -9,6 +9,7 @@ import pytest
 from typer.testing import CliRunner
 
 from amd_service.cli.main import app
+from tests.support.command_line import CommandLine
 
 SCRIPT = """
 import atexit, threading
@@ -46,3 +47,14 @@ def test_the_shell_gets_a_completion_script_and_completes_commands() -> None:
 def test_completion_can_be_installed() -> None:
     printed = CliRunner().invoke(app, ["--help"]).stdout
     assert "--install-completion" in printed
+
+
+def test_every_line_of_an_error_names_the_program(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("AMD_PORT", "AMD_POLL_S", "AMD_LIVE"):
+        monkeypatch.setenv(name, "wrong")
+    ended = CommandLine(monkeypatch, capfd).run("migrate")
+    lines = ended.err.splitlines()
+    assert (ended.code, len(lines)) == (2, 3)
+    assert all(line.startswith("amd-service: AMD_") for line in lines)

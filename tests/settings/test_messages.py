@@ -83,6 +83,19 @@ def test_every_number_refuses_a_negative_and_an_infinite_value(
         ),
         ("AMD_CHANNELS", "DialVerb=3", "must be 1 or 2 for DialVerb, not 3"),
         ("AMD_ENGINE", "cuda", "must be auto, torch, onnx or openvino"),
+        *(
+            (
+                "AMD_PUBLIC_URL",
+                value,
+                "must begin with https:// (http:// for a loopback address), e.g. https://amd.example.com",
+            )
+            for value in ("amd.example.com", "amd.example.com:8443/amd", "ftp://amd.example.com", "//amd.example.com")
+        ),
+        (
+            "AMD_TWILIO_API_URL",
+            "127.0.0.1:8099",
+            "must begin with https:// (http:// for a loopback address)",
+        ),
         (
             "AMD_PUBLIC_URL",
             "https://h:99999",
@@ -159,3 +172,12 @@ def test_the_password_of_a_url_is_not_shown(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setenv("AMD_PUBLIC_URL", "https://me:hidden@amd.acme.dev")
     with pytest.raises(ConfigurationError, match=r"^AMD_PUBLIC_URL=https://…@amd\.acme\.dev: must be "):
         load_settings()
+
+
+@pytest.mark.parametrize(
+    ("words", "value"), [("true TRUE 1 yes on On", True), ("false False 0 no off OFF", False)], ids=["true", "false"]
+)
+def test_a_boolean_accepts_the_documented_words(words: str, value: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    for word in words.split():
+        monkeypatch.setenv("AMD_DELETE_RECORDINGS", word)
+        assert load_settings().delete_recordings is value

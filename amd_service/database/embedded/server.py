@@ -18,6 +18,9 @@ from urllib.parse import quote
 from amd_service.database.embedded.account import Account
 from amd_service.database.embedded.binaries import find_binaries
 from amd_service.errors import ConfigurationError
+from amd_service.telemetry import get_logger
+
+log = get_logger(__name__)
 
 START_TIMEOUT_S = 60.0
 STOP_TIMEOUT_S = 20.0
@@ -193,6 +196,8 @@ class Server:
     def _make_data(self, binaries: Path) -> None:
         # The directory gets its final name when it is complete. If the process is killed earlier, no incomplete
         # directory has the final name.
+        if not self._throwaway:
+            log.info("creating the database", data_dir=str(self._directory))
         unfinished = self._directory / "postgres.new"
         shutil.rmtree(unfinished, ignore_errors=True)
         self._account.make_private(unfinished)

@@ -191,6 +191,12 @@ class SharedServer:
             os.close(handle)
 
     def _make_directory(self) -> None:
+        nearest = next(path for path in (self._directory, *self._directory.parents) if path.exists())
+        if not nearest.is_dir():
+            raise ConfigurationError(
+                f"AMD_DATA_DIR {self._directory} cannot be used: {nearest} is not a directory; choose another "
+                "directory or set AMD_DATABASE_URL"
+            )
         if not self._directory.exists():
             self._directory.mkdir(parents=True, exist_ok=True)
             # 0o711: the server's account must be able to access its own subdirectories. Other accounts cannot list this

@@ -107,3 +107,12 @@ async def test_data_of_a_missing_version_is_found(parent: Path) -> None:
     found = await database_finding(data)
     assert (found.health, found.text) == (Health.FAIL, await start_error(data))
     assert "needs PostgreSQL 11" in found.text
+
+
+@pytest.mark.parametrize("below", ["", "data", "a/b"])
+async def test_a_path_through_a_regular_file_is_not_a_directory(parent: Path, below: str) -> None:
+    file = parent / "notes.txt"
+    file.touch()
+    message = await start_error(file / below)
+    assert f"AMD_DATA_DIR {file / below} cannot be used: {file} is not a directory; " in message
+    assert (await database_finding(file / below)).text == message
