@@ -79,7 +79,10 @@ class Settings(DetectionSettings, TwilioSettings, ServerSettings, BaseSettings):
     job_retry_base_s: float = Field(
         1.0,
         gt=0,
-        description="Seconds before the first retry of a recording. The delay doubles with each retry, up to 300 s.",
+        description="Seconds before the first retry of a recording. The delay doubles with each attempt that counts, "
+        "up to 300 s. While an outage does not count (`AMD_JOB_OUTAGE_S`), the delay is a quarter of the time since "
+        "the recording was enqueued, at least this value and at most 300 s. A random part of up to a quarter is "
+        "subtracted.",
     )
     job_outage_s: float = Field(
         86_400.0,

@@ -75,6 +75,15 @@ def access_problem(headers: Headers, settings: Settings) -> Problem | None:
     )
 
 
+def describe_access(settings: Settings) -> str:
+    """Describe for a person which requests to a path that is not public are allowed."""
+    if settings.api_keys:
+        return "needs an API key"
+    if settings.is_local_only:
+        return "needs no API key, because none is configured: only this machine has access"
+    return "no access until AMD_API_KEYS is set"
+
+
 def _has_key(headers: Headers, keys: Sequence[SecretStr]) -> bool:
     scheme, _, sent = headers.get("authorization", "").partition(" ")
     if scheme.lower() != "bearer":

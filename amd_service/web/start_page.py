@@ -11,6 +11,7 @@ from starlette.responses import HTMLResponse
 
 from amd_service import __version__
 from amd_service.operations.health import database_fault
+from amd_service.web.access import describe_access
 from amd_service.web.api.openapi.responses import problems
 from amd_service.web.api.openapi.route import PUBLIC, DescribedRoute
 from amd_service.web.media_types import HTML
@@ -40,8 +41,8 @@ PAGE = Template("""<!doctype html>
 <ul>
 <li><a href="health">/health</a>: the process is alive</li>
 <li><a href="ready">/ready</a>: callbacks can be stored</li>
-<li><a href="openapi.json">/openapi.json</a>: description of the HTTP interface (needs an API key)</li>
-<li><a href="model-info">/model-info</a>: the model, the thresholds and the limits (needs an API key)</li>
+<li><a href="openapi.json">/openapi.json</a>: description of the HTTP interface ($access)</li>
+<li><a href="model-info">/model-info</a>: the model, the thresholds and the limits ($access)</li>
 </ul>
 <p>The documentation is in <code>README.md</code> and in the folder <code>docs</code> of the source code.</p>
 </html>
@@ -72,6 +73,7 @@ async def start_page(request: Request) -> HTMLResponse:
         "version": __version__,
         "callbacks": "can be stored" if fault is None else f"cannot be stored: {fault}",
         "classifier": f"{report['phase']}{note}",
+        "access": describe_access(runtime.settings),
     }
     text = PAGE.substitute({name: escape(value) for name, value in values.items()}, style=STYLE)
     return HTMLResponse(text, headers=HEADERS)

@@ -21,6 +21,9 @@ Judge = Callable[[Job], Awaitable[Verdict]]
 # doubles up to the second value, because each wait for the lock uses a connection of the pool.
 DATABASE_PAUSE_S = 1.0
 LONGEST_LOCK_PAUSE_S = 5.0
+# An outage makes every attempt of every recording fail. So only one failure per kind of error and this many seconds is
+# a warning.
+WARNING_PAUSE_S = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +60,8 @@ class Attempts:
         self.locked: set[Job] = set()
         # Deadline on the event loop's clock, set by a shutdown. After the deadline, storing a result is not retried.
         self.deadline = float("inf")
+        # Kind of error: time of its last warning by the event loop's clock.
+        self._warned: dict[str, float] = {}
 
     async def make(self, job: Job) -> None:
         """Judge a recording and store the result. A cancelled attempt releases its recording."""
@@ -87,8 +92,17 @@ class Attempts:
     def _failed(self, error: Exception, job: Job) -> Result:
         step = next_step(error, self._retries, attempts=job.attempts, waited_s=job.waited_s)
         text = f"{type(error).__name__}: {error}"
-        log.warning("attempt failed", error=text, next=str(step), exc_info=not isinstance(error, AmdError))
+        say = log.warning if self._is_warning(error, step) else log.info
+        say("attempt failed", error=text, next=str(step), exc_info=not isinstance(error, AmdError))
         return self._result_of(step, job, text)
+
+    def _is_warning(self, error: Exception, step: NextStep) -> bool:
+        """Return whether a failure is new. Released recordings fail again until the outage ends."""
+        now, kind = asyncio.get_running_loop().time(), type(error).__name__
+        if isinstance(step, Release) and now - self._warned.get(kind, -WARNING_PAUSE_S) < WARNING_PAUSE_S:
+            return False
+        self._warned[kind] = now
+        return True
 
     def _result_of(self, step: NextStep, job: Job, error: str) -> Result:
         kind = error.partition(":")[0]

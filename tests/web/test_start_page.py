@@ -4,6 +4,7 @@ import re
 from base64 import b64encode
 from hashlib import sha256
 from html.parser import HTMLParser
+from typing import Any
 
 import pytest
 
@@ -57,6 +58,24 @@ async def test_a_browser_loads_nothing_else_and_runs_no_script(service: App) -> 
 async def test_the_page_shows_why_callbacks_cannot_be_stored(closed_database: Database) -> None:
     response = await open_app(closed_database).client.get("/")
     assert (response.status_code, "the database is unavailable" in response.text) == (200, True)
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({}, "(needs an API key)"),
+        (
+            {"api_keys": [], "public_url": None},
+            "(needs no API key, because none is configured: only this machine has access)",
+        ),
+        ({"api_keys": [], "host": "0.0.0.0"}, "(no access until AMD_API_KEYS is set)"),
+    ],
+)
+async def test_the_page_shows_who_has_access_to_the_other_links(
+    closed_database: Database, settings: dict[str, Any], words: str
+) -> None:
+    response = await open_app(closed_database, **settings).client.get("/")
+    assert response.text.count(words) == 2
 
 
 async def test_text_in_the_page_is_escaped(closed_database: Database, monkeypatch: pytest.MonkeyPatch) -> None:

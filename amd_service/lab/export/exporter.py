@@ -191,7 +191,7 @@ def require_exportable(engine: str, precision: str) -> None:
         raise ConfigurationError("torch fp32 is the reference: it needs neither export nor engine check")
     package = missing_package(engine)
     if package is not None:
-        raise ModelUnusable(f"{engine} needs {package}: pip install -e '.[{engine}]' in the checkout")
+        raise ModelUnusable(f"{engine} needs {package}: pip install 'amd-service[{engine}]'")
 
 
 def _package_versions() -> dict[str, str]:

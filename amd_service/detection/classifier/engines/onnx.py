@@ -41,7 +41,7 @@ def load(files: ModelFiles, threads: int, *, graph: Path, precision: str) -> Onn
         import onnxruntime
     except ImportError as error:
         raise ModelUnusable(
-            f"onnx needs onnxruntime ({error}): run pip install -e '.[onnx]' in the checkout, or set AMD_ENGINE=torch"
+            f"onnx needs onnxruntime ({error}): run pip install 'amd-service[onnx]', or set AMD_ENGINE=torch"
         ) from error
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads

@@ -79,7 +79,6 @@ def import_openvino() -> Any:
         import openvino
     except ImportError as error:
         raise ModelUnusable(
-            f"openvino is not installed ({error}): run pip install -e '.[openvino]' in the checkout, "
-            "or set AMD_ENGINE=torch"
+            f"openvino is not installed ({error}): run pip install 'amd-service[openvino]', or set AMD_ENGINE=torch"
         ) from error
     return openvino

@@ -156,7 +156,7 @@ def _examine(
         return Choice("torch", "fp32", "CUDA is available" if cuda else "AMD_ENGINE=torch: the reference, on the CPU")
     package = missing_package(engine, installed)
     if package is not None:
-        cure = f"run pip install -e '.[{engine}]' in the checkout"
+        cure = f"run pip install 'amd-service[{engine}]'"
         return Rejection(Obstacle.PACKAGE_MISSING, f"{engine} needs the package {package}: {cure}")
     device = "cuda" if cuda else "cpu"
     exported = locate_exported_engine(files, engine, precision, cache_dir, device=device, installed=installed)
