@@ -71,7 +71,7 @@ class ServerSettings(BaseModel):
     database_url: SecretUrl | None = Field(
         None,
         description="URL of the database: `postgresql://user:password@host/name`. If unset, the service starts "
-        "an embedded Postgres in `AMD_DATA_DIR`.",
+        "an embedded Postgres in `AMD_DATA_DIR`. docs/production.md lists the options that the URL may have.",
     )
     database_listen_url: SecretUrl | None = Field(
         None,
