@@ -24,7 +24,8 @@ def classify(
         str | None, typer.Option(help="Model to use instead of AMD_MODEL: hub id, folder, or `demo`.")
     ] = None,
     channel: Annotated[
-        int | None, typer.Option(min=1, max=2, help="Channel of the called party in dual-channel files.")
+        int | None,
+        typer.Option(min=1, max=2, help="Channel of the called party in dual-channel files. Mono files ignore it."),
     ] = None,
     as_json: JsonFlag = False,
 ) -> None:
