@@ -62,6 +62,9 @@ def _describe(response: httpx2.Response, expected: HTTPStatus) -> str:
         cure = "the proxy must forward this path to the service, and strip the prefix of AMD_PUBLIC_URL"
         return f"{request} got {got} instead of the service's {expected.value}: {cure}"
     text = str(_members(response).get("detail") or " ".join(response.text.split()))
-    return (
-        f"{request} got {got} instead of the service's {expected.value}: {text[:_MAX_EXCERPT] or 'an empty response'}"
+    instead = (
+        ", but not the service's response to an unsigned callback"
+        if response.status_code == expected
+        else f" instead of the service's {expected.value}"
     )
+    return f"{request} got {got}{instead}: {text[:_MAX_EXCERPT] or 'an empty response'}"

@@ -92,6 +92,7 @@ async def test_a_call_that_waits_for_a_worker_names_the_readiness_of_the_classif
             await simulate_call(scene.simulated_twilio.rest, placed, scenario, token=token, client=client)
 
         scene.simulated_twilio.rest.on_created = simulate
+        await service.wait_until_alive()
         code, out, err = await call(scene, *CALL_ARGUMENTS, "--wait", "--timeout", "5", public_url=service.url)
         assert (code, "analysis queued" in out) == (1, True), err
         assert "no worker is ready" in err

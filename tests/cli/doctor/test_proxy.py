@@ -48,6 +48,16 @@ async def test_a_service_that_gets_the_requests_unchanged_is_ok() -> None:
     assert "must strip the prefix '/amd'" in kept.text
 
 
+async def test_a_running_service_without_a_public_url_is_found() -> None:
+    database = Database("postgresql://nobody@127.0.0.1:1/nowhere")
+    runtime = open_app(database, public_url=None).runtime
+    async with serve_on_loopback(create_app(runtime)) as url:
+        result = await check(url)
+    await database.dispose()
+    assert result.health is Health.FAIL
+    assert ", but not the service's response to an unsigned callback: AMD_PUBLIC_URL is not set" in result.text
+
+
 @pytest.mark.parametrize(
     ("respond", "said"),
     [

@@ -33,6 +33,15 @@ async def test_the_start_and_the_doctor_print_a_command_that_works(directory: Pa
     assert psql_command(directory) == printed
 
 
+@pytest.mark.slow
+async def test_the_first_start_logs_where_it_creates_the_database_before_it_does(fresh: Path) -> None:
+    for expected in (["creating the database"], []):
+        with capture_logs() as logs:
+            async with embedded_postgres(fresh):
+                pass
+        assert [entry["event"] for entry in logs] == expected
+
+
 @pytest.fixture
 def deep(directory: Path) -> Path:
     """A data directory whose path is too long for a socket."""
