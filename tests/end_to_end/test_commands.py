@@ -3,9 +3,9 @@
 import asyncio
 import json
 import os
+import resource
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
@@ -85,13 +85,17 @@ def test_help_imports_no_slow_packages() -> None:
     assert subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout == "[]\n"
 
 
-def test_help_ends_within_half_a_second() -> None:
+def test_help_takes_less_than_half_a_second_of_processor_time() -> None:
     # `make coverage` also measures child processes, which doubles their run time.
     environment = {name: value for name, value in os.environ.items() if not name.startswith("COVERAGE_")}
 
-    def once() -> float:
-        started = time.perf_counter()
-        subprocess.run([*COMMAND, "--help"], capture_output=True, check=True, env=environment)
-        return time.perf_counter() - started
+    def used_s() -> float:
+        used = resource.getrusage(resource.RUSAGE_CHILDREN)
+        return used.ru_utime + used.ru_stime
 
-    assert any(once() < 0.5 for _ in range(5))  # other processes on the machine can delay a run
+    def once() -> float:
+        before = used_s()
+        subprocess.run([*COMMAND, "--help"], capture_output=True, check=True, env=environment)
+        return used_s() - before
+
+    assert any(once() < 0.5 for _ in range(5))  # other processes on the machine can slow down a run

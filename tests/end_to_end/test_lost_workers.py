@@ -10,7 +10,7 @@ from amd_service.simulator.service_process import COMMAND
 from amd_service.simulator.twilio.media_host import MediaFile
 from tests.support.scene import DEADLINE_S, FATAL, HUMAN, Scene, until_exists, until_state
 
-pytestmark = [pytest.mark.anyio, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.anyio, pytest.mark.slow, pytest.mark.timeout(300)]
 
 WEB = (*COMMAND, "serve", "--no-worker")
 WORKER = (*COMMAND, "worker")

@@ -19,7 +19,7 @@ from tests.support.scene import HUMAN, Scene, until_state
 from tests.support.simulated_twilio import watched_simulated_twilio
 from tests.support.waiting import until
 
-pytestmark = [pytest.mark.anyio, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.anyio, pytest.mark.slow, pytest.mark.timeout(180)]
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ from amd_service.simulator.twilio.media_host import MediaFile
 from tests.support.scene import FATAL, HUMAN, Scene, until_exists, until_state
 from tests.support.waiting import until
 
-pytestmark = [pytest.mark.anyio, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.anyio, pytest.mark.slow, pytest.mark.timeout(300)]
 
 GRACE_S = 3
 SLACK_S = 12  # torch processes end slowly on a loaded machine; a wait for the recording takes minutes
