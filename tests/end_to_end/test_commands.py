@@ -55,7 +55,7 @@ async def test_classify_prints_a_line_per_file_and_an_error_for_undecodable_file
     assert sorted(line["file"] for line in lines) == files
     labels = [line["label"] for line in lines]
     counts = ", ".join(f"{labels.count(label)} {label}" for label in ("human", "voicemail", "undecided"))
-    assert err.splitlines()[-1] == f"{len(files)} files: {counts}, 1 error"
+    assert f"{len(files)} files: {counts}, 1 error" in err.splitlines()
     assert [line["file"] for line in lines if line["error"]] == [file for file in files if file.endswith(".xml")]
     assert code == 1
     assert set(lines[0]) == {
