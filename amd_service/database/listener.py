@@ -71,7 +71,7 @@ class Listener:
         log.warning("listener connection lost, polling", error=str(error), reconnects=self.reconnects)
 
     async def _listen_until_lost(self) -> bool:
-        """Listen until the connection is lost, which raises an error. Returns False if listening makes no sense."""
+        """Listen until the connection is lost. The loss raises an error. Returns False if a pooler answers."""
         connection = await connect(self._url, statement_timeout_s=_CHECK_TIMEOUT_S, setting=self._setting)
         try:
             # A pooler with session pooling delivers notifications, but a client cannot see the mode of a pooler. So a

@@ -69,11 +69,11 @@ _FILES = ("sslrootcert", "sslcert", "sslkey", "sslcrl")
 
 @dataclass(frozen=True, slots=True)
 class DriverArguments:
-    """What the driver needs to connect.
+    """Arguments of the driver for one database URL.
 
     `dsn`: URL with parameters that asyncpg and Postgres know. `connect_timeout_s`: None if the URL does not set it.
-    `files`: the files that the URL names, by parameter. `system_ca`: the certificates of the
-    system verify the server. `ignored`: names of parameters that have no effect.
+    `files`: the files that the URL names, by parameter. `system_ca`: whether the certificates of the operating system
+    verify the server. `ignored`: names of parameters that have no effect.
     """
 
     dsn: str = field(repr=False)
