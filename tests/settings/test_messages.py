@@ -65,6 +65,15 @@ def test_every_number_refuses_a_negative_and_an_infinite_value(
 @pytest.mark.parametrize(
     ("name", "value", "message"),
     [
+        ("AMD_PHONE_NUMBERS", "forget", "must be keep, hash or drop"),
+        ("AMD_PRECISION", "fp16", "must be fp32, bf16 or int8"),
+        ("AMD_GOLDEN", "off", "must be enforce or warn"),
+        ("AMD_LOG_FORMAT", "xml", "must be auto, json or text"),
+        ("AMD_LOG_LEVEL", "loud", "must be debug, info, warning or error"),
+        ("TWILIO_REGION", "Ireland", "must look like us1 or ie1"),
+        ("TWILIO_EDGE", "dublin.", "must look like ashburn or dublin"),
+        ("AMD_ON_HUMAN", "hangup", "must be nothing, hang_up or an http(s) URL of TwiML"),
+        ("AMD_DIAL_PREFIXES", "0049", "must be prefixes of E.164 numbers, e.g. +1212"),
         ("AMD_PORT", "80.5", "must be a whole number"),
         ("AMD_PORT", "65536", "must be at most 65535"),
         ("AMD_MEDIA_MAX_BYTES", "1", "must be at least 65536"),
