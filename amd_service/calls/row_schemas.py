@@ -18,6 +18,7 @@ _TYPES: dict[type, Json] = {
     bool: {"type": "boolean"},
     object: {"type": "object"},  # JSONB: every JSONB column of these tables holds a JSON object
     datetime: {"type": "string", "format": "date-time"},
+    list: {"type": "array", "items": {"type": "string"}},  # text[]: no other array column is in these tables
 }
 _CLOSED: dict[str, tuple[type[StrEnum], ...]] = {
     "analysis_state": (AnalysisState,),

@@ -10,9 +10,7 @@ from amd_service.cli.process import load_settings_and_logging, run
 def migrate(
     dashboard_role: Annotated[
         str | None,
-        typer.Option(
-            metavar="NAME", help="Also create a database role that may read only `call_log` and `call_log_agreement`."
-        ),
+        typer.Option(metavar="NAME", help="Also create a database role that may read only `call_log` and its views."),
     ] = None,
 ) -> None:
     """Upgrade the database schema to this version of amd-service."""

@@ -20,13 +20,20 @@ FOR_CALLBACKS = {
     "call_log": ("SELECT", "INSERT", "UPDATE"),
     "recording": ("SELECT", "INSERT", "UPDATE"),
 }
-FOR_WORKERS = {
+FOR_WORKERS_AND_PAGES = {
     "callback": ("UPDATE", "DELETE"),
     "verdict": ("SELECT", "INSERT"),
     "call_request": ("SELECT", "INSERT", "UPDATE", "DELETE"),
     "sweep": ("SELECT", "INSERT", "UPDATE"),
+    "person": ("SELECT", "INSERT", "UPDATE"),
+    "person_session": ("SELECT", "INSERT", "DELETE"),
+    "api_key": ("SELECT", "INSERT", "UPDATE"),
+    "review": ("SELECT", "INSERT"),
+    "saved_view": ("SELECT", "INSERT", "UPDATE", "DELETE"),
 }
-_NEEDED = [(t, p) for needed in (FOR_CALLBACKS, FOR_WORKERS) for t, privileges in needed.items() for p in privileges]
+_NEEDED = [
+    (t, p) for needed in (FOR_CALLBACKS, FOR_WORKERS_AND_PAGES) for t, privileges in needed.items() for p in privileges
+]
 
 # A name is looked up only in schemas in which the role has the privilege USAGE.
 _SURVEY = text("""

@@ -24,6 +24,9 @@ _PRESENT = text("""
        and setdatabase in (0, (select oid from pg_database where datname = current_database()))
 """)
 
+# Table and views that the role may read.
+READABLE = ("call_log", "call_log_agreement", "call_log_reviewed")
+
 
 async def create_dashboard_role(url: str, name: str) -> list[str]:
     """Create the role `name` unless it exists, and grant it read access to `call_log` and its view only.
@@ -61,8 +64,7 @@ def _create_and_grant(connection: Connection, name: str) -> list[str]:
     for grant, is_granted in (
         (f"connect on database {database}", "has_database_privilege(:name, current_database(), 'CONNECT')"),
         (f"usage on schema {schema}", "has_schema_privilege(:name, current_schema(), 'USAGE')"),
-        ("select on call_log", "has_table_privilege(:name, 'call_log', 'SELECT')"),
-        ("select on call_log_agreement", "has_table_privilege(:name, 'call_log_agreement', 'SELECT')"),
+        *((f"select on {table}", f"has_table_privilege(:name, '{table}', 'SELECT')") for table in READABLE),
     ):
         # Postgres only warns if this role has the privilege itself but may not grant it, so ask for the result.
         refusal = _refusal(connection, f"grant {grant} to {name}")

@@ -20,6 +20,8 @@ from amd_service.domain.identifiers import (
     is_sid,
     sid_pattern,
 )
+from amd_service.domain.people import ALL_SCOPES, SCOPES_OF_ROLE, AccessScope, Principal, Role
+from amd_service.domain.reviews import ReviewAnswer, Stratum
 from amd_service.domain.statuses import (
     TERMINAL_CALL_STATUSES,
     TERMINAL_RECORDING_STATUSES,
@@ -29,9 +31,12 @@ from amd_service.domain.statuses import (
 from amd_service.domain.verdicts import Label, ModelIdentity, ModelRun, Reason, Scores, Verdict
 
 __all__ = [
+    "ALL_SCOPES",
     "REST_ROUTE",
+    "SCOPES_OF_ROLE",
     "TERMINAL_CALL_STATUSES",
     "TERMINAL_RECORDING_STATUSES",
+    "AccessScope",
     "AccountSid",
     "Action",
     "ActionKind",
@@ -47,15 +52,19 @@ __all__ = [
     "Label",
     "ModelIdentity",
     "ModelRun",
+    "Principal",
     "RawCallback",
     "Reason",
     "RecordingCallback",
     "RecordingSid",
     "RecordingSource",
     "RecordingStatus",
+    "ReviewAnswer",
+    "Role",
     "Scores",
     "Source",
     "StatusCallback",
+    "Stratum",
     "StreamSid",
     "Verdict",
     "Waveform",

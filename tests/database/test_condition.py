@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy import text
 
 from amd_service.calls.tables import Base
-from amd_service.database.condition import FOR_CALLBACKS, FOR_WORKERS, SchemaState
+from amd_service.database.condition import FOR_CALLBACKS, FOR_WORKERS_AND_PAGES, SchemaState
 from amd_service.database.connection import connect
 from amd_service.database.opening import open_database
 from amd_service.database.pool import Database
@@ -90,11 +90,11 @@ async def readiness(url: str) -> str | None:
 
 
 def test_every_table_has_its_privileges_listed() -> None:
-    assert FOR_CALLBACKS.keys() | FOR_WORKERS.keys() == Base.metadata.tables.keys()
+    assert FOR_CALLBACKS.keys() | FOR_WORKERS_AND_PAGES.keys() == Base.metadata.tables.keys()
 
 
 async def test_the_listed_privileges_suffice_without_any_on_sequences(owner: Database) -> None:
-    for needed in (FOR_CALLBACKS, FOR_WORKERS):
+    for needed in (FOR_CALLBACKS, FOR_WORKERS_AND_PAGES):
         for table, privileges in needed.items():
             await run(owner, f"grant {', '.join(privileges)} on {table} to {ROLE}")
     await run(owner, f"grant select on alembic_version to {ROLE}")

@@ -64,10 +64,12 @@ async def test_the_role_reads_the_call_log_and_nothing_else(url: str, administra
     await administrator.execute(f"set role {READER}")
     assert await administrator.fetch("select * from call_log") == []
     assert await administrator.fetch("select * from call_log_agreement") == []
+    assert await administrator.fetch("select * from call_log_reviewed") == []
     for statement in ("select * from callback", "delete from call_log"):
         with pytest.raises(Exception, match="permission denied"):
             await administrator.execute(statement)
-    assert [tuple(grant) for grant in grants] == [("call_log", "SELECT"), ("call_log_agreement", "SELECT")]
+    views = ["call_log_agreement", "call_log_reviewed"]
+    assert [tuple(grant) for grant in grants] == [(name, "SELECT") for name in ("call_log", *views)]
     assert (role["rolcanlogin"], role["rolpassword"], role["rolsuper"]) == (True, None, False)
 
 

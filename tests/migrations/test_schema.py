@@ -166,7 +166,7 @@ async def test_the_script_for_large_databases_leaves_nothing_to_do_for_the_migra
     assert [row[0] for row in filled] == ["CA1"]
     indexes = "select indexrelid from pg_index where indrelid in ('call_log'::regclass, 'recording'::regclass)"
     prepared = {row[0] for row in await connection.fetch(indexes)}
-    await migrate(bare_url)
+    await migrate(bare_url, "0004")
     assert {row[0] for row in await connection.fetch(indexes)} < prepared
     await connection.close()
 

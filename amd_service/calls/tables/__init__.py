@@ -1,10 +1,12 @@
 """The tables, and a view. Every column has a comment, which `docs/call_log.md` and psql's `\\d+` show."""
 
-from amd_service.calls.tables import agreement
+from amd_service.calls.tables import agreement, reviewed
+from amd_service.calls.tables.api_key import ApiKey
 from amd_service.calls.tables.base import Base
 from amd_service.calls.tables.call_log import CallLog
 from amd_service.calls.tables.call_request_row import CallRequestRow, RequestOutcome
 from amd_service.calls.tables.callback import Callback
+from amd_service.calls.tables.person import Person, PersonSession
 from amd_service.calls.tables.recording import (
     AGAIN,
     BROKEN_OFF,
@@ -14,6 +16,8 @@ from amd_service.calls.tables.recording import (
     Recording,
     RecordingState,
 )
+from amd_service.calls.tables.review import Review
+from amd_service.calls.tables.saved_view import SavedView
 from amd_service.calls.tables.sweep import Sweep
 from amd_service.calls.tables.verdict import VerdictRow
 
@@ -23,14 +27,20 @@ __all__ = [
     "FIRST",
     "GIVEN_UP",
     "MEDIA_STREAM",
+    "ApiKey",
     "Base",
     "CallLog",
     "CallRequestRow",
     "Callback",
+    "Person",
+    "PersonSession",
     "Recording",
     "RecordingState",
     "RequestOutcome",
+    "Review",
+    "SavedView",
     "Sweep",
     "VerdictRow",
     "agreement",
+    "reviewed",
 ]

@@ -2,7 +2,7 @@
 
 from sqlalchemy import DDL, event
 
-from amd_service.calls.tables.base import Base
+from amd_service.calls.tables.base import Base, view_comments
 
 # Twilio's machine_start, machine_end_beep, machine_end_silence and machine_end_other all count as voicemail. Twilio's
 # `fax` and `unknown`, and our `undecided`, are neither human nor voicemail. Calls with
@@ -52,13 +52,6 @@ COLUMNS = {
 }
 
 
-def comments() -> list[str]:
-    """Return SQL statements that set the comments of the view and of its columns, which psql's `\\d+` shows."""
-    on_columns = [(f"column call_log_agreement.{name}", meaning) for name, (_, meaning) in COLUMNS.items()]
-    described = [("view call_log_agreement", DESCRIPTION), *on_columns]
-    return [f"comment on {what} is '{text.replace(chr(39), chr(39) * 2)}'" for what, text in described]
-
-
-for statement in (CREATE_VIEW, *comments()):
+for statement in (CREATE_VIEW, *view_comments("call_log_agreement", DESCRIPTION, COLUMNS)):
     # DDL formats its text with the operator %, so every `%` is doubled.
     event.listen(Base.metadata, "after_create", DDL(statement.replace("%", "%%")))  # type: ignore[no-untyped-call]

@@ -1,6 +1,6 @@
 """Base of all tables: naming convention, column types and functions for check constraints."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any
 
@@ -59,3 +59,13 @@ def probability(column: str) -> CheckConstraint:
     The constraint refuses NaN too, because NaN compares greater than every number.
     """
     return CheckConstraint(f"{column} >= 0 and {column} <= 1", name=column)
+
+
+def view_comments(view: str, description: str, columns: Mapping[str, tuple[str, str]]) -> list[str]:
+    """Return SQL statements that set the comments of a view and of its columns, which psql's `\\d+` shows.
+
+    `columns`: type and meaning of each column.
+    """
+    on_columns = [(f"column {view}.{name}", meaning) for name, (_, meaning) in columns.items()]
+    described = [(f"view {view}", description), *on_columns]
+    return [f"comment on {what} is '{text.replace(chr(39), chr(39) * 2)}'" for what, text in described]

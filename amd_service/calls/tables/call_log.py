@@ -2,7 +2,8 @@
 
 from datetime import datetime
 
-from sqlalchemy import CheckConstraint, Index, func, text
+from sqlalchemy import CheckConstraint, Index, Text, func, text
+from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.orm import Mapped, mapped_column
 
 from amd_service.calls.tables.base import Base, closed_set, one_of, probability, sql_list
@@ -25,6 +26,9 @@ OPEN = f"analysis_state = 'waiting' or call_status is null or call_status not in
 DAY = "((coalesce(answered_at, created_at) at time zone 'UTC')::date)"
 # SQL condition of a call whose action is not requested from Twilio yet.
 ACTION_DUE = "action_state = 'due'"
+
+# SQL condition of a call that can be drawn for review.
+JUDGED = "label is not null"
 
 _NO_MODEL_RAN = one_of("reason", (Reason.NO_SPEECH, Reason.TOO_SHORT))
 
@@ -66,6 +70,11 @@ class CallLog(Base):
         # Partial indexes, so that the search for open calls stays fast with a million finished calls in the table.
         Index("ix_call_log_action_due", "verdict_at", postgresql_where=text(ACTION_DUE)),
         Index("ix_call_log_open", "created_at", postgresql_where=text(OPEN)),
+        Index(None, "campaign", "created_at"),
+        Index(None, "tags", postgresql_using="gin"),
+        Index(None, "label", "created_at"),
+        # A number that is random but fixed for a call. Calls are drawn for review in its order.
+        Index("ix_call_log_review_order", text("hashtextextended(call_sid, 0)"), postgresql_where=text(JUDGED)),
         {
             "comment": (
                 "One row per call: the facts that Twilio reported, and the verdict whether a human or a voicemail "
@@ -171,6 +180,13 @@ class CallLog(Base):
     reconciled_at: Mapped[datetime | None] = mapped_column(
         comment="Time when Twilio's API was last queried for lost callbacks after the call had ended. "
         "Null if never queried."
+    )
+    campaign: Mapped[str | None] = mapped_column(
+        comment="Campaign of the call, from the request that placed the call or from the callback URLs. Null without a "
+        "campaign."
+    )
+    tags: Mapped[list[str]] = mapped_column(
+        ARRAY(Text()), server_default=text("'{}'"), comment="Tags of the call, sorted. Empty without tags."
     )
     created_at: Mapped[datetime] = mapped_column(
         server_default=func.now(),

@@ -1,0 +1,48 @@
+"""View `call_log_reviewed`: calls with the answer of the first person who reviewed them."""
+
+from sqlalchemy import DDL, event
+
+from amd_service.calls.tables.base import Base, view_comments
+
+# The latest answer of the first reviewer counts. Second opinions only measure how well people agree.
+CREATE_VIEW = """
+create view call_log_reviewed as
+select call_log.call_sid, campaign, label, confidence, reason, verdict_at, model_id,
+       review.answer, review.reviewer, review.stratum, review.probability, review.created_at as reviewed_at,
+       case when label = 'undecided' or review.answer not in ('human', 'voicemail') then null
+            else label = review.answer end as is_correct
+  from call_log
+  join lateral (
+         select distinct on (reviewer) *, min(id) over (partition by reviewer) as first_id
+           from review where review.call_sid = call_log.call_sid
+          order by reviewer, id desc
+       ) review on review.first_id = (select min(id) from review where review.call_sid = call_log.call_sid)
+"""
+
+DESCRIPTION = (
+    "Judged calls that a person has listened to, with the answer. A view that the dashboard role may read. These calls "
+    "were not drawn evenly, so a plain average over them is not an error rate; see docs/review.md."
+)
+COLUMNS = {
+    "call_sid": ("text", "Twilio's CallSid."),
+    "campaign": ("text", "Campaign of the call."),
+    "label": ("text", "Our label: `human`, `voicemail` or `undecided`."),
+    "confidence": ("double precision", "Confidence of our verdict."),
+    "reason": ("text", "Reason of our verdict."),
+    "verdict_at": ("timestamp with time zone", "Time of our verdict."),
+    "model_id": ("text", "Model that produced the verdict."),
+    "answer": ("text", "What the first reviewer heard: `human`, `voicemail`, `screening`, `other`, `cannot_tell`."),
+    "reviewer": ("text", "Name of the first reviewer."),
+    "stratum": ("text", "Group from which the call was drawn. Null if the reviewer chose the call."),
+    "probability": ("double precision", "Probability with which the call was drawn. Null if the reviewer chose it."),
+    "reviewed_at": ("timestamp with time zone", "Time of the answer."),
+    "is_correct": (
+        "boolean",
+        "Whether our label is the answer. Null if our label is `undecided`, or if the answer is neither `human` nor "
+        "`voicemail`.",
+    ),
+}
+
+for statement in (CREATE_VIEW, *view_comments("call_log_reviewed", DESCRIPTION, COLUMNS)):
+    # DDL formats its text with the operator %, so every `%` is doubled.
+    event.listen(Base.metadata, "after_create", DDL(statement.replace("%", "%%")))  # type: ignore[no-untyped-call]

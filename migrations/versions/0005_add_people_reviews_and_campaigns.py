@@ -1,0 +1,286 @@
+"""add people, API keys, reviews, saved views, campaigns and tags
+
+Revision ID: 0005
+Revises: 0004
+"""
+# ruff: noqa: E501
+
+import sqlalchemy as sa
+from alembic import op
+from sqlalchemy.dialects import postgresql
+
+revision = "0005"
+down_revision = "0004"
+branch_labels = None
+depends_on = None
+
+VIEW = """
+create view call_log_reviewed as
+select call_log.call_sid, campaign, label, confidence, reason, verdict_at, model_id,
+       review.answer, review.reviewer, review.stratum, review.probability, review.created_at as reviewed_at,
+       case when label = 'undecided' or review.answer not in ('human', 'voicemail') then null
+            else label = review.answer end as is_correct
+  from call_log
+  join lateral (
+         select distinct on (reviewer) *, min(id) over (partition by reviewer) as first_id
+           from review where review.call_sid = call_log.call_sid
+          order by reviewer, id desc
+       ) review on review.first_id = (select min(id) from review where review.call_sid = call_log.call_sid)
+"""
+
+VIEW_COMMENTS = {
+    "view call_log_reviewed": "Judged calls that a person has listened to, with the answer. A view that the dashboard role may read. These calls were not drawn evenly, so a plain average over them is not an error rate; see docs/review.md.",
+    "column call_log_reviewed.call_sid": "Twilio's CallSid.",
+    "column call_log_reviewed.campaign": "Campaign of the call.",
+    "column call_log_reviewed.label": "Our label: `human`, `voicemail` or `undecided`.",
+    "column call_log_reviewed.confidence": "Confidence of our verdict.",
+    "column call_log_reviewed.reason": "Reason of our verdict.",
+    "column call_log_reviewed.verdict_at": "Time of our verdict.",
+    "column call_log_reviewed.model_id": "Model that produced the verdict.",
+    "column call_log_reviewed.answer": "What the first reviewer heard: `human`, `voicemail`, `screening`, `other`, `cannot_tell`.",
+    "column call_log_reviewed.reviewer": "Name of the first reviewer.",
+    "column call_log_reviewed.stratum": "Group from which the call was drawn. Null if the reviewer chose the call.",
+    "column call_log_reviewed.probability": "Probability with which the call was drawn. Null if the reviewer chose it.",
+    "column call_log_reviewed.reviewed_at": "Time of the answer.",
+    "column call_log_reviewed.is_correct": "Whether our label is the answer. Null if our label is `undecided`, or if the answer is neither `human` nor `voicemail`.",
+}
+
+
+def upgrade() -> None:
+    op.create_table(
+        "api_key",
+        sa.Column("id", sa.BigInteger(), sa.Identity(always=True), nullable=False, comment="Number of the key."),
+        sa.Column("name", sa.Text(), nullable=False, comment="Name of the program that has the key."),
+        sa.Column(
+            "key_sha256",
+            sa.Text(),
+            nullable=False,
+            comment="SHA-256 of the key, in hex. The key has 256 random bits, so no slow hash is needed.",
+        ),
+        sa.Column(
+            "scopes",
+            postgresql.ARRAY(sa.Text()),
+            nullable=False,
+            comment="What the key allows: `predict`, `read`, `call`, `review`, `admin`.",
+        ),
+        sa.Column(
+            "created_at",
+            sa.DateTime(timezone=True),
+            server_default=sa.text("now()"),
+            nullable=False,
+            comment="Time when the key was made.",
+        ),
+        sa.Column(
+            "revoked_at",
+            sa.DateTime(timezone=True),
+            nullable=True,
+            comment="Time when the key was revoked. Null for a valid key.",
+        ),
+        sa.CheckConstraint(
+            "cardinality(scopes) > 0 and scopes <@ array['predict', 'read', 'call', 'review', 'admin']",
+            name=op.f("ck_api_key_scopes"),
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_api_key")),
+        sa.UniqueConstraint("key_sha256", name=op.f("uq_api_key_key_sha256")),
+        sa.UniqueConstraint("name", name=op.f("uq_api_key_name")),
+        comment="One row per API key that was made with `amd-service key add`. Keys are revoked, never deleted.",
+    )
+    op.create_table(
+        "person",
+        sa.Column("id", sa.BigInteger(), sa.Identity(always=True), nullable=False, comment="Number of the person."),
+        sa.Column("name", sa.Text(), nullable=False, comment="Name for signing in, or the name that a proxy sends."),
+        sa.Column("role", sa.Text(), nullable=False, comment="`viewer`, `reviewer` or `admin`."),
+        sa.Column(
+            "password_hash",
+            sa.Text(),
+            nullable=True,
+            comment="Argon2id hash of the password. Null for a person who signs in only through a proxy.",
+        ),
+        sa.Column(
+            "sees_numbers",
+            sa.Boolean(),
+            server_default=sa.text("false"),
+            nullable=False,
+            comment="True if phone numbers are shown in full. Otherwise they are masked.",
+        ),
+        sa.Column(
+            "created_at",
+            sa.DateTime(timezone=True),
+            server_default=sa.text("now()"),
+            nullable=False,
+            comment="Time when the person was added.",
+        ),
+        sa.Column(
+            "disabled_at",
+            sa.DateTime(timezone=True),
+            nullable=True,
+            comment="Time when the person was disabled. Null for a person who may sign in.",
+        ),
+        sa.CheckConstraint("role in ('viewer', 'reviewer', 'admin')", name=op.f("ck_person_role")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_person")),
+        sa.UniqueConstraint("name", name=op.f("uq_person_name")),
+        comment="One row per person who may use the pages. People are disabled, never deleted.",
+    )
+    op.create_table(
+        "saved_view",
+        sa.Column("id", sa.BigInteger(), sa.Identity(always=True), nullable=False, comment="Number of the view."),
+        sa.Column("name", sa.Text(), nullable=False, comment="Name that the page shows."),
+        sa.Column("query", sa.Text(), nullable=False, comment="Query string of the page, without `?`."),
+        sa.Column("created_by", sa.Text(), nullable=False, comment="Name of the person who saved the view."),
+        sa.Column(
+            "created_at",
+            sa.DateTime(timezone=True),
+            server_default=sa.text("now()"),
+            nullable=False,
+            comment="Time when the view was saved.",
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_saved_view")),
+        sa.UniqueConstraint("name", name=op.f("uq_saved_view_name")),
+        comment="One row per filter of the calls page that somebody saved under a name.",
+    )
+    op.create_table(
+        "person_session",
+        sa.Column("token_sha256", sa.Text(), nullable=False, comment="SHA-256, in hex, of the session cookie."),
+        sa.Column("person_id", sa.BigInteger(), nullable=False, comment="The person who is signed in."),
+        sa.Column(
+            "created_at",
+            sa.DateTime(timezone=True),
+            server_default=sa.text("now()"),
+            nullable=False,
+            comment="Time of the sign-in.",
+        ),
+        sa.Column("expires_at", sa.DateTime(timezone=True), nullable=False, comment="Time when the session ends."),
+        sa.ForeignKeyConstraint(
+            ["person_id"], ["person.id"], name=op.f("fk_person_session_person_id_person"), ondelete="CASCADE"
+        ),
+        sa.PrimaryKeyConstraint("token_sha256", name=op.f("pk_person_session")),
+        comment="One row per browser in which a person is signed in. Expired rows are deleted.",
+    )
+    op.create_index(op.f("ix_person_session_expires_at"), "person_session", ["expires_at"], unique=False)
+    op.create_index(op.f("ix_person_session_person_id"), "person_session", ["person_id"], unique=False)
+    op.create_table(
+        "review",
+        sa.Column(
+            "id",
+            sa.BigInteger(),
+            sa.Identity(always=True),
+            nullable=False,
+            comment="Number of the row, in order of writing.",
+        ),
+        sa.Column("call_sid", sa.Text(), nullable=False, comment="CallSid of the call."),
+        sa.Column("reviewer", sa.Text(), nullable=False, comment="Name of the person, or of the API key."),
+        sa.Column(
+            "answer",
+            sa.Text(),
+            nullable=False,
+            comment="`human`, `voicemail`, `screening` (an assistant asks who is calling), `other` (fax, tone, music, announcement, menu) or `cannot_tell`.",
+        ),
+        sa.Column("note", sa.Text(), nullable=True, comment="Note of the person. Null without a note."),
+        sa.Column(
+            "stratum",
+            sa.Text(),
+            nullable=True,
+            comment="Group of calls from which this call was drawn: `disagreement` (with Twilio's own detection), `undecided`, `low_confidence` or `rest`. Null if the person chose the call.",
+        ),
+        sa.Column(
+            "probability",
+            sa.DOUBLE_PRECISION(),
+            nullable=True,
+            comment="Probability with which a call of the stratum was drawn for review, from 0 to 1. Null if the person chose the call. Such an answer counts for no error rate.",
+        ),
+        sa.Column(
+            "created_at",
+            sa.DateTime(timezone=True),
+            server_default=sa.text("now()"),
+            nullable=False,
+            comment="Time of the answer.",
+        ),
+        sa.CheckConstraint(
+            "answer in ('human', 'voicemail', 'screening', 'other', 'cannot_tell')", name=op.f("ck_review_answer")
+        ),
+        sa.CheckConstraint(
+            "stratum in ('disagreement', 'undecided', 'low_confidence', 'rest')", name=op.f("ck_review_stratum")
+        ),
+        sa.CheckConstraint(
+            "(stratum is null) = (probability is null)", name=op.f("ck_review_drawn_with_a_probability")
+        ),
+        sa.CheckConstraint("probability >= 0 and probability <= 1", name=op.f("ck_review_probability")),
+        sa.ForeignKeyConstraint(["call_sid"], ["call_log.call_sid"], name=op.f("fk_review_call_sid_call_log")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_review")),
+        comment="One row per answer of a person who listened to a call. The latest answer of a person about a call counts. Reviews never change a verdict.",
+    )
+    op.create_index(op.f("ix_review_call_sid_id"), "review", ["call_sid", "id"], unique=False)
+    op.create_index(op.f("ix_review_created_at"), "review", ["created_at"], unique=False)
+    op.add_column(
+        "call_log",
+        sa.Column(
+            "campaign",
+            sa.Text(),
+            nullable=True,
+            comment="Campaign of the call, from the request that placed the call or from the callback URLs. Null without a campaign.",
+        ),
+    )
+    op.add_column(
+        "call_log",
+        sa.Column(
+            "tags",
+            postgresql.ARRAY(sa.Text()),
+            server_default=sa.text("'{}'"),
+            nullable=False,
+            comment="Tags of the call, sorted. Empty without tags.",
+        ),
+    )
+    op.create_index(op.f("ix_call_log_campaign_created_at"), "call_log", ["campaign", "created_at"], unique=False)
+    op.create_index(op.f("ix_call_log_label_created_at"), "call_log", ["label", "created_at"], unique=False)
+    op.create_index(
+        "ix_call_log_review_order",
+        "call_log",
+        [sa.literal_column("hashtextextended(call_sid, 0)")],
+        unique=False,
+        postgresql_where=sa.text("label is not null"),
+    )
+    op.create_index(op.f("ix_call_log_tags"), "call_log", ["tags"], unique=False, postgresql_using="gin")
+    op.execute(VIEW)
+    for what, comment in VIEW_COMMENTS.items():
+        op.execute(f"comment on {what} is '{comment.replace(chr(39), chr(39) * 2)}'")
+    _notify_of_changes()
+
+
+def _notify_of_changes() -> None:
+    """Notify the pages whenever a call or a review changes.
+
+    Postgres delivers equal notifications of one transaction once. They have no payload: a page reads the calls again.
+    """
+    op.execute(
+        """
+        create function amd_notify_of_changes() returns trigger language plpgsql as
+        $$ begin perform pg_notify('amd_changes', ''); return null; end $$
+        """
+    )
+    for table in ("call_log", "review"):
+        op.execute(
+            f"create trigger {table}_changed after insert or update or delete on {table} for each statement "
+            "execute function amd_notify_of_changes()"
+        )
+
+
+def downgrade() -> None:
+    op.execute("drop trigger call_log_changed on call_log")
+    op.execute("drop trigger review_changed on review")
+    op.execute("drop function amd_notify_of_changes()")
+    op.execute("drop view call_log_reviewed")
+    op.drop_index(op.f("ix_call_log_tags"), table_name="call_log", postgresql_using="gin")
+    op.drop_index("ix_call_log_review_order", table_name="call_log", postgresql_where=sa.text("label is not null"))
+    op.drop_index(op.f("ix_call_log_label_created_at"), table_name="call_log")
+    op.drop_index(op.f("ix_call_log_campaign_created_at"), table_name="call_log")
+    op.drop_column("call_log", "tags")
+    op.drop_column("call_log", "campaign")
+    op.drop_index(op.f("ix_review_created_at"), table_name="review")
+    op.drop_index(op.f("ix_review_call_sid_id"), table_name="review")
+    op.drop_table("review")
+    op.drop_index(op.f("ix_person_session_person_id"), table_name="person_session")
+    op.drop_index(op.f("ix_person_session_expires_at"), table_name="person_session")
+    op.drop_table("person_session")
+    op.drop_table("saved_view")
+    op.drop_table("person")
+    op.drop_table("api_key")
