@@ -27,7 +27,7 @@ ALLOWED: Mapping[str, tuple[str, ...]] = {
     "onnx": ("lab",),
     "nncf": ("lab",),
     # Audio
-    "numpy": ("detection", "lab", "simulator", "domain"),
+    "numpy": ("detection", "lab", "simulator", "domain", "operations/review"),
     "soundfile": ("detection/audio", "lab", "simulator"),
     "soxr": ("detection/audio", "lab", "simulator"),
     "audioop": ("detection/audio", "lab", "simulator"),
@@ -43,6 +43,9 @@ ALLOWED: Mapping[str, tuple[str, ...]] = {
     "sqlalchemy": (*STORAGE, "operations"),
     "asyncpg": ("database",),
     "alembic": ("database",),
+    # Pages
+    "argon2": ("operations",),
+    "jinja2": ("web",),
     # Settings, command line, telemetry
     "pydantic": ("settings", "web", "twilio", "calls", "simulator"),
     "pydantic_core": ("settings", "web", "twilio"),

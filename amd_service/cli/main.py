@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from amd_service import __version__
-from amd_service.cli import model
+from amd_service.cli import key, model, person
 from amd_service.cli.call import call
 from amd_service.cli.classify import classify
 from amd_service.cli.demo import demo
@@ -37,7 +37,8 @@ app = typer.Typer(
 )
 for command in COMMANDS:
     app.command(cls=PlainCommand)(command)
-app.add_typer(model.app, name="model")
+for name, group in (("person", person), ("key", key), ("model", model)):
+    app.add_typer(group.app, name=name)
 
 
 def main() -> None:

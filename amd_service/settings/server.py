@@ -8,7 +8,7 @@ from pydantic import BaseModel, Field, field_validator
 
 from amd_service.errors import ConfigurationError
 from amd_service.settings.shutdown import ShutdownBudget
-from amd_service.settings.types import ExpandedPath, OneWord, SecretList, SecretUrl, home, is_loopback, split_url
+from amd_service.settings.types import ExpandedPath, OneWord, SecretUrl, home, is_loopback, split_url
 
 # URL fragment that asks Twilio for a read timeout of 6000 ms and for 3 retries, after 5xx, failed connections and read
 # timeouts (docs: webhooks connection overrides). By default Twilio retries a webhook once, and only after a failed
@@ -44,11 +44,6 @@ class ServerSettings(BaseModel):
         None,
         description="Base URL for Twilio's requests to this service, e.g. `https://amd.example.com`. Signatures are "
         "checked against this URL.",
-    )
-    api_keys: SecretList = Field(
-        default_factory=list,
-        description="Comma-separated API keys. Every request needs an API key, except webhooks, `/`, `/health` and "
-        "`/ready`. If unset, only loopback clients have access.",
     )
     max_connections: int = Field(
         512,

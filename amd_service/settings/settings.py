@@ -8,6 +8,7 @@ from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 
 from amd_service.errors import ConfigurationError
+from amd_service.settings.access import AccessSettings
 from amd_service.settings.detection import DetectionSettings
 from amd_service.settings.env_file import read_env_file
 from amd_service.settings.messages import requirement
@@ -18,7 +19,7 @@ from amd_service.settings.twilio import TwilioSettings
 from amd_service.settings.types import one_of
 
 
-class Settings(DetectionSettings, TwilioSettings, ServerSettings, BaseSettings):
+class Settings(DetectionSettings, TwilioSettings, AccessSettings, ServerSettings, BaseSettings):
     """All settings. The table in docs/settings.md is generated from the field descriptions."""
 
     model_config = SettingsConfigDict(

@@ -5,30 +5,34 @@ from collections.abc import Sequence
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
-from starlette.routing import WebSocketRoute
+from starlette.routing import Mount, Route, WebSocketRoute
+from starlette.staticfiles import StaticFiles
 
 from amd_service.runtime import Runtime
-from amd_service.web import start_page
 from amd_service.web.access import AccessControl
 from amd_service.web.api import calls, health, model_info, predict, predict_stream
 from amd_service.web.api.openapi import document
-from amd_service.web.api.openapi.route import DescribedRoute
 from amd_service.web.limiter import UploadLimiter
-from amd_service.web.problems import Problem, handle_http_exception, handle_problem
+from amd_service.web.pages import sign_in, start
+from amd_service.web.pages.problem_page import handle_http_exception, handle_problem
+from amd_service.web.pages.rendering import STATIC_FOLDER
+from amd_service.web.problems import Problem
 from amd_service.web.state import create_state
 from amd_service.web.time_limits import DEFAULT_TIME_LIMITS, TimeLimits
 from amd_service.web.twilio import media, stream_xml, webhooks
 from amd_service.web.twilio.wrong_paths import WrongPaths
 from amd_service.web.unexpected_errors import handle_bug
 
-Routes = Sequence[DescribedRoute | WebSocketRoute]
+Routes = Sequence[Route | WebSocketRoute | Mount]
 
-PUBLIC_PATHS = ("/", "/health", "/ready")
+PUBLIC_PATHS = ("/", "/health", "/ready", "/sign-in", "/static/")
+# Paths whose handlers read the CSRF token from the form.
+FORM_PATHS = ("/sign-out",)
 
 HEALTH_ROUTES: Routes = health.ROUTES
 
 SERVICE_ROUTES: Routes = (
-    start_page.ROUTE,
+    start.ROUTE,
     predict.ROUTE,
     predict_stream.ROUTE,
     model_info.ROUTE,
@@ -38,6 +42,8 @@ SERVICE_ROUTES: Routes = (
     stream_xml.ROUTE,
     *media.ROUTES,
     *HEALTH_ROUTES,
+    *sign_in.ROUTES,
+    Mount("/static", StaticFiles(directory=STATIC_FOLDER)),
 )
 
 
@@ -49,11 +55,14 @@ def create_app(
     `runtime`: an open runtime. `routes`: HEALTH_ROUTES for a process that only runs a worker.
     """
     upload_limit = runtime.settings.inference_queue
+    state = create_state(runtime, time_limits)
     app = Starlette(
         routes=list(routes),
         middleware=[
             Middleware(WrongPaths, metrics=runtime.metrics),
-            Middleware(AccessControl, settings=runtime.settings, public_paths=PUBLIC_PATHS),
+            Middleware(
+                AccessControl, authentication=state.authentication, public_paths=PUBLIC_PATHS, form_paths=FORM_PATHS
+            ),
             # Streams have a separate limiter, because a stream lasts as long as a call and must not block uploads.
             Middleware(UploadLimiter, limit=upload_limit, path=predict.ROUTE.path),
             Middleware(UploadLimiter, limit=upload_limit, path=predict_stream.ROUTE.path),
@@ -69,5 +78,5 @@ def create_app(
     for route in routes:
         # Without a value of 0 at the start, `increase()` in Prometheus would not count the first error.
         runtime.metrics.internal_errors.labels(route.path)
-    app.state.service = create_state(runtime, time_limits)
+    app.state.service = state
     return app

@@ -54,17 +54,9 @@ def problem_body(problem: Problem) -> dict[str, object]:
     }
 
 
-async def handle_problem(_request: Request, error: Exception) -> JSONResponse:
-    """Exception handler for `Problem`."""
-    assert isinstance(error, Problem)
-    return problem_response(error)
-
-
-async def handle_http_exception(request: Request, error: Exception) -> JSONResponse:
-    """Exception handler for an unknown path, and for a method that the path does not support."""
-    assert isinstance(error, HTTPException)
-    status = HTTPStatus(error.status_code)
+def http_problem(request: Request, error: HTTPException) -> Problem:
+    """Return the problem of an unknown path, or of a method that the path does not support."""
     detail = f"{request.method} {request.url.path} does not exist; see /openapi.json"
     if allowed := (error.headers or {}).get("Allow"):
         detail = f"{request.url.path} does not accept {request.method}: use {' or '.join(sorted(allowed.split(', ')))}"
-    return problem_response(Problem(status, detail, error.headers))
+    return Problem(HTTPStatus(error.status_code), detail, error.headers)

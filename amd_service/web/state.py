@@ -6,7 +6,10 @@ from starlette.requests import HTTPConnection
 
 from amd_service.operations.judge_stream import StreamJudge
 from amd_service.runtime import Runtime
+from amd_service.web.authentication import Authentication
 from amd_service.web.limiter import Limiter
+from amd_service.web.pages.rendering import Templates
+from amd_service.web.sign_in_limiter import SignInLimiter
 from amd_service.web.time_limits import TimeLimits
 
 
@@ -16,6 +19,9 @@ class AppState:
 
     runtime: Runtime
     time_limits: TimeLimits
+    authentication: Authentication
+    sign_in_limiter: SignInLimiter
+    templates: Templates
     stream_judge: StreamJudge
     stream_limiter: Limiter
 
@@ -25,6 +31,9 @@ def create_state(runtime: Runtime, time_limits: TimeLimits) -> AppState:
     return AppState(
         runtime=runtime,
         time_limits=time_limits,
+        authentication=Authentication(runtime),
+        sign_in_limiter=SignInLimiter(),
+        templates=Templates(runtime.settings.public_url),
         stream_judge=runtime.build_stream_judge(verdict_s=time_limits.media_verdict_s),
         stream_limiter=Limiter(runtime.settings.live_streams),
     )

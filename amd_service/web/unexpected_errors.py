@@ -16,6 +16,7 @@ async def handle_bug(request: Request, _error: Exception) -> JSONResponse:
     """
     endpoint = request.scope.get("endpoint")
     # The path of the route and not of the request, because Prometheus keeps a time series for each value.
-    paths = [route.path for route in request.app.routes if endpoint is not None and route.endpoint is endpoint]
+    known = [(getattr(route, "endpoint", None), route.path) for route in request.app.routes]
+    paths = [path for each, path in known if endpoint is not None and each is endpoint]
     runtime_of(request).metrics.internal_errors.labels(paths[0] if paths else "other").inc()
     return problem_response(Problem(HTTPStatus.INTERNAL_SERVER_ERROR, "internal error; see the log of the service"))

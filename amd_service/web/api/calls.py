@@ -6,7 +6,7 @@ from pydantic import ValidationError
 from starlette.requests import Request
 from starlette.responses import JSONResponse
 
-from amd_service.domain import CallSid, is_sid
+from amd_service.domain import AccessScope, CallSid, is_sid
 from amd_service.errors import (
     AmdError,
     DatabaseUnavailable,
@@ -23,6 +23,7 @@ from amd_service.web.api.idempotency import IDEMPOTENCY_KEY, read_key
 from amd_service.web.api.openapi.responses import Json, problems, response, sid
 from amd_service.web.api.openapi.route import KEY_REQUIRED, NO_ACCESS, DescribedRoute
 from amd_service.web.api.schemas import StartedAnswer
+from amd_service.web.authentication import LOCAL_CLIENT, principal_of
 from amd_service.web.body import media_type, read_body
 from amd_service.web.media_types import JSON
 from amd_service.web.problems import Problem
@@ -56,7 +57,7 @@ async def start_call(request: Request) -> JSONResponse:
     Responds 201 for a new call. Responds 200 when an earlier request with the same Idempotency-Key placed the call.
     """
     runtime = runtime_of(request)
-    if not runtime.settings.api_keys:
+    if principal_of(request) is LOCAL_CLIENT:
         detail = "placing a call requires an API key, also for a request from this machine: set AMD_API_KEYS"
         raise Problem(HTTPStatus.FORBIDDEN, detail)
     key = read_key(request.headers)
@@ -125,6 +126,7 @@ ROUTES = (
     DescribedRoute(
         "/api/calls",
         start_call,
+        needs=AccessScope.CALL,
         post={
             **KEY_REQUIRED,
             "summary": "Place a call",
@@ -159,6 +161,7 @@ ROUTES = (
     DescribedRoute(
         "/api/calls/{sid}",
         get_call,
+        needs=AccessScope.READ,
         get={
             **KEY_REQUIRED,
             "summary": "A call with its recordings and verdicts",

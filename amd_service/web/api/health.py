@@ -8,6 +8,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from amd_service import __version__
+from amd_service.domain import AccessScope
 from amd_service.operations.health import database_fault, measure_queue
 from amd_service.web.api.openapi.responses import problems, response
 from amd_service.web.api.openapi.route import KEY_REQUIRED, NO_ACCESS, PUBLIC, DescribedRoute
@@ -109,6 +110,7 @@ ROUTES = (
     DescribedRoute(
         "/metrics",
         metrics,
+        needs=AccessScope.READ,
         get={
             **KEY_REQUIRED,
             "summary": "Metrics",

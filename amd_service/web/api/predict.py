@@ -9,6 +9,7 @@ from starlette.responses import JSONResponse
 
 from amd_service.detection.audio.input import AudioInput
 from amd_service.detection.classifier.request_queue import Priority
+from amd_service.domain import AccessScope
 from amd_service.web.api.openapi.responses import response
 from amd_service.web.api.openapi.route import KEY_REQUIRED, DescribedRoute
 from amd_service.web.api.schemas import PredictAnswer
@@ -108,6 +109,7 @@ def _problem_of_audio(sent: Part) -> str | None:
 ROUTE = DescribedRoute(
     "/predict",
     predict,
+    needs=AccessScope.PREDICT,
     post={
         **KEY_REQUIRED,
         "summary": "Judge a recording",

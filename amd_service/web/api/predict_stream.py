@@ -12,7 +12,7 @@ from starlette.types import Receive, Scope, Send
 
 from amd_service.detection.audio.input import AudioInput
 from amd_service.detection.streamed_upload import StreamedUpload
-from amd_service.domain import Verdict
+from amd_service.domain import AccessScope, Verdict
 from amd_service.web.api.openapi.responses import response
 from amd_service.web.api.openapi.route import KEY_REQUIRED, DescribedRoute
 from amd_service.web.api.schemas import StreamLine
@@ -131,6 +131,7 @@ async def _send_line(send: Send, line: str) -> None:
 ROUTE = DescribedRoute(
     "/predict-stream",
     predict_stream,
+    needs=AccessScope.PREDICT,
     post={
         **KEY_REQUIRED,
         "summary": "Judge audio while the audio arrives",

@@ -10,8 +10,11 @@ from amd_service.cli.doctor.check_result import CheckResult, Health
 from amd_service.cli.doctor.output import print_result
 from amd_service.database.pool import Database
 from amd_service.domain import Label
+from amd_service.runtime import Runtime
 from amd_service.settings import RETRY_OVERRIDES, Settings
-from amd_service.web.access import access_problem
+from amd_service.web.authentication import Authentication
+from amd_service.web.problems import Problem
+from tests.support.app import open_app
 from tests.support.deliveries import claim, deliver, recording, settle
 from tests.support.postgres import with_database
 from tests.support.sids import SECOND_RECORDING
@@ -53,13 +56,22 @@ async def test_a_public_url_that_twilio_cannot_use_is_not_ok(public_url: str | N
 @pytest.mark.parametrize("host", ["127.0.0.1", "0.0.0.0"])
 @pytest.mark.parametrize("api_keys", ["", "k" * 16])
 async def test_the_check_of_api_keys_agrees_with_the_access_rules(
-    public_url: str | None, host: str, api_keys: str
+    database: Database, public_url: str | None, host: str, api_keys: str
 ) -> None:
     result = await result_of("API keys", public_url=public_url, host=host, api_keys=api_keys)
-    settings = Settings(_env_file=None, public_url=public_url, host=host, api_keys=api_keys)
-    refusal = access_problem(Headers({"host": "localhost", "authorization": f"Bearer {api_keys}"}), settings)
+    headers = {"host": "localhost"} | ({"authorization": f"Bearer {api_keys}"} if api_keys else {})
+    app = open_app(database, public_url=public_url, host=host, api_keys=api_keys)
+    refusal = await _refusal(app.runtime, Headers(headers))
     assert (result.health is Health.OK) == (refusal is None)
     assert ("403" in result.text) == (refusal is not None)
+
+
+async def _refusal(runtime: Runtime, headers: Headers) -> Problem | None:
+    try:
+        await Authentication(runtime).find(headers, "127.0.0.1")
+    except Problem as problem:
+        return problem
+    return None
 
 
 async def test_a_short_api_key_is_a_warning_that_does_not_print_it() -> None:

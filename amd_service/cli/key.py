@@ -1,0 +1,43 @@
+"""`amd-service key add`, `revoke` and `list`"""
+
+from typing import Annotated
+
+import typer
+
+from amd_service.cli.plain_help import PlainCommand, PlainGroup
+from amd_service.cli.process import load_settings_and_logging, run
+
+app = typer.Typer(no_args_is_help=True, cls=PlainGroup, help="Manage API keys of programs.")
+
+Name = Annotated[str, typer.Argument(help="Name of the program that has the key.")]
+
+
+@app.command(cls=PlainCommand)
+def add(
+    name: Name,
+    scope: Annotated[
+        list[str], typer.Option(help="What the key allows: predict, read, call, review or admin. Can be repeated.")
+    ],
+) -> None:
+    """Make an API key and print it. It cannot be printed again."""
+    from amd_service.cli.access_commands import add_key
+
+    typer.echo(run(add_key(load_settings_and_logging(quiet=True), name, scope)))
+
+
+@app.command(cls=PlainCommand)
+def revoke(name: Name) -> None:
+    """Revoke an API key. Requests with the key are refused within seconds."""
+    from amd_service.cli.access_commands import revoke_key
+
+    run(revoke_key(load_settings_and_logging(quiet=True), name))
+    typer.echo(f"revoked {name}")
+
+
+@app.command("list", cls=PlainCommand)
+def list_command() -> None:
+    """List all API keys. The keys themselves are not stored."""
+    from amd_service.cli.access_commands import list_keys
+
+    for line in run(list_keys(load_settings_and_logging(quiet=True))):
+        typer.echo(line)

@@ -1,0 +1,51 @@
+"""Shows problems to people: a page, a part of a page, or a redirect to the sign-in page."""
+
+from http import HTTPStatus
+from urllib.parse import quote, urlsplit
+
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+
+from amd_service.web.pages.rendering import templates_of
+from amd_service.web.problems import Problem, http_problem, problem_response
+
+SIGN_IN = "/sign-in"
+
+
+def respond_with_problem(request: Request, problem: Problem) -> Response:
+    """Convert a problem to a page for a browser, and to problem+json for any other program.
+
+    htmx gets a part of a page. A browser without access gets a redirect to the sign-in page.
+    """
+    if "text/html" not in request.headers.get("accept", ""):
+        return problem_response(problem)
+    is_part = "hx-request" in request.headers
+    if problem.status is HTTPStatus.UNAUTHORIZED and (is_part or request.method == "GET"):
+        return _sign_in_redirect(request, is_part=is_part)
+    template = "problem_part.html" if is_part else "problem.html"
+    response = templates_of(request).page(request, template, status=problem.status, problem=problem)
+    response.headers.update(problem.headers)
+    return response
+
+
+async def handle_problem(request: Request, error: Exception) -> Response:
+    """Exception handler for `Problem`."""
+    assert isinstance(error, Problem)
+    return respond_with_problem(request, error)
+
+
+async def handle_http_exception(request: Request, error: Exception) -> Response:
+    """Exception handler for an unknown path, and for a method that the path does not support."""
+    assert isinstance(error, HTTPException)
+    return respond_with_problem(request, http_problem(request, error))
+
+
+def _sign_in_redirect(request: Request, *, is_part: bool) -> Response:
+    shown = urlsplit(request.headers.get("hx-current-url", "")) if is_part else request.url
+    root = templates_of(request).root
+    target = shown.path.removeprefix(root) + (f"?{shown.query}" if shown.query else "")
+    url = f"{root}{SIGN_IN}?next={quote(target)}"
+    if is_part:
+        return Response(status_code=HTTPStatus.UNAUTHORIZED, headers={"hx-redirect": url})
+    return RedirectResponse(url, status_code=HTTPStatus.SEE_OTHER)
