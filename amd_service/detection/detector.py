@@ -176,6 +176,13 @@ class Detector:
         decision = decide(run.scores, self._policy)
         return self._verdict(prepared, decision.reason, decision=decision, runs=(run,))
 
+    async def score_longer_window(self, audio: AudioInput, first: ModelRun, priority: Priority) -> ModelRun | None:
+        """Run the model on the window that follows the first window if the confidence is too low.
+
+        Returns None if the audio ends within the first window. Raises the errors of `judge`.
+        """
+        return await self._score_longer_window(await self.prepare(audio), first, priority)
+
     async def _score_clip(self, data: bytes) -> Scores | None:
         """Return the scores of a golden clip's first window, or None if the clip has no speech.
 
@@ -196,16 +203,20 @@ class Detector:
         return await anyio.to_thread.run_sync(lambda: prepare_audio(audio, max_ms=self.max_audio_ms))
 
     async def _decide(self, prepared: PreparedAudio, priority: Priority) -> tuple[tuple[ModelRun, ...], Decision]:
-        window = await self._window(prepared, self._policy.window_ms)
-        run = await self._score(window, priority)
+        run = await self._score(await self._window(prepared, self._policy.window_ms), priority)
         decision = decide(run.scores, self._policy)
-        if decision.reason is Reason.CONFIDENT or not self._policy.has_long_window:
+        if decision.reason is Reason.CONFIDENT:
             return (run,), decision
+        second = await self._score_longer_window(prepared, run, priority)
+        return ((run,), decision) if second is None else ((run, second), decide(second.scores, self._policy))
+
+    async def _score_longer_window(
+        self, prepared: PreparedAudio, first: ModelRun, priority: Priority
+    ) -> ModelRun | None:
+        if not self._policy.has_long_window:
+            return None
         longer = await self._window(prepared, self._policy.long_window_ms)
-        if longer.duration_ms <= window.duration_ms:
-            return (run,), decision
-        second = await self._score(longer, priority)
-        return (run, second), decide(second.scores, self._policy)
+        return await self._score(longer, priority) if longer.duration_ms > first.window_ms else None
 
     async def _window(self, prepared: PreparedAudio, length_ms: int) -> Window:
         return await anyio.to_thread.run_sync(cut_window, prepared, self._policy.anchor, length_ms)

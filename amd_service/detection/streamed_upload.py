@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from amd_service.detection.audio.input import AudioInput
 from amd_service.detection.classifier.request_queue import Priority
 from amd_service.detection.detector import Detector
-from amd_service.domain import Verdict
+from amd_service.domain import ModelRun, Verdict
 from amd_service.errors import Undecodable
 
 # Milliseconds of audio after the onset of speech. A provisional verdict is made at each of these lengths.
@@ -62,6 +62,15 @@ class StreamedUpload:
         Raises the errors of `feed`, and Undecodable.
         """
         return await self._detector.judge(self._received(), priority=self._priority)
+
+    async def score_remaining_window(self, verdict: Verdict) -> ModelRun | None:
+        """Score the longer window if the final verdict did not need it: other thresholds can need it.
+
+        Returns None if no window remains. Raises the errors of `feed`.
+        """
+        if len(verdict.runs) != 1:
+            return None
+        return await self._detector.score_longer_window(self._received(), verdict.runs[0], self._priority)
 
     async def _analyse(self) -> list[Provisional]:
         try:

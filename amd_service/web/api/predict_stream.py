@@ -13,9 +13,9 @@ from starlette.types import Receive, Scope, Send
 from amd_service.detection.audio.input import AudioInput
 from amd_service.detection.streamed_upload import StreamedUpload
 from amd_service.domain import AccessScope, Verdict
-from amd_service.web.api.openapi.responses import response
+from amd_service.web.api.openapi.responses import Json, response
 from amd_service.web.api.openapi.route import KEY_REQUIRED, DescribedRoute
-from amd_service.web.api.schemas import StreamLine
+from amd_service.web.api.schemas import ScoredWindow, StreamLine
 from amd_service.web.api.uploads import (
     AUDIO_BODIES,
     CHANNEL,
@@ -23,6 +23,7 @@ from amd_service.web.api.uploads import (
     UPLOAD_LIMIT,
     UPLOAD_PROBLEMS,
     parse_channel,
+    parse_longer_window,
     require_audio,
     require_channel,
     translate_detection_errors,
@@ -32,6 +33,14 @@ from amd_service.web.body import stream_body
 from amd_service.web.media_types import NDJSON
 from amd_service.web.problems import Problem, problem_body
 from amd_service.web.state import state_of
+
+LONGER_WINDOW: Json = {
+    "name": "longer_window",
+    "in": "query",
+    "description": "Score the longer window also if the first window decides. The verdict does not change. `scored` "
+    "then has all windows that other thresholds could need.",
+    "schema": {"type": "boolean", "default": False},
+}
 
 
 async def predict_stream(request: Request) -> Response:
@@ -46,10 +55,14 @@ async def predict_stream(request: Request) -> Response:
     require_audio(request)
     channel = parse_channel(request.query_params.getlist("channel"))
     audio = AudioInput(data=b"", content_type=request.headers["content-type"], channel=channel, one_sided=True)
-    return NdjsonResponse(_lines(request, StreamedUpload(state_of(request).runtime.detector, audio), channel))
+    longer_window = parse_longer_window(request.query_params.getlist("longer_window"))
+    upload = StreamedUpload(state_of(request).runtime.detector, audio)
+    return NdjsonResponse(_lines(request, upload, channel, longer_window=longer_window))
 
 
-async def _lines(request: Request, upload: StreamedUpload, channel: int | None) -> AsyncGenerator[StreamLine, None]:
+async def _lines(
+    request: Request, upload: StreamedUpload, channel: int | None, *, longer_window: bool
+) -> AsyncGenerator[StreamLine, None]:
     started = perf_counter()
 
     def line(verdict: Verdict, speech_ms: int | None) -> StreamLine:
@@ -59,7 +72,15 @@ async def _lines(request: Request, upload: StreamedUpload, channel: int | None) 
             processing_ms=(perf_counter() - started) * 1000,
             provisional=speech_ms is not None,
             speech_ms=speech_ms,
+            scored=[ScoredWindow.of(run) for run in verdict.runs],
         )
+
+    async def final_line() -> StreamLine:
+        verdict = await upload.finish()
+        final = line(verdict, None)
+        if longer_window and (run := await upload.score_remaining_window(verdict)) is not None:
+            final.scored.append(ScoredWindow.of(run))
+        return final
 
     limits = state_of(request).time_limits
     body = stream_body(
@@ -75,10 +96,10 @@ async def _lines(request: Request, upload: StreamedUpload, channel: int | None) 
                 for provisional in await upload.feed(chunk):
                     yield line(provisional.verdict, provisional.speech_ms)
             if upload.is_complete:
-                yield line(await upload.finish(), None)
+                yield await final_line()
                 await _drain(chunks, limits.predict_stream_drain_s)
             else:
-                yield line(await while_connected(request, upload.finish()), None)
+                yield await while_connected(request, final_line())
 
 
 async def _drain(chunks: AsyncGenerator[bytes, None], timeout_s: float) -> None:
@@ -136,7 +157,7 @@ ROUTE = DescribedRoute(
         **KEY_REQUIRED,
         "summary": "Judge audio while the audio arrives",
         "description": f"The body is audio and may be chunked. The response is sent while the body arrives. {FORMATS}",
-        "parameters": [CHANNEL],
+        "parameters": [CHANNEL, LONGER_WINDOW],
         "requestBody": {"required": True, "content": AUDIO_BODIES},
         "responses": {
             "200": response(

@@ -7,7 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from amd_service.detection.classifier.engine_check import EngineCheck
 from amd_service.detection.classifier.state import Phase
-from amd_service.domain import Anchor, Label, ModelIdentity, Reason, Verdict, sid_pattern
+from amd_service.domain import Anchor, Label, ModelIdentity, ModelRun, Reason, Verdict, sid_pattern
 
 
 class Shape(BaseModel):
@@ -28,6 +28,16 @@ class WindowShape(Shape):
 
     start_ms: int = Field(ge=0)
     length_ms: int = Field(ge=1000)
+
+
+class ScoredWindow(WindowShape):
+    """A part of the recording, and the probabilities that the model gave it."""
+
+    scores: ScoresShape
+
+    @classmethod
+    def of(cls, run: ModelRun) -> Self:
+        return cls(start_ms=run.window_start_ms, length_ms=run.window_ms, scores=ScoresShape(**run.scores.as_dict()))
 
 
 class ModelShape(Shape):
@@ -97,10 +107,14 @@ class PredictAnswer(Shape):
 class StreamLine(PredictAnswer):
     """A line of `/predict-stream`: a provisional verdict on the audio received so far, or the final verdict."""
 
-    processing_time_ms: float = Field(ge=0, description="Milliseconds from the request's headers to this line.")
+    processing_time_ms: float = Field(ge=0, description="Milliseconds from the request's headers to this verdict.")
     provisional: bool
     speech_ms: int | None = Field(
         description="Milliseconds of speech received when a provisional verdict was made; null in the final verdict."
+    )
+    scored: list[ScoredWindow] = Field(
+        description="The window of each model run, in order. With `longer_window=true`, the final verdict also has the "
+        "longer window that the verdict did not need."
     )
 
 

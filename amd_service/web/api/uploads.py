@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Coroutine, Iterator, Sequence
 from contextlib import contextmanager
 from http import HTTPStatus
+from typing import TypeVar
 
 from starlette.requests import Request
 
@@ -15,6 +16,8 @@ from amd_service.web.body import media_type
 from amd_service.web.media_types import BYTES, FORM, MULTIPART
 from amd_service.web.media_types import JSON as JSON_TYPE
 from amd_service.web.problems import Problem
+
+T = TypeVar("T")
 
 AUDIO: Json = {"schema": {"type": "string", "format": "binary"}}
 AUDIO_BODIES: Json = dict.fromkeys(
@@ -66,6 +69,15 @@ def parse_channel(sent: Sequence[str]) -> int | None:
     )
 
 
+def parse_longer_window(sent: Sequence[str]) -> bool:
+    """Parse the flag of `/predict-stream`. Raises Problem 422 for a value other than `true` or `false`."""
+    if list(sent) not in ([], ["true"], ["false"]):
+        raise Problem(
+            HTTPStatus.UNPROCESSABLE_ENTITY, f"`longer_window` must be true or false, but it is {','.join(sent)[:20]!r}"
+        )
+    return list(sent) == ["true"]
+
+
 def require_channel(verdict: Verdict, channel: int | None) -> None:
     """Raise Problem 422 if `channel` is 2 and the judged audio is mono: the client did not send what it intended."""
     if channel == 2 and verdict.channel == 1:
@@ -115,7 +127,7 @@ def translate_detection_errors() -> Iterator[None]:
         raise Problem(HTTPStatus.INTERNAL_SERVER_ERROR, str(error)) from error
 
 
-async def while_connected(request: Request, work: Coroutine[None, None, Verdict]) -> Verdict:
+async def while_connected(request: Request, work: Coroutine[None, None, T]) -> T:
     """Return the result of `work`. When the client disconnects, cancel `work` and raise Problem 400.
 
     Call this function after the body has been read, because `while_connected` discards all other messages.

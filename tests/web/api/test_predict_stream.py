@@ -54,7 +54,7 @@ def verdict_of(response: Line) -> Line:
     return {name: value for name, value in response.items() if name not in ("processing_time_ms", *STREAM_ONLY)}
 
 
-STREAM_ONLY = ("provisional", "speech_ms")
+STREAM_ONLY = ("provisional", "speech_ms", "scored")
 
 
 async def test_verdicts_are_sent_after_1_2_and_5_s_of_speech_and_at_the_end(judging: App) -> None:
@@ -68,6 +68,41 @@ async def test_verdicts_are_sent_after_1_2_and_5_s_of_speech_and_at_the_end(judg
 async def test_every_line_begins_with_label_confidence_and_time(judging: App) -> None:
     for line in await stream(judging, HUMAN):
         assert list(line)[:3] == ["label", "confidence", "processing_time_ms"]
+
+
+async def test_every_line_has_the_window_of_each_model_run(judging: App) -> None:
+    for line in await stream(judging, LONG):
+        last = line["scored"][-1]
+        assert len(line["scored"]) == line["runs"]
+        assert (last["scores"], last["start_ms"], last["length_ms"]) == (line["scores"], *line["window"].values())
+
+
+async def test_on_request_the_final_line_has_the_longer_window_that_the_verdict_did_not_need(
+    closed_database: Database,
+) -> None:
+    lengths: list[list[int]] = []
+    async with ready(StubEngine(), window_ms=2000, long_window_ms=4000) as detector:
+        service = open_app(closed_database, detector)
+        for query in ("", "?longer_window=true"):
+            response = await service.client.post(f"/predict-stream{query}", content=LONG, headers=WAV)
+            final = json.loads(response.text.splitlines()[-1])
+            assert (final["label"], final["runs"], final["window"]["length_ms"]) == ("human", 1, 2000)
+            lengths.append([window["length_ms"] for window in final["scored"]])
+    assert lengths == [[2000], [2000, 4000]]
+
+
+async def test_audio_that_ends_within_the_first_window_has_no_longer_window(judging: App) -> None:
+    for recording in (file_of(speech(1.4)), SILENCE):
+        response = await judging.client.post("/predict-stream?longer_window=true", content=recording, headers=WAV)
+        final = json.loads(response.text.splitlines()[-1])
+        assert len(final["scored"]) == final["runs"]
+
+
+@pytest.mark.parametrize("query", ["longer_window=", "longer_window=1", "longer_window=true&longer_window=true"])
+async def test_a_longer_window_that_is_no_boolean_is_refused(judging: App, query: str) -> None:
+    response = await judging.client.post(f"/predict-stream?{query}", content=HUMAN, headers=WAV)
+    assert response.status_code == 422
+    assert "`longer_window` must be true or false" in response.json()["detail"]
 
 
 async def test_less_than_2_s_of_speech_get_one_provisional_verdict(judging: App) -> None:
