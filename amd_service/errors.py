@@ -28,6 +28,7 @@
     │   ├── IdempotencyKeyInUse       a request with the key is in progress, or its outcome is unknown
     │   └── TooManyCalls              the limit of calls per minute is reached
     ├── OutcomeUnknown                Twilio may have carried out a REST request; the request is never repeated
+    ├── InvalidFilter                 a filter of calls has a value that cannot be read
     └── ModelUnusable                 the model cannot be loaded or must not serve
 
 Any other exception in the worker is a bug: the worker retries a few times and logs the traceback.
@@ -204,3 +205,7 @@ class OutcomeUnknown(AmdError):
 
 class ModelUnusable(AmdError):
     """The model cannot be loaded, or must not serve. The message says what to do."""
+
+
+class InvalidFilter(AmdError):
+    """A filter of calls has a value that cannot be read. The message names the cure."""
