@@ -14,18 +14,30 @@ down_revision = "0004"
 branch_labels = None
 depends_on = None
 
+DISAGREEMENT = (
+    "(call_log.label = 'human' and call_log.twilio_answered_by like 'machine%' or call_log.label = 'voicemail' and "
+    "call_log.twilio_answered_by = 'human')"
+)
+
 VIEW = """
 create view call_log_reviewed as
 select call_log.call_sid, campaign, label, confidence, reason, verdict_at, model_id,
-       review.answer, review.reviewer, review.stratum, review.probability, review.created_at as reviewed_at,
-       case when label = 'undecided' or review.answer not in ('human', 'voicemail') then null
-            else label = review.answer end as is_correct
-  from call_log
+       latest.answer, latest.reviewer, first.stratum, first.probability, latest.created_at as reviewed_at,
+       case when label = 'undecided' or latest.answer not in ('human', 'voicemail') then null
+            else label = latest.answer end as is_correct
+  from (
+         select distinct on (call_sid) call_sid, reviewer, stratum, probability
+           from review
+          order by call_sid, probability is null, id
+       ) first
   join lateral (
-         select distinct on (reviewer) *, min(id) over (partition by reviewer) as first_id
-           from review where review.call_sid = call_log.call_sid
-          order by reviewer, id desc
-       ) review on review.first_id = (select min(id) from review where review.call_sid = call_log.call_sid)
+         select answer, reviewer, created_at
+           from review
+          where review.call_sid = first.call_sid and review.reviewer = first.reviewer
+          order by id desc
+          limit 1
+       ) latest on true
+  join call_log on call_log.call_sid = first.call_sid
 """
 
 VIEW_COMMENTS = {
@@ -232,6 +244,14 @@ def upgrade() -> None:
     )
     op.create_index(op.f("ix_call_log_campaign_created_at"), "call_log", ["campaign", "created_at"], unique=False)
     op.create_index(op.f("ix_call_log_label_created_at"), "call_log", ["label", "created_at"], unique=False)
+    op.create_index(op.f("ix_call_log_label_confidence"), "call_log", ["label", "confidence"], unique=False)
+    op.create_index(
+        "ix_call_log_disagreement",
+        "call_log",
+        ["created_at"],
+        unique=False,
+        postgresql_where=sa.text(DISAGREEMENT),
+    )
     op.create_index(
         "ix_call_log_review_order",
         "call_log",
@@ -271,6 +291,8 @@ def downgrade() -> None:
     op.execute("drop view call_log_reviewed")
     op.drop_index(op.f("ix_call_log_tags"), table_name="call_log", postgresql_using="gin")
     op.drop_index("ix_call_log_review_order", table_name="call_log", postgresql_where=sa.text("label is not null"))
+    op.drop_index("ix_call_log_disagreement", table_name="call_log", postgresql_where=sa.text(DISAGREEMENT))
+    op.drop_index(op.f("ix_call_log_label_confidence"), table_name="call_log")
     op.drop_index(op.f("ix_call_log_label_created_at"), table_name="call_log")
     op.drop_index(op.f("ix_call_log_campaign_created_at"), table_name="call_log")
     op.drop_column("call_log", "tags")

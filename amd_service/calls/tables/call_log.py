@@ -29,6 +29,11 @@ ACTION_DUE = "action_state = 'due'"
 
 # SQL condition of a call that can be drawn for review.
 JUDGED = "label is not null"
+# SQL condition of a call on which Twilio's detection has the opposite result, as the view call_log_agreement counts it.
+DISAGREEMENT = (
+    "(call_log.label = 'human' and call_log.twilio_answered_by like 'machine%' or call_log.label = 'voicemail' and "
+    "call_log.twilio_answered_by = 'human')"
+)
 
 _NO_MODEL_RAN = one_of("reason", (Reason.NO_SPEECH, Reason.TOO_SHORT))
 
@@ -73,6 +78,9 @@ class CallLog(Base):
         Index(None, "campaign", "created_at"),
         Index(None, "tags", postgresql_using="gin"),
         Index(None, "label", "created_at"),
+        # For the search for calls with a low confidence.
+        Index(None, "label", "confidence"),
+        Index("ix_call_log_disagreement", "created_at", postgresql_where=text(DISAGREEMENT)),
         # A number that is random but fixed for a call. Calls are drawn for review in its order.
         Index("ix_call_log_review_order", text("hashtextextended(call_sid, 0)"), postgresql_where=text(JUDGED)),
         {

@@ -4,19 +4,29 @@ from sqlalchemy import DDL, event
 
 from amd_service.calls.tables.base import Base, view_comments
 
-# The latest answer of the first reviewer counts. Second opinions only measure how well people agree.
+# The latest answer of the first reviewer counts. Second opinions only measure how well people agree. If a call was
+# drawn for review, an earlier answer of a person who chose the call does not count: people choose calls that look
+# wrong.
+# The view starts at the table review, which is much smaller than call_log.
 CREATE_VIEW = """
 create view call_log_reviewed as
 select call_log.call_sid, campaign, label, confidence, reason, verdict_at, model_id,
-       review.answer, review.reviewer, review.stratum, review.probability, review.created_at as reviewed_at,
-       case when label = 'undecided' or review.answer not in ('human', 'voicemail') then null
-            else label = review.answer end as is_correct
-  from call_log
+       latest.answer, latest.reviewer, first.stratum, first.probability, latest.created_at as reviewed_at,
+       case when label = 'undecided' or latest.answer not in ('human', 'voicemail') then null
+            else label = latest.answer end as is_correct
+  from (
+         select distinct on (call_sid) call_sid, reviewer, stratum, probability
+           from review
+          order by call_sid, probability is null, id
+       ) first
   join lateral (
-         select distinct on (reviewer) *, min(id) over (partition by reviewer) as first_id
-           from review where review.call_sid = call_log.call_sid
-          order by reviewer, id desc
-       ) review on review.first_id = (select min(id) from review where review.call_sid = call_log.call_sid)
+         select answer, reviewer, created_at
+           from review
+          where review.call_sid = first.call_sid and review.reviewer = first.reviewer
+          order by id desc
+          limit 1
+       ) latest on true
+  join call_log on call_log.call_sid = first.call_sid
 """
 
 DESCRIPTION = (
