@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Iterator
 from functools import cache
 from ipaddress import ip_address
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import hypothesis
@@ -21,7 +22,7 @@ from amd_service.errors import ConfigurationError
 from amd_service.lab.synthesis.render import require_engines
 from amd_service.lab.synthesis.utterances import plan_utterances
 from amd_service.settings import Settings
-from tests.support import node_toolchain
+from tests.support import chromium, distribution, node_toolchain
 from tests.support.log_configuration import log_plain_tracebacks
 from tests.support.postgres import clone, drop, empty, with_database
 
@@ -64,6 +65,12 @@ def _ban_other_machines() -> None:
     sys.addaudithook(guard)
 
 
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Like `--dist loadfile`, but one worker runs all tests in Chromium: they share a service and a browser."""
+    return distribution.make_scheduler(config, log)
+
+
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Deselect the tests whose tools are not installed."""
@@ -85,6 +92,7 @@ def _lacking() -> dict[str, str]:
     """Return the missing tools of each marker."""
     lacks = {
         "node": node_toolchain.missing(),
+        "browser": chromium.missing(),
         "speech_engines": _missing_engines(),
         "pgbouncer": _missing_programs("pgbouncer"),
         "proxies": _missing_programs("nginx", "caddy"),
