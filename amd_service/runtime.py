@@ -40,13 +40,17 @@ LOOK_FOR_SWEEP_S = 30.0
 
 @dataclass(frozen=True, slots=True)
 class Runtime:
-    """The open parts of a process. `worker` is None with `--no-worker`. `rest`: the client of Twilio's API."""
+    """The open parts of a process. `worker` is None with `--no-worker`. `rest`: the client of Twilio's API.
+
+    `recordings`: downloads for people who listen to recordings.
+    """
 
     settings: Settings
     metrics: Metrics
     database: Database
     detector: Detector
     rest: RestClient
+    recordings: Recordings
     numbers: NumberPolicy
     call_placer: CallPlacer
     worker: Worker | None
@@ -81,8 +85,8 @@ async def open_runtime(settings: Settings, *, with_worker: bool, with_model: boo
         cure = "set AMD_PUBLIC_URL and the Twilio credentials, and run `amd-service doctor` for details"
         log.warning("every callback will be refused", cure=cure)
     async with AsyncExitStack() as stack:
-        # Without a worker, this process sends requests to Twilio only to place calls.
-        opening = http_client(settings, is_used=with_worker or bool(settings.dial_prefixes))
+        # Without a worker, this process sends requests to Twilio to place calls, and to fetch recordings for people.
+        opening = http_client(settings, is_used=with_worker or bool(settings.accounts))
         client = await stack.enter_async_context(opening)
         database = await stack.enter_async_context(open_database(settings, metrics, with_worker=with_worker))
         detector = Detector.from_settings(settings, metrics)
@@ -102,7 +106,8 @@ async def open_runtime(settings: Settings, *, with_worker: bool, with_model: boo
             await stack.enter_async_context(_run_actions(settings, database, rest, metrics))
             await stack.enter_async_context(_run_worker(worker, detector, settings))
             await stack.enter_async_context(_run_periodic_tasks(settings, database, client, numbers, metrics))
-        yield assemble_runtime(settings, metrics, database, detector, rest, numbers, worker)
+        heard = Recordings(client, settings)
+        yield assemble_runtime(settings, metrics, database, detector, rest, heard, numbers, worker)
 
 
 def assemble_runtime(
@@ -111,12 +116,13 @@ def assemble_runtime(
     database: Database,
     detector: Detector,
     rest: RestClient,
+    recordings: Recordings,
     numbers: NumberPolicy,
     worker: Worker | None = None,
 ) -> Runtime:
     """Build a runtime from parts that are already open."""
     call_placer = build_call_placer(settings, database, rest, numbers, metrics)
-    return Runtime(settings, metrics, database, detector, rest, numbers, call_placer, worker)
+    return Runtime(settings, metrics, database, detector, rest, recordings, numbers, call_placer, worker)
 
 
 def build_call_placer(

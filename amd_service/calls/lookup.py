@@ -36,3 +36,9 @@ async def read_call(session: AsyncSession, call_sid: CallSid) -> dict[str, Any] 
 def _as_json(row: Base) -> dict[str, Any]:
     values = {column.key: getattr(row, column.key) for column in inspect(type(row)).column_attrs}
     return {key: value.isoformat() if isinstance(value, datetime) else value for key, value in values.items()}
+
+
+async def find_recording(session: AsyncSession, call_sid: CallSid, recording_sid: str) -> Recording | None:
+    """Return a recording or live stream of this call, or None if it belongs to another call or does not exist."""
+    recording = await session.get(Recording, recording_sid)
+    return recording if recording is not None and recording.call_sid == call_sid else None

@@ -13,7 +13,7 @@ from amd_service.web.access import AccessControl
 from amd_service.web.api import calls, health, model_info, predict, predict_stream
 from amd_service.web.api.openapi import document
 from amd_service.web.limiter import UploadLimiter
-from amd_service.web.pages import sign_in, start
+from amd_service.web.pages import call_audio, sign_in, start
 from amd_service.web.pages.problem_page import handle_http_exception, handle_problem
 from amd_service.web.pages.rendering import STATIC_FOLDER
 from amd_service.web.problems import Problem
@@ -42,6 +42,7 @@ SERVICE_ROUTES: Routes = (
     stream_xml.ROUTE,
     *media.ROUTES,
     *HEALTH_ROUTES,
+    *call_audio.ROUTES,
     *sign_in.ROUTES,
     Mount("/static", StaticFiles(directory=STATIC_FOLDER)),
 )

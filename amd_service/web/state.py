@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from starlette.requests import HTTPConnection
 
 from amd_service.operations.judge_stream import StreamJudge
+from amd_service.operations.listening import FETCHES_AT_ONCE, Listening
 from amd_service.runtime import Runtime
 from amd_service.web.authentication import Authentication
 from amd_service.web.limiter import Limiter
@@ -24,6 +25,8 @@ class AppState:
     templates: Templates
     stream_judge: StreamJudge
     stream_limiter: Limiter
+    listening: Listening
+    listening_limiter: Limiter
 
 
 def create_state(runtime: Runtime, time_limits: TimeLimits) -> AppState:
@@ -36,6 +39,8 @@ def create_state(runtime: Runtime, time_limits: TimeLimits) -> AppState:
         templates=Templates(runtime.settings.public_url),
         stream_judge=runtime.build_stream_judge(verdict_s=time_limits.media_verdict_s),
         stream_limiter=Limiter(runtime.settings.live_streams),
+        listening=Listening(runtime.database, runtime.settings.accounts, runtime.recordings),
+        listening_limiter=Limiter(FETCHES_AT_ONCE),
     )
 
 

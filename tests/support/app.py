@@ -16,6 +16,7 @@ from amd_service.runtime import Runtime, assemble_runtime
 from amd_service.settings import Settings
 from amd_service.simulator.twilio.signed_callbacks import sign
 from amd_service.telemetry import Metrics
+from amd_service.twilio.recordings import Recordings
 from amd_service.twilio.rest import RestClient
 from amd_service.web.app import create_app
 from amd_service.web.time_limits import DEFAULT_TIME_LIMITS, TimeLimits
@@ -91,17 +92,23 @@ def open_app(
     detector: Detector | None = None,
     *,
     rest: RestClient | None = None,
+    client: httpx2.AsyncClient | None = None,
     time_limits: TimeLimits = DEFAULT_TIME_LIMITS,
     **changes: object,
 ) -> App:
-    """Open the service. Without `detector` the service gets a detector that is never started."""
+    """Open the service. Without `detector` the service gets a detector that is never started.
+
+    `client`: the HTTP client for Twilio.
+    """
     settings = make_settings(**changes)
     metrics = Metrics()
     detector = detector or Detector.from_settings(settings, metrics)
-    rest = rest or RestClient(httpx2.AsyncClient(), settings)
-    runtime = assemble_runtime(settings, metrics, database, detector, rest, NumberPolicy.from_settings(settings))
+    twilio = client or httpx2.AsyncClient()
+    rest, recordings = rest or RestClient(twilio, settings), Recordings(twilio, settings)
+    numbers = NumberPolicy.from_settings(settings)
+    runtime = assemble_runtime(settings, metrics, database, detector, rest, recordings, numbers)
     transport = httpx2.ASGITransport(app=create_app(runtime, time_limits=time_limits), raise_app_exceptions=True)
-    client = httpx2.AsyncClient(
+    browser = httpx2.AsyncClient(
         transport=transport, base_url="http://127.0.0.1:8080", headers={"authorization": f"Bearer {API_KEY}"}
     )
-    return App(client, runtime)
+    return App(browser, runtime)

@@ -27,6 +27,7 @@ from amd_service.runtime import assemble_runtime
 from amd_service.simulator.twilio.loopback_server import serve_on_loopback
 from amd_service.simulator.twilio.resources import SimulatedCall, call_resource
 from amd_service.telemetry import Metrics
+from amd_service.twilio.recordings import Recordings
 from amd_service.twilio.rest import RestClient
 from amd_service.web.api.openapi.document import describe
 from amd_service.web.api.openapi.route import DescribedRoute
@@ -89,10 +90,10 @@ def service_url(database_url: str) -> Iterator[str]:
         async with Detector.from_settings(settings, metrics) as detector:
             await detector.wait_ready_or_raise()
             # Generated call requests must not be sent to Twilio.
-            rest = RestClient(httpx2.AsyncClient(transport=httpx2.MockTransport(place)), settings)
-            runtime = assemble_runtime(
-                settings, metrics, database, detector, rest, NumberPolicy.from_settings(settings)
-            )
+            client = httpx2.AsyncClient(transport=httpx2.MockTransport(place))
+            rest, recordings = RestClient(client, settings), Recordings(client, settings)
+            numbers = NumberPolicy.from_settings(settings)
+            runtime = assemble_runtime(settings, metrics, database, detector, rest, recordings, numbers)
             app = create_app(runtime)
             app.add_middleware(WithKey)
             async with serve_on_loopback(app) as url:

@@ -13,6 +13,7 @@ import RegionsPlugin from "./vendor/wavesurfer.js/regions.esm.js";
 
 const SPEEDS = [0.5, 0.75, 1, 1.25, 1.5, 2];
 const STEP_S = 1;
+const ATTEMPTS = 10;
 const HEIGHT = 96;
 const DARK = matchMedia("(prefers-color-scheme: dark)");
 const FIELDS = "input, textarea, select, [contenteditable]";
@@ -239,10 +240,16 @@ class AudioPlayer extends HTMLElement {
   }
 }
 
-// Fetch a recording. A refusal is a problem+json body whose detail names the cure.
+// Fetch a recording. A refusal is a problem+json body whose detail names the cure. 429: others are loading recordings.
 async function download(url) {
-  const response = await fetch(url, { headers: { accept: "audio/wav, application/problem+json" } });
-  if (response.ok) return response.blob();
+  let response;
+  for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
+    response = await fetch(url, { headers: { accept: "audio/wav, application/problem+json" } });
+    if (response.ok) return response.blob();
+    if (response.status !== 429) break;
+    const waitS = Number(response.headers.get("retry-after")) || 1;
+    await new Promise((resolve) => setTimeout(resolve, waitS * 1000));
+  }
   const problem = await response.json().catch(() => ({}));
   throw new Error(problem.detail ?? `the service responded with ${response.status}: load the page again`);
 }
