@@ -1,8 +1,9 @@
-"""Wakes a worker by LISTEN/NOTIFY. A notification may get lost: the worker then finds the row by polling."""
+"""Wakes a worker or the open pages by LISTEN/NOTIFY. A notification may get lost, so both poll as well."""
 
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from typing import Any
 
 import asyncpg
@@ -14,8 +15,22 @@ from amd_service.telemetry import Metrics, get_logger
 
 log = get_logger(__name__)
 
-# The channel that the triggers in the migrations notify.
-CHANNEL = "amd_work"
+
+@dataclass(frozen=True, slots=True)
+class Channel:
+    """A channel of notifications.
+
+    `lock`: key of an advisory lock that every listener holds, so that others can find out whether anybody listens.
+    """
+
+    name: str
+    lock: int | None = None
+
+
+# A trigger in the migrations notifies this channel of new work.
+WORK = Channel("amd_work")
+# `database/changes.py` notifies this channel of changed calls.
+CHANGES = Channel("amd_changes", lock=7312841)
 
 _FIRST_DELAY_S = 0.1
 _LONGEST_DELAY_S = 5.0
@@ -31,9 +46,12 @@ class Listener:
     `setting`: the setting that contains `url`.
     """
 
-    def __init__(self, url: str, wake: asyncio.Event, metrics: Metrics, setting: str = DATABASE_URL) -> None:
+    def __init__(
+        self, url: str, wake: asyncio.Event, metrics: Metrics, setting: str = DATABASE_URL, channel: Channel = WORK
+    ) -> None:
         self._url = url
         self._setting = setting
+        self._channel = channel
         self._wake = wake
         self._metrics = metrics
         self.listening = asyncio.Event()
@@ -49,8 +67,9 @@ class Listener:
             try:
                 if not await self._listen_until_lost():
                     log.warning(
-                        "AMD_DATABASE_URL leads to a connection pooler, polling; to start work without a delay, set "
-                        "AMD_DATABASE_LISTEN_URL to a direct connection"
+                        "AMD_DATABASE_URL leads to a connection pooler, polling; to start work and to update pages "
+                        "without a delay, set AMD_DATABASE_LISTEN_URL to a direct connection",
+                        channel=self._channel.name,
                     )
                     return
             except (DatabaseUnavailable, OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
@@ -68,7 +87,12 @@ class Listener:
     def _record_loss(self, error: Exception) -> None:
         self.reconnects += 1
         self._metrics.loop_errors.labels("listener").inc()
-        log.warning("listener connection lost, polling", error=str(error), reconnects=self.reconnects)
+        log.warning(
+            "listener connection lost, polling",
+            error=str(error),
+            reconnects=self.reconnects,
+            channel=self._channel.name,
+        )
 
     async def _listen_until_lost(self) -> bool:
         """Listen until the connection is lost. The loss raises an error. Returns False if a pooler answers."""
@@ -80,7 +104,9 @@ class Listener:
                 return False
             lost = asyncio.Event()
             connection.add_termination_listener(lambda _connection: lost.set())
-            await connection.add_listener(CHANNEL, lambda *_notification: self._wake.set())
+            await connection.add_listener(self._channel.name, lambda *_notification: self._wake.set())
+            if self._channel.lock is not None:
+                await connection.execute("select pg_advisory_lock_shared($1)", self._channel.lock)
             self.listening.set()
             self._wake.set()
             await _raise_when_lost(connection, lost)
@@ -101,10 +127,10 @@ async def _raise_when_lost(connection: Any, lost: asyncio.Event) -> None:
 
 @asynccontextmanager
 async def wake_on_notify(
-    url: str, wake: asyncio.Event, metrics: Metrics, setting: str = DATABASE_URL
+    url: str, wake: asyncio.Event, metrics: Metrics, setting: str = DATABASE_URL, channel: Channel = WORK
 ) -> AsyncIterator[Listener]:
-    """Set `wake` whenever there may be new work, until the context ends. Works without a database at the start."""
-    listener = Listener(url, wake, metrics, setting)
+    """Set `wake` at every notification, until the context ends. Works without a database at the start."""
+    listener = Listener(url, wake, metrics, setting, channel)
     task = asyncio.create_task(listener.run())
     try:
         yield listener

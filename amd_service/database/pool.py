@@ -10,10 +10,11 @@ from sqlalchemy import event, text
 from sqlalchemy.exc import DisconnectionError
 from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
 
+from amd_service.database.changes import ChangeNotifier, note_writes, take_note
 from amd_service.database.condition import Condition, ConditionWatch
 from amd_service.database.connection import CONNECT_TIMEOUT_S, connect, create_engine, open_admin_engine
 from amd_service.database.driver_errors import as_unavailable
-from amd_service.database.listener import Listener, wake_on_notify
+from amd_service.database.listener import WORK, Channel, Listener, wake_on_notify
 from amd_service.database.url import DATABASE_URL, LISTEN_URL, read_url
 from amd_service.errors import ConfigurationError, DatabaseLocked, DatabaseUnavailable
 from amd_service.telemetry import Metrics
@@ -77,8 +78,10 @@ class Database:
             pool_timeout=timeouts.pool_s,
         )
         event.listen(self._engine.sync_engine, "checkout", _raise_if_closed)
+        event.listen(self._engine.sync_engine, "after_cursor_execute", note_writes)
         self._sessions = async_sessionmaker(self._engine, expire_on_commit=False)
         self._watch = ConditionWatch(self.transaction)
+        self._changes = ChangeNotifier(self.transaction, metrics)
         self._read_slots = asyncio.Semaphore(max(1, pool_size // 3))
 
     @asynccontextmanager
@@ -96,8 +99,14 @@ class Database:
             ):
                 limits = self._limits if lock_s is None else self._limits | {"lock": lock_s}
                 await session.execute(_SET_LIMITS, {name: f"{limit * 1000:.0f}ms" for name, limit in limits.items()})
+                connection = (await session.connection()).sync_connection
+                take_note(connection)
                 yield session
+                await session.flush()
+                has_changes = take_note(connection)
                 await session.commit()
+                if has_changes:
+                    self._changes.announce()
         except Exception as error:
             unavailable = as_unavailable(error)
             if unavailable is None:
@@ -124,11 +133,13 @@ class Database:
         finally:
             self._read_slots.release()
 
-    def wake_on_notify(self, wake: asyncio.Event, metrics: Metrics) -> AbstractAsyncContextManager[Listener]:
-        """Set `wake` whenever there may be new work, until the context ends."""
+    def wake_on_notify(
+        self, wake: asyncio.Event, metrics: Metrics, channel: Channel = WORK
+    ) -> AbstractAsyncContextManager[Listener]:
+        """Set `wake` whenever there may be new work, until the context ends. `channel`: CHANGES for changed calls."""
         if self._listen_url is None:
-            return wake_on_notify(self.url, wake, metrics)
-        return wake_on_notify(self._listen_url, wake, metrics, LISTEN_URL)
+            return wake_on_notify(self.url, wake, metrics, channel=channel)
+        return wake_on_notify(self._listen_url, wake, metrics, LISTEN_URL, channel)
 
     async def check_listen_url(self) -> None:
         """Raise ConfigurationError if notifications would come from another database. Raises DatabaseUnavailable."""
@@ -151,7 +162,8 @@ class Database:
         return await self._watch.condition()
 
     async def dispose(self) -> None:
-        """Close every pooled connection."""
+        """Notify the pages of the last changes, and close every pooled connection."""
+        await self._changes.close()
         await self._engine.dispose()
 
 

@@ -263,31 +263,9 @@ def upgrade() -> None:
     op.execute(VIEW)
     for what, comment in VIEW_COMMENTS.items():
         op.execute(f"comment on {what} is '{comment.replace(chr(39), chr(39) * 2)}'")
-    _notify_of_changes()
-
-
-def _notify_of_changes() -> None:
-    """Notify the pages whenever a call or a review changes.
-
-    Postgres delivers equal notifications of one transaction once. They have no payload: a page reads the calls again.
-    """
-    op.execute(
-        """
-        create function amd_notify_of_changes() returns trigger language plpgsql as
-        $$ begin perform pg_notify('amd_changes', ''); return null; end $$
-        """
-    )
-    for table in ("call_log", "review"):
-        op.execute(
-            f"create trigger {table}_changed after insert or update or delete on {table} for each statement "
-            "execute function amd_notify_of_changes()"
-        )
 
 
 def downgrade() -> None:
-    op.execute("drop trigger call_log_changed on call_log")
-    op.execute("drop trigger review_changed on review")
-    op.execute("drop function amd_notify_of_changes()")
     op.execute("drop view call_log_reviewed")
     op.drop_index(op.f("ix_call_log_tags"), table_name="call_log", postgresql_using="gin")
     op.drop_index("ix_call_log_review_order", table_name="call_log", postgresql_where=sa.text("label is not null"))

@@ -8,7 +8,7 @@ from sqlalchemy import text
 
 from amd_service.calls import queue
 from amd_service.database.connection import connect
-from amd_service.database.listener import CHANNEL, Listener, wake_on_notify
+from amd_service.database.listener import WORK, Listener, wake_on_notify
 from amd_service.database.pool import Database
 from amd_service.telemetry import Metrics
 from tests.support.deliveries import claim, deliver, recording
@@ -49,10 +49,10 @@ async def test_a_queued_recording_sets_the_wake_event(
 async def test_only_a_queued_recording_notifies(database: Database) -> None:
     payloads: asyncio.Queue[str] = asyncio.Queue()
     connection = await connect(database.url, statement_timeout_s=5)
-    await connection.add_listener(CHANNEL, lambda *arguments: payloads.put_nowait(arguments[3]))
+    await connection.add_listener(WORK.name, lambda *arguments: payloads.put_nowait(arguments[3]))
     await deliver(database, recording("in-progress"), recording("absent"))
     # Notifications arrive in the order of commits. If the callbacks had sent one, it would arrive before the marker.
-    await connection.execute(f"select pg_notify('{CHANNEL}', 'marker')")
+    await connection.execute(f"select pg_notify('{WORK.name}', 'marker')")
     async with asyncio.timeout(60):
         assert await payloads.get() == "marker"
     await connection.close()
