@@ -6,7 +6,6 @@ from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.routing import Mount, Route, WebSocketRoute
-from starlette.staticfiles import StaticFiles
 
 from amd_service.runtime import Runtime
 from amd_service.web.access import AccessControl
@@ -15,7 +14,7 @@ from amd_service.web.api.openapi import document
 from amd_service.web.limiter import UploadLimiter
 from amd_service.web.pages import call_audio, sign_in, start
 from amd_service.web.pages.problem_page import handle_http_exception, handle_problem
-from amd_service.web.pages.rendering import STATIC_FOLDER
+from amd_service.web.pages.static_files import PageFiles
 from amd_service.web.problems import Problem
 from amd_service.web.state import create_state
 from amd_service.web.time_limits import DEFAULT_TIME_LIMITS, TimeLimits
@@ -44,7 +43,7 @@ SERVICE_ROUTES: Routes = (
     *HEALTH_ROUTES,
     *call_audio.ROUTES,
     *sign_in.ROUTES,
-    Mount("/static", StaticFiles(directory=STATIC_FOLDER)),
+    Mount("/static", PageFiles()),
 )
 
 
