@@ -29,6 +29,7 @@
     │   └── TooManyCalls              the limit of calls per minute is reached
     ├── OutcomeUnknown                Twilio may have carried out a REST request; the request is never repeated
     ├── InvalidFilter                 a filter of calls has a value that cannot be read
+    ├── ViewNameTaken                 another saved view has the name
     └── ModelUnusable                 the model cannot be loaded or must not serve
 
 Any other exception in the worker is a bug: the worker retries a few times and logs the traceback.
@@ -209,3 +210,7 @@ class ModelUnusable(AmdError):
 
 class InvalidFilter(AmdError):
     """A filter of calls has a value that cannot be read. The message names the cure."""
+
+
+class ViewNameTaken(AmdError):
+    """Another saved view has the name. The message names the cure."""

@@ -8,11 +8,12 @@ from enum import StrEnum
 from typing import Self, TypeVar
 from urllib.parse import urlencode
 
-from sqlalchemy import ColumnElement, and_, false, func, or_, select, text
+from sqlalchemy import ColumnElement, false, func, select
 
 from amd_service.calls.number_policy import NumberPolicy
 from amd_service.calls.number_search import is_number, stored_forms
 from amd_service.calls.storable import storable
+from amd_service.calls.strata import DISAGREES, LowConfidence, has_low_confidence
 from amd_service.calls.tables import CallLog, Recording, Review
 from amd_service.domain import AnalysisState, CallStatus, Failure, Label, Reason, is_sid
 from amd_service.errors import InvalidFilter
@@ -26,13 +27,6 @@ MAX_TEXT_LENGTH = 200
 
 _TIMESPAN = re.compile(r"([1-9]\d{0,3})([hd])")
 _HOURS = {"h": 1, "d": 24}
-
-# A verdict has a low confidence up to this much above the threshold of its label.
-_MARGIN = 0.1
-# SQL condition: Twilio's own detection has the opposite result.
-_DISAGREEMENT = (
-    "(label = 'human' and twilio_answered_by like 'machine%' or label = 'voicemail' and twilio_answered_by = 'human')"
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,20 +56,14 @@ class CallFilter:
 
 @dataclass(frozen=True, slots=True)
 class FilterRules:
-    """The settings on which a filter depends: how numbers are stored, and the thresholds of the labels."""
+    """The settings on which a filter depends: how numbers are stored, and which confidence is low."""
 
     numbers: NumberPolicy
-    min_confidence: Mapping[Label, float]
+    low_confidence: LowConfidence
 
     @classmethod
     def from_settings(cls, settings: Settings) -> Self:
-        return cls(
-            NumberPolicy.from_settings(settings),
-            {
-                Label.HUMAN: settings.min_confidence_human or settings.min_confidence,
-                Label.VOICEMAIL: settings.min_confidence_voicemail or settings.min_confidence,
-            },
-        )
+        return cls(NumberPolicy.from_settings(settings), LowConfidence.from_settings(settings))
 
 
 def parse_filter(pairs: Iterable[tuple[str, str]]) -> CallFilter:
@@ -171,12 +159,9 @@ def _verdict_conditions(call_filter: CallFilter, rules: FilterRules) -> list[Col
         if values:
             found.append(column.in_([str(value) for value in values]))
     if call_filter.disagreement:
-        found.append(text(_DISAGREEMENT))  # type: ignore[arg-type]
+        found.append(DISAGREES)
     if call_filter.low_confidence:
-        labels = rules.min_confidence.items()
-        found.append(
-            or_(*(and_(CallLog.label == label, CallLog.confidence <= least + _MARGIN) for label, least in labels))
-        )
+        found.append(has_low_confidence(rules.low_confidence))
     return found
 
 

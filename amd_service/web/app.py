@@ -7,13 +7,14 @@ from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.routing import Mount, Route, WebSocketRoute
 
+from amd_service.errors import DatabaseUnavailable
 from amd_service.runtime import Runtime
 from amd_service.web.access import AccessControl
 from amd_service.web.api import calls, health, model_info, predict, predict_stream
 from amd_service.web.api.openapi import document
 from amd_service.web.limiter import UploadLimiter
-from amd_service.web.pages import call_audio, sign_in, start
-from amd_service.web.pages.problem_page import handle_http_exception, handle_problem
+from amd_service.web.pages import call_audio, call_list, sign_in, start
+from amd_service.web.pages.problem_page import handle_database_outage, handle_http_exception, handle_problem
 from amd_service.web.pages.static_files import PageFiles
 from amd_service.web.problems import Problem
 from amd_service.web.state import create_state
@@ -41,6 +42,8 @@ SERVICE_ROUTES: Routes = (
     stream_xml.ROUTE,
     *media.ROUTES,
     *HEALTH_ROUTES,
+    # Before the page of one call, whose path would match `/calls/rows` too.
+    *call_list.ROUTES,
     *call_audio.ROUTES,
     *sign_in.ROUTES,
     Mount("/static", PageFiles()),
@@ -69,6 +72,7 @@ def create_app(
         ],
         exception_handlers={
             Problem: handle_problem,
+            DatabaseUnavailable: handle_database_outage,
             HTTPException: handle_http_exception,
             Exception: handle_bug,
         },

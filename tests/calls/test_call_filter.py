@@ -19,6 +19,7 @@ from amd_service.calls.call_filter import (
     search_fault,
 )
 from amd_service.calls.number_policy import NumberPolicy
+from amd_service.calls.strata import LowConfidence
 from amd_service.calls.tables import CallLog, Recording, Review
 from amd_service.database.pool import Database
 from amd_service.domain import AnalysisState, CallStatus, Failure, Label, Reason
@@ -32,7 +33,7 @@ HASH = NumberPolicy("hash", b"k" * 16)
 KEEP = NumberPolicy("keep")
 DROP = NumberPolicy("drop")
 NUMBER = "+15005550006"
-THRESHOLDS = {Label.HUMAN: 0.7, Label.VOICEMAIL: 0.8}
+LOW_CONFIDENCE = LowConfidence(human=0.8, voicemail=0.9)
 
 
 def parse(query: str) -> CallFilter:
@@ -41,7 +42,7 @@ def parse(query: str) -> CallFilter:
 
 async def found(database: Database, query: str, numbers: NumberPolicy = KEEP) -> list[int]:
     """The numbers of the calls that a query string selects."""
-    rules = FilterRules(numbers, THRESHOLDS)
+    rules = FilterRules(numbers, LOW_CONFIDENCE)
     async with database.transaction() as session:
         sids = await session.scalars(
             select(CallLog.call_sid).where(*conditions(parse(query), rules)).order_by(CallLog.created_at)

@@ -35,6 +35,12 @@ async def handle_problem(request: Request, error: Exception) -> Response:
     return respond_with_problem(request, error)
 
 
+async def handle_database_outage(request: Request, _error: Exception) -> Response:
+    """Exception handler for `DatabaseUnavailable`."""
+    problem = Problem(HTTPStatus.SERVICE_UNAVAILABLE, "the database is unavailable: try again", retry_after_s=2)
+    return respond_with_problem(request, problem)
+
+
 async def handle_http_exception(request: Request, error: Exception) -> Response:
     """Exception handler for an unknown path, and for a method that the path does not support."""
     assert isinstance(error, HTTPException)

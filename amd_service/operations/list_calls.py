@@ -1,0 +1,51 @@
+"""Read the calls that a filter selects: a page of them, or all of them in batches."""
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+
+from amd_service.calls import saved_views
+from amd_service.calls.call_filter import CallFilter, FilterRules
+from amd_service.calls.call_pages import NEWEST, CallPage, Position, read_page
+from amd_service.calls.tables import SavedView
+from amd_service.database.pool import Database
+
+EXPORT_BATCH = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class CallList:
+    """What the page of calls shows."""
+
+    page: CallPage
+    views: list[SavedView]
+
+
+async def read_list(
+    database: Database, call_filter: CallFilter, rules: FilterRules, position: Position = NEWEST
+) -> CallList:
+    """Read a page of calls and the saved views. Raises DatabaseUnavailable."""
+    async with database.reading() as session:
+        page = await read_page(session, call_filter, rules, position)
+        return CallList(page, await saved_views.list_views(session))
+
+
+async def read_rows(database: Database, call_filter: CallFilter, rules: FilterRules, position: Position) -> CallPage:
+    """Read a page of calls. Raises DatabaseUnavailable."""
+    async with database.reading() as session:
+        return await read_page(session, call_filter, rules, position)
+
+
+async def export_calls(database: Database, call_filter: CallFilter, rules: FilterRules) -> AsyncIterator[CallPage]:
+    """Read all calls that exist now, newest first, in batches. Calls that arrive meanwhile are left out.
+
+    Each batch is a transaction of its own, so that a slow client holds neither a connection nor a snapshot. Raises
+    DatabaseUnavailable, also between two batches.
+    """
+    position = NEWEST
+    while True:
+        async with database.reading() as session:
+            page = await read_page(session, call_filter, rules, position, size=EXPORT_BATCH)
+        yield page
+        if page.older is None:
+            return
+        position = Position(older_than=page.older)
