@@ -133,6 +133,13 @@ class Metrics:
             "amd_unknown_values", "Callback values that Twilio does not document, by parameter.", "parameter"
         )
 
+        self.invalid_tags = self._counter(
+            "amd_invalid_tags",
+            "Requests of Twilio to a URL with an invalid campaign or tag, by route. The invalid value is ignored, and "
+            "the callback is stored.",
+            "route",
+        )
+
     def _add_queue(self) -> None:
         self.queue_depth = self._gauge(
             "amd_queue_depth",

@@ -5,7 +5,9 @@ Storing a callback twice changes nothing, and the order of arrival does not matt
 
 import hashlib
 import json
+from collections.abc import Mapping
 from dataclasses import asdict
+from types import MappingProxyType
 from typing import Any
 
 from sqlalchemy import func, select
@@ -13,7 +15,8 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from amd_service.calls import facts
-from amd_service.calls.analysis import ensure_call, lock_call, refresh_call, refresh_calls
+from amd_service.calls.analysis import ensure_call, lock_call, refresh_call
+from amd_service.calls.call_tagging import tagging_to_json, update_tagging
 from amd_service.calls.conclusion import WITHOUT_AUDIO
 from amd_service.calls.known_values import unknown_values
 from amd_service.calls.number_policy import NumberPolicy
@@ -21,12 +24,15 @@ from amd_service.calls.storable import LARGEST_INTEGER, storable
 from amd_service.calls.tables import Callback, CallLog, Recording, RecordingState
 from amd_service.domain import (
     REST_ROUTE,
+    STREAM_ROUTE,
     AmdCallback,
     Failure,
     RawCallback,
     RecordingCallback,
     RecordingStatus,
     StatusCallback,
+    StreamSid,
+    Tagging,
 )
 from amd_service.telemetry import get_logger
 
@@ -49,7 +55,7 @@ async def store_status(session: AsyncSession, raw: RawCallback, status: StatusCa
     status = policy.redact_event(status)
     if not await _insert_callback(session, policy.redact_request(raw), status):
         return False
-    await _update_call(session, status)
+    await _update_call(session, status, raw.tagging)
     return True
 
 
@@ -57,7 +63,7 @@ async def store_amd(session: AsyncSession, raw: RawCallback, result: AmdCallback
     """Store a result of Twilio's own detection, which never influences our verdict. Returns False for a duplicate."""
     if not await _insert_callback(session, policy.redact_request(raw), result):
         return False
-    await _update_call(session, result)
+    await _update_call(session, result, raw.tagging)
     return True
 
 
@@ -84,12 +90,23 @@ async def store_recording(
     stored = await _stored_facts(session, row, Callback.recording_sid == row.recording_sid)
     _update_columns(row, facts.merge_recording(facts.recordings_from_json(item for _, item in stored)))
     _update_state(row)
-    await refresh_calls(session, [row.call_sid])
+    call = await lock_call(session, row.call_sid)
+    await update_tagging(session, call, raw.tagging)
+    await refresh_call(session, call)
     return True
 
 
-async def _update_call(session: AsyncSession, callback: StatusCallback | AmdCallback) -> None:
-    """Recompute the call's row from all its stored callbacks."""
+async def store_stream_tagging(session: AsyncSession, call: CallLog, stream_sid: StreamSid, tagging: Tagging) -> None:
+    """Store campaign and tags of a live stream like a callback, and write them onto the locked row of its call."""
+    if tagging.is_empty:
+        return
+    raw = RawCallback(STREAM_ROUTE, (("StreamSid", stream_sid),), tagging=tagging)
+    await _insert_row(session, raw, call_sid=call.call_sid, account_sid=call.account_sid)
+    await update_tagging(session, call, tagging)
+
+
+async def _update_call(session: AsyncSession, callback: StatusCallback | AmdCallback, tagging: Tagging) -> None:
+    """Recompute the call's row from all its stored callbacks. `tagging`: campaign and tags of this callback."""
     if not await ensure_call(session, callback.call_sid, callback.account_sid):
         return
     call = await lock_call(session, callback.call_sid)
@@ -102,37 +119,63 @@ async def _update_call(session: AsyncSession, callback: StatusCallback | AmdCall
         # `_update_columns` skips None. Without this line the duration of an earlier result would stay beside the new
         # result.
         call.twilio_amd_ms = merged.twilio_amd_ms
+    await update_tagging(session, call, tagging)
     await refresh_call(session, call)
 
 
 async def _insert_callback(session: AsyncSession, raw: RawCallback, callback: Event) -> bool:
-    """Insert the callback, and return True if it is new.
+    """Insert the callback, and return True if it is new."""
+    is_new = await _insert_row(
+        session,
+        raw,
+        call_sid=callback.call_sid,
+        recording_sid=callback.recording_sid if isinstance(callback, RecordingCallback) else None,
+        account_sid=callback.account_sid,
+        values=facts.to_json(callback),
+    )
+    if is_new:
+        for parameter, value in unknown_values(callback).items():
+            log.warning("unknown value, kept", parameter=parameter, value=value, call_sid=callback.call_sid)
+    return is_new
+
+
+async def _insert_row(
+    session: AsyncSession,
+    raw: RawCallback,
+    *,
+    call_sid: str | None,
+    account_sid: str,
+    recording_sid: str | None = None,
+    values: Mapping[str, Any] = MappingProxyType({}),
+) -> bool:
+    """Insert a callback with its parsed values, and return True if it is new.
 
     A concurrent duplicate waits until the first transaction commits.
     """
     statement = insert(Callback).values(
         sha256=fingerprint(raw),
         route=raw.route,
-        call_sid=callback.call_sid,
-        recording_sid=callback.recording_sid if isinstance(callback, RecordingCallback) else None,
-        account_sid=callback.account_sid,
+        call_sid=call_sid,
+        recording_sid=recording_sid,
+        account_sid=account_sid,
         parameters=[[storable(name), storable(value)] for name, value in raw.parameters],
-        facts=_storable_facts(facts.to_json(callback)),
+        facts=_storable_facts(values) | tagging_to_json(raw.tagging),
         idempotency_token=None if raw.idempotency_token is None else storable(raw.idempotency_token),
     )
-    if await session.scalar(statement.on_conflict_do_nothing().returning(Callback.id)) is None:
-        return False
-    for parameter, value in unknown_values(callback).items():
-        log.warning("unknown value, kept", parameter=parameter, value=value, call_sid=callback.call_sid)
-    return True
+    return await session.scalar(statement.on_conflict_do_nothing().returning(Callback.id)) is not None
 
 
 def fingerprint(raw: RawCallback) -> str:
-    """Return the SHA-256, in hex, of the route and the sorted decoded parameters."""
-    return hashlib.sha256(json.dumps([raw.route, sorted(raw.parameters)]).encode()).hexdigest()
+    """Return the SHA-256, in hex, of the route, the sorted decoded parameters, and campaign and tags if there are any.
+
+    Campaign and tags are included because the same form can arrive at URLs with and without them. Were the second of
+    these callbacks a duplicate, the call's campaign would depend on their order of arrival.
+    """
+    tagging = [] if raw.tagging.is_empty else [raw.tagging.pairs]
+    return hashlib.sha256(json.dumps([raw.route, sorted(raw.parameters), *tagging]).encode()).hexdigest()
 
 
-def _storable_facts(values: dict[str, Any]) -> dict[str, Any]:
+def _storable_facts(values: Mapping[str, Any]) -> dict[str, Any]:
     """Return the facts that fit their columns.
 
     Numbers that are too large for an integer column are invalid, so they are dropped.

@@ -14,6 +14,7 @@ from sqlalchemy import ColumnElement, and_, bindparam, delete, or_, select, upda
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from amd_service.calls.call_tagging import tagging_from_json
 from amd_service.calls.intake import fingerprint
 from amd_service.calls.number_policy import NumberPolicy
 from amd_service.calls.tables import Base, Callback, CallLog
@@ -106,7 +107,7 @@ def _new_callback_values(row: Any, policy: NumberPolicy) -> Values | None:
     parameters = [list(pair) for pair in pairs]
     if parameters == row.parameters and facts == row.facts:
         return None
-    sha256 = fingerprint(RawCallback(row.route, pairs))
+    sha256 = fingerprint(RawCallback(row.route, pairs, tagging=tagging_from_json(facts)))
     return {"row_key": row.id, "facts": facts, "parameters": parameters, "sha256": sha256}
 
 

@@ -9,11 +9,22 @@ from sqlalchemy import insert as plain_insert
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from amd_service.calls import actions
+from amd_service.calls import actions, intake
 from amd_service.calls.analysis import Settled, ensure_call, lock_call, refresh_call
 from amd_service.calls.tables import BROKEN_OFF, MEDIA_STREAM, Recording, RecordingState, VerdictRow
 from amd_service.calls.verdict_rows import verdict_rows
-from amd_service.domain import AccountSid, Action, CallSid, Label, RecordingStatus, Source, StreamSid, Verdict
+from amd_service.domain import (
+    UNTAGGED,
+    AccountSid,
+    Action,
+    CallSid,
+    Label,
+    RecordingStatus,
+    Source,
+    StreamSid,
+    Tagging,
+    Verdict,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +32,7 @@ class Stream:
     """A live stream. `lasted_s`: seconds since the stream began, by the clock of the process that received the stream.
 
     `whole`: the stream was received until its verdict or until its end. False if the connection broke off earlier.
+    `tagging`: campaign and tags in the stream's parameters.
     """
 
     account_sid: AccountSid
@@ -28,6 +40,7 @@ class Stream:
     stream_sid: StreamSid
     lasted_s: float
     whole: bool
+    tagging: Tagging = UNTAGGED
 
 
 async def settle_stream(
@@ -45,6 +58,7 @@ async def settle_stream(
     rows = verdict_rows(stream.stream_sid, verdict, source=Source.STREAM, attempt=1)
     await session.execute(plain_insert(VerdictRow), rows)
     call = await lock_call(session, stream.call_sid)
+    await intake.store_stream_tagging(session, call, stream.stream_sid, stream.tagging)
     await refresh_call(session, call)
     # If the stream broke off, no action is scheduled, because the stream may hold only half of the greeting. If another
     # verdict of the call takes precedence, no action is scheduled either.

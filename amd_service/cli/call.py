@@ -29,6 +29,8 @@ def call(
     ] = "inbound",
     twilio_amd: Annotated[bool, typer.Option("--twilio-amd", help="Also run Twilio's own detection.")] = False,
     ring_s: Annotated[int, typer.Option(help="Maximum seconds that the call may ring.")] = 60,
+    campaign: Annotated[str | None, typer.Option(help="Campaign of the call.")] = None,
+    tag: Annotated[list[str] | None, typer.Option(help="Tag of the call. Can be repeated, at most 10 tags.")] = None,
     key: Annotated[
         str | None, typer.Option(help="Idempotency key. A second command with the same key places no second call.")
     ] = None,
@@ -59,6 +61,8 @@ def call(
         track=track,
         twilio_amd=twilio_amd,
         ring_s=ring_s,
+        campaign=campaign,
+        tags=tuple(tag or ()),
     )
     try:
         succeeded = run(place_and_follow(request, settings, key=key, wait_s=wait_s, as_json=as_json))

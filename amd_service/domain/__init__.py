@@ -5,6 +5,7 @@ from amd_service.domain.analysis import AnalysisState, Failure, Job, Source
 from amd_service.domain.audio import Anchor, Waveform, Window
 from amd_service.domain.callbacks import (
     REST_ROUTE,
+    STREAM_ROUTE,
     AmdCallback,
     RawCallback,
     RecordingCallback,
@@ -28,14 +29,20 @@ from amd_service.domain.statuses import (
     CallStatus,
     RecordingStatus,
 )
+from amd_service.domain.tagging import MAX_TAGS, NAME, NAME_RULE, UNTAGGED, Tagging, is_name, read_tagging
 from amd_service.domain.verdicts import Label, ModelIdentity, ModelRun, Reason, Scores, Verdict
 
 __all__ = [
     "ALL_SCOPES",
+    "MAX_TAGS",
+    "NAME",
+    "NAME_RULE",
     "REST_ROUTE",
     "SCOPES_OF_ROLE",
+    "STREAM_ROUTE",
     "TERMINAL_CALL_STATUSES",
     "TERMINAL_RECORDING_STATUSES",
+    "UNTAGGED",
     "AccessScope",
     "AccountSid",
     "Action",
@@ -66,9 +73,12 @@ __all__ = [
     "StatusCallback",
     "Stratum",
     "StreamSid",
+    "Tagging",
     "Verdict",
     "Waveform",
     "Window",
+    "is_name",
     "is_sid",
+    "read_tagging",
     "sid_pattern",
 ]

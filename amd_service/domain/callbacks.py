@@ -5,9 +5,12 @@ from datetime import datetime
 from enum import StrEnum
 
 from amd_service.domain.identifiers import AccountSid, CallSid, ConferenceSid, RecordingSid
+from amd_service.domain.tagging import UNTAGGED, Tagging
 
 # Route of callbacks that are built from responses of Twilio's REST API. Such callbacks have no signature.
 REST_ROUTE = "rest"
+# Route of the start message of a live stream. It is stored only if it names a campaign or tags.
+STREAM_ROUTE = "stream"
 
 
 class RecordingSource(StrEnum):
@@ -85,9 +88,11 @@ class RecordingCallback:
 class RawCallback:
     """An accepted callback before parsing.
 
-    `route`: `status`, `recording`, `amd` or `rest`. `parameters`: decoded form fields in order.
+    `route`: `status`, `recording`, `amd`, `rest` or `stream`. `parameters`: decoded form fields in order. `tagging`:
+    campaign and tags of the callback URL; for `rest`, those of the call request of this service.
     """
 
     route: str
     parameters: tuple[tuple[str, str], ...]
     idempotency_token: str | None = None
+    tagging: Tagging = UNTAGGED

@@ -50,11 +50,12 @@ class DialPolicy:
     def with_default_twiml(self, request: CallRequest) -> CallRequest:
         """Returns the request with default TwiML.
 
-        Sets `url` to the URL of our TwiML if AMD_LIVE is on and the request has no `url` and no `twiml`.
+        If AMD_LIVE is on and the request has no `url` and no `twiml`: sets `url` to the URL of our TwiML, with campaign
+        and tags.
         """
         if self.stream_url is None or request.url is not None or request.twiml is not None:
             return request
-        return request.model_copy(update={"url": self.stream_url})
+        return request.model_copy(update={"url": request.tagging.add_to(self.stream_url)})
 
     def require_allowed(self, request: CallRequest) -> None:
         """Raises NotAllowed if the settings forbid the call, RequestRefused if the request has no TwiML."""

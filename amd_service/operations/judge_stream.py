@@ -74,7 +74,14 @@ class StreamJudge:
             verdict, is_whole = await self._judge_audio(events, started.stream_sid, timeline)
             log.info("stream judged", whole=is_whole, filled_ms=timeline.filled_ms)
             lasted_s = self.clock() - began
-            stream = Stream(started.account_sid, started.call_sid, started.stream_sid, lasted_s, whole=is_whole)
+            stream = Stream(
+                started.account_sid,
+                started.call_sid,
+                started.stream_sid,
+                lasted_s,
+                whole=is_whole,
+                tagging=started.tagging,
+            )
             return await self._settle(stream, verdict)
 
     async def _judge_audio(

@@ -214,6 +214,11 @@ def _fingerprint(request: CallRequest, account: Account) -> str:
     """
     _, secret = account.basic_auth
     fields = request.model_dump(exclude={"account_sid"})
+    # Without a campaign and tags the hash must stay what it was in versions without them: a client can repeat a request
+    # after an update.
+    for name in ("campaign", "tags"):
+        if not fields[name]:
+            del fields[name]
     text = json.dumps([account.account_sid, fields], sort_keys=True)
     return hmac.digest(secret.encode(), text.encode(), hashlib.sha256).hex()
 

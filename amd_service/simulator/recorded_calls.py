@@ -15,12 +15,21 @@ _CONTENT_TYPES = {**CONTENT_TYPES, ".xml": "application/xml"}
 
 
 class RecordedCallback(BaseModel):
-    """A line of `callbacks.jsonl`. Placeholders in values: {account_sid} {call_sid} {recording_sid} {recording_url}."""
+    """A line of `callbacks.jsonl`. Placeholders in values: {account_sid} {call_sid} {recording_sid} {recording_url}.
+
+    `query`: query of the callback URL, e.g. `campaign=spring&tag=vip`.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     path: str = Field(pattern="^/")
+    query: str = ""
     form: list[tuple[str, str]]
+
+    @property
+    def target(self) -> str:
+        """Path and query of the callback URL."""
+        return f"{self.path}?{self.query}" if self.query else self.path
 
     def fill(self, values: Mapping[str, str]) -> list[tuple[str, str]]:
         """Return the form with each placeholder replaced by its value."""

@@ -154,7 +154,7 @@ class _Replayer:
         outcome = await send_callback(
             self.service.client,
             self.service.url,
-            callback.path,
+            callback.target,
             callback.fill(placeholders),
             token=self.account.auth_tokens[0].get_secret_value(),
             signed_base=self.public_url,
@@ -167,7 +167,7 @@ class _Replayer:
             if outcome.status == 403
             else ""
         )
-        return f"POST {callback.path} failed with {outcome.status or outcome.outcome}{hint}"
+        return f"POST {callback.target} failed with {outcome.status or outcome.outcome}{hint}"
 
     async def _await_row(self, call_sid: str, expected: Mapping[str, JsonValue]) -> dict[str, JsonValue]:
         """Return the call's row once the row is final and as expected. At the deadline, return the current row."""

@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationIn
 from pydantic.config import JsonDict
 from pydantic_core import ErrorDetails, PydanticCustomError
 
-from amd_service.domain import sid_pattern
+from amd_service.domain import MAX_TAGS, NAME, NAME_RULE, Tagging, is_name, sid_pattern
 from amd_service.errors import RequestRefused
 from amd_service.settings import is_web_url
 
@@ -94,6 +94,39 @@ class CallRequest(BaseModel):
         description="Maximum seconds that the phone rings.",
         json_schema_extra={"minimum": MIN_RING_S, "maximum": MAX_RING_S},
     )
+
+    campaign: str | None = Field(
+        None,
+        description="Campaign of the call.",
+        json_schema_extra={"pattern": f"^{NAME}$"},
+    )
+    tags: tuple[str, ...] = Field(
+        (),
+        description="Tags of the call. They are stored in alphabetical order.",
+        json_schema_extra={"maxItems": MAX_TAGS, "items": {"type": "string", "pattern": f"^{NAME}$"}},
+    )
+
+    @property
+    def tagging(self) -> Tagging:
+        """Campaign and tags for the callback URLs of the call."""
+        return Tagging.of(self.campaign, self.tags)
+
+    @field_validator("campaign")
+    @classmethod
+    def _is_campaign(cls, campaign: str | None) -> str | None:
+        if campaign is not None and not is_name(campaign):
+            raise _broken(f"`campaign` {NAME_RULE}")
+        return campaign
+
+    @field_validator("tags")
+    @classmethod
+    def _are_tags(cls, tags: tuple[str, ...]) -> tuple[str, ...]:
+        if not all(map(is_name, tags)):
+            raise _broken(f"each of `tags` {NAME_RULE}")
+        distinct = tuple(sorted(set(tags)))
+        if len(distinct) > MAX_TAGS:
+            raise _broken(f"`tags` must have at most {MAX_TAGS} different tags; it has {len(distinct)}")
+        return distinct
 
     @field_validator("to", "from_number")
     @classmethod

@@ -19,8 +19,11 @@ from amd_service.domain import (
     RecordingCallback,
     RecordingSid,
     StatusCallback,
+    Tagging,
     is_sid,
+    read_tagging,
 )
+from amd_service.domain.tagging import CAMPAIGN, TAG
 from amd_service.errors import MalformedCallback
 from amd_service.telemetry import get_logger
 from amd_service.twilio.dates import parse_date
@@ -59,6 +62,18 @@ def parse_form(body: bytes) -> tuple[tuple[str, str], ...]:
 def _rejoin(text: str) -> str:
     """Decode characters of which one byte was sent as it is and another byte percent-encoded."""
     return text.encode("utf-8", "surrogateescape").decode("utf-8", "surrogateescape")
+
+
+def parse_tagging(query_string: bytes) -> tuple[Tagging, tuple[str, ...]]:
+    """Read campaign and tags from the query of a callback URL. Raises nothing, because a callback must not be lost.
+
+    Returns also the names of the parameters with an invalid value.
+    """
+    try:
+        pairs = parse_qsl(query_string.decode("latin-1"), max_num_fields=MAX_FIELDS)
+    except ValueError:  # too many parameters
+        return Tagging(), (CAMPAIGN, TAG)
+    return read_tagging(pairs)
 
 
 def parse_status(parameters: Sequence[tuple[str, str]]) -> StatusCallback:

@@ -12,8 +12,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from amd_service.domain import AccountSid, CallSid, StreamSid, is_sid
+from amd_service.domain import UNTAGGED, AccountSid, CallSid, StreamSid, Tagging, is_sid, read_tagging
 from amd_service.errors import MalformedCallback
+from amd_service.twilio.twiml import pairs_of_parameters
 
 # Maximum size of a message for the WebSocket server. A message from Twilio has about 400 bytes.
 MAX_MESSAGE_BYTES = 64 * 1024
@@ -34,13 +35,14 @@ MAX_FILL_MS = 1000
 class StreamStarted:
     """Start of a stream with a supported audio format and the called party's track.
 
-    `key`: the stream's parameter `key` from the TwiML, None if absent.
+    `key`, `tagging`: from the stream's parameters in the TwiML. `key` is None if absent.
     """
 
     account_sid: AccountSid
     call_sid: CallSid
     stream_sid: StreamSid
     key: str | None
+    tagging: Tagging = UNTAGGED
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,11 +99,12 @@ def _started(start: Mapping[str, Any]) -> StreamStarted:
         raise MalformedCallback(
             "accountSid, callSid and streamSid must be AC, CA and MZ, each with 32 hexadecimal digits"
         )
-    parameters = start.get("customParameters")
-    key = parameters.get("key") if isinstance(parameters, dict) else None
-    return StreamStarted(
-        AccountSid(sids[0]), CallSid(sids[1]), StreamSid(sids[2]), key if isinstance(key, str) else None
-    )
+    given = start.get("customParameters")
+    items = given.items() if isinstance(given, dict) else ()
+    parameters = {name: value for name, value in items if isinstance(value, str)}
+    # Our own TwiML wrote the parameters, so a name that is ignored here needs no log line.
+    tagging, _ = read_tagging(pairs_of_parameters(parameters))
+    return StreamStarted(AccountSid(sids[0]), CallSid(sids[1]), StreamSid(sids[2]), parameters.get("key"), tagging)
 
 
 def _media(stream_sid: str, media: Mapping[str, Any]) -> StreamMedia | None:

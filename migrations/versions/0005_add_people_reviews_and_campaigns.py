@@ -58,7 +58,29 @@ VIEW_COMMENTS = {
 }
 
 
+# Comments of the table `callback`: column, new comment, comment before.
+COMMENTS = (
+    (
+        "sha256",
+        "SHA-256, in hex, of the route, the sorted decoded parameters, and campaign and tags of the URL. Unique, so that a repeated delivery adds no row.",
+        "SHA-256, in hex, of the route and the sorted decoded parameters. Unique, so that a repeated delivery adds no row.",
+    ),
+    (
+        "route",
+        "Receiving route: `status`, `recording` or `amd`. `rest` for responses of Twilio's API, `stream` for campaign and tags of a live stream.",
+        "Receiving route: `status`, `recording` or `amd`. `rest` for responses of Twilio's API.",
+    ),
+    (
+        "facts",
+        "Parsed values of the callback, and campaign and tags of its URL. A key is missing if the callback had no value for it.",
+        "Parsed values of the callback. A key is missing if the callback had no value for it.",
+    ),
+)
+
+
 def upgrade() -> None:
+    for column, comment, before in COMMENTS:
+        op.alter_column("callback", column, comment=comment, existing_comment=before)
     op.create_table(
         "api_key",
         sa.Column("id", sa.BigInteger(), sa.Identity(always=True), nullable=False, comment="Number of the key."),
@@ -229,7 +251,7 @@ def upgrade() -> None:
             "campaign",
             sa.Text(),
             nullable=True,
-            comment="Campaign of the call, from the request that placed the call or from the callback URLs. Null without a campaign.",
+            comment="Campaign of the call, from the request that placed the call, or else from the URLs of its callbacks. Null without a campaign.",
         ),
     )
     op.add_column(
@@ -239,7 +261,7 @@ def upgrade() -> None:
             postgresql.ARRAY(sa.Text()),
             server_default=sa.text("'{}'"),
             nullable=False,
-            comment="Tags of the call, sorted. Empty without tags.",
+            comment="Tags of the call, from the same URLs, sorted. Empty without tags.",
         ),
     )
     op.create_index(op.f("ix_call_log_campaign_created_at"), "call_log", ["campaign", "created_at"], unique=False)
@@ -266,6 +288,8 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
+    for column, comment, before in COMMENTS:
+        op.alter_column("callback", column, comment=before, existing_comment=comment)
     op.execute("drop view call_log_reviewed")
     op.drop_index(op.f("ix_call_log_tags"), table_name="call_log", postgresql_using="gin")
     op.drop_index("ix_call_log_review_order", table_name="call_log", postgresql_where=sa.text("label is not null"))

@@ -10,8 +10,9 @@ from amd_service.calls.analysis import lock_call, refresh_call
 from amd_service.calls.streams import Stream, settle_stream
 from amd_service.calls.tables import MEDIA_STREAM
 from amd_service.database.pool import Database
-from amd_service.domain import AccountSid, Action, ActionKind, Label, RecordingSid, StreamSid, Verdict
+from amd_service.domain import AccountSid, Action, ActionKind, Label, RecordingSid, StreamSid, Tagging, Verdict
 from tests.support.deliveries import (
+    Tagged,
     call_row,
     claim,
     deliver,
@@ -222,3 +223,24 @@ async def test_an_undecided_live_verdict_becomes_final_after_reconciliation(data
         call.reconciled_at = call.created_at
         await refresh_call(session, call)
     assert (await call_row(database)).label == "undecided"
+
+
+async def test_a_stream_alone_gives_its_campaign_and_tags_to_the_call(database: Database) -> None:
+    tagged = replace(STREAM, tagging=Tagging("spring", ("vip",)))
+    assert await settle_live(database, VOICEMAIL, tagged)
+    call = await call_row(database)
+    assert (call.label, call.campaign, call.tags) == ("voicemail", "spring", ["vip"])
+
+
+@pytest.mark.parametrize("order", [1, -1])
+async def test_the_status_callback_decides_between_two_campaigns_in_any_order(database: Database, order: int) -> None:
+    async def stream() -> None:
+        await settle_live(database, VOICEMAIL, replace(STREAM, tagging=Tagging("autumn", ("live",))))
+
+    async def callback() -> None:
+        await deliver(database, Tagged(status("in-progress"), Tagging("spring", ("vip",))))
+
+    for step in [stream, callback][::order]:
+        await step()
+    call = await call_row(database)
+    assert (call.campaign, call.tags) == ("spring", ["live", "vip"])

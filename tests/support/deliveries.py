@@ -1,6 +1,7 @@
 """Deliver callbacks in tests, and read the rows that they create."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -21,6 +22,7 @@ from amd_service.domain import (
     RecordingCallback,
     RecordingSid,
     StatusCallback,
+    Tagging,
     Verdict,
 )
 from amd_service.operations.recording_queue import Claimed, RecordingQueue
@@ -30,7 +32,18 @@ from tests.support.sids import ACCOUNT, CALL, RECORDING
 KEEP = NumberPolicy("keep")
 BEGAN = datetime(2026, 11, 22, 10, 0, tzinfo=UTC)
 
-Delivery = StatusCallback | RecordingCallback | AmdCallback
+Event = StatusCallback | RecordingCallback | AmdCallback
+
+
+@dataclass(frozen=True, slots=True)
+class Tagged:
+    """A callback whose URL names a campaign or tags."""
+
+    event: Event
+    tagging: Tagging
+
+
+Delivery = Event | Tagged
 
 
 def status(call_status: str, sequence: int | None = None, **fields: Any) -> StatusCallback:
@@ -54,6 +67,8 @@ def amd(answered_by: str, took_ms: int | None = None, **fields: Any) -> AmdCallb
 
 
 def raw_of(delivery: Delivery) -> RawCallback:
+    if isinstance(delivery, Tagged):
+        return replace(raw_of(delivery.event), tagging=delivery.tagging)
     route = {StatusCallback: "status", RecordingCallback: "recording", AmdCallback: "amd"}[type(delivery)]
     return RawCallback(route, (("Body", repr(delivery)), ("CallSid", delivery.call_sid or "")))
 
@@ -64,12 +79,13 @@ async def deliver(database: Database, *deliveries: Delivery) -> list[bool]:
 
 
 async def _deliver_one(database: Database, delivery: Delivery) -> bool:
+    raw, event = raw_of(delivery), delivery.event if isinstance(delivery, Tagged) else delivery
     async with database.transaction() as session:
-        if isinstance(delivery, StatusCallback):
-            return await intake.store_status(session, raw_of(delivery), delivery, KEEP)
-        if isinstance(delivery, AmdCallback):
-            return await intake.store_amd(session, raw_of(delivery), delivery, KEEP)
-        return await intake.store_recording(session, raw_of(delivery), delivery, KEEP)
+        if isinstance(event, StatusCallback):
+            return await intake.store_status(session, raw, event, KEEP)
+        if isinstance(event, AmdCallback):
+            return await intake.store_amd(session, raw, event, KEEP)
+        return await intake.store_recording(session, raw, event, KEEP)
 
 
 async def call_row(database: Database, call_sid: CallSid = CALL) -> CallLog:

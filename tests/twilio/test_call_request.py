@@ -23,6 +23,7 @@ REQUEST: dict[str, Any] = {"to": "+12125550100", "from_number": "+15005550006", 
         },
         {"url": "http://example.com"},
         {"track": "both", "ring_s": 5},
+        {"campaign": "Spring-2026", "tags": ("vip", "list_b.v2")},
     ],
     ids=str,
 )
@@ -58,6 +59,11 @@ def test_a_call_request_within_the_rules_is_accepted(changes: dict[str, object])
         ({"track": "outbound"}, "inbound or both"),
         ({"ring_s": 4}, "5 to 600"),
         ({"ring_s": 601}, "5 to 600"),
+        ({"campaign": ""}, "`campaign` must have 1 to 64 letters"),
+        ({"campaign": "spring sale"}, "`campaign` must have 1 to 64 letters"),
+        ({"campaign": "x" * 65}, "`campaign` must have 1 to 64 letters"),
+        ({"tags": ("vip", "=1")}, "each of `tags` must have 1 to 64 letters"),
+        ({"tags": tuple(f"t{number}" for number in range(11))}, "at most 10 different tags; it has 11"),
     ],
     ids=str,
 )
@@ -72,3 +78,10 @@ def test_in_json_the_calling_number_is_named_from() -> None:
     with pytest.raises(ValidationError) as wrong:
         CallRequest.model_validate_json(body % b"from_number", by_alias=True, by_name=False)
     assert describe_faults(wrong.value.errors()) == "`from` is missing; `from_number` is not a field of a call request"
+
+
+def test_the_order_of_tags_and_repeated_tags_make_no_difference() -> None:
+    one = make_call_request(**REQUEST, tags=("vip", "b", "vip"))
+    assert one == make_call_request(**REQUEST, tags=("b", "vip"))
+    body = b'{"to": "+12125550100", "from": "+15005550006", "url": "https://example.com/twiml", "tags": ["vip", "b"]}'
+    assert CallRequest.model_validate_json(body, by_alias=True, by_name=False) == one

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from amd_service.domain import Tagging
 from amd_service.errors import MalformedCallback
 from amd_service.twilio.media_streams import (
     MAX_FILL_MS,
@@ -74,6 +75,21 @@ def test_the_key_is_a_custom_parameter_of_the_stream(parameters: object, key: st
     started = parse_message(start(customParameters=parameters))
     assert isinstance(started, StreamStarted)
     assert started.key == key
+
+
+@pytest.mark.parametrize(
+    ("parameters", "tagging"),
+    [
+        ({"key": "abc"}, Tagging()),
+        ({"campaign": "spring", "tag2": "vip", "tag1": "b"}, Tagging("spring", ("b", "vip"))),
+        ({"campaign": "a b", "tag1": 5, "tag": "x", "tags": "y", "tag1x": "z"}, Tagging(None, ("x",))),
+        ([], Tagging()),
+    ],
+)
+def test_campaign_and_tags_are_custom_parameters_of_the_stream(parameters: object, tagging: Tagging) -> None:
+    started = parse_message(start(customParameters=parameters))
+    assert isinstance(started, StreamStarted)
+    assert started.tagging == tagging
 
 
 @pytest.mark.parametrize(

@@ -190,11 +190,13 @@ class CallLog(Base):
         "Null if never queried."
     )
     campaign: Mapped[str | None] = mapped_column(
-        comment="Campaign of the call, from the request that placed the call or from the callback URLs. Null without a "
-        "campaign."
+        comment="Campaign of the call, from the request that placed the call, or else from the URLs of its callbacks. "
+        "Null without a campaign."
     )
     tags: Mapped[list[str]] = mapped_column(
-        ARRAY(Text()), server_default=text("'{}'"), comment="Tags of the call, sorted. Empty without tags."
+        ARRAY(Text()),
+        server_default=text("'{}'"),
+        comment="Tags of the call, from the same URLs, sorted. Empty without tags.",
     )
     created_at: Mapped[datetime] = mapped_column(
         server_default=func.now(),

@@ -29,11 +29,12 @@ class Callback(Base):
     )
     sha256: Mapped[str] = mapped_column(
         unique=True,
-        comment="SHA-256, in hex, of the route and the sorted decoded parameters. Unique, so that a "
-        "repeated delivery adds no row.",
+        comment="SHA-256, in hex, of the route, the sorted decoded parameters, and campaign and tags of the URL. "
+        "Unique, so that a repeated delivery adds no row.",
     )
     route: Mapped[str] = mapped_column(
-        comment="Receiving route: `status`, `recording` or `amd`. `rest` for responses of Twilio's API."
+        comment="Receiving route: `status`, `recording` or `amd`. `rest` for responses of Twilio's API, `stream` for "
+        "campaign and tags of a live stream."
     )
     call_sid: Mapped[str | None] = mapped_column(
         comment="Twilio's CallSid. Null for a conference recording that names no call."
@@ -48,7 +49,8 @@ class Callback(Base):
         "deleted because of their age."
     )
     facts: Mapped[dict[str, Any]] = mapped_column(
-        comment="Parsed values of the callback. A key is missing if the callback had no value for it."
+        comment="Parsed values of the callback, and campaign and tags of its URL. A key is missing if the callback had "
+        "no value for it."
     )
     idempotency_token: Mapped[str | None] = mapped_column(
         comment=("The I-Twilio-Idempotency-Token header. Twilio does not sign it, so no code depends on it.")

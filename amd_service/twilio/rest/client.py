@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import aclosing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
 from typing import Any, Generic, TypeVar
@@ -102,7 +102,8 @@ class RestClient:
             **self._callback_parameters(request),
         )
         try:
-            return ApiEvent(*call_event(call))
+            raw, event = call_event(call)
+            return ApiEvent(replace(raw, tagging=request.tagging), event)
         except _MALFORMED as error:
             raise OutcomeUnknown(f"Twilio placed a call, but the response cannot be parsed: {error}") from error
 
@@ -194,24 +195,28 @@ class RestClient:
             "recording_channels": "dual" if request.track == "both" else "mono",
             # By default Twilio removes leading silence. Sample 0 must be the moment at which the call was answered.
             "trim": "do-not-trim",
-            "recording_status_callback": self._settings.callback_url("/twilio/recording"),
+            "recording_status_callback": self._callback_url("/twilio/recording", request),
             "recording_status_callback_method": "POST",
             "recording_status_callback_event": RECORDING_EVENTS,
         }
 
     def _callback_parameters(self, request: CallRequest) -> dict[str, Any]:
         status = {
-            "status_callback": self._settings.callback_url("/twilio/status"),
+            "status_callback": self._callback_url("/twilio/status", request),
             "status_callback_method": "POST",
             "status_callback_event": CALL_EVENTS,
         }
         amd = {
             "machine_detection": "Enable",
             "async_amd": "true",
-            "async_amd_status_callback": self._settings.callback_url("/twilio/amd"),
+            "async_amd_status_callback": self._callback_url("/twilio/amd", request),
             "async_amd_status_callback_method": "POST",
         }
         return status | amd if request.twilio_amd else status
+
+    def _callback_url(self, path: str, request: CallRequest) -> str:
+        # Campaign and tags are in the URL, so that the callbacks name them even if the response to the request is lost.
+        return request.tagging.add_to(self._settings.callback_url(path))
 
     async def _resources(self, first: Awaitable[Any]) -> AsyncGenerator[Any, None]:
         """Yield all resources of a page and of the pages after that page, None for a resource that cannot be parsed.

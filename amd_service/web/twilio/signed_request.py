@@ -6,6 +6,7 @@ from http import HTTPStatus
 
 from starlette.requests import Request
 
+from amd_service.domain import NAME_RULE, Tagging
 from amd_service.errors import InvalidCallback, InvalidSignature, MalformedCallback, VerificationNotConfigured
 from amd_service.telemetry import Metrics, get_logger
 from amd_service.twilio import callbacks, signature
@@ -73,6 +74,16 @@ async def read_signed_form(request: Request) -> Pairs:
     except (InvalidSignature, MalformedCallback) as error:
         raise _signature_problem(request, error) from error
     return signed.form
+
+
+def read_url_tagging(request: Request, route: str) -> Tagging:
+    """Read campaign and tags from the URL of a verified request. Invalid values are logged, counted and ignored."""
+    tagging, ignored = callbacks.parse_tagging(request.scope["query_string"])
+    if ignored:
+        # The values can be personal, so only the names of the parameters are logged.
+        log.warning("invalid campaign or tags in a URL, ignored", route=route, parameters=ignored, rule=NAME_RULE)
+        runtime_of(request).metrics.invalid_tags.labels(route).inc()
+    return tagging
 
 
 def read_signed_query(request: Request) -> Pairs:

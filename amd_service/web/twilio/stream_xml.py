@@ -5,7 +5,7 @@ from http import HTTPStatus
 from starlette.requests import Request
 from starlette.responses import Response
 
-from amd_service.domain import AccountSid, CallSid, is_sid
+from amd_service.domain import AccountSid, CallSid, Tagging, is_sid
 from amd_service.settings import Settings
 from amd_service.twilio.stream_keys import stream_key, stream_url
 from amd_service.twilio.twiml import continue_twiml, stream_twiml
@@ -22,6 +22,7 @@ from amd_service.web.twilio.signed_request import (
     measure_callback,
     read_signed_form,
     read_signed_query,
+    read_url_tagging,
 )
 
 
@@ -34,13 +35,13 @@ async def stream_xml(request: Request) -> Response:
     runtime = runtime_of(request)
     with measure_callback(runtime.metrics, "stream"):
         pairs = await read_signed_form(request) if request.method == "POST" else read_signed_query(request)
-        twiml = _twiml(pairs, runtime.settings)
+        twiml = _twiml(pairs, runtime.settings, read_url_tagging(request, "stream"))
     runtime.metrics.callbacks.labels("stream", "answered").inc()
     # The TwiML contains the secret key of the call, so the response must not be cached.
     return Response(twiml, media_type="text/xml", headers={"cache-control": "no-store"})
 
 
-def _twiml(pairs: Pairs, settings: Settings) -> str:
+def _twiml(pairs: Pairs, settings: Settings, tagging: Tagging) -> str:
     if not settings.live:
         return continue_twiml(settings.live_next_url)
     parameters = dict(pairs)
@@ -51,7 +52,7 @@ def _twiml(pairs: Pairs, settings: Settings) -> str:
     # Use the oldest token: during a token rotation a process that has not been restarted yet has only this token.
     token = settings.accounts[AccountSid(parameters["AccountSid"])].auth_tokens[-1]
     url = stream_url(settings.public_url, MEDIA_PATH)
-    return stream_twiml(url, stream_key(token, call_sid), settings.live_next_url)
+    return stream_twiml(url, stream_key(token, call_sid), settings.live_next_url, tagging)
 
 
 def _operation(parameters: Json, statuses: tuple[HTTPStatus, ...]) -> Json:

@@ -19,7 +19,13 @@ from amd_service.web.api.openapi.route import SIGNED, DescribedRoute
 from amd_service.web.media_types import FORM
 from amd_service.web.problems import Problem
 from amd_service.web.state import runtime_of
-from amd_service.web.twilio.signed_request import FORM_PROBLEMS, Pairs, measure_callback, read_signed_form
+from amd_service.web.twilio.signed_request import (
+    FORM_PROBLEMS,
+    Pairs,
+    measure_callback,
+    read_signed_form,
+    read_url_tagging,
+)
 
 log = get_logger(__name__)
 
@@ -43,7 +49,8 @@ async def _receive(request: Request, route: str, parse: Callable[[Pairs], Event]
     with measure_callback(runtime_of(request).metrics, route):
         pairs = await read_signed_form(request)
         event = _parse(route, parse, pairs)
-        await _store(request, RawCallback(route, pairs, request.headers.get("i-twilio-idempotency-token")), event)
+        token = request.headers.get("i-twilio-idempotency-token")
+        await _store(request, RawCallback(route, pairs, token, read_url_tagging(request, route)), event)
     # Twilio logs a warning for a body without a content type. A 204 response has no body.
     return Response(status_code=HTTPStatus.NO_CONTENT)
 

@@ -9,7 +9,18 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from amd_service.database.pool import Database
-from tests.support.deliveries import Delivery, amd, call_row, deliver, recording, recording_row, snapshot, status
+from amd_service.domain import Tagging
+from tests.support.deliveries import (
+    Delivery,
+    Tagged,
+    amd,
+    call_row,
+    deliver,
+    recording,
+    recording_row,
+    snapshot,
+    status,
+)
 from tests.support.intake import ANSWERED, COMPLETED, INITIATED, PARENT, RECORDED, RINGING
 from tests.support.postgres import empty
 from tests.support.sids import SECOND_RECORDING
@@ -39,6 +50,16 @@ CALLS: tuple[tuple[Delivery, ...], ...] = (
         replace(COMPLETED, duration_s=43, answered_by="unknown"),
     ),
     (INITIATED, ANSWERED, amd("machine_start", 4100), amd("machine_end_beep", 7900), amd("unknown"), COMPLETED),
+    (
+        INITIATED,
+        Tagged(INITIATED, Tagging("spring", ("vip",))),
+        Tagged(ANSWERED, Tagging("autumn", tuple(f"t{number}" for number in range(9)))),
+        Tagged(COMPLETED, Tagging("spring")),
+        Tagged(RECORDED, Tagging("a-recording", ("dual", "english"))),
+        Tagged(amd("human", 900), Tagging("a-detection", ("amd",))),
+        RECORDED,
+    ),
+    (Tagged(RECORDED, Tagging("winter")), Tagged(amd("human"), Tagging("autumn", ("vip",))), COMPLETED),
     (amd("fax"), replace(ANSWERED, answered_by=None), replace(COMPLETED, parent_call_sid=PARENT)),
 )
 

@@ -50,8 +50,10 @@ async def test_twenty_concurrent_requests_with_one_key_place_one_call(phone: Pho
         REQUEST.model_copy(update={"track": "both"}),
         REQUEST.model_copy(update={"ring_s": 30}),
         REQUEST.model_copy(update={"url": None, "twiml": "<Response/>"}),
+        REQUEST.model_copy(update={"campaign": "spring"}),
+        REQUEST.model_copy(update={"tags": ("vip",)}),
     ],
-    ids=["to", "track", "ring_s", "twiml"],
+    ids=["to", "track", "ring_s", "twiml", "campaign", "tags"],
 )
 async def test_the_same_key_with_another_request_is_refused(phone: Phone, other: CallRequest) -> None:
     await phone.start("key")
@@ -68,6 +70,13 @@ async def test_equal_requests_have_equal_fingerprints_only_under_one_secret(phon
     assert one.fingerprint == two.fingerprint
     with pytest.raises(IdempotencyKeyReused):
         await phone.with_settings(twilio_auth_token=[SecretStr("b" * 32)]).start("one")
+
+
+async def test_the_fingerprint_of_a_request_without_campaign_does_not_change_with_an_update(phone: Phone) -> None:
+    """A client may repeat a request that a version without campaigns has stored."""
+    await phone.start("key")
+    (request,) = await phone.requests()
+    assert request.fingerprint == "aaaf828e5b465a79dadf98081948b24c1ef1ff241452c8d6a7b0a6646271f0b3"
 
 
 @pytest.mark.parametrize(

@@ -6,13 +6,24 @@ import httpx2
 import pytest
 from sqlalchemy import select
 
+from amd_service.calls import intake
 from amd_service.calls.lookup import read_call
+from amd_service.calls.number_policy import NumberPolicy
 from amd_service.calls.tables import Base
 from amd_service.database.pool import Database
-from amd_service.errors import AmdError, DatabaseUnavailable, NotAllowed, RequestRefused, TooManyCalls
+from amd_service.errors import (
+    AmdError,
+    DatabaseUnavailable,
+    NotAllowed,
+    OutcomeUnknown,
+    RequestRefused,
+    TooManyCalls,
+)
 from amd_service.simulator.twilio.loopback_server import SimulatedTwilio
 from amd_service.simulator.twilio.media_host import ScriptedResponse
-from tests.support.call_placing import REQUEST, Phone, make_phone, reservation_lock_held
+from amd_service.twilio.rest import RestClient
+from tests.support.app import open_app
+from tests.support.call_placing import AC, REQUEST, TOKEN, Phone, make_phone, reservation_lock_held
 
 pytestmark = pytest.mark.anyio
 
@@ -31,6 +42,60 @@ async def test_a_placed_call_is_recorded_and_has_a_row_immediately(phone: Phone)
         row = await read_call(session, started.call_sid)
     assert row is not None
     assert (row["call_status"], row["analysis_state"], row["to_number"]) == ("queued", "waiting", REQUEST.to)
+
+
+TAGGED = REQUEST.model_copy(update={"campaign": "spring", "tags": ("list-b", "vip"), "twilio_amd": True})
+TAGGED_QUERY = "?campaign=spring&tag=list-b&tag=vip#rt=6000&rc=3&rp=5xx,ct,rt"
+
+
+async def test_the_row_and_every_callback_url_of_a_placed_call_name_campaign_and_tags(phone: Phone) -> None:
+    started = await phone.start(request=TAGGED)
+    call = phone.simulated_twilio.rest.calls[started.call_sid]
+    assert [
+        call.form_value(name) for name in ("StatusCallback", "RecordingStatusCallback", "AsyncAmdStatusCallback")
+    ] == [f"https://amd.example.com/twilio/{path}{TAGGED_QUERY}" for path in ("status", "recording", "amd")]
+    async with phone.database.transaction() as session:
+        row = await read_call(session, started.call_sid)
+    assert row is not None
+    assert (row["campaign"], row["tags"]) == ("spring", ["list-b", "vip"])
+
+
+async def test_the_twiml_url_of_a_live_call_names_campaign_and_tags(
+    simulated_twilio: SimulatedTwilio, client: httpx2.AsyncClient, database: Database
+) -> None:
+    phone = make_phone(simulated_twilio, client, database, live=True)
+    started = await phone.start(request=TAGGED.model_copy(update={"url": None}))
+    url = simulated_twilio.rest.calls[started.call_sid].form_value("Url")
+    assert url == f"https://amd.example.com/twilio/stream.xml{TAGGED_QUERY}"
+
+
+async def test_a_call_whose_row_was_not_stored_gets_its_campaign_from_the_callbacks(
+    simulated_twilio: SimulatedTwilio, client: httpx2.AsyncClient, database: Database
+) -> None:
+    simulated_twilio.rest.scripted.append(ScriptedResponse(503, carried_out=True))
+    phone = make_phone(simulated_twilio, client, database)
+    with pytest.raises(OutcomeUnknown):
+        await phone.start(request=TAGGED)
+    (call,) = simulated_twilio.rest.calls.values()
+    service = open_app(database, public_url="https://amd.example.com", twilio_account_sid=AC, twilio_auth_token=[TOKEN])
+    url = call.form_value("StatusCallback") or ""
+    path = url.partition("#")[0].removeprefix("https://amd.example.com")
+    pairs = [("AccountSid", AC), ("CallSid", call.sid), ("CallStatus", "ringing"), ("SequenceNumber", "1")]
+    assert (await service.callback(path, pairs, token=TOKEN)).status_code == 204
+    found = (await service.client.get(f"/api/calls/{call.sid}")).json()
+    assert (found["campaign"], found["tags"]) == ("spring", ["list-b", "vip"])
+    await service.client.aclose()
+
+
+async def test_reconciliation_keeps_the_campaign(phone: Phone) -> None:
+    started = await phone.start(request=TAGGED)
+    listed = await RestClient(phone.client, phone.settings).get_call(phone.settings.accounts[AC], started.call_sid)
+    assert listed is not None
+    async with phone.database.transaction() as session:
+        await intake.store_status(session, listed.raw, listed.event, NumberPolicy("keep"))
+        row = await read_call(session, started.call_sid)
+    assert row is not None
+    assert (row["campaign"], row["tags"]) == ("spring", ["list-b", "vip"])
 
 
 async def test_the_limit_per_minute_holds_for_all_processes_together(
