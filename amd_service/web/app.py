@@ -13,7 +13,7 @@ from amd_service.web.access import AccessControl
 from amd_service.web.api import calls, health, model_info, predict, predict_stream
 from amd_service.web.api.openapi import document
 from amd_service.web.limiter import UploadLimiter
-from amd_service.web.pages import call_audio, call_list, sign_in, start
+from amd_service.web.pages import call_audio, call_list, csv_export, sign_in, start, view_actions
 from amd_service.web.pages.problem_page import handle_database_outage, handle_http_exception, handle_problem
 from amd_service.web.pages.static_files import PageFiles
 from amd_service.web.problems import Problem
@@ -27,7 +27,7 @@ Routes = Sequence[Route | WebSocketRoute | Mount]
 
 PUBLIC_PATHS = ("/", "/health", "/ready", "/sign-in", "/static/")
 # Paths whose handlers read the CSRF token from the form.
-FORM_PATHS = ("/sign-out",)
+FORM_PATHS = ("/sign-out", view_actions.PATH)
 
 HEALTH_ROUTES: Routes = health.ROUTES
 
@@ -44,6 +44,8 @@ SERVICE_ROUTES: Routes = (
     *HEALTH_ROUTES,
     # Before the page of one call, whose path would match `/calls/rows` too.
     *call_list.ROUTES,
+    csv_export.ROUTE,
+    view_actions.ROUTE,
     *call_audio.ROUTES,
     *sign_in.ROUTES,
     Mount("/static", PageFiles()),
