@@ -28,8 +28,8 @@ def demo(
 
     Exits 1 if the result of a call differs from the expected result.
     """
+    from amd_service.detection.bundled_calls import bundled_calls
     from amd_service.simulator.demo import run_demo
-    from amd_service.simulator.recorded_calls import bundled_calls
 
     if not run(run_demo(directory or bundled_calls(), model=model, live_pace=pace if live else None, as_json=as_json)):
         raise typer.Exit(1)

@@ -78,13 +78,6 @@ class RecordedCall:
         )
 
 
-def bundled_calls() -> Path:
-    """Return the folder of the calls that come with the service: a few in a wheel, all in a checkout."""
-    package = Path(__file__).parents[1]
-    in_wheel = package / "_calls"
-    return in_wheel if in_wheel.is_dir() else package.parent / "fixtures" / "calls"
-
-
 def load_calls(directory: Path) -> list[RecordedCall]:
     """Load the recorded calls below `directory`, by name. Raises ConfigurationError that names an invalid folder."""
     calls = [load_call(script.parent) for script in sorted(directory.glob("*/callbacks.jsonl"))]

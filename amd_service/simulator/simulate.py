@@ -12,12 +12,13 @@ from time import monotonic
 import httpx2
 from rich.console import Console
 
+from amd_service.detection.bundled_calls import bundled_calls
 from amd_service.domain import AccountSid, CallStatus
 from amd_service.settings import Account, Settings, is_loopback
 from amd_service.simulator.call_library import CallLibrary, audio_seconds, dialled_number, load_library, scenario_of
 from amd_service.simulator.called_party_audio import called_party_audio
 from amd_service.simulator.journal import Entry, Journal
-from amd_service.simulator.recorded_calls import RecordedCall, bundled_calls
+from amd_service.simulator.recorded_calls import RecordedCall
 from amd_service.simulator.status_page import status_route
 from amd_service.simulator.twilio.call_simulation import simulate_call
 from amd_service.simulator.twilio.loopback_server import serve_simulated_twilio

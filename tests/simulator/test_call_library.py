@@ -3,11 +3,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from amd_service.detection.bundled_calls import bundled_calls
 from amd_service.errors import ConfigurationError
 from amd_service.settings import Account
 from amd_service.simulator.call_library import audio_seconds, dialled_number, load_library, scenario_of
 from amd_service.simulator.called_party_audio import called_party_audio
-from amd_service.simulator.recorded_calls import bundled_calls
 from tests.support.fixture_calls import CALLS, HUMAN
 from tests.support.signals import file_of, silence, tone
 

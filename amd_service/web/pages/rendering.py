@@ -12,13 +12,17 @@ from starlette.responses import HTMLResponse
 
 from amd_service import __version__
 from amd_service.calls.number_policy import HASHED
-from amd_service.domain import Principal
+from amd_service.domain import AccessScope, Principal
 from amd_service.web.authentication import csrf_token, session_token
 
 STATIC_FOLDER = Path(__file__).parent / "static"
 
-# Links in the header of every page.
-PAGES = (("/calls", "Calls"), ("/review", "Review"), ("/try", "Try it"))
+# Links in the header of every page, with the scope that the reader needs.
+PAGES = (
+    ("/calls", "Calls", AccessScope.READ),
+    ("/review", "Review", AccessScope.REVIEW),
+    ("/try", "Try it", AccessScope.PREDICT),
+)
 
 # Nothing is loaded from other hosts, and no script is inside the HTML. Wavesurfer writes its styles into a <style>
 # element, so styles with the nonce of the response are allowed.

@@ -1,0 +1,20 @@
+// The decision rule of the service (detection/decision.py and Detector in detection/detector.py). A test compares both.
+
+// Decide from the scored windows of a recording, in order: the first window, then the longer window if there is one.
+// `minimum`: the thresholds {human, voicemail}. Returns null without a window: the model did not run.
+export function decide(scored, minimum) {
+  let decision = null;
+  for (const [index, { scores }] of scored.entries()) {
+    const top = scores.human > scores.voicemail ? "human" : "voicemail";
+    const isConfident = scores[top] >= minimum[top];
+    decision = {
+      label: isConfident ? top : "undecided",
+      reason: isConfident ? "confident" : "low_confidence",
+      confidence: scores[top],
+      top,
+      index,
+    };
+    if (isConfident) break;
+  }
+  return decision;
+}

@@ -1,0 +1,95 @@
+// Client of POST /predict-stream.
+
+const ATTEMPTS_WHEN_BUSY = 10;
+const POLL_MS = 1000;
+
+// A refusal of the service. `detail` names the cure. `status` is 0 if the service could not be reached.
+export class Refusal extends Error {
+  constructor({ status, detail, phase }) {
+    super(detail);
+    Object.assign(this, { status, detail, phase });
+  }
+}
+
+// Yield the lines of a recording as they arrive. Waits while the model is loading or busy, and says so by `onWait(text)`.
+export async function* judge(blob, { root, csrfToken, channel, signal, onWait }) {
+  const query = new URLSearchParams({ longer_window: "true", ...(channel && { channel }) });
+  for (let attempt = 1; ; attempt++) {
+    const response = await send(`${root}/predict-stream?${query}`, {
+      method: "POST",
+      body: blob,
+      signal,
+      // The service recognises the format by the first bytes. Only audio types say more than these.
+      headers: {
+        "content-type": blob.type.startsWith("audio/") ? blob.type : "application/octet-stream",
+        "x-csrf-token": csrfToken,
+      },
+    });
+    if (response.ok) {
+      yield* lines(response);
+      return;
+    }
+    const refusal = await refusalOf(response);
+    if (refusal.status === 503) await waitUntilReady(root, signal, onWait);
+    else if (refusal.status !== 429 || attempt === ATTEMPTS_WHEN_BUSY) throw refusal;
+    else {
+      onWait("The service is busy. The recording is sent again in a moment.");
+      await pause(1000 * Number(response.headers.get("retry-after") ?? 1), signal);
+    }
+  }
+}
+
+async function* lines(response) {
+  const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
+  let text = "";
+  for (;;) {
+    const { done, value } = await reader.read();
+    const complete = (text + (value ?? "")).split("\n");
+    text = complete.pop();
+    for (const line of complete.map((each) => JSON.parse(each))) {
+      if ("status" in line) throw new Refusal(line);
+      yield line;
+    }
+    if (done) return;
+  }
+}
+
+// Wait for the model. Throws the refusal of a model that cannot become ready, and of an unavailable database.
+async function waitUntilReady(root, signal, onWait) {
+  for (;;) {
+    const response = await send(`${root}/ready/classifier`, { signal });
+    if (response.ok) return;
+    const refusal = await refusalOf(response);
+    if (!["loading", "warming", "proving"].includes(refusal.phase)) throw refusal;
+    onWait(`The model is not ready yet: ${refusal.detail}. The recording is sent as soon as the model is ready.`);
+    await pause(POLL_MS, signal);
+  }
+}
+
+async function send(url, options) {
+  try {
+    return await fetch(url, options);
+  } catch (error) {
+    if (error.name === "AbortError") throw error;
+    throw new Refusal({ status: 0, detail: "the service cannot be reached: check that it runs, then try again" });
+  }
+}
+
+async function refusalOf(response) {
+  const problem = await response.json().catch(() => ({}));
+  return new Refusal({
+    detail: `the service responded with ${response.status}: load the page again`,
+    ...problem,
+    status: response.status,
+  });
+}
+
+function pause(ms, signal) {
+  return new Promise((resolve, reject) => {
+    const timer = setTimeout(resolve, ms);
+    signal.addEventListener("abort", () => {
+      clearTimeout(timer);
+      reject(signal.reason);
+    });
+  });
+}
