@@ -22,7 +22,7 @@ from amd_service.domain.identifiers import (
     sid_pattern,
 )
 from amd_service.domain.people import ALL_SCOPES, SCOPES_OF_ROLE, AccessScope, Principal, Role
-from amd_service.domain.reviews import ReviewAnswer, Stratum
+from amd_service.domain.reviews import ReviewAnswer, ReviewQueue, Stratum
 from amd_service.domain.statuses import (
     TERMINAL_CALL_STATUSES,
     TERMINAL_RECORDING_STATUSES,
@@ -67,6 +67,7 @@ __all__ = [
     "RecordingSource",
     "RecordingStatus",
     "ReviewAnswer",
+    "ReviewQueue",
     "Role",
     "Scores",
     "Source",

@@ -24,3 +24,14 @@ class Stratum(StrEnum):
     LOW_CONFIDENCE = "low_confidence"
     """The confidence is at most 0.1 above the threshold of the label."""
     REST = "rest"
+
+
+class ReviewQueue(StrEnum):
+    """A list of calls that wait for the answer of a person."""
+
+    RANDOM = "random"
+    DISAGREEMENT = "disagreement"
+    UNDECIDED = "undecided"
+    LOW_CONFIDENCE = "low_confidence"
+    SECOND = "second"
+    """Calls that another person has answered, to measure how well people agree."""

@@ -12,6 +12,7 @@ from amd_service.settings.access import AccessSettings
 from amd_service.settings.detection import DetectionSettings
 from amd_service.settings.env_file import read_env_file
 from amd_service.settings.messages import requirement
+from amd_service.settings.review import ReviewSettings
 from amd_service.settings.server import ServerSettings
 from amd_service.settings.service_links import is_service_link
 from amd_service.settings.text import check_plain, shown, trim
@@ -19,7 +20,7 @@ from amd_service.settings.twilio import TwilioSettings
 from amd_service.settings.types import one_of
 
 
-class Settings(DetectionSettings, TwilioSettings, AccessSettings, ServerSettings, BaseSettings):
+class Settings(DetectionSettings, TwilioSettings, AccessSettings, ReviewSettings, ServerSettings, BaseSettings):
     """All settings. The table in docs/settings.md is generated from the field descriptions."""
 
     model_config = SettingsConfigDict(

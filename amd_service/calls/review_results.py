@@ -1,0 +1,91 @@
+"""Counts calls and answers for error rates, and pairs of answers for the agreement of reviewers."""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date
+from typing import Any
+
+from sqlalchemy import ColumnElement, Date, Float, Text, cast, column, func, select, table, text
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from amd_service.calls.strata import LowConfidence, stratum_of
+from amd_service.calls.tables import CallLog, Review
+from amd_service.domain import Label, ReviewAnswer, Stratum
+
+_REVIEWED = table("call_log_reviewed", column("call_sid", Text), column("answer", Text), column("probability", Float))
+
+
+@dataclass(frozen=True, slots=True)
+class CallGroup:
+    """Judged calls that have these values in common. `week`: Monday of the week of created_at, in UTC."""
+
+    stratum: Stratum
+    label: Label
+    week: date
+    campaign: str | None
+    model_id: str | None
+
+
+async def count_judged(
+    session: AsyncSession, low: LowConfidence, conditions: Sequence[ColumnElement[bool]]
+) -> Counter[CallGroup]:
+    """Count the judged calls that fulfil `conditions`."""
+    keys = _keys(low)
+    statement = select(*keys, func.count()).where(CallLog.label.is_not(None), *conditions).group_by(*keys)
+    rows = await session.execute(statement)
+    return Counter({_group(row): row[-1] for row in rows})
+
+
+async def count_answers(
+    session: AsyncSession, low: LowConfidence, conditions: Sequence[ColumnElement[bool]]
+) -> Counter[tuple[CallGroup, ReviewAnswer]]:
+    """Count the answers about drawn calls that fulfil `conditions`: one answer for each call."""
+    keys = (*_keys(low), _REVIEWED.c.answer)
+    statement = (
+        select(*keys, func.count())
+        .join(_REVIEWED, _REVIEWED.c.call_sid == CallLog.call_sid)
+        .where(_REVIEWED.c.probability.is_not(None), CallLog.label.is_not(None), *conditions)
+        .group_by(*keys)
+    )
+    rows = await session.execute(statement)
+    return Counter({(_group(row), ReviewAnswer(row[-2])): row[-1] for row in rows})
+
+
+async def count_pairs(
+    session: AsyncSession, conditions: Sequence[ColumnElement[bool]]
+) -> Counter[tuple[ReviewAnswer, ReviewAnswer]]:
+    """Count the answers of the first and the second reviewer of each call that two people answered blindly."""
+    latest = (
+        select(
+            Review.call_sid,
+            Review.answer,
+            func.min(Review.id).over(partition_by=(Review.call_sid, Review.reviewer)).label("first_id"),
+        )
+        .where(Review.probability.is_not(None))
+        .distinct(Review.call_sid, Review.reviewer)
+        .order_by(Review.call_sid, Review.reviewer, Review.id.desc())
+        .subquery()
+    )
+    place = func.row_number().over(partition_by=latest.c.call_sid, order_by=latest.c.first_id).label("place")
+    ranked = select(latest.c.call_sid, latest.c.answer, place).cte("ranked")
+    first, second = ranked.alias("first"), ranked.alias("second")
+    statement = (
+        select(first.c.answer, second.c.answer, func.count())
+        .select_from(first)
+        .join(second, (second.c.call_sid == first.c.call_sid) & (second.c.place == 2))
+        .join(CallLog, CallLog.call_sid == first.c.call_sid)
+        .where(first.c.place == 1, *conditions)
+        .group_by(first.c.answer, second.c.answer)
+    )
+    rows = await session.execute(statement)
+    return Counter({(ReviewAnswer(row[0]), ReviewAnswer(row[1])): row[2] for row in rows})
+
+
+def _keys(low: LowConfidence) -> tuple[ColumnElement[Any], ...]:
+    week = cast(func.date_trunc(text("'week'"), func.timezone(text("'UTC'"), CallLog.created_at)), Date)
+    return stratum_of(low), CallLog.label, week, CallLog.campaign, CallLog.model_id
+
+
+def _group(row: Sequence[Any]) -> CallGroup:
+    return CallGroup(Stratum(row[0]), Label(row[1]), row[2], row[3], row[4])

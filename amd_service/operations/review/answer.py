@@ -1,0 +1,66 @@
+"""Record what a person heard in a call. A verdict is never changed."""
+
+from dataclasses import dataclass
+
+from amd_service.calls import reviews
+from amd_service.calls.review_sample import SamplingPlan
+from amd_service.calls.reviews import Draw, NewReview
+from amd_service.calls.storable import storable
+from amd_service.calls.tables import CallLog, Review
+from amd_service.database.pool import Database
+from amd_service.domain import CallSid, ReviewAnswer
+from amd_service.telemetry import get_logger
+
+log = get_logger(__name__)
+
+MAX_NOTE_LENGTH = 2000
+
+
+@dataclass(frozen=True, slots=True)
+class GivenAnswer:
+    """An answer from a form.
+
+    `seen`: id of the person's latest answer about this call when the form was made, 0 if there was none. `from_queue`:
+    the person got the call from a queue and did not see the verdict.
+    """
+
+    call_sid: CallSid
+    reviewer: str
+    answer: ReviewAnswer
+    note: str
+    seen: int
+    from_queue: bool
+
+
+@dataclass(frozen=True, slots=True)
+class RecordedAnswer:
+    """The answer of the person that counts, and the call. `is_new`: False if the form was sent twice or is outdated."""
+
+    review: Review
+    call: CallLog
+    is_new: bool
+
+
+async def record_answer(database: Database, plan: SamplingPlan, given: GivenAnswer) -> RecordedAnswer | None:
+    """Add a row for the answer, unless this form or a later one was recorded already.
+
+    A correction is a new row with the group and the probability of the first one. Returns None if the call is unknown
+    or not judged. Raises DatabaseUnavailable.
+    """
+    async with database.transaction() as session:
+        await reviews.lock_answers(session, given.call_sid, given.reviewer)
+        call = await session.get(CallLog, given.call_sid)
+        if call is None or call.label is None:
+            return None
+        earlier = await reviews.answers_of(session, given.call_sid, given.reviewer)
+        draw = next((Draw.of(row) for row in reversed(earlier) if row.probability is not None), None)
+        if draw is None and given.from_queue:
+            draw = await reviews.find_draw(session, given.call_sid, plan)
+        note = storable(given.note.strip())[:MAX_NOTE_LENGTH] or None
+        new = NewReview(given.call_sid, given.reviewer, given.answer, note, draw)
+        if earlier and (earlier[0].id != given.seen or NewReview.of(earlier[0]) == new):
+            return RecordedAnswer(earlier[0], call, is_new=False)
+        await reviews.add_reviews(session, [new])
+        latest = (await reviews.answers_of(session, given.call_sid, given.reviewer))[0]
+    log.info("call reviewed", call_sid=given.call_sid, reviewer=given.reviewer, answer=given.answer)
+    return RecordedAnswer(latest, call, is_new=True)

@@ -1,0 +1,148 @@
+"""The report on reviews: error rates of all judged calls, and how well the reviewers agree."""
+
+import asyncio
+from collections import Counter, defaultdict
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import date
+
+from sqlalchemy import ColumnElement
+
+from amd_service.calls import review_results
+from amd_service.calls.review_results import CallGroup
+from amd_service.calls.strata import LowConfidence
+from amd_service.database.pool import Database
+from amd_service.domain import Label, ReviewAnswer, Stratum
+from amd_service.operations.review.error_rates import Cell, ErrorRates, estimate_error_rates
+from amd_service.operations.review.reviewer_agreement import Agreement, measure_agreement
+
+# Consecutive weeks are one cell until the cell has this many reviews. Fewer reviews would leave the interval to the
+# prior; more weeks would mix weeks in which different shares of the calls were reviewed.
+MIN_REVIEWS_IN_CELL = 20
+# Rows of a table of the report. Each row takes some milliseconds to compute.
+MAX_ROWS = 20
+
+NEITHER = (ReviewAnswer.SCREENING, ReviewAnswer.OTHER)
+
+Judged = Counter[CallGroup]
+Answers = Counter[tuple[CallGroup, ReviewAnswer]]
+
+
+@dataclass(frozen=True, slots=True)
+class ReportRow:
+    """Error rates of the calls with one campaign, model or week. `reviews`: number of reviewed calls."""
+
+    name: str | None
+    calls: int
+    reviews: int
+    rates: ErrorRates
+
+
+@dataclass(frozen=True, slots=True)
+class Coverage:
+    """How many calls of a group there are, and how many of them were reviewed."""
+
+    stratum: Stratum
+    calls: int
+    reviews: int
+
+
+@dataclass(frozen=True, slots=True)
+class ErrorReport:
+    """`answers`: number of calls for each answer. `by_week`: oldest first; the other tables: most calls first."""
+
+    total: ReportRow
+    coverage: list[Coverage]
+    answers: Counter[ReviewAnswer]
+    agreement: Agreement
+    by_campaign: list[ReportRow]
+    by_model: list[ReportRow]
+    by_week: list[ReportRow]
+
+
+async def make_report(database: Database, low: LowConfidence, conditions: Sequence[ColumnElement[bool]]) -> ErrorReport:
+    """Estimate the error rates of the judged calls that fulfil `conditions`. Raises DatabaseUnavailable."""
+    async with database.reading() as session:
+        judged = await review_results.count_judged(session, low, conditions)
+        answers = await review_results.count_answers(session, low, conditions)
+        pairs = await review_results.count_pairs(session, conditions)
+    # The estimates take up to a second of computation.
+    return await asyncio.to_thread(_report, judged, answers, measure_agreement(pairs))
+
+
+def _report(judged: Judged, answers: Answers, agreement: Agreement) -> ErrorReport:
+    by_answer: Counter[ReviewAnswer] = Counter()
+    reviewed: Counter[Stratum] = Counter()
+    for (group, answer), count in answers.items():
+        by_answer[answer] += count
+        reviewed[group.stratum] += count
+    calls: Counter[Stratum] = Counter()
+    for group, count in judged.items():
+        calls[group.stratum] += count
+    return ErrorReport(
+        total=_row(None, judged, answers),
+        coverage=[Coverage(stratum, calls[stratum], reviewed[stratum]) for stratum in Stratum],
+        answers=by_answer,
+        agreement=agreement,
+        by_campaign=_rows(judged, answers, lambda group: group.campaign),
+        by_model=_rows(judged, answers, lambda group: group.model_id),
+        by_week=sorted(_rows(judged, answers, lambda group: group.week.isoformat()), key=lambda row: row.name or ""),
+    )
+
+
+def _rows(judged: Judged, answers: Answers, name_of: Callable[[CallGroup], str | None]) -> list[ReportRow]:
+    """Return one row for each name with reviewed calls, most calls first."""
+    parts: defaultdict[str | None, tuple[Judged, Answers]] = defaultdict(lambda: (Counter(), Counter()))
+    for group, count in judged.items():
+        parts[name_of(group)][0][group] += count
+    for (group, answer), count in answers.items():
+        parts[name_of(group)][1][group, answer] += count
+    reviewed = {name: part for name, part in parts.items() if part[1]}
+    largest = sorted(reviewed.items(), key=lambda item: -item[1][0].total())[:MAX_ROWS]
+    return [_row(name, *part) for name, part in largest]
+
+
+def _row(name: str | None, judged: Judged, answers: Answers) -> ReportRow:
+    return ReportRow(name, judged.total(), answers.total(), estimate_error_rates(make_cells(judged, answers)))
+
+
+def make_cells(judged: Judged, answers: Answers) -> list[Cell]:
+    """Return the cells of the estimate: calls of one group and label, of one or several consecutive weeks.
+
+    In some weeks, people review more than in others. Within a cell, the weights of all reviews are equal, so a cell
+    must not be longer than necessary.
+    """
+    calls: Counter[tuple[Stratum, Label, date]] = Counter()
+    found: Counter[tuple[Stratum, Label, date, ReviewAnswer]] = Counter()
+    for group, count in judged.items():
+        calls[group.stratum, group.label, group.week] += count
+    for (group, answer), count in answers.items():
+        found[group.stratum, group.label, group.week, answer] += count
+    cells: defaultdict[tuple[Stratum, Label], list[Cell]] = defaultdict(list)
+    for key in sorted(calls):
+        cell = Cell(
+            label=key[1],
+            calls=calls[key],
+            human=found[*key, ReviewAnswer.HUMAN],
+            voicemail=found[*key, ReviewAnswer.VOICEMAIL],
+            neither=sum(found[*key, answer] for answer in NEITHER),
+        )
+        own = cells[key[:2]]
+        if own and own[-1].reviewed < MIN_REVIEWS_IN_CELL:
+            cell = _merge(own.pop(), cell)
+        own.append(cell)
+    for own in cells.values():
+        if len(own) > 1 and own[-1].reviewed < MIN_REVIEWS_IN_CELL:
+            last = own.pop()
+            own.append(_merge(own.pop(), last))
+    return [cell for own in cells.values() for cell in own]
+
+
+def _merge(first: Cell, second: Cell) -> Cell:
+    return Cell(
+        first.label,
+        first.calls + second.calls,
+        first.human + second.human,
+        first.voicemail + second.voicemail,
+        first.neither + second.neither,
+    )
