@@ -7,8 +7,10 @@ from datetime import date
 from typing import Any
 
 from sqlalchemy import ColumnElement, Date, Float, Text, cast, column, func, select, table, text
+from sqlalchemy.dialects.postgresql import distinct_on
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from amd_service.calls.call_filter import CallFilter, FilterRules, conditions
 from amd_service.calls.strata import LowConfidence, stratum_of
 from amd_service.calls.tables import CallLog, Review
 from amd_service.domain import Label, ReviewAnswer, Stratum
@@ -28,24 +30,26 @@ class CallGroup:
 
 
 async def count_judged(
-    session: AsyncSession, low: LowConfidence, conditions: Sequence[ColumnElement[bool]]
+    session: AsyncSession, call_filter: CallFilter, rules: FilterRules, low: LowConfidence
 ) -> Counter[CallGroup]:
-    """Count the judged calls that fulfil `conditions`."""
+    """Count the judged calls that the filter selects."""
     keys = _keys(low)
-    statement = select(*keys, func.count()).where(CallLog.label.is_not(None), *conditions).group_by(*keys)
+    statement = (
+        select(*keys, func.count()).where(CallLog.label.is_not(None), *conditions(call_filter, rules)).group_by(*keys)
+    )
     rows = await session.execute(statement)
     return Counter({_group(row): row[-1] for row in rows})
 
 
 async def count_answers(
-    session: AsyncSession, low: LowConfidence, conditions: Sequence[ColumnElement[bool]]
+    session: AsyncSession, call_filter: CallFilter, rules: FilterRules, low: LowConfidence
 ) -> Counter[tuple[CallGroup, ReviewAnswer]]:
-    """Count the answers about drawn calls that fulfil `conditions`: one answer for each call."""
+    """Count the answers about drawn calls that the filter selects: one answer for each call."""
     keys = (*_keys(low), _REVIEWED.c.answer)
     statement = (
         select(*keys, func.count())
         .join(_REVIEWED, _REVIEWED.c.call_sid == CallLog.call_sid)
-        .where(_REVIEWED.c.probability.is_not(None), CallLog.label.is_not(None), *conditions)
+        .where(_REVIEWED.c.probability.is_not(None), CallLog.label.is_not(None), *conditions(call_filter, rules))
         .group_by(*keys)
     )
     rows = await session.execute(statement)
@@ -53,7 +57,7 @@ async def count_answers(
 
 
 async def count_pairs(
-    session: AsyncSession, conditions: Sequence[ColumnElement[bool]]
+    session: AsyncSession, call_filter: CallFilter, rules: FilterRules
 ) -> Counter[tuple[ReviewAnswer, ReviewAnswer]]:
     """Count the answers of the first and the second reviewer of each call that two people answered blindly."""
     latest = (
@@ -63,7 +67,7 @@ async def count_pairs(
             func.min(Review.id).over(partition_by=(Review.call_sid, Review.reviewer)).label("first_id"),
         )
         .where(Review.probability.is_not(None))
-        .distinct(Review.call_sid, Review.reviewer)
+        .ext(distinct_on(Review.call_sid, Review.reviewer))
         .order_by(Review.call_sid, Review.reviewer, Review.id.desc())
         .subquery()
     )
@@ -75,7 +79,7 @@ async def count_pairs(
         .select_from(first)
         .join(second, (second.c.call_sid == first.c.call_sid) & (second.c.place == 2))
         .join(CallLog, CallLog.call_sid == first.c.call_sid)
-        .where(first.c.place == 1, *conditions)
+        .where(first.c.place == 1, *conditions(call_filter, rules))
         .group_by(first.c.answer, second.c.answer)
     )
     rows = await session.execute(statement)
@@ -84,7 +88,14 @@ async def count_pairs(
 
 def _keys(low: LowConfidence) -> tuple[ColumnElement[Any], ...]:
     week = cast(func.date_trunc(text("'week'"), func.timezone(text("'UTC'"), CallLog.created_at)), Date)
-    return stratum_of(low), CallLog.label, week, CallLog.campaign, CallLog.model_id
+    keys: tuple[ColumnElement[Any], ...] = (
+        stratum_of(low),
+        CallLog.label.expression,
+        week,
+        CallLog.campaign.expression,
+        CallLog.model_id.expression,
+    )
+    return keys
 
 
 def _group(row: Sequence[Any]) -> CallGroup:

@@ -2,13 +2,12 @@
 
 import asyncio
 from collections import Counter, defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date
 
-from sqlalchemy import ColumnElement
-
 from amd_service.calls import review_results
+from amd_service.calls.call_filter import CallFilter, FilterRules
 from amd_service.calls.review_results import CallGroup
 from amd_service.calls.strata import LowConfidence
 from amd_service.database.pool import Database
@@ -60,12 +59,14 @@ class ErrorReport:
     by_week: list[ReportRow]
 
 
-async def make_report(database: Database, low: LowConfidence, conditions: Sequence[ColumnElement[bool]]) -> ErrorReport:
-    """Estimate the error rates of the judged calls that fulfil `conditions`. Raises DatabaseUnavailable."""
+async def make_report(
+    database: Database, call_filter: CallFilter, rules: FilterRules, low: LowConfidence
+) -> ErrorReport:
+    """Estimate the error rates of the judged calls that the filter selects. Raises DatabaseUnavailable."""
     async with database.reading() as session:
-        judged = await review_results.count_judged(session, low, conditions)
-        answers = await review_results.count_answers(session, low, conditions)
-        pairs = await review_results.count_pairs(session, conditions)
+        judged = await review_results.count_judged(session, call_filter, rules, low)
+        answers = await review_results.count_answers(session, call_filter, rules, low)
+        pairs = await review_results.count_pairs(session, call_filter, rules)
     # The estimates take up to a second of computation.
     return await asyncio.to_thread(_report, judged, answers, measure_agreement(pairs))
 
