@@ -29,11 +29,9 @@ class CallGroup:
     model_id: str | None
 
 
-async def count_judged(
-    session: AsyncSession, call_filter: CallFilter, rules: FilterRules, low: LowConfidence
-) -> Counter[CallGroup]:
+async def count_judged(session: AsyncSession, call_filter: CallFilter, rules: FilterRules) -> Counter[CallGroup]:
     """Count the judged calls that the filter selects."""
-    keys = _keys(low)
+    keys = _keys(rules.low_confidence)
     statement = (
         select(*keys, func.count()).where(CallLog.label.is_not(None), *conditions(call_filter, rules)).group_by(*keys)
     )
@@ -42,10 +40,10 @@ async def count_judged(
 
 
 async def count_answers(
-    session: AsyncSession, call_filter: CallFilter, rules: FilterRules, low: LowConfidence
+    session: AsyncSession, call_filter: CallFilter, rules: FilterRules
 ) -> Counter[tuple[CallGroup, ReviewAnswer]]:
     """Count the answers about drawn calls that the filter selects: one answer for each call."""
-    keys = (*_keys(low), _REVIEWED.c.answer)
+    keys = (*_keys(rules.low_confidence), _REVIEWED.c.answer)
     statement = (
         select(*keys, func.count())
         .join(_REVIEWED, _REVIEWED.c.call_sid == CallLog.call_sid)

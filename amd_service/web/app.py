@@ -13,7 +13,17 @@ from amd_service.web.access import AccessControl
 from amd_service.web.api import calls, health, model_info, predict, predict_stream
 from amd_service.web.api.openapi import document
 from amd_service.web.limiter import UploadLimiter
-from amd_service.web.pages import call_audio, call_list, csv_export, sign_in, start, try_it, view_actions
+from amd_service.web.pages import (
+    call_audio,
+    call_list,
+    csv_export,
+    review_page,
+    review_report,
+    sign_in,
+    start,
+    try_it,
+    view_actions,
+)
 from amd_service.web.pages.problem_page import handle_database_outage, handle_http_exception, handle_problem
 from amd_service.web.pages.static_files import PageFiles
 from amd_service.web.problems import Problem
@@ -47,6 +57,8 @@ SERVICE_ROUTES: Routes = (
     csv_export.ROUTE,
     view_actions.ROUTE,
     *call_audio.ROUTES,
+    *review_page.ROUTES,
+    review_report.ROUTE,
     *sign_in.ROUTES,
     *try_it.ROUTES,
     Mount("/static", PageFiles()),

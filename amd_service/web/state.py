@@ -6,6 +6,7 @@ from starlette.requests import HTTPConnection
 
 from amd_service.operations.judge_stream import StreamJudge
 from amd_service.operations.listening import FETCHES_AT_ONCE, Listening
+from amd_service.operations.review.review_queues import OpenCalls
 from amd_service.runtime import Runtime
 from amd_service.web.authentication import Authentication
 from amd_service.web.limiter import Limiter
@@ -27,6 +28,7 @@ class AppState:
     stream_limiter: Limiter
     listening: Listening
     listening_limiter: Limiter
+    open_calls: OpenCalls
 
 
 def create_state(runtime: Runtime, time_limits: TimeLimits) -> AppState:
@@ -41,6 +43,7 @@ def create_state(runtime: Runtime, time_limits: TimeLimits) -> AppState:
         stream_limiter=Limiter(runtime.settings.live_streams),
         listening=Listening(runtime.database, runtime.settings.accounts, runtime.recordings),
         listening_limiter=Limiter(FETCHES_AT_ONCE),
+        open_calls=OpenCalls(),
     )
 
 

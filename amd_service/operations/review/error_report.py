@@ -9,7 +9,6 @@ from datetime import date
 from amd_service.calls import review_results
 from amd_service.calls.call_filter import CallFilter, FilterRules
 from amd_service.calls.review_results import CallGroup
-from amd_service.calls.strata import LowConfidence
 from amd_service.database.pool import Database
 from amd_service.domain import Label, ReviewAnswer, Stratum
 from amd_service.operations.review.error_rates import Cell, ErrorRates, estimate_error_rates
@@ -59,13 +58,11 @@ class ErrorReport:
     by_week: list[ReportRow]
 
 
-async def make_report(
-    database: Database, call_filter: CallFilter, rules: FilterRules, low: LowConfidence
-) -> ErrorReport:
+async def make_report(database: Database, call_filter: CallFilter, rules: FilterRules) -> ErrorReport:
     """Estimate the error rates of the judged calls that the filter selects. Raises DatabaseUnavailable."""
     async with database.reading() as session:
-        judged = await review_results.count_judged(session, call_filter, rules, low)
-        answers = await review_results.count_answers(session, call_filter, rules, low)
+        judged = await review_results.count_judged(session, call_filter, rules)
+        answers = await review_results.count_answers(session, call_filter, rules)
         pairs = await review_results.count_pairs(session, call_filter, rules)
     # The estimates take up to a second of computation.
     return await asyncio.to_thread(_report, judged, answers, measure_agreement(pairs))

@@ -1,0 +1,58 @@
+"""GET /review/report: error rates of all calls, estimated from the reviewed calls, and the agreement of reviewers."""
+
+from dataclasses import replace
+from datetime import timedelta
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from amd_service.calls.call_filter import CallFilter, FilterRules, written_timespan
+from amd_service.domain import AccessScope, Stratum
+from amd_service.operations.review.error_report import make_report
+from amd_service.operations.review.reviewer_agreement import MIN_PAIRS
+from amd_service.web.authentication import with_scope
+from amd_service.web.pages.filter_form import call_filter_of
+from amd_service.web.pages.rendering import templates_of
+from amd_service.web.pages.review_page import ANSWERS
+from amd_service.web.state import runtime_of
+
+PERIODS = (("7d", "7 days"), ("30d", "30 days"), ("90d", "90 days"), ("365d", "1 year"))
+DEFAULT_PERIOD = timedelta(days=30)
+STRATA = (
+    (Stratum.DISAGREEMENT, "Twilio disagrees"),
+    (Stratum.UNDECIDED, "Undecided"),
+    (Stratum.LOW_CONFIDENCE, "Low confidence"),
+    (Stratum.REST, "All other calls"),
+)
+
+
+async def show_report(request: Request) -> Response:
+    """GET /review/report: parameters `last`, `since`, `until`, `campaign` and `tag`, as on the page of calls."""
+    settings = runtime_of(request).settings
+    call_filter = _selection(request)
+    report = await make_report(runtime_of(request).database, call_filter, FilterRules.from_settings(settings))
+    return templates_of(request).page(
+        request,
+        "review_report.html",
+        report=report,
+        call_filter=call_filter,
+        last=written_timespan(call_filter.last) if call_filter.last else "",
+        periods=PERIODS,
+        answers=ANSWERS,
+        strata=dict(STRATA),
+        min_pairs=MIN_PAIRS,
+    )
+
+
+def _selection(request: Request) -> CallFilter:
+    """Return the calls that the report is about. Without a period: the calls of the last 30 days."""
+    asked = call_filter_of(request)
+    selection = CallFilter(
+        last=asked.last, since=asked.since, until=asked.until, campaign=asked.campaign, tags=asked.tags
+    )
+    has_period = selection.last or selection.since or selection.until
+    return selection if has_period else replace(selection, last=DEFAULT_PERIOD)
+
+
+ROUTE = Route("/review/report", with_scope(AccessScope.READ, show_report), methods=["GET"])
