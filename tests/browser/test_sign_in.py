@@ -6,14 +6,14 @@ import pytest
 from playwright.async_api import expect
 
 from amd_service.domain import Role
-from tests.support.accessibility import assert_accessible
-from tests.support.visits import LOOKS, Theme, Visits, sign_in
+from tests.support.accessibility import assert_accessible, assert_accessible_everywhere
+from tests.support.visits import Visits, sign_in
 
 pytestmark = [pytest.mark.anyio, pytest.mark.browser, pytest.mark.slow, pytest.mark.timeout(300)]
 
 
 async def test_a_person_signs_in_and_out(guarded_visits: Visits) -> None:
-    page = await guarded_visits.open("/sign-in", allowed=["status of 401", "status of 404"])
+    page = await guarded_visits.open("/sign-in", allowed=["status of 401"])
     await sign_in(page, "reviewer", "a wrong password")
     await expect(page.get_by_role("alert")).to_have_text("The name or the password is wrong.")
     await assert_accessible(page)
@@ -24,7 +24,7 @@ async def test_a_person_signs_in_and_out(guarded_visits: Visits) -> None:
 
 
 async def test_a_page_leads_to_the_sign_in_and_back(guarded_visits: Visits) -> None:
-    page = await guarded_visits.open("/calls?label=human", allowed=["status of 404"])
+    page = await guarded_visits.open("/calls?label=human")
     await expect(page).to_have_url(re.compile(r"/sign-in\?next="))
     await page.get_by_label("Name").fill("viewer")
     await page.get_by_label("Password").fill("a long enough password")
@@ -32,12 +32,9 @@ async def test_a_page_leads_to_the_sign_in_and_back(guarded_visits: Visits) -> N
     await expect(page).to_have_url(re.compile(r"/calls\?label=human$"))
 
 
-@pytest.mark.parametrize(("width", "theme"), LOOKS)
-async def test_the_sign_in_and_problem_pages_are_accessible(width: int, theme: Theme, guarded_visits: Visits) -> None:
-    page = await guarded_visits.open("/sign-in", width=width, theme=theme)
-    await assert_accessible(page)
-    page = await guarded_visits.open(
-        "/nothing-here", role=Role.VIEWER, width=width, theme=theme, allowed=["status of 404"]
-    )
+async def test_the_sign_in_and_problem_pages_are_accessible(guarded_visits: Visits) -> None:
+    page = await guarded_visits.open("/sign-in")
+    await assert_accessible_everywhere(page)
+    page = await guarded_visits.open("/nothing-here", role=Role.VIEWER, allowed=["status of 404"])
     await expect(page.get_by_role("heading")).to_have_text("Not Found")
-    await assert_accessible(page)
+    await assert_accessible_everywhere(page)

@@ -46,17 +46,18 @@ class Site:
         self,
         name: str,
         *,
+        call_sid: CallSid | None = None,
         query: str = "",
         fields: Mapping[str, str] | None = None,
         current_times: bool = True,
     ) -> CallSid:
-        """Deliver the signed callbacks of a fixture call, with new SIDs, and return the CallSid.
+        """Deliver the signed callbacks of a fixture call, and return the CallSid. Without `call_sid` the SID is new.
 
         `query`: query string of the callback URLs, for example `campaign=spring`. `fields`: values that replace those
         of the callbacks, for example `{"To": "+15005550001"}`. `current_times`: the call takes place now.
         """
         call, token = load_call(CALLS / name), self.scene.account.auth_tokens[0].get_secret_value()
-        call_sid, recording_sid = CallSid(f"CA{token_hex(16)}"), f"RE{token_hex(16)}"
+        call_sid, recording_sid = call_sid or new_call_sid(), f"RE{token_hex(16)}"
         media_file, media = call.media_file(), self.scene.simulated_twilio
         if media_file is not None:
             media.media.files[recording_sid] = media_file
@@ -87,14 +88,18 @@ class Site:
         return await call_row(self.database, call_sid)
 
 
+def new_call_sid() -> CallSid:
+    return CallSid(f"CA{token_hex(16)}")
+
+
 @asynccontextmanager
 async def run_site(database_url: str, **settings: object) -> AsyncIterator[Site]:
-    """Run the service with this database and wait until its classifier is ready."""
+    """Run the service with this database, and wait until it responds. Then its classifier still starts."""
     account, database = make_account(), Database(database_url)
     async with watched_simulated_twilio(account) as simulated_twilio:
         scene = Scene(database_url, simulated_twilio, account)
         async with scene.run_service((*COMMAND, "serve"), threads=1, **settings) as service:
-            await service.wait_until_ready()
+            await service.wait_until_alive()
             yield Site(scene, service, database)
     await database.dispose()
 
