@@ -1,5 +1,6 @@
 """`amd-service serve`"""
 
+import sys
 from typing import Annotated, Any
 
 import typer
@@ -28,5 +29,7 @@ def serve(
     settings = load_settings_and_logging(**given)
     from amd_service.web import server
 
-    run(server.serve(settings, with_worker=worker, with_model=model))
+    is_for_people = sys.stdout.isatty() and settings.log_format != "json"
+    announce = {"announce": typer.echo} if is_for_people else {}
+    run(server.serve(settings, with_worker=worker, with_model=model, **announce))
     exit_despite_threads()

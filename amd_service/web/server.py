@@ -4,7 +4,7 @@ import asyncio
 import errno
 import signal
 import socket
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from types import MappingProxyType
 from typing import Any
@@ -34,16 +34,27 @@ WEBSOCKETS: Mapping[str, Any] = MappingProxyType(
 NO_WEBSOCKETS: Mapping[str, Any] = MappingProxyType({"ws": "none"})
 
 
-async def serve(settings: Settings, *, with_worker: bool, with_model: bool = True) -> None:
+async def serve(
+    settings: Settings,
+    *,
+    with_worker: bool,
+    with_model: bool = True,
+    announce: Callable[[str], None] = lambda _: None,
+) -> None:
     """Serve the webhooks and the API. If `with_worker` is true, also run a worker. Returns after SIGTERM or SIGINT.
 
+    `announce`: gets lines for people with the URL to open, first when the address is known, then when the page answers.
     Raises ConfigurationError if a part needs the model that is left out.
     """
     if not with_model and (with_worker or settings.live):
         part = "--no-model needs --no-worker" if with_worker else "AMD_LIVE=true needs the model in this process"
         raise ConfigurationError(f"{part}: a process without the model judges no recordings and no streams")
     with _listening_socket(settings.host, settings.port, port_setting="AMD_PORT") as listening:
+        local = settings.model_copy(update={"port": listening.getsockname()[1]})  # AMD_PORT=0 takes any free port
+        page = (settings.public_url or local.local_url) + ("/try" if with_model else "/calls")
+        announce(f"Open {page} when the database is open, in a few seconds.")
         async with open_runtime(settings, with_worker=with_worker, with_model=with_model) as runtime:
+            announce(f"Open {page} now.{' The model is still loading.' if with_model else ''}")
             await _run(runtime, SERVICE_ROUTES, listening)
 
 
