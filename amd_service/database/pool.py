@@ -103,7 +103,8 @@ class Database:
                 take_note(connection)
                 yield session
                 await session.flush()
-                has_changes = take_note(connection)
+                # The connection is closed after a rollback by the caller.
+                has_changes = not connection.closed and take_note(connection)
                 await session.commit()
                 if has_changes:
                     self._changes.announce()
