@@ -16,6 +16,7 @@ from amd_service.web.limiter import UploadLimiter
 from amd_service.web.pages import (
     call_audio,
     call_list,
+    campaigns_page,
     csv_export,
     review_page,
     review_report,
@@ -57,6 +58,7 @@ SERVICE_ROUTES: Routes = (
     csv_export.ROUTE,
     view_actions.ROUTE,
     *call_audio.ROUTES,
+    campaigns_page.ROUTE,
     *review_page.ROUTES,
     review_report.ROUTE,
     *sign_in.ROUTES,

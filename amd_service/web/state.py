@@ -4,6 +4,8 @@ from dataclasses import dataclass
 
 from starlette.requests import HTTPConnection
 
+from amd_service.calls.call_filter import FilterRules
+from amd_service.operations.campaign_report import CampaignReports
 from amd_service.operations.judge_stream import StreamJudge
 from amd_service.operations.listening import FETCHES_AT_ONCE, Listening
 from amd_service.operations.review.review_queues import OpenCalls
@@ -26,6 +28,7 @@ class AppState:
     templates: Templates
     stream_judge: StreamJudge
     stream_limiter: Limiter
+    campaign_reports: CampaignReports
     listening: Listening
     listening_limiter: Limiter
     open_calls: OpenCalls
@@ -41,6 +44,7 @@ def create_state(runtime: Runtime, time_limits: TimeLimits) -> AppState:
         templates=Templates(runtime.settings.public_url),
         stream_judge=runtime.build_stream_judge(verdict_s=time_limits.media_verdict_s),
         stream_limiter=Limiter(runtime.settings.live_streams),
+        campaign_reports=CampaignReports(runtime.database, FilterRules.from_settings(runtime.settings)),
         listening=Listening(runtime.database, runtime.settings.accounts, runtime.recordings),
         listening_limiter=Limiter(FETCHES_AT_ONCE),
         open_calls=OpenCalls(),

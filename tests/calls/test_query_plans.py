@@ -24,13 +24,15 @@ from amd_service.calls import (
     reconciliation,
 )
 from amd_service.calls.analysis import lock_call, refresh_call
+from amd_service.calls.call_tagging import update_tagging
+from amd_service.calls.campaign_totals import count_by_campaign
 from amd_service.calls.judged_again import Period
 from amd_service.calls.lookup import read_call
 from amd_service.calls.number_backfill import Cursor
 from amd_service.calls.number_policy import NumberPolicy
 from amd_service.database.connection import connect
 from amd_service.database.pool import Database
-from amd_service.domain import AccountSid, Action, ActionKind, CallSid, Label
+from amd_service.domain import AccountSid, Action, ActionKind, CallSid, Label, Tagging
 from tests.support.postgres import clone, with_database
 from tests.support.query_plans import FILL, plans
 
@@ -65,6 +67,10 @@ async def refresh(session: AsyncSession) -> None:
     await refresh_call(session, await lock_call(session, "CA17"))
 
 
+async def tag_call(session: AsyncSession) -> None:
+    await update_tagging(session, await lock_call(session, "CA17"), Tagging("spring"))
+
+
 QUERIES: dict[str, tuple[Work, set[str]]] = {
     "claim": (
         lambda session: queue.claim(session, worker="w", limit=10, lease_s=60, max_attempts=3),
@@ -97,6 +103,11 @@ QUERIES: dict[str, tuple[Work, set[str]]] = {
         lambda session: read_call(session, CallSid("CA17")),
         {"pk_call_log", "ix_recording_call_sid", "ix_verdict_recording_sid"},
     ),
+    "calls of each campaign": (
+        lambda session: count_by_campaign(session, timedelta(days=2)),
+        {"ix_call_log_created_at"},
+    ),
+    "campaign of a call": (tag_call, {"ix_callback_call_sid"}),
     "due actions": (
         lambda session: actions.claim_due(session, [ACCOUNT], {Label.HUMAN: Action(ActionKind.HANG_UP)}, 16),
         {"ix_call_log_action_due"},

@@ -20,6 +20,7 @@ STATIC_FOLDER = Path(__file__).parent / "static"
 # Links in the header of every page, with the scope that the reader needs.
 PAGES = (
     ("/calls", "Calls", AccessScope.READ),
+    ("/campaigns", "Campaigns", AccessScope.READ),
     ("/review", "Review", AccessScope.REVIEW),
     ("/try", "Try it", AccessScope.PREDICT),
 )

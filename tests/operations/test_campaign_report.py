@@ -1,0 +1,130 @@
+"""The report on campaigns."""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from amd_service.calls.call_filter import FilterRules
+from amd_service.calls.campaign_totals import MOST_CAMPAIGNS, CampaignTotals
+from amd_service.calls.tables import CallLog, Review
+from amd_service.database.pool import Database
+from amd_service.domain import Label, Stratum
+from amd_service.errors import DatabaseUnavailable
+from amd_service.operations.campaign_report import KEEP_S, CampaignReports
+from tests.support.app import make_settings
+from tests.support.call_rows import call, store
+
+pytestmark = pytest.mark.anyio
+
+RULES = FilterRules.from_settings(make_settings())
+WEEK = timedelta(days=7)
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now_s = 1000.0
+
+    def __call__(self) -> float:
+        return self.now_s
+
+
+def recent(number: int, campaign: str | None, **fields: Any) -> CallLog:
+    """A call of this hour."""
+    return call(number, campaign=campaign, created_at=datetime.now(UTC) - timedelta(minutes=30), **fields)
+
+
+def names(campaigns: Sequence[CampaignTotals]) -> list[str | None]:
+    return [totals.campaign for totals in campaigns]
+
+
+async def test_the_calls_of_each_campaign_are_counted(database: Database) -> None:
+    answered_at = datetime.now(UTC)
+    await store(
+        database,
+        recent(1, "spring", label=Label.HUMAN, answered_at=answered_at, verdict_ms=1000),
+        recent(2, "spring", label=Label.VOICEMAIL, answered_at=answered_at, verdict_ms=3000),
+        recent(3, "spring", label=Label.UNDECIDED, answered_at=answered_at, verdict_ms=8000),
+        recent(4, "spring", analysis_state="failed", reason="media_missing", answered_at=answered_at),
+        recent(5, "spring", analysis_state="not_applicable", call_status="busy"),
+        recent(6, None),
+    )
+    report = await CampaignReports(database, RULES).read(WEEK)
+    assert report.campaigns == [
+        CampaignTotals("spring", 5, 4, human=1, voicemail=1, undecided=1, failed=1, median_s=3.0),
+        CampaignTotals(None, 1, 0, human=0, voicemail=0, undecided=0, failed=0, median_s=None),
+    ]
+    assert report.campaigns[0].analysed == 4
+    assert not report.has_more_calls
+    assert not report.has_more_campaigns
+
+
+async def test_calls_before_the_period_are_not_counted(database: Database) -> None:
+    await store(database, recent(1, "spring"), call(2, campaign="old", created_at=datetime.now(UTC) - 2 * WEEK))
+    assert names((await CampaignReports(database, RULES).read(WEEK)).campaigns) == ["spring"]
+
+
+async def test_a_report_is_kept_for_a_while(database: Database) -> None:
+    clock = Clock()
+    reports = CampaignReports(database, RULES, clock=clock)
+    first = await reports.read(WEEK)
+    await store(database, recent(1, "spring"))
+    assert await reports.read(WEEK) is first
+    assert names((await reports.read(timedelta(days=1))).campaigns) == ["spring"]
+    clock.now_s += 100 * KEEP_S
+    assert names((await reports.read(WEEK)).campaigns) == ["spring"]
+
+
+async def test_only_the_campaigns_with_the_most_calls_are_reported(database: Database) -> None:
+    await store(database, *(recent(number, f"c{number:03}") for number in range(MOST_CAMPAIGNS + 1)))
+    await store(database, recent(900, "c100"))
+    report = await CampaignReports(database, RULES).read(WEEK)
+    assert names(report.campaigns) == ["c100", *(f"c{number:03}" for number in range(MOST_CAMPAIGNS - 1))]
+    assert report.has_more_campaigns
+
+
+async def test_only_the_newest_calls_are_counted(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    for room in ("calls.campaign_totals", "operations.campaign_report"):
+        monkeypatch.setattr(f"amd_service.{room}.MOST_CALLS", 2)
+    now = datetime.now(UTC)
+    await store(database, *(call(n, campaign=f"c{n}", created_at=now - timedelta(minutes=n)) for n in (1, 2, 3)))
+    report = await CampaignReports(database, RULES).read(WEEK)
+    assert names(report.campaigns) == ["c1", "c2"]
+    assert report.has_more_calls
+
+
+async def test_the_report_has_the_error_rates_of_reviewed_campaigns(database: Database) -> None:
+    await store(
+        database,
+        *(recent(number, "spring", label=Label.VOICEMAIL) for number in range(10)),
+        *(recent(number, "autumn", label=Label.VOICEMAIL) for number in range(10, 20)),
+    )
+    reviewed = [recent(number, "spring").call_sid for number in range(4)]
+    await store(
+        database,
+        *(
+            Review(
+                call_sid=sid, reviewer="ann", answer="human" if number else "voicemail", stratum=Stratum.REST,
+                probability=0.5,
+            )
+            for number, sid in enumerate(reviewed)
+        ),
+    )  # fmt: skip
+    report = await CampaignReports(database, RULES).read(WEEK)
+    assert report.error_rates is not None
+    assert list(report.error_rates) == ["spring"]
+    assert report.error_rates["spring"].humans_called_voicemail.rate == 1.0
+
+
+async def test_the_counts_are_reported_also_if_the_error_rates_take_too_long(
+    database: Database, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    async def make_report(*_: object) -> None:
+        raise DatabaseUnavailable("canceling statement due to statement timeout")
+
+    monkeypatch.setattr("amd_service.operations.campaign_report.make_report", make_report)
+    await store(database, recent(1, "spring"))
+    report = await CampaignReports(database, RULES).read(WEEK)
+    assert (names(report.campaigns), report.error_rates) == (["spring"], None)
+    assert "error rates of campaigns not counted" in "".join(capfd.readouterr())
