@@ -8,15 +8,17 @@ from amd_service.telemetry import Metrics, get_logger
 log = get_logger(__name__)
 
 
-async def database_fault(database: Database) -> str | None:
+async def database_fault(database: Database, *, is_logged: bool = True) -> str | None:
     """Return the reason why callbacks cannot be stored now; None when they can be stored."""
     try:
         condition = await database.condition()
     except DatabaseMisconfigured as error:
-        log.error("readiness check failed: database misconfigured", error=str(error))
+        if is_logged:
+            log.error("readiness check failed: database misconfigured", error=str(error))
         return error.reason
     except DatabaseUnavailable as error:
-        log.warning("readiness check failed: database unavailable", error=str(error))
+        if is_logged:
+            log.warning("readiness check failed: database unavailable", error=str(error))
         return "the database is unavailable"
     return condition.callback_fault()
 

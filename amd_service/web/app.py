@@ -14,6 +14,7 @@ from amd_service.web.api import calls, health, model_info, predict, predict_stre
 from amd_service.web.api.openapi import document
 from amd_service.web.limiter import UploadLimiter
 from amd_service.web.pages import (
+    banner,
     call_audio,
     call_list,
     campaigns_page,
@@ -44,6 +45,7 @@ HEALTH_ROUTES: Routes = health.ROUTES
 
 SERVICE_ROUTES: Routes = (
     start.ROUTE,
+    banner.ROUTE,
     predict.ROUTE,
     predict_stream.ROUTE,
     model_info.ROUTE,

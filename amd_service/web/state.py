@@ -12,6 +12,7 @@ from amd_service.operations.review.review_queues import OpenCalls
 from amd_service.runtime import Runtime
 from amd_service.web.authentication import Authentication
 from amd_service.web.limiter import Limiter
+from amd_service.web.pages.notices import classifier_notices
 from amd_service.web.pages.rendering import Templates
 from amd_service.web.sign_in_limiter import SignInLimiter
 from amd_service.web.time_limits import TimeLimits
@@ -41,7 +42,7 @@ def create_state(runtime: Runtime, time_limits: TimeLimits) -> AppState:
         time_limits=time_limits,
         authentication=Authentication(runtime),
         sign_in_limiter=SignInLimiter(),
-        templates=Templates(runtime.settings.public_url),
+        templates=Templates(runtime.settings.public_url, lambda: classifier_notices(runtime.classifier_report())),
         stream_judge=runtime.build_stream_judge(verdict_s=time_limits.media_verdict_s),
         stream_limiter=Limiter(runtime.settings.live_streams),
         campaign_reports=CampaignReports(runtime.database, FilterRules.from_settings(runtime.settings)),

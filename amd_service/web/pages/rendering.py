@@ -1,6 +1,7 @@
 """Renders templates with a strict Content-Security-Policy."""
 
 import secrets
+from collections.abc import Callable, Sequence
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from amd_service import __version__
 from amd_service.calls.number_policy import HASHED
 from amd_service.domain import AccessScope, Principal
 from amd_service.web.authentication import csrf_token, session_token
+from amd_service.web.pages.notices import Notice
 
 STATIC_FOLDER = Path(__file__).parent / "static"
 
@@ -42,9 +44,12 @@ HEADERS = {
 
 
 class Templates:
-    """The templates of the pages. `public_url`: URL under which people open the pages; its path precedes all links."""
+    """The templates of the pages. `public_url`: URL under which people open the pages; its path precedes all links.
 
-    def __init__(self, public_url: str | None) -> None:
+    `notices`: returns the notices above each page.
+    """
+
+    def __init__(self, public_url: str | None, notices: Callable[[], Sequence[Notice]]) -> None:
         self._environment = Environment(
             loader=PackageLoader("amd_service.web.pages"),
             autoescape=True,
@@ -56,7 +61,7 @@ class Templates:
         self.root = root
         self._environment.filters["masked"] = masked
         self._environment.globals.update(
-            root=root, pages=PAGES, static=lambda name: f"{root}/static/{name}?v={__version__}"
+            root=root, pages=PAGES, notices=notices, static=lambda name: f"{root}/static/{name}?v={__version__}"
         )
 
     def page(
