@@ -41,9 +41,14 @@ async def change(
     return await _update_and_sign_out(session, name, values)
 
 
+async def sign_out_everywhere(session: AsyncSession, name: str) -> bool:
+    """End all sessions of a person. Returns False for an unknown name."""
+    return await _update_and_sign_out(session, name, {"name": name})
+
+
 async def disable(session: AsyncSession, name: str) -> bool:
     """Disable a person and end all sessions. Returns False for an unknown name."""
-    return await _update_and_sign_out(session, name, {"disabled_at": func.now()})
+    return await _update_and_sign_out(session, name, {"disabled_at": func.coalesce(Person.disabled_at, func.now())})
 
 
 async def _update_and_sign_out(session: AsyncSession, name: str, values: Mapping[str, object]) -> bool:
@@ -72,16 +77,38 @@ async def find_credentials(session: AsyncSession, name: str) -> Credentials | No
     return None if row is None else Credentials(*row)
 
 
-async def start_session(session: AsyncSession, person_id: int, token_sha256: str, lasts: timedelta) -> None:
-    """Start a session, and delete sessions that have expired."""
+async def start_session(
+    session: AsyncSession, checked: Credentials, token_sha256: str, lasts: timedelta, *, new_hash: str | None
+) -> bool:
+    """Start a session, and delete sessions that have expired.
+
+    `checked`: the credentials that the password fits. `new_hash`: replaces the hash if it is not None. Returns False if
+    the person was disabled or has a new password since.
+    """
+    is_same = (Person.password_hash == checked.password_hash, Person.disabled_at.is_(None))
+    # The lock waits for a change of the person to commit. Without the lock, the change would end all sessions just
+    # before this one starts.
+    locked = select(Person).where(Person.id == checked.person_id, *is_same).with_for_update()
+    person = await session.scalar(locked)
+    if person is None:
+        return False
+    if new_hash is not None:
+        person.password_hash = new_hash
     await session.execute(delete(PersonSession).where(PersonSession.expires_at < func.now()))
-    values = {"token_sha256": token_sha256, "person_id": person_id, "expires_at": func.now() + lasts}
+    values = {"token_sha256": token_sha256, "person_id": person.id, "expires_at": func.now() + lasts}
     await session.execute(insert(PersonSession).values(values))
+    return True
 
 
 async def end_session(session: AsyncSession, token_sha256: str) -> None:
     """End a session, if it exists."""
     await session.execute(delete(PersonSession).where(PersonSession.token_sha256 == token_sha256))
+
+
+async def end_all_sessions(session: AsyncSession, token_sha256: str) -> None:
+    """End all sessions of the person of this session, if it exists."""
+    person_id = select(PersonSession.person_id).where(PersonSession.token_sha256 == token_sha256).scalar_subquery()
+    await session.execute(delete(PersonSession).where(PersonSession.person_id == person_id))
 
 
 async def find_by_session(session: AsyncSession, token_sha256: str) -> Principal | None:

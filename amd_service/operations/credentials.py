@@ -1,14 +1,11 @@
-"""Add people and API keys, sign in, and find who sent a request."""
+"""Add people and API keys, and find who sent a request."""
 
 import asyncio
 import hashlib
 import secrets
 from collections.abc import Collection
-from dataclasses import dataclass
-from datetime import timedelta
 
 from argon2 import PasswordHasher
-from argon2.exceptions import InvalidHashError, VerificationError
 
 from amd_service.calls import api_keys, people
 from amd_service.calls.tables import ApiKey, Person
@@ -17,15 +14,13 @@ from amd_service.domain import AccessScope, Principal, Role
 from amd_service.errors import ConfigurationError
 
 MIN_PASSWORD_LENGTH = 12
+MAX_NAME_LENGTH = 100
 KEY_PREFIX = "amd_"
 
-
-@dataclass(frozen=True, slots=True)
-class Session:
-    """A new session. `token`: value of the cookie. Only its hash is stored."""
-
-    token: str
-    lasts: timedelta
+# Names in the log, and of reviewers, for clients without a row. No person and no key can have such a name.
+LOCAL_NAME = "local"
+CONFIGURED_KEY_NAME = "AMD_API_KEYS"
+RESERVED_NAMES = frozenset({LOCAL_NAME, CONFIGURED_KEY_NAME})
 
 
 async def add_person(
@@ -67,6 +62,14 @@ async def disable_person(database: Database, name: str) -> None:
         raise _unknown_person(name)
 
 
+async def sign_out_everywhere(database: Database, name: str) -> None:
+    """End all sessions of a person. Raises ConfigurationError for an unknown name."""
+    async with database.transaction() as session:
+        found = await people.sign_out_everywhere(session, name)
+    if not found:
+        raise _unknown_person(name)
+
+
 async def list_people(database: Database) -> list[Person]:
     """Return all people by name, the disabled too."""
     async with database.transaction() as session:
@@ -98,47 +101,29 @@ async def list_api_keys(database: Database) -> list[ApiKey]:
         return await api_keys.list_keys(session)
 
 
-async def sign_in(database: Database, name: str, password: str, lasts: timedelta) -> Session | None:
-    """Check a password and start a session. Returns None if the name or the password is wrong."""
-    async with database.transaction() as session:
-        credentials = await people.find_credentials(session, name)
-    password_hash = None if credentials is None else credentials.password_hash
-    is_correct = await asyncio.to_thread(_is_correct, password_hash, password)
-    if credentials is None or not is_correct:
-        return None
-    token = secrets.token_urlsafe(32)
-    async with database.transaction() as session:
-        await people.start_session(session, credentials.person_id, sha256(token), lasts)
-    return Session(token, lasts)
-
-
-async def sign_out(database: Database, token: str) -> None:
-    """End the session of a cookie."""
-    async with database.transaction() as session:
-        await people.end_session(session, sha256(token))
-
-
 async def find_by_session(database: Database, token: str) -> Principal | None:
     """Return the person of a session cookie, or None if the session has ended."""
-    async with database.transaction() as session:
+    async with database.reading() as session:
         return await people.find_by_session(session, sha256(token))
 
 
 async def find_by_proxy(database: Database, name: str) -> Principal | None:
     """Return the person whose name a trusted proxy has sent, or None if nobody has this name."""
-    async with database.transaction() as session:
+    if not is_name(name):
+        return None
+    async with database.reading() as session:
         return await people.find_by_name(session, name)
 
 
 async def find_by_key(database: Database, key: str) -> Principal | None:
     """Return the program of an API key in the database, or None if the key is unknown or revoked."""
-    async with database.transaction() as session:
+    async with database.reading() as session:
         return await api_keys.find_by_key(session, sha256(key))
 
 
 async def has_people_or_keys(database: Database) -> bool:
     """Whether a person or a key was ever added. Then the service no longer trusts every client on this machine."""
-    async with database.transaction() as session:
+    async with database.reading() as session:
         return await people.has_any(session) or await api_keys.has_any(session)
 
 
@@ -149,22 +134,17 @@ async def hash_password(password: str) -> str:
     return await asyncio.to_thread(PasswordHasher().hash, password)
 
 
-def _is_correct(password_hash: str | None, password: str) -> bool:
-    """Check a password. A check without a hash takes as long, so the time does not reveal which names exist."""
-    hasher = PasswordHasher()
-    if password_hash is None:
-        hasher.hash(password)
-        return False
-    try:
-        return hasher.verify(password_hash, password)
-    except (VerificationError, InvalidHashError):
-        return False
+def is_name(name: str) -> bool:
+    """Whether `name` is printable, has 1 to 100 characters, and no blanks at its ends."""
+    return name.isprintable() and name.strip() == name and 1 <= len(name) <= MAX_NAME_LENGTH
 
 
 def check_name(name: str) -> None:
-    """Raise ConfigurationError unless `name` is printable, has 1 to 100 characters, and no blanks at its ends."""
-    if not name.isprintable() or name.strip() != name or not 1 <= len(name) <= 100:
-        raise ConfigurationError(f"{name!r} cannot be a name: use 1 to 100 printable characters")
+    """Raise ConfigurationError if `name` cannot be the name of a person or a key."""
+    if not is_name(name):
+        raise ConfigurationError(f"{name!r} cannot be a name: use 1 to {MAX_NAME_LENGTH} printable characters")
+    if name in RESERVED_NAMES:
+        raise ConfigurationError(f"{name!r} is the name of clients without a row of their own: choose another name")
 
 
 def sha256(secret: str) -> str:

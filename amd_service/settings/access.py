@@ -2,8 +2,9 @@
 
 import ipaddress
 import re
+from typing import Self
 
-from pydantic import BaseModel, Field, field_validator
+from pydantic import BaseModel, Field, field_validator, model_validator
 
 from amd_service.settings.types import SecretList, TextList
 
@@ -28,8 +29,9 @@ class AccessSettings(BaseModel):
     )
     trusted_proxies: TextList = Field(
         default_factory=list,
-        description="Addresses or networks of the proxies whose `AMD_USER_HEADER` is believed, e.g. `127.0.0.1` or "
-        "`10.0.0.0/8`. The proxy must delete this header from requests of clients.",
+        description="Comma-separated addresses or networks of your proxies, e.g. `127.0.0.1` or `10.0.0.0/8`. The "
+        "service believes their `AMD_USER_HEADER`, and takes the address of a client from their `X-Forwarded-For`. The "
+        "proxies must delete `AMD_USER_HEADER` from requests of clients.",
     )
 
     @field_validator("user_header")
@@ -44,10 +46,20 @@ class AccessSettings(BaseModel):
     def _check_networks(cls, value: list[str]) -> list[str]:
         for network in value:
             try:
-                ipaddress.ip_network(network)
+                parsed = ipaddress.ip_network(network)
             except ValueError:
                 raise ValueError(f"must be addresses or networks such as 10.0.0.0/8, not {network!r}") from None
+            if parsed.prefixlen == 0:
+                raise ValueError(f"must not be every address: with {network}, each client could choose its name")
         return value
+
+    @model_validator(mode="after")
+    def _check_proxy(self) -> Self:
+        if self.user_header and not self.trusted_proxies:
+            raise ValueError(
+                "AMD_USER_HEADER needs AMD_TRUSTED_PROXIES: set it to the addresses of the proxy that sends the header"
+            )
+        return self
 
     @property
     def trusted_networks(self) -> list[Network]:

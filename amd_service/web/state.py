@@ -9,6 +9,7 @@ from amd_service.operations.campaign_report import CampaignReports
 from amd_service.operations.judge_stream import StreamJudge
 from amd_service.operations.listening import FETCHES_AT_ONCE, Listening
 from amd_service.operations.review.review_queues import OpenCalls
+from amd_service.operations.sign_in import PasswordChecker
 from amd_service.runtime import Runtime
 from amd_service.web.authentication import Authentication
 from amd_service.web.limiter import Limiter
@@ -16,6 +17,9 @@ from amd_service.web.pages.notices import classifier_notices
 from amd_service.web.pages.rendering import Templates
 from amd_service.web.sign_in_limiter import SignInLimiter
 from amd_service.web.time_limits import TimeLimits
+
+# Maximum number of sign-ins at the same time. Their passwords are checked one after the other.
+MAX_SIGN_INS = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +30,8 @@ class AppState:
     time_limits: TimeLimits
     authentication: Authentication
     sign_in_limiter: SignInLimiter
+    sign_in_slots: Limiter
+    passwords: PasswordChecker
     templates: Templates
     stream_judge: StreamJudge
     stream_limiter: Limiter
@@ -43,6 +49,8 @@ def create_state(runtime: Runtime, time_limits: TimeLimits) -> AppState:
         authentication=Authentication(runtime),
         sign_in_limiter=SignInLimiter(),
         templates=Templates(runtime.settings.public_url, lambda: classifier_notices(runtime.classifier_report())),
+        sign_in_slots=Limiter(MAX_SIGN_INS),
+        passwords=PasswordChecker(),
         stream_judge=runtime.build_stream_judge(verdict_s=time_limits.media_verdict_s),
         stream_limiter=Limiter(runtime.settings.live_streams),
         campaign_reports=CampaignReports(runtime.database, FilterRules.from_settings(runtime.settings)),

@@ -1,7 +1,7 @@
 """Shows problems to people: a page, a part of a page, or a redirect to the sign-in page."""
 
 from http import HTTPStatus
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote
 
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
@@ -21,7 +21,7 @@ def respond_with_problem(request: Request, problem: Problem) -> Response:
     if "text/html" not in request.headers.get("accept", ""):
         return problem_response(problem)
     is_part = "hx-request" in request.headers
-    if problem.status is HTTPStatus.UNAUTHORIZED and (is_part or request.method == "GET"):
+    if problem.status is HTTPStatus.UNAUTHORIZED:
         return _sign_in_redirect(request, is_part=is_part)
     template = "problem_part.html" if is_part else "problem.html"
     response = templates_of(request).page(request, template, status=problem.status, problem=problem)
@@ -48,10 +48,13 @@ async def handle_http_exception(request: Request, error: Exception) -> Response:
 
 
 def _sign_in_redirect(request: Request, *, is_part: bool) -> Response:
-    shown = urlsplit(request.headers.get("hx-current-url", "")) if is_part else request.url
     root = templates_of(request).root
-    target = shown.path.removeprefix(root) + (f"?{shown.query}" if shown.query else "")
-    url = f"{root}{SIGN_IN}?next={quote(target)}"
+    # For a part of a page, `next` is the page. The path of a form is no page.
+    shown = (
+        request.headers.get("hx-current-url", "") if is_part else str(request.url) if request.method == "GET" else ""
+    )
+    path = "/" + shown.partition("://")[2].partition("#")[0].partition("/")[2]
+    url = f"{root}{SIGN_IN}?next={quote(path.removeprefix(root))}"
     if is_part:
         return Response(status_code=HTTPStatus.UNAUTHORIZED, headers={"hx-redirect": url})
     return RedirectResponse(url, status_code=HTTPStatus.SEE_OTHER)

@@ -14,8 +14,8 @@ from starlette.responses import HTMLResponse
 from amd_service import __version__
 from amd_service.calls.number_policy import HASHED
 from amd_service.domain import AccessScope, Principal
-from amd_service.web.authentication import csrf_token, session_token
 from amd_service.web.pages.notices import Notice
+from amd_service.web.session_cookie import SessionCookie, csrf_token
 
 STATIC_FOLDER = Path(__file__).parent / "static"
 
@@ -59,6 +59,7 @@ class Templates:
         )
         root = urlsplit(public_url or "").path.rstrip("/")
         self.root = root
+        self._cookie = SessionCookie.of(public_url)
         self._environment.filters["masked"] = masked
         self._environment.globals.update(
             root=root, pages=PAGES, notices=notices, static=lambda name: f"{root}/static/{name}?v={__version__}"
@@ -68,7 +69,7 @@ class Templates:
         self, request: Request, template: str, *, status: HTTPStatus = HTTPStatus.OK, **context: Any
     ) -> HTMLResponse:
         """Render a page or a part of a page."""
-        token = session_token(request.headers)
+        token = self._cookie.read(request.headers)
         nonce = secrets.token_urlsafe(16)
         text = self._environment.get_template(template).render(
             principal=request.scope.get("principal"),
