@@ -14,8 +14,8 @@ from amd_service.operations.review.answer import MAX_NOTE_LENGTH, GivenAnswer, R
 from amd_service.operations.review.review_queues import ReviewTask, answered_call, count_queues, next_call
 from amd_service.telemetry import get_logger
 from amd_service.web.authentication import principal_of, with_scope
+from amd_service.web.pages.forms import read_form
 from amd_service.web.pages.rendering import templates_of
-from amd_service.web.pages.sign_in import read_form
 from amd_service.web.problems import Problem
 from amd_service.web.state import runtime_of, state_of
 

@@ -3,7 +3,6 @@
 from datetime import timedelta
 from http import HTTPStatus
 from math import ceil
-from urllib.parse import parse_qs
 
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
@@ -13,16 +12,13 @@ from amd_service.errors import DatabaseUnavailable
 from amd_service.operations import sign_in as operations
 from amd_service.operations.credentials import MAX_NAME_LENGTH
 from amd_service.telemetry import get_logger
-from amd_service.web.access import CSRF_HEADER, check_csrf_token, check_same_site
+from amd_service.web.access import check_same_site
 from amd_service.web.authentication import principal_of
-from amd_service.web.body import read_body
+from amd_service.web.pages.forms import read_form, read_form_with_token
 from amd_service.web.pages.rendering import templates_of
 from amd_service.web.state import runtime_of, state_of
 
 log = get_logger(__name__)
-
-MAX_FORM_BYTES = 16 * 1024
-FORM_TIMEOUT_S = 10.0
 
 
 async def show_sign_in(request: Request) -> Response:
@@ -63,8 +59,7 @@ async def sign_out(request: Request) -> Response:
     """POST /sign-out: end the session, or with the field `everywhere` all sessions of the person."""
     authentication = state_of(request).authentication
     token = authentication.cookie.read(request.headers)
-    form = await read_form(request)
-    check_csrf_token(token, form.get("csrf_token") or request.headers.get(CSRF_HEADER))
+    form = await read_form_with_token(request)
     if token is not None:
         await operations.sign_out(runtime_of(request).database, token, everywhere="everywhere" in form)
         authentication.forget(token)
@@ -95,13 +90,6 @@ def _too_many(request: Request, name: str, target: str, wait_s: int) -> Response
     response = _form(request, name, target, error, HTTPStatus.TOO_MANY_REQUESTS)
     response.headers["retry-after"] = str(wait_s)
     return response
-
-
-async def read_form(request: Request) -> dict[str, str]:
-    """Read a urlencoded form. Of a repeated field, the last value counts."""
-    body = await read_body(request, MAX_FORM_BYTES, timeout_s=FORM_TIMEOUT_S)
-    fields = parse_qs(body.decode("utf-8", "replace"), keep_blank_values=True)
-    return {name: values[-1] for name, values in fields.items()}
 
 
 def _signed_in(request: Request, token: str, target: str) -> RedirectResponse:

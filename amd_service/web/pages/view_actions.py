@@ -12,10 +12,9 @@ from amd_service.calls.call_filter import CallFilter, filter_query, parse_filter
 from amd_service.domain import AccessScope
 from amd_service.errors import InvalidFilter, ViewNameTaken
 from amd_service.operations import manage_views
-from amd_service.web.access import CSRF_HEADER, check_csrf_token
 from amd_service.web.authentication import principal_of, with_scope
+from amd_service.web.pages.forms import read_form_with_token
 from amd_service.web.pages.rendering import templates_of
-from amd_service.web.pages.sign_in import read_form
 from amd_service.web.problems import Problem
 from amd_service.web.state import runtime_of
 
@@ -25,8 +24,7 @@ MAX_NAME_LENGTH = 60
 
 async def change_views(request: Request) -> Response:
     """POST /calls/views: the field `action` is `save`, `replace`, `rename` or `delete`. Leads back to the list."""
-    form = await read_form(request)
-    check_csrf_token(request.headers, form.get("csrf_token") or request.headers.get(CSRF_HEADER))
+    form = await read_form_with_token(request)
     try:
         query = await _change(request, form, parse_filter(parse_qsl(form.get("query", ""))))
     except InvalidFilter as error:

@@ -2,17 +2,15 @@
 
 import re
 from collections.abc import AsyncIterator
-from datetime import timedelta
 
 import httpx2
 import pytest
 
 from amd_service.database.pool import Database
 from amd_service.domain import Label, Role
-from amd_service.operations import credentials
-from amd_service.web.authentication import csrf_token
-from tests.support.app import App, open_app
+from tests.support.app import PUBLIC_URL, App, open_app
 from tests.support.call_rows import numbered_sid
+from tests.support.people import signed_in
 from tests.support.review_rows import heard_call, store_calls, stored_reviews
 
 pytestmark = pytest.mark.anyio
@@ -142,10 +140,8 @@ async def test_two_people_get_different_calls_and_a_viewer_gets_none(database: D
     service = open_app(database, api_keys=[], review_sample=1.0)
     sessions = {}
     for name, role in (("ann", Role.REVIEWER), ("bob", Role.REVIEWER), ("eve", Role.VIEWER)):
-        await credentials.add_person(database, name, role, "a long enough password", sees_numbers=False)
-        session = await credentials.sign_in(database, name, "a long enough password", timedelta(hours=1))
-        assert session is not None
-        sessions[name] = {"cookie": f"amd_session={session.token}", "x-csrf-token": csrf_token(session.token)}
+        browser = await signed_in(database, name, role, public_url=PUBLIC_URL)
+        sessions[name] = browser.headers
     del service.client.headers["authorization"]
     await store_calls(database, heard_call(1), heard_call(2))
     anns, bobs = [await open_call(service, **sessions[name]) for name in ("ann", "bob")]
