@@ -99,7 +99,7 @@ class Database:
             ):
                 limits = self._limits if lock_s is None else self._limits | {"lock": lock_s}
                 await session.execute(_SET_LIMITS, {name: f"{limit * 1000:.0f}ms" for name, limit in limits.items()})
-                connection = (await session.connection()).sync_connection
+                connection = await session.connection()
                 take_note(connection)
                 yield session
                 await session.flush()
