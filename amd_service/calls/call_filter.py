@@ -1,20 +1,22 @@
 """Selects calls: a filter, its query string and its SQL conditions."""
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
-from typing import Self, TypeVar
+from typing import Any, Self, TypeVar
 from urllib.parse import urlencode
 
-from sqlalchemy import ColumnElement, false, func, select
+from sqlalchemy import Boolean, ColumnElement, bindparam, false, func, literal_column, select
+from sqlalchemy.orm import InstrumentedAttribute
 
 from amd_service.calls.number_policy import NumberPolicy
 from amd_service.calls.number_search import is_number, stored_forms
 from amd_service.calls.storable import storable
 from amd_service.calls.strata import DISAGREES, LowConfidence, has_low_confidence
 from amd_service.calls.tables import CallLog, Recording, Review
+from amd_service.calls.tables.call_log import TAGGED
 from amd_service.domain import AnalysisState, CallStatus, Failure, Label, Reason, is_sid
 from amd_service.errors import InvalidFilter
 from amd_service.settings import Settings
@@ -119,7 +121,7 @@ def conditions(call_filter: CallFilter, rules: FilterRules) -> list[ColumnElemen
         *_verdict_conditions(call_filter, rules),
         *_time_conditions(call_filter),
         *([CallLog.campaign == call_filter.campaign] if call_filter.campaign else []),
-        *([CallLog.tags.contains(list(call_filter.tags))] if call_filter.tags else []),
+        *([CallLog.tags.contains(list(call_filter.tags)), literal_column(TAGGED, Boolean)] if call_filter.tags else []),
         *_review_conditions(call_filter.reviewed),
     ]
 
@@ -149,20 +151,24 @@ def _search_conditions(search: str | None, numbers: NumberPolicy) -> list[Column
 
 
 def _verdict_conditions(call_filter: CallFilter, rules: FilterRules) -> list[ColumnElement[bool]]:
-    found: list[ColumnElement[bool]] = []
-    for column, values in (
+    chosen = (
         (CallLog.label, call_filter.labels),
         (CallLog.reason, call_filter.reasons),
         (CallLog.analysis_state, call_filter.states),
         (CallLog.call_status, call_filter.statuses),
-    ):
-        if values:
-            found.append(column.in_([str(value) for value in values]))
-    if call_filter.disagreement:
-        found.append(DISAGREES)
-    if call_filter.low_confidence:
-        found.append(has_low_confidence(rules.low_confidence))
-    return found
+    )
+    return [
+        *(_one_of(column, values) for column, values in chosen if values),
+        *([DISAGREES] if call_filter.disagreement else []),
+        *([has_low_confidence(rules.low_confidence)] if call_filter.low_confidence else []),
+    ]
+
+
+def _one_of(column: InstrumentedAttribute[Any], values: Sequence[str]) -> ColumnElement[bool]:
+    # Constants instead of parameters, so that Postgres can use a partial index. They are members of enums.
+    constants = bindparam(None, [str(value) for value in values], expanding=True, literal_execute=True)
+    condition: ColumnElement[bool] = column.in_(constants)
+    return condition
 
 
 def _time_conditions(call_filter: CallFilter) -> list[ColumnElement[bool]]:
@@ -179,8 +185,11 @@ def _time_conditions(call_filter: CallFilter) -> list[ColumnElement[bool]]:
 def _review_conditions(reviewed: bool | None) -> list[ColumnElement[bool]]:
     if reviewed is None:
         return []
-    has_review = select(Review.id).where(Review.call_sid == CallLog.call_sid).correlate(CallLog).exists()
-    return [has_review if reviewed else ~has_review]
+    if reviewed:
+        # An array instead of `exists`: far fewer calls are reviewed than stored. Postgres would begin with the newest
+        # calls or read the whole table.
+        return [CallLog.call_sid == func.any(func.array(select(Review.call_sid).scalar_subquery()))]
+    return [~select(Review.id).where(Review.call_sid == CallLog.call_sid).correlate(CallLog).exists()]
 
 
 def written_timespan(timespan: timedelta) -> str:

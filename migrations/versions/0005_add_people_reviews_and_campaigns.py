@@ -78,6 +78,29 @@ COMMENTS = (
 )
 
 
+# Indexes for the list of calls and the queues of reviews. Most are partial, so that a callback writes only to those that
+# concern its call.
+CALL_INDEXES = {
+    "ix_call_log_label_created_at": "(label, created_at) where label is not null",
+    "ix_call_log_label_confidence": "(label, confidence) where label is not null",
+    "ix_call_log_reason_created_at": "(reason, created_at) where reason <> 'confident'",
+    "ix_call_log_call_status_created_at": "(call_status, created_at) where call_status in ('busy', 'failed', 'no-answer', 'canceled')",
+    "ix_call_log_analysis_state_created_at": "(analysis_state, created_at) where analysis_state in ('queued', 'running', 'failed')",
+    "ix_call_log_campaign_created_at": "(campaign, created_at) where campaign is not null",
+    "ix_call_log_tags": "using gin (tags) where call_log.tags <> '{}'",
+    "ix_call_log_disagreement": f"(created_at) where {DISAGREEMENT}",
+    "ix_call_log_review_order": "(hashtextextended(call_sid, 0)) where label is not null",
+}
+# A `create index concurrently` that is interrupted leaves an invalid index, which no query uses.
+DROP_IF_INVALID = """
+do $$ begin
+    if exists (select from pg_index where indexrelid = to_regclass('{name}') and not indisvalid) then
+        drop index {name};
+    end if;
+end $$
+"""
+
+
 def upgrade() -> None:
     for column, comment, before in COMMENTS:
         op.alter_column("callback", column, comment=comment, existing_comment=before)
@@ -264,24 +287,9 @@ def upgrade() -> None:
             comment="Tags of the call, from the same URLs, sorted. Empty without tags.",
         ),
     )
-    op.create_index(op.f("ix_call_log_campaign_created_at"), "call_log", ["campaign", "created_at"], unique=False)
-    op.create_index(op.f("ix_call_log_label_created_at"), "call_log", ["label", "created_at"], unique=False)
-    op.create_index(op.f("ix_call_log_label_confidence"), "call_log", ["label", "confidence"], unique=False)
-    op.create_index(
-        "ix_call_log_disagreement",
-        "call_log",
-        ["created_at"],
-        unique=False,
-        postgresql_where=sa.text(DISAGREEMENT),
-    )
-    op.create_index(
-        "ix_call_log_review_order",
-        "call_log",
-        [sa.literal_column("hashtextextended(call_sid, 0)")],
-        unique=False,
-        postgresql_where=sa.text("label is not null"),
-    )
-    op.create_index(op.f("ix_call_log_tags"), "call_log", ["tags"], unique=False, postgresql_using="gin")
+    for name, definition in CALL_INDEXES.items():
+        op.execute(DROP_IF_INVALID.format(name=name))
+        op.execute(f"create index if not exists {name} on call_log {definition}")
     op.execute(VIEW)
     for what, comment in VIEW_COMMENTS.items():
         op.execute(f"comment on {what} is '{comment.replace(chr(39), chr(39) * 2)}'")
@@ -291,12 +299,8 @@ def downgrade() -> None:
     for column, comment, before in COMMENTS:
         op.alter_column("callback", column, comment=before, existing_comment=comment)
     op.execute("drop view call_log_reviewed")
-    op.drop_index(op.f("ix_call_log_tags"), table_name="call_log", postgresql_using="gin")
-    op.drop_index("ix_call_log_review_order", table_name="call_log", postgresql_where=sa.text("label is not null"))
-    op.drop_index("ix_call_log_disagreement", table_name="call_log", postgresql_where=sa.text(DISAGREEMENT))
-    op.drop_index(op.f("ix_call_log_label_confidence"), table_name="call_log")
-    op.drop_index(op.f("ix_call_log_label_created_at"), table_name="call_log")
-    op.drop_index(op.f("ix_call_log_campaign_created_at"), table_name="call_log")
+    for name in CALL_INDEXES:
+        op.drop_index(name)
     op.drop_column("call_log", "tags")
     op.drop_column("call_log", "campaign")
     op.drop_index(op.f("ix_review_created_at"), table_name="review")

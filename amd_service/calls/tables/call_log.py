@@ -27,6 +27,13 @@ DAY = "((coalesce(answered_at, created_at) at time zone 'UTC')::date)"
 # SQL condition of a call whose action is not requested from Twilio yet.
 ACTION_DUE = "action_state = 'due'"
 
+# SQL condition of a call that nobody answered.
+UNANSWERED = "call_status in ('busy', 'failed', 'no-answer', 'canceled')"
+# SQL condition of a call that is being analysed, or whose analysis has failed.
+UNDER_ANALYSIS_OR_FAILED = "analysis_state in ('queued', 'running', 'failed')"
+# SQL condition of a call with tags. A query must repeat it word for word, because Postgres then uses the index.
+TAGGED = "call_log.tags <> '{}'"
+
 # SQL condition of a call that can be drawn for review.
 JUDGED = "label is not null"
 # SQL condition of a call on which Twilio's detection has the opposite result, as the view call_log_agreement counts it.
@@ -75,11 +82,15 @@ class CallLog(Base):
         # Partial indexes, so that the search for open calls stays fast with a million finished calls in the table.
         Index("ix_call_log_action_due", "verdict_at", postgresql_where=text(ACTION_DUE)),
         Index("ix_call_log_open", "created_at", postgresql_where=text(OPEN)),
-        Index(None, "campaign", "created_at"),
-        Index(None, "tags", postgresql_using="gin"),
-        Index(None, "label", "created_at"),
-        # For the search for calls with a low confidence.
-        Index(None, "label", "confidence"),
+        # For the filters of the list of calls. They are partial, so that a callback writes only to those that concern
+        # its call. A filter for a common value reads the index on created_at instead.
+        Index(None, "label", "created_at", postgresql_where=text(JUDGED)),
+        Index(None, "label", "confidence", postgresql_where=text(JUDGED)),
+        Index(None, "reason", "created_at", postgresql_where=text("reason <> 'confident'")),
+        Index(None, "call_status", "created_at", postgresql_where=text(UNANSWERED)),
+        Index(None, "analysis_state", "created_at", postgresql_where=text(UNDER_ANALYSIS_OR_FAILED)),
+        Index(None, "campaign", "created_at", postgresql_where=text("campaign is not null")),
+        Index(None, "tags", postgresql_using="gin", postgresql_where=text(TAGGED)),
         Index("ix_call_log_disagreement", "created_at", postgresql_where=text(DISAGREEMENT)),
         # A number that is random but fixed for a call. Calls are drawn for review in its order.
         Index("ix_call_log_review_order", text("hashtextextended(call_sid, 0)"), postgresql_where=text(JUDGED)),
