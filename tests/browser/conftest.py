@@ -54,14 +54,14 @@ def guarded_database_url(server_url: str, test_run: str) -> Iterator[str]:
 @pytest.fixture(scope="session")
 async def site(site_database_url: str, anyio_backend: str) -> AsyncIterator[Site]:
     """The service without accounts and keys: everybody on this machine may do everything."""
-    async with run_site(site_database_url, live=True) as site:
+    async with run_site(site_database_url, live=True, review_sample=1) as site:
         yield site
 
 
 @pytest.fixture(scope="session")
 async def guarded_site(guarded_database_url: str, anyio_backend: str) -> AsyncIterator[Site]:
     """The service with one account for each role."""
-    async with run_site(guarded_database_url) as site:
+    async with run_site(guarded_database_url, review_sample=1) as site:
         await add_people(site.database)
         yield site
 
