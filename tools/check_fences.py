@@ -33,6 +33,7 @@ ALLOWED: Mapping[str, tuple[str, ...]] = {
     "audioop": ("detection/audio", "lab", "simulator"),
     # HTTP
     "starlette": ("web", "simulator"),
+    "sse_starlette": ("web/pages",),
     "python_multipart": ("web",),
     "uvicorn": ("web", "simulator"),
     "h11": ("web",),

@@ -104,7 +104,7 @@ class Database:
                 yield session
                 await session.flush()
                 # The connection is closed after a rollback by the caller.
-                has_changes = not connection.closed and take_note(connection)
+                has_changes = connection is not None and not connection.closed and take_note(connection)
                 await session.commit()
                 if has_changes:
                     self._changes.announce()

@@ -12,6 +12,7 @@ from typing import Any
 import uvicorn
 
 from amd_service.errors import ConfigurationError
+from amd_service.operations.change_feed import ChangeFeed
 from amd_service.runtime import Runtime, open_runtime
 from amd_service.settings import Settings
 from amd_service.telemetry import get_logger
@@ -66,20 +67,23 @@ async def work(settings: Settings) -> None:
 
 
 class _Server(uvicorn.Server):
-    """uvicorn server that stops the worker from claiming recordings as soon as the shutdown begins."""
+    """uvicorn server that ends live pages and the worker's claims as soon as the shutdown begins."""
 
-    def __init__(self, config: uvicorn.Config, runtime: Runtime) -> None:
+    def __init__(self, config: uvicorn.Config, runtime: Runtime, changes: ChangeFeed) -> None:
         super().__init__(config)
         self._runtime = runtime
+        self._changes = changes
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         self._runtime.stop_claiming()
+        self._changes.close()
         await super().shutdown(sockets)
 
 
 async def _run(runtime: Runtime, routes: Routes, listening: socket.socket) -> None:
+    app = create_app(runtime, routes)
     config = uvicorn.Config(
-        create_app(runtime, routes),
+        app,
         http=guarded_protocol(ConnectionLimits(runtime.settings.max_connections)),
         h11_max_incomplete_event_size=MAX_HEADER_BYTES,
         timeout_keep_alive=KEEP_ALIVE_S,
@@ -102,7 +106,7 @@ async def _run(runtime: Runtime, routes: Routes, listening: socket.socket) -> No
     # the shutdown.
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: None)
-    await _Server(config, runtime).serve(sockets=[listening])
+    await _Server(config, runtime, app.state.service.changes).serve(sockets=[listening])
 
 
 @contextmanager

@@ -5,7 +5,9 @@ from dataclasses import dataclass
 from starlette.requests import HTTPConnection
 
 from amd_service.calls.call_filter import FilterRules
+from amd_service.operations.call_statistics import CallStatistics
 from amd_service.operations.campaign_report import CampaignReports
+from amd_service.operations.change_feed import ChangeFeed
 from amd_service.operations.judge_stream import StreamJudge
 from amd_service.operations.listening import FETCHES_AT_ONCE, Listening
 from amd_service.operations.review.review_queues import OpenCalls
@@ -15,6 +17,7 @@ from amd_service.web.authentication import Authentication
 from amd_service.web.limiter import Limiter
 from amd_service.web.pages.notices import classifier_notices
 from amd_service.web.pages.rendering import Templates
+from amd_service.web.pages.shared_views import SharedViews
 from amd_service.web.sign_in_limiter import SignInLimiter
 from amd_service.web.time_limits import TimeLimits
 
@@ -36,6 +39,10 @@ class AppState:
     stream_judge: StreamJudge
     stream_limiter: Limiter
     campaign_reports: CampaignReports
+    changes: ChangeFeed
+    statistics: CallStatistics
+    shared_views: SharedViews
+    page_limiter: Limiter
     listening: Listening
     listening_limiter: Limiter
     open_calls: OpenCalls
@@ -43,6 +50,7 @@ class AppState:
 
 def create_state(runtime: Runtime, time_limits: TimeLimits) -> AppState:
     """Build the state of an app. `runtime`: an open runtime."""
+    changes = ChangeFeed(runtime.database, runtime.metrics)
     return AppState(
         runtime=runtime,
         time_limits=time_limits,
@@ -54,6 +62,11 @@ def create_state(runtime: Runtime, time_limits: TimeLimits) -> AppState:
         stream_judge=runtime.build_stream_judge(verdict_s=time_limits.media_verdict_s),
         stream_limiter=Limiter(runtime.settings.live_streams),
         campaign_reports=CampaignReports(runtime.database, FilterRules.from_settings(runtime.settings)),
+        changes=changes,
+        statistics=CallStatistics(runtime.database, FilterRules.from_settings(runtime.settings)),
+        shared_views=SharedViews(changes),
+        # Every open page keeps a connection. The other half stays for other clients.
+        page_limiter=Limiter(runtime.settings.max_connections // 2),
         listening=Listening(runtime.database, runtime.settings.accounts, runtime.recordings),
         listening_limiter=Limiter(FETCHES_AT_ONCE),
         open_calls=OpenCalls(),

@@ -14,6 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from amd_service.calls import (
     actions,
     call_requests,
+    call_totals,
     erasure,
     expiry,
     given_up,
@@ -24,6 +25,7 @@ from amd_service.calls import (
     reconciliation,
 )
 from amd_service.calls.analysis import lock_call, refresh_call
+from amd_service.calls.call_filter import CallFilter, FilterRules
 from amd_service.calls.call_tagging import update_tagging
 from amd_service.calls.campaign_totals import count_by_campaign
 from amd_service.calls.judged_again import Period
@@ -33,6 +35,7 @@ from amd_service.calls.number_policy import NumberPolicy
 from amd_service.database.connection import connect
 from amd_service.database.pool import Database
 from amd_service.domain import AccountSid, Action, ActionKind, CallSid, Label, Tagging
+from tests.support.app import make_settings
 from tests.support.postgres import clone, with_database
 from tests.support.query_plans import FILL, plans
 
@@ -71,7 +74,17 @@ async def tag_call(session: AsyncSession) -> None:
     await update_tagging(session, await lock_call(session, "CA17"), Tagging("spring"))
 
 
+RULES = FilterRules.from_settings(make_settings())
+
 QUERIES: dict[str, tuple[Work, set[str]]] = {
+    "counts of the last 24 hours": (
+        lambda session: call_totals.count_calls(session, CallFilter(), RULES),
+        {"ix_call_log_created_at", "ix_recording_due_first"},
+    ),
+    "counts of a search": (
+        lambda session: call_totals.count_calls(session, CallFilter(search=f"CA{'0' * 32}"), RULES),
+        {"pk_call_log", "ix_recording_due_first"},
+    ),
     "claim": (
         lambda session: queue.claim(session, worker="w", limit=10, lease_s=60, max_attempts=3),
         {"ix_recording_due_first", "ix_recording_due_again"},

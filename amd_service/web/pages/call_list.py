@@ -21,6 +21,7 @@ from amd_service.web.problems import Problem
 from amd_service.web.state import runtime_of
 
 PATH = "/calls"
+EVENTS_PATH = "/calls/events"
 
 
 async def show_calls(request: Request) -> Response:
@@ -31,7 +32,7 @@ async def show_calls(request: Request) -> Response:
         return RedirectResponse(f"{templates.root}{url}", status_code=HTTPStatus.SEE_OTHER)
     rules = FilterRules.from_settings(runtime_of(request).settings)
     found = await list_calls.read_list(runtime_of(request).database, call_filter, rules, position)
-    context = _rows_context(call_filter, rules, position, found.page)
+    context = rows_context(call_filter, rules, position, found.page)
     response = templates.page(request, "call_list.html", views=found.views, **context)
     if "hx-request" in request.headers:
         response.headers["hx-push-url"] = f"{templates.root}{url}"
@@ -43,7 +44,7 @@ async def show_rows(request: Request) -> Response:
     call_filter, position = call_filter_of(request), position_of(request)
     rules = FilterRules.from_settings(runtime_of(request).settings)
     page = await list_calls.read_rows(runtime_of(request).database, call_filter, rules, position)
-    return templates_of(request).page(request, "call_rows.html", **_rows_context(call_filter, rules, position, page))
+    return templates_of(request).page(request, "call_rows.html", **rows_context(call_filter, rules, position, page))
 
 
 def position_of(request: Request) -> Position:
@@ -63,13 +64,15 @@ def list_url(call_filter: CallFilter, position: Position, path: str = PATH) -> s
     return f"{path}?{query}" if query else path
 
 
-def _rows_context(call_filter: CallFilter, rules: FilterRules, position: Position, page: CallPage) -> Mapping[str, Any]:
+def rows_context(call_filter: CallFilter, rules: FilterRules, position: Position, page: CallPage) -> Mapping[str, Any]:
+    """Return the values that call_rows.html needs."""
     newer, older = page.newer, page.older
     return {
         "form": describe_form(call_filter),
         "page": page,
         "newer_url": None if newer is None else list_url(call_filter, Position(newer_than=newer)),
         "older_url": None if older is None else list_url(call_filter, Position(older_than=older)),
+        "events_url": list_url(call_filter, position, EVENTS_PATH),
         "rows_url": list_url(call_filter, position, f"{PATH}/rows"),
         "search_fault": search_fault(call_filter.search, rules.numbers),
     }

@@ -83,6 +83,10 @@ class Templates:
             text, status_code=status, headers=HEADERS | {"content-security-policy": POLICY.format(nonce=nonce)}
         )
 
+    def part(self, template: str, principal: Principal, **context: Any) -> str:
+        """Render a part of a page that is the same for everybody with the same access."""
+        return self._environment.get_template(template).render(principal=principal, **context)
+
 
 def masked(number: str | None, principal: Principal) -> str:
     """Return a phone number as `principal` may see it: in full, or with only the country and the last two digits.
