@@ -8,10 +8,10 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from amd_service import __version__
-from amd_service.domain import AccessScope
+from amd_service.domain import ALL_SCOPES, AccessScope
 from amd_service.operations.health import database_fault, measure_queue
 from amd_service.web.api.openapi.responses import problems, response
-from amd_service.web.api.openapi.route import KEY_REQUIRED, NO_ACCESS, PUBLIC, DescribedRoute
+from amd_service.web.api.openapi.route import NO_ACCESS, PUBLIC, DescribedRoute
 from amd_service.web.api.schemas import (
     ClassifierProblem,
     ClassifierShape,
@@ -97,8 +97,8 @@ ROUTES = (
     DescribedRoute(
         "/ready/classifier",
         ready_classifier,
+        needs=ALL_SCOPES,
         get={
-            **KEY_REQUIRED,
             "summary": "Check that the model is loaded and warm",
             "responses": {
                 "200": response("The model is loaded and warm.", ClassifierShape),
@@ -112,7 +112,6 @@ ROUTES = (
         metrics,
         needs=AccessScope.READ,
         get={
-            **KEY_REQUIRED,
             "summary": "Metrics",
             "responses": {
                 "200": {"description": "Prometheus text.", "content": {"text/plain": {"schema": {"type": "string"}}}},

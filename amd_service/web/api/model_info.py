@@ -5,8 +5,9 @@ from dataclasses import asdict
 from starlette.requests import Request
 from starlette.responses import JSONResponse
 
+from amd_service.domain import ALL_SCOPES
 from amd_service.web.api.openapi.responses import problems, response
-from amd_service.web.api.openapi.route import KEY_REQUIRED, NO_ACCESS, DescribedRoute
+from amd_service.web.api.openapi.route import NO_ACCESS, DescribedRoute
 from amd_service.web.api.schemas import ModelInfoAnswer
 from amd_service.web.state import runtime_of
 
@@ -33,8 +34,8 @@ async def model_info(request: Request) -> JSONResponse:
 ROUTE = DescribedRoute(
     "/model-info",
     model_info,
+    needs=ALL_SCOPES,
     get={
-        **KEY_REQUIRED,
         "summary": "The model in use, the decision policy and the limits for clients",
         "responses": {"200": response("The model in use.", ModelInfoAnswer), **problems(*NO_ACCESS)},
     },

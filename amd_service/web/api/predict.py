@@ -11,7 +11,7 @@ from amd_service.detection.audio.input import AudioInput
 from amd_service.detection.classifier.request_queue import Priority
 from amd_service.domain import AccessScope
 from amd_service.web.api.openapi.responses import response
-from amd_service.web.api.openapi.route import KEY_REQUIRED, DescribedRoute
+from amd_service.web.api.openapi.route import DescribedRoute
 from amd_service.web.api.schemas import PredictAnswer
 from amd_service.web.api.uploads import (
     AUDIO,
@@ -111,7 +111,6 @@ ROUTE = DescribedRoute(
     predict,
     needs=AccessScope.PREDICT,
     post={
-        **KEY_REQUIRED,
         "summary": "Judge a recording",
         "description": f"Send the audio as the multipart field `audio` or as the body. {FORMATS}",
         "parameters": [CHANNEL],

@@ -14,7 +14,7 @@ from amd_service.detection.audio.input import AudioInput
 from amd_service.detection.streamed_upload import StreamedUpload
 from amd_service.domain import AccessScope, Verdict
 from amd_service.web.api.openapi.responses import Json, response
-from amd_service.web.api.openapi.route import KEY_REQUIRED, DescribedRoute
+from amd_service.web.api.openapi.route import DescribedRoute
 from amd_service.web.api.schemas import ScoredWindow, StreamLine
 from amd_service.web.api.uploads import (
     AUDIO_BODIES,
@@ -154,7 +154,6 @@ ROUTE = DescribedRoute(
     predict_stream,
     needs=AccessScope.PREDICT,
     post={
-        **KEY_REQUIRED,
         "summary": "Judge audio while the audio arrives",
         "description": f"The body is audio and may be chunked. The response is sent while the body arrives. {FORMATS}",
         "parameters": [CHANNEL, LONGER_WINDOW],

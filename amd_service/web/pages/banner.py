@@ -6,7 +6,9 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.routing import Route
 
+from amd_service.domain import ALL_SCOPES
 from amd_service.operations.health import database_fault
+from amd_service.web.authentication import with_scope
 from amd_service.web.pages.notices import classifier_notices, database_notices
 from amd_service.web.state import runtime_of
 
@@ -19,4 +21,4 @@ async def send_banner(request: Request) -> JSONResponse:
     return JSONResponse([asdict(notice) for notice in notices], headers={"cache-control": "no-store"})
 
 
-ROUTE = Route("/banner", send_banner, methods=["GET"])
+ROUTE = Route("/banner", with_scope(ALL_SCOPES, send_banner), methods=["GET"])

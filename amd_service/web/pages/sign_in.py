@@ -8,12 +8,13 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
+from amd_service.domain import ALL_SCOPES
 from amd_service.errors import DatabaseUnavailable
 from amd_service.operations import sign_in as operations
 from amd_service.operations.credentials import MAX_NAME_LENGTH
 from amd_service.telemetry import get_logger
 from amd_service.web.access import check_same_site
-from amd_service.web.authentication import principal_of
+from amd_service.web.authentication import principal_of, with_scope
 from amd_service.web.pages.forms import read_form, read_form_with_token
 from amd_service.web.pages.rendering import templates_of
 from amd_service.web.state import runtime_of, state_of
@@ -108,5 +109,5 @@ def _local_path(target: str) -> str:
 ROUTES = (
     Route("/sign-in", show_sign_in, methods=["GET"]),
     Route("/sign-in", sign_in, methods=["POST"]),
-    Route("/sign-out", sign_out, methods=["POST"]),
+    Route("/sign-out", with_scope(ALL_SCOPES, sign_out), methods=["POST"]),
 )

@@ -9,9 +9,10 @@ from starlette.routing import BaseRoute
 
 from amd_service import __version__
 from amd_service.calls.row_schemas import call_schemas
+from amd_service.domain import ALL_SCOPES
 from amd_service.twilio.call_request import CallRequest
 from amd_service.web.api.openapi.responses import Json, problems
-from amd_service.web.api.openapi.route import KEY_REQUIRED, NO_ACCESS, DescribedRoute
+from amd_service.web.api.openapi.route import NO_ACCESS, DescribedRoute
 from amd_service.web.api.schemas import RESPONSE_MODELS
 from amd_service.web.media_types import JSON
 from amd_service.web.state import runtime_of
@@ -47,7 +48,8 @@ def describe(routes: Sequence[BaseRoute], server_url: str = "/") -> Json:
                 "key": {
                     "type": "http",
                     "scheme": "bearer",
-                    "description": "One of AMD_API_KEYS, if the service has API keys.",
+                    "description": "One of AMD_API_KEYS, which have all scopes, or a key of `amd-service key add`, "
+                    "which has the scopes that were chosen for it. A request without a needed scope gets 403.",
                 },
                 "signature": {"type": "apiKey", "in": "header", "name": "X-Twilio-Signature"},
             },
@@ -63,8 +65,8 @@ async def openapi(request: Request) -> JSONResponse:
 ROUTE = DescribedRoute(
     "/openapi.json",
     openapi,
+    needs=ALL_SCOPES,
     get={
-        **KEY_REQUIRED,
         "summary": "This OpenAPI document",
         "responses": {
             "200": {"description": "OpenAPI 3.1.", "content": {JSON: {"schema": {"type": "object"}}}},
