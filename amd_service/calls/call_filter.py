@@ -8,7 +8,7 @@ from enum import StrEnum
 from typing import Any, Self, TypeVar
 from urllib.parse import urlencode
 
-from sqlalchemy import Boolean, ColumnElement, bindparam, false, func, literal_column, select
+from sqlalchemy import BindParameter, Boolean, ColumnElement, bindparam, false, func, literal_column, select
 from sqlalchemy.orm import InstrumentedAttribute
 
 from amd_service.calls.number_policy import NumberPolicy
@@ -166,7 +166,9 @@ def _verdict_conditions(call_filter: CallFilter, rules: FilterRules) -> list[Col
 
 def _one_of(column: InstrumentedAttribute[Any], values: Sequence[str]) -> ColumnElement[bool]:
     # Constants instead of parameters, so that Postgres can use a partial index. They are members of enums.
-    constants = bindparam(None, [str(value) for value in values], expanding=True, literal_execute=True)
+    constants: BindParameter[str] = bindparam(
+        None, [str(value) for value in values], expanding=True, literal_execute=True
+    )
     condition: ColumnElement[bool] = column.in_(constants)
     return condition
 

@@ -37,7 +37,11 @@ async def handle_problem(request: Request, error: Exception) -> Response:
 
 async def handle_database_outage(request: Request, _error: Exception) -> Response:
     """Exception handler for `DatabaseUnavailable`."""
-    problem = Problem(HTTPStatus.SERVICE_UNAVAILABLE, "the database is unavailable: try again", retry_after_s=2)
+    problem = Problem(
+        HTTPStatus.SERVICE_UNAVAILABLE,
+        "the database is unavailable or too slow: try again, or choose a shorter period",
+        retry_after_s=2,
+    )
     return respond_with_problem(request, problem)
 
 

@@ -22,8 +22,12 @@ form.addEventListener("formdata", ({ formData }) => {
 
 // htmx reports a response with an error status, and a request without a response.
 const show = (text) => { failure.textContent = text; failure.hidden = text === ""; };
-document.body.addEventListener("htmx:before:request", () => show(""));
-document.body.addEventListener("htmx:error", () => show("The service cannot be reached. Try again."));
+const onRequest = (name, handle) => document.addEventListener(name, ({ detail }) => {
+  if (detail.ctx?.sourceElement === form) handle(detail.ctx);
+});
+onRequest("htmx:before:request", () => show(""));
+onRequest("htmx:response:error", ({ text }) => show(new DOMParser().parseFromString(text, "text/html").body.textContent.trim()));
+onRequest("htmx:error", () => show("The service cannot be reached. Try again."));
 
 const links = () => [...document.querySelectorAll("#rows tbody a")];
 const move = (step) => {
