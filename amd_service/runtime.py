@@ -80,7 +80,7 @@ async def open_runtime(settings: Settings, *, with_worker: bool, with_model: boo
     the model cannot be loaded. Without `with_model`, the process only stores callbacks and serves rows. Raises
     ConfigurationError if migrations are missing in the database.
     """
-    metrics = Metrics()
+    metrics = Metrics(settings.campaign_metrics)
     if settings.public_url is None or not settings.accounts:
         cure = "set AMD_PUBLIC_URL and the Twilio credentials, and run `amd-service doctor` for details"
         log.warning("every callback will be refused", cure=cure)
@@ -152,7 +152,7 @@ def build_dial_policy(settings: Settings) -> DialPolicy:
 @asynccontextmanager
 async def open_call_placer(settings: Settings) -> AsyncIterator[tuple[CallPlacer, Database]]:
     """Open the parts that a command needs to place and follow a call. They include no model and no worker."""
-    metrics = Metrics()
+    metrics = Metrics(settings.campaign_metrics)
     async with http_client(settings) as client, open_database(settings, metrics) as database:
         rest = RestClient(client, settings, metrics=metrics)
         yield build_call_placer(settings, database, rest, NumberPolicy.from_settings(settings), metrics), database
@@ -161,7 +161,7 @@ async def open_call_placer(settings: Settings) -> AsyncIterator[tuple[CallPlacer
 @asynccontextmanager
 async def open_reconciliation(settings: Settings, *, sleep: Sleep = asyncio.sleep) -> AsyncIterator[Reconciliation]:
     """Open reconciliation for a command. Its client repeats a request that Twilio answered with 429."""
-    metrics = Metrics()
+    metrics = Metrics(settings.campaign_metrics)
     async with http_client(settings) as client, open_database(settings, metrics) as database:
         per_s = settings.reconcile_per_s
         rest = RestClient(client, settings, per_s=per_s, retry_rate_limits=True, metrics=metrics, sleep=sleep)

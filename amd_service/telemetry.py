@@ -4,7 +4,7 @@ import logging
 import os
 import re
 import sys
-from collections.abc import Iterator, MutableMapping
+from collections.abc import Collection, Iterator, MutableMapping
 from contextlib import contextmanager
 from time import perf_counter
 from typing import Any
@@ -13,7 +13,7 @@ import structlog
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info, ProcessCollector
 
 from amd_service import __version__
-from amd_service.domain import ActionKind, ActionState, Failure, ModelIdentity, Source
+from amd_service.domain import ActionKind, ActionState, Failure, ModelIdentity, Source, Verdict
 
 _SECRET_KEYS = re.compile(r"token|secret|password|authorization|signature|api_key", re.IGNORECASE)
 _E164 = re.compile(r"(?:\+|%2B)\d{7,15}\b", re.IGNORECASE)
@@ -92,10 +92,13 @@ WEBHOOKS = ("status", "recording", "amd", "stream")
 class Metrics:
     """The service's Prometheus metrics. Each instance has a separate registry.
 
+    `campaigns`: campaigns that have their own value of the label `campaign` (AMD_CAMPAIGN_METRICS).
+
     docs/metrics.md is generated from the descriptions. Run `python -m tools.metrics_page` after each change.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, campaigns: Collection[str] = ()) -> None:
+        self._campaigns = frozenset(campaigns)
         self.registry = CollectorRegistry()
         self._add_intake()
         self._add_queue()
@@ -164,12 +167,12 @@ class Metrics:
             "amd_answer_to_verdict_seconds",
             "Seconds from the answer of a call to its verdict, by source: `stream` (live) or `recording`. Calls whose "
             "time of answer is not known, and second verdicts, are not counted.",
-            ["source"],
+            ["source", "campaign"],
             buckets=_ANSWER_TO_VERDICT_BUCKETS,
             registry=self.registry,
         )
         self.verdicts = self._counter(
-            "amd_verdicts", "Verdicts on recordings and streams, by label and reason.", "label", "reason"
+            "amd_verdicts", "Verdicts on recordings and streams, by label and reason.", "label", "reason", "campaign"
         )
         self.retries = self._counter("amd_retries", "Recordings scheduled for a retry, by error.", "error")
         self.given_up = self._counter(
@@ -187,16 +190,18 @@ class Metrics:
             "if Twilio's response was lost).",
             "kind",
             "outcome",
+            "campaign",
         )
         for kind in ActionKind:
             for state in (ActionState.DONE, ActionState.REFUSED, ActionState.FAILED, ActionState.SENT):
-                self.actions.labels(kind, state)
+                self.actions.labels(kind, state, "")
         self.calls_started = self._counter(
             "amd_calls_started",
             "Call requests by outcome: `placed`, `replayed` (the Idempotency-Key was used before), `not_allowed` (by "
             "the settings), `too_many` (limit per minute), `refused` (by Twilio, or invalid), `unavailable` (Twilio or "
             "the database), `unknown` (Twilio's response was lost), `bug`.",
             "outcome",
+            "campaign",
         )
         self.live_streams = self._gauge("amd_live_streams", "Live streams in progress.")
         self.streams = self._counter(
@@ -264,10 +269,25 @@ class Metrics:
         if model is not None:
             self.model.labels(model.id, model.revision or "", model.engine).set(1)
 
-    def observe_answer_to_verdict(self, source: Source, seconds: float | None) -> None:
-        """Count the seconds from the answer of a call to its verdict. None: the seconds are not known."""
-        if seconds is not None:
-            self.answer_to_verdict_seconds.labels(source).observe(seconds)
+    def campaign_label(self, campaign: str | None) -> str:
+        """Return the value of the label `campaign`.
+
+        Only the campaigns of AMD_CAMPAIGN_METRICS have a value of their own. The names come from URLs, so otherwise the
+        number of time series would have no limit. Without the setting, and for a call without a campaign, the value is
+        empty. For Prometheus an empty label is the same as no label.
+        """
+        if campaign is None or not self._campaigns:
+            return ""
+        return campaign if campaign in self._campaigns else "other"
+
+    def observe_verdict(
+        self, verdict: Verdict, source: Source, *, campaign: str | None, answer_to_verdict_s: float | None
+    ) -> None:
+        """Count a stored verdict. `answer_to_verdict_s`: None if the seconds from the answer are not known."""
+        group = self.campaign_label(campaign)
+        self.verdicts.labels(verdict.label, verdict.reason, group).inc()
+        if answer_to_verdict_s is not None:
+            self.answer_to_verdict_seconds.labels(source, group).observe(answer_to_verdict_s)
 
     @contextmanager
     def stage(self, name: str) -> Iterator[None]:

@@ -54,7 +54,7 @@ def make_judged_call(number: int, label: str, confidence: float, **columns: obje
 async def filled(database: Database) -> Database:
     calls = [make_judged_call(number, "voicemail", 0.9, twilio_answered_by="human") for number in range(4)]
     calls += [make_judged_call(number, "human", 0.75, twilio_answered_by="machine_start") for number in range(4, 8)]
-    calls += [make_judged_call(8, "undecided", 0.6, channels_mixed=True)]
+    calls += [make_judged_call(8, "undecided", 0.6, channels_mixed=True, campaign="spring", tags=["vip"])]
     calls += [make_judged_call(9, "voicemail", 0.95, action="hang_up", action_state="done", action_at=NOW)]
     calls += [make_call(10, analysis_state="failed", reason="media_missing"), make_call(11, analysis_state="waiting")]
     async with database.transaction() as session:

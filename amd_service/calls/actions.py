@@ -50,6 +50,7 @@ class DueAction:
     account_sid: AccountSid
     kind: ActionKind
     label: Label
+    campaign: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,6 +127,7 @@ def _due_action(call: CallLog) -> DueAction:
         account_sid=AccountSid(call.account_sid),
         kind=ActionKind(call.action or ""),
         label=Label(call.label or ""),
+        campaign=call.campaign,
     )
 
 

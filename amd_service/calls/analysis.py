@@ -25,16 +25,18 @@ class Settled:
     """A stored verdict on a recording or stream.
 
     `answer_to_verdict_s`: seconds from the answer of the call to the call's verdict. None if the time of the answer is
-    not known, if the call's verdict comes from another recording, or if the recording was judged again.
+    not known, if the call's verdict comes from another recording, or if the recording was judged again. `campaign`: the
+    campaign of the call, as far as its callbacks have arrived.
     """
 
     answer_to_verdict_s: float | None
+    campaign: str | None
 
     @classmethod
     def of(cls, call: CallLog, recording_sid: str, *, is_first: bool = True) -> Self:
         """Return the result for a call that `refresh_call` has updated."""
         elapsed_ms = call.answer_to_verdict_ms if is_first and call.recording_sid == recording_sid else None
-        return cls(None if elapsed_ms is None else elapsed_ms / 1000)
+        return cls(None if elapsed_ms is None else elapsed_ms / 1000, call.campaign)
 
 
 async def ensure_call(session: AsyncSession, call_sid: CallSid, account_sid: AccountSid) -> bool:

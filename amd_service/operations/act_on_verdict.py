@@ -171,7 +171,7 @@ class ActionRunner:
                 return
 
     def _count(self, due: DueAction, state: ActionState) -> None:
-        self.metrics.actions.labels(due.kind, state).inc()
+        self.metrics.actions.labels(due.kind, state, self.metrics.campaign_label(due.campaign)).inc()
 
 
 @asynccontextmanager

@@ -135,8 +135,9 @@ class StreamJudge:
         )
         if settled is None:
             return StreamOutcome.UNUSED
-        self.metrics.observe_answer_to_verdict(Source.STREAM, settled.answer_to_verdict_s)
-        self.metrics.verdicts.labels(verdict.label, verdict.reason).inc()
+        self.metrics.observe_verdict(
+            verdict, Source.STREAM, campaign=settled.campaign, answer_to_verdict_s=settled.answer_to_verdict_s
+        )
         return StreamOutcome.VERDICT if stream.whole else StreamOutcome.BROKEN_OFF
 
 

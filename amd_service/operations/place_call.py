@@ -113,17 +113,20 @@ class CallPlacer:
         except Exception as error:
             self._report_failure(error, request, account)
             raise
-        self._metrics.calls_started.labels("replayed" if started.replayed else "placed").inc()
+        self._count("replayed" if started.replayed else "placed", request.campaign)
         return started
 
     def report_invalid(self, reason: str) -> None:
         """Count and log a request that was refused before it became a `CallRequest`."""
-        self._metrics.calls_started.labels("refused").inc()
+        self._count("refused", None)
         log.info("call request failed", outcome="refused", error=mask_urls(reason))
+
+    def _count(self, outcome: str, campaign: str | None) -> None:
+        self._metrics.calls_started.labels(outcome, self._metrics.campaign_label(campaign)).inc()
 
     def _report_failure(self, error: Exception, request: CallRequest, account: Account) -> None:
         outcome = _outcome(error)
-        self._metrics.calls_started.labels(outcome).inc()
+        self._count(outcome, request.campaign)
         # The caller gets Twilio's message unchanged because the caller sent the URL. In the log the URL is masked,
         # because other people read the log.
         masked = mask_urls(str(error), request.url)

@@ -96,12 +96,14 @@ class RecordingQueue:
             return await queue.heartbeat(session, jobs=jobs, lease_s=self.lease_s)
 
     async def settle(self, job: Job, verdict: Verdict) -> bool:
-        """Store the verdict and finish the recording."""
+        """Store and count the verdict, and finish the recording."""
         async with self._database.transaction() as session:
             settled = await queue.settle(session, job, verdict, self._actions)
         if settled is None:
             return False
-        self._metrics.observe_answer_to_verdict(Source.RECORDING, settled.answer_to_verdict_s)
+        self._metrics.observe_verdict(
+            verdict, Source.RECORDING, campaign=settled.campaign, answer_to_verdict_s=settled.answer_to_verdict_s
+        )
         return True
 
     async def retry_later(self, job: Job, *, delay_s: float, error: str, failure: Failure) -> bool:

@@ -6,9 +6,10 @@ from urllib.parse import urlsplit
 
 from pydantic import BaseModel, Field, field_validator
 
+from amd_service.domain import NAME_RULE, is_name
 from amd_service.errors import ConfigurationError
 from amd_service.settings.shutdown import ShutdownBudget
-from amd_service.settings.types import ExpandedPath, OneWord, SecretUrl, home, is_loopback, split_url
+from amd_service.settings.types import ExpandedPath, OneWord, SecretUrl, TextList, home, is_loopback, split_url
 
 # URL fragment that asks Twilio for a read timeout of 6000 ms and for 3 retries, after 5xx, failed connections and read
 # timeouts (docs: webhooks connection overrides). By default Twilio retries a webhook once, and only after a failed
@@ -26,6 +27,10 @@ def default_data_dir() -> Path:
     if os.geteuid() == 0:
         return Path("/var/lib/amd-service")
     return home("AMD_DATA_DIR") / ".local" / "share" / "amd-service"
+
+
+# Each campaign adds up to 60 time series per process, most of them buckets of the histogram.
+MOST_CAMPAIGN_METRICS = 20
 
 
 class ServerSettings(BaseModel):
@@ -63,6 +68,12 @@ class ServerSettings(BaseModel):
         25.0, gt=0, description="Maximum seconds that a process takes to finish its work after SIGTERM."
     )
 
+    campaign_metrics: TextList = Field(
+        default_factory=list,
+        description="Comma-separated campaigns that have their own time series in `/metrics`, at most 20. All other "
+        "campaigns are counted as `other`. If unset, metrics are not counted by campaign. See docs/metrics.md.",
+    )
+
     database_url: SecretUrl | None = Field(
         None,
         description="URL of the database: `postgresql://user:password@host/name`. If unset, the service starts "
@@ -78,6 +89,16 @@ class ServerSettings(BaseModel):
         default_factory=default_data_dir, description="Data directory of the embedded Postgres."
     )
     database_pool_size: int = Field(10, ge=3, description="Maximum number of pooled connections per process.")
+
+    @field_validator("campaign_metrics")
+    @classmethod
+    def _check_campaigns(cls, value: list[str]) -> list[str]:
+        for campaign in value:
+            if not is_name(campaign):
+                raise ValueError(f"{campaign!r} is not a campaign: a campaign {NAME_RULE}")
+        if len(set(value)) > MOST_CAMPAIGN_METRICS:
+            raise ValueError(f"must have at most {MOST_CAMPAIGN_METRICS} campaigns; it has {len(set(value))}")
+        return value
 
     @field_validator("public_url")
     @classmethod

@@ -86,8 +86,7 @@ class Attempts:
         except Exception as error:  # noqa: BLE001 - every failure is stored on the row
             return self._failed(error, job)
         log.info("recording judged", label=verdict.label, confidence=verdict.confidence, reason=verdict.reason)
-        count = self._metrics.verdicts.labels(verdict.label, verdict.reason).inc
-        return Result(partial(self._queue.settle, job, verdict), count)
+        return Result(partial(self._queue.settle, job, verdict))
 
     def _failed(self, error: Exception, job: Job) -> Result:
         step = next_step(error, self._retries, attempts=job.attempts, waited_s=job.waited_s)

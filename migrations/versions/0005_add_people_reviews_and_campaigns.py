@@ -58,6 +58,47 @@ VIEW_COMMENTS = {
 }
 
 
+# CAMPAIGN stands for the new column and its grouping. The new column is the last one, because `create or replace` keeps
+# the privileges of the dashboard role, but can only append columns.
+AGREEMENT = """
+create or replace view call_log_agreement as
+select (coalesce(answered_at, created_at) at time zone 'UTC')::date as day,
+       label,
+       count(*) as calls,
+       count(*) filter (where twilio_answered_by = 'human') as twilio_human,
+       count(*) filter (where twilio_answered_by like 'machine%') as twilio_machine,
+       count(*) filter (where twilio_answered_by <> 'human' and twilio_answered_by not like 'machine%')
+           as twilio_other,
+       count(*) filter (where label = 'human' and twilio_answered_by = 'human'
+                           or label = 'voicemail' and twilio_answered_by like 'machine%') as agreed,
+       count(*) filter (where label = 'human' and twilio_answered_by = 'human'
+                           or label = 'voicemail' and twilio_answered_by like 'machine%')::double precision
+           / nullif(count(*) filter (where label <> 'undecided' and (twilio_answered_by = 'human'
+                                      or twilio_answered_by like 'machine%')), 0) as agreement
+       CAMPAIGN
+  from call_log
+ where label is not null and twilio_answered_by is not null
+ group by 1, 2 CAMPAIGN
+"""
+
+# Comments of the view before, which a downgrade needs because it makes the view anew.
+AGREEMENT_COMMENTS_BEFORE = {
+    "view call_log_agreement": "Our verdicts compared with Twilio's own answering-machine detection: one row per day and label. Only calls with both results are counted. A view that the dashboard role may read.",
+    "column call_log_agreement.day": "Day of the answer, in UTC. If the time of the answer is not known: day of created_at.",
+    "column call_log_agreement.label": "Our label: `human`, `voicemail` or `undecided`.",
+    "column call_log_agreement.calls": "Number of calls on this day with this label and with a result of Twilio's detection.",
+    "column call_log_agreement.twilio_human": "Number of these calls that Twilio classified as human.",
+    "column call_log_agreement.twilio_machine": "Number of these calls that Twilio classified as machine (`machine_start`, `machine_end_…`).",
+    "column call_log_agreement.twilio_other": "Number of these calls that Twilio classified as neither (`fax`, `unknown`).",
+    "column call_log_agreement.agreed": "Number of these calls on which both results agree. Our label `undecided` never agrees.",
+    "column call_log_agreement.agreement": "`agreed` divided by the number of calls that both classified as human or machine: 0 to 1. Null if there are no such calls.",
+}
+AGREEMENT_COMMENTS = {
+    "view call_log_agreement": "Our verdicts compared with Twilio's own answering-machine detection: one row per day, label and campaign. Only calls with both results are counted. A view that the dashboard role may read.",
+    "column call_log_agreement.calls": "Number of calls on this day with this label and campaign, and with a result of Twilio's detection.",
+    "column call_log_agreement.campaign": "Campaign of the calls. Null for the calls without a campaign.",
+}
+
 # Comments of the table `callback`: column, new comment, comment before.
 COMMENTS = (
     (
@@ -291,11 +332,20 @@ def upgrade() -> None:
         op.execute(DROP_IF_INVALID.format(name=name))
         op.execute(f"create index if not exists {name} on call_log {definition}")
     op.execute(VIEW)
-    for what, comment in VIEW_COMMENTS.items():
+    op.execute(AGREEMENT.replace("CAMPAIGN", ", campaign"))
+    _comment(AGREEMENT_COMMENTS)
+    _comment(VIEW_COMMENTS)
+
+
+def _comment(comments: dict[str, str]) -> None:
+    for what, comment in comments.items():
         op.execute(f"comment on {what} is '{comment.replace(chr(39), chr(39) * 2)}'")
 
 
 def downgrade() -> None:
+    op.execute("drop view call_log_agreement")
+    op.execute(AGREEMENT.replace("CAMPAIGN", ""))
+    _comment(AGREEMENT_COMMENTS_BEFORE)
     for column, comment, before in COMMENTS:
         op.alter_column("callback", column, comment=before, existing_comment=comment)
     op.execute("drop view call_log_reviewed")

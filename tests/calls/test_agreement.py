@@ -7,8 +7,8 @@ from sqlalchemy import text
 
 from amd_service.calls.tables.agreement import COLUMNS, CREATE_VIEW
 from amd_service.database.pool import Database
-from amd_service.domain import CallSid, Label, RecordingSid, Verdict
-from tests.support.deliveries import amd, call_row, claim, deliver, recording, settle, status
+from amd_service.domain import CallSid, Label, RecordingSid, Tagging, Verdict
+from tests.support.deliveries import Tagged, amd, call_row, claim, deliver, recording, settle, status
 from tests.support.verdicts import verdict
 
 pytestmark = pytest.mark.anyio
@@ -37,7 +37,7 @@ async def _judge(
 async def _view(database: Database) -> list[tuple[object, ...]]:
     async with database.transaction() as session:
         await session.execute(text("set local time zone 'Asia/Tokyo'"))
-        rows = await session.execute(text("select * from call_log_agreement order by day, label"))
+        rows = await session.execute(text("select * from call_log_agreement order by day, label, campaign"))
         return [tuple(row) for row in rows]
 
 
@@ -61,12 +61,20 @@ async def test_agreement_is_counted_by_day_in_utc_and_by_label(database: Databas
     await _judge(database, 99, HUMAN, "fax", LATE + timedelta(hours=2))
     today, tomorrow = LATE.date(), LATE.date() + timedelta(days=1)
     assert await _view(database) == [
-        # day, label, calls, twilio_human, twilio_machine, twilio_other, agreed, agreement
-        (today, "human", 5, 2, 1, 2, 2, pytest.approx(2 / 3)),
-        (today, "undecided", 2, 1, 1, 0, 0, None),
-        (today, "voicemail", 4, 1, 3, 0, 3, pytest.approx(0.75)),
-        (tomorrow, "human", 1, 0, 0, 1, 0, None),
+        # day, label, calls, twilio_human, twilio_machine, twilio_other, agreed, agreement, campaign
+        (today, "human", 5, 2, 1, 2, 2, pytest.approx(2 / 3), None),
+        (today, "undecided", 2, 1, 1, 0, 0, None, None),
+        (today, "voicemail", 4, 1, 3, 0, 3, pytest.approx(0.75), None),
+        (tomorrow, "human", 1, 0, 0, 1, 0, None, None),
     ]
+
+
+async def test_each_campaign_has_its_own_agreement(database: Database) -> None:
+    for number, (campaign, twilios) in enumerate([("autumn", "human"), ("spring", "machine_start"), (None, "human")]):
+        call_sid = await _judge(database, number, HUMAN, twilios, LATE)
+        await deliver(database, Tagged(status("completed", call_sid=call_sid), Tagging(campaign)))
+    rows = [(row[-1], row[-2]) for row in await _view(database)]
+    assert rows == [("autumn", 1.0), ("spring", 0.0), (None, 1.0)]
 
 
 async def test_every_column_of_the_view_has_its_documented_type_and_comment(database: Database) -> None:

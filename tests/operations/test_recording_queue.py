@@ -8,11 +8,11 @@ from sqlalchemy.exc import IntegrityError
 
 from amd_service.calls.judged_again import Period
 from amd_service.database.pool import Database
-from amd_service.domain import CallSid, Job, Label
+from amd_service.domain import CallSid, Job, Label, Tagging
 from amd_service.operations.recording_queue import RecordingQueue
 from amd_service.operations.requeue import requeue_judged
 from amd_service.telemetry import Metrics
-from tests.support.deliveries import deliver, recording, status
+from tests.support.deliveries import Tagged, deliver, recording, status
 from tests.support.queued import expire_leases, queued
 from tests.support.sids import SECOND_RECORDING
 from tests.support.verdicts import HUMAN, verdict
@@ -25,7 +25,12 @@ def make_queue(database: Database, metrics: Metrics) -> RecordingQueue:
 
 
 def measured(metrics: Metrics, part: str = "count") -> float:
-    return metrics.registry.get_sample_value(f"amd_answer_to_verdict_seconds_{part}", {"source": "recording"}) or 0.0
+    return (
+        metrics.registry.get_sample_value(
+            f"amd_answer_to_verdict_seconds_{part}", {"source": "recording", "campaign": ""}
+        )
+        or 0.0
+    )
 
 
 async def claim_one(queue: RecordingQueue) -> Job:
@@ -55,6 +60,15 @@ async def test_a_recording_that_does_not_give_the_calls_verdict_is_not_measured(
     await deliver(database, recording("completed", SECOND_RECORDING))
     assert await queue.settle(await claim_one(queue), verdict(Label.VOICEMAIL, human=0.1))
     assert measured(metrics) == 1
+
+
+async def test_a_verdict_is_counted_for_the_campaign_of_its_call(database: Database) -> None:
+    metrics = Metrics(["spring"])
+    queue = make_queue(database, metrics)
+    await deliver(database, Tagged(recording("completed"), Tagging("spring")))
+    assert await queue.settle(await claim_one(queue), HUMAN)
+    labels = {"label": "human", "reason": "confident", "campaign": "spring"}
+    assert metrics.registry.get_sample_value("amd_verdicts_total", labels) == 1
 
 
 async def test_a_call_without_a_time_of_answer_is_not_measured(database: Database) -> None:

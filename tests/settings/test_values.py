@@ -172,3 +172,21 @@ def test_an_accounts_file_that_cannot_be_read_names_the_file_and_the_cure(
     with pytest.raises(ConfigurationError) as caught:
         load_settings()
     assert str(caught.value).startswith(f"AMD_ACCOUNTS_FILE {path} {message}")
+
+
+def test_campaigns_with_their_own_time_series_are_a_list(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AMD_CAMPAIGN_METRICS", "spring, autumn-2026")
+    assert load_settings().campaign_metrics == ["spring", "autumn-2026"]
+
+
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [
+        ("spring sale", "'spring sale' is not a campaign: a campaign must have 1 to 64 letters"),
+        (",".join(f"c{number}" for number in range(21)), "at most 20 campaigns; it has 21"),
+    ],
+)
+def test_an_invalid_list_of_campaigns_is_refused(value: str, message: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AMD_CAMPAIGN_METRICS", value)
+    with pytest.raises(ConfigurationError, match=message):
+        load_settings()

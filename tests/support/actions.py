@@ -95,4 +95,6 @@ def arrivals(twilio: SimulatedTwilio) -> asyncio.Queue[float]:
 
 
 def counted(runner: ActionRunner, kind: str, state: str) -> float | None:
-    return runner.metrics.registry.get_sample_value("amd_actions_total", {"kind": kind, "outcome": state})
+    return runner.metrics.registry.get_sample_value(
+        "amd_actions_total", {"kind": kind, "outcome": state, "campaign": ""}
+    )

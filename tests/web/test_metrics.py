@@ -10,6 +10,7 @@ from amd_service.telemetry import Metrics
 from amd_service.twilio import callbacks
 from tests.support.app import RECORDED, STATUS, App
 from tests.support.sids import ACCOUNT, CALL
+from tests.support.verdicts import HUMAN
 
 pytestmark = pytest.mark.anyio
 
@@ -99,8 +100,30 @@ def test_the_model_of_the_metrics_is_the_loaded_model() -> None:
 
 def test_an_unknown_time_of_answer_is_not_counted_as_zero() -> None:
     metrics = Metrics()
-    metrics.observe_answer_to_verdict(Source.STREAM, None)
-    assert metrics.registry.get_sample_value("amd_answer_to_verdict_seconds_count", {"source": "stream"}) is None
-    metrics.observe_answer_to_verdict(Source.STREAM, 2.2)
-    bucket = {"source": "stream", "le": "2.5"}
+    labels = {"source": "stream", "campaign": ""}
+    metrics.observe_verdict(HUMAN, Source.STREAM, campaign=None, answer_to_verdict_s=None)
+    assert metrics.registry.get_sample_value("amd_answer_to_verdict_seconds_count", labels) is None
+    metrics.observe_verdict(HUMAN, Source.STREAM, campaign=None, answer_to_verdict_s=2.2)
+    bucket = labels | {"le": "2.5"}
     assert metrics.registry.get_sample_value("amd_answer_to_verdict_seconds_bucket", bucket) == 1
+
+
+@pytest.mark.parametrize(
+    ("configured", "campaign", "label"),
+    [
+        ([], None, ""),
+        ([], "spring", ""),
+        (["spring"], None, ""),
+        (["spring", "autumn"], "spring", "spring"),
+        (["spring"], "Spring", "other"),
+    ],
+)
+def test_only_configured_campaigns_have_their_own_time_series(
+    configured: list[str], campaign: str | None, label: str
+) -> None:
+    metrics = Metrics(configured)
+    metrics.observe_verdict(HUMAN, Source.RECORDING, campaign=campaign, answer_to_verdict_s=2.2)
+    verdicts = {"label": "human", "reason": "confident", "campaign": label}
+    assert metrics.registry.get_sample_value("amd_verdicts_total", verdicts) == 1
+    seconds = {"source": "recording", "campaign": label}
+    assert metrics.registry.get_sample_value("amd_answer_to_verdict_seconds_count", seconds) == 1

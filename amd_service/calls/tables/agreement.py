@@ -21,20 +21,24 @@ select (coalesce(answered_at, created_at) at time zone 'UTC')::date as day,
        count(*) filter (where label = 'human' and twilio_answered_by = 'human'
                            or label = 'voicemail' and twilio_answered_by like 'machine%')::double precision
            / nullif(count(*) filter (where label <> 'undecided' and (twilio_answered_by = 'human'
-                                      or twilio_answered_by like 'machine%')), 0) as agreement
+                                      or twilio_answered_by like 'machine%')), 0) as agreement,
+       campaign
   from call_log
  where label is not null and twilio_answered_by is not null
- group by 1, 2
+ group by 1, 2, campaign
 """
 
 DESCRIPTION = (
-    "Our verdicts compared with Twilio's own answering-machine detection: one row per day and label. Only "
-    "calls with both results are counted. A view that the dashboard role may read."
+    "Our verdicts compared with Twilio's own answering-machine detection: one row per day, label and "
+    "campaign. Only calls with both results are counted. A view that the dashboard role may read."
 )
 COLUMNS = {
     "day": ("date", "Day of the answer, in UTC. If the time of the answer is not known: day of created_at."),
     "label": ("text", "Our label: `human`, `voicemail` or `undecided`."),
-    "calls": ("bigint", "Number of calls on this day with this label and with a result of Twilio's detection."),
+    "calls": (
+        "bigint",
+        "Number of calls on this day with this label and campaign, and with a result of Twilio's detection.",
+    ),
     "twilio_human": ("bigint", "Number of these calls that Twilio classified as human."),
     "twilio_machine": (
         "bigint",
@@ -49,6 +53,7 @@ COLUMNS = {
             "there are no such calls."
         ),
     ),
+    "campaign": ("text", "Campaign of the calls. Null for the calls without a campaign."),
 }
 
 

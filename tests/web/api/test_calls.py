@@ -83,7 +83,7 @@ async def test_a_placed_call_can_be_read_at_once(service: App) -> None:
     assert response.headers["location"] == f"/api/calls/{sid}"
     row = await service.client.get(response.headers["location"])
     assert (row.status_code, row.json()["analysis_state"]) == (200, "waiting")
-    assert service.counted("amd_calls_started_total", outcome="placed") == 1
+    assert service.counted("amd_calls_started_total", outcome="placed", campaign="") == 1
 
 
 @pytest.mark.parametrize("again", ["one", '"one"'], ids=["as before", "as the draft writes it"])
@@ -153,7 +153,7 @@ async def test_an_invalid_call_request_gets_422_with_each_fault(
 
 async def test_an_invalid_call_request_is_counted_as_refused(service: App) -> None:
     await post(service, CALL_REQUEST | {"ring_s": 4})
-    assert service.counted("amd_calls_started_total", outcome="refused") == 1
+    assert service.counted("amd_calls_started_total", outcome="refused", campaign="") == 1
 
 
 async def test_an_invalid_call_request_gets_422_even_where_no_call_may_be_placed(database: Database) -> None:

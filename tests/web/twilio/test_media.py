@@ -53,7 +53,7 @@ async def test_the_seconds_from_the_answer_to_a_live_verdict_are_measured(live: 
     await deliver(live.service.runtime.database, status("in-progress", timestamp=datetime.now(UTC)))
     await live.send_stream()
     await live.wait_for_outcome("verdict")
-    assert live.service.counted("amd_answer_to_verdict_seconds_count", source="stream") == 1
+    assert live.service.counted("amd_answer_to_verdict_seconds_count", source="stream", campaign="") == 1
 
 
 async def test_a_stream_without_speech_is_undecided(live: LiveService) -> None:
