@@ -127,7 +127,7 @@ def merge_call(callbacks: Iterable[StatusCallback], amd: Iterable[AmdCallback] =
     in the status callbacks. Of several results, the result with the longest detection is used. `twilio_amd_ms` is the
     last known duration among the callbacks with the same result as `twilio_answered_by`.
     """
-    ordered = sorted(callbacks, key=_sequence_key)
+    ordered = sorted(callbacks, key=sequence_key)
     by_duration = sorted(
         amd, key=lambda result: (-1 if (ms := result.machine_detection_ms) is None else ms, repr(result))
     )
@@ -167,7 +167,7 @@ def merge_recording(callbacks: Iterable[RecordingCallback]) -> RecordingFacts:
     )
 
 
-def _sequence_key(callback: StatusCallback) -> tuple[int, int, int, str]:
+def sequence_key(callback: StatusCallback) -> tuple[int, int, int, str]:
     """Return the sort key: SequenceNumber, then the usual position of the status, then the preference among terminal
     statuses.
 

@@ -1,0 +1,52 @@
+"""Reads everything that is stored about one call."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import func, select
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from amd_service.calls.tables import Callback, CallLog, Recording, Review, VerdictRow
+from amd_service.domain import CallSid
+
+# Maximum number of rows of each kind. A usual call has ten callbacks and two recordings.
+MAX_ROWS = 100
+
+
+@dataclass(frozen=True, slots=True)
+class WholeCall:
+    """A call with its recordings by start, its model runs, callbacks and reviews in the order of writing.
+
+    `now`: time of the database. Of each kind, at most MAX_ROWS rows are read.
+    """
+
+    call: CallLog
+    recordings: list[Recording]
+    runs: list[VerdictRow]
+    callbacks: list[Callback]
+    reviews: list[Review]
+    now: datetime
+
+
+async def read_whole_call(session: AsyncSession, call_sid: CallSid) -> WholeCall | None:
+    """Return a call, or None if it is unknown."""
+    found = (await session.execute(select(CallLog, func.now()).where(CallLog.call_sid == call_sid))).first()
+    if found is None:
+        return None
+    call, now = found
+    recordings = select(Recording).where(Recording.call_sid == call_sid)
+    runs = select(VerdictRow).join(Recording).where(Recording.call_sid == call_sid)
+    callbacks = select(Callback).where(Callback.call_sid == call_sid)
+    reviews = select(Review).where(Review.call_sid == call_sid)
+    return WholeCall(
+        call=call,
+        recordings=list(
+            await session.scalars(
+                recordings.order_by(Recording.started_at.nulls_last(), Recording.recording_sid).limit(MAX_ROWS)
+            )
+        ),
+        runs=list(await session.scalars(runs.order_by(VerdictRow.id).limit(MAX_ROWS))),
+        callbacks=list(await session.scalars(callbacks.order_by(Callback.id).limit(MAX_ROWS))),
+        reviews=list(await session.scalars(reviews.order_by(Review.id).limit(MAX_ROWS))),
+        now=now,
+    )
