@@ -11,13 +11,17 @@ from amd_service.calls.tables import GIVEN_UP, Recording, RecordingState
 from amd_service.domain import Failure
 
 
-async def requeue_given_up(session: AsyncSession, *, failure: Failure | None, after: str, limit: int) -> Sequence[str]:
+async def requeue_given_up(
+    session: AsyncSession, *, failure: Failure | None = None, call_sid: str | None = None, after: str = "", limit: int
+) -> Sequence[str]:
     """Requeue up to `limit` recordings that were given up, and return their SIDs.
 
-    `failure`: requeue only recordings that were given up for this reason. `after`: start after this SID. Recordings
-    that never had audio are not requeued.
+    `failure`: requeue only recordings that were given up for this reason. `call_sid`: requeue only recordings of this
+    call. `after`: start after this SID. Recordings that never had audio are not requeued.
     """
     batch = select(Recording.recording_sid).where(*_requeueable(failure))
+    if call_sid is not None:
+        batch = batch.where(Recording.call_sid == call_sid)
     # Ordered by SID, so that the scan always ends, even if workers give up recordings again that were just requeued.
     batch = batch.where(Recording.recording_sid > after).order_by(Recording.recording_sid).limit(limit)
     sids = (await session.scalars(batch.with_for_update(key_share=True))).all()

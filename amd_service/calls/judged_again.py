@@ -6,7 +6,7 @@ keeps its first verdict.
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime
 
 from sqlalchemy import ColumnElement, Date, Select, func, literal_column, select, tuple_, update
@@ -52,9 +52,13 @@ async def requeue_judged(
     calls = (await session.execute(_judged_calls(period, after).limit(limit))).all()
     if not calls:
         return JudgedBatch(None)
-    recordings = select(Recording).where(
-        Recording.call_sid.in_([call_sid for _, call_sid in calls]), Recording.state == RecordingState.DONE
-    )
+    batch = await requeue_calls(session, [call_sid for _, call_sid in calls], dry_run=dry_run)
+    return replace(batch, last=(calls[-1][0], calls[-1][1]))
+
+
+async def requeue_calls(session: AsyncSession, call_sids: Sequence[str], *, dry_run: bool = False) -> JudgedBatch:
+    """Requeue the judged recordings of these calls. `dry_run`: count, but change nothing."""
+    recordings = select(Recording).where(Recording.call_sid.in_(call_sids), Recording.state == RecordingState.DONE)
     if not dry_run:
         # Ordered, because two transactions that lock several recordings in different orders can deadlock.
         recordings = recordings.order_by(Recording.recording_sid).with_for_update(key_share=True)
@@ -64,7 +68,7 @@ async def requeue_judged(
     if not dry_run:
         await _enqueue(session, [row.recording_sid for row in wanted])
     return JudgedBatch(
-        last=(calls[-1][0], calls[-1][1]),
+        last=None,
         calls=len({row.call_sid for row in wanted}),
         requeued=len(wanted),
         deleted=len(stored) - len(wanted),

@@ -8,7 +8,7 @@ from datetime import date
 from amd_service.calls import given_up, judged_again
 from amd_service.calls.judged_again import JudgedBatch, Period
 from amd_service.database.pool import Database
-from amd_service.domain import Failure
+from amd_service.domain import CallSid, Failure
 
 # Recordings, or judged calls, per transaction. A batch takes about 0.1 s and can delay a callback for one of these
 # recordings by that time.
@@ -68,6 +68,32 @@ async def requeue_judged(
             return _total(batches)
         batches.append(done)
         after = done.last
+
+
+@dataclass(frozen=True, slots=True)
+class CallRequeued:
+    """Result for one call.
+
+    `requeued`: number of recordings that a worker will judge again. `deleted`: recordings that were skipped, because
+    they were deleted at Twilio. `streams`: live streams that were skipped, because their audio is not stored.
+    """
+
+    requeued: int
+    deleted: int
+    streams: int
+
+
+async def requeue_call(database: Database, call_sid: CallSid) -> CallRequeued:
+    """Requeue the recordings of one call, whether they have a verdict or were given up. Raises DatabaseUnavailable.
+
+    A present verdict stays until a worker has written a new one, and it stays in the table `verdict` after that. No
+    action follows a new verdict of a judged call.
+    """
+    async with database.transaction() as session:
+        # In this order, because `requeue_given_up` locks the row of the call, and recordings must be locked before it.
+        judged = await judged_again.requeue_calls(session, [call_sid])
+        failed = await given_up.requeue_given_up(session, call_sid=call_sid, limit=REQUEUE_BATCH)
+    return CallRequeued(len(failed) + judged.requeued, judged.deleted, judged.streams)
 
 
 def _total(batches: list[JudgedBatch]) -> RequeueReport:
