@@ -3,11 +3,13 @@
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
-from amd_service.calls import saved_views
+from amd_service.calls import neighbours, saved_views
 from amd_service.calls.call_filter import CallFilter, FilterRules
 from amd_service.calls.call_pages import NEWEST, CallPage, Position, read_page
+from amd_service.calls.neighbours import Neighbours
 from amd_service.calls.tables import SavedView
 from amd_service.database.pool import Database
+from amd_service.domain import CallSid
 
 # Calls per transaction of an export. Writing a batch takes about 20 ms, in which no other request is handled.
 EXPORT_BATCH = 250
@@ -34,6 +36,14 @@ async def read_rows(database: Database, call_filter: CallFilter, rules: FilterRu
     """Read a page of calls. Raises DatabaseUnavailable."""
     async with database.reading() as session:
         return await read_page(session, call_filter, rules, position)
+
+
+async def find_neighbours(
+    database: Database, call_filter: CallFilter, rules: FilterRules, call_sid: CallSid
+) -> Neighbours:
+    """Return the calls before and after a call in the list. Raises DatabaseUnavailable."""
+    async with database.reading() as session:
+        return await neighbours.find_neighbours(session, call_filter, rules, call_sid)
 
 
 async def export_calls(database: Database, call_filter: CallFilter, rules: FilterRules) -> AsyncIterator[CallPage]:

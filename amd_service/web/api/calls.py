@@ -6,6 +6,7 @@ from pydantic import ValidationError
 from starlette.requests import Request
 from starlette.responses import JSONResponse
 
+from amd_service.calls.number_policy import NUMBER_FACTS
 from amd_service.domain import AccessScope, CallSid, is_sid
 from amd_service.errors import (
     AmdError,
@@ -26,6 +27,7 @@ from amd_service.web.api.schemas import StartedAnswer
 from amd_service.web.authentication import LOCAL_CLIENT, principal_of
 from amd_service.web.body import media_type, read_body
 from amd_service.web.media_types import JSON
+from amd_service.web.pages.rendering import masked
 from amd_service.web.problems import Problem
 from amd_service.web.state import runtime_of, state_of
 
@@ -48,7 +50,8 @@ async def get_call(request: Request) -> JSONResponse:
         raise _problem_for(error) from error
     if call is None:
         raise Problem(HTTPStatus.NOT_FOUND, f"no callback of call {call_sid} has arrived yet")
-    return JSONResponse(call)
+    numbers = {name: call[name] and masked(call[name], principal_of(request)) for name in NUMBER_FACTS}
+    return JSONResponse(call | numbers)
 
 
 async def start_call(request: Request) -> JSONResponse:
@@ -163,6 +166,7 @@ ROUTES = (
         needs=AccessScope.READ,
         get={
             "summary": "A call with its recordings and verdicts",
+            "description": "Phone numbers are masked for people who may not see them. API keys see them in full.",
             "parameters": [CALL_SID],
             "responses": {
                 "200": response("The call.", "Call"),

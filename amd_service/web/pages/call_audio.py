@@ -13,7 +13,6 @@ from amd_service.domain import AccessScope, CallSid, Failure, is_sid
 from amd_service.errors import (
     AmdError,
     CredentialsMissing,
-    DatabaseUnavailable,
     MediaIncomplete,
     MediaNotYet,
     MediaRefused,
@@ -55,10 +54,7 @@ async def _find(request: Request) -> Recording:
     unknown = Problem(HTTPStatus.NOT_FOUND, f"the call {call_sid} has no recording {recording_sid}")
     if not is_sid(call_sid, "CA") or not (is_sid(recording_sid, "RE") or is_sid(recording_sid, "MZ")):
         raise unknown
-    try:
-        recording = await state_of(request).listening.find(CallSid(call_sid), recording_sid)
-    except DatabaseUnavailable as error:
-        raise Problem(HTTPStatus.SERVICE_UNAVAILABLE, "the database is unavailable", retry_after_s=2) from error
+    recording = await state_of(request).listening.find(CallSid(call_sid), recording_sid)
     if recording is None:
         raise unknown
     if recording.source == MEDIA_STREAM:

@@ -1,0 +1,90 @@
+"""The page of a call in Chromium: the recording plays, the call is analysed again, and numbers stay hidden."""
+
+import re
+
+import pytest
+from playwright.async_api import Page, expect
+
+from amd_service.domain import Role
+from tests.support.accessibility import assert_accessible
+from tests.support.site import Site
+from tests.support.visits import LOOKS, Theme, Visits
+
+pytestmark = [pytest.mark.anyio, pytest.mark.browser, pytest.mark.slow, pytest.mark.timeout(300)]
+
+HUMAN = "01-human-hello"
+
+
+async def current_time(page: Page) -> float:
+    seconds: float = await page.locator("audio").evaluate("audio => audio.currentTime")
+    return seconds
+
+
+async def open_judged(visits: Visits, site: Site, **options: object) -> Page:
+    call_sid = await site.post_call(HUMAN)
+    await site.analysed(call_sid)
+    page = await visits.open(f"/calls/{call_sid}", **options)  # type: ignore[arg-type]
+    await expect(page.get_by_role("button", name="Play")).to_be_enabled()
+    return page
+
+
+async def test_the_recording_is_drawn_and_plays(visits: Visits, site: Site) -> None:
+    page = await open_judged(visits, site)
+    await expect(page.locator("audio-player .waveform canvas").first).to_be_visible()
+    await expect(page.get_by_text("The model heard")).to_be_visible()
+    await page.keyboard.press(" ")
+    await expect(page.get_by_role("button", name="Pause")).to_be_visible()
+    await page.wait_for_timeout(500)
+    assert await current_time(page) > 0
+
+
+@pytest.mark.parametrize(("width", "theme"), LOOKS)
+async def test_the_page_is_accessible(width: int, theme: Theme, visits: Visits, site: Site) -> None:
+    # axe-core copies the styles of wavesurfer's shadow root into a <style> element of its own, without the nonce.
+    page = await open_judged(visits, site, width=width, theme=theme, allowed=["Applying inline style"])
+    await expect(page.get_by_role("link", name="List")).to_be_visible()
+    await assert_accessible(page)
+
+
+async def test_a_new_analysis_appears_beside_the_old_one(visits: Visits, site: Site) -> None:
+    page = await open_judged(visits, site)
+    runs = page.get_by_role("region", name="Model runs").locator("tbody tr")
+    await expect(runs).to_have_count(1)
+    await page.get_by_role("button", name="Analyse again").click()
+    await expect(page.get_by_text(re.compile("being analysed again"))).to_be_visible()
+    await expect(runs).to_have_count(2)
+
+
+async def test_one_key_corrects_the_verdict(visits: Visits, site: Site) -> None:
+    page = await open_judged(visits, site)
+    await page.keyboard.press("2")
+    await expect(page.get_by_text("Saved: Voicemail.")).to_be_visible()
+    await expect(page.get_by_role("button", name="Voicemail")).to_have_attribute("aria-pressed", "true")
+    await expect(page.get_by_role("region", name="Reviews")).to_contain_text("heard voicemail")
+    await expect(page.get_by_role("region", name="Verdict")).to_contain_text("human")
+
+
+async def test_the_recording_goes_on_playing_when_the_page_updates(visits: Visits, site: Site) -> None:
+    page = await open_judged(visits, site)
+    await page.keyboard.press(" ")
+    await page.keyboard.press("1")
+    await expect(page.get_by_text("Saved: Human.")).to_be_visible()
+    await expect(page.get_by_role("button", name="Pause")).to_be_visible()
+    before = await current_time(page)
+    await page.wait_for_timeout(300)
+    assert await current_time(page) > before
+
+
+async def test_another_browser_sees_an_answer(visits: Visits, site: Site) -> None:
+    page = await open_judged(visits, site)
+    other = await visits.open(page.url)
+    await page.keyboard.press("3")
+    await expect(other.get_by_role("region", name="Reviews")).to_contain_text("heard screening")
+
+
+async def test_a_viewer_sees_no_number_and_cannot_analyse(guarded_visits: Visits, guarded_site: Site) -> None:
+    page = await open_judged(guarded_visits, guarded_site, role=Role.VIEWER)
+    for details in await page.locator("details").all():
+        await details.locator("summary").click()
+    assert "+15005550006" not in await page.content()
+    await expect(page.get_by_role("button", name="Analyse again")).to_have_count(0)
