@@ -32,6 +32,7 @@ from amd_service.web.pages import (
 from amd_service.web.pages.problem_page import handle_database_outage, handle_http_exception, handle_problem
 from amd_service.web.pages.static_files import PageFiles
 from amd_service.web.problems import Problem
+from amd_service.web.response_headers import ResponseHeaders
 from amd_service.web.state import create_state
 from amd_service.web.time_limits import DEFAULT_TIME_LIMITS, TimeLimits
 from amd_service.web.twilio import media, stream_xml, webhooks
@@ -87,6 +88,7 @@ def create_app(
     app = Starlette(
         routes=list(routes),
         middleware=[
+            Middleware(ResponseHeaders),
             Middleware(WrongPaths, metrics=runtime.metrics),
             Middleware(
                 AccessControl, authentication=state.authentication, public_paths=PUBLIC_PATHS, form_paths=FORM_PATHS

@@ -75,6 +75,16 @@ class Authentication:
             "NAME --role admin`",
         )
 
+    async def is_unchanged(self, request: Request) -> bool:
+        """Whether the sender of a request that still gets a response has the same access as at its beginning.
+
+        For responses that last longer than a few seconds. Raises DatabaseUnavailable.
+        """
+        try:
+            return await self.find(request.headers, peer_of(request)) == principal_of(request)
+        except Problem:
+            return False
+
     def client_of(self, connection: HTTPConnection) -> str:
         """Return the address of the client, or the network of an IPv6 client; empty if the address is unknown."""
         return client_network(connection.headers, peer_of(connection), self._networks)

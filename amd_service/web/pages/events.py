@@ -58,6 +58,11 @@ async def _stream(request: Request, read: Callable[[], Awaitable[bytes]]) -> Asy
     with state_of(request).page_limiter.try_acquire() as has_slot:
         if has_slot:
             async for event in follow(state_of(request).changes, read):
+                try:
+                    if not await state_of(request).authentication.is_unchanged(request):
+                        return
+                except DatabaseUnavailable:
+                    event = OUTAGE
                 yield event
         else:
             yield ServerSentEvent(retry=1000 * BUSY_RETRY_S).encode()

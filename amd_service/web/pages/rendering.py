@@ -34,6 +34,8 @@ POLICY = (
     "connect-src 'self'; media-src 'self' blob:; worker-src 'self'; form-action 'self'; frame-ancestors 'none'; "
     "base-uri 'none'"
 )
+# Minimum characters of a number whose country and last two digits are shown to people who may not see numbers.
+SHORTEST_WITH_COUNTRY = 10
 HEADERS = {
     "x-content-type-options": "nosniff",
     "referrer-policy": "same-origin",
@@ -91,13 +93,15 @@ class Templates:
 def masked(number: str | None, principal: Principal) -> str:
     """Return a phone number as `principal` may see it: in full, or with only the country and the last two digits.
 
-    A hashed number is shortened.
+    Of a short number, only the last digit is shown. A hashed number is shortened.
     """
     if number is None:
         return ""
     if number.startswith(HASHED):
         return f"{number[:13]}…"
-    return number if principal.sees_numbers else f"{number[:3]}•••{number[-2:]}"
+    if principal.sees_numbers:
+        return number
+    return f"{number[:3]}•••{number[-2:]}" if len(number) >= SHORTEST_WITH_COUNTRY else f"•••{number[-1:]}"
 
 
 def templates_of(request: Request) -> Templates:
