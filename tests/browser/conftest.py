@@ -55,6 +55,7 @@ def guarded_database_url(server_url: str, test_run: str) -> Iterator[str]:
 async def site(site_database_url: str, anyio_backend: str) -> AsyncIterator[Site]:
     """The service without accounts and keys: everybody on this machine may do everything."""
     async with run_site(site_database_url, live=True, review_sample=1) as site:
+        await site.service.wait_until_ready()
         yield site
 
 
