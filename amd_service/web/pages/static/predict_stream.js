@@ -5,9 +5,9 @@ const POLL_MS = 1000;
 
 // A refusal of the service. `detail` names the cure. `status` is 0 if the service could not be reached.
 export class Refusal extends Error {
-  constructor({ status, detail, phase }) {
+  constructor({ status, detail }) {
     super(detail);
-    Object.assign(this, { status, detail, phase });
+    Object.assign(this, { status, detail });
   }
 }
 
@@ -54,14 +54,15 @@ async function* lines(response) {
   }
 }
 
-// Wait for the model. Throws the refusal of a model that cannot become ready, and of an unavailable database.
+// Wait for the model. Throws a refusal if it cannot become ready, or if the service cannot say.
 async function waitUntilReady(root, signal, onWait) {
   for (;;) {
-    const response = await send(`${root}/ready/classifier`, { signal });
-    if (response.ok) return;
-    const refusal = await refusalOf(response);
-    if (!["loading", "warming", "proving"].includes(refusal.phase)) throw refusal;
-    onWait(`The model is not ready yet: ${refusal.detail}. The recording is sent as soon as the model is ready.`);
+    const response = await send(`${root}/model-info`, { signal });
+    if (!response.ok) throw await refusalOf(response);
+    const { ready, phase, reason } = await response.json();
+    if (ready) return;
+    if (!["loading", "warming", "proving"].includes(phase)) throw new Refusal({ status: 503, detail: reason });
+    onWait(`The model is not ready yet: ${reason}. The recording is sent as soon as the model is ready.`);
     await pause(POLL_MS, signal);
   }
 }

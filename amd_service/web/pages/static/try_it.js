@@ -30,8 +30,8 @@ async function open(blob, name) {
   element("channels").hidden = true;
   if (blob.size === 0) fail("The file is empty. Choose another file.");
   else if (blob.size > Number(maxBytes)) {
-    fail(`The file has ${megabytes(blob.size)}, and the service accepts ${megabytes(maxBytes)}. Cut the recording, or
-      increase AMD_MAX_UPLOAD_BYTES of the service.`);
+    const sizes = `The file has ${megabytes(blob.size)}, and the service accepts ${megabytes(maxBytes)}.`;
+    fail(`${sizes} Cut the recording, or increase AMD_MAX_UPLOAD_BYTES of the service.`);
   } else {
     hear(blob);
     await run();
