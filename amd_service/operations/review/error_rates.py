@@ -57,7 +57,7 @@ class ErrorRate:
     """An error rate with its 95 % interval, all from 0 to 1.
 
     `rate`: None if no call was reviewed whose true answer counts. `reviews`: number of reviewed calls. `more_reviews`:
-    number of further reviews, drawn as before, until the interval is about ±1 %.
+    number of further reviews, drawn as before, until the interval is about ±1 %, at most the calls that are left.
     """
 
     rate: float | None
@@ -112,12 +112,14 @@ def _rate(
     low, high = np.quantile(rates, INTERVAL)
     reviews = sum(cell.reviewed for cell in cells)
     half_width = (high - low) / 2
+    left = max(0, sum(cell.calls for cell in cells) - reviews)
+    wanted = ceil(max(reviews, 1) * max(0.0, (half_width / TARGET_HALF_WIDTH) ** 2 - 1))
     return ErrorRate(
         rate=_weighted_rate(cells, truth, wrong),
         low=float(low),
         high=float(high),
         reviews=reviews,
-        more_reviews=ceil(max(reviews, 1) * max(0.0, (half_width / TARGET_HALF_WIDTH) ** 2 - 1)),
+        more_reviews=min(left, wanted),
     )
 
 
