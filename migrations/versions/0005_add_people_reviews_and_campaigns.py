@@ -2,6 +2,8 @@
 
 Revision ID: 0005
 Revises: 0004
+
+docs/versioning.md says how to prepare a large database, so that callbacks do not wait for the indexes.
 """
 # ruff: noqa: E501
 
@@ -118,6 +120,11 @@ COMMENTS = (
     ),
 )
 
+
+CALL_COLUMNS = {
+    "campaign": "Campaign of the call, from the request that placed the call, or else from the URLs of its callbacks. Null without a campaign.",
+    "tags": "Tags of the call, from the same URLs, sorted. Empty without tags.",
+}
 
 # Indexes for the list of calls and the queues of reviews. Most are partial, so that a callback writes only to those that
 # concern its call.
@@ -309,25 +316,10 @@ def upgrade() -> None:
     )
     op.create_index(op.f("ix_review_call_sid_id"), "review", ["call_sid", "id"], unique=False)
     op.create_index(op.f("ix_review_created_at"), "review", ["created_at"], unique=False)
-    op.add_column(
-        "call_log",
-        sa.Column(
-            "campaign",
-            sa.Text(),
-            nullable=True,
-            comment="Campaign of the call, from the request that placed the call, or else from the URLs of its callbacks. Null without a campaign.",
-        ),
-    )
-    op.add_column(
-        "call_log",
-        sa.Column(
-            "tags",
-            postgresql.ARRAY(sa.Text()),
-            server_default=sa.text("'{}'"),
-            nullable=False,
-            comment="Tags of the call, from the same URLs, sorted. Empty without tags.",
-        ),
-    )
+    op.execute("alter table call_log add column if not exists campaign text")
+    op.execute("alter table call_log add column if not exists tags text[] not null default '{}'")
+    for column, comment in CALL_COLUMNS.items():
+        op.alter_column("call_log", column, comment=comment)
     for name, definition in CALL_INDEXES.items():
         op.execute(DROP_IF_INVALID.format(name=name))
         op.execute(f"create index if not exists {name} on call_log {definition}")

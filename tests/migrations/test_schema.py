@@ -36,7 +36,7 @@ CATALOGUE = """
 """
 
 
-PREPARATION = Path(__file__).parents[2] / "docs" / "prepare-0004.sql"
+DOCS = Path(__file__).parents[2] / "docs"
 
 
 async def catalogue(url: str) -> set[tuple[str, str, str]]:
@@ -156,19 +156,41 @@ async def test_a_migration_fills_in_the_recording_of_each_verdict_that_is_still_
     assert [tuple(row) for row in rows] == [("CA1", "MZ1"), ("CA2", None), ("CA3", None)]
 
 
-async def test_the_script_for_large_databases_leaves_nothing_to_do_for_the_migration(bare_url: str) -> None:
+def statements(preparation: str) -> list[str]:
+    return (DOCS / preparation).read_text(encoding="utf-8").split("\n\n")[1:]
+
+
+INDEXES = """
+    select indexrelid from pg_index where indrelid = any (array['call_log', 'recording']::regclass[])
+"""
+
+
+async def test_the_script_for_migration_0004_leaves_nothing_to_do_for_the_migration(bare_url: str) -> None:
     await migrate(bare_url, "0003")
     connection = await connect(bare_url, statement_timeout_s=5)
     await connection.execute(JUDGED)
-    for statement in PREPARATION.read_text(encoding="utf-8").split("\n\n")[1:]:
+    for statement in statements("prepare-0004.sql"):
         await connection.execute(statement)
     filled = await connection.fetch("select call_sid from call_log where recording_sid is not null")
     assert [row[0] for row in filled] == ["CA1"]
-    indexes = "select indexrelid from pg_index where indrelid in ('call_log'::regclass, 'recording'::regclass)"
-    prepared = {row[0] for row in await connection.fetch(indexes)}
+    prepared = {row[0] for row in await connection.fetch(INDEXES)}
     await migrate(bare_url, "0004")
-    assert {row[0] for row in await connection.fetch(indexes)} < prepared
+    assert {row[0] for row in await connection.fetch(INDEXES)} < prepared
     await connection.close()
+
+
+async def test_the_script_for_migration_0005_leaves_nothing_to_do_for_the_migration(
+    bare_url: str, database_url: str
+) -> None:
+    await migrate(bare_url, "0004")
+    connection = await connect(bare_url, statement_timeout_s=5)
+    for statement in statements("prepare-0005.sql"):
+        await connection.execute(statement)
+    prepared = {row[0] for row in await connection.fetch(INDEXES)}
+    await migrate(bare_url)
+    assert {row[0] for row in await connection.fetch(INDEXES)} == prepared
+    await connection.close()
+    assert await catalogue(bare_url) == await catalogue(database_url)
 
 
 async def test_a_migration_fails_if_a_table_is_in_use_instead_of_blocking_all_later_queries(bare_url: str) -> None:
