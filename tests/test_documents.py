@@ -15,6 +15,7 @@ import pytest
 from starlette.datastructures import Headers
 
 from amd_service.calls.number_policy import NumberPolicy
+from amd_service.domain import SCOPES_OF_ROLE, AccessScope
 from amd_service.settings import RETRY_OVERRIDES, Account
 from amd_service.settings.warnings import warnings_for
 from amd_service.twilio.signature import verify
@@ -28,6 +29,14 @@ README = (ROOT / "README.md").read_text(encoding="utf-8")
 def test_the_settings_table_is_current() -> None:
     page = (ROOT / "docs" / "settings.md").read_text(encoding="utf-8")
     assert with_settings(page) == page, "run `python -m tools.settings_page`"
+
+
+def test_the_page_about_access_lists_the_scopes_of_every_role() -> None:
+    page = (ROOT / "docs" / "access.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| `(\w+)` \| (`[^|]*`) \| [^|]*\|$", page, re.MULTILINE)
+    documented = {role: set(re.findall(r"`(\w+)`", scopes)) for role, scopes in rows}
+    assert documented == {role.value: {scope.value for scope in scopes} for role, scopes in SCOPES_OF_ROLE.items()}
+    assert re.findall(r"^\| `(\w+)` \| [^|]+ \|$", page, re.MULTILINE) == [scope.value for scope in AccessScope]
 
 
 def test_the_documented_rotation_uses_the_token_that_stays_valid_after_promotion() -> None:

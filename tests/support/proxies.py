@@ -18,9 +18,9 @@ PAGE = Path(__file__).parents[2] / "docs" / "proxy.md"
 Kind = Literal["nginx", "caddy"]
 
 
-def documented(kind: Kind) -> str:
-    """The configuration in docs/proxy.md."""
-    (block,) = re.findall(rf"^```{kind}\n(.*?)^```", PAGE.read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE)
+def documented(kind: Kind, page: Path = PAGE) -> str:
+    """The configuration in docs/proxy.md or on another page."""
+    (block,) = re.findall(rf"^```{kind}\n(.*?)^```", page.read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE)
     return str(block)
 
 
@@ -28,7 +28,7 @@ def replace(text: str, replacements: Mapping[str, str]) -> str:
     """Replace each regular expression, which must occur in the text."""
     for pattern, replacement in replacements.items():
         text, count = re.subn(pattern, replacement, text, flags=re.MULTILINE)
-        assert count, f"docs/proxy.md has no {pattern!r}"
+        assert count, f"the page has no {pattern!r}"
     return text
 
 
@@ -40,7 +40,12 @@ def nginx_files(folder: Path, port: int, service_port: int) -> tuple[str, ...]:
         r"127\.0\.0\.1:8080": f"127.0.0.1:{service_port}",
         r"^    # (?=location|    proxy_pass|\})": "    ",
     }
-    (folder / "amd.conf").write_text(replace(documented("nginx"), changes))
+    return nginx_command(folder, replace(documented("nginx"), changes))
+
+
+def nginx_command(folder: Path, configuration: str) -> tuple[str, ...]:
+    """Write the configuration. Returns the command that runs nginx with it."""
+    (folder / "amd.conf").write_text(configuration)
     temporary = "".join(
         f"{name}_temp_path {folder}/{name};\n" for name in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
     )
@@ -71,6 +76,13 @@ def caddy_files(folder: Path, port: int, service_port: int) -> tuple[str, ...]:
 async def proxy(kind: Kind, folder: Path, port: int, service_port: int) -> AsyncIterator[str]:
     """Run a proxy in front of the service. Yields its URL."""
     command = (nginx_files if kind == "nginx" else caddy_files)(folder, port, service_port)
+    async with run_proxy(kind, command, folder, port) as url:
+        yield url
+
+
+@asynccontextmanager
+async def run_proxy(kind: Kind, command: tuple[str, ...], folder: Path, port: int) -> AsyncIterator[str]:
+    """Run the command of a proxy until the context ends. Yields its URL when it responds."""
     home = {"HOME": str(folder), "XDG_DATA_HOME": str(folder), "XDG_CONFIG_HOME": str(folder)}
     process = await asyncio.create_subprocess_exec(*command, env=os.environ | home)
     url = f"http://127.0.0.1:{port}"
