@@ -29,9 +29,11 @@ from amd_service.calls.call_filter import CallFilter, FilterRules
 from amd_service.calls.call_tagging import update_tagging
 from amd_service.calls.campaign_totals import count_by_campaign
 from amd_service.calls.judged_again import Period
-from amd_service.calls.lookup import read_call
+from amd_service.calls.lookup import find_recording, read_call
+from amd_service.calls.neighbours import find_neighbours
 from amd_service.calls.number_backfill import Cursor
 from amd_service.calls.number_policy import NumberPolicy
+from amd_service.calls.whole_call import read_whole_call
 from amd_service.database.connection import connect
 from amd_service.database.pool import Database
 from amd_service.domain import AccountSid, Action, ActionKind, CallSid, Label, Tagging
@@ -116,6 +118,21 @@ QUERIES: dict[str, tuple[Work, set[str]]] = {
         lambda session: read_call(session, CallSid("CA17")),
         {"pk_call_log", "ix_recording_call_sid", "ix_verdict_recording_sid"},
     ),
+    "page of a call": (
+        lambda session: read_whole_call(session, CallSid("CA17")),
+        {
+            "pk_call_log",
+            "ix_recording_call_sid",
+            "ix_verdict_recording_sid",
+            "ix_callback_call_sid",
+            "ix_review_call_sid_id",
+        },
+    ),
+    "neighbours of a call": (
+        lambda session: find_neighbours(session, CallFilter(labels=(Label.HUMAN,)), RULES, CallSid("CA17")),
+        {"pk_call_log", "ix_call_log_created_at"},
+    ),
+    "recording to hear": (lambda session: find_recording(session, CallSid("CA17"), "RE17"), {"pk_recording"}),
     "calls of each campaign": (
         lambda session: count_by_campaign(session, timedelta(days=2)),
         {"ix_call_log_created_at"},
