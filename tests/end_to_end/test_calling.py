@@ -12,7 +12,7 @@ from amd_service.simulator.service_process import COMMAND
 from amd_service.simulator.twilio.call_simulation import CallScenario, simulate_call
 from amd_service.simulator.twilio.media_host import MediaFile, ScriptedResponse
 from amd_service.simulator.twilio.resources import SimulatedCall
-from tests.support.scene import HUMAN, Scene
+from tests.support.scene import HUMAN, Scene, read_call
 
 pytestmark = [pytest.mark.anyio, pytest.mark.timeout(300)]
 
@@ -61,11 +61,15 @@ async def test_call_with_wait_follows_a_call_to_its_verdict(scene: Scene) -> Non
         scene.simulated_twilio.rest.on_created = simulate
         await service.wait_until_ready()
 
-        code, out, err = await call(scene, *CALL_ARGUMENTS, "--twilio-amd", "--wait", "--json", public_url=service.url)
+        tagging = ("--campaign", "spring", "--tag", "vip", "--tag", "b")
+        arguments = (*CALL_ARGUMENTS, *tagging, "--twilio-amd", "--wait", "--json")
+        code, out, err = await call(scene, *arguments, public_url=service.url)
         placed, verdict = (json.loads(line) for line in out.splitlines())
         assert (code, verdict["label"], verdict["reason"]) == (0, "human", "confident"), err
         assert placed == {"call_sid": verdict["call_sid"], "call_status": "queued", "replayed": False}
         assert verdict["twilio_answered_by"] == "human"
+        row = await read_call(service, verdict["call_sid"])
+        assert (row["campaign"], row["tags"]) == ("spring", ["b", "vip"])
 
         code, out, err = await call(scene, *CALL_ARGUMENTS, "--wait", public_url=service.url)
         assert (code, "busy" in out.splitlines()[-1]) == (1, True), err

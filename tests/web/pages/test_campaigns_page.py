@@ -5,8 +5,9 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from amd_service.calls.tables import Review
 from amd_service.database.pool import Database
-from amd_service.domain import Label
+from amd_service.domain import Label, ReviewAnswer, Stratum
 from tests.support.app import App
 from tests.support.call_rows import call, store
 
@@ -56,3 +57,19 @@ async def test_calls_without_a_campaign_have_a_row_without_links(service: App, d
     page = (await service.client.get("/campaigns", headers=BROWSER)).text
     assert "no campaign" in page
     assert "/calls?" not in page
+
+
+async def test_the_error_rates_of_a_reviewed_campaign_lead_to_the_report_on_reviews(
+    service: App, database: Database
+) -> None:
+    now = datetime.now(UTC)
+    reviewed = call(1, campaign="spring", label=Label.VOICEMAIL, created_at=now)
+    review = Review(
+        call_sid=reviewed.call_sid, reviewer="ann", answer=ReviewAnswer.HUMAN, stratum=Stratum.REST, probability=1.0
+    )
+    await store(database, reviewed, call(2, label=Label.HUMAN, created_at=now), review)
+    page = (await service.client.get("/campaigns", headers=BROWSER)).text.replace("&amp;", "&")
+    url = "/review/report?last=30d&campaign=spring"
+    assert f'<a href="{url}">100.0 %</a>' in page
+    assert "no reviews" in page
+    assert (await service.client.get(url, headers=BROWSER)).status_code == 200
