@@ -4,6 +4,7 @@ from typing import Annotated
 
 import typer
 
+from amd_service.cli.options import JsonFlag
 from amd_service.cli.plain_help import PlainCommand, PlainGroup
 from amd_service.cli.process import load_settings_and_logging, run
 
@@ -22,7 +23,11 @@ def add(
     """Make an API key and print it. It cannot be printed again."""
     from amd_service.cli.access_commands import add_key
 
-    typer.echo(run(add_key(load_settings_and_logging(quiet=True), name, scope)))
+    key, note = run(add_key(load_settings_and_logging(quiet=True), name, scope))
+    typer.echo("The key is shown only now:", err=True)
+    typer.echo(key)
+    if note:
+        typer.echo(note, err=True)
 
 
 @app.command(cls=PlainCommand)
@@ -35,9 +40,8 @@ def revoke(name: Name) -> None:
 
 
 @app.command("list", cls=PlainCommand)
-def list_command() -> None:
-    """List all API keys. The keys themselves are not stored."""
-    from amd_service.cli.access_commands import list_keys
+def list_command(as_json: JsonFlag = False) -> None:
+    """List the API keys that `key add` made. The keys themselves are not stored."""
+    from amd_service.cli.access_commands import print_keys
 
-    for line in run(list_keys(load_settings_and_logging(quiet=True))):
-        typer.echo(line)
+    run(print_keys(load_settings_and_logging(quiet=True), as_json=as_json))

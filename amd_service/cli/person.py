@@ -1,9 +1,10 @@
-"""`amd-service person add`, `change`, `disable` and `list`"""
+"""`amd-service person add`, `change`, `sign-out`, `disable` and `list`"""
 
 from typing import Annotated, Literal
 
 import typer
 
+from amd_service.cli.options import JsonFlag
 from amd_service.cli.plain_help import PlainCommand, PlainGroup
 from amd_service.cli.process import load_settings_and_logging, run
 
@@ -26,9 +27,12 @@ def add(
     """Add a person. Asks for a password; in a script, send it to the standard input."""
     from amd_service.cli.access_commands import add_person
 
-    password = None if proxy_only else read_password()
-    run(add_person(load_settings_and_logging(quiet=True), name, role, password, numbers))
+    settings = load_settings_and_logging(quiet=True)
+    password = None if proxy_only else read_password(name)
+    note = run(add_person(settings, name, role, password, numbers))
     typer.echo(f"added {name} ({role})")
+    if note:
+        typer.echo(note, err=True)
 
 
 @app.command(cls=PlainCommand)
@@ -43,7 +47,7 @@ def change(
     """Change a person, enable the person again, and sign the person out everywhere."""
     from amd_service.cli.access_commands import change_person
 
-    secret = read_password() if password else None
+    secret = read_password(name) if password else None
     run(change_person(load_settings_and_logging(quiet=True), name, role, secret, numbers))
     typer.echo(f"changed {name}")
 
@@ -57,19 +61,37 @@ def disable(name: Name) -> None:
     typer.echo(f"disabled {name}")
 
 
+@app.command("sign-out", cls=PlainCommand)
+def sign_out(name: Name) -> None:
+    """Sign a person out everywhere. The person can sign in again."""
+    from amd_service.cli.access_commands import sign_out_person
+
+    run(sign_out_person(load_settings_and_logging(quiet=True), name))
+    typer.echo(f"signed out {name}")
+
+
 @app.command("list", cls=PlainCommand)
-def list_command() -> None:
+def list_command(as_json: JsonFlag = False) -> None:
     """List all people."""
-    from amd_service.cli.access_commands import list_people
+    from amd_service.cli.access_commands import print_people
 
-    for line in run(list_people(load_settings_and_logging(quiet=True))):
-        typer.echo(line)
+    run(print_people(load_settings_and_logging(quiet=True), as_json=as_json))
 
 
-def read_password() -> str:
-    """Ask for a password twice on a terminal; otherwise read one line of the standard input."""
+def read_password(name: str) -> str:
+    """Ask for a password twice on a terminal; otherwise read one line of the standard input.
+
+    Raises ConfigurationError for a wrong name or a short password, before the password is asked for again.
+    """
     import sys
 
-    if sys.stdin.isatty():
-        return str(typer.prompt("Password", hide_input=True, confirmation_prompt=True))
-    return sys.stdin.readline().rstrip("\n")
+    from amd_service.operations.credentials import check_name, check_password
+
+    check_name(name)
+    if not sys.stdin.isatty():
+        return sys.stdin.readline().rstrip("\r\n")
+    password = str(typer.prompt("Password", hide_input=True))
+    check_password(password)
+    if password != typer.prompt("Repeat the password", hide_input=True):
+        raise typer.BadParameter("the two passwords differ")
+    return password

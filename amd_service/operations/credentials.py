@@ -14,6 +14,7 @@ from amd_service.domain import AccessScope, Principal, Role
 from amd_service.errors import ConfigurationError
 
 MIN_PASSWORD_LENGTH = 12
+MAX_PASSWORD_LENGTH = 1000
 MAX_NAME_LENGTH = 100
 KEY_PREFIX = "amd_"
 
@@ -129,9 +130,15 @@ async def has_people_or_keys(database: Database) -> bool:
 
 async def hash_password(password: str) -> str:
     """Hash a password in a thread. Raises ConfigurationError if it is too short."""
-    if len(password) < MIN_PASSWORD_LENGTH:
-        raise ConfigurationError(f"the password must have at least {MIN_PASSWORD_LENGTH} characters")
+    check_password(password)
     return await asyncio.to_thread(PasswordHasher().hash, password)
+
+
+def check_password(password: str) -> None:
+    """Raise ConfigurationError if a password is too short, or longer than the sign-in form accepts."""
+    if not MIN_PASSWORD_LENGTH <= len(password) <= MAX_PASSWORD_LENGTH:
+        limits = f"{MIN_PASSWORD_LENGTH} to {MAX_PASSWORD_LENGTH}"
+        raise ConfigurationError(f"the password must have {limits} characters, and not {len(password)}")
 
 
 def is_name(name: str) -> bool:
