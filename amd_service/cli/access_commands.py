@@ -119,6 +119,6 @@ def print_rows(rows: Sequence[Mapping[str, str]], *, as_json: bool, empty: str) 
         return
     table = [[name.replace("_", " ") for name in rows[0]], *(list(row.values()) for row in rows)]
     widths = [max(len(row[column]) for row in table) for column in range(len(table[0]))]
-    for row in table:
-        cells = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
+    for line in table:
+        cells = (cell.ljust(width) for cell, width in zip(line, widths, strict=True))
         print("  ".join(cells).rstrip())  # noqa: T201

@@ -26,9 +26,9 @@ from amd_service.web.pages.call_view import (
 )
 from amd_service.web.pages.explanations import explain, explain_new_analysis
 from amd_service.web.pages.filter_form import call_filter_of
+from amd_service.web.pages.forms import read_form
 from amd_service.web.pages.rendering import templates_of
 from amd_service.web.pages.review_page import ANSWERS
-from amd_service.web.pages.sign_in import read_form
 from amd_service.web.problems import Problem
 from amd_service.web.state import runtime_of
 
