@@ -82,6 +82,36 @@ async def test_another_browser_sees_an_answer(visits: Visits, site: Site) -> Non
     await expect(other.get_by_role("region", name="Reviews")).to_contain_text("heard screening")
 
 
+async def test_a_refused_request_says_why(visits: Visits, site: Site) -> None:
+    page = await open_judged(visits, site, allowed=["409", "net::ERR_FAILED", "Failed to fetch"])
+    problem = '<p class="note error" role="alert">There is nothing to correct</p>'
+    await page.route("**/answers", lambda route: route.fulfill(status=409, body=problem, content_type="text/html"))
+    await page.keyboard.press("1")
+    await expect(page.get_by_role("alert").filter(visible=True)).to_have_text("There is nothing to correct")
+    await page.route("**/answers", lambda route: route.abort())
+    await page.keyboard.press("1")
+    await expect(page.get_by_role("alert").filter(visible=True)).to_contain_text("cannot be reached")
+    await page.unroute_all()
+    await page.keyboard.press("1")
+    await expect(page.get_by_text("Saved: Human.")).to_be_visible()
+    await expect(page.get_by_role("alert").filter(visible=True)).to_have_count(0)
+
+
+async def test_the_player_asks_a_busy_service_again_and_says_what_is_gone(visits: Visits, site: Site) -> None:
+    call_sid = await site.post_call(HUMAN)
+    await site.analysed(call_sid)
+    page = await visits.open("/calls", allowed=["429", "410"])
+    busy = {"status": 429, "headers": {"retry-after": "1"}, "body": "{}"}
+    await page.route("**/audio/**", lambda route: route.fulfill(**busy), times=2)
+    await page.goto(f"/calls/{call_sid}")
+    await expect(page.get_by_role("button", name="Play")).to_be_enabled()
+    gone = {"status": 410, "json": {"detail": "the recording is gone: Twilio deleted it"}}
+    await page.route("**/audio/**", lambda route: route.fulfill(**gone))
+    await page.reload()
+    await expect(page.get_by_role("alert")).to_have_text("The recording is gone: Twilio deleted it")
+    await expect(page.get_by_role("button", name="Play")).to_be_hidden()
+
+
 async def test_a_viewer_sees_no_number_and_cannot_analyse(guarded_visits: Visits, guarded_site: Site) -> None:
     page = await open_judged(guarded_visits, guarded_site, role=Role.VIEWER)
     for details in await page.locator("details").all():
