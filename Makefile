@@ -8,7 +8,7 @@ TEST_3_13 = $(if $(PYTHON_3_13),$(MAKE) --no-print-directory test-3.13,echo 'no 
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --constraint constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help demo run test test-all test-3.13 coverage check format docs dist wheel-test lock bench
+.PHONY: help demo run test test-all test-3.13 coverage check format docs dist wheel-test lock bench screenshots
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z0-9.-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -51,6 +51,10 @@ format: $(STAMP)dev ## rewrite the code in the one format
 docs: $(STAMP)docs ## the documentation as a site in build/site; a broken link fails it
 	$(BIN)/python -m tools.site
 	$(BIN)/zensical build --strict --clean
+
+screenshots: $(STAMP)dev ## take the screenshots of README and documentation again; needs Chromium
+	mkdir -p docs/images
+	AMD_TEST_SCREENSHOTS=$(CURDIR)/docs/images $(BIN)/pytest -n 0 tests/browser/test_screenshots.py
 
 dist: $(STAMP)release ## source distribution and wheel in dist/, checked as PyPI checks them
 	rm -rf dist

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 import pytest
 from playwright.async_api import expect
 
-from tests.support.audio_player import assert_waveform_is_drawn
+from tests.support.audio_player import assert_waveform_is_drawn, until_played
 from tests.support.postgres import empty
 from tests.support.site import Site, new_call_sid
 from tests.support.visits import Visits
@@ -36,6 +36,16 @@ async def test_the_row_of_a_call_gets_its_verdict_without_a_reload(
     record_property("seconds_from_verdict_to_row", delay.total_seconds())
     # 1 s on a quiet machine. Chromium on a busy machine takes longer.
     assert delay.total_seconds() < 10
+
+
+async def test_a_call_is_heard(site: Site, visits: Visits) -> None:
+    call_sid = await site.post_call("01-human-hello")
+    await site.analysed(call_sid)
+    page = await visits.open(f"/calls/{call_sid}")
+    player = page.locator("audio-player").first
+    await assert_waveform_is_drawn(player)
+    await page.keyboard.press("Space")
+    await until_played(player)
 
 
 async def test_a_wrong_verdict_is_corrected_by_keyboard_and_changes_the_error_rates(site: Site, visits: Visits) -> None:

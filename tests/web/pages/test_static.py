@@ -9,7 +9,7 @@ from amd_service.web.pages.rendering import STATIC_FOLDER
 from tests.support.app import App
 
 TEMPLATES = STATIC_FOLDER.parent / "templates"
-IMPORT = re.compile(r"""(?:from|import)\s*\(?\s*"(\.[^"]+)\"""")
+IMPORT = re.compile(r"""(?:from|import|URL)\s*\(?\s*"(\.[^"]+)\"""")
 STATIC = re.compile(r"static\('([^']+)'\)")
 # A script inside the HTML, a handler or a style as an attribute, and htmx's attributes whose value is a script.
 FORBIDDEN = re.compile(
@@ -39,6 +39,11 @@ def _used() -> set[Path]:
         pending += imported - found
         found |= imported
     return found
+
+
+def test_every_script_and_style_is_used_by_a_page() -> None:
+    files = {path for path in STATIC_FOLDER.glob("**/*") if path.is_file() and path.suffix in (".js", ".css", ".svg")}
+    assert _used() == files
 
 
 def test_scripts_and_styles_are_small() -> None:

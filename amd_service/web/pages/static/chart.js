@@ -27,7 +27,7 @@ function options(width, data) {
     cursor: { y: false },
     legend: { live: true, markers: { width: 2, dash: (_, index) => (index > 1 ? "dashed" : "solid") } },
     scales: { y: { range: (_, __, high) => [0, Math.max(high, 4)] } },
-    axes: [axis, { ...axis, size: 60, values: (_, values) => values.map((value) => (Number.isInteger(value) ? count.format(value) : "")) }],
+    axes: [{ ...axis, space: 80 }, { ...axis, size: 60, values: (_, values) => values.map((value) => (Number.isInteger(value) ? count.format(value) : "")) }],
     series: [
       { label: "from", value: (_, start) => (start === null ? "–" : moment.format(new Date(start * 1000))) },
       ...OUTCOMES.map(({ name, dash }) => ({
