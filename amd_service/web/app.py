@@ -59,7 +59,7 @@ SERVICE_ROUTES: Routes = (
     stream_xml.ROUTE,
     *media.ROUTES,
     *HEALTH_ROUTES,
-    # Before the page of one call, whose path would match `/calls/rows` too.
+    # Before the page of one call, whose path would match `/calls/events` too.
     *call_list.ROUTES,
     csv_export.ROUTE,
     view_actions.ROUTE,

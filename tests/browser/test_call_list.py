@@ -55,6 +55,7 @@ async def test_back_shows_the_filter_before(site: Site, visits: Visits) -> None:
 
 async def test_times_are_typed_in_the_time_zone_of_the_reader(visits: Visits) -> None:
     page = await visits.open("/calls?last=7d&reviewed=no", timezone_id="Asia/Tokyo")
+    await page.get_by_text("More filters").click()
     await page.get_by_label("From (your time)").fill("2026-11-01T10:00")
     await page.get_by_role("button", name="Show").click()
     await page.wait_for_url("**since=2026-11-01T01%3A00%3A00Z**")

@@ -1,4 +1,4 @@
-"""GET /calls: the list of calls. GET /calls/rows: the rows alone."""
+"""GET /calls: the list of calls."""
 
 from collections.abc import Mapping
 from http import HTTPStatus
@@ -39,14 +39,6 @@ async def show_calls(request: Request) -> Response:
     return response
 
 
-async def show_rows(request: Request) -> Response:
-    """GET /calls/rows: the table of a page, for pages that are open already."""
-    call_filter, position = call_filter_of(request), position_of(request)
-    rules = FilterRules.from_settings(runtime_of(request).settings)
-    page = await list_calls.read_rows(runtime_of(request).database, call_filter, rules, position)
-    return templates_of(request).page(request, "call_rows.html", **rows_context(call_filter, rules, position, page))
-
-
 def position_of(request: Request) -> Position:
     """Return the place in the list that a request names. Raises Problem 400."""
     older, newer = request.query_params.get("older"), request.query_params.get("newer")
@@ -73,12 +65,8 @@ def rows_context(call_filter: CallFilter, rules: FilterRules, position: Position
         "newer_url": None if newer is None else list_url(call_filter, Position(newer_than=newer)),
         "older_url": None if older is None else list_url(call_filter, Position(older_than=older)),
         "events_url": list_url(call_filter, position, EVENTS_PATH),
-        "rows_url": list_url(call_filter, position, f"{PATH}/rows"),
         "search_fault": search_fault(call_filter.search, rules.numbers),
     }
 
 
-ROUTES = (
-    Route(PATH, with_scope(AccessScope.READ, show_calls), methods=["GET"]),
-    Route(f"{PATH}/rows", with_scope(AccessScope.READ, show_rows), methods=["GET"]),
-)
+ROUTES = (Route(PATH, with_scope(AccessScope.READ, show_calls), methods=["GET"]),)

@@ -32,8 +32,8 @@ class Chip:
 class FilterForm:
     """What the form needs: the filter, its query string, its values one by one, and the choices of its fields.
 
-    `timespans`: choices of the period, as value and text. `timespan`: the chosen value. `has_more`: one of the less
-    common fields is in use.
+    `timespans`: choices of the period, as value and text. `timespan`: the chosen value. `more`: number of chosen
+    values of the fields that are hidden at first.
     """
 
     value: CallFilter
@@ -41,7 +41,7 @@ class FilterForm:
     chips: Sequence[Chip]
     timespans: Sequence[tuple[str, str]]
     timespan: str | None
-    has_more: bool
+    more: int
     labels: Sequence[str] = tuple(Label)
     reasons: Sequence[str] = tuple(REASONS)
     states: Sequence[str] = tuple(AnalysisState)
@@ -68,7 +68,7 @@ def describe_form(call_filter: CallFilter) -> FilterForm:
         chips=_chips(call_filter),
         timespans=tuple(timespans.items()),
         timespan=last,
-        has_more=replace(call_filter, search=None, last=None, labels=()) != CallFilter(),
+        more=len(_chips(replace(call_filter, search=None, last=None, labels=()))),
     )
 
 
