@@ -20,6 +20,7 @@ from time import perf_counter
 from urllib.parse import urlencode
 
 import httpx2
+import psutil
 
 from amd_service.database.connection import connect
 from amd_service.database.embedded import embedded_postgres
@@ -45,7 +46,7 @@ FILL = """
            case when failed then 'gave_up' when label = 'undecided' then 'low_confidence' else 'confident' end,
            case when not failed then at end, case when not failed then 300 + n % 4000 end,
            case when not failed then 'recording' end, at, at, 20 + n % 60,
-           case when n % 3 = 0 then 'human' else 'machine_start' end, 'campaign-' || n % 20, '{}'
+           case when n % 3 = 0 then 'human' else 'machine_start' end, 'campaign-' || n % 20, '{{}}'
       from generate_series(1, {calls}) n,
            lateral (select now() - n * interval '30 d' / {calls} as at, n % 50 = 0 as failed) moment,
            lateral (select case when failed then null when n % 12 = 0 then 'undecided' when n % 3 = 0 then 'human'
@@ -59,7 +60,10 @@ FILL = """
     select 'RE' || md5(n::text), 1, 0, true, 'undecided', 'no_speech', false, '{{}}', '', ''
       from generate_series(1, {detailed}) n;
     insert into callback (sha256, route, call_sid, account_sid, parameters, facts)
-    select n::text, 'status', 'CA' || md5(n::text), 'AC1', '[]', '{{}}' from generate_series(1, {detailed}) n
+    select n::text, 'status', 'CA' || md5(n::text), 'AC1', '[]',
+           jsonb_build_object('account_sid', 'AC' || md5('1'), 'call_sid', 'CA' || md5(n::text),
+                              'call_status', 'completed', 'sequence_number', 3)
+      from generate_series(1, {detailed}) n
 """
 DETAILED = 20_000
 PAGES = 50
@@ -68,11 +72,15 @@ CALLERS = 10
 
 @dataclass(slots=True)
 class Intake:
-    """Milliseconds of the callbacks that were sent with this number of open pages."""
+    """Milliseconds of the callbacks that were sent with this number of open pages.
+
+    `events`: rows that the pages received. `processor_s`: processor time of the service meanwhile.
+    """
 
     pages: int
     milliseconds: list[float] = field(default_factory=list)
     events: int = 0
+    processor_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,11 +111,14 @@ async def measure(options: argparse.Namespace) -> None:
         for name, paths in requests_by_page(options.requests):
             found = await time_requests(bench, list(paths))
             print(f"| {name} | {percentile(found, 0.5):.0f} | {percentile(found, 0.95):.0f} |", flush=True)
-        print("\n| open pages | callbacks | p50, ms | p99, ms | events sent |\n|---|---|---|---|---|")
+        print(
+            "\n| open pages | callbacks | p50, ms | p99, ms | events sent | processor, s |\n|---|---|---|---|---|---|"
+        )
         for intake in await measure_intake(bench, options):
             found = intake.milliseconds
-            figures = f"{percentile(found, 0.5):.1f} | {percentile(found, 0.99):.1f} | {intake.events}"
-            print(f"| {intake.pages} | {len(found)} | {figures} |", flush=True)
+            figures = [f"{percentile(found, share):.1f}" for share in (0.5, 0.99)]
+            figures += [str(intake.events), f"{intake.processor_s:.1f}"]
+            print(f"| {intake.pages} | {len(found)} | {' | '.join(figures)} |", flush=True)
     print(f"\nload {os.getloadavg()[0]:.1f}")
 
 
@@ -178,10 +189,18 @@ async def measure_intake(bench: Bench, options: argparse.Namespace) -> tuple[Int
     for number in range(options.rounds):
         for intake in (without, with_pages) if number % 2 else (with_pages, without):
             async with opened_pages(bench, intake):
+                before = processor_s(bench.service)
                 await send_callbacks(bench, intake, seconds=options.seconds, per_second=options.per_second)
+                intake.processor_s += processor_s(bench.service) - before
         medians = [f"{median(each.milliseconds[-100:]):.1f}" for each in (without, with_pages)]
         print(f"<!-- round {number + 1}: median without and with pages: {medians} -->", flush=True)
     return without, with_pages
+
+
+def processor_s(service: ServiceProcess) -> float:
+    """Return the processor time that a service has used. Other programs on the machine hardly change it."""
+    used = psutil.Process(service.process.pid).cpu_times()
+    return float(used.user + used.system)
 
 
 @asynccontextmanager

@@ -10,6 +10,9 @@ from amd_service.telemetry import Metrics
 
 # Minimum seconds between two updates of a page.
 EVERY_S = 0.25
+# Maximum number of updates of all pages of a process within a second. The pages are updated one after another, because
+# a callback that arrives meanwhile would wait for all of them.
+UPDATES_PER_S = 100
 # Seconds without a notification after which pages read again, because a notification may get lost.
 READ_AGAIN_S = 10.0
 # The same while the process cannot listen, for example behind a pooler.
@@ -54,7 +57,8 @@ class ChangeFeed:
     def close(self) -> None:
         """Let all pages end. This is a step of the shutdown."""
         self.is_closed = True
-        self._wake_pages()
+        for changed in self._pages:
+            changed.set()
 
     async def _listen(self) -> None:
         wake = asyncio.Event()
@@ -66,10 +70,9 @@ class ChangeFeed:
                 except TimeoutError:
                     pass
                 wake.clear()
-                self._wake_pages()
-                await asyncio.sleep(EVERY_S)
-
-    def _wake_pages(self) -> None:
-        self.version += 1
-        for changed in self._pages:
-            changed.set()
+                self.version += 1
+                pages = list(self._pages)
+                for changed in pages:
+                    changed.set()
+                    await asyncio.sleep(1 / UPDATES_PER_S)
+                await asyncio.sleep(max(0.0, EVERY_S - len(pages) / UPDATES_PER_S))

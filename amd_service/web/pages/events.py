@@ -1,6 +1,7 @@
 """GET /calls/events: server-sent events with the rows of a page of the list, whenever calls have changed."""
 
 import asyncio
+import re
 from collections.abc import AsyncIterator, Awaitable, Callable
 
 from sse_starlette import EventSourceResponse, ServerSentEvent
@@ -28,6 +29,9 @@ BUSY_RETRY_S = 10
 # Seconds for streams to end by themselves at a shutdown, before sse-starlette cancels them.
 SHUTDOWN_S = 1.0
 
+# A message of one line is half as large, and faster to read.
+_LINE_BREAKS = re.compile(r"\s*\n\s*")
+
 OUTAGE = ServerSentEvent(event="outage", data="").encode()
 
 
@@ -40,7 +44,7 @@ async def stream_calls(request: Request) -> Response:
     async def render() -> bytes:
         page = await list_calls.read_rows(runtime.database, call_filter, rules, position)
         rows = templates.part("call_rows.html", principal, **rows_context(call_filter, rules, position, page))
-        part = f'<hx-partial hx-target="#rows" hx-swap="outerMorph">{rows}</hx-partial>'
+        part = f'<hx-partial hx-target="#rows" hx-swap="outerMorph">{_LINE_BREAKS.sub(" ", rows)}</hx-partial>'
         return ServerSentEvent(data=part).encode()
 
     key = (list_url(call_filter, position), principal.sees_numbers)
