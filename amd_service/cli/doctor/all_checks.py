@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator
 
+from amd_service.cli.doctor.access import check_access
 from amd_service.cli.doctor.call_handling import (
     check_actions,
     check_live,
@@ -13,7 +14,7 @@ from amd_service.cli.doctor.check_result import CheckResult
 from amd_service.cli.doctor.credentials import check_accounts, check_api_origin
 from amd_service.cli.doctor.database import check_database
 from amd_service.cli.doctor.model import check_model
-from amd_service.cli.doctor.public_access import check_api_keys, check_proxy, check_public_url, check_setting_names
+from amd_service.cli.doctor.public_access import check_proxy, check_public_url, check_setting_names
 from amd_service.settings import Settings
 
 
@@ -24,7 +25,7 @@ async def run_checks(settings: Settings) -> AsyncIterator[CheckResult]:
     yield check_api_origin(settings)
     for result in await check_accounts(settings):
         yield result
-    yield check_api_keys(settings)
+    yield await check_access(settings)
     yield check_placing_calls(settings)
     yield check_live(settings)
     yield check_actions(settings)

@@ -1,4 +1,4 @@
-"""Checks the names of settings, the public URL and the API keys."""
+"""Checks the names of settings and the public URL."""
 
 import re
 from urllib.parse import urlsplit
@@ -9,9 +9,6 @@ from amd_service.settings.warnings import setting_warnings
 from amd_service.twilio.public_address import probe_public_address
 
 _CALLBACK_PATH = re.compile(r"/twilio/(status|recording|amd|stream\.xml|media)/?$")
-
-# 16 hexadecimal digits are 64 bits. Guessing 64 bits over a network is not feasible.
-SHORTEST_API_KEY = 16
 
 
 def check_setting_names(settings: Settings) -> CheckResult:
@@ -56,23 +53,3 @@ async def check_proxy(settings: Settings) -> CheckResult:
     if report.faults:
         return CheckResult(check, Health.FAIL, f"{'; '.join(report.faults)}; see docs/proxy.md")
     return CheckResult(check, Health.OK, f"requests to {settings.public_url} reach the service")
-
-
-def check_api_keys(settings: Settings) -> CheckResult:
-    """Check whether API keys are set and long enough."""
-    check = "API keys"
-    short = sum(len(key.get_secret_value()) < SHORTEST_API_KEY for key in settings.api_keys)
-    if short:
-        cure = (
-            f"keys are shorter than {SHORTEST_API_KEY} characters, so they can be guessed; use `openssl rand -hex 24`"
-        )
-        return CheckResult(check, Health.WARN, f"{short} of {len(settings.api_keys)} {cure}")
-    if settings.api_keys:
-        return CheckResult(check, Health.OK, f"{len(settings.api_keys)} key(s) set")
-    if settings.is_local_only:
-        return CheckResult(check, Health.OK, "no key is set: the API accepts only direct requests from this machine")
-    if settings.is_published:
-        cure = "no key is set and AMD_PUBLIC_URL is public: the API responds with 403; set AMD_API_KEYS"
-        return CheckResult(check, Health.FAIL, cure)
-    cure = f"no key is set and AMD_HOST is {settings.host}: /predict and /api respond with 403; set AMD_API_KEYS"
-    return CheckResult(check, Health.WARN, cure)

@@ -9,7 +9,8 @@ from amd_service.cli.doctor.all_checks import run_checks
 from amd_service.cli.doctor.check_result import CheckResult, Health
 from amd_service.cli.doctor.output import print_result
 from amd_service.database.pool import Database
-from amd_service.domain import Label
+from amd_service.domain import AccessScope, Label, Role
+from amd_service.operations import credentials
 from amd_service.runtime import Runtime
 from amd_service.settings import RETRY_OVERRIDES, Settings
 from amd_service.web.authentication import Authentication
@@ -55,10 +56,10 @@ async def test_a_public_url_that_twilio_cannot_use_is_not_ok(public_url: str | N
 @pytest.mark.parametrize("public_url", [None, "http://localhost:8080", "https://amd.example.com"])
 @pytest.mark.parametrize("host", ["127.0.0.1", "0.0.0.0"])
 @pytest.mark.parametrize("api_keys", ["", "k" * 16])
-async def test_the_check_of_api_keys_agrees_with_the_access_rules(
+async def test_the_check_of_access_agrees_with_the_access_rules(
     database: Database, public_url: str | None, host: str, api_keys: str
 ) -> None:
-    result = await result_of("API keys", public_url=public_url, host=host, api_keys=api_keys)
+    result = await result_of("access", public_url=public_url, host=host, api_keys=api_keys)
     headers = {"host": "localhost"} | ({"authorization": f"Bearer {api_keys}"} if api_keys else {})
     app = open_app(database, public_url=public_url, host=host, api_keys=api_keys)
     refusal = await _refusal(app.runtime, Headers(headers))
@@ -74,8 +75,21 @@ async def _refusal(runtime: Runtime, headers: Headers) -> Problem | None:
     return None
 
 
+async def test_people_and_keys_in_the_database_are_counted(database: Database) -> None:
+    public: dict[str, Any] = {"public_url": "https://amd.example.com", "api_keys": [], "database_url": database.url}
+    assert (await result_of("access", **public)).health is Health.FAIL
+    await credentials.add_person(database, "ann", Role.ADMIN, None)
+    await credentials.add_api_key(database, "dashboard", [AccessScope.READ])
+    result = await result_of("access", **public)
+    expected = "0 key(s) in AMD_API_KEYS, 1 in the database, and 1 people"
+    assert (result.health, result.text) == (Health.OK, expected)
+    await credentials.disable_person(database, "ann")
+    await credentials.revoke_api_key(database, "dashboard")
+    assert "all people are disabled and all keys are revoked" in (await result_of("access", **public)).text
+
+
 async def test_a_short_api_key_is_a_warning_that_does_not_print_it() -> None:
-    result = await result_of("API keys", api_keys=f"sesame,{'k' * 16}")
+    result = await result_of("access", api_keys=f"sesame,{'k' * 16}")
     assert (result.health, result.text.startswith("1 of 2 ")) == (Health.WARN, True)
     assert "openssl rand -hex 24" in result.text
     assert "sesame" not in result.text

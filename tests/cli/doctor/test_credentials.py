@@ -115,4 +115,4 @@ async def test_a_broken_proxy_or_certificate_fails_one_check_and_the_other_check
     monkeypatch.setenv(name, value)
     result = await result_of("credentials", **WITH_KEY)
     assert (result.health, name in result.text) == (Health.FAIL, True)
-    assert (await result_of("API keys", **WITH_KEY)).health is Health.OK
+    assert (await result_of("access", **WITH_KEY)).health is Health.OK
