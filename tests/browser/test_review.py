@@ -3,13 +3,14 @@
 import pytest
 from playwright.async_api import expect
 
-from tests.support.audio_player import until_played
+from tests.support.accessibility import assert_accessible, assert_accessible_everywhere
+from tests.support.audio_player import until_loaded, until_played
 from tests.support.postgres import empty
 from tests.support.review_rows import stored_reviews
 from tests.support.site import Site
 from tests.support.visits import Visits
 
-pytestmark = [pytest.mark.anyio, pytest.mark.browser, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.anyio, pytest.mark.browser, pytest.mark.slow, pytest.mark.timeout(300)]
 
 
 async def test_calls_are_reviewed_with_the_keyboard_only(site: Site, visits: Visits) -> None:
@@ -61,3 +62,21 @@ async def test_a_recording_that_is_gone_is_skipped_without_an_answer(site: Site,
     await page.get_by_role("button", name="Skip: cannot listen").click()
     await expect(page.locator("#answer input[name=call]")).not_to_have_value(first)
     assert await stored_reviews(site.database) == []
+
+
+async def test_the_pages_are_accessible_in_both_themes_and_widths(site: Site, visits: Visits) -> None:
+    await empty(site.database)
+    for name in ("07-voicemail-carrier", "01-human-hello"):
+        await site.analysed(await site.post_call(name, query="campaign=spring"))
+    page = await visits.open("/review")
+    await page.keyboard.press("2")
+    await expect(page.locator("#verdict")).to_be_visible()
+    await until_loaded(page.locator("audio-player"))
+    await assert_accessible_everywhere(page)
+    await page.keyboard.press("?")
+    await assert_accessible(page)
+    await page.goto("/review?queue=undecided")
+    await assert_accessible_everywhere(page)
+    await page.goto("/review/report")
+    await expect(page.get_by_role("heading", name="By campaign")).to_be_visible()
+    await assert_accessible_everywhere(page)
