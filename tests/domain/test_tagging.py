@@ -41,6 +41,11 @@ def test_the_query_of_a_url_is_sorted_and_needs_no_percent_encoding(tagging: Tag
     assert pairs == sorted(pairs)
 
 
+def test_the_longest_query_has_763_characters() -> None:
+    longest = Tagging.of("c" * 64, (f"{number}" * 64 for number in range(MAX_TAGS)))
+    assert len(longest.add_to("").partition("?")[2]) == 763
+
+
 @pytest.mark.parametrize(
     ("query", "tagging", "ignored"),
     [

@@ -6,10 +6,12 @@ from http import HTTPStatus
 
 from starlette.requests import Request
 
-from amd_service.domain import NAME_RULE, Tagging
+from amd_service.domain import MAX_TAGS, NAME_RULE, Tagging
+from amd_service.domain.tagging import CAMPAIGN, TAG
 from amd_service.errors import InvalidCallback, InvalidSignature, MalformedCallback, VerificationNotConfigured
 from amd_service.telemetry import Metrics, get_logger
 from amd_service.twilio import callbacks, signature
+from amd_service.web.api.openapi.responses import Json
 from amd_service.web.body import media_type, read_body
 from amd_service.web.media_types import FORM
 from amd_service.web.problems import Problem
@@ -18,6 +20,22 @@ from amd_service.web.state import runtime_of, state_of
 log = get_logger(__name__)
 
 Pairs = tuple[tuple[str, str], ...]
+
+# OpenAPI description of the query that every URL for Twilio may have.
+TAGGING_PARAMETERS: list[Json] = [
+    {
+        "name": CAMPAIGN,
+        "in": "query",
+        "description": "Campaign of the call. An invalid value is ignored.",
+        "schema": {"type": "string"},
+    },
+    {
+        "name": TAG,
+        "in": "query",
+        "description": f"Tag of the call. May be repeated, at most {MAX_TAGS} times. An invalid value is ignored.",
+        "schema": {"type": "array", "items": {"type": "string"}},
+    },
+]
 
 FORM_PROBLEMS = (
     HTTPStatus.BAD_REQUEST,

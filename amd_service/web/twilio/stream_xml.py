@@ -18,6 +18,7 @@ from amd_service.web.twilio.media import MEDIA_PATH
 from amd_service.web.twilio.signed_request import (
     FORM_PROBLEMS,
     QUERY_PROBLEMS,
+    TAGGING_PARAMETERS,
     Pairs,
     measure_callback,
     read_signed_form,
@@ -70,13 +71,17 @@ def _operation(parameters: Json, statuses: tuple[HTTPStatus, ...]) -> Json:
 
 SIDS = {"AccountSid": sid("AC"), "CallSid": sid("CA")}
 QUERY: Json = {
-    "parameters": [{"name": name, "in": "query", "required": True, "schema": schema} for name, schema in SIDS.items()]
+    "parameters": [
+        *({"name": name, "in": "query", "required": True, "schema": schema} for name, schema in SIDS.items()),
+        *TAGGING_PARAMETERS,
+    ]
 }
 BODY: Json = {
+    "parameters": TAGGING_PARAMETERS,
     "requestBody": {
         "required": True,
         "content": {FORM: {"schema": {"type": "object", "required": list(SIDS), "properties": SIDS}}},
-    }
+    },
 }
 
 ROUTE = DescribedRoute(

@@ -21,6 +21,7 @@ from amd_service.web.problems import Problem
 from amd_service.web.state import runtime_of
 from amd_service.web.twilio.signed_request import (
     FORM_PROBLEMS,
+    TAGGING_PARAMETERS,
     Pairs,
     measure_callback,
     read_signed_form,
@@ -82,6 +83,7 @@ def _operation(summary: str, required: list[str]) -> Json:
         **SIGNED,
         "summary": summary,
         "description": "Twilio sends and signs the request. Configure this URL at Twilio. Unknown fields are stored.",
+        "parameters": TAGGING_PARAMETERS,
         "requestBody": {"required": True, "content": {FORM: {"schema": form | {"additionalProperties": text}}}},
         "responses": {
             "204": {"description": "This request or an earlier identical request has stored the callback."},

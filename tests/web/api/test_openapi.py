@@ -156,6 +156,19 @@ def test_every_operation_has_a_stable_id() -> None:
     ]
 
 
+def test_every_url_for_twilio_may_name_campaign_and_tags() -> None:
+    operations = {
+        (path, method): operation.get("parameters", [])
+        for path, methods in DOCUMENT["paths"].items()
+        for method, operation in methods.items()
+        if path.startswith("/twilio/") and path != "/twilio/media"
+    }
+    assert len(operations) == 5
+    for where, parameters in operations.items():
+        optional = [each["name"] for each in parameters if each["in"] == "query" and not each.get("required")]
+        assert optional == ["campaign", "tag"], where
+
+
 def test_every_sid_has_a_pattern() -> None:
     def schemas(node: Any) -> Iterator[tuple[str, Any]]:
         if isinstance(node, dict):
