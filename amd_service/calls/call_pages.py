@@ -104,7 +104,7 @@ async def read_answers(session: AsyncSession, calls: Sequence[CallLog]) -> dict[
 
 
 async def _read_older(
-    session: AsyncSession, selected: Select[tuple[CallLog]], cursor: Cursor | None, size: int
+    session: AsyncSession, selected: Select[CallLog], cursor: Cursor | None, size: int
 ) -> tuple[list[CallLog], bool]:
     if cursor is not None:
         selected = selected.where(tuple_(*_ORDER) < tuple_(cursor.created_at, cursor.call_sid))
@@ -113,9 +113,7 @@ async def _read_older(
     return calls[:size], len(calls) > size
 
 
-async def _read_newer(
-    session: AsyncSession, selected: Select[tuple[CallLog]], cursor: Cursor, size: int
-) -> CallPage | None:
+async def _read_newer(session: AsyncSession, selected: Select[CallLog], cursor: Cursor, size: int) -> CallPage | None:
     """Return the page before a call. None if it is the first page, which can have new calls."""
     oldest_first = selected.where(tuple_(*_ORDER) > tuple_(cursor.created_at, cursor.call_sid))
     calls = list(await session.scalars(oldest_first.order_by(*_ORDER).limit(size + 1)))

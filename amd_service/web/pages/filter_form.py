@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from http import HTTPStatus
+from typing import Any
 
 from starlette.requests import Request
 
@@ -79,9 +80,9 @@ def _chips(chosen: CallFilter) -> list[Chip]:
     for name, kind in (("labels", ""), ("reasons", ""), ("states", "state "), ("statuses", "call "), ("tags", "tag ")):
         values = getattr(chosen, name)
         for value in values:
-            others = tuple(other for other in values if other != value)
+            others: dict[str, Any] = {name: tuple(other for other in values if other != value)}
             text = value if name == "tags" else value.replace("_", " ")
-            without.append((f"{kind}{text}", replace(chosen, **{name: others})))
+            without.append((f"{kind}{text}", replace(chosen, **others)))
     if chosen.last is not None:
         known = dict(TIMESPANS)
         text = known.get(chosen.last, f"last {written_timespan(chosen.last)}")
