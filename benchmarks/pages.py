@@ -158,7 +158,7 @@ def requests_by_page(count: int) -> Iterator[tuple[str, Iterator[str]]]:
     yield "list, filtered by number", (f"/calls?q=%2B1500{n:07}" for n in numbers)
     yield "one call", (f"/calls/CA{sid(n + 1)}" for n in numbers)
     yield "tiles, counted anew for 24 hours of one campaign", (f"/calls/tiles?campaign=campaign-{n}" for n in range(20))
-    yield "tiles, counted anew for all calls", (f"/calls/tiles?last={700 + n}h" for n in range(10))
+    yield "tiles, counted anew for the newest 100 000 calls", (f"/calls/tiles?last={700 + n}h" for n in range(10))
     yield "tiles, counted in the last 10 s", ("/calls/tiles" for _ in numbers)
     yield "chart, counted in the last 10 s", ("/calls/over-time" for _ in numbers)
 
