@@ -50,9 +50,7 @@ def _check_open(settings: Settings, note: str, cure: str) -> CheckResult:
     """Check a service without a known person and key."""
     check, nobody = "access", "no key and no person" if not note else f"no key is set ({note})"
     if settings.user_header:
-        return CheckResult(
-            check, Health.WARN, f"{nobody}: a proxy signs people in, but each needs a row; {cure}"
-        )
+        return CheckResult(check, Health.WARN, f"{nobody}: a proxy signs people in, but each needs a row; {cure}")
     if settings.is_local_only:
         return CheckResult(check, Health.OK, f"{nobody}: the service accepts only direct requests from this machine")
     if settings.is_published:
