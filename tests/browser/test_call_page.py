@@ -6,9 +6,8 @@ import pytest
 from playwright.async_api import Page, expect
 
 from amd_service.domain import Role
-from tests.support.accessibility import assert_accessible
 from tests.support.site import Site
-from tests.support.visits import LOOKS, Theme, Visits
+from tests.support.visits import Visits
 
 pytestmark = [pytest.mark.anyio, pytest.mark.browser, pytest.mark.slow, pytest.mark.timeout(300)]
 
@@ -36,14 +35,6 @@ async def test_the_recording_is_drawn_and_plays(visits: Visits, site: Site) -> N
     await expect(page.get_by_role("button", name="Pause")).to_be_visible()
     await page.wait_for_timeout(500)
     assert await current_time(page) > 0
-
-
-@pytest.mark.parametrize(("width", "theme"), LOOKS)
-async def test_the_page_is_accessible(width: int, theme: Theme, visits: Visits, site: Site) -> None:
-    # axe-core copies the styles of wavesurfer's shadow root into a <style> element of its own, without the nonce.
-    page = await open_judged(visits, site, width=width, theme=theme, allowed=["Applying inline style"])
-    await expect(page.get_by_role("link", name="List")).to_be_visible()
-    await assert_accessible(page)
 
 
 async def test_a_new_analysis_appears_beside_the_old_one(visits: Visits, site: Site) -> None:
