@@ -223,6 +223,15 @@ async def test_a_microphone_that_cannot_be_used_is_explained(error: str, cure: s
     await expect(page.get_by_role("button", name="Record", exact=True)).to_be_enabled()
 
 
+async def test_without_https_the_page_says_why_it_cannot_record(visits: Visits) -> None:
+    page = await visits.open("/try")
+    await page.add_init_script("Object.defineProperty(window, 'isSecureContext', { value: false })")
+    await page.reload()
+    await expect(page.get_by_text("Browsers allow recording only with https or on localhost.")).to_be_visible()
+    await expect(page.get_by_role("button", name="Record", exact=True)).to_be_disabled()
+    await assert_accessible(page)
+
+
 @pytest.fixture
 async def speaking_browser(tmp_path: Path) -> AsyncIterator[Browser]:
     """A Chromium whose microphone hears a person again and again."""

@@ -12,9 +12,11 @@ export class Refusal extends Error {
 }
 
 // Yield the lines of a recording as they arrive. Waits while the model is loading or busy, and says so by `onWait(text)`.
-export async function* judge(blob, { root, csrfToken, channel, signal, onWait }) {
+// `onSend()` is called before each attempt.
+export async function* judge(blob, { root, csrfToken, channel, signal, onSend, onWait }) {
   const query = new URLSearchParams({ longer_window: "true", ...(channel && { channel }) });
   for (let attempt = 1; ; attempt++) {
+    onSend();
     const response = await send(`${root}/predict-stream?${query}`, {
       method: "POST",
       body: blob,

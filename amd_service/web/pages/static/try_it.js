@@ -22,6 +22,7 @@ let lines = [];
 let request = new AbortController();
 let stopRecording = null;
 let durationS = 0;
+let sentAt = 0;
 let chart = null;
 
 async function open(blob, name) {
@@ -49,10 +50,9 @@ async function run() {
   request.abort();
   const { signal } = (request = new AbortController());
   begin();
-  const started = performance.now();
   try {
     await receive(recording.blob, signal);
-    if (!signal.aborted) showFacts(performance.now() - started);
+    if (!signal.aborted) showFacts(performance.now() - sentAt);
   } catch (error) {
     if (signal.aborted) return;
     if (!(error instanceof Refusal)) throw error;
@@ -61,7 +61,8 @@ async function run() {
 }
 
 async function receive(blob, signal) {
-  const options = { root, csrfToken, channel: element("channel").value, signal, onWait: showWait };
+  const onSend = () => (sentAt = performance.now());
+  const options = { root, csrfToken, channel: element("channel").value, signal, onSend, onWait: showWait };
   try {
     for await (const line of judge(blob, options)) {
       lines.push(line);
