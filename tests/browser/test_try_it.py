@@ -13,6 +13,7 @@ from playwright.async_api import Browser, FilePayload, Locator, Page, Route, asy
 from sqlalchemy import func, select
 
 from amd_service.calls.tables import Base
+from amd_service.domain import Role
 from tests.support import chromium
 from tests.support.accessibility import assert_accessible
 from tests.support.detectors import speech
@@ -230,6 +231,14 @@ async def test_without_https_the_page_says_why_it_cannot_record(visits: Visits) 
     await expect(page.get_by_text("Browsers allow recording only with https or on localhost.")).to_be_visible()
     await expect(page.get_by_role("button", name="Record", exact=True)).to_be_disabled()
     await assert_accessible(page)
+
+
+async def test_a_signed_in_reviewer_judges_a_recording(guarded_visits: Visits) -> None:
+    page = await guarded_visits.open("/calls", role=Role.REVIEWER, allowed=["status of 503"])
+    async with page.expect_navigation():
+        await page.get_by_role("link", name="Try it", exact=True).click()
+    await choose(page, HUMAN)
+    await finished(page, "human")
 
 
 @pytest.fixture
