@@ -24,7 +24,7 @@ LABEL_SEEN = """([sid, label]) => new Promise((resolve) => {
 
 
 async def test_the_row_of_a_call_gets_its_verdict_without_a_reload(
-    site: Site, visits: Visits, record_property: Callable[[str, object], None]
+    site: Site, visits: Visits, record_testsuite_property: Callable[[str, object], None]
 ) -> None:
     page = await visits.open("/calls")
     call_sid = new_call_sid()
@@ -33,7 +33,7 @@ async def test_the_row_of_a_call_gets_its_verdict_without_a_reload(
     verdict_at = (await site.analysed(call_sid)).verdict_at
     assert verdict_at is not None
     delay = datetime.fromtimestamp(await seen / 1000, UTC) - verdict_at
-    record_property("seconds_from_verdict_to_row", delay.total_seconds())
+    record_testsuite_property("seconds_from_verdict_to_row", delay.total_seconds())
     # 1 s on a quiet machine. Chromium on a busy machine takes longer.
     assert delay.total_seconds() < 10
 
