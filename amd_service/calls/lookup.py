@@ -27,13 +27,14 @@ async def read_call(session: AsyncSession, call_sid: CallSid) -> dict[str, Any] 
     verdicts = await session.scalars(
         select(VerdictRow).join(Recording).where(Recording.call_sid == call_sid).order_by(VerdictRow.id)
     )
-    return _as_json(call) | {
-        "recordings": [_as_json(recording) for recording in recordings],
-        "verdicts": [_as_json(verdict) for verdict in verdicts],
+    return as_json(call) | {
+        "recordings": [as_json(recording) for recording in recordings],
+        "verdicts": [as_json(verdict) for verdict in verdicts],
     }
 
 
-def _as_json(row: Base) -> dict[str, Any]:
+def as_json(row: Base) -> dict[str, Any]:
+    """Return the columns of a row by name. Times are ISO 8601 in UTC."""
     values = {column.key: getattr(row, column.key) for column in inspect(type(row)).column_attrs}
     return {key: value.isoformat() if isinstance(value, datetime) else value for key, value in values.items()}
 

@@ -32,12 +32,28 @@ _SIDS = {"account_sid": ("AC",), "call_sid": ("CA",), "parent_call_sid": ("CA",)
 
 
 def call_schemas() -> dict[str, Json]:
-    """OpenAPI components for the result of `lookup.read_call`, by name."""
-    call = _row("call_log")
+    """OpenAPI components for calls and for the result of `lookup.read_call`, by name."""
+    call, listed = _row("call_log"), _row("call_log")
     for name, component in (("recordings", "Recording"), ("verdicts", "ModelRun")):
         call["properties"][name] = {"type": "array", "items": {"$ref": f"#/components/schemas/{component}"}}
         call["required"].append(name)
-    return {"Call": call, "Recording": _row("recording"), "ModelRun": _row("verdict")}
+    page = {
+        "type": "object",
+        "description": "A page of calls.",
+        "properties": {
+            "calls": {"type": "array", "items": {"$ref": "#/components/schemas/ListedCall"}},
+            "next": {"type": ["string", "null"], "description": "Cursor of the next page. Null on the last page."},
+        },
+        "required": ["calls", "next"],
+        "additionalProperties": False,
+    }
+    return {
+        "Call": call,
+        "ListedCall": listed,
+        "CallPage": page,
+        "Recording": _row("recording"),
+        "ModelRun": _row("verdict"),
+    }
 
 
 def _row(name: str) -> Json:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from amd_service.calls import neighbours, saved_views
 from amd_service.calls.call_filter import CallFilter, FilterRules
-from amd_service.calls.call_pages import NEWEST, CallPage, Position, read_page
+from amd_service.calls.call_pages import NEWEST, PAGE_SIZE, CallPage, Position, read_page
 from amd_service.calls.neighbours import Neighbours
 from amd_service.calls.tables import SavedView
 from amd_service.database.pool import Database
@@ -32,10 +32,12 @@ async def read_list(
         return CallList(page, await saved_views.list_views(session))
 
 
-async def read_rows(database: Database, call_filter: CallFilter, rules: FilterRules, position: Position) -> CallPage:
+async def read_rows(
+    database: Database, call_filter: CallFilter, rules: FilterRules, position: Position, *, size: int = PAGE_SIZE
+) -> CallPage:
     """Read a page of calls. Raises DatabaseUnavailable."""
     async with database.reading() as session:
-        return await read_page(session, call_filter, rules, position)
+        return await read_page(session, call_filter, rules, position, size=size)
 
 
 async def find_neighbours(

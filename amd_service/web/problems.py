@@ -7,6 +7,7 @@ from math import ceil
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse
+from starlette.routing import Match
 
 
 class Problem(Exception):
@@ -56,7 +57,10 @@ def problem_body(problem: Problem) -> dict[str, object]:
 
 def http_problem(request: Request, error: HTTPException) -> Problem:
     """Return the problem of an unknown path, or of a method that the path does not support."""
+    # Starlette names only the methods of the first route with this path. Another route can accept further methods.
+    same_path = [route for route in request.app.routes if route.matches(request.scope)[0] is Match.PARTIAL]
+    if allowed := sorted({method for route in same_path for method in route.methods}):
+        detail = f"{request.url.path} does not accept {request.method}: use {' or '.join(allowed)}"
+        return Problem(HTTPStatus.METHOD_NOT_ALLOWED, detail, {"allow": ", ".join(allowed)})
     detail = f"{request.method} {request.url.path} does not exist; see /openapi.json"
-    if allowed := (error.headers or {}).get("Allow"):
-        detail = f"{request.url.path} does not accept {request.method}: use {' or '.join(sorted(allowed.split(', ')))}"
     return Problem(HTTPStatus(error.status_code), detail, error.headers)

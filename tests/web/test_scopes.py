@@ -49,6 +49,7 @@ def test_the_endpoints_for_programs_need_these_scopes() -> None:
     assert needs == {
         ("/predict", "post"): {PREDICT},
         ("/predict-stream", "post"): {PREDICT},
+        ("/api/calls", "get"): {READ},
         ("/api/calls", "post"): {CALL_SCOPE},
         ("/api/calls/{sid}", "get"): {READ},
         ("/metrics", "get"): {READ},

@@ -1,6 +1,7 @@
 """Read and place calls."""
 
 from http import HTTPStatus
+from typing import Any
 
 from pydantic import ValidationError
 from starlette.requests import Request
@@ -41,17 +42,30 @@ CALLER_ERRORS = range(21000, 22000)
 
 async def get_call(request: Request) -> JSONResponse:
     """GET /api/calls/{sid}: the `call_log` row of a call, with its recordings and verdicts."""
+    call_sid = call_sid_of(request)
+    call = await read_call(runtime_of(request).database, call_sid)
+    if call is None:
+        raise unknown_call(call_sid)
+    return JSONResponse(with_masked_numbers(call, request))
+
+
+def call_sid_of(request: Request) -> CallSid:
+    """Return the CallSid in the path. Raises Problem 422 for an invalid CallSid."""
     call_sid = request.path_params["sid"]
     if not is_sid(call_sid, "CA"):
         raise Problem(HTTPStatus.UNPROCESSABLE_ENTITY, "a call SID is CA followed by 32 hexadecimal digits")
-    try:
-        call = await read_call(runtime_of(request).database, CallSid(call_sid))
-    except DatabaseUnavailable as error:
-        raise _problem_for(error) from error
-    if call is None:
-        raise Problem(HTTPStatus.NOT_FOUND, f"no callback of call {call_sid} has arrived yet")
-    numbers = {name: call[name] and masked(call[name], principal_of(request)) for name in NUMBER_FACTS}
-    return JSONResponse(call | numbers)
+    return CallSid(call_sid)
+
+
+def unknown_call(call_sid: CallSid) -> Problem:
+    """Return the problem of a call that this service does not know."""
+    return Problem(HTTPStatus.NOT_FOUND, f"no callback of call {call_sid} has arrived yet")
+
+
+def with_masked_numbers(call: dict[str, Any], request: Request) -> dict[str, Any]:
+    """Return a call as JSON, with its phone numbers as the sender of the request may see them."""
+    principal = principal_of(request)
+    return call | {name: call[name] and masked(call[name], principal) for name in NUMBER_FACTS}
 
 
 async def start_call(request: Request) -> JSONResponse:

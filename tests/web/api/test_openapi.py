@@ -139,6 +139,7 @@ def test_every_operation_has_a_stable_id() -> None:
     assert sorted(ids) == [
         "get_call",
         "health",
+        "list_calls",
         "metrics",
         "missing_upgrade",
         "model_info",

@@ -19,8 +19,8 @@ from amd_service.web.state import runtime_of
 
 DESCRIPTION = """\
 Detects whether a human or a voicemail answered a phone call. Twilio reports calls and recordings to `/twilio/…`.
-Verdicts are available from `/api/calls/{sid}` and in the table `call_log`. `/predict` judges an uploaded recording at
-once.
+Verdicts are available from `/api/calls`, `/api/calls/{sid}` and in the table `call_log`. `/predict` judges an uploaded
+recording at once.
 
 `undecided` is a valid label: do not convert it to `human` or `voicemail`. Errors are problem details (RFC 9457). Their
 member `detail` says what to change."""
@@ -41,7 +41,7 @@ def describe(routes: Sequence[BaseRoute], server_url: str = "/") -> Json:
             "license": {"name": "Apache License 2.0", "identifier": "Apache-2.0"},
         },
         "servers": [{"url": server_url}],
-        "paths": {route.path: route.operations for route in routes if isinstance(route, DescribedRoute)},
+        "paths": _paths([route for route in routes if isinstance(route, DescribedRoute)]),
         "components": {
             "schemas": schemas["$defs"] | call_schemas(),
             "securitySchemes": {
@@ -55,6 +55,14 @@ def describe(routes: Sequence[BaseRoute], server_url: str = "/") -> Json:
             },
         },
     }
+
+
+def _paths(routes: Sequence[DescribedRoute]) -> Json:
+    """Return the operations by path. Several routes can have one path, if each of them needs another scope."""
+    paths: Json = {}
+    for route in routes:
+        paths.setdefault(route.path, {}).update(route.operations)
+    return paths
 
 
 async def openapi(request: Request) -> JSONResponse:

@@ -25,15 +25,18 @@ def sid(prefix: str) -> Json:
     return {"type": "string", "pattern": sid_pattern(prefix)}
 
 
-def response(description: str, shape: type[Shape] | str, media_type: str = JSON) -> Json:
+def response(
+    description: str, shape: type[Shape] | str, media_type: str = JSON, *, example: Json | None = None
+) -> Json:
     """Build an OpenAPI response object.
 
     `shape`: the schema of the body, as a class or as a name in the OpenAPI document.
     """
     name = shape if isinstance(shape, str) else shape.__name__
+    content: Json = {"schema": {"$ref": f"#/components/schemas/{name}"}}
     return {
         "description": description,
-        "content": {media_type: {"schema": {"$ref": f"#/components/schemas/{name}"}}},
+        "content": {media_type: content if example is None else content | {"example": example}},
     }
 
 

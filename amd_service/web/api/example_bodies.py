@@ -1,0 +1,42 @@
+"""Examples of response bodies for the OpenAPI document."""
+
+from typing import Any
+
+CALL: dict[str, Any] = {
+    "call_sid": "CA0123456789abcdef0123456789abcdef",
+    "account_sid": "AC0123456789abcdef0123456789abcdef",
+    "parent_call_sid": None,
+    "direction": "outbound-api",
+    "from_number": "+15005550006",
+    "to_number": "+15005550010",
+    "call_status": "completed",
+    "started_at": "2026-11-28T10:00:00+00:00",
+    "answered_at": "2026-11-28T10:00:05+00:00",
+    "ended_at": "2026-11-28T10:00:31+00:00",
+    "duration_s": 26,
+    "sip_response_code": 200,
+    "twilio_answered_by": "machine_start",
+    "twilio_amd_ms": 4100,
+    "analysis_state": "judged",
+    "label": "voicemail",
+    "confidence": 0.98,
+    "reason": "confident",
+    "channels_mixed": False,
+    "model_id": "amd-service/demo",
+    "model_revision": None,
+    "verdict_at": "2026-11-28T10:00:34+00:00",
+    "verdict_ms": 1200,
+    "verdict_source": "recording",
+    "recording_sid": "RE0123456789abcdef0123456789abcdef",
+    "answer_to_verdict_ms": 29000,
+    "action": None,
+    "action_state": None,
+    "action_note": None,
+    "action_at": None,
+    "reconciled_at": None,
+    "campaign": "spring",
+    "tags": ["vip"],
+    "created_at": "2026-11-28T10:00:00+00:00",
+    "updated_at": "2026-11-28T10:00:34+00:00",
+}
+CALL_PAGE = {"calls": [CALL], "next": "MjAyNi0xMS0yOFQxMDowMDowMFp-Q0EwMTIz"}
