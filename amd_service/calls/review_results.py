@@ -6,16 +6,23 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
-from sqlalchemy import ColumnElement, Date, Float, Text, cast, column, func, select, table, text
+from sqlalchemy import ColumnElement, Date, Float, Text, cast, column, func, or_, select, table, text
 from sqlalchemy.dialects.postgresql import distinct_on
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from amd_service.calls.call_filter import CallFilter, FilterRules, conditions
+from amd_service.calls.review_sample import SamplingPlan, is_drawn
 from amd_service.calls.strata import LowConfidence, stratum_of
 from amd_service.calls.tables import CallLog, Review
 from amd_service.domain import Label, ReviewAnswer, Stratum
 
-_REVIEWED = table("call_log_reviewed", column("call_sid", Text), column("answer", Text), column("probability", Float))
+_REVIEWED = table(
+    "call_log_reviewed",
+    column("call_sid", Text),
+    column("answer", Text),
+    column("stratum", Text),
+    column("probability", Float),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,14 +47,28 @@ async def count_judged(session: AsyncSession, call_filter: CallFilter, rules: Fi
 
 
 async def count_answers(
-    session: AsyncSession, call_filter: CallFilter, rules: FilterRules
+    session: AsyncSession, call_filter: CallFilter, rules: FilterRules, plan: SamplingPlan
 ) -> Counter[tuple[CallGroup, ReviewAnswer]]:
-    """Count the answers about drawn calls that the filter selects: one answer for each call."""
+    """Count the answers about drawn calls that the filter selects: one answer for each call.
+
+    A call can move from a group that is reviewed often to the group `rest`, for example if it is analysed again with a
+    better model. There it counts only if the random sample contains it. Otherwise the reviewed calls of `rest` would
+    mostly be such calls.
+    """
+    stratum = stratum_of(plan.low)
+    stands_for_its_group = or_(
+        _REVIEWED.c.stratum == stratum, stratum != Stratum.REST, is_drawn(plan.probability(Stratum.REST))
+    )
     keys = (*_keys(rules.low_confidence), _REVIEWED.c.answer)
     statement = (
         select(*keys, func.count())
         .join(_REVIEWED, _REVIEWED.c.call_sid == CallLog.call_sid)
-        .where(_REVIEWED.c.probability.is_not(None), CallLog.label.is_not(None), *conditions(call_filter, rules))
+        .where(
+            _REVIEWED.c.probability.is_not(None),
+            CallLog.label.is_not(None),
+            stands_for_its_group,
+            *conditions(call_filter, rules),
+        )
         .group_by(*keys)
     )
     rows = await session.execute(statement)

@@ -56,7 +56,15 @@ async def answers_of(session: AsyncSession, call_sid: CallSid, reviewer: str) ->
 
 
 async def find_draw(session: AsyncSession, call_sid: CallSid, plan: SamplingPlan) -> Draw | None:
-    """Return how the call was drawn, or None if it is not in the sample."""
+    """Return how the call was drawn, or None if it is not in the sample.
+
+    A second opinion has the draw of the first one. The call can meanwhile be outside the sample, for example after a
+    change of the settings.
+    """
+    drawn = select(Review).where(Review.call_sid == call_sid, Review.probability.is_not(None)).order_by(Review.id)
+    first = (await session.scalars(drawn.limit(1))).first()
+    if first is not None:
+        return Draw.of(first)
     statement = select(stratum_of(plan.low)).where(CallLog.call_sid == call_sid, CallLog.label.is_not(None))
     value = await session.scalar(statement)
     if value is None:

@@ -8,6 +8,7 @@ from time import monotonic, perf_counter
 
 from amd_service.calls.call_filter import CallFilter, FilterRules
 from amd_service.calls.campaign_totals import MOST_CALLS, MOST_CAMPAIGNS, CampaignTotals, count_by_campaign
+from amd_service.calls.review_sample import SamplingPlan
 from amd_service.database.pool import Database
 from amd_service.errors import DatabaseUnavailable
 from amd_service.operations.review.error_rates import ErrorRates
@@ -38,9 +39,12 @@ class CampaignReport:
 class CampaignReports:
     """Makes reports, one at a time, and keeps each for at least KEEP_S seconds."""
 
-    def __init__(self, database: Database, rules: FilterRules, *, clock: Callable[[], float] = monotonic) -> None:
+    def __init__(
+        self, database: Database, rules: FilterRules, plan: SamplingPlan, *, clock: Callable[[], float] = monotonic
+    ) -> None:
         self._database = database
         self._rules = rules
+        self._plan = plan
         self._clock = clock
         self._kept: dict[timedelta, tuple[CampaignReport, float]] = {}
         self._one_at_a_time = asyncio.Lock()
@@ -73,7 +77,7 @@ class CampaignReports:
 
     async def _error_rates(self, last: timedelta) -> Mapping[str | None, ErrorRates] | None:
         try:
-            reviewed = await make_report(self._database, CallFilter(last=last), self._rules)
+            reviewed = await make_report(self._database, CallFilter(last=last), self._rules, self._plan)
         except DatabaseUnavailable as error:
             # The estimate needs all calls of the period. The counts are useful without it.
             log.warning("error rates of campaigns not counted", error=str(error))

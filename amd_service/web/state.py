@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from starlette.requests import HTTPConnection
 
 from amd_service.calls.call_filter import FilterRules
+from amd_service.calls.review_sample import SamplingPlan
 from amd_service.operations.call_statistics import CallStatistics
 from amd_service.operations.campaign_report import CampaignReports
 from amd_service.operations.change_feed import ChangeFeed
@@ -61,7 +62,11 @@ def create_state(runtime: Runtime, time_limits: TimeLimits) -> AppState:
         passwords=PasswordChecker(),
         stream_judge=runtime.build_stream_judge(verdict_s=time_limits.media_verdict_s),
         stream_limiter=Limiter(runtime.settings.live_streams),
-        campaign_reports=CampaignReports(runtime.database, FilterRules.from_settings(runtime.settings)),
+        campaign_reports=CampaignReports(
+            runtime.database,
+            FilterRules.from_settings(runtime.settings),
+            SamplingPlan.from_settings(runtime.settings),
+        ),
         changes=changes,
         statistics=CallStatistics(runtime.database, FilterRules.from_settings(runtime.settings)),
         shared_views=SharedViews(changes),

@@ -9,6 +9,7 @@ from datetime import date
 from amd_service.calls import review_results
 from amd_service.calls.call_filter import CallFilter, FilterRules
 from amd_service.calls.review_results import CallGroup
+from amd_service.calls.review_sample import SamplingPlan
 from amd_service.database.pool import Database
 from amd_service.domain import Label, ReviewAnswer, Stratum
 from amd_service.operations.review.error_rates import Cell, ErrorRates, estimate_error_rates
@@ -58,11 +59,13 @@ class ErrorReport:
     by_week: list[ReportRow]
 
 
-async def make_report(database: Database, call_filter: CallFilter, rules: FilterRules) -> ErrorReport:
+async def make_report(
+    database: Database, call_filter: CallFilter, rules: FilterRules, plan: SamplingPlan
+) -> ErrorReport:
     """Estimate the error rates of the judged calls that the filter selects. Raises DatabaseUnavailable."""
     async with database.reading() as session:
         judged = await review_results.count_judged(session, call_filter, rules)
-        answers = await review_results.count_answers(session, call_filter, rules)
+        answers = await review_results.count_answers(session, call_filter, rules, plan)
         pairs = await review_results.count_pairs(session, call_filter, rules)
     # The estimates take up to a second of computation.
     return await asyncio.to_thread(_report, judged, answers, measure_agreement(pairs))

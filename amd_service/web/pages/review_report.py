@@ -8,6 +8,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from amd_service.calls.call_filter import CallFilter, FilterRules, written_timespan
+from amd_service.calls.review_sample import SamplingPlan
 from amd_service.domain import AccessScope, Stratum
 from amd_service.operations.review.error_report import make_report
 from amd_service.operations.review.reviewer_agreement import MIN_PAIRS
@@ -31,7 +32,8 @@ async def show_report(request: Request) -> Response:
     """GET /review/report: parameters `last`, `since`, `until`, `campaign` and `tag`, as on the page of calls."""
     settings = runtime_of(request).settings
     call_filter = _selection(request)
-    report = await make_report(runtime_of(request).database, call_filter, FilterRules.from_settings(settings))
+    rules, plan = FilterRules.from_settings(settings), SamplingPlan.from_settings(settings)
+    report = await make_report(runtime_of(request).database, call_filter, rules, plan)
     return templates_of(request).page(
         request,
         "review_report.html",

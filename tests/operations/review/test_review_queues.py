@@ -4,9 +4,11 @@ import asyncio
 from collections.abc import Sequence
 
 import pytest
+from sqlalchemy import update
 
 from amd_service.calls.call_filter import CallFilter, FilterRules
 from amd_service.calls.review_sample import SamplingPlan
+from amd_service.calls.tables import CallLog
 from amd_service.database.pool import Database
 from amd_service.domain import Label, ReviewAnswer, ReviewQueue
 from amd_service.operations.review.answer import GivenAnswer, RecordedAnswer, record_answer
@@ -47,8 +49,8 @@ async def answer(
     return recorded
 
 
-async def report(database: Database) -> ErrorReport:
-    return await make_report(database, CallFilter(), RULES)
+async def report(database: Database, plan: SamplingPlan = PLAN) -> ErrorReport:
+    return await make_report(database, CallFilter(), RULES, plan)
 
 
 async def test_a_smaller_sample_is_the_beginning_of_a_larger_one(database: Database) -> None:
@@ -116,6 +118,32 @@ async def test_the_first_reviewer_counts_and_the_second_measures_agreement(datab
     assert (found.agreement.calls, found.agreement.agreed) == (1, 0)
     assert found.answers == {ReviewAnswer.HUMAN: 1}
     assert await served(database, "eve", queue="second") == []
+
+
+async def test_a_second_opinion_counts_also_if_the_call_is_outside_the_present_sample(database: Database) -> None:
+    await store_calls(database, heard_call(1, Label.VOICEMAIL))
+    await answer(database, 1, "human", by="ann")
+    smaller = SamplingPlan.from_settings(make_settings(review_sample=0, review_difficult=0, review_second_share=1.0))
+    assert await served(database, "bob", smaller, "second") == [numbered_sid(1)]
+    recorded = await answer(database, 1, "human", by="bob", plan=smaller)
+    assert recorded.review.probability == 1.0
+    assert await served(database, "bob", smaller, "second") == []
+    assert (await report(database)).agreement.calls == 1
+
+
+async def test_a_call_that_moves_to_the_other_calls_counts_only_if_the_random_sample_contains_it(
+    database: Database,
+) -> None:
+    plan = SamplingPlan.from_settings(make_settings(review_sample=0.3, review_difficult=1.0))
+    await store_calls(database, *(heard_call(number, Label.UNDECIDED) for number in range(50)))
+    sample = await served(database, "ann", plan)
+    for number in range(50):
+        await answer(database, number, "human", plan=plan)
+    assert (await report(database, plan)).total.reviews == 50
+    async with database.transaction() as session:
+        await session.execute(update(CallLog).values(label=Label.HUMAN, reason="confident", confidence=0.95))
+    assert 0 < len(sample) < 30
+    assert (await report(database, plan)).total.reviews == len(sample)
 
 
 async def test_two_people_get_different_calls_until_one_has_left(database: Database) -> None:

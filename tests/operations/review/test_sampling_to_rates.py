@@ -140,7 +140,7 @@ async def test_the_interval_covers_the_truth_in_93_percent_of_runs_and_a_plain_a
     await review(population, ReviewQueue.LOW_CONFIDENCE, share=0.4)
     async with population.transaction() as session:
         judged = by_run(await count_judged(session, CallFilter(), RULES))
-        answers = by_run(await count_answers(session, CallFilter(), RULES))
+        answers = by_run(await count_answers(session, CallFilter(), RULES, PLAN))
         true_rates = {run: rates for run, *rates in await session.execute(text(TRUTH))}
     assert len(judged) == len(answers) == len(true_rates) == RUNS
     covered: Counter[str] = Counter()
