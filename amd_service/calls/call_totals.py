@@ -105,7 +105,7 @@ async def count_calls(session: AsyncSession, call_filter: CallFilter, rules: Fil
 
 
 async def _find_period(session: AsyncSession, call_filter: CallFilter, rules: FilterRules, now: datetime) -> Period:
-    end = now if call_filter.until is None else min(call_filter.until, now)
+    end = now if call_filter.until is None else max(_ORIGIN, min(call_filter.until, now))
     starts = [] if call_filter.since is None else [call_filter.since]
     if call_filter.last is not None:
         starts.append(now - call_filter.last)

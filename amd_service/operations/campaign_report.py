@@ -1,10 +1,9 @@
 """The report on campaigns: calls, verdicts and error rates of each campaign. All readers share one result."""
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from time import monotonic, perf_counter
 
 from amd_service.calls.call_filter import CallFilter, FilterRules
 from amd_service.calls.campaign_totals import MOST_CALLS, MOST_CAMPAIGNS, CampaignTotals, count_by_campaign
@@ -13,12 +12,13 @@ from amd_service.database.pool import Database
 from amd_service.errors import DatabaseUnavailable
 from amd_service.operations.review.error_rates import ErrorRates
 from amd_service.operations.review.error_report import make_report
+from amd_service.operations.shared_results import SharedResults
 from amd_service.telemetry import get_logger
 
 log = get_logger(__name__)
 
-# Minimum seconds between two counts of one period. A slow count is kept for this many times the seconds that it took.
-KEEP_S, KEEP_TIMES = 30.0, 20
+# Minimum seconds between two counts of one period.
+KEEP_S = 30.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,50 +36,38 @@ class CampaignReport:
     error_rates: Mapping[str | None, ErrorRates] | None
 
 
-class CampaignReports:
-    """Makes reports, one at a time, and keeps each for at least KEEP_S seconds."""
+CampaignReports = SharedResults[timedelta, CampaignReport]
 
-    def __init__(
-        self, database: Database, rules: FilterRules, plan: SamplingPlan, *, clock: Callable[[], float] = monotonic
-    ) -> None:
-        self._database = database
-        self._rules = rules
-        self._plan = plan
-        self._clock = clock
-        self._kept: dict[timedelta, tuple[CampaignReport, float]] = {}
-        self._one_at_a_time = asyncio.Lock()
 
-    async def read(self, last: timedelta) -> CampaignReport:
-        """Return the report on the calls of a period until now. Raises DatabaseUnavailable.
+def share_campaign_reports(
+    database: Database, rules: FilterRules, plan: SamplingPlan, one_at_a_time: asyncio.Lock
+) -> CampaignReports:
+    """Return the reports by their period until now. A report is kept for at least KEEP_S seconds."""
+    return SharedResults(lambda last: make_campaign_report(database, rules, plan, last), one_at_a_time, keep_s=KEEP_S)
 
-        Use only a few different periods: each of them is kept.
-        """
-        async with self._one_at_a_time:
-            report, until = self._kept.get(last, (None, 0.0))
-            if report is not None and self._clock() < until:
-                return report
-            began = perf_counter()
-            report = await self._make(last)
-            keep_s = max(KEEP_S, KEEP_TIMES * (perf_counter() - began))
-            self._kept[last] = report, self._clock() + keep_s
-            return report
 
-    async def _make(self, last: timedelta) -> CampaignReport:
-        async with self._database.reading() as session:
-            found = await count_by_campaign(session, last)
-        return CampaignReport(
-            counted_at=datetime.now(UTC),
-            campaigns=found[:MOST_CAMPAIGNS],
-            has_more_calls=sum(campaign.calls for campaign in found) >= MOST_CALLS,
-            has_more_campaigns=len(found) > MOST_CAMPAIGNS,
-            error_rates=await self._error_rates(last),
-        )
+async def make_campaign_report(
+    database: Database, rules: FilterRules, plan: SamplingPlan, last: timedelta
+) -> CampaignReport:
+    """Report on the calls of a period until now. Raises DatabaseUnavailable."""
+    async with database.reading() as session:
+        found = await count_by_campaign(session, last)
+    return CampaignReport(
+        counted_at=datetime.now(UTC),
+        campaigns=found[:MOST_CAMPAIGNS],
+        has_more_calls=sum(campaign.calls for campaign in found) >= MOST_CALLS,
+        has_more_campaigns=len(found) > MOST_CAMPAIGNS,
+        error_rates=await _error_rates(database, rules, plan, last),
+    )
 
-    async def _error_rates(self, last: timedelta) -> Mapping[str | None, ErrorRates] | None:
-        try:
-            reviewed = await make_report(self._database, CallFilter(last=last), self._rules, self._plan)
-        except DatabaseUnavailable as error:
-            # The estimate needs all calls of the period. The counts are useful without it.
-            log.warning("error rates of campaigns not counted", error=str(error))
-            return None
-        return {row.name: row.rates for row in reviewed.by_campaign}
+
+async def _error_rates(
+    database: Database, rules: FilterRules, plan: SamplingPlan, last: timedelta
+) -> Mapping[str | None, ErrorRates] | None:
+    try:
+        reviewed = await make_report(database, CallFilter(last=last), rules, plan)
+    except DatabaseUnavailable as error:
+        # The estimate needs all calls of the period. The counts are useful without it.
+        log.warning("error rates of campaigns not counted", error=str(error))
+        return None
+    return {row.name: row.rates for row in reviewed.by_campaign}

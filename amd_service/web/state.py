@@ -1,16 +1,18 @@
 """Objects that the request handlers of an app share."""
 
+import asyncio
 from dataclasses import dataclass
 
 from starlette.requests import HTTPConnection
 
 from amd_service.calls.call_filter import FilterRules
 from amd_service.calls.review_sample import SamplingPlan
-from amd_service.operations.call_statistics import CallStatistics
-from amd_service.operations.campaign_report import CampaignReports
+from amd_service.operations.call_statistics import CallStatistics, share_statistics
+from amd_service.operations.campaign_report import CampaignReports, share_campaign_reports
 from amd_service.operations.change_feed import ChangeFeed
 from amd_service.operations.judge_stream import StreamJudge
 from amd_service.operations.listening import FETCHES_AT_ONCE, Listening
+from amd_service.operations.review.error_report import ErrorReports, share_error_reports
 from amd_service.operations.review.review_queues import OpenCalls
 from amd_service.operations.sign_in import PasswordChecker
 from amd_service.runtime import Runtime
@@ -40,6 +42,7 @@ class AppState:
     stream_judge: StreamJudge
     stream_limiter: Limiter
     campaign_reports: CampaignReports
+    error_reports: ErrorReports
     changes: ChangeFeed
     statistics: CallStatistics
     shared_views: SharedViews
@@ -52,6 +55,8 @@ class AppState:
 def create_state(runtime: Runtime, time_limits: TimeLimits) -> AppState:
     """Build the state of an app. `runtime`: an open runtime."""
     changes = ChangeFeed(runtime.database, runtime.metrics)
+    rules, plan = FilterRules.from_settings(runtime.settings), SamplingPlan.from_settings(runtime.settings)
+    slow_queries = asyncio.Lock()
     return AppState(
         runtime=runtime,
         time_limits=time_limits,
@@ -62,13 +67,10 @@ def create_state(runtime: Runtime, time_limits: TimeLimits) -> AppState:
         passwords=PasswordChecker(),
         stream_judge=runtime.build_stream_judge(verdict_s=time_limits.media_verdict_s),
         stream_limiter=Limiter(runtime.settings.live_streams),
-        campaign_reports=CampaignReports(
-            runtime.database,
-            FilterRules.from_settings(runtime.settings),
-            SamplingPlan.from_settings(runtime.settings),
-        ),
+        campaign_reports=share_campaign_reports(runtime.database, rules, plan, slow_queries),
+        error_reports=share_error_reports(runtime.database, rules, plan, slow_queries),
         changes=changes,
-        statistics=CallStatistics(runtime.database, FilterRules.from_settings(runtime.settings)),
+        statistics=share_statistics(runtime.database, rules, slow_queries),
         shared_views=SharedViews(changes),
         # Every open page keeps a connection. The other half stays for other clients.
         page_limiter=Limiter(runtime.settings.max_connections // 2),

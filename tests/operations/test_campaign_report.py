@@ -13,7 +13,7 @@ from amd_service.calls.tables import CallLog, Review
 from amd_service.database.pool import Database
 from amd_service.domain import Label, Stratum
 from amd_service.errors import DatabaseUnavailable
-from amd_service.operations.campaign_report import KEEP_S, CampaignReports
+from amd_service.operations.campaign_report import make_campaign_report
 from tests.support.app import make_settings
 from tests.support.call_rows import call, store
 
@@ -21,14 +21,6 @@ pytestmark = pytest.mark.anyio
 
 RULES, PLAN = FilterRules.from_settings(make_settings()), SamplingPlan.from_settings(make_settings())
 WEEK = timedelta(days=7)
-
-
-class Clock:
-    def __init__(self) -> None:
-        self.now_s = 1000.0
-
-    def __call__(self) -> float:
-        return self.now_s
 
 
 def recent(number: int, campaign: str | None, **fields: Any) -> CallLog:
@@ -51,7 +43,7 @@ async def test_the_calls_of_each_campaign_are_counted(database: Database) -> Non
         recent(5, "spring", analysis_state="not_applicable", call_status="busy"),
         recent(6, None),
     )
-    report = await CampaignReports(database, RULES, PLAN).read(WEEK)
+    report = await make_campaign_report(database, RULES, PLAN, WEEK)
     assert report.campaigns == [
         CampaignTotals("spring", 5, 4, human=1, voicemail=1, undecided=1, failed=1, median_s=3.0),
         CampaignTotals(None, 1, 0, human=0, voicemail=0, undecided=0, failed=0, median_s=None),
@@ -63,24 +55,13 @@ async def test_the_calls_of_each_campaign_are_counted(database: Database) -> Non
 
 async def test_calls_before_the_period_are_not_counted(database: Database) -> None:
     await store(database, recent(1, "spring"), call(2, campaign="old", created_at=datetime.now(UTC) - 2 * WEEK))
-    assert names((await CampaignReports(database, RULES, PLAN).read(WEEK)).campaigns) == ["spring"]
-
-
-async def test_a_report_is_kept_for_a_while(database: Database) -> None:
-    clock = Clock()
-    reports = CampaignReports(database, RULES, PLAN, clock=clock)
-    first = await reports.read(WEEK)
-    await store(database, recent(1, "spring"))
-    assert await reports.read(WEEK) is first
-    assert names((await reports.read(timedelta(days=1))).campaigns) == ["spring"]
-    clock.now_s += 100 * KEEP_S
-    assert names((await reports.read(WEEK)).campaigns) == ["spring"]
+    assert names((await make_campaign_report(database, RULES, PLAN, WEEK)).campaigns) == ["spring"]
 
 
 async def test_only_the_campaigns_with_the_most_calls_are_reported(database: Database) -> None:
     await store(database, *(recent(number, f"c{number:03}") for number in range(MOST_CAMPAIGNS + 1)))
     await store(database, recent(900, "c100"))
-    report = await CampaignReports(database, RULES, PLAN).read(WEEK)
+    report = await make_campaign_report(database, RULES, PLAN, WEEK)
     assert names(report.campaigns) == ["c100", *(f"c{number:03}" for number in range(MOST_CAMPAIGNS - 1))]
     assert report.has_more_campaigns
 
@@ -90,7 +71,7 @@ async def test_only_the_newest_calls_are_counted(database: Database, monkeypatch
         monkeypatch.setattr(f"amd_service.{room}.MOST_CALLS", 2)
     now = datetime.now(UTC)
     await store(database, *(call(n, campaign=f"c{n}", created_at=now - timedelta(minutes=n)) for n in (1, 2, 3)))
-    report = await CampaignReports(database, RULES, PLAN).read(WEEK)
+    report = await make_campaign_report(database, RULES, PLAN, WEEK)
     assert names(report.campaigns) == ["c1", "c2"]
     assert report.has_more_calls
 
@@ -112,7 +93,7 @@ async def test_the_report_has_the_error_rates_of_reviewed_campaigns(database: Da
             for number, sid in enumerate(reviewed)
         ),
     )  # fmt: skip
-    report = await CampaignReports(database, RULES, PLAN).read(WEEK)
+    report = await make_campaign_report(database, RULES, PLAN, WEEK)
     assert report.error_rates is not None
     assert list(report.error_rates) == ["spring"]
     assert report.error_rates["spring"].humans_called_voicemail.rate == 1.0
@@ -126,6 +107,6 @@ async def test_the_counts_are_reported_also_if_the_error_rates_take_too_long(
 
     monkeypatch.setattr("amd_service.operations.campaign_report.make_report", make_report)
     await store(database, recent(1, "spring"))
-    report = await CampaignReports(database, RULES, PLAN).read(WEEK)
+    report = await make_campaign_report(database, RULES, PLAN, WEEK)
     assert (names(report.campaigns), report.error_rates) == (["spring"], None)
     assert "error rates of campaigns not counted" in "".join(capfd.readouterr())

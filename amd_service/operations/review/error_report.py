@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import Counter, defaultdict
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import date
 
@@ -14,6 +14,7 @@ from amd_service.database.pool import Database
 from amd_service.domain import Label, ReviewAnswer, Stratum
 from amd_service.operations.review.error_rates import Cell, ErrorRates, estimate_error_rates
 from amd_service.operations.review.reviewer_agreement import Agreement, measure_agreement
+from amd_service.operations.shared_results import SharedResults
 
 # Consecutive weeks are one cell until the cell has this many reviews. Fewer reviews would leave the interval to the
 # prior; more weeks would mix weeks in which different shares of the calls were reviewed.
@@ -57,6 +58,20 @@ class ErrorReport:
     by_campaign: list[ReportRow]
     by_model: list[ReportRow]
     by_week: list[ReportRow]
+
+
+ErrorReports = SharedResults[CallFilter, ErrorReport]
+
+
+def share_error_reports(
+    database: Database, rules: FilterRules, plan: SamplingPlan, one_at_a_time: asyncio.Lock
+) -> ErrorReports:
+    """Return the reports by filter. They are made one at a time, and not kept: a new answer is in the next report."""
+
+    def report(call_filter: CallFilter) -> Awaitable[ErrorReport]:
+        return make_report(database, call_filter, rules, plan)
+
+    return SharedResults(report, one_at_a_time, keep_s=0.0, keep_times=0.0)
 
 
 async def make_report(

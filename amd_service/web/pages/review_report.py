@@ -7,16 +7,14 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from amd_service.calls.call_filter import CallFilter, FilterRules, written_timespan
-from amd_service.calls.review_sample import SamplingPlan
+from amd_service.calls.call_filter import CallFilter, written_timespan
 from amd_service.domain import AccessScope, Stratum
-from amd_service.operations.review.error_report import make_report
 from amd_service.operations.review.reviewer_agreement import MIN_PAIRS
 from amd_service.web.authentication import with_scope
 from amd_service.web.pages.filter_form import call_filter_of
 from amd_service.web.pages.rendering import templates_of
 from amd_service.web.pages.review_page import ANSWERS
-from amd_service.web.state import runtime_of
+from amd_service.web.state import state_of
 
 PERIODS = (("7d", "7 days"), ("30d", "30 days"), ("90d", "90 days"), ("365d", "1 year"))
 DEFAULT_PERIOD = timedelta(days=30)
@@ -30,10 +28,8 @@ STRATA = (
 
 async def show_report(request: Request) -> Response:
     """GET /review/report: parameters `last`, `since`, `until`, `campaign` and `tag`, as on the page of calls."""
-    settings = runtime_of(request).settings
     call_filter = _selection(request)
-    rules, plan = FilterRules.from_settings(settings), SamplingPlan.from_settings(settings)
-    report = await make_report(runtime_of(request).database, call_filter, rules, plan)
+    report = await state_of(request).error_reports.read(call_filter)
     return templates_of(request).page(
         request,
         "review_report.html",

@@ -6,7 +6,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from sqlalchemy import event, text
+from sqlalchemy import text
 
 from amd_service.calls import call_totals
 from amd_service.calls.call_filter import CallFilter, FilterRules
@@ -14,9 +14,7 @@ from amd_service.calls.call_totals import count_calls
 from amd_service.calls.tables import CallLog, Recording
 from amd_service.database.pool import Database
 from amd_service.domain import Label
-from amd_service.errors import DatabaseUnavailable
-from amd_service.operations import call_statistics
-from amd_service.operations.call_statistics import KEEP_S, CallStatistics
+from amd_service.operations.call_statistics import share_statistics
 from tests.support.app import App, make_settings
 from tests.support.call_rows import call, numbered_sid, store
 from tests.support.sids import ACCOUNT
@@ -131,54 +129,14 @@ async def test_a_wrong_filter_is_refused(service: App) -> None:
         assert (await service.client.get(f"{path}?label=robot")).status_code == 400
 
 
-async def test_many_pages_with_one_filter_cost_one_query_in_ten_seconds(database: Database) -> None:
-    now = 0.0
-    statistics = CallStatistics(database, RULES, clock=lambda: now)
+async def test_a_count_is_kept_for_some_seconds(database: Database) -> None:
+    statistics = share_statistics(database, RULES, asyncio.Lock())
+    first = await statistics.read(CallFilter())
     await store(database, recent(1))
-    results = await asyncio.gather(*(statistics.read(CallFilter()) for _ in range(50)))
-    assert all(each is results[0] for each in results)
-    now = KEEP_S - 0.1
-    assert await statistics.read(CallFilter()) is results[0]
-    now = 1000.0
-    await store(database, recent(2))
-    assert (await statistics.read(CallFilter())).calls == 2
+    assert await statistics.read(CallFilter()) is first
+    assert (await statistics.read(CallFilter(last=timedelta(hours=1)))).calls == 1
 
 
-async def test_different_filters_are_counted_one_after_another(database: Database) -> None:
-    running, most = 0, 0
-
-    def begin(*_: object) -> None:
-        nonlocal running, most
-        running += 1
-        most = max(most, running)
-
-    def end(*_: object) -> None:
-        nonlocal running
-        running -= 1
-
-    statistics = CallStatistics(database, RULES)
-    async with database.transaction() as session:
-        connection = (await session.connection()).sync_connection
-    assert connection is not None
-    event.listen(connection.engine, "begin", begin)
-    event.listen(connection.engine, "commit", end)
-    await asyncio.gather(*(statistics.read(CallFilter(campaign=str(number))) for number in range(5)))
-    assert (most, running) == (1, 0)
-
-
-async def test_the_number_of_kept_counts_is_limited(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(call_statistics, "MOST_FILTERS", 2)
-    statistics = CallStatistics(database, RULES)
-    first = await statistics.read(CallFilter(campaign="first"))
-    assert await statistics.read(CallFilter(campaign="first")) is first
-    for number in range(2):
-        await statistics.read(CallFilter(campaign=str(number)))
-    assert await statistics.read(CallFilter(campaign="first")) is not first
-
-
-async def test_an_outage_fails_every_waiting_page_and_is_not_kept(closed_database: Database) -> None:
-    statistics = CallStatistics(closed_database, RULES)
-    results = await asyncio.gather(*(statistics.read(CallFilter()) for _ in range(3)), return_exceptions=True)
-    assert [type(each) for each in results] == [DatabaseUnavailable] * 3
-    with pytest.raises(DatabaseUnavailable):
-        await statistics.read(CallFilter())
+async def test_the_calls_before_a_moment_long_ago_are_none(service: App) -> None:
+    for path in ("/calls/tiles", "/calls/over-time"):
+        assert (await service.client.get(f"{path}?until=0001-01-01")).status_code == 200
