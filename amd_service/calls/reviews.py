@@ -49,6 +49,11 @@ async def lock_answers(session: AsyncSession, call_sid: CallSid, reviewer: str) 
     await session.execute(select(func.pg_advisory_xact_lock(func.hashtextextended(f"review {call_sid} {reviewer}", 0))))
 
 
+async def answers_about(session: AsyncSession, call_sid: CallSid) -> Sequence[Review]:
+    """Return the answers of all people about a call, oldest first."""
+    return (await session.scalars(select(Review).where(Review.call_sid == call_sid).order_by(Review.id))).all()
+
+
 async def answers_of(session: AsyncSession, call_sid: CallSid, reviewer: str) -> Sequence[Review]:
     """Return the answers of a person about a call, latest first."""
     statement = select(Review).where(Review.call_sid == call_sid, Review.reviewer == reviewer)

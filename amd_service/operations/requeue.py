@@ -82,6 +82,17 @@ class CallRequeued:
     deleted: int
     streams: int
 
+    @property
+    def refusal(self) -> str | None:
+        """Why no recording was requeued. None if a recording was requeued."""
+        if self.requeued:
+            return None
+        if self.deleted:
+            return "the recording was deleted at Twilio"
+        if self.streams:
+            return "the audio of the live stream is not stored, and there is no recording"
+        return "the call has no finished recording"
+
 
 async def requeue_call(database: Database, call_sid: CallSid) -> CallRequeued:
     """Requeue the recordings of one call, whether they have a verdict or were given up. Raises DatabaseUnavailable.

@@ -8,6 +8,7 @@ from time import monotonic
 
 from starlette.requests import ClientDisconnect, Request
 
+from amd_service.web.media_types import JSON
 from amd_service.web.problems import Problem
 
 
@@ -64,6 +65,13 @@ async def read_body(request: Request, limit: int, *, setting: str | None = None,
             return b"".join([chunk async for chunk in stream_body(request, limit, setting=setting)])
     except TimeoutError as error:
         raise Problem(HTTPStatus.REQUEST_TIMEOUT, f"the body did not arrive within {timeout_s:g} s") from error
+
+
+async def read_json(request: Request, limit: int, *, timeout_s: float) -> bytes:
+    """Read a body of JSON, which may be invalid JSON. Raises Problem 415 for another media type, and as `read_body`."""
+    if media_type(request) != JSON:
+        raise Problem(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, f"send the body with the content type {JSON}")
+    return await read_body(request, limit, timeout_s=timeout_s)
 
 
 def too_large(what: str, limit: int, setting: str | None) -> Problem:

@@ -17,7 +17,7 @@ from tests.support.app import open_app
 from tests.support.people import add_key, signed_in
 from tests.support.sids import CALL, RECORDING
 
-READ, PREDICT, CALL_SCOPE = AccessScope.READ, AccessScope.PREDICT, AccessScope.CALL
+READ, PREDICT, CALL_SCOPE, REVIEW = AccessScope.READ, AccessScope.PREDICT, AccessScope.CALL, AccessScope.REVIEW
 KEYLESS: dict[str, Any] = {"api_keys": [], "public_url": None}
 
 
@@ -52,6 +52,9 @@ def test_the_endpoints_for_programs_need_these_scopes() -> None:
         ("/api/calls", "get"): {READ},
         ("/api/calls", "post"): {CALL_SCOPE},
         ("/api/calls/{sid}", "get"): {READ},
+        ("/api/calls/{sid}/reviews", "get"): {READ},
+        ("/api/calls/{sid}/reviews", "post"): {REVIEW},
+        ("/api/calls/{sid}/analyse", "post"): {REVIEW},
         ("/metrics", "get"): {READ},
         ("/model-info", "get"): ALL_SCOPES,
         ("/ready/classifier", "get"): ALL_SCOPES,

@@ -1,5 +1,6 @@
 """Record what a person heard in a call. A verdict is never changed."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from amd_service.calls import reviews
@@ -18,27 +19,39 @@ MAX_NOTE_LENGTH = 2000
 
 @dataclass(frozen=True, slots=True)
 class GivenAnswer:
-    """An answer from a form.
+    """An answer of a person, or of a program.
 
-    `seen`: id of the person's latest answer about this call when the form was made, 0 if there was none. `from_queue`:
-    the person got the call from a queue and did not see the verdict.
+    `seen`: id of the person's latest answer about this call when the form was made, 0 if there was none; None for an
+    answer without a form, which follows every earlier answer. `from_queue`: the person got the call from a queue and
+    did not see the verdict.
     """
 
     call_sid: CallSid
     reviewer: str
     answer: ReviewAnswer
     note: str
-    seen: int
+    seen: int | None
     from_queue: bool
 
 
 @dataclass(frozen=True, slots=True)
 class RecordedAnswer:
-    """The answer of the person that counts, and the call. `is_new`: False if the form was sent twice or is outdated."""
+    """The answer of the person that counts, and the call.
+
+    `is_new`: False if the answer was sent twice or is outdated.
+    """
 
     review: Review
     call: CallLog
     is_new: bool
+
+
+async def read_reviews(database: Database, call_sid: CallSid) -> Sequence[Review] | None:
+    """Return all answers about a call, oldest first. None for an unknown call. Raises DatabaseUnavailable."""
+    async with database.reading() as session:
+        if await session.get(CallLog, call_sid) is None:
+            return None
+        return await reviews.answers_about(session, call_sid)
 
 
 async def record_answer(database: Database, plan: SamplingPlan, given: GivenAnswer) -> RecordedAnswer | None:
@@ -58,7 +71,8 @@ async def record_answer(database: Database, plan: SamplingPlan, given: GivenAnsw
             draw = await reviews.find_draw(session, given.call_sid, plan)
         note = storable(given.note.strip())[:MAX_NOTE_LENGTH] or None
         new = NewReview(given.call_sid, given.reviewer, given.answer, note, draw)
-        if earlier and (earlier[0].id != given.seen or NewReview.of(earlier[0]) == new):
+        is_outdated = bool(earlier) and given.seen not in (None, earlier[0].id)
+        if is_outdated or (earlier and NewReview.of(earlier[0]) == new):
             return RecordedAnswer(earlier[0], call, is_new=False)
         await reviews.add_reviews(session, [new])
         latest = (await reviews.answers_of(session, given.call_sid, given.reviewer))[0]

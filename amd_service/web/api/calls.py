@@ -26,7 +26,7 @@ from amd_service.web.api.openapi.responses import Json, problems, response, sid
 from amd_service.web.api.openapi.route import NO_ACCESS, DescribedRoute
 from amd_service.web.api.schemas import StartedAnswer
 from amd_service.web.authentication import LOCAL_CLIENT, principal_of
-from amd_service.web.body import media_type, read_body
+from amd_service.web.body import read_json
 from amd_service.web.media_types import JSON
 from amd_service.web.pages.rendering import masked
 from amd_service.web.problems import Problem
@@ -92,9 +92,7 @@ async def start_call(request: Request) -> JSONResponse:
 
 
 async def _read_call_request(request: Request) -> CallRequest:
-    if media_type(request) != JSON:
-        raise Problem(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, f"send the call request with the content type {JSON}")
-    body = await read_body(request, MAX_REQUEST_BYTES, timeout_s=state_of(request).time_limits.call_request_body_s)
+    body = await read_json(request, MAX_REQUEST_BYTES, timeout_s=state_of(request).time_limits.call_request_body_s)
     try:
         return CallRequest.model_validate_json(body, by_alias=True, by_name=False)
     except ValidationError as error:

@@ -40,3 +40,13 @@ CALL: dict[str, Any] = {
     "updated_at": "2026-11-28T10:00:34+00:00",
 }
 CALL_PAGE = {"calls": [CALL], "next": "MjAyNi0xMS0yOFQxMDowMDowMFp-Q0EwMTIz"}
+REVIEW = {
+    "id": 17,
+    "call_sid": CALL["call_sid"],
+    "reviewer": "quality-desk",
+    "answer": "human",
+    "note": "answers after three seconds",
+    "stratum": None,
+    "probability": None,
+    "created_at": "2026-11-28T11:00:00Z",
+}

@@ -7,7 +7,15 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from amd_service.detection.classifier.engine_check import EngineCheck
 from amd_service.detection.classifier.state import Phase
-from amd_service.domain import Anchor, Label, ModelIdentity, ModelRun, Reason, Verdict, sid_pattern
+from amd_service.domain import (
+    Anchor,
+    Label,
+    ModelIdentity,
+    ModelRun,
+    Reason,
+    Verdict,
+    sid_pattern,
+)
 
 
 class Shape(BaseModel):

@@ -141,11 +141,7 @@ def _describe_requeued(requeued: CallRequeued) -> str:
         return (
             f"{count} queued. A worker runs the model again, and this page then shows the new run beside the old one."
         )
-    if requeued.deleted:
-        return "Nothing can be analysed again: the recording was deleted at Twilio."
-    if requeued.streams:
-        return "Nothing can be analysed again: the audio of the live stream is not stored, and there is no recording."
-    return "Nothing can be analysed again: the call has no finished recording."
+    return f"Nothing can be analysed again: {requeued.refusal}."
 
 
 ROUTES = (

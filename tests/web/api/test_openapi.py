@@ -137,9 +137,12 @@ def test_the_document_has_every_route_and_no_other() -> None:
 def test_every_operation_has_a_stable_id() -> None:
     ids = [operation["operationId"] for methods in DOCUMENT["paths"].values() for operation in methods.values()]
     assert sorted(ids) == [
+        "add_review",
+        "analyse_call",
         "get_call",
         "health",
         "list_calls",
+        "list_reviews",
         "metrics",
         "missing_upgrade",
         "model_info",
