@@ -29,6 +29,7 @@ _ORDER = (
     "call_log",
     "recording",
     "verdict",
+    "delivery",
     "review",
     "callback",
     "call_request",

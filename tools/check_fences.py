@@ -38,8 +38,9 @@ ALLOWED: Mapping[str, tuple[str, ...]] = {
     "uvicorn": ("web", "simulator"),
     "h11": ("web",),
     "websockets": ("simulator",),
-    "httpx2": ("twilio", "runtime.py", "simulator"),
+    "httpx2": ("twilio", "runtime.py", "simulator", "operations/deliver"),
     "twilio": ("twilio", "simulator"),
+    "standardwebhooks": ("operations/deliver",),
     # Database
     "sqlalchemy": (*STORAGE, "operations"),
     "asyncpg": ("database",),

@@ -10,6 +10,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from amd_service.calls.conclusion import Conclusion, RecordingResult, conclude
+from amd_service.calls.outbox import add_event, outcome_of
 from amd_service.calls.storable import LARGEST_INTEGER
 from amd_service.calls.tables import CallLog, Recording, VerdictRow
 from amd_service.domain import AccountSid, ActionState, AnalysisState, CallSid
@@ -72,8 +73,9 @@ async def lock_call(session: AsyncSession, call_sid: str) -> CallLog:
 
 
 async def refresh_call(session: AsyncSession, call: CallLog) -> None:
-    """Compute the analysis of a locked call and write it onto the call's row."""
+    """Compute the analysis of a locked call and write it onto the call's row. A new final state makes an event."""
     await session.flush()
+    before = outcome_of(call)
     # Later results must not replace a verdict for which an action is scheduled, sent or done.
     if call.action_state not in _ACTED_UPON:
         conclusion = conclude(
@@ -86,6 +88,8 @@ async def refresh_call(session: AsyncSession, call: CallLog) -> None:
         _write_verdict(call, conclusion)
     call.answer_to_verdict_ms = _elapsed_ms(call.answered_at, call.verdict_at)
     await session.flush()
+    if outcome_of(call) != before:
+        await add_event(session, call)
 
 
 def _write_verdict(call: CallLog, conclusion: Conclusion) -> None:

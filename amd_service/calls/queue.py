@@ -1,38 +1,21 @@
-"""The queue of recordings, stored in the table `recording`: claim, heartbeat, settle, retry, release, give up.
+"""The queue of recordings, stored in the table `recording`: claim, heartbeat, settle, retry, release, give up."""
 
-`available_at` is the time when a job is due. It holds the delay of a new or retried job, and the end of the lease of a
-claimed job. All times come from the database's clock. Every claim writes a unique token into `locked_by`, and every
-statement that ends an attempt requires this token. A worker that lost its lease can therefore write nothing.
-"""
-
-import secrets
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import (
-    ColumnElement,
-    Interval,
-    Select,
-    and_,
-    bindparam,
-    case,
-    func,
-    insert,
-    select,
-    text,
-    tuple_,
-    update,
-)
+from sqlalchemy import ColumnElement, Select, case, func, insert, select, text, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from amd_service.calls import actions
 from amd_service.calls.analysis import Settled, lock_call, refresh_call, refresh_calls
+from amd_service.calls.leases import Leases, from_now, new_token
 from amd_service.calls.storable import storable
 from amd_service.calls.tables import AGAIN, FIRST, CallLog, Recording, RecordingState, VerdictRow
 from amd_service.calls.verdict_rows import verdict_rows
 from amd_service.domain import AccountSid, Action, CallSid, Failure, Job, Label, RecordingSid, Source, Verdict
+
+_LEASES = Leases(Recording, Recording.recording_sid)
 
 # SQL: an unfinished recording already has a verdict, and is being judged again.
 _HAS_VERDICT = Recording.finished_at.is_not(None)
@@ -50,16 +33,14 @@ async def claim(session: AsyncSession, *, worker: str, limit: int, lease_s: floa
     """
     due = select(Recording.recording_sid).where(Recording.attempts < max_attempts)
     sids = await _lock_due(session, due, limit)
-    # The number of the attempt cannot identify a claim, because `release` decrements it. So the token is random.
-    token = f"{worker}#{secrets.token_hex(4)}"
     statement = (
         update(Recording)
         .where(Recording.recording_sid.in_(sids))
         .values(
             state=RecordingState.RUNNING,
             attempts=Recording.attempts + 1,
-            locked_by=token,
-            available_at=_from_now(lease_s),
+            locked_by=new_token(worker),
+            available_at=from_now(lease_s),
             last_error=_last_error(),
             last_failure=case((_IS_CRASHED, Failure.GAVE_UP), else_=Recording.last_failure),
         )
@@ -147,20 +128,7 @@ def _job(recording: Recording, lease_s: float, max_attempts: int) -> Job:
 async def heartbeat(session: AsyncSession, *, jobs: Sequence[Job], lease_s: float) -> frozenset[Job]:
     """Extend the lease of every job to `lease_s` seconds from now. Returns the jobs whose lease is not lost."""
     held = {(str(job.recording_sid), job.locked_by): job for job in jobs}
-    is_held = and_(
-        tuple_(Recording.recording_sid, Recording.locked_by).in_(held), Recording.state == RecordingState.RUNNING
-    )
-    # SKIP LOCKED: one row that another session has locked must not end the leases of all other jobs.
-    free = select(Recording.recording_sid).where(is_held).with_for_update(skip_locked=True, key_share=True)
-    statement = (
-        update(Recording)
-        .where(Recording.recording_sid.in_((await session.scalars(free)).all()))
-        .values(available_at=_from_now(lease_s))
-        .execution_options(synchronize_session=False)
-    )
-    await session.execute(statement)
-    ours = await session.execute(select(Recording.recording_sid, Recording.locked_by).where(is_held))
-    return frozenset(held[sid, token or ""] for sid, token in ours)
+    return await _LEASES.heartbeat(session, held, lease_s=lease_s)
 
 
 async def settle(session: AsyncSession, job: Job, verdict: Verdict, wanted: Mapping[Label, Action]) -> Settled | None:
@@ -169,9 +137,8 @@ async def settle(session: AsyncSession, job: Job, verdict: Verdict, wanted: Mapp
     All of this happens in one transaction. Returns None and writes nothing if the lease was lost. A recording that is
     judged again schedules no action: its call is over, or its first verdict has already scheduled the action.
     """
-    if not await _end_attempt(
-        session, job, state=RecordingState.DONE, finished_at=func.now(), last_error=None, last_failure=None
-    ):
+    values = {"state": RecordingState.DONE, "last_error": None, "last_failure": None}
+    if not await _LEASES.end_attempt(session, job.recording_sid, job.locked_by, finished_at=func.now(), **values):
         return None
     await session.execute(
         insert(VerdictRow), verdict_rows(job.recording_sid, verdict, source=Source.RECORDING, attempt=job.attempts)
@@ -196,7 +163,7 @@ async def retry_later(
         session,
         job,
         state=RecordingState.QUEUED,
-        available_at=_from_now(delay_s),
+        available_at=from_now(delay_s),
         last_error=storable(error),
         last_failure=failure,
     )
@@ -212,7 +179,7 @@ async def release(session: AsyncSession, job: Job, *, delay_s: float = 0.0, erro
         session,
         job,
         state=RecordingState.QUEUED,
-        available_at=_from_now(delay_s),
+        available_at=from_now(delay_s),
         attempts=Recording.attempts - 1,
         **values,
     )
@@ -241,31 +208,7 @@ def _state_without_result() -> ColumnElement[str]:
 
 
 async def _end_and_refresh(session: AsyncSession, job: Job, **values: Any) -> bool:
-    if not await _end_attempt(session, job, **values):
+    if not await _LEASES.end_attempt(session, job.recording_sid, job.locked_by, **values):
         return False
     await refresh_calls(session, [job.call_sid])
     return True
-
-
-async def _end_attempt(session: AsyncSession, job: Job, **values: Any) -> bool:
-    """End the attempt. Returns False and writes nothing if the lease was lost.
-
-    One statement checks the lease and writes, so no other worker can claim the job between check and write.
-    """
-    statement = (
-        update(Recording)
-        .where(
-            Recording.recording_sid == job.recording_sid,
-            Recording.locked_by == job.locked_by,
-            Recording.state == RecordingState.RUNNING,
-        )
-        .values(locked_by=None, **values)
-        .returning(Recording.recording_sid)
-        .execution_options(synchronize_session=False)
-    )
-    return await session.scalar(statement) is not None
-
-
-def _from_now(seconds: float) -> ColumnElement[datetime]:
-    """SQL: the time in `seconds` seconds from now, by the database's clock."""
-    return func.now() + bindparam(None, timedelta(seconds=seconds), type_=Interval())

@@ -50,6 +50,7 @@ def build_pool(settings: Settings, url: str, metrics: Metrics | None = None) -> 
         listen_url=None if listen_url is None else listen_url.get_secret_value(),
         pool_size=settings.database_pool_size,
         metrics=metrics,
+        delivery_urls=settings.delivery_url,
     )
 
 

@@ -1,7 +1,7 @@
 """The connection pool and its transactions."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -16,6 +16,7 @@ from amd_service.database.connection import CONNECT_TIMEOUT_S, connect, create_e
 from amd_service.database.driver_errors import as_unavailable
 from amd_service.database.listener import WORK, Channel, Listener, wake_on_notify
 from amd_service.database.url import DATABASE_URL, LISTEN_URL, read_url
+from amd_service.domain import DELIVERY_URLS
 from amd_service.errors import ConfigurationError, DatabaseLocked, DatabaseUnavailable
 from amd_service.telemetry import Metrics
 
@@ -51,6 +52,7 @@ class Database:
     """A pool of connections to one Postgres. A process opens one Database, and calls `dispose()` at its end.
 
     `listen_url`: a direct connection to the same database for notifications, if `url` leads to a pooler.
+    `delivery_urls`: the backends that get an event about each new result of a call.
     """
 
     def __init__(
@@ -61,6 +63,7 @@ class Database:
         pool_size: int = 10,
         timeouts: Timeouts = Timeouts(),
         metrics: Metrics | None = None,
+        delivery_urls: Sequence[str] = (),
     ) -> None:
         read_url(url)  # raises for an unusable URL, before the first connection
         if listen_url is not None:
@@ -79,7 +82,7 @@ class Database:
         )
         event.listen(self._engine.sync_engine, "checkout", _raise_if_closed)
         event.listen(self._engine.sync_engine, "after_cursor_execute", note_writes)
-        self._sessions = async_sessionmaker(self._engine, expire_on_commit=False)
+        self._sessions = async_sessionmaker(self._engine, expire_on_commit=False, info={DELIVERY_URLS: delivery_urls})
         self._watch = ConditionWatch(self.transaction)
         self._changes = ChangeNotifier(self.transaction, metrics)
         self._read_slots = asyncio.Semaphore(max(1, pool_size // 3))

@@ -12,6 +12,14 @@ from amd_service.domain.callbacks import (
     RecordingSource,
     StatusCallback,
 )
+from amd_service.domain.deliveries import (
+    DELIVERY_URLS,
+    EVENT_OF_STATE,
+    DeliveryJob,
+    DeliveryState,
+    EventType,
+    event_id,
+)
 from amd_service.domain.identifiers import (
     AccountSid,
     CallSid,
@@ -34,6 +42,8 @@ from amd_service.domain.verdicts import Label, ModelIdentity, ModelRun, Reason, 
 
 __all__ = [
     "ALL_SCOPES",
+    "DELIVERY_URLS",
+    "EVENT_OF_STATE",
     "MAX_TAGS",
     "NAME",
     "NAME_RULE",
@@ -54,6 +64,9 @@ __all__ = [
     "CallSid",
     "CallStatus",
     "ConferenceSid",
+    "DeliveryJob",
+    "DeliveryState",
+    "EventType",
     "Failure",
     "Job",
     "Label",
@@ -78,6 +91,7 @@ __all__ = [
     "Verdict",
     "Waveform",
     "Window",
+    "event_id",
     "is_name",
     "is_sid",
     "read_tagging",

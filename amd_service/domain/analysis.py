@@ -59,3 +59,8 @@ class Job:
     duration_s: int | None = None
     is_last_attempt: bool = False
     has_verdict: bool = False
+
+    @property
+    def log_fields(self) -> dict[str, object]:
+        """Fields of every log line about this job."""
+        return {"call_sid": self.call_sid, "recording_sid": self.recording_sid, "attempt": self.attempts}

@@ -9,6 +9,7 @@ from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSetti
 
 from amd_service.errors import ConfigurationError
 from amd_service.settings.access import AccessSettings
+from amd_service.settings.delivery import DeliverySettings
 from amd_service.settings.detection import DetectionSettings
 from amd_service.settings.env_file import read_env_file
 from amd_service.settings.messages import requirement
@@ -20,7 +21,15 @@ from amd_service.settings.twilio import TwilioSettings
 from amd_service.settings.types import one_of
 
 
-class Settings(DetectionSettings, TwilioSettings, AccessSettings, ReviewSettings, ServerSettings, BaseSettings):
+class Settings(
+    DetectionSettings,
+    TwilioSettings,
+    AccessSettings,
+    ReviewSettings,
+    DeliverySettings,
+    ServerSettings,
+    BaseSettings,
+):
     """All settings. The table in docs/settings.md is generated from the field descriptions."""
 
     model_config = SettingsConfigDict(

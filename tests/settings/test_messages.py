@@ -4,6 +4,7 @@ import re
 
 import pytest
 
+from amd_service.domain import NAME_RULE
 from amd_service.errors import ConfigurationError
 from amd_service.settings import Settings, environment_name, load_settings
 
@@ -11,12 +12,17 @@ from amd_service.settings import Settings, environment_name, load_settings
 ANY_TEXT = {"model", "model_revision", "labels", "cache_dir", "golden_dir", "data_dir"}
 # A refused value for the settings that do not refuse the text `no such value`.
 REFUSED = {
+    "campaign_metrics": (
+        "no such value",
+        f"AMD_CAMPAIGN_METRICS=no such value: 'no such value' is not a campaign: a campaign {NAME_RULE}",
+    ),
     "accounts_file": ("/no/such/file", "AMD_ACCOUNTS_FILE /no/such/file does not exist: correct the path"),
 }
 SECRET = {
     "api_keys",
     "database_url",
     "database_listen_url",
+    "delivery_secret",
     "phone_number_key",
     "twilio_auth_token",
     "twilio_api_secret",

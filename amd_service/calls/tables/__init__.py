@@ -6,6 +6,7 @@ from amd_service.calls.tables.base import Base
 from amd_service.calls.tables.call_log import CallLog
 from amd_service.calls.tables.call_request_row import CallRequestRow, RequestOutcome
 from amd_service.calls.tables.callback import Callback
+from amd_service.calls.tables.delivery import Delivery
 from amd_service.calls.tables.person import Person, PersonSession
 from amd_service.calls.tables.recording import (
     AGAIN,
@@ -32,6 +33,7 @@ __all__ = [
     "CallLog",
     "CallRequestRow",
     "Callback",
+    "Delivery",
     "Person",
     "PersonSession",
     "Recording",

@@ -209,6 +209,11 @@ class CallLog(Base):
         server_default=text("'{}'"),
         comment="Tags of the call, from the same URLs, sorted. Empty without tags.",
     )
+    events: Mapped[int] = mapped_column(
+        server_default=text("0"),
+        comment="Number of events of the call, see docs/deliveries.md. Events exist only while "
+        "AMD_DELIVERY_URL is set.",
+    )
     created_at: Mapped[datetime] = mapped_column(
         server_default=func.now(),
         comment="Time when this service first stored the call: from a callback, a live stream, its own call "

@@ -1,0 +1,74 @@
+"""Writes the events of a call for the backends, in the transaction that writes the final state of the call."""
+
+import json
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import func, select
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from amd_service.calls.tables import CallLog, Delivery
+from amd_service.domain import DELIVERY_URLS, EVENT_OF_STATE, AnalysisState, DeliveryState
+
+# Columns of `call_log` in a payload. Phone numbers are missing on purpose: a payload is kept for weeks, and a backend
+# knows the numbers from the CallSid.
+COLUMNS = (
+    "call_sid",
+    "account_sid",
+    "parent_call_sid",
+    "direction",
+    "call_status",
+    "answered_at",
+    "analysis_state",
+    "label",
+    "confidence",
+    "reason",
+    "channels_mixed",
+    "model_id",
+    "model_revision",
+    "verdict_at",
+    "verdict_source",
+    "recording_sid",
+    "answer_to_verdict_ms",
+    "twilio_answered_by",
+    "campaign",
+    "tags",
+)
+
+
+def outcome_of(call: CallLog) -> tuple[object, ...]:
+    """Return the values of a call whose change makes an event."""
+    return call.analysis_state, call.label, call.reason, call.recording_sid, call.verdict_at
+
+
+async def add_event(session: AsyncSession, call: CallLog) -> None:
+    """Write an event about the final state of a locked call, one row per URL. A state that is not final has no event.
+
+    The lock on the call keeps the sequence numbers in the order of the commits.
+    """
+    urls: Sequence[str] = session.info.get(DELIVERY_URLS, ())
+    event_type = EVENT_OF_STATE.get(AnalysisState(call.analysis_state))
+    if event_type is None or not urls:
+        return
+    call.events += 1
+    now: datetime = (await session.scalars(select(func.now()))).one()
+    data = {"sequence": call.events} | {name: _json_value(getattr(call, name)) for name in COLUMNS}
+    event = {"type": event_type, "timestamp": _json_value(now), "data": data}
+    payload = json.dumps(event, ensure_ascii=False, separators=(",", ":"))
+    for url in urls:
+        session.add(
+            Delivery(
+                call_sid=call.call_sid,
+                sequence=call.events,
+                url=url,
+                type=event_type,
+                payload=payload,
+                state=DeliveryState.QUEUED,
+            )
+        )
+    await session.flush()
+
+
+def _json_value(value: Any) -> Any:
+    return value.astimezone(UTC).isoformat() if isinstance(value, datetime) else value
