@@ -10,7 +10,7 @@ from starlette.routing import Mount, Route, WebSocketRoute
 from amd_service.errors import DatabaseUnavailable
 from amd_service.runtime import Runtime
 from amd_service.web.access import AccessControl
-from amd_service.web.api import call_reviews, calls, health, listed_calls, model_info, predict, predict_stream
+from amd_service.web.api import call_reviews, calls, health, listed_calls, model_info, predict, predict_stream, stats
 from amd_service.web.api.openapi import document
 from amd_service.web.limiter import UploadLimiter
 from amd_service.web.pages import (
@@ -56,6 +56,7 @@ SERVICE_ROUTES: Routes = (
     listed_calls.ROUTE,
     *calls.ROUTES,
     *call_reviews.ROUTES,
+    stats.ROUTE,
     document.ROUTE,
     *webhooks.ROUTES,
     stream_xml.ROUTE,

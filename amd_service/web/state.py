@@ -7,13 +7,14 @@ from starlette.requests import HTTPConnection
 
 from amd_service.calls.call_filter import FilterRules
 from amd_service.calls.review_sample import SamplingPlan
-from amd_service.operations.call_statistics import CallStatistics, share_statistics
+from amd_service.operations.call_statistics import KEEP_S, CallStatistics, share_statistics
 from amd_service.operations.campaign_report import CampaignReports, share_campaign_reports
 from amd_service.operations.change_feed import ChangeFeed
 from amd_service.operations.judge_stream import StreamJudge
 from amd_service.operations.listening import FETCHES_AT_ONCE, Listening
 from amd_service.operations.review.error_report import ErrorReports, share_error_reports
 from amd_service.operations.review.review_queues import OpenCalls
+from amd_service.operations.shared_results import KEEP_TIMES
 from amd_service.operations.sign_in import PasswordChecker
 from amd_service.runtime import Runtime
 from amd_service.web.authentication import Authentication
@@ -43,6 +44,7 @@ class AppState:
     stream_limiter: Limiter
     campaign_reports: CampaignReports
     error_reports: ErrorReports
+    kept_error_reports: ErrorReports
     changes: ChangeFeed
     statistics: CallStatistics
     shared_views: SharedViews
@@ -69,6 +71,10 @@ def create_state(runtime: Runtime, time_limits: TimeLimits) -> AppState:
         stream_limiter=Limiter(runtime.settings.live_streams),
         campaign_reports=share_campaign_reports(runtime.database, rules, plan, slow_queries),
         error_reports=share_error_reports(runtime.database, rules, plan, slow_queries),
+        # For programs, which ask more often than people.
+        kept_error_reports=share_error_reports(
+            runtime.database, rules, plan, slow_queries, keep_s=KEEP_S, keep_times=KEEP_TIMES
+        ),
         changes=changes,
         statistics=share_statistics(runtime.database, rules, slow_queries),
         shared_views=SharedViews(changes),

@@ -55,6 +55,7 @@ def test_the_endpoints_for_programs_need_these_scopes() -> None:
         ("/api/calls/{sid}/reviews", "get"): {READ},
         ("/api/calls/{sid}/reviews", "post"): {REVIEW},
         ("/api/calls/{sid}/analyse", "post"): {REVIEW},
+        ("/api/stats", "get"): {READ},
         ("/metrics", "get"): {READ},
         ("/model-info", "get"): ALL_SCOPES,
         ("/ready/classifier", "get"): ALL_SCOPES,

@@ -3,8 +3,8 @@
 import asyncio
 from collections import Counter, defaultdict
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
-from datetime import date
+from dataclasses import dataclass, replace
+from datetime import date, timedelta
 
 from amd_service.calls import review_results
 from amd_service.calls.call_filter import CallFilter, FilterRules
@@ -21,6 +21,7 @@ from amd_service.operations.shared_results import SharedResults
 MIN_REVIEWS_IN_CELL = 20
 # Rows of a table of the report. Each row takes some milliseconds to compute.
 MAX_ROWS = 20
+DEFAULT_PERIOD = timedelta(days=30)
 
 NEITHER = (ReviewAnswer.SCREENING, ReviewAnswer.OTHER)
 
@@ -64,14 +65,40 @@ ErrorReports = SharedResults[CallFilter, ErrorReport]
 
 
 def share_error_reports(
-    database: Database, rules: FilterRules, plan: SamplingPlan, one_at_a_time: asyncio.Lock
+    database: Database,
+    rules: FilterRules,
+    plan: SamplingPlan,
+    one_at_a_time: asyncio.Lock,
+    *,
+    keep_s: float = 0.0,
+    keep_times: float = 0.0,
 ) -> ErrorReports:
-    """Return the reports by filter. They are made one at a time, and not kept: a new answer is in the next report."""
+    """Return the reports by filter. They are made one at a time.
+
+    By default they are not kept: a new answer is in the next report. `keep_s`, `keep_times`: as in SharedResults.
+    """
 
     def report(call_filter: CallFilter) -> Awaitable[ErrorReport]:
         return make_report(database, call_filter, rules, plan)
 
-    return SharedResults(report, one_at_a_time, keep_s=0.0, keep_times=0.0)
+    return SharedResults(report, one_at_a_time, keep_s=keep_s, keep_times=keep_times)
+
+
+def select_for_report(call_filter: CallFilter) -> CallFilter:
+    """Return the calls that a report is about: those of the filter's period, campaign and tags.
+
+    The other fields of the filter select calls by their result, so error rates of such a selection would mean nothing.
+    Without a period: the calls of the last 30 days.
+    """
+    selection = CallFilter(
+        last=call_filter.last,
+        since=call_filter.since,
+        until=call_filter.until,
+        campaign=call_filter.campaign,
+        tags=call_filter.tags,
+    )
+    has_period = selection.last or selection.since or selection.until
+    return selection if has_period else replace(selection, last=DEFAULT_PERIOD)
 
 
 async def make_report(

@@ -50,3 +50,20 @@ REVIEW = {
     "probability": None,
     "created_at": "2026-11-28T11:00:00Z",
 }
+STATS = {
+    "counted_at": "2026-11-28T11:00:00Z",
+    "period": {"start": "2026-11-28T10:00:00Z", "end": "2026-11-28T11:00:00Z", "is_default": False},
+    "calls": 120,
+    "is_cut": False,
+    "labels": {"human": 48, "voicemail": 60, "undecided": 3},
+    "failures": {"media_missing": 1},
+    "other": 8,
+    "time_to_verdict": {"median_s": 1.2, "p95_s": 3.4},
+    "due": {"recordings": 2, "oldest_s": 0.8},
+    "over_time": [{"start": "2026-11-28T10:00:00Z", "human": 48, "voicemail": 60, "undecided": 3, "failed": 1}],
+    "error_rates": {
+        "selection": "last=1h",
+        "humans_called_voicemail": {"rate": 0.02, "low": 0.0, "high": 0.11, "reviews": 40, "more_reviews": 71},
+        "voicemails_called_human": {"rate": 0.0, "low": 0.0, "high": 0.08, "reviews": 40, "more_reviews": 71},
+    },
+}

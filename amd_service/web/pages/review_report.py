@@ -1,14 +1,12 @@
 """GET /review/report: error rates of all calls, estimated from the reviewed calls, and the agreement of reviewers."""
 
-from dataclasses import replace
-from datetime import timedelta
-
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from amd_service.calls.call_filter import CallFilter, written_timespan
+from amd_service.calls.call_filter import written_timespan
 from amd_service.domain import AccessScope, Stratum
+from amd_service.operations.review.error_report import select_for_report
 from amd_service.operations.review.reviewer_agreement import MIN_PAIRS
 from amd_service.web.authentication import with_scope
 from amd_service.web.pages.filter_form import call_filter_of
@@ -17,7 +15,6 @@ from amd_service.web.pages.review_page import ANSWERS
 from amd_service.web.state import state_of
 
 PERIODS = (("7d", "7 days"), ("30d", "30 days"), ("90d", "90 days"), ("365d", "1 year"))
-DEFAULT_PERIOD = timedelta(days=30)
 STRATA = (
     (Stratum.DISAGREEMENT, "Twilio disagrees"),
     (Stratum.UNDECIDED, "Undecided"),
@@ -27,8 +24,11 @@ STRATA = (
 
 
 async def show_report(request: Request) -> Response:
-    """GET /review/report: parameters `last`, `since`, `until`, `campaign` and `tag`, as on the page of calls."""
-    call_filter = _selection(request)
+    """GET /review/report: parameters `last`, `since`, `until`, `campaign` and `tag`, as on the page of calls.
+
+    Without a period: the calls of the last 30 days.
+    """
+    call_filter = select_for_report(call_filter_of(request))
     report = await state_of(request).error_reports.read(call_filter)
     return templates_of(request).page(
         request,
@@ -41,16 +41,6 @@ async def show_report(request: Request) -> Response:
         strata=dict(STRATA),
         min_pairs=MIN_PAIRS,
     )
-
-
-def _selection(request: Request) -> CallFilter:
-    """Return the calls that the report is about. Without a period: the calls of the last 30 days."""
-    asked = call_filter_of(request)
-    selection = CallFilter(
-        last=asked.last, since=asked.since, until=asked.until, campaign=asked.campaign, tags=asked.tags
-    )
-    has_period = selection.last or selection.since or selection.until
-    return selection if has_period else replace(selection, last=DEFAULT_PERIOD)
 
 
 ROUTE = Route("/review/report", with_scope(AccessScope.READ, show_report), methods=["GET"])

@@ -149,6 +149,7 @@ def test_every_operation_has_a_stable_id() -> None:
         "openapi",
         "predict",
         "predict_stream",
+        "read_stats",
         "ready",
         "ready_classifier",
         "receive_amd",

@@ -15,6 +15,7 @@ from amd_service.web.api.openapi.responses import Json, problems
 from amd_service.web.api.openapi.route import NO_ACCESS, DescribedRoute
 from amd_service.web.api.review_shapes import AnalysisAnswer, ReviewRequest, ReviewsAnswer
 from amd_service.web.api.schemas import RESPONSE_MODELS
+from amd_service.web.api.stats_shapes import StatsAnswer
 from amd_service.web.media_types import JSON
 from amd_service.web.state import runtime_of
 
@@ -29,7 +30,7 @@ member `detail` says what to change."""
 
 def describe(routes: Sequence[BaseRoute], server_url: str = "/") -> Json:
     """Build the OpenAPI 3.1 document of all routes of type `DescribedRoute`. `server_url`: base URL of the service."""
-    responses = (*RESPONSE_MODELS, ReviewsAnswer, AnalysisAnswer)
+    responses = (*RESPONSE_MODELS, ReviewsAnswer, AnalysisAnswer, StatsAnswer)
     requests = (CallRequest, ReviewRequest)
     _, schemas = models_json_schema(
         [*((shape, "serialization") for shape in responses), *((shape, "validation") for shape in requests)],
