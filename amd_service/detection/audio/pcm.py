@@ -28,16 +28,30 @@ class PcmAudio:
         """Bytes of memory."""
         return self.samples.nbytes
 
-    def wav(self, channel: int | None = None) -> bytes:
-        """Return a WAV file with one channel, counted from 1. None: with all channels.
 
-        Source of the format: http://soundfile.sapp.org/doc/WaveFormat/
-        """
-        samples = self.samples if channel is None else self.samples[channel - 1 : channel]
-        body = np.ascontiguousarray(samples.T, dtype="<i2").tobytes()
-        frame = len(samples) * _BYTES
-        fields = pack("<IHHIIHH", 16, _PCM, len(samples), self.rate_hz, self.rate_hz * frame, frame, 8 * _BYTES)
-        return b"RIFF" + pack("<I", 36 + len(body)) + b"WAVEfmt " + fields + b"data" + pack("<I", len(body)) + body
+class WavFile:
+    """A WAV file of some audio, made part by part, so that no reader needs a copy of the whole file.
+
+    `channel`: the only channel, counted from 1. None: all channels.
+    Source of the format: http://soundfile.sapp.org/doc/WaveFormat/
+    """
+
+    def __init__(self, audio: PcmAudio, channel: int | None = None) -> None:
+        self._samples = audio.samples if channel is None else audio.samples[channel - 1 : channel]
+        self._frame = len(self._samples) * _BYTES
+        body = self._samples.size * _BYTES
+        fields = (16, _PCM, len(self._samples), audio.rate_hz, audio.rate_hz * self._frame, self._frame, 8 * _BYTES)
+        self._header = b"RIFF" + pack("<I", 36 + body) + b"WAVEfmt " + pack("<IHHIIHH", *fields)
+        self._header += b"data" + pack("<I", body)
+        self.size = len(self._header) + body
+
+    def read(self, start: int, stop: int) -> bytes:
+        """Return the bytes from `start` to `stop`, which is not included."""
+        first, last = (max(0, place - len(self._header)) for place in (start, stop))
+        frames = self._samples[:, first // self._frame : -(-last // self._frame)]
+        body = np.ascontiguousarray(frames.T, dtype="<i2").tobytes()
+        skipped = first % self._frame
+        return self._header[start:stop] + body[skipped : skipped + last - first]
 
 
 def decode_pcm(data: bytes, *, content_type: str | None, max_s: float) -> PcmAudio:

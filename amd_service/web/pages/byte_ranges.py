@@ -1,35 +1,54 @@
-"""Answers requests for a part of a body that is in memory (RFC 9110, section 14)."""
+"""Answers requests for a part of a body (RFC 9110, section 14)."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
 from http import HTTPStatus
+from typing import Protocol
 
 from starlette.datastructures import Headers
-from starlette.responses import Response
+from starlette.responses import Response, StreamingResponse
 
 from amd_service.web.problems import Problem
 
 _ONE_RANGE = re.compile(r"bytes=(?!-$)(\d{0,18})-(\d{0,18})", re.ASCII)
 
+# Bytes of a body that exist for each response at once, however many clients read slowly.
+CHUNK_BYTES = 64 * 1024
+
+
+class Body(Protocol):
+    """A body of known size that can be read from any place."""
+
+    size: int
+
+    def read(self, start: int, stop: int) -> bytes:
+        """Return the bytes from `start` to `stop`, which is not included."""
+
 
 def ranged_response(
-    request_headers: Headers, body: bytes, *, media_type: str, etag: str, headers: Mapping[str, str]
+    request_headers: Headers, body: Body, *, media_type: str, etag: str, headers: Mapping[str, str]
 ) -> Response:
     """Return the whole body, or the part that the request's Range header names.
 
     A request for several parts gets the whole body, which the RFC allows. Raises Problem 416 for a part outside it.
     """
     shared = {"accept-ranges": "bytes", "etag": etag, **headers}
-    wanted = _wanted(request_headers, len(body), etag)
-    if wanted is None:
-        return Response(body, media_type=media_type, headers=shared)
-    part = {"content-range": f"bytes {wanted.start}-{wanted.stop - 1}/{len(body)}"}
-    return Response(
-        body[wanted.start : wanted.stop],
-        status_code=HTTPStatus.PARTIAL_CONTENT,
+    found = _wanted(request_headers, body.size, etag)
+    part = range(body.size) if found is None else found
+    shared["content-length"] = str(len(part))
+    if found is not None:
+        shared["content-range"] = f"bytes {part.start}-{part.stop - 1}/{body.size}"
+    return StreamingResponse(
+        _chunks(body, part),
+        status_code=HTTPStatus.OK if found is None else HTTPStatus.PARTIAL_CONTENT,
         media_type=media_type,
-        headers=shared | part,
+        headers=shared,
     )
+
+
+async def _chunks(body: Body, part: range) -> AsyncIterator[bytes]:
+    for start in range(part.start, part.stop, CHUNK_BYTES):
+        yield body.read(start, min(start + CHUNK_BYTES, part.stop))
 
 
 def _wanted(headers: Headers, size: int, etag: str) -> range | None:

@@ -1,6 +1,5 @@
 """GET /calls/{sid}/audio/{recording_sid}: a recording of a call, fetched from Twilio, as a WAV file."""
 
-import asyncio
 from http import HTTPStatus
 
 from starlette.requests import Request
@@ -8,7 +7,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from amd_service.calls.tables import MEDIA_STREAM, Recording
-from amd_service.detection.audio.pcm import PcmAudio
+from amd_service.detection.audio.pcm import PcmAudio, WavFile
 from amd_service.domain import AccessScope, CallSid, Failure, is_sid
 from amd_service.errors import (
     AmdError,
@@ -43,8 +42,8 @@ async def get_audio(request: Request) -> Response:
         log.info("recording not fetched", recording_sid=recording.recording_sid, reason=str(error))
         raise _problem_for(error) from error
     channel = _channel(request, audio)
-    body = await asyncio.to_thread(audio.wav, channel)
-    etag = f'"{recording.recording_sid}-{channel or "all"}-{len(body)}"'
+    body = WavFile(audio, channel)
+    etag = f'"{recording.recording_sid}-{channel or "all"}-{body.size}"'
     return ranged_response(request.headers, body, media_type="audio/wav", etag=etag, headers=HEADERS)
 
 

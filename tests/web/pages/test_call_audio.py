@@ -11,6 +11,7 @@ from struct import pack
 import httpx2
 import pytest
 from sqlalchemy import func, text, update
+from starlette.types import Message
 
 from amd_service.calls.tables import Recording
 from amd_service.database.pool import Database
@@ -19,7 +20,9 @@ from amd_service.settings import Account
 from amd_service.simulator.twilio.loopback_server import SimulatedTwilio, serve_simulated_twilio
 from amd_service.simulator.twilio.media_host import MediaFile, MediaHost, ScriptedResponse
 from amd_service.twilio.recordings import http_client
-from tests.support.app import TOKEN, App, make_settings, open_app
+from amd_service.web.app import create_app
+from amd_service.web.pages.byte_ranges import CHUNK_BYTES
+from tests.support.app import API_KEY, TOKEN, App, make_settings, open_app
 from tests.support.deliveries import deliver, recording
 from tests.support.sids import ACCOUNT, CALL, OTHER_ACCOUNT, OTHER_CALL, RECORDING
 from tests.support.waiting import until
@@ -140,6 +143,26 @@ async def test_a_range_of_the_body_is_served(site: Site) -> None:
         assert response.headers["content-range"] == f"bytes {first}-{last}/{len(whole)}"
         assert response.content == whole[first : last + 1]
     assert site.fetches == 1
+
+
+async def test_many_slow_readers_of_a_long_recording_share_its_memory(site: Site) -> None:
+    site.twilio.media.files[RECORDING] = MediaFile(stereo(seconds=10.0), dual_available=True)
+    await site.get()
+    sizes: list[int] = []
+
+    async def send(message: Message) -> None:
+        sizes.append(len(message.get("body", b"")))
+
+    async def receive() -> Message:
+        return {"type": "http.request", "body": b""}
+
+    scope = {
+        "type": "http", "asgi": {"spec_version": "2.4"}, "method": "GET", "path": AUDIO, "query_string": b"",
+        "headers": [(b"authorization", f"Bearer {API_KEY}".encode())],
+    }  # fmt: skip
+    await create_app(site.service.runtime)(scope, receive, send)
+    assert sum(sizes) == 44 + 320_000
+    assert max(sizes) <= CHUNK_BYTES
 
 
 async def test_a_range_outside_the_body_is_refused(site: Site) -> None:

@@ -45,8 +45,8 @@ async def give(service: App, page: str, answer: str, **changes: str) -> httpx2.R
 
 def main_part(page: str) -> str:
     """The page without its list of queues and keys, whose names are words for verdicts."""
-    start, end = page.index("<section"), page.index("</section>")
-    return page[start:end]
+    page = page.partition("<main")[2]
+    return page[page.index("<section") : page.index("</section>")]
 
 
 @pytest.mark.parametrize("queue", ["random", "disagreement"])
