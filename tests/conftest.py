@@ -96,15 +96,19 @@ def _lacking() -> dict[str, str]:
         "speech_engines": _missing_engines(),
         "pgbouncer": _missing_programs("pgbouncer"),
         "proxies": _missing_programs("nginx", "caddy"),
+        "prometheus": _missing_programs("prometheus", "promtool", package="prometheus"),
     }
     return {marker: lack for marker, lack in lacks.items() if lack}
 
 
-def _missing_programs(*names: str) -> str | None:
-    """The missing programs and how to install them. Debian keeps some of them in /usr/sbin."""
+def _missing_programs(*names: str, package: str | None = None) -> str | None:
+    """The missing programs and how to install them. Debian keeps some of them in /usr/sbin.
+
+    `package`: Debian's package. Without it, each package has the name of its program.
+    """
     path = f"{os.environ.get('PATH', os.defpath)}{os.pathsep}/usr/sbin"
     missing = [name for name in names if not shutil.which(name, path=path)]
-    return f"not installed: {', '.join(missing)}; apt install {' '.join(missing)}" if missing else None
+    return f"not installed: {', '.join(missing)}; apt install {package or ' '.join(missing)}" if missing else None
 
 
 def _missing_engines() -> str | None:

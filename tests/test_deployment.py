@@ -56,7 +56,8 @@ def test_the_image_is_built_from_all_files_that_the_wheel_needs() -> None:
 
 
 COMPOSE = read_yaml("docker-compose.yml")
-APPLICATIONS = {name: service for name, service in COMPOSE["services"].items() if name != "postgres"}
+MONITORING = {name: service for name, service in COMPOSE["services"].items() if "profiles" in service}
+APPLICATIONS = {name: service for name, service in COMPOSE["services"].items() if name not in ("postgres", *MONITORING)}
 
 
 def test_every_setting_in_the_compose_file_exists() -> None:
@@ -95,6 +96,61 @@ def test_the_image_creates_the_mounted_folders_for_its_account() -> None:
     dockerfile = (ROOT / "Dockerfile").read_text(encoding="utf-8")
     assert "RUN mkdir /models /cache && chown amd /models /cache" in dockerfile
     assert "AMD_CACHE_DIR=/cache" in dockerfile
+
+
+def test_grafana_and_prometheus_start_only_with_their_profile() -> None:
+    assert {name: service["profiles"] for name, service in MONITORING.items()} == {
+        "prometheus": ["monitoring"], "grafana": ["monitoring"],
+    }  # fmt: skip
+    assert all(re.fullmatch(r"[\w/]+:v?\d+\.\d+\.\d+", service["image"]) for service in MONITORING.values())
+    assert all(
+        port.startswith("${AMD_BIND:-127.0.0.1}:") for service in MONITORING.values() for port in service["ports"]
+    )
+
+
+def test_grafana_and_prometheus_mount_files_of_the_repository_and_volumes_that_exist() -> None:
+    mounts = [volume.split(":") for service in MONITORING.values() for volume in service["volumes"]]
+    folders = [(source, options) for source, _, *options in mounts if source.startswith("./")]
+    assert len(folders) == 3
+    assert all((ROOT / source).is_dir() and options == ["ro"] for source, options in folders)
+    assert {source for source, *_ in mounts if not source.startswith("./")} <= set(COMPOSE["volumes"])
+
+
+def test_grafana_reads_dashboards_and_datasources_that_the_compose_file_gives_it() -> None:
+    grafana = COMPOSE["services"]["grafana"]
+    mounted = {target: source for source, target, *_ in (volume.split(":") for volume in grafana["volumes"])}
+    (provider,) = read_yaml("deploy/grafana/provisioning/dashboards/amd.yaml")["providers"]
+    assert mounted[provider["options"]["path"]] == "./deploy/grafana/dashboards"
+    postgres, prometheus = read_yaml("deploy/grafana/provisioning/datasources/amd.yaml")["datasources"]
+    assert postgres["url"] == "postgres:5432"
+    assert postgres["jsonData"]["database"] == COMPOSE["services"]["postgres"]["environment"]["POSTGRES_DB"]
+    assert postgres["secureJsonData"]["password"].removeprefix("$") in grafana["environment"]
+    assert prometheus["url"] == f"http://prometheus:{COMPOSE['services']['prometheus']['ports'][0].rpartition(':')[2]}"
+
+
+def test_prometheus_finds_its_key_and_the_ports_of_the_containers() -> None:
+    deployed = read_yaml("deploy/prometheus/prometheus.yml")
+    (scrape,) = deployed["scrape_configs"]
+    (secret,) = COMPOSE["services"]["prometheus"]["secrets"]
+    assert scrape["authorization"]["credentials_file"] == f"/run/secrets/{secret}"
+    assert secret in COMPOSE["secrets"]
+    targets = {name: str(found["port"]) for found in scrape["dns_sd_configs"] for name in found["names"]}
+    assert targets == {
+        "service": APPLICATIONS["service"]["environment"]["AMD_PORT"],
+        "worker": APPLICATIONS["worker"]["environment"]["AMD_WORKER_PORT"],
+    }
+    (source,) = read_yaml("deploy/grafana/provisioning/datasources/amd.yaml")["datasources"][1:]
+    assert source["jsonData"]["timeInterval"] == deployed["global"]["scrape_interval"]
+
+
+@pytest.mark.parametrize(("password", "message"), [("secret", ""), ("", "set GRAFANA_PASSWORD in .env")])
+def test_grafana_does_not_start_without_a_password(password: str, message: str) -> None:
+    program, option, script = COMPOSE["services"]["grafana"]["entrypoint"]
+    command = [program, option, script.replace("$$", "$").replace("/run.sh", "true")]
+    started = subprocess.run(
+        command, env={"GF_SECURITY_ADMIN_PASSWORD": password}, capture_output=True, text=True, check=False
+    )
+    assert (started.returncode == 0, message in started.stderr) == (bool(password), True)
 
 
 UNITS = sorted((ROOT / "deploy" / "systemd").glob("*.service"))

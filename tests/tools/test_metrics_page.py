@@ -1,19 +1,22 @@
-"""The page about metrics lists the metrics of the code, and its alerts use only these."""
+"""The page about metrics lists the metrics of the code, and the alerts and the dashboard use only these."""
 
 import re
+from pathlib import Path
 
+import yaml
 from prometheus_client import generate_latest
 
 from amd_service.telemetry import Metrics
+from tests.support.grafana import targets
 from tools.metrics_page import PAGE, metrics_table, with_metrics
 
 PAGE_TEXT = PAGE.read_text(encoding="utf-8")
+ALERTS = Path(__file__).parents[2] / "deploy" / "prometheus" / "alerts.yml"
 OWN_NAME = re.compile(r"\b(?:amd|process)_[a-z_]+\b")
-EXPRESSION = re.compile(r"^ +expr: (.+)$", re.MULTILINE)
 SELECTOR = re.compile(r"(\w+)\{([^}]*)\}")
 GROUPED = re.compile(r"by \(([^)]*)\)")
-# Labels that Prometheus adds to each time series of a target.
-OF_PROMETHEUS = {"job", "instance", "le"}
+# Labels that Prometheus adds to each time series of a target, or to the time series of an alert.
+OF_PROMETHEUS = {"job", "instance", "le", "alertname", "alertstate"}
 
 
 def exposed() -> dict[str, set[str]]:
@@ -38,9 +41,10 @@ def test_the_table_has_every_time_series_that_a_scrape_returns() -> None:
     assert {name for name in scraped if not name.endswith("_created")} <= set(exposed())
 
 
-def test_alerts_use_only_metrics_and_labels_that_exist() -> None:
-    expressions = EXPRESSION.findall(PAGE_TEXT)
-    assert len(expressions) > 10
+def test_alerts_and_the_dashboard_use_only_metrics_and_labels_that_exist() -> None:
+    rules = yaml.safe_load(ALERTS.read_text(encoding="utf-8"))["groups"][0]["rules"]
+    expressions = [rule["expr"] for rule in rules] + [query for _, query in targets("service_health", "expr")]
+    assert len(expressions) > 30
     known = exposed()
     for expression in expressions:
         names = [
