@@ -12,9 +12,6 @@ alter table call_log add column if not exists tags text[] not null default '{}';
 
 reset lock_timeout;
 
-create index concurrently if not exists ix_call_log_label_created_at
-    on call_log (label, created_at) where label is not null;
-
 create index concurrently if not exists ix_call_log_label_confidence
     on call_log (label, confidence) where label is not null;
 
@@ -29,6 +26,9 @@ create index concurrently if not exists ix_call_log_analysis_state_created_at
 
 create index concurrently if not exists ix_call_log_campaign_created_at
     on call_log (campaign, created_at) where campaign is not null;
+
+create index concurrently if not exists ix_call_log_campaign_label_created_at
+    on call_log (campaign, label, created_at) where campaign is not null and label is not null;
 
 create index concurrently if not exists ix_call_log_tags on call_log using gin (tags) where call_log.tags <> '{}';
 

@@ -23,7 +23,7 @@ DISAGREEMENT = (
 
 VIEW = """
 create view call_log_reviewed as
-select call_log.call_sid, campaign, label, confidence, reason, verdict_at, model_id,
+select first.call_sid, campaign, label, confidence, reason, verdict_at, model_id,
        latest.answer, latest.reviewer, first.stratum, first.probability, latest.created_at as reviewed_at,
        case when label = 'undecided' or latest.answer not in ('human', 'voicemail') then null
             else label = latest.answer end as is_correct
@@ -129,12 +129,12 @@ CALL_COLUMNS = {
 # Indexes for the list of calls and the queues of reviews. Most are partial, so that a callback writes only to those that
 # concern its call.
 CALL_INDEXES = {
-    "ix_call_log_label_created_at": "(label, created_at) where label is not null",
     "ix_call_log_label_confidence": "(label, confidence) where label is not null",
     "ix_call_log_reason_created_at": "(reason, created_at) where reason <> 'confident'",
     "ix_call_log_call_status_created_at": "(call_status, created_at) where call_status in ('busy', 'failed', 'no-answer', 'canceled')",
     "ix_call_log_analysis_state_created_at": "(analysis_state, created_at) where analysis_state in ('queued', 'running', 'failed')",
     "ix_call_log_campaign_created_at": "(campaign, created_at) where campaign is not null",
+    "ix_call_log_campaign_label_created_at": "(campaign, label, created_at) where campaign is not null and label is not null",
     "ix_call_log_tags": "using gin (tags) where call_log.tags <> '{}'",
     "ix_call_log_disagreement": f"(created_at) where {DISAGREEMENT}",
     "ix_call_log_review_order": "(hashtextextended(call_sid, 0)) where label is not null",

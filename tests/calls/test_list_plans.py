@@ -63,7 +63,8 @@ FILTERS = {
     f"q=CA{17:032x}": "pk_call_log",
     f"q=RE{11:032x}": "pk_recording",
     "label=human&last=7d&campaign=campaign-5": ANY,
-    "label=human&campaign=pilot&reviewed=no": "ix_call_log_campaign_created_at",
+    "label=undecided&campaign=campaign-5&last=60d": "ix_call_log_campaign_label_created_at",
+    "label=human&campaign=pilot&reviewed=no": "ix_call_log_campaign_label_created_at",
 }
 SIZES = [20_000, pytest.param(1_000_000, marks=[pytest.mark.slow, pytest.mark.timeout(900)])]
 

@@ -84,12 +84,13 @@ class CallLog(Base):
         Index("ix_call_log_open", "created_at", postgresql_where=text(OPEN)),
         # For the filters of the list of calls. They are partial, so that a callback writes only to those that concern
         # its call. A filter for a common value reads the index on created_at instead.
-        Index(None, "label", "created_at", postgresql_where=text(JUDGED)),
         Index(None, "label", "confidence", postgresql_where=text(JUDGED)),
         Index(None, "reason", "created_at", postgresql_where=text("reason <> 'confident'")),
         Index(None, "call_status", "created_at", postgresql_where=text(UNANSWERED)),
         Index(None, "analysis_state", "created_at", postgresql_where=text(UNDER_ANALYSIS_OR_FAILED)),
         Index(None, "campaign", "created_at", postgresql_where=text("campaign is not null")),
+        # For a label in one campaign. Without it, a label that the campaign does not have is searched in all its calls.
+        Index(None, "campaign", "label", "created_at", postgresql_where=text(f"campaign is not null and {JUDGED}")),
         Index(None, "tags", postgresql_using="gin", postgresql_where=text(TAGGED)),
         Index("ix_call_log_disagreement", "created_at", postgresql_where=text(DISAGREEMENT)),
         # A number that is random but fixed for a call. Calls are drawn for review in its order.

@@ -7,10 +7,11 @@ from amd_service.calls.tables.base import Base, view_comments
 # The latest answer of the first reviewer counts. Second opinions only measure how well people agree. If a call was
 # drawn for review, an earlier answer of a person who chose the call does not count: people choose calls that look
 # wrong.
-# The view starts at the table review, which is much smaller than call_log.
+# The view starts at the table review, which is much smaller than call_log. `first.call_sid` instead of
+# `call_log.call_sid`: Postgres then reads only the reviews of the calls that a query names.
 CREATE_VIEW = """
 create view call_log_reviewed as
-select call_log.call_sid, campaign, label, confidence, reason, verdict_at, model_id,
+select first.call_sid, campaign, label, confidence, reason, verdict_at, model_id,
        latest.answer, latest.reviewer, first.stratum, first.probability, latest.created_at as reviewed_at,
        case when label = 'undecided' or latest.answer not in ('human', 'voicemail') then null
             else label = latest.answer end as is_correct

@@ -41,7 +41,8 @@ FILL = f"""
     -- Without triggers and foreign keys, and without the indexes that no query of this test uses.
     set session_replication_role = replica;
     drop index ix_call_log_created_at, ix_call_log_answered_at, ix_call_log_to_number_created_at, ix_call_log_tags,
-               ix_call_log_judged_day, ix_call_log_open, ix_call_log_campaign_created_at, ix_call_log_label_created_at;
+               ix_call_log_judged_day, ix_call_log_open, ix_call_log_campaign_created_at,
+               ix_call_log_campaign_label_created_at;
     insert into call_log (call_sid, account_sid, call_status, analysis_state, label, confidence, reason, verdict_at,
                           created_at, twilio_answered_by, campaign)
     select call_sid, 'AC1', 'completed', 'judged', label, case when label = 'undecided' then 0.6
