@@ -86,6 +86,7 @@ class Database:
         self._watch = ConditionWatch(self.transaction)
         self._changes = ChangeNotifier(self.transaction, metrics)
         self._read_slots = asyncio.Semaphore(max(1, pool_size // 3))
+        self._lookup_slots = asyncio.Semaphore(max(1, pool_size // 5))
 
     @asynccontextmanager
     async def transaction(self, *, lock_s: float | None = None) -> AsyncIterator[AsyncSession]:
@@ -119,23 +120,33 @@ class Database:
                 self._metrics.lock_timeouts.inc()
             raise unavailable from error
 
-    @asynccontextmanager
-    async def reading(self) -> AsyncIterator[AsyncSession]:
+    def reading(self) -> AbstractAsyncContextManager[AsyncSession]:
         """Open a transaction that only reads. Together such transactions use a third of the pool.
 
         Slow queries, for example of a dashboard, therefore leave connections for callbacks. Raises DatabaseUnavailable
         like `transaction`, also if no third of the pool becomes free in time.
         """
+        return self._limited_to(self._read_slots)
+
+    def looking_up(self) -> AbstractAsyncContextManager[AsyncSession]:
+        """Open a transaction for a lookup by a key, such as the session of a request. Otherwise like `reading`.
+
+        Lookups use a fifth of the pool, so that they need not wait for the slow queries of other people.
+        """
+        return self._limited_to(self._lookup_slots)
+
+    @asynccontextmanager
+    async def _limited_to(self, slots: asyncio.Semaphore) -> AsyncIterator[AsyncSession]:
         try:
             async with asyncio.timeout(self._timeouts.pool_s):
-                await self._read_slots.acquire()
+                await slots.acquire()
         except TimeoutError as error:
             raise DatabaseUnavailable("too many queries read the database at once") from error
         try:
             async with self.transaction() as session:
                 yield session
         finally:
-            self._read_slots.release()
+            slots.release()
 
     def wake_on_notify(
         self, wake: asyncio.Event, metrics: Metrics, channel: Channel = WORK

@@ -104,7 +104,7 @@ async def list_api_keys(database: Database) -> list[ApiKey]:
 
 async def find_by_session(database: Database, token: str) -> Principal | None:
     """Return the person of a session cookie, or None if the session has ended."""
-    async with database.reading() as session:
+    async with database.looking_up() as session:
         return await people.find_by_session(session, sha256(token))
 
 
@@ -112,19 +112,19 @@ async def find_by_proxy(database: Database, name: str) -> Principal | None:
     """Return the person whose name a trusted proxy has sent, or None if nobody has this name."""
     if not is_name(name):
         return None
-    async with database.reading() as session:
+    async with database.looking_up() as session:
         return await people.find_by_name(session, name)
 
 
 async def find_by_key(database: Database, key: str) -> Principal | None:
     """Return the program of an API key in the database, or None if the key is unknown or revoked."""
-    async with database.reading() as session:
+    async with database.looking_up() as session:
         return await api_keys.find_by_key(session, sha256(key))
 
 
 async def has_people_or_keys(database: Database) -> bool:
     """Whether a person or a key was ever added. Then the service no longer trusts every client on this machine."""
-    async with database.reading() as session:
+    async with database.looking_up() as session:
         return await people.has_any(session) or await api_keys.has_any(session)
 
 

@@ -58,7 +58,7 @@ async def sign_in(
     """
     found = None
     if is_name(name):
-        async with database.reading() as session:
+        async with database.looking_up() as session:
             found = await people.find_credentials(session, name)
     is_correct, new_hash = await passwords.check(None if found is None else found.password_hash, password)
     if found is None or not is_correct:

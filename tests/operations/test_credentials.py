@@ -11,9 +11,9 @@ from sqlalchemy import func, select, text
 
 from amd_service.calls import people
 from amd_service.calls.tables import ApiKey, Person, PersonSession
-from amd_service.database.pool import Database
+from amd_service.database.pool import Database, Timeouts
 from amd_service.domain import AccessScope, Role
-from amd_service.errors import ConfigurationError
+from amd_service.errors import ConfigurationError, DatabaseUnavailable
 from amd_service.operations import credentials
 from amd_service.operations.sign_in import PasswordChecker, sign_in
 from tests.support.people import PASSWORD, TWELVE_HOURS, add_person, browser_of
@@ -172,3 +172,18 @@ async def test_people_and_keys_are_found_also_if_all_are_without_access(database
     await credentials.add_api_key(database, "dashboard", [AccessScope.READ])
     await credentials.revoke_api_key(database, "dashboard")
     assert await credentials.has_people_or_keys(database)
+
+
+async def test_keys_and_sessions_are_found_while_slow_queries_use_all_connections_for_reading(
+    database_url: str, database: Database
+) -> None:
+    await add_person(database)
+    browser = await browser_of(database)
+    busy = Database(database_url, pool_size=3, timeouts=Timeouts(pool_s=0.3))
+    async with busy.reading():
+        with pytest.raises(DatabaseUnavailable):
+            async with busy.reading():
+                pass
+        assert await credentials.find_by_session(busy, browser.token) is not None
+        assert await credentials.find_by_key(busy, "amd_unknown") is None
+    await busy.dispose()

@@ -39,14 +39,15 @@ def ranged_response(
     if found is not None:
         shared["content-range"] = f"bytes {part.start}-{part.stop - 1}/{body.size}"
     return StreamingResponse(
-        _chunks(body, part),
+        read_in_chunks(body, part),
         status_code=HTTPStatus.OK if found is None else HTTPStatus.PARTIAL_CONTENT,
         media_type=media_type,
         headers=shared,
     )
 
 
-async def _chunks(body: Body, part: range) -> AsyncIterator[bytes]:
+async def read_in_chunks(body: Body, part: range) -> AsyncIterator[bytes]:
+    """Yield a part of the body."""
     for start in range(part.start, part.stop, CHUNK_BYTES):
         yield body.read(start, min(start + CHUNK_BYTES, part.stop))
 
