@@ -8,13 +8,16 @@ TEST_3_13 = $(if $(PYTHON_3_13),$(MAKE) --no-print-directory test-3.13,echo 'no 
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --constraint constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help demo run test test-all test-3.13 coverage check format docs dist wheel-test lock bench screenshots
+.PHONY: help demo run pages test test-all test-3.13 coverage check format docs dist wheel-test lock bench screenshots
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z0-9.-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 demo: $(STAMP)run ## the whole flow on recorded calls, with a temporary database; then exits
 	$(BIN)/amd-service demo
+
+pages: $(STAMP)run ## like demo, then shows the calls in a browser until Ctrl-C
+	$(BIN)/amd-service demo --keep
 
 run: $(STAMP)run ## the service on http://127.0.0.1:8080, settings from the environment or .env
 	$(BIN)/amd-service serve

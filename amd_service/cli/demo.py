@@ -22,6 +22,12 @@ def demo(
     model: Annotated[str, typer.Option(help="Model: hub id, folder, or `demo`.")] = "demo",
     live: LiveFlag = False,
     pace: Pace = 4.0,
+    keep: Annotated[
+        bool,
+        typer.Option(
+            "--keep", help="Afterwards keep the service running, to look at the calls in a browser. Ctrl-C ends it."
+        ),
+    ] = False,
     as_json: JsonFlag = False,
 ) -> None:
     """Process recorded calls with the service, a simulated Twilio and a temporary database.
@@ -31,5 +37,6 @@ def demo(
     from amd_service.detection.bundled_calls import bundled_calls
     from amd_service.simulator.demo import run_demo
 
-    if not run(run_demo(directory or bundled_calls(), model=model, live_pace=pace if live else None, as_json=as_json)):
+    live_pace = pace if live else None
+    if not run(run_demo(directory or bundled_calls(), model=model, live_pace=live_pace, keep=keep, as_json=as_json)):
         raise typer.Exit(1)

@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import signal
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import partial
@@ -20,6 +19,7 @@ from amd_service.simulator.called_party_audio import called_party_audio
 from amd_service.simulator.journal import Entry, Journal
 from amd_service.simulator.recorded_calls import RecordedCall
 from amd_service.simulator.status_page import status_route
+from amd_service.simulator.stop_signal import wait_for_signal
 from amd_service.simulator.twilio.call_simulation import simulate_call
 from amd_service.simulator.twilio.loopback_server import serve_simulated_twilio
 from amd_service.simulator.twilio.media_host import MediaHost
@@ -70,7 +70,7 @@ async def simulate(path: Path | None, settings: Settings, *, port: int, pace: fl
             server.url, settings, accounts, demo_model=path is None or "model" not in settings.model_fields_set
         )
         _print_start(server.url, environment, settings, library, as_json=as_json)
-        await _wait_for_signal()
+        await wait_for_signal()
         for task in tasks:
             task.cancel()
 
@@ -118,13 +118,6 @@ class _CallRunner:
             while not call.is_over and (monotonic() < ends_at or not playing.done()):  # noqa: ASYNC110 - a deadline too
                 await asyncio.sleep(POLL_S)
             playing.cancel()
-
-
-async def _wait_for_signal() -> None:
-    stopped = asyncio.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        asyncio.get_running_loop().add_signal_handler(number, stopped.set)
-    await stopped.wait()
 
 
 def _environment(

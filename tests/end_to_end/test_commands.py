@@ -3,12 +3,16 @@
 import asyncio
 import json
 import os
+import re
 import resource
+import signal
 import subprocess
 import sys
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
+import httpx2
 import pytest
 
 from amd_service.simulator.service_process import COMMAND
@@ -45,6 +49,28 @@ async def test_the_live_demo_streams_calls_with_a_separate_called_party(tmp_path
     # Without a verdict from the stream the recording decides. A mix of both parties is not streamed.
     sources = [line["live"] and line["live"]["source"] for line in lines]
     assert (code, sources) == (0, ["stream", "stream", None, "recording"])
+
+
+@pytest.mark.slow
+async def test_the_demo_can_stay_and_show_its_calls_until_ctrl_c(tmp_path: Path) -> None:
+    (tmp_path / "01-human-hello").symlink_to(FIXTURES / "01-human-hello", target_is_directory=True)
+    process = await asyncio.create_subprocess_exec(
+        *COMMAND, "demo", str(tmp_path), "--keep", stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.PIPE
+    )
+    assert process.stderr is not None
+    lines = [line.decode() async for line in until_the_demo_stays(process.stderr)]
+    (url,) = re.findall(r"Open (http://127\.0\.0\.1:\d+/calls)", "".join(lines))
+    async with httpx2.AsyncClient(trust_env=False) as client:
+        assert "+15005550101" in (await client.get(url, headers={"accept": "text/html"})).text
+    process.send_signal(signal.SIGINT)
+    assert await process.wait() == 0
+
+
+async def until_the_demo_stays(stderr: asyncio.StreamReader) -> AsyncIterator[bytes]:
+    async for line in stderr:
+        yield line
+        if b"Ctrl-C" in line:
+            return
 
 
 async def test_classify_prints_a_line_per_file_and_an_error_for_undecodable_files() -> None:
