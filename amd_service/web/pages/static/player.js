@@ -15,6 +15,8 @@ const SPEEDS = [0.5, 0.75, 1, 1.25, 1.5, 2];
 const STEP_S = 1;
 const ATTEMPTS = 10;
 const HEIGHT = 96;
+// Louder recordings fill the height of the waveform. Quieter ones, such as the noise of a silent line, look quiet.
+const LEAST_PEAK = 0.05;
 const DARK = matchMedia("(prefers-color-scheme: dark)");
 const FIELDS = "input, textarea, select, [contenteditable]";
 
@@ -172,6 +174,8 @@ class AudioPlayer extends HTMLElement {
     this.#setBusy(false);
     // A new source of the media element resets its speed.
     this.surfer.setPlaybackRate(Number(this.speed.control.value));
+    const peaks = this.surfer.exportPeaks({ channels: 1, maxLength: 2000 })[0];
+    this.surfer.setOptions({ maxPeak: Math.max(LEAST_PEAK, ...peaks.map(Math.abs)) });
     this.#drawMarks();
     this.#showTime();
     this.#tell("player-ready", { duration: this.surfer.getDuration() });

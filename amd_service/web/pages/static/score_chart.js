@@ -36,26 +36,35 @@ export class ScoreChart {
         { ...axis, values: (_, splits) => splits.map((split) => split.toFixed(1)) },
       ],
       series: [{}, { stroke: () => colour("--text"), width: 2, points: { show: true, size: 9, fill: () => colour("--text") } }],
-      hooks: { drawClear: [(chart) => this.#drawBands(chart)] },
+      hooks: { drawClear: [(chart) => this.#drawBands(chart)], drawAxes: [(chart) => this.#drawNames(chart)] },
     };
   }
 
-  #drawBands({ ctx, bbox }) {
+  // The bands of the labels in a column: [name, top, height], in pixels of the canvas.
+  #bands({ bbox }) {
     const y = (score) => bbox.top + bbox.height * (1 - score);
     const { human, voicemail } = this.#minimum;
-    ctx.save();
-    ctx.font = `${12 * devicePixelRatio}px system-ui, sans-serif`;
-    for (const [label, from, to] of [
-      ["human", human, 1],
-      ["undecided", 1 - voicemail, human],
-      ["voicemail", 0, 1 - voicemail],
-    ]) {
+    const ranges = [["human", human, 1], ["undecided", 1 - voicemail, human], ["voicemail", 0, 1 - voicemail]];
+    return ranges.map(([label, from, to]) => [label, y(to), y(from) - y(to)]);
+  }
+
+  #drawBands(chart) {
+    const { ctx, bbox } = chart;
+    for (const [label, top, height] of this.#bands(chart)) {
       ctx.fillStyle = colour(`--${label}-bg`);
-      ctx.fillRect(bbox.left, y(to), bbox.width, y(from) - y(to));
+      ctx.fillRect(bbox.left, top, bbox.width, height);
+    }
+  }
+
+  // Above the grid, so that no line crosses a name. A band that is too thin gets no name.
+  #drawNames(chart) {
+    const { ctx, bbox } = chart;
+    const size = 12 * devicePixelRatio;
+    ctx.save();
+    Object.assign(ctx, { font: `${size}px system-ui, sans-serif`, textAlign: "left", textBaseline: "middle" });
+    for (const [label, top, height] of this.#bands(chart).filter((band) => band[2] >= size)) {
       ctx.fillStyle = colour(`--${label}`);
-      ctx.textAlign = "left";
-      ctx.textBaseline = "middle";
-      ctx.fillText(label, bbox.left + 6 * devicePixelRatio, (y(from) + y(to)) / 2);
+      ctx.fillText(label, bbox.left + size / 2, top + height / 2);
     }
     ctx.restore();
   }

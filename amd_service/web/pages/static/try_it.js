@@ -29,10 +29,10 @@ async function open(blob, name) {
   recording = { blob, name };
   element("channel").value = "";
   element("channels").hidden = true;
-  if (blob.size === 0) fail("The file is empty. Choose another file.");
+  if (blob.size === 0) refuse("The file is empty. Choose another file.");
   else if (blob.size > Number(maxBytes)) {
     const sizes = `The file has ${megabytes(blob.size)}, and the service accepts ${megabytes(maxBytes)}.`;
-    fail(`${sizes} Cut the recording, or increase AMD_MAX_UPLOAD_BYTES of the service.`);
+    refuse(`${sizes} Cut the recording, or increase AMD_MAX_UPLOAD_BYTES of the service.`);
   } else {
     hear(blob);
     await run();
@@ -56,7 +56,9 @@ async function run() {
   } catch (error) {
     if (signal.aborted) return;
     if (!(error instanceof Refusal)) throw error;
-    fail(sentence(error.detail));
+    // Without a length, the browser cannot play the file either.
+    if (error.status === 422 && durationS === 0) refuse(sentence(error.detail));
+    else fail(sentence(error.detail));
   }
 }
 
@@ -100,6 +102,13 @@ function fail(text) {
   element("details").hidden = true;
 }
 
+// Say that a file is no recording, and hide what was shown about the recording before it.
+function refuse(text) {
+  fail(text);
+  player.pause();
+  element("result").hidden = true;
+}
+
 function showWait(text) {
   element("verdict").replaceChildren(text);
 }
@@ -119,17 +128,17 @@ function show() {
     windowEnd: last.window && (last.window.start_ms + last.window.length_ms) / 1000,
   });
   element("details").hidden = last.window === null;
-  showScores();
   showThresholds();
 }
 
-// One row for each scored part of the recording. The final verdict's windows replace equal provisional ones.
-function rows() {
+// One row for each scored part of the recording. The final verdict's windows replace equal provisional ones. A window
+// after the one that decides at these thresholds is not needed.
+function rows(minimum) {
   const found = new Map();
   for (const line of lines) {
     for (const [index, scored] of line.scored.entries()) {
       const when = line.provisional ? `after ${line.speech_ms / 1000} s of speech` : ["first window", "longer window"][index];
-      const isNeeded = line.provisional || index < line.runs;
+      const isNeeded = line.provisional || index <= decide(line.scored, minimum).index;
       const endS = (scored.start_ms + scored.length_ms) / 1000;
       found.set(`${scored.start_ms} ${endS}`, { ...scored, endS, when: isNeeded ? when : `${when}, not needed` });
     }
@@ -137,10 +146,10 @@ function rows() {
   return [...found.values()].sort((one, other) => one.endS - other.endS);
 }
 
-function showScores() {
+function showScores(found) {
   const body = element("scores");
   body.replaceChildren();
-  for (const { start_ms: startMs, endS, when, scores } of rows()) {
+  for (const { start_ms: startMs, endS, when, scores } of found) {
     const row = body.insertRow();
     row.insertCell().textContent = `${seconds(startMs / 1000)} to ${seconds(endS)} s`;
     row.insertCell().textContent = when;
@@ -156,8 +165,10 @@ function showThresholds() {
   ).join("\n");
   element("copied").textContent = "";
   if (element("details").hidden || lines.length === 0) return;
+  const found = rows(minimum);
+  showScores(found);
   chart ??= new ScoreChart(element("chart"));
-  chart.show(rows(), minimum, durationS);
+  chart.show(found, minimum, durationS);
   const { scored, provisional } = lines.at(-1);
   const decision = provisional ? null : decide(scored, minimum);
   if (decision === null) element("decision").replaceChildren();
