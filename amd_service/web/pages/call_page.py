@@ -81,7 +81,7 @@ async def answer(request: Request) -> Response:
     whole = await _read(request)
     if recorded is None:
         raise Problem(HTTPStatus.CONFLICT, "the call has no verdict yet, so there is nothing to correct")
-    message = f"Saved: {dict(ANSWERS)[ReviewAnswer(recorded.review.answer)]}. The verdict itself does not change."
+    message = f"Saved: {dict(ANSWERS)[ReviewAnswer(recorded.review.answer)]}. The list shows it beside the verdict."
     return templates_of(request).page(request, "call_parts.html", **_context(request, whole, message))
 
 
