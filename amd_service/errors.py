@@ -185,7 +185,7 @@ class NotAllowed(RequestRefused):
 
 
 class IdempotencyKeyReused(RequestRefused):
-    """The idempotency key was used for another call request, or before the account's secret changed."""
+    """The idempotency key was used for another request, or before the account's secret changed."""
 
 
 class IdempotencyKeyInUse(RequestRefused):

@@ -1,7 +1,7 @@
 """Reads and writes the answers of people who listened to a call."""
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Self
 
 from sqlalchemy import func, insert, select
@@ -30,13 +30,14 @@ class Draw:
 
 @dataclass(frozen=True, slots=True)
 class NewReview:
-    """A row to add. `draw`: None if the person chose the call."""
+    """A row to add. `draw`: None if the person chose the call. `idempotency_key`: of the request, if it had one."""
 
     call_sid: str
     reviewer: str
     answer: ReviewAnswer
     note: str | None
     draw: Draw | None
+    idempotency_key: str | None = field(default=None, compare=False)
 
     @classmethod
     def of(cls, review: Review) -> Self:
@@ -58,6 +59,16 @@ async def answers_of(session: AsyncSession, call_sid: CallSid, reviewer: str) ->
     """Return the answers of a person about a call, latest first."""
     statement = select(Review).where(Review.call_sid == call_sid, Review.reviewer == reviewer)
     return (await session.scalars(statement.order_by(Review.id.desc()))).all()
+
+
+async def find_by_key(session: AsyncSession, reviewer: str, key: str) -> Review | None:
+    """Return the review that the reviewer's request with this Idempotency-Key added, or None.
+
+    Until the transaction ends, another request of the reviewer with this key waits here.
+    """
+    await session.execute(select(func.pg_advisory_xact_lock(func.hashtextextended(f"review key {reviewer} {key}", 0))))
+    statement = select(Review).where(Review.reviewer == reviewer, Review.idempotency_key == key)
+    return (await session.scalars(statement)).first()
 
 
 async def find_draw(session: AsyncSession, call_sid: CallSid, plan: SamplingPlan) -> Draw | None:
@@ -82,7 +93,13 @@ async def find_draw(session: AsyncSession, call_sid: CallSid, plan: SamplingPlan
 async def add_reviews(session: AsyncSession, reviews: Sequence[NewReview]) -> None:
     """Insert rows in this order."""
     rows = [
-        {"call_sid": each.call_sid, "reviewer": each.reviewer, "answer": each.answer, "note": each.note}
+        {
+            "call_sid": each.call_sid,
+            "reviewer": each.reviewer,
+            "answer": each.answer,
+            "note": each.note,
+            "idempotency_key": each.idempotency_key,
+        }
         | (asdict(each.draw) if each.draw else {"stratum": None, "probability": None})
         for each in reviews
     ]

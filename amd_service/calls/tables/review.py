@@ -2,7 +2,7 @@
 
 from datetime import datetime
 
-from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, Identity, Index, func
+from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, Identity, Index, func, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from amd_service.calls.tables.base import Base, closed_set, probability
@@ -20,6 +20,13 @@ class Review(Base):
         CheckConstraint("(stratum is null) = (probability is null)", name="drawn_with_a_probability"),
         Index(None, "call_sid", "id"),
         Index(None, "created_at"),
+        Index(
+            None,
+            "reviewer",
+            "idempotency_key",
+            unique=True,
+            postgresql_where=text("idempotency_key is not null"),
+        ),
         {
             "comment": (
                 "One row per answer of a person who listened to a call. The latest answer of a person about a call "
@@ -45,5 +52,8 @@ class Review(Base):
     probability: Mapped[float | None] = mapped_column(
         comment="Probability with which a call of the stratum was drawn for review, from 0 to 1. Null if the person "
         "chose the call. Such an answer counts for no error rate."
+    )
+    idempotency_key: Mapped[str | None] = mapped_column(
+        comment="Idempotency-Key of the request that added the row. Null without a key, and for an answer on a page."
     )
     created_at: Mapped[datetime] = mapped_column(server_default=func.now(), comment="Time of the answer.")

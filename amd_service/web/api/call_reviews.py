@@ -8,12 +8,14 @@ from starlette.responses import JSONResponse
 
 from amd_service.calls.review_sample import SamplingPlan
 from amd_service.domain import AccessScope
+from amd_service.errors import IdempotencyKeyReused
 from amd_service.operations.read_call import read_call
 from amd_service.operations.requeue import requeue_call
 from amd_service.operations.review.answer import GivenAnswer, read_reviews, record_answer
 from amd_service.twilio.call_request import describe_faults
 from amd_service.web.api.calls import CALL_SID, call_sid_of, unknown_call
 from amd_service.web.api.example_bodies import REVIEW
+from amd_service.web.api.idempotency import key_parameter, read_key
 from amd_service.web.api.openapi.responses import problems, response
 from amd_service.web.api.openapi.route import NO_ACCESS, DescribedRoute
 from amd_service.web.api.review_shapes import AnalysisAnswer, ReviewRequest, ReviewsAnswer, ReviewShape
@@ -50,9 +52,19 @@ async def add_review(request: Request) -> JSONResponse:
         is_json = all(fault["type"] != "json_invalid" for fault in faults)
         status = HTTPStatus.UNPROCESSABLE_ENTITY if is_json else HTTPStatus.BAD_REQUEST
         raise Problem(status, describe_faults(faults)) from error
-    reviewer = principal_of(request).name
-    given = GivenAnswer(call_sid, reviewer, sent.answer, sent.note, seen=None, from_queue=False)
-    recorded = await record_answer(runtime.database, SamplingPlan.from_settings(runtime.settings), given)
+    given = GivenAnswer(
+        call_sid,
+        principal_of(request).name,
+        sent.answer,
+        sent.note,
+        seen=None,
+        from_queue=False,
+        idempotency_key=read_key(request.headers),
+    )
+    try:
+        recorded = await record_answer(runtime.database, SamplingPlan.from_settings(runtime.settings), given)
+    except IdempotencyKeyReused as error:
+        raise Problem(HTTPStatus.UNPROCESSABLE_ENTITY, str(error)) from error
     if recorded is None:
         if await read_call(runtime.database, call_sid) is None:
             raise unknown_call(call_sid)
@@ -74,6 +86,12 @@ async def analyse_call(request: Request) -> JSONResponse:
     answer = AnalysisAnswer(requeued=requeued.requeued, deleted=requeued.deleted, streams=requeued.streams)
     return JSONResponse(answer.model_dump(mode="json"), status_code=HTTPStatus.ACCEPTED)
 
+
+IDEMPOTENCY_KEY = key_parameter(
+    "The client chooses one key for each review. A repeated request with the same key adds no second review and gets "
+    "the first one. A different request with the same key is refused. Keys of different reviewers are independent. "
+    "Without a key, an answer equal to the reviewer's latest answer adds no review."
+)
 
 _OF_CALL = (HTTPStatus.NOT_FOUND, HTTPStatus.UNPROCESSABLE_ENTITY, HTTPStatus.SERVICE_UNAVAILABLE)
 
@@ -99,8 +117,8 @@ ROUTES = (
             "summary": "Review a call",
             "description": "Record what a person heard in a judged call. The reviewer is the name of the key or of the "
             "person. The verdict does not change. Reviews of this endpoint count for no error rate, because the caller "
-            "chose the call. An answer equal to the reviewer's latest answer adds no review.",
-            "parameters": [CALL_SID],
+            "chose the call.",
+            "parameters": [CALL_SID, IDEMPOTENCY_KEY],
             "requestBody": {
                 "required": True,
                 "content": {
@@ -112,7 +130,7 @@ ROUTES = (
             },
             "responses": {
                 "201": response("The review was added.", ReviewShape, example=REVIEW),
-                "200": response("The same answer was stored before.", ReviewShape, example=REVIEW),
+                "200": response("The review was stored before.", ReviewShape, example=REVIEW),
                 **problems(
                     *NO_ACCESS,
                     *_OF_CALL,

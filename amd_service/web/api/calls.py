@@ -21,7 +21,7 @@ from amd_service.errors import (
 )
 from amd_service.operations.read_call import read_call
 from amd_service.twilio.call_request import CallRequest, describe_faults
-from amd_service.web.api.idempotency import IDEMPOTENCY_KEY, read_key
+from amd_service.web.api.idempotency import key_parameter, read_key
 from amd_service.web.api.openapi.responses import Json, problems, response, sid
 from amd_service.web.api.openapi.route import NO_ACCESS, DescribedRoute
 from amd_service.web.api.schemas import StartedAnswer
@@ -135,6 +135,11 @@ CALL_SID: Json = {
     "description": "Twilio's CallSid of the call.",
     "schema": sid("CA"),
 }
+IDEMPOTENCY_KEY = key_parameter(
+    "The client chooses one key for each call. A repeated request with the same key places no second call and gets the "
+    "response of the first request. A different request with the same key is refused. The service keeps keys for a "
+    "week. Without a key every request places a call."
+)
 LOCATION: Json = {"headers": {"Location": {"schema": {"type": "string"}, "description": "URL of the call."}}}
 
 ROUTES = (

@@ -36,6 +36,7 @@ CALL: dict[str, Any] = {
     "reconciled_at": None,
     "campaign": "spring",
     "tags": ["vip"],
+    "events": 1,
     "created_at": "2026-11-28T10:00:00+00:00",
     "updated_at": "2026-11-28T10:00:34+00:00",
 }

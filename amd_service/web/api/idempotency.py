@@ -12,16 +12,17 @@ from amd_service.web.problems import Problem
 
 HEADER = "Idempotency-Key"
 
-IDEMPOTENCY_KEY: Json = {
-    "name": HEADER,
-    "in": "header",
-    "description": "The client chooses one key for each call. A repeated request with the same key places no second "
-    "call and gets the response of the first request. A different request with the same key is refused. The service "
-    "keeps keys for a week. Without a key every request places a call.",
-    "schema": {"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[ -~]+$"},
-}
-
 _QUOTED = re.compile(r'"((?:[ !#-\[\]-~]|\\["\\])*)"')
+
+
+def key_parameter(description: str) -> Json:
+    """Build the OpenAPI parameter. `description`: what a repeated request with the same key does."""
+    return {
+        "name": HEADER,
+        "in": "header",
+        "description": description,
+        "schema": {"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[ -~]+$"},
+    }
 
 
 def read_key(headers: Headers) -> str | None:

@@ -1,5 +1,6 @@
 """GET and POST /api/calls/{sid}/reviews, POST /api/calls/{sid}/analyse."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -68,6 +69,28 @@ async def test_an_equal_answer_adds_no_row_and_a_correction_does(database: Datab
     assert [row.answer for row in await stored_reviews(database)] == ["human", "voicemail", "human"]
     listed = (await service.client.get(REVIEWS)).json()["reviews"]
     assert [each["answer"] for each in listed] == ["human", "voicemail", "human"]
+
+
+async def test_a_repeated_request_with_one_key_adds_one_review(database: Database, service: App) -> None:
+    await store_calls(database, heard_call(1), heard_call(2))
+
+    async def send(answer: str, key: str, path: str = REVIEWS) -> httpx2.Response:
+        return await service.client.post(path, json={"answer": answer}, headers={"idempotency-key": key})
+
+    responses = await asyncio.gather(*(send("human", "a") for _ in range(5)))
+    assert sorted(response.status_code for response in responses) == [200, 200, 200, 200, 201]
+    assert len({response.json()["id"] for response in responses}) == 1
+    # The correction is not undone by a late repetition of the first request.
+    assert (await send("voicemail", "b")).status_code == 201
+    assert (await send("human", '"a"')).json() == responses[0].json()
+    assert [row.answer for row in await stored_reviews(database)] == ["human", "voicemail"]
+    for refused in (await send("other", "a"), await send("human", "a", f"/api/calls/{call(2).call_sid}/reviews")):
+        status, detail = problem(refused)
+        assert status == 422
+        assert "use a new key for a new review" in detail
+    assert problem(await send("human", ""))[0] == 400
+    service.client.headers |= await add_key(database, "other desk", AccessScope.REVIEW)
+    assert (await send("human", "a")).status_code == 201
 
 
 async def test_a_call_without_a_verdict_cannot_be_reviewed(database: Database, service: App) -> None:
