@@ -21,6 +21,7 @@ from amd_service.web.api.openapi.route import NO_ACCESS, DescribedRoute
 from amd_service.web.api.review_shapes import AnalysisAnswer, ReviewRequest, ReviewsAnswer, ReviewShape
 from amd_service.web.authentication import principal_of
 from amd_service.web.body import read_json
+from amd_service.web.masking import masked_json
 from amd_service.web.media_types import JSON
 from amd_service.web.problems import Problem
 from amd_service.web.state import runtime_of, state_of
@@ -35,7 +36,7 @@ async def list_reviews(request: Request) -> JSONResponse:
     if found is None:
         raise unknown_call(call_sid)
     answer = ReviewsAnswer(reviews=[ReviewShape.of(review) for review in found])
-    return JSONResponse(answer.model_dump(mode="json"))
+    return JSONResponse(masked_json(answer.model_dump(mode="json"), principal_of(request)))
 
 
 async def add_review(request: Request) -> JSONResponse:

@@ -1,13 +1,11 @@
 """Read and place calls."""
 
 from http import HTTPStatus
-from typing import Any
 
 from pydantic import ValidationError
 from starlette.requests import Request
 from starlette.responses import JSONResponse
 
-from amd_service.calls.number_policy import NUMBER_FACTS
 from amd_service.domain import AccessScope, CallSid, is_sid
 from amd_service.errors import (
     AmdError,
@@ -27,8 +25,8 @@ from amd_service.web.api.openapi.route import NO_ACCESS, DescribedRoute
 from amd_service.web.api.schemas import StartedAnswer
 from amd_service.web.authentication import LOCAL_CLIENT, principal_of
 from amd_service.web.body import read_json
+from amd_service.web.masking import masked_json
 from amd_service.web.media_types import JSON
-from amd_service.web.pages.rendering import masked
 from amd_service.web.problems import Problem
 from amd_service.web.state import runtime_of, state_of
 
@@ -46,7 +44,7 @@ async def get_call(request: Request) -> JSONResponse:
     call = await read_call(runtime_of(request).database, call_sid)
     if call is None:
         raise unknown_call(call_sid)
-    return JSONResponse(with_masked_numbers(call, request))
+    return JSONResponse(masked_json(call, principal_of(request)))
 
 
 def call_sid_of(request: Request) -> CallSid:
@@ -60,12 +58,6 @@ def call_sid_of(request: Request) -> CallSid:
 def unknown_call(call_sid: CallSid) -> Problem:
     """Return the problem of a call that this service does not know."""
     return Problem(HTTPStatus.NOT_FOUND, f"no callback of call {call_sid} has arrived yet")
-
-
-def with_masked_numbers(call: dict[str, Any], request: Request) -> dict[str, Any]:
-    """Return a call as JSON, with its phone numbers as the sender of the request may see them."""
-    principal = principal_of(request)
-    return call | {name: call[name] and masked(call[name], principal) for name in NUMBER_FACTS}
 
 
 async def start_call(request: Request) -> JSONResponse:

@@ -13,11 +13,12 @@ from amd_service.calls.lookup import as_json
 from amd_service.domain import AccessScope
 from amd_service.errors import InvalidFilter
 from amd_service.operations.list_calls import read_rows
-from amd_service.web.api.calls import with_masked_numbers
 from amd_service.web.api.example_bodies import CALL_PAGE
 from amd_service.web.api.filter_parameters import FILTER_PARAMETERS, parameter, read_filter
 from amd_service.web.api.openapi.responses import problems, response
 from amd_service.web.api.openapi.route import NO_ACCESS, DescribedRoute
+from amd_service.web.authentication import principal_of
+from amd_service.web.masking import masked_json
 from amd_service.web.problems import Problem
 from amd_service.web.state import runtime_of
 
@@ -45,7 +46,7 @@ async def list_calls(request: Request) -> JSONResponse:
     page = await read_rows(runtime.database, call_filter, rules, _position_of(request), size=size)
     # Encoded, so that clients do not depend on the content of a cursor.
     following = None if page.older is None else urlsafe_b64encode(str(page.older).encode()).decode()
-    calls = [with_masked_numbers(as_json(call), request) for call in page.calls]
+    calls = masked_json([as_json(call) for call in page.calls], principal_of(request))
     headers = {}
     if following is not None:
         query = urlencode({"limit": size, "cursor": following})

@@ -13,8 +13,8 @@ from amd_service.calls.whole_call import WholeCall
 from amd_service.domain import Label, Principal
 from amd_service.settings import Account
 from amd_service.twilio.recorded_side import is_one_sided
+from amd_service.web.masking import masked
 from amd_service.web.pages.explanations import deciding_run, threshold_of, top_label
-from amd_service.web.pages.rendering import masked
 
 HIDDEN = "hidden"
 BOTH, CALLED, OURS = "Both channels", "Called party", "Our side"

@@ -15,8 +15,9 @@ from amd_service.calls.tables import CallLog
 from amd_service.domain import AccessScope, CallSid, Principal
 from amd_service.operations.list_calls import export_calls
 from amd_service.web.authentication import principal_of, with_scope
+from amd_service.web.masking import FREE_TEXTS, masked, masked_text
 from amd_service.web.pages.filter_form import call_filter_of
-from amd_service.web.pages.rendering import HEADERS, masked
+from amd_service.web.pages.rendering import HEADERS
 from amd_service.web.state import runtime_of
 
 COLUMNS = tuple(CallLog.__table__.columns.keys())
@@ -61,6 +62,8 @@ def _cell(call: CallLog, column: str, principal: Principal) -> object:
     if column in NUMBERS and not principal.sees_numbers:
         return masked(value, principal)
     match value:
+        case str() if column in FREE_TEXTS:
+            return masked_text(value, principal)
         case datetime():
             return value.isoformat()
         case bool():

@@ -12,8 +12,8 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse
 
 from amd_service import __version__
-from amd_service.calls.number_policy import HASHED
 from amd_service.domain import AccessScope, Principal
+from amd_service.web.masking import masked, masked_text
 from amd_service.web.pages.notices import Notice
 from amd_service.web.session_cookie import SessionCookie, csrf_token
 
@@ -34,8 +34,6 @@ POLICY = (
     "connect-src 'self'; media-src 'self' blob:; worker-src 'self'; form-action 'self'; frame-ancestors 'none'; "
     "base-uri 'none'"
 )
-# Minimum characters of a number whose country and last two digits are shown to people who may not see numbers.
-SHORTEST_WITH_COUNTRY = 10
 HEADERS = {
     "x-content-type-options": "nosniff",
     "referrer-policy": "same-origin",
@@ -62,7 +60,7 @@ class Templates:
         root = urlsplit(public_url or "").path.rstrip("/")
         self.root = root
         self._cookie = SessionCookie.of(public_url)
-        self._environment.filters["masked"] = masked
+        self._environment.filters.update(masked=masked, masked_text=masked_text)
         self._environment.globals.update(
             root=root, pages=PAGES, notices=notices, static=lambda name: f"{root}/static/{name}?v={__version__}"
         )
@@ -88,20 +86,6 @@ class Templates:
     def part(self, template: str, principal: Principal, **context: Any) -> str:
         """Render a part of a page that is the same for everybody with the same access."""
         return self._environment.get_template(template).render(principal=principal, **context)
-
-
-def masked(number: str | None, principal: Principal) -> str:
-    """Return a phone number as `principal` may see it: in full, or with only the country and the last two digits.
-
-    Of a short number, only the last digit is shown. A hashed number is shortened.
-    """
-    if number is None:
-        return ""
-    if number.startswith(HASHED):
-        return f"{number[:13]}…"
-    if principal.sees_numbers:
-        return number
-    return f"{number[:3]}•••{number[-2:]}" if len(number) >= SHORTEST_WITH_COUNTRY else f"•••{number[-1:]}"
 
 
 def templates_of(request: Request) -> Templates:
