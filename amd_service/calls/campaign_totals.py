@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from datetime import timedelta
 
-from sqlalchemy import Float, cast, func, select
+from sqlalchemy import BigInteger, Float, cast, func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from amd_service.calls.tables import CallLog
@@ -39,10 +39,10 @@ class CampaignTotals:
         return self.human + self.voicemail + self.undecided + self.failed
 
 
-async def count_by_campaign(session: AsyncSession, last: timedelta) -> list[CampaignTotals]:
+async def count_by_campaign(session: AsyncSession, last: timedelta) -> tuple[list[CampaignTotals], int]:
     """Count the newest MOST_CALLS calls of the period by campaign, most calls first.
 
-    Returns one campaign more than MOST_CAMPAIGNS if there are so many.
+    Returns the campaigns, one more than MOST_CAMPAIGNS if there are so many, and the calls of all campaigns.
     """
     newest = (
         select(CallLog.campaign, CallLog.answered_at, CallLog.label, CallLog.analysis_state, CallLog.verdict_ms)
@@ -60,9 +60,11 @@ async def count_by_campaign(session: AsyncSession, last: timedelta) -> list[Camp
             *(calls.filter(newest.c.label == label) for label in (Label.HUMAN, Label.VOICEMAIL, Label.UNDECIDED)),
             calls.filter(newest.c.analysis_state == AnalysisState.FAILED),
             cast(func.percentile_cont(0.5).within_group(newest.c.verdict_ms) / 1000, Float),
+            cast(func.sum(calls).over(), BigInteger).label("all_calls"),
         )
         .group_by(newest.c.campaign)
         .order_by(calls.desc(), newest.c.campaign)
         .limit(MOST_CAMPAIGNS + 1)
     )
-    return [CampaignTotals(*row) for row in await session.execute(statement)]
+    rows = (await session.execute(statement)).all()
+    return [CampaignTotals(*row[:-1]) for row in rows], rows[0].all_calls if rows else 0

@@ -1,7 +1,7 @@
 """The report on campaigns: calls, verdicts and error rates of each campaign. All readers share one result."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
@@ -11,7 +11,7 @@ from amd_service.calls.review_sample import SamplingPlan
 from amd_service.database.pool import Database
 from amd_service.errors import DatabaseUnavailable
 from amd_service.operations.review.error_rates import ErrorRates
-from amd_service.operations.review.error_report import make_report
+from amd_service.operations.review.error_report import estimate_by_campaign
 from amd_service.operations.shared_results import SharedResults
 from amd_service.telemetry import get_logger
 
@@ -51,23 +51,23 @@ async def make_campaign_report(
 ) -> CampaignReport:
     """Report on the calls of a period until now. Raises DatabaseUnavailable."""
     async with database.reading() as session:
-        found = await count_by_campaign(session, last)
+        found, all_calls = await count_by_campaign(session, last)
+    campaigns = found[:MOST_CAMPAIGNS]
     return CampaignReport(
         counted_at=datetime.now(UTC),
-        campaigns=found[:MOST_CAMPAIGNS],
-        has_more_calls=sum(campaign.calls for campaign in found) >= MOST_CALLS,
+        campaigns=campaigns,
+        has_more_calls=all_calls >= MOST_CALLS,
         has_more_campaigns=len(found) > MOST_CAMPAIGNS,
-        error_rates=await _error_rates(database, rules, plan, last),
+        error_rates=await _error_rates(database, rules, plan, last, {each.campaign for each in campaigns}),
     )
 
 
 async def _error_rates(
-    database: Database, rules: FilterRules, plan: SamplingPlan, last: timedelta
+    database: Database, rules: FilterRules, plan: SamplingPlan, last: timedelta, campaigns: Set[str | None]
 ) -> Mapping[str | None, ErrorRates] | None:
     try:
-        reviewed = await make_report(database, CallFilter(last=last), rules, plan)
+        return await estimate_by_campaign(database, CallFilter(last=last), rules, plan, campaigns)
     except DatabaseUnavailable as error:
         # The estimate needs all calls of the period. The counts are useful without it.
         log.warning("error rates of campaigns not counted", error=str(error))
         return None
-    return {row.name: row.rates for row in reviewed.by_campaign}

@@ -14,6 +14,7 @@ from amd_service.database.pool import Database
 from amd_service.domain import Label, Stratum
 from amd_service.errors import DatabaseUnavailable
 from amd_service.operations.campaign_report import make_campaign_report
+from amd_service.operations.review.error_report import MAX_ROWS
 from tests.support.app import make_settings
 from tests.support.call_rows import call, store
 
@@ -67,13 +68,39 @@ async def test_only_the_campaigns_with_the_most_calls_are_reported(database: Dat
 
 
 async def test_only_the_newest_calls_are_counted(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
-    for room in ("calls.campaign_totals", "operations.campaign_report"):
-        monkeypatch.setattr(f"amd_service.{room}.MOST_CALLS", 2)
+    for module in ("calls.campaign_totals", "operations.campaign_report"):
+        monkeypatch.setattr(f"amd_service.{module}.MOST_CALLS", 2)
     now = datetime.now(UTC)
     await store(database, *(call(n, campaign=f"c{n}", created_at=now - timedelta(minutes=n)) for n in (1, 2, 3)))
     report = await make_campaign_report(database, RULES, PLAN, WEEK)
     assert names(report.campaigns) == ["c1", "c2"]
     assert report.has_more_calls
+
+
+async def test_the_report_says_that_calls_are_missing_also_if_it_does_not_show_all_campaigns(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for module in ("calls.campaign_totals", "operations.campaign_report"):
+        monkeypatch.setattr(f"amd_service.{module}.MOST_CAMPAIGNS", 1)
+        monkeypatch.setattr(f"amd_service.{module}.MOST_CALLS", 5)
+    await store(database, *(recent(n, f"c{n}") for n in range(6)))
+    report = await make_campaign_report(database, RULES, PLAN, WEEK)
+    assert (len(report.campaigns), report.has_more_campaigns, report.has_more_calls) == (1, True, True)
+
+
+async def test_every_reviewed_campaign_of_the_report_has_error_rates(database: Database) -> None:
+    calls = [recent(number, f"c{number:02}", label=Label.HUMAN) for number in range(MAX_ROWS + 5)]
+    await store(database, *calls)
+    await store(
+        database,
+        *(
+            Review(call_sid=each.call_sid, reviewer="ann", answer="human", stratum=Stratum.REST, probability=1.0)
+            for each in calls
+        ),
+    )
+    report = await make_campaign_report(database, RULES, PLAN, WEEK)
+    assert report.error_rates is not None
+    assert set(report.error_rates) == set(names(report.campaigns))
 
 
 async def test_the_report_has_the_error_rates_of_reviewed_campaigns(database: Database) -> None:
@@ -102,10 +129,10 @@ async def test_the_report_has_the_error_rates_of_reviewed_campaigns(database: Da
 async def test_the_counts_are_reported_also_if_the_error_rates_take_too_long(
     database: Database, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    async def make_report(*_: object) -> None:
+    async def estimate(*_: object) -> None:
         raise DatabaseUnavailable("canceling statement due to statement timeout")
 
-    monkeypatch.setattr("amd_service.operations.campaign_report.make_report", make_report)
+    monkeypatch.setattr("amd_service.operations.campaign_report.estimate_by_campaign", estimate)
     await store(database, recent(1, "spring"))
     report = await make_campaign_report(database, RULES, PLAN, WEEK)
     assert (names(report.campaigns), report.error_rates) == (["spring"], None)

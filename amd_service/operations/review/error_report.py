@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import Counter, defaultdict
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Set
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
 
@@ -113,6 +113,21 @@ async def make_report(
     return await asyncio.to_thread(_report, judged, answers, measure_agreement(pairs))
 
 
+async def estimate_by_campaign(
+    database: Database, call_filter: CallFilter, rules: FilterRules, plan: SamplingPlan, campaigns: Set[str | None]
+) -> dict[str | None, ErrorRates]:
+    """Estimate the error rates of those of the campaigns that have reviewed calls. Raises DatabaseUnavailable."""
+    async with database.reading() as session:
+        judged = await review_results.count_judged(session, call_filter, rules)
+        answers = await review_results.count_answers(session, call_filter, rules, plan)
+
+    def estimate() -> dict[str | None, ErrorRates]:
+        parts = _parts(judged, answers, lambda group: group.campaign)
+        return {name: estimate_error_rates(make_cells(*part)) for name, part in parts.items() if name in campaigns}
+
+    return await asyncio.to_thread(estimate)
+
+
 def _report(judged: Judged, answers: Answers, agreement: Agreement) -> ErrorReport:
     by_answer: Counter[ReviewAnswer] = Counter()
     reviewed: Counter[Stratum] = Counter()
@@ -134,15 +149,22 @@ def _report(judged: Judged, answers: Answers, agreement: Agreement) -> ErrorRepo
 
 
 def _rows(judged: Judged, answers: Answers, name_of: Callable[[CallGroup], str | None]) -> list[ReportRow]:
-    """Return one row for each name with reviewed calls, most calls first."""
+    """Return one row for each name with reviewed calls, most calls first, at most MAX_ROWS."""
+    parts = _parts(judged, answers, name_of)
+    largest = sorted(parts.items(), key=lambda item: -item[1][0].total())[:MAX_ROWS]
+    return [_row(name, *part) for name, part in largest]
+
+
+def _parts(
+    judged: Judged, answers: Answers, name_of: Callable[[CallGroup], str | None]
+) -> dict[str | None, tuple[Judged, Answers]]:
+    """Return the calls and answers of each name with reviewed calls."""
     parts: defaultdict[str | None, tuple[Judged, Answers]] = defaultdict(lambda: (Counter(), Counter()))
     for group, count in judged.items():
         parts[name_of(group)][0][group] += count
     for (group, answer), count in answers.items():
         parts[name_of(group)][1][group, answer] += count
-    reviewed = {name: part for name, part in parts.items() if part[1]}
-    largest = sorted(reviewed.items(), key=lambda item: -item[1][0].total())[:MAX_ROWS]
-    return [_row(name, *part) for name, part in largest]
+    return {name: part for name, part in parts.items() if part[1]}
 
 
 def _row(name: str | None, judged: Judged, answers: Answers) -> ReportRow:
