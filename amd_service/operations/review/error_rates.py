@@ -2,7 +2,7 @@
 
 A plain average over reviewed calls is wrong, because difficult calls are drawn for review more often than others. Here
 each reviewed call stands for the calls of its cell that nobody reviewed (Horvitz-Thompson weights, calibrated to the
-known number of calls in the cell). A cell holds the calls with the same stratum, sampling probability and label.
+known number of calls in the cell). A cell holds the calls with the same stratum and label, of one or more weeks.
 """
 
 from collections.abc import Sequence
@@ -29,7 +29,7 @@ HUMAN, VOICEMAIL, NEITHER = range(3)
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """Calls with the same stratum, sampling probability and label.
+    """Calls with the same stratum and label, of one or more weeks.
 
     `calls`: number of calls in the cell. `human`, `voicemail`, `neither`: answers of the reviewed calls, without calls
     that the reviewer could not tell.

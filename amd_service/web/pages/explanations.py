@@ -26,8 +26,8 @@ EXPLANATIONS: Mapping[Cause, Explanation] = {
     ),
     Reason.LOW_CONFIDENCE: Explanation(
         "Undecided, because the higher score, $confidence for $top, is below the threshold of $threshold.",
-        "Listen to the call and answer what you hear. If many calls are undecided, train the model with reviewed "
-        "calls, or lower AMD_MIN_CONFIDENCE.",
+        "Listen to the call and answer what you hear. If many calls are undecided, lower AMD_MIN_CONFIDENCE, or set "
+        "AMD_MODEL to a model that knows such calls better.",
     ),
     Reason.NO_SPEECH: Explanation(
         "Undecided, because the called party says nothing in the first 15 seconds of the recording.",
