@@ -10,7 +10,7 @@ from argon2.exceptions import InvalidHashError, VerificationError
 
 from amd_service.calls import people
 from amd_service.database.pool import Database
-from amd_service.operations.credentials import is_name, sha256
+from amd_service.operations.credentials import check_password, is_name, sha256
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +35,11 @@ class PasswordChecker:
         """Return whether the password fits, and a new hash if the stored hash has other parameters than today's."""
         async with self._one_at_a_time:
             return await asyncio.to_thread(self._check, password_hash, password)
+
+    async def hash(self, password: str) -> str:
+        """Hash a new password."""
+        async with self._one_at_a_time:
+            return await asyncio.to_thread(self._hasher.hash, password)
 
     def _check(self, password_hash: str | None, password: str) -> tuple[bool, str | None]:
         if password_hash is None:
@@ -69,6 +74,27 @@ async def sign_in(
         if started and replaces is not None:
             await people.end_session(session, sha256(replaces))
     return SignIn(token if started else None, is_known=True)
+
+
+async def change_password(
+    database: Database, passwords: PasswordChecker, name: str, old: str, new: str, *, lasts: timedelta
+) -> str | None:
+    """Change a password, end all sessions of the person, and start a session. Returns its token.
+
+    None: `old` is wrong, or the person has no password. Raises ConfigurationError if `new` is too short or too long,
+    and DatabaseUnavailable.
+    """
+    check_password(new)
+    async with database.looking_up() as session:
+        found = await people.find_credentials(session, name)
+    is_correct, _ = await passwords.check(None if found is None else found.password_hash, old)
+    if found is None or not is_correct:
+        return None
+    new_hash, token = await passwords.hash(new), secrets.token_urlsafe(32)
+    async with database.transaction() as session:
+        await people.sign_out_everywhere(session, name)
+        started = await people.start_session(session, found, sha256(token), lasts, new_hash=new_hash)
+    return token if started else None
 
 
 async def sign_out(database: Database, token: str, *, everywhere: bool = False) -> None:

@@ -14,6 +14,7 @@ from amd_service.web.api import call_reviews, calls, health, listed_calls, model
 from amd_service.web.api.openapi import document
 from amd_service.web.limiter import UploadLimiter
 from amd_service.web.pages import (
+    account,
     banner,
     call_audio,
     call_list,
@@ -43,7 +44,7 @@ Routes = Sequence[Route | WebSocketRoute | Mount]
 
 PUBLIC_PATHS = ("/", "/health", "/ready", "/sign-in", "/static/")
 # Paths whose handlers read the CSRF token from the form.
-FORM_PATHS = ("/sign-out", view_actions.PATH)
+FORM_PATHS = ("/sign-out", account.PASSWORD_PATH, view_actions.PATH)
 
 HEALTH_ROUTES: Routes = health.ROUTES
 
@@ -74,6 +75,7 @@ SERVICE_ROUTES: Routes = (
     *review_page.ROUTES,
     review_report.ROUTE,
     *sign_in.ROUTES,
+    *account.ROUTES,
     *try_it.ROUTES,
     Mount("/static", PageFiles()),
 )
