@@ -152,7 +152,7 @@ def _values(whole: WholeCall) -> dict[str, str]:
     codes = [recording.error_code for recording in whole.recordings if recording.error_code]
     return {
         "top": top or UNKNOWN,
-        "confidence": percent(call.confidence),
+        "confidence": _distinct_percent(call.confidence, threshold),
         "threshold": percent(threshold),
         "error_code": str(codes[-1]) if codes else UNKNOWN,
         "account": call.account_sid,
@@ -161,6 +161,14 @@ def _values(whole: WholeCall) -> dict[str, str]:
         "parent": call.parent_call_sid or UNKNOWN,
         "next_try": f", which makes attempt {tried + 1}" if tried else "",
     }
+
+
+def _distinct_percent(value: float | None, other: float | None) -> str:
+    """Return a probability with so many digits that it differs from another one, such as `69.98 %` from `70.0 %`."""
+    if value is None or other is None or value == other:
+        return percent(value)
+    digits = next((n for n in range(1, 9) if round(value * 100, n) != round(other * 100, n)), 1)
+    return f"{value * 100:.{digits}f} %"
 
 
 def _unfinished(recordings: Sequence[Recording]) -> list[Recording]:

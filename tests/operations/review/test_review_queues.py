@@ -54,12 +54,12 @@ async def report(database: Database, plan: SamplingPlan = PLAN) -> ErrorReport:
 
 
 async def test_a_smaller_sample_is_the_beginning_of_a_larger_one(database: Database) -> None:
-    await store_calls(database, *(heard_call(number) for number in range(100)))
+    await store_calls(database, *(heard_call(number) for number in range(40)))
     everything = await served(database, "ann")
     part = SamplingPlan.from_settings(make_settings(review_sample=0.3))
     drawn = await served(database, "ann", part)
-    assert len(everything) == 100
-    assert 15 < len(drawn) < 45
+    assert len(everything) == 40
+    assert 4 < len(drawn) < 20
     assert drawn == everything[: len(drawn)]
     assert await served(database, "ann", SamplingPlan.from_settings(make_settings(review_sample=0))) == []
 
@@ -135,14 +135,14 @@ async def test_a_call_that_moves_to_the_other_calls_counts_only_if_the_random_sa
     database: Database,
 ) -> None:
     plan = SamplingPlan.from_settings(make_settings(review_sample=0.3, review_difficult=1.0))
-    await store_calls(database, *(heard_call(number, Label.UNDECIDED) for number in range(50)))
+    await store_calls(database, *(heard_call(number, Label.UNDECIDED) for number in range(20)))
     sample = await served(database, "ann", plan)
-    for number in range(50):
+    for number in range(20):
         await answer(database, number, "human", plan=plan)
-    assert (await report(database, plan)).total.reviews == 50
+    assert (await report(database, plan)).total.reviews == 20
     async with database.transaction() as session:
         await session.execute(update(CallLog).values(label=Label.HUMAN, reason="confident", confidence=0.95))
-    assert 0 < len(sample) < 30
+    assert 0 < len(sample) < 15
     assert (await report(database, plan)).total.reviews == len(sample)
 
 

@@ -66,6 +66,11 @@ def test_a_low_confidence_is_compared_with_the_threshold_of_the_higher_score() -
     assert "80.0 % for voicemail, is below the threshold of 90.0 %" in found.why
 
 
+def test_a_score_slightly_below_the_threshold_does_not_look_equal_to_it() -> None:
+    found = explain(judged(Label.UNDECIDED, Reason.LOW_CONFIDENCE, 0.69984, min_confidence=0.7))
+    assert "69.98 % for human, is below the threshold of 70.0 %" in found.why
+
+
 def test_a_confident_verdict_names_score_and_threshold() -> None:
     thresholds = {"human": 0.7, "voicemail": 0.9}
     found = explain(judged(Label.HUMAN, Reason.CONFIDENT, 0.95, min_confidence=thresholds))
