@@ -28,6 +28,9 @@
     │   ├── IdempotencyKeyInUse       a request with the key is in progress, or its outcome is unknown
     │   └── TooManyCalls              the limit of calls per minute is reached
     ├── OutcomeUnknown                Twilio may have carried out a REST request; the request is never repeated
+    ├── DeliveryFailed                a backend did not accept an event; a later request may succeed
+    │   └── TargetRefused             the address of the backend is not allowed
+    ├── DeliveryRefused               a backend wants no further events
     ├── InvalidFilter                 a filter of calls has a value that cannot be read
     ├── ViewNameTaken                 another saved view has the name
     └── ModelUnusable                 the model cannot be loaded or must not serve
@@ -202,6 +205,31 @@ class TooManyCalls(RequestRefused):
 
 class OutcomeUnknown(AmdError):
     """Twilio may have carried out a REST request, but the response was lost. The request is never repeated."""
+
+
+class DeliveryFailed(AmdError):
+    """A backend did not accept an event. A later request may succeed.
+
+    `status`: HTTP status of the response, None without a response. `retry_after_s`: minimum seconds before the next
+    request, None for no minimum.
+    """
+
+    def __init__(self, message: str, *, status: int | None = None, retry_after_s: float | None = None) -> None:
+        super().__init__(message)
+        self.status = status
+        self.retry_after_s = retry_after_s
+
+
+class TargetRefused(DeliveryFailed):
+    """The settings do not allow deliveries to the address of the backend. The name may get another address later."""
+
+
+class DeliveryRefused(AmdError):
+    """A backend wants no further events. `status`: HTTP status of its response."""
+
+    def __init__(self, message: str, *, status: int) -> None:
+        super().__init__(message)
+        self.status = status
 
 
 class ModelUnusable(AmdError):

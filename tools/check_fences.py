@@ -38,7 +38,7 @@ ALLOWED: Mapping[str, tuple[str, ...]] = {
     "uvicorn": ("web", "simulator"),
     "h11": ("web",),
     "websockets": ("simulator",),
-    "httpx2": ("twilio", "runtime.py", "simulator", "operations/deliver"),
+    "httpx2": ("twilio", "runtime", "simulator", "operations/deliver"),
     "twilio": ("twilio", "simulator"),
     "standardwebhooks": ("operations/deliver",),
     # Database
@@ -58,7 +58,7 @@ ALLOWED: Mapping[str, tuple[str, ...]] = {
     "uvloop": ("cli", "web"),
     "anyio": ("web", "database", "detection"),
     "structlog": EVERYWHERE,
-    "prometheus_client": ("telemetry.py", "web", "detection/classifier"),
+    "prometheus_client": ("telemetry", "web", "detection/classifier"),
 }
 # The only names that a folder may import from a library, by folder and library. `operations` passes sessions to
 # `calls` and must not contain SQL.

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from amd_service.calls import erasure, expiry, number_backfill
+from amd_service.calls import deliveries, erasure, expiry, number_backfill
 from amd_service.calls.erasure import Erasable
 from amd_service.calls.number_backfill import Cursor, ScanStep
 from amd_service.calls.number_policy import NumberPolicy
@@ -62,7 +62,7 @@ class Retention:
     """Deletes data that the settings do not allow to keep.
 
     `rest`: a client with a rate limit, see AMD_RECONCILE_PER_S. `callback_days`: age in days at which the parameters of
-    callbacks are deleted; None keeps them.
+    callbacks are deleted; None keeps them. `delivery_days`: age in days at which finished deliveries are deleted.
     """
 
     def __init__(
@@ -73,6 +73,7 @@ class Retention:
         accounts: Mapping[AccountSid, Account],
         numbers: NumberPolicy,
         callback_days: int | None,
+        delivery_days: float,
         metrics: Metrics,
         batches: BatchSizes = BatchSizes(),
         backfills: Sequence[tuple[Backfill, Cursor]] = BACKFILLS,
@@ -82,6 +83,7 @@ class Retention:
         self._accounts = accounts
         self._numbers = numbers
         self._callback_days = callback_days
+        self._delivery_days = delivery_days
         self._batches = batches
         self._cursors = dict(backfills)
         self.metrics = metrics
@@ -120,6 +122,8 @@ class Retention:
         """Delete rows that are too old, and apply the number policy to rows that were stored before it was set."""
         limit, days = self._batches.expire, self._callback_days
         await self._expire("call_request", lambda session: expiry.delete_old_requests(session, limit))
+        kept = self._delivery_days
+        await self._expire("delivery", lambda session: deliveries.delete_finished(session, days=kept, limit=limit))
         if days is not None:
             await self._expire("callback", lambda session: expiry.strip_callbacks(session, days=days, limit=limit))
         if not self._numbers.keeps_numbers:

@@ -1,5 +1,6 @@
 """Settings from the environment and `.env`. A process reads and validates the settings once, when it starts."""
 
+from amd_service.settings.access import Network
 from amd_service.settings.accounts import DEFAULT_CHANNELS, Account
 from amd_service.settings.detection import PRODUCTION_MODEL
 from amd_service.settings.server import RETRY_OVERRIDES
@@ -11,6 +12,7 @@ __all__ = [
     "PRODUCTION_MODEL",
     "RETRY_OVERRIDES",
     "Account",
+    "Network",
     "Settings",
     "environment_name",
     "is_loopback",

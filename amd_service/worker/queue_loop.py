@@ -1,58 +1,78 @@
-"""The worker's loop: claims recordings, judges several at once, and finishes or releases them at shutdown."""
+"""The loop of a queue: claims jobs, works on several at once, and finishes or releases them at shutdown."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
+from typing import Generic, Protocol
 
-from amd_service.domain import Job
 from amd_service.errors import DatabaseUnavailable
-from amd_service.operations.recording_queue import RecordingQueue
 from amd_service.telemetry import Metrics, get_logger
-from amd_service.worker.attempt import DATABASE_PAUSE_S, Attempts, Judge
-from amd_service.worker.retry import RetryPolicy
+from amd_service.worker.attempt import DATABASE_PAUSE_S, Attempts, J
 
 log = get_logger(__name__)
 
-# Minimum sleep in seconds while a recording is due but another transaction has locked its row.
+# Minimum sleep in seconds while a job is due but another transaction has locked its row.
 LEAST_SLEEP_S = 0.2
 # Maximum number of results that wait for a lock outside the slots. Each of them uses a connection of the pool for some
 # seconds, so more of them could delay callbacks.
 MOST_LOCKED = 8
-# Minimum number of seconds for releasing recordings at a shutdown.
+# Minimum number of seconds for releasing jobs at a shutdown.
 LEAST_RELEASE_S = 0.5
 
 
-class Worker:
-    """Processes the queue until `stop()`.
+class Claimed(Protocol[J]):
+    """Result of one claim. `given_up`: number of jobs that had no attempt left, by the reason for giving up."""
 
-    `judge` turns a job into a verdict. `is_ready`: whether `judge` can work now. While `is_ready` returns False,
-    nothing is claimed, so recordings stay queued and use up no attempts. `concurrency`: maximum number of recordings
-    that are claimed at once. Most of these recordings are being downloaded, because `judge` limits the number of
-    judgements. `poll_s`: maximum sleep in seconds without a notification.
+    @property
+    def jobs(self) -> list[J]: ...
+    @property
+    def given_up(self) -> Mapping[str, int]: ...
+
+
+class Queue(Protocol[J]):
+    """A queue in Postgres. All methods raise DatabaseUnavailable. `worker`: name of the worker that claims."""
+
+    @property
+    def worker(self) -> str: ...
+    @property
+    def lease_s(self) -> float: ...
+    def wake_on_enqueue(self, wake: asyncio.Event, metrics: Metrics) -> AbstractAsyncContextManager[object]: ...
+    async def claim(self, limit: int) -> Claimed[J]: ...
+    async def seconds_until_due(self) -> float | None: ...
+    async def heartbeat(self, jobs: Sequence[J]) -> frozenset[J]: ...
+
+
+class Worker(Generic[J]):
+    """Processes a queue until `stop()`.
+
+    `attempts` does the work of a job. `is_ready`: whether it can work now. While `is_ready` returns False, nothing is
+    claimed, so jobs stay queued and use up no attempts. `concurrency`: maximum number of jobs that are claimed at once.
+    `poll_s`: maximum sleep in seconds without a notification.
     """
 
     def __init__(
         self,
         *,
-        queue: RecordingQueue,
-        judge: Judge,
-        is_ready: Callable[[], bool],
-        retries: RetryPolicy,
+        queue: Queue[J],
+        attempts: Attempts[J],
+        is_ready: Callable[[], bool] = lambda: True,
         concurrency: int,
         poll_s: float,
         metrics: Metrics,
     ) -> None:
         self._queue = queue
-        self._attempts = Attempts(queue, judge, retries, metrics, on_locked=self.wake)
+        self._attempts = attempts
+        attempts.on_locked = self.wake
         self._is_ready = is_ready
         self._concurrency = concurrency
         self._poll_s = poll_s
         self._metrics = metrics
-        self._held: dict[asyncio.Task[None], Job] = {}
+        self._held: dict[asyncio.Task[None], J] = {}
         self._wake = asyncio.Event()
         self._stopping = False
 
     def stop(self) -> None:
-        """Claim no further recording. `run` then finishes or releases every held recording and returns."""
+        """Claim no further job. `run` then finishes or releases every held job and returns."""
         self._stopping = True
         self._wake.set()
 
@@ -63,21 +83,21 @@ class Worker:
     async def run(self, *, finish_s: float, release_s: float) -> None:
         """Process the queue until `stop()`.
 
-        Then finish held recordings for up to `finish_s` seconds, and release the others.
+        Then finish held jobs for up to `finish_s` seconds, and release the others.
         """
-        log.info("worker started", worker=self._queue.worker, downloads_at_once=self._concurrency)
+        log.info("worker started", worker=self._queue.worker, at_once=self._concurrency)
         heartbeat = asyncio.create_task(self._keep_leases())
         try:
             async with self._queue.wake_on_enqueue(self._wake, self._metrics):
                 while not self._stopping:
-                    await self._sleep(await self._start_due_recordings())
+                    await self._sleep(await self._start_due_jobs())
         finally:
             await self._drain_held(finish_s, max(LEAST_RELEASE_S, release_s))
             heartbeat.cancel()
             log.info("worker stopped", worker=self._queue.worker)
 
     async def drain(self) -> int:
-        """Process the queue until no recording is due.
+        """Process the queue until no job is due.
 
         Returns the number of attempts. Only tests and one-off runs use this method.
         """
@@ -87,8 +107,8 @@ class Worker:
             await asyncio.gather(*self._held)
         return made
 
-    async def _start_due_recordings(self) -> float:
-        """Claim and start recordings while slots are free. Returns the number of seconds to sleep."""
+    async def _start_due_jobs(self) -> float:
+        """Claim and start jobs while slots are free. Returns the number of seconds to sleep."""
         self._wake.clear()
         try:
             if not self._is_ready():
@@ -108,7 +128,7 @@ class Worker:
             return DATABASE_PAUSE_S
         if due_s is None or self._busy() >= self._concurrency:
             return self._poll_s
-        # A recording can be due now although the last claim did not return it: another transaction has locked its row.
+        # A job can be due now although the last claim did not return it: another transaction has locked its row.
         return min(self._poll_s, max(LEAST_SLEEP_S, due_s))
 
     async def _sleep(self, seconds: float) -> None:
@@ -121,9 +141,9 @@ class Worker:
             return
 
     async def _claim(self) -> bool:
-        """Claim a recording for each free slot and start the attempts.
+        """Claim a job for each free slot and start the attempts.
 
-        Returns True if another claim may find more recordings.
+        Returns True if another claim may find more jobs.
         """
         free = self._concurrency - self._busy()
         if free <= 0 or self._stopping:
@@ -146,9 +166,8 @@ class Worker:
         self._wake.set()
         if not task.cancelled() and (error := task.exception()) is not None:
             self._metrics.loop_errors.labels("settle").inc()
-            sid = job.recording_sid if job else None
-            # After the lease has expired, another worker claims the recording.
-            log.error("result not stored, lease will expire", recording_sid=sid, exc_info=error)
+            # After the lease has expired, another worker claims the job.
+            log.error("result not stored, lease will expire", exc_info=error, **(job.log_fields if job else {}))
 
     async def _keep_leases(self) -> None:
         while True:
@@ -160,8 +179,8 @@ class Worker:
                 log.exception("heartbeat failed", worker=self._queue.worker)
 
     async def _send_heartbeat(self) -> None:
-        """Extend the lease of every held recording. Cancel attempts whose recording another worker has claimed."""
-        # The copy is needed because a recording can be claimed during the query. Such a recording is missing in the
+        """Extend the lease of every held job. Cancel attempts whose job another worker has claimed."""
+        # The copy is needed because a job can be claimed during the query. Such a job is missing in the
         # result of the query, but its lease is not lost.
         held = {task: job for task, job in self._held.items() if not task.done()}
         if not held:
@@ -172,10 +191,10 @@ class Worker:
                 task.cancel()
 
     async def _drain_held(self, finish_s: float, release_s: float) -> None:
-        """Wait up to `finish_s` seconds for running attempts. Then release the unfinished recordings."""
+        """Wait up to `finish_s` seconds for running attempts. Then release the unfinished jobs."""
         self._attempts.deadline = asyncio.get_running_loop().time() + finish_s + release_s
         if self._held:
-            log.info("finishing held recordings", count=len(self._held), within_s=finish_s)
+            log.info("finishing held jobs", count=len(self._held), within_s=finish_s)
             await asyncio.wait(self._held, timeout=finish_s)
         if unfinished := list(self._held):
             for task in unfinished:

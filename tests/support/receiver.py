@@ -8,8 +8,9 @@ from typing import Any
 
 from amd_service.database.pool import Database
 from amd_service.detection.detector import Detector
+from amd_service.domain import Job
 from amd_service.operations.judge_recording import RecordingJudge
-from amd_service.runtime import build_worker
+from amd_service.runtime.workers import build_worker
 from amd_service.settings import Account, Settings
 from amd_service.simulator.twilio.loopback_server import SimulatedTwilio
 from amd_service.simulator.twilio.media_host import MediaFile
@@ -37,7 +38,7 @@ class Receiver:
 
     service: App
     simulated_twilio: SimulatedTwilio
-    worker: Worker
+    worker: Worker[Job]
     rest: RestClient
 
     @property

@@ -18,7 +18,7 @@ from amd_service.domain import (
     Verdict,
 )
 from amd_service.operations.recording_queue import RecordingQueue
-from amd_service.runtime import build_worker
+from amd_service.runtime.workers import build_worker
 from amd_service.settings import Settings
 from amd_service.telemetry import Metrics
 from amd_service.worker.queue_loop import Worker
@@ -39,7 +39,7 @@ def make_worker(
     is_ready: Callable[[], bool] = lambda: True,
     make_queue: Callable[..., RecordingQueue] = RecordingQueue,
     **changes: object,
-) -> Worker:
+) -> Worker[Job]:
     settings = Settings(_env_file=None, **{"poll_s": 0.05, **changes})  # type: ignore[arg-type]
     return build_worker(settings, database, judge, Metrics(), is_ready=is_ready, make_queue=make_queue)
 

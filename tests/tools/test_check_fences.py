@@ -13,7 +13,7 @@ from tools.check_fences import ALLOWED, PACKAGE, Import, imports_of, objection
         ("web/app.py", "starlette.applications.Starlette"),
         ("operations/retention.py", "sqlalchemy.ext.asyncio.AsyncSession"),
         ("calls/queue.py", "sqlalchemy.select"),
-        ("runtime.py", "httpx2"),
+        ("runtime/__init__.py", "httpx2"),
         ("operations/retention.py", "structlog.contextvars"),
     ],
 )

@@ -33,7 +33,7 @@ async def impatient(database: Database) -> AsyncIterator[Database]:
 @asynccontextmanager
 async def working(
     database: Database, judge: Callable[[Job], Awaitable[Verdict]] = judge_human
-) -> AsyncIterator[Worker]:
+) -> AsyncIterator[Worker[Job]]:
     worker = make_worker(database, judge, worker_concurrency=2)
     running = asyncio.create_task(worker.run(finish_s=10, release_s=5))
     try:

@@ -1,10 +1,7 @@
 """Builds, opens and closes the parts of a process. Only this module turns settings into the parts' arguments."""
 
 import asyncio
-import os
-import secrets
-import socket
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any
@@ -15,22 +12,21 @@ from amd_service.calls.number_policy import NumberPolicy
 from amd_service.database.opening import open_database
 from amd_service.database.pool import Database
 from amd_service.detection.detector import Detector
+from amd_service.domain import Job
 from amd_service.operations.act_on_verdict import LOOK_EVERY_S, REFUSE_EVERY_S, ActionRunner, run_actions
 from amd_service.operations.dial_policy import DialPolicy
 from amd_service.operations.judge_recording import RecordingJudge
 from amd_service.operations.judge_stream import StreamJudge
 from amd_service.operations.place_call import CallPlacer
 from amd_service.operations.reconcile import Reconciliation
-from amd_service.operations.recording_queue import RecordingQueue
 from amd_service.operations.retention import ERASE_EVERY_S, FORGET_EVERY_S, Retention
+from amd_service.runtime.workers import build_worker, run_deliveries, run_worker
 from amd_service.settings import Settings
 from amd_service.telemetry import Metrics, get_logger
 from amd_service.twilio.recordings import Recordings, http_client
 from amd_service.twilio.rest import RestClient, Sleep
-from amd_service.worker.attempt import Judge
 from amd_service.worker.periodic import PeriodicTask, run_periodically
 from amd_service.worker.queue_loop import Worker
-from amd_service.worker.retry import RetryPolicy
 
 log = get_logger(__name__)
 
@@ -53,7 +49,7 @@ class Runtime:
     recordings: Recordings
     numbers: NumberPolicy
     call_placer: CallPlacer
-    worker: Worker | None
+    worker: Worker[Job] | None
 
     def stop_claiming(self) -> None:
         """Claim no further recording. This is the first step of a shutdown."""
@@ -104,8 +100,9 @@ async def open_runtime(settings: Settings, *, with_worker: bool, with_model: boo
             # This context is entered before the worker's context, so this context ends after the worker. The action
             # runner therefore also runs the actions of the worker's last verdicts.
             await stack.enter_async_context(_run_actions(settings, database, rest, metrics))
-            await stack.enter_async_context(_run_worker(worker, detector, settings))
+            await stack.enter_async_context(run_worker(worker, detector, settings))
             await stack.enter_async_context(_run_periodic_tasks(settings, database, client, numbers, metrics))
+            await stack.enter_async_context(run_deliveries(settings, database, metrics))
         heard = Recordings(client, settings)
         yield assemble_runtime(settings, metrics, database, detector, rest, heard, numbers, worker)
 
@@ -118,7 +115,7 @@ def assemble_runtime(
     rest: RestClient,
     recordings: Recordings,
     numbers: NumberPolicy,
-    worker: Worker | None = None,
+    worker: Worker[Job] | None = None,
 ) -> Runtime:
     """Build a runtime from parts that are already open."""
     call_placer = build_call_placer(settings, database, rest, numbers, metrics)
@@ -168,35 +165,6 @@ async def open_reconciliation(settings: Settings, *, sleep: Sleep = asyncio.slee
         yield build_reconciliation(settings, database, rest, NumberPolicy.from_settings(settings), metrics)
 
 
-def build_worker(
-    settings: Settings,
-    database: Database,
-    judge: Judge,
-    metrics: Metrics,
-    *,
-    is_ready: Callable[[], bool],
-    make_queue: Callable[..., RecordingQueue] = RecordingQueue,
-) -> Worker:
-    """Build a worker of the queue. Its name is unique: host name, process id and a random number."""
-    queue = make_queue(
-        database,
-        worker=f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(3)}",
-        lease_s=settings.job_lease_s,
-        max_attempts=settings.job_max_attempts,
-        actions=settings.actions,
-        metrics=metrics,
-    )
-    return Worker(
-        queue=queue,
-        judge=judge,
-        is_ready=is_ready,
-        retries=RetryPolicy(settings.job_max_attempts, settings.job_retry_base_s, settings.job_outage_s),
-        concurrency=settings.recordings_at_once,
-        poll_s=settings.poll_s,
-        metrics=metrics,
-    )
-
-
 def build_action_runner(
     settings: Settings, database: Database, rest: RestClient, metrics: Metrics, **options: Any
 ) -> ActionRunner:
@@ -221,6 +189,7 @@ def build_retention(
         accounts=settings.accounts,
         numbers=numbers,
         callback_days=settings.callback_days,
+        delivery_days=settings.delivery_days,
         metrics=metrics,
         **options,
     )
@@ -274,24 +243,3 @@ async def _run_actions(
     task = PeriodicTask("acting", LOOK_EVERY_S if settings.actions else REFUSE_EVERY_S, runner.start_due, runner.wake)
     async with at_once, run_periodically([task], metrics, grace_s=budget.action_loop_s):
         yield
-
-
-@asynccontextmanager
-async def _run_worker(worker: Worker, detector: Detector, settings: Settings) -> AsyncIterator[None]:
-    async def wake_when_ready() -> None:
-        await detector.wait_ready()
-        judgements = settings.worker_concurrency or detector.windows_at_once
-        log.info("classifier ready, worker claims recordings", judgements_at_once=judgements)
-        worker.wake()
-
-    budget = settings.shutdown_budget
-    running = asyncio.create_task(
-        worker.run(finish_s=budget.finish_recordings_s, release_s=budget.release_recordings_s)
-    )
-    waking = asyncio.create_task(wake_when_ready())
-    try:
-        yield
-    finally:
-        waking.cancel()
-        worker.stop()
-        await running

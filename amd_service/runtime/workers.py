@@ -1,0 +1,116 @@
+"""Builds, opens and closes the workers of a process: one for recordings, and one for each URL of a backend."""
+
+import asyncio
+import os
+import secrets
+import socket
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+
+from amd_service.database.pool import Database
+from amd_service.detection.detector import Detector
+from amd_service.domain import DeliveryJob, Job
+from amd_service.operations.deliver.outgoing import DeliveryQueue
+from amd_service.operations.deliver.sender import Sender, open_sender
+from amd_service.operations.recording_queue import RecordingQueue
+from amd_service.settings import Settings
+from amd_service.telemetry import Metrics, get_logger
+from amd_service.worker.delivering import DeliveryAttempts
+from amd_service.worker.judging import Judge, RecordingAttempts
+from amd_service.worker.queue_loop import Worker
+from amd_service.worker.retry import RetryPolicy
+
+log = get_logger(__name__)
+
+
+def worker_name() -> str:
+    """Return a unique name: host name, process id and a random number."""
+    return f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(3)}"
+
+
+def build_worker(
+    settings: Settings,
+    database: Database,
+    judge: Judge,
+    metrics: Metrics,
+    *,
+    is_ready: Callable[[], bool],
+    make_queue: Callable[..., RecordingQueue] = RecordingQueue,
+) -> Worker[Job]:
+    """Build a worker of the queue."""
+    queue = make_queue(
+        database,
+        worker=worker_name(),
+        lease_s=settings.job_lease_s,
+        max_attempts=settings.job_max_attempts,
+        actions=settings.actions,
+        metrics=metrics,
+    )
+    retries = RetryPolicy(settings.job_max_attempts, settings.job_retry_base_s, settings.job_outage_s)
+    return Worker(
+        queue=queue,
+        attempts=RecordingAttempts(queue, judge, retries, metrics),
+        is_ready=is_ready,
+        concurrency=settings.recordings_at_once,
+        poll_s=settings.poll_s,
+        metrics=metrics,
+    )
+
+
+def build_delivery_worker(
+    settings: Settings, database: Database, sender: Sender, metrics: Metrics, *, url: str
+) -> Worker[DeliveryJob]:
+    """Build the worker for one URL."""
+    queue = DeliveryQueue(database, url=url, worker=worker_name(), lease_s=settings.job_lease_s)
+    return Worker(
+        queue=queue,
+        attempts=DeliveryAttempts(queue, sender, metrics),
+        concurrency=settings.delivery_at_once,
+        poll_s=settings.poll_s,
+        metrics=metrics,
+    )
+
+
+@asynccontextmanager
+async def run_deliveries(settings: Settings, database: Database, metrics: Metrics) -> AsyncIterator[None]:
+    """Deliver events until the context ends.
+
+    Each URL has its own worker and its own connections, so that a backend that hangs does not delay the others.
+    """
+    budget = settings.shutdown_budget
+    async with AsyncExitStack() as stack:
+        workers = []
+        for url in settings.delivery_url:
+            sender = await stack.enter_async_context(open_sender(settings))
+            workers.append(build_delivery_worker(settings, database, sender, metrics, url=url))
+        finish_s, release_s = budget.finish_deliveries_s, budget.release_deliveries_s
+        running = [asyncio.create_task(each.run(finish_s=finish_s, release_s=release_s)) for each in workers]
+        try:
+            yield
+        finally:
+            for each in workers:
+                each.stop()
+            await asyncio.gather(*running)
+
+
+@asynccontextmanager
+async def run_worker(worker: Worker[Job], detector: Detector, settings: Settings) -> AsyncIterator[None]:
+    """Judge recordings until the context ends."""
+
+    async def wake_when_ready() -> None:
+        await detector.wait_ready()
+        judgements = settings.worker_concurrency or detector.windows_at_once
+        log.info("classifier ready, worker claims recordings", judgements_at_once=judgements)
+        worker.wake()
+
+    budget = settings.shutdown_budget
+    running = asyncio.create_task(
+        worker.run(finish_s=budget.finish_recordings_s, release_s=budget.release_recordings_s)
+    )
+    waking = asyncio.create_task(wake_when_ready())
+    try:
+        yield
+    finally:
+        waking.cancel()
+        worker.stop()
+        await running
