@@ -1,0 +1,36 @@
+"""Opens the database for the command `deliveries`."""
+
+from amd_service.cli.access_commands import print_rows
+from amd_service.database.opening import open_database
+from amd_service.domain import DeliveryState, event_id
+from amd_service.operations.deliver import redrive
+from amd_service.settings import Settings
+
+
+async def print_deliveries(
+    settings: Settings, call_sid: str | None, state: str | None, limit: int, *, as_json: bool
+) -> None:
+    """Print one line per delivery."""
+    chosen = None if state is None else DeliveryState(state)
+    async with open_database(settings) as database:
+        found = await redrive.list_deliveries(database, call_sid=call_sid, state=chosen, limit=limit)
+    rows = [
+        {
+            "id": str(each.id),
+            "event": event_id(each.call_sid, each.sequence),
+            "type": each.type,
+            "state": each.state,
+            "attempts": str(each.attempts),
+            "written": f"{each.created_at:%Y-%m-%d %H:%M:%S}",
+            "url": each.url,
+            "error": each.last_error or "",
+        }
+        for each in found
+    ]
+    print_rows(rows, as_json=as_json, empty="no deliveries: AMD_DELIVERY_URL sets the URLs of your backends")
+
+
+async def redrive_deliveries(settings: Settings, call_sid: str | None, delivery_id: int | None) -> int:
+    """Make dead deliveries due again, and return their number."""
+    async with open_database(settings) as database:
+        return await redrive.redrive(database, call_sid=call_sid, delivery_id=delivery_id)

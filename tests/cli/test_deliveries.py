@@ -1,0 +1,49 @@
+"""`amd-service deliveries`."""
+
+import asyncio
+import json
+
+import pytest
+
+from amd_service.calls import deliveries
+from amd_service.database.pool import Database
+from tests.support.command_line import CommandLine
+from tests.support.outbox import URL, claim_deliveries, judge_call, with_backends
+from tests.support.sids import CALL
+
+
+async def make_dead_delivery(database_url: str) -> None:
+    database = Database(database_url)
+    async with with_backends(database, URL) as opened:
+        await judge_call(opened)
+    (job,) = await claim_deliveries(database)
+    async with database.transaction() as session:
+        await deliveries.give_up(session, job, error="the backend answered 410 Gone", status=410)
+    await database.dispose()
+
+
+@pytest.fixture
+def command(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], database_url: str, emptied: None
+) -> CommandLine:
+    monkeypatch.setenv("AMD_DATABASE_URL", database_url)
+    return CommandLine(monkeypatch, capfd)
+
+
+def test_dead_deliveries_are_listed_with_their_reason_and_sent_again(command: CommandLine, database_url: str) -> None:
+    asyncio.run(make_dead_delivery(database_url))
+    (row,) = [
+        json.loads(line) for line in command.run("deliveries", "list", "--state", "dead", "--json").out.splitlines()
+    ]
+    assert (row["event"], row["url"], row["error"]) == (f"evt_{CALL}_1", URL, "the backend answered 410 Gone")
+    assert "evt_" in command.run("deliveries", "list", "--call", CALL).out
+    assert command.run("deliveries", "redrive", "--call", CALL).out == "1 dead deliveries queued again\n"
+    assert command.run("deliveries", "list", "--state", "dead").out == ""
+    assert command.run("deliveries", "redrive", "--all").out == "0 dead deliveries queued again\n"
+
+
+@pytest.mark.parametrize("arguments", [(), ("--all", "--call", CALL), ("--all", "--id", "1")])
+def test_redrive_needs_exactly_one_choice(command: CommandLine, arguments: tuple[str, ...]) -> None:
+    ended = command.run("deliveries", "redrive", *arguments)
+    assert ended.code == 2
+    assert "choose one of" in ended.err
