@@ -7,6 +7,7 @@ from pathlib import Path
 FOLDER = Path(__file__).parents[1] / "node"
 TSC = FOLDER / "node_modules" / "typescript" / "bin" / "tsc"
 REDOCLY = FOLDER / "node_modules" / "@redocly" / "cli" / "bin" / "cli.js"
+OPENAPI_TYPESCRIPT = FOLDER / "node_modules" / "openapi-typescript" / "bin" / "cli.js"
 MINIMUM_VERSION = (20, 19)  # Redocly; docs/nextjs needs 20.3 (AbortSignal.any)
 
 
@@ -19,6 +20,6 @@ def missing() -> str | None:
     version = tuple(int(part) for part in answer.stdout.strip().lstrip("v").split(".")[:2])
     if version < MINIMUM_VERSION:
         return f"`node` is {answer.stdout.strip()}: install Node.js 20.19 or later"
-    if not (TSC.exists() and REDOCLY.exists()):
-        return f"TypeScript or Redocly is not installed: npm ci --prefix tests/{FOLDER.name}"
+    if not (TSC.exists() and REDOCLY.exists() and OPENAPI_TYPESCRIPT.exists()):
+        return f"TypeScript, Redocly or openapi-typescript is not installed: npm ci --prefix tests/{FOLDER.name}"
     return None

@@ -4,11 +4,17 @@ from datetime import datetime
 from typing import Self
 
 from pydantic import Field
+from pydantic.config import JsonDict
 
 from amd_service.calls.tables import Review
 from amd_service.domain import ReviewAnswer, Stratum, sid_pattern
 from amd_service.operations.review.answer import MAX_NOTE_LENGTH
 from amd_service.web.api.schemas import Shape
+
+
+def without_default(schema: JsonDict) -> None:
+    """Remove the default from a JSON schema: openapi-typescript requires a value for each member with a default."""
+    del schema["default"]
 
 
 class ReviewRequest(Shape):
@@ -17,7 +23,7 @@ class ReviewRequest(Shape):
     answer: ReviewAnswer = Field(
         description="`screening`: an assistant asks who is calling. `other`: fax, tone, music, announcement or menu."
     )
-    note: str = Field(default="", max_length=MAX_NOTE_LENGTH)
+    note: str = Field(default="", max_length=MAX_NOTE_LENGTH, json_schema_extra=without_default)
 
 
 class ReviewShape(Shape):
