@@ -61,13 +61,14 @@ def _row(name: str) -> Json:
     return {
         "type": "object",
         "description": table.comment,
-        "properties": {column.name: _column(column) for column in table.columns},
+        "properties": {column.name: column_schema(column) for column in table.columns},
         "required": [column.name for column in table.columns],
         "additionalProperties": False,
     }
 
 
-def _column(column: Column[Any]) -> Json:
+def column_schema(column: Column[Any]) -> Json:
+    """Return the JSON schema of the values of a column."""
     schema = {"description": column.comment, **_TYPES[column.type.python_type]}
     if column.name in _CLOSED:
         schema["enum"] = [str(member) for closed in _CLOSED[column.name] for member in closed]

@@ -8,11 +8,13 @@ from starlette.responses import JSONResponse
 from starlette.routing import BaseRoute
 
 from amd_service import __version__
+from amd_service.calls.event_schemas import event_schemas
 from amd_service.calls.row_schemas import call_schemas
 from amd_service.domain import ALL_SCOPES
 from amd_service.twilio.call_request import CallRequest
 from amd_service.web.api.openapi.responses import Json, problems
 from amd_service.web.api.openapi.route import NO_ACCESS, DescribedRoute
+from amd_service.web.api.openapi.webhooks import webhooks
 from amd_service.web.api.review_shapes import AnalysisAnswer, ReviewRequest, ReviewsAnswer
 from amd_service.web.api.schemas import RESPONSE_MODELS
 from amd_service.web.api.stats_shapes import StatsAnswer
@@ -46,8 +48,9 @@ def describe(routes: Sequence[BaseRoute], server_url: str = "/") -> Json:
         },
         "servers": [{"url": server_url}],
         "paths": _paths([route for route in routes if isinstance(route, DescribedRoute)]),
+        "webhooks": webhooks(),
         "components": {
-            "schemas": schemas["$defs"] | call_schemas(),
+            "schemas": schemas["$defs"] | call_schemas() | event_schemas(),
             "securitySchemes": {
                 "key": {
                     "type": "http",
