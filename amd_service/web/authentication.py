@@ -29,6 +29,8 @@ Endpoint = Callable[[Request], Awaitable[Response]]
 # Seconds between two log lines about the use of one API key, or about one person whom the proxy signed in.
 LOG_USE_EVERY_S = 3600.0
 
+SCOPE_CURE = "an administrator can give another role with `amd-service person change`, or make another key"
+
 LOCAL_CLIENT = Principal(credentials.LOCAL_NAME, ALL_SCOPES, sees_numbers=True)
 CONFIGURED_KEY = Principal(credentials.CONFIGURED_KEY_NAME, ALL_SCOPES, sees_numbers=True)
 
@@ -202,7 +204,8 @@ def with_scope(needs: AccessScope | frozenset[AccessScope], endpoint: Endpoint) 
         if not scopes & principal.scopes:
             log.warning("access refused", name=principal.name, method=request.method, path=request.url.path)
             needed = " or ".join(sorted(scopes))
-            raise Problem(HTTPStatus.FORBIDDEN, f"{principal.name} does not have the scope {needed}")
+            detail = f"this needs the scope {needed}, which {principal.name} does not have: {SCOPE_CURE}"
+            raise Problem(HTTPStatus.FORBIDDEN, detail)
         return await endpoint(request)
 
     handle.__dict__["needed_scopes"] = scopes

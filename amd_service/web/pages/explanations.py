@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from math import floor
 from string import Template
 
 from amd_service.calls.tables import MEDIA_STREAM, CallLog, Recording, RecordingState, VerdictRow
@@ -177,5 +178,8 @@ def _unfinished(recordings: Sequence[Recording]) -> list[Recording]:
 
 
 def percent(value: float | None) -> str:
-    """Return a probability as people read it, such as `93.1 %`."""
-    return UNKNOWN if value is None else f"{value * 100:.1f} %"
+    """Return a probability as people read it, such as `93.1 %`.
+
+    The value is rounded down, so that a score below a threshold never looks equal to it.
+    """
+    return UNKNOWN if value is None else f"{floor(round(value * 1000, 6)) / 10:.1f} %"

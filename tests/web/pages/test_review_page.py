@@ -69,7 +69,7 @@ async def test_the_verdict_is_shown_after_the_answer_with_the_next_call(service:
     answered = field(page, "call")
     shown = (await give(service, page, "voicemail")).text
     assert "machine_start" in shown
-    assert '<span class="label human">human</span> with confidence 0.95' in shown
+    assert '<span class="label human">human</span> with confidence 95.0 %' in shown
     assert field(shown, "call") != answered
     assert "1 of 2 left" in shown
 

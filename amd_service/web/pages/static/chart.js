@@ -29,7 +29,7 @@ function options(width, data) {
     scales: { y: { range: (_, __, high) => [0, Math.max(high, 4)] } },
     axes: [{ ...axis, space: 80 }, { ...axis, size: 60, values: (_, values) => values.map((value) => (Number.isInteger(value) ? count.format(value) : "")) }],
     series: [
-      { label: "from", value: (_, start) => (start === null ? "–" : moment.format(new Date(start * 1000))) },
+      { label: "from", value: (_, start, __, index) => (start === null ? "–" : moment.format(new Date((data.starts[index] ?? data.starts.at(-1)) * 1000))) },
       ...OUTCOMES.map(({ name, dash }) => ({
         label: name,
         stroke: colour(name),
@@ -43,12 +43,19 @@ function options(width, data) {
   };
 }
 
+// A step is drawn up to the next time. So the last one needs a time at which it ends.
+function withEnd([starts, ...counts]) {
+  if (starts.length < 2) return [starts, ...counts];
+  const end = 2 * starts.at(-1) - starts.at(-2);
+  return [[...starts, end], ...counts.map((values) => [...values, values.at(-1)])];
+}
+
 function draw() {
   chart?.destroy();
   chart = undefined;
   if (drawn === undefined || shownIn === undefined || !shownIn.open) return;
   const place = shownIn.querySelector(".chart");
-  const columns = [drawn.starts, ...OUTCOMES.map(({ name }) => drawn.counts[name])];
+  const columns = withEnd([drawn.starts, ...OUTCOMES.map(({ name }) => drawn.counts[name])]);
   chart = new uPlot(options(place.clientWidth, drawn), columns, place);
 }
 
