@@ -12,9 +12,9 @@ from amd_service.calls.event_schemas import event_schemas
 from amd_service.calls.row_schemas import call_schemas
 from amd_service.domain import ALL_SCOPES
 from amd_service.twilio.call_request import CallRequest
+from amd_service.web.api.openapi.outgoing_events import webhooks
 from amd_service.web.api.openapi.responses import Json, problems
 from amd_service.web.api.openapi.route import NO_ACCESS, DescribedRoute
-from amd_service.web.api.openapi.webhooks import webhooks
 from amd_service.web.api.review_shapes import AnalysisAnswer, ReviewRequest, ReviewsAnswer
 from amd_service.web.api.schemas import RESPONSE_MODELS
 from amd_service.web.api.stats_shapes import StatsAnswer
