@@ -7,6 +7,7 @@ import sys
 import tempfile
 from collections.abc import AsyncIterator, Iterator
 from functools import cache
+from importlib.util import find_spec
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,9 @@ from tests.support.log_configuration import log_plain_tracebacks
 from tests.support.postgres import clone, drop, empty, with_database
 
 _CONNECTING = ("socket.connect", "socket.sendto")
+
+# Without the extra `otel`, these modules cannot be imported.
+collect_ignore = [] if find_spec("opentelemetry") else ["tracing", "end_to_end/test_traces.py"]
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -96,9 +100,14 @@ def _lacking() -> dict[str, str]:
         "speech_engines": _missing_engines(),
         "pgbouncer": _missing_programs("pgbouncer"),
         "proxies": _missing_programs("nginx", "caddy"),
+        "otel": _missing_otel(),
         "prometheus": _missing_programs("prometheus", "promtool", package="prometheus"),
     }
     return {marker: lack for marker, lack in lacks.items() if lack}
+
+
+def _missing_otel() -> str | None:
+    return None if find_spec("opentelemetry") else "opentelemetry is not installed: pip install 'amd-service[otel]'"
 
 
 def _missing_programs(*names: str, package: str | None = None) -> str | None:

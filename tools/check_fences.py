@@ -58,6 +58,7 @@ ALLOWED: Mapping[str, tuple[str, ...]] = {
     "uvloop": ("cli", "web"),
     "anyio": ("web", "database", "detection"),
     "structlog": EVERYWHERE,
+    "opentelemetry": ("tracing/otlp.py",),
     "prometheus_client": ("telemetry", "web", "detection/classifier"),
 }
 # The only names that a folder may import from a library, by folder and library. `operations` passes sessions to

@@ -90,6 +90,8 @@ async def store_recording(
     stored = await _stored_facts(session, row, Callback.recording_sid == row.recording_sid)
     _update_columns(row, facts.merge_recording(facts.recordings_from_json(item for _, item in stored)))
     _update_state(row)
+    if row.attempts == 0:
+        row.traceparent = raw.traceparent or row.traceparent
     call = await lock_call(session, row.call_sid)
     await update_tagging(session, call, raw.tagging)
     await refresh_call(session, call)

@@ -122,6 +122,7 @@ def _job(recording: Recording, lease_s: float, max_attempts: int) -> Job:
         duration_s=recording.duration_s,
         is_last_attempt=recording.attempts >= max_attempts,
         has_verdict=recording.finished_at is not None,
+        traceparent=recording.traceparent,
     )
 
 

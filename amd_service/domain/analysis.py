@@ -46,6 +46,7 @@ class Job:
     still has this token. `waited_s`: seconds since the recording was first enqueued, by the database's clock.
     `duration_s`: Twilio's RecordingDuration, or None if Twilio sent no duration. `is_last_attempt`: whether no further
     attempt follows. `has_verdict`: the recording has a verdict from an earlier attempt and is judged again.
+    `traceparent`: span of the callback that enqueued the recording, or None if traces were off.
     """
 
     recording_sid: RecordingSid
@@ -59,6 +60,7 @@ class Job:
     duration_s: int | None = None
     is_last_attempt: bool = False
     has_verdict: bool = False
+    traceparent: str | None = None
 
     @property
     def log_fields(self) -> dict[str, object]:

@@ -89,10 +89,12 @@ class RawCallback:
     """An accepted callback before parsing.
 
     `route`: `status`, `recording`, `amd`, `rest` or `stream`. `parameters`: decoded form fields in order. `tagging`:
-    campaign and tags of the callback URL; for `rest`, those of the call request of this service.
+    campaign and tags of the callback URL; for `rest`, those of the call request of this service. `traceparent`: the
+    span of the request, or None while traces are off.
     """
 
     route: str
     parameters: tuple[tuple[str, str], ...]
     idempotency_token: str | None = None
     tagging: Tagging = UNTAGGED
+    traceparent: str | None = None

@@ -12,6 +12,7 @@ from amd_service.domain import AccountSid, Failure, Job, Verdict
 from amd_service.errors import CredentialsMissing, MediaIncomplete, Permanent
 from amd_service.settings import Account
 from amd_service.telemetry import Metrics
+from amd_service.tracing.spans import Traces
 from amd_service.twilio.recorded_side import holds_only_our_side, is_one_sided
 from amd_service.twilio.recordings import AudioRules, Media, Recordings
 
@@ -29,6 +30,7 @@ class RecordingJudge:
         recordings: Recordings,
         detector: Detector,
         metrics: Metrics,
+        traces: Traces,
         *,
         judgements_at_once: int | None = None,
     ) -> None:
@@ -37,6 +39,7 @@ class RecordingJudge:
         self._detector = detector
         self._metrics = metrics
         self._judgements_at_once = judgements_at_once
+        self._traces = traces
         self._slots: asyncio.Semaphore | None = None
 
     async def judge(self, job: Job) -> Verdict:
@@ -44,6 +47,13 @@ class RecordingJudge:
 
         Raises Retryable or Permanent; any other error is a bug in this service.
         """
+        with self._traces.span("judge recording", "consumer", parent=job.traceparent) as span:
+            span.set(call_sid=job.call_sid, recording_sid=job.recording_sid, attempt=job.attempts)
+            verdict = await self._judge(job)
+            span.set(label=verdict.label, reason=verdict.reason, confidence=verdict.confidence)
+            return verdict
+
+    async def _judge(self, job: Job) -> Verdict:
         account = self._accounts.get(job.account_sid)
         if account is None:
             # The account's credentials were configured in the process that verified the callback. A process without
@@ -54,7 +64,7 @@ class RecordingJudge:
         if holds_only_our_side(job):
             raise Permanent("RecordingTrack=outbound contains only the audio that Twilio played", Failure.NO_RECORDING)
         one_sided = is_one_sided(job)
-        with self._metrics.stage("fetch"):
+        with self._metrics.stage("fetch"), self._traces.span("fetch", "client"):
             media = await self._recordings.fetch(
                 account,
                 job.recording_sid,
@@ -72,7 +82,7 @@ class RecordingJudge:
             # The number of windows that keep the engine busy is known only after the model was loaded.
             self._slots = asyncio.Semaphore(self._judgements_at_once or self._detector.windows_at_once)
         async with self._slots:
-            with self._metrics.stage("judge"):
+            with self._metrics.stage("judge"), self._traces.span("classify"):
                 return await self._detector.judge(audio, priority=Priority.RECORDING)
 
     def _raise_if_incomplete(self, media: Media, job: Job) -> None:

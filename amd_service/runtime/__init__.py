@@ -23,6 +23,7 @@ from amd_service.operations.retention import ERASE_EVERY_S, FORGET_EVERY_S, Rete
 from amd_service.runtime.workers import build_worker, run_deliveries, run_worker
 from amd_service.settings import Settings
 from amd_service.telemetry import Metrics, get_logger
+from amd_service.tracing.spans import Traces, open_traces
 from amd_service.twilio.recordings import Recordings, http_client
 from amd_service.twilio.rest import RestClient, Sleep
 from amd_service.worker.periodic import PeriodicTask, run_periodically
@@ -49,6 +50,7 @@ class Runtime:
     recordings: Recordings
     numbers: NumberPolicy
     call_placer: CallPlacer
+    traces: Traces
     worker: Worker[Job] | None
 
     def stop_claiming(self) -> None:
@@ -81,6 +83,7 @@ async def open_runtime(settings: Settings, *, with_worker: bool, with_model: boo
         cure = "set AMD_PUBLIC_URL and the Twilio credentials, and run `amd-service doctor` for details"
         log.warning("every callback will be refused", cure=cure)
     async with AsyncExitStack() as stack:
+        traces = await stack.enter_async_context(open_traces(settings.otlp_endpoint))
         # Without a worker, this process sends requests to Twilio to place calls, and to fetch recordings for people.
         opening = http_client(settings, is_used=with_worker or bool(settings.accounts))
         client = await stack.enter_async_context(opening)
@@ -94,8 +97,8 @@ async def open_runtime(settings: Settings, *, with_worker: bool, with_model: boo
         numbers = NumberPolicy.from_settings(settings)
         worker = None
         if with_worker:
-            recordings, at_once = Recordings(client, settings), settings.worker_concurrency
-            judge = RecordingJudge(settings.accounts, recordings, detector, metrics, judgements_at_once=at_once)
+            recordings, limit = Recordings(client, settings), settings.worker_concurrency
+            judge = RecordingJudge(settings.accounts, recordings, detector, metrics, traces, judgements_at_once=limit)
             worker = build_worker(settings, database, judge.judge, metrics, is_ready=lambda: detector.is_ready)
             # This context is entered before the worker's context, so this context ends after the worker. The action
             # runner therefore also runs the actions of the worker's last verdicts.
@@ -104,7 +107,7 @@ async def open_runtime(settings: Settings, *, with_worker: bool, with_model: boo
             await stack.enter_async_context(_run_periodic_tasks(settings, database, client, numbers, metrics))
             await stack.enter_async_context(run_deliveries(settings, database, metrics))
         heard = Recordings(client, settings)
-        yield assemble_runtime(settings, metrics, database, detector, rest, heard, numbers, worker)
+        yield assemble_runtime(settings, metrics, database, detector, rest, heard, numbers, traces, worker)
 
 
 def assemble_runtime(
@@ -115,11 +118,12 @@ def assemble_runtime(
     rest: RestClient,
     recordings: Recordings,
     numbers: NumberPolicy,
+    traces: Traces,
     worker: Worker[Job] | None = None,
 ) -> Runtime:
     """Build a runtime from parts that are already open."""
     call_placer = build_call_placer(settings, database, rest, numbers, metrics)
-    return Runtime(settings, metrics, database, detector, rest, recordings, numbers, call_placer, worker)
+    return Runtime(settings, metrics, database, detector, rest, recordings, numbers, call_placer, traces, worker)
 
 
 def build_call_placer(

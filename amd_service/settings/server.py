@@ -9,7 +9,16 @@ from pydantic import BaseModel, Field, field_validator
 from amd_service.domain import NAME_RULE, is_name
 from amd_service.errors import ConfigurationError
 from amd_service.settings.shutdown import ShutdownBudget
-from amd_service.settings.types import ExpandedPath, OneWord, SecretUrl, TextList, home, is_loopback, split_url
+from amd_service.settings.types import (
+    ExpandedPath,
+    OneWord,
+    SecretUrl,
+    TextList,
+    home,
+    is_loopback,
+    is_web_url,
+    split_url,
+)
 
 # URL fragment that asks Twilio for a read timeout of 6000 ms and for 3 retries, after 5xx, failed connections and read
 # timeouts (docs: webhooks connection overrides). By default Twilio retries a webhook once, and only after a failed
@@ -74,6 +83,12 @@ class ServerSettings(BaseModel):
         "campaigns are counted as `other`. If unset, metrics are not counted by campaign. See docs/metrics.md.",
     )
 
+    otlp_endpoint: OneWord | None = Field(
+        None,
+        description="Base URL of an OpenTelemetry collector, e.g. `http://127.0.0.1:4318`. Traces are sent there by "
+        "OTLP over HTTP. Off if unset. Needs the extra `otel`. See docs/monitoring.md.",
+    )
+
     database_url: SecretUrl | None = Field(
         None,
         description="URL of the database: `postgresql://user:password@host/name`. If unset, the service starts "
@@ -98,6 +113,13 @@ class ServerSettings(BaseModel):
                 raise ValueError(f"{campaign!r} is not a campaign: a campaign {NAME_RULE}")
         if len(set(value)) > MOST_CAMPAIGN_METRICS:
             raise ValueError(f"must have at most {MOST_CAMPAIGN_METRICS} campaigns; it has {len(set(value))}")
+        return value
+
+    @field_validator("otlp_endpoint")
+    @classmethod
+    def _check_otlp_endpoint(cls, value: str | None) -> str | None:
+        if value is not None and not is_web_url(value):
+            raise ValueError(f"{value!r} must be a URL that begins with http:// or https://")
         return value
 
     @field_validator("public_url")

@@ -16,6 +16,7 @@ from amd_service.runtime import Runtime, assemble_runtime
 from amd_service.settings import Settings
 from amd_service.simulator.twilio.signed_callbacks import sign
 from amd_service.telemetry import Metrics
+from amd_service.tracing.spans import Traces
 from amd_service.twilio.recordings import Recordings
 from amd_service.twilio.rest import RestClient
 from amd_service.web.app import create_app
@@ -106,7 +107,7 @@ def open_app(
     twilio = client or httpx2.AsyncClient()
     rest, recordings = rest or RestClient(twilio, settings), Recordings(twilio, settings)
     numbers = NumberPolicy.from_settings(settings)
-    runtime = assemble_runtime(settings, metrics, database, detector, rest, recordings, numbers)
+    runtime = assemble_runtime(settings, metrics, database, detector, rest, recordings, numbers, Traces())
     transport = httpx2.ASGITransport(app=create_app(runtime, time_limits=time_limits), raise_app_exceptions=True)
     browser = httpx2.AsyncClient(
         transport=transport, base_url="http://127.0.0.1:8080", headers={"authorization": f"Bearer {API_KEY}"}

@@ -15,6 +15,7 @@ from amd_service.settings import Account, Settings
 from amd_service.simulator.twilio.loopback_server import SimulatedTwilio
 from amd_service.simulator.twilio.media_host import MediaFile
 from amd_service.telemetry import Metrics
+from amd_service.tracing.spans import Traces
 from amd_service.twilio.recordings import Recordings, http_client
 from amd_service.twilio.rest import RestClient
 from amd_service.worker.queue_loop import Worker
@@ -114,7 +115,7 @@ async def receiving(database: Database, detector: Detector, **changes: Any) -> A
         async with http_client(settings) as client:
             rest = RestClient(client, settings)
             service = open_app(database, detector, rest=rest, twilio_api_url=simulated_twilio.url, **changes)
-            judge = RecordingJudge(settings.accounts, Recordings(client, settings), detector, Metrics())
+            judge = RecordingJudge(settings.accounts, Recordings(client, settings), detector, Metrics(), Traces())
             worker = build_worker(settings, database, judge.judge, Metrics(), is_ready=lambda: True)
             yield Receiver(service, simulated_twilio, worker, rest)
             await service.client.aclose()

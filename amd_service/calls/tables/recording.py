@@ -117,6 +117,10 @@ class Recording(Base):
     erased_at: Mapped[datetime | None] = mapped_column(
         comment="Time when Twilio's copy was deleted, or was found to be missing."
     )
+    traceparent: Mapped[str | None] = mapped_column(
+        comment="Span of the latest callback before the first attempt, as a traceparent of W3C Trace Context. The "
+        "spans of the attempts belong to the same trace. Null if traces were off."
+    )
     created_at: Mapped[datetime] = mapped_column(server_default=func.now(), comment="Time when this row was inserted.")
     updated_at: Mapped[datetime] = mapped_column(
         server_default=func.now(), onupdate=func.now(), comment="Time when this row last changed."

@@ -47,11 +47,14 @@ async def receive_amd(request: Request) -> Response:
 
 
 async def _receive(request: Request, route: str, parse: Callable[[Pairs], Event]) -> Response:
-    with measure_callback(runtime_of(request).metrics, route):
+    runtime = runtime_of(request)
+    with measure_callback(runtime.metrics, route), runtime.traces.span(f"{route} callback", "server") as span:
         pairs = await read_signed_form(request)
         event = _parse(route, parse, pairs)
+        span.set(call_sid=event.call_sid, recording_sid=getattr(event, "recording_sid", None))
         token = request.headers.get("i-twilio-idempotency-token")
-        await _store(request, RawCallback(route, pairs, token, read_url_tagging(request, route)), event)
+        tagging = read_url_tagging(request, route)
+        await _store(request, RawCallback(route, pairs, token, tagging, span.traceparent), event)
     # Twilio logs a warning for a body without a content type. A 204 response has no body.
     return Response(status_code=HTTPStatus.NO_CONTENT)
 

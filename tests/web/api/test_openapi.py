@@ -27,6 +27,7 @@ from amd_service.runtime import assemble_runtime
 from amd_service.simulator.twilio.loopback_server import serve_on_loopback
 from amd_service.simulator.twilio.resources import SimulatedCall, call_resource
 from amd_service.telemetry import Metrics
+from amd_service.tracing.spans import Traces
 from amd_service.twilio.recordings import Recordings
 from amd_service.twilio.rest import RestClient
 from amd_service.web.api.openapi.document import describe
@@ -93,7 +94,7 @@ def service_url(database_url: str) -> Iterator[str]:
             client = httpx2.AsyncClient(transport=httpx2.MockTransport(place))
             rest, recordings = RestClient(client, settings), Recordings(client, settings)
             numbers = NumberPolicy.from_settings(settings)
-            runtime = assemble_runtime(settings, metrics, database, detector, rest, recordings, numbers)
+            runtime = assemble_runtime(settings, metrics, database, detector, rest, recordings, numbers, Traces())
             app = create_app(runtime)
             app.add_middleware(WithKey)
             async with serve_on_loopback(app) as url:

@@ -1,0 +1,1 @@
+"""Traces: spans from a callback to its verdict."""

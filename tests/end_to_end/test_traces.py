@@ -1,0 +1,33 @@
+"""One trace from a callback to the verdict, over two processes, in a real OTLP receiver."""
+
+import pytest
+
+from amd_service.simulator.service_process import COMMAND
+from amd_service.simulator.twilio.media_host import MediaFile
+from tests.support.otlp import attributes, otlp_receiver
+from tests.support.scene import HUMAN, Scene, until_state
+
+pytestmark = [pytest.mark.anyio, pytest.mark.otel, pytest.mark.slow, pytest.mark.timeout(300)]
+
+WEB = (*COMMAND, "serve", "--no-worker", "--no-model")
+WORKER = (*COMMAND, "worker")
+
+
+async def test_a_trace_leads_from_the_callback_to_the_verdict_of_another_process(scene: Scene) -> None:
+    with otlp_receiver() as received:
+        async with scene.run_service(WEB, otlp_endpoint=received.url) as web:
+            await web.wait_until_alive()
+            call_sid = await scene.report_ended_call(web, MediaFile(HUMAN))
+            async with scene.run_service(WORKER, otlp_endpoint=received.url):
+                await until_state(web, call_sid, "judged")
+        # Both processes have ended, so they have exported all spans.
+    (callback,), (judge,) = received.named("recording callback"), received.named("judge recording")
+    (fetch,), (classify,) = received.named("fetch"), received.named("classify")
+    assert {span.trace_id for span in received.spans} == {callback.trace_id}
+    assert judge.parent_span_id == callback.span_id
+    assert [link.span_id for link in judge.links] == [callback.span_id]
+    assert fetch.parent_span_id == classify.parent_span_id == judge.span_id
+    assert callback.end_time_unix_nano <= judge.end_time_unix_nano
+    assert attributes(callback)["amd.call_sid"] == attributes(judge)["amd.call_sid"] == call_sid
+    assert attributes(judge)["amd.label"] == "human"
+    assert attributes(judge)["amd.attempt"] == 1
