@@ -1,5 +1,6 @@
 """Read the calls that a filter selects: a page of them, or all of them in batches."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
@@ -48,15 +49,18 @@ async def find_neighbours(
         return await neighbours.find_neighbours(session, call_filter, rules, call_sid)
 
 
-async def export_calls(database: Database, call_filter: CallFilter, rules: FilterRules) -> AsyncIterator[CallPage]:
+async def export_calls(
+    database: Database, call_filter: CallFilter, rules: FilterRules, one_at_a_time: asyncio.Lock
+) -> AsyncIterator[CallPage]:
     """Read all calls that exist now, newest first, in batches. Calls that arrive meanwhile are left out.
 
-    Each batch is a transaction of its own, so that a slow client holds neither a connection nor a snapshot. Raises
-    DatabaseUnavailable, also between two batches.
+    Each batch is a transaction of its own, so that a slow client holds neither a connection nor a snapshot.
+    `one_at_a_time`: a lock that all exports share for reading a batch, so that many exports together delay other
+    requests no more than one. Raises DatabaseUnavailable, also between two batches.
     """
     position = NEWEST
     while True:
-        async with database.reading() as session:
+        async with one_at_a_time, database.reading() as session:
             page = await read_page(session, call_filter, rules, position, size=EXPORT_BATCH)
         yield page
         if page.older is None:

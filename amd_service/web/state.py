@@ -47,6 +47,7 @@ class AppState:
     kept_error_reports: ErrorReports
     changes: ChangeFeed
     statistics: CallStatistics
+    exports: asyncio.Lock
     shared_views: SharedViews
     page_limiter: Limiter
     listening: Listening
@@ -77,6 +78,7 @@ def create_state(runtime: Runtime, time_limits: TimeLimits) -> AppState:
         ),
         changes=changes,
         statistics=share_statistics(runtime.database, rules, slow_queries),
+        exports=asyncio.Lock(),
         shared_views=SharedViews(changes),
         # Every open page keeps a connection. The other half stays for other clients.
         page_limiter=Limiter(runtime.settings.max_connections // 2),

@@ -18,7 +18,7 @@ from amd_service.web.authentication import principal_of, with_scope
 from amd_service.web.masking import FREE_TEXTS, masked, masked_text
 from amd_service.web.pages.filter_form import call_filter_of
 from amd_service.web.pages.rendering import HEADERS
-from amd_service.web.state import runtime_of
+from amd_service.web.state import runtime_of, state_of
 
 COLUMNS = tuple(CallLog.__table__.columns.keys())
 NUMBERS = frozenset({"from_number", "to_number"})
@@ -34,7 +34,8 @@ BLANKS = ("\t", "\r", "\n")
 async def export(request: Request) -> Response:
     """GET /calls.csv: all columns of `call_log`, newest call first, and what the first reviewer heard."""
     runtime = runtime_of(request)
-    batches = export_calls(runtime.database, call_filter_of(request), FilterRules.from_settings(runtime.settings))
+    rules, lock = FilterRules.from_settings(runtime.settings), state_of(request).exports
+    batches = export_calls(runtime.database, call_filter_of(request), rules, lock)
     # The first batch is read before the response begins, so that an outage of the database is a 503.
     first = await anext(batches)
     return StreamingResponse(

@@ -1,10 +1,11 @@
 """GET /calls.csv: the calls of a filter as a file for spreadsheets."""
 
+import asyncio
 import csv
 import io
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import event, text
 
 from amd_service.calls.call_filter import CallFilter, FilterRules
 from amd_service.calls.tables import CallLog, Review
@@ -62,7 +63,7 @@ async def test_a_slow_client_holds_no_transaction(database: Database, monkeypatc
     monkeypatch.setattr(list_calls, "EXPORT_BATCH", 1)
     await store(database, call(1), call(2))
     rules = FilterRules.from_settings(make_settings())
-    batches = list_calls.export_calls(database, CallFilter(), rules)
+    batches = list_calls.export_calls(database, CallFilter(), rules, asyncio.Lock())
     await anext(batches)
     async with database.transaction() as session:
         open_transactions = await session.scalar(
@@ -73,6 +74,28 @@ async def test_a_slow_client_holds_no_transaction(database: Database, monkeypatc
         )
     assert open_transactions == 0
     assert [call.call_sid for call in (await anext(batches)).calls] == [numbered_sid(1)]
+
+
+async def test_many_exports_read_one_batch_at_a_time(service: App, database: Database) -> None:
+    await store(database, call(1))
+    running, most = 0, 0
+
+    def begin(*_: object) -> None:
+        nonlocal running, most
+        running += 1
+        most = max(most, running)
+
+    def end(*_: object) -> None:
+        nonlocal running
+        running -= 1
+
+    async with database.transaction() as session:
+        connection = (await session.connection()).sync_connection
+    assert connection is not None
+    event.listen(connection.engine, "begin", begin)
+    event.listen(connection.engine, "commit", end)
+    await asyncio.gather(*(rows(service) for _ in range(10)))
+    assert most == 1
 
 
 @pytest.mark.parametrize(
