@@ -87,7 +87,10 @@ EXPLANATIONS: Mapping[Cause, Explanation] = {
     AnalysisState.RUNNING: Explanation("A worker is judging the recording now."),
     AnalysisState.NOT_APPLICABLE: Explanation("There is nothing to judge, because nobody answered: $status."),
 }
-CHILD = Explanation("There is nothing to judge here: the call $parent dialled this leg, and has the recording.")
+CHILD = Explanation(
+    "There is nothing to judge here: the call $parent dialled this leg, and Twilio lists the recordings of both legs "
+    "under that call."
+)
 AGAIN = "The call is being analysed again. The present verdict stays until the new one is written."
 
 UNKNOWN = "unknown"
