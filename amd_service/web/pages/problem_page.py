@@ -58,7 +58,9 @@ def _sign_in_redirect(request: Request, *, is_part: bool) -> Response:
         request.headers.get("hx-current-url", "") if is_part else str(request.url) if request.method == "GET" else ""
     )
     path = "/" + shown.partition("://")[2].partition("#")[0].partition("/")[2]
-    url = f"{root}{SIGN_IN}?next={quote(path.removeprefix(root))}"
+    # The browser knows the path with the prefix of the public URL. A proxy may have removed it from the path here.
+    target = path.removeprefix(root) if path.startswith(f"{root}/") else path
+    url = f"{root}{SIGN_IN}?next={quote(target)}"
     if is_part:
         return Response(status_code=HTTPStatus.UNAUTHORIZED, headers={"hx-redirect": url})
     return RedirectResponse(url, status_code=HTTPStatus.SEE_OTHER)

@@ -57,6 +57,18 @@ async def test_a_browser_without_a_session_is_led_to_the_form_and_back(pages: Ap
     assert (await pages.client.get("/metrics", headers={"cookie": f"amd_session={cookie.value}"})).status_code == 200
 
 
+@pytest.mark.parametrize("public_url", ["https://example.com/met", "https://example.com/amd"])
+async def test_only_the_prefix_of_the_public_url_is_removed_from_the_page(database: Database, public_url: str) -> None:
+    opened = open_app(database, public_url=public_url)
+    del opened.client.headers["authorization"]
+    prefix = public_url.removeprefix("https://example.com")
+    for shown in ("/metrics", f"{prefix}/metrics"):
+        headers = HTML | {"hx-request": "true", "hx-current-url": f"https://example.com{shown}"}
+        response = await opened.client.get("/metrics", headers=headers)
+        assert response.headers["hx-redirect"] == f"{prefix}/sign-in?next=/metrics"
+    await opened.client.aclose()
+
+
 async def test_a_form_that_is_sent_after_the_session_ended_leads_to_the_sign_in(pages: App) -> None:
     response = await post(pages, "/sign-out", {"cookie": "amd_session=ended"})
     assert (response.status_code, response.headers["location"]) == (303, "/sign-in?next=/")
