@@ -9,7 +9,7 @@ from sqlalchemy.orm import aliased
 
 from amd_service.calls.leases import RUNNING, Leases, from_now, new_token
 from amd_service.calls.storable import storable
-from amd_service.calls.tables import Delivery
+from amd_service.calls.tables import CallLog, Delivery, Recording
 from amd_service.calls.tables.delivery import FINISHED, UNFINISHED
 from amd_service.domain import CallSid, DeliveryJob, DeliveryState
 
@@ -25,6 +25,16 @@ _IS_BLOCKED: ColumnElement[bool] = exists().where(
     _earlier.url == Delivery.url,
     _earlier.sequence < Delivery.sequence,
     _earlier.state.in_((DeliveryState.QUEUED, DeliveryState.RUNNING)),
+)
+
+
+# SQL: span of the callback that led to the verdict of the call. Null for a call without a verdict.
+_TRACEPARENT = (
+    select(Recording.traceparent)
+    .join(CallLog, CallLog.recording_sid == Recording.recording_sid)
+    .where(CallLog.call_sid == Delivery.call_sid)
+    .correlate(Delivery)
+    .scalar_subquery()
 )
 
 
@@ -46,14 +56,14 @@ async def claim(session: AsyncSession, *, url: str, worker: str, limit: int, lea
             available_at=from_now(lease_s),
             retry_until=func.coalesce(Delivery.retry_until, from_now(RETRY_S)),
         )
-        .returning(Delivery, func.extract("epoch", Delivery.retry_until - func.now()))
+        .returning(Delivery, func.extract("epoch", Delivery.retry_until - func.now()), _TRACEPARENT)
         .execution_options(synchronize_session=False, populate_existing=True)
     )
     claimed = (await session.execute(statement)).all() if ids else []
-    return [_job(row, float(left_s)) for row, left_s in claimed]
+    return [_job(row, float(left_s), traceparent) for row, left_s, traceparent in claimed]
 
 
-def _job(row: Delivery, left_s: float) -> DeliveryJob:
+def _job(row: Delivery, left_s: float, traceparent: str | None) -> DeliveryJob:
     return DeliveryJob(
         id=row.id,
         call_sid=CallSid(row.call_sid),
@@ -63,6 +73,7 @@ def _job(row: Delivery, left_s: float) -> DeliveryJob:
         attempts=row.attempts,
         left_s=left_s,
         locked_by=row.locked_by or "",
+        traceparent=traceparent,
     )
 
 

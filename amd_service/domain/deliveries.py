@@ -45,6 +45,7 @@ class DeliveryJob:
     """A claimed delivery.
 
     `payload`: the body as it is sent. `left_s`: seconds until retries end. `locked_by`: token of the claim.
+    `traceparent`: span of the callback that led to the verdict, or None.
     """
 
     id: int
@@ -55,6 +56,7 @@ class DeliveryJob:
     attempts: int
     left_s: float
     locked_by: str
+    traceparent: str | None = None
 
     @property
     def log_fields(self) -> dict[str, object]:

@@ -105,7 +105,7 @@ async def open_runtime(settings: Settings, *, with_worker: bool, with_model: boo
             await stack.enter_async_context(_run_actions(settings, database, rest, metrics))
             await stack.enter_async_context(run_worker(worker, detector, settings))
             await stack.enter_async_context(_run_periodic_tasks(settings, database, client, numbers, metrics))
-            await stack.enter_async_context(run_deliveries(settings, database, metrics))
+            await stack.enter_async_context(run_deliveries(settings, database, metrics, traces))
         heard = Recordings(client, settings)
         yield assemble_runtime(settings, metrics, database, detector, rest, heard, numbers, traces, worker)
 

@@ -15,6 +15,7 @@ from amd_service.operations.deliver.sender import Sender, open_sender
 from amd_service.operations.recording_queue import RecordingQueue
 from amd_service.settings import Settings
 from amd_service.telemetry import Metrics, get_logger
+from amd_service.tracing.spans import Traces
 from amd_service.worker.delivering import DeliveryAttempts
 from amd_service.worker.judging import Judge, RecordingAttempts
 from amd_service.worker.queue_loop import Worker
@@ -58,13 +59,13 @@ def build_worker(
 
 
 def build_delivery_worker(
-    settings: Settings, database: Database, sender: Sender, metrics: Metrics, *, url: str
+    settings: Settings, database: Database, sender: Sender, metrics: Metrics, *, url: str, traces: Traces | None = None
 ) -> Worker[DeliveryJob]:
     """Build the worker for one URL."""
     queue = DeliveryQueue(database, url=url, worker=worker_name(), lease_s=settings.job_lease_s)
     return Worker(
         queue=queue,
-        attempts=DeliveryAttempts(queue, sender, metrics),
+        attempts=DeliveryAttempts(queue, sender, metrics, traces=traces),
         concurrency=settings.delivery_at_once,
         poll_s=settings.poll_s,
         metrics=metrics,
@@ -72,7 +73,9 @@ def build_delivery_worker(
 
 
 @asynccontextmanager
-async def run_deliveries(settings: Settings, database: Database, metrics: Metrics) -> AsyncIterator[None]:
+async def run_deliveries(
+    settings: Settings, database: Database, metrics: Metrics, traces: Traces | None = None
+) -> AsyncIterator[None]:
     """Deliver events until the context ends.
 
     Each URL has its own worker and its own connections, so that a backend that hangs does not delay the others.
@@ -82,7 +85,7 @@ async def run_deliveries(settings: Settings, database: Database, metrics: Metric
         workers = []
         for url in settings.delivery_url:
             sender = await stack.enter_async_context(open_sender(settings))
-            workers.append(build_delivery_worker(settings, database, sender, metrics, url=url))
+            workers.append(build_delivery_worker(settings, database, sender, metrics, url=url, traces=traces))
         finish_s, release_s = budget.finish_deliveries_s, budget.release_deliveries_s
         running = [asyncio.create_task(each.run(finish_s=finish_s, release_s=release_s)) for each in workers]
         try:

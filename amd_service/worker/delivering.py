@@ -8,6 +8,7 @@ from amd_service.errors import AmdError, DeliveryFailed, DeliveryRefused
 from amd_service.operations.deliver.outgoing import DeliveryQueue
 from amd_service.operations.deliver.sender import Sender
 from amd_service.telemetry import Metrics, get_logger
+from amd_service.tracing.spans import Traces
 from amd_service.worker.attempt import Attempts, Result
 
 log = get_logger(__name__)
@@ -31,14 +32,16 @@ class DeliveryAttempts(Attempts[DeliveryJob]):
 
     stage = "settle_delivery"
 
-    def __init__(self, queue: DeliveryQueue, sender: Sender, metrics: Metrics) -> None:
+    def __init__(self, queue: DeliveryQueue, sender: Sender, metrics: Metrics, *, traces: Traces | None = None) -> None:
         super().__init__(metrics)
+        self._traces = traces or Traces()
         self._queue = queue
         self._sender = sender
 
     async def work(self, job: DeliveryJob) -> Result:
         """Send an event."""
-        with self._metrics.stage("deliver"):
+        span = self._traces.span("deliver event", "client", parent=job.traceparent, call_sid=job.call_sid)
+        with self._metrics.stage("deliver"), span:
             status = await self._sender.send(job)
         log.info("event delivered", status=status)
         return Result(partial(self._queue.settle, job, status), self._metrics.deliveries.labels("delivered").inc)
