@@ -9,7 +9,7 @@ from typing import Any
 
 from tests.support.node_toolchain import FOLDER
 
-UPLOAD, CALL = "app/api/amd/route.js", "app/api/calls/[sid]/route.js"
+UPLOAD, CALL, EVENTS = "app/api/amd/route.js", "app/api/calls/[sid]/route.js", "app/api/amd-events/route.js"
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +36,10 @@ class Backend:
         """GET /api/calls/{sid}."""
         return await self._ask(CALL, "GET", url, environment, params={"sid": sid})
 
+    async def receive_event(self, body: str, headers: dict[str, str], **environment: str) -> Answer:
+        """POST /api/amd-events."""
+        return await self._ask(EVENTS, "POST", "", environment, text=body, headers=headers)
+
     async def _ask(self, route: str, method: str, url: str, environment: dict[str, str], **request: object) -> Answer:
         inherited = {name: value for name, value in os.environ.items() if not name.startswith("AMD_")}
         node = await asyncio.create_subprocess_exec(
@@ -43,7 +47,7 @@ class Backend:
             FOLDER / "ask.cjs",
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
-            env=inherited | {"AMD_SERVICE_URL": url} | environment,
+            env=inherited | {"AMD_SERVICE_URL": url, "NODE_PATH": str(FOLDER / "node_modules")} | environment,
         )
         job = {"route": str(self.compiled / route), "method": method, **request}
         output, _ = await node.communicate(json.dumps(job).encode())

@@ -8,6 +8,7 @@ FOLDER = Path(__file__).parents[1] / "node"
 TSC = FOLDER / "node_modules" / "typescript" / "bin" / "tsc"
 REDOCLY = FOLDER / "node_modules" / "@redocly" / "cli" / "bin" / "cli.js"
 OPENAPI_TYPESCRIPT = FOLDER / "node_modules" / "openapi-typescript" / "bin" / "cli.js"
+STANDARD_WEBHOOKS = FOLDER / "node_modules" / "standardwebhooks"
 MINIMUM_VERSION = (20, 19)  # Redocly; docs/nextjs needs 20.3 (AbortSignal.any)
 
 
@@ -20,6 +21,6 @@ def missing() -> str | None:
     version = tuple(int(part) for part in answer.stdout.strip().lstrip("v").split(".")[:2])
     if version < MINIMUM_VERSION:
         return f"`node` is {answer.stdout.strip()}: install Node.js 20.19 or later"
-    if not (TSC.exists() and REDOCLY.exists() and OPENAPI_TYPESCRIPT.exists()):
-        return f"TypeScript, Redocly or openapi-typescript is not installed: npm ci --prefix tests/{FOLDER.name}"
+    if not all(path.exists() for path in (TSC, REDOCLY, OPENAPI_TYPESCRIPT, STANDARD_WEBHOOKS)):
+        return f"a package of tests/{FOLDER.name}/package.json is not installed: npm ci --prefix tests/{FOLDER.name}"
     return None
