@@ -6,7 +6,7 @@ from datetime import datetime
 from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from amd_service.calls.tables import Callback, CallLog, Recording, Review, VerdictRow
+from amd_service.calls.tables import Callback, CallLog, Delivery, Recording, Review, VerdictRow
 from amd_service.domain import CallSid
 
 # Maximum number of rows of each kind. A usual call has ten callbacks and two recordings.
@@ -15,7 +15,7 @@ MAX_ROWS = 100
 
 @dataclass(frozen=True, slots=True)
 class WholeCall:
-    """A call with its recordings by start, its model runs, callbacks and reviews in the order of writing.
+    """A call with its recordings by start, its model runs, callbacks, reviews and deliveries in the order of writing.
 
     `now`: time of the database. Of each kind, at most MAX_ROWS rows are read.
     """
@@ -25,6 +25,7 @@ class WholeCall:
     runs: list[VerdictRow]
     callbacks: list[Callback]
     reviews: list[Review]
+    deliveries: list[Delivery]
     now: datetime
 
 
@@ -38,6 +39,7 @@ async def read_whole_call(session: AsyncSession, call_sid: CallSid) -> WholeCall
     runs = select(VerdictRow).join(Recording).where(Recording.call_sid == call_sid)
     callbacks = select(Callback).where(Callback.call_sid == call_sid)
     reviews = select(Review).where(Review.call_sid == call_sid)
+    deliveries = select(Delivery).where(Delivery.call_sid == call_sid)
     return WholeCall(
         call=call,
         recordings=list(
@@ -48,5 +50,6 @@ async def read_whole_call(session: AsyncSession, call_sid: CallSid) -> WholeCall
         runs=list(await session.scalars(runs.order_by(VerdictRow.id).limit(MAX_ROWS))),
         callbacks=list(await session.scalars(callbacks.order_by(Callback.id).limit(MAX_ROWS))),
         reviews=list(await session.scalars(reviews.order_by(Review.id).limit(MAX_ROWS))),
+        deliveries=list(await session.scalars(deliveries.order_by(Delivery.id).limit(MAX_ROWS))),
         now=now,
     )

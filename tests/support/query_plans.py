@@ -27,6 +27,9 @@ FILL = """
     insert into call_request (key, fingerprint, account_sid, outcome, call_sid, created_at)
     select n::text, '', 'AC1', 'placed', 'CA' || n, now() - n * interval '5 min' from generate_series(1, 8000) n;
     insert into review (call_sid, reviewer, answer) select 'CA' || n, 'ada', 'human' from generate_series(1, 8000) n;
+    insert into delivery (call_sid, sequence, url, type, payload, state, finished_at)
+    select 'CA' || n, 1, 'https://backend.example.com/', 'call.judged', '{}', 'done', now() - n * interval '5 min'
+      from generate_series(1, 8000) n;
 
     update recording set state = 'queued', finished_at = null where recording_sid in ('RE1', 'RE2', 'RE3');
     update recording set state = 'queued' where recording_sid in ('RE4', 'RE5');

@@ -12,6 +12,7 @@ from amd_service.calls.call_filter import FilterRules, filter_query
 from amd_service.calls.review_sample import SamplingPlan
 from amd_service.calls.whole_call import WholeCall
 from amd_service.domain import AccessScope, CallSid, ReviewAnswer, is_sid
+from amd_service.operations.deliver.redrive import redrive
 from amd_service.operations.list_calls import find_neighbours
 from amd_service.operations.read_call import read_whole_call
 from amd_service.operations.requeue import CallRequeued, requeue_call
@@ -68,6 +69,13 @@ async def analyse_again(request: Request) -> Response:
     return templates_of(request).page(request, "call_parts.html", **_context(request, whole, message))
 
 
+async def redrive_events(request: Request) -> Response:
+    """POST /calls/{sid}/deliveries: send the dead events of the call again."""
+    count = await redrive(runtime_of(request).database, call_sid=_call_sid(request))
+    message = f"{count} dead events are queued again." if count else "The call has no dead event."
+    return templates_of(request).page(request, "call_parts.html", **_context(request, await _read(request), message))
+
+
 async def answer(request: Request) -> Response:
     """POST /calls/{sid}/answers: record what the person heard. The verdict stays."""
     form, runtime = await read_form(request), runtime_of(request)
@@ -88,8 +96,9 @@ async def answer(request: Request) -> Response:
 def version_of(whole: WholeCall) -> str:
     """Return a text that changes whenever the page of the call would show something else."""
     rows = [whole.call.updated_at, *(each.updated_at for each in whole.recordings)]
+    sent = [(each.id, each.state, each.attempts) for each in whole.deliveries]
     counts = [each.id for group in (whole.runs, whole.callbacks, whole.reviews) for each in group[-1:]]
-    return hashlib.sha256(repr((rows, counts)).encode()).hexdigest()[:16]
+    return hashlib.sha256(repr((rows, counts, sent)).encode()).hexdigest()[:16]
 
 
 def _call_sid(request: Request) -> CallSid:
@@ -131,6 +140,7 @@ def _context(request: Request, whole: WholeCall, message: str | None = None) -> 
         "answers": ANSWERS,
         "own": next((each for each in reversed(whole.reviews) if each.reviewer == principal.name), None),
         "may_review": AccessScope.REVIEW in principal.scopes,
+        "may_redrive": AccessScope.ADMIN in principal.scopes and any(each.state == "dead" for each in whole.deliveries),
         **describe_verdict(whole),
     }
 
@@ -149,5 +159,6 @@ ROUTES = (
     Route(f"{PATH}/parts", with_scope(AccessScope.READ, show_parts), methods=["GET"]),
     Route(f"{PATH}/neighbours", with_scope(AccessScope.READ, show_neighbours), methods=["GET"]),
     Route(f"{PATH}/answers", with_scope(AccessScope.REVIEW, answer), methods=["POST"]),
+    Route(f"{PATH}/deliveries", with_scope(AccessScope.ADMIN, redrive_events), methods=["POST"]),
     Route(f"{PATH}/analysis", with_scope(AccessScope.REVIEW, analyse_again), methods=["POST"]),
 )

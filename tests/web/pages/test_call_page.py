@@ -6,6 +6,7 @@ import httpx2
 import pytest
 from sqlalchemy import func, update
 
+from amd_service.calls import deliveries
 from amd_service.calls.streams import Stream, settle_stream
 from amd_service.calls.tables import CallLog, Recording
 from amd_service.database.pool import Database
@@ -13,6 +14,7 @@ from amd_service.domain import CallSid, Label, Role, StreamSid
 from tests.support.app import RECORDED, STATUS, App
 from tests.support.deliveries import amd, claim, deliver, recording, recording_row, settle, status, verdict_rows
 from tests.support.intake import ANSWERED, COMPLETED, INITIATED, RINGING
+from tests.support.outbox import claim_deliveries, with_backends
 from tests.support.review_rows import stored_reviews
 from tests.support.sids import ACCOUNT, CALL, OTHER_CALL, RECORDING
 from tests.support.signed_in import sign_in
@@ -241,3 +243,24 @@ async def test_neighbours_keep_the_filter_of_the_list(service: App, database: Da
     assert (f"/calls/{sids[3]}" in ends, 'rel="prev"' in ends) == (True, False)
     nowhere = (await service.client.get(f"/calls/{OTHER_CALL}/neighbours", headers=PART)).text
     assert "rel=" not in nowhere
+
+
+async def test_deliveries_are_shown_and_dead_ones_are_sent_again(service: App, database: Database) -> None:
+    url = "https://backend.example.com/amd?token=abc"
+    async with with_backends(database, url) as opened:
+        await judge(opened)
+    (job,) = await claim_deliveries(database, url)
+    async with database.transaction() as session:
+        await deliveries.give_up(session, job, error="the backend answered 410 Gone", status=410)
+    page = await read(service)
+    assert "call.judged" in section(page, "deliveries")
+    assert "backend.example.com dead HTTP 410 1 – the backend answered 410 Gone" in section(page, "deliveries")
+    assert "token=abc" not in page
+    again = await send(service, "deliveries")
+    assert "1 dead events are queued again." in again.text
+    assert "queued" in section(again.text, "deliveries")
+
+
+async def test_a_call_without_deliveries_has_no_section_about_them(service: App, database: Database) -> None:
+    await judge(database)
+    assert "deliveries-title" not in await read(service)

@@ -16,7 +16,7 @@ OPEN_STATES = set(AnalysisState) - {AnalysisState.JUDGED, AnalysisState.FAILED}
 
 def whole(call: CallLog, *recordings: Recording, run: VerdictRow | None = None) -> WholeCall:
     call.call_sid, call.account_sid = CALL, ACCOUNT
-    return WholeCall(call, list(recordings), [run] if run else [], [], [], NOW)
+    return WholeCall(call, list(recordings), [run] if run else [], [], [], [], NOW)
 
 
 def recording(state: str = "done", attempts: int = 1, **columns: object) -> Recording:
