@@ -15,6 +15,7 @@ from amd_service.calls import (
     actions,
     call_requests,
     call_totals,
+    deliveries,
     erasure,
     expiry,
     given_up,
@@ -77,6 +78,8 @@ async def tag_call(session: AsyncSession) -> None:
 
 
 RULES = FilterRules.from_settings(make_settings())
+
+BACKEND = "https://backend.example.com/"
 
 QUERIES: dict[str, tuple[Work, set[str]]] = {
     "counts of the last 24 hours": (
@@ -149,6 +152,15 @@ QUERIES: dict[str, tuple[Work, set[str]]] = {
     "recordings to erase": (lambda session: erasure.claim_erasable(session, [ACCOUNT], 10), {"ix_recording_to_erase"}),
     "number of recordings to erase": (erasure.count_erasable, {"ix_recording_to_erase"}),
     "old callbacks": (lambda session: expiry.strip_callbacks(session, days=1, limit=20), {"ix_callback_whole"}),
+    "claim of deliveries": (
+        lambda session: deliveries.claim(session, url=BACKEND, worker="w", limit=10, lease_s=60),
+        {"ix_delivery_due"},
+    ),
+    "next delivery": (lambda session: deliveries.seconds_until_due(session, BACKEND), {"ix_delivery_due"}),
+    "old deliveries": (
+        lambda session: deliveries.delete_finished(session, days=20, limit=20),
+        {"ix_delivery_finished"},
+    ),
     "old requests": (lambda session: expiry.delete_old_requests(session, 20), {"ix_call_request_created_at"}),
     "rate limit": (
         lambda session: call_requests.reserve(session, key="k", fingerprint="", account_sid=ACCOUNT, per_minute=60),
