@@ -44,7 +44,7 @@ def test_the_calls_in_the_wheel_exist_and_stay_small() -> None:
     calls = {ROOT / path: target for path, target in INCLUDED.items() if path.startswith("fixtures/")}
     assert all((folder / "callbacks.jsonl").is_file() for folder in calls)
     assert all(target == f"amd_service/_calls/{folder.name}" for folder, target in calls.items())
-    assert sum(file.stat().st_size for folder in calls for file in folder.iterdir()) < 200_000
+    assert sum(file.stat().st_size for folder in calls for file in folder.iterdir()) < 300_000
 
 
 def test_the_image_is_built_from_all_files_that_the_wheel_needs() -> None:
