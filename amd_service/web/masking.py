@@ -19,15 +19,19 @@ _NUMBER_IN_TEXT = re.compile(r"(?<!\w)(?:\+|%2B)?\d(?:[ ().-]{0,2}\d){6,14}(?!\w
 def masked(number: str | None, principal: Principal) -> str:
     """Return a phone number as `principal` may see it: in full, or with only the country and the last two digits.
 
-    Of a short number, only the last digit is shown. A hashed number is shortened.
+    Of a short number, only the last digit is shown. A hashed number stays, because it identifies nobody.
     """
     if number is None:
         return ""
-    if number.startswith(HASHED):
-        return f"{number[:13]}…"
-    if principal.sees_numbers:
+    if principal.sees_numbers or number.startswith(HASHED):
         return number
     return f"{number[:3]}•••{number[-2:]}" if len(number) >= SHORTEST_WITH_COUNTRY else f"•••{number[-1:]}"
+
+
+def shown(number: str | None, principal: Principal) -> str:
+    """Return a phone number for a page: masked as `principal` may see it, and shortened if it is hashed."""
+    text = masked(number, principal)
+    return f"{text[:13]}…" if text.startswith(HASHED) else text
 
 
 def masked_text(text: str, principal: Principal) -> str:

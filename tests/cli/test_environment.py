@@ -95,7 +95,7 @@ def test_a_command_that_needs_no_twilio_ignores_a_broken_proxy(
 
 
 @pytest.mark.anyio
-async def test_without_a_worker_and_without_calls_serve_ignores_a_broken_proxy(
+async def test_without_a_worker_and_without_an_account_serve_ignores_a_broken_proxy(
     database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("ALL_PROXY", "socks5://127.0.0.1:1080")
@@ -103,7 +103,8 @@ async def test_without_a_worker_and_without_calls_serve_ignores_a_broken_proxy(
     with pytest.raises(ConfigurationError, match=r"^ALL_PROXY="):
         async with open_runtime(load_settings(), with_worker=False):
             pass
-    monkeypatch.setenv("AMD_DIAL_PREFIXES", ",")
+    monkeypatch.delenv("TWILIO_ACCOUNT_SID")
+    monkeypatch.delenv("TWILIO_AUTH_TOKEN")
     async with open_runtime(load_settings(), with_worker=False) as runtime:
         assert runtime.worker is None
 

@@ -13,7 +13,7 @@ from amd_service.calls.whole_call import WholeCall
 from amd_service.domain import Label, Principal
 from amd_service.settings import Account
 from amd_service.twilio.recorded_side import is_one_sided
-from amd_service.web.masking import masked
+from amd_service.web.masking import shown
 from amd_service.web.pages.explanations import deciding_run, threshold_of, top_label
 
 HIDDEN = "hidden"
@@ -120,8 +120,7 @@ def callback_rows(whole: WholeCall, principal: Principal) -> list[CallbackRow]:
 def _written(change: Change, principal: Principal) -> tuple[str, str, str]:
     is_number = change.name in NUMBER_FACTS
     before, after = (
-        masked(_text(value) or None, principal) if is_number else _text(value)
-        for value in (change.before, change.after)
+        shown(_text(value) or None, principal) if is_number else _text(value) for value in (change.before, change.after)
     )
     return change.name, before, after
 

@@ -62,7 +62,7 @@ async def test_a_person_changes_the_password_and_only_this_browser_stays_signed_
         ({"old": "wrong"}, 403, "The present password is wrong."),
         ({"repeated": "other"}, 422, "The new passwords differ."),
         ({"new": "short", "repeated": "short"}, 422, "The password must have 12 to 1000 characters, and not 5."),
-        ({"csrf_token": "wrong"}, 403, "The CSRF token is missing or old: load the page again"),
+        ({"csrf_token": "wrong"}, 403, "The CSRF token is missing or old: load the page again."),
     ],
 )
 async def test_a_wrong_form_changes_nothing_and_says_why(

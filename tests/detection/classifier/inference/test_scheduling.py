@@ -36,7 +36,7 @@ async def test_requests_beyond_the_bound_are_rejected_at_once() -> None:
             await score(classifier)
         assert refused.value.retry_after_s is not None
         assert not accepted.done()
-    await asyncio.wait([accepted])
+    await asyncio.gather(accepted, return_exceptions=True)
 
 
 async def cancel_one_of_two(engine: StubEngine, classifier: Classifier) -> asyncio.Task[ModelRun]:
