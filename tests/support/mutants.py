@@ -4,6 +4,7 @@ The child prints the number of each file before it decodes the file. So if the d
 file that crashed it. `mutant(seed, number)` makes the same file again.
 """
 
+import re
 import struct
 import subprocess
 import sys
@@ -138,7 +139,7 @@ def decode_in_child(seed: int, first: int, count: int) -> None:
     command = [sys.executable, "-W", "ignore::DeprecationWarning", "-m", __name__, str(seed), str(first), str(count)]
     child = subprocess.run(command, capture_output=True, text=True, check=False, cwd=Path(__file__).parents[2])
     # libsndfile prints warnings about damaged ALAC files to the standard output.
-    numbers = [line for line in child.stdout.splitlines() if line.isdigit()]
+    numbers = re.findall(r"file (\d+)\n", child.stdout)
     assert child.returncode == 0, f"seed {seed}, file {numbers[-1:]}, exit code {child.returncode}:\n{child.stderr}"
     assert numbers == [str(number) for number in range(first, first + count)]
     assert child.stderr == "", f"seed {seed}: the decoder wrote to stderr"
@@ -149,7 +150,7 @@ def _main(seed: int, first: int, count: int) -> int:
     sys.unraisablehook = unraisable.append
     failures = 0
     for number in range(first, first + count):
-        sys.stdout.write(f"{number}\n")
+        sys.stdout.write(f"file {number}\n")
         sys.stdout.flush()
         data, content_type = mutant(seed, number)
         problem = _problem_with(data, content_type) or (
