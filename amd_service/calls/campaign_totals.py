@@ -42,7 +42,7 @@ class CampaignTotals:
 async def count_by_campaign(session: AsyncSession, last: timedelta) -> tuple[list[CampaignTotals], int]:
     """Count the newest MOST_CALLS calls of the period by campaign, most calls first.
 
-    Returns the campaigns, one more than MOST_CAMPAIGNS if there are so many, and the calls of all campaigns.
+    Returns at most MOST_CAMPAIGNS + 1 campaigns, and the number of calls of all campaigns.
     """
     newest = (
         select(CallLog.campaign, CallLog.answered_at, CallLog.label, CallLog.analysis_state, CallLog.verdict_ms)

@@ -106,7 +106,7 @@ async def end_session(session: AsyncSession, token_sha256: str) -> None:
 
 
 async def end_all_sessions(session: AsyncSession, token_sha256: str) -> None:
-    """End all sessions of the person of this session, if it exists."""
+    """End all sessions of the person to whom a token belongs. Does nothing for an unknown token."""
     person_id = select(PersonSession.person_id).where(PersonSession.token_sha256 == token_sha256).scalar_subquery()
     await session.execute(delete(PersonSession).where(PersonSession.person_id == person_id))
 

@@ -39,7 +39,7 @@ SCOPES_OF_ROLE: Mapping[Role, frozenset[AccessScope]] = {
 
 @dataclass(frozen=True, slots=True)
 class Principal:
-    """Who sent a request. `sees_numbers`: phone numbers are shown in full, else masked."""
+    """The sender of a request. `sees_numbers`: phone numbers are shown in full. Otherwise they are masked."""
 
     name: str
     scopes: frozenset[AccessScope]
