@@ -33,6 +33,7 @@
     ├── DeliveryRefused               a backend wants no further events
     ├── InvalidFilter                 a filter of calls has a value that cannot be read
     ├── ViewNameTaken                 another saved view has the name
+    ├── DatasetUnusable               a folder of labelled recordings cannot be read or built
     └── ModelUnusable                 the model cannot be loaded or must not serve
 
 Any other exception in the worker is a bug: the worker retries a few times and logs the traceback.
@@ -234,6 +235,10 @@ class DeliveryRefused(AmdError):
 
 class ModelUnusable(AmdError):
     """The model cannot be loaded, or must not serve. The message says what to do."""
+
+
+class DatasetUnusable(AmdError):
+    """A folder of labelled recordings cannot be read or built. The message names the files and the cure."""
 
 
 class InvalidFilter(AmdError):
