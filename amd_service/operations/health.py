@@ -1,4 +1,4 @@
-"""Health of the database, and metrics of the recording queue."""
+"""Health of the database, and metrics of the queues."""
 
 from amd_service.calls import queue_length
 from amd_service.database.pool import Database
@@ -24,16 +24,21 @@ async def database_fault(database: Database, *, is_logged: bool = True) -> str |
 
 
 async def measure_queue(database: Database, metrics: Metrics) -> None:
-    """Set the gauges of the recording queue.
+    """Set the gauges of the queues of recordings and deliveries.
 
     While the database is unavailable, the gauges keep their last values and `amd_loop_errors_total` counts the error.
     """
     try:
         async with database.reading() as session:
-            depth = await queue_length.depth(session)
+            recordings = await queue_length.depth(session)
+            deliveries = await queue_length.delivery_depth(session)
     except DatabaseUnavailable:
         metrics.loop_errors.labels("metrics").inc()
         return
-    for state, count in depth.by_state.items():
-        metrics.queue_depth.labels(state).set(count)
-    metrics.queue_oldest_s.set(depth.oldest_due_s)
+    for gauge, age, depth in (
+        (metrics.queue_depth, metrics.queue_oldest_s, recordings),
+        (metrics.delivery_depth, metrics.delivery_oldest_s, deliveries),
+    ):
+        for state, count in depth.by_state.items():
+            gauge.labels(state).set(count)
+        age.set(depth.oldest_s)

@@ -107,6 +107,17 @@ class Metrics:
         self.verdicts = self._counter(
             "amd_verdicts", "Verdicts on recordings and streams, by label and reason.", "label", "reason", "campaign"
         )
+        self.delivery_depth = self._gauge(
+            "amd_delivery_queue_depth",
+            "Events for backends in the database, by state: `queued`, `running`, `dead` (given up). Every process "
+            "reports the same numbers.",
+            "state",
+        )
+        self.delivery_oldest_s = self._gauge(
+            "amd_delivery_queue_oldest_seconds",
+            "Seconds since the oldest undelivered event was written; 0 without one. Events that were given up are not "
+            "counted. Every process reports the same number.",
+        )
         self.deliveries = self._counter(
             "amd_deliveries",
             "Requests to backends, by outcome: `delivered`, `failed` (a retry follows), `dead` (given up).",

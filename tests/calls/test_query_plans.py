@@ -100,6 +100,7 @@ QUERIES: dict[str, tuple[Work, set[str]]] = {
     ),
     "time of the next job": (queue_length.seconds_until_due, {"ix_recording_due_first", "ix_recording_due_again"}),
     "depth of the queue": (queue_length.depth, {"ix_recording_due_first", "ix_recording_due_again"}),
+    "depth of the queue of deliveries": (queue_length.delivery_depth, {"ix_delivery_due", "ix_delivery_dead"}),
     "requeue": (
         lambda session: given_up.requeue_given_up(session, failure=None, after="", limit=50),
         {"ix_recording_given_up"},

@@ -1,9 +1,13 @@
 """Claims, order, retries and ends of deliveries."""
 
-import pytest
+from datetime import timedelta
 
-from amd_service.calls import deliveries
+import pytest
+from sqlalchemy import func, update
+
+from amd_service.calls import deliveries, queue_length
 from amd_service.calls.deliveries import RETRY_S
+from amd_service.calls.tables import Delivery
 from amd_service.database.pool import Database
 from amd_service.domain import DeliveryState
 from tests.support.deliveries import claim, deliver, recording, settle
@@ -117,3 +121,30 @@ async def test_only_old_finished_deliveries_are_deleted(database: Database) -> N
         assert await deliveries.delete_finished(session, days=1, limit=10) == 0
         assert await deliveries.delete_finished(session, days=-1, limit=10) == 1
     assert [row.state for row in await rows(database)] == [DeliveryState.QUEUED]
+
+
+async def test_the_depth_counts_states_and_the_age_of_the_oldest_undelivered_event(database: Database) -> None:
+    async with with_backends(database, URL) as opened:
+        for digit in "1234":
+            await judge_call(opened, "CA" + digit * 32, "RE" + digit * 32)
+    dead, retried, _, delivered = await claim_deliveries(database)
+    async with database.transaction() as session:
+        await session.execute(
+            update(Delivery).values(created_at=func.now() - timedelta(hours=9)).where(Delivery.id == dead.id)
+        )
+        await session.execute(
+            update(Delivery).values(created_at=func.now() - timedelta(hours=1)).where(Delivery.id == retried.id)
+        )
+        assert await deliveries.give_up(session, dead, error="410", status=410)
+        assert await deliveries.retry_later(session, retried, delay_s=3600, error="503", status=503)
+        assert await deliveries.settle(session, delivered, 204)
+    async with database.transaction() as session:
+        depth = await queue_length.delivery_depth(session)
+    assert depth.by_state == {"queued": 1, "running": 1, "dead": 1}
+    assert 3600 <= depth.oldest_s < 3700
+
+
+async def test_without_deliveries_the_depth_is_zero(database: Database) -> None:
+    async with database.transaction() as session:
+        depth = await queue_length.delivery_depth(session)
+    assert (depth.by_state, depth.oldest_s) == ({"queued": 0, "running": 0, "dead": 0}, 0.0)
