@@ -108,6 +108,7 @@ def _write_verdict(call: CallLog, conclusion: Conclusion) -> None:
     call.verdict_ms = _elapsed_ms(result.recording.queued_at if result else None, call.verdict_at)
     call.verdict_source = verdict.source if verdict else None
     call.recording_sid = verdict.recording_sid if verdict else None
+    call.heard = (verdict.evidence or {}).get("heard") if verdict else None
 
 
 def _elapsed_ms(since: datetime | None, until: datetime | None) -> int | None:

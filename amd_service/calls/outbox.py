@@ -24,6 +24,7 @@ COLUMNS = (
     "label",
     "confidence",
     "reason",
+    "heard",
     "channels_mixed",
     "model_id",
     "model_revision",

@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy import Column
 
 from amd_service.calls.tables import Base
-from amd_service.domain import AnalysisState, Failure, Label, Reason, sid_pattern
+from amd_service.domain import AnalysisState, Failure, Heard, Label, Reason, sid_pattern
 
 Json = dict[str, Any]
 
@@ -25,6 +25,7 @@ _CLOSED: dict[str, tuple[type[StrEnum], ...]] = {
     "label": (Label,),
     "reason": (Reason, Failure),
     "failure": (Failure,),
+    "heard": (Heard,),
 }
 
 # Prefixes of the SIDs in each column. A live stream is stored like a recording.

@@ -24,7 +24,12 @@ def verdict_rows(recording_sid: str, verdict: Verdict, *, source: Source, attemp
         "policy_version": hashlib.sha256(policy.encode()).hexdigest()[:12],
         "audio_sha256": verdict.audio_sha256,
     }
-    outcome = {"label": verdict.label, "confidence": verdict.confidence, "reason": verdict.reason}
+    outcome = {
+        "label": verdict.label,
+        "confidence": verdict.confidence,
+        "reason": verdict.reason,
+        "evidence": verdict.evidence,
+    }
     no_outcome = dict.fromkeys(outcome)
     if not verdict.runs:
         return [shared | outcome | _run_columns(None) | {"run_number": 0, "decided": True}]

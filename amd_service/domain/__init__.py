@@ -38,7 +38,7 @@ from amd_service.domain.statuses import (
     RecordingStatus,
 )
 from amd_service.domain.tagging import MAX_TAGS, NAME, NAME_RULE, UNTAGGED, Tagging, is_name, read_tagging
-from amd_service.domain.verdicts import Label, ModelIdentity, ModelRun, Reason, Scores, Verdict
+from amd_service.domain.verdicts import Heard, Label, ModelIdentity, ModelRun, Reason, Scores, Verdict
 
 __all__ = [
     "ALL_SCOPES",
@@ -68,6 +68,7 @@ __all__ = [
     "DeliveryState",
     "EventType",
     "Failure",
+    "Heard",
     "Job",
     "Label",
     "ModelIdentity",

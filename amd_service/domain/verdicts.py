@@ -17,12 +17,36 @@ class Label(StrEnum):
 
 
 class Reason(StrEnum):
-    """Reason for the label of a verdict."""
+    """Reason for the label of a verdict.
+
+    `BEEP`: a beep after speech made the label voicemail. `DISAGREEMENT`: the model is confident, but the rhythm of
+    speech and pauses says the opposite.
+    """
 
     CONFIDENT = "confident"
+    BEEP = "beep"
     LOW_CONFIDENCE = "low_confidence"
+    DISAGREEMENT = "disagreement"
     NO_SPEECH = "no_speech"
     TOO_SHORT = "too_short"
+
+
+class Heard(StrEnum):
+    """The only kind of sound in a call without speech. The values `SIT_…` are categories of special information tones.
+
+    https://en.wikipedia.org/wiki/Special_information_tone
+    """
+
+    SIT_VACANT = "sit_vacant"
+    SIT_INTERCEPT = "sit_intercept"
+    SIT_REORDER = "sit_reorder"
+    SIT_NO_CIRCUIT = "sit_no_circuit"
+    SIT_INEFFECTIVE = "sit_ineffective"
+    SIT_OTHER = "sit_other"
+    BUSY = "busy"
+    FAX = "fax"
+    RINGBACK = "ringback"
+    MUSIC = "music"
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +94,8 @@ class Verdict:
 
     `confidence`: probability of the top class in the last run, also if the label is `undecided`. The confidence is None
     only if the model did not run. `channel`: the judged channel, counted from 1, None if the channels were mixed.
-    `policy`: the thresholds that were used.
+    `policy`: the thresholds that were used. `evidence`: JSON-ready values of `detection.evidence`, None if the audio is
+    too short.
     """
 
     label: Label
@@ -82,3 +107,4 @@ class Verdict:
     channels_mixed: bool
     audio_sha256: str
     policy: Mapping[str, object] = field(default_factory=dict)
+    evidence: Mapping[str, object] | None = None

@@ -13,6 +13,7 @@ from amd_service.domain import (
     ActionState,
     AnalysisState,
     Failure,
+    Heard,
     Label,
     Reason,
     Source,
@@ -42,6 +43,7 @@ DISAGREEMENT = (
     "call_log.twilio_answered_by = 'human')"
 )
 
+_DECIDED = one_of("reason", (Reason.CONFIDENT, Reason.BEEP))
 _NO_MODEL_RAN = one_of("reason", (Reason.NO_SPEECH, Reason.TOO_SHORT))
 
 
@@ -59,7 +61,7 @@ class CallLog(Base):
             f" when 'failed' then reason is not null and {one_of('reason', Failure)} else reason is null end",
             name="reason_fits_state",
         ),
-        CheckConstraint("label is null or (label = 'undecided') = (reason <> 'confident')", name="reason_fits_label"),
+        CheckConstraint(f"label is null or (label = 'undecided') = (not {_DECIDED})", name="reason_fits_label"),
         probability("confidence"),
         CheckConstraint(
             f"(confidence is null) = (label is null or {_NO_MODEL_RAN})",
@@ -70,6 +72,7 @@ class CallLog(Base):
         # A judged call may have no source: after the migration, a process of the older version can still be running,
         # and it does not write the source.
         CheckConstraint("verdict_source is null or analysis_state = 'judged'", name="source_when_judged"),
+        closed_set("heard", Heard),
         closed_set("action", ActionKind),
         closed_set("action_state", ActionState),
         CheckConstraint("(action is not null) = (action_state is not null)", name="action_has_a_state"),
@@ -151,11 +154,12 @@ class CallLog(Base):
     )
     confidence: Mapped[float | None] = mapped_column(
         comment="Probability of the top class in the model run that produced the verdict, from 0 to 1. Also set "
-        "if the label is `undecided`. Null if no model ran (reason `no_speech` or `too_short`) or if the "
-        "call is not judged."
+        "if the label is `undecided`. With reason `beep`: probability of voicemail. Null if no model ran (reason "
+        "`no_speech` or `too_short`) or if the call is not judged."
     )
     reason: Mapped[str | None] = mapped_column(
-        comment="If judged: `confident`, `low_confidence`, `no_speech`, `too_short`. If failed: "
+        comment="If judged: `confident`, `beep` (a beep after speech made it a voicemail), `low_confidence`, "
+        "`disagreement` (the rhythm of speech contradicts the model), `no_speech`, `too_short`. If failed: "
         "`no_recording`, `recording_failed`, `media_missing`, `unauthorised`, `encrypted`, "
         "`external_storage`, `undecodable`, `model_failed`, `gave_up`. Null in all other states."
     )
@@ -214,6 +218,12 @@ class CallLog(Base):
         server_default=text("0"),
         comment="Number of events of the call, see docs/deliveries.md. Events exist only while "
         "AMD_DELIVERY_URL is set.",
+    )
+    # Without a check that it fits the label: after the migration, a process of the older version does not clear it.
+    heard: Mapped[str | None] = mapped_column(
+        comment="Only kind of sound in a judged call without speech: `ringback`, `busy`, `fax`, `music`, or a special "
+        "information tone: `sit_vacant` (number does not exist), `sit_intercept` (number changed or disconnected), "
+        "`sit_reorder`, `sit_no_circuit` (network busy), `sit_ineffective`, `sit_other`. Null for other calls."
     )
     created_at: Mapped[datetime] = mapped_column(
         server_default=func.now(),

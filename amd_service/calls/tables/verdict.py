@@ -4,6 +4,7 @@ from datetime import datetime
 from typing import Any
 
 from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, Identity, Index, func, text
+from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
 from amd_service.calls.tables.base import Base, closed_set, one_of, probability
@@ -70,10 +71,12 @@ class VerdictRow(Base):
         comment="`human`, `voicemail` or `undecided`. Null if `decided` is false."
     )
     confidence: Mapped[float | None] = mapped_column(
-        comment=("Probability of the top class, from 0 to 1. Null if no model ran, or if `decided` is false.")
+        comment="Probability of the top class, from 0 to 1; with reason `beep`, of voicemail. Null if no model ran, or "
+        "if `decided` is false."
     )
     reason: Mapped[str | None] = mapped_column(
-        comment=("`confident`, `low_confidence`, `no_speech` or `too_short`. Null if `decided` is false.")
+        comment="`confident`, `beep`, `low_confidence`, `disagreement`, `no_speech` or `too_short`. Null if `decided` "
+        "is false."
     )
     channel: Mapped[int | None] = mapped_column(
         comment="Number of the judged channel, from 1. Null if the channels were mixed."
@@ -104,6 +107,12 @@ class VerdictRow(Base):
     policy: Mapped[dict[str, Any]] = mapped_column(comment="Thresholds that the service used for this verdict.")
     policy_version: Mapped[str] = mapped_column(
         comment="First 12 hex digits of the SHA-256 of policy. Equal thresholds have equal versions."
+    )
+    # `none_as_null`: without it, None becomes the JSON value null, which is not a null of SQL.
+    evidence: Mapped[dict[str, Any] | None] = mapped_column(
+        JSONB(none_as_null=True),
+        comment="Rhythm, beep, tones and music in the audio, see docs/evidence.md. Null if `decided` is false, if the "
+        "audio is too short, or if an old version judged the recording.",
     )
     audio_sha256: Mapped[str] = mapped_column(comment="SHA-256 of the audio bytes that were read, in hex.")
     created_at: Mapped[datetime] = mapped_column(server_default=func.now(), comment="Time when this row was inserted.")

@@ -30,6 +30,16 @@ EXPLANATIONS: Mapping[Cause, Explanation] = {
         "Listen to the call and answer what you hear. If many calls are undecided, lower AMD_MIN_CONFIDENCE, or set "
         "AMD_MODEL to a model that knows such calls better.",
     ),
+    Reason.BEEP: Explanation(
+        "A beep follows speech without a long pause, as at the end of a voicemail greeting. The model gave voicemail a "
+        "score of $confidence.",
+    ),
+    Reason.DISAGREEMENT: Explanation(
+        "Undecided, because the rhythm of speech and pauses contradicts the model, which gave $top a score of "
+        "$confidence.",
+        "Listen to the call and answer what you hear. If the model is right in most of these calls, set "
+        "AMD_RHYTHM_EVIDENCE=off.",
+    ),
     Reason.NO_SPEECH: Explanation(
         "Undecided, because the called party says nothing in the first 15 seconds of the recording.",
         "Listen to the call. If you hear the called party on the other channel, correct AMD_CHANNELS.",
