@@ -30,6 +30,7 @@ ALLOWED: Mapping[str, tuple[str, ...]] = {
     "numpy": ("detection", "lab", "simulator", "domain", "operations/review"),
     "soundfile": ("detection/audio", "lab", "simulator"),
     "soxr": ("detection/audio", "lab", "simulator"),
+    "librosa": ("lab",),
     "audioop": ("detection/audio", "lab", "simulator"),
     # HTTP
     "starlette": ("web", "simulator"),

@@ -18,8 +18,8 @@ from amd_service.detection.audio.activity import speech_onset_ms
 from amd_service.detection.audio.window import RATE_HZ, cut
 from amd_service.detection.classifier.softmax import softmax
 from amd_service.domain import Anchor, Label, Waveform, Window
-from amd_service.lab.dataset.corpus import CACHE, Corpus, load_corpus
-from amd_service.lab.dataset.examples import draw_recordings
+from amd_service.lab.synthesis.corpus import CACHE, Corpus, load_corpus
+from amd_service.lab.synthesis.examples import draw_recordings
 from amd_service.lab.synthesis.render import RATE_HZ as TELEPHONE_RATE_HZ
 from amd_service.lab.synthesis.voices import Split
 

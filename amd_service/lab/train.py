@@ -23,8 +23,8 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from torch.utils.data import DataLoader, Dataset
 from transformers import Wav2Vec2Config, Wav2Vec2FeatureExtractor, Wav2Vec2ForSequenceClassification
 
-from amd_service.lab.dataset.corpus import CACHE, Corpus, load_corpus
-from amd_service.lab.dataset.examples import draw_example
+from amd_service.lab.synthesis.corpus import CACHE, Corpus, load_corpus
+from amd_service.lab.synthesis.examples import draw_example
 from amd_service.lab.synthesis.voices import Split
 
 log = logging.getLogger(__name__)

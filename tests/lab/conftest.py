@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from amd_service.lab.dataset.corpus import Corpus
+from amd_service.lab.synthesis.corpus import Corpus
 from amd_service.lab.synthesis.render import RATE_HZ
 from amd_service.lab.synthesis.utterances import Kind, plan_utterances
 

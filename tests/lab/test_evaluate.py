@@ -3,8 +3,8 @@ from collections.abc import Mapping
 import pytest
 
 from amd_service.domain import Label, Window
-from amd_service.lab.dataset.corpus import Corpus
 from amd_service.lab.evaluate import Trial, as_markdown, measure, run_trials
+from amd_service.lab.synthesis.corpus import Corpus
 
 
 def _trial(label: Label, short: float | None, long: float | None = None) -> Trial:

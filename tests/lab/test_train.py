@@ -6,7 +6,7 @@ import pytest
 import torch
 from transformers import AutoFeatureExtractor, AutoModelForAudioClassification
 
-from amd_service.lab.dataset.corpus import Corpus
+from amd_service.lab.synthesis.corpus import Corpus
 from amd_service.lab.train import Batches, Recipe, build_model, train
 
 RECIPE = Recipe(seed=3, steps=2, check_every=1, batch_s=12.0, validation_batches=1)

@@ -16,7 +16,7 @@ from amd_service.detection.audio.window import cut
 from amd_service.detection.classifier.model import RATE_HZ
 from amd_service.domain import Anchor, Waveform
 from amd_service.errors import ConfigurationError, Undecodable
-from amd_service.lab.dataset.telephone_effects import compand
+from amd_service.lab.augmentation.line import compand
 from amd_service.settings import Settings
 
 Samples = NDArray[np.float32]

@@ -5,11 +5,10 @@ import numpy as np
 import pytest
 
 from amd_service.domain import Label
-from amd_service.lab.dataset import tones
-from amd_service.lab.dataset.call_starts import build_call_start
-from amd_service.lab.dataset.corpus import Corpus
-from amd_service.lab.dataset.examples import draw_example, draw_recordings
-from amd_service.lab.dataset.telephone_effects import compand
+from amd_service.lab.synthesis import tones
+from amd_service.lab.synthesis.call_starts import build_call_start
+from amd_service.lab.synthesis.corpus import Corpus
+from amd_service.lab.synthesis.examples import draw_example, draw_recordings
 from amd_service.lab.synthesis.render import RATE_HZ
 from amd_service.lab.synthesis.voices import Split
 
@@ -58,12 +57,6 @@ def test_the_onset_of_a_call_start_is_its_first_speech_sample(small_corpus: Corp
         assert call_start.speech[onset]
         assert not call_start.speech[:onset].any()
         assert len(call_start.samples) == onset + round(2.5 * RATE_HZ)
-
-
-def test_companding_changes_a_loud_sample_by_at_most_a_twentieth() -> None:
-    wave = np.sin(np.linspace(0, 60, 4000)).astype(np.float32) * 0.8
-    loud = np.abs(wave) > 0.05
-    assert np.abs(compand(wave) / np.where(wave == 0, 1, wave) - 1)[loud].max() < 0.05
 
 
 def test_a_ringback_that_was_answered_ends_inside_a_ring() -> None:

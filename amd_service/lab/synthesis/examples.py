@@ -9,9 +9,9 @@ import soxr
 from numpy.typing import NDArray
 
 from amd_service.domain import Label
-from amd_service.lab.dataset.call_starts import CallStart, build_call_start
-from amd_service.lab.dataset.corpus import Corpus
-from amd_service.lab.dataset.telephone_effects import degrade
+from amd_service.lab.augmentation.chain import Chances, hide_voice, send_over_telephone
+from amd_service.lab.synthesis.call_starts import CallStart, build_call_start
+from amd_service.lab.synthesis.corpus import Corpus
 from amd_service.lab.synthesis.render import RATE_HZ, Sound
 from amd_service.lab.synthesis.utterances import Kind
 from amd_service.lab.synthesis.voices import Split, Voice
@@ -20,6 +20,7 @@ MODEL_RATE_HZ = 16_000
 _NO_SPEECH_SHARE = 0.06
 _TRUE_TARGET = 0.97  # label smoothing: with a target of 1.0 the model learns to be overconfident
 _MIN_SPEECH_S = 0.15
+_CHANCES = Chances(equaliser=0, tilt=0, overload=0)
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,7 +67,10 @@ def _draw(corpus: Corpus, split: Split, label: Label, seconds: float, rng: rando
         voice, language = corpus.speaker(split, rng)
         return corpus.say(voice, language, rng.choice((Kind.BUSINESS, Kind.GREETING)), rng)
 
-    return call_start, degrade(call_start, babble, rng)
+    generator = np.random.default_rng(rng.getrandbits(64))
+    hidden = hide_voice(call_start.samples, RATE_HZ, generator, _CHANCES)
+    heard = send_over_telephone(hidden, RATE_HZ, generator, _CHANCES, babble=babble, speech=call_start.speech)
+    return call_start, heard
 
 
 def _window_start_s(call_start: CallStart, rng: random.Random) -> float:

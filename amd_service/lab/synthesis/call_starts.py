@@ -9,8 +9,9 @@ import soxr
 from numpy.typing import NDArray
 
 from amd_service.domain import Label
-from amd_service.lab.dataset import tones
-from amd_service.lab.dataset.corpus import Corpus
+from amd_service.lab.augmentation.lead import draw_lead
+from amd_service.lab.synthesis import tones
+from amd_service.lab.synthesis.corpus import Corpus
 from amd_service.lab.synthesis.render import RATE_HZ, Sound
 from amd_service.lab.synthesis.utterances import Kind
 from amd_service.lab.synthesis.voices import Split, Voice
@@ -60,7 +61,7 @@ def build_call_start(corpus: Corpus, split: Split, label: Label, seconds: float,
         return _build_without_speech(seconds, rng)
     voice, language = corpus.speaker(split, rng)
     timeline = _Timeline()
-    _add_lead(timeline, rng)
+    timeline.add(draw_lead(RATE_HZ, np.random.default_rng(rng.getrandbits(64))))
     pace = rng.uniform(0.92, 1.09)  # resampling changes tempo and pitch together, to get more distinct voices
 
     def say(kind: Kind) -> None:
@@ -72,22 +73,6 @@ def build_call_start(corpus: Corpus, split: Split, label: Label, seconds: float,
     else:
         _add_machine(timeline, say, rng)
     return timeline.build(seconds + 0.5, label, voice, language)
-
-
-def _add_lead(timeline: _Timeline, rng: random.Random) -> None:
-    """Add the time before speech: a short, medium or long silence, or the end of a ringback tone and a pause."""
-    draw = rng.random()
-    if draw < 0.35:
-        quiet_s = rng.uniform(0.0, 0.3)
-    elif draw < 0.65:
-        quiet_s = rng.uniform(0.3, 1.0)
-    elif draw < 0.85:
-        quiet_s = rng.uniform(1.0, 3.0)
-    else:
-        ring_s = rng.uniform(0.2, 2.5)
-        quiet_s = rng.uniform(0.05, 0.8)
-        timeline.add(tones.ringback(ring_s, rng.randrange(len(tones.RINGBACKS)), rng.uniform(0.05, 0.3)))
-    timeline.add(tones.silence(quiet_s))
 
 
 def _add_person(timeline: _Timeline, say: Callable[[Kind], None], rng: random.Random) -> None:
