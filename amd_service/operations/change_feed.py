@@ -12,7 +12,7 @@ from amd_service.telemetry import Metrics
 EVERY_S = 0.25
 # Maximum number of updates of all pages of a process within a second. The pages are updated one after another, because
 # a callback that arrives meanwhile would wait for all of them.
-UPDATES_PER_S = 100
+UPDATES_PER_S = 40
 # Seconds without a notification after which pages read again, because a notification may get lost.
 READ_AGAIN_S = 10.0
 # The same while the process cannot listen, for example behind a pooler.
