@@ -10,7 +10,7 @@ import pytest
 from amd_service.simulator.service_process import COMMAND
 from tests.support.scene import HUMAN, Scene
 
-pytestmark = [pytest.mark.anyio, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.anyio, pytest.mark.slow, pytest.mark.timeout(300)]
 
 CALLERS = 8
 REQUESTS = 100

@@ -14,7 +14,7 @@ from amd_service.simulator.twilio.media_host import MediaFile, ScriptedResponse
 from amd_service.simulator.twilio.resources import SimulatedCall
 from tests.support.scene import HUMAN, Scene, read_call
 
-pytestmark = [pytest.mark.anyio, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.anyio, pytest.mark.slow, pytest.mark.timeout(300)]
 
 CALL_ARGUMENTS = ("+12125550100", "--from", "+15005550006", "--twiml", "<Response/>")
 
@@ -83,7 +83,6 @@ async def test_a_call_without_callbacks_names_the_setting_to_check(scene: Scene)
     assert "AMD_PUBLIC_URL" in err
 
 
-@pytest.mark.slow
 async def test_a_call_that_waits_for_a_worker_names_the_readiness_of_the_classifier(scene: Scene) -> None:
     token = scene.account.auth_tokens[0].get_secret_value()
     async with (

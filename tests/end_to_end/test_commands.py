@@ -41,6 +41,7 @@ async def test_the_demo_replays_every_recorded_call_and_each_ends_as_expected() 
     assert code == 0
 
 
+@pytest.mark.slow
 async def test_the_live_demo_streams_calls_with_a_separate_called_party(tmp_path: Path) -> None:
     for folder in ("01-human-hello", "15-dual-callee-on-channel-2", "16-mono-of-both-parties", "21-silence"):
         (tmp_path / folder).symlink_to(FIXTURES / folder, target_is_directory=True)

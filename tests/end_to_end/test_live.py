@@ -27,7 +27,7 @@ from amd_service.twilio.stream_keys import stream_key
 from tests.support.deliveries import call_row, recording_row, verdict_rows
 from tests.support.scene import FIXTURES, Scene, read_call, until_state
 
-pytestmark = [pytest.mark.anyio, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.anyio, pytest.mark.slow, pytest.mark.timeout(300)]
 
 # The verdict comes after 2 s of speech, after 5 s of speech, without speech, and from a stream that ends too early.
 FOLDERS = (

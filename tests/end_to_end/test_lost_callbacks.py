@@ -37,7 +37,7 @@ from amd_service.twilio.rest import RestClient
 from tests.support.scene import FIXTURES, HUMAN, Scene
 from tests.support.waiting import until
 
-pytestmark = [pytest.mark.anyio, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.anyio, pytest.mark.slow, pytest.mark.timeout(300)]
 
 CALLS = 200
 LOST = 0.1  # share of callbacks that are lost
@@ -69,7 +69,6 @@ class Expected:
     row: Row
 
 
-@pytest.mark.slow
 async def test_every_call_ends_with_the_right_row_despite_lost_callbacks(scene: Scene, database: Database) -> None:
     seed = SystemRandom().randrange(1_000_000)
     random, hint = Random(seed), f"with Random({seed})"

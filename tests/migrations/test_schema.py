@@ -96,6 +96,7 @@ POPULATED = """
 """
 
 
+@pytest.mark.slow
 async def test_a_downgrade_keeps_the_rows_that_the_older_version_can_read(bare_url: str) -> None:
     await migrate(bare_url)
     connection = await connect(bare_url, statement_timeout_s=5)
@@ -119,6 +120,7 @@ async def test_a_downgrade_keeps_the_rows_that_the_older_version_can_read(bare_u
     await connection.close()
 
 
+@pytest.mark.slow
 async def test_a_process_of_the_older_version_can_write_verdicts_after_the_migration(bare_url: str) -> None:
     await migrate(bare_url)
     connection = await connect(bare_url, statement_timeout_s=5)
@@ -165,6 +167,7 @@ INDEXES = """
 """
 
 
+@pytest.mark.slow
 async def test_the_script_for_migration_0004_leaves_nothing_to_do_for_the_migration(bare_url: str) -> None:
     await migrate(bare_url, "0003")
     connection = await connect(bare_url, statement_timeout_s=5)
@@ -179,6 +182,7 @@ async def test_the_script_for_migration_0004_leaves_nothing_to_do_for_the_migrat
     await connection.close()
 
 
+@pytest.mark.slow
 async def test_the_script_for_migration_0005_leaves_nothing_to_do_for_the_migration(
     bare_url: str, database_url: str
 ) -> None:
@@ -204,6 +208,7 @@ async def test_a_migration_fails_if_a_table_is_in_use_instead_of_blocking_all_la
     await connection.close()
 
 
+@pytest.mark.slow
 async def test_an_invalid_index_of_an_interrupted_preparation_is_replaced(bare_url: str) -> None:
     await migrate(bare_url, "0003")
     connection = await connect(bare_url, statement_timeout_s=5)
