@@ -26,6 +26,9 @@ ALLOWED: Mapping[str, tuple[str, ...]] = {
     "safetensors": CLASSIFIER_AND_LAB,
     "onnx": ("lab",),
     "nncf": ("lab",),
+    # Measurements
+    "scipy": ("lab",),
+    "sklearn": ("lab",),
     # Audio
     "numpy": ("detection", "lab", "simulator", "domain", "operations/review"),
     "soundfile": ("detection/audio", "lab", "simulator"),

@@ -1,0 +1,1 @@
+"""Measures a model on labelled recordings, with an interval for each figure."""
