@@ -4,7 +4,7 @@ from enum import StrEnum
 
 
 class ReviewAnswer(StrEnum):
-    """What a person heard at the answered end of a call."""
+    """The answer of a person who listened to the answered end of a call."""
 
     HUMAN = "human"
     VOICEMAIL = "voicemail"

@@ -32,8 +32,11 @@ async def test_a_page_leads_to_the_sign_in_and_back(guarded_visits: Visits) -> N
     await expect(page).to_have_url(re.compile(r"/calls\?label=human$"))
 
 
-async def test_the_sign_in_and_problem_pages_are_accessible(guarded_visits: Visits) -> None:
+async def test_the_sign_in_account_and_problem_pages_are_accessible(guarded_visits: Visits) -> None:
     page = await guarded_visits.open("/sign-in")
+    await assert_accessible_everywhere(page)
+    page = await guarded_visits.open("/account", role=Role.VIEWER)
+    await expect(page.get_by_label("New password again")).to_be_visible()
     await assert_accessible_everywhere(page)
     page = await guarded_visits.open("/nothing-here", role=Role.VIEWER, allowed=["status of 404"])
     await expect(page.get_by_role("heading")).to_have_text("Not Found")

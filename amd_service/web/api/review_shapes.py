@@ -18,7 +18,7 @@ def without_default(schema: JsonDict) -> None:
 
 
 class ReviewRequest(Shape):
-    """What a person heard in a call."""
+    """The answer of a person who listened to a call."""
 
     answer: ReviewAnswer = Field(
         description="`screening`: an assistant asks who is calling. `other`: fax, tone, music, announcement or menu."

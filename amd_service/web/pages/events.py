@@ -47,7 +47,7 @@ async def stream_calls(request: Request) -> Response:
         part = f'<hx-partial hx-target="#rows" hx-swap="outerMorph">{_LINE_BREAKS.sub(" ", rows)}</hx-partial>'
         return ServerSentEvent(data=part).encode()
 
-    key = (list_url(call_filter, position), principal.sees_numbers)
+    key = (list_url(call_filter, position), principal.sees_numbers, principal.scopes)
     return EventSourceResponse(
         _stream(request, lambda: state_of(request).shared_views.read(key, render)),
         headers=HEADERS,

@@ -142,6 +142,14 @@ async def test_an_empty_list_says_why(service: App, database: Database) -> None:
     assert "No call matches these filters" in (await get(service, "/calls?label=human")).text
 
 
+@pytest.mark.parametrize(("role", "leads_to_try_it"), [(Role.VIEWER, False), (Role.REVIEWER, True)])
+async def test_an_empty_list_leads_only_to_pages_that_its_reader_may_open(
+    service: App, role: Role, leads_to_try_it: bool
+) -> None:
+    await sign_in(service, role)
+    assert ('href="/try">try it with a recording' in (await get(service, "/calls")).text) is leads_to_try_it
+
+
 async def test_text_from_outside_is_escaped(service: App, database: Database) -> None:
     await store_calls(database, 1, campaign="<script>x</script>", to_number='"><b>')
     text = (await get(service, "/calls?q=<i>")).text + (await get(service, "/calls")).text
