@@ -7,14 +7,14 @@ from sqlalchemy import inspect, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from amd_service.calls.tables import Base, CallLog, Recording, VerdictRow
-from amd_service.domain import CallSid
+from amd_service.domain import CallSid, Source
 
 
 async def read_call(session: AsyncSession, call_sid: CallSid) -> dict[str, Any] | None:
     """Return the call's row as JSON, or None for an unknown call.
 
-    `recordings` are sorted by start, `verdicts` by time. Keys are the column names in docs/call_log.md. Times are
-    ISO 8601 in UTC.
+    `recordings` are sorted by start, `verdicts` and `shadow_runs` (of another model) by time. Keys are the column names
+    in docs/call_log.md. Times are ISO 8601 in UTC.
     """
     call = await session.get(CallLog, call_sid, populate_existing=True)
     if call is None:
@@ -24,12 +24,12 @@ async def read_call(session: AsyncSession, call_sid: CallSid) -> dict[str, Any] 
         .where(Recording.call_sid == call_sid)
         .order_by(Recording.started_at.nulls_last(), Recording.recording_sid)
     )
-    verdicts = await session.scalars(
-        select(VerdictRow).join(Recording).where(Recording.call_sid == call_sid).order_by(VerdictRow.id)
-    )
+    statement = select(VerdictRow).join(Recording).where(Recording.call_sid == call_sid).order_by(VerdictRow.id)
+    runs = (await session.scalars(statement)).all()
     return as_json(call) | {
         "recordings": [as_json(recording) for recording in recordings],
-        "verdicts": [as_json(verdict) for verdict in verdicts],
+        "verdicts": [as_json(run) for run in runs if run.source != Source.SHADOW],
+        "shadow_runs": [as_json(run) for run in runs if run.source == Source.SHADOW],
     }
 
 

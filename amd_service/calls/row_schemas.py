@@ -35,7 +35,7 @@ _SIDS = {"account_sid": ("AC",), "call_sid": ("CA",), "parent_call_sid": ("CA",)
 def call_schemas() -> dict[str, Json]:
     """OpenAPI components for calls and for the result of `lookup.read_call`, by name."""
     call, listed = _row("call_log"), _row("call_log")
-    for name, component in (("recordings", "Recording"), ("verdicts", "ModelRun")):
+    for name, component in (("recordings", "Recording"), ("verdicts", "ModelRun"), ("shadow_runs", "ModelRun")):
         call["properties"][name] = {"type": "array", "items": {"$ref": f"#/components/schemas/{component}"}}
         call["required"].append(name)
     page = {

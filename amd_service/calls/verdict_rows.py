@@ -10,7 +10,8 @@ from amd_service.domain import ModelRun, Source, Verdict
 def verdict_rows(recording_sid: str, verdict: Verdict, *, source: Source, attempt: int) -> list[dict[str, Any]]:
     """Return one row for each model run.
 
-    The verdict is based on the last run. If no model ran, return one row without scores.
+    The verdict is based on the last run. If no model ran, return one row without scores. The verdict of a shadow model
+    has a label, but is not `decided`.
     """
     policy = json.dumps(dict(verdict.policy), sort_keys=True, default=str)
     shared = {
@@ -28,7 +29,8 @@ def verdict_rows(recording_sid: str, verdict: Verdict, *, source: Source, attemp
         "label": verdict.label,
         "confidence": verdict.confidence,
         "reason": verdict.reason,
-        "evidence": verdict.evidence,
+        # The audio is the same as that of the verdict, whose row has the evidence.
+        "evidence": None if source is Source.SHADOW else verdict.evidence,
     }
     no_outcome = dict.fromkeys(outcome)
     if not verdict.runs:
@@ -38,7 +40,7 @@ def verdict_rows(recording_sid: str, verdict: Verdict, *, source: Source, attemp
         shared
         | (outcome if number == last else no_outcome)
         | _run_columns(run)
-        | {"run_number": number, "decided": number == last}
+        | {"run_number": number, "decided": number == last and source is not Source.SHADOW}
         for number, run in enumerate(verdict.runs, start=1)
     ]
 

@@ -1,13 +1,13 @@
 """Reads everything that is stored about one call."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from amd_service.calls.tables import Callback, CallLog, Delivery, Recording, Review, VerdictRow
-from amd_service.domain import CallSid
+from amd_service.domain import CallSid, Source
 
 # Maximum number of rows of each kind. A usual call has ten callbacks and two recordings.
 MAX_ROWS = 100
@@ -17,7 +17,8 @@ MAX_ROWS = 100
 class WholeCall:
     """A call with its recordings by start, its model runs, callbacks, reviews and deliveries in the order of writing.
 
-    `now`: time of the database. Of each kind, at most MAX_ROWS rows are read.
+    `shadow_runs`: runs of another model, which do not affect the call. `now`: time of the database. Of each kind, at
+    most MAX_ROWS rows are read.
     """
 
     call: CallLog
@@ -27,6 +28,7 @@ class WholeCall:
     reviews: list[Review]
     deliveries: list[Delivery]
     now: datetime
+    shadow_runs: list[VerdictRow] = field(default_factory=list)
 
 
 async def read_whole_call(session: AsyncSession, call_sid: CallSid) -> WholeCall | None:
@@ -36,7 +38,8 @@ async def read_whole_call(session: AsyncSession, call_sid: CallSid) -> WholeCall
         return None
     call, now = found
     recordings = select(Recording).where(Recording.call_sid == call_sid)
-    runs = select(VerdictRow).join(Recording).where(Recording.call_sid == call_sid)
+    runs = select(VerdictRow).join(Recording).where(Recording.call_sid == call_sid).order_by(VerdictRow.id)
+    is_shadow = VerdictRow.source == Source.SHADOW
     callbacks = select(Callback).where(Callback.call_sid == call_sid)
     reviews = select(Review).where(Review.call_sid == call_sid)
     deliveries = select(Delivery).where(Delivery.call_sid == call_sid)
@@ -47,9 +50,10 @@ async def read_whole_call(session: AsyncSession, call_sid: CallSid) -> WholeCall
                 recordings.order_by(Recording.started_at.nulls_last(), Recording.recording_sid).limit(MAX_ROWS)
             )
         ),
-        runs=list(await session.scalars(runs.order_by(VerdictRow.id).limit(MAX_ROWS))),
+        runs=list(await session.scalars(runs.where(~is_shadow).limit(MAX_ROWS))),
         callbacks=list(await session.scalars(callbacks.order_by(Callback.id).limit(MAX_ROWS))),
         reviews=list(await session.scalars(reviews.order_by(Review.id).limit(MAX_ROWS))),
         deliveries=list(await session.scalars(deliveries.order_by(Delivery.id).limit(MAX_ROWS))),
         now=now,
+        shadow_runs=list(await session.scalars(runs.where(is_shadow).limit(MAX_ROWS))),
     )

@@ -11,9 +11,11 @@ import anyio.to_thread
 
 from amd_service.detection.audio.decode import has_seconds
 from amd_service.detection.audio.input import AudioInput
+from amd_service.detection.classifier.background import open_model_in_background
 from amd_service.detection.classifier.engines.engine import ChosenEngine
 from amd_service.detection.classifier.hub import DEMO
 from amd_service.detection.classifier.inference import Classifier
+from amd_service.detection.classifier.model import open_model
 from amd_service.detection.classifier.request_queue import Priority
 from amd_service.detection.classifier.state import ClassifierState
 from amd_service.detection.decision import Decision, Policy, decide
@@ -50,13 +52,23 @@ class Detector:
         )
 
     @classmethod
-    def from_settings(cls, settings: Settings, metrics: Metrics, *, is_service: bool = True) -> Self:
+    def from_settings(
+        cls, settings: Settings, metrics: Metrics, *, is_service: bool = True, background: bool = False
+    ) -> Self:
         """Create the detector that the settings describe, without starting the detector.
 
-        `is_service`: see `Classifier`.
+        `is_service`: see `Classifier`. `background`: True if nobody waits for the results. The classifier then gets the
+        lowest priority, and `close` does not wait for its last window.
         """
+        classifier = Classifier(
+            settings,
+            metrics,
+            open_files=open_model_in_background if background else open_model,
+            close_timeout_s=0.0 if background else None,
+            is_service=is_service,
+        )
         return cls(
-            Classifier(settings, metrics, is_service=is_service),
+            classifier,
             Policy.from_settings(settings),
             golden=GoldenClips.from_settings(settings),
             metrics=metrics,
@@ -86,6 +98,11 @@ class Detector:
     @property
     def is_ready(self) -> bool:
         return self.state.is_ready
+
+    @property
+    def is_idle(self) -> bool:
+        """True while the model waits for a window."""
+        return self._classifier.is_idle
 
     @property
     def identity(self) -> ModelIdentity | None:

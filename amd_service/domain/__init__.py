@@ -1,7 +1,7 @@
 """Domain types: identifiers, enumerations and data classes that other packages share."""
 
 from amd_service.domain.actions import Action, ActionKind, ActionState
-from amd_service.domain.analysis import AnalysisState, Failure, Job, Source
+from amd_service.domain.analysis import VERDICT_SOURCES, AnalysisState, Failure, Job, ShadowOutcome, Source
 from amd_service.domain.audio import Anchor, Waveform, Window
 from amd_service.domain.callbacks import (
     REST_ROUTE,
@@ -53,6 +53,7 @@ __all__ = [
     "TERMINAL_CALL_STATUSES",
     "TERMINAL_RECORDING_STATUSES",
     "UNTAGGED",
+    "VERDICT_SOURCES",
     "AccessScope",
     "AccountSid",
     "Action",
@@ -84,6 +85,7 @@ __all__ = [
     "ReviewQueue",
     "Role",
     "Scores",
+    "ShadowOutcome",
     "Source",
     "StatusCallback",
     "Stratum",

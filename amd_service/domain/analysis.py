@@ -32,10 +32,26 @@ class Failure(StrEnum):
 
 
 class Source(StrEnum):
-    """Kind of audio that a verdict was based on."""
+    """Kind of audio that a verdict was based on. `SHADOW`: a run of another model, which is never a verdict."""
 
     RECORDING = "recording"
     STREAM = "stream"
+    SHADOW = "shadow"
+
+
+class ShadowOutcome(StrEnum):
+    """What became of a judged recording that the shadow model should judge too."""
+
+    STORED = "stored"
+    KNOWN = "known"
+    BUSY = "busy"
+    NOT_READY = "not_ready"
+    FAILED = "failed"
+    SHUTDOWN = "shutdown"
+
+
+# Sources that a verdict of a call can have.
+VERDICT_SOURCES = (Source.RECORDING, Source.STREAM)
 
 
 @dataclass(frozen=True, slots=True)

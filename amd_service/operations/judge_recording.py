@@ -1,8 +1,9 @@
 """Judges a recording."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
+from amd_service.detection.audio.input import AudioInput
 from amd_service.detection.classifier.request_queue import Priority
 from amd_service.detection.detector import Detector
 from amd_service.domain import AccountSid, Job, Verdict
@@ -17,7 +18,7 @@ class RecordingJudge:
     """Downloads the first seconds of a recording from Twilio and judges this audio.
 
     Any number of downloads may run at once, but only `judgements_at_once` judgements. None: as many judgements as keep
-    the engine busy.
+    the engine busy. `keep_audio`: called with the audio of each recording on which the model has run.
     """
 
     def __init__(
@@ -29,6 +30,7 @@ class RecordingJudge:
         traces: Traces,
         *,
         judgements_at_once: int | None = None,
+        keep_audio: Callable[[Job, AudioInput], None] | None = None,
     ) -> None:
         self._accounts = accounts
         self._recordings = recordings
@@ -36,6 +38,7 @@ class RecordingJudge:
         self._metrics = metrics
         self._judgements_at_once = judgements_at_once
         self._traces = traces
+        self._keep_audio = keep_audio
         self._slots: asyncio.Semaphore | None = None
 
     async def judge(self, job: Job) -> Verdict:
@@ -64,4 +67,7 @@ class RecordingJudge:
             self._slots = asyncio.Semaphore(self._judgements_at_once or self._detector.windows_at_once)
         async with self._slots:
             with self._metrics.stage("judge"), self._traces.span("classify"):
-                return await self._detector.judge(audio, priority=Priority.RECORDING)
+                verdict = await self._detector.judge(audio, priority=Priority.RECORDING)
+        if self._keep_audio is not None and verdict.runs:
+            self._keep_audio(job, audio)
+        return verdict

@@ -15,12 +15,12 @@ from amd_service.detection.detector import Detector
 from amd_service.domain import Job
 from amd_service.operations.act_on_verdict import LOOK_EVERY_S, REFUSE_EVERY_S, ActionRunner, run_actions
 from amd_service.operations.dial_policy import DialPolicy
-from amd_service.operations.judge_recording import RecordingJudge
 from amd_service.operations.judge_stream import StreamJudge
 from amd_service.operations.place_call import CallPlacer
 from amd_service.operations.reconcile import Reconciliation
 from amd_service.operations.retention import ERASE_EVERY_S, FORGET_EVERY_S, Retention
-from amd_service.runtime.workers import build_worker, run_deliveries, run_worker
+from amd_service.runtime.shadow import run_shadow
+from amd_service.runtime.workers import build_recording_worker, run_deliveries, run_worker
 from amd_service.settings import Settings
 from amd_service.telemetry import Metrics, get_logger
 from amd_service.tracing.spans import Traces, open_traces
@@ -28,6 +28,7 @@ from amd_service.twilio.recordings import Recordings, http_client
 from amd_service.twilio.rest import RestClient, Sleep
 from amd_service.worker.periodic import PeriodicTask, run_periodically
 from amd_service.worker.queue_loop import Worker
+from amd_service.worker.shadow import ShadowRuns
 
 log = get_logger(__name__)
 
@@ -52,9 +53,12 @@ class Runtime:
     call_placer: CallPlacer
     traces: Traces
     worker: Worker[Job] | None
+    shadow: ShadowRuns | None = None
 
     def stop_claiming(self) -> None:
         """Claim no further recording. This is the first step of a shutdown."""
+        if self.shadow is not None:
+            self.shadow.stop()
         if self.worker is not None:
             self.worker.stop()
 
@@ -95,11 +99,10 @@ async def open_runtime(settings: Settings, *, with_worker: bool, with_model: boo
             metrics.registry.unregister(metrics.classifier_ready)  # an alert on 0 must not fire for this process
         rest = RestClient(client, settings, metrics=metrics)
         numbers = NumberPolicy.from_settings(settings)
-        worker = None
+        worker, shadow = None, None
         if with_worker:
-            recordings, limit = Recordings(client, settings), settings.worker_concurrency
-            judge = RecordingJudge(settings.accounts, recordings, detector, metrics, traces, judgements_at_once=limit)
-            worker = build_worker(settings, database, judge.judge, metrics, is_ready=lambda: detector.is_ready)
+            shadow = await stack.enter_async_context(run_shadow(settings, database, detector, metrics))
+            worker = build_recording_worker(settings, database, client, detector, metrics, traces, shadow)
             # This context is entered before the worker's context, so this context ends after the worker. The action
             # runner therefore also runs the actions of the worker's last verdicts.
             await stack.enter_async_context(_run_actions(settings, database, rest, metrics))
@@ -107,7 +110,7 @@ async def open_runtime(settings: Settings, *, with_worker: bool, with_model: boo
             await stack.enter_async_context(_run_periodic_tasks(settings, database, client, numbers, metrics))
             await stack.enter_async_context(run_deliveries(settings, database, metrics, traces))
         heard = Recordings(client, settings)
-        yield assemble_runtime(settings, metrics, database, detector, rest, heard, numbers, traces, worker)
+        yield assemble_runtime(settings, metrics, database, detector, rest, heard, numbers, traces, worker, shadow)
 
 
 def assemble_runtime(
@@ -120,10 +123,13 @@ def assemble_runtime(
     numbers: NumberPolicy,
     traces: Traces,
     worker: Worker[Job] | None = None,
+    shadow: ShadowRuns | None = None,
 ) -> Runtime:
     """Build a runtime from parts that are already open."""
     call_placer = build_call_placer(settings, database, rest, numbers, metrics)
-    return Runtime(settings, metrics, database, detector, rest, recordings, numbers, call_placer, traces, worker)
+    return Runtime(
+        settings, metrics, database, detector, rest, recordings, numbers, call_placer, traces, worker, shadow
+    )
 
 
 def build_call_placer(

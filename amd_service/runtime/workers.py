@@ -7,19 +7,24 @@ import socket
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 
+import httpx2
+
 from amd_service.database.pool import Database
 from amd_service.detection.detector import Detector
 from amd_service.domain import DeliveryJob, Job
 from amd_service.operations.deliver.outgoing import DeliveryQueue
 from amd_service.operations.deliver.sender import Sender, open_sender
+from amd_service.operations.judge_recording import RecordingJudge
 from amd_service.operations.recording_queue import RecordingQueue
 from amd_service.settings import Settings
 from amd_service.telemetry import Metrics, get_logger
 from amd_service.tracing.spans import Traces
+from amd_service.twilio.recordings import Recordings
 from amd_service.worker.delivering import DeliveryAttempts
 from amd_service.worker.judging import Judge, RecordingAttempts
 from amd_service.worker.queue_loop import Worker
 from amd_service.worker.retry import RetryPolicy
+from amd_service.worker.shadow import ShadowRuns
 
 log = get_logger(__name__)
 
@@ -36,6 +41,7 @@ def build_worker(
     metrics: Metrics,
     *,
     is_ready: Callable[[], bool],
+    shadow: ShadowRuns | None = None,
     make_queue: Callable[..., RecordingQueue] = RecordingQueue,
 ) -> Worker[Job]:
     """Build a worker of the queue."""
@@ -50,12 +56,34 @@ def build_worker(
     retries = RetryPolicy(settings.job_max_attempts, settings.job_retry_base_s, settings.job_outage_s)
     return Worker(
         queue=queue,
-        attempts=RecordingAttempts(queue, judge, retries, metrics),
+        attempts=RecordingAttempts(queue, judge, retries, metrics, shadow),
         is_ready=is_ready,
         concurrency=settings.recordings_at_once,
         poll_s=settings.poll_s,
         metrics=metrics,
     )
+
+
+def build_recording_worker(
+    settings: Settings,
+    database: Database,
+    client: httpx2.AsyncClient,
+    detector: Detector,
+    metrics: Metrics,
+    traces: Traces,
+    shadow: ShadowRuns | None,
+) -> Worker[Job]:
+    """Build a worker that downloads recordings with `client` and judges them with `detector`."""
+    judge = RecordingJudge(
+        settings.accounts,
+        Recordings(client, settings),
+        detector,
+        metrics,
+        traces,
+        judgements_at_once=settings.worker_concurrency,
+        keep_audio=None if shadow is None else shadow.keep,
+    )
+    return build_worker(settings, database, judge.judge, metrics, is_ready=lambda: detector.is_ready, shadow=shadow)
 
 
 def build_delivery_worker(

@@ -1,7 +1,7 @@
 """The class `Settings`, and error messages for invalid values."""
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Self
 
 from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_core import ErrorDetails
@@ -16,6 +16,7 @@ from amd_service.settings.messages import requirement
 from amd_service.settings.review import ReviewSettings
 from amd_service.settings.server import ServerSettings
 from amd_service.settings.service_links import is_service_link
+from amd_service.settings.shadow import ShadowSettings
 from amd_service.settings.text import check_plain, shown, trim
 from amd_service.settings.twilio import TwilioSettings
 from amd_service.settings.types import one_of
@@ -23,6 +24,7 @@ from amd_service.settings.types import one_of
 
 class Settings(
     DetectionSettings,
+    ShadowSettings,
     TwilioSettings,
     AccessSettings,
     ReviewSettings,
@@ -114,6 +116,10 @@ class Settings(
     log_level: Annotated[str, one_of("debug", "info", "warning", "error")] = Field(
         "info", description="Lowest level that is logged: `debug`, `info`, `warning` or `error`."
     )
+
+    def with_model(self, model: str, revision: str | None = None) -> Self:
+        """Return the same settings for another model. AMD_LABELS describes only AMD_MODEL, so it does not apply."""
+        return self.model_copy(update={"model": model, "model_revision": revision, "labels": None})
 
     @property
     def recordings_at_once(self) -> int:

@@ -26,7 +26,7 @@ _EXAMPLE_DOMAINS = ("example", "example.com", "example.net", "example.org", "inv
 def setting_warnings(settings: Settings) -> list[str]:
     """Return warnings about the variables in the environment and in `.env`, and about an example URL."""
     variables = env_file_variables() | dict(os.environ)
-    return [*warnings_for(variables), *_example_url_warnings(settings)]
+    return [*warnings_for(variables), *_example_url_warnings(settings), *_shadow_warnings(settings)]
 
 
 def warnings_for(variables: Mapping[str, str | None]) -> list[str]:
@@ -51,6 +51,13 @@ def warnings_for(variables: Mapping[str, str | None]) -> list[str]:
         if is_ours and name not in known:
             lines.append(f"{name} is not a setting" + (f"; did you mean {close[0]}?" if close else ""))
     return lines
+
+
+def _shadow_warnings(settings: Settings) -> list[str]:
+    model, revision = settings.shadow_model, settings.shadow_revision
+    if model is None or (model, revision) != (settings.model, settings.model_revision):
+        return []
+    return [f"AMD_SHADOW_MODEL={model} is also AMD_MODEL, so a comparison shows nothing; unset AMD_SHADOW_MODEL"]
 
 
 def _example_url_warnings(settings: Settings) -> list[str]:

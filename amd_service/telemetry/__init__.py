@@ -7,7 +7,7 @@ from time import perf_counter
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info, ProcessCollector
 
 from amd_service import __version__
-from amd_service.domain import ActionKind, ActionState, Failure, ModelIdentity, Source, Verdict
+from amd_service.domain import ActionKind, ActionState, Failure, ModelIdentity, ShadowOutcome, Source, Verdict
 from amd_service.telemetry.logs import configure_logging, get_logger, redact
 
 __all__ = ["WEBHOOKS", "Metrics", "configure_logging", "get_logger", "redact"]
@@ -200,6 +200,19 @@ class Metrics:
             "1 for the current result of the check with golden clips (recordings with known labels).",
             "outcome",
         )
+        self.shadow_ready = self._gauge(
+            "amd_shadow_ready",
+            "1 if the shadow model is ready. Always 0 without AMD_SHADOW_MODEL.",
+        )
+        self.shadow_verdicts = self._counter(
+            "amd_shadow_verdicts",
+            "Judged recordings for the shadow model, by outcome: `stored`, `known` (stored before), `busy` (skipped: "
+            "too many recordings waited for the shadow model), `not_ready` (skipped: the model is loading or cannot be "
+            "used), `failed`, `shutdown` (skipped: the process ended).",
+            "outcome",
+        )
+        for shadow_outcome in ShadowOutcome:
+            self.shadow_verdicts.labels(shadow_outcome)
         self.inference_queue = self._gauge("amd_inference_queue", "Windows waiting for the model.")
         self.inference_restarts = self._counter("amd_inference_restarts", "Crashes of the inference thread.")
 

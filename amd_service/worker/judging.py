@@ -10,6 +10,7 @@ from amd_service.operations.recording_queue import RecordingQueue
 from amd_service.telemetry import Metrics, get_logger
 from amd_service.worker.attempt import Attempts, Result
 from amd_service.worker.retry import GiveUp, NextStep, Release, RetryLater, RetryPolicy, next_step
+from amd_service.worker.shadow import ShadowRuns
 
 log = get_logger(__name__)
 
@@ -21,23 +22,43 @@ WARNING_PAUSE_S = 60.0
 
 
 class RecordingAttempts(Attempts[Job]):
-    """Attempts to judge recordings. `judge` turns a job into a verdict."""
+    """Attempts to judge recordings. `judge` turns a job into a verdict.
+
+    `shadow`: judges the recordings again after their verdicts are stored; None without a shadow model.
+    """
 
     stage = "settle"
 
-    def __init__(self, queue: RecordingQueue, judge: Judge, retries: RetryPolicy, metrics: Metrics) -> None:
+    def __init__(
+        self,
+        queue: RecordingQueue,
+        judge: Judge,
+        retries: RetryPolicy,
+        metrics: Metrics,
+        shadow: ShadowRuns | None = None,
+    ) -> None:
         super().__init__(metrics)
         self._queue = queue
         self._judge = judge
         self._retries = retries
+        self._shadow = shadow
         # Kind of error: time of its last warning by the event loop's clock.
         self._warned: dict[str, float] = {}
+
+    async def make(self, job: Job) -> None:
+        """Judge a recording and store the verdict. Then the shadow model may judge the same audio."""
+        try:
+            await super().make(job)
+        finally:
+            if self._shadow is not None:
+                self._shadow.forget(job)
 
     async def work(self, job: Job) -> Result:
         """Judge a recording."""
         verdict = await self._judge(job)
         log.info("recording judged", label=verdict.label, confidence=verdict.confidence, reason=verdict.reason)
-        return Result(partial(self._queue.settle, job, verdict))
+        write = partial(self._queue.settle, job, verdict)
+        return Result(write) if self._shadow is None else Result(write, partial(self._shadow.start, job))
 
     async def release(self, job: Job) -> bool:
         """Make an interrupted job due again. Returns False if the lease was lost."""

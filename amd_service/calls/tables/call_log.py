@@ -9,6 +9,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 from amd_service.calls.tables.base import Base, closed_set, one_of, probability, sql_list
 from amd_service.domain import (
     TERMINAL_CALL_STATUSES,
+    VERDICT_SOURCES,
     ActionKind,
     ActionState,
     AnalysisState,
@@ -16,7 +17,6 @@ from amd_service.domain import (
     Heard,
     Label,
     Reason,
-    Source,
 )
 
 # SQL condition of an open call: its analysis may still change, or it has no terminal status yet.
@@ -68,7 +68,7 @@ class CallLog(Base):
             name="confidence_when_a_model_ran",
         ),
         CheckConstraint("(verdict_at is not null) = (analysis_state = 'judged')", name="verdict_at_when_judged"),
-        closed_set("verdict_source", Source),
+        closed_set("verdict_source", VERDICT_SOURCES),
         # A judged call may have no source: after the migration, a process of the older version can still be running,
         # and it does not write the source.
         CheckConstraint("verdict_source is null or analysis_state = 'judged'", name="source_when_judged"),

@@ -10,6 +10,9 @@ from sqlalchemy.orm import Mapped, mapped_column
 from amd_service.calls.tables.base import Base, closed_set, one_of, probability
 from amd_service.domain import Label, Reason, Source
 
+# SQL condition of a run of a shadow model. A query must repeat it word for word, because Postgres then uses the index.
+SHADOW = "source = 'shadow'"
+
 _RUN_COLUMNS = (
     "window_start_ms",
     "window_ms",
@@ -25,7 +28,10 @@ _RUN_COLUMNS = (
 
 
 class VerdictRow(Base):
-    """One model run on one recording. The last run of an attempt produces the verdict. Rows are never changed."""
+    """One model run on one recording. The last run of an attempt produces the verdict. Rows are never changed.
+
+    A run of a shadow model is never `decided`, so a query for verdicts needs the condition `decided` and no other one.
+    """
 
     __tablename__ = "verdict"
     __table_args__ = (
@@ -35,18 +41,36 @@ class VerdictRow(Base):
         probability("confidence"),
         probability("human_score"),
         probability("voicemail_score"),
-        CheckConstraint("decided = (label is not null) and decided = (reason is not null)", name="label_when_decided"),
         CheckConstraint(
-            f"not decided or (confidence is null) = ({one_of('reason', (Reason.NO_SPEECH, Reason.TOO_SHORT))})",
+            "(label is null) = (reason is null) and case when source = 'shadow' then not decided "
+            "else decided = (label is not null) end",
+            name="label_when_decided",
+        ),
+        CheckConstraint(
+            f"label is null or (confidence is null) = ({one_of('reason', (Reason.NO_SPEECH, Reason.TOO_SHORT))})",
             name="confidence_when_a_model_ran",
         ),
         # If a model ran, all columns of the run have a value. If no model ran, all of them are null.
         CheckConstraint(f"num_nonnulls({', '.join(_RUN_COLUMNS)}) in (0, {len(_RUN_COLUMNS)})", name="whole_run"),
+        # The model of a shadow verdict must be known.
+        CheckConstraint("source <> 'shadow' or model_id is not null", name="shadow_run"),
         Index(None, "recording_sid"),
+        # A worker that dies after the commit makes the same shadow runs again.
+        Index(
+            "ix_verdict_shadow_run",
+            "recording_sid",
+            "model_id",
+            "weights_sha256",
+            "policy_version",
+            "run_number",
+            unique=True,
+            postgresql_where=text(SHADOW),
+        ),
+        Index("ix_verdict_shadow_created_at", "created_at", postgresql_where=text(SHADOW)),
         {
             "comment": (
                 "One row per model run. A verdict without a model run (no speech, or too short) has one row without "
-                "scores."
+                "scores. A verdict of a call is always a row with `decided`."
             )
         },
     )
@@ -58,25 +82,29 @@ class VerdictRow(Base):
         ForeignKey("recording.recording_sid"), comment="RecordingSid or StreamSid of the judged recording."
     )
     source: Mapped[str] = mapped_column(
-        server_default=text("'recording'"), comment="Basis of the verdict: `recording`, or `stream` (live)."
+        server_default=text("'recording'"),
+        comment="Basis of the verdict: `recording`, or `stream` (live). `shadow`: run of another model on a recording, "
+        "for comparison; see docs/models.md.",
     )
     attempt: Mapped[int] = mapped_column(comment="Number of the attempt that made this run.")
     run_number: Mapped[int] = mapped_column(
         comment="Number of the run within its attempt, starting at 1. If no model ran, the number is 0."
     )
     decided: Mapped[bool] = mapped_column(
-        comment="True if the verdict is based on this run, which is the last run of its attempt."
+        comment="True if the verdict is based on this run, which is the last run of its attempt. Always false for a "
+        "run of a shadow model."
     )
     label: Mapped[str | None] = mapped_column(
-        comment="`human`, `voicemail` or `undecided`. Null if `decided` is false."
+        comment="`human`, `voicemail` or `undecided`. Null if another run of the attempt follows. For a shadow model: "
+        "the label that its verdict would have."
     )
     confidence: Mapped[float | None] = mapped_column(
         comment="Probability of the top class, from 0 to 1; with reason `beep`, of voicemail. Null if no model ran, or "
-        "if `decided` is false."
+        "if label is null."
     )
     reason: Mapped[str | None] = mapped_column(
-        comment="`confident`, `beep`, `low_confidence`, `disagreement`, `no_speech` or `too_short`. Null if `decided` "
-        "is false."
+        comment="`confident`, `beep`, `low_confidence`, `disagreement`, `no_speech` or `too_short`. Null if label is "
+        "null."
     )
     channel: Mapped[int | None] = mapped_column(
         comment="Number of the judged channel, from 1. Null if the channels were mixed."

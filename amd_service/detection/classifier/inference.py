@@ -84,8 +84,8 @@ class Classifier:
         return self._state
 
     @property
-    def is_ready(self) -> bool:
-        return self._state.is_ready
+    def is_idle(self) -> bool:
+        return self._queue.is_idle
 
     @property
     def identity(self) -> ModelIdentity | None:

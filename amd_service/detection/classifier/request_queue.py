@@ -45,6 +45,13 @@ class RequestQueue:
         self._heap: list[InferenceRequest] = []
         self._numbers = count()
         self._closed_because: str | None = "the classifier has not been started"
+        self._is_waiting = False
+
+    @property
+    def is_idle(self) -> bool:
+        """True while the inference thread waits for a window."""
+        with self._changed:
+            return self._is_waiting and not self._heap
 
     def submit(self, window: Window, priority: Priority, *, estimate_s: Callable[[int], float]) -> InferenceRequest:
         """Enqueue a window.
@@ -81,7 +88,9 @@ class RequestQueue:
         The batch has at most `max_size` requests. The batch is empty after the queue was closed.
         """
         with self._changed:
+            self._is_waiting = True
             self._changed.wait_for(lambda: self._heap or self._closed_because is not None)
+            self._is_waiting = False
             if not self._heap:
                 return []
             first = heapq.heappop(self._heap)

@@ -97,7 +97,8 @@ def version_of(whole: WholeCall) -> str:
     """Return a text that changes whenever the page of the call would show something else."""
     rows = [whole.call.updated_at, *(each.updated_at for each in whole.recordings)]
     sent = [(each.id, each.state, each.attempts) for each in whole.deliveries]
-    counts = [each.id for group in (whole.runs, whole.callbacks, whole.reviews) for each in group[-1:]]
+    groups = (whole.runs, whole.shadow_runs, whole.callbacks, whole.reviews)
+    counts = [each.id for group in groups for each in group[-1:]]
     return hashlib.sha256(repr((rows, counts, sent)).encode()).hexdigest()[:16]
 
 

@@ -16,6 +16,7 @@ from tests.support.deliveries import amd, claim, deliver, recording, recording_r
 from tests.support.intake import ANSWERED, COMPLETED, INITIATED, RINGING
 from tests.support.outbox import claim_deliveries, with_backends
 from tests.support.review_rows import stored_reviews
+from tests.support.shadow import shadow_verdict, store_shadow
 from tests.support.sids import ACCOUNT, CALL, OTHER_CALL, RECORDING
 from tests.support.signed_in import sign_in
 from tests.support.verdicts import HUMAN, verdict
@@ -62,6 +63,19 @@ async def test_the_page_shows_verdict_facts_run_recording_and_callbacks(service:
     assert callbacks.index("completed number 3") < callbacks.index("recording completed")
     assert "call_status initiated → ringing" in callbacks
     assert "Nobody has reviewed this call" in section(page, "reviews")
+
+
+async def test_shadow_runs_are_shown_apart_and_change_nothing_else(service: App, database: Database) -> None:
+    await judge(database)
+    before = await read(service)
+    await store_shadow(database, shadow_verdict(Label.VOICEMAIL, human=0.1))
+    page = await read(service)
+    assert "have no effect on the call" in section(page, "shadow")
+    assert "voicemail 10.0 % 90.0 % 70.0 %" in section(page, "shadow")
+    assert "in force" not in section(page, "shadow")
+    for name in ("verdict", "listen", "facts", "runs", "recordings"):
+        assert section(page, name) == section(before, name)
+    assert re.findall('sources="[^"]*"', page) == re.findall('sources="[^"]*"', before)
 
 
 async def test_the_player_gets_the_judged_channel_first_with_window_and_onset(service: App, database: Database) -> None:

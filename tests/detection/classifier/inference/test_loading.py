@@ -39,7 +39,7 @@ async def test_loading_does_not_block_the_event_loop() -> None:
             await score(classifier)
         go_on.set()
         await classifier.wait_ready_or_raise()
-        assert classifier.is_ready
+        assert classifier.state.is_ready
 
 
 async def test_the_model_is_warmed_up_before_ready_and_runs_on_one_thread() -> None:
@@ -155,7 +155,7 @@ async def test_an_unreachable_hub_is_retried() -> None:
 
     async with stubbed(StubEngine(), load=load, retry_base_s=0.01) as classifier:
         await classifier.wait_for(lambda state: state.is_ready)
-        assert classifier.is_ready
+        assert classifier.state.is_ready
 
 
 async def test_a_command_reports_a_temporary_error_once_without_a_next_attempt() -> None:

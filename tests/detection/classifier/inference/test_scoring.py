@@ -54,7 +54,7 @@ async def test_nan_for_one_window_fails_only_that_window() -> None:
         with pytest.raises(ModelFailed, match="nan"):
             await bad
         assert (await good).scores.human > 0.8
-        assert classifier.is_ready
+        assert classifier.state.is_ready
 
 
 async def test_the_model_does_not_block_the_event_loop() -> None:
