@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
-from sqlalchemy import ColumnElement, Date, Float, Text, cast, column, func, or_, select, table, text
+from sqlalchemy import ColumnElement, Date, Float, Text, and_, cast, column, func, or_, select, table, text
 from sqlalchemy.dialects.postgresql import distinct_on
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -16,12 +16,18 @@ from amd_service.calls.strata import LowConfidence, stratum_of
 from amd_service.calls.tables import CallLog, Review
 from amd_service.domain import Label, ReviewAnswer, Stratum
 
-_REVIEWED = table(
+REVIEWED = table(
     "call_log_reviewed",
     column("call_sid", Text),
     column("answer", Text),
     column("stratum", Text),
     column("probability", Float),
+)
+
+
+# Monday of the week in which a call began, in UTC.
+WEEK: ColumnElement[date] = cast(
+    func.date_trunc(text("'week'"), func.timezone(text("'UTC'"), CallLog.created_at)), Date
 )
 
 
@@ -49,30 +55,32 @@ async def count_judged(session: AsyncSession, call_filter: CallFilter, rules: Fi
 async def count_answers(
     session: AsyncSession, call_filter: CallFilter, rules: FilterRules, plan: SamplingPlan
 ) -> Counter[tuple[CallGroup, ReviewAnswer]]:
-    """Count the answers about drawn calls that the filter selects: one answer for each call.
-
-    A call can move from a group that is reviewed often to the group `rest`, for example if it is analysed again with a
-    better model. There it counts only if the random sample contains it. Otherwise the reviewed calls of `rest` would
-    mostly be such calls.
-    """
-    stratum = stratum_of(plan.low)
-    stands_for_its_group = or_(
-        _REVIEWED.c.stratum == stratum, stratum != Stratum.REST, is_drawn(plan.probability(Stratum.REST))
-    )
-    keys = (*_keys(rules.low_confidence), _REVIEWED.c.answer)
+    """Count the answers about drawn calls that the filter selects: one answer for each call."""
+    keys = (*_keys(rules.low_confidence), REVIEWED.c.answer)
     statement = (
         select(*keys, func.count())
-        .join(_REVIEWED, _REVIEWED.c.call_sid == CallLog.call_sid)
+        .join(REVIEWED, REVIEWED.c.call_sid == CallLog.call_sid)
         .where(
-            _REVIEWED.c.probability.is_not(None),
             CallLog.label.is_not(None),
-            stands_for_its_group,
+            stands_for_its_group(plan),
             *conditions(call_filter, rules),
         )
         .group_by(*keys)
     )
     rows = await session.execute(statement)
     return Counter({(_group(row), ReviewAnswer(row[-2])): row[-1] for row in rows})
+
+
+def stands_for_its_group(plan: SamplingPlan) -> ColumnElement[bool]:
+    """Return the condition of an answer in REVIEWED that counts for error rates: the call was drawn.
+
+    A call can move from a group that is reviewed often to the group `rest`, for example if it is analysed again with a
+    better model. There it counts only if the random sample contains it. Otherwise the reviewed calls of `rest` would
+    mostly be such calls.
+    """
+    stratum = stratum_of(plan.low)
+    in_sample = or_(REVIEWED.c.stratum == stratum, stratum != Stratum.REST, is_drawn(plan.probability(Stratum.REST)))
+    return and_(REVIEWED.c.probability.is_not(None), in_sample)
 
 
 async def count_pairs(
@@ -106,11 +114,10 @@ async def count_pairs(
 
 
 def _keys(low: LowConfidence) -> tuple[ColumnElement[Any], ...]:
-    week = cast(func.date_trunc(text("'week'"), func.timezone(text("'UTC'"), CallLog.created_at)), Date)
     keys: tuple[ColumnElement[Any], ...] = (
         stratum_of(low),
         CallLog.label.expression,
-        week,
+        WEEK,
         CallLog.campaign.expression,
         CallLog.model_id.expression,
     )

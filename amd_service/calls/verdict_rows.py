@@ -1,10 +1,12 @@
-"""Converts a verdict to rows of the table `verdict`."""
+"""Converts a verdict to rows of the table `verdict`, and back."""
 
 import hashlib
 import json
+from collections.abc import Sequence
 from typing import Any
 
-from amd_service.domain import ModelRun, Source, Verdict
+from amd_service.calls.tables import VerdictRow
+from amd_service.domain import Label, ModelIdentity, ModelRun, Reason, Scores, Source, Verdict
 
 
 def verdict_rows(recording_sid: str, verdict: Verdict, *, source: Source, attempt: int) -> list[dict[str, Any]]:
@@ -59,3 +61,30 @@ def _run_columns(run: ModelRun | None) -> dict[str, Any]:
         "precision": run and run.model.precision,
         "proof": run and run.model.proof,
     }
+
+
+def stored_verdict(rows: Sequence[VerdictRow]) -> Verdict:
+    """Return the verdict that `verdict_rows` stored in these rows, which are sorted by the number of the run."""
+    # Any, because constraints of the table say which columns are not null.
+    last: Any = rows[-1]
+    return Verdict(
+        label=Label(last.label),
+        confidence=last.confidence,
+        reason=Reason(last.reason),
+        onset_ms=last.onset_ms,
+        runs=tuple(_stored_run(row) for row in rows if row.human_score is not None),
+        channel=last.channel,
+        channels_mixed=last.channels_mixed,
+        audio_sha256=last.audio_sha256,
+        policy=last.policy,
+    )
+
+
+def _stored_run(row: Any) -> ModelRun:
+    return ModelRun(
+        scores=Scores(row.human_score, row.voicemail_score),
+        window_start_ms=row.window_start_ms,
+        window_ms=row.window_ms,
+        inference_ms=row.inference_ms,
+        model=ModelIdentity(row.model_id, row.model_revision, row.weights_sha256, row.engine, row.precision, row.proof),
+    )

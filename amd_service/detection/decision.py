@@ -3,8 +3,9 @@
 The functions of this module have no side effects.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Self
+from typing import Any, Self
 
 from amd_service.domain import Anchor, Label, Reason, Scores
 from amd_service.settings import Settings
@@ -51,6 +52,17 @@ class Policy:
             "long_window_ms": self.long_window_ms,
             "anchor": str(self.anchor),
         }
+
+    @classmethod
+    def from_dict(cls, stored: Mapping[str, Any]) -> Self:
+        """Return the policy with the values of `as_dict`. Raises KeyError, TypeError or ValueError for other values."""
+        return cls(
+            min_confidence_human=stored["min_confidence"]["human"],
+            min_confidence_voicemail=stored["min_confidence"]["voicemail"],
+            window_ms=stored["window_ms"],
+            long_window_ms=stored["long_window_ms"],
+            anchor=Anchor(stored["anchor"]),
+        )
 
     def threshold(self, label: Label) -> float:
         """Return the minimum confidence for a decision for this label, as a probability."""
