@@ -245,5 +245,9 @@ class InvalidFilter(AmdError):
     """A filter of calls has a value that cannot be read. The message names the cure."""
 
 
+class InvalidThreshold(AmdError):
+    """A minimum confidence decides nothing, or no confidence reaches it. The message names the cure."""
+
+
 class ViewNameTaken(AmdError):
     """Another saved view has the name. The message names the cure."""

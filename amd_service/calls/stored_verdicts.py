@@ -103,7 +103,7 @@ async def _verdicts(session: AsyncSession, recording_sids: Sequence[str]) -> dic
     """Return the latest verdict on each recording."""
     statement = (
         select(VerdictRow)
-        .where(VerdictRow.recording_sid.in_(recording_sids), VerdictRow.source.in_(Source))
+        .where(VerdictRow.recording_sid.in_(recording_sids), VerdictRow.source.in_((Source.RECORDING, Source.STREAM)))
         .order_by(VerdictRow.id)
     )
     found: dict[str, Verdict] = {}

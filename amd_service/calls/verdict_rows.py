@@ -77,6 +77,7 @@ def stored_verdict(rows: Sequence[VerdictRow]) -> Verdict:
         channels_mixed=last.channels_mixed,
         audio_sha256=last.audio_sha256,
         policy=last.policy,
+        evidence=last.evidence,
     )
 
 

@@ -20,10 +20,11 @@ from amd_service.cli.replay import replay
 from amd_service.cli.requeue import requeue
 from amd_service.cli.serve import serve
 from amd_service.cli.simulate import simulate
+from amd_service.cli.whatif import whatif
 from amd_service.cli.worker import worker
 
 # `--help` lists the commands in this order.
-COMMANDS = (serve, worker, migrate, requeue, reconcile, demo, simulate, replay, fixture, classify, call, doctor)
+COMMANDS = (serve, worker, migrate, requeue, reconcile, demo, simulate, replay, fixture, classify, call, whatif, doctor)
 
 app = typer.Typer(
     name="amd-service",

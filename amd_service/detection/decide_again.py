@@ -1,9 +1,12 @@
 """Decides again with other thresholds, from the scores of a stored verdict and without its audio."""
 
 from dataclasses import dataclass, replace
+from typing import Self
 
 from amd_service.detection.decision import Policy, decide
 from amd_service.domain import Label, Verdict
+from amd_service.errors import InvalidThreshold
+from amd_service.settings.types import check_threshold
 
 
 @dataclass(frozen=True, slots=True)
@@ -12,6 +15,23 @@ class Thresholds:
 
     human: float
     voicemail: float
+
+    @classmethod
+    def changed(
+        cls, present: Policy, *, both: float | None = None, human: float | None = None, voicemail: float | None = None
+    ) -> Self:
+        """Return the thresholds of a policy with changes. `both` is for the labels that have no value of their own.
+
+        Raises InvalidThreshold.
+        """
+        values = {"min confidence": both, "min confidence of human": human, "min confidence of voicemail": voicemail}
+        for name, value in values.items():
+            try:
+                if value is not None:
+                    check_threshold(value)
+            except ValueError as error:
+                raise InvalidThreshold(f"{name} {value:g} {error}") from error
+        return cls(human or both or present.min_confidence_human, voicemail or both or present.min_confidence_voicemail)
 
 
 def decide_again(stored: Verdict, thresholds: Thresholds) -> Verdict | None:
@@ -31,7 +51,8 @@ def decide_again(stored: Verdict, thresholds: Thresholds) -> Verdict | None:
     if decision.label is Label.UNDECIDED and policy.has_long_window:
         if len(stored.runs) > 1:
             decision, used = decide(stored.runs[1].scores, changed), 2
-        elif not _ended_in_first_window(stored, policy):
+        # Otherwise the audio ended within the first window, so that there was no longer window to score.
+        elif stored.label is not Label.UNDECIDED and stored.runs[0].window_ms >= policy.window_ms:
             return None
     return replace(
         stored,
@@ -41,8 +62,3 @@ def decide_again(stored: Verdict, thresholds: Thresholds) -> Verdict | None:
         runs=stored.runs[:used],
         policy=changed.as_dict(),
     )
-
-
-def _ended_in_first_window(stored: Verdict, policy: Policy) -> bool:
-    """Return True if the detector found no audio after the first window of a verdict with one run."""
-    return stored.label is Label.UNDECIDED or stored.runs[0].window_ms < policy.window_ms

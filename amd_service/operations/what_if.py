@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import Any
+from typing import Any, Self
 
 from amd_service.calls.call_filter import CallFilter, FilterRules
 from amd_service.calls.call_pages import Cursor
@@ -43,6 +43,12 @@ class JudgedWith:
     model_id: str | None
     window_ms: object
     long_window_ms: object
+
+    @classmethod
+    def of(cls, stored: StoredCall) -> Self:
+        verdict = stored.verdicts.get(stored.call.recording_sid or "")
+        policy = verdict.policy if verdict is not None and verdict.runs else {}
+        return cls(stored.call.model_id, policy.get("window_ms"), policy.get("long_window_ms"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +106,7 @@ class _Counts:
             self.answers[before, after, stored.answer] += 1
             if stored.is_sampled:
                 self.sampled[group, after, stored.answer] += 1
-        self.judged_with[_judged_with(stored)] += 1
+        self.judged_with[JudgedWith.of(stored)] += 1
         for verdict in stored.verdicts.values():
             for run in verdict.runs:
                 for label, score in ((Label.HUMAN, run.scores.human), (Label.VOICEMAIL, run.scores.voicemail)):
@@ -168,12 +174,6 @@ def label_again(stored: StoredCall, thresholds: Thresholds) -> Label | None:
     return stored.conclude_again({sid: None if verdict is None else verdict.label for sid, verdict in again.items()})
 
 
-def _judged_with(stored: StoredCall) -> JudgedWith:
-    verdict = stored.verdicts.get(stored.call.recording_sid or "")
-    policy = verdict.policy if verdict is not None and verdict.runs else {}
-    return JudgedWith(stored.call.model_id, policy.get("window_ms"), policy.get("long_window_ms"))
-
-
 def _summarise(counts: _Counts, selection: CallFilter, thresholds: Thresholds) -> WhatIf:
     at_least, at_most = _error_rates(counts)
     return WhatIf(
@@ -188,7 +188,9 @@ def _summarise(counts: _Counts, selection: CallFilter, thresholds: Thresholds) -
                 count,
                 Counter({answer: counts.answers[before, after, answer] for answer in ReviewAnswer}),
             )
-            for (before, after), count in counts.moves.most_common()
+            for (before, after), count in sorted(
+                counts.moves.items(), key=lambda move: (-move[1], move[0][0], move[0][1] or Label.VOICEMAIL)
+            )
         ],
         before=estimate_error_rates(make_cells(*_regrouped(counts, lambda before, _: before))),
         at_least=at_least,

@@ -5,7 +5,7 @@ from typing import Annotated, Self
 from pydantic import BaseModel, Field, model_validator
 
 from amd_service.domain import Anchor
-from amd_service.settings.types import ExpandedPath, home, one_of
+from amd_service.settings.types import ExpandedPath, Threshold, home, one_of
 
 PRODUCTION_MODEL = "jakeBland/wav2vec-vm-finetune"
 
@@ -43,21 +43,17 @@ class DetectionSettings(BaseModel):
         ge=1,
         description="Intra-op threads of the engine. If unset, each core available to the process gets one thread.",
     )
-    min_confidence: float = Field(
+    min_confidence: Threshold = Field(
         0.7,
-        gt=0.5,
-        lt=1,
         description="Minimum confidence of the labels `human` and `voicemail`. If the confidence of the first "
         "window is lower, a longer window is scored. If the confidence of the longer window is also lower, the "
         "label is `undecided`.",
     )
-    min_confidence_human: float | None = Field(
-        None, gt=0.5, lt=1, description="Minimum confidence of `human`. If unset, `AMD_MIN_CONFIDENCE` applies."
+    min_confidence_human: Threshold | None = Field(
+        None, description="Minimum confidence of `human`. If unset, `AMD_MIN_CONFIDENCE` applies."
     )
-    min_confidence_voicemail: float | None = Field(
+    min_confidence_voicemail: Threshold | None = Field(
         None,
-        gt=0.5,
-        lt=1,
         description="Minimum confidence of `voicemail`. If unset, `AMD_MIN_CONFIDENCE` applies. Set a higher value if "
         "it is worse to treat a human as a voicemail than a voicemail as a human.",
     )

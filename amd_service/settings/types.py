@@ -42,6 +42,15 @@ def read_channels(value: object) -> object:
     return value
 
 
+def check_threshold(value: float) -> float:
+    """Return a minimum confidence. Raises ValueError if it decides nothing, or if no confidence reaches it."""
+    if value >= 1:
+        raise ValueError("must be below 1: no confidence reaches it, so the label would never be given")
+    if not value > 0.5:
+        raise ValueError("must be above 0.5: the more probable label always has a confidence of at least 0.5")
+    return value
+
+
 def trim_text(value: object) -> object:
     """Trim a text. Returns values of other types unchanged."""
     return trim(value) if isinstance(value, str) else value
@@ -147,3 +156,7 @@ def is_loopback(host: str) -> bool:
         return ipaddress.ip_address(host.strip("[]")).is_loopback
     except ValueError:
         return False
+
+
+# Minimum confidence of a label.
+Threshold = Annotated[float, AfterValidator(check_threshold)]

@@ -20,23 +20,22 @@ from amd_service.detection.classifier.request_queue import Priority
 from amd_service.detection.decide_again import Thresholds
 from amd_service.detection.decision import Policy
 from amd_service.detection.detector import Detector
-from amd_service.domain import CallSid, Job, Label, ModelRun, RecordingSid, Scores, Stratum, Verdict
+from amd_service.domain import CallSid, Job, Label, RecordingSid, Stratum
 from amd_service.operations import what_if as what_if_module
 from amd_service.operations.requeue import requeue_judged
 from amd_service.operations.what_if import Change, WhatIf, label_again, read_batches, what_if
 from amd_service.settings import Settings
 from amd_service.telemetry import Metrics
 from tests.support.app import make_settings
+from tests.support.call_verdicts import judged, store_verdicts
 from tests.support.deliveries import call_row, claim, deliver, recording, settle, status, verdict_rows
 from tests.support.detectors import NO_CLIPS
 from tests.support.queued import queued
-from tests.support.verdicts import MODEL, verdict
 
 pytestmark = pytest.mark.anyio
 
 ALWAYS = Period(datetime(2020, 1, 1, tzinfo=UTC), datetime(2100, 1, 1, tzinfo=UTC))
 RULES, PLAN = FilterRules.from_settings(make_settings()), SamplingPlan.from_settings(make_settings())
-POLICY = Policy.from_settings(make_settings())
 EVERYTHING = CallFilter(since=ALWAYS.since)
 FIXTURES = Path(__file__).parents[2] / "fixtures" / "calls"
 # Confident at once; confident after the second window; no speech; less than a second; a beginning of 1.6 s.
@@ -50,24 +49,6 @@ RECORDINGS = (
     "21-silence",
     "23-under-a-second",
 )
-
-
-def run(human: float, window_ms: int = 2000) -> ModelRun:
-    return ModelRun(Scores(human, 1 - human), 0, window_ms, 12.5, MODEL)
-
-
-def judged(label: Label, *human_scores: float) -> Verdict:
-    runs = tuple(run(score, length) for score, length in zip(human_scores, (2000, 5000), strict=False))
-    return replace(verdict(label, human=human_scores[-1]), runs=runs, policy=POLICY.as_dict())
-
-
-async def store_verdicts(database: Database, verdicts: Sequence[Verdict]) -> list[CallSid]:
-    """Judge a call for each verdict. Call number `n` has the verdict number `n`."""
-    sids = await queued(database, len(verdicts))
-    jobs = {job.recording_sid: job for job in await claim(database, limit=len(verdicts))}
-    for sid, each in zip(sids, verdicts, strict=True):
-        assert await settle(database, jobs[sid], each)
-    return [CallSid(f"CA{sid[2:]}") for sid in sids]
 
 
 async def ask(database: Database, human: float, voicemail: float, **options: Any) -> WhatIf:

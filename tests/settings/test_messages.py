@@ -85,8 +85,21 @@ def test_every_number_refuses_a_negative_and_an_infinite_value(
         ("AMD_MEDIA_MAX_BYTES", "1", "must be at least 65536"),
         ("AMD_POLL_S", "0", "must be above 0.0"),
         ("AMD_POLL_S", "inf", "must be a finite number"),
-        ("AMD_MIN_CONFIDENCE", "70", "must be below 1.0"),
-        ("AMD_MIN_CONFIDENCE", "-0.7", "must be above 0.5"),
+        (
+            "AMD_MIN_CONFIDENCE",
+            "70",
+            "must be below 1: no confidence reaches it, so the label would never be given",
+        ),
+        (
+            "AMD_MIN_CONFIDENCE_VOICEMAIL",
+            "1.0",
+            "must be below 1: no confidence reaches it, so the label would never be given",
+        ),
+        (
+            "AMD_MIN_CONFIDENCE",
+            "-0.7",
+            "must be above 0.5: the more probable label always has a confidence of at least 0.5",
+        ),
         ("AMD_MIN_CONFIDENCE_HUMAN", "0,7", "must be a number"),
         ("AMD_LIVE", "maybe", "must be true or false"),
         ("AMD_WINDOW_ANCHOR", "start", "must be auto, answer or onset"),
