@@ -1,5 +1,7 @@
 """A running process with a worker: actions and periodic tasks."""
 
+import asyncio
+import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
@@ -8,11 +10,13 @@ from typing import Any
 
 import pytest
 from sqlalchemy import Engine, event, func, update
+from structlog.testing import capture_logs
 
 from amd_service.calls.actions import ACT_WITHIN_S
 from amd_service.calls.tables import CallLog
 from amd_service.database.pool import Database
 from amd_service.domain import Action, ActionKind, Label
+from amd_service.errors import ConfigurationError
 from amd_service.runtime import open_runtime
 from amd_service.settings import Account, Settings
 from amd_service.simulator.twilio.media_host import MediaFile
@@ -23,6 +27,7 @@ from tests.support.sids import ACCOUNT, CALL, RECORDING
 from tests.support.simulated_twilio import watched_simulated_twilio
 from tests.support.verdicts import verdict
 from tests.support.waiting import until
+from tests.support.webhook_receiver import SECRET
 
 pytestmark = pytest.mark.anyio
 
@@ -93,3 +98,44 @@ async def test_a_worker_without_actions_refuses_late_actions_only_at_its_interva
             await until(is_refused)
     # There was one pass: the first claim refused the action, the second claim found no action.
     assert len(claims) == 2
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1:9", "localhost", "[fe80::1]", "169.254.169.254"])
+async def test_a_worker_does_not_start_with_a_backend_at_a_private_address(host: str) -> None:
+    settings = Settings(_env_file=None, delivery_url=f"http://{host}/", delivery_secret=SECRET)
+    with pytest.raises(ConfigurationError, match=r"AMD_DELIVERY_URL: .* add its network to AMD_DELIVERY_NETWORKS"):
+        async with open_runtime(settings, with_worker=True):
+            pass
+
+
+async def test_a_worker_starts_with_a_backend_whose_network_is_allowed(database_url: str) -> None:
+    settings = Settings(
+        _env_file=None,
+        database_url=database_url,
+        model="demo",
+        delivery_url="http://127.0.0.1:9/",
+        delivery_secret=SECRET,
+        delivery_networks="127.0.0.0/8",
+    )
+    async with open_runtime(settings, with_worker=True, with_model=False) as runtime:
+        assert runtime.worker is not None
+
+
+async def test_a_worker_starts_with_a_backend_that_cannot_be_resolved_now(
+    database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def resolve(*_: object, **__: object) -> list[object]:
+        raise socket.gaierror(socket.EAI_AGAIN, "try again")
+
+    monkeypatch.setattr(asyncio.get_running_loop(), "getaddrinfo", resolve)
+    settings = Settings(
+        _env_file=None,
+        database_url=database_url,
+        delivery_url="https://backend.example.com/",
+        delivery_secret=SECRET,
+    )
+    with capture_logs() as logs:
+        async with open_runtime(settings, with_worker=True, with_model=False):
+            pass
+    (warned,) = [entry for entry in logs if entry["event"] == "backend cannot be resolved"]
+    assert warned["error"].startswith("backend.example.com cannot be resolved")

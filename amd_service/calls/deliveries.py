@@ -130,6 +130,26 @@ async def give_up(session: AsyncSession, job: DeliveryJob, *, error: str, status
     )
 
 
+async def give_up_unclaimed(session: AsyncSession, *, urls: Sequence[str], limit: int) -> int:
+    """End up to `limit` deliveries to other URLs than `urls` that no worker has claimed. Returns their number.
+
+    A delivery ends three days after it was due. Until then, another process may still have its URL in the settings.
+    """
+    unclaimed = select(Delivery.id).where(
+        text(f"delivery.{UNFINISHED}"),
+        Delivery.url.not_in(urls),
+        Delivery.available_at < from_now(-RETRY_S),
+        ~_IS_BLOCKED,
+    )
+    ids = (await session.scalars(unclaimed.limit(limit).with_for_update(skip_locked=True))).all()
+    statement = update(Delivery).where(Delivery.id.in_(ids)).execution_options(synchronize_session=False)
+    error = "no worker has sent it for three days: AMD_DELIVERY_URL does not contain its URL"
+    await session.execute(
+        statement.values(state=DeliveryState.DEAD, finished_at=func.now(), locked_by=None, last_error=error)
+    )
+    return len(ids)
+
+
 async def _end_attempt(session: AsyncSession, job: DeliveryJob, **values: Any) -> bool:
     return await _LEASES.end_attempt(session, job.id, job.locked_by, **values)
 

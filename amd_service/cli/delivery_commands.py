@@ -6,6 +6,9 @@ from amd_service.domain import DeliveryState, event_id
 from amd_service.operations.deliver import redrive
 from amd_service.settings import Settings
 
+# Error of an unfinished delivery that no worker with these settings claims.
+REMOVED = "AMD_DELIVERY_URL does not contain this URL"
+
 
 async def print_deliveries(
     settings: Settings, call_sid: str | None, state: str | None, limit: int, *, as_json: bool
@@ -23,7 +26,9 @@ async def print_deliveries(
             "attempts": str(each.attempts),
             "written": f"{each.created_at:%Y-%m-%d %H:%M:%S}",
             "url": each.url,
-            "error": each.last_error or "",
+            "error": REMOVED
+            if each.finished_at is None and each.url not in settings.delivery_url
+            else each.last_error or "",
         }
         for each in found
     ]

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager, nullcontext
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import httpx2
@@ -14,13 +15,14 @@ from amd_service.database.pool import Database
 from amd_service.detection.detector import Detector
 from amd_service.domain import Job
 from amd_service.operations.act_on_verdict import LOOK_EVERY_S, REFUSE_EVERY_S, ActionRunner, run_actions
+from amd_service.operations.deliver import removed_urls
 from amd_service.operations.dial_policy import DialPolicy
 from amd_service.operations.judge_stream import StreamJudge
 from amd_service.operations.place_call import CallPlacer
 from amd_service.operations.reconcile import Reconciliation
 from amd_service.operations.retention import ERASE_EVERY_S, FORGET_EVERY_S, Retention
 from amd_service.runtime.shadow import run_shadow
-from amd_service.runtime.workers import build_recording_worker, run_deliveries, run_worker
+from amd_service.runtime.workers import build_recording_worker, check_backends, run_deliveries, run_worker
 from amd_service.settings import Settings
 from amd_service.telemetry import Metrics, get_logger
 from amd_service.tracing.spans import Traces, open_traces
@@ -80,8 +82,10 @@ async def open_runtime(settings: Settings, *, with_worker: bool, with_model: boo
 
     The context begins as soon as the database is open; the model loads in another thread. Webhooks are accepted even if
     the model cannot be loaded. Without `with_model`, the process only stores callbacks and serves rows. Raises
-    ConfigurationError if migrations are missing in the database.
+    ConfigurationError if migrations are missing in the database, or if a worker may not deliver to AMD_DELIVERY_URL.
     """
+    if with_worker:
+        await check_backends(settings)
     metrics = Metrics(settings.campaign_metrics)
     if settings.public_url is None or not settings.accounts:
         cure = "set AMD_PUBLIC_URL and the Twilio credentials, and run `amd-service doctor` for details"
@@ -224,10 +228,15 @@ def build_reconciliation(
 async def _run_periodic_tasks(
     settings: Settings, database: Database, client: httpx2.AsyncClient, numbers: NumberPolicy, metrics: Metrics
 ) -> AsyncIterator[None]:
-    """Run retention and reconciliation. Both share the limit of AMD_RECONCILE_PER_S requests per second to Twilio."""
+    """Run retention and reconciliation, and give up events for removed URLs.
+
+    Retention and reconciliation share the limit of AMD_RECONCILE_PER_S requests per second to Twilio.
+    """
     rest = RestClient(client, settings, per_s=settings.reconcile_per_s, metrics=metrics)
     retention = build_retention(settings, database, rest, numbers, metrics)
     tasks = [PeriodicTask("forgetting", FORGET_EVERY_S, retention.forget)]
+    give_up = partial(removed_urls.give_up_unclaimed, database, settings.delivery_url, metrics)
+    tasks.append(PeriodicTask("giving up events", removed_urls.LOOK_EVERY_S, give_up))
     if settings.delete_recordings:
         tasks.append(PeriodicTask("erasing", ERASE_EVERY_S, retention.erase))
     if settings.reconcile_every_s:

@@ -12,9 +12,11 @@ import httpx2
 from amd_service.database.pool import Database
 from amd_service.detection.detector import Detector
 from amd_service.domain import DeliveryJob, Job
+from amd_service.errors import ConfigurationError
 from amd_service.operations.deliver.outgoing import DeliveryQueue
 from amd_service.operations.deliver.sender import Sender, open_sender
 from amd_service.operations.judge_recording import RecordingJudge
+from amd_service.operations.deliver.targets import find_bad_targets
 from amd_service.operations.recording_queue import RecordingQueue
 from amd_service.settings import Settings
 from amd_service.telemetry import Metrics, get_logger
@@ -122,6 +124,18 @@ async def run_deliveries(
             for each in workers:
                 each.stop()
             await asyncio.gather(*running)
+
+
+async def check_backends(settings: Settings) -> None:
+    """Raise ConfigurationError if the host of a backend is at an address that is not allowed.
+
+    A host that cannot be resolved is logged only, because the name server may answer later.
+    """
+    bad = await find_bad_targets(settings.delivery_url, settings.delivery_allowed_networks)
+    if bad.refused:
+        raise ConfigurationError("\n".join(f"AMD_DELIVERY_URL: {reason}" for reason in bad.refused))
+    for reason in bad.unresolved:
+        log.warning("backend cannot be resolved", error=reason)
 
 
 @asynccontextmanager

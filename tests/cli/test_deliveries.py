@@ -6,10 +6,12 @@ import json
 import pytest
 
 from amd_service.calls import deliveries
+from amd_service.cli.delivery_commands import REMOVED
 from amd_service.database.pool import Database
 from tests.support.command_line import CommandLine
 from tests.support.outbox import URL, claim_deliveries, judge_call, with_backends
 from tests.support.sids import CALL
+from tests.support.webhook_receiver import SECRET
 
 
 async def make_dead_delivery(database_url: str) -> None:
@@ -40,6 +42,24 @@ def test_dead_deliveries_are_listed_with_their_reason_and_sent_again(command: Co
     assert command.run("deliveries", "redrive", "--call", CALL).out == "1 dead deliveries queued again\n"
     assert command.run("deliveries", "list", "--state", "dead").out == ""
     assert command.run("deliveries", "redrive", "--all").out == "0 dead deliveries queued again\n"
+
+
+async def queue_delivery(database_url: str) -> None:
+    database = Database(database_url)
+    async with with_backends(database, URL) as opened:
+        await judge_call(opened)
+    await database.dispose()
+
+
+@pytest.mark.parametrize(("urls", "error"), [("https://other.example.com/", REMOVED), (URL, "")])
+def test_an_event_that_waits_for_a_removed_url_is_marked(
+    command: CommandLine, database_url: str, monkeypatch: pytest.MonkeyPatch, urls: str, error: str
+) -> None:
+    asyncio.run(queue_delivery(database_url))
+    monkeypatch.setenv("AMD_DELIVERY_URL", urls)
+    monkeypatch.setenv("AMD_DELIVERY_SECRET", SECRET)
+    (row,) = [json.loads(line) for line in command.run("deliveries", "list", "--json").out.splitlines()]
+    assert (row["state"], row["error"]) == ("queued", error)
 
 
 @pytest.mark.parametrize("arguments", [(), ("--all", "--call", CALL), ("--all", "--id", "1")])

@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator
 
 from amd_service.cli.doctor.access import check_access
+from amd_service.cli.doctor.backends import check_backends
 from amd_service.cli.doctor.call_handling import (
     check_actions,
     check_live,
@@ -31,6 +32,7 @@ async def run_checks(settings: Settings) -> AsyncIterator[CheckResult]:
     yield check_actions(settings)
     yield check_reconciliation(settings)
     yield check_retention(settings)
+    yield await check_backends(settings)
     yield await check_proxy(settings)
     async for result in check_database(settings):
         yield result

@@ -6,17 +6,30 @@ its own network, for example to the metadata service of a cloud (https://owasp.o
 
 import asyncio
 import socket
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
 
 import httpx2
 
-from amd_service.errors import TargetRefused
+from amd_service.errors import DeliveryFailed, TargetRefused
 from amd_service.settings import Network
+
+# Maximum seconds that the start of a worker waits for the name server.
+START_TIMEOUT_S = 5.0
 
 Address = IPv4Address | IPv6Address
 # Returns the addresses of a host.
 Resolve = Callable[[str, int], Awaitable[Sequence[str]]]
+
+
+@dataclass(frozen=True, slots=True)
+class BadTargets:
+    """`refused`: hosts at an address that is not allowed. `unresolved`: hosts whose name cannot be resolved now."""
+
+    refused: Sequence[str]
+    unresolved: Sequence[str]
+
 
 # IPv6 addresses behind which a translator reaches an IPv4 address, in the last 32 bits (RFC 6052 and RFC 8215).
 _TRANSLATED = (IPv6Network("64:ff9b::/96"), IPv6Network("64:ff9b:1::/48"))
@@ -51,6 +64,50 @@ def _embedded(address: Address) -> IPv4Address | None:
     return address.ipv4_mapped or address.sixtofour or compatible
 
 
+async def checked_addresses(
+    url: httpx2.URL, networks: Sequence[Network], *, resolve: Resolve = resolve
+) -> Sequence[Address]:
+    """Return the addresses of a URL's host. Raises TargetRefused if one of them is not allowed, and OSError."""
+    host, port = url.host, url.port or (443 if url.scheme == "https" else 80)
+    found = [host] if _is_address(host) else list(dict.fromkeys(await resolve(host, port)))
+    addresses = [ip_address(address.partition("%")[0]) for address in found]
+    for address in addresses:
+        if not is_allowed(address, networks):
+            raise TargetRefused(
+                f"{host} is at {address}, which is not a public address: if this is intended, add its network to "
+                "AMD_DELIVERY_NETWORKS"
+            )
+    return addresses
+
+
+async def find_bad_targets(
+    urls: Iterable[str], networks: Sequence[Network], *, resolve: Resolve = resolve, timeout_s: float = START_TIMEOUT_S
+) -> BadTargets:
+    """Check the addresses of all URLs at once, before the first delivery."""
+    checks = [_why_bad(httpx2.URL(url), networks, resolve, timeout_s) for url in urls]
+    faults = [fault for fault in await asyncio.gather(*checks) if fault is not None]
+    return BadTargets(
+        [str(fault) for fault in faults if isinstance(fault, TargetRefused)],
+        [str(fault) for fault in faults if not isinstance(fault, TargetRefused)],
+    )
+
+
+async def _why_bad(
+    url: httpx2.URL, networks: Sequence[Network], resolve: Resolve, timeout_s: float
+) -> DeliveryFailed | None:
+    """Return why an event cannot be sent to a URL now, or None. Path and query are not named: they may be secret."""
+    try:
+        async with asyncio.timeout(timeout_s):
+            await checked_addresses(url, networks, resolve=resolve)
+    except TargetRefused as error:
+        return error
+    except TimeoutError:
+        return DeliveryFailed(f"{url.host} cannot be resolved: no answer within {timeout_s:g} s")
+    except OSError as error:
+        return DeliveryFailed(f"{url.host} cannot be resolved: {error}")
+    return None
+
+
 class CheckedTransport(httpx2.AsyncBaseTransport):
     """Connects to an address that was checked. The name server is asked once per request, and never by the connection.
 
@@ -75,8 +132,12 @@ class CheckedTransport(httpx2.AsyncBaseTransport):
         Raises TargetRefused if one of the host's addresses is not allowed, and httpx2.ConnectError.
         """
         host = request.url.host
+        try:
+            addresses = await checked_addresses(request.url, self._networks, resolve=self._resolve)
+        except OSError as error:
+            raise httpx2.ConnectError(f"{host} cannot be resolved: {error}", request=request) from error
         failure = httpx2.ConnectError(f"{host} has no address", request=request)
-        for address in await self._checked_addresses(request):
+        for address in addresses:
             # The header Host and the name in the certificate stay those of the URL.
             checked = httpx2.Request(
                 request.method,
@@ -90,21 +151,6 @@ class CheckedTransport(httpx2.AsyncBaseTransport):
             except (httpx2.ConnectError, httpx2.ConnectTimeout) as error:
                 failure = httpx2.ConnectError(str(error) or "no connection", request=request)
         raise failure
-
-    async def _checked_addresses(self, request: httpx2.Request) -> list[Address]:
-        host, port = request.url.host, request.url.port or (443 if request.url.scheme == "https" else 80)
-        try:
-            found = [host] if _is_address(host) else list(dict.fromkeys(await self._resolve(host, port)))
-        except OSError as error:
-            raise httpx2.ConnectError(f"{host} cannot be resolved: {error}", request=request) from error
-        addresses = [ip_address(address.partition("%")[0]) for address in found]
-        for address in addresses:
-            if not is_allowed(address, self._networks):
-                raise TargetRefused(
-                    f"{host} is at {address}, which is not a public address: if this is intended, add its network to "
-                    "AMD_DELIVERY_NETWORKS"
-                )
-        return addresses
 
     async def aclose(self) -> None:
         """Close all connections."""

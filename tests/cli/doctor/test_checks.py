@@ -202,3 +202,19 @@ async def test_the_schema_check_names_a_missing_privilege(database_url: str) -> 
     result = await result_of("schema", database_url=read_only)
     assert (result.health, "every transaction is read-only" in result.text) == (Health.FAIL, True)
     assert (await result_of("schema", database_url=database_url)).health is Health.OK
+
+
+@pytest.mark.parametrize(
+    ("url", "health", "said"),
+    [
+        ("", Health.OK, "off: AMD_DELIVERY_URL is empty"),
+        ("http://127.0.0.1:9000/amd", Health.FAIL, "127.0.0.1 is at 127.0.0.1, which is not a public address"),
+        ("https://localhost/amd", Health.FAIL, "add its network to AMD_DELIVERY_NETWORKS"),
+        ("http://93.184.215.14/amd", Health.WARN, "events to 93.184.215.14 are not encrypted: use https"),
+        ("https://93.184.215.14/amd?key=secret", Health.OK, "events go to 93.184.215.14"),
+    ],
+)
+async def test_a_backend_at_a_private_address_fails(url: str, health: Health, said: str) -> None:
+    secret = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw" if url else ""
+    result = await result_of("deliveries", delivery_url=url, delivery_secret=secret)
+    assert (result.health, said in result.text, "secret" in result.text) == (health, True, False)

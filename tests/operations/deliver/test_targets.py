@@ -1,5 +1,7 @@
 """Deliveries go only to public addresses, and to the networks of AMD_DELIVERY_NETWORKS."""
 
+import asyncio
+import socket
 from collections.abc import Sequence
 from ipaddress import ip_address, ip_network
 
@@ -7,7 +9,7 @@ import httpx2
 import pytest
 
 from amd_service.errors import TargetRefused
-from amd_service.operations.deliver.targets import CheckedTransport, is_allowed
+from amd_service.operations.deliver.targets import BadTargets, CheckedTransport, find_bad_targets, is_allowed
 
 pytestmark = pytest.mark.anyio
 
@@ -131,3 +133,30 @@ async def test_a_name_that_changes_after_the_check_does_not_matter() -> None:
 async def test_a_name_without_an_address_is_a_connect_error() -> None:
     with pytest.raises(httpx2.ConnectError):
         await Name([]).post()
+
+
+async def test_bad_targets_are_found_before_the_first_delivery() -> None:
+    addresses = {"good.example.com": [PUBLIC], "bad.example.com": [PUBLIC, "169.254.169.254"]}
+
+    async def resolve(host: str, _port: int) -> Sequence[str]:
+        if host not in addresses:
+            raise socket.gaierror(socket.EAI_NONAME, "unknown name")
+        return addresses[host]
+
+    urls = [f"https://{host}/secret" for host in (*addresses, "unknown.example.com", "10.0.0.7", "[::1]:8443")]
+    bad = await find_bad_targets(urls, [ip_network("10.0.0.0/8")], resolve=resolve)
+    assert [text.partition(",")[0] for text in bad.refused] == [
+        "bad.example.com is at 169.254.169.254",
+        "::1 is at ::1",
+    ]
+    assert bad.unresolved == [f"unknown.example.com cannot be resolved: [Errno {socket.EAI_NONAME}] unknown name"]
+    assert "secret" not in "".join(bad.refused)
+
+
+async def test_a_name_server_that_does_not_answer_is_not_waited_for() -> None:
+    async def resolve(_host: str, _port: int) -> Sequence[str]:
+        await asyncio.Event().wait()
+        return []
+
+    bad = await find_bad_targets(["https://slow.example.com"], [], resolve=resolve, timeout_s=0.01)
+    assert bad == BadTargets([], ["slow.example.com cannot be resolved: no answer within 0.01 s"])
