@@ -13,11 +13,13 @@ from amd_service.database.schema import migrate
 from amd_service.errors import ConfigurationError
 from tests.support.embedded import execute
 from tests.support.postgres import as_role, with_database
+from tests.support.waiting import until
 
 pytestmark = pytest.mark.anyio
 
 READER = "amd_test_dashboard_reader"
 OWNER = "amd_test_ordinary_owner"
+TIME_LIMITS = ("statement_timeout", "idle_in_transaction_session_timeout")
 
 
 @pytest.fixture(scope="module")
@@ -80,6 +82,30 @@ async def test_queries_and_transactions_of_the_role_end_after_a_time_limit(url: 
         "statement_timeout=30s",
         "idle_in_transaction_session_timeout=30s",
     ]
+
+
+async def test_postgres_ends_a_slow_query_and_a_forgotten_transaction_of_the_role(url: str, administrator: Any) -> None:
+    await create_dashboard_role(url, READER)
+    await administrator.execute(f"alter role {READER} password 'reader'")
+    reader = await connect(as_role(url, READER, "reader"), statement_timeout_s=20)
+    shown = [await reader.fetchval(f"show {name}") for name in TIME_LIMITS]
+    await reader.close()
+    assert shown == ["30s", "30s"]
+
+    # The same settings with shorter times, so that the test need not wait for 30 s.
+    database = await administrator.fetchval("select quote_ident(current_database())")
+    for name in TIME_LIMITS:
+        await administrator.execute(f"alter role {READER} in database {database} set {name} = '300ms'")
+    reader = await connect(as_role(url, READER, "reader"), statement_timeout_s=20)
+    with pytest.raises(Exception, match="canceling statement due to statement timeout"):
+        await reader.fetch("select count(*) from call_log right join generate_series(1, 1000000000) on true")
+    await reader.execute("begin")
+
+    async def is_ended() -> bool:
+        return not await administrator.fetchval(f"select count(*) from pg_stat_activity where usename = '{READER}'")
+
+    await until(is_ended)
+    reader.terminate()
 
 
 async def test_settings_of_an_administrator_stay(url: str, administrator: Any) -> None:
