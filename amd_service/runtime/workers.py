@@ -15,8 +15,8 @@ from amd_service.domain import DeliveryJob, Job
 from amd_service.errors import ConfigurationError
 from amd_service.operations.deliver.outgoing import DeliveryQueue
 from amd_service.operations.deliver.sender import Sender, open_sender
-from amd_service.operations.judge_recording import RecordingJudge
 from amd_service.operations.deliver.targets import find_bad_targets
+from amd_service.operations.judge_recording import RecordingJudge
 from amd_service.operations.recording_queue import RecordingQueue
 from amd_service.settings import Settings
 from amd_service.telemetry import Metrics, get_logger
