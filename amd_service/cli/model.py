@@ -1,14 +1,17 @@
-"""`amd-service model pull` and `amd-service model export`"""
+"""`amd-service model`: pull, list, show, export, compare and promote"""
 
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from amd_service.cli.options import OneJsonFlag
 from amd_service.cli.plain_help import PlainCommand, PlainGroup
-from amd_service.cli.process import load_settings_and_logging
+from amd_service.cli.process import load_settings_and_logging, run
 
-app = typer.Typer(cls=PlainGroup, no_args_is_help=True, help="Download the model and build faster engines.")
+app = typer.Typer(
+    cls=PlainGroup, no_args_is_help=True, help="Download, compare and change the model, and build faster engines."
+)
 
 
 @app.command(cls=PlainCommand)
@@ -19,6 +22,42 @@ def pull() -> None:
 
     files = pull_model(settings)
     typer.echo(f"{files.id} {files.revision or ''} is in {files.folder}\nweights sha256 {files.weights_sha256}")
+
+
+@app.command("list", cls=PlainCommand)
+def list_command(as_json: OneJsonFlag = False) -> None:
+    """List the models of the settings, the included model and the downloaded models, with their exported engines."""
+    from amd_service.cli.model_listing import print_models
+
+    print_models(load_settings_and_logging(quiet=True), as_json=as_json)
+
+
+@app.command(cls=PlainCommand)
+def show(
+    model: Annotated[
+        str | None, typer.Argument(metavar="[FOLDER]", help="Folder, downloaded model or demo. Default: AMD_MODEL.")
+    ] = None,
+    as_json: OneJsonFlag = False,
+) -> None:
+    """Show labels, windows, temperature, hashes, engines and card of a model, without loading it."""
+    from amd_service.cli.model_listing import print_model
+
+    print_model(load_settings_and_logging(quiet=True), model, as_json=as_json)
+
+
+@app.command(cls=PlainCommand)
+def compare(
+    since: Annotated[str, typer.Option(metavar="TIME", help="Runs since this time, e.g. 2026-11-20 or 7d.")] = "7d",
+    model: Annotated[
+        str | None, typer.Option(metavar="ID", help="Shadow model. Default: AMD_SHADOW_MODEL, else the newest runs.")
+    ] = None,
+    limit: Annotated[int, typer.Option(min=0, max=10_000, help="Maximum number of listed calls.")] = 20,
+    as_json: OneJsonFlag = False,
+) -> None:
+    """Compare the runs of a shadow model with the verdicts, and with reviews where there are some."""
+    from amd_service.cli.model_comparison import print_comparison
+
+    run(print_comparison(load_settings_and_logging(quiet=True), since, model, limit, as_json=as_json))
 
 
 @app.command(cls=PlainCommand)

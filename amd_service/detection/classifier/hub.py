@@ -5,7 +5,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from huggingface_hub import constants, snapshot_download
+from huggingface_hub import CacheNotFound, constants, scan_cache_dir, snapshot_download
 from huggingface_hub.errors import (  # type: ignore[attr-defined]  # HTTPError: raised by a broken download
     GatedRepoError,
     HFValidationError,
@@ -81,6 +81,30 @@ def locate(model: str, revision: str | None) -> Located:
     finally:
         if not was_disabled:
             enable_progress_bars()
+
+
+def locate_downloaded(model: str, revision: str | None) -> Located | None:
+    """Locate a model without a download. Returns None for a hub model that is not in the cache. Raises as `locate`."""
+    try:
+        return _locate_here(model) or _snapshot(model, revision, cached_only=True)
+    except LocalEntryNotFoundError:
+        return None
+    except HFValidationError as error:
+        raise ModelUnusable(f"{model}: {error}") from error
+
+
+def list_cached() -> list[Located]:
+    """Return every revision of every model in the local cache of the hub, also of other architectures."""
+    try:
+        repositories = scan_cache_dir(constants.HF_HUB_CACHE).repos
+    except CacheNotFound:
+        return []
+    return [
+        Located(repository.repo_id, revision.snapshot_path, revision.commit_hash)
+        for repository in sorted(repositories, key=lambda found: found.repo_id)
+        if repository.repo_type == "model"
+        for revision in sorted(repository.revisions, key=lambda found: found.commit_hash)
+    ]
 
 
 def fetch(model: str, revision: str | None, *, cure: str = "Run this on a machine with network access") -> Located:
