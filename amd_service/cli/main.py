@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from amd_service import __version__
-from amd_service.cli import deliveries, key, model, person
+from amd_service.cli import dataset, deliveries, key, model, person
 from amd_service.cli.call import call
 from amd_service.cli.classify import classify
 from amd_service.cli.demo import demo
@@ -38,7 +38,13 @@ app = typer.Typer(
 )
 for command in COMMANDS:
     app.command(cls=PlainCommand)(command)
-for name, group in (("person", person), ("key", key), ("deliveries", deliveries), ("model", model)):
+for name, group in (
+    ("person", person),
+    ("key", key),
+    ("deliveries", deliveries),
+    ("model", model),
+    ("dataset", dataset),
+):
     app.add_typer(group.app, name=name)
 
 

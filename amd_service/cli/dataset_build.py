@@ -1,0 +1,76 @@
+"""Builds a dataset with a progress bar and prints its report."""
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict
+from pathlib import Path
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+from rich.progress import Progress as Bar
+
+from amd_service.errors import ConfigurationError
+from amd_service.lab.dataset.building import BuildReport, Progress, build_dataset
+from amd_service.lab.dataset.gathering import Sources
+from amd_service.lab.dataset.left_out import LEFT_OUT, TEMPORARY
+from amd_service.lab.dataset.splitting import Shares
+from amd_service.lab.synthesis.voices import Split
+from amd_service.settings import Settings
+
+
+def parse_shares(text: str) -> Shares:
+    """Parse `70,15,15`, the percentages of train, validation and test. Raises ConfigurationError."""
+    parts = text.split(",")
+    if len(parts) != len(Split) or not all(part.strip().isdecimal() for part in parts):
+        raise ConfigurationError(f"--split {text} is invalid: use three whole numbers, such as 70,15,15")
+    shares = dict(zip(Split, (int(part) / 100 for part in parts), strict=True))
+    if sum(map(int, parts)) != 100:
+        raise ConfigurationError(f"--split {text} is invalid: the sum must be 100")
+    return shares
+
+
+async def build_and_print(
+    folder: Path, sources: Sources, settings: Settings, *, shares: Shares, seed: int, as_json: bool
+) -> bool:
+    """Build the dataset and print its report. Returns False if the same command may find more recordings later."""
+    if not (sources.use_calls or sources.folder):
+        raise ConfigurationError("no source is given: use --from-reviews, --labels CSV or --from-folder FOLDER")
+    errors = Console(stderr=True)
+    columns = (TextColumn("collecting"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Bar(*columns, console=errors, transient=True, disable=as_json or not errors.is_terminal) as bar:
+        task = bar.add_task("", total=None)
+        progress = Progress(lambda count: bar.update(task, total=count), lambda: bar.advance(task))
+        built = await build_dataset(folder, sources, settings, shares=shares, seed=seed, progress=progress)
+    report = built.report
+    if as_json:
+        print(json.dumps({"folder": str(folder), **asdict(report)}))  # noqa: T201 - the command's output
+    else:
+        print("\n".join(_lines(folder, report)))  # noqa: T201 - the command's output
+    return report.is_complete
+
+
+def _lines(folder: Path, report: BuildReport) -> Iterable[str]:
+    seconds = report.seconds
+    yield f"{report.files} recordings in {folder}"
+    for split, labels in report.labels.items():
+        yield f"{split:>12}  {_counts(labels)}  in {report.groups[split]} groups"
+    yield f"{'languages':>12}  {_counts(report.languages)}"
+    yield (
+        f"{'lengths':>12}  {seconds['shortest']} s to {seconds['longest']} s, median {seconds['median']} s, "
+        f"{seconds['total'] / 3600:.2f} h in total"
+    )
+    if report.without_speech:
+        yield f"{'no speech':>12}  {report.without_speech} recordings: the service calls them undecided"
+    if report.mixed:
+        yield f"{'mixed':>12}  {report.mixed} recordings contain both parties: record with two channels"
+    if report.without_number:
+        yield f"{'no number':>12}  {report.without_number} calls are a group of their own"
+    if report.left_out:
+        yield f"{'left out':>12}  {_counts(report.left_out)}; see {LEFT_OUT}"
+    if not report.is_complete:
+        missing = sum(report.left_out.get(reason, 0) for reason in TEMPORARY)
+        yield f"{missing} recordings could not be fetched for now: see {LEFT_OUT}, and run the same command again"
+
+
+def _counts(counts: Mapping[str, int]) -> str:
+    return ", ".join(f"{count} {name}" for name, count in counts.items())

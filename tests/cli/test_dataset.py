@@ -1,0 +1,52 @@
+"""The options and the output of `amd-service dataset build`."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from amd_service.cli.dataset_build import build_and_print, parse_shares
+from amd_service.errors import ConfigurationError
+from amd_service.lab.dataset.gathering import Sources
+from amd_service.lab.dataset.splitting import SHARES
+from amd_service.lab.synthesis.voices import Split
+from amd_service.settings import Settings
+from tests.support.labelled_audio import noise, write_wav
+
+
+@pytest.mark.parametrize("text", ["", "70", "70,15", "70,15,15,0", "70,15,a", "70,15,14", "-1,1,100"])
+def test_shares_that_are_not_three_percentages_are_refused(text: str) -> None:
+    with pytest.raises(ConfigurationError, match=r"--split .* is invalid"):
+        parse_shares(text)
+
+
+def test_shares_are_percentages_of_the_three_splits() -> None:
+    assert parse_shares("80,0,20") == {Split.TRAIN: 0.8, Split.VALIDATION: 0, Split.TEST: 0.2}
+
+
+@pytest.mark.anyio
+async def test_a_build_needs_a_source(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match="no source is given: use --from-reviews"):
+        await build_and_print(tmp_path, Sources(), Settings(_env_file=None), shares=SHARES, seed=0, as_json=False)
+
+
+@pytest.mark.anyio
+async def test_the_report_is_printed_as_lines_or_as_one_document(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for number in range(6):
+        for label in ("human", "voicemail"):
+            write_wav(tmp_path / "source" / label / f"{label}{number}.wav", noise(2, seed=len(label) * 100 + number))
+    (tmp_path / "source" / "human" / "damaged.wav").write_bytes(b"RIFF")
+    sources = Sources(folder=tmp_path / "source", language="de")
+    folder, settings = tmp_path / "data", Settings(_env_file=None)
+    assert await build_and_print(folder, sources, settings, shares=SHARES, seed=0, as_json=False)
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == f"12 recordings in {folder}"
+    assert lines[1].split() == ["train", "4", "human,", "4", "voicemail", "in", "8", "groups"]
+    assert lines[4].split() == ["languages", "12", "de"]
+    assert lines[-1].split() == ["left", "out", "1", "undecodable;", "see", "left_out.csv"]
+    assert await build_and_print(folder, sources, settings, shares=SHARES, seed=0, as_json=True)
+    report = json.loads(capsys.readouterr().out)
+    assert report["labels"]["test"] == {"human": 1, "voicemail": 1}
+    assert report["left_out"] == {"undecodable": 1}
