@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -18,9 +18,12 @@ from amd_service.detection.decide_again import Thresholds, decide_again
 from amd_service.domain import Label, ReviewAnswer
 from amd_service.operations.review.error_rates import ErrorRates, estimate_error_rates
 from amd_service.operations.review.error_report import make_cells, select_for_report
+from amd_service.operations.shared_results import SharedResults
 
 # Calls per transaction. A batch takes about 20 ms.
 BATCH = 250
+# Calls that one what-if of a program decides again, the newest first.
+MOST_CALLS = 20_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +114,23 @@ class _Counts:
             for run in verdict.runs:
                 for label, score in ((Label.HUMAN, run.scores.human), (Label.VOICEMAIL, run.scores.voicemail)):
                     self.highest[label] = max(score, self.highest.get(label, 0.0))
+
+
+WhatIfs = SharedResults[tuple[CallFilter, Thresholds], WhatIf]
+
+
+def share_what_ifs(
+    database: Database, rules: FilterRules, plan: SamplingPlan, one_at_a_time: asyncio.Lock, *, keep_s: float
+) -> WhatIfs:
+    """Return what-ifs by selection and thresholds, about at most MOST_CALLS calls. They are made one at a time.
+
+    `one_at_a_time`: a lock that is held while a batch is read, so that other slow queries come in between.
+    """
+
+    def compute(key: tuple[CallFilter, Thresholds]) -> Awaitable[WhatIf]:
+        return what_if(database, key[0], rules, plan, key[1], limit=MOST_CALLS, one_at_a_time=one_at_a_time)
+
+    return SharedResults(compute, asyncio.Lock(), keep_s=keep_s)
 
 
 async def what_if(

@@ -16,6 +16,7 @@ from amd_service.operations.review.error_report import ErrorReports, share_error
 from amd_service.operations.review.review_queues import OpenCalls
 from amd_service.operations.shared_results import KEEP_TIMES
 from amd_service.operations.sign_in import PasswordChecker
+from amd_service.operations.what_if import WhatIfs, share_what_ifs
 from amd_service.runtime import Runtime
 from amd_service.web.authentication import Authentication
 from amd_service.web.limiter import Limiter
@@ -47,6 +48,7 @@ class AppState:
     kept_error_reports: ErrorReports
     changes: ChangeFeed
     statistics: CallStatistics
+    what_ifs: WhatIfs
     exports: asyncio.Lock
     shared_views: SharedViews
     page_limiter: Limiter
@@ -78,6 +80,7 @@ def create_state(runtime: Runtime, time_limits: TimeLimits) -> AppState:
         ),
         changes=changes,
         statistics=share_statistics(runtime.database, rules, slow_queries),
+        what_ifs=share_what_ifs(runtime.database, rules, plan, slow_queries, keep_s=KEEP_S),
         exports=asyncio.Lock(),
         shared_views=SharedViews(changes),
         # Every open page keeps a connection. The other half stays for other clients.

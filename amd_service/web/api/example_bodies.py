@@ -67,4 +67,5 @@ STATS = {
         "humans_called_voicemail": {"rate": 0.02, "low": 0.0, "high": 0.11, "reviews": 40, "more_reviews": 71},
         "voicemails_called_human": {"rate": 0.0, "low": 0.0, "high": 0.08, "reviews": 40, "more_reviews": 71},
     },
+    "what_if": None,
 }

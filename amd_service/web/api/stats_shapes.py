@@ -7,9 +7,9 @@ from pydantic import Field
 
 from amd_service.calls.call_filter import CallFilter, filter_query
 from amd_service.calls.call_totals import MOST_CALLS, MOST_DUE, Totals
-from amd_service.operations.review.error_rates import ErrorRate
 from amd_service.operations.review.error_report import ErrorReport
 from amd_service.web.api.schemas import Shape
+from amd_service.web.api.what_if_shapes import ErrorRateShape, WhatIfShape
 
 
 class PeriodShape(Shape):
@@ -49,20 +49,6 @@ class DueShape(Shape):
     oldest_s: float | None = Field(description="Seconds for which the oldest one has been due.")
 
 
-class ErrorRateShape(Shape):
-    """An error rate of all calls with its 95 % interval, estimated from the reviewed calls."""
-
-    rate: float | None = Field(ge=0, le=1, description="Null if no review counts.")
-    low: float = Field(ge=0, le=1)
-    high: float = Field(ge=0, le=1)
-    reviews: int = Field(description="Number of reviewed calls.")
-    more_reviews: int = Field(description="Further reviews until the interval is about ±1 %, at most the calls left.")
-
-    @classmethod
-    def of(cls, rate: ErrorRate) -> Self:
-        return cls(rate=rate.rate, low=rate.low, high=rate.high, reviews=rate.reviews, more_reviews=rate.more_reviews)
-
-
 class ErrorRatesShape(Shape):
     """Error rates of the judged calls with the filter's period, campaign and tags."""
 
@@ -94,9 +80,10 @@ class StatsAnswer(Shape):
     due: DueShape
     over_time: list[BucketShape] = Field(description="Calls by the time at which they began, oldest first.")
     error_rates: ErrorRatesShape | None = Field(description="Null if Postgres did not count the reviews in time.")
+    what_if: WhatIfShape | None = Field(description="Null without a parameter that begins with `min_confidence`.")
 
     @classmethod
-    def of(cls, totals: Totals, error_rates: ErrorRatesShape | None) -> Self:
+    def of(cls, totals: Totals, error_rates: ErrorRatesShape | None, what_if: WhatIfShape | None) -> Self:
         times = totals.verdict_s
         period = totals.period
         return cls(
@@ -113,4 +100,5 @@ class StatsAnswer(Shape):
                 BucketShape.model_validate({"start": start, **counts}) for start, counts in totals.over_time.items()
             ],
             error_rates=error_rates,
+            what_if=what_if,
         )

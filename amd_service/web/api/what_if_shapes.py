@@ -6,10 +6,23 @@ from pydantic import Field
 
 from amd_service.calls.call_filter import filter_query
 from amd_service.domain import Label, ReviewAnswer
-from amd_service.operations.review.error_rates import ErrorRates
+from amd_service.operations.review.error_rates import ErrorRate, ErrorRates
 from amd_service.operations.what_if import WhatIf
 from amd_service.web.api.schemas import Shape
-from amd_service.web.api.stats_shapes import ErrorRateShape
+
+
+class ErrorRateShape(Shape):
+    """An error rate of all calls with its 95 % interval, estimated from the reviewed calls."""
+
+    rate: float | None = Field(ge=0, le=1, description="Null if no review counts.")
+    low: float = Field(ge=0, le=1)
+    high: float = Field(ge=0, le=1)
+    reviews: int = Field(description="Number of reviewed calls.")
+    more_reviews: int = Field(description="Further reviews until the interval is about ±1 %, at most the calls left.")
+
+    @classmethod
+    def of(cls, rate: ErrorRate) -> Self:
+        return cls(rate=rate.rate, low=rate.low, high=rate.high, reviews=rate.reviews, more_reviews=rate.more_reviews)
 
 
 class ThresholdsShape(Shape):

@@ -13,6 +13,7 @@ from amd_service.domain import Label, Stratum
 from amd_service.errors import DatabaseUnavailable
 from tests.support.app import App
 from tests.support.call_rows import call, numbered_sid, store
+from tests.support.call_verdicts import judged, store_verdicts
 
 pytestmark = pytest.mark.anyio
 
@@ -97,3 +98,33 @@ async def test_the_counts_are_returned_also_if_the_error_rates_take_too_long(
     await store(database, recent(1))
     found = await stats(service)
     assert (found["calls"], found["error_rates"]) == (1, None)
+
+
+async def test_a_minimum_confidence_adds_the_verdicts_that_the_calls_would_have(
+    database: Database, service: App
+) -> None:
+    await store_verdicts(database, [judged(Label.HUMAN, 0.97), judged(Label.HUMAN, 0.6, 0.8)])
+    assert (await stats(service))["what_if"] is None
+    found = (await stats(service, "?last=7d&label=voicemail&min_confidence=0.8&min_confidence_human=0.9"))["what_if"]
+    # The label of the filter does not narrow the calls, as for the error rates.
+    assert (found["selection"], found["calls"], found["changed"], found["unknown"]) == ("last=7d", 2, 1, 0)
+    assert found["min_confidence"] == {"human": 0.9, "voicemail": 0.8}
+    assert [(each["before"], each["after"], each["calls"]) for each in found["changes"]] == [
+        ("human", "human", 1),
+        ("human", "undecided", 1),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("value", "reason"),
+    [
+        ("1", "min confidence of human 1 must be below 1: no confidence reaches it"),
+        ("0.5", "must be above 0.5"),
+        ("nan", "must be above 0.5"),
+        ("high", "min_confidence_human='high' is not a number"),
+    ],
+)
+async def test_a_minimum_confidence_that_decides_nothing_is_refused(service: App, value: str, reason: str) -> None:
+    response = await service.client.get(f"/api/stats?min_confidence_human={value}")
+    assert response.status_code == 400
+    assert reason in response.json()["detail"]
