@@ -34,6 +34,8 @@ from amd_service.calls.lookup import find_recording, read_call
 from amd_service.calls.neighbours import find_neighbours
 from amd_service.calls.number_backfill import Cursor
 from amd_service.calls.number_policy import NumberPolicy
+from amd_service.calls.review_sample import SamplingPlan
+from amd_service.calls.stored_verdicts import read_stored_calls
 from amd_service.calls.whole_call import read_whole_call
 from amd_service.database.connection import connect
 from amd_service.database.pool import Database
@@ -78,6 +80,7 @@ async def tag_call(session: AsyncSession) -> None:
 
 
 RULES = FilterRules.from_settings(make_settings())
+PLAN = SamplingPlan.from_settings(make_settings())
 
 BACKEND = "https://backend.example.com/"
 
@@ -116,6 +119,12 @@ QUERIES: dict[str, tuple[Work, set[str]]] = {
     "requeue of more judged calls": (
         lambda session: judged_again.requeue_judged(session, LAST_DAYS, after=AFTER, limit=20, dry_run=True),
         {"ix_call_log_judged_day", "ix_recording_call_sid"},
+    ),
+    "stored verdicts of a batch": (
+        lambda session: read_stored_calls(
+            session, CallFilter(last=timedelta(days=3)), RULES, PLAN, older_than=None, limit=10
+        ),
+        {"ix_call_log_created_at", "ix_recording_call_sid", "ix_verdict_recording_sid", "ix_review_call_sid_id"},
     ),
     "analysis": (refresh, {"pk_call_log", "ix_recording_call_sid", "ix_verdict_recording_sid"}),
     "one call": (
