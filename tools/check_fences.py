@@ -29,6 +29,7 @@ ALLOWED: Mapping[str, tuple[str, ...]] = {
     # Measurements
     "scipy": ("lab",),
     "sklearn": ("lab",),
+    "cleanlab": ("lab",),
     # Audio
     "numpy": ("detection", "lab", "simulator", "domain", "operations/review"),
     "soundfile": ("detection/audio", "lab", "simulator"),

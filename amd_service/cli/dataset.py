@@ -55,6 +55,14 @@ def build(
     keep_other: Annotated[
         bool, typer.Option("--keep-other", help="Keep labels that are neither human nor voicemail, such as screening.")
     ] = False,
+    check_labels: Annotated[
+        bool | None,
+        typer.Option(
+            "--check-labels/--no-check-labels",
+            help="List labels that are probably wrong in suspicious.csv. Runs AMD_MODEL on every recording. Default: "
+            "only if the extras `train` and `cleanlab` are installed.",
+        ),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the report as one JSON document.")] = False,
 ) -> None:
     """Build a dataset from labelled calls or files: one WAV file per call with the called party's audio.
@@ -65,6 +73,7 @@ def build(
     """
     settings = load_settings_and_logging(quiet=True)
     from amd_service.cli.dataset_build import build_and_print, parse_shares
+    from amd_service.cli.suspicious_labels import will_check
     from amd_service.lab.dataset.gathering import Sources
 
     sources = Sources(
@@ -76,6 +85,6 @@ def build(
         keep_other=keep_other,
         channel=channel,
     )
-    shares = parse_shares(split)
-    if not run(build_and_print(folder, sources, settings, shares=shares, seed=seed, as_json=as_json)):
+    shares, check = parse_shares(split), will_check(check_labels)
+    if not run(build_and_print(folder, sources, settings, shares=shares, seed=seed, check=check, as_json=as_json)):
         raise typer.Exit(1)

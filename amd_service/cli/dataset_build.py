@@ -5,10 +5,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from pathlib import Path
 
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
-from rich.progress import Progress as Bar
-
+from amd_service.cli.bars import Bars
+from amd_service.cli.suspicious_labels import NOT_CHECKED, check_labels
 from amd_service.errors import ConfigurationError
 from amd_service.lab.dataset.building import BuildReport, Progress, build_dataset
 from amd_service.lab.dataset.gathering import Sources
@@ -30,22 +28,32 @@ def parse_shares(text: str) -> Shares:
 
 
 async def build_and_print(
-    folder: Path, sources: Sources, settings: Settings, *, shares: Shares, seed: int, as_json: bool
+    folder: Path,
+    sources: Sources,
+    settings: Settings,
+    *,
+    shares: Shares,
+    seed: int,
+    as_json: bool,
+    check: bool = False,
 ) -> bool:
-    """Build the dataset and print its report. Returns False if the same command may find more recordings later."""
+    """Build the dataset and print its report. `check`: search for wrong labels.
+
+    Returns False if the same command may find more recordings later.
+    """
     if not (sources.use_calls or sources.folder):
         raise ConfigurationError("no source is given: use --from-reviews, --labels CSV or --from-folder FOLDER")
-    errors = Console(stderr=True)
-    columns = (TextColumn("collecting"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Bar(*columns, console=errors, transient=True, disable=as_json or not errors.is_terminal) as bar:
-        task = bar.add_task("", total=None)
-        progress = Progress(lambda count: bar.update(task, total=count), lambda: bar.advance(task))
+    bars = Bars(is_shown=not as_json)
+    with bars.show("collecting") as (begin, done):
+        progress = Progress(begin, done)
         built = await build_dataset(folder, sources, settings, shares=shares, seed=seed, progress=progress)
+    check_result = await check_labels(folder, built.placed, settings, bars) if check else NOT_CHECKED
     report = built.report
     if as_json:
-        print(json.dumps({"folder": str(folder), **asdict(report)}))  # noqa: T201 - the command's output
+        document = {"folder": str(folder), **asdict(report), "suspicious": check_result.found}
+        print(json.dumps(document))  # noqa: T201 - the command's output
     else:
-        print("\n".join(_lines(folder, report)))  # noqa: T201 - the command's output
+        print("\n".join((*_lines(folder, report), check_result.line)))  # noqa: T201 - the command's output
     return report.is_complete
 
 

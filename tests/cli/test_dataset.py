@@ -2,10 +2,15 @@
 
 import json
 from pathlib import Path
+from shutil import copytree
+from typing import Any
 
 import pytest
 
+from amd_service.cli import suspicious_labels
 from amd_service.cli.dataset_build import build_and_print, parse_shares
+from amd_service.cli.suspicious_labels import will_check
+from amd_service.detection.label_check import SHIPPED_CLIPS
 from amd_service.errors import ConfigurationError
 from amd_service.lab.dataset.gathering import Sources
 from amd_service.lab.dataset.splitting import SHARES
@@ -45,8 +50,30 @@ async def test_the_report_is_printed_as_lines_or_as_one_document(
     assert lines[0] == f"12 recordings in {folder}"
     assert lines[1].split() == ["train", "4", "human,", "4", "voicemail", "in", "8", "groups"]
     assert lines[4].split() == ["languages", "12", "de"]
-    assert lines[-1].split() == ["left", "out", "1", "undecodable;", "see", "left_out.csv"]
+    assert lines[-2].split() == ["left", "out", "1", "undecodable;", "see", "left_out.csv"]
     assert await build_and_print(folder, sources, settings, shares=SHARES, seed=0, as_json=True)
     report = json.loads(capsys.readouterr().out)
     assert report["labels"]["test"] == {"human": 1, "voicemail": 1}
     assert report["left_out"] == {"undecodable": 1}
+
+
+@pytest.mark.slow
+@pytest.mark.anyio
+async def test_labels_are_checked_by_the_configured_model(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    source = tmp_path / "source"
+    copytree(SHIPPED_CLIPS, source)
+    folder, settings = tmp_path / "data", Settings(_env_file=None, model="demo")
+    arguments: dict[str, Any] = {"shares": SHARES, "seed": 0, "check": True}
+    assert await build_and_print(folder, Sources(folder=source), settings, as_json=True, **arguments)
+    assert json.loads(capsys.readouterr().out)["suspicious"] <= 4
+    assert (folder / "suspicious.csv").read_text("utf-8").startswith("file_name,")
+    assert json.loads((folder / "dataset.json").read_text("utf-8"))["suspicious"] <= 4
+
+
+def test_the_check_of_labels_says_how_to_install_its_libraries(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert will_check(None)
+    assert not will_check(False)
+    monkeypatch.setattr(suspicious_labels, "find_spec", lambda _name: None)
+    assert not will_check(None)
+    with pytest.raises(ConfigurationError, match=r"pip install 'amd-service\[train,cleanlab\]'"):
+        will_check(True)
