@@ -264,4 +264,5 @@ class Detector:
             channels_mixed=prepared.party.mixed,
             audio_sha256=prepared.audio_sha256,
             policy=self._policy.as_dict(),
+            evidence=prepared.evidence.as_dict() if prepared.evidence else None,
         )

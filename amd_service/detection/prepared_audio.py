@@ -3,11 +3,13 @@
 import hashlib
 from dataclasses import dataclass, replace
 
-from amd_service.detection.audio.activity import speech_onset_ms
+from amd_service.detection.audio.activity import measure_activity
 from amd_service.detection.audio.channels import CalledParty, called_party
 from amd_service.detection.audio.decode import decode
 from amd_service.detection.audio.input import AudioInput
 from amd_service.detection.audio.window import LEAD_MS, cut
+from amd_service.detection.evidence.findings import Evidence
+from amd_service.detection.evidence.measure import measure_evidence
 from amd_service.domain import Anchor, Waveform, Window
 
 # The search for speech covers this many milliseconds from the first sample.
@@ -18,10 +20,15 @@ MIN_MS = 1000
 
 @dataclass(frozen=True, slots=True, eq=False)
 class PreparedAudio:
-    """The called party's audio. `onset_ms` is None if the audio is too short or its first 15 s contain no speech."""
+    """The called party's audio.
+
+    `onset_ms`: None if the audio is too short or its first 15 s contain no speech. `evidence`: None if the audio is too
+    short.
+    """
 
     party: CalledParty
     onset_ms: int | None
+    evidence: Evidence | None
     audio_sha256: str
 
     @property
@@ -39,7 +46,8 @@ class PreparedAudio:
 
 
 def prepare_audio(audio: AudioInput, *, max_ms: int) -> PreparedAudio:
-    """Decode the first `max_ms` of a recording, select the called party and search for speech.
+    """Decode the first `max_ms` of a recording, select the called party, search for speech and
+    measure the evidence.
 
     The work is CPU-bound: run this function on a worker thread. Raises Undecodable. Raises ConfigurationError for a
     channel other than 1 or 2.
@@ -47,8 +55,13 @@ def prepare_audio(audio: AudioInput, *, max_ms: int) -> PreparedAudio:
     tracks = decode(audio.data, content_type=audio.content_type, max_s=max_ms / 1000)
     party = called_party(tracks, channel=audio.channel, one_sided=audio.one_sided)
     long_enough = party.waveform.duration_ms >= MIN_MS
-    onset_ms = speech_onset_ms(party.waveform, search_ms=SEARCH_MS) if long_enough else None
-    return PreparedAudio(party, onset_ms, hashlib.sha256(audio.data).hexdigest())
+    activity = measure_activity(party.waveform, length_ms=max_ms) if long_enough else None
+    return PreparedAudio(
+        party,
+        onset_ms=activity.onset_ms(SEARCH_MS) if activity else None,
+        evidence=measure_evidence(activity) if activity else None,
+        audio_sha256=hashlib.sha256(audio.data).hexdigest(),
+    )
 
 
 def cut_window(prepared: PreparedAudio, anchor: Anchor, length_ms: int) -> Window:

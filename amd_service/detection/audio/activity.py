@@ -25,6 +25,8 @@ Known limits:
 The measurements of noise and music are in docs/decisions/0016.
 """
 
+from dataclasses import dataclass
+
 import numpy as np
 import soxr
 from numpy.lib.stride_tricks import sliding_window_view
@@ -90,13 +92,38 @@ SETTLED_MS = (LEAD_FRAMES + EVIDENCE_SPAN + FLOOR_FRAMES + 15) * HOP_MS
 UNSETTLED_MS = (LEAD_FRAMES + EVIDENCE_SPAN) * HOP_MS
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Activity:
+    """Audio at 8 kHz with its frames. Frame i is centred at i * HOP_MS.
+
+    `power`: mean square in each bin of the telephone band, shape (frames, bins). `speech`: frames of voiced speech.
+    `sound`: frames that exceed the noise and are no tone.
+    """
+
+    samples: Array
+    power: Array
+    speech: Flags
+    sound: Flags
+
+    def onset_ms(self, search_ms: int) -> int | None:
+        """Return the onset of speech in ms, or None if no speech begins in the first `search_ms`."""
+        first = _first_evidence(self.speech[: search_ms // HOP_MS])
+        return None if first is None else _lead_in(first, self.sound) * HOP_MS
+
+
 def speech_onset_ms(waveform: Waveform, *, search_ms: int = 15_000) -> int | None:
     """Return the onset of speech in ms from the first sample, or None if the first `search_ms` contain no speech.
 
     The onset is accurate to about 50 ms in a quiet call. In loud noise, which hides weak beginnings, the onset is up to
     200 ms late.
     """
-    samples = _at_8_khz(waveform, search_ms)
+    activity = measure_activity(waveform, length_ms=search_ms)
+    return None if activity is None else activity.onset_ms(search_ms)
+
+
+def measure_activity(waveform: Waveform, *, length_ms: int) -> Activity | None:
+    """Find speech in the first `length_ms`. Returns None if there is less than 100 ms of audio."""
+    samples = _at_8_khz(waveform, length_ms)
     if len(samples) < 2 * FRAME:
         return None
     power = _spectra(samples)
@@ -104,13 +131,12 @@ def speech_onset_ms(waveform: Waveform, *, search_ms: int = 15_000) -> int | Non
     excess = np.where(power > FLOOR_FACTOR * floor, power - floor, np.float32(0))
     total = excess.sum(axis=1)
     active = (total > 10 ** (SILENCE_DBFS / 10)) & (total > floor.sum(axis=1))
-    richness, movement = _richness(excess), _movement(power, excess)
+    richness, movement = share_outside_two_peaks(excess), _movement(power, excess)
     tone = _widen(active & ((richness < TONAL) | (movement < STEADY_DB)), EDGE_FRAMES)
     sound = active & ~tone
     speech = sound & (richness > RICH) & (movement > MOVES_DB)
     speech[speech] = _periodicity(np.maximum(power[speech] - NOISE_FACTOR * floor[speech], 0)) > VOICED
-    first = _first_evidence(speech)
-    return None if first is None else _lead_in(first, sound) * HOP_MS
+    return Activity(samples, power, speech, sound)
 
 
 def _at_8_khz(waveform: Waveform, search_ms: int) -> Array:
@@ -145,16 +171,16 @@ def _floor(power: Array) -> Array:
     than FLOOR_FRAMES frames is ignored, because speech may start at sample 0. The floor is at least the minimum of the
     whole recording.
     """
-    smooth = _smooth(power)
+    smoothed = smooth(power)
     span = min(FLOOR_FRAMES, len(power))
-    minima = _running_minimum(smooth, span)
-    floor = np.broadcast_to(smooth.min(axis=0), smooth.shape).copy()
+    minima = _running_minimum(smoothed, span)
+    floor = np.broadcast_to(smoothed.min(axis=0), smoothed.shape).copy()
     np.maximum(floor[: len(minima)], minima, out=floor[: len(minima)])
     np.maximum(floor[span - 1 :], minima, out=floor[span - 1 :])
     return floor
 
 
-def _smooth(power: Array) -> Array:
+def smooth(power: Array) -> Array:
     """Return the moving average of the power over 5 frames and 5 bins. Values at the edges are repeated."""
     padded = np.pad(power, 2, mode="edge")
     rows, columns = power.shape
@@ -177,8 +203,8 @@ def _running_minimum(values: Array, span: int) -> Array:
     return np.minimum(values[: len(values) - rest], values[rest:]) if rest else values
 
 
-def _richness(excess: Array) -> Array:
-    """Return the share of each frame's excess power that lies outside its two strongest peaks."""
+def share_outside_two_peaks(excess: Array) -> Array:
+    """Return the share of each frame's power above the noise that lies outside its two strongest peaks."""
     rest, rows = excess.copy(), np.arange(len(excess))
     for _ in range(2):
         peak = rest.argmax(axis=1)

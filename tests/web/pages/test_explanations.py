@@ -53,7 +53,7 @@ def test_every_other_state_is_explained(state: AnalysisState) -> None:
     assert "$" not in found.why + (found.cure or "")
 
 
-@pytest.mark.parametrize("reason", sorted(set(Reason) - {Reason.CONFIDENT}))
+@pytest.mark.parametrize("reason", sorted(set(Reason) - {Reason.CONFIDENT, Reason.BEEP}))
 def test_every_undecided_verdict_is_explained_and_has_a_cure(reason: Reason) -> None:
     found = explain(judged(Label.UNDECIDED, reason, 0.4, min_confidence=0.7))
     assert found.why.startswith("Undecided, because")

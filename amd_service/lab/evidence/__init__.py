@@ -1,0 +1,1 @@
+"""Scenes with known beeps and tones, to measure how well the evidence is found."""
