@@ -7,9 +7,9 @@ keeps its first verdict.
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 
-from sqlalchemy import ColumnElement, Date, Select, func, literal_column, select, tuple_, update
+from sqlalchemy import ARRAY, ColumnElement, Date, Select, Text, cast, func, literal_column, select, tuple_, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from amd_service.calls.tables import MEDIA_STREAM, CallLog, Recording, RecordingState
@@ -18,10 +18,14 @@ from amd_service.calls.tables.call_log import DAY
 
 @dataclass(frozen=True, slots=True)
 class Period:
-    """Calls that were answered at or after `since` and before `until`. If the time is not known: by created_at."""
+    """Calls that were answered at or after `since` and before `until`. If the time is not known: by created_at.
+
+    `campaign`: only calls of this campaign.
+    """
 
     since: datetime
     until: datetime
+    campaign: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,8 +45,29 @@ class JudgedBatch:
     failed_before: Mapping[str, int] = field(default_factory=dict)
 
 
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """When requeued recordings become due: the first one after `first_s` seconds, and then one every `step_s`."""
+
+    first_s: float = 0.0
+    step_s: float = 0.0
+
+    def after(self, count: int) -> "Pace":
+        """Return the pace of the recordings that follow `count` recordings."""
+        return Pace(self.first_s + count * self.step_s, self.step_s)
+
+
+AT_ONCE = Pace()
+
+
 async def requeue_judged(
-    session: AsyncSession, period: Period, *, after: tuple[date, str] | None, limit: int, dry_run: bool
+    session: AsyncSession,
+    period: Period,
+    *,
+    after: tuple[date, str] | None,
+    limit: int,
+    dry_run: bool,
+    pace: Pace = AT_ONCE,
 ) -> JudgedBatch:
     """Requeue the recordings of up to `limit` judged calls of a period.
 
@@ -52,11 +77,13 @@ async def requeue_judged(
     calls = (await session.execute(_judged_calls(period, after).limit(limit))).all()
     if not calls:
         return JudgedBatch(None)
-    batch = await requeue_calls(session, [call_sid for _, call_sid in calls], dry_run=dry_run)
+    batch = await requeue_calls(session, [call_sid for _, call_sid in calls], dry_run=dry_run, pace=pace)
     return replace(batch, last=(calls[-1][0], calls[-1][1]))
 
 
-async def requeue_calls(session: AsyncSession, call_sids: Sequence[str], *, dry_run: bool = False) -> JudgedBatch:
+async def requeue_calls(
+    session: AsyncSession, call_sids: Sequence[str], *, dry_run: bool = False, pace: Pace = AT_ONCE
+) -> JudgedBatch:
     """Requeue the judged recordings of these calls. `dry_run`: count, but change nothing."""
     recordings = select(Recording).where(Recording.call_sid.in_(call_sids), Recording.state == RecordingState.DONE)
     if not dry_run:
@@ -66,7 +93,7 @@ async def requeue_calls(session: AsyncSession, call_sids: Sequence[str], *, dry_
     stored = [row for row in rows if row.source != MEDIA_STREAM]
     wanted = [row for row in stored if row.erased_at is None]
     if not dry_run:
-        await _enqueue(session, [row.recording_sid for row in wanted])
+        await _enqueue(session, [row.recording_sid for row in wanted], pace)
     return JudgedBatch(
         last=None,
         calls=len({row.call_sid for row in wanted}),
@@ -88,18 +115,41 @@ def _judged_calls(period: Period, after: tuple[date, str] | None) -> Select[date
         .where(answered_at >= period.since, answered_at < period.until)
         .order_by(day, CallLog.call_sid)
     )
+    if period.campaign is not None:
+        statement = statement.where(CallLog.campaign == period.campaign)
     return statement if after is None else statement.where(tuple_(day, CallLog.call_sid) > tuple_(*after))
 
 
-async def _enqueue(session: AsyncSession, sids: Sequence[str]) -> None:
+async def _enqueue(session: AsyncSession, sids: Sequence[str], pace: Pace) -> None:
     # `finished_at` stays: it says that the recording has a verdict, so workers claim it after all new recordings.
+    position = func.array_position(cast(list(sids), ARRAY(Text)), Recording.recording_sid) - 1
     statement = (
         update(Recording)
         .where(Recording.recording_sid.in_(sids))
         .values(
-            state=RecordingState.QUEUED, attempts=0, available_at=func.now(), queued_at=func.now(), last_error=None,
-            last_failure=None,
+            state=RecordingState.QUEUED, attempts=0, queued_at=func.now(), last_error=None, last_failure=None,
+            available_at=func.now() + timedelta(seconds=1) * (pace.first_s + pace.step_s * position),
         )
         .execution_options(synchronize_session=False)
     )  # fmt: skip
     await session.execute(statement)
+
+
+async def read_judged(
+    session: AsyncSession, period: Period, *, after: tuple[date, str] | None, limit: int
+) -> tuple[list[Recording], tuple[date, str] | None]:
+    """Read the judged recordings of up to `limit` judged calls of a period, without live streams.
+
+    Returns also the day and the SID of the last call, None after the end of the period.
+    """
+    calls = (await session.execute(_judged_calls(period, after).limit(limit))).all()
+    recordings = (
+        select(Recording)
+        .where(
+            Recording.call_sid.in_([call_sid for _, call_sid in calls]),
+            Recording.state == RecordingState.DONE,
+            Recording.source.is_distinct_from(MEDIA_STREAM),
+        )
+        .order_by(Recording.recording_sid)
+    )
+    return list(await session.scalars(recordings)), (calls[-1][0], calls[-1][1]) if calls else None

@@ -39,8 +39,8 @@ COLUMNS = (
 
 
 def outcome_of(call: CallLog) -> tuple[object, ...]:
-    """Return the values of a call whose change makes an event."""
-    return call.analysis_state, call.label, call.reason, call.recording_sid, call.verdict_at
+    """Return the values of a call whose change makes an event. A second verdict with the same label makes none."""
+    return call.analysis_state, call.label, call.reason, call.recording_sid
 
 
 async def add_event(session: AsyncSession, call: CallLog) -> None:

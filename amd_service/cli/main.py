@@ -16,6 +16,7 @@ from amd_service.cli.migrate import migrate
 from amd_service.cli.plain_help import PlainCommand, PlainGroup
 from amd_service.cli.process import prepare_output
 from amd_service.cli.reconcile import reconcile
+from amd_service.cli.rejudge import rejudge
 from amd_service.cli.replay import replay
 from amd_service.cli.requeue import requeue
 from amd_service.cli.serve import serve
@@ -24,7 +25,22 @@ from amd_service.cli.whatif import whatif
 from amd_service.cli.worker import worker
 
 # `--help` lists the commands in this order.
-COMMANDS = (serve, worker, migrate, requeue, reconcile, demo, simulate, replay, fixture, classify, call, whatif, doctor)
+COMMANDS = (
+    serve,
+    worker,
+    migrate,
+    requeue,
+    rejudge,
+    reconcile,
+    demo,
+    simulate,
+    replay,
+    fixture,
+    classify,
+    call,
+    whatif,
+    doctor,
+)
 
 app = typer.Typer(
     name="amd-service",

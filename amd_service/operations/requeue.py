@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import date
 
 from amd_service.calls import given_up, judged_again
-from amd_service.calls.judged_again import JudgedBatch, Period
+from amd_service.calls.judged_again import AT_ONCE, JudgedBatch, Pace, Period
 from amd_service.database.pool import Database
 from amd_service.domain import CallSid, Failure
 
@@ -52,20 +52,34 @@ async def count_recordings(database: Database, failure: Failure | None) -> int:
 
 
 async def requeue_judged(
-    database: Database, period: Period, *, dry_run: bool, batch: int = REQUEUE_BATCH
+    database: Database,
+    period: Period,
+    *,
+    dry_run: bool,
+    limit: int | None = None,
+    per_minute: int | None = None,
+    batch: int = REQUEUE_BATCH,
 ) -> RequeueReport:
     """Requeue the recordings of the judged calls of a period. A dry run only counts them.
 
-    Workers write the new verdicts. No action follows a new verdict. After an error or Ctrl-C, finished batches stay
-    requeued.
+    Workers write the new verdicts. No action follows a new verdict. `limit`: maximum number of calls whose recordings
+    are requeued. `per_minute`: recordings that become due in one minute; by default, all are due at once. After an
+    error or Ctrl-C, finished batches stay requeued.
     """
     batches: list[JudgedBatch] = []
     after: tuple[date, str] | None = None
+    pace = AT_ONCE if per_minute is None else Pace(step_s=60 / per_minute)
     while True:
+        total = _total(batches)
+        size = batch if limit is None else min(batch, limit - total.calls)
+        if size <= 0:
+            return total
         async with database.transaction() as session:
-            done = await judged_again.requeue_judged(session, period, after=after, limit=batch, dry_run=dry_run)
+            done = await judged_again.requeue_judged(
+                session, period, after=after, limit=size, dry_run=dry_run, pace=pace.after(total.requeued)
+            )
         if done.last is None:
-            return _total(batches)
+            return total
         batches.append(done)
         after = done.last
 

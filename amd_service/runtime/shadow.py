@@ -4,12 +4,15 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+from amd_service.database.opening import open_database
 from amd_service.database.pool import Database
 from amd_service.detection.detector import Detector
 from amd_service.errors import ModelUnusable
 from amd_service.operations.judge_shadow import ShadowJudge
+from amd_service.operations.rejudge import Rejudger
 from amd_service.settings import Settings
 from amd_service.telemetry import Metrics, get_logger
+from amd_service.twilio.recordings import Recordings, http_client
 from amd_service.worker.shadow import ShadowRuns
 
 log = get_logger(__name__)
@@ -55,3 +58,19 @@ async def _start(detector: Detector, first: Detector, metrics: Metrics) -> None:
         return
     metrics.shadow_ready.set(1)
     log.info("shadow model ready", model=detector.identity and detector.identity.id)
+
+
+@asynccontextmanager
+async def open_rejudger(settings: Settings, model: str, *, per_minute: int) -> AsyncIterator[Rejudger]:
+    """Open what a command needs to judge past calls with another model, whose name is like AMD_SHADOW_MODEL.
+
+    Raises ModelUnusable if the model cannot be used.
+    """
+    async with (
+        http_client(settings) as client,
+        open_database(settings) as database,
+        build_shadow_detector(settings, model) as detector,
+    ):
+        await detector.wait_ready_or_raise()
+        recordings = Recordings(client, settings)
+        yield Rejudger(database, detector, settings.accounts, recordings, per_minute=per_minute)

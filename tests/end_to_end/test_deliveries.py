@@ -8,7 +8,7 @@ from pathlib import Path
 
 import anyio.to_thread
 import pytest
-from sqlalchemy import func, update
+from sqlalchemy import func, text, update
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
@@ -110,6 +110,9 @@ async def test_no_event_is_lost_and_the_order_is_kept(own_server: tuple[str, Ser
                 await doomed.process.wait()
             async with scene.run_service((*COMMAND, "worker"), **settings):
                 await until_attempts(database, receiver.url, 2)
+                async with database.transaction() as session:
+                    # As if another model had judged: an unchanged verdict makes no event.
+                    await session.execute(text("update call_log set label = 'voicemail'"))
                 for call_sid in calls:
                     await requeue_call(database, CallSid(call_sid))
 

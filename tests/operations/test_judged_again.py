@@ -1,5 +1,6 @@
 """Past calls are judged again. The first verdict stays until a second verdict is written."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -187,3 +188,40 @@ async def test_calls_without_a_verdict_are_left_to_the_plain_requeue(database: D
     async with database.transaction() as session:
         assert await queue.give_up(session, job, Failure.UNAUTHORISED, "401")
     assert await requeue(database) == RequeueReport(0, 0, 0, 0, {})
+
+
+async def test_a_limit_and_a_campaign_narrow_the_calls(database: Database) -> None:
+    await queued(database, 4)
+    for job in await claim(database):
+        assert await settle(database, job, HUMAN)
+    async with database.transaction() as session:
+        await session.execute(text(f"update call_log set campaign = 'spring' where call_sid = 'CA{1:032x}'"))
+    spring = replace(ALWAYS, campaign="spring")
+    assert (await requeue(database, spring, dry_run=True)).requeued == 1
+    assert (await requeue_judged(database, ALWAYS, dry_run=False, limit=3, batch=2)).calls == 3
+    assert len(await claim(database)) == 3
+
+
+async def test_recordings_become_due_at_the_chosen_pace(database: Database) -> None:
+    await queued(database, 5)
+    for job in await claim(database):
+        assert await settle(database, job, HUMAN)
+    # Two recordings are due in the first minute: one now, and one after 30 s.
+    await requeue_judged(database, ALWAYS, dry_run=False, per_minute=2, batch=2)
+    async with database.transaction() as session:
+        delays = await session.scalars(
+            text("select round(extract(epoch from available_at - queued_at)) from recording order by available_at")
+        )
+        assert [int(delay) for delay in delays] == [0, 30, 60, 90, 120]
+    assert len(await claim(database)) == 1
+
+
+async def test_a_second_verdict_makes_an_event_only_if_the_state_changes(database_url: str, database: Database) -> None:
+    delivering = Database(database_url, delivery_urls=("https://backend.example.com/",))
+    await judge_first(delivering, HUMAN)
+    for second, events in ((HUMAN, 1), (VOICEMAIL, 2)):
+        await requeue(delivering)
+        (job,) = await claim(delivering)
+        assert await settle(delivering, job, second)
+        assert (await call_row(delivering)).events == events
+    await delivering.dispose()
