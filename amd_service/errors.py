@@ -207,7 +207,10 @@ class TooManyCalls(RequestRefused):
 
 
 class OutcomeUnknown(AmdError):
-    """Twilio may have carried out a REST request, but the response was lost. The request is never repeated."""
+    """Twilio may have carried out a REST request, but the response was lost.
+
+    The request is repeated only if a second one changes nothing.
+    """
 
 
 class DeliveryFailed(AmdError):

@@ -31,6 +31,7 @@ _ORDER = (
     "verdict",
     "delivery",
     "review",
+    "annotation",
     "callback",
     "call_request",
     "sweep",

@@ -15,7 +15,7 @@ from sqlalchemy import ColumnElement, Interval, and_, bindparam, func, select, t
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import InstrumentedAttribute
 
-from amd_service.calls.tables import Delivery, Recording
+from amd_service.calls.tables import Annotation, Delivery, Recording
 
 J = TypeVar("J")
 
@@ -37,7 +37,7 @@ def from_now(seconds: float) -> ColumnElement[datetime]:
 class Leases:
     """The leases on the rows of one table. `key`: its primary key."""
 
-    table: type[Recording] | type[Delivery]
+    table: type[Recording] | type[Delivery] | type[Annotation]
     key: InstrumentedAttribute[Any]
 
     async def heartbeat(

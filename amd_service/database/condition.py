@@ -30,6 +30,7 @@ FOR_WORKERS_AND_PAGES = {
     "api_key": ("SELECT", "INSERT", "UPDATE"),
     "review": ("SELECT", "INSERT"),
     "delivery": ("SELECT", "INSERT", "UPDATE", "DELETE"),
+    "annotation": ("SELECT", "INSERT", "UPDATE"),
     "saved_view": ("SELECT", "INSERT", "UPDATE", "DELETE"),
 }
 _NEEDED = [

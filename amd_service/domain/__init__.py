@@ -2,6 +2,7 @@
 
 from amd_service.domain.actions import Action, ActionKind, ActionState
 from amd_service.domain.analysis import VERDICT_SOURCES, AnalysisState, Failure, Job, ShadowOutcome, Source
+from amd_service.domain.annotations import ANSWERED_BY, AnnotationJob, AnsweredBy
 from amd_service.domain.audio import Anchor, Waveform, Window
 from amd_service.domain.callbacks import (
     REST_ROUTE,
@@ -42,6 +43,7 @@ from amd_service.domain.verdicts import Heard, Label, ModelIdentity, ModelRun, R
 
 __all__ = [
     "ALL_SCOPES",
+    "ANSWERED_BY",
     "DELIVERY_URLS",
     "EVENT_OF_STATE",
     "MAX_TAGS",
@@ -62,6 +64,8 @@ __all__ = [
     "AmdCallback",
     "AnalysisState",
     "Anchor",
+    "AnnotationJob",
+    "AnsweredBy",
     "CallSid",
     "CallStatus",
     "ConferenceSid",

@@ -22,7 +22,13 @@ from amd_service.operations.place_call import CallPlacer
 from amd_service.operations.reconcile import Reconciliation
 from amd_service.operations.retention import ERASE_EVERY_S, FORGET_EVERY_S, Retention
 from amd_service.runtime.shadow import run_shadow
-from amd_service.runtime.workers import build_recording_worker, check_backends, run_deliveries, run_worker
+from amd_service.runtime.workers import (
+    build_recording_worker,
+    check_backends,
+    run_annotations,
+    run_deliveries,
+    run_worker,
+)
 from amd_service.settings import Settings
 from amd_service.telemetry import Metrics, get_logger
 from amd_service.tracing.spans import Traces, open_traces
@@ -112,6 +118,7 @@ async def open_runtime(settings: Settings, *, with_worker: bool, with_model: boo
             await stack.enter_async_context(_run_actions(settings, database, rest, metrics))
             await stack.enter_async_context(run_worker(worker, detector, settings))
             await stack.enter_async_context(_run_periodic_tasks(settings, database, client, numbers, metrics))
+            await stack.enter_async_context(run_annotations(settings, database, rest, metrics))
             await stack.enter_async_context(run_deliveries(settings, database, metrics, traces))
         heard = Recordings(client, settings)
         yield assemble_runtime(settings, metrics, database, detector, rest, heard, numbers, traces, worker, shadow)

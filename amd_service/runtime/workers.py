@@ -4,15 +4,17 @@ import asyncio
 import os
 import secrets
 import socket
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
+from typing import Any
 
 import httpx2
 
 from amd_service.database.pool import Database
 from amd_service.detection.detector import Detector
-from amd_service.domain import DeliveryJob, Job
+from amd_service.domain import AnnotationJob, DeliveryJob, Job
 from amd_service.errors import ConfigurationError
+from amd_service.operations.annotate import AnnotationQueue
 from amd_service.operations.deliver.outgoing import DeliveryQueue
 from amd_service.operations.deliver.sender import Sender, open_sender
 from amd_service.operations.deliver.targets import find_bad_targets
@@ -22,6 +24,8 @@ from amd_service.settings import Settings
 from amd_service.telemetry import Metrics, get_logger
 from amd_service.tracing.spans import Traces
 from amd_service.twilio.recordings import Recordings
+from amd_service.twilio.rest import RestClient
+from amd_service.worker.annotating import AnnotationAttempts
 from amd_service.worker.delivering import DeliveryAttempts
 from amd_service.worker.judging import Judge, RecordingAttempts
 from amd_service.worker.queue_loop import Worker
@@ -102,6 +106,15 @@ def build_delivery_worker(
     )
 
 
+def build_annotation_worker(
+    settings: Settings, database: Database, rest: RestClient, metrics: Metrics
+) -> Worker[AnnotationJob]:
+    """Build the worker that writes reviews to Twilio. It sends one request at a time: reviews are rare."""
+    queue = AnnotationQueue(database, worker=worker_name(), lease_s=settings.job_lease_s)
+    attempts = AnnotationAttempts(queue, rest, settings.accounts, metrics)
+    return Worker(queue=queue, attempts=attempts, concurrency=1, poll_s=settings.poll_s, metrics=metrics)
+
+
 @asynccontextmanager
 async def run_deliveries(
     settings: Settings, database: Database, metrics: Metrics, traces: Traces | None = None
@@ -110,20 +123,36 @@ async def run_deliveries(
 
     Each URL has its own worker and its own connections, so that a backend that hangs does not delay the others.
     """
-    budget = settings.shutdown_budget
     async with AsyncExitStack() as stack:
         workers = []
         for url in settings.delivery_url:
             sender = await stack.enter_async_context(open_sender(settings))
             workers.append(build_delivery_worker(settings, database, sender, metrics, url=url, traces=traces))
-        finish_s, release_s = budget.finish_deliveries_s, budget.release_deliveries_s
-        running = [asyncio.create_task(each.run(finish_s=finish_s, release_s=release_s)) for each in workers]
-        try:
+        async with _running(workers, settings):
             yield
-        finally:
-            for each in workers:
-                each.stop()
-            await asyncio.gather(*running)
+
+
+@asynccontextmanager
+async def run_annotations(
+    settings: Settings, database: Database, rest: RestClient, metrics: Metrics
+) -> AsyncIterator[None]:
+    """Write reviews to Twilio until the context ends, if the settings say so."""
+    workers = [build_annotation_worker(settings, database, rest, metrics)] if settings.annotate_calls else []
+    async with _running(workers, settings):
+        yield
+
+
+@asynccontextmanager
+async def _running(workers: Sequence[Worker[Any]], settings: Settings) -> AsyncIterator[None]:
+    budget = settings.shutdown_budget
+    finish_s, release_s = budget.finish_deliveries_s, budget.release_deliveries_s
+    running = [asyncio.create_task(each.run(finish_s=finish_s, release_s=release_s)) for each in workers]
+    try:
+        yield
+    finally:
+        for each in workers:
+            each.stop()
+        await asyncio.gather(*running)
 
 
 async def check_backends(settings: Settings) -> None:

@@ -28,3 +28,8 @@ class ReviewSettings(BaseModel):
         description="Share of the reviewed calls that a second person is asked to review too, to measure how well "
         "people agree.",
     )
+    annotate_calls: bool = Field(
+        False,
+        description="Whether reviews are written to Twilio as Call Annotations (`AnsweredBy`), without notes. Twilio "
+        "uses them as feedback on its own detection. Set it for every process of the service. See docs/review.md.",
+    )

@@ -26,7 +26,7 @@ class ShutdownBudget:
     - `periodic_tasks_s`: a periodic task finishes its current step. A cancelled step is repeated later.
     - `finish_recordings_s`: the worker finishes the recordings that it has claimed.
     - `release_recordings_s`: the worker releases the recordings that are still unfinished.
-    - `finish_deliveries_s`: backends answer the requests that are open.
+    - `finish_deliveries_s`: backends, and Twilio for annotations, answer the requests that are open.
     - `release_deliveries_s`: the deliveries whose requests were interrupted are released, and sent again later.
     - `action_loop_s`: the action loop finishes its current pass.
     - `start_actions_s`: the actions of the last verdicts start.

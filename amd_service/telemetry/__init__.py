@@ -91,7 +91,7 @@ class Metrics:
             "amd_stage_seconds",
             "Seconds per stage of processing a recording: `fetch` (download), `listen` (decoding and search for "
             "speech), `score` (the model), `judge` (listen and score), `settle` (storing the result). And of a "
-            "delivery: `deliver` (the request), `settle_delivery` (storing its result).",
+            "delivery: `deliver` (the request), `settle_delivery` (storing its result); the same for `annotate`.",
             ["stage"],
             buckets=_STAGE_BUCKETS,
             registry=self.registry,
@@ -125,6 +125,14 @@ class Metrics:
         )
         for outcome in ("delivered", "failed", "dead"):
             self.deliveries.labels(outcome)
+        self.annotations = self._counter(
+            "amd_annotations",
+            "Requests to Twilio that annotate reviewed calls, by outcome: `done`, `failed` (a retry follows), `dead` "
+            "(given up).",
+            "outcome",
+        )
+        for outcome in ("done", "failed", "dead"):
+            self.annotations.labels(outcome)
         self.retries = self._counter("amd_retries", "Recordings scheduled for a retry, by error.", "error")
         self.given_up = self._counter(
             "amd_buried",

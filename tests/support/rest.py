@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from typing import Any
 
-from amd_service.domain import AccountSid, CallSid, RecordingSid
+from amd_service.domain import AccountSid, AnsweredBy, CallSid, RecordingSid
 from amd_service.settings import Account, Settings
 from amd_service.twilio.call_request import CallRequest
 from amd_service.twilio.rest import RestClient
@@ -30,6 +30,7 @@ async def listed_recordings(rest: RestClient) -> list[tuple[str, str]]:
 CHANGES: dict[str, Use] = {
     "place_call": lambda rest: rest.place_call(ACCOUNT, CALL_REQUEST),
     "hang_up": lambda rest: rest.hang_up(ACCOUNT, CA),
+    "annotate_call": lambda rest: rest.annotate_call(ACCOUNT, CA, AnsweredBy.HUMAN),
     "redirect": lambda rest: rest.redirect(ACCOUNT, CA, "https://example.org/twiml?x=1&y=2"),
 }
 

@@ -1,6 +1,7 @@
 """The tables, and a view. Every column has a comment, which `docs/call_log.md` and psql's `\\d+` show."""
 
 from amd_service.calls.tables import agreement, reviewed
+from amd_service.calls.tables.annotation import Annotation
 from amd_service.calls.tables.api_key import ApiKey
 from amd_service.calls.tables.base import Base
 from amd_service.calls.tables.call_log import CallLog
@@ -28,6 +29,7 @@ __all__ = [
     "FIRST",
     "GIVEN_UP",
     "MEDIA_STREAM",
+    "Annotation",
     "ApiKey",
     "Base",
     "CallLog",

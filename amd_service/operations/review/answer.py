@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from amd_service.calls import reviews
+from amd_service.calls import annotations, reviews
 from amd_service.calls.review_sample import SamplingPlan
 from amd_service.calls.reviews import Draw, NewReview
 from amd_service.calls.storable import storable
@@ -56,11 +56,14 @@ async def read_reviews(database: Database, call_sid: CallSid) -> Sequence[Review
         return await reviews.answers_about(session, call_sid)
 
 
-async def record_answer(database: Database, plan: SamplingPlan, given: GivenAnswer) -> RecordedAnswer | None:
+async def record_answer(
+    database: Database, plan: SamplingPlan, given: GivenAnswer, *, annotates: bool = False
+) -> RecordedAnswer | None:
     """Add a row for the answer, unless this form, a later one or a request with the same key was recorded already.
 
-    A correction is a new row with the group and the probability of the first one. Returns None if the call is unknown
-    or not judged. Raises DatabaseUnavailable, and IdempotencyKeyReused for another answer with the same key.
+    `annotates`: also queue the answer for Twilio as a Call Annotation. A correction is a new row with the group and the
+    probability of the first one. Returns None if the call is unknown or not judged. Raises DatabaseUnavailable, and
+    IdempotencyKeyReused for another answer with the same key.
     """
     note, key = storable(given.note.strip())[:MAX_NOTE_LENGTH] or None, given.idempotency_key
     async with database.transaction() as session:
@@ -85,6 +88,8 @@ async def record_answer(database: Database, plan: SamplingPlan, given: GivenAnsw
         if is_outdated or (earlier and key is None and NewReview.of(earlier[0]) == new):
             return RecordedAnswer(earlier[0], call, is_new=False)
         await reviews.add_reviews(session, [new])
+        if annotates:
+            await annotations.request(session, given.call_sid, given.answer)
         latest = (await reviews.answers_of(session, given.call_sid, given.reviewer))[0]
     log.info("call reviewed", call_sid=given.call_sid, reviewer=given.reviewer, answer=given.answer)
     return RecordedAnswer(latest, call, is_new=True)

@@ -108,10 +108,13 @@ class MediaHost:
         ]
 
     def has_credentials(self, request: Request) -> bool:
-        """Return whether a request to `/Accounts/{account}/…` has the credentials of this account."""
-        expected = self._authorization.get(request.path_params["account"])
-        given = request.headers.get("authorization", "")
-        return expected is not None and compare_digest(given.encode(), expected.encode())
+        """Return whether a request to `/Accounts/{account}/…` has the credentials of this account.
+
+        Another path needs the credentials of any account.
+        """
+        account, given = request.path_params.get("account"), request.headers.get("authorization", "")
+        known = [value for sid, value in self._authorization.items() if account in (None, sid)]
+        return any(compare_digest(given.encode(), expected.encode()) for expected in known)
 
     async def serve_recording(self, request: Request) -> Response:
         received = self._record(request)

@@ -45,7 +45,10 @@ class SimulatedRecording:
 
 @dataclass(slots=True, kw_only=True)
 class SimulatedCall:
-    """A call. `form`: the parameters of the request that created the call. `updates`: parameters of each update."""
+    """A call. `form`: the parameters of the request that created the call. `updates`: parameters of each update.
+
+    `annotations`: parameters of each annotation.
+    """
 
     account_sid: str
     sid: str = field(default_factory=lambda: new_sid("CA"))
@@ -61,6 +64,7 @@ class SimulatedCall:
     answered_by: str | None = None
     form: Pairs = ()
     updates: list[Pairs] = field(default_factory=list)
+    annotations: list[Pairs] = field(default_factory=list)
     recordings: list[SimulatedRecording] = field(default_factory=list)
 
     @property
@@ -113,6 +117,23 @@ def call_resource(call: SimulatedCall) -> dict[str, object]:
         "to_formatted": call.to_number,
         "trunk_sid": None,
         "uri": f"{uri}.json",
+    }
+
+
+def annotation_resource(call: SimulatedCall, url: str) -> dict[str, object]:
+    """Return the Annotation resource of Voice Insights after all annotations of a call."""
+    given = dict(pair for form in call.annotations for pair in form)
+    return {
+        "account_sid": call.account_sid,
+        "answered_by": given.get("AnsweredBy"),
+        "call_score": None,
+        "call_sid": call.sid,
+        "comment": None,
+        "connectivity_issue": None,
+        "incident": None,
+        "quality_issues": [],
+        "spam": None,
+        "url": url,
     }
 
 

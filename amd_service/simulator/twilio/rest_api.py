@@ -12,7 +12,13 @@ from starlette.routing import Route
 
 from amd_service.domain import CallStatus
 from amd_service.simulator.twilio.media_host import MediaHost, ScriptedResponse, scripted_response
-from amd_service.simulator.twilio.resources import SimulatedCall, SimulatedRecording, call_resource, recording_resource
+from amd_service.simulator.twilio.resources import (
+    SimulatedCall,
+    SimulatedRecording,
+    annotation_resource,
+    call_resource,
+    recording_resource,
+)
 from amd_service.simulator.twilio.signed_callbacks import Pairs
 
 ACCOUNTS = "/2010-04-01/Accounts/{account}"
@@ -85,6 +91,8 @@ class RestApi:
             ),
             Route(f"{ACCOUNTS}/Recordings.json", self._respond_with(self.list_recordings), methods=["GET"]),
             Route(ACCOUNTS + "/Recordings/{sid}.json", self._respond_with(self.delete_recording), methods=["DELETE"]),
+            # The API of Voice Insights has a host of its own at Twilio.
+            Route("/v1/Voice/{sid}/Annotation", self._respond_with(self.annotate_call), methods=["POST"]),
         ]
 
     def _respond_with(self, handler: Handler) -> Callable[[Request], Awaitable[Response]]:
@@ -169,6 +177,13 @@ class RestApi:
         for recording in listed:
             recording.status = "deleted"
         return Response(status_code=204) if had_audio or listed else _not_found(request)
+
+    async def annotate_call(self, request: Request, received: RestRequest) -> Response:
+        call = self.calls.get(request.path_params["sid"])
+        if call is None:
+            return _not_found(request)
+        call.annotations.append(received.form)
+        return JSONResponse(annotation_resource(call, str(request.url)))
 
     def _find_call(self, request: Request) -> SimulatedCall | None:
         call = self.calls.get(request.path_params["sid"])

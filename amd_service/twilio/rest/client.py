@@ -14,6 +14,7 @@ from twilio.rest import Client
 
 from amd_service.domain import (
     REST_ROUTE,
+    AnsweredBy,
     CallSid,
     CallStatus,
     RawCallback,
@@ -63,8 +64,9 @@ class RestClient:
     `per_s`: maximum requests per second, None for no limit. `retry_rate_limits`: retry GETs after a 429 for a few
     minutes before raising TooManyRequests. `page_size`: resources per page of a list.
 
-    Every method raises TwilioUnavailable and RequestRefused. `place_call`, `hang_up` and `redirect` also raise
-    OutcomeUnknown. Lists skip resources that cannot be parsed. Such resources are logged and counted in `metrics`.
+    Every method raises TwilioUnavailable and RequestRefused. `place_call`, `hang_up`, `redirect` and `annotate_call`
+    also raise OutcomeUnknown. Lists skip resources that cannot be parsed. Such resources are logged and counted in
+    `metrics`.
     """
 
     def __init__(
@@ -83,6 +85,7 @@ class RestClient:
         self._page_size = page_size
         kind = RetryingTransport if retry_rate_limits else Transport
         self._transport = kind(client, settings, per_s=per_s, sleep=sleep)
+        self._insights = kind(client, settings, per_s=per_s, product="insights", sleep=sleep)
 
     async def check_credentials(self, account: Account) -> None:
         """Send a minimal request. Raises CredentialsRefused if Twilio rejects the account's credentials."""
@@ -184,9 +187,17 @@ class RestClient:
             if error.code != NOT_FOUND:
                 raise
 
-    def _client(self, account: Account) -> Client:
+    async def annotate_call(self, account: Account, call_sid: CallSid, answered_by: AnsweredBy) -> None:
+        """Say in Twilio's Voice Insights who answered a call. The request may be repeated.
+
+        Raises OutcomeUnknown if Twilio's response was lost.
+        """
+        calls = self._client(account, self._insights).insights.v1.calls
+        await calls(call_sid).annotation().update_async(answered_by=answered_by.value)
+
+    def _client(self, account: Account, transport: Transport | None = None) -> Client:
         user, password = account.basic_auth
-        return Client(user, password, account_sid=account.account_sid, http_client=self._transport)
+        return Client(user, password, account_sid=account.account_sid, http_client=transport or self._transport)
 
     def _recording_parameters(self, request: CallRequest) -> dict[str, Any]:
         return {

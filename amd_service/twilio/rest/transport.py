@@ -29,14 +29,23 @@ _NOT_SENT = (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.PoolTimeout, htt
 
 
 class Transport(AsyncHttpClient):  # type: ignore[misc]
-    """Sends requests to Twilio's API. `per_s`: maximum requests per second, None for no limit."""
+    """Sends requests to Twilio's API. `per_s`: maximum requests per second, None for no limit.
+
+    `product`: first part of the host name, e.g. `insights`. Another host, such as a simulated Twilio, has all products.
+    """
 
     def __init__(
-        self, client: httpx2.AsyncClient, settings: Settings, *, per_s: float | None, sleep: Sleep = asyncio.sleep
+        self,
+        client: httpx2.AsyncClient,
+        settings: Settings,
+        *,
+        per_s: float | None,
+        product: str = "api",
+        sleep: Sleep = asyncio.sleep,
     ) -> None:
         super().__init__(log, is_async=True)
         self._client = client
-        self._origin = httpx2.URL(settings.api_origin)
+        self._origin = httpx2.URL(settings.api_origin.replace("https://api.", f"https://{product}.", 1))
         self._timeout_s = settings.twilio_timeout_s
         self._pause_s = 1 / per_s if per_s else 0.0
         self._pause_lock = asyncio.Lock()

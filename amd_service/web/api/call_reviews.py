@@ -63,7 +63,12 @@ async def add_review(request: Request) -> JSONResponse:
         idempotency_key=read_key(request.headers),
     )
     try:
-        recorded = await record_answer(runtime.database, SamplingPlan.from_settings(runtime.settings), given)
+        recorded = await record_answer(
+            runtime.database,
+            SamplingPlan.from_settings(runtime.settings),
+            given,
+            annotates=runtime.settings.annotate_calls,
+        )
     except IdempotencyKeyReused as error:
         raise Problem(HTTPStatus.UNPROCESSABLE_ENTITY, str(error)) from error
     if recorded is None:

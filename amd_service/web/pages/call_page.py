@@ -85,7 +85,12 @@ async def answer(request: Request) -> Response:
     given = GivenAnswer(
         call_sid, principal_of(request).name, ReviewAnswer(value), note="", seen=int(seen), from_queue=False
     )
-    recorded = await record_answer(runtime.database, SamplingPlan.from_settings(runtime.settings), given)
+    recorded = await record_answer(
+        runtime.database,
+        SamplingPlan.from_settings(runtime.settings),
+        given,
+        annotates=runtime.settings.annotate_calls,
+    )
     whole = await _read(request)
     if recorded is None:
         raise Problem(HTTPStatus.CONFLICT, "the call has no verdict yet, so there is nothing to correct")

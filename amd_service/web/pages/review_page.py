@@ -55,7 +55,12 @@ async def answer(request: Request) -> Response:
     queue = _queue(form.get("queue", ""))
     runtime, reviewer = runtime_of(request), principal_of(request).name
     given = _given(form, reviewer)
-    recorded = await record_answer(runtime.database, SamplingPlan.from_settings(runtime.settings), given)
+    recorded = await record_answer(
+        runtime.database,
+        SamplingPlan.from_settings(runtime.settings),
+        given,
+        annotates=runtime.settings.annotate_calls,
+    )
     if recorded is None:
         raise Problem(HTTPStatus.NOT_FOUND, f"the call {given.call_sid} has no verdict: load the page again")
     return await _respond(request, queue, recorded=recorded)

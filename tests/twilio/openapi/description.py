@@ -1,7 +1,8 @@
 """Validate requests against Twilio's OpenAPI description: method, path, and names and types of parameters.
 
-The extract in this folder contains only the operations that the service uses. To use a newer copy of the complete
-description, set AMD_TEST_TWILIO_OPENAPI to the path of the copy.
+The extracts in this folder contain only the operations that the service uses. Their source is
+https://github.com/twilio/twilio-oai, folder spec/json. To use a newer copy of the complete description of the API
+without Voice Insights, set AMD_TEST_TWILIO_OPENAPI to the path of the copy.
 """
 
 import json
@@ -18,6 +19,7 @@ from urllib.parse import urlsplit
 from amd_service.simulator.twilio.rest_api import RestRequest
 
 EXTRACT = Path(__file__).with_name("twilio_api_v2010.json")
+INSIGHTS = Path(__file__).with_name("twilio_insights_v1.json")
 FORM = "application/x-www-form-urlencoded"
 
 Schema = Mapping[str, Any]
@@ -27,7 +29,9 @@ Schema = Mapping[str, Any]
 def twilio_description() -> "Description":
     """The OpenAPI description for tests."""
     path = Path(os.environ.get("AMD_TEST_TWILIO_OPENAPI", EXTRACT))
-    return Description(json.loads(path.read_text(encoding="utf-8")))
+    main, insights = (json.loads(each.read_text(encoding="utf-8")) for each in (path, INSIGHTS))
+    schemas = main["components"]["schemas"] | insights["components"]["schemas"]
+    return Description({"paths": main["paths"] | insights["paths"], "components": {"schemas": schemas}})
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -7,6 +7,7 @@ from tests.twilio.openapi.description import twilio_description
 
 AC = "AC" + "a" * 32
 CALLS = f"/2010-04-01/Accounts/{AC}/Calls.json"
+ANNOTATION = f"/v1/Voice/CA{'a' * 32}/Annotation"
 NUMBERS = [("To", "+1"), ("From", "+1")]
 
 
@@ -27,6 +28,8 @@ NUMBERS = [("To", "+1"), ("From", "+1")]
         (RestRequest("GET", CALLS.replace(AC, "ACme"), [], []), "too short"),
         (RestRequest("GET", CALLS.replace(AC, "AC" + "x" * 32), [], []), "does not match"),
         (RestRequest("PUT", CALLS, [], []), "is not an operation"),
+        (RestRequest("POST", ANNOTATION, [], [("AnsweredBy", "voicemail")]), "must be one of"),
+        (RestRequest("POST", ANNOTATION, [], [("Note", "a note")]), "Note is not a parameter"),
         (RestRequest("GET", "/2010-04-01/Calls.json", [], []), "is not an operation"),
     ],
     ids=lambda value: value if isinstance(value, str) else "",

@@ -6,9 +6,9 @@ from typing import Any
 
 import httpx2
 import pytest
-from sqlalchemy import func, update
+from sqlalchemy import func, select, update
 
-from amd_service.calls.tables import Recording
+from amd_service.calls.tables import Annotation, Recording
 from amd_service.database.pool import Database
 from amd_service.domain import AccessScope, Label, Role
 from tests.support.app import App, open_app
@@ -149,3 +149,15 @@ async def test_409_says_why_a_call_cannot_be_analysed_again(database: Database, 
         await session.execute(update(Recording).values(erased_at=func.now()))
     assert "the recording was deleted at Twilio" in problem(await service.client.post(path))[1]
     assert (await recording_row(database)).state == "done"
+
+
+@pytest.mark.parametrize("annotates", [True, False])
+async def test_a_review_is_queued_for_twilio_only_if_the_settings_say_so(database: Database, annotates: bool) -> None:
+    await store_calls(database, heard_call(1))
+    opened = open_app(database, annotate_calls=annotates)
+    response = await opened.client.post(REVIEWS, json={"answer": "human"})
+    await opened.client.aclose()
+    assert response.status_code == 201
+    async with database.transaction() as session:
+        queued = (await session.scalars(select(Annotation.answered_by))).all()
+    assert queued == (["human"] if annotates else [])
