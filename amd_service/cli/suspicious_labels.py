@@ -9,6 +9,7 @@ from pathlib import Path
 from amd_service.cli.bars import Bars
 from amd_service.errors import ConfigurationError
 from amd_service.lab.dataset.audio_folder import read_manifest, write_manifest
+from amd_service.lab.dataset.left_out import SUSPICIOUS
 from amd_service.lab.dataset.placing import Placed
 from amd_service.settings import Settings
 
@@ -23,7 +24,7 @@ class CheckResult:
     line: str
 
 
-NOT_CHECKED = CheckResult(None, f"labels were not checked; for --check-labels: {INSTALL}")
+NOT_CHECKED = CheckResult(None, f"labels were not checked (--check-labels; needs {INSTALL})")
 
 
 def will_check(wanted: bool | None) -> bool:
@@ -41,7 +42,6 @@ async def check_labels(folder: Path, placed: Sequence[Placed], settings: Setting
     """Write `suspicious.csv`, and the number of suspicious labels into the manifest."""
     from amd_service.lab.dataset.suspicious import (
         FOLDS,
-        SUSPICIOUS,
         can_be_checked,
         find_suspicious,
         write_suspicious,

@@ -14,6 +14,7 @@ from amd_service.detection.audio.input import AudioInput
 from amd_service.domain import Waveform
 from amd_service.errors import DatasetUnusable
 from amd_service.lab.dataset.audio_folder import MANIFEST
+from amd_service.lab.dataset.left_out import SUSPICIOUS
 from amd_service.lab.dataset.metadata import METADATA
 from amd_service.lab.dataset.whole_files import PARTIAL, write_bytes
 from amd_service.lab.synthesis.voices import Split
@@ -87,6 +88,7 @@ class AudioStore:
 
     def begin_placing(self) -> None:
         """Remove the tables of an earlier build: until the new ones are written, the folder has no labels."""
+        (self._folder / SUSPICIOUS).unlink(missing_ok=True)
         for name in Split:
             (self._folder / name / METADATA).unlink(missing_ok=True)
 

@@ -19,6 +19,8 @@ from amd_service.errors import (
 from amd_service.lab.dataset.whole_files import write_text
 
 LEFT_OUT = "left_out.csv"
+# Labels that are probably wrong.
+SUSPICIOUS = "suspicious.csv"
 # Reasons for which the same command may find the recording later.
 TEMPORARY = frozenset({"unavailable", "no_credentials"})
 

@@ -23,11 +23,11 @@ from sklearn.preprocessing import StandardScaler
 
 from amd_service.lab.dataset.hidden_states import Vector, describe
 from amd_service.lab.dataset.labelled_files import DETECTED_LABELS, LabelledFile
+from amd_service.lab.dataset.left_out import SUSPICIOUS
 from amd_service.lab.dataset.placing import Placed
 from amd_service.lab.dataset.whole_files import write_text
 from amd_service.settings import Settings
 
-SUSPICIOUS = "suspicious.csv"
 # Every label needs this many groups, so that each of the five folds tests voices that the other four did not contain.
 FOLDS = 5
 # Dimensions that are kept of the hidden states. With more dimensions than recordings, every label would fit.
