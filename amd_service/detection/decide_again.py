@@ -34,17 +34,19 @@ class Thresholds:
         return cls(human or both or present.min_confidence_human, voicemail or both or present.min_confidence_voicemail)
 
 
-def decide_again(stored: Verdict, thresholds: Thresholds) -> Verdict | None:
+def decide_again(stored: Verdict, thresholds: Thresholds, *, is_live: bool = False) -> Verdict | None:
     """Return the verdict that the detector would have given with these thresholds, or None if it cannot be known.
 
     The rest of the policy stays as it was: the windows and the anchor. The verdict cannot be known if the detector
-    would have scored a longer window that it did not score. Nothing is guessed.
+    would have scored a longer window that it did not score. Nothing is guessed. `is_live`: a verdict on a live stream.
     """
     if not stored.runs:
         return stored
     try:
         policy = Policy.from_dict(stored.policy)
     except (KeyError, TypeError, ValueError):  # stored by a version with another form of policy
+        return None
+    if is_live and not _has_known_looks(stored, policy, thresholds):
         return None
     changed = replace(policy, min_confidence_human=thresholds.human, min_confidence_voicemail=thresholds.voicemail)
     decision, used = decide(stored.runs[0].scores, changed), 1
@@ -62,3 +64,23 @@ def decide_again(stored: Verdict, thresholds: Thresholds) -> Verdict | None:
         runs=stored.runs[:used],
         policy=changed.as_dict(),
     )
+
+
+def _has_known_looks(stored: Verdict, policy: Policy, thresholds: Thresholds) -> bool:
+    """Return False if the earlier look at a live stream makes the verdict unknown.
+
+    The look is shorter than the first window. Its scores are stored only if they decided.
+    """
+    early_ms, scored_ms = stored.policy.get("live_window_ms", policy.window_ms), stored.runs[0].window_ms
+    if not isinstance(early_ms, int) or early_ms >= policy.window_ms or scored_ms < early_ms:
+        return True
+    if scored_ms == early_ms:
+        return (
+            decide(
+                stored.runs[0].scores,
+                replace(policy, min_confidence_human=thresholds.human, min_confidence_voicemail=thresholds.voicemail),
+            ).label
+            is not Label.UNDECIDED
+        )
+    # The look did not decide. It would not have decided with higher thresholds either.
+    return thresholds.human >= policy.min_confidence_human and thresholds.voicemail >= policy.min_confidence_voicemail

@@ -13,6 +13,7 @@ from amd_service.calls.call_pages import Cursor
 from amd_service.calls.review_results import CallGroup
 from amd_service.calls.review_sample import SamplingPlan
 from amd_service.calls.stored_verdicts import StoredCall, read_stored_calls
+from amd_service.calls.tables import MEDIA_STREAM
 from amd_service.database.pool import Database
 from amd_service.detection.decide_again import Thresholds, decide_again
 from amd_service.domain import Label, ReviewAnswer
@@ -190,7 +191,8 @@ async def read_batches(
 
 def label_again(stored: StoredCall, thresholds: Thresholds) -> Label | None:
     """Return the label that a call would have with these thresholds, or None if it cannot be known."""
-    again = {sid: decide_again(verdict, thresholds) for sid, verdict in stored.verdicts.items()}
+    live = {row.recording_sid for row in stored.recordings if row.source == MEDIA_STREAM}
+    again = {sid: decide_again(verdict, thresholds, is_live=sid in live) for sid, verdict in stored.verdicts.items()}
     return stored.conclude_again({sid: None if verdict is None else verdict.label for sid, verdict in again.items()})
 
 

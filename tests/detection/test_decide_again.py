@@ -75,3 +75,32 @@ def test_the_policy_of_the_new_verdict_has_the_new_thresholds() -> None:
     found = decide_again(judged(0.97, label=Label.HUMAN), HIGH)
     assert found is not None
     assert Policy.from_dict(found.policy) == replace(POLICY, min_confidence_human=0.95, min_confidence_voicemail=0.95)
+
+
+LONG = replace(POLICY, window_ms=5000, long_window_ms=8000)
+
+
+def live(*human_scores: float, label: Label, window_ms: int) -> Verdict:
+    """A verdict on a stream whose policy has an earlier look, of 2 s."""
+    stored = judged(*human_scores, label=label, window_ms=window_ms, policy=LONG)
+    return replace(stored, policy={**stored.policy, "live_window_ms": 2000})
+
+
+@pytest.mark.parametrize(
+    ("stored", "thresholds", "label"),
+    [
+        # The early look decided, and decides again only if it reaches the new threshold.
+        (live(0.97, label=Label.HUMAN, window_ms=2000), HIGH, Label.HUMAN),
+        (live(0.9, label=Label.HUMAN, window_ms=2000), HIGH, None),
+        # The early look did not decide. Its scores are not stored, so a lower threshold could have decided.
+        (live(0.97, label=Label.HUMAN, window_ms=5000), HIGH, Label.HUMAN),
+        (live(0.97, label=Label.HUMAN, window_ms=5000), LOW, None),
+        # The stream ended before the early look.
+        (live(0.65, label=Label.UNDECIDED, window_ms=1500), LOW, Label.HUMAN),
+    ],
+)
+def test_the_early_look_at_a_live_stream_is_not_guessed(
+    stored: Verdict, thresholds: Thresholds, label: Label | None
+) -> None:
+    found = decide_again(stored, thresholds, is_live=True)
+    assert (found.label if found else None) is label
