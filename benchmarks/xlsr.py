@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from transformers import Wav2Vec2Config, Wav2Vec2FeatureExtractor, Wav2Vec2ForSequenceClassification
 
 from amd_service.detection.classifier.features import normalise
+from amd_service.detection.decision import Policy
 from amd_service.lab.export.check_windows import draw_windows
 from amd_service.settings import Settings
 from benchmarks.clips import Clip
@@ -77,7 +78,9 @@ def _spread_head(model: Wav2Vec2ForSequenceClassification) -> None:
 
 def _windows() -> list[Clip]:
     """Return windows of the shipped recordings, unchanged and varied."""
-    return draw_windows(Settings(long_window_ms=2000), None, check=48, calibration=0, seed=5).check
+    return draw_windows(
+        Policy.from_settings(Settings(long_window_ms=2000)), None, check=48, calibration=0, seed=5
+    ).check
 
 
 def _pooled(model: Wav2Vec2ForSequenceClassification, samples: Clip) -> NDArray[np.float32]:

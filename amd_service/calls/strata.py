@@ -16,6 +16,7 @@ from amd_service.calls.tables import CallLog
 from amd_service.calls.tables.call_log import DISAGREEMENT
 from amd_service.domain import Label, Stratum
 from amd_service.settings import Settings
+from amd_service.settings.detection import DEFAULT_MIN_CONFIDENCE
 
 # A confidence is low if it exceeds the threshold of its label by at most this much.
 LOW_CONFIDENCE_MARGIN = 0.1
@@ -34,9 +35,9 @@ class LowConfidence:
 
     @classmethod
     def from_settings(cls, settings: Settings) -> Self:
-        """Add the margin to the thresholds of the settings."""
-        human = settings.min_confidence_human or settings.min_confidence
-        voicemail = settings.min_confidence_voicemail or settings.min_confidence
+        """Add the margin to the thresholds of the settings. Those in a model's `windows.json` do not count."""
+        both = settings.min_confidence or DEFAULT_MIN_CONFIDENCE
+        human, voicemail = settings.min_confidence_human or both, settings.min_confidence_voicemail or both
         # Rounded, because 0.7 + 0.1 is less than 0.8.
         return cls(round(human + LOW_CONFIDENCE_MARGIN, 6), round(voicemail + LOW_CONFIDENCE_MARGIN, 6))
 

@@ -16,6 +16,7 @@ from amd_service.detection.classifier.engines.engine import ChosenEngine
 from amd_service.detection.classifier.hub import DEMO
 from amd_service.detection.classifier.inference import Classifier
 from amd_service.detection.classifier.model import open_model
+from amd_service.detection.classifier.model_windows import NO_WINDOWS
 from amd_service.detection.classifier.request_queue import Priority
 from amd_service.detection.classifier.state import ClassifierState
 from amd_service.detection.decision import Decision, Policy, decide
@@ -39,13 +40,13 @@ class Detector:
     def __init__(
         self,
         classifier: Classifier,
-        policy: Policy,
+        settings: Settings,
         *,
         golden: GoldenClips | None = None,
         metrics: Metrics | None = None,
     ) -> None:
         self._classifier = classifier
-        self._policy = policy
+        self._settings = settings
         self._metrics = metrics or Metrics()
         self._readiness = Readiness(
             classifier, golden or GoldenClips(SHIPPED_CLIPS, own=False, enforce=True), self._score_clip, self._metrics
@@ -69,7 +70,7 @@ class Detector:
         )
         return cls(
             classifier,
-            Policy.from_settings(settings),
+            settings,
             golden=GoldenClips.from_settings(settings),
             metrics=metrics,
         )
@@ -122,7 +123,9 @@ class Detector:
 
     @property
     def policy(self) -> Policy:
-        return self._policy
+        """The policy of the settings and the model. Until the model is loaded, the policy of the settings alone."""
+        files = self._classifier.files
+        return Policy.from_settings(self._settings, files.windows if files else NO_WINDOWS)
 
     async def wait_ready(self) -> None:
         """Wait until the detector is ready. The method waits without a time limit."""
@@ -140,15 +143,15 @@ class Detector:
 
         The reason names the cure if the detector is not ready.
         """
-        state, identity, labels = self.state, self.identity, self._classifier.labels
+        state, identity, files = self.state, self.identity, self._classifier.files
         return {
             "phase": str(state.phase),
             "ready": state.is_ready,
             "reason": state.reason,
             "model": asdict(identity) if identity else None,
             "demonstration": identity is not None and identity.id == DEMO,
-            "labels": list(labels.labels) if labels else None,
-            "labels_from": str(labels.source) if labels else None,
+            "labels": list(files.labels.labels) if files else None,
+            "labels_from": str(files.labels.source) if files else None,
         }
 
     @property
@@ -157,7 +160,7 @@ class Detector:
 
         The value is the length of the audio that is searched for speech plus the length of the longest window.
         """
-        return SEARCH_MS + max(self._policy.window_ms, self._policy.long_window_ms)
+        return SEARCH_MS + max(self.policy.window_ms, self.policy.long_window_ms)
 
     def has_enough_audio(self, prefix: bytes) -> bool:
         """Return True if the beginning of a download already contains all audio that can influence the verdict."""
@@ -190,7 +193,7 @@ class Detector:
     async def classify_window(self, prepared: PreparedAudio, length_ms: int, priority: Priority) -> Verdict:
         """Run the model once, on a window of `length_ms`, and decide. The audio must contain speech."""
         run = await self._score(await self._window(prepared, length_ms), priority)
-        decision = decide(run.scores, self._policy)
+        decision = decide(run.scores, self.policy)
         return self._verdict(prepared, decision.reason, decision=decision, runs=(run,))
 
     async def score_longer_window(self, audio: AudioInput, first: ModelRun, priority: Priority) -> ModelRun | None:
@@ -212,7 +215,7 @@ class Detector:
             raise ConfigurationError("the clip has two channels: save only the called party's channel, as a mono file")
         if prepared.onset_ms is None:
             return None
-        window = await self._window(prepared, self._policy.window_ms)
+        window = await self._window(prepared, self.policy.window_ms)
         run = await self._classifier.score(window, priority=Priority.INTERACTIVE)
         return run.scores
 
@@ -220,23 +223,23 @@ class Detector:
         return await anyio.to_thread.run_sync(lambda: prepare_audio(audio, max_ms=self.max_audio_ms))
 
     async def _decide(self, prepared: PreparedAudio, priority: Priority) -> tuple[tuple[ModelRun, ...], Decision]:
-        run = await self._score(await self._window(prepared, self._policy.window_ms), priority)
-        decision = decide(run.scores, self._policy)
+        run = await self._score(await self._window(prepared, self.policy.window_ms), priority)
+        decision = decide(run.scores, self.policy)
         if decision.reason is Reason.CONFIDENT:
             return (run,), decision
         second = await self._score_longer_window(prepared, run, priority)
-        return ((run,), decision) if second is None else ((run, second), decide(second.scores, self._policy))
+        return ((run,), decision) if second is None else ((run, second), decide(second.scores, self.policy))
 
     async def _score_longer_window(
         self, prepared: PreparedAudio, first: ModelRun, priority: Priority
     ) -> ModelRun | None:
-        if not self._policy.has_long_window:
+        if not self.policy.has_long_window:
             return None
-        longer = await self._window(prepared, self._policy.long_window_ms)
+        longer = await self._window(prepared, self.policy.long_window_ms)
         return await self._score(longer, priority) if longer.duration_ms > first.window_ms else None
 
     async def _window(self, prepared: PreparedAudio, length_ms: int) -> Window:
-        return await anyio.to_thread.run_sync(cut_window, prepared, self._policy.anchor, length_ms)
+        return await anyio.to_thread.run_sync(cut_window, prepared, self.policy.anchor, length_ms)
 
     async def _score(self, window: Window, priority: Priority) -> ModelRun:
         with self._metrics.stage("score"):
@@ -263,6 +266,6 @@ class Detector:
             channel=prepared.party.channel,
             channels_mixed=prepared.party.mixed,
             audio_sha256=prepared.audio_sha256,
-            policy=self._policy.as_dict(),
+            policy=self.policy.as_dict(),
             evidence=prepared.evidence.as_dict() if prepared.evidence else None,
         )

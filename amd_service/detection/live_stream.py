@@ -19,19 +19,24 @@ class LiveStream:
     """Collects and judges the called party's audio (μ-law, 8 kHz).
 
     Call `feed` with each chunk of audio. Call `finish` if the stream ends before `feed` has returned a verdict. The
-    verdict equals the verdict of `Detector.judge` on the whole audio. To ensure this equality, a window is scored only
-    when more audio can change neither the window nor the onset of speech.
+    verdict equals the verdict of `Detector.judge` on the whole audio, unless the policy has an earlier look for calls
+    in progress, and this look is confident. To ensure this equality, a window is scored only when more audio can change
+    neither the window nor the onset of speech.
     """
 
     def __init__(self, detector: Detector) -> None:
         self._detector = detector
-        self._policy = detector.policy
-        self._max_bytes = detector.max_audio_ms * BYTES_PER_MS
         self._buffer = bytearray()
         self._received_bytes = 0
-        self._needs_long_window = False
+        self._looks = 0
         # The first check assumes the earliest onset: speech begins at the first sample.
         self._next_check_ms = self._final_at_ms(0)
+
+    @property
+    def _lengths_ms(self) -> list[int]:
+        """Lengths of the windows, from the first look to the last. They are final when the model is loaded."""
+        policy = self._detector.policy
+        return sorted({policy.live_window_ms, policy.window_ms, policy.long_window_ms})
 
     @property
     def received_ms(self) -> int:
@@ -47,7 +52,7 @@ class LiveStream:
 
         If the classifier is not ready or its queue is full, a later call of `feed` tries again. Raises ModelFailed.
         """
-        self._buffer += audio[: self._max_bytes - len(self._buffer)]
+        self._buffer += audio[: self._detector.max_audio_ms * BYTES_PER_MS - len(self._buffer)]
         self._received_bytes += len(audio)
         if self.received_ms < self._next_check_ms:
             return None
@@ -65,25 +70,26 @@ class LiveStream:
         return await self._detector.judge(self._audio(), priority=Priority.INTERACTIVE)
 
     async def _analyse(self) -> Verdict | None:
-        if len(self._buffer) == self._max_bytes:
+        if len(self._buffer) >= self._detector.max_audio_ms * BYTES_PER_MS:
             return await self.finish()
         prepared = await self._detector.prepare(self._audio())
         kept_ms = prepared.waveform.duration_ms
         if prepared.onset_ms is None:
-            self._next_check_ms = self._limited(kept_ms - UNSETTLED_MS + self._policy.window_ms)
+            self._next_check_ms = self._limited(kept_ms - UNSETTLED_MS + self._lengths_ms[0])
             return None
         self._next_check_ms = self._final_at_ms(prepared.onset_ms)
         if kept_ms < self._next_check_ms:
             return None
-        if self._needs_long_window:
+        if self._looks and self._looks == len(self._lengths_ms) - 1:
             return await self.finish()
-        return await self._classify_first_window(prepared, prepared.onset_ms)
+        return await self._look(prepared, prepared.onset_ms)
 
-    async def _classify_first_window(self, prepared: PreparedAudio, onset_ms: int) -> Verdict | None:
-        verdict = await self._detector.classify_window(prepared, self._policy.window_ms, Priority.INTERACTIVE)
-        if verdict.reason is Reason.CONFIDENT or not self._policy.has_long_window:
+    async def _look(self, prepared: PreparedAudio, onset_ms: int) -> Verdict | None:
+        lengths_ms = self._lengths_ms
+        verdict = await self._detector.classify_window(prepared, lengths_ms[self._looks], Priority.INTERACTIVE)
+        if verdict.reason is Reason.CONFIDENT or self._looks == len(lengths_ms) - 1:
             return verdict
-        self._needs_long_window = True
+        self._looks += 1
         self._next_check_ms = self._final_at_ms(onset_ms)
         return None
 
@@ -92,8 +98,8 @@ class LiveStream:
 
     def _final_at_ms(self, onset_ms: int) -> int:
         """Return the milliseconds of audio after which both the onset and the next window are final."""
-        length_ms = self._policy.long_window_ms if self._needs_long_window else self._policy.window_ms
-        window_ms = required_ms(onset_ms=onset_ms, anchor=self._policy.anchor, length_ms=length_ms)
+        length_ms = self._lengths_ms[self._looks]
+        window_ms = required_ms(onset_ms=onset_ms, anchor=self._detector.policy.anchor, length_ms=length_ms)
         return self._limited(max(onset_ms + max(length_ms, SETTLED_MS), window_ms))
 
     def _limited(self, at_ms: int) -> int:

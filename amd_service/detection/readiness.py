@@ -139,7 +139,8 @@ class Readiness:
         return ClipResult(label, None)
 
     def _decide(self) -> ClassifierState:
-        order = self._classifier.labels
+        files = self._classifier.files
+        order = files.labels if files else None
         assert order is not None
         reason = self._golden.shortage() or refusal_reason(self.proof, order, self._golden)
         if reason is not None:

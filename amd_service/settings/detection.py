@@ -8,6 +8,8 @@ from amd_service.domain import Anchor
 from amd_service.settings.types import ExpandedPath, Threshold, home, one_of
 
 PRODUCTION_MODEL = "jakeBland/wav2vec-vm-finetune"
+# Minimum confidence if neither a setting nor the model states one.
+DEFAULT_MIN_CONFIDENCE = 0.7
 
 
 class DetectionSettings(BaseModel):
@@ -43,9 +45,10 @@ class DetectionSettings(BaseModel):
         ge=1,
         description="Intra-op threads of the engine. If unset, each core available to the process gets one thread.",
     )
-    min_confidence: Threshold = Field(
-        0.7,
-        description="Minimum confidence of the labels `human` and `voicemail`. If the confidence of the first "
+    min_confidence: Threshold | None = Field(
+        None,
+        description="Minimum confidence of the labels `human` and `voicemail`. If unset, the thresholds in the model's "
+        "`windows.json` apply, else 0.7. If the confidence of the first "
         "window is lower, a longer window is scored. If the confidence of the longer window is also lower, the "
         "label is `undecided`.",
     )
@@ -72,15 +75,19 @@ class DetectionSettings(BaseModel):
         description="Start of the window: `answer` (start of the recording), `onset` (start of speech) or `auto` "
         "(`onset` if speech starts late, else `answer`).",
     )
-    window_ms: int = Field(
-        2000, ge=1000, le=10_000, description="Milliseconds of the first window. 2000 ms suits the production model."
+    window_ms: int | None = Field(
+        None,
+        ge=1000,
+        le=10_000,
+        description="Milliseconds of the first window. If unset, the length in the model's `windows.json` applies, "
+        "else 2000, which suits the production model.",
     )
-    long_window_ms: int = Field(
-        5000,
+    long_window_ms: int | None = Field(
+        None,
         ge=1000,
         le=15_000,
-        description="Milliseconds of the second window. The second window is scored if the confidence of the first "
-        "window is too low.",
+        description="Milliseconds of the second window. If unset, the length in the model's `windows.json` applies, "
+        "else 5000. The second window is scored if it is longer and the confidence of the first window is too low.",
     )
     inference_queue: int = Field(
         32,
@@ -91,7 +98,7 @@ class DetectionSettings(BaseModel):
 
     @model_validator(mode="after")
     def _check_windows(self) -> Self:
-        if self.window_ms > self.long_window_ms:
+        if self.window_ms and self.long_window_ms and self.window_ms > self.long_window_ms:
             raise ValueError(
                 f"AMD_WINDOW_MS={self.window_ms} is above AMD_LONG_WINDOW_MS={self.long_window_ms}: the second window "
                 "must not be shorter than the first window"

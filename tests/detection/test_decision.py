@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from amd_service.detection.classifier.model_windows import ModelWindows
 from amd_service.detection.decision import Policy, decide
 from amd_service.domain import Anchor, Label, Reason, Scores
 from amd_service.settings import Settings
@@ -72,5 +73,31 @@ def test_the_stored_policy_is_json_with_every_threshold() -> None:
         "min_confidence": {"human": 0.7, "voicemail": 0.9},
         "window_ms": 2000,
         "long_window_ms": 5000,
+        "live_window_ms": 2000,
         "anchor": "auto",
     }
+
+
+STATED = ModelWindows(window_ms=5000, long_window_ms=8000, min_confidence_human=0.8, min_confidence_voicemail=0.9)
+
+
+def test_the_model_states_windows_and_thresholds() -> None:
+    policy = Policy.from_settings(Settings(), STATED)
+    assert (policy.window_ms, policy.long_window_ms, policy.live_window_ms) == (5000, 8000, 2000)
+    assert (policy.threshold(Label.HUMAN), policy.threshold(Label.VOICEMAIL)) == (0.8, 0.9)
+
+
+def test_a_model_without_stated_windows_gets_two_and_five_seconds() -> None:
+    policy = Policy.from_settings(Settings())
+    assert (policy.window_ms, policy.long_window_ms, policy.live_window_ms) == (2000, 5000, 2000)
+    assert (policy.threshold(Label.HUMAN), policy.threshold(Label.VOICEMAIL)) == (0.7, 0.7)
+
+
+def test_settings_override_the_model_one_by_one() -> None:
+    policy = Policy.from_settings(Settings(window_ms=3000, min_confidence=0.6, min_confidence_human=0.95), STATED)
+    assert (policy.window_ms, policy.long_window_ms, policy.live_window_ms) == (3000, 8000, 3000)
+    assert (policy.threshold(Label.HUMAN), policy.threshold(Label.VOICEMAIL)) == (0.95, 0.6)
+
+
+def test_a_first_window_above_the_inherited_second_leaves_no_second_window() -> None:
+    assert not Policy.from_settings(Settings(window_ms=6000)).has_long_window

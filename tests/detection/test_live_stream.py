@@ -3,6 +3,7 @@
 import asyncio
 import audioop
 import itertools
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ from hypothesis import strategies as st
 
 from amd_service.detection.audio.decode import decode
 from amd_service.detection.audio.input import AudioInput
+from amd_service.detection.classifier.model_windows import ModelWindows
 from amd_service.detection.classifier.request_queue import Priority
 from amd_service.detection.detector import Detector
 from amd_service.detection.live_stream import CONTENT_TYPE, LiveStream
@@ -121,6 +123,34 @@ async def test_an_unsure_first_window_waits_for_the_long_window() -> None:
     assert (verdict.label, verdict.reason, len(verdict.runs)) == (Label.VOICEMAIL, Reason.CONFIDENT, 2)
     assert final_at_ms is not None
     assert 5000 <= final_at_ms - (verdict.onset_ms or 0) <= 5100
+
+
+def unsure_below(seconds: float) -> Callable[[Array], tuple[float, float]]:
+    """Logits with low confidence for short windows and with high confidence of voicemail for longer windows."""
+    return lambda clip: (0.1, 0.0) if len(clip) < seconds * RATE_HZ else (0.0, 4.0)
+
+
+LONGER = ModelWindows(window_ms=5000, long_window_ms=8000)
+
+
+async def test_a_model_with_long_windows_keeps_its_early_look_at_a_live_call() -> None:
+    engine = StubEngine()
+    async with ready(engine, windows=LONGER) as detector:
+        verdict, final_at_ms = await stream(detector, mulaw(speech(9.0)))
+    assert (verdict.reason, [run.window_ms for run in verdict.runs]) == (Reason.CONFIDENT, [2000])
+    assert final_at_ms is not None
+    assert 2000 <= final_at_ms - (verdict.onset_ms or 0) <= 2100
+
+
+async def test_an_unsure_early_look_waits_for_the_first_and_then_for_the_second_window() -> None:
+    for sure_from_s, windows, final_at in ((5, [5000], 5000), (8, [5000, 8000], 8000)):
+        engine = StubEngine(unsure_below(sure_from_s))
+        async with ready(engine, windows=LONGER) as detector:
+            audio = mulaw(speech(10.0))
+            verdict, final_at_ms = await stream(detector, audio)
+            assert essentials(verdict) == essentials(await judge(detector, audio))
+        assert [run.window_ms for run in verdict.runs] == windows
+        assert final_at <= (final_at_ms or 0) - (verdict.onset_ms or 0) <= final_at + 100
 
 
 async def test_silence_is_final_when_more_audio_cannot_change_the_verdict() -> None:

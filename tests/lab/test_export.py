@@ -17,6 +17,7 @@ from amd_service.detection.classifier.engine_check import Requirements
 from amd_service.detection.classifier.engines.engine import load_engine
 from amd_service.detection.classifier.exported_engine import locate_exported_engine
 from amd_service.detection.classifier.model import open_model
+from amd_service.detection.decision import Policy
 from amd_service.errors import ConfigurationError, ModelUnusable
 from amd_service.lab.export.build import build
 from amd_service.lab.export.check_windows import Samples, WindowSets, draw_windows, read_recordings
@@ -41,7 +42,7 @@ def console() -> Console:
     return Console(record=True, width=200, file=StringIO())
 
 
-def draw_noise(_settings: Settings, _folder: Path | None, check: int, _calibration: int) -> WindowSets:
+def draw_noise(_policy: Policy, _folder: Path | None, check: int, _calibration: int) -> WindowSets:
     """20 windows of noise. The rules are the same as for speech."""
     assert check == 20
     rng = np.random.default_rng(0)
@@ -176,9 +177,9 @@ def test_an_engine_that_cannot_be_exported_is_rejected_with_the_reason_or_the_ch
 
 def test_the_same_seed_gives_the_same_windows_and_calibration_uses_other_windows() -> None:
     settings = Settings()
-    first = draw_windows(settings, None, check=40, calibration=10)
-    second = draw_windows(settings, None, check=40, calibration=10)
-    other = draw_windows(settings, None, check=40, calibration=10, seed=1)
+    first = draw_windows(Policy.from_settings(settings), None, check=40, calibration=10)
+    second = draw_windows(Policy.from_settings(settings), None, check=40, calibration=10)
+    other = draw_windows(Policy.from_settings(settings), None, check=40, calibration=10, seed=1)
     assert [one.tobytes() for one in first.check] == [one.tobytes() for one in second.check]
     assert [one.tobytes() for one in first.check] != [one.tobytes() for one in other.check]
     check = {one.tobytes() for one in first.check}

@@ -18,7 +18,6 @@ from amd_service.detection.audio.input import AudioInput
 from amd_service.detection.classifier.inference import Classifier
 from amd_service.detection.classifier.request_queue import Priority
 from amd_service.detection.decide_again import Thresholds
-from amd_service.detection.decision import Policy
 from amd_service.detection.detector import Detector
 from amd_service.domain import CallSid, Job, Label, RecordingSid, Stratum
 from amd_service.operations import what_if as what_if_module
@@ -76,7 +75,7 @@ def detector_with(thresholds: Thresholds) -> Detector:
         min_confidence_human=thresholds.human,
         min_confidence_voicemail=thresholds.voicemail,
     )
-    return Detector(Classifier(settings, Metrics()), Policy.from_settings(settings), golden=NO_CLIPS)
+    return Detector(Classifier(settings, Metrics()), settings, golden=NO_CLIPS)
 
 
 async def judge_all(database: Database, audio: Sequence[bytes], thresholds: Thresholds) -> None:

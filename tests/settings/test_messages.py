@@ -149,7 +149,7 @@ def test_a_bad_value_is_repeated_with_the_requirement(
     ("values", "message"),
     [
         (
-            {"WINDOW_MS": "6000"},
+            {"WINDOW_MS": "6000", "LONG_WINDOW_MS": "5000"},
             "AMD_WINDOW_MS=6000 is above AMD_LONG_WINDOW_MS=5000: the second window must not be "
             "shorter than the first window",
         ),

@@ -10,7 +10,7 @@ from amd_service.detection.classifier.engine_check import EngineCheck
 from amd_service.detection.classifier.engines.engine import ChosenEngine
 from amd_service.detection.classifier.inference import Classifier
 from amd_service.detection.classifier.labels import LabelOrder
-from amd_service.detection.decision import Policy
+from amd_service.detection.classifier.model_windows import NO_WINDOWS, ModelWindows
 from amd_service.detection.detector import Detector
 from amd_service.detection.label_check import GoldenClips
 from amd_service.domain import Label
@@ -30,6 +30,7 @@ async def started(
     labels: LabelOrder = HUMAN_FIRST,
     check: EngineCheck | None = None,
     metrics: Metrics | None = None,
+    windows: ModelWindows = NO_WINDOWS,
     **settings: object,
 ) -> AsyncIterator[Detector]:
     configured = Settings.model_validate({"model": "stub/stub", **settings})
@@ -37,10 +38,10 @@ async def started(
     classifier = Classifier(
         configured,
         metrics,
-        open_files=lambda _: model_files(labels=labels),
+        open_files=lambda _: model_files(labels=labels, windows=windows),
         open_engine=lambda *_: ChosenEngine(engine, "a stub", check),
     )
-    async with Detector(classifier, Policy.from_settings(configured), golden=golden, metrics=metrics) as detector:
+    async with Detector(classifier, configured, golden=golden, metrics=metrics) as detector:
         yield detector
 
 

@@ -12,6 +12,7 @@ from transformers import Wav2Vec2Config, Wav2Vec2FeatureExtractor, Wav2Vec2ForSe
 
 from amd_service.detection.classifier.labels import LabelOrder, LabelSource
 from amd_service.detection.classifier.model import ModelFiles
+from amd_service.detection.classifier.model_windows import NO_WINDOWS, ModelWindows
 from amd_service.domain import Label, Window
 
 RATE_HZ = 16_000
@@ -55,7 +56,11 @@ def window(seconds: float = 2.0, seed: int = 1) -> Window:
 
 
 def model_files(
-    folder: Path = Path("folder"), *, temperature: float = 1.0, labels: LabelOrder = HUMAN_FIRST
+    folder: Path = Path("folder"),
+    *,
+    temperature: float = 1.0,
+    labels: LabelOrder = HUMAN_FIRST,
+    windows: ModelWindows = NO_WINDOWS,
 ) -> ModelFiles:
     return ModelFiles(
         id="stub",
@@ -67,6 +72,7 @@ def model_files(
         labels=labels,
         normalise=True,
         temperature=temperature,
+        windows=windows,
     )
 
 

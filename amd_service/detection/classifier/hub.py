@@ -34,6 +34,7 @@ _WANTED = [
     "preprocessor_config.json",
     "processor_config.json",
     "calibration.json",
+    "windows.json",
     "model*.safetensors",
     "model*.index.json",
 ]

@@ -9,8 +9,7 @@ from time import perf_counter
 from typing import Self
 
 from amd_service.detection.classifier.engines.engine import ChosenEngine, load_engine
-from amd_service.detection.classifier.labels import LabelOrder
-from amd_service.detection.classifier.model import CURE, open_model
+from amd_service.detection.classifier.model import CURE, ModelFiles, open_model
 from amd_service.detection.classifier.request_queue import InferenceRequest, Priority, RequestQueue, fail_requests
 from amd_service.detection.classifier.scorer import OpenEngine, OpenFiles, Scorer
 from amd_service.detection.classifier.state import NOT_STARTED, ClassifierState, Phase
@@ -93,9 +92,9 @@ class Classifier:
         return self._scorer.identity if self._scorer else None
 
     @property
-    def labels(self) -> LabelOrder | None:
-        """The label of each output index, and the source of this order. None until the first load has succeeded."""
-        return self._scorer.files.labels if self._scorer else None
+    def files(self) -> ModelFiles | None:
+        """The files of the loaded model, with labels and windows. None until the first load has succeeded."""
+        return self._scorer.files if self._scorer else None
 
     @property
     def chosen(self) -> ChosenEngine | None:

@@ -11,6 +11,7 @@ from safetensors import SafetensorError, safe_open
 
 from amd_service.detection.classifier.hub import DEMO, Located, fetch, locate
 from amd_service.detection.classifier.labels import LabelOrder, order_labels
+from amd_service.detection.classifier.model_windows import NO_WINDOWS, WINDOWS_FILE, ModelWindows
 from amd_service.errors import ModelUnusable
 from amd_service.settings import Settings
 
@@ -34,7 +35,8 @@ class ModelFiles:
     - `config_sha256`: digest of config.json;
     - `normalise`: True if each clip is scaled to zero mean and unit variance;
     - `temperature`: the logits are divided by this number before the softmax. The temperature is 1 without a
-      `calibration.json`.
+      `calibration.json`;
+    - `windows`: the windows and thresholds for which the model was made.
     """
 
     id: str
@@ -46,6 +48,7 @@ class ModelFiles:
     labels: LabelOrder
     normalise: bool
     temperature: float
+    windows: ModelWindows = NO_WINDOWS
 
     @property
     def is_demo(self) -> bool:
@@ -91,6 +94,7 @@ def check_files(located: Located, stated_labels: str | None) -> ModelFiles:
         labels=order_labels(_names(config, folder), stated_labels),
         normalise=_read_normalise(folder),
         temperature=_temperature(folder),
+        windows=_read_windows(folder),
     )
 
 
@@ -219,6 +223,16 @@ def _temperature(folder: Path) -> float:
     if not isinstance(value, int | float) or not math.isfinite(value) or value <= 0:
         raise ModelUnusable(f"{folder}/calibration.json: temperature must be a number above 0, not {value!r}. {CURE}")
     return float(value)
+
+
+def _read_windows(folder: Path) -> ModelWindows:
+    path = folder / WINDOWS_FILE
+    if not path.exists():
+        return NO_WINDOWS
+    try:
+        return ModelWindows.parse(_read_json(folder, WINDOWS_FILE, ""), path)
+    except ValueError as error:
+        raise ModelUnusable(f"{error}. {CURE}") from error
 
 
 def _digest(paths: tuple[Path, ...]) -> str:

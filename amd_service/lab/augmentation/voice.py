@@ -78,15 +78,14 @@ def _synthesise(frames: Spectrum, frame: int) -> Samples:
     """Add the frames up again; the inverse of `_analyse`."""
     hop = frame // _OVERLAP
     window = np.hanning(frame).astype(np.float32)
-    pieces: Samples = (np.fft.irfft(frames, frame, axis=1) * window).astype(np.float32)
+    pieces = np.asarray(np.fft.irfft(frames, frame, axis=1) * window, np.float32)
     out = np.zeros((len(pieces) + _OVERLAP, hop), np.float32)
     weight = np.zeros_like(out)
     for part in range(_OVERLAP):
         columns = slice(part * hop, (part + 1) * hop)
         out[part : part + len(pieces)] += pieces[:, columns]
         weight[part : part + len(pieces)] += window[columns] ** 2
-    joined: Samples = (out / np.maximum(weight, 1e-3)).reshape(-1)[frame // 2 :]
-    return joined
+    return np.asarray(out / np.maximum(weight, 1e-3), np.float32).reshape(-1)[frame // 2 :]
 
 
 def _stretch(frames: Spectrum, pace: float) -> Spectrum:

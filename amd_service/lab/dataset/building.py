@@ -91,7 +91,7 @@ async def build_dataset(
         calls = await stack.enter_async_context(open_recorded_calls(settings)) if sources.use_calls else None
         gathered = await gather(sources, calls)
         progress.begin(len(gathered.candidates))
-        max_ms = SEARCH_MS + max(settings.window_ms, settings.long_window_ms, LONGEST_WINDOW_MS)
+        max_ms = SEARCH_MS + max(settings.window_ms or 0, settings.long_window_ms or 0, LONGEST_WINDOW_MS)
 
         async def fetch(candidate: Candidate) -> AudioInput:
             return await _fetch(candidate, calls, max_ms)

@@ -11,6 +11,7 @@ from amd_service.detection.audio.window import cut
 from amd_service.detection.classifier.engines.torch import load_model
 from amd_service.detection.classifier.features import normalise
 from amd_service.detection.classifier.model import open_model
+from amd_service.detection.decision import Policy
 from amd_service.detection.prepared_audio import SEARCH_MS
 from amd_service.domain import Waveform
 from amd_service.settings import Settings
@@ -27,13 +28,11 @@ def describe(
     another answer than the model. Calls `done` after each recording. Raises ModelUnusable or ClassifierUnavailable.
     """
     files = open_model(settings)
-    model = load_model(files)
+    model, policy = load_model(files), Policy.from_settings(settings, files.windows)
     vectors = []
     for waveform in waveforms:
         onset_ms = speech_onset_ms(waveform, search_ms=SEARCH_MS)
-        window = cut(
-            waveform, onset_ms=onset_ms, anchor=settings.window_anchor, length_ms=settings.long_window_ms
-        ).samples
+        window = cut(waveform, onset_ms=onset_ms, anchor=policy.anchor, length_ms=policy.long_window_ms).samples
         samples = np.ascontiguousarray(normalise(window) if files.normalise else window)
         with torch.inference_mode():
             hidden = model.wav2vec2(torch.from_numpy(samples)[None]).last_hidden_state[0]

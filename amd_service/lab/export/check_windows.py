@@ -14,10 +14,10 @@ from amd_service.detection.audio.decode import decode
 from amd_service.detection.audio.file_suffixes import CONTENT_TYPES
 from amd_service.detection.audio.window import cut
 from amd_service.detection.classifier.model import RATE_HZ
+from amd_service.detection.decision import Policy
 from amd_service.domain import Anchor, Waveform
 from amd_service.errors import ConfigurationError, Undecodable
 from amd_service.lab.augmentation.line import compand
-from amd_service.settings import Settings
 
 Samples = NDArray[np.float32]
 
@@ -46,7 +46,7 @@ class WindowSets:
     origin: str
 
 
-def draw_windows(settings: Settings, folder: Path | None, check: int, calibration: int, *, seed: int = 0) -> WindowSets:
+def draw_windows(policy: Policy, folder: Path | None, check: int, calibration: int, *, seed: int = 0) -> WindowSets:
     """Cut windows as the service does: most are as long as the first window, some are longer, some last one second.
 
     Each recording gives one unchanged window. All other windows vary at random (by `seed`) in start, level, noise, band
@@ -56,7 +56,7 @@ def draw_windows(settings: Settings, folder: Path | None, check: int, calibratio
     found = recordings.waveforms
     # Do not calibrate with the recordings of the check: the measured deviation would be too small.
     halves = (found[::2], found[1::2]) if len(found) >= 8 else (found, found)
-    take = partial(_cut_windows, settings=settings)
+    take = partial(_cut_windows, policy=policy)
     return WindowSets(
         check=list(take(halves[0], count=check, seed=seed)),
         calibration=list(take(halves[1], count=calibration, seed=seed + 1)),
@@ -97,10 +97,10 @@ def _read_called_party(path: Path) -> tuple[Waveform, int] | None:
 
 
 def _cut_windows(
-    recordings: Sequence[tuple[Waveform, int]], *, count: int, seed: int, settings: Settings
+    recordings: Sequence[tuple[Waveform, int]], *, count: int, seed: int, policy: Policy
 ) -> Iterator[Samples]:
     rng = np.random.default_rng(seed)
-    lengths = [settings.window_ms] * 7 + [settings.long_window_ms] * 2 + [_MIN_MS]
+    lengths = [policy.window_ms] * 7 + [policy.long_window_ms] * 2 + [_MIN_MS]
     made = attempts = 0
     while made < count:
         waveform, onset_ms = recordings[attempts % len(recordings)]
@@ -109,7 +109,7 @@ def _cut_windows(
         if not is_original:
             onset_ms = max(0, onset_ms + int(rng.integers(-150, 400)))
         length_ms = lengths[made % len(lengths)]
-        window = cut(waveform, onset_ms=onset_ms, anchor=settings.window_anchor, length_ms=length_ms)
+        window = cut(waveform, onset_ms=onset_ms, anchor=policy.anchor, length_ms=length_ms)
         if window.duration_ms < _MIN_MS:
             window = cut(waveform, onset_ms=None, anchor=Anchor.ANSWER, length_ms=length_ms)
         made += 1

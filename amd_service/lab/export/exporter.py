@@ -51,7 +51,7 @@ CALIBRATION_WINDOWS = 64
 # Packages whose versions are stored in the engine check, to explain its result later.
 _PACKAGES = ("amd-service", "torch", "transformers", "onnx", "onnxscript", "onnxruntime", "openvino", "nncf")
 
-DrawWindows = Callable[[Settings, Path | None, int, int], WindowSets]
+DrawWindows = Callable[[Policy, Path | None, int, int], WindowSets]
 Build = Callable[[str, str, ModelFiles, Path, Sequence[Samples]], None]
 Measure = Callable[[EngineRun, ModelFiles, int, Sequence[Samples], Console], Probabilities]
 
@@ -87,7 +87,8 @@ class Exporter:
                 self.console.print(f"{engine} {precision} of {files.id} was exported before; --again exports it again")
                 self._print_check(known, exported)
                 return known
-            windows = self.draw_windows(self.settings, windows_dir, self.requirements.windows, CALIBRATION_WINDOWS)
+            policy = Policy.from_settings(self.settings, files.windows)
+            windows = self.draw_windows(policy, windows_dir, self.requirements.windows, CALIBRATION_WINDOWS)
             self._build(files, exported, windows)
             check = self._check(files, exported, windows)
             write_engine_check(exported.folder, check)
@@ -126,7 +127,7 @@ class Exporter:
         reference = self._reference(files, threads, windows.check)
         run = EngineRun(exported.engine, exported.precision, exported.graph)
         candidate = self.measure(run, files, threads, windows.check, self.console)
-        policy = Policy.from_settings(self.settings)
+        policy = Policy.from_settings(self.settings, files.windows)
         thresholds = sorted({0.5, policy.min_confidence_human, policy.min_confidence_voicemail})
         found = measure_deviation(reference, candidate, tuple(thresholds))
         passed, explanation = self.requirements.check(found, precision=exported.precision, windows=len(windows.check))

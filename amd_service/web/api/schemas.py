@@ -172,6 +172,9 @@ class PolicyShape(Shape):
     long_window_ms: int = Field(
         description="Milliseconds of the second window, which is used if the confidence of the first run is too low."
     )
+    live_window_ms: int = Field(
+        description="Milliseconds of the first look at a call in progress, if it is shorter than the first window."
+    )
     anchor: Anchor
 
 

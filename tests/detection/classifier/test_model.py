@@ -15,6 +15,7 @@ from huggingface_hub.errors import LocalEntryNotFoundError
 from amd_service.detection.classifier import hub
 from amd_service.detection.classifier.hub import Located, locate
 from amd_service.detection.classifier.model import ModelFiles, check_files, open_model, pull
+from amd_service.detection.classifier.model_windows import ModelWindows
 from amd_service.domain import Label
 from amd_service.errors import ClassifierUnavailable, ModelUnusable
 from amd_service.settings import Settings
@@ -107,6 +108,22 @@ def zero_temperature(folder: Path) -> None:
     (folder / "calibration.json").write_text('{"temperature": 0}')
 
 
+def first_window_above_the_second(folder: Path) -> None:
+    (folder / "windows.json").write_text('{"window_ms": 8000, "long_window_ms": 5000}')
+
+
+def window_as_text(folder: Path) -> None:
+    (folder / "windows.json").write_text('{"window_ms": "5 s"}')
+
+
+def threshold_below_a_half(folder: Path) -> None:
+    (folder / "windows.json").write_text('{"min_confidence_human": 0.4}')
+
+
+def unknown_window(folder: Path) -> None:
+    (folder / "windows.json").write_text('{"windows": 2}')
+
+
 def missing_shard(folder: Path) -> None:
     (folder / "model.safetensors").unlink()
     (folder / "model.safetensors.index.json").write_text('{"weight_map": {"a": "model-00001-of-00001.safetensors"}}')
@@ -135,6 +152,10 @@ def missing_shard(folder: Path) -> None:
         (broken_config, "cannot be read"),
         (zero_temperature, "temperature must be a number above 0"),
         (missing_shard, "damaged or incomplete"),
+        (first_window_above_the_second, "window_ms=8000 is above long_window_ms"),
+        (window_as_text, "window_ms must be a whole number from 1000 to 10000, not '5 s'"),
+        (threshold_below_a_half, "min_confidence_human must be a number between 0.5 and 1, not 0.4"),
+        (unknown_window, "unknown key windows; the file may contain window_ms"),
     ],
 )
 def test_a_damaged_folder_is_rejected_in_one_line_with_the_cure(
@@ -160,6 +181,12 @@ def test_a_good_folder_gives_labels_digests_and_settings(folder: Path) -> None:
 def test_the_temperature_is_read_from_the_model_folder(folder: Path) -> None:
     (folder / "calibration.json").write_text('{"temperature": 1.3}')
     assert check(folder).temperature == 1.3
+
+
+def test_windows_and_thresholds_are_read_from_the_model_folder(folder: Path) -> None:
+    assert check(folder).windows == ModelWindows()
+    (folder / "windows.json").write_text('{"window_ms": 5000, "long_window_ms": 8000, "min_confidence_human": 0.8}')
+    assert check(folder).windows == ModelWindows(window_ms=5000, long_window_ms=8000, min_confidence_human=0.8)
 
 
 def test_normalisation_follows_the_preprocessor_file(folder: Path) -> None:

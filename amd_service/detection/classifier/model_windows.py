@@ -1,0 +1,60 @@
+"""Reads `windows.json` of a model folder: the windows and thresholds for which the model was made."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+
+WINDOWS_FILE = "windows.json"
+# Least and greatest value of each key, as in the settings of the same names, in the order of the fields below.
+_MILLISECONDS = {"window_ms": (1000, 10_000), "long_window_ms": (1000, 15_000), "live_window_ms": (1000, 10_000)}
+_PROBABILITIES = ("min_confidence_human", "min_confidence_voicemail")
+
+
+@dataclass(frozen=True, slots=True)
+class ModelWindows:
+    """Values of `windows.json`. A value that the file lacks is None; a setting of the user overrides each of them.
+
+    `live_window_ms`: length of the first look at a call in progress, if it is shorter than `window_ms`.
+    """
+
+    window_ms: int | None = None
+    long_window_ms: int | None = None
+    live_window_ms: int | None = None
+    min_confidence_human: float | None = None
+    min_confidence_voicemail: float | None = None
+
+    @classmethod
+    def parse(cls, content: Mapping[str, object], path: Path) -> Self:
+        """Check the content of the file at `path`. Raises ValueError for an unknown key or a wrong value."""
+        unknown = sorted(set(content) - {*_MILLISECONDS, *_PROBABILITIES})
+        if unknown:
+            known = ", ".join([*_MILLISECONDS, *_PROBABILITIES])
+            raise ValueError(f"{path}: unknown key {unknown[0]}; the file may contain {known}")
+        stated = cls(
+            *(_milliseconds(content.get(key), key, path) for key in _MILLISECONDS),
+            *(_probability(content.get(key), key, path) for key in _PROBABILITIES),
+        )
+        if stated.window_ms and stated.long_window_ms and stated.window_ms > stated.long_window_ms:
+            raise ValueError(f"{path}: window_ms={stated.window_ms} is above long_window_ms={stated.long_window_ms}")
+        return stated
+
+
+NO_WINDOWS = ModelWindows()
+
+
+def _milliseconds(value: object, key: str, path: Path) -> int | None:
+    if value is None:
+        return None
+    low, high = _MILLISECONDS[key]
+    if not isinstance(value, int) or isinstance(value, bool) or not low <= value <= high:
+        raise ValueError(f"{path}: {key} must be a whole number from {low} to {high}, not {value!r}")
+    return value
+
+
+def _probability(value: object, key: str, path: Path) -> float | None:
+    if value is None:
+        return None
+    if not isinstance(value, float) or not 0.5 < value < 1:
+        raise ValueError(f"{path}: {key} must be a number between 0.5 and 1, not {value!r}")
+    return value
