@@ -27,6 +27,7 @@ ALLOWED: Mapping[str, tuple[str, ...]] = {
     "onnx": ("lab",),
     "nncf": ("lab",),
     # Measurements
+    "matplotlib": ("lab",),
     "scipy": ("lab",),
     "sklearn": ("lab",),
     "cleanlab": ("lab",),
@@ -52,7 +53,7 @@ ALLOWED: Mapping[str, tuple[str, ...]] = {
     "alembic": ("database",),
     # Pages
     "argon2": ("operations",),
-    "jinja2": ("web",),
+    "jinja2": ("web", "lab"),
     # Settings, command line, telemetry
     "pydantic": ("settings", "web", "twilio", "calls", "simulator"),
     "pydantic_core": ("settings", "web", "twilio"),

@@ -11,6 +11,7 @@ from amd_service.cli.call import call
 from amd_service.cli.classify import classify
 from amd_service.cli.demo import demo
 from amd_service.cli.doctor.command import doctor
+from amd_service.cli.evaluate import evaluate
 from amd_service.cli.fixture import fixture
 from amd_service.cli.migrate import migrate
 from amd_service.cli.plain_help import PlainCommand, PlainGroup
@@ -37,6 +38,7 @@ COMMANDS = (
     replay,
     fixture,
     classify,
+    evaluate,
     call,
     whatif,
     doctor,
