@@ -31,6 +31,7 @@ _ORDER = (
     "verdict",
     "delivery",
     "review",
+    "recheck",
     "annotation",
     "callback",
     "call_request",

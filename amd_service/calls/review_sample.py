@@ -13,7 +13,7 @@ from sqlalchemy import BigInteger, Boolean, ColumnElement, Select, and_, false, 
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from amd_service.calls.strata import LowConfidence, is_in
-from amd_service.calls.tables import MEDIA_STREAM, CallLog, Recording, Review
+from amd_service.calls.tables import MEDIA_STREAM, CallLog, Recheck, Recording, Review
 from amd_service.calls.tables.call_log import JUDGED
 from amd_service.domain import ReviewQueue, Stratum
 from amd_service.settings import Settings
@@ -83,6 +83,8 @@ def waiting_calls(queue: ReviewQueue, plan: SamplingPlan, reviewer: str) -> Sele
     """
     if queue is ReviewQueue.SECOND:
         return _waiting_for_a_second_opinion(plan, reviewer)
+    if queue is ReviewQueue.RECHECK:
+        return _waiting_for_a_recheck(reviewer)
     # The answer of a person who chose the call does not count, so it does not remove the call from the sample.
     answered = select(Review.id).where(Review.call_sid == CallLog.call_sid, Review.probability.is_not(None))
     return (
@@ -103,6 +105,22 @@ def _waiting_for_a_second_opinion(plan: SamplingPlan, reviewer: str) -> Select[s
         select(CallLog.call_sid)
         .where(CallLog.call_sid.in_(answered_once), is_drawn(plan.second, SECOND_ORDER), _can_be_heard())
         .order_by(SECOND_ORDER)
+    )
+
+
+def _waiting_for_a_recheck(reviewer: str) -> Select[str]:
+    """Return the query for suspicious calls that nobody has answered since, and that `reviewer` never answered.
+
+    A person who hears a call again knows that the earlier answer is in doubt. The model has chosen these calls, so such
+    corrections would favour the model in the error rates.
+    """
+    answers = select(Review.id).where(Review.call_sid == CallLog.call_sid).correlate(CallLog, Recheck)
+    answered = answers.where((Review.created_at > Recheck.created_at) | (Review.reviewer == reviewer))
+    return (
+        select(CallLog.call_sid)
+        .join(Recheck, Recheck.call_sid == CallLog.call_sid)
+        .where(literal_column(f"call_log.{JUDGED}", Boolean), ~answered.exists(), _can_be_heard())
+        .order_by(ORDER)
     )
 
 

@@ -5,11 +5,12 @@ from dataclasses import asdict, dataclass, field
 from typing import Self
 
 from sqlalchemy import func, insert, select
+from sqlalchemy.dialects import postgresql
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from amd_service.calls.review_sample import SamplingPlan, is_audible, is_drawn
 from amd_service.calls.strata import stratum_of
-from amd_service.calls.tables import CallLog, Recording, Review, VerdictRow
+from amd_service.calls.tables import CallLog, Recheck, Recording, Review, VerdictRow
 from amd_service.domain import CallSid, ReviewAnswer, Stratum
 
 
@@ -104,6 +105,13 @@ async def add_reviews(session: AsyncSession, reviews: Sequence[NewReview]) -> No
         for each in reviews
     ]
     await session.execute(insert(Review), rows)
+
+
+async def add_rechecks(session: AsyncSession, call_sids: Sequence[CallSid]) -> int:
+    """Ask for another opinion about calls. Returns the number of calls that are known and were not asked before."""
+    known = select(CallLog.call_sid).where(CallLog.call_sid.in_(call_sids))
+    statement = postgresql.insert(Recheck).from_select(["call_sid"], known).on_conflict_do_nothing()
+    return len((await session.scalars(statement.returning(Recheck.call_sid))).all())
 
 
 async def find_recording_to_hear(session: AsyncSession, call_sid: CallSid) -> Recording | None:

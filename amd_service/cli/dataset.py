@@ -63,6 +63,10 @@ def build(
             "only if the extras `train` and `cleanlab` are installed.",
         ),
     ] = None,
+    send_to_review: Annotated[
+        bool,
+        typer.Option("--send-to-review", help="Put suspicious calls into the queue `Check again` of /review."),
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the report as one JSON document.")] = False,
 ) -> None:
     """Build a dataset from labelled calls or files: one WAV file per call with the called party's audio.
@@ -72,7 +76,7 @@ def build(
     command again: it fetches only the missing recordings. Exits 1 if some recordings could not be fetched for now.
     """
     settings = load_settings_and_logging(quiet=True)
-    from amd_service.cli.dataset_build import build_and_print, parse_shares
+    from amd_service.cli.dataset_build import BuildPlan, build_and_print, parse_shares
     from amd_service.cli.suspicious_labels import will_check
     from amd_service.lab.dataset.gathering import Sources
 
@@ -85,6 +89,13 @@ def build(
         keep_other=keep_other,
         channel=channel,
     )
-    shares, check = parse_shares(split), will_check(check_labels)
-    if not run(build_and_print(folder, sources, settings, shares=shares, seed=seed, check=check, as_json=as_json)):
+    plan = BuildPlan(
+        folder,
+        sources,
+        parse_shares(split),
+        seed,
+        check=will_check(True if send_to_review else check_labels),
+        send_to_review=send_to_review,
+    )
+    if not run(build_and_print(plan, settings, as_json=as_json)):
         raise typer.Exit(1)

@@ -2,16 +2,16 @@
 
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from amd_service.cli.bars import Bars
-from amd_service.cli.suspicious_labels import NOT_CHECKED, check_labels
+from amd_service.cli.suspicious_labels import NOT_CHECKED, check_labels, send_to_review
 from amd_service.errors import ConfigurationError
 from amd_service.lab.dataset.building import BuildReport, Progress, build_dataset
 from amd_service.lab.dataset.gathering import Sources
 from amd_service.lab.dataset.left_out import LEFT_OUT, TEMPORARY
-from amd_service.lab.dataset.splitting import Shares
+from amd_service.lab.dataset.splitting import SHARES, Shares
 from amd_service.lab.synthesis.voices import Split
 from amd_service.settings import Settings
 
@@ -27,33 +27,48 @@ def parse_shares(text: str) -> Shares:
     return shares
 
 
-async def build_and_print(
-    folder: Path,
-    sources: Sources,
-    settings: Settings,
-    *,
-    shares: Shares,
-    seed: int,
-    as_json: bool,
-    check: bool = False,
-) -> bool:
-    """Build the dataset and print its report. `check`: search for wrong labels.
+@dataclass(frozen=True, slots=True)
+class BuildPlan:
+    """What to build, and where. `check`: search for wrong labels. `send_to_review`: ask people about these labels."""
+
+    folder: Path
+    sources: Sources
+    shares: Shares = field(default_factory=lambda: SHARES)
+    seed: int = 0
+    check: bool = False
+    send_to_review: bool = False
+
+    def raise_if_useless(self) -> None:
+        """Raise ConfigurationError if the options do not fit together."""
+        if not (self.sources.use_calls or self.sources.folder):
+            raise ConfigurationError("no source is given: use --from-reviews, --labels CSV or --from-folder FOLDER")
+        if self.send_to_review and not self.sources.use_calls:
+            raise ConfigurationError("--send-to-review needs --from-reviews or --labels: files cannot be reviewed")
+
+
+async def build_and_print(plan: BuildPlan, settings: Settings, *, as_json: bool) -> bool:
+    """Build the dataset and print its report.
 
     Returns False if the same command may find more recordings later.
     """
-    if not (sources.use_calls or sources.folder):
-        raise ConfigurationError("no source is given: use --from-reviews, --labels CSV or --from-folder FOLDER")
+    plan.raise_if_useless()
+    folder = plan.folder
     bars = Bars(is_shown=not as_json)
     with bars.show("collecting") as (begin, done):
         progress = Progress(begin, done)
-        built = await build_dataset(folder, sources, settings, shares=shares, seed=seed, progress=progress)
-    check_result = await check_labels(folder, built.placed, settings, bars) if check else NOT_CHECKED
+        built = await build_dataset(
+            folder, plan.sources, settings, shares=plan.shares, seed=plan.seed, progress=progress
+        )
+    checked = await check_labels(folder, built.placed, settings, bars) if plan.check else NOT_CHECKED
+    sent = await send_to_review(settings, checked.doubtful) if plan.send_to_review else None
     report = built.report
     if as_json:
-        document = {"folder": str(folder), **asdict(report), "suspicious": check_result.found}
+        document = {"folder": str(folder), **asdict(report), "suspicious": checked.found, "sent_to_review": sent}
         print(json.dumps(document))  # noqa: T201 - the command's output
     else:
-        print("\n".join((*_lines(folder, report), check_result.line)))  # noqa: T201 - the command's output
+        print("\n".join((*_lines(folder, report), checked.line)))  # noqa: T201 - the command's output
+        if sent is not None:
+            print(f"{sent} calls were added to the queue `Check again` of /review")  # noqa: T201 - the command's output
     return report.is_complete
 
 

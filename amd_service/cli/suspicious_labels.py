@@ -7,10 +7,13 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from amd_service.cli.bars import Bars
+from amd_service.database.opening import open_database
+from amd_service.domain import CallSid
 from amd_service.errors import ConfigurationError
 from amd_service.lab.dataset.audio_folder import read_manifest, write_manifest
 from amd_service.lab.dataset.left_out import SUSPICIOUS
 from amd_service.lab.dataset.placing import Placed
+from amd_service.operations.review.request_recheck import request_recheck
 from amd_service.settings import Settings
 
 INSTALL = "pip install 'amd-service[train,cleanlab]'"
@@ -18,10 +21,14 @@ INSTALL = "pip install 'amd-service[train,cleanlab]'"
 
 @dataclass(frozen=True, slots=True)
 class CheckResult:
-    """`found`: number of suspicious labels, None if they were not searched for. `line`: the result for people."""
+    """`found`: number of suspicious labels, None if they were not searched for. `line`: the result for people.
+
+    `doubtful`: calls with a suspicious label that fewer than two people gave.
+    """
 
     found: int | None
     line: str
+    doubtful: Sequence[CallSid] = ()
 
 
 NOT_CHECKED = CheckResult(None, f"labels were not checked (--check-labels; needs {INSTALL})")
@@ -54,4 +61,13 @@ async def check_labels(folder: Path, placed: Sequence[Placed], settings: Setting
         return CheckResult(None, f"labels were not checked: each label needs recordings of {FOLDS} groups")
     write_suspicious(folder, found)
     write_manifest(folder, {**read_manifest(folder), "suspicious": len(found)})
-    return CheckResult(len(found), f"{'suspicious':>12}  {len(found)} labels; see {SUSPICIOUS}")
+    line = f"{'suspicious':>12}  {len(found)} labels; see {SUSPICIOUS}"
+    return CheckResult(
+        len(found), line, [CallSid(each.call_sid) for each in found if each.call_sid and each.reviewers in ("", "1")]
+    )
+
+
+async def send_to_review(settings: Settings, call_sids: Sequence[CallSid]) -> int:
+    """Ask people about calls, and return the number of calls that nobody was asked about before."""
+    async with open_database(settings, with_worker=False) as database:
+        return await request_recheck(database, call_sids)

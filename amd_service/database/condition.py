@@ -29,6 +29,7 @@ FOR_WORKERS_AND_PAGES = {
     "person_session": ("SELECT", "INSERT", "DELETE"),
     "api_key": ("SELECT", "INSERT", "UPDATE"),
     "review": ("SELECT", "INSERT"),
+    "recheck": ("SELECT", "INSERT"),
     "delivery": ("SELECT", "INSERT", "UPDATE", "DELETE"),
     "annotation": ("SELECT", "INSERT", "UPDATE"),
     "saved_view": ("SELECT", "INSERT", "UPDATE", "DELETE"),

@@ -35,3 +35,5 @@ class ReviewQueue(StrEnum):
     LOW_CONFIDENCE = "low_confidence"
     SECOND = "second"
     """Calls that another person has answered, to measure how well people agree."""
+    RECHECK = "recheck"
+    """Calls whose label is probably wrong, for a person who has not answered them."""

@@ -9,6 +9,7 @@ from amd_service.calls.tables.call_request_row import CallRequestRow, RequestOut
 from amd_service.calls.tables.callback import Callback
 from amd_service.calls.tables.delivery import Delivery
 from amd_service.calls.tables.person import Person, PersonSession
+from amd_service.calls.tables.recheck import Recheck
 from amd_service.calls.tables.recording import (
     AGAIN,
     BROKEN_OFF,
@@ -38,6 +39,7 @@ __all__ = [
     "Delivery",
     "Person",
     "PersonSession",
+    "Recheck",
     "Recording",
     "RecordingState",
     "RequestOutcome",

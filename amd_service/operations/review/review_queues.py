@@ -102,7 +102,8 @@ async def count_queues(database: Database, plan: SamplingPlan, queue: ReviewQueu
     """Count the calls of all queues. Raises DatabaseUnavailable."""
     async with database.reading() as session:
         waiting = {each: await count_waiting(session, each, plan, reviewer) for each in ReviewQueue}
-        reviewed = 0 if queue is ReviewQueue.SECOND else await count_reviewed(session, queue, plan)
+        is_of_first_opinions = queue not in (ReviewQueue.SECOND, ReviewQueue.RECHECK)
+        reviewed = await count_reviewed(session, queue, plan) if is_of_first_opinions else 0
     return QueueCounts(waiting, reviewed)
 
 

@@ -35,6 +35,7 @@ QUEUES = (
     (ReviewQueue.LOW_CONFIDENCE, "Low confidence"),
     (ReviewQueue.UNDECIDED, "Undecided"),
     (ReviewQueue.SECOND, "Second opinion"),
+    (ReviewQueue.RECHECK, "Check again"),
 )
 
 
@@ -132,7 +133,8 @@ def _given(form: dict[str, str], reviewer: str) -> GivenAnswer:
         ReviewAnswer(value),
         note=form.get("note", ""),
         seen=int(seen),
-        from_queue=form.get("queue", "") in set(ReviewQueue),
+        # The model has chosen the calls to check again, so their answers must count for no error rate.
+        from_queue=form.get("queue", "") in set(ReviewQueue) - {ReviewQueue.RECHECK},
     )
 
 

@@ -13,6 +13,7 @@ from amd_service.database.pool import Database
 from amd_service.domain import Label, ReviewAnswer, ReviewQueue
 from amd_service.operations.review.answer import GivenAnswer, RecordedAnswer, record_answer
 from amd_service.operations.review.error_report import ErrorReport, make_report
+from amd_service.operations.review.request_recheck import request_recheck
 from amd_service.operations.review.review_queues import HOLD_S, OpenCalls, count_queues, next_call
 from tests.support.app import make_settings
 from tests.support.call_rows import numbered_sid
@@ -179,5 +180,32 @@ async def test_the_queues_are_counted(database: Database) -> None:
         ReviewQueue.UNDECIDED: 1,
         ReviewQueue.LOW_CONFIDENCE: 1,
         ReviewQueue.SECOND: 1,
+        ReviewQueue.RECHECK: 0,
     }
     assert counts.reviewed == 1
+
+
+async def test_a_suspicious_call_waits_for_a_person_who_has_not_answered_it(database: Database) -> None:
+    await store_calls(database, *(heard_call(number) for number in range(4)), heard_call(9, recorded=False))
+    await answer(database, 1, "voicemail", by="ann")
+    sids = [numbered_sid(number) for number in (1, 2, 9, 77)]
+    assert await request_recheck(database, sids) == 3  # the call 77 is unknown
+    assert await request_recheck(database, sids) == 0
+    assert set(await served(database, "ann", queue="recheck")) == {numbered_sid(2)}
+    assert set(await served(database, "bob", queue="recheck")) == {numbered_sid(1), numbered_sid(2)}
+    counts = await count_queues(database, PLAN, ReviewQueue.RECHECK, "bob")
+    assert (counts.waiting[ReviewQueue.RECHECK], counts.reviewed) == (2, 0)
+    await answer(database, 1, "human", by="bob", from_queue=False)
+    assert await served(database, "cleo", queue="recheck") == [numbered_sid(2)]
+
+
+async def test_checking_calls_again_changes_no_error_rate(database: Database) -> None:
+    await store_calls(database, *(heard_call(number) for number in range(30)))
+    for number in range(30):
+        await answer(database, number, "voicemail" if number % 5 == 0 else "human", by="ann")
+    before = await report(database)
+    await request_recheck(database, [numbered_sid(number) for number in range(0, 30, 5)])
+    for number in range(0, 30, 5):
+        await answer(database, number, "human", by="bob", from_queue=False)
+    assert await report(database) == before
+    assert {row.probability for row in await stored_reviews(database) if row.reviewer == "bob"} == {None}

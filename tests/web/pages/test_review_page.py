@@ -8,6 +8,7 @@ import pytest
 
 from amd_service.database.pool import Database
 from amd_service.domain import Label, Role
+from amd_service.operations.review.request_recheck import request_recheck
 from tests.support.app import PUBLIC_URL, App, open_app
 from tests.support.call_rows import numbered_sid
 from tests.support.people import signed_in
@@ -80,6 +81,18 @@ async def test_an_answer_is_a_row_with_its_group_and_probability(service: App, d
     (review,) = await stored_reviews(database)
     assert (review.call_sid, review.reviewer, review.answer) == (numbered_sid(1), "AMD_API_KEYS", "screening")
     assert (review.note, review.stratum, review.probability) == ("who is calling?", "undecided", 1.0)
+
+
+async def test_an_answer_about_a_suspicious_call_counts_for_no_rate(service: App, database: Database) -> None:
+    assert "dataset build --send-to-review" in await open_call(service, "recheck")
+    await store_calls(database, heard_call(1))
+    await request_recheck(database, [numbered_sid(1)])
+    page = await open_call(service, "recheck")
+    assert "1 left" in page
+    await give(service, page, "voicemail")
+    (review,) = await stored_reviews(database)
+    assert (review.answer, review.stratum, review.probability) == ("voicemail", None, None)
+    assert numbered_sid(1) in await open_call(service, "random")
 
 
 async def test_a_form_that_is_sent_twice_adds_one_row(service: App, database: Database) -> None:
