@@ -10,7 +10,7 @@ from sqlalchemy.orm import aliased
 from amd_service.calls.leases import RUNNING, Leases, from_now, new_token
 from amd_service.calls.storable import storable
 from amd_service.calls.tables import CallLog, Delivery, Recording
-from amd_service.calls.tables.delivery import FINISHED, UNFINISHED
+from amd_service.calls.tables.delivery import DEAD, FINISHED, UNFINISHED
 from amd_service.domain import CallSid, DeliveryJob, DeliveryState
 
 # Seconds from the first request until a failed request is no longer repeated.
@@ -181,7 +181,10 @@ async def list_deliveries(
     if call_sid is not None:
         found = found.where(Delivery.call_sid == call_sid)
     if state is not None:
-        found = found.where(text("delivery.state = 'dead'") if state == DeliveryState.DEAD else Delivery.state == state)
+        found = found.where(Delivery.state == state)
+        if state != DeliveryState.DONE:
+            # Repeats the condition of a partial index. Otherwise Postgres would read the finished rows, too.
+            found = found.where(text(f"delivery.{DEAD if state == DeliveryState.DEAD else UNFINISHED}"))
     return list((await session.scalars(found)).all())
 
 

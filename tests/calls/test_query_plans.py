@@ -13,6 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from amd_service.calls import (
     actions,
+    annotations,
     call_requests,
     call_totals,
     deliveries,
@@ -39,7 +40,7 @@ from amd_service.calls.stored_verdicts import read_stored_calls
 from amd_service.calls.whole_call import read_whole_call
 from amd_service.database.connection import connect
 from amd_service.database.pool import Database
-from amd_service.domain import AccountSid, Action, ActionKind, CallSid, Label, Tagging
+from amd_service.domain import AccountSid, Action, ActionKind, CallSid, DeliveryState, Label, Tagging
 from tests.support.app import make_settings
 from tests.support.postgres import clone, with_database
 from tests.support.query_plans import FILL, plans
@@ -167,6 +168,19 @@ QUERIES: dict[str, tuple[Work, set[str]]] = {
         {"ix_delivery_due"},
     ),
     "next delivery": (lambda session: deliveries.seconds_until_due(session, BACKEND), {"ix_delivery_due"}),
+    "waiting deliveries": (
+        lambda session: deliveries.list_deliveries(session, state=DeliveryState.QUEUED, limit=50),
+        {"ix_delivery_due"},
+    ),
+    "deliveries to removed URLs": (
+        lambda session: deliveries.give_up_unclaimed(session, urls=["https://kept.example.com"], limit=10),
+        {"ix_delivery_due"},
+    ),
+    "claim of annotations": (
+        lambda session: annotations.claim(session, worker="w", limit=10, lease_s=60),
+        {"ix_annotation_due"},
+    ),
+    "next annotation": (annotations.seconds_until_due, {"ix_annotation_due"}),
     "old deliveries": (
         lambda session: deliveries.delete_finished(session, days=20, limit=20),
         {"ix_delivery_finished"},

@@ -30,6 +30,8 @@ FILL = """
     insert into delivery (call_sid, sequence, url, type, payload, state, finished_at)
     select 'CA' || n, 1, 'https://backend.example.com/', 'call.judged', '{}', 'done', now() - n * interval '5 min'
       from generate_series(1, 8000) n;
+    insert into annotation (call_sid, answered_by, state, finished_at)
+    select 'CA' || n, 'human', 'done', now() - n * interval '5 min' from generate_series(1, 8000) n;
 
     update recording set state = 'queued', finished_at = null where recording_sid in ('RE1', 'RE2', 'RE3');
     update recording set state = 'queued' where recording_sid in ('RE4', 'RE5');

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime
 
 import httpx2
@@ -17,6 +17,8 @@ from amd_service.twilio.retry_after import retry_after_s
 
 # Bytes of a response that are read, so that its connection can be used again. Their content does not matter.
 MOST_RESPONSE_BYTES = 64 * 1024
+# Maximum seconds for reading them.
+BODY_TIMEOUT_S = 1.0
 
 
 class Sender:
@@ -34,31 +36,24 @@ class Sender:
         """Post an event and return the status of the response, which is 2xx.
 
         Raises DeliveryFailed if a later request may succeed, and DeliveryRefused for 410. A redirect is a failure: it
-        is not followed, because the target of a redirect is not in the settings.
+        is not followed, because the target of a redirect is not in the settings. The body of the response does not
+        matter, even if it never ends.
         """
         try:
             async with asyncio.timeout(self._timeout_s):
-                return await self._post(job)
+                response = await self._client.send(self._request(job), stream=True)
         except TimeoutError as error:
             raise DeliveryFailed(f"no response within {self._timeout_s:g} s") from error
         except httpx2.HTTPError as error:
             raise DeliveryFailed(f"{type(error).__name__}: {error}") from error
+        try:
+            _raise_for_failure(response)
+            return response.status_code
+        finally:
+            await _finish(response)
 
-    async def _post(self, job: DeliveryJob) -> int:
-        content = job.payload.encode()
-        async with self._client.stream("POST", job.url, content=content, headers=self.headers(job)) as response:
-            status = response.status_code
-            if response.is_success:
-                await _read_some(response)
-                return status
-            if status == httpx2.codes.GONE:
-                raise DeliveryRefused("the backend answered 410 Gone: it wants no further events", status=status)
-            hint = ": redirects are not followed, set AMD_DELIVERY_URL to the target" if response.is_redirect else ""
-            raise DeliveryFailed(
-                f"the backend answered {status}{hint}",
-                status=status,
-                retry_after_s=retry_after_s(response.headers.get("retry-after")),
-            )
+    def _request(self, job: DeliveryJob) -> httpx2.Request:
+        return self._client.build_request("POST", job.url, content=job.payload.encode(), headers=self.headers(job))
 
     def headers(self, job: DeliveryJob) -> dict[str, str]:
         """Return the headers of a request, with a signature of the present time by each secret."""
@@ -72,12 +67,32 @@ class Sender:
         }
 
 
-async def _read_some(response: httpx2.Response) -> None:
+def _raise_for_failure(response: httpx2.Response) -> None:
+    status = response.status_code
+    if response.is_success:
+        return
+    if status == httpx2.codes.GONE:
+        raise DeliveryRefused("the backend answered 410 Gone: it wants no further events", status=status)
+    hint = ": redirects are not followed, set AMD_DELIVERY_URL to the target" if response.is_redirect else ""
+    raise DeliveryFailed(
+        f"the backend answered {status}{hint}",
+        status=status,
+        retry_after_s=retry_after_s(response.headers.get("retry-after")),
+    )
+
+
+async def _finish(response: httpx2.Response) -> None:
+    """Read a short body, so that the connection can be used again. A long or slow body closes the connection."""
     read = 0
-    async for chunk in response.aiter_raw():
-        read += len(chunk)
-        if read > MOST_RESPONSE_BYTES:
-            return
+    try:
+        with suppress(TimeoutError, httpx2.HTTPError):
+            async with asyncio.timeout(BODY_TIMEOUT_S):
+                async for chunk in response.aiter_raw():
+                    read += len(chunk)
+                    if read > MOST_RESPONSE_BYTES:
+                        break
+    finally:
+        await response.aclose()
 
 
 @asynccontextmanager

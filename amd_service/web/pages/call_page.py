@@ -101,7 +101,11 @@ async def answer(request: Request) -> Response:
 def version_of(whole: WholeCall) -> str:
     """Return a text that changes whenever the page of the call would show something else."""
     rows = [whole.call.updated_at, *(each.updated_at for each in whole.recordings)]
-    sent = [(each.id, each.state, each.attempts) for each in whole.deliveries]
+    # A heartbeat changes the end of the lease, which the page does not show.
+    sent = [
+        (each.id, each.state, each.attempts, each.last_status, each.last_error, each.locked_by or each.available_at)
+        for each in whole.deliveries
+    ]
     groups = (whole.runs, whole.shadow_runs, whole.callbacks, whole.reviews)
     counts = [each.id for group in groups for each in group[-1:]]
     return hashlib.sha256(repr((rows, counts, sent)).encode()).hexdigest()[:16]
@@ -143,6 +147,9 @@ def _context(request: Request, whole: WholeCall, message: str | None = None) -> 
         "why_silent": why_silent(whole),
         "agreement": agreement(call.label, call.twilio_answered_by),
         "callbacks": callback_rows(whole, principal),
+        "is_sending": any(
+            each.state == "running" or (each.state == "queued" and not each.attempts) for each in whole.deliveries
+        ),
         "answers": ANSWERS,
         "own": next((each for each in reversed(whole.reviews) if each.reviewer == principal.name), None),
         "may_review": AccessScope.REVIEW in principal.scopes,

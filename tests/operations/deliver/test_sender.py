@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 import pytest
 from standardwebhooks import Webhook
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import Response, StreamingResponse
 
 from amd_service.domain import CallSid, DeliveryJob
 from amd_service.errors import DeliveryFailed, DeliveryRefused, TargetRefused
@@ -92,6 +92,21 @@ async def test_a_backend_that_hangs_is_a_failure() -> None:
     async with sending(hang, delivery_timeout_s=0.2) as (sender, receiver):
         with pytest.raises(DeliveryFailed, match=r"within 0\.2 s"):
             await sender.send(job(receiver.url))
+
+
+@pytest.mark.parametrize("end", ["hang", "break off"])
+async def test_a_response_counts_as_soon_as_its_status_has_arrived(end: str) -> None:
+    async def body() -> AsyncIterator[bytes]:
+        yield b"accepted"
+        if end == "hang":
+            await asyncio.sleep(30)
+        raise ConnectionError
+
+    async def accept(_request: Request) -> Response:
+        return StreamingResponse(body(), status_code=202)
+
+    async with sending(accept, delivery_timeout_s=1) as (sender, receiver):
+        assert await sender.send(job(receiver.url)) == 202
 
 
 async def test_a_backend_that_is_down_is_a_failure() -> None:

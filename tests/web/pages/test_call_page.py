@@ -275,6 +275,43 @@ async def test_deliveries_are_shown_and_dead_ones_are_sent_again(service: App, d
     assert "queued" in section(again.text, "deliveries")
 
 
+async def test_the_page_is_updated_whenever_a_delivery_changes(service: App, database: Database) -> None:
+    url = "https://backend.example.com/amd"
+    async with with_backends(database, url) as opened:
+        await judge(opened)
+    page = await read(service)
+
+    async def update() -> str:
+        """Ask for an update as the page does, which must not be empty. A second request then gets no update."""
+        nonlocal page
+        path = re.search(r'hx-get="(/calls/[^"]*/parts[?][^"]*)"', page)
+        assert path is not None
+        response = await service.client.get(path[1].replace("&amp;", "&"), headers=PART)
+        assert response.status_code == 200
+        page = response.text
+        return section(page, "deliveries")
+
+    # The page asks every second for an event that is sent now, and every five seconds for one that waits for a retry.
+    assert "data-unfinished" in page
+    (job,) = await claim_deliveries(database, url)
+    assert "running" in await update()
+    async with database.transaction() as session:
+        await deliveries.retry_later(session, job, delay_s=0, error="the backend answered 503", status=503)
+    assert "queued HTTP 503 1" in await update()
+    assert "data-unfinished" not in page
+    (job,) = await claim_deliveries(database, url)
+    async with database.transaction() as session:
+        await deliveries.retry_later(session, job, delay_s=0, error="no response within 10 s", status=None)
+    assert "no response within 10 s" in await update()
+    for error in ("the backend answered 410 Gone", "another reason"):
+        (job,) = await claim_deliveries(database, url)
+        async with database.transaction() as session:
+            await deliveries.give_up(session, job, error=error, status=410)
+        assert error in await update()
+        async with database.transaction() as session:
+            await deliveries.redrive(session, call_sid=CALL, delivery_id=None, limit=1)
+
+
 async def test_a_call_without_deliveries_has_no_section_about_them(service: App, database: Database) -> None:
     await judge(database)
     assert "deliveries-title" not in await read(service)
