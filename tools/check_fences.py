@@ -26,6 +26,7 @@ ALLOWED: Mapping[str, tuple[str, ...]] = {
     "safetensors": CLASSIFIER_AND_LAB,
     "onnx": ("lab",),
     "nncf": ("lab",),
+    "peft": ("lab",),
     # Measurements
     "matplotlib": ("lab",),
     "scipy": ("lab",),

@@ -22,6 +22,7 @@ from amd_service.cli.replay import replay
 from amd_service.cli.requeue import requeue
 from amd_service.cli.serve import serve
 from amd_service.cli.simulate import simulate
+from amd_service.cli.train import train
 from amd_service.cli.whatif import whatif
 from amd_service.cli.worker import worker
 
@@ -40,6 +41,7 @@ COMMANDS = (
     classify,
     evaluate,
     call,
+    train,
     whatif,
     doctor,
 )

@@ -54,14 +54,18 @@ class Collator:
 
     def __call__(self, windows: Sequence[LabelledWindow]) -> dict[str, Tensor]:
         """Return `input_values` (windows, samples), `labels` (windows, 2) as probabilities, and `attention_mask`."""
-        clips = [normalise(each.samples) if self.normalises else each.samples for each in windows]
+        clips = [self.clip(each.samples) for each in windows]
         voicemail = torch.tensor([each.target for each in windows], dtype=torch.float32)
         of_label = {Label.HUMAN: 1 - voicemail, Label.VOICEMAIL: voicemail}
         batch = {
-            "input_values": pad_sequence([torch.from_numpy(clip) for clip in clips], batch_first=True),
+            "input_values": pad_sequence(clips, batch_first=True),
             "labels": torch.stack([of_label[label] for label in self.labels], dim=1),
         }
         if self.masks:
             lengths = torch.tensor([len(clip) for clip in clips])
             batch["attention_mask"] = (torch.arange(int(lengths.max()))[None, :] < lengths[:, None]).long()
         return batch
+
+    def clip(self, samples: NDArray[np.float32]) -> Tensor:
+        """Return one window as the model gets it, shape (samples,)."""
+        return torch.from_numpy(normalise(samples) if self.normalises else samples)

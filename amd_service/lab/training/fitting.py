@@ -97,6 +97,8 @@ def fit(
     trainer.remove_callback(PrinterCallback)
     started = time.monotonic()
     trainer.train(resume_from_checkpoint=resume)
+    # For bf16, accelerate replaces the forward function of the model. The caller gets the plain model back.
+    trainer.accelerator.unwrap_model(trainer.model_wrapped, keep_fp32_wrapper=False)
     state = trainer.state
     finished = state.global_step >= state.max_steps
     return Fit(

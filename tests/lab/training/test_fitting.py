@@ -11,17 +11,10 @@ from transformers import EvalPrediction, TrainerCallback, Wav2Vec2ForSequenceCla
 from amd_service.domain import Label
 from amd_service.lab.training.batches import Collator
 from amd_service.lab.training.fitting import Fit, FitOptions, WeightedLoss, balanced_loss, fit, uses_bf16
-from tests.support.models import build_model
 from tests.support.tone_windows import ToneWindow, ToneWindows
 
 COLLATOR = Collator((Label.HUMAN, Label.VOICEMAIL), normalises=True, masks=True)
 OPTIONS = FitOptions(epochs=3, batch_size=4, learning_rate=1e-3, device="cpu", precision="fp32")
-
-
-@pytest.fixture
-def untrained(tmp_path: Path) -> Path:
-    torch.set_num_threads(1)
-    return build_model(tmp_path / "untrained")
 
 
 class Interrupted(TrainerCallback):
@@ -58,6 +51,7 @@ def train(
         return outcome, network(**inputs).logits.numpy()
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_scores_and_another_seed_does_not(untrained: Path, tmp_path: Path) -> None:
     short = replace(OPTIONS, epochs=1)
     first, again = (train(untrained, tmp_path / name, short)[1] for name in ("first", "again"))
@@ -85,6 +79,7 @@ def test_the_best_weights_are_kept_and_the_training_stops_without_improvement(un
     assert outcome.best_step in {int(path.name.split("-")[1]) for path in (tmp_path / "checkpoints").glob("check*")}
 
 
+@pytest.mark.slow
 def test_the_time_limit_ends_the_training_with_a_validation(untrained: Path, tmp_path: Path) -> None:
     outcome, _ = train(untrained, tmp_path / "checkpoints", replace(OPTIONS, max_minutes=0.0))
     assert (outcome.ended_by, outcome.steps, outcome.best_step) == ("time limit", 1, 1)

@@ -1,0 +1,39 @@
+"""Trains a model with a progress bar and prints its scores."""
+
+import json
+from dataclasses import asdict
+
+from rich.console import Console
+from rich.markdown import Markdown
+
+from amd_service.lab.training.fine_tuning import fine_tune
+from amd_service.lab.training.model_card import outcome_table
+from amd_service.lab.training.progress import TrainingProgress
+from amd_service.lab.training.training_options import Trained, TrainingOptions
+
+
+def train_and_print(options: TrainingOptions, *, as_json: bool) -> None:
+    """Train and print the scores with intervals."""
+    trained = fine_tune(options, TrainingProgress(is_shown=not as_json))
+    if as_json:
+        print(json.dumps(_report(trained), default=str))  # noqa: T201 - the command's output
+        return
+    course, console = trained.fit, Console()
+    console.print(Markdown(outcome_table(trained.outcomes)))
+    console.print(
+        f"{course.steps} steps in {course.seconds / 60:.1f} minutes; kept step {course.best_step}; "
+        f"ended by: {course.ended_by}\nAMD_MODEL={options.out.resolve()}",
+        highlight=False,
+        soft_wrap=True,
+    )
+
+
+def _report(trained: Trained) -> dict[str, object]:
+    return {
+        "folder": str(trained.options.out),
+        "start": trained.start_id,
+        "temperature": trained.temperature,
+        "course": asdict(trained.fit),
+        "parts": {str(split): len(files) for split, files in trained.heard.data.parts.items()},
+        "scores": {str(split): asdict(outcome) for split, outcome in trained.outcomes.items()},
+    }
