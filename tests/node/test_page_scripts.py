@@ -16,6 +16,7 @@ from amd_service.detection.classifier.request_queue import Priority
 from amd_service.detection.decision import Policy, decide
 from amd_service.detection.detector import Detector
 from amd_service.domain import Anchor, Scores
+from amd_service.web.pages.explanations import percent
 from amd_service.web.pages.rendering import STATIC_FOLDER
 from tests.support.detectors import ready, speech
 from tests.support.models import StubEngine
@@ -131,3 +132,11 @@ def test_samples_beyond_full_scale_are_clipped(tmp_path: Any) -> None:
     (tmp_path / "clipped.wav").write_bytes(body)
     samples, _ = soundfile.read(tmp_path / "clipped.wav", dtype="int16")
     assert samples.tolist() == [-32767, -32767, 0, 32767, 32767]
+
+
+def test_a_probability_looks_the_same_in_scripts_and_in_templates() -> None:
+    random = Random(2)
+    values = [0.0, 1.0, 0.7, 0.989, 0.6999999, 0.57, *(number / 1000 for number in range(1000))]
+    values += [random.random() for _ in range(3000)]
+    code = "process.stdout.write(JSON.stringify(cases.map(module.percent)));"
+    assert json.loads(run_script("decision.js", code, values)) == [percent(value) for value in values]

@@ -18,3 +18,9 @@ export function decide(scored, minimum) {
   }
   return decision;
 }
+
+// A probability as all pages show it, such as `93.1 %` (percent in explanations.py, a test compares both). It is rounded
+// down, so that a score below a threshold never looks equal to it.
+export function percent(value) {
+  return `${(Math.floor(Number((value * 1000).toFixed(6))) / 10).toFixed(1)} %`;
+}

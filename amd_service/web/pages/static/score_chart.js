@@ -33,7 +33,7 @@ export class ScoreChart {
       scales: { x: { time: false, range: () => [0, this.#endS] }, y: { range: () => [0, 1] } },
       axes: [
         { ...axis, values: (_, splits) => splits.map((split) => `${split} s`) },
-        { ...axis, values: (_, splits) => splits.map((split) => split.toFixed(1)) },
+        { ...axis, values: (_, splits) => splits.map((split) => `${Math.round(split * 100)} %`) },
       ],
       series: [{}, { stroke: () => colour("--text"), width: 2, points: { show: true, size: 9, fill: () => colour("--text") } }],
       hooks: { drawClear: [(chart) => this.#drawBands(chart)], drawAxes: [(chart) => this.#drawNames(chart)] },

@@ -1,6 +1,6 @@
 // The page /try: sends a recording to /predict-stream, and shows how the service decides.
 import "./player.js";
-import { decide } from "./decision.js";
+import { decide, percent } from "./decision.js";
 import { Refusal, judge } from "./predict_stream.js";
 import { explainMicrophone, record, recordingObstacle } from "./recorder.js";
 import { ScoreChart } from "./score_chart.js";
@@ -153,13 +153,13 @@ function showScores(found) {
     const row = body.insertRow();
     row.insertCell().textContent = `${seconds(startMs / 1000)} to ${seconds(endS)} s`;
     row.insertCell().textContent = when;
-    for (const label of LABELS) Object.assign(row.insertCell(), { className: "number", textContent: score(scores[label]) });
+    for (const label of LABELS) Object.assign(row.insertCell(), { className: "number", textContent: percent(scores[label]) });
   }
 }
 
 function showThresholds() {
   const minimum = chosen();
-  for (const label of LABELS) element(`shown-${label}`).textContent = score(minimum[label]);
+  for (const label of LABELS) element(`shown-${label}`).textContent = percent(minimum[label]);
   element("settings").textContent = LABELS.map(
     (label) => `AMD_MIN_CONFIDENCE_${label.toUpperCase()}=${minimum[label]}`,
   ).join("\n");
@@ -184,9 +184,9 @@ function showVerdict(id, label, text) {
 function explain({ index, top, confidence, label }, scored, minimum) {
   const window = ["first", "longer"][index];
   if (label !== "undecided") {
-    return `The ${window} window scores ${score(confidence)} for ${top}; ${score(minimum[top])} is enough.`;
+    return `The ${window} window scores ${percent(confidence)} for ${top}; ${percent(minimum[top])} is enough.`;
   }
-  const missed = `scores ${roundedDown(confidence)} for ${top}, below ${score(minimum[top])}`;
+  const missed = `scores ${percent(confidence)} for ${top}, below ${percent(minimum[top])}`;
   return scored.length > 1 ? `The longer window also ${missed}.` : `The window ${missed}, and there is no longer window.`;
 }
 
@@ -214,16 +214,7 @@ function chosen() {
 }
 
 function describe(scores) {
-  return LABELS.map((label) => `${label} ${score(scores[label])}`).join(", ");
-}
-
-function score(value) {
-  return value.toFixed(3);
-}
-
-// Round down, so that a score below a threshold never looks equal to it.
-function roundedDown(value) {
-  return score(Math.floor(value * 1000) / 1000);
+  return LABELS.map((label) => `${label} ${percent(scores[label])}`).join(", ");
 }
 
 function seconds(value) {
