@@ -35,7 +35,6 @@
     ├── ViewNameTaken                 another saved view has the name
     ├── DatasetUnusable               a folder of labelled recordings cannot be read or built
     ├── NothingToCompare              no runs of a shadow model are stored
-    ├── PromotionRefused              a model is not good enough to become the model of the service
     └── ModelUnusable                 the model cannot be loaded or must not serve
 
 Any other exception in the worker is a bug: the worker retries a few times and logs the traceback.
@@ -244,10 +243,6 @@ class ModelUnusable(AmdError):
 
 class NothingToCompare(AmdError):
     """No runs of a shadow model are stored. The message says how to get some."""
-
-
-class PromotionRefused(AmdError):
-    """A model is not good enough to become the model of the service. The message says why."""
 
 
 class DatasetUnusable(AmdError):

@@ -61,6 +61,30 @@ def compare(
 
 
 @app.command(cls=PlainCommand)
+def promote(
+    model: Annotated[str, typer.Argument(metavar="FOLDER", help="Folder or downloaded model.")],
+    data: Annotated[Path, typer.Option(metavar="DATA", help="Dataset folder with labelled recordings.")],
+    min_accuracy: Annotated[
+        float | None,
+        typer.Option(
+            min=0, max=1, help="Least share of right labels. By default, the model must not be worse than AMD_MODEL."
+        ),
+    ] = None,
+    as_json: OneJsonFlag = False,
+) -> None:
+    """Examine a model and print the setting that makes it AMD_MODEL. Changes nothing. Exits 1 if the model is refused.
+
+    The model must not contradict the golden clips, must have a checked engine if AMD_ENGINE demands one, and must not
+    be worse than AMD_MODEL on DATA outside the 95 % interval.
+    """
+    settings = load_settings_and_logging(quiet=True)
+    from amd_service.cli.model_promotion import promote_model
+
+    if not run(promote_model(settings, model, data, min_accuracy, as_json=as_json)):
+        raise typer.Exit(1)
+
+
+@app.command(cls=PlainCommand)
 def export(
     engine: Annotated[str, typer.Option(help="Library that runs the model: onnx, openvino or torch.")],
     precision: Annotated[str, typer.Option(help="fp32, bf16 or int8. Not every engine supports every precision.")],

@@ -1,6 +1,7 @@
 """Prints what `amd-service model list` and `model show` found."""
 
 import json
+from dataclasses import asdict
 
 from amd_service.cli.access_commands import print_rows
 from amd_service.detection.classifier.known_models import (
@@ -46,8 +47,9 @@ def print_model(settings: Settings, model: str | None, *, as_json: bool) -> None
         return
     card = document.pop("card")
     for name, value in document.items():
-        if value not in (None, []):
-            text = ", ".join(map(str, value)) if isinstance(value, list) else value
+        if value not in (None, [], {}):
+            parts = [f"{key}={each}" for key, each in value.items()] if isinstance(value, dict) else value
+            text = ", ".join(map(str, parts)) if isinstance(parts, list) else parts
             print(f"{name.replace('_', ' '):<16} {text}")  # noqa: T201
     if card:
         print(f"\n{card}")  # noqa: T201
@@ -72,6 +74,7 @@ def _document(model: KnownModel) -> dict[str, object]:
         "parameters": count_parameters(files.weights),
         "labels": [str(label) for label in files.labels.labels],
         "labels_from": str(files.labels.source),
+        "windows": {name: value for name, value in asdict(files.windows).items() if value is not None},
         "temperature": files.temperature,
         "normalise": files.normalise,
         "weights_sha256": files.weights_sha256,

@@ -36,6 +36,7 @@ from amd_service.calls.neighbours import find_neighbours
 from amd_service.calls.number_backfill import Cursor
 from amd_service.calls.number_policy import NumberPolicy
 from amd_service.calls.review_sample import SamplingPlan
+from amd_service.calls.shadow_comparison import list_shadow_models
 from amd_service.calls.stored_verdicts import read_stored_calls
 from amd_service.calls.whole_call import read_whole_call
 from amd_service.database.connection import connect
@@ -131,6 +132,10 @@ QUERIES: dict[str, tuple[Work, set[str]]] = {
     "one call": (
         lambda session: read_call(session, CallSid("CA17")),
         {"pk_call_log", "ix_recording_call_sid", "ix_verdict_recording_sid"},
+    ),
+    "models with shadow runs": (
+        lambda session: list_shadow_models(session, LAST_DAYS.since),
+        {"ix_verdict_shadow_created_at"},
     ),
     "page of a call": (
         lambda session: read_whole_call(session, CallSid("CA17")),

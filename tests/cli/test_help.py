@@ -11,7 +11,8 @@ from amd_service.cli.main import COMMANDS, app
 
 README = Path(__file__).parents[2] / "README.md"
 NAMES = [[command.__name__] for command in COMMANDS]
-EVERY = [[], ["model"], ["model", "pull"], ["model", "export"], *NAMES]
+MODEL = ["pull", "list", "show", "compare", "promote", "export"]
+EVERY = [[], ["model"], *(["model", name] for name in MODEL), *NAMES]
 
 
 @pytest.mark.parametrize("arguments", EVERY, ids=lambda arguments: "-".join(arguments) or "amd-service")
@@ -25,13 +26,7 @@ def test_h_prints_the_help_and_flags_have_no_type(arguments: list[str]) -> None:
 def test_every_command_of_a_group_is_tested() -> None:
     assert {
         command.name or command.callback.__name__ for command in model.app.registered_commands if command.callback
-    } == {
-        "pull",
-        "list",
-        "show",
-        "compare",
-        "export",
-    }
+    } == set(MODEL)
 
 
 def test_the_lines_of_a_paragraph_are_filled(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -67,6 +67,14 @@ def test_show_describes_a_model_without_loading_it(command: CommandLine) -> None
     assert "labels           human, voicemail" in command.run("model", "show").out
 
 
+def test_show_names_the_windows_of_the_model(command: CommandLine, tmp_path: Path) -> None:
+    folder = build_model(tmp_path / "new")
+    (folder / "windows.json").write_text('{"window_ms": 5000, "long_window_ms": 8000}')
+    shown = json.loads(command.run("model", "show", str(folder), "--json").out)
+    assert shown["windows"] == {"window_ms": 5000, "long_window_ms": 8000}
+    assert "windows          window_ms=5000, long_window_ms=8000" in command.run("model", "show", str(folder)).out
+
+
 def test_show_says_why_a_model_cannot_be_used(command: CommandLine, tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     ended = command.run("model", "show", str(tmp_path / "empty"))

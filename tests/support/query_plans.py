@@ -22,6 +22,12 @@ FILL = """
     insert into verdict (recording_sid, attempt, run_number, decided, label, reason, channels_mixed, policy,
                          policy_version, audio_sha256)
     select 'RE' || n, 1, 0, true, 'undecided', 'no_speech', false, '{}', '', '' from generate_series(1, 8000) n;
+    insert into verdict (recording_sid, source, attempt, run_number, decided, label, reason, confidence, channels_mixed,
+                         policy, policy_version, audio_sha256, window_start_ms, window_ms, human_score, voicemail_score,
+                         inference_ms, model_id, weights_sha256, engine, precision, proof, created_at)
+    select 'RE' || n, 'shadow', 1, 1, false, 'human', 'confident', 0.9, false, '{}', '', '', 0, 2000, 0.9, 0.1, 1,
+           'models/new', repeat('1', 64), 'torch', 'fp32', 'proven', now() - n * interval '5 min'
+      from generate_series(1, 50) n;
     insert into callback (sha256, route, call_sid, account_sid, facts, received_at)
     select n::text, 'status', 'CA' || n, 'AC1', '{}', now() - n * interval '5 min' from generate_series(1, 8000) n;
     insert into call_request (key, fingerprint, account_sid, outcome, call_sid, created_at)

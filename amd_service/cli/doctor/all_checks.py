@@ -14,7 +14,7 @@ from amd_service.cli.doctor.call_handling import (
 from amd_service.cli.doctor.check_result import CheckResult
 from amd_service.cli.doctor.credentials import check_accounts, check_api_origin
 from amd_service.cli.doctor.database import check_database
-from amd_service.cli.doctor.model import check_model
+from amd_service.cli.doctor.model import check_model, check_shadow_model
 from amd_service.cli.doctor.public_access import check_proxy, check_public_url, check_setting_names
 from amd_service.settings import Settings
 
@@ -33,6 +33,7 @@ async def run_checks(settings: Settings) -> AsyncIterator[CheckResult]:
     yield check_reconciliation(settings)
     yield check_retention(settings)
     yield await check_backends(settings)
+    yield check_shadow_model(settings)
     yield await check_proxy(settings)
     async for result in check_database(settings):
         yield result

@@ -3,12 +3,26 @@
 import asyncio
 
 from amd_service.cli.doctor.check_result import CheckResult, Health
+from amd_service.detection.classifier.known_models import find_model
 from amd_service.detection.detector import Detector
 from amd_service.errors import AmdError
 from amd_service.settings import Settings
 from amd_service.telemetry import Metrics
 
 MODEL_TIMEOUT_S = 600.0
+
+
+def check_shadow_model(settings: Settings) -> CheckResult:
+    """Check the files of the shadow model. The model is not loaded, because it may need much memory."""
+    if settings.shadow_model is None:
+        return CheckResult("shadow model", Health.OK, "AMD_SHADOW_MODEL is not set")
+    try:
+        found = find_model(settings.with_model(settings.shadow_model, settings.shadow_revision), None)
+    except AmdError as error:
+        return CheckResult("shadow model", Health.WARN, f"the workers skip its runs: {error}")
+    return CheckResult(
+        "shadow model", Health.OK, f"{found.id} judges {settings.shadow_share:.0%} of the recordings too"
+    )
 
 
 async def check_model(settings: Settings) -> CheckResult:

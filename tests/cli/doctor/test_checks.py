@@ -36,6 +36,15 @@ async def test_live_actions_and_retention_are_ok_when_off() -> None:
 
 
 @pytest.mark.parametrize(
+    ("shadow", "health", "said"),
+    [(None, Health.OK, "not set"), ("demo", Health.OK, "judges 50%"), ("/nowhere", Health.WARN, "skip its runs")],
+)
+async def test_a_shadow_model_that_cannot_be_used_is_a_warning(shadow: str | None, health: Health, said: str) -> None:
+    result = await result_of("shadow model", shadow_model=shadow, shadow_share=0.5)
+    assert (result.health, said in result.text) == (health, True)
+
+
+@pytest.mark.parametrize(
     ("public_url", "health", "said"),
     [
         (None, Health.FAIL, "set AMD_PUBLIC_URL"),
