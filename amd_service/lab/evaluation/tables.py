@@ -127,7 +127,9 @@ def _further(measured: Measurement) -> Table:
         table.add_row(f"AUC, {window}", describe_interval(roc.auc, roc.interval))
     error = measured.calibration.expected_error
     table.add_row("calibration error (ECE)", "–" if error is None else f"{error:.3f}")
-    table.add_row("cost per clip", describe_mean(measured.recommendation.cost_now))
+    cost = measured.recommendation.cost_now
+    interval = None if cost.low is None or cost.high is None else Interval(cost.low, cost.high)
+    table.add_row("cost per clip", describe_interval(cost.value, interval))
     if measured.times is not None:
         times = measured.times
         table.add_row("time per clip, one at a time", f"median {times.median_ms:.0f} ms, p95 {times.p95_ms:.0f} ms")

@@ -1,5 +1,7 @@
 """Numbers of calls against values from textbooks and simulation."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -11,6 +13,7 @@ from amd_service.lab.evaluation.sample_size import (
     calls_without_error,
     design_effect,
     mcnemar_power,
+    tables,
 )
 
 
@@ -47,3 +50,8 @@ def test_without_a_difference_the_test_errs_in_at_most_one_of_twenty() -> None:
 def test_calls_that_are_all_alike_count_as_one() -> None:
     assert design_effect(10, 1.0) == 10
     assert design_effect(10, 0.0) == 1
+
+
+def test_the_page_has_the_tables_of_this_version() -> None:
+    page = (Path(__file__).parents[3] / "docs" / "evaluating.md").read_text(encoding="utf-8")
+    assert [table for table in tables().split("\n\n") if table not in page] == []
