@@ -75,10 +75,11 @@ def main() -> None:
         app()
     except Exception as error:
         from amd_service.errors import AmdError
+        from amd_service.telemetry.command_name import with_command_name
 
         if not isinstance(error, AmdError):
             raise
-        for line in str(error).splitlines():
+        for line in with_command_name(str(error)).splitlines():
             typer.echo(f"amd-service: {line}", err=True)
         sys.exit(2)
 

@@ -9,6 +9,8 @@ from typing import Any
 
 import structlog
 
+from amd_service.telemetry.command_name import with_command_name
+
 _SECRET_KEYS = re.compile(r"token|secret|password|authorization|signature|api_key", re.IGNORECASE)
 _E164 = re.compile(r"(?:\+|%2B)\d{7,15}\b", re.IGNORECASE)
 _URL_PASSWORD = re.compile(r"(?<=://)([^/@\s:]*):[^/\s]+@")
@@ -25,7 +27,8 @@ def _redact(value: Any) -> Any:
         case list() | tuple() | set() | frozenset():
             return [_redact(item) for item in value]
         case _:
-            text = _E164.sub(lambda match: f"{match.group()[:3]}…{match.group()[-2:]}", str(value))
+            named = with_command_name(str(value))
+            text = _E164.sub(lambda match: f"{match.group()[:3]}…{match.group()[-2:]}", named)
             text = _CREDENTIALS.sub(lambda match: f"{match.group(1) or match.group(2)} …", text)
             return _URL_PASSWORD.sub(r"\1:…@", text)
 

@@ -9,6 +9,8 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.routing import Match
 
+from amd_service.telemetry.command_name import with_command_name
+
 
 class Problem(Exception):
     """An HTTP error response.
@@ -50,7 +52,7 @@ def problem_body(problem: Problem) -> dict[str, object]:
     return {
         "title": problem.status.phrase,
         "status": problem.status.value,
-        "detail": problem.detail,
+        "detail": with_command_name(problem.detail),
         **problem.members,
     }
 

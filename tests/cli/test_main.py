@@ -41,7 +41,12 @@ def test_the_shell_gets_a_completion_script_and_completes_commands() -> None:
     assert "complete -o default -F" in script
     assert script.rstrip().endswith("amd-service")
     typed = {"COMP_WORDS": "amd-service re", "COMP_CWORD": "1"}
-    assert complete(_AMD_SERVICE_COMPLETE="complete_bash", **typed).split() == ["requeue", "reconcile", "replay"]
+    assert complete(_AMD_SERVICE_COMPLETE="complete_bash", **typed).split() == [
+        "requeue",
+        "rejudge",
+        "reconcile",
+        "replay",
+    ]
 
 
 def test_completion_can_be_installed() -> None:

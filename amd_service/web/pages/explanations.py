@@ -8,6 +8,7 @@ from string import Template
 from amd_service.calls.tables import MEDIA_STREAM, CallLog, Recording, RecordingState, VerdictRow
 from amd_service.calls.whole_call import WholeCall
 from amd_service.domain import AnalysisState, Failure, Label, Reason
+from amd_service.telemetry.command_name import with_command_name
 
 Cause = Reason | Failure | AnalysisState
 
@@ -154,7 +155,8 @@ def _cause(call: CallLog, state: AnalysisState) -> Cause:
 
 def _filled(explanation: Explanation, values: Mapping[str, str]) -> Explanation:
     cure = explanation.cure
-    return Explanation(Template(explanation.why).substitute(values), cure and Template(cure).substitute(values))
+    why = Template(explanation.why).substitute(values)
+    return Explanation(why, cure and with_command_name(Template(cure).substitute(values)))
 
 
 def _values(whole: WholeCall) -> dict[str, str]:

@@ -13,6 +13,7 @@ from starlette.responses import HTMLResponse
 
 from amd_service import __version__
 from amd_service.domain import AccessScope, Principal
+from amd_service.telemetry.command_name import command_name
 from amd_service.web.masking import masked_text, shown
 from amd_service.web.pages.notices import Notice
 from amd_service.web.session_cookie import SessionCookie, csrf_token
@@ -62,7 +63,11 @@ class Templates:
         self._cookie = SessionCookie.of(public_url)
         self._environment.filters.update(masked=shown, masked_text=masked_text)
         self._environment.globals.update(
-            root=root, pages=PAGES, notices=notices, static=lambda name: f"{root}/static/{name}?v={__version__}"
+            root=root,
+            pages=PAGES,
+            notices=notices,
+            command=command_name(),
+            static=lambda name: f"{root}/static/{name}?v={__version__}",
         )
 
     def page(

@@ -1,0 +1,56 @@
+"""Hints name the command as the reader must type it."""
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from amd_service.telemetry.command_name import command_name, with_command_name
+
+
+@pytest.fixture
+def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A working directory whose commands are not on the PATH."""
+    commands = tmp_path / ".venv" / "bin"
+    commands.mkdir(parents=True)
+    for name in ("amd-service", "python"):
+        (commands / name).touch(mode=0o755)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PATH", "/nowhere")
+    return commands
+
+
+@pytest.mark.parametrize("absolute", [True, False])
+def test_a_checkout_has_a_relative_path(checkout: Path, monkeypatch: pytest.MonkeyPatch, absolute: bool) -> None:
+    monkeypatch.setattr(sys, "argv", [str(checkout / "amd-service") if absolute else ".venv/bin/amd-service"])
+    assert command_name() == ".venv/bin/amd-service"
+    assert with_command_name("run `amd-service doctor`") == "run `.venv/bin/amd-service doctor`"
+
+
+def test_a_command_on_the_path_has_its_name(checkout: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", str(checkout))
+    monkeypatch.setattr(sys, "argv", [str(checkout / "amd-service")])
+    assert command_name() == "amd-service"
+
+
+def test_a_command_elsewhere_has_its_whole_path(
+    checkout: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "argv", [str(checkout / "amd-service")])
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    monkeypatch.chdir(elsewhere)
+    assert command_name() == str(checkout / "amd-service")
+
+
+def test_the_module_is_run_with_its_interpreter(checkout: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "argv", ["/opt/amd_service/__main__.py", "serve"])
+    monkeypatch.setattr(sys, "executable", str(checkout / "python"))
+    assert command_name() == ".venv/bin/python -m amd_service"
+
+
+def test_another_program_names_the_command_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "argv", ["/usr/bin/uvicorn"])
+    assert with_command_name("run `amd-service migrate`, not amd-service") == (
+        "run `amd-service migrate`, not amd-service"
+    )
