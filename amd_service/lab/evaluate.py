@@ -62,15 +62,23 @@ def load_predictor(folder: Path) -> Predict:
     return predict
 
 
-def run_trials(predict: Predict, corpus: Corpus, *, count: int, seed: int, split: Split = Split.TEST) -> list[Trial]:
-    """Classify `count` call starts of the split, half of each label."""
+def run_trials(
+    predict: Predict,
+    corpus: Corpus,
+    *,
+    count: int,
+    seed: int,
+    split: Split = Split.TEST,
+    windows_ms: tuple[int, int] = (SHORT_MS, LONG_MS),
+) -> list[Trial]:
+    """Classify `count` call starts of the split, half of each label, with a first and a second window."""
     trials = []
-    for call_start, heard in draw_recordings(corpus, split, LONG_MS / 1000, seed, count):
+    for call_start, heard in draw_recordings(corpus, split, windows_ms[1] / 1000, seed, count):
         waveform = Waveform(heard, TELEPHONE_RATE_HZ)
         onset_ms = speech_onset_ms(waveform)
         short, long = (
             None if onset_ms is None else predict(cut(waveform, onset_ms=onset_ms, anchor=Anchor.AUTO, length_ms=ms))
-            for ms in (SHORT_MS, LONG_MS)
+            for ms in windows_ms
         )
         engine = str(call_start.voice.engine) if call_start.voice else ""
         trials.append(Trial(call_start.label, engine, call_start.language or "", short, long))

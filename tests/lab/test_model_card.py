@@ -33,7 +33,7 @@ def test_the_card_shows_the_measured_figures() -> None:
 def test_the_card_has_a_warning_and_names_the_speech_engines() -> None:
     assert "never for real calls" in CARD.lower()
     assert all(engine in CARD for engine in ("espeak-ng", "flite", "festival"))
-    assert "python -m amd_service.lab.train" in CARD
+    assert "python -m amd_service.lab.shipped_model.make" in CARD
 
 
 def test_labels_are_named_in_the_config() -> None:

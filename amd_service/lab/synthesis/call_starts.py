@@ -9,7 +9,9 @@ import soxr
 from numpy.typing import NDArray
 
 from amd_service.domain import Label
+from amd_service.lab.augmentation.chain import Chances
 from amd_service.lab.augmentation.lead import draw_lead
+from amd_service.lab.augmentation.voice import VoiceShift, shift_voice
 from amd_service.lab.synthesis import tones
 from amd_service.lab.synthesis.corpus import Corpus
 from amd_service.lab.synthesis.render import RATE_HZ, Sound
@@ -31,6 +33,20 @@ class CallStart:
     label: Label
     voice: Voice | None
     language: str | None
+
+
+PRESENT_CHANCES = Chances(voice_shift=0, equaliser=0, tilt=0, overload=0)
+
+
+@dataclass(frozen=True, slots=True)
+class Style:
+    """How calls are made up. `other_voice`: probability that an utterance has another voice than the first one."""
+
+    chances: Chances = PRESENT_CHANCES
+    other_voice: float = 0.0
+
+
+PRESENT = Style()
 
 
 class _Timeline:
@@ -55,24 +71,35 @@ class _Timeline:
         return CallStart(samples[:count], speech[:count], onset_s, label, voice, language)
 
 
-def build_call_start(corpus: Corpus, split: Split, label: Label, seconds: float, rng: random.Random) -> CallStart:
+def build_call_start(
+    corpus: Corpus, split: Split, label: Label, seconds: float, rng: random.Random, style: Style = PRESENT
+) -> CallStart:
     """Return a call start of `label`, long enough for a window of `seconds` after the onset of speech."""
     if label is Label.UNDECIDED:
         return _build_without_speech(seconds, rng)
     voice, language = corpus.speaker(split, rng)
     timeline = _Timeline()
     timeline.add(draw_lead(RATE_HZ, np.random.default_rng(rng.getrandbits(64))))
-    pace = rng.uniform(0.92, 1.09)  # resampling changes tempo and pitch together, to get more distinct voices
+    change = _draw_voice_change(rng, style)
 
     def say(kind: Kind) -> None:
-        sound = corpus.say(voice, language, kind, rng)
-        timeline.add(soxr.resample(sound, RATE_HZ * pace, RATE_HZ, quality="LQ"), speech=True)
+        speaker = corpus.speaker(split, rng) if rng.random() < style.other_voice else (voice, language)
+        timeline.add(change(corpus.say(*speaker, kind, rng)), speech=True)
 
     if label is Label.HUMAN:
         _add_person(timeline, say, rng)
     else:
         _add_machine(timeline, say, rng)
     return timeline.build(seconds + 0.5, label, voice, language)
+
+
+def _draw_voice_change(rng: random.Random, style: Style) -> Callable[[Sound], Sound]:
+    """Return one change of the voice for all utterances of a call: a shift, or a faster or slower playback."""
+    if rng.random() < style.chances.voice_shift:
+        shift = VoiceShift.draw(np.random.default_rng(rng.getrandbits(64)))
+        return lambda sound: shift_voice(sound, RATE_HZ, shift)
+    pace = rng.uniform(0.92, 1.09)  # resampling changes tempo and pitch together, to get more distinct voices
+    return lambda sound: np.asarray(soxr.resample(sound, RATE_HZ * pace, RATE_HZ, quality="LQ"), np.float32)
 
 
 def _add_person(timeline: _Timeline, say: Callable[[Kind], None], rng: random.Random) -> None:

@@ -23,11 +23,15 @@ _ENGINE_SHARE = {Engine.ESPEAK: 0.5, Engine.FLITE: 0.28, Engine.FESTIVAL: 0.22}
 
 @dataclass(frozen=True, eq=False)
 class Corpus:
-    """`samples`: int16, all utterances in sequence at 8 kHz. `bounds`: start index of each utterance, then the end."""
+    """`samples`: int16, all utterances in sequence at 8 kHz. `bounds`: start index of each utterance, then the end.
+
+    `engines`: only voices of these engines speak.
+    """
 
     utterances: Sequence[Utterance]
     samples: NDArray[np.int16]
     bounds: NDArray[np.int64]
+    engines: tuple[Engine, ...] = tuple(Engine)
 
     def sound(self, index: int) -> Sound:
         """Return utterance `index`, float32 in [-1, 1]."""
@@ -52,7 +56,7 @@ class Corpus:
 
     def speaker(self, split: Split, rng: random.Random) -> tuple[Voice, str]:
         """Return a random voice of the split, and a language in which the voice has utterances for both labels."""
-        engines = [engine for engine in Engine if (split, engine) in self._complete]
+        engines = [engine for engine in self.engines if (split, engine) in self._complete]
         engine = rng.choices(engines, [_ENGINE_SHARE[engine] for engine in engines])[0]
         return rng.choice(self._complete[split, engine])
 

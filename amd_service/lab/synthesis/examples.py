@@ -10,7 +10,13 @@ from numpy.typing import NDArray
 
 from amd_service.domain import Label
 from amd_service.lab.augmentation.chain import Chances, hide_voice, send_over_telephone
-from amd_service.lab.synthesis.call_starts import CallStart, build_call_start
+from amd_service.lab.synthesis.call_starts import (
+    PRESENT,
+    PRESENT_CHANCES,
+    CallStart,
+    Style,
+    build_call_start,
+)
 from amd_service.lab.synthesis.corpus import Corpus
 from amd_service.lab.synthesis.render import RATE_HZ, Sound
 from amd_service.lab.synthesis.utterances import Kind
@@ -20,7 +26,6 @@ MODEL_RATE_HZ = 16_000
 _NO_SPEECH_SHARE = 0.06
 _TRUE_TARGET = 0.97  # label smoothing: with a target of 1.0 the model learns to be overconfident
 _MIN_SPEECH_S = 0.15
-_CHANCES = Chances(equaliser=0, tilt=0, overload=0)
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,21 +39,31 @@ class Example:
     language: str | None
 
 
-def draw_example(corpus: Corpus, split: Split, seconds: float, rng: random.Random) -> Example:
+def draw_example(corpus: Corpus, split: Split, seconds: float, rng: random.Random, style: Style = PRESENT) -> Example:
     """Draw one random window of `seconds`. Both labels are equally likely; 6% of the windows have no speech."""
+    return draw_examples(corpus, split, seconds, rng, style)[0]
+
+
+def draw_examples(
+    corpus: Corpus, split: Split, seconds: float, rng: random.Random, style: Style, *, lines: int = 1
+) -> list[Example]:
+    """Draw the same window of one random call over `lines` telephone lines."""
     has_no_speech = rng.random() < _NO_SPEECH_SHARE
     label = Label.UNDECIDED if has_no_speech else rng.choice((Label.HUMAN, Label.VOICEMAIL))
-    call_start, heard = _draw(corpus, split, label, seconds, rng)
+    call_start = build_call_start(corpus, split, label, seconds, rng, style)
     start = round(_window_start_s(call_start, rng) * RATE_HZ)
     count = round(seconds * RATE_HZ)
-    piece = heard[start : start + count]
     spoken_s = float(np.count_nonzero(call_start.speech[start : start + count])) / RATE_HZ
-    samples = soxr.resample(piece, RATE_HZ, MODEL_RATE_HZ, quality="HQ").astype(np.float32)
     if label is Label.UNDECIDED or spoken_s < _MIN_SPEECH_S:
         target = 0.5
     else:
         target = _TRUE_TARGET if label is Label.VOICEMAIL else 1 - _TRUE_TARGET
-    return Example(samples, target, label, call_start.voice, call_start.language)
+    heard = [_send(corpus, split, call_start, rng, style.chances) for _ in range(lines)]
+    windows = [soxr.resample(one[start : start + count], RATE_HZ, MODEL_RATE_HZ, quality="HQ") for one in heard]
+    return [
+        Example(np.asarray(window, np.float32), target, label, call_start.voice, call_start.language)
+        for window in windows
+    ]
 
 
 def draw_recordings(
@@ -57,20 +72,20 @@ def draw_recordings(
     """Draw `count` call starts at 8 kHz, half of each label, as input for the service's onset search and window cut."""
     for index in range(count):
         rng = random.Random(f"{seed}/recording/{index}")  # noqa: S311 - repeatable, not secret
-        yield _draw(corpus, split, (Label.HUMAN, Label.VOICEMAIL)[index % 2], seconds, rng)
+        call_start = build_call_start(corpus, split, (Label.HUMAN, Label.VOICEMAIL)[index % 2], seconds, rng)
+        yield call_start, _send(corpus, split, call_start, rng, PRESENT_CHANCES)
 
 
-def _draw(corpus: Corpus, split: Split, label: Label, seconds: float, rng: random.Random) -> tuple[CallStart, Sound]:
-    call_start = build_call_start(corpus, split, label, seconds, rng)
+def _send(corpus: Corpus, split: Split, call_start: CallStart, rng: random.Random, chances: Chances) -> Sound:
+    """Return the call start as it arrives over a random telephone line."""
 
     def babble() -> Sound:
         voice, language = corpus.speaker(split, rng)
         return corpus.say(voice, language, rng.choice((Kind.BUSINESS, Kind.GREETING)), rng)
 
     generator = np.random.default_rng(rng.getrandbits(64))
-    hidden = hide_voice(call_start.samples, RATE_HZ, generator, _CHANCES)
-    heard = send_over_telephone(hidden, RATE_HZ, generator, _CHANCES, babble=babble, speech=call_start.speech)
-    return call_start, heard
+    hidden = hide_voice(call_start.samples, RATE_HZ, generator, chances)
+    return send_over_telephone(hidden, RATE_HZ, generator, chances, babble=babble, speech=call_start.speech)
 
 
 def _window_start_s(call_start: CallStart, rng: random.Random) -> float:

@@ -1,0 +1,142 @@
+"""Compares recipes on speech engines that were left out of the training.
+
+`python -m amd_service.lab.shipped_model.leave_out --out FOLDER --steps 1200` trains every recipe once without each
+engine, and tests it on the test voices of that engine. Finished runs are kept, and a killed run continues. Prints a
+table in Markdown with Wilson intervals, and writes it to FOLDER/table.md.
+"""
+
+import argparse
+import json
+import logging
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import torch
+
+from amd_service.domain import Label
+from amd_service.lab.evaluate import THRESHOLD, Trial, load_predictor, run_trials
+from amd_service.lab.evaluation.rates import wilson
+from amd_service.lab.shipped_model.loop import Run, train_with_teachers
+from amd_service.lab.shipped_model.recipes import RECIPES
+from amd_service.lab.synthesis.corpus import CACHE, Corpus, load_corpus
+from amd_service.lab.synthesis.voices import Engine
+
+RESULT = "left-out.json"
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """Test calls, calls whose more probable label is right, decided calls, decided calls that are right."""
+
+    calls: int
+    right: int
+    decided: int
+    right_of_decided: int
+
+    def __add__(self, other: "Counts") -> "Counts":
+        return Counts(
+            self.calls + other.calls,
+            self.right + other.right,
+            self.decided + other.decided,
+            self.right_of_decided + other.right_of_decided,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What to run. `steps`, `limit_s`: length of each training. `tests`: test calls for each left-out engine."""
+
+    seed: int
+    steps: int
+    limit_s: float
+    tests: int
+    workers: int = 1
+
+
+def run_recipe(corpus: Corpus, name: str, left_out: Engine, folder: Path, plan: Plan) -> Counts:
+    """Train one recipe without one engine, test it on that engine, and store the counts. Returns stored counts."""
+    out = folder / f"{name}-without-{left_out}-{plan.seed}"
+    result = out / RESULT
+    if not result.exists():
+        recipe = RECIPES[name]
+        heard = replace(corpus, engines=tuple(engine for engine in Engine if engine is not left_out))
+        train_with_teachers(heard, out, Run(recipe, plan.seed, plan.steps, plan.limit_s, workers=plan.workers))
+        predict = load_predictor(out)
+        alone = replace(corpus, engines=(left_out,))
+        trials = run_trials(predict, alone, count=plan.tests, seed=plan.seed, windows_ms=recipe.windows_ms)
+        counts = count_trials(trials)
+        result.write_text(json.dumps([counts.calls, counts.right, counts.decided, counts.right_of_decided]))
+    return Counts(*json.loads(result.read_text()))
+
+
+def count_trials(trials: Iterable[Trial]) -> Counts:
+    """Count right and decided calls at the threshold of the service. A call without detected speech is undecided."""
+    total = Counts(0, 0, 0, 0)
+    for trial in trials:
+        score = trial.final
+        if score is None:
+            total += Counts(1, 0, 0, 0)
+            continue
+        is_right = (score > 0.5) == (trial.label is Label.VOICEMAIL)
+        is_decided = max(score, 1 - score) >= THRESHOLD
+        total += Counts(1, int(is_right), int(is_decided), int(is_right and is_decided))
+    return total
+
+
+def as_table(results: Mapping[str, Mapping[str, Counts]]) -> str:
+    """Return the results by recipe and left-out engine as Markdown, with a row over all engines for each recipe."""
+    lines = [
+        "| recipe | left-out engine | calls | right of all | right of decided | decided |",
+        "|---|---|---|---|---|---|",
+    ]
+    for name, by_engine in results.items():
+        rows = [*by_engine.items()]
+        if len(rows) > 1:
+            rows.append(("all", sum(by_engine.values(), Counts(0, 0, 0, 0))))
+        for engine, counts in rows:
+            cells = (
+                _share(counts.right, counts.calls),
+                _share(counts.right_of_decided, counts.decided),
+                _share(counts.decided, counts.calls),
+            )
+            lines.append(f"| {name} | {engine} | {counts.calls} | {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def _share(part: int, whole: int) -> str:
+    if not whole:
+        return "–"
+    interval = wilson(part, whole)
+    return f"{part / whole:.3f} ({interval.low:.3f}–{interval.high:.3f})"
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description="Compare recipes on speech engines that were left out.")
+    parser.add_argument("--out", type=Path, required=True, help="folder for models, results and the table")
+    parser.add_argument("--recipes", nargs="+", choices=sorted(RECIPES), default=list(RECIPES))
+    parser.add_argument("--engines", nargs="+", choices=[str(engine) for engine in Engine], default=list(Engine))
+    parser.add_argument("--seed", type=int, default=7)
+    parser.add_argument("--steps", type=int, default=1200)
+    parser.add_argument("--limit-minutes", type=float, default=20.0, help="longest training of one model")
+    parser.add_argument("--tests", type=int, default=600, help="test calls for each left-out engine")
+    parser.add_argument("--scale", type=float, default=1.0, help="share of the utterances to render")
+    parser.add_argument("--cache", type=Path, default=CACHE)
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--workers", type=int, default=1, help="processes that draw examples")
+    options = parser.parse_args(arguments)
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
+    torch.set_num_threads(options.threads)
+    corpus = load_corpus(7, scale=options.scale, cache=options.cache)
+    plan = Plan(options.seed, options.steps, options.limit_minutes * 60, options.tests, options.workers)
+    results: dict[str, dict[str, Counts]] = {}
+    for name in options.recipes:
+        for engine in map(Engine, options.engines):
+            logging.info("recipe %s without %s", name, engine)
+            results.setdefault(name, {})[engine] = run_recipe(corpus, name, engine, options.out, plan)
+            (options.out / "table.md").write_text(as_table(results) + "\n", encoding="utf-8")
+    print(as_table(results))  # noqa: T201 - output of a command
+
+
+if __name__ == "__main__":
+    main()

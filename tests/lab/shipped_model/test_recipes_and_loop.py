@@ -1,0 +1,152 @@
+import json
+from dataclasses import replace
+from itertools import count
+from pathlib import Path
+from random import Random
+
+import numpy as np
+import pytest
+import torch
+from transformers import AutoFeatureExtractor, AutoModelForAudioClassification
+
+from amd_service.detection.classifier.model_windows import ModelWindows
+from amd_service.domain import Label
+from amd_service.lab.evaluate import Trial
+from amd_service.lab.shipped_model.drawing import Batch, Batches, validation_batches
+from amd_service.lab.shipped_model.leave_out import RESULT, Counts, Plan, as_table, count_trials, run_recipe
+from amd_service.lab.shipped_model.loop import Run, train
+from amd_service.lab.shipped_model.make import make, write_windows
+from amd_service.lab.shipped_model.network import build_model
+from amd_service.lab.shipped_model.recipes import RECIPES, Recipe
+from amd_service.lab.synthesis.corpus import Corpus
+from amd_service.lab.synthesis.voices import Engine, Split
+
+SMALL = Recipe(batch_s=12.0, width=32, layers=1)
+RUN = Run(SMALL, seed=3, steps=2, check_every=1, validation_count=1, workers=0)
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_every_recipe_fits_into_the_package(name: str) -> None:
+    recipe = RECIPES[name]
+    parameters = sum(parameter.numel() for parameter in build_model(recipe).parameters())
+    assert parameters * 4 < 10_000_000
+    assert recipe.windows_ms[0] in [round(length * 1000) for length in recipe.lengths_s]
+    assert len(recipe.lengths_s) == len(recipe.shares)
+    assert sum(recipe.shares) == pytest.approx(1)
+
+
+@pytest.mark.parametrize("name", ["present", "8s-hidden", "8s-consistent", "8s-mixed-voices", "8s-mixup"])
+def test_a_batch_depends_only_on_seed_and_step(small_corpus: Corpus, name: str) -> None:
+    recipe = replace(RECIPES[name], batch_s=16.0)
+    whole, rest = Batches(small_corpus, recipe, 3, range(4)), Batches(small_corpus, recipe, 3, range(2, 4))
+    assert torch.equal(whole[2].inputs, rest[0].inputs)
+    assert not torch.equal(Batches(small_corpus, recipe, 4, range(4))[2].targets, whole[2].targets) or not torch.equal(
+        Batches(small_corpus, recipe, 4, range(4))[2].inputs, whole[2].inputs
+    )
+
+
+def test_paired_windows_have_the_same_targets_over_different_lines(small_corpus: Corpus) -> None:
+    batch = Batches(small_corpus, replace(SMALL, consistency=1.0), 1, range(1))[0]
+    first, second = batch.inputs.chunk(2)
+    assert torch.equal(*batch.targets.chunk(2))
+    assert not torch.equal(first, second)
+
+
+def test_batches_are_normalised_like_the_feature_extractor_does(small_corpus: Corpus) -> None:
+    inputs = Batches(small_corpus, SMALL, 3, range(1))[0].inputs
+    assert torch.allclose(inputs.mean(dim=1), torch.zeros(len(inputs)), atol=1e-3)
+    assert torch.allclose(inputs.var(dim=1), torch.ones(len(inputs)), atol=1e-2)
+
+
+def test_the_validation_uses_both_windows_of_the_recipe(small_corpus: Corpus) -> None:
+    lengths = {batch.inputs.shape[1] for batch in validation_batches(small_corpus, SMALL, 1, 2)}
+    assert lengths == {32_000, 80_000}
+
+
+@pytest.mark.parametrize("seconds", [1.0, 8.0])
+def test_the_first_convolution_gives_25_frames_a_second(seconds: float) -> None:
+    frames = build_model(SMALL).wav2vec2.feature_extractor(torch.randn(1, round(seconds * 16_000)))
+    assert frames.shape[1] == 160
+    assert frames.shape[2] == pytest.approx(seconds * 25, abs=2)
+
+
+def test_a_killed_run_continues_to_the_same_weights(
+    small_corpus: Corpus, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    torch.set_num_threads(1)
+    run = replace(RUN, steps=4, check_every=2, recipe=replace(SMALL, dropout=0.1, time_masks=0.1))
+    train(small_corpus, tmp_path / "whole", run)
+    draw, drawn = Batches.__getitem__, count()
+
+    def interrupted(batches: Batches, index: int) -> Batch:
+        if next(drawn) == 3:
+            raise KeyboardInterrupt
+        return draw(batches, index)
+
+    monkeypatch.setattr(Batches, "__getitem__", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        train(small_corpus, tmp_path / "killed", run)
+    monkeypatch.undo()
+    assert (tmp_path / "killed" / "checkpoint.pt").exists()
+    assert train(small_corpus, tmp_path / "killed", run)["steps"] == 4
+    weights = [(tmp_path / name / "model.safetensors").read_bytes() for name in ("whole", "killed")]
+    assert weights[0] == weights[1]
+    assert not (tmp_path / "killed" / "checkpoint.pt").exists()
+
+
+def test_a_run_ends_at_its_time_limit_and_says_so(small_corpus: Corpus, tmp_path: Path) -> None:
+    torch.set_num_threads(1)
+    kept = train(small_corpus, tmp_path, replace(RUN, steps=50, limit_s=0.0))
+    assert (kept["steps"], kept["planned_steps"]) == (1, 50)
+    assert json.loads((tmp_path / "training.json").read_text()) == kept
+
+
+def test_a_trained_folder_is_one_that_transformers_and_the_service_read(small_corpus: Corpus, tmp_path: Path) -> None:
+    torch.set_num_threads(1)
+    make(small_corpus, tmp_path, replace(RUN, recipe=replace(SMALL, teachers=1)))
+    model, loading = AutoModelForAudioClassification.from_pretrained(tmp_path, output_loading_info=True)
+    assert not loading["missing_keys"]
+    assert model.config.id2label == {0: "human", 1: "voicemail"}
+    extractor = AutoFeatureExtractor.from_pretrained(tmp_path)  # type: ignore[no-untyped-call]
+    inputs = extractor(np.zeros(32_000, np.float32), sampling_rate=16_000, return_tensors="pt")
+    assert torch.isfinite(model(**inputs).logits).all()
+    assert (tmp_path / "teacher-0" / "model.safetensors").exists()
+
+
+def test_the_folder_states_the_windows_of_its_recipe(tmp_path: Path) -> None:
+    write_windows(tmp_path, RECIPES["8s-hidden"])
+    stated = ModelWindows.parse(json.loads((tmp_path / "windows.json").read_text()), tmp_path)
+    assert (stated.window_ms, stated.long_window_ms) == (5000, 8000)
+
+
+def test_a_left_out_engine_is_only_heard_in_the_test(
+    small_corpus: Corpus, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    torch.set_num_threads(1)
+    monkeypatch.setattr("amd_service.lab.shipped_model.leave_out.RECIPES", {"small": SMALL})
+    plan = Plan(seed=1, steps=1, limit_s=60, tests=4, workers=0)
+    counts = run_recipe(small_corpus, "small", Engine.FESTIVAL, tmp_path, plan)
+    assert counts.calls == 4
+    result = tmp_path / "small-without-festival-1" / RESULT
+    result.write_text("[4, 3, 2, 1]")
+    assert run_recipe(small_corpus, "small", Engine.FESTIVAL, tmp_path, plan) == Counts(4, 3, 2, 1)
+
+
+def test_a_corpus_without_an_engine_has_no_voice_of_it(small_corpus: Corpus) -> None:
+    rest = replace(small_corpus, engines=(Engine.FLITE, Engine.ESPEAK))
+    rng = Random(1)
+    assert {rest.speaker(Split.TRAIN, rng)[0].engine for _ in range(60)} == {Engine.FLITE, Engine.ESPEAK}
+
+
+def test_the_table_counts_undecided_calls_apart_and_has_intervals() -> None:
+    trials = [
+        Trial(Label.HUMAN, "flite", "en", 0.1, 0.1),
+        Trial(Label.HUMAN, "flite", "en", 0.9, 0.9),
+        Trial(Label.VOICEMAIL, "flite", "en", 0.6, 0.6),
+        Trial(Label.VOICEMAIL, "flite", "en", None, None),
+    ]
+    counts = count_trials(trials)
+    assert counts == Counts(4, 2, 2, 1)
+    table = as_table({"present": {"flite": counts, "festival": counts}})
+    assert "| present | flite | 4 | 0.500 (0.150–0.850) | 0.500 (0.095–0.905) | 0.500 (0.150–0.850) |" in table
+    assert "| present | all | 8 |" in table
