@@ -69,6 +69,7 @@ def test_an_empty_list_has_a_header(tmp_path: Path) -> None:
     assert header == "file_name,call_sid,label,suggested,probability,reviewers\n"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("share", [0.0, 0.05])
 def test_few_labels_are_suspicious_if_few_are_wrong(share: float) -> None:
     rng = np.random.default_rng(3)
