@@ -1,17 +1,14 @@
 """Renders an evaluation as one HTML file that needs no other file and no server."""
 
 import base64
-import wave
 from dataclasses import dataclass
-from io import BytesIO
 
-import numpy as np
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from amd_service.lab.dataset.labelled_files import LabelledFile
 from amd_service.lab.evaluation.measurement import Measurement, WorstError
 from amd_service.lab.evaluation.plots import plot_calibration, plot_cost, plot_risk, plot_roc
 from amd_service.lab.evaluation.run_evaluation import Evaluation
+from amd_service.lab.evaluation.synthetic_voices import wav_bytes
 from amd_service.lab.evaluation.tables import (
     describe_interval,
     describe_mean,
@@ -92,20 +89,10 @@ def _playable(worst: list[WorstError], max_bytes: int) -> list[PlayableError]:
     """Add recordings, the worst errors first, as long as they fit."""
     found = []
     for error in worst:
-        audio = _data_uri(error.file) if max_bytes > 0 else ""
-        fits = 0 < len(audio) <= max_bytes
-        max_bytes -= len(audio) if fits else 0
-        found.append(PlayableError(error, audio if fits else None))
+        audio = None
+        if max_bytes > 0:
+            heard = base64.b64encode(wav_bytes(error.file.waveform(max_ms=PLAYED_MS))).decode()
+            audio = f"data:audio/wav;base64,{heard}" if len(heard) <= max_bytes else None
+        max_bytes -= len(audio or "")
+        found.append(PlayableError(error, audio))
     return found
-
-
-def _data_uri(file: LabelledFile) -> str:
-    """Return the audio that the detector heard as a WAV file in a data URI."""
-    waveform = file.waveform(max_ms=PLAYED_MS)
-    out = BytesIO()
-    with wave.open(out, "wb") as written:
-        written.setnchannels(1)
-        written.setsampwidth(2)
-        written.setframerate(waveform.rate_hz)
-        written.writeframes((np.clip(waveform.samples, -1, 1) * 32767).astype("<i2").tobytes())
-    return f"data:audio/wav;base64,{base64.b64encode(out.getvalue()).decode()}"

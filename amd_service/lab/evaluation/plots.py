@@ -21,6 +21,7 @@ _VARIABLES = {
     "#050505": "--third",
 }
 _INK, _LINE, _FIRST, _SECOND, _THIRD = _VARIABLES
+_WINDOWS = {"first": "first window", "long": "longer window", "service": "verdict"}
 _STYLE: dict[Any, Any] = {
     "svg.fonttype": "none",  # text stays text
     "font.family": "sans-serif",
@@ -47,7 +48,7 @@ def plot_roc(curves: dict[str, Roc]) -> str:
         axes.plot([0, 1], [0, 1], color=_LINE, linewidth=1)
         for (name, roc), colour in zip(curves.items(), (_SECOND, _THIRD, _FIRST), strict=True):
             if roc.auc is not None:
-                axes.plot(roc.false_alarms, roc.found, color=colour, label=f"{name} (AUC {roc.auc:.3f})")
+                axes.plot(roc.false_alarms, roc.found, color=colour, label=f"{_WINDOWS[name]} (AUC {roc.auc:.3f})")
         axes.set(xlabel="humans called voicemail", ylabel="voicemails found", aspect="equal")
         axes.legend(loc="lower right")
 
@@ -63,15 +64,8 @@ def plot_calibration(calibration: Calibration) -> str:
             share, low, high = each.accuracy.share or 0.0, each.accuracy.low or 0.0, each.accuracy.high or 0.0
             axes.plot([each.confidence] * 2, [low, high], color=_FIRST, linewidth=1.5)
             axes.plot([each.confidence], [share], "o", color=_FIRST)
-            axes.annotate(
-                f"{each.accuracy.of}",
-                (each.confidence, low),
-                (0, -11),
-                textcoords="offset points",
-                ha="center",
-                fontsize=8,
-            )
-        axes.set(xlabel="confidence", ylabel="share that is right", xlim=(0.49, 1.01), ylim=(0, 1.02))
+            axes.text(each.confidence, 1.04, f"{each.accuracy.of}", ha="center", fontsize=8)
+        axes.set(xlabel="confidence", ylabel="share that is right", xlim=(0.49, 1.01), ylim=(0, 1.1))
 
     return _svg(draw, "calibration")
 

@@ -48,7 +48,8 @@ async def test_every_clip_has_the_scores_of_the_longer_window(evaluation: Evalua
     runs = {clip.file.path.stem: clip.long_run for clip in evaluation.clips if clip.verdict}
     long = runs["07-voicemail-carrier"]
     assert long is not None
-    assert long.window_ms > DEMO.window_ms
+    first = next(clip.verdict.runs[0] for clip in evaluation.clips if clip.verdict and clip.verdict.runs)
+    assert long.window_ms > first.window_ms
 
 
 async def test_unreadable_files_are_reported_and_left_out(evaluation: Evaluation) -> None:
