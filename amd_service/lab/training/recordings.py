@@ -124,4 +124,4 @@ def window_lengths(policy: Policy) -> list[int]:
 
 
 def _prepared(waveform: Waveform, onset_ms: int) -> PreparedAudio:
-    return PreparedAudio(CalledParty(waveform, 1, mixed=False), onset_ms, audio_sha256="")
+    return PreparedAudio(CalledParty(waveform, 1, mixed=False), onset_ms, evidence=None, audio_sha256="")
