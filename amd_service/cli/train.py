@@ -92,17 +92,21 @@ def train(
     settings = load_settings_and_logging(quiet=True, **{key: value for key, value in given.items() if value})
     raise_if_extra_missing()
     from amd_service.cli.train_and_print import train_and_print
+    from amd_service.detection.classifier.hub import locate
+    from amd_service.detection.classifier.model import read_windows
+    from amd_service.detection.classifier.model_windows import NO_WINDOWS
     from amd_service.detection.decision import Policy
     from amd_service.lab.training.fitting import FitOptions
     from amd_service.lab.training.reporting import Reporter
     from amd_service.lab.training.starting_point import Masking
     from amd_service.lab.training.training_options import TrainingOptions
 
+    windows = NO_WINDOWS if scratch else read_windows(locate(settings.model, settings.model_revision).folder)
     options = TrainingOptions(
         data=data,
         out=out,
         model=settings.model,
-        policy=Policy.from_settings(settings),
+        policy=Policy.from_settings(settings, windows),
         scratch=scratch,
         revision=settings.model_revision,
         stated_labels=settings.labels,

@@ -94,7 +94,7 @@ def check_files(located: Located, stated_labels: str | None) -> ModelFiles:
         labels=order_labels(_names(config, folder), stated_labels),
         normalise=_read_normalise(folder),
         temperature=_temperature(folder),
-        windows=_read_windows(folder),
+        windows=read_windows(folder),
     )
 
 
@@ -225,7 +225,8 @@ def _temperature(folder: Path) -> float:
     return float(value)
 
 
-def _read_windows(folder: Path) -> ModelWindows:
+def read_windows(folder: Path) -> ModelWindows:
+    """Read `windows.json`, which may be missing. Raises ModelUnusable."""
     path = folder / WINDOWS_FILE
     if not path.exists():
         return NO_WINDOWS
