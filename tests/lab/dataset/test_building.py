@@ -128,6 +128,10 @@ async def test_other_labels_are_kept_if_they_are_wanted(
     await store_reviewed(database, twilio, ANSWERS | {12: "screening"})
     await build(tmp_path, database_url, twilio, Sources(reviews=True, keep_other=True))
     assert [file.label for file in read_folder(tmp_path, keep_other=True).others] == ["screening"]
+    # A later build without them deletes their audio.
+    await build(tmp_path, database_url, twilio)
+    assert f"{numbered_sid(12)}.wav" not in files_below(tmp_path)
+    assert len(read_folder(tmp_path).files) == 12
 
 
 async def test_a_recording_that_cannot_be_fetched_is_reported(
