@@ -1,5 +1,6 @@
 """Runs `amd-service whatif` and prints the result."""
 
+import asyncio
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -10,10 +11,12 @@ from amd_service.calls.call_filter import CallFilter, FilterRules
 from amd_service.calls.review_sample import SamplingPlan
 from amd_service.cli.times import parse_time
 from amd_service.database.opening import open_database
+from amd_service.detection.classifier.known_models import find_model
+from amd_service.detection.classifier.model_windows import NO_WINDOWS
 from amd_service.detection.decide_again import Thresholds
 from amd_service.detection.decision import Policy
 from amd_service.domain import Label, ReviewAnswer
-from amd_service.errors import ConfigurationError
+from amd_service.errors import ConfigurationError, ModelUnusable
 from amd_service.operations.review.error_rates import ErrorRate
 from amd_service.operations.what_if import WhatIf, what_if
 from amd_service.settings import Settings
@@ -45,7 +48,7 @@ class Options:
 
 async def ask_and_print(settings: Settings, options: Options, *, as_json: bool) -> None:
     """Decide the calls again and print the result. A progress bar is shown on a terminal."""
-    now, policy = datetime.now(UTC), Policy.from_settings(settings)
+    now, policy = datetime.now(UTC), await asyncio.to_thread(_present_policy, settings)
     thresholds = Thresholds.changed(policy, both=options.both, human=options.human, voicemail=options.voicemail)
     call_filter = options.call_filter(now)
     errors = Console(stderr=True)
@@ -64,6 +67,15 @@ async def ask_and_print(settings: Settings, options: Options, *, as_json: bool) 
             )
     text = WhatIfShape.of(result).model_dump_json() if as_json else "\n".join(report_lines(result))
     print(text)  # noqa: T201 - the command's output
+
+
+def _present_policy(settings: Settings) -> Policy:
+    """Return the policy of the settings and of the model's `windows.json`, if the model is on this machine."""
+    try:
+        files = find_model(settings, None).files
+    except ModelUnusable:
+        files = None
+    return Policy.from_settings(settings, files.windows if files else NO_WINDOWS)
 
 
 def report_lines(result: WhatIf) -> list[str]:
