@@ -64,7 +64,7 @@ async def list_shadow_models(session: AsyncSession, since: datetime) -> list[Sha
         .group_by(*keys)
         .order_by(newest.desc())
     )
-    return [ShadowModel(*row) for row in await session.execute(statement)]
+    return [ShadowModel(str(row[0]), str(row[1]), row[2], row[3]) for row in await session.execute(statement)]
 
 
 async def count_pairs(

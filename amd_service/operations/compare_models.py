@@ -88,9 +88,10 @@ def _comparison(
     for group in groups:
         labels[group.present, group.shadow] += group.calls
         if group.answer in (ReviewAnswer.HUMAN, ReviewAnswer.VOICEMAIL):
+            truth = Label(group.answer)
             reviewed += group.calls
-            only_present += group.calls * (group.present == group.answer != group.shadow)
-            only_shadow += group.calls * (group.shadow == group.answer != group.present)
+            only_present += group.calls * (group.present is truth and group.shadow is not truth)
+            only_shadow += group.calls * (group.shadow is truth and group.present is not truth)
     return ModelComparison(
         model=model,
         since=since,
@@ -124,4 +125,4 @@ def mcnemar(only_first: int, only_second: int) -> float:
     """Return the two-sided p value of the exact McNemar test."""
     differing = only_first + only_second
     tail = sum(comb(differing, count) for count in range(min(only_first, only_second) + 1))
-    return min(1.0, 2 * tail / 2**differing)
+    return min(1.0, tail / 2 ** (differing - 1)) if differing else 1.0
