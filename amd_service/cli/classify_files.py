@@ -96,6 +96,7 @@ def _line(file: Path, verdict: Verdict | None, started: float, error: str | None
         "window_ms": run.window_ms if run else None,
         "scores": run.scores.as_dict() if run else None,
         "runs": [_run(each) for each in verdict.runs] if verdict else [],
+        "evidence": verdict.evidence if verdict else None,
         "model": run.model.id if run else None,
         "engine": run.model.engine if run else None,
         "precision": run.model.precision if run else None,

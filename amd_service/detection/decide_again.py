@@ -3,7 +3,7 @@
 from dataclasses import dataclass, replace
 from typing import Self
 
-from amd_service.detection.decision import Policy, decide
+from amd_service.detection.decision import Hints, Policy, decide
 from amd_service.domain import Label, Verdict
 from amd_service.errors import InvalidThreshold
 from amd_service.settings.types import check_threshold
@@ -49,13 +49,15 @@ def decide_again(stored: Verdict, thresholds: Thresholds, *, is_live: bool = Fal
     if is_live and not _has_known_looks(stored, policy, thresholds):
         return None
     changed = replace(policy, min_confidence_human=thresholds.human, min_confidence_voicemail=thresholds.voicemail)
-    decision, used = decide(stored.runs[0].scores, changed), 1
+    hints = Hints.from_evidence(stored.evidence)
+    decision, used = decide(stored.runs[0].scores, changed, hints, is_last=not policy.has_long_window), 1
     if decision.label is Label.UNDECIDED and policy.has_long_window:
         if len(stored.runs) > 1:
-            decision, used = decide(stored.runs[1].scores, changed), 2
-        # Otherwise the audio ended within the first window, so that there was no longer window to score.
+            decision, used = decide(stored.runs[1].scores, changed, hints), 2
         elif stored.label is not Label.UNDECIDED and stored.runs[0].window_ms >= policy.window_ms:
             return None
+        else:  # the audio ended within the first window, so that there was no longer window to score
+            decision = decide(stored.runs[0].scores, changed, hints)
     return replace(
         stored,
         label=decision.label,

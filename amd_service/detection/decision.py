@@ -1,20 +1,26 @@
-"""Turns scores into a decision (human, voicemail or undecided) with its reason.
+"""Turns scores and evidence into a decision (human, voicemail or undecided) with its reason.
 
 The functions of this module have no side effects.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Self
 
 from amd_service.detection.classifier.model_windows import NO_WINDOWS, ModelWindows
-from amd_service.domain import Anchor, Label, Reason, Scores
+from amd_service.domain import Anchor, BeepRule, Label, Reason, RhythmRule, Scores
 from amd_service.settings import Settings
 from amd_service.settings.detection import DEFAULT_MIN_CONFIDENCE
 
 # This version is stored with every verdict. Increase the number when a code change leads to a different decision for
-# the same scores.
-POLICY_VERSION = 1
+# the same scores and evidence.
+POLICY_VERSION = 2
+
+# Rhythm of a human: at most this much speech in the first 8 s, of which at least RHYTHM_MS were recorded.
+HUMAN_SPEECH_MS = 1_500
+# Rhythm of a voicemail: at least this much speech in the first 8 s.
+VOICEMAIL_SPEECH_MS = 5_000
+RHYTHM_MS = 6_000
 
 # Windows for a model without `windows.json`, such as the production model.
 WINDOW_MS, LONG_WINDOW_MS = 2000, 5000
@@ -27,6 +33,7 @@ class Policy:
     """Settings that, together with the model, determine a verdict. Thresholds are probabilities above 0.5.
 
     `live_window_ms`: length of the first look at a call in progress, if it is shorter than the first window.
+    `names_tones`: whether the evidence names the only kind of sound of a call without speech.
     """
 
     min_confidence_human: float
@@ -35,6 +42,9 @@ class Policy:
     long_window_ms: int
     anchor: Anchor
     live_window_ms: int = LIVE_WINDOW_MS
+    beep: BeepRule = BeepRule.OFF
+    rhythm: RhythmRule = RhythmRule.OFF
+    names_tones: bool = True
 
     @property
     def has_long_window(self) -> bool:
@@ -58,6 +68,9 @@ class Policy:
             long_window_ms=max(window_ms, settings.long_window_ms or model.long_window_ms or LONG_WINDOW_MS),
             anchor=settings.window_anchor,
             live_window_ms=min(window_ms, early_ms),
+            beep=settings.beep_evidence,
+            rhythm=settings.rhythm_evidence,
+            names_tones=settings.tone_evidence == "heard",
         )
 
     def as_dict(self) -> dict[str, object]:
@@ -72,11 +85,17 @@ class Policy:
             "long_window_ms": self.long_window_ms,
             "live_window_ms": self.live_window_ms,
             "anchor": str(self.anchor),
+            "beep": str(self.beep),
+            "rhythm": str(self.rhythm),
+            "names_tones": self.names_tones,
         }
 
     @classmethod
     def from_dict(cls, stored: Mapping[str, Any]) -> Self:
-        """Return the policy with the values of `as_dict`. Raises KeyError, TypeError or ValueError for other values."""
+        """Return the policy with the values of `as_dict`. Raises KeyError, TypeError or ValueError for other values.
+
+        Version 1 had no rules about beep and rhythm.
+        """
         return cls(
             min_confidence_human=stored["min_confidence"]["human"],
             min_confidence_voicemail=stored["min_confidence"]["voicemail"],
@@ -85,7 +104,14 @@ class Policy:
             anchor=Anchor(stored["anchor"]),
             # Verdicts of earlier versions have no early look: their first look was the first window.
             live_window_ms=stored.get("live_window_ms", stored["window_ms"]),
+            beep=BeepRule(stored.get("beep", BeepRule.OFF)),
+            rhythm=RhythmRule(stored.get("rhythm", RhythmRule.OFF)),
+            names_tones=stored.get("names_tones", False),
         )
+
+    def for_live(self) -> Self:
+        """Return the policy without the rules about evidence that a stream does not have yet at its verdict."""
+        return replace(self, beep=BeepRule.OFF, rhythm=RhythmRule.OFF)
 
     def threshold(self, label: Label) -> float:
         """Return the minimum confidence for a decision for this label, as a probability."""
@@ -93,10 +119,27 @@ class Policy:
 
 
 @dataclass(frozen=True, slots=True)
+class Hints:
+    """The evidence that a decision uses. `rhythm`: the label that rhythm alone suggests, None if it is not clear."""
+
+    has_beep: bool = False
+    rhythm: Label | None = None
+
+    @classmethod
+    def from_evidence(cls, evidence: Mapping[str, Any] | None) -> Self:
+        """Read the evidence of a verdict, as `Evidence.as_dict` returns it and the database stores it."""
+        if evidence is None:
+            return cls()
+        beep, rhythm = evidence["beep"], evidence["rhythm"]
+        return cls(has_beep=beep is not None and beep["follows_speech"], rhythm=_label_of_rhythm(rhythm))
+
+
+@dataclass(frozen=True, slots=True)
 class Decision:
     """A label with its reason.
 
-    `confidence`: probability of the more probable label, even if the decision is `undecided`.
+    `confidence`: probability of the more probable label, even if the decision is `undecided`. With the reason `beep`:
+    probability of voicemail.
     """
 
     label: Label
@@ -109,12 +152,43 @@ def top_label(scores: Scores) -> Label:
     return Label.HUMAN if scores.human > scores.voicemail else Label.VOICEMAIL
 
 
-def decide(scores: Scores, policy: Policy) -> Decision:
+def decide(scores: Scores, policy: Policy, hints: Hints | None = None, *, is_last: bool = True) -> Decision:
     """Choose the more probable label if its score reaches the label's threshold.
 
-    Otherwise the label is `undecided` and the reason is `low_confidence`.
+    Otherwise the label is `undecided` and the reason is `low_confidence`. The policy's rules about beep and rhythm can
+    change the decision. `is_last`: False if a longer window can follow. Some rules wait for it.
     """
+    hints = hints or Hints()
     label, confidence = top_label(scores), max(scores.human, scores.voicemail)
-    if confidence >= policy.threshold(label):
-        return Decision(label, confidence, Reason.CONFIDENT)
-    return Decision(Label.UNDECIDED, confidence, Reason.LOW_CONFIDENCE)
+    if confidence < policy.threshold(label):
+        decision = Decision(Label.UNDECIDED, confidence, Reason.LOW_CONFIDENCE)
+    elif hints.rhythm not in (None, label) and _counts(policy.rhythm, is_last=is_last):
+        decision = Decision(Label.UNDECIDED, confidence, Reason.DISAGREEMENT)
+    else:
+        decision = Decision(label, confidence, Reason.CONFIDENT)
+    is_open = decision.label is Label.UNDECIDED and is_last
+    wins = policy.beep is BeepRule.ALWAYS or (policy.beep is BeepRule.UNDECIDED and is_open)
+    if hints.has_beep and wins and decision.label is not Label.VOICEMAIL:
+        return Decision(Label.VOICEMAIL, scores.voicemail, Reason.BEEP)
+    return decision
+
+
+def _counts(rule: RhythmRule, *, is_last: bool) -> bool:
+    """Return True if a contradicting rhythm prevents a label."""
+    match rule:
+        case RhythmRule.OFF:
+            return False
+        case RhythmRule.LONGER_WINDOW:
+            return not is_last
+        case RhythmRule.ABSTAIN:
+            return True
+
+
+def _label_of_rhythm(rhythm: Mapping[str, Any]) -> Label | None:
+    """Return the label that rhythm alone suggests, or None if it is not clear or too little audio was heard."""
+    spoken_ms = rhythm["speech_share"] * rhythm["audio_ms"]
+    if rhythm["audio_ms"] < RHYTHM_MS or not spoken_ms:
+        return None
+    if spoken_ms >= VOICEMAIL_SPEECH_MS:
+        return Label.VOICEMAIL
+    return Label.HUMAN if spoken_ms <= HUMAN_SPEECH_MS else None

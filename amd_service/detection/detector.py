@@ -19,7 +19,7 @@ from amd_service.detection.classifier.model import open_model
 from amd_service.detection.classifier.model_windows import NO_WINDOWS
 from amd_service.detection.classifier.request_queue import Priority
 from amd_service.detection.classifier.state import ClassifierState
-from amd_service.detection.decision import Decision, Policy, decide
+from amd_service.detection.decision import Decision, Hints, Policy, decide
 from amd_service.detection.label_check import SHIPPED_CLIPS, GoldenClips
 from amd_service.detection.prepared_audio import SEARCH_MS, PreparedAudio, cut_window, prepare_audio
 from amd_service.detection.readiness import Readiness
@@ -166,19 +166,22 @@ class Detector:
         """Return True if the beginning of a download already contains all audio that can influence the verdict."""
         return has_seconds(prefix, self.max_audio_ms / 1000)
 
-    async def judge(self, audio: AudioInput, *, priority: Priority) -> Verdict:
+    async def judge(self, audio: AudioInput, *, priority: Priority, is_live: bool = False) -> Verdict:
         """Return the verdict on a recording, or on the beginning of a recording.
+
+        `is_live`: True for a stream, on which the rules about beep and rhythm have no effect.
 
         The model does not run on audio that is shorter than one second or has no speech: the verdict is then
         `undecided` without a confidence. Raises Undecodable, ClassifierUnavailable, QueueFull or ModelFailed.
         """
         prepared = await self.prepare(audio)
+        policy = self.policy.for_live() if is_live else self.policy
         if prepared.is_too_short:
-            return self._verdict(prepared, Reason.TOO_SHORT)
+            return _verdict(prepared, policy, Reason.TOO_SHORT)
         if prepared.onset_ms is None:
-            return self._verdict(prepared, Reason.NO_SPEECH)
-        runs, decision = await self._decide(prepared, priority)
-        return self._verdict(prepared, decision.reason, decision=decision, runs=runs)
+            return _verdict(prepared, policy, Reason.NO_SPEECH)
+        runs, decision = await self._decide(prepared, policy, priority)
+        return _verdict(prepared, policy, decision.reason, decision=decision, runs=runs)
 
     async def prepare(self, audio: AudioInput) -> PreparedAudio:
         """Decode the audio and search for speech. `prepare` is the first half of `judge`.
@@ -191,10 +194,11 @@ class Detector:
             return await self._prepare(audio)
 
     async def classify_window(self, prepared: PreparedAudio, length_ms: int, priority: Priority) -> Verdict:
-        """Run the model once, on a window of `length_ms`, and decide. The audio must contain speech."""
+        """Run the model once, on a window of `length_ms`, and decide as for a stream. The audio must contain speech."""
         run = await self._score(await self._window(prepared, length_ms), priority)
-        decision = decide(run.scores, self.policy)
-        return self._verdict(prepared, decision.reason, decision=decision, runs=(run,))
+        policy = self.policy.for_live()
+        decision = decide(run.scores, policy)
+        return _verdict(prepared, policy, decision.reason, decision=decision, runs=(run,))
 
     async def score_longer_window(self, audio: AudioInput, first: ModelRun, priority: Priority) -> ModelRun | None:
         """Run the model on the window that follows the first window if the confidence is too low.
@@ -222,13 +226,19 @@ class Detector:
     async def _prepare(self, audio: AudioInput) -> PreparedAudio:
         return await anyio.to_thread.run_sync(lambda: prepare_audio(audio, max_ms=self.max_audio_ms))
 
-    async def _decide(self, prepared: PreparedAudio, priority: Priority) -> tuple[tuple[ModelRun, ...], Decision]:
-        run = await self._score(await self._window(prepared, self.policy.window_ms), priority)
-        decision = decide(run.scores, self.policy)
-        if decision.reason is Reason.CONFIDENT:
-            return (run,), decision
-        second = await self._score_longer_window(prepared, run, priority)
-        return ((run,), decision) if second is None else ((run, second), decide(second.scores, self.policy))
+    async def _decide(
+        self, prepared: PreparedAudio, policy: Policy, priority: Priority
+    ) -> tuple[tuple[ModelRun, ...], Decision]:
+        hints = Hints.from_evidence(prepared.evidence.as_dict() if prepared.evidence else None)
+        first = await self._score(await self._window(prepared, policy.window_ms), priority)
+        runs: tuple[ModelRun, ...] = (first,)
+        decision = decide(first.scores, policy, hints, is_last=not policy.has_long_window)
+        if decision.label is not Label.UNDECIDED or not policy.has_long_window:
+            return runs, decision
+        second = await self._score_longer_window(prepared, first, priority)
+        if second is not None:
+            runs = (first, second)
+        return runs, decide(runs[-1].scores, policy, hints)
 
     async def _score_longer_window(
         self, prepared: PreparedAudio, first: ModelRun, priority: Priority
@@ -249,23 +259,27 @@ class Detector:
     def _with_proof(self, model: ModelIdentity) -> ModelIdentity:
         return replace(model, proof=str(self._readiness.proof))
 
-    def _verdict(
-        self,
-        prepared: PreparedAudio,
-        reason: Reason,
-        *,
-        decision: Decision | None = None,
-        runs: tuple[ModelRun, ...] = (),
-    ) -> Verdict:
-        return Verdict(
-            label=decision.label if decision else Label.UNDECIDED,
-            confidence=decision.confidence if decision else None,
-            reason=reason,
-            onset_ms=prepared.onset_ms,
-            runs=runs,
-            channel=prepared.party.channel,
-            channels_mixed=prepared.party.mixed,
-            audio_sha256=prepared.audio_sha256,
-            policy=self.policy.as_dict(),
-            evidence=prepared.evidence.as_dict() if prepared.evidence else None,
-        )
+
+def _verdict(
+    prepared: PreparedAudio,
+    policy: Policy,
+    reason: Reason,
+    *,
+    decision: Decision | None = None,
+    runs: tuple[ModelRun, ...] = (),
+) -> Verdict:
+    evidence = prepared.evidence.as_dict() if prepared.evidence else None
+    if evidence is not None and not policy.names_tones:
+        evidence["heard"] = None
+    return Verdict(
+        label=decision.label if decision else Label.UNDECIDED,
+        confidence=decision.confidence if decision else None,
+        reason=reason,
+        onset_ms=prepared.onset_ms,
+        runs=runs,
+        channel=prepared.party.channel,
+        channels_mixed=prepared.party.mixed,
+        audio_sha256=prepared.audio_sha256,
+        policy=policy.as_dict(),
+        evidence=evidence,
+    )

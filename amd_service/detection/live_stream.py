@@ -19,9 +19,9 @@ class LiveStream:
     """Collects and judges the called party's audio (μ-law, 8 kHz).
 
     Call `feed` with each chunk of audio. Call `finish` if the stream ends before `feed` has returned a verdict. The
-    verdict equals the verdict of `Detector.judge` on the whole audio, unless the policy has an earlier look for calls
-    in progress, and this look is confident. To ensure this equality, a window is scored only when more audio can change
-    neither the window nor the onset of speech.
+    verdict equals the verdict of `Detector.judge` on the whole audio, with two exceptions. The policy can have an
+    earlier look for calls in progress, and this look is confident. The rules about beep and rhythm have no effect. To
+    ensure this equality, a window is scored only when more audio can change neither the window nor the onset of speech.
     """
 
     def __init__(self, detector: Detector) -> None:
@@ -67,7 +67,7 @@ class LiveStream:
 
         Raises Undecodable if no audio was received. Raises ClassifierUnavailable, QueueFull or ModelFailed.
         """
-        return await self._detector.judge(self._audio(), priority=Priority.INTERACTIVE)
+        return await self._detector.judge(self._audio(), priority=Priority.INTERACTIVE, is_live=True)
 
     async def _analyse(self) -> Verdict | None:
         if len(self._buffer) >= self._detector.max_audio_ms * BYTES_PER_MS:

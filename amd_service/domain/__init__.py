@@ -39,7 +39,17 @@ from amd_service.domain.statuses import (
     RecordingStatus,
 )
 from amd_service.domain.tagging import MAX_TAGS, NAME, NAME_RULE, UNTAGGED, Tagging, is_name, read_tagging
-from amd_service.domain.verdicts import Heard, Label, ModelIdentity, ModelRun, Reason, Scores, Verdict
+from amd_service.domain.verdicts import (
+    BeepRule,
+    Heard,
+    Label,
+    ModelIdentity,
+    ModelRun,
+    Reason,
+    RhythmRule,
+    Scores,
+    Verdict,
+)
 
 __all__ = [
     "ALL_SCOPES",
@@ -66,6 +76,7 @@ __all__ = [
     "Anchor",
     "AnnotationJob",
     "AnsweredBy",
+    "BeepRule",
     "CallSid",
     "CallStatus",
     "ConferenceSid",
@@ -87,6 +98,7 @@ __all__ = [
     "RecordingStatus",
     "ReviewAnswer",
     "ReviewQueue",
+    "RhythmRule",
     "Role",
     "Scores",
     "ShadowOutcome",

@@ -49,6 +49,22 @@ class Heard(StrEnum):
     MUSIC = "music"
 
 
+class BeepRule(StrEnum):
+    """Effect of a beep after speech on the verdict on a recording: none, only if the model is not sure, or always."""
+
+    OFF = "off"
+    UNDECIDED = "undecided"
+    ALWAYS = "always"
+
+
+class RhythmRule(StrEnum):
+    """Effect of a rhythm that contradicts a confident model: none, a look at the longer window, or no label at last."""
+
+    OFF = "off"
+    LONGER_WINDOW = "longer_window"
+    ABSTAIN = "abstain"
+
+
 @dataclass(frozen=True, slots=True)
 class Scores:
     """Probabilities from one model run. The sum is 1."""

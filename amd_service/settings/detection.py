@@ -4,7 +4,7 @@ from typing import Annotated, Self
 
 from pydantic import BaseModel, Field, model_validator
 
-from amd_service.domain import Anchor
+from amd_service.domain import Anchor, BeepRule, RhythmRule
 from amd_service.settings.types import ExpandedPath, Threshold, home, one_of
 
 PRODUCTION_MODEL = "jakeBland/wav2vec-vm-finetune"
@@ -88,6 +88,22 @@ class DetectionSettings(BaseModel):
         le=15_000,
         description="Milliseconds of the second window. If unset, the length in the model's `windows.json` applies, "
         "else 5000. The second window is scored if it is longer and the confidence of the first window is too low.",
+    )
+    beep_evidence: BeepRule = Field(
+        BeepRule.UNDECIDED,
+        description="Effect of a beep after uninterrupted speech in a recording: `off`, `undecided` (the label is "
+        "`voicemail` if the model is not sure) or `always` (the label is `voicemail`). Live verdicts ignore beeps.",
+    )
+    rhythm_evidence: RhythmRule = Field(
+        RhythmRule.OFF,
+        description="Effect of a rhythm of speech and pauses that contradicts a confident model in a recording: `off`, "
+        "`longer_window` (the longer window decides) or `abstain` (the longer window is scored; if the rhythm "
+        "contradicts it too, the label is `undecided`).",
+    )
+    tone_evidence: Annotated[str, one_of("off", "heard")] = Field(
+        "heard",
+        description="Effect of tones or music in a call without speech: `off`, or `heard` (the column `heard` of the "
+        "call names them). The label stays `undecided`.",
     )
     inference_queue: int = Field(
         32,

@@ -55,7 +55,7 @@ def _held(peaks: Flags) -> np.ndarray:
     span = HELD_MS // HOP_MS
     if len(wide) < span:
         return np.zeros(len(wide), dtype=np.int64)
-    counts = np.cumsum(np.vstack([np.zeros((1, wide.shape[1]), np.int32), wide]), axis=0, dtype=np.int32)
+    counts = np.cumsum(np.vstack([np.zeros((1, wide.shape[1]), np.bool_), wide]), axis=0, dtype=np.int16)
     # One frame in ten may miss the peak.
     full = (counts[span:] - counts[:-span]) >= span - span // 10
     # A peak that was widened to three bins is one partial.

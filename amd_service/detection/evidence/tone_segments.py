@@ -30,8 +30,8 @@ CHANGE_FRAMES = 2
 MAX_GAP = 5
 MIN_FRAMES = 3
 # Number of the longest segments that are analysed. Speech can contain hundreds of short ones.
-MAX_SEGMENTS = 48
-SPECTRUM = 8192
+MAX_SEGMENTS = 32
+SPECTRUM = 4096
 LEAST_DISTANCE_HZ = 25.0
 HZ_PER_BIN = RATE_HZ / SPECTRUM
 
@@ -122,7 +122,7 @@ def _stretches(shape: Array, tonal: np.ndarray) -> list[tuple[int, int]]:
 
 
 def _partials(samples: Array) -> tuple[Partial, ...]:
-    """Return the strongest partials of up to half a second from the middle of a stretch."""
+    """Return the strongest partials of up to a quarter of a second from the middle of a stretch."""
     spare = max(0, len(samples) - SPECTRUM // 2) // 2
     piece = samples[spare : spare + SPECTRUM // 2]
     power = np.abs(np.fft.rfft(piece * np.hanning(len(piece)), SPECTRUM)) ** 2

@@ -9,10 +9,12 @@ from amd_service.detection.classifier.engine_check import EngineCheck
 from amd_service.detection.classifier.state import Phase
 from amd_service.domain import (
     Anchor,
+    BeepRule,
     Label,
     ModelIdentity,
     ModelRun,
     Reason,
+    RhythmRule,
     Verdict,
     sid_pattern,
 )
@@ -176,6 +178,9 @@ class PolicyShape(Shape):
         description="Milliseconds of the first look at a call in progress, if it is shorter than the first window."
     )
     anchor: Anchor
+    beep: BeepRule = Field(description="Effect of a beep after speech in a recording.")
+    rhythm: RhythmRule = Field(description="Effect of a rhythm that contradicts the model in a recording.")
+    names_tones: bool = Field(description="Whether `heard` names the only kind of sound of a call without speech.")
 
 
 class LimitsShape(Shape):

@@ -10,10 +10,11 @@ from amd_service.calls.callback_effects import Change, Effect, find_effects
 from amd_service.calls.number_policy import NUMBER_FACTS, NumberPolicy
 from amd_service.calls.tables import MEDIA_STREAM, Recording, RecordingState, VerdictRow
 from amd_service.calls.whole_call import WholeCall
-from amd_service.domain import Label, Principal
+from amd_service.domain import Label, Principal, Reason
 from amd_service.settings import Account
 from amd_service.twilio.recorded_side import is_one_sided
 from amd_service.web.masking import shown
+from amd_service.web.pages.evidence_facts import evidence_facts
 from amd_service.web.pages.explanations import deciding_run, threshold_of, top_label
 
 HIDDEN = "hidden"
@@ -97,12 +98,14 @@ def agreement(label: str | None, twilio_answered_by: str | None) -> str | None:
 
 
 def describe_verdict(whole: WholeCall) -> dict[str, object]:
-    """Return the confidence and the threshold of the verdict, with the label that they belong to."""
+    """Return the confidence, the threshold and the evidence of the verdict, with the label that they belong to."""
     run = deciding_run(whole)
-    if run is None or run.human_score is None:
-        return {"run": run, "top": None, "threshold": None}
+    facts = evidence_facts(run.evidence if run else None)
+    # A beep decides without a threshold.
+    if run is None or run.human_score is None or run.reason == Reason.BEEP:
+        return {"run": run, "top": None, "threshold": None, "evidence": facts}
     top = top_label(run)
-    return {"run": run, "top": top, "threshold": threshold_of(run, top)}
+    return {"run": run, "top": top, "threshold": threshold_of(run, top), "evidence": facts}
 
 
 def callback_rows(whole: WholeCall, principal: Principal) -> list[CallbackRow]:

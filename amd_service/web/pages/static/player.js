@@ -1,12 +1,12 @@
-// <audio-player>: the waveform of a recording, with the window that the model heard and the onset of speech.
+// <audio-player>: the waveform of a recording, with the window that the model heard, the onset of speech and the beep.
 //
 // Attributes, all optional; times are in seconds:
 //   sources       JSON list of {"name", "url"}: one for each channel that can be heard; the first one is loaded
-//   window-start, window-end, onset   what to mark in the waveform
+//   window-start, window-end, onset, beep-start, beep-end   what to mark in the waveform
 //   name          what is played, for screen readers
 //   keys          the whole page hears the keys: space plays, ← and → seek. Without it, only the focused waveform does.
 //   autoplay      play as soon as the recording is loaded
-// Methods: load(url or Blob), mark({windowStart, windowEnd, onset}), play(), pause(), toggle(), seekBy(seconds).
+// Methods: load(url or Blob), mark({windowStart, windowEnd, onset, beepStart, beepEnd}), play(), pause(), toggle(), seekBy(seconds).
 // Events that bubble: player-ready (detail.duration), player-ended, player-failed (detail.message).
 import WaveSurfer from "./vendor/wavesurfer.js/wavesurfer.esm.js";
 import RegionsPlugin from "./vendor/wavesurfer.js/regions.esm.js";
@@ -35,6 +35,8 @@ class AudioPlayer extends HTMLElement {
       windowStart: this.#seconds("window-start"),
       windowEnd: this.#seconds("window-end"),
       onset: this.#seconds("onset"),
+      beepStart: this.#seconds("beep-start"),
+      beepEnd: this.#seconds("beep-end"),
     };
     this.#describeMarks();
     if (this.sources.length) this.load(this.sources[0].url);
@@ -69,7 +71,7 @@ class AudioPlayer extends HTMLElement {
     }
   }
 
-  // Mark the window and the onset, in seconds from the beginning of the recording; null removes a mark.
+  // Mark the window, the onset and the beep, in seconds from the beginning of the recording; null removes a mark.
   mark(marks) {
     this.#marks = { ...this.#marks, ...marks };
     this.#describeMarks();
@@ -183,22 +185,26 @@ class AudioPlayer extends HTMLElement {
   }
 
   #drawMarks() {
-    const { windowStart, windowEnd, onset } = this.#marks;
+    const { windowStart, windowEnd, onset, beepStart, beepEnd } = this.#marks;
     const fixed = { drag: false, resize: false };
     this.regions.clearRegions();
     if (windowStart !== null && windowEnd !== null) {
       this.regions.addRegion({ id: "window", start: windowStart, end: windowEnd, color: "var(--window)", ...fixed });
     }
+    if (beepStart !== null && beepEnd !== null) {
+      this.regions.addRegion({ id: "beep", start: beepStart, end: beepEnd, color: "var(--beep)", ...fixed });
+    }
     if (onset !== null) this.regions.addRegion({ id: "onset", start: onset, color: "var(--onset)", ...fixed });
   }
 
   #describeMarks() {
-    const { windowStart, windowEnd, onset } = this.#marks;
+    const { windowStart, windowEnd, onset, beepStart, beepEnd } = this.#marks;
     const parts = [];
     if (onset !== null) parts.push(["onset", `Speech begins at ${onset.toFixed(1)} s`]);
     if (windowStart !== null && windowEnd !== null) {
       parts.push(["window", `The model heard ${windowStart.toFixed(1)} to ${windowEnd.toFixed(1)} s`]);
     }
+    if (beepStart !== null && beepEnd !== null) parts.push(["beep", `Beep at ${beepStart.toFixed(1)} s`]);
     this.legend.replaceChildren(
       ...parts.map(([mark, text]) => {
         const entry = make("span", { className: "mark" });
