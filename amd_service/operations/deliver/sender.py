@@ -104,7 +104,7 @@ async def open_sender(
     async with httpx2.AsyncClient(
         transport=CheckedTransport(networks, resolve=resolve, transport=transport),
         headers={"user-agent": f"amd-service/{__version__}"},
-        timeout=settings.delivery_timeout_s,
+        timeout=None,  # the sender limits the whole request
         follow_redirects=False,
         trust_env=False,
     ) as client:
