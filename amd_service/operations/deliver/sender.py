@@ -41,7 +41,10 @@ class Sender:
         """
         try:
             async with asyncio.timeout(self._timeout_s):
-                response = await self._client.send(self._request(job), stream=True)
+                request = self._client.build_request(
+                    "POST", job.url, content=job.payload.encode(), headers=self.headers(job)
+                )
+                response = await self._client.send(request, stream=True)
         except TimeoutError as error:
             raise DeliveryFailed(f"no response within {self._timeout_s:g} s") from error
         except httpx2.HTTPError as error:
@@ -51,9 +54,6 @@ class Sender:
             return response.status_code
         finally:
             await _finish(response)
-
-    def _request(self, job: DeliveryJob) -> httpx2.Request:
-        return self._client.build_request("POST", job.url, content=job.payload.encode(), headers=self.headers(job))
 
     def headers(self, job: DeliveryJob) -> dict[str, str]:
         """Return the headers of a request, with a signature of the present time by each secret."""
