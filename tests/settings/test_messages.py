@@ -9,7 +9,16 @@ from amd_service.errors import ConfigurationError
 from amd_service.settings import Settings, environment_name, load_settings
 
 # Settings that accept every text. A file or folder that is missing is reported when it is opened.
-ANY_TEXT = {"model", "model_revision", "labels", "cache_dir", "golden_dir", "data_dir"}
+ANY_TEXT = {
+    "model",
+    "model_revision",
+    "shadow_model",
+    "shadow_revision",
+    "labels",
+    "cache_dir",
+    "golden_dir",
+    "data_dir",
+}
 # A refused value for the settings that do not refuse the text `no such value`.
 REFUSED = {
     "campaign_metrics": (
