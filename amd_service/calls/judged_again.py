@@ -123,12 +123,14 @@ def _judged_calls(period: Period, after: tuple[date, str] | None) -> Select[date
 async def _enqueue(session: AsyncSession, sids: Sequence[str], pace: Pace) -> None:
     # `finished_at` stays: it says that the recording has a verdict, so workers claim it after all new recordings.
     position = func.array_position(cast(list(sids), ARRAY(Text)), Recording.recording_sid) - 1
+    due_at = func.now() + timedelta(seconds=1) * (pace.first_s + pace.step_s * position)
     statement = (
         update(Recording)
         .where(Recording.recording_sid.in_(sids))
         .values(
-            state=RecordingState.QUEUED, attempts=0, queued_at=func.now(), last_error=None, last_failure=None,
-            available_at=func.now() + timedelta(seconds=1) * (pace.first_s + pace.step_s * position),
+            state=RecordingState.QUEUED, attempts=0, available_at=due_at, last_error=None, last_failure=None,
+            # The pace is no delay: it counts neither for `verdict_ms` nor for the time that an outage may last.
+            queued_at=due_at,
         )
         .execution_options(synchronize_session=False)
     )  # fmt: skip
