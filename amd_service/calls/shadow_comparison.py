@@ -3,16 +3,17 @@
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import CTE, Boolean, ColumnElement, Float, Text, column, func, literal_column, or_, select, table
+from sqlalchemy import CTE, Boolean, ColumnElement, func, literal_column, or_, select
 from sqlalchemy.dialects.postgresql import distinct_on
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import aliased
 
-from amd_service.calls.strata import LowConfidence, stratum_of
+from amd_service.calls.review_results import REVIEWED, stands_for_its_group
+from amd_service.calls.review_sample import SamplingPlan
+from amd_service.calls.strata import stratum_of
 from amd_service.calls.tables import CallLog, Recording, VerdictRow
 from amd_service.domain import Label, ReviewAnswer, Source, Stratum
 
-_REVIEWED = table("call_log_reviewed", column("call_sid", Text), column("answer", Text), column("probability", Float))
 # A constant instead of a parameter, so that Postgres can use the index of the shadow runs.
 _IS_SHADOW: ColumnElement[bool] = literal_column("verdict.source = 'shadow'", Boolean)
 
@@ -31,15 +32,14 @@ class ShadowModel:
 class PairGroup:
     """Calls that have these values in common.
 
-    `answer`: what the first reviewer heard, None without a review. `is_drawn`: the call was drawn for review, so its
-    answer counts for error rates.
+    `answer`: what the first reviewer heard, None without a review. `is_sampled`: the answer counts for error rates.
     """
 
     stratum: Stratum
     present: Label
     shadow: Label
     answer: ReviewAnswer | None
-    is_drawn: bool
+    is_sampled: bool
     calls: int
 
 
@@ -68,16 +68,15 @@ async def list_shadow_models(session: AsyncSession, since: datetime) -> list[Sha
 
 
 async def count_pairs(
-    session: AsyncSession, model: ShadowModel, since: datetime, low: LowConfidence
+    session: AsyncSession, model: ShadowModel, since: datetime, plan: SamplingPlan
 ) -> list[PairGroup]:
     """Count the calls by the labels of both models and by the answer of a reviewer."""
     pairs = _pairs(model, since)
-    is_drawn = _REVIEWED.c.probability.is_not(None)
-    keys = (stratum_of(low), pairs.c.present, pairs.c.shadow, _REVIEWED.c.answer, is_drawn)
+    keys = (stratum_of(plan.low), pairs.c.present, pairs.c.shadow, REVIEWED.c.answer, stands_for_its_group(plan))
     statement = (
         select(*keys, func.count())
         .join(CallLog, CallLog.call_sid == pairs.c.call_sid)
-        .outerjoin(_REVIEWED, _REVIEWED.c.call_sid == pairs.c.call_sid)
+        .outerjoin(REVIEWED, REVIEWED.c.call_sid == pairs.c.call_sid)
         .group_by(*keys)
         .order_by(*keys)
     )
@@ -92,8 +91,8 @@ async def list_changed(session: AsyncSession, model: ShadowModel, since: datetim
     pairs = _pairs(model, since)
     is_undecided = or_(pairs.c.present == Label.UNDECIDED.value, pairs.c.shadow == Label.UNDECIDED.value)
     statement = (
-        select(pairs.c.call_sid, pairs.c.present, pairs.c.shadow, pairs.c.confidence, _REVIEWED.c.answer)
-        .outerjoin(_REVIEWED, _REVIEWED.c.call_sid == pairs.c.call_sid)
+        select(pairs.c.call_sid, pairs.c.present, pairs.c.shadow, pairs.c.confidence, REVIEWED.c.answer)
+        .outerjoin(REVIEWED, REVIEWED.c.call_sid == pairs.c.call_sid)
         .where(pairs.c.present != pairs.c.shadow)
         .order_by(is_undecided, pairs.c.confidence.desc(), pairs.c.call_sid)
         .limit(limit)

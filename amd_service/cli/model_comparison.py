@@ -6,8 +6,8 @@ from datetime import UTC, datetime
 
 from rich.console import Console
 
+from amd_service.calls.review_sample import SamplingPlan
 from amd_service.calls.shadow_comparison import ChangedCall
-from amd_service.calls.strata import LowConfidence
 from amd_service.cli.access_commands import print_rows
 from amd_service.cli.times import parse_time
 from amd_service.database.opening import open_database
@@ -20,11 +20,11 @@ from amd_service.settings import Settings
 async def print_comparison(settings: Settings, since: str, model: str | None, limit: int, *, as_json: bool) -> None:
     """Compare the shadow model with the verdicts since a time, and print tables or one JSON document."""
     begin = parse_time(since, "--since", now=datetime.now(UTC))
-    low = LowConfidence.from_settings(settings)
+    plan = SamplingPlan.from_settings(settings)
     status = Console(stderr=True, quiet=as_json).status("comparing verdicts")
     with status:
         async with open_database(settings) as database:
-            found = await compare_models(database, begin, low, model=model or settings.shadow_model, limit=limit)
+            found = await compare_models(database, begin, plan, model=model or settings.shadow_model, limit=limit)
     url = (settings.public_url or "").rstrip("/")
     if as_json:
         print(json.dumps(_document(found, url), ensure_ascii=False))  # noqa: T201 - the command's output

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from math import comb
 
+from amd_service.calls.review_sample import SamplingPlan
 from amd_service.calls.shadow_comparison import (
     ChangedCall,
     PairGroup,
@@ -14,7 +15,6 @@ from amd_service.calls.shadow_comparison import (
     list_changed,
     list_shadow_models,
 )
-from amd_service.calls.strata import LowConfidence
 from amd_service.database.pool import Database
 from amd_service.domain import Label, ReviewAnswer
 from amd_service.errors import NothingToCompare
@@ -55,7 +55,7 @@ class ModelComparison:
 
 
 async def compare_models(
-    database: Database, since: datetime, low: LowConfidence, *, model: str | None, limit: int
+    database: Database, since: datetime, plan: SamplingPlan, *, model: str | None, limit: int
 ) -> ModelComparison:
     """Compare the verdicts since a time with those of a shadow model. `model`: its id; None chooses the newest.
 
@@ -66,7 +66,7 @@ async def compare_models(
         chosen = next((each for each in found if model in (None, each.id)), None)
         if chosen is None:
             raise NothingToCompare(_what_is_missing(model, since, found))
-        groups = await count_pairs(session, chosen, since, low)
+        groups = await count_pairs(session, chosen, since, plan)
         changed = await list_changed(session, chosen, since, limit)
     return _comparison(chosen, since, groups, changed)
 
@@ -115,7 +115,7 @@ def _cells(groups: Sequence[PairGroup], label_of: Callable[[PairGroup], Label]) 
         counts = cells.setdefault(key, Counter())
         counts["calls"] += group.calls
         labels[key] = label_of(group)
-        if group.is_drawn and group.answer not in (None, ReviewAnswer.CANNOT_TELL):
+        if group.is_sampled and group.answer not in (None, ReviewAnswer.CANNOT_TELL):
             is_kind = group.answer in (ReviewAnswer.HUMAN, ReviewAnswer.VOICEMAIL)
             counts[str(group.answer) if is_kind else "neither"] += group.calls
     return [Cell(label=labels[key], **counts) for key, counts in cells.items()]

@@ -5,9 +5,10 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from amd_service.calls.judged_again import requeue_calls
+from amd_service.calls.review_sample import SamplingPlan
 from amd_service.calls.strata import LowConfidence
 from amd_service.database.pool import Database
-from amd_service.domain import Label, ReviewAnswer
+from amd_service.domain import Label, ReviewAnswer, Stratum
 from amd_service.errors import NothingToCompare
 from amd_service.operations.compare_models import ModelComparison, compare_models, mcnemar
 from tests.support.call_rows import numbered_sid
@@ -17,12 +18,12 @@ from tests.support.verdicts import HUMAN, verdict
 
 pytestmark = pytest.mark.anyio
 
-LOW = LowConfidence(0.5, 0.5)
+PLAN = SamplingPlan(sample=0.0, difficult=0.5, second=0.0, low=LowConfidence(0.5, 0.5))
 H, V, U = Label.HUMAN, Label.VOICEMAIL, Label.UNDECIDED
 
 
 async def compare(database: Database, *, model: str | None = None, limit: int = 10) -> ModelComparison:
-    return await compare_models(database, datetime.now(UTC) - timedelta(days=7), LOW, model=model, limit=limit)
+    return await compare_models(database, datetime.now(UTC) - timedelta(days=7), PLAN, model=model, limit=limit)
 
 
 async def test_labels_of_both_models_are_counted_and_changes_listed(database: Database) -> None:
@@ -54,6 +55,14 @@ async def test_reviews_say_which_model_is_right(database: Database) -> None:
     assert present.rate > 0.8 > 0.3 > shadow.rate
     assert present.low > shadow.high
     assert {each.answer for each in found.changed} == {ReviewAnswer.HUMAN, ReviewAnswer.VOICEMAIL, None}
+
+
+async def test_a_call_that_left_a_group_of_difficult_calls_counts_for_no_error_rate(database: Database) -> None:
+    # It was undecided when it was drawn, and was judged again since. The random sample does not contain it.
+    await judged_by_both(database, 1, V, H, ReviewAnswer.HUMAN, stratum=Stratum.UNDECIDED)
+    found = await compare(database)
+    assert (found.reviewed, found.only_shadow_right) == (1, 1)
+    assert (found.present.humans_called_voicemail.reviews, found.shadow.humans_called_voicemail.reviews) == (0, 0)
 
 
 async def test_the_shadow_label_is_compared_with_the_verdict_before_it(database: Database) -> None:

@@ -25,16 +25,24 @@ async def store_shadow(database: Database, given: Verdict, sid: RecordingSid = R
 
 
 async def judged_by_both(
-    database: Database, number: int, present: Label, shadow: Label, answer: ReviewAnswer | None = None
+    database: Database,
+    number: int,
+    present: Label,
+    shadow: Label,
+    answer: ReviewAnswer | None = None,
+    stratum: Stratum = Stratum.REST,
 ) -> None:
-    """A call with a verdict and a label of the shadow model. `answer`: of a person, who got the call from a queue."""
+    """A call with a verdict and a label of the shadow model.
+
+    `answer`: of a person, who got the call from a queue. `stratum`: group of the call at that time.
+    """
     call_sid, sid = numbered_sid(number), RecordingSid(f"RE{number:032x}")
     await deliver(database, status("completed", call_sid=call_sid), recording("completed", sid, call_sid=call_sid))
     (job,) = await claim(database)
     assert await settle(database, job, verdict(present, human=_human_score(present)))
     assert await store_shadow(database, shadow_verdict(shadow, human=_human_score(shadow)), sid)
     if answer is not None:
-        new = NewReview(call_sid, "alice", answer, None, Draw(Stratum.REST, 0.5))
+        new = NewReview(call_sid, "alice", answer, None, Draw(stratum, 0.5))
         async with database.transaction() as session:
             await add_reviews(session, [new])
 
