@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
-from typing import Any, Self, TypeVar
+from typing import Any, TypeVar
 from urllib.parse import urlencode
 
 from sqlalchemy import BindParameter, Boolean, ColumnElement, bindparam, false, func, literal_column, select
@@ -19,7 +19,6 @@ from amd_service.calls.tables import CallLog, Recording, Review
 from amd_service.calls.tables.call_log import TAGGED
 from amd_service.domain import AnalysisState, CallStatus, Failure, Label, Reason, is_sid
 from amd_service.errors import InvalidFilter
-from amd_service.settings import Settings
 
 E = TypeVar("E", bound=StrEnum)
 
@@ -58,14 +57,10 @@ class CallFilter:
 
 @dataclass(frozen=True, slots=True)
 class FilterRules:
-    """The settings on which a filter depends: how numbers are stored, and which confidence is low."""
+    """What a filter depends on: how numbers are stored, and which confidence is low."""
 
     numbers: NumberPolicy
     low_confidence: LowConfidence
-
-    @classmethod
-    def from_settings(cls, settings: Settings) -> Self:
-        return cls(NumberPolicy.from_settings(settings), LowConfidence.from_settings(settings))
 
 
 def parse_filter(pairs: Iterable[tuple[str, str]]) -> CallFilter:

@@ -47,12 +47,12 @@ class SamplingPlan:
     low: LowConfidence
 
     @classmethod
-    def from_settings(cls, settings: Settings) -> Self:
+    def from_settings(cls, settings: Settings, low: LowConfidence) -> Self:
         return cls(
             settings.review_sample,
             max(settings.review_sample, settings.review_difficult),
             settings.review_second_share,
-            LowConfidence.from_settings(settings),
+            low,
         )
 
     def probability(self, stratum: Stratum) -> float:

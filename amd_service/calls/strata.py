@@ -1,9 +1,9 @@
 """SQL conditions of the groups from which calls are drawn for review.
 
 A judged call belongs to the first group that fits: disagreement, undecided, low confidence, rest. The low confidence
-depends on thresholds. They come from the present settings and not from the policy stored with each verdict: the policy
-is in another table, so no index on `call_log` could answer the question. After a change of the thresholds, old calls
-can therefore move to another group.
+depends on thresholds. They are the present ones and not those of the policy stored with each verdict: the policy is in
+another table, so no index on `call_log` could answer the question. After a change of the thresholds, old calls can
+therefore move to another group.
 """
 
 from collections.abc import Mapping
@@ -15,8 +15,6 @@ from sqlalchemy import Boolean, ColumnElement, and_, case, literal_column, or_
 from amd_service.calls.tables import CallLog
 from amd_service.calls.tables.call_log import DISAGREEMENT
 from amd_service.domain import Label, Stratum
-from amd_service.settings import Settings
-from amd_service.settings.detection import DEFAULT_MIN_CONFIDENCE
 
 # A confidence is low if it exceeds the threshold of its label by at most this much.
 LOW_CONFIDENCE_MARGIN = 0.1
@@ -34,10 +32,8 @@ class LowConfidence:
     voicemail: float
 
     @classmethod
-    def from_settings(cls, settings: Settings) -> Self:
-        """Add the margin to the thresholds of the settings. Those in a model's `windows.json` do not count."""
-        both = settings.min_confidence or DEFAULT_MIN_CONFIDENCE
-        human, voicemail = settings.min_confidence_human or both, settings.min_confidence_voicemail or both
+    def above(cls, *, human: float, voicemail: float) -> Self:
+        """Add the margin to the thresholds of the service: those of the settings, else of the model, else 0.7."""
         # Rounded, because 0.7 + 0.1 is less than 0.8.
         return cls(round(human + LOW_CONFIDENCE_MARGIN, 6), round(voicemail + LOW_CONFIDENCE_MARGIN, 6))
 

@@ -1,5 +1,6 @@
 """Runs `amd-service model compare` and prints the result."""
 
+import asyncio
 import json
 from dataclasses import asdict
 from datetime import UTC, datetime
@@ -8,9 +9,11 @@ from rich.console import Console
 
 from amd_service.calls.review_sample import SamplingPlan
 from amd_service.calls.shadow_comparison import ChangedCall
+from amd_service.calls.strata import LowConfidence
 from amd_service.cli.access_commands import print_rows
 from amd_service.cli.times import parse_time
 from amd_service.database.opening import open_database
+from amd_service.detection.stated_windows import find_policy
 from amd_service.domain import Label
 from amd_service.operations.compare_models import ModelComparison, compare_models
 from amd_service.operations.review.error_rates import ErrorRate
@@ -20,7 +23,9 @@ from amd_service.settings import Settings
 async def print_comparison(settings: Settings, since: str, model: str | None, limit: int, *, as_json: bool) -> None:
     """Compare the shadow model with the verdicts since a time, and print tables or one JSON document."""
     begin = parse_time(since, "--since", now=datetime.now(UTC))
-    plan = SamplingPlan.from_settings(settings)
+    policy = await asyncio.to_thread(find_policy, settings)
+    low = LowConfidence.above(human=policy.min_confidence_human, voicemail=policy.min_confidence_voicemail)
+    plan = SamplingPlan.from_settings(settings, low)
     status = Console(stderr=True, quiet=as_json).status("comparing verdicts")
     with status:
         async with open_database(settings) as database:

@@ -1,5 +1,6 @@
 """`amd-service train`"""
 
+from dataclasses import replace
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -102,6 +103,8 @@ def train(
     from amd_service.lab.training.training_options import TrainingOptions
 
     windows = NO_WINDOWS if scratch else read_windows(locate(settings.model, settings.model_revision).folder)
+    # The scores of the new model differ, so the thresholds of the starting model mean nothing for it.
+    windows = replace(windows, min_confidence_human=None, min_confidence_voicemail=None)
     options = TrainingOptions(
         data=data,
         out=out,

@@ -8,15 +8,15 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
 from amd_service.calls.call_filter import CallFilter, FilterRules
+from amd_service.calls.number_policy import NumberPolicy
 from amd_service.calls.review_sample import SamplingPlan
+from amd_service.calls.strata import LowConfidence
 from amd_service.cli.times import parse_time
 from amd_service.database.opening import open_database
-from amd_service.detection.classifier.known_models import find_model
-from amd_service.detection.classifier.model_windows import NO_WINDOWS
 from amd_service.detection.decide_again import Thresholds
-from amd_service.detection.decision import Policy
+from amd_service.detection.stated_windows import find_policy
 from amd_service.domain import Label, ReviewAnswer
-from amd_service.errors import ConfigurationError, ModelUnusable
+from amd_service.errors import ConfigurationError
 from amd_service.operations.review.error_rates import ErrorRate
 from amd_service.operations.what_if import WhatIf, what_if
 from amd_service.settings import Settings
@@ -48,8 +48,9 @@ class Options:
 
 async def ask_and_print(settings: Settings, options: Options, *, as_json: bool) -> None:
     """Decide the calls again and print the result. A progress bar is shown on a terminal."""
-    now, policy = datetime.now(UTC), await asyncio.to_thread(_present_policy, settings)
+    now, policy = datetime.now(UTC), await asyncio.to_thread(find_policy, settings)
     thresholds = Thresholds.changed(policy, both=options.both, human=options.human, voicemail=options.voicemail)
+    low = LowConfidence.above(human=policy.min_confidence_human, voicemail=policy.min_confidence_voicemail)
     call_filter = options.call_filter(now)
     errors = Console(stderr=True)
     columns = (TextColumn("deciding again"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
@@ -60,22 +61,13 @@ async def ask_and_print(settings: Settings, options: Options, *, as_json: bool) 
             result = await what_if(
                 database,
                 call_filter,
-                FilterRules.from_settings(settings),
-                SamplingPlan.from_settings(settings),
+                FilterRules(NumberPolicy.from_settings(settings), low),
+                SamplingPlan.from_settings(settings, low),
                 thresholds,
                 progress=lambda reached: progress.update(task, completed=(newest - reached).total_seconds()),
             )
     text = WhatIfShape.of(result).model_dump_json() if as_json else "\n".join(report_lines(result))
     print(text)  # noqa: T201 - the command's output
-
-
-def _present_policy(settings: Settings) -> Policy:
-    """Return the policy of the settings and of the model's `windows.json`, if the model is on this machine."""
-    try:
-        files = find_model(settings, None).files
-    except ModelUnusable:
-        files = None
-    return Policy.from_settings(settings, files.windows if files else NO_WINDOWS)
 
 
 def report_lines(result: WhatIf) -> list[str]:

@@ -16,13 +16,14 @@ from amd_service.detection.classifier.engines.engine import ChosenEngine
 from amd_service.detection.classifier.hub import DEMO
 from amd_service.detection.classifier.inference import Classifier
 from amd_service.detection.classifier.model import open_model
-from amd_service.detection.classifier.model_windows import NO_WINDOWS
+from amd_service.detection.classifier.model_windows import NO_WINDOWS, ModelWindows
 from amd_service.detection.classifier.request_queue import Priority
 from amd_service.detection.classifier.state import ClassifierState
 from amd_service.detection.decision import Decision, Hints, Policy, decide
 from amd_service.detection.label_check import SHIPPED_CLIPS, GoldenClips
 from amd_service.detection.prepared_audio import SEARCH_MS, PreparedAudio, cut_window, prepare_audio
 from amd_service.detection.readiness import Readiness
+from amd_service.detection.stated_windows import find_stated_windows
 from amd_service.domain import Label, ModelIdentity, ModelRun, Reason, Scores, Verdict, Window
 from amd_service.errors import ClassifierUnavailable, ConfigurationError
 from amd_service.settings import Settings
@@ -44,9 +45,12 @@ class Detector:
         *,
         golden: GoldenClips | None = None,
         metrics: Metrics | None = None,
+        stated: ModelWindows = NO_WINDOWS,
     ) -> None:
+        """`stated`: windows and thresholds of the model, for a process in which it is not loaded or not loaded yet."""
         self._classifier = classifier
         self._settings = settings
+        self._stated = stated
         self._metrics = metrics or Metrics()
         self._readiness = Readiness(
             classifier, golden or GoldenClips(SHIPPED_CLIPS, own=False, enforce=True), self._score_clip, self._metrics
@@ -73,6 +77,7 @@ class Detector:
             settings,
             golden=GoldenClips.from_settings(settings),
             metrics=metrics,
+            stated=find_stated_windows(settings),
         )
 
     def start(self) -> None:
@@ -123,9 +128,9 @@ class Detector:
 
     @property
     def policy(self) -> Policy:
-        """The policy of the settings and the model. Until the model is loaded, the policy of the settings alone."""
+        """The policy of the settings and the model."""
         files = self._classifier.files
-        return Policy.from_settings(self._settings, files.windows if files else NO_WINDOWS)
+        return Policy.from_settings(self._settings, files.windows if files else self._stated)
 
     async def wait_ready(self) -> None:
         """Wait until the detector is ready. The method waits without a time limit."""

@@ -9,7 +9,10 @@ from typing import Any
 
 import httpx2
 
+from amd_service.calls.call_filter import FilterRules
 from amd_service.calls.number_policy import NumberPolicy
+from amd_service.calls.review_sample import SamplingPlan
+from amd_service.calls.strata import LowConfidence
 from amd_service.database.opening import open_database
 from amd_service.database.pool import Database
 from amd_service.detection.detector import Detector
@@ -48,7 +51,8 @@ LOOK_FOR_SWEEP_S = 30.0
 class Runtime:
     """The open parts of a process. `worker` is None with `--no-worker`. `rest`: the client of Twilio's API.
 
-    `recordings`: downloads for people who listen to recordings.
+    `recordings`: downloads for people who listen to recordings. `rules`, `plan`: with the thresholds that are known
+    when the process starts. Those of a model that is downloaded later count after the next start.
     """
 
     settings: Settings
@@ -60,6 +64,8 @@ class Runtime:
     numbers: NumberPolicy
     call_placer: CallPlacer
     traces: Traces
+    rules: FilterRules
+    plan: SamplingPlan
     worker: Worker[Job] | None
     shadow: ShadowRuns | None = None
 
@@ -138,8 +144,22 @@ def assemble_runtime(
 ) -> Runtime:
     """Build a runtime from parts that are already open."""
     call_placer = build_call_placer(settings, database, rest, numbers, metrics)
+    policy = detector.policy
+    low = LowConfidence.above(human=policy.min_confidence_human, voicemail=policy.min_confidence_voicemail)
     return Runtime(
-        settings, metrics, database, detector, rest, recordings, numbers, call_placer, traces, worker, shadow
+        settings=settings,
+        metrics=metrics,
+        database=database,
+        detector=detector,
+        rest=rest,
+        recordings=recordings,
+        numbers=numbers,
+        call_placer=call_placer,
+        traces=traces,
+        rules=FilterRules(numbers, low),
+        plan=SamplingPlan.from_settings(settings, low),
+        worker=worker,
+        shadow=shadow,
     )
 
 

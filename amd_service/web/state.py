@@ -5,8 +5,6 @@ from dataclasses import dataclass
 
 from starlette.requests import HTTPConnection
 
-from amd_service.calls.call_filter import FilterRules
-from amd_service.calls.review_sample import SamplingPlan
 from amd_service.operations.call_statistics import KEEP_S, CallStatistics, share_statistics
 from amd_service.operations.campaign_report import CampaignReports, share_campaign_reports
 from amd_service.operations.change_feed import ChangeFeed
@@ -60,7 +58,7 @@ class AppState:
 def create_state(runtime: Runtime, time_limits: TimeLimits) -> AppState:
     """Build the state of an app. `runtime`: an open runtime."""
     changes = ChangeFeed(runtime.database, runtime.metrics)
-    rules, plan = FilterRules.from_settings(runtime.settings), SamplingPlan.from_settings(runtime.settings)
+    rules, plan = runtime.rules, runtime.plan
     slow_queries = asyncio.Lock()
     return AppState(
         runtime=runtime,

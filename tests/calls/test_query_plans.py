@@ -27,7 +27,7 @@ from amd_service.calls import (
     reconciliation,
 )
 from amd_service.calls.analysis import lock_call, refresh_call
-from amd_service.calls.call_filter import CallFilter, FilterRules
+from amd_service.calls.call_filter import CallFilter
 from amd_service.calls.call_tagging import update_tagging
 from amd_service.calls.campaign_totals import count_by_campaign
 from amd_service.calls.judged_again import Period
@@ -35,7 +35,6 @@ from amd_service.calls.lookup import find_recording, read_call
 from amd_service.calls.neighbours import find_neighbours
 from amd_service.calls.number_backfill import Cursor
 from amd_service.calls.number_policy import NumberPolicy
-from amd_service.calls.review_sample import SamplingPlan
 from amd_service.calls.shadow_comparison import list_shadow_models
 from amd_service.calls.stored_verdicts import read_stored_calls
 from amd_service.calls.whole_call import read_whole_call
@@ -45,6 +44,7 @@ from amd_service.domain import AccountSid, Action, ActionKind, CallSid, Delivery
 from tests.support.app import make_settings
 from tests.support.postgres import clone, with_database
 from tests.support.query_plans import FILL, plans
+from tests.support.sampling import make_plan, make_rules
 
 pytestmark = pytest.mark.anyio
 
@@ -81,8 +81,8 @@ async def tag_call(session: AsyncSession) -> None:
     await update_tagging(session, await lock_call(session, "CA17"), Tagging("spring"))
 
 
-RULES = FilterRules.from_settings(make_settings())
-PLAN = SamplingPlan.from_settings(make_settings())
+RULES = make_rules(make_settings())
+PLAN = make_plan(make_settings())
 
 BACKEND = "https://backend.example.com/"
 

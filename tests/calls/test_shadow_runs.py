@@ -7,7 +7,7 @@ from sqlalchemy import text
 from sqlalchemy.exc import IntegrityError
 
 from amd_service.calls.analysis import refresh_calls
-from amd_service.calls.call_filter import CallFilter, FilterRules
+from amd_service.calls.call_filter import CallFilter
 from amd_service.calls.call_totals import count_calls
 from amd_service.calls.judged_again import requeue_calls
 from amd_service.calls.lookup import read_call
@@ -17,6 +17,7 @@ from amd_service.domain import Label
 from amd_service.settings import Settings
 from tests.support.deliveries import call_row, claim, deliver, recording, settle, status, verdict_rows
 from tests.support.outbox import URL, rows, with_backends
+from tests.support.sampling import make_rules
 from tests.support.shadow import shadow_verdict, store_shadow
 from tests.support.sids import CALL, RECORDING
 from tests.support.verdicts import HUMAN, no_speech, verdict
@@ -34,7 +35,7 @@ async def judged(database: Database) -> None:
 
 async def everything_else(database: Database) -> dict[str, Any]:
     """What the service says about the call, apart from its shadow runs."""
-    rules = FilterRules.from_settings(Settings(_env_file=None))
+    rules = make_rules(Settings(_env_file=None))
     async with database.transaction() as session:
         call = await read_call(session, CALL)
         totals = await count_calls(session, CallFilter(), rules)

@@ -3,16 +3,17 @@
 import pytest
 from sqlalchemy import func, select, text
 
-from amd_service.calls.strata import DISAGREES, LowConfidence, has_low_confidence, is_in, stratum_of
+from amd_service.calls.strata import DISAGREES, has_low_confidence, is_in, stratum_of
 from amd_service.calls.tables import CallLog
 from amd_service.database.pool import Database
 from amd_service.domain import Stratum
 from tests.support.app import make_settings
 from tests.support.query_plans import plans
+from tests.support.sampling import make_low
 
 pytestmark = pytest.mark.anyio
 
-LOW = LowConfidence.from_settings(make_settings(min_confidence=0.7, min_confidence_voicemail=0.8))
+LOW = make_low(make_settings(min_confidence=0.7, min_confidence_voicemail=0.8))
 # label, confidence, Twilio's result, and the expected group
 CASES = [
     ("human", 0.95, "machine_start", Stratum.DISAGREEMENT),

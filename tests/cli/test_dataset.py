@@ -6,7 +6,6 @@ from shutil import copytree
 
 import pytest
 
-from amd_service.calls.review_sample import SamplingPlan
 from amd_service.cli import suspicious_labels
 from amd_service.cli.dataset_build import BuildPlan, build_and_print, parse_shares
 from amd_service.cli.suspicious_labels import send_to_review, will_check
@@ -21,6 +20,7 @@ from amd_service.settings import Settings
 from tests.support.call_rows import numbered_sid
 from tests.support.labelled_audio import noise, write_wav
 from tests.support.review_rows import heard_call, store_calls
+from tests.support.sampling import make_plan
 
 
 @pytest.mark.parametrize("text", ["", "70", "70,15", "70,15,15,0", "70,15,a", "70,15,14", "-1,1,100"])
@@ -91,5 +91,5 @@ async def test_suspicious_calls_are_sent_to_the_queue_once(database: Database, d
     settings = Settings(_env_file=None, database_url=database_url)
     assert await send_to_review(settings, [numbered_sid(1), numbered_sid(2)]) == 2
     assert await send_to_review(settings, [numbered_sid(1)]) == 0
-    plan = SamplingPlan.from_settings(settings)
+    plan = make_plan(settings)
     assert (await count_queues(database, plan, ReviewQueue.RECHECK, "ann")).waiting[ReviewQueue.RECHECK] == 2

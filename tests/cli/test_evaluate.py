@@ -2,9 +2,11 @@
 
 import json
 from pathlib import Path
+from shutil import copytree
 
 import pytest
 
+from amd_service.detection.classifier.hub import DEMO_FOLDER
 from tests.support.command_line import CommandLine
 from tests.support.labelled_calls import lay_out_calls
 
@@ -15,13 +17,22 @@ def command_line(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[s
     return CommandLine(monkeypatch, capfd)
 
 
-def test_json_is_one_document_and_the_files_are_written(command_line: CommandLine, tmp_path: Path) -> None:
+def test_json_is_one_document_and_the_files_are_written(
+    command_line: CommandLine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     calls = {"01-human-hello": "human", "07-voicemail-carrier": "voicemail"}
     folder, out = lay_out_calls(tmp_path / "calls", calls), tmp_path / "out"
-    ended = command_line.run("evaluate", str(folder), "--model", "demo", "--json", "--out", str(out))
+    model = copytree(DEMO_FOLDER, tmp_path / "model")
+    stated = {"window_ms": 3000, "long_window_ms": 6000, "min_confidence_human": 0.6}
+    (model / "windows.json").write_text(json.dumps(stated))
+    monkeypatch.setenv("AMD_LONG_WINDOW_MS", "7000")
+    ended = command_line.run("evaluate", str(folder), "--model", str(model), "--json", "--out", str(out))
     assert ended.code == 0
     found = json.loads(ended.out)
     assert found["model"]["confusion"]["human"] == {"human": 1, "voicemail": 0, "undecided": 0}
+    policy = found["model"]["policy"]
+    assert (policy["window_ms"], policy["long_window_ms"]) == (3000, 7000)
+    assert policy["min_confidence"] == {"human": 0.6, "voicemail": 0.7}
     assert json.loads((out / "evaluation.json").read_text()) == found
     assert (out / "report.html").exists()
 

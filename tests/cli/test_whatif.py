@@ -2,6 +2,7 @@
 
 import json
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 
@@ -94,6 +95,16 @@ async def test_the_result_is_a_table_for_people_and_one_document_for_programs(
     assert {"before": "voicemail", "after": "undecided", "calls": 1} in [
         {name: change[name] for name in ("before", "after", "calls")} for change in found["changes"]
     ]
+
+
+async def test_thresholds_that_only_the_model_states_are_the_present_ones(
+    database: Database, database_url: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "windows.json").write_text('{"min_confidence_human": 0.9}')
+    settings = Settings(_env_file=None, database_url=database_url, model=str(tmp_path))
+    await store_verdicts(database, [judged(Label.HUMAN, 0.8)])
+    await ask_and_print(settings, options(voicemail=0.75), as_json=True)
+    assert json.loads(capsys.readouterr().out)["min_confidence"] == {"human": 0.9, "voicemail": 0.75}
 
 
 async def test_a_period_without_calls_has_a_short_result(

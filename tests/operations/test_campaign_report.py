@@ -6,9 +6,7 @@ from typing import Any
 
 import pytest
 
-from amd_service.calls.call_filter import FilterRules
 from amd_service.calls.campaign_totals import MOST_CAMPAIGNS, CampaignTotals
-from amd_service.calls.review_sample import SamplingPlan
 from amd_service.calls.tables import CallLog, Review
 from amd_service.database.pool import Database
 from amd_service.domain import Label, Stratum
@@ -17,10 +15,11 @@ from amd_service.operations.campaign_report import make_campaign_report
 from amd_service.operations.review.error_report import MAX_ROWS
 from tests.support.app import make_settings
 from tests.support.call_rows import call, store
+from tests.support.sampling import make_plan, make_rules
 
 pytestmark = pytest.mark.anyio
 
-RULES, PLAN = FilterRules.from_settings(make_settings()), SamplingPlan.from_settings(make_settings())
+RULES, PLAN = make_rules(make_settings()), make_plan(make_settings())
 WEEK = timedelta(days=7)
 
 

@@ -9,9 +9,8 @@ from typing import Any
 import pytest
 from sqlalchemy import text
 
-from amd_service.calls.call_filter import CallFilter, FilterRules
+from amd_service.calls.call_filter import CallFilter
 from amd_service.calls.judged_again import Period
-from amd_service.calls.review_sample import SamplingPlan
 from amd_service.calls.tables import Review
 from amd_service.database.pool import Database
 from amd_service.detection.audio.input import AudioInput
@@ -30,11 +29,12 @@ from tests.support.call_verdicts import judged, store_verdicts
 from tests.support.deliveries import call_row, claim, deliver, recording, settle, status, verdict_rows
 from tests.support.detectors import NO_CLIPS
 from tests.support.queued import queued
+from tests.support.sampling import make_plan, make_rules
 
 pytestmark = pytest.mark.anyio
 
 ALWAYS = Period(datetime(2020, 1, 1, tzinfo=UTC), datetime(2100, 1, 1, tzinfo=UTC))
-RULES, PLAN = FilterRules.from_settings(make_settings()), SamplingPlan.from_settings(make_settings())
+RULES, PLAN = make_rules(make_settings()), make_plan(make_settings())
 EVERYTHING = CallFilter(since=ALWAYS.since)
 FIXTURES = Path(__file__).parents[2] / "fixtures" / "calls"
 # Confident at once; confident after the second window; no speech; less than a second; a beginning of 1.6 s.

@@ -10,7 +10,6 @@ import pytest
 from sqlalchemy import func, select, update
 
 from amd_service.calls import annotations
-from amd_service.calls.review_sample import SamplingPlan
 from amd_service.calls.tables import Annotation
 from amd_service.database.pool import Database
 from amd_service.domain import AnnotationJob, CallSid, ReviewAnswer
@@ -28,6 +27,7 @@ from amd_service.worker.queue_loop import Worker
 from tests.support.app import make_settings
 from tests.support.call_rows import call
 from tests.support.review_rows import heard_call, store_calls, stored_reviews
+from tests.support.sampling import make_plan
 from tests.support.sids import ACCOUNT
 from tests.support.simulated_twilio import watched_simulated_twilio
 from tests.support.waiting import until
@@ -36,7 +36,7 @@ pytestmark = pytest.mark.anyio
 
 SID = CallSid(call(1).call_sid)
 HUMAN, VOICEMAIL, OTHER = ReviewAnswer.HUMAN, ReviewAnswer.VOICEMAIL, ReviewAnswer.OTHER
-PLAN = SamplingPlan.from_settings(make_settings())
+PLAN = make_plan(make_settings())
 PRIVATE_NOTE = "the called party said her name"
 
 

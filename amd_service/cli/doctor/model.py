@@ -33,6 +33,7 @@ async def check_model(settings: Settings) -> CheckResult:
             asyncio.timeout(MODEL_TIMEOUT_S),
         ):
             await detector.wait_ready_or_raise()
+            policy = detector.policy
     except (AmdError, TimeoutError) as error:
         text = str(error) or f"{settings.model} was not loaded within {MODEL_TIMEOUT_S:g} s"
         return CheckResult("model", Health.FAIL, text)
@@ -40,4 +41,9 @@ async def check_model(settings: Settings) -> CheckResult:
         return CheckResult(
             "model", Health.WARN, "demo: trained on synthetic speech, not for real calls; unset AMD_MODEL"
         )
-    return CheckResult("model", Health.OK, f"{settings.model} loads and classifies audio")
+    return CheckResult(
+        "model",
+        Health.OK,
+        f"{settings.model} loads and classifies audio: windows of {policy.window_ms} and {policy.long_window_ms} ms, "
+        f"human needs {policy.min_confidence_human:g}, voicemail {policy.min_confidence_voicemail:g}",
+    )

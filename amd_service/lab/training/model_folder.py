@@ -16,14 +16,14 @@ from safetensors import SafetensorError
 from amd_service.detection.classifier.engines import torch as torch_engine
 from amd_service.detection.classifier.hub import Located
 from amd_service.detection.classifier.model import check_files
-from amd_service.detection.decision import Policy
+from amd_service.detection.decision import LONG_WINDOW_MS, WINDOW_MS, Policy
 from amd_service.domain import Label
 from amd_service.errors import ConfigurationError, ModelUnusable
 from amd_service.lab.training.starting_point import StartingPoint
 
 CHECKPOINTS = "checkpoints"
 # Windows of a model without `windows.json`.
-_USUAL_WINDOWS = {"window_ms": 2000, "long_window_ms": 5000}
+_USUAL_WINDOWS = {"window_ms": WINDOW_MS, "long_window_ms": LONG_WINDOW_MS}
 # Largest difference between logits before and after saving. Kernels on a GPU round differently.
 _TOLERANCE = 1e-3
 # A checkpoint holds the weights and two moments of the optimizer; two checkpoints and the model are on the disk.

@@ -6,7 +6,6 @@ from pydantic import ValidationError
 from starlette.requests import Request
 from starlette.responses import JSONResponse
 
-from amd_service.calls.review_sample import SamplingPlan
 from amd_service.domain import AccessScope
 from amd_service.errors import IdempotencyKeyReused
 from amd_service.operations.read_call import read_call
@@ -65,7 +64,7 @@ async def add_review(request: Request) -> JSONResponse:
     try:
         recorded = await record_answer(
             runtime.database,
-            SamplingPlan.from_settings(runtime.settings),
+            runtime.plan,
             given,
             annotates=runtime.settings.annotate_calls,
         )

@@ -5,7 +5,7 @@ from http import HTTPStatus
 
 from starlette.requests import Request
 
-from amd_service.calls.call_filter import MAX_TEXT_LENGTH, REASONS, CallFilter, FilterRules, parse_filter, search_fault
+from amd_service.calls.call_filter import MAX_TEXT_LENGTH, REASONS, CallFilter, parse_filter, search_fault
 from amd_service.domain import AnalysisState, CallStatus, Label
 from amd_service.errors import InvalidFilter
 from amd_service.web.api.openapi.responses import Json
@@ -63,7 +63,7 @@ def read_filter(request: Request, *others: Json) -> CallFilter:
         call_filter = parse_filter(request.query_params.multi_items())
     except InvalidFilter as error:
         raise Problem(HTTPStatus.BAD_REQUEST, str(error)) from error
-    rules = FilterRules.from_settings(runtime_of(request).settings)
+    rules = runtime_of(request).rules
     if fault := search_fault(call_filter.search, rules.numbers):
         raise Problem(HTTPStatus.BAD_REQUEST, fault)
     return call_filter

@@ -7,7 +7,7 @@ from urllib.parse import urlencode
 from starlette.requests import Request
 from starlette.responses import JSONResponse
 
-from amd_service.calls.call_filter import FilterRules, filter_query
+from amd_service.calls.call_filter import filter_query
 from amd_service.calls.call_pages import PAGE_SIZE, Cursor, Position
 from amd_service.calls.lookup import as_json
 from amd_service.domain import AccessScope
@@ -42,7 +42,7 @@ async def list_calls(request: Request) -> JSONResponse:
     """GET /api/calls: a page of calls. `next` and the header `Link` lead to the next page, if there is one."""
     call_filter, size = read_filter(request, LIMIT, CURSOR), _limit_of(request)
     runtime = runtime_of(request)
-    rules = FilterRules.from_settings(runtime.settings)
+    rules = runtime.rules
     page = await read_rows(runtime.database, call_filter, rules, _position_of(request), size=size)
     # Encoded, so that clients do not depend on the content of a cursor.
     following = None if page.older is None else urlsafe_b64encode(str(page.older).encode()).decode()

@@ -30,7 +30,7 @@ async def show_calls(request: Request) -> Response:
     templates, url = templates_of(request), list_url(call_filter, position)
     if request.url.query != url.partition("?")[2] and "hx-request" not in request.headers:
         return RedirectResponse(f"{templates.root}{url}", status_code=HTTPStatus.SEE_OTHER)
-    rules = FilterRules.from_settings(runtime_of(request).settings)
+    rules = runtime_of(request).rules
     found = await list_calls.read_list(runtime_of(request).database, call_filter, rules, position)
     context = rows_context(call_filter, rules, position, found.page)
     response = templates.page(request, "call_list.html", views=found.views, **context)

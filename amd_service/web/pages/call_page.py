@@ -8,8 +8,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from amd_service.calls.call_filter import FilterRules, filter_query
-from amd_service.calls.review_sample import SamplingPlan
+from amd_service.calls.call_filter import filter_query
 from amd_service.calls.whole_call import WholeCall
 from amd_service.domain import AccessScope, CallSid, ReviewAnswer, is_sid
 from amd_service.operations.deliver.redrive import redrive
@@ -55,7 +54,7 @@ async def show_neighbours(request: Request) -> Response:
     """GET /calls/{sid}/neighbours: links to the calls before and after this one in the filtered list."""
     call_filter = call_filter_of(request)
     runtime = runtime_of(request)
-    rules = FilterRules.from_settings(runtime.settings)
+    rules = runtime.rules
     found = await find_neighbours(runtime.database, call_filter, rules, _call_sid(request))
     return templates_of(request).page(request, "call_neighbours.html", found=found, query=filter_query(call_filter))
 
@@ -87,7 +86,7 @@ async def answer(request: Request) -> Response:
     )
     recorded = await record_answer(
         runtime.database,
-        SamplingPlan.from_settings(runtime.settings),
+        runtime.plan,
         given,
         annotates=runtime.settings.annotate_calls,
     )

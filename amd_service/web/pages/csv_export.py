@@ -9,7 +9,6 @@ from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 
-from amd_service.calls.call_filter import FilterRules
 from amd_service.calls.call_pages import CallPage
 from amd_service.calls.tables import CallLog
 from amd_service.domain import AccessScope, CallSid, Principal
@@ -34,7 +33,7 @@ BLANKS = ("\t", "\r", "\n")
 async def export(request: Request) -> Response:
     """GET /calls.csv: all columns of `call_log`, newest call first, and what the first reviewer heard."""
     runtime = runtime_of(request)
-    rules, lock = FilterRules.from_settings(runtime.settings), state_of(request).exports
+    rules, lock = runtime.rules, state_of(request).exports
     batches = export_calls(runtime.database, call_filter_of(request), rules, lock)
     # The first batch is read before the response begins, so that an outage of the database is a 503.
     first = await anext(batches)

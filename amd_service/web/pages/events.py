@@ -9,7 +9,6 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from amd_service.calls.call_filter import FilterRules
 from amd_service.domain import AccessScope
 from amd_service.errors import DatabaseUnavailable
 from amd_service.operations import list_calls
@@ -39,7 +38,7 @@ async def stream_calls(request: Request) -> Response:
     """GET /calls/events: one message with the rows now, and one after changes, at most four a second."""
     call_filter, position = call_filter_of(request), position_of(request)
     runtime, principal, templates = runtime_of(request), principal_of(request), templates_of(request)
-    rules = FilterRules.from_settings(runtime.settings)
+    rules = runtime.rules
 
     async def render() -> bytes:
         page = await list_calls.read_rows(runtime.database, call_filter, rules, position)

@@ -8,7 +8,7 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
-from amd_service.calls.review_sample import MAX_COUNTED, SamplingPlan
+from amd_service.calls.review_sample import MAX_COUNTED
 from amd_service.domain import AccessScope, CallSid, ReviewAnswer, ReviewQueue, is_sid
 from amd_service.operations.review.answer import MAX_NOTE_LENGTH, GivenAnswer, RecordedAnswer, record_answer
 from amd_service.operations.review.review_queues import ReviewTask, answered_call, count_queues, next_call
@@ -58,7 +58,7 @@ async def answer(request: Request) -> Response:
     given = _given(form, reviewer)
     recorded = await record_answer(
         runtime.database,
-        SamplingPlan.from_settings(runtime.settings),
+        runtime.plan,
         given,
         annotates=runtime.settings.annotate_calls,
     )
@@ -87,7 +87,7 @@ async def _respond(
         url = f"{templates_of(request).root}/review?{urlencode({'queue': queue})}"
         return RedirectResponse(url, status_code=HTTPStatus.SEE_OTHER)
     runtime, reviewer = runtime_of(request), principal_of(request).name
-    plan = SamplingPlan.from_settings(runtime.settings)
+    plan = runtime.plan
     if task is None:
         task = await next_call(runtime.database, plan, state_of(request).open_calls, queue, reviewer)
     return templates_of(request).page(

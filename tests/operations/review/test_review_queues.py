@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import pytest
 from sqlalchemy import update
 
-from amd_service.calls.call_filter import CallFilter, FilterRules
+from amd_service.calls.call_filter import CallFilter
 from amd_service.calls.review_sample import SamplingPlan
 from amd_service.calls.tables import CallLog
 from amd_service.database.pool import Database
@@ -18,11 +18,12 @@ from amd_service.operations.review.review_queues import HOLD_S, OpenCalls, count
 from tests.support.app import make_settings
 from tests.support.call_rows import numbered_sid
 from tests.support.review_rows import heard_call, store_calls, stored_reviews
+from tests.support.sampling import make_plan, make_rules
 
 pytestmark = pytest.mark.anyio
 
 EVERYTHING = make_settings(review_sample=1.0, review_second_share=1.0)
-PLAN, RULES = SamplingPlan.from_settings(EVERYTHING), FilterRules.from_settings(EVERYTHING)
+PLAN, RULES = make_plan(EVERYTHING), make_rules(EVERYTHING)
 
 
 async def served(database: Database, reviewer: str, plan: SamplingPlan = PLAN, queue: str = "random") -> Sequence[str]:
@@ -57,12 +58,12 @@ async def report(database: Database, plan: SamplingPlan = PLAN) -> ErrorReport:
 async def test_a_smaller_sample_is_the_beginning_of_a_larger_one(database: Database) -> None:
     await store_calls(database, *(heard_call(number) for number in range(40)))
     everything = await served(database, "ann")
-    part = SamplingPlan.from_settings(make_settings(review_sample=0.3))
+    part = make_plan(make_settings(review_sample=0.3))
     drawn = await served(database, "ann", part)
     assert len(everything) == 40
     assert 4 < len(drawn) < 20
     assert drawn == everything[: len(drawn)]
-    assert await served(database, "ann", SamplingPlan.from_settings(make_settings(review_sample=0))) == []
+    assert await served(database, "ann", make_plan(make_settings(review_sample=0))) == []
 
 
 async def test_only_calls_that_can_be_heard_are_served(database: Database) -> None:
@@ -87,7 +88,7 @@ async def test_an_answer_about_a_chosen_call_counts_for_no_rate_and_leaves_the_c
 
 async def test_a_call_outside_the_sample_has_no_probability(database: Database) -> None:
     await store_calls(database, heard_call(1))
-    nothing = SamplingPlan.from_settings(make_settings(review_sample=0, review_difficult=0))
+    nothing = make_plan(make_settings(review_sample=0, review_difficult=0))
     recorded = await answer(database, 1, "human", plan=nothing)
     assert recorded.review.probability is None
 
@@ -124,7 +125,7 @@ async def test_the_first_reviewer_counts_and_the_second_measures_agreement(datab
 async def test_a_second_opinion_counts_also_if_the_call_is_outside_the_present_sample(database: Database) -> None:
     await store_calls(database, heard_call(1, Label.VOICEMAIL))
     await answer(database, 1, "human", by="ann")
-    smaller = SamplingPlan.from_settings(make_settings(review_sample=0, review_difficult=0, review_second_share=1.0))
+    smaller = make_plan(make_settings(review_sample=0, review_difficult=0, review_second_share=1.0))
     assert await served(database, "bob", smaller, "second") == [numbered_sid(1)]
     recorded = await answer(database, 1, "human", by="bob", plan=smaller)
     assert recorded.review.probability == 1.0
@@ -135,7 +136,7 @@ async def test_a_second_opinion_counts_also_if_the_call_is_outside_the_present_s
 async def test_a_call_that_moves_to_the_other_calls_counts_only_if_the_random_sample_contains_it(
     database: Database,
 ) -> None:
-    plan = SamplingPlan.from_settings(make_settings(review_sample=0.3, review_difficult=1.0))
+    plan = make_plan(make_settings(review_sample=0.3, review_difficult=1.0))
     await store_calls(database, *(heard_call(number, Label.UNDECIDED) for number in range(20)))
     sample = await served(database, "ann", plan)
     for number in range(20):

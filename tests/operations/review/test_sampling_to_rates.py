@@ -11,9 +11,9 @@ import pytest
 from sqlalchemy import Boolean, literal_column, text
 
 from amd_service.calls import reviews
-from amd_service.calls.call_filter import CallFilter, FilterRules
+from amd_service.calls.call_filter import CallFilter
 from amd_service.calls.review_results import CallGroup, count_answers, count_judged
-from amd_service.calls.review_sample import SamplingPlan, waiting_calls
+from amd_service.calls.review_sample import waiting_calls
 from amd_service.calls.reviews import Draw, NewReview
 from amd_service.calls.strata import stratum_of
 from amd_service.calls.tables import CallLog
@@ -25,13 +25,14 @@ from amd_service.operations.review.error_rates import ErrorRate, estimate_error_
 from amd_service.operations.review.error_report import make_cells
 from tests.support.app import make_settings
 from tests.support.postgres import clone, with_database
+from tests.support.sampling import make_plan, make_rules
 
 # About 30 s on two free cores.
 pytestmark = [pytest.mark.anyio, pytest.mark.slow, pytest.mark.timeout(600)]
 
 RUNS, CALLS = 500, 600
 SETTINGS = make_settings(review_sample=0.1, review_difficult=0.8)
-PLAN, RULES = SamplingPlan.from_settings(SETTINGS), FilterRules.from_settings(SETTINGS)
+PLAN, RULES = make_plan(SETTINGS), make_rules(SETTINGS)
 
 # A random number of a call, from 0 to 1. Production uses the numbers 0 and 1.
 RANDOM = "(hashtextextended(call_sid, {})::float8 / 2::float8 ^ 64 + 0.5)"

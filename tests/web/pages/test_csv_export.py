@@ -7,7 +7,7 @@ import io
 import pytest
 from sqlalchemy import event, text
 
-from amd_service.calls.call_filter import CallFilter, FilterRules
+from amd_service.calls.call_filter import CallFilter
 from amd_service.calls.tables import CallLog, Review
 from amd_service.database.pool import Database
 from amd_service.domain import Label, Role
@@ -15,6 +15,7 @@ from amd_service.operations import list_calls
 from amd_service.web.pages.csv_export import to_csv
 from tests.support.app import App, make_settings, open_app
 from tests.support.call_rows import call, numbered_sid, store
+from tests.support.sampling import make_rules
 from tests.support.signed_in import sign_in
 
 pytestmark = pytest.mark.anyio
@@ -62,7 +63,7 @@ async def test_an_export_of_no_calls_has_only_the_names_of_the_columns(service: 
 async def test_a_slow_client_holds_no_transaction(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(list_calls, "EXPORT_BATCH", 1)
     await store(database, call(1), call(2))
-    rules = FilterRules.from_settings(make_settings())
+    rules = make_rules(make_settings())
     batches = list_calls.export_calls(database, CallFilter(), rules, asyncio.Lock())
     await anext(batches)
     async with database.transaction() as session:

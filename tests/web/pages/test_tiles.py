@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import text
 
 from amd_service.calls import call_totals
-from amd_service.calls.call_filter import CallFilter, FilterRules
+from amd_service.calls.call_filter import CallFilter
 from amd_service.calls.call_totals import count_calls
 from amd_service.calls.tables import CallLog, Recording
 from amd_service.database.pool import Database
@@ -17,11 +17,12 @@ from amd_service.domain import Label
 from amd_service.operations.call_statistics import share_statistics
 from tests.support.app import App, make_settings
 from tests.support.call_rows import call, numbered_sid, store
+from tests.support.sampling import make_rules
 from tests.support.sids import ACCOUNT
 
 pytestmark = pytest.mark.anyio
 
-RULES = FilterRules.from_settings(make_settings())
+RULES = make_rules(make_settings())
 
 
 def recent(number: int, **fields: Any) -> CallLog:

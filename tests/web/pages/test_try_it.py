@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import func, select
 
+from amd_service.calls.strata import LowConfidence
 from amd_service.calls.tables import Base
 from amd_service.database.pool import Database
 from amd_service.detection.detector import Detector
@@ -37,6 +38,17 @@ async def test_the_page_has_the_thresholds_and_limits_of_the_service(database: D
     assert 'data-max-bytes="123456"' in page
     assert 'data-max-seconds="20"' in page
     assert "not stored" in page
+
+
+async def test_thresholds_and_windows_of_a_model_count_before_it_is_loaded(database: Database, tmp_path: Path) -> None:
+    stated = {"window_ms": 6000, "long_window_ms": 8000, "min_confidence_human": 0.81, "min_confidence_voicemail": 0.92}
+    (tmp_path / "windows.json").write_text(json.dumps(stated))
+    app = open_app(database, model=str(tmp_path))
+    page = (await app.client.get("/try", headers=HTML)).text
+    assert re.findall(r'data-configured="([\d.]+)"', page) == ["0.81", "0.92"]
+    assert 'data-window-ms="6000"' in page
+    assert "the longer window (8.0 s)" in page
+    assert app.runtime.rules.low_confidence == app.runtime.plan.low == LowConfidence(0.91, 1.02)
 
 
 async def test_the_page_opens_while_the_model_is_not_loaded(service: App) -> None:

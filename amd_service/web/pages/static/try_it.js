@@ -15,7 +15,7 @@ const REASONS = {
 };
 
 const element = (id) => document.getElementById(id);
-const { root, csrfToken, maxBytes, maxSeconds, demoModel } = element("try").dataset;
+const { root, csrfToken, maxBytes, maxSeconds, windowMs, demoModel } = element("try").dataset;
 const player = element("player");
 
 // The recording on the page, its lines from the service, and the request in progress.
@@ -201,7 +201,7 @@ function showFacts(elapsedMs) {
   }
   if (recording.isConverted) facts.push("Your browser converted the file to WAV.");
   if (durationS > Number(maxSeconds)) facts.push(`Only the first ${maxSeconds} s of the recording can change a verdict.`);
-  if (window && window.length_ms < 2000) facts.push("Little speech was left to judge: a longer recording is more reliable.");
+  if (window && window.length_ms < Number(windowMs)) facts.push("Little speech was left to judge: a longer recording is more reliable.");
   element("facts").textContent = facts.join(" ");
 }
 
