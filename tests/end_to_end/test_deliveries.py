@@ -1,9 +1,10 @@
-"""Events survive bad backends, killed workers and a restart of Postgres. A backend gets them in order per call."""
+"""Events survive bad and stopped backends, killed workers and a restart of Postgres, and arrive in order per call."""
 
 import asyncio
 import signal
 import tempfile
 from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
 from pathlib import Path
 
 import anyio.to_thread
@@ -28,7 +29,7 @@ from tests.support.outbox import rows
 from tests.support.scene import HUMAN, Scene, until_state
 from tests.support.simulated_twilio import watched_simulated_twilio
 from tests.support.waiting import until
-from tests.support.webhook_receiver import SECRET, webhook_receiver
+from tests.support.webhook_receiver import SECRET, WebhookReceiver, serving, webhook_receiver
 
 pytestmark = [pytest.mark.anyio, pytest.mark.slow, pytest.mark.timeout(300)]
 
@@ -84,11 +85,13 @@ async def until_attempts(database: Database, url: str, attempts: int) -> None:
 async def test_no_event_is_lost_and_the_order_is_kept(own_server: tuple[str, Server]) -> None:
     url, server = own_server
     account, bad = make_account(), BadBackend()
+    receiver = WebhookReceiver(answer=bad.answer)
     async with (
         watched_simulated_twilio(account) as simulated_twilio,
-        webhook_receiver(bad.answer) as receiver,
         webhook_receiver() as good,
+        AsyncExitStack() as running,
     ):
+        await running.enter_async_context(serving(receiver))
         scene = Scene(url, simulated_twilio, account)
         settings = {
             "delivery_url": f"{receiver.url},{good.url}",
@@ -123,11 +126,16 @@ async def test_no_event_is_lost_and_the_order_is_kept(own_server: tuple[str, Ser
                 for attempts, mode in ((4, "redirect"), (6, "fail")):
                     bad.mode = mode
                     await until_attempts(database, receiver.url, attempts)
+                await running.aclose()
+                await until_attempts(database, receiver.url, 9)
+                errors = [row.last_error or "" for row in await rows(database) if row.url == receiver.url]
+                assert any("ConnectError" in error for error in errors)
                 assert receiver.accepted == []
 
                 await anyio.to_thread.run_sync(server.stop)
                 await anyio.to_thread.run_sync(server.ensure_running)
                 bad.mode = "accept"
+                await running.enter_async_context(serving(receiver))
 
                 async def are_all_done() -> bool:
                     try:

@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
+from urllib.parse import urlsplit
 
 from standardwebhooks import Webhook
 from starlette.applications import Starlette
@@ -50,7 +51,14 @@ class WebhookReceiver:
 @asynccontextmanager
 async def webhook_receiver(answer: Answer = accept) -> AsyncIterator[WebhookReceiver]:
     receiver = WebhookReceiver(answer=answer)
-    app = Starlette(routes=[Route("/{path:path}", receiver.receive, methods=["POST"])])
-    async with serve_on_loopback(app) as url:
-        receiver.url = f"{url}/amd"
+    async with serving(receiver):
         yield receiver
+
+
+@asynccontextmanager
+async def serving(receiver: WebhookReceiver) -> AsyncIterator[None]:
+    """Serve a receiver: at its port if it was served before, else at any free port."""
+    app = Starlette(routes=[Route("/{path:path}", receiver.receive, methods=["POST"])])
+    async with serve_on_loopback(app, port=urlsplit(receiver.url).port or 0) as url:
+        receiver.url = f"{url}/amd"
+        yield
