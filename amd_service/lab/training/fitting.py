@@ -4,6 +4,7 @@ This module knows nothing about files of recordings: `fit` takes any model and a
 trained on recordings and on synthesised speech in the same way.
 """
 
+import math
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ from transformers import EarlyStoppingCallback, EvalPrediction, PrinterCallback,
 from transformers import TrainingArguments as TrainerArguments
 
 from amd_service.detection.classifier.exported_engine import has_bf16
+from amd_service.errors import ModelUnusable
 from amd_service.lab.training.batches import Collator, Windows
 
 METRIC = "balanced_loss"
@@ -80,7 +82,7 @@ def fit(
     """Train `model` in place and leave the weights with the lowest balanced loss on `held_out` in it.
 
     `checkpoints`: folder for the best and the last checkpoint. `resume`: continue from the last checkpoint in it.
-    The same seed gives the same weights on the same machine.
+    The same seed gives the same weights on the same machine. Raises ModelUnusable if no loss was a finite number.
     """
     limit = TimeLimit(options.max_minutes)
     stopper = EarlyStoppingCallback(early_stopping_patience=options.patience)
@@ -100,10 +102,16 @@ def fit(
     # For bf16, accelerate replaces the forward function of the model. The caller gets the plain model back.
     trainer.accelerator.unwrap_model(trainer.model_wrapped, keep_fp32_wrapper=False)
     state = trainer.state
+    best_loss = state.best_metric
+    if best_loss is None or not math.isfinite(best_loss):
+        raise ModelUnusable(
+            f"the training diverged: its held-out loss is {best_loss}. Lower the learning rate (--learning-rate), "
+            f"delete {checkpoints}, and start again"
+        )
     finished = state.global_step >= state.max_steps
     return Fit(
         best_step=state.best_global_step or state.global_step,
-        best_loss=float(state.best_metric or 0.0),
+        best_loss=float(best_loss),
         steps=state.global_step,
         seconds=time.monotonic() - started,
         device=trainer.args.device.type,

@@ -1,5 +1,6 @@
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -146,6 +147,14 @@ def test_an_interrupted_training_is_resumed_only_with_the_same_data(untrained: P
     assert train_quickly(untrained, out, resume=True).fit.ended_by == "all steps done"
     with pytest.raises(ConfigurationError, match="already holds a model"):
         train_quickly(untrained, out)
+
+
+@pytest.mark.slow
+def test_a_training_that_diverges_names_the_learning_rate(untrained: Path, tmp_path: Path) -> None:
+    with pytest.raises(
+        ModelUnusable, match=r"diverged: .* Lower the learning rate \(--learning-rate\), delete .*check"
+    ):
+        train_quickly(untrained, tmp_path / "out", fit=replace(QUICK, learning_rate=1e9))
 
 
 def test_without_a_checkpoint_there_is_nothing_to_resume(untrained: Path, tmp_path: Path) -> None:
