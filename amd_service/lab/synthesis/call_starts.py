@@ -24,7 +24,7 @@ class CallStart:
     """The called party's side of the start of a call, without line effects, at 8 kHz.
 
     `speech` marks the samples that are speech; `onset_s` is the time of the first such sample. A call start labelled
-    `Label.UNDECIDED` has no speech.
+    `Label.UNDECIDED` has no speech, or an assistant that asks who is calling.
     """
 
     samples: Sound
@@ -40,10 +40,15 @@ PRESENT_CHANCES = Chances(voice_shift=0, equaliser=0, tilt=0, overload=0)
 
 @dataclass(frozen=True, slots=True)
 class Style:
-    """How calls are made up. `other_voice`: probability that an utterance has another voice than the first one."""
+    """How calls are made up.
+
+    - `other_voice`: probability that an utterance has another voice than the first one;
+    - `screening`: probability that an undecided call has an assistant that asks who is calling, instead of no speech.
+    """
 
     chances: Chances = PRESENT_CHANCES
     other_voice: float = 0.0
+    screening: float = 0.0
 
 
 PRESENT = Style()
@@ -75,7 +80,7 @@ def build_call_start(
     corpus: Corpus, split: Split, label: Label, seconds: float, rng: random.Random, style: Style = PRESENT
 ) -> CallStart:
     """Return a call start of `label`, long enough for a window of `seconds` after the onset of speech."""
-    if label is Label.UNDECIDED:
+    if label is Label.UNDECIDED and rng.random() >= style.screening:
         return _build_without_speech(seconds, rng)
     voice, language = corpus.speaker(split, rng)
     timeline = _Timeline()
@@ -86,7 +91,9 @@ def build_call_start(
         speaker = corpus.speaker(split, rng) if rng.random() < style.other_voice else (voice, language)
         timeline.add(change(corpus.say(*speaker, kind, rng)), speech=True)
 
-    if label is Label.HUMAN:
+    if label is Label.UNDECIDED:
+        say(Kind.SCREENING)
+    elif label is Label.HUMAN:
         _add_person(timeline, say, rng)
     else:
         _add_machine(timeline, say, rng)
@@ -107,14 +114,16 @@ def _add_person(timeline: _Timeline, say: Callable[[Kind], None], rng: random.Ra
     draw = rng.random()
     if draw < 0.5:
         say(Kind.ANSWER)
-    elif draw < 0.64:
+    elif draw < 0.62:
         say(Kind.OPENING)
+    elif draw < 0.67:
+        say(Kind.MOMENT)
     elif draw < 0.88:
         say(Kind.BUSINESS)
     else:
         say(Kind.OPENING)
         timeline.add(tones.silence(rng.uniform(0.1, 0.5)))
-        say(Kind.BUSINESS)
+        say(Kind.BUSINESS if draw < 0.98 else Kind.MOMENT)
     while rng.random() < 0.5:
         timeline.add(tones.silence(rng.uniform(0.6, 3.0)))
         say(Kind.FOLLOW)

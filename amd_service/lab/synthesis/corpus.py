@@ -2,18 +2,22 @@
 
 import hashlib
 import json
+import logging
 import random
 from collections.abc import Collection, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
+from itertools import groupby
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from amd_service.lab.synthesis.render import Sound, render
+from amd_service.lab.synthesis.render import Sound, render, require_engines
 from amd_service.lab.synthesis.utterances import Kind, Utterance, plan_utterances
 from amd_service.lab.synthesis.voices import Engine, Split, Voice
+
+log = logging.getLogger(__name__)
 
 CACHE = Path(".cache/lab")
 
@@ -68,22 +72,44 @@ class Corpus:
 def load_corpus(
     seed: int, *, scale: float = 1.0, splits: Collection[Split] = tuple(Split), cache: Path = CACHE, jobs: int = 2
 ) -> Corpus:
-    """Load the utterances of `plan_utterances(seed, scale=scale)`. If the cache lacks them, render them (3 minutes).
+    """Load the utterances of `plan_utterances(seed, scale=scale)`. Render those that are not in the cache.
 
-    The corpus contains only the voices of `splits`. The utterances of a split do not depend on the other splits.
+    The corpus contains only the voices of `splits`. The utterances of a split do not depend on the other splits. The
+    cache has a file for each voice, so an interrupted rendering continues.
     """
     utterances = [utterance for utterance in plan_utterances(seed, scale=scale) if utterance.voice.split in splits]
+    require_engines(utterances)
+    spoken = [list(group) for _, group in groupby(utterances, key=lambda utterance: utterance.voice)]
+    paths = [_rendered(group, cache, jobs) for group in spoken]
+    lengths = np.concatenate([_stored(path, "lengths") for path in paths])
+    bounds = np.concatenate([[0], np.cumsum(lengths)])
+    samples = np.empty(bounds[-1], np.int16)
+    end = 0
+    for path in paths:
+        part = _stored(path, "samples")
+        samples[end : end + len(part)] = part
+        end += len(part)
+    return Corpus(utterances, samples, bounds)
+
+
+def _rendered(utterances: Sequence[Utterance], cache: Path, jobs: int) -> Path:
+    """Render the utterances of a voice unless the cache has them. The name of the file depends on the plan."""
     digest = hashlib.sha256(json.dumps([asdict(utterance) for utterance in utterances]).encode()).hexdigest()[:16]
-    path = cache / f"corpus-{digest}.npz"
+    path = cache / f"{utterances[0].voice.name}-{digest}.npz"
     if not path.exists():
+        log.info("render %d utterances of %s", len(utterances), utterances[0].voice.name)
         corpus = build_corpus(utterances, jobs=jobs)
         path.parent.mkdir(parents=True, exist_ok=True)
-        # An interrupted run must not leave a partial corpus under the final name.
+        # An interrupted run must not leave a partial file under the final name.
         partial = path.with_suffix(".partial.npz")
-        np.savez(partial, samples=corpus.samples, bounds=corpus.bounds)
+        np.savez(partial, samples=corpus.samples, lengths=np.diff(corpus.bounds))
         partial.replace(path)
+    return path
+
+
+def _stored(path: Path, name: str) -> NDArray[np.int16]:
     with np.load(path) as stored:
-        return Corpus(utterances, stored["samples"], stored["bounds"])
+        return np.asarray(stored[name])
 
 
 def build_corpus(utterances: Sequence[Utterance], *, jobs: int = 2) -> Corpus:

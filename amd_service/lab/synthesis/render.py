@@ -17,12 +17,18 @@ from amd_service.errors import ConfigurationError
 from amd_service.lab.synthesis.utterances import Utterance
 from amd_service.lab.synthesis.voices import Engine
 
-INSTALL_COMMAND = "apt-get install espeak-ng flite festival festvox-kallpc16k festvox-kdlpc16k festvox-us-slt-hts"
+INSTALL_COMMAND = (
+    "apt-get install espeak-ng flite festival festvox-kallpc16k festvox-kdlpc16k festvox-us-slt-hts festvox-italp16k "
+    "festvox-itapc16k festvox-czech-ph festvox-czech-dita festvox-czech-machac festvox-suopuhe-lj festvox-suopuhe-mv "
+    "festvox-ru"
+)
 RATE_HZ = 8000
 _PROGRAMS = {Engine.ESPEAK: "espeak-ng", Engine.FLITE: "flite", Engine.FESTIVAL: "festival"}
 _FESTIVAL_VOICES = Path("/usr/share/festival/voices")
 # Utterances per process: many enough to amortise the start of the process, few enough to use all workers.
 _FESTIVAL_BATCH = 60
+# festival's modules for the other languages read Latin-1.
+_FESTIVAL_ENCODINGS = {"cs": "iso-8859-2", "ru": "utf-8"}
 
 Sound = NDArray[np.float32]
 
@@ -43,9 +49,10 @@ def render(utterances: Sequence[Utterance], *, jobs: int = 2, max_s: float = 8.0
     """
     require_engines(utterances)
     with ThreadPoolExecutor(jobs) as pool:
-        for group in pool.map(_render_group, _groups(utterances)):
-            for sound, rate_hz in group:
-                yield _finish(sound, rate_hz, max_s)
+        sounds = (sound for group in pool.map(_render_group, _groups(utterances)) for sound in group)
+        for utterance, (sound, rate_hz) in zip(utterances, sounds, strict=True):
+            # Playing faster or slower moves the formants. The engine has already corrected the rate and the pitch.
+            yield _finish(sound, rate_hz * utterance.formants, max_s)
 
 
 def _groups(utterances: Sequence[Utterance]) -> list[Sequence[Utterance]]:
@@ -82,31 +89,29 @@ def _run(command: Sequence[str], text: str | None = None) -> bytes:
 
 def _espeak(utterance: Utterance) -> tuple[Sound, int]:
     voice = f"{utterance.accent}+{utterance.voice.name}"
-    pitch = str(round(50 * utterance.pitch))
-    return _read(
-        _run(
-            ["espeak-ng", "-v", voice, "-s", str(round(165 * utterance.rate)), "-p", pitch, "--stdout", utterance.text]
-        )
-    )
+    words_per_minute = str(round(165 * utterance.rate / utterance.formants))
+    pitch = str(round(50 * utterance.pitch / utterance.formants))
+    return _read(_run(["espeak-ng", "-v", voice, "-s", words_per_minute, "-p", pitch, "--stdout", utterance.text]))
 
 
 def _flite(utterance: Utterance) -> tuple[Sound, int]:
     with tempfile.NamedTemporaryFile(suffix=".wav") as out:
-        stretch = f"duration_stretch={1 / utterance.rate:.3f}"
+        stretch = f"duration_stretch={utterance.formants / utterance.rate:.3f}"
         _run(["flite", "-voice", utterance.voice.name, "--setf", stretch, "-t", utterance.text, "-o", out.name])
         return _read(Path(out.name).read_bytes())
 
 
 def _festival(utterances: Sequence[Utterance]) -> list[tuple[Sound, int]]:
-    """Render utterances of one voice in one festival process, which reads Latin-1 Scheme from a file."""
+    """Render utterances of one voice in one festival process, which reads Scheme from a file."""
+    encoding = _FESTIVAL_ENCODINGS.get(utterances[0].language, "latin-1")
     with tempfile.TemporaryDirectory() as folder:
         paths = [Path(folder) / f"{index}.wav" for index in range(len(utterances))]
         script = Path(folder) / "say.scm"
         steps = [f"(voice_{utterances[0].voice.name})"]
         for utterance, path in zip(utterances, paths, strict=True):
-            steps.append(f"(Parameter.set 'Duration_Stretch {1 / utterance.rate:.3f})")
+            steps.append(f"(Parameter.set 'Duration_Stretch {utterance.formants / utterance.rate:.3f})")
             steps.append(f'(utt.save.wave (utt.synth (Utterance Text "{utterance.text}")) "{path}" \'riff)')
-        script.write_text("\n".join(steps), encoding="latin-1")
+        script.write_text("\n".join(steps), encoding=encoding)
         _run(["festival", "-b", str(script)])
         return [_read(path.read_bytes()) for path in paths]
 
@@ -117,7 +122,7 @@ def _read(data: bytes) -> tuple[Sound, int]:
     return sound[:, 0], rate_hz
 
 
-def _finish(sound: Sound, rate_hz: int, max_s: float) -> Sound:
+def _finish(sound: Sound, rate_hz: float, max_s: float) -> Sound:
     narrow: Sound = soxr.resample(sound, rate_hz, RATE_HZ, quality="HQ").astype(np.float32)
     loud = np.flatnonzero(np.abs(narrow) > 0.02 * max(float(np.abs(narrow).max(initial=0.0)), 1e-6))
     if loud.size:

@@ -5,23 +5,30 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
-from amd_service.lab.synthesis.phrases import BOOKS, COMPANIES, NAMES
+from amd_service.lab.synthesis.phrase_books import fill_template, read_books
 from amd_service.lab.synthesis.voices import ACCENTS, Engine, Split, Voice, voices
 
 
 class Kind(StrEnum):
-    """The role of an utterance in a call start. `OPENING` begins both human and voicemail calls."""
+    """The role of an utterance in a call start.
+
+    `OPENING` begins both human and voicemail calls. People say `ANSWER`, `BUSINESS`, or `MOMENT` (they ask the caller
+    to wait), and `FOLLOW` when they wait for the caller to speak. Machines say `GREETING`. `SCREENING` is an assistant
+    that asks who is calling, which is neither.
+    """
 
     OPENING = "opening"
     ANSWER = "answer"
     BUSINESS = "business"
+    MOMENT = "moment"
     FOLLOW = "follow"
     GREETING = "greeting"
+    SCREENING = "screening"
 
 
 @dataclass(frozen=True, slots=True)
 class Utterance:
-    """One utterance. `rate`, `pitch`: factors relative to the voice's default speaking rate and pitch."""
+    """One utterance. `rate`, `pitch`, `formants`: factors relative to the voice's defaults."""
 
     voice: Voice
     kind: Kind
@@ -30,27 +37,31 @@ class Utterance:
     text: str
     rate: float
     pitch: float
+    formants: float = 1.0
 
 
 # Shares of a voice's utterances in percent. Greetings vary most in wording, so they need the most utterances.
 _KINDS: Mapping[Kind, int] = {
-    Kind.GREETING: 40,
-    Kind.BUSINESS: 24,
+    Kind.GREETING: 34,
+    Kind.BUSINESS: 25,
     Kind.ANSWER: 18,
-    Kind.OPENING: 12,
+    Kind.OPENING: 10,
     Kind.FOLLOW: 6,
+    Kind.MOMENT: 4,
+    Kind.SCREENING: 3,
 }
 
 # Utterances per engine and split. festival takes a second per utterance, the other engines a twentieth of a second.
 _QUOTA: Mapping[tuple[Engine, Split], int] = {
-    (Engine.ESPEAK, Split.TRAIN): 6400,
-    (Engine.ESPEAK, Split.VALIDATION): 700,
-    (Engine.ESPEAK, Split.TEST): 1100,
-    (Engine.FLITE, Split.TRAIN): 2700,
-    (Engine.FLITE, Split.VALIDATION): 350,
-    (Engine.FLITE, Split.TEST): 500,
-    (Engine.FESTIVAL, Split.TRAIN): 1800,
-    (Engine.FESTIVAL, Split.TEST): 500,
+    (Engine.ESPEAK, Split.TRAIN): 14_000,
+    (Engine.ESPEAK, Split.VALIDATION): 1400,
+    (Engine.ESPEAK, Split.TEST): 2400,
+    (Engine.FLITE, Split.TRAIN): 3600,
+    (Engine.FLITE, Split.VALIDATION): 400,
+    (Engine.FLITE, Split.TEST): 700,
+    (Engine.FESTIVAL, Split.TRAIN): 4200,
+    (Engine.FESTIVAL, Split.VALIDATION): 300,
+    (Engine.FESTIVAL, Split.TEST): 1200,
 }
 
 
@@ -66,32 +77,28 @@ def _utterances_of(voice: Voice, seed: int, scale: float) -> Iterator[Utterance]
     rng = random.Random(f"{seed}/{voice.engine}/{voice.name}")  # noqa: S311 - repeatable, not secret
     peers = [other for other in voices() if (other.engine, other.split) == (voice.engine, voice.split)]
     count = max(len(_KINDS), round(_QUOTA[voice.engine, voice.split] * scale / len(peers)))
-    kinds = [kind for kind, share in _KINDS.items() for _ in range(share)]
+    # The first utterances cover each kind in each language once, so that a voice occurs under both labels.
+    covered = [(kind, language) for language in voice.languages for kind in _KINDS]
+    # As many utterances in the first language (English) as in two other languages.
+    languages = [voice.languages[0], *voice.languages]
     for index in range(count):
-        # The first utterances cover each kind once, so that even in a tiny plan every voice occurs under both labels.
-        kind = list(_KINDS)[index] if index < len(_KINDS) else rng.choice(kinds)
-        yield _utterance(voice, kind, rng, only_english=voice.engine is not Engine.ESPEAK or index < len(_KINDS))
+        if index < len(covered):
+            kind, language = covered[index]
+        else:
+            kind, language = rng.choices(list(_KINDS), list(_KINDS.values()))[0], rng.choice(languages)
+        yield _utterance(voice, kind, language, rng)
 
 
-def _utterance(voice: Voice, kind: Kind, rng: random.Random, *, only_english: bool) -> Utterance:
-    other_languages = [code for code in BOOKS if code != "en"]
-    language = "en" if only_english or rng.random() < 0.55 else rng.choice(other_languages)
-    template = rng.choice(BOOKS[language][kind.value])
+def _utterance(voice: Voice, kind: Kind, language: str, rng: random.Random) -> Utterance:
+    book = read_books()[language]
+    template = rng.choice(book.templates[kind.value, voice.split])
     return Utterance(
         voice=voice,
         kind=kind,
         language=language,
         accent=rng.choice(ACCENTS[language]),
-        text=fill_template(template, rng),
+        text=fill_template(template, book.slots, rng),
         rate=rng.uniform(0.85, 1.3),
-        pitch=rng.uniform(0.85, 1.2),
-    )
-
-
-def fill_template(template: str, rng: random.Random) -> str:
-    """Fill the slots of the template with random values."""
-    digits = rng.choices("0123456789", k=rng.choice((4, 7, 10)))
-    number = " ".join(digits[:3]) + ", " + " ".join(digits[3:])
-    return template.format(
-        name=rng.choice(NAMES), company=rng.choice(COMPANIES), number=number, time=rng.choice(("eight", "nine", "ten"))
+        pitch=rng.uniform(0.8, 1.25),
+        formants=rng.uniform(0.92, 1.09),
     )

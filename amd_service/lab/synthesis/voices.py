@@ -5,6 +5,7 @@ and festival's `slt` are one woman. An espeak-ng voice is a variant (a vocal tra
 voice occurs under both labels.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -29,30 +30,44 @@ class Voice:
     name: str
     speaker: str
     split: Split
+    languages: tuple[str, ...] = ("en",)
 
 
 # espeak-ng's accents by the language of the phrase book. The split is by vocal tract, so every split has all accents.
 # `en-gb` and `fr-fr` are missing: with these names espeak-ng 1.51 ignores the variant, so all voices sound the same.
 ACCENTS = {
-    "en": ("en-us", "en-us", "en", "en-gb-x-rp", "en-gb-scotland", "en-029"),
-    "es": ("es", "es-419"),
+    "en": ("en-us", "en-us", "en", "en-gb-x-rp", "en-gb-x-gbclan", "en-gb-scotland", "en-029"),
+    "cs": ("cs",),
     "de": ("de",),
-    "fr": ("fr", "fr-be"),
+    "es": ("es", "es-419"),
+    "fi": ("fi",),
+    "fr": ("fr", "fr-be", "fr-ch"),
     "it": ("it",),
-    "pt": ("pt", "pt-br"),
     "nl": ("nl",),
     "pl": ("pl",),
+    "pt": ("pt", "pt-br"),
+    "ru": ("ru",),
+    "sv": ("sv",),
+    "tr": ("tr",),
 }
 
-_ESPEAK = {
+# Variants whose mean spectra differ from each other by 1.5 dB or more.
+ESPEAK_VARIANTS = {
     Split.TRAIN: (
-        "m1", "m2", "m3", "m5", "m6", "m8", "f1", "f2", "f4", "klatt", "klatt3", "klatt4", "Andy", "Annie", "Alex",
-        "Gene", "Denis", "Jacky", "Lee", "Mario", "Michael", "adam", "linda", "paul", "steph", "belinda", "david",
-        "edward", "max", "rob", "shelby", "travis", "grandma", "sandro",
+        "m1", "m2", "m3", "m5", "m6", "m8", "f1", "f2", "f4", "klatt", "klatt3", "klatt4", "Andy", "AnxiousAndy",
+        "Annie", "Gene", "Denis", "Jacky", "Lee", "Mario", "Michael", "linda", "paul", "steph", "belinda", "david",
+        "edward", "max", "rob", "shelby", "travis", "grandma", "sandro", "aunty", "benjamin", "boris", "ed", "norbert",
+        "pedro", "RicishayMax",
     ),
-    Split.VALIDATION: ("m4", "f3", "klatt2", "Alicia", "Hugo", "john", "miguel", "anika"),
-    Split.TEST: ("m7", "f5", "Andrea", "Mike", "Marco", "robert", "grandpa", "steph3", "zac", "victor", "Henrique"),
+    Split.VALIDATION: ("m4", "f3", "Alicia", "Hugo", "miguel", "anika", "gustave", "antonio"),
+    Split.TEST: (
+        "m7", "f5", "Andrea", "Mike", "Marco", "robert", "zac", "victor", "Henrique", "Nguyen", "iven", "marcelo",
+        "pablo",
+    ),
 }  # fmt: skip
+
+# Languages of an espeak-ng voice beside English. With all languages it would have few utterances in each.
+_OTHER_LANGUAGES = 5
 
 _RECORDED = (
     Voice(Engine.FLITE, "kal", "kal", Split.TRAIN),
@@ -62,16 +77,31 @@ _RECORDED = (
     Voice(Engine.FLITE, "rms", "rms", Split.TEST),
     Voice(Engine.FESTIVAL, "kal_diphone", "kal", Split.TRAIN),
     Voice(Engine.FESTIVAL, "cmu_us_slt_arctic_hts", "slt", Split.TRAIN),
+    Voice(Engine.FESTIVAL, "lp_diphone", "lp", Split.TRAIN, ("it",)),
+    Voice(Engine.FESTIVAL, "czech_ph", "ph", Split.TRAIN, ("cs",)),
+    Voice(Engine.FESTIVAL, "czech_dita", "dita", Split.TRAIN, ("cs",)),
+    Voice(Engine.FESTIVAL, "hy_fi_mv_diphone", "mv", Split.TRAIN, ("fi",)),
+    Voice(Engine.FESTIVAL, "msu_ru_nsh_clunits", "nsh", Split.TRAIN, ("ru",)),
+    Voice(Engine.FESTIVAL, "suo_fi_lj_diphone", "lj", Split.VALIDATION, ("fi",)),
     Voice(Engine.FESTIVAL, "ked_diphone", "ked", Split.TEST),
+    Voice(Engine.FESTIVAL, "pc_diphone", "pc", Split.TEST, ("it",)),
+    Voice(Engine.FESTIVAL, "czech_machac", "machac", Split.TEST, ("cs",)),
 )
 
 
 def voices() -> tuple[Voice, ...]:
-    """Return every voice. festival has only three speakers, so none of them is in the validation split."""
-    variants = tuple(
-        Voice(Engine.ESPEAK, name, f"espeak-{name}", split) for split, names in _ESPEAK.items() for name in names
-    )
-    return variants + _RECORDED
+    """Return every voice."""
+    return (*_espeak_voices(), *_RECORDED)
+
+
+def _espeak_voices() -> Iterator[Voice]:
+    """Return the variants, each with English and with the next few of the other languages, round and round."""
+    others = [code for code in ACCENTS if code != "en"]
+    for split, names in ESPEAK_VARIANTS.items():
+        for index, name in enumerate(names):
+            first = index * _OTHER_LANGUAGES
+            chosen = [others[(first + step) % len(others)] for step in range(_OTHER_LANGUAGES)]
+            yield Voice(Engine.ESPEAK, name, f"espeak-{name}", split, ("en", *chosen))
 
 
 def voice_named(engine: Engine, name: str) -> Voice:
