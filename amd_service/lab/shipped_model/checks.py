@@ -8,8 +8,8 @@ import numpy as np
 from amd_service.detection.audio.window import cut
 from amd_service.domain import Anchor, Label, Waveform
 from amd_service.lab.augmentation.surroundings import background
-from amd_service.lab.evaluate import THRESHOLD, Predict
 from amd_service.lab.evaluation.rates import Interval, wilson
+from amd_service.lab.shipped_model.trials import THRESHOLD, Predict
 from amd_service.lab.synthesis import tones
 from amd_service.lab.synthesis.call_starts import CallStart
 from amd_service.lab.synthesis.corpus import Corpus

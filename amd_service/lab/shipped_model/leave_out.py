@@ -15,10 +15,10 @@ from pathlib import Path
 import torch
 
 from amd_service.domain import Label
-from amd_service.lab.evaluate import THRESHOLD, Trial, load_predictor, run_trials
 from amd_service.lab.evaluation.rates import wilson
 from amd_service.lab.shipped_model.loop import Run, train_with_teachers
 from amd_service.lab.shipped_model.recipes import RECIPES
+from amd_service.lab.shipped_model.trials import THRESHOLD, Trial, load_predictor, run_trials
 from amd_service.lab.synthesis.corpus import CACHE, Corpus, load_corpus
 from amd_service.lab.synthesis.voices import Engine
 

@@ -11,13 +11,13 @@ from transformers import AutoFeatureExtractor, AutoModelForAudioClassification
 
 from amd_service.detection.classifier.model_windows import ModelWindows
 from amd_service.domain import Label
-from amd_service.lab.evaluate import Trial
 from amd_service.lab.shipped_model.drawing import Batch, Batches, validation_batches
 from amd_service.lab.shipped_model.leave_out import RESULT, Counts, Plan, as_table, count_trials, run_recipe
 from amd_service.lab.shipped_model.loop import Run, train
 from amd_service.lab.shipped_model.make import make, write_windows
 from amd_service.lab.shipped_model.network import build_model
 from amd_service.lab.shipped_model.recipes import RECIPES, Recipe
+from amd_service.lab.shipped_model.trials import Trial
 from amd_service.lab.synthesis.corpus import Corpus
 from amd_service.lab.synthesis.voices import Engine, Split
 
