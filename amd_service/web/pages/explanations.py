@@ -180,8 +180,8 @@ def _values(whole: WholeCall) -> dict[str, str]:
 
 
 def _distinct_percent(value: float | None, other: float | None) -> str:
-    """Return a probability with so many digits that it differs from another one, such as `69.98 %` from `70.0 %`."""
-    if value is None or other is None or value == other:
+    """Return a probability as `percent` does, with more digits if it would look equal to another one."""
+    if value is None or other is None or value == other or percent(value) != percent(other):
         return percent(value)
     digits = next((n for n in range(1, 9) if round(value * 100, n) != round(other * 100, n)), 1)
     return f"{value * 100:.{digits}f} %"

@@ -7,7 +7,7 @@ import pytest
 from amd_service.calls.tables import CallLog, Recording, VerdictRow
 from amd_service.calls.whole_call import WholeCall
 from amd_service.domain import AnalysisState, Failure, Label, Reason
-from amd_service.web.pages.explanations import EXPLANATIONS, UNKNOWN, explain, explain_new_analysis
+from amd_service.web.pages.explanations import EXPLANATIONS, UNKNOWN, explain, explain_new_analysis, percent
 from tests.support.sids import ACCOUNT, CALL, OTHER_CALL, RECORDING
 
 NOW = datetime(2026, 11, 28, 12, 0, tzinfo=UTC)
@@ -68,7 +68,17 @@ def test_a_low_confidence_is_compared_with_the_threshold_of_the_higher_score() -
 
 def test_a_score_slightly_below_the_threshold_does_not_look_equal_to_it() -> None:
     found = explain(judged(Label.UNDECIDED, Reason.LOW_CONFIDENCE, 0.69984, min_confidence=0.7))
-    assert "69.98 % for human, is below the threshold of 70.0 %" in found.why
+    assert "69.9 % for human, is below the threshold of 70.0 %" in found.why
+
+
+def test_a_score_slightly_above_the_threshold_does_not_look_equal_to_it() -> None:
+    found = explain(judged(Label.HUMAN, Reason.CONFIDENT, 0.7002, min_confidence=0.7))
+    assert "a score of 70.02 %, which reaches the threshold of 70.0 %" in found.why
+
+
+def test_the_score_in_the_sentence_is_rounded_as_on_the_rest_of_the_page() -> None:
+    found = explain(judged(Label.HUMAN, Reason.CONFIDENT, 0.9766, min_confidence=0.7))
+    assert f"a score of {percent(0.9766)}," in found.why
 
 
 def test_a_confident_verdict_names_score_and_threshold() -> None:
