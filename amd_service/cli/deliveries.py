@@ -40,4 +40,7 @@ def redrive(
     from amd_service.cli.delivery_commands import redrive_deliveries
 
     count = run(redrive_deliveries(load_settings_and_logging(quiet=True), call, delivery))
-    typer.echo(f"{count} dead deliveries queued again")
+    if count:
+        typer.echo(f"{count} dead {'delivery' if count == 1 else 'deliveries'} queued again")
+    else:
+        typer.echo("no dead deliveries to send again. Queued deliveries are retried without this command")

@@ -25,6 +25,7 @@ async def print_deliveries(
             "state": each.state,
             "attempts": str(each.attempts),
             "written": f"{each.created_at:%Y-%m-%d %H:%M:%S}",
+            "next_try": f"{each.available_at:%Y-%m-%d %H:%M:%S}" if each.state == DeliveryState.QUEUED else "",
             "url": each.url,
             "error": REMOVED
             if each.finished_at is None and each.url not in settings.delivery_url
@@ -32,7 +33,11 @@ async def print_deliveries(
         }
         for each in found
     ]
-    print_rows(rows, as_json=as_json, empty="no deliveries: AMD_DELIVERY_URL sets the URLs of your backends")
+    if call_sid is None and state is None:
+        empty = "no deliveries: AMD_DELIVERY_URL sets the URLs of your backends"
+    else:
+        empty = "no such deliveries: without --state and --call, the command lists all"
+    print_rows(rows, as_json=as_json, empty=empty)
 
 
 async def redrive_deliveries(settings: Settings, call_sid: str | None, delivery_id: int | None) -> int:

@@ -39,9 +39,18 @@ def test_dead_deliveries_are_listed_with_their_reason_and_sent_again(command: Co
     ]
     assert (row["event"], row["url"], row["error"]) == (f"evt_{CALL}_1", URL, "the backend answered 410 Gone")
     assert "evt_" in command.run("deliveries", "list", "--call", CALL).out
-    assert command.run("deliveries", "redrive", "--call", CALL).out == "1 dead deliveries queued again\n"
-    assert command.run("deliveries", "list", "--state", "dead").out == ""
-    assert command.run("deliveries", "redrive", "--all").out == "0 dead deliveries queued again\n"
+    assert command.run("deliveries", "redrive", "--call", CALL).out == "1 dead delivery queued again\n"
+
+
+def test_a_queued_delivery_is_no_dead_delivery_and_is_listed_with_its_next_try(
+    command: CommandLine, database_url: str
+) -> None:
+    asyncio.run(queue_delivery(database_url))
+    ended = command.run("deliveries", "list", "--state", "dead")
+    assert (ended.out, ended.err) == ("", "no such deliveries: without --state and --call, the command lists all\n")
+    assert command.run("deliveries", "redrive", "--all").out.startswith("no dead deliveries to send again.")
+    (row,) = [json.loads(line) for line in command.run("deliveries", "list", "--json").out.splitlines()]
+    assert row["next_try"] == row["written"]
 
 
 async def queue_delivery(database_url: str) -> None:

@@ -8,7 +8,7 @@ import asyncio
 import socket
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
-from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
+from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address, ip_network
 
 import httpx2
 
@@ -73,9 +73,10 @@ async def checked_addresses(
     addresses = [ip_address(address.partition("%")[0]) for address in found]
     for address in addresses:
         if not is_allowed(address, networks):
+            subject = host if _is_address(host) else f"{host} is at {address}, which"
             raise TargetRefused(
-                f"{host} is at {address}, which is not a public address: if this is intended, add its network to "
-                "AMD_DELIVERY_NETWORKS"
+                f"{subject} is not a public address: if this is intended, add its network to AMD_DELIVERY_NETWORKS, "
+                f"for example {ip_network(address)}"
             )
     return addresses
 

@@ -147,7 +147,7 @@ async def test_bad_targets_are_found_before_the_first_delivery() -> None:
     bad = await find_bad_targets(urls, [ip_network("10.0.0.0/8")], resolve=resolve)
     assert [text.partition(",")[0] for text in bad.refused] == [
         "bad.example.com is at 169.254.169.254",
-        "::1 is at ::1",
+        "::1 is not a public address: if this is intended",
     ]
     assert bad.unresolved == [f"unknown.example.com cannot be resolved: [Errno {socket.EAI_NONAME}] unknown name"]
     assert "secret" not in "".join(bad.refused)
