@@ -66,8 +66,8 @@ class Dataset:
 def read_folder(folder: Path, *, keep_other: bool = False) -> Dataset:
     """Read the labels of a dataset folder, without decoding its audio.
 
-    Raises DatasetUnusable: no folder, no files, missing or repeated files, a column that is missing, a label that is
-    neither human nor voicemail (unless `keep_other`), or a group in two splits.
+    Raises DatasetUnusable: no folder, no files, missing or repeated files, a name that is not UTF-8, a column that is
+    missing, a label that is neither human nor voicemail (unless `keep_other`), or a group in two splits.
     """
     if not folder.is_dir():
         raise DatasetUnusable(f"{folder} is not a folder: name a dataset folder, see docs/datasets.md")
@@ -76,6 +76,7 @@ def read_folder(folder: Path, *, keep_other: bool = False) -> Dataset:
         suffixes = ", ".join(CONTENT_TYPES)
         cure = f"add {METADATA} with the columns file_name and label, or put audio into folders human and voicemail"
         raise DatasetUnusable(f"{folder} has no labelled audio: {cure} (suffixes: {suffixes})")
+    _raise_if_not_utf8(folder, found)
     _raise_if_repeated(folder, found)
     if not keep_other:
         _raise_if_other_labels(folder, found)
@@ -143,6 +144,17 @@ def _of_label(folder: Path, split: Split | None) -> Iterator[LabelledFile]:
     for path in sorted(folder.rglob("*")):
         if path.suffix.lower() in CONTENT_TYPES and path.is_file() and not path.name.startswith("."):
             yield LabelledFile(path, folder.name.casefold(), split=split)
+
+
+def _raise_if_not_utf8(folder: Path, files: Sequence[LabelledFile]) -> None:
+    """The tables, reports and JSON documents are UTF-8, so they cannot contain a name in another encoding."""
+    names = [
+        ascii(file.path.name) for file in files if file.path.as_posix().encode(errors="ignore") != bytes(file.path)
+    ]
+    if names:
+        raise DatasetUnusable(
+            f"{folder} has {len(names)} files whose names are not UTF-8 ({', '.join(names[:MOST_NAMES])}): rename them"
+        )
 
 
 def _raise_if_repeated(folder: Path, files: Sequence[LabelledFile]) -> None:

@@ -1,8 +1,11 @@
 """The audio files of a dataset that is being built, under one name each, wherever they lie in its folder."""
 
+import fcntl
 import hashlib
 import io
-from collections.abc import Iterable
+import os
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,7 +19,7 @@ from amd_service.errors import DatasetUnusable
 from amd_service.lab.dataset.audio_folder import MANIFEST
 from amd_service.lab.dataset.left_out import SUSPICIOUS
 from amd_service.lab.dataset.metadata import METADATA
-from amd_service.lab.dataset.whole_files import PARTIAL, write_bytes
+from amd_service.lab.dataset.whole_files import PARTIAL, file_errors_explained, write_bytes
 from amd_service.lab.synthesis.voices import Split
 
 # Files that have no split yet. The name begins with a dot, so that no reader of the folder takes them for a split.
@@ -39,39 +42,62 @@ class StoredAudio:
         return Split(name) if name in tuple(Split) else None
 
     def audio_input(self) -> AudioInput:
-        """Read the file."""
-        return AudioInput(data=self.path.read_bytes(), one_sided=not self.is_mixed)
+        """Read the file. Raises DatasetUnusable."""
+        with file_errors_explained(self.path):
+            return AudioInput(data=self.path.read_bytes(), one_sided=not self.is_mixed)
+
+
+@contextmanager
+def open_store(folder: Path, *, source: Path | None = None) -> Iterator["AudioStore"]:
+    """Create the folder, and open it for one build at a time.
+
+    Raises DatasetUnusable: the folder contains something that no build made, cannot be created or read, is `source`,
+    whose files are copied, or another build uses it.
+    """
+    if source is not None and source.resolve() == folder.resolve():
+        raise DatasetUnusable(f"{folder} is the source and the result: name a new folder for the dataset")
+    with file_errors_explained(folder):
+        _raise_if_foreign(folder)
+        # Only the owner may read the voices of people.
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        (folder / FETCHED).mkdir(exist_ok=True)
+        descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        _lock(descriptor, folder)
+        with file_errors_explained(folder):
+            store = AudioStore(folder)
+        yield store
+    finally:
+        os.close(descriptor)
+
+
+def _lock(descriptor: int, folder: Path) -> None:
+    """Lock the folder until the descriptor is closed, also by the end of the process."""
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        raise DatasetUnusable(
+            f"another build uses {folder}: wait until it has ended, or name another folder"
+        ) from error
+
+
+def _raise_if_foreign(folder: Path) -> None:
+    if folder.exists() and not folder.is_dir():
+        raise DatasetUnusable(f"{folder} is a file: name a folder")
+    is_own = (folder / MANIFEST).exists() or (folder / FETCHED).exists()
+    if folder.exists() and not is_own and any(folder.iterdir()):
+        raise DatasetUnusable(f"{folder} contains files that no build made: name a new or empty folder")
 
 
 class AudioStore:
-    """Finds files of an earlier or interrupted build, adds files, and moves them to their splits.
+    """Finds files of an earlier or interrupted build, adds files, and moves them to their splits."""
 
-    Raises DatasetUnusable if the folder contains something that no build made, or is `source`, whose files are copied.
-    """
-
-    def __init__(self, folder: Path, *, source: Path | None = None) -> None:
-        if source is not None and source.resolve() == folder.resolve():
-            raise DatasetUnusable(f"{folder} is the source and the result: name a new folder for the dataset")
+    def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._raise_if_foreign()
         paths = [path for name in (FETCHED, *Split) for path in (folder / name).glob("*.wav")]
         self._stored = {
             path.stem.removesuffix(_MIXED): StoredAudio(path, path.stem.endswith(_MIXED)) for path in sorted(paths)
         }
-
-    def _raise_if_foreign(self) -> None:
-        folder = self._folder
-        if folder.exists() and not folder.is_dir():
-            raise DatasetUnusable(f"{folder} is a file: name a folder")
-        is_own = (folder / MANIFEST).exists() or (folder / FETCHED).exists()
-        if folder.exists() and not is_own and any(folder.iterdir()):
-            raise DatasetUnusable(f"{folder} contains files that no build made: name a new or empty folder")
-        try:
-            # Only the owner may read the voices of people.
-            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            (folder / FETCHED).mkdir(exist_ok=True)
-        except OSError as error:
-            raise DatasetUnusable(f"{folder} cannot be created: {error.strerror}") from error
 
     def find(self, name: str) -> StoredAudio | None:
         """Return the file with this name, or None."""

@@ -13,8 +13,10 @@ from amd_service import __version__
 from amd_service.calls.labelled_recordings import RecordedCall
 from amd_service.detection.audio.input import AudioInput
 from amd_service.detection.prepared_audio import SEARCH_MS
+from amd_service.domain import Failure
+from amd_service.errors import Permanent
 from amd_service.lab.dataset.audio_folder import write_manifest
-from amd_service.lab.dataset.audio_store import AudioStore
+from amd_service.lab.dataset.audio_store import open_store
 from amd_service.lab.dataset.candidates import Candidate
 from amd_service.lab.dataset.collecting import Collector, Sleep
 from amd_service.lab.dataset.gathering import Gathered, Sources, gather
@@ -86,8 +88,8 @@ async def build_dataset(
 
     Raises DatasetUnusable, ConfigurationError or DatabaseUnavailable. The message names the cure.
     """
-    store = AudioStore(folder, source=sources.folder)
     async with AsyncExitStack() as stack:
+        store = stack.enter_context(open_store(folder, source=sources.folder))
         calls = await stack.enter_async_context(open_recorded_calls(settings)) if sources.use_calls else None
         gathered = await gather(sources, calls)
         progress.begin(len(gathered.candidates))
@@ -98,15 +100,15 @@ async def build_dataset(
 
         collector = Collector(store, fetch, max_ms=max_ms, done=progress.done, sleep=sleep)
         collected, failed = await collector.collect(gathered.candidates)
-    kept, duplicates = without_duplicates(collected)
-    left_out = sorted([*gathered.left_out, *failed, *duplicates])
-    where = f"{folder} (left out: {count_by_reason(left_out)})"
-    raise_if_label_missing([LabelledFile(each.stored.path, each.candidate.label) for each in kept], where=where)
-    known = [each.name for each in gathered.candidates]
-    placed = place(folder, store, kept, known=known, shares=shares, seed=seed)
-    report = _report(placed, left_out, gathered)
-    write_left_out(folder, left_out)
-    write_manifest(folder, _manifest(report, sources, shares, seed, max_ms))
+        kept, duplicates = without_duplicates(collected)
+        left_out = sorted([*gathered.left_out, *failed, *duplicates])
+        where = f"{folder} (left out: {count_by_reason(left_out)})"
+        raise_if_label_missing([LabelledFile(each.stored.path, each.candidate.label) for each in kept], where=where)
+        known = [each.name for each in gathered.candidates]
+        placed = place(folder, store, kept, known=known, shares=shares, seed=seed)
+        report = _report(placed, left_out, gathered)
+        write_left_out(folder, left_out)
+        write_manifest(folder, _manifest(report, sources, shares, seed, max_ms))
     return Built(report, placed)
 
 
@@ -114,6 +116,8 @@ async def _fetch(candidate: Candidate, calls: RecordedCalls | None, max_ms: int)
     match candidate.origin:
         case RecordedCall() as recording:
             assert calls is not None
+            if not recording.is_audible:
+                raise Permanent("the recording was deleted, or was never completed", Failure.MEDIA_MISSING)
             return await calls.fetch(recording, max_ms=max_ms)
         case LabelledFile() as file:
             return await asyncio.to_thread(file.audio_input)

@@ -39,7 +39,7 @@ class Candidate:
 def candidates_of_calls(
     labels: Iterable[CallLabel], calls: Sequence[RecordedCall], group_by: str
 ) -> tuple[list[Candidate], list[LeftOut]]:
-    """Return the labelled calls whose recording Twilio may still store, and those that have none.
+    """Return the labelled calls with a recording, and those without one.
 
     `group_by`: `number` (the called number), `day` (of the answer, in UTC) or `call`.
     """
@@ -50,8 +50,6 @@ def candidates_of_calls(
         call = by_sid.get(each.call_sid)
         if call is None:
             left_out.append(LeftOut(each.call_sid, "no_recording", "the database has no recording of this call"))
-        elif not call.is_audible:
-            left_out.append(LeftOut(each.call_sid, "gone", "the recording was deleted, or was never completed"))
         else:
             sids = {"call_sid": call.call_sid, "recording_sid": call.recording_sid}
             group = groups[call.call_sid]
@@ -95,7 +93,8 @@ def candidates_of_folder(folder: Path, group_by: str | None, channel: int | None
         group = file.group if group_by in (None, "group") else file.columns.get(group_by)
         if group_by is not None and not group:
             raise DatasetUnusable(f"{folder}: {name} has no value in the column {group_by}; add it, or use another")
-        raise_if_phone_number([name, file.label, file.group or "", *file.columns, *file.columns.values()], str(folder))
+        texts = (name, file.label, file.group or "", file.language or "", *file.columns, *file.columns.values())
+        raise_if_phone_number(texts, str(folder))
         # Two files of one name lie in different folders, so the name of the copy comes from the whole path.
         copy = f"file-{hashlib.sha256(name.encode()).hexdigest()[:16]}"
         origin = replace(file, channel=file.channel or channel)

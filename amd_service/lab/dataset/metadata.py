@@ -59,7 +59,7 @@ def read_metadata(path: Path, split: Split | None) -> list[LabelledFile]:
 
 def _file(path: Path, line: int, row: Mapping[str, str], split: Split | None) -> LabelledFile:
     name, where = Path(row["file_name"]), f"{path}, line {line}"
-    if not row["file_name"] or name.is_absolute() or ".." in name.parts:
+    if not name.parts or name.is_absolute() or ".." in name.parts:
         raise DatasetUnusable(f"{where}: file_name must be a path below the folder of {METADATA}, not {str(name)!r}")
     if not row["label"]:
         raise DatasetUnusable(f"{where}: the label is empty; write human, voicemail or another label")

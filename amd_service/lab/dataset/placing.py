@@ -11,6 +11,7 @@ from amd_service.lab.dataset.collecting import Collected
 from amd_service.lab.dataset.labelled_files import LabelledFile
 from amd_service.lab.dataset.left_out import LeftOut
 from amd_service.lab.dataset.splitting import Shares, assign_splits
+from amd_service.lab.dataset.whole_files import file_errors_explained
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,16 +54,17 @@ def place(
     """Give each recording a split, move its file there, and write the metadata.
 
     A recording keeps the split of its source, or of an earlier build into the same folder. `known`: names of further
-    files that stay in the folder. Raises DatasetUnusable if a
-    label has too few groups, or if the disk is full.
+    files that stay in the folder. Raises DatasetUnusable if a label has too few groups, or if a file cannot be moved or
+    written.
     """
     files = assign_splits([_file(each) for each in collected], shares=shares, seed=seed)
-    store.begin_placing()
     placed = []
-    for each, file in zip(collected, files, strict=True):
-        path = store.place(each.candidate.name, file.split)
-        placed.append(Placed(replace(file, path=path), each))
-    store.tidy(placed=[each.candidate.name for each in collected], known=known)
+    with file_errors_explained(folder):
+        store.begin_placing()
+        for each, file in zip(collected, files, strict=True):
+            path = store.place(each.candidate.name, file.split)
+            placed.append(Placed(replace(file, path=path), each))
+        store.tidy(placed=[each.candidate.name for each in collected], known=known)
     write_metadata(folder, [each.file for each in placed])
     return placed
 

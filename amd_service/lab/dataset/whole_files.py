@@ -36,6 +36,15 @@ def _replacing(path: Path) -> Iterator[Path]:
         raise DatasetUnusable(f"{path} cannot be written: {_cure(error)}") from error
 
 
+@contextmanager
+def file_errors_explained(path: Path) -> Iterator[None]:
+    """Raise DatasetUnusable with the cure in place of an OSError. `path`: the file or folder that is used."""
+    try:
+        yield
+    except OSError as error:
+        raise DatasetUnusable(f"{error.filename or path} cannot be used: {_cure(error)}") from error
+
+
 def _cure(error: OSError) -> str:
     match error.errno:
         case errno.ENOSPC | errno.EDQUOT:

@@ -1,3 +1,4 @@
+import os
 from pathlib import Path
 
 import pytest
@@ -82,6 +83,7 @@ def test_other_labels_are_an_error_unless_they_are_asked_for(tmp_path: Path) -> 
         (["file_name,label", "b.wav,human"], "1 files that do not exist"),
         (["file_name,label", "../a.wav,human"], "line 2: file_name must be a path below"),
         (["file_name,label", "/etc/passwd,human"], "line 2: file_name must be a path below"),
+        (["file_name,label", ".,human"], "line 2: file_name must be a path below"),
         (["file_name,label", "a.wav,"], "line 2: the label is empty"),
         (["file_name,label", "a.wav,human,2"], "line 2: too many fields"),
         (["file_name,label,channel", "a.wav,human,3"], "channel must be 1 or 2, not '3'"),
@@ -187,3 +189,10 @@ def test_a_file_with_two_channels_needs_the_called_partys_channel(tmp_path: Path
     own = write_wav(tmp_path / "b.wav", noise(seed=2))
     heard = LabelledFile(path, "human", channel=2).waveform(max_ms=500)
     assert heard.samples.tolist() == LabelledFile(own, "human").waveform(max_ms=500).samples.tolist()
+
+
+def test_a_name_that_is_not_utf8_is_an_error(tmp_path: Path) -> None:
+    write_files(tmp_path, "human/a.wav")
+    (tmp_path / "human" / "a.wav").rename(tmp_path / "human" / os.fsdecode(b"\xfc.wav"))
+    with pytest.raises(DatasetUnusable, match=r"1 files whose names are not UTF-8 \('\\udcfc.wav'\): rename them"):
+        read_folder(tmp_path)

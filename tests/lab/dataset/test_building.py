@@ -7,7 +7,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from sqlalchemy import func, update
 
+from amd_service.calls.tables import Recording
 from amd_service.database.pool import Database
 from amd_service.detection.audio.decode import decode
 from amd_service.domain import Failure
@@ -100,6 +102,23 @@ async def test_a_second_build_fetches_only_new_calls_and_moves_no_file(
     assert asked == {f"{recording_sid(call)}.wav" for call in (20, 21, 22)}
 
 
+async def test_audio_that_was_fetched_stays_after_twilio_has_deleted_the_recording(
+    database: Database, database_url: str, twilio: SimulatedTwilio, tmp_path: Path
+) -> None:
+    await store_reviewed(database, twilio, ANSWERS)
+    await build(tmp_path, database_url, twilio)
+    async with database.transaction() as session:
+        await session.execute(update(Recording).values(erased_at=func.now()))
+    await store_reviewed(database, twilio, {20: "human", 21: "human"})
+    async with database.transaction() as session:
+        erased = update(Recording).where(Recording.recording_sid == recording_sid(21))
+        await session.execute(erased.values(erased_at=func.now()))
+    await build(tmp_path, database_url, twilio)
+    assert len(read_folder(tmp_path).files) == 13
+    assert reasons(tmp_path) == {numbered_sid(21): "gone"}
+
+
+@pytest.mark.slow
 async def test_answers_that_are_no_label_are_left_out(
     database: Database, database_url: str, twilio: SimulatedTwilio, tmp_path: Path
 ) -> None:
@@ -122,6 +141,7 @@ async def test_answers_that_are_no_label_are_left_out(
     assert (labels[numbered_sid(0)], labels[numbered_sid(15)]) == ("human", "human")
 
 
+@pytest.mark.slow
 async def test_other_labels_are_kept_if_they_are_wanted(
     database: Database, database_url: str, twilio: SimulatedTwilio, tmp_path: Path
 ) -> None:
@@ -171,6 +191,7 @@ async def test_equal_audio_is_in_the_dataset_once_and_contradictions_never(
     assert len(twilio.media.requests) == requests
 
 
+@pytest.mark.slow
 async def test_a_table_of_labels_replaces_reviews(
     database: Database, database_url: str, twilio: SimulatedTwilio, tmp_path: Path
 ) -> None:
@@ -207,11 +228,16 @@ async def test_a_folder_becomes_a_dataset_and_keeps_its_columns(tmp_path: Path, 
 
 @pytest.mark.parametrize(
     ("name", "row"),
-    [("+15005550006.wav", "human,x"), ("a.wav", "human,(500) 555-0006"), ("a.wav", "5005550006,x")],
+    [
+        ("+15005550006.wav", "human,x,en"),
+        ("a.wav", "human,(500) 555-0006,en"),
+        ("a.wav", "5005550006,x,en"),
+        ("a.wav", "human,x,5005550006"),
+    ],
 )
 async def test_phone_numbers_are_refused(tmp_path: Path, database_url: str, name: str, row: str) -> None:
     write_wav(tmp_path / "source" / name)
-    (tmp_path / "source" / "metadata.csv").write_text(f"file_name,label,note\n{name},{row}\n")
+    (tmp_path / "source" / "metadata.csv").write_text(f"file_name,label,note,language\n{name},{row}\n")
     with pytest.raises(DatasetUnusable, match="look like phone numbers") as refused:
         await build_dataset(tmp_path / "data", Sources(folder=tmp_path / "source"), settings_for(database_url, None))
     assert "555" not in str(refused.value)
@@ -243,6 +269,7 @@ async def test_a_full_disk_leaves_no_part_of_a_file_and_the_next_run_continues(
     assert len(twilio.media.requests) - requests == 7
 
 
+@pytest.mark.slow
 async def test_calls_without_a_stored_number_are_grouped_by_day(
     database: Database, database_url: str, twilio: SimulatedTwilio, tmp_path: Path
 ) -> None:
@@ -262,6 +289,7 @@ async def test_a_folder_that_no_build_made_is_refused(tmp_path: Path, database_u
         await build_dataset(tmp_path, REVIEWS, settings_for(database_url, None))
 
 
+@pytest.mark.slow
 async def test_nothing_reviewed_is_an_error(
     database: Database, database_url: str, twilio: SimulatedTwilio, tmp_path: Path
 ) -> None:
