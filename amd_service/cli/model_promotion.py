@@ -65,6 +65,11 @@ def _lines(found: Promotion) -> list[str]:
     if found.refusals:
         return [*lines, "", *(f"Not promoted: {reason}." for reason in found.refusals)]
     notes = [f"Note: {note}." for note in found.notes]
+    if found.comparison is not None and found.comparison.right.value < 0:
+        notes.append(
+            "Note: the model has fewer right labels than the present one. The difference can be chance, so it is not "
+            "refused. Compare the two on more recordings."
+        )
     return [*lines, "", f"To change:      {found.change}", f"To change back: {found.change_back}", *notes]
 
 

@@ -87,6 +87,8 @@ def _rejudged_lines(counts: Rejudged) -> list[str]:
 def _requeued_lines(report: RequeueReport, options: Options) -> list[str]:
     done = "would be requeued" if options.dry_run else "requeued"
     lines = [f"{report.requeued} recording(s) of {report.calls} call(s) {done}, to be judged after all new recordings"]
+    if not report.requeued:
+        lines.append("calls are selected by the time at which they were answered, and only with a recording at Twilio")
     if options.per_minute is not None and report.requeued:
         minutes = -(-report.requeued // options.per_minute)
         lines.append(f"they become due within {minutes} minute(s), {options.per_minute} per minute")

@@ -61,7 +61,7 @@ async def check_labels(folder: Path, placed: Sequence[Placed], settings: Setting
         return CheckResult(None, f"labels were not checked: each label needs recordings of {FOLDS} groups")
     write_suspicious(folder, found)
     write_manifest(folder, {**read_manifest(folder), "suspicious": len(found)})
-    line = f"{'suspicious':>12}  {len(found)} labels; see {SUSPICIOUS}"
+    line = f"{'suspicious':>12}  {len(found)} {'label' if len(found) == 1 else 'labels'}; see {SUSPICIOUS}"
     return CheckResult(
         len(found), line, [CallSid(each.call_sid) for each in found if each.call_sid and each.reviewers in ("", "1")]
     )

@@ -19,9 +19,10 @@ def train_and_print(options: TrainingOptions, *, as_json: bool) -> None:
         print(json.dumps(_report(trained), default=str))  # noqa: T201 - the command's output
         return
     course, console = trained.fit, Console()
+    steps = "1 step" if course.steps == 1 else f"{course.steps} steps"
     console.print(Markdown(outcome_table(trained.outcomes)))
     console.print(
-        f"{course.steps} steps in {course.seconds / 60:.1f} minutes; kept step {course.best_step}; "
+        f"{steps} in {course.seconds / 60:.1f} minutes; kept step {course.best_step}; "
         f"ended by: {course.ended_by}\nAMD_MODEL={options.out.resolve()}",
         highlight=False,
         soft_wrap=True,

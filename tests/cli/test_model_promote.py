@@ -48,6 +48,17 @@ def test_a_worse_model_is_refused_unless_it_reaches_the_stated_accuracy(command:
     assert command.run("model", "promote", "demo", "--data", str(SHIPPED_CLIPS), "--min-accuracy", "0.9").code == 0
 
 
+def test_a_model_that_is_worse_on_too_few_clips_is_promoted_with_a_note(command: CommandLine, tmp_path: Path) -> None:
+    for label in ("human", "voicemail"):
+        (tmp_path / "few" / label).mkdir(parents=True)
+        shutil.copy(next((SHIPPED_CLIPS / label).glob("*.wav")), tmp_path / "few" / label)
+    timid = Path(shutil.copytree(DEMO_FOLDER, tmp_path / "timid"))
+    (timid / "windows.json").write_text(json.dumps({"min_confidence_voicemail": 0.999}))
+    ended = command.run("model", "promote", str(timid), "--data", str(tmp_path / "few"))
+    assert ended.code == 0
+    assert "Note: the model has fewer right labels than the present one." in ended.out
+
+
 def test_a_model_that_contradicts_the_golden_clips_is_refused(command: CommandLine, tmp_path: Path) -> None:
     folder = Path(shutil.copytree(DEMO_FOLDER, tmp_path / "swapped"))
     config = json.loads((folder / "config.json").read_text())
