@@ -106,6 +106,19 @@ async def judged_and_scored(detector: Detector, audio: AudioInput) -> tuple[Case
     return case(scores, detector.policy), (str(verdict.label), len(verdict.runs))
 
 
+def test_a_verdict_is_explained_by_its_last_run_even_if_an_earlier_run_is_confident() -> None:
+    # The rhythm contradicted the first window, so the service scored the longer one.
+    scored = [case([Scores(0.9, 0.1), Scores(0.2, 0.8)], Policy(0.7, 0.7, 2000, 5000, Anchor.AUTO))]
+    code = """
+    const runs = [0, 1, 2];
+    const decisions = runs.map((each) => module.decideByLastRun(cases[0].scored, each, cases[0].minimum));
+    process.stdout.write(JSON.stringify(decisions));
+    """
+    none, first, second = json.loads(run_script("decision.js", code, scored))
+    assert none is None
+    assert (first["label"], first["index"], second["label"], second["index"]) == ("human", 0, "voicemail", 1)
+
+
 def test_without_a_window_there_is_no_decision() -> None:
     policy = Policy(0.7, 0.7, 2000, 5000, Anchor.AUTO)
     assert decide_in_browser([case([], policy)]) == [None]

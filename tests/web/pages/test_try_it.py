@@ -51,6 +51,16 @@ async def test_thresholds_and_windows_of_a_model_count_before_it_is_loaded(datab
     assert app.runtime.rules.low_confidence == app.runtime.plan.low == LowConfidence(0.91, 1.02)
 
 
+@pytest.mark.parametrize(("beep_evidence", "is_named"), [("undecided", True), ("off", False)])
+async def test_the_page_says_that_its_thresholds_leave_out_the_rules_about_evidence(
+    database: Database, beep_evidence: str, *, is_named: bool
+) -> None:
+    app = open_app(database, beep_evidence=beep_evidence)
+    assert (
+        "A beep or the rhythm of speech does not change it" in (await app.client.get("/try", headers=HTML)).text
+    ) is (is_named)
+
+
 async def test_the_page_opens_while_the_model_is_not_loaded(service: App) -> None:
     assert not service.runtime.detector.is_ready
     assert (await service.client.get("/try", headers=HTML)).status_code == 200

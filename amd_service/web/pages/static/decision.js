@@ -1,4 +1,5 @@
-// The decision rule of the service (detection/decision.py and Detector in detection/detector.py). A test compares both.
+// The rule of the service about scores (detection/decision.py and Detector in detection/detector.py). A test compares
+// both. The rules about beeps and rhythm are not here: a page knows neither before the verdict.
 
 // Decide from the scored windows of a recording, in order: the first window, then the longer window if there is one.
 // `minimum`: the thresholds {human, voicemail}. Returns null without a window: the model did not run.
@@ -17,6 +18,13 @@ export function decide(scored, minimum) {
     if (isConfident) break;
   }
   return decision;
+}
+
+// The same for a verdict with `runs` model runs, whose last run decided. A rule about rhythm can make the service score the
+// longer window although the first window is confident.
+export function decideByLastRun(scored, runs, minimum) {
+  const decision = decide(scored.slice(Math.max(0, runs - 1), runs), minimum);
+  return decision && { ...decision, index: runs - 1 };
 }
 
 // A probability as all pages show it, such as `93.1 %` (percent in explanations.py, a test compares both). It is rounded

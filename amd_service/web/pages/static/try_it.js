@@ -1,6 +1,6 @@
 // The page /try: sends a recording to /predict-stream, and shows how the service decides.
 import "./player.js";
-import { decide, percent } from "./decision.js";
+import { decide, decideByLastRun, percent } from "./decision.js";
 import { Refusal, judge } from "./predict_stream.js";
 import { explainMicrophone, record, recordingObstacle } from "./recorder.js";
 import { ScoreChart } from "./score_chart.js";
@@ -121,7 +121,7 @@ function show() {
   if (last.provisional) {
     showVerdict("verdict", last.label, `so far, after ${last.speech_ms / 1000} s of speech: ${describe(last.scores)}.`);
   } else {
-    const decision = decide(last.scored.slice(0, last.runs), configured());
+    const decision = decideByLastRun(last.scored, last.runs, configured());
     showVerdict("verdict", last.label, REASONS[last.reason] ?? explain(decision, last.scored, configured()));
   }
   player.mark({
