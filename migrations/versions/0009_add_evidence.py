@@ -3,7 +3,8 @@
 Revision ID: 0009
 Revises: 0008
 
-Postgres reads both tables once for the changed constraints. docs/versioning.md says how long that takes.
+The changed constraints are `not valid`, so that Postgres does not read the tables while it locks them. `amd-service migrate`
+checks the old rows afterwards.
 """
 # ruff: noqa: E501
 
@@ -43,7 +44,6 @@ FAILURES = "'no_recording', 'recording_failed', 'media_missing', 'unauthorised',
 
 
 def upgrade() -> None:
-    # One statement for each table, so that Postgres reads the table only once.
     checks = call_checks(REASONS, "not reason in ('confident', 'beep')")
     checks["heard"] = f"heard in ({HEARD_VALUES})"
     op.execute(f"alter table call_log add column heard text, {replaced('call_log', checks)}")
@@ -86,7 +86,8 @@ def verdict_checks(reasons: str) -> dict[str, str]:
 
 
 def replaced(table: str, checks: dict[str, str]) -> str:
-    return ", ".join([*dropped(table, CHECKS[table]), *added_checks(table, checks)])
+    added = (f"{each} not valid" for each in added_checks(table, checks))
+    return ", ".join([*dropped(table, CHECKS[table]), *added])
 
 
 def dropped(table: str, names: tuple[str, ...]) -> list[str]:

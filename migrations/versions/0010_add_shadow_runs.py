@@ -56,8 +56,12 @@ COMMENTS = {
 
 
 def upgrade() -> None:
-    _change(1)
-    op.create_check_constraint(op.f("ck_verdict_shadow_run"), "verdict", "source <> 'shadow' or model_id is not null")
+    # `not valid`: Postgres does not read the table while it locks it. `amd-service migrate` checks the old rows afterwards.
+    _change(1, "not valid")
+    op.execute(
+        "alter table verdict add constraint ck_verdict_shadow_run"
+        " check (source <> 'shadow' or model_id is not null) not valid"
+    )
     op.create_index(
         "ix_verdict_shadow_run",
         "verdict",
@@ -78,11 +82,11 @@ def downgrade() -> None:
     _change(0)
 
 
-def _change(version: int) -> None:
+def _change(version: int, validity: str = "") -> None:
     """Replace the constraints and the comments with the version before (0) or after (1) this migration."""
     # One statement, so that Postgres reads the table only once.
     changes = [
-        f"drop constraint ck_verdict_{name}, add constraint ck_verdict_{name} check ({conditions[version]})"
+        f"drop constraint ck_verdict_{name}, add constraint ck_verdict_{name} check ({conditions[version]}) {validity}"
         for name, conditions in CHECKS.items()
     ]
     op.execute(f"alter table verdict {', '.join(changes)}")
