@@ -34,7 +34,7 @@ def classify(
     Prints one line per file. With several files, a summary follows on stderr, which also counts the files that were
     skipped in directories because of their suffix.
     """
-    settings = load_settings_and_logging(quiet=True, **({"model": model} if model else {}))
+    settings = load_settings_and_logging(quiet=True, model=model)
     from amd_service.cli.audio_files import find_audio_files
     from amd_service.cli.classify_files import classify_and_print
 

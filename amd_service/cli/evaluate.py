@@ -41,14 +41,12 @@ def evaluate(
     Each figure has a 95 % interval. Files that cannot be read are reported and left out.
     """
     # A new model may contradict the golden clips. Its figures are then of interest.
-    overrides = {"golden": "warn", **({"model": model} if model else {})}
-    settings = load_settings_and_logging(quiet=True, **overrides)
+    settings = load_settings_and_logging(quiet=True, model=model, golden="warn")
     from amd_service.lab.evaluation.evaluate_command import Request, evaluate_and_print
     from amd_service.lab.evaluation.measurement import Question
     from amd_service.lab.evaluation.thresholds import Costs
-    from amd_service.settings import load_settings
 
-    other = load_settings(**{**overrides, "model": against}) if against else None
+    other = settings.with_model(against) if against else None
     costs = Costs(cost_lost_human, cost_missed_voicemail, cost_undecided)
     question = Question(costs, cluster, tuple(by or ()))
     run(evaluate_and_print(Request(data, split, out, audio_mb, as_json), question, settings, other))

@@ -28,13 +28,19 @@ def prepare_output() -> None:
             stream.reconfigure(errors="backslashreplace")
 
 
-def load_settings_and_logging(*, quiet: bool = False, **overrides: Any) -> "Settings":
-    """Load the settings and configure logging with them. `quiet`: log only warnings and errors."""
+def load_settings_and_logging(*, quiet: bool = False, model: str | None = None, **overrides: Any) -> "Settings":
+    """Load the settings and configure logging with them.
+
+    `quiet`: log only warnings and errors. `model`: replaces AMD_MODEL, whose revision and labels then do
+    not apply.
+    """
     from amd_service.settings import load_settings
     from amd_service.settings.warnings import setting_warnings
     from amd_service.telemetry import configure_logging, get_logger
 
     settings = load_settings(**overrides)
+    if model:
+        settings = settings.with_model(model)
     configure_logging(log_format=settings.log_format, level="warning" if quiet else settings.log_level)
     for line in setting_warnings(settings):
         get_logger(__name__).warning(line)

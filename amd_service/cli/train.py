@@ -89,8 +89,9 @@ def train(
     it stops to help, and calibrate the confidence. The folder holds the best weights, and the service loads it:
     AMD_MODEL=FOLDER. Interrupted trainings continue with --resume.
     """
-    given = {"model": model, "window_ms": window_ms, "long_window_ms": long_window_ms}
-    settings = load_settings_and_logging(quiet=True, **{key: value for key, value in given.items() if value})
+    given = {"window_ms": window_ms, "long_window_ms": long_window_ms}
+    windows_given = {key: value for key, value in given.items() if value}
+    settings = load_settings_and_logging(quiet=True, model=model, **windows_given)
     raise_if_extra_missing()
     from amd_service.cli.train_and_print import train_and_print
     from amd_service.detection.classifier.hub import locate
