@@ -24,6 +24,8 @@ from amd_service.web.api.what_if_shapes import WhatIfShape
 
 Table = list[tuple[str, ...]]
 
+PRESENT = "these are the present thresholds; name others, for example --min-confidence-voicemail 0.9"
+
 
 @dataclass(frozen=True, slots=True)
 class Options:
@@ -68,6 +70,8 @@ async def ask_and_print(settings: Settings, options: Options, *, as_json: bool) 
             )
     text = WhatIfShape.of(result).model_dump_json() if as_json else "\n".join(report_lines(result))
     print(text)  # noqa: T201 - the command's output
+    if not as_json and options.both is options.human is options.voicemail is None:
+        errors.print(PRESENT, soft_wrap=True, highlight=False)
 
 
 def report_lines(result: WhatIf) -> list[str]:

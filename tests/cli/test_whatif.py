@@ -97,6 +97,16 @@ async def test_the_result_is_a_table_for_people_and_one_document_for_programs(
     ]
 
 
+async def test_without_a_threshold_the_command_names_an_option(
+    database: Database, database_url: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    settings = Settings(_env_file=None, database_url=database_url)
+    await ask_and_print(settings, options(), as_json=False)
+    assert "--min-confidence-voicemail 0.9" in capsys.readouterr().err
+    await ask_and_print(settings, options(voicemail=0.9), as_json=False)
+    assert capsys.readouterr().err == ""
+
+
 async def test_thresholds_that_only_the_model_states_are_the_present_ones(
     database: Database, database_url: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
