@@ -6,7 +6,7 @@ import pytest
 
 from amd_service.domain import Label
 from amd_service.lab.synthesis import tones
-from amd_service.lab.synthesis.call_starts import build_call_start
+from amd_service.lab.synthesis.call_starts import Style, build_call_start
 from amd_service.lab.synthesis.corpus import Corpus
 from amd_service.lab.synthesis.examples import draw_example, draw_recordings
 from amd_service.lab.synthesis.render import RATE_HZ
@@ -46,6 +46,15 @@ def test_labels_are_equally_likely_and_windows_without_speech_have_no_label(smal
 def test_a_split_uses_only_its_own_voices(small_corpus: Corpus) -> None:
     call_starts = [call_start for call_start, _ in draw_recordings(small_corpus, Split.TEST, 2.0, seed=1, count=30)]
     assert {call_start.voice.split for call_start in call_starts if call_start.voice} == {Split.TEST}
+
+
+def test_a_screening_assistant_speaks_in_undecided_calls_only_if_the_style_says_so(small_corpus: Corpus) -> None:
+    rng = random.Random(6)
+    for style, has_speech in ((Style(), False), (Style(screening=1.0), True)):
+        for _ in range(10):
+            call_start = build_call_start(small_corpus, Split.TRAIN, Label.UNDECIDED, 2.0, rng, style)
+            assert call_start.label is Label.UNDECIDED
+            assert call_start.speech.any() == has_speech
 
 
 def test_the_onset_of_a_call_start_is_its_first_speech_sample(small_corpus: Corpus) -> None:

@@ -56,6 +56,7 @@ RECIPES: Mapping[str, Recipe] = {
     "8s-half-hidden": replace(_EIGHT, style=Style(chances=replace(_EIGHT.style.chances, noise_vocoding=0.5))),
     "8s-consistent": replace(_EIGHT, consistency=1.0),
     "8s-mixed-voices": replace(_EIGHT, style=replace(_EIGHT.style, other_voice=0.3)),
+    "8s-screening": replace(_EIGHT, style=replace(_EIGHT.style, screening=0.3)),
     "8s-mixup": replace(_EIGHT, mixup=0.5),
     "8s-distilled": replace(_EIGHT, teachers=3),
     "8s-larger": replace(_EIGHT, width=208, layers=4),

@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 from itertools import product
+from math import prod
 from pathlib import Path
 
 from amd_service.lab.synthesis.voices import Split
@@ -43,12 +44,24 @@ def _parse(text: str) -> Book:
     return Book(templates, slots)
 
 
+def choose_template(book: Book, kind: str, split: Split, rng: random.Random) -> str:
+    """Choose a template. One with many sentences is more likely, by the square root of their number."""
+    templates = book.templates[kind, split]
+    return rng.choices(templates, [count_sentences(template) ** 0.5 for template in templates])[0]
+
+
 def fill_template(template: str, slots: Mapping[str, tuple[str, ...]], rng: random.Random) -> str:
     """Make every choice of the template and fill its slots, at random."""
     chosen = _CHOICE.sub(lambda found: rng.choice(found[1].split("|")), template)
     digits = rng.choices("0123456789", k=rng.choice((4, 7, 10)))
     number = " ".join(digits[:3]) + ", " + " ".join(digits[3:])
     return chosen.format(number=number, **{name: rng.choice(values) for name, values in slots.items()})
+
+
+@cache
+def count_sentences(template: str) -> int:
+    """Count the sentences that the choices of the template give."""
+    return prod(choices.count("|") + 1 for choices in _CHOICE.findall(template))
 
 
 def sentences(template: str) -> Iterator[str]:

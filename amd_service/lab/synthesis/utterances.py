@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
-from amd_service.lab.synthesis.phrase_books import fill_template, read_books
+from amd_service.lab.synthesis.phrase_books import choose_template, fill_template, read_books
 from amd_service.lab.synthesis.voices import ACCENTS, Engine, Split, Voice, voices
 
 
@@ -53,13 +53,13 @@ _KINDS: Mapping[Kind, int] = {
 
 # Utterances per engine and split. festival takes a second per utterance, the other engines a twentieth of a second.
 _QUOTA: Mapping[tuple[Engine, Split], int] = {
-    (Engine.ESPEAK, Split.TRAIN): 14_000,
+    (Engine.ESPEAK, Split.TRAIN): 12_000,
     (Engine.ESPEAK, Split.VALIDATION): 1400,
     (Engine.ESPEAK, Split.TEST): 2400,
     (Engine.FLITE, Split.TRAIN): 3600,
     (Engine.FLITE, Split.VALIDATION): 400,
     (Engine.FLITE, Split.TEST): 700,
-    (Engine.FESTIVAL, Split.TRAIN): 4200,
+    (Engine.FESTIVAL, Split.TRAIN): 4000,
     (Engine.FESTIVAL, Split.VALIDATION): 300,
     (Engine.FESTIVAL, Split.TEST): 1200,
 }
@@ -91,7 +91,7 @@ def _utterances_of(voice: Voice, seed: int, scale: float) -> Iterator[Utterance]
 
 def _utterance(voice: Voice, kind: Kind, language: str, rng: random.Random) -> Utterance:
     book = read_books()[language]
-    template = rng.choice(book.templates[kind.value, voice.split])
+    template = choose_template(book, kind.value, voice.split, rng)
     return Utterance(
         voice=voice,
         kind=kind,
