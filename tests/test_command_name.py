@@ -54,3 +54,12 @@ def test_another_program_names_the_command_alone(monkeypatch: pytest.MonkeyPatch
     assert with_command_name("run `amd-service migrate`, not amd-service") == (
         "run `amd-service migrate`, not amd-service"
     )
+
+
+def test_a_text_without_a_command_costs_no_search_of_the_path(monkeypatch: pytest.MonkeyPatch) -> None:
+    def search(_program: str) -> str:
+        raise AssertionError("the PATH was searched for a value of a log line")
+
+    monkeypatch.setattr("shutil.which", search)
+    monkeypatch.setattr("sys.argv", ["/opt/amd/bin/amd-service", "serve"])
+    assert with_command_name("recording judged by amd-service") == "recording judged by amd-service"

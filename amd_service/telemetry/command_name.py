@@ -21,7 +21,9 @@ def command_name() -> str:
 
 def with_command_name(text: str) -> str:
     """Return a text whose commands, such as `amd-service doctor`, are as the reader must type them."""
-    return text.replace(f"`{NAME} ", f"`{command_name()} ")
+    quoted = f"`{NAME} "
+    # Every value of every log line comes here, and the name costs a search of the PATH.
+    return text.replace(quoted, f"`{command_name()} ") if quoted in text else text
 
 
 def _typed(program: Path) -> str:
