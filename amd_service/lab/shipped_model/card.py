@@ -14,7 +14,7 @@ from amd_service.lab.dataset.whole_files import write_text
 
 SCORES = "scores.json"
 CARD = "README.md"
-_BEGIN, _END = "<!-- figures -->", "<!-- end of figures -->"
+BEGIN, END = "<!-- figures -->", "<!-- end of figures -->"
 _RATES = (
     "right",
     "right of decided",
@@ -56,10 +56,10 @@ def write_scores(folder: Path, evaluation: Figures) -> str:
     """
     scores = select_scores(evaluation)
     table, card = as_markdown(scores), (folder / CARD).read_text(encoding="utf-8")
-    before, begin, rest = card.partition(_BEGIN)
-    _, end, after = rest.partition(_END)
+    before, begin, rest = card.partition(BEGIN)
+    _, end, after = rest.partition(END)
     if not begin or not end:
-        raise ValueError(f"{folder / CARD} needs the lines {_BEGIN} and {_END}: the table stands between them")
+        raise ValueError(f"{folder / CARD} needs the lines {BEGIN} and {END}: the table stands between them")
     write_text(folder / SCORES, lambda out: out.write(json.dumps(scores, indent=2) + "\n"))
     write_text(folder / CARD, lambda out: out.write(f"{before}{begin}\n{table}\n{end}{after}"))
     return table

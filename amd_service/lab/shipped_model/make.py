@@ -5,7 +5,6 @@ only measures the steps per second, and prints how many steps fit into a number 
 """
 
 import argparse
-import json
 import logging
 import time
 from collections.abc import Sequence
@@ -15,24 +14,12 @@ from tempfile import TemporaryDirectory
 
 import torch
 
-from amd_service.detection.classifier.model_windows import WINDOWS_FILE
+from amd_service.lab.shipped_model.finish import finish
 from amd_service.lab.shipped_model.loop import Run, train, train_with_teachers
 from amd_service.lab.shipped_model.recipes import RECIPES, Recipe
 from amd_service.lab.synthesis.corpus import CACHE, Corpus, load_corpus
 
 _WARM_UP, _MEASURED = 5, 25
-
-
-def make(corpus: Corpus, out: Path, run: Run) -> None:
-    """Train the model, and write the windows for which it is made."""
-    train_with_teachers(corpus, out, run)
-    write_windows(out, run.recipe)
-
-
-def write_windows(out: Path, recipe: Recipe) -> None:
-    """Write `windows.json`, which the service reads."""
-    stated = {"window_ms": recipe.windows_ms[0], "long_window_ms": recipe.windows_ms[1]}
-    (out / WINDOWS_FILE).write_text(json.dumps(stated) + "\n", encoding="utf-8")
 
 
 def measure_speed(corpus: Corpus, recipe: Recipe, *, workers: int) -> tuple[float, float]:
@@ -72,7 +59,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         print(f"{steps:.2f} steps/s, {audio_s:.0f} s of audio per s: {fitting} steps in {options.limit_minutes:g} min")  # noqa: T201
         return
     run = Run(recipe, options.seed, options.steps, options.limit_minutes * 60, workers=options.workers)
-    make(corpus, options.out, run)
+    train_with_teachers(corpus, options.out, run)
+    finish(corpus, options.out, run, recipe_name=options.recipe)
 
 
 if __name__ == "__main__":

@@ -117,7 +117,7 @@ def _finish(start: StartingPoint, heard: HeardData, outcome: Fit, options: Train
         for split in (Split.VALIDATION, Split.TEST)
         if heard.recordings[split]
     }
-    temperature = fit_temperature(logits[Split.VALIDATION], held_out)
+    temperature = fit_temperature(logits[Split.VALIDATION], [each.target for each in held_out])
     outcomes = {
         split: judge(each, heard.recordings[split], policy, temperature=temperature) for split, each in logits.items()
     }

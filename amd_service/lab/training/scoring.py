@@ -41,13 +41,13 @@ def score_windows(
     return np.array(rows, dtype=np.float64).reshape(len(recordings), len(lengths), 2)
 
 
-def fit_temperature(logits: Logits, recordings: Sequence[Recording]) -> float:
-    """Return the temperature with the lowest log loss, for `calibration.json`.
+def fit_temperature(logits: Logits, targets: Sequence[float]) -> float:
+    """Return the temperature with the lowest log loss, for `calibration.json`. `targets`: 1 for voicemail, else 0.
 
     The targets are slightly below 1, as in Platt's scaling, so that a few recordings, all of them right, do not make
     the model certain. https://arxiv.org/abs/1706.04599 (temperature), Platt (1999), section 2.2 (targets)
     """
-    voicemail = np.array([each.target for each in recordings])
+    voicemail = np.array(targets)
     count = np.where(voicemail == 1, voicemail.sum(), (1 - voicemail).sum())
     of_truth = ((count + 1) / (count + 2))[:, None]
     signs = np.where(voicemail == 1, 1.0, -1.0)[:, None]

@@ -9,12 +9,14 @@ import pytest
 import torch
 from transformers import AutoFeatureExtractor, AutoModelForAudioClassification
 
+from amd_service.detection.classifier.hub import Located
+from amd_service.detection.classifier.model import check_files
 from amd_service.detection.classifier.model_windows import ModelWindows
 from amd_service.domain import Label
 from amd_service.lab.shipped_model.drawing import Batch, Batches, validation_batches
+from amd_service.lab.shipped_model.finish import finish, write_windows
 from amd_service.lab.shipped_model.leave_out import RESULT, Counts, Plan, as_table, count_trials, run_recipe
-from amd_service.lab.shipped_model.loop import Run, train
-from amd_service.lab.shipped_model.make import make, write_windows
+from amd_service.lab.shipped_model.loop import Run, train, train_with_teachers
 from amd_service.lab.shipped_model.network import build_model
 from amd_service.lab.shipped_model.recipes import RECIPES, Recipe
 from amd_service.lab.shipped_model.trials import Trial
@@ -103,7 +105,16 @@ def test_a_run_ends_at_its_time_limit_and_says_so(small_corpus: Corpus, tmp_path
 
 def test_a_trained_folder_is_one_that_transformers_and_the_service_read(small_corpus: Corpus, tmp_path: Path) -> None:
     torch.set_num_threads(1)
-    make(small_corpus, tmp_path, replace(RUN, recipe=replace(SMALL, teachers=1)))
+    run = replace(RUN, recipe=replace(SMALL, teachers=1))
+    train_with_teachers(small_corpus, tmp_path, run)
+    finish(small_corpus, tmp_path, run, recipe_name="small", calls=6)
+    files = check_files(Located("small", tmp_path, None), None)
+    assert files.temperature == json.loads((tmp_path / "calibration.json").read_text())["temperature"] != 1
+    assert files.windows.window_ms == 2000
+    card = (tmp_path / "README.md").read_text()
+    assert f"Temperature, fitted on\n6 calls by validation voices: {files.temperature}." in card
+    assert "--recipe small --out MODEL --seed 3 --steps 2" in card
+    assert "<!-- figures -->" in card
     model, loading = AutoModelForAudioClassification.from_pretrained(tmp_path, output_loading_info=True)
     assert not loading["missing_keys"]
     assert model.config.id2label == {0: "human", 1: "voicemail"}

@@ -1,0 +1,90 @@
+"""Finishes a trained model: temperature, windows and model card."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+
+from amd_service.detection.audio.window import cut
+from amd_service.detection.classifier.known_models import count_parameters
+from amd_service.detection.classifier.model_windows import WINDOWS_FILE
+from amd_service.domain import Anchor, Label, Waveform
+from amd_service.lab.shipped_model.card import BEGIN, CARD, END
+from amd_service.lab.shipped_model.loop import Run
+from amd_service.lab.shipped_model.recipes import Recipe
+from amd_service.lab.shipped_model.trials import load_scorer
+from amd_service.lab.synthesis.corpus import Corpus
+from amd_service.lab.synthesis.examples import draw_recordings
+from amd_service.lab.synthesis.render import RATE_HZ
+from amd_service.lab.synthesis.voices import Split
+from amd_service.lab.training.model_folder import write_json
+from amd_service.lab.training.scoring import fit_temperature
+
+_CARD = """# Human or voicemail: {name}
+
+A Wav2Vec2 ({parameters:,} parameters) that distinguishes a person who answers a phone from a voicemail greeting. **It
+is for demonstration and tests, never for real calls**, because it was trained only on the computer voices of espeak-ng,
+flite and festival.
+
+Input: 16 kHz mono. The service looks at the first {first} ms, and at {long} ms if it is unsure.
+
+## Training
+
+```
+python -m amd_service.lab.shipped_model.make --recipe {recipe} --out MODEL --seed {seed} --steps {planned_steps}
+```
+
+{steps} steps in {minutes:.0f} minutes. Lowest loss on validation voices: {validation_loss:.3f}. Temperature, fitted on
+{calls} calls by validation voices: {temperature}. Both labels have the same voices. The voices are split by speaker.
+
+## Evaluation
+
+{begin}
+Not measured yet.
+{end}
+
+Shares of the recordings by test voices, with 95 % intervals that take into account how few voices there are. `found`
+and `lost`: shares of the recordings with this true label that got it, and that got the opposite label.
+"""
+
+
+def finish(corpus: Corpus, out: Path, run: Run, *, recipe_name: str, calls: int = 400) -> None:
+    """Write `windows.json`, `calibration.json`, and the card unless there is one. The figures come from `card.py`."""
+    write_windows(out, run.recipe)
+    temperature = calibrate(corpus, out, run.recipe, seed=run.seed, count=calls)
+    if (out / CARD).exists():
+        return
+    training = json.loads((out / "training.json").read_text(encoding="utf-8"))
+    text = _CARD.format(
+        name=out.name,
+        recipe=recipe_name,
+        parameters=count_parameters(sorted(out.glob("*.safetensors"))),
+        first=run.recipe.windows_ms[0],
+        long=run.recipe.windows_ms[1],
+        minutes=training["seconds"] / 60,
+        calls=calls,
+        temperature=temperature,
+        begin=BEGIN,
+        end=END,
+        **training,
+    )
+    (out / CARD).write_text(text, encoding="utf-8")
+
+
+def write_windows(out: Path, recipe: Recipe) -> None:
+    """Write `windows.json`, which the service reads."""
+    write_json(out / WINDOWS_FILE, {"window_ms": recipe.windows_ms[0], "long_window_ms": recipe.windows_ms[1]})
+
+
+def calibrate(corpus: Corpus, out: Path, recipe: Recipe, *, seed: int, count: int) -> float:
+    """Fit the temperature on calls by validation voices, in both windows, and write `calibration.json`."""
+    score, _ = load_scorer(out)
+    logits, targets = [], []
+    for start, heard in draw_recordings(corpus, Split.VALIDATION, recipe.windows_ms[1] / 1000, seed, count):
+        call, onset_ms = Waveform(heard, RATE_HZ), round((start.onset_s or 0.0) * 1000)
+        windows = [cut(call, onset_ms=onset_ms, anchor=Anchor.AUTO, length_ms=ms) for ms in recipe.windows_ms]
+        logits.append([score(window) for window in windows])
+        targets.append(float(start.label is Label.VOICEMAIL))
+    temperature = fit_temperature(np.array(logits), targets)
+    write_json(out / "calibration.json", {"temperature": temperature})
+    return temperature
