@@ -32,6 +32,11 @@ class JudgedClip:
     long_run: ModelRun | None = None
     error: str | None = None
 
+    @property
+    def is_measured(self) -> bool:
+        """Whether the clip is in the figures of human and voicemail."""
+        return self.file.is_detected and self.verdict is not None
+
 
 @dataclass(frozen=True, slots=True)
 class ClipTimes:

@@ -113,7 +113,7 @@ def measure(
     clips_per_s: float = 0.0,
 ) -> Measurement:
     """Compute all figures. Raises DatasetUnusable if no judged clip is human, or none is voicemail."""
-    detected = [clip for clip in clips if clip.verdict is not None and clip.file.is_detected]
+    detected = [clip for clip in clips if clip.is_measured]
     sample = sample_from(detected, cluster_numbers([clip.file for clip in detected], question.cluster))
     _raise_if_label_missing(sample)
     thresholds = Thresholds(policy.min_confidence_human, policy.min_confidence_voicemail)

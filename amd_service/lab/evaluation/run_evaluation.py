@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from time import perf_counter
 
+import numpy as np
+
 from amd_service.detection.detector import Detector
 from amd_service.errors import DatasetUnusable
 from amd_service.lab.dataset.audio_folder import Dataset
@@ -35,7 +37,7 @@ class Unreadable:
 class Evaluation:
     """The figures of a model, and its differences from a second model.
 
-    `clusters`: number of clusters, None if the clips are independent. `clips`: judged clips, for `clips.csv`.
+    `clusters`: clusters of the measured clips, None if the clips are independent. `clips`: for `clips.csv`.
     """
 
     data: str
@@ -86,14 +88,14 @@ async def evaluate_files(
     """
     this = await _run(files, question, settings, judged)
     other = await _run(files, question, against, judged) if against else None
-    numbers = cluster_numbers(files, question.cluster)
+    numbers = cluster_numbers([each.file for each in this.clips if each.is_measured], question.cluster)
     clips = [*this.clips, *(other.clips if other else ())]
     errors = {clip.file.path: clip.error for clip in clips if clip.error}
     return Evaluation(
         data=data,
         split=str(split) if split else None,
         question=question,
-        clusters=None if numbers is None else int(numbers.max()) + 1,
+        clusters=None if numbers is None else len(np.unique(numbers)),
         unreadable=[Unreadable(path, error) for path, error in errors.items()],
         model=this.measurement,
         against=other.measurement if other else None,
@@ -127,9 +129,7 @@ async def _run(
 def _compare(this: Sequence[JudgedClip], other: Sequence[JudgedClip], question: Question) -> Comparison:
     """Compare the clips with the label human or voicemail that both models judged."""
     pairs = [
-        (first, second)
-        for first, second in zip(this, other, strict=True)
-        if first.file.is_detected and first.verdict and second.verdict
+        (first, second) for first, second in zip(this, other, strict=True) if first.is_measured and second.is_measured
     ]
     clusters = cluster_numbers([first.file for first, _ in pairs], question.cluster)
     return compare(

@@ -37,6 +37,7 @@ async def evaluation(tmp_path_factory: pytest.TempPathFactory, anyio_backend: st
     return found
 
 
+@pytest.mark.slow
 async def test_the_verdicts_are_those_of_the_detector(evaluation: Evaluation) -> None:
     figures = evaluation.model.figures
     assert (figures.human.recall.count, figures.human.recall.of, figures.human.lost.count) == (3, 4, 1)
@@ -44,6 +45,7 @@ async def test_the_verdicts_are_those_of_the_detector(evaluation: Evaluation) ->
     assert evaluation.model.confusion["human"] == {"human": 3, "voicemail": 1, "undecided": 0}
 
 
+@pytest.mark.slow
 async def test_every_clip_has_the_scores_of_the_longer_window(evaluation: Evaluation) -> None:
     runs = {clip.file.path.stem: clip.long_run for clip in evaluation.clips if clip.verdict}
     long = runs["07-voicemail-carrier"]
@@ -52,6 +54,7 @@ async def test_every_clip_has_the_scores_of_the_longer_window(evaluation: Evalua
     assert long.window_ms > first.window_ms
 
 
+@pytest.mark.slow
 async def test_unreadable_files_are_reported_and_left_out(evaluation: Evaluation) -> None:
     [unreadable] = evaluation.unreadable
     assert unreadable.file.name == "broken.wav"
@@ -59,27 +62,38 @@ async def test_unreadable_files_are_reported_and_left_out(evaluation: Evaluation
     assert evaluation.model.figures.clips == 7
 
 
+@pytest.mark.slow
+async def test_only_the_clusters_of_measured_clips_count(evaluation: Evaluation) -> None:
+    # Nine files: one cannot be read, and one has another label.
+    assert evaluation.clusters == 7
+
+
+@pytest.mark.slow
 async def test_other_labels_are_reported_apart(evaluation: Evaluation) -> None:
     other = evaluation.model.others["screening"]
     assert other.human.of == 1
     assert other.human.count + other.voicemail.count + other.undecided.count == 1
 
 
+@pytest.mark.slow
 async def test_figures_are_split_by_column(evaluation: Evaluation) -> None:
     by_language = evaluation.model.groups["language"]
     assert {name: each.clips for name, each in by_language.items()} == {"en": 2, "xx": 5}
 
 
+@pytest.mark.slow
 async def test_the_same_model_has_no_difference_from_itself(evaluation: Evaluation) -> None:
     comparison = evaluation.comparison
     assert comparison is not None
     assert (comparison.clips, comparison.p_value, comparison.cost.value) == (7, 1.0, 0.0)
 
 
+@pytest.mark.slow
 async def test_the_worst_error_is_listed(evaluation: Evaluation) -> None:
     assert [error.file.path.stem for error in evaluation.model.worst] == ["12-voicemail-german"]
 
 
+@pytest.mark.slow
 async def test_the_json_document_has_every_figure(evaluation: Evaluation) -> None:
     found = json.loads(as_json(evaluation))
     assert found["model"]["figures"]["human"]["recall"]["of"] == 4
@@ -88,6 +102,7 @@ async def test_the_json_document_has_every_figure(evaluation: Evaluation) -> Non
     assert "clips" not in found
 
 
+@pytest.mark.slow
 async def test_the_tables_state_figures_intervals_and_settings(evaluation: Evaluation) -> None:
     console = Console(record=True, width=160)
     print_evaluation(evaluation, console)
@@ -96,6 +111,7 @@ async def test_the_tables_state_figures_intervals_and_settings(evaluation: Evalu
         assert part in text
 
 
+@pytest.mark.slow
 async def test_three_files_are_written_and_the_report_needs_no_other_host(
     evaluation: Evaluation, tmp_path: Path
 ) -> None:
@@ -110,18 +126,21 @@ async def test_three_files_are_written_and_the_report_needs_no_other_host(
     assert report.count("<svg") == 4
 
 
+@pytest.mark.slow
 async def test_recordings_that_do_not_fit_are_left_out_of_the_report(evaluation: Evaluation) -> None:
     report = render_report(evaluation, max_audio_bytes=1000)
     assert "<audio" not in report
     assert "raise <code>--audio-mb</code>" in report
 
 
+@pytest.mark.slow
 async def test_a_folder_that_cannot_be_written_is_named(evaluation: Evaluation, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(DatasetUnusable, match="cannot be written"):
         write_results(tmp_path / "file", evaluation, max_audio_bytes=0)
 
 
+@pytest.mark.slow
 async def test_no_readable_file_is_an_error(tmp_path: Path) -> None:
     folder = lay_out_calls(tmp_path / "calls", {}, unreadable=["a.wav", "b.wav"])
     files = read_folder(folder).files
