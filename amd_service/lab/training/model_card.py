@@ -70,8 +70,9 @@ def _data(trained: Trained) -> str:
 
 def _scores(trained: Trained) -> str:
     return (
-        "## Scores\n\nVerdicts as the service gives them, with 95 % intervals. The intervals take into account that "
-        "recordings of one group resemble each other.\n\n"
+        "## Scores\n\nVerdicts from the scores alone, with 95 % intervals, on the recordings with speech. The service "
+        "calls recordings without speech undecided. The intervals take into account that recordings of one group "
+        "resemble each other.\n\n"
         f"{outcome_table(trained.outcomes)}\n\n"
         "The validation part chose the best checkpoint and the temperature, so its scores are slightly too good. The "
         "test part had no influence. To measure the model again, or against another model: `amd-service evaluate`."

@@ -21,7 +21,7 @@ _TEMPERATURES = np.geomspace(0.25, 8.0, 251)
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """Verdicts on one part of the dataset, as the service would give them, with 95 % intervals."""
+    """Verdicts on the recordings with speech of one part of the dataset, from the scores alone, with 95 % intervals."""
 
     recordings: int
     groups: int

@@ -55,6 +55,7 @@ def test_the_card_states_data_scores_with_intervals_arguments_and_limits(trained
     assert "| validation | 2 | 1 | 1 | 2 | 0 | not stated |" in card
     assert "| validation | 2 | " in card.split("## Scores")[1]
     assert " to " in card.split("## Scores")[1]
+    assert "on the recordings with speech" in card
     assert trained.heard.data.digest in card
     assert '"batch_size": 4' in card
     assert "The dataset names no groups" in card
