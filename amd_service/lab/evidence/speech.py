@@ -9,7 +9,7 @@ def render_speech(split: Split, seed: int, count: int) -> list[Sound]:
     """Return up to `count` utterances of espeak-ng and flite, spread over the voices of a split."""
     planned = [
         utterance
-        for utterance in plan_utterances(seed, scale=0.04)
+        for utterance in plan_utterances(seed, scale=0.3)
         if utterance.voice.engine is not Engine.FESTIVAL and utterance.voice.split is split
     ]
     step = max(1, len(planned) // count)
