@@ -100,7 +100,7 @@ def test_an_empty_filter_has_an_empty_query_string() -> None:
     ("query", "cure"),
     [
         ("label=humans", "label='humans' is unknown: use human, voicemail, undecided"),
-        ("reason=bored", "use confident, low_confidence"),
+        ("reason=bored", "use confident, beep, low_confidence"),
         ("state=done", "use waiting, queued"),
         ("status=ended", "use queued, initiated"),
         ("last=week", "use for example 1h, 24h or 7d"),

@@ -87,7 +87,7 @@ async def test_classify_prints_a_line_per_file_and_an_error_for_undecodable_file
     assert code == 1
     assert set(lines[0]) == {
         "file", "label", "confidence", "reason", "onset_ms", "window_start_ms", "window_ms", "scores", "runs", "model",
-        "engine", "precision", "processing_time_ms", "error",
+        "engine", "precision", "processing_time_ms", "evidence", "error",
     }  # fmt: skip
     assert {line["engine"] for line in lines if line["runs"]} == {"torch"}
     for line in lines:

@@ -35,7 +35,7 @@ async def test_calls_are_listed_newest_first_without_recordings_and_model_runs(
     response = await service.client.get("/api/calls")
     assert sids(response) == [numbered_sid(2), numbered_sid(1)]
     whole = (await service.client.get(f"/api/calls/{numbered_sid(2)}")).json()
-    assert {"recordings": [], "verdicts": []} | response.json()["calls"][0] == whole
+    assert {"recordings": [], "verdicts": [], "shadow_runs": []} | response.json()["calls"][0] == whole
     assert response.json()["next"] is None
     assert "link" not in response.headers
 
