@@ -14,7 +14,7 @@ pytestmark = [pytest.mark.anyio, pytest.mark.slow, pytest.mark.timeout(300)]
 
 CALLERS = 8
 REQUESTS = 100
-MAX_ROUNDS = 3
+MAX_ROUNDS = 10
 MAX_MS = 50
 
 
