@@ -123,7 +123,7 @@ async def test_a_change_of_the_line_never_reverses_the_verdict(detector: Detecto
 async def test_most_changes_of_the_line_keep_the_verdict(detector: Detector) -> None:
     """A detector that is always undecided would pass the test above."""
     held = []
-    for folder in JUDGED:
+    for folder in JUDGED[::2]:
         samples, rate_hz, channel, label = load(folder)
         for change in CHANGES.values():
             verdict = await judge(detector, change(samples, rate_hz), rate_hz, channel=channel)

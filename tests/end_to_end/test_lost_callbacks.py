@@ -34,7 +34,7 @@ from amd_service.simulator.twilio.signed_callbacks import send_callback
 from amd_service.twilio.call_request import CallRequest
 from amd_service.twilio.recordings import http_client
 from amd_service.twilio.rest import RestClient
-from tests.support.scene import FIXTURES, HUMAN, Scene
+from tests.support.scene import DEADLINE_S, FIXTURES, HUMAN, Scene
 from tests.support.waiting import until
 
 pytestmark = [pytest.mark.anyio, pytest.mark.slow, pytest.mark.timeout(300)]
@@ -94,7 +94,7 @@ async def test_every_call_ends_with_the_right_row_despite_lost_callbacks(scene: 
             return await rows(database) == wanted
 
         try:
-            await until(all_right)
+            await until(all_right, timeout_s=DEADLINE_S)
         except TimeoutError:
             assert await rows(database) == wanted, hint
         again = await reconcile(scene)
