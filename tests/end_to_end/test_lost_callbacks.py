@@ -39,7 +39,7 @@ from tests.support.waiting import until
 
 pytestmark = [pytest.mark.anyio, pytest.mark.slow, pytest.mark.timeout(300)]
 
-CALLS = 200
+CALLS = 100
 LOST = 0.1  # share of callbacks that are lost
 WHOLLY_LOST = 6  # number of calls without any callback
 AT_ONCE = 16
