@@ -57,7 +57,7 @@ class CallFilter:
 
 @dataclass(frozen=True, slots=True)
 class FilterRules:
-    """What a filter depends on: how numbers are stored, and which confidence is low."""
+    """The settings that a filter depends on: how numbers are stored, and which confidence is low."""
 
     numbers: NumberPolicy
     low_confidence: LowConfidence

@@ -29,7 +29,7 @@ def parse_shares(text: str) -> Shares:
 
 @dataclass(frozen=True, slots=True)
 class BuildPlan:
-    """What to build, and where. `check`: search for wrong labels. `send_to_review`: ask people about these labels."""
+    """A dataset to build. `check`: search for wrong labels. `send_to_review`: ask people about these labels."""
 
     folder: Path
     sources: Sources

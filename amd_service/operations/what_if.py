@@ -42,7 +42,7 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class JudgedWith:
-    """What the scores of a call come from: its model and the lengths of the windows, None if no model ran."""
+    """The origin of the scores of a call: its model and the lengths of the windows, None if no model ran."""
 
     model_id: str | None
     window_ms: object

@@ -1,4 +1,4 @@
-"""What each callback of a call changed, in Twilio's order."""
+"""The changes that each callback of a call made, in Twilio's order."""
 
 from datetime import UTC, datetime
 from itertools import count

@@ -1,4 +1,4 @@
-"""What a telephone network does to samples: μ-law, clipping, lost packets, level."""
+"""Effects of a telephone network on samples: μ-law, clipping, lost packets, level."""
 
 import numpy as np
 

@@ -16,7 +16,7 @@ from amd_service.lab.dataset.phone_numbers import raise_if_phone_number
 
 @dataclass(frozen=True, slots=True)
 class CallLabel:
-    """What answered a call. `columns`: further columns of the metadata, such as how the call was drawn for review."""
+    """The label of a call. `columns`: further columns of the metadata, such as how the call was drawn for review."""
 
     call_sid: CallSid
     label: str

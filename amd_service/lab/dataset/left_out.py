@@ -1,4 +1,4 @@
-"""What a dataset leaves out, and why."""
+"""The recordings that a dataset leaves out, with the reasons."""
 
 import csv
 from collections import Counter

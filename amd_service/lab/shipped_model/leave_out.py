@@ -45,7 +45,7 @@ class Counts:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What to run. `steps`, `limit_s`: length of each training. `tests`: test calls for each left-out engine."""
+    """A comparison. `steps`, `limit_s`: length of each training. `tests`: test calls for each left-out engine."""
 
     seed: int
     steps: int
