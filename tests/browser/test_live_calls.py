@@ -3,7 +3,7 @@
 import asyncio
 
 import pytest
-from playwright.async_api import Page, expect
+from playwright.async_api import Page, Route, expect
 
 from tests.support.accessibility import assert_accessible_everywhere
 from tests.support.site import Site
@@ -56,6 +56,18 @@ async def test_a_page_says_that_it_has_no_connection_and_connects_again(site: Si
     await page.goto("/calls")
     await expect(page.locator("#live")).to_contain_text("reconnecting")
     await page.unroute("**/calls/events*")
+    await expect(page.locator("#live")).to_have_text(LIVE)
+
+
+async def test_a_page_connects_although_a_script_arrives_late(visits: Visits) -> None:
+    page = await visits.open("about:blank")
+
+    async def send_late(route: Route) -> None:
+        await page.evaluate("new Promise((resolve) => setTimeout(resolve, 300))")
+        await route.continue_()
+
+    await page.route("**/hx-sse.min.js*", send_late)
+    await page.goto("/calls")
     await expect(page.locator("#live")).to_have_text(LIVE)
 
 

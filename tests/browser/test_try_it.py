@@ -1,5 +1,6 @@
 """A person without a Twilio account sees how the service decides, on /try."""
 
+import asyncio
 import base64
 import json
 import re
@@ -232,10 +233,27 @@ async def test_without_https_the_page_says_why_it_cannot_record(visits: Visits) 
     await assert_accessible(page)
 
 
-async def test_a_signed_in_reviewer_judges_a_recording(guarded_visits: Visits) -> None:
-    page = await guarded_visits.open("/calls", role=Role.REVIEWER, allowed=["status of 503"])
-    async with page.expect_navigation():
-        await page.get_by_role("link", name="Try it", exact=True).click()
+async def test_a_file_chosen_before_the_script_has_loaded_is_judged(visits: Visits) -> None:
+    page = await visits.open("about:blank")
+    script = asyncio.Event()
+
+    async def send_late(route: Route) -> None:
+        await script.wait()
+        await route.continue_()
+
+    await page.route("**/try_it.js*", send_late)
+    await page.goto("/try", wait_until="commit")
+    await expect(page.get_by_role("button", name="Silence", exact=True)).to_be_disabled()
+    await choose(page, HUMAN)
+    script.set()
+    await finished(page, "human")
+
+
+async def test_a_signed_in_reviewer_judges_a_recording(guarded_site: Site, guarded_visits: Visits) -> None:
+    await guarded_site.service.wait_until_ready()
+    page = await guarded_visits.open("/calls", role=Role.REVIEWER)
+    await page.get_by_role("link", name="Try it", exact=True).click()
+    await page.wait_for_url("**/try")
     await choose(page, HUMAN)
     await finished(page, "human")
 

@@ -256,6 +256,11 @@ async function toggleRecording() {
   }
 }
 
+function openChosen({ target }) {
+  if (target.files[0]) open(target.files[0], target.files[0].name);
+  target.value = "";
+}
+
 async function openSample({ dataset, textContent }) {
   const response = await fetch(`${root}/try/samples/${dataset.sample}`);
   if (response.ok) await open(await response.blob(), textContent);
@@ -264,13 +269,14 @@ async function openSample({ dataset, textContent }) {
 
 function listen() {
   const drop = element("drop");
-  element("file").addEventListener("change", ({ target }) => {
-    if (target.files[0]) open(target.files[0], target.files[0].name);
-    target.value = "";
-  });
+  const file = element("file");
+  file.addEventListener("change", openChosen);
+  // The file may have been chosen before this script had loaded.
+  openChosen({ target: file });
   element("record").addEventListener("click", toggleRecording);
   for (const button of document.querySelectorAll("[data-sample]")) {
     button.addEventListener("click", () => openSample(button));
+    button.disabled = false;
   }
   document.addEventListener("dragover", (event) => {
     event.preventDefault();
@@ -319,11 +325,11 @@ function listenToThresholds() {
 }
 
 const obstacle = recordingObstacle();
+element("record").disabled = Boolean(obstacle);
 if (obstacle) {
-  element("record").disabled = true;
   element("obstacle").textContent = obstacle;
   element("obstacle").hidden = false;
 }
-listen();
 listenToThresholds();
 showThresholds();
+listen();
