@@ -25,7 +25,7 @@ from amd_service.lab.synthesis.utterances import plan_utterances
 from amd_service.settings import Settings
 from tests.support import chromium, client_generator, distribution, node_toolchain
 from tests.support.log_configuration import log_plain_tracebacks
-from tests.support.postgres import clone, drop, empty, with_database
+from tests.support.postgres import Emptying, clone, drop, with_database
 
 _CONNECTING = ("socket.connect", "socket.sendto")
 
@@ -179,10 +179,22 @@ def database_url(server_url: str, test_run: str) -> Iterator[str]:
     asyncio.run(drop(server_url, template, own))
 
 
+@pytest.fixture(scope="session")
+def emptying(database_url: str) -> Iterator[Emptying]:
+    emptying = Emptying(database_url)
+    yield emptying
+    emptying.close()
+
+
 @pytest.fixture
-async def database(database_url: str, anyio_backend: str) -> AsyncIterator[Database]:
+def emptied_database_url(database_url: str, emptying: Emptying) -> str:
+    emptying.empty()
+    return database_url
+
+
+@pytest.fixture
+async def database(emptied_database_url: str, anyio_backend: str) -> AsyncIterator[Database]:
     """An open Database whose tables are empty."""
-    database = Database(database_url)
-    await empty(database)
+    database = Database(emptied_database_url)
     yield database
     await database.dispose()

@@ -1,8 +1,8 @@
 """Test databases on one server. Each database is cloned from a migrated template and emptied between tests."""
 
+import asyncio
+from typing import Any
 from urllib.parse import urlsplit, urlunsplit
-
-from sqlalchemy import delete
 
 from amd_service.calls.tables import Base
 from amd_service.database.connection import connect
@@ -43,8 +43,38 @@ async def drop(server_url: str, template: str, own: str) -> None:
         await connection.close()
 
 
+# DELETE is 50 times faster than TRUNCATE on such small tables, and one round trip for all of them takes 1 ms.
+_DELETE_EVERYTHING = ";".join(f'delete from "{table.name}"' for table in reversed(Base.metadata.sorted_tables))
+
+
+class Emptying:
+    """Deletes every row of a database, through a connection and an event loop of its own."""
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+        self._runner = asyncio.Runner()
+        self._connection: Any = None
+
+    def empty(self) -> None:
+        """Delete every row. Must not be called in a running event loop."""
+        self._runner.run(self._empty())
+
+    def close(self) -> None:
+        if self._connection is not None:
+            self._runner.run(self._connection.close())
+        self._runner.close()
+
+    async def _empty(self) -> None:
+        # A test may have ended the connection.
+        if self._connection is None or self._connection.is_closed():
+            self._connection = await connect(self._url, statement_timeout_s=None)
+        await self._connection.execute(_DELETE_EVERYTHING)
+
+
 async def empty(database: Database) -> None:
-    """Delete every row. DELETE is 50 times faster than TRUNCATE on such small tables."""
-    async with database.transaction() as session:
-        for table in reversed(Base.metadata.sorted_tables):
-            await session.execute(delete(table))
+    """Delete every row."""
+    connection = await connect(database.url, statement_timeout_s=None)
+    try:
+        await connection.execute(_DELETE_EVERYTHING)
+    finally:
+        await connection.close()
