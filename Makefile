@@ -8,7 +8,7 @@ TEST_3_13 = $(if $(PYTHON_3_13),$(MAKE) --no-print-directory test-3.13,echo 'no 
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --constraint constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help demo run pages test test-all test-3.13 client-env coverage check format docs dist wheel-test lock bench screenshots
+.PHONY: help demo run pages test test-slow test-all test-3.13 client-env coverage check format docs dist wheel-test lock bench screenshots
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z0-9.-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -26,6 +26,10 @@ test: $(STAMP)dev ## the tests with a real Postgres, without the slow tests (tra
 	$(BIN)/pytest -m 'not slow'
 	@echo "deselected: the tests marked 'slow'; make test-all runs them"
 	@$(TEST_3_13)
+
+test-slow: test ## the tests that must pass before a change lands: all but the soak tests
+	$(BIN)/pytest -m 'slow and not soak'
+	@echo "deselected: the tests marked 'soak'; make test-all runs them"
 
 test-all: test ## all tests
 	$(BIN)/pytest -m slow

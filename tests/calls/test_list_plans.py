@@ -66,7 +66,7 @@ FILTERS = {
     "label=undecided&campaign=campaign-5&last=60d": "ix_call_log_campaign_label_created_at",
     "label=human&campaign=pilot&reviewed=no": "ix_call_log_campaign_label_created_at",
 }
-SIZES = [20_000, pytest.param(1_000_000, marks=[pytest.mark.slow, pytest.mark.timeout(900)])]
+SIZES = [20_000, pytest.param(1_000_000, marks=[pytest.mark.slow, pytest.mark.soak, pytest.mark.timeout(900)])]
 
 
 @pytest.fixture(scope="module", params=SIZES)

@@ -120,6 +120,7 @@ async def test_a_change_of_the_line_never_reverses_the_verdict(detector: Detecto
 
 
 @pytest.mark.slow
+@pytest.mark.soak
 async def test_most_changes_of_the_line_keep_the_verdict(detector: Detector) -> None:
     """A detector that is always undecided would pass the test above."""
     held = []

@@ -69,6 +69,7 @@ class Expected:
     row: Row
 
 
+@pytest.mark.soak
 async def test_every_call_ends_with_the_right_row_despite_lost_callbacks(scene: Scene, database: Database) -> None:
     seed = SystemRandom().randrange(1_000_000)
     random, hint = Random(seed), f"with Random({seed})"

@@ -31,6 +31,7 @@ async def test_another_worker_finishes_the_recording_of_a_killed_worker(scene: S
     assert call["recordings"][0]["attempts"] == 2
 
 
+@pytest.mark.soak
 async def test_a_recording_that_kills_every_worker_fails_after_the_last_attempt(scene: Scene, tmp_path: Path) -> None:
     settings = {
         "job_lease_s": 3,

@@ -17,6 +17,7 @@ def test_200_damaged_files_are_decoded_or_refused() -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.soak
 @pytest.mark.timeout(600)
 def test_5000_damaged_files_are_decoded_or_refused() -> None:
     seed = int(os.environ.get("AMD_TEST_SEED") or int.from_bytes(os.urandom(4), "big"))

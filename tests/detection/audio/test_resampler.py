@@ -11,6 +11,7 @@ librosa = pytest.importorskip("librosa", reason="librosa is the lab's: extra [tr
 
 # The first call compiles code, which takes seconds.
 @pytest.mark.slow
+@pytest.mark.soak
 @pytest.mark.timeout(300)
 @pytest.mark.filterwarnings("default")
 def test_soxr_equals_librosa() -> None:

@@ -25,6 +25,7 @@ def test_beeps_are_found_in_a_sample_of_scenes() -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.soak
 def test_beeps_are_found_in_two_thousand_scenes_with_at_most_one_false_alarm_an_hour() -> None:
     # The thresholds were chosen with seed 1 and voices of all splits.
     score = score_beeps(draw_scenes(render_speech(Split.TEST, 2, 100), 2, 2000))

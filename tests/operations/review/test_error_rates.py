@@ -58,6 +58,7 @@ class Population:
 
 
 @pytest.mark.slow
+@pytest.mark.soak
 @pytest.mark.parametrize(("human_error", "voicemail_error"), [(0.01, 0.02)])
 def test_the_interval_covers_the_truth_in_93_percent_of_runs_and_a_plain_average_does_not(
     human_error: float, voicemail_error: float

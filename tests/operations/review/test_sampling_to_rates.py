@@ -28,7 +28,7 @@ from tests.support.postgres import clone, with_database
 from tests.support.sampling import make_plan, make_rules
 
 # About 30 s on two free cores.
-pytestmark = [pytest.mark.anyio, pytest.mark.slow, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.anyio, pytest.mark.slow, pytest.mark.soak, pytest.mark.timeout(600)]
 
 RUNS, CALLS = 500, 600
 SETTINGS = make_settings(review_sample=0.1, review_difficult=0.8)
