@@ -9,6 +9,7 @@ from amd_service.database.pool import Database
 from amd_service.operations.change_feed import ChangeFeed
 from amd_service.telemetry import Metrics
 from tests.support.call_rows import call, store
+from tests.support.sessions import PAGE_LISTENERS
 from tests.support.waiting import until
 
 pytestmark = pytest.mark.anyio
@@ -16,17 +17,16 @@ pytestmark = pytest.mark.anyio
 
 async def listeners(database: Database) -> int:
     async with database.transaction() as session:
-        count = "select count(*) from pg_locks where locktype = 'advisory' and objid = 7312841 and granted"
-        return int(await session.scalar(text(count)) or 0)
+        return len((await session.scalars(text(PAGE_LISTENERS))).all())
 
 
 async def test_a_process_listens_on_one_connection_while_pages_are_open(database: Database) -> None:
     feed = ChangeFeed(database, Metrics())
-    assert await listeners(database) == 0
 
     async def has(count: int) -> bool:
         return await listeners(database) == count
 
+    await until(lambda: has(0))
     async with feed.subscribe(), feed.subscribe():
         await until(lambda: has(1))
         assert feed.open_pages == 2

@@ -17,6 +17,7 @@ from amd_service.errors import ConfigurationError, DatabaseUnavailable
 from amd_service.operations import credentials
 from amd_service.operations.sign_in import PasswordChecker, sign_in
 from tests.support.people import PASSWORD, TWELVE_HOURS, add_person, browser_of
+from tests.support.sessions import WAITING_FOR_A_LOCK
 from tests.support.waiting import until
 
 pytestmark = pytest.mark.anyio
@@ -92,7 +93,7 @@ async def test_a_sign_in_that_overlaps_with_a_new_password_starts_no_session(dat
 
     async def waits_for_the_lock() -> bool:
         async with database.transaction() as session:
-            return bool(await session.scalar(text("select count(*) from pg_locks where not granted")))
+            return bool(await session.scalar(text(WAITING_FOR_A_LOCK)))
 
     async with database.transaction() as session:
         assert await people.change(session, "ann", password_hash="changed")

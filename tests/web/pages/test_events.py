@@ -19,6 +19,7 @@ from amd_service.telemetry import Metrics
 from amd_service.web.pages.events import OUTAGE, follow
 from tests.support.call_rows import call, numbered_sid, store
 from tests.support.scene import Scene
+from tests.support.sessions import PAGE_LISTENERS
 from tests.support.simulated_twilio import watched_simulated_twilio
 
 pytestmark = pytest.mark.anyio
@@ -118,8 +119,7 @@ async def test_a_lost_connection_for_notifications_is_replaced(
         await store(database, call(5))
         await stream.until(numbered_sid(5))
         async with database.transaction() as session:
-            listeners = "select pid from pg_locks where locktype = 'advisory' and objid = 7312841"
-            ended = await session.execute(text(f"select pg_terminate_backend(pid) from ({listeners}) as listener"))
+            ended = await session.execute(text(f"select pg_terminate_backend(pid) from ({PAGE_LISTENERS}) as listener"))
             assert ended.scalars().all() == [True]
         await store(database, call(6))
         await stream.until(numbered_sid(6))
