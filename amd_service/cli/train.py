@@ -10,7 +10,7 @@ import typer
 from amd_service.cli.process import load_settings_and_logging
 
 # Libraries of the extra `train` that the command needs.
-LIBRARIES = ("accelerate", "peft", "scipy")
+LIBRARIES = ("accelerate", "librosa", "peft", "scipy")
 
 
 class Device(StrEnum):

@@ -1,7 +1,8 @@
 """Makes a strange voice out of a familiar one: other pitch, formants and pace, or noise with the voice's envelope.
 
-`shift_voice` is for training examples made on the fly: a phase vocoder in numpy (Flanagan and Golden, 1966) that takes
-about 18 ms for 8 s of audio at 8 kHz. `librosa_shift.py` does the same with librosa for recordings.
+The synthesiser makes millions of examples with `shift_voice`, a phase vocoder in numpy (Flanagan and Golden, 1966). It
+takes about 20 ms for 8 s of audio at 8 kHz, and moves formants independently of the pitch. `amd-service train` uses
+librosa (`librosa_shift.py`), which takes about 60 ms.
 """
 
 import math

@@ -16,7 +16,7 @@ from amd_service.lab.training.checkpoints import Run, prepare_checkpoints
 from amd_service.lab.training.fitting import Fit, fit
 from amd_service.lab.training.model_card import write_card
 from amd_service.lab.training.progress import TrainingProgress
-from amd_service.lab.training.recordings import HeldOutWindows, TrainingWindows, find_speech, read_window
+from amd_service.lab.training.recordings import HeldOutWindows, find_speech, read_window
 from amd_service.lab.training.reporting import raise_if_not_installed
 from amd_service.lab.training.scoring import fit_temperature, judge, score_windows
 from amd_service.lab.training.starting_point import (
@@ -27,6 +27,7 @@ from amd_service.lab.training.starting_point import (
 )
 from amd_service.lab.training.training_data import HeardData, TrainingData, divide
 from amd_service.lab.training.training_options import Trained, TrainingOptions
+from amd_service.lab.training.training_windows import TrainingWindows
 
 # Held-out windows that are compared before and after saving.
 _COMPARED = 8

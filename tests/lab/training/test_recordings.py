@@ -2,17 +2,15 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-import torch
 
 from amd_service.detection.audio.input import AudioInput
 from amd_service.detection.decision import Policy
 from amd_service.detection.label_check import SHIPPED_CLIPS
 from amd_service.detection.prepared_audio import cut_window, prepare_audio
 from amd_service.domain import Anchor
-from amd_service.lab.augmentation.chain import TELEPHONE
 from amd_service.lab.dataset.audio_folder import read_folder
 from amd_service.lab.dataset.labelled_files import LabelledFile
-from amd_service.lab.training.recordings import HeldOutWindows, TrainingWindows, find_speech, read_window
+from amd_service.lab.training.recordings import HeldOutWindows, find_speech, read_window
 from tests.support.labelled_audio import write_wav
 
 POLICY = Policy(0.7, 0.7, 1000, 2000, Anchor.AUTO)
@@ -42,26 +40,3 @@ def test_held_out_windows_have_both_lengths_and_no_chance() -> None:
     assert [len(held_out[index].samples) for index in (0, 12)] == [16_000, 32_000]
     assert np.array_equal(held_out[3].samples, held_out.__getitems__([3])[0].samples)
     assert len(HeldOutWindows(RECORDINGS, replace(POLICY, long_window_ms=1000))) == 12
-
-
-def test_training_windows_differ_by_draw_and_repeat_with_the_seed() -> None:
-    windows = TrainingWindows(RECORDINGS, POLICY, TELEPHONE)
-
-    def draw(seed: int) -> list[np.ndarray[tuple[int, ...], np.dtype[np.float32]]]:
-        torch.manual_seed(seed)
-        return [each.samples for _ in range(2) for each in windows.__getitems__([0, 11])]
-
-    first, again = draw(1), draw(1)
-    assert all(np.array_equal(one, other) for one, other in zip(first, again, strict=True))
-    assert not np.array_equal(first[0], first[2][: len(first[0])])
-    assert [windows[index].target for index in (0, 11)] == [0.0, 1.0]
-
-
-def test_without_effects_the_audio_stays_and_the_start_moves_a_little() -> None:
-    from_the_answer = replace(POLICY, anchor=Anchor.ANSWER)
-    torch.manual_seed(1)
-    window = TrainingWindows(RECORDINGS, from_the_answer, None)[0]
-    assert np.array_equal(window.samples, read_window(RECORDINGS[0], from_the_answer, len(window.samples) // 16))
-    from_the_onset = TrainingWindows(RECORDINGS[:1], replace(POLICY, anchor=Anchor.ONSET, long_window_ms=1000), None)
-    starts = {from_the_onset[0].samples[:100].tobytes() for _ in range(6)}
-    assert len(starts) > 1
