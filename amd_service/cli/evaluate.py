@@ -20,7 +20,7 @@ def evaluate(
     ] = None,
     cluster: Annotated[
         str | None,
-        typer.Option(metavar="COLUMN", help="Column whose equal values make clips dependent, e.g. group."),
+        typer.Option(metavar="COLUMN", help="Column whose equal values make clips dependent. Default: group."),
     ] = None,
     by: Annotated[
         list[str] | None, typer.Option(metavar="COLUMN", help="Split the figures by this column. Can be repeated.")

@@ -10,7 +10,7 @@ import typer
 from amd_service.cli.process import load_settings_and_logging
 
 # Libraries of the extra `train` that the command needs.
-LIBRARIES = ("accelerate", "librosa", "peft", "scipy")
+LIBRARIES = ("accelerate", "librosa", "peft", "scipy", "sklearn")
 
 
 class Device(StrEnum):
@@ -135,7 +135,7 @@ def train(
             max_minutes=max_minutes,
         ),
     )
-    train_and_print(options, as_json=as_json)
+    train_and_print(options, settings, as_json=as_json)
 
 
 def raise_if_extra_missing() -> None:

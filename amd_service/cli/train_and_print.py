@@ -7,20 +7,21 @@ from rich.console import Console
 from rich.markdown import Markdown
 
 from amd_service.lab.training.fine_tuning import fine_tune
-from amd_service.lab.training.model_card import outcome_table
+from amd_service.lab.training.model_card import scores_table
 from amd_service.lab.training.progress import TrainingProgress
 from amd_service.lab.training.training_options import Trained, TrainingOptions
+from amd_service.settings import Settings
 
 
-def train_and_print(options: TrainingOptions, *, as_json: bool) -> None:
+def train_and_print(options: TrainingOptions, settings: Settings, *, as_json: bool) -> None:
     """Train and print the scores with intervals."""
-    trained = fine_tune(options, TrainingProgress(is_shown=not as_json))
+    trained = fine_tune(options, settings, TrainingProgress(is_shown=not as_json))
     if as_json:
         print(json.dumps(_report(trained), default=str))  # noqa: T201 - the command's output
         return
     course, console = trained.fit, Console()
     steps = "1 step" if course.steps == 1 else f"{course.steps} steps"
-    console.print(Markdown(outcome_table(trained.outcomes)))
+    console.print(Markdown(scores_table(trained.figures)))
     console.print(
         f"{steps} in {course.seconds / 60:.1f} minutes; kept step {course.best_step}; "
         f"ended by: {course.ended_by}\nAMD_MODEL={options.out.resolve()}",
@@ -36,5 +37,5 @@ def _report(trained: Trained) -> dict[str, object]:
         "temperature": trained.temperature,
         "course": asdict(trained.fit),
         "parts": {str(split): len(files) for split, files in trained.heard.data.parts.items()},
-        "scores": {str(split): asdict(outcome) for split, outcome in trained.outcomes.items()},
+        "scores": {str(split): asdict(each) for split, each in trained.figures.items()},
     }

@@ -64,7 +64,7 @@ async def examine(
     """
     dataset = read_folder(data, keep_other=True)
     split = Split.TEST if dataset.has_splits else None
-    question = Question(cluster="group" if any(file.group for file in dataset.files) else None, by=())
+    question = Question.about(dataset.files)
     files = chosen_files(dataset, split, question)
     candidate = settings.with_model(folder).model_copy(update={"golden": "enforce"})
     against = settings if min_accuracy is None else None

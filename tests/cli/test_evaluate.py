@@ -30,6 +30,7 @@ def test_json_is_one_document_and_the_files_are_written(
     assert ended.code == 0
     found = json.loads(ended.out)
     assert found["model"]["confusion"]["human"] == {"human": 1, "voicemail": 0, "undecided": 0}
+    assert found["question"]["cluster"] == "group"
     policy = found["model"]["policy"]
     assert (policy["window_ms"], policy["long_window_ms"]) == (3000, 7000)
     assert policy["min_confidence"] == {"human": 0.6, "voicemail": 0.7}

@@ -25,7 +25,7 @@ def test_train_prints_the_scores_with_intervals_as_one_json_document(command_lin
     report = json.loads(ended.out)
     assert report["folder"] == str(out)
     assert report["parts"] == {"train": 10, "validation": 2, "test": 0}
-    assert {"share", "low", "high"} <= set(report["scores"]["validation"]["wrong"])
+    assert {"share", "low", "high"} <= set(report["scores"]["validation"]["right"])
     assert (out / "config.json").exists()
     again = command_line.run("train", str(SHIPPED_CLIPS), "--out", str(out), "--model", str(start), *QUICK)
     assert (again.code, again.err) == (

@@ -15,11 +15,12 @@ from amd_service.lab.training.training_options import Trained, TrainingOptions
 from amd_service.settings import Settings
 
 QUICK = FitOptions(epochs=1, batch_size=4, learning_rate=1e-3, device="cpu", precision="fp32")
+SETTINGS = Settings.model_validate({"window_ms": 1000, "long_window_ms": 2000, "threads": 1})
 
 
 def quick_options(start: Path, out: Path, **changes: Any) -> TrainingOptions:
     """Options for one pass over the six golden clips of each label."""
-    policy = Policy.from_settings(Settings.model_validate({"window_ms": 1000, "long_window_ms": 2000}))
+    policy = Policy.from_settings(SETTINGS)
     options = TrainingOptions(
         data=SHIPPED_CLIPS, out=out, model=str(start), policy=policy, augments=False, threads=1, fit=QUICK
     )
@@ -29,4 +30,4 @@ def quick_options(start: Path, out: Path, **changes: Any) -> TrainingOptions:
 def train_quickly(start: Path, out: Path, **changes: Any) -> Trained:
     """Train with `quick_options`."""
     torch.set_num_threads(1)
-    return fine_tune(quick_options(start, out, **changes), TrainingProgress(is_shown=False))
+    return fine_tune(quick_options(start, out, **changes), SETTINGS, TrainingProgress(is_shown=False))

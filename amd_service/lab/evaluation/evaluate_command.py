@@ -36,6 +36,7 @@ async def evaluate_and_print(
     """Evaluate the dataset. Raises DatasetUnusable, ModelUnusable, or ConfigurationError for an unknown split."""
     dataset = read_folder(request.data, keep_other=True)
     split = _split(request.split, dataset)
+    question = replace(question, cluster=question.cluster or Question.about(dataset.files).cluster)
     if not question.by and any(file.language for file in dataset.files):
         question = replace(question, by=("language",))
     files = chosen_files(dataset, split, question)

@@ -1,8 +1,9 @@
 """All figures of one model on the judged clips."""
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from typing import Self
 
 import numpy as np
 
@@ -101,6 +102,11 @@ class Question:
     costs: Costs = field(default_factory=Costs)
     cluster: str | None = None
     by: Sequence[str] = ()
+
+    @classmethod
+    def about(cls, files: Iterable[LabelledFile]) -> Self:
+        """Return the usual question: clips of one group are dependent, if the files have groups."""
+        return cls(cluster="group" if any(file.group for file in files) else None)
 
 
 def measure(

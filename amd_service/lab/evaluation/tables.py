@@ -41,7 +41,7 @@ def describe_interval(value: float | None, interval: Interval | None) -> str:
 def intervals_note(evaluation: Evaluation) -> str:
     """Return a sentence on how the intervals were computed, with a warning if there are few clusters."""
     if evaluation.clusters is None:
-        return "95 % intervals by Wilson, for independent clips. Use --cluster if clips share callers or voices."
+        return "95 % intervals by Wilson, for independent clips. Add a column `group` if clips share callers or voices."
     note = f"95 % intervals by bootstrap over {evaluation.clusters} clusters ({evaluation.question.cluster})."
     if evaluation.clusters < FEW_CLUSTERS:
         note += f" With fewer than {FEW_CLUSTERS} clusters they are too narrow."

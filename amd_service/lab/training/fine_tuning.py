@@ -14,11 +14,12 @@ from amd_service.lab.synthesis.voices import Split
 from amd_service.lab.training import lora, model_folder
 from amd_service.lab.training.checkpoints import Run, prepare_checkpoints
 from amd_service.lab.training.fitting import Fit, fit
+from amd_service.lab.training.held_out_scores import measure_held_out
 from amd_service.lab.training.model_card import write_card
 from amd_service.lab.training.progress import TrainingProgress
 from amd_service.lab.training.recordings import HeldOutWindows, find_speech, read_window
 from amd_service.lab.training.reporting import raise_if_not_installed
-from amd_service.lab.training.scoring import fit_temperature, judge, score_windows
+from amd_service.lab.training.scoring import fit_temperature, score_windows
 from amd_service.lab.training.starting_point import (
     StartingPoint,
     quiet_transformers,
@@ -28,13 +29,14 @@ from amd_service.lab.training.starting_point import (
 from amd_service.lab.training.training_data import HeardData, TrainingData, divide
 from amd_service.lab.training.training_options import Trained, TrainingOptions
 from amd_service.lab.training.training_windows import TrainingWindows
+from amd_service.settings import Settings
 
 # Held-out windows that are compared before and after saving.
 _COMPARED = 8
 
 
-def fine_tune(options: TrainingOptions, progress: TrainingProgress) -> Trained:
-    """Train, calibrate, check and write a model.
+def fine_tune(options: TrainingOptions, settings: Settings, progress: TrainingProgress) -> Trained:
+    """Train, calibrate, check, measure and write a model. `settings`: of the service that will use the model.
 
     Raises ConfigurationError, DatasetUnusable or ModelUnusable with the cure. After an interruption, the same call with
     `resume` continues from the last checkpoint.
@@ -48,7 +50,7 @@ def fine_tune(options: TrainingOptions, progress: TrainingProgress) -> Trained:
         checkpoints = prepare_checkpoints(options.out, _describe(options, start, data), resume=options.resume)
         model_folder.raise_if_no_space(options.out, start.model)
         heard = _listen(data, progress)
-        return _finish(start, heard, _train(start, heard, options, checkpoints, progress), options)
+        return _finish(start, heard, _train(start, heard, options, checkpoints, progress), options, settings, progress)
 
 
 def _load_start(options: TrainingOptions) -> StartingPoint:
@@ -105,25 +107,27 @@ def _train(
     return outcome
 
 
-def _finish(start: StartingPoint, heard: HeardData, outcome: Fit, options: TrainingOptions) -> Trained:
-    """Write the model beside the checkpoints, check and calibrate it there, then move it into place."""
+def _finish(
+    start: StartingPoint,
+    heard: HeardData,
+    outcome: Fit,
+    options: TrainingOptions,
+    settings: Settings,
+    progress: TrainingProgress,
+) -> Trained:
+    """Write the model beside the checkpoints, check, calibrate and measure it there, then move it into place."""
     finished, policy = options.out / model_folder.CHECKPOINTS / "finished", options.policy
     held_out = heard.recordings[Split.VALIDATION]
     model_folder.write_network(finished, start)
     engine = model_folder.load_as_service(finished, start.labels, options.threads or usable_cores())
     windows = [read_window(each, policy, policy.window_ms) for each in held_out[:_COMPARED]]
     model_folder.raise_if_changed(start, engine, windows)
-    logits = {
-        split: score_windows(engine, start.labels, heard.recordings[split], policy)
-        for split in (Split.VALIDATION, Split.TEST)
-        if heard.recordings[split]
-    }
-    temperature = fit_temperature(logits[Split.VALIDATION], [each.target for each in held_out])
-    outcomes = {
-        split: judge(each, heard.recordings[split], policy, temperature=temperature) for split, each in logits.items()
-    }
-    trained = Trained(options, start.id, outcome, temperature, heard, outcomes)
+    logits = score_windows(engine, start.labels, held_out, policy)
+    temperature = fit_temperature(logits, [each.target for each in held_out])
     model_folder.write_calibration(finished, temperature, policy)
+    with progress.stage("measuring", len(heard.data.validation) + len(heard.data.test)) as bar:
+        evaluation = measure_held_out(finished, heard.data, settings, judged=bar.advance)
+    trained = Trained(options, start.id, outcome, temperature, heard, evaluation)
     model_folder.write_json(finished / "training_arguments.json", trained.arguments)
     write_card(finished / "README.md", trained)
     model_folder.move_into(options.out, finished)

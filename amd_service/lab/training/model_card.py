@@ -9,9 +9,10 @@ from pathlib import Path
 
 from amd_service import __version__
 from amd_service.domain import Label
+from amd_service.lab.evaluation.measurement import Figures
 from amd_service.lab.evaluation.rates import Rate
+from amd_service.lab.evaluation.tables import intervals_note
 from amd_service.lab.synthesis.voices import Split
-from amd_service.lab.training.scoring import Outcome
 from amd_service.lab.training.training_options import Trained
 
 _HEAD = """---
@@ -70,28 +71,24 @@ def _data(trained: Trained) -> str:
 
 def _scores(trained: Trained) -> str:
     return (
-        "## Scores\n\nVerdicts from the scores alone, with 95 % intervals, on the recordings with speech. The service "
-        "calls recordings without speech undecided. The intervals take into account that recordings of one group "
-        "resemble each other.\n\n"
-        f"{outcome_table(trained.outcomes)}\n\n"
+        "## Scores\n\nVerdicts of the service, from the code of `amd-service evaluate`. A recording without speech is "
+        f"undecided. {intervals_note(trained.evaluation)}\n\n"
+        f"{scores_table(trained.figures)}\n\n"
         "The validation part chose the best checkpoint and the temperature, so its scores are slightly too good. The "
         "test part had no influence. To measure the model again, or against another model: `amd-service evaluate`."
     )
 
 
-def outcome_table(outcomes: Mapping[Split, Outcome]) -> str:
-    """Return the shares of each part as a Markdown table."""
-    header = ("part", "recordings", "wrong", "undecided", "human called voicemail", "voicemail called human")
+def scores_table(figures: Mapping[Split, Figures]) -> str:
+    """Return the figures of each part as a Markdown table."""
+    header = ("part", "recordings", "right", "undecided", "humans called voicemail", "voicemails called human")
     rows = [
         (
             str(split),
-            each.recordings,
-            *map(
-                describe_rate,
-                (each.wrong, each.undecided, each.human_called_voicemail, each.voicemail_called_human),
-            ),
+            each.clips,
+            *map(describe_rate, (each.right, each.undecided, each.human.lost, each.voicemail.lost)),
         )
-        for split, each in outcomes.items()
+        for split, each in figures.items()
     ]
     return markdown_table(header, rows)
 

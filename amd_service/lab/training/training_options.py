@@ -6,10 +6,11 @@ from pathlib import Path
 from typing import Any
 
 from amd_service.detection.decision import Policy
+from amd_service.lab.evaluation.measurement import Figures
+from amd_service.lab.evaluation.run_evaluation import Evaluation
 from amd_service.lab.synthesis.voices import Split
 from amd_service.lab.training.fitting import Fit, FitOptions
 from amd_service.lab.training.reporting import Reporter
-from amd_service.lab.training.scoring import Outcome
 from amd_service.lab.training.starting_point import Masking
 from amd_service.lab.training.training_data import HeardData
 
@@ -47,14 +48,19 @@ class TrainingOptions:
 
 @dataclass(frozen=True, slots=True)
 class Trained:
-    """A finished training. `outcomes`: verdicts of the finished model on the held-out parts."""
+    """A finished training. `evaluation`: of the finished model on the held-out parts."""
 
     options: TrainingOptions
     start_id: str
     fit: Fit
     temperature: float
     heard: HeardData
-    outcomes: Mapping[Split, Outcome]
+    evaluation: Evaluation
+
+    @property
+    def figures(self) -> Mapping[Split, Figures]:
+        """The figures of each held-out part."""
+        return {Split(name): each for name, each in self.evaluation.model.groups["split"].items()}
 
     @property
     def arguments(self) -> dict[str, Any]:

@@ -13,14 +13,17 @@ from amd_service.detection.classifier.request_queue import Priority
 from amd_service.detection.detector import Detector
 from amd_service.detection.label_check import SHIPPED_CLIPS
 from amd_service.errors import ConfigurationError, DatasetUnusable, ModelUnusable
+from amd_service.lab.evaluation.measurement import Question
+from amd_service.lab.evaluation.run_evaluation import evaluate_files
 from amd_service.lab.synthesis.voices import Split
 from amd_service.lab.training import model_folder
+from amd_service.lab.training.model_card import describe_rate
 from amd_service.lab.training.reporting import Reporter
 from amd_service.lab.training.training_options import Trained
 from amd_service.settings import Settings
 from amd_service.telemetry import Metrics
 from tests.support.models import build_model
-from tests.support.tiny_training import QUICK, train_quickly
+from tests.support.tiny_training import QUICK, SETTINGS, train_quickly
 
 
 @pytest.fixture(scope="module")
@@ -55,7 +58,7 @@ def test_the_card_states_data_scores_with_intervals_arguments_and_limits(trained
     assert "| validation | 2 | 1 | 1 | 2 | 0 | not stated |" in card
     assert "| validation | 2 | " in card.split("## Scores")[1]
     assert " to " in card.split("## Scores")[1]
-    assert "on the recordings with speech" in card
+    assert "95 % intervals by Wilson" in card
     assert trained.heard.data.digest in card
     assert '"batch_size": 4' in card
     assert "The dataset names no groups" in card
@@ -73,6 +76,16 @@ async def test_the_service_judges_with_the_trained_model(trained: Trained) -> No
         verdict = await detector.judge(AudioInput(data=clip, one_sided=True), priority=Priority.INTERACTIVE)
     assert verdict.runs[0].window_ms == 1000
     assert verdict.runs[0].model.id == str(trained.options.out)
+
+
+@pytest.mark.slow
+@pytest.mark.anyio
+async def test_the_scores_of_the_card_are_those_of_an_evaluation(trained: Trained) -> None:
+    files = trained.heard.data.validation
+    settings = SETTINGS.with_model(str(trained.options.out)).model_copy(update={"golden": "warn"})
+    measured = await evaluate_files(files, Question.about(files), settings, data="validation")
+    assert trained.figures[Split.VALIDATION] == measured.model.figures
+    assert describe_rate(measured.model.figures.right) in (trained.options.out / "README.md").read_text()
 
 
 @pytest.mark.slow
@@ -109,7 +122,7 @@ def test_a_dataset_with_a_test_split_gets_scores_that_had_no_influence(untrained
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(clip, target)
     trained = train_quickly(untrained, tmp_path / "out", data=tmp_path / "data")
-    assert trained.outcomes[Split.TEST].recordings == 4
+    assert trained.figures[Split.TEST].clips == 4
     assert "no test part" not in (tmp_path / "out" / "README.md").read_text()
 
 

@@ -1,36 +1,7 @@
-from pathlib import Path
-
 import numpy as np
 import pytest
 
-from amd_service.detection.decision import Policy
-from amd_service.domain import Anchor
-from amd_service.lab.dataset.labelled_files import LabelledFile
-from amd_service.lab.training.recordings import Recording
-from amd_service.lab.training.scoring import fit_temperature, judge
-
-POLICY = Policy(0.7, 0.7, 2000, 5000, Anchor.AUTO)
-
-
-def recordings(labels: str) -> list[Recording]:
-    names = {"h": "human", "v": "voicemail"}
-    return [
-        Recording(LabelledFile(Path(f"{index}.wav"), names[letter], group=str(index)), 0)
-        for index, letter in enumerate(labels)
-    ]
-
-
-def test_the_long_window_decides_if_the_first_is_unsure() -> None:
-    unsure, sure_human, sure_voicemail = (0.0, 0.0), (3.0, 0.0), (0.0, 3.0)
-    logits = np.array(
-        [[unsure, sure_human], [sure_human, sure_voicemail], [unsure, unsure], [sure_human, unsure]], dtype=float
-    )
-    outcome = judge(logits, recordings("hhvv"), POLICY, temperature=1.0)
-    assert (outcome.wrong.count, outcome.undecided.count) == (1, 1)
-    assert (outcome.human_called_voicemail.count, outcome.voicemail_called_human.count) == (0, 1)
-    assert outcome.groups == 4
-    cooled = judge(logits, recordings("hhvv"), POLICY, temperature=9.0)
-    assert cooled.undecided.count == 4
+from amd_service.lab.training.scoring import fit_temperature
 
 
 def test_the_temperature_corrects_certainty_that_the_truth_does_not_bear_out() -> None:
