@@ -34,6 +34,7 @@ def _report(trained: Trained) -> dict[str, object]:
     return {
         "folder": str(trained.options.out),
         "start": trained.start_id,
+        "warnings": trained.heard.warnings,
         "temperature": trained.temperature,
         "course": asdict(trained.fit),
         "parts": {str(split): len(files) for split, files in trained.heard.data.parts.items()},

@@ -26,6 +26,10 @@ def test_train_prints_the_scores_with_intervals_as_one_json_document(command_lin
     assert report["folder"] == str(out)
     assert report["parts"] == {"train": 10, "validation": 2, "test": 0}
     assert {"share", "low", "high"} <= set(report["scores"]["validation"]["right"])
+    (warning,) = report["warnings"]
+    assert warning.startswith("Only 2 held-out recordings with speech choose the best weights and the temperature; 50 ")
+    assert f"Warning: {warning}\n" in ended.err
+    assert f"- {warning}\n" in (out / "README.md").read_text()
     assert (out / "config.json").exists()
     again = command_line.run("train", str(SHIPPED_CLIPS), "--out", str(out), "--model", str(start), *QUICK)
     assert (again.code, again.err) == (

@@ -50,6 +50,8 @@ def fine_tune(options: TrainingOptions, settings: Settings, progress: TrainingPr
         checkpoints = prepare_checkpoints(options.out, _describe(options, start, data), resume=options.resume)
         model_folder.raise_if_no_space(options.out, start.model)
         heard = _listen(data, progress)
+        for warning in heard.warnings:
+            progress.warn(warning)
         return _finish(start, heard, _train(start, heard, options, checkpoints, progress), options, settings, progress)
 
 

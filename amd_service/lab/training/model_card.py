@@ -116,6 +116,7 @@ def _limits(trained: Trained) -> str:
         "The scores hold for recordings like those of the dataset: the same languages, kinds of callees and networks.",
         "Calls that are neither a person nor a voicemail (menus, call screening, music) were not trained.",
     ]
+    lines += trained.heard.warnings
     if all(file.group is None for files in trained.heard.data.parts.values() for file in files):
         lines.append("The dataset names no groups, so one voice may be in several parts. The scores may be too good.")
     if not trained.heard.data.test:

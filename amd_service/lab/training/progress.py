@@ -12,11 +12,15 @@ from amd_service.lab.training.fitting import METRIC
 
 
 class TrainingProgress:
-    """A progress bar per stage. `is_shown`: False for --json and if stderr is not a terminal."""
+    """A progress bar per stage, and warnings. `is_shown`: False for --json, which hides the bars."""
 
     def __init__(self, *, is_shown: bool) -> None:
         self._console = Console(stderr=True)
         self._is_shown = is_shown and self._console.is_terminal
+
+    def warn(self, text: str) -> None:
+        """Print a warning before the long part of the training, so that the user can end it."""
+        self._console.print(f"Warning: {text}", style="yellow", highlight=False, markup=False, soft_wrap=True)
 
     @contextmanager
     def stage(self, name: str, total: int | None) -> Iterator["Bar"]:

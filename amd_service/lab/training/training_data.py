@@ -11,6 +11,8 @@ from amd_service.lab.dataset.splitting import assign_splits
 from amd_service.lab.synthesis.voices import Split
 from amd_service.lab.training.recordings import Recording
 
+# With 50 recordings, the 95 % interval of a rate around 0.9 is already 17 points wide.
+FEW = 50
 _HELD_OUT_SHARES = {Split.TRAIN: 0.8, Split.VALIDATION: 0.2, Split.TEST: 0.0}
 
 
@@ -48,6 +50,23 @@ class HeardData:
     def without_speech(self, split: Split) -> int:
         """Return the number of files of a part in which the service finds no speech."""
         return len(self.data.parts[split]) - len(self.recordings[split])
+
+    @property
+    def warnings(self) -> list[str]:
+        """Sentences on parts that are too small for their purpose."""
+        held_out, test = len(self.recordings[Split.VALIDATION]), len(self.recordings[Split.TEST])
+        found = []
+        if held_out < FEW:
+            found.append(
+                f"Only {held_out} held-out recordings with speech choose the best weights and the temperature; "
+                f"{FEW} or more are needed. The confidence of the model may be far from the share of right labels."
+            )
+        if self.data.test and test < FEW:
+            found.append(
+                f"Only {test} recordings with speech are in the test part; {FEW} or more are needed. Their scores say "
+                "little about other calls."
+            )
+        return found
 
     def class_weights(self, labels: tuple[Label, Label]) -> tuple[float, float]:
         """Return a weight for each of `labels`, so that the training recordings of both have equal sums of weights."""

@@ -61,6 +61,7 @@ def test_the_card_states_data_scores_with_intervals_arguments_and_limits(trained
     assert "95 % intervals by Wilson" in card
     assert trained.heard.data.digest in card
     assert '"batch_size": 4' in card
+    assert "- Only 2 held-out recordings with speech choose the best weights and the temperature; 50 or more" in card
     assert "The dataset names no groups" in card
     assert "no test part" in card
 
@@ -123,7 +124,9 @@ def test_a_dataset_with_a_test_split_gets_scores_that_had_no_influence(untrained
             shutil.copy(clip, target)
     trained = train_quickly(untrained, tmp_path / "out", data=tmp_path / "data")
     assert trained.figures[Split.TEST].clips == 4
-    assert "no test part" not in (tmp_path / "out" / "README.md").read_text()
+    card = (tmp_path / "out" / "README.md").read_text()
+    assert "no test part" not in card
+    assert "- Only 4 recordings with speech are in the test part" in card
 
 
 @pytest.mark.slow
