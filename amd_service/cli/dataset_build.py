@@ -14,6 +14,7 @@ from amd_service.lab.dataset.left_out import LEFT_OUT, TEMPORARY
 from amd_service.lab.dataset.splitting import SHARES, Shares
 from amd_service.lab.synthesis.voices import Split
 from amd_service.settings import Settings
+from amd_service.telemetry.command_name import next_command
 
 
 def parse_shares(text: str) -> Shares:
@@ -69,6 +70,8 @@ async def build_and_print(plan: BuildPlan, settings: Settings, *, as_json: bool)
         print("\n".join((*_lines(folder, report), checked.line)))  # noqa: T201 - the command's output
         if sent is not None:
             print(f"{sent} calls were added to the queue `Check again` of /review")  # noqa: T201 - the command's output
+        if report.is_complete:
+            print(next_command("train", folder, "--out", "MODEL"))  # noqa: T201 - the command's output
     return report.is_complete
 
 

@@ -49,4 +49,4 @@ def evaluate(
     other = settings.with_model(against) if against else None
     costs = Costs(cost_lost_human, cost_missed_voicemail, cost_undecided)
     question = Question(costs, cluster, tuple(by or ()))
-    run(evaluate_and_print(Request(data, split, out, audio_mb, as_json), question, settings, other))
+    run(evaluate_and_print(Request(data, split, out, audio_mb, as_json, model), question, settings, other))

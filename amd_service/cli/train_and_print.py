@@ -11,6 +11,7 @@ from amd_service.lab.training.model_card import scores_table
 from amd_service.lab.training.progress import TrainingProgress
 from amd_service.lab.training.training_options import Trained, TrainingOptions
 from amd_service.settings import Settings
+from amd_service.telemetry.command_name import next_command
 
 
 def train_and_print(options: TrainingOptions, settings: Settings, *, as_json: bool) -> None:
@@ -24,10 +25,18 @@ def train_and_print(options: TrainingOptions, settings: Settings, *, as_json: bo
     console.print(Markdown(scores_table(trained.figures)))
     console.print(
         f"{steps} in {course.seconds / 60:.1f} minutes; kept step {course.best_step}; "
-        f"ended by: {course.ended_by}\nAMD_MODEL={options.out.resolve()}",
+        f"ended by: {course.ended_by}\nAMD_MODEL={options.out.resolve()}\n{_next_command(trained)}",
         highlight=False,
         soft_wrap=True,
     )
+
+
+def _next_command(trained: Trained) -> str:
+    options = trained.options
+    # Without a test part, the model knows every recording of the dataset.
+    data = options.data if trained.heard.data.test else "OTHER_DATA"
+    against = ("--against", options.model) if options.scratch is None else ()
+    return next_command("evaluate", data, "--model", options.out, *against)
 
 
 def _report(trained: Trained) -> dict[str, object]:

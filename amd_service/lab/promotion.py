@@ -112,7 +112,8 @@ def _notes(settings: Settings, evaluation: Evaluation) -> list[str]:
     given = settings.model_fields_set
     stale = [name for name in _OF_ONE_MODEL if getattr(settings, name) is not None]
     kept = [name for name in _OVERRIDING if name in given and getattr(settings, name) is not None]
-    notes = [f"AMD_{name.upper()} describes the present model: unset it with the change" for name in stale]
+    notes = [warning.removesuffix(".") for warning in evaluation.warnings]
+    notes += [f"AMD_{name.upper()} describes the present model: unset it with the change" for name in stale]
     notes += [f"AMD_{name.upper()} stays in force, and overrides the new model's own value" for name in kept]
     if evaluation.model.model.proof != Proof.PROVEN:
         notes.append(f"the golden clips do not prove its label order ({evaluation.model.model.proof})")

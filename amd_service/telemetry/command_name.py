@@ -1,5 +1,6 @@
 """How the commands of this installation are run: a checkout has no `amd-service` on the PATH."""
 
+import shlex
 import shutil
 import sys
 from pathlib import Path
@@ -24,6 +25,11 @@ def with_command_name(text: str) -> str:
     quoted = f"`{NAME} "
     # Every value of every log line comes here, and the name costs a search of the PATH.
     return text.replace(quoted, f"`{command_name()} ") if quoted in text else text
+
+
+def next_command(*words: object) -> str:
+    """Return the last line of a command: the command that usually follows. `words`: after `amd-service`."""
+    return f"Next: {command_name()} {shlex.join(map(str, words))}"
 
 
 def _typed(program: Path) -> str:

@@ -57,7 +57,8 @@ async def test_the_report_is_printed_as_lines_or_as_one_document(
     assert lines[0] == f"12 recordings in {folder}"
     assert lines[1].split() == ["train", "4", "human,", "4", "voicemail", "in", "8", "groups"]
     assert lines[4].split() == ["languages", "12", "de"]
-    assert lines[-2].split() == ["left", "out", "1", "undecodable;", "see", "left_out.csv"]
+    assert lines[-3].split() == ["left", "out", "1", "undecodable;", "see", "left_out.csv"]
+    assert lines[-1] == f"Next: amd-service train {folder} --out MODEL"
     assert await build_and_print(BuildPlan(folder, sources), settings, as_json=True)
     report = json.loads(capsys.readouterr().out)
     assert report["labels"]["test"] == {"human": 1, "voicemail": 1}

@@ -38,6 +38,16 @@ def test_train_prints_the_scores_with_intervals_as_one_json_document(command_lin
     )
 
 
+@pytest.mark.slow
+def test_the_commands_name_the_next_command_and_known_recordings(command_line: CommandLine, tmp_path: Path) -> None:
+    start, out = build_model(tmp_path / "start"), tmp_path / "out"
+    trained = command_line.run("train", str(SHIPPED_CLIPS), "--out", str(out), "--model", str(start), *QUICK)
+    assert trained.out.endswith(f"\nNext: amd-service evaluate OTHER_DATA --model {out} --against {start}\n")
+    evaluated = command_line.run("evaluate", str(SHIPPED_CLIPS), "--model", str(out))
+    assert f"{out} was trained with 12 of these 12 recordings" in evaluated.out.replace("\n", " ")
+    assert evaluated.out.endswith(f"\nNext: amd-service model promote {out} --data {SHIPPED_CLIPS}\n")
+
+
 def test_data_that_is_not_a_folder_is_named(command_line: CommandLine, tmp_path: Path) -> None:
     ended = command_line.run("train", str(tmp_path / "none"), "--out", str(tmp_path / "out"), "--model", "demo")
     assert ended.code == 2

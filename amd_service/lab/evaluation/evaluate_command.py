@@ -17,17 +17,22 @@ from amd_service.lab.evaluation.run_evaluation import Evaluation, chosen_files, 
 from amd_service.lab.evaluation.tables import print_evaluation
 from amd_service.lab.synthesis.voices import Split
 from amd_service.settings import Settings
+from amd_service.telemetry.command_name import next_command
 
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """The arguments of the command. `audio_mb`: most MB of recordings in the report."""
+    """The arguments of the command.
+
+    `audio_mb`: most MB of recordings in the report. `candidate`: model to promote next, None for AMD_MODEL itself.
+    """
 
     data: Path
     split: str | None
     out: Path | None
     audio_mb: float
     as_json: bool
+    candidate: str | None
 
 
 async def evaluate_and_print(
@@ -50,6 +55,9 @@ async def evaluate_and_print(
     print_evaluation(evaluation, console)
     if request.out is not None:
         console.print(escape(f"The report is {request.out / REPORT}"), highlight=False, soft_wrap=True)
+    if request.candidate is not None:
+        line = next_command("model", "promote", request.candidate, "--data", request.data)
+        console.print(escape(line), highlight=False, soft_wrap=True)
 
 
 async def _with_progress(

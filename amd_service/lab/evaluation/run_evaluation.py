@@ -1,5 +1,6 @@
 """Evaluates one model, or two models, on a dataset folder."""
 
+import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -7,9 +8,11 @@ from time import perf_counter
 
 import numpy as np
 
+from amd_service.detection.classifier.hub import locate
 from amd_service.detection.detector import Detector
 from amd_service.errors import DatasetUnusable
 from amd_service.lab.dataset.audio_folder import Dataset
+from amd_service.lab.dataset.known_audio import count_known
 from amd_service.lab.dataset.labelled_files import MOST_NAMES, LabelledFile, raise_if_label_missing
 from amd_service.lab.evaluation.comparison import Comparison, compare
 from amd_service.lab.evaluation.judged_clips import JudgedClip, judge_files, measure_times, sample_from
@@ -37,13 +40,15 @@ class Unreadable:
 class Evaluation:
     """The figures of a model, and its differences from a second model.
 
-    `clusters`: clusters of the measured clips, None if the clips are independent. `clips`: for `clips.csv`.
+    `clusters`: clusters of the measured clips, None if the clips are independent. `warnings`: sentences on figures that
+    are too good. `clips`: for `clips.csv`.
     """
 
     data: str
     split: str | None
     question: Question
     clusters: int | None
+    warnings: list[str]
     unreadable: list[Unreadable]
     model: Measurement
     against: Measurement | None
@@ -55,6 +60,7 @@ class Evaluation:
 class _Run:
     clips: list[JudgedClip]
     measurement: Measurement
+    warnings: list[str]
 
 
 def chosen_files(dataset: Dataset, split: Split | None, question: Question) -> list[LabelledFile]:
@@ -96,6 +102,7 @@ async def evaluate_files(
         split=str(split) if split else None,
         question=question,
         clusters=None if numbers is None else len(np.unique(numbers)),
+        warnings=[*this.warnings, *(other.warnings if other else ())],
         unreadable=[Unreadable(path, error) for path, error in errors.items()],
         model=this.measurement,
         against=other.measurement if other else None,
@@ -123,7 +130,17 @@ async def _run(
             times=await measure_times(clips, detector),
             clips_per_s=len(clips) / seconds,
         )
-    return _Run(clips, measurement)
+    return _Run(clips, measurement, await asyncio.to_thread(_warnings, files, settings))
+
+
+def _warnings(files: Sequence[LabelledFile], settings: Settings) -> list[str]:
+    known = count_known(files, locate(settings.model, settings.model_revision).folder)
+    if not known:
+        return []
+    return [
+        f"{settings.model} was trained with {known} of these {len(files)} recordings: its figures are too good. "
+        "Evaluate recordings that it does not know."
+    ]
 
 
 def _compare(this: Sequence[JudgedClip], other: Sequence[JudgedClip], question: Question) -> Comparison:

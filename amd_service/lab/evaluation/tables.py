@@ -74,6 +74,8 @@ def _parts(evaluation: Evaluation) -> Iterator[RenderableType]:
     split = f", split {evaluation.split}" if evaluation.split else ""
     yield Text(f"{evaluation.model.figures.clips} clips of {evaluation.data}{split}")
     yield Text(intervals_note(evaluation), style="dim")
+    for warning in evaluation.warnings:
+        yield Text(f"Warning: {warning}", style="yellow")
     for name, measured in (("", evaluation.model), ("against: ", evaluation.against)):
         if measured is not None:
             yield from _model_parts(f"{name}{measured.model.id}", measured)

@@ -9,6 +9,7 @@ from amd_service.detection.classifier.cores import usable_cores
 from amd_service.detection.classifier.hub import locate
 from amd_service.lab.augmentation.chain import TELEPHONE
 from amd_service.lab.dataset.audio_folder import read_folder
+from amd_service.lab.dataset.known_audio import write_known_audio
 from amd_service.lab.dataset.labelled_files import raise_if_unreadable
 from amd_service.lab.synthesis.voices import Split
 from amd_service.lab.training import lora, model_folder
@@ -129,6 +130,7 @@ def _finish(
     model_folder.write_calibration(finished, temperature, policy)
     with progress.stage("measuring", len(heard.data.validation) + len(heard.data.test)) as bar:
         evaluation = measure_held_out(finished, heard.data, settings, judged=bar.advance)
+    write_known_audio(finished, heard.digests)
     trained = Trained(options, start.id, outcome, temperature, heard, evaluation)
     model_folder.write_json(finished / "training_arguments.json", trained.arguments)
     write_card(finished / "README.md", trained)

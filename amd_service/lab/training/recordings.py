@@ -12,15 +12,20 @@ from amd_service.detection.audio.channels import CalledParty
 from amd_service.detection.decision import Policy
 from amd_service.detection.prepared_audio import MIN_MS, SEARCH_MS, PreparedAudio, cut_window
 from amd_service.domain import Label, Waveform
+from amd_service.lab.dataset.known_audio import opening_digest
 from amd_service.lab.dataset.labelled_files import LabelledFile
 
 
 @dataclass(frozen=True, slots=True)
 class Recording:
-    """A labelled recording in which the service finds speech. `onset_ms`: onset of the speech."""
+    """A labelled recording in which the service finds speech.
+
+    `onset_ms`: onset of the speech. `sha256`: `opening_digest` of its audio.
+    """
 
     file: LabelledFile
     onset_ms: int
+    sha256: str
 
     @property
     def target(self) -> float:
@@ -45,7 +50,7 @@ def find_speech(files: Iterable[LabelledFile], *, heard: Callable[[], None] = la
         waveform = file.waveform(max_ms=SEARCH_MS)
         onset_ms = speech_onset_ms(waveform, search_ms=SEARCH_MS) if waveform.duration_ms >= MIN_MS else None
         if onset_ms is not None:
-            recordings.append(Recording(file, onset_ms))
+            recordings.append(Recording(file, onset_ms, opening_digest(waveform)))
         heard()
     return recordings
 

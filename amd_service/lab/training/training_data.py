@@ -52,6 +52,11 @@ class HeardData:
         return len(self.data.parts[split]) - len(self.recordings[split])
 
     @property
+    def digests(self) -> list[str]:
+        """Digests of the recordings that influence the model: those for training, early stopping and calibration."""
+        return [each.sha256 for split in (Split.TRAIN, Split.VALIDATION) for each in self.recordings[split]]
+
+    @property
     def warnings(self) -> list[str]:
         """Sentences on parts that are too small for their purpose."""
         held_out, test = len(self.recordings[Split.VALIDATION]), len(self.recordings[Split.TEST])

@@ -35,7 +35,7 @@ def test_the_folder_has_weights_labels_features_calibration_card_and_arguments(t
     out = trained.options.out
     assert {path.name for path in out.iterdir()} == {
         "README.md", "calibration.json", "config.json", "model.safetensors", "preprocessor_config.json",
-        "training_arguments.json", "windows.json",
+        "training_arguments.json", "training_audio.json", "windows.json",
     }  # fmt: skip
     config = json.loads((out / "config.json").read_text())
     assert (config["id2label"], config["architectures"]) == (
@@ -85,6 +85,10 @@ async def test_the_scores_of_the_card_are_those_of_an_evaluation(trained: Traine
     files = trained.heard.data.validation
     settings = SETTINGS.with_model(str(trained.options.out)).model_copy(update={"golden": "warn"})
     measured = await evaluate_files(files, Question.about(files), settings, data="validation")
+    assert measured.warnings == [
+        f"{trained.options.out} was trained with 2 of these 2 recordings: its figures are too good. "
+        "Evaluate recordings that it does not know."
+    ]
     assert trained.figures[Split.VALIDATION] == measured.model.figures
     assert describe_rate(measured.model.figures.right) in (trained.options.out / "README.md").read_text()
 

@@ -50,7 +50,7 @@ def test_without_effects_the_audio_stays_and_the_start_moves_a_little() -> None:
 def constant(path: Path, level: float, group: str, rate_hz: int = 8000) -> Recording:
     """A recording whose every sample is `level`, so that its voice can be recognised."""
     soundfile.write(path, np.full(2 * rate_hz, level, np.float32), rate_hz, subtype="PCM_16")
-    return Recording(LabelledFile(path, "human", group=group), onset_ms=500)
+    return Recording(LabelledFile(path, "human", group=group), onset_ms=500, sha256="")
 
 
 def test_the_voices_behind_a_recording_are_those_of_other_groups(tmp_path: Path) -> None:
