@@ -70,17 +70,18 @@ def promote(
             min=0, max=1, help="Least share of right labels. By default, the model must not be worse than AMD_MODEL."
         ),
     ] = None,
+    min_clips: Annotated[int, typer.Option(min=1, help="Least number of recordings of each label.")] = 50,
     as_json: OneJsonFlag = False,
 ) -> None:
     """Examine a model and print the setting that makes it AMD_MODEL. Changes nothing. Exits 1 if the model is refused.
 
     The model must not contradict the golden clips, must have a checked engine if AMD_ENGINE demands one, and must not
-    be worse than AMD_MODEL on DATA outside the 95 % interval.
+    be worse than AMD_MODEL on DATA outside the 95 % interval. DATA must have enough recordings of each label.
     """
     settings = load_settings_and_logging(quiet=True)
     from amd_service.cli.model_promotion import promote_model
 
-    if not run(promote_model(settings, model, data, min_accuracy, as_json=as_json)):
+    if not run(promote_model(settings, model, data, min_accuracy, min_clips, as_json=as_json)):
         raise typer.Exit(1)
 
 

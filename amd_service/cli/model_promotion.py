@@ -15,13 +15,13 @@ from amd_service.settings import Settings
 
 
 async def promote_model(
-    settings: Settings, model: str, data: Path, min_accuracy: float | None, *, as_json: bool
+    settings: Settings, model: str, data: Path, min_accuracy: float | None, min_clips: int, *, as_json: bool
 ) -> bool:
     """Examine the model and print the result. Returns whether the model may be used."""
     known = find_model(settings, model)
     # A relative path would depend on the directory in which the service starts.
     name = model if known.id == DEMO or known.revision is not None else str(known.folder)
-    found = await _examine(settings, name, data, min_accuracy, is_quiet=as_json)
+    found = await _examine(settings, name, data, min_accuracy, min_clips, is_quiet=as_json)
     if as_json:
         document = asdict(found) | {"promoted": not found.refusals}
         print(json.dumps(document, ensure_ascii=False, default=str))  # noqa: T201 - the command's output
@@ -31,7 +31,7 @@ async def promote_model(
 
 
 async def _examine(
-    settings: Settings, model: str, data: Path, min_accuracy: float | None, *, is_quiet: bool
+    settings: Settings, model: str, data: Path, min_accuracy: float | None, min_clips: int, *, is_quiet: bool
 ) -> Promotion:
     console = Console(stderr=True)
     columns = (TextColumn("judging"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
@@ -42,6 +42,7 @@ async def _examine(
             model,
             data,
             min_accuracy=min_accuracy,
+            min_clips=min_clips,
             started=lambda total: progress.update(task, total=total),
             judged=lambda: progress.advance(task),
         )

@@ -51,13 +51,15 @@ async def examine(
     data: Path,
     *,
     min_accuracy: float | None,
+    min_clips: int,
     started: Callable[[int], None],
     judged: Callable[[], None],
 ) -> Promotion:
     """Measure the model on the test split of a dataset, or on all files of a dataset without splits.
 
     `min_accuracy`: least share of right labels. None: the model must not be worse than the present one, outside the
-    95 % interval. `started` gets the number of judgements, and `judged` is called after each of them.
+    95 % interval. `min_clips`: least number of clips of each label. `started` gets the number of judgements, and
+    `judged` is called after each of them.
 
     Raises ModelUnusable if a model cannot be loaded, contradicts the golden clips, or has no checked engine where the
     settings demand one. Raises DatasetUnusable.
@@ -75,11 +77,22 @@ async def examine(
         figures=evaluation.model.figures,
         present=evaluation.against.model if evaluation.against else None,
         comparison=evaluation.comparison,
-        refusals=_refusals(evaluation, min_accuracy),
+        refusals=[*_too_few(evaluation, min_clips), *_refusals(evaluation, min_accuracy)],
         change=f"AMD_MODEL={folder}",
         change_back="unset AMD_MODEL" if settings.model == PRODUCTION_MODEL else f"AMD_MODEL={settings.model}",
         notes=_notes(settings, evaluation),
     )
+
+
+def _too_few(evaluation: Evaluation, min_clips: int) -> list[str]:
+    figures = evaluation.model.figures
+    human, voicemail = figures.human.recall.of, figures.voicemail.recall.of
+    if min(human, voicemail) >= min_clips:
+        return []
+    return [
+        f"{human} human and {voicemail} voicemail clips are too few to judge a model, at least {min_clips} of each "
+        "label are needed: add recordings, or lower the bound with --min-clips"
+    ]
 
 
 def _refusals(evaluation: Evaluation, min_accuracy: float | None) -> list[str]:

@@ -127,7 +127,7 @@ async def test_labelled_recordings_become_a_model_that_judges_calls(scene: Scene
     evaluated = await run_command("evaluate", data, "--model", model)
     assert evaluated["model"]["figures"]["right"]["share"] >= 0.8
 
-    promoted = await run_command("model", "promote", model, "--data", data, "--min-accuracy", "0.8")
+    promoted = await run_command("model", "promote", model, "--data", data, "--min-accuracy", "0.8", "--min-clips", 5)
     assert promoted["change_back"] == "AMD_MODEL=demo"
     name, _, value = promoted["change"].partition("=")
     assert name == "AMD_MODEL"

@@ -38,11 +38,13 @@ MAX_DIMENSIONS = 32
 class SuspiciousLabel:
     """A label that other recordings contradict. `probability`: of the label, by a model that did not see its group.
 
-    `call_sid` is empty for a file. `reviewers`: number of people who gave the label, empty for other labels.
+    `call_sid` is empty for a file, and `source_file` (its name in the source folder) for a call. `reviewers`: number of
+    people who gave the label, empty for other labels.
     """
 
     file_name: str
     call_sid: str
+    source_file: str
     label: str
     suggested: str
     probability: float
@@ -92,9 +94,14 @@ def rank(labels: NDArray[np.int64], probabilities: Vector) -> list[int]:
 def _entry(file: LabelledFile, probability: float) -> SuspiciousLabel:
     (other,) = (label for label in DETECTED_LABELS if label != file.label)
     columns = file.columns
-    name = f"{file.path.parent.name}/{file.path.name}"
     return SuspiciousLabel(
-        name, columns.get("call_sid", ""), file.label, other, round(probability, 3), columns.get("reviewers", "")
+        file_name=f"{file.path.parent.name}/{file.path.name}",
+        call_sid=columns.get("call_sid", ""),
+        source_file=columns.get("source_file", ""),
+        label=file.label,
+        suggested=other,
+        probability=round(probability, 3),
+        reviewers=columns.get("reviewers", ""),
     )
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from amd_service.lab.evaluation.measurement import Measurement, WorstError
+from amd_service.lab.evaluation.measurement import FIGURE_NAMES, WINDOW_NAMES, Measurement, WorstError
 from amd_service.lab.evaluation.plots import plot_calibration, plot_cost, plot_risk, plot_roc
 from amd_service.lab.evaluation.run_evaluation import Evaluation
 from amd_service.lab.evaluation.synthetic_voices import wav_bytes
@@ -51,6 +51,8 @@ def render_report(evaluation: Evaluation, *, max_audio_bytes: int) -> str:
     return templates.get_template("report.html").render(
         evaluation=evaluation,
         measured=evaluation.model,
+        figure_names=FIGURE_NAMES,
+        window_names=WINDOW_NAMES,
         intervals_note=intervals_note(evaluation),
         describe_interval=describe_interval,
         plots=_plots(evaluation.model),

@@ -18,6 +18,15 @@ from amd_service.lab.evaluation.sample import Code, Sample
 from amd_service.lab.evaluation.thresholds import Costs, Recommendation, Thresholds, recommend
 
 WORST = 20
+# Names for people of the windows in `Measurement.roc`.
+WINDOW_NAMES = {"first": "first window", "long": "longer window", "service": "window of the verdict"}
+# Names for people of the figures of a label, in the order of `ClassFigures`.
+FIGURE_NAMES = {
+    "recall": "found (recall)",
+    "lost": "called the opposite",
+    "undecided": "undecided",
+    "precision": "right if called so (precision)",
+}
 
 
 @dataclass(frozen=True, slots=True)

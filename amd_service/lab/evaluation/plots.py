@@ -10,6 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from amd_service.lab.evaluation.curves import Calibration, RiskCoverage, Roc
+from amd_service.lab.evaluation.measurement import WINDOW_NAMES
 from amd_service.lab.evaluation.thresholds import Recommendation
 
 # Matplotlib writes colours as numbers. Each of these numbers stands for a variable of the style sheet.
@@ -21,7 +22,6 @@ _VARIABLES = {
     "#050505": "--third",
 }
 _INK, _LINE, _FIRST, _SECOND, _THIRD = _VARIABLES
-_WINDOWS = {"first": "first window", "long": "longer window", "service": "verdict"}
 _STYLE: dict[Any, Any] = {
     "svg.fonttype": "none",  # text stays text
     "font.family": "sans-serif",
@@ -48,7 +48,7 @@ def plot_roc(curves: dict[str, Roc]) -> str:
         axes.plot([0, 1], [0, 1], color=_LINE, linewidth=1)
         for (name, roc), colour in zip(curves.items(), (_SECOND, _THIRD, _FIRST), strict=True):
             if roc.auc is not None:
-                axes.plot(roc.false_alarms, roc.found, color=colour, label=f"{_WINDOWS[name]} (AUC {roc.auc:.3f})")
+                axes.plot(roc.false_alarms, roc.found, color=colour, label=f"{WINDOW_NAMES[name]} (AUC {roc.auc:.3f})")
         axes.set(xlabel="humans called voicemail", ylabel="voicemails found", aspect="equal")
         axes.legend(loc="lower right")
 

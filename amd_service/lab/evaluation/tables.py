@@ -7,7 +7,7 @@ from rich.table import Table
 from rich.text import Text
 
 from amd_service.lab.evaluation.comparison import Comparison
-from amd_service.lab.evaluation.measurement import Figures, Measurement
+from amd_service.lab.evaluation.measurement import FIGURE_NAMES, WINDOW_NAMES, Figures, Measurement
 from amd_service.lab.evaluation.rates import FEW_CLUSTERS, Interval, Mean, Rate
 from amd_service.lab.evaluation.run_evaluation import Evaluation
 from amd_service.lab.evaluation.thresholds import MIN_INDEPENDENT, Recommendation
@@ -107,8 +107,7 @@ def _table(title: str, *columns: str) -> Table:
 def _rates(title: str, figures: Figures) -> Table:
     table = _table(title, "", "human", "voicemail")
     classes = (figures.human, figures.voicemail)
-    for name in ("recall", "lost", "undecided", "precision"):
-        row = {"recall": "found (recall)", "lost": "called the opposite"}.get(name, name)
+    for name, row in FIGURE_NAMES.items():
         table.add_row(row, *(describe_rate(getattr(each, name)) for each in classes))
     return table
 
@@ -126,7 +125,9 @@ def _further(measured: Measurement) -> Table:
     table.add_row("right, of those decided", describe_rate(measured.figures.right_of_decided))
     table.add_row("undecided", describe_rate(measured.figures.undecided))
     for window, roc in measured.roc.items():
-        table.add_row(f"AUC, {window}", describe_interval(roc.auc, roc.interval))
+        table.add_row(
+            f"voicemail scores higher (AUC), {WINDOW_NAMES[window]}", describe_interval(roc.auc, roc.interval)
+        )
     error = measured.calibration.expected_error
     table.add_row("calibration error (ECE)", "–" if error is None else f"{error:.3f}")
     cost = measured.recommendation.cost_now
@@ -134,7 +135,9 @@ def _further(measured: Measurement) -> Table:
     table.add_row("cost per clip", describe_interval(cost.value, interval))
     if measured.times is not None:
         times = measured.times
-        table.add_row("time per clip, one at a time", f"median {times.median_ms:.0f} ms, p95 {times.p95_ms:.0f} ms")
+        table.add_row(
+            "time per clip, one at a time", f"median {times.median_ms:.0f} ms, 95 % within {times.p95_ms:.0f} ms"
+        )
     table.add_row("clips per second, in batches", f"{measured.clips_per_s:.1f}")
     return table
 
@@ -160,7 +163,7 @@ def _comparison(found: Comparison) -> Table:
     table.add_row("only the first model right", str(found.only_this))
     table.add_row("only the second model right", str(found.only_other))
     table.add_row("neither right", str(found.neither))
-    table.add_row("McNemar, exact p", f"{found.p_value:.4f}")
+    table.add_row("p value of the exact McNemar test", f"{found.p_value:.4f}")
     table.add_row("share of right labels", describe_mean(found.right))
     if found.humans_lost is not None:
         table.add_row("share of humans called voicemail", describe_mean(found.humans_lost))

@@ -66,7 +66,7 @@ def test_too_few_voices_give_no_judgement() -> None:
 def test_an_empty_list_has_a_header(tmp_path: Path) -> None:
     write_suspicious(tmp_path, [])
     header = (tmp_path / "suspicious.csv").read_text("utf-8")
-    assert header == "file_name,call_sid,label,suggested,probability,reviewers\n"
+    assert header == "file_name,call_sid,source_file,label,suggested,probability,reviewers\n"
 
 
 @pytest.mark.slow
