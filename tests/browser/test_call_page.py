@@ -19,8 +19,8 @@ async def current_time(page: Page) -> float:
     return seconds
 
 
-async def open_judged(visits: Visits, site: Site, **options: object) -> Page:
-    call_sid = await site.post_call(HUMAN)
+async def open_judged(visits: Visits, site: Site, name: str = HUMAN, **options: object) -> Page:
+    call_sid = await site.post_call(name)
     await site.analysed(call_sid)
     page = await visits.open(f"/calls/{call_sid}", **options)  # type: ignore[arg-type]
     await expect(page.get_by_role("button", name="Play")).to_be_enabled()
@@ -35,6 +35,19 @@ async def test_the_recording_is_drawn_and_plays(visits: Visits, site: Site) -> N
     await expect(page.get_by_role("button", name="Pause")).to_be_visible()
     await page.wait_for_timeout(500)
     assert await current_time(page) > 0
+
+
+async def test_a_beep_is_marked_in_the_waveform_where_it_sounds(visits: Visits, site: Site) -> None:
+    page = await open_judged(visits, site, "08-voicemail-personal")
+    player = page.locator("audio-player")
+    await expect(player).to_contain_text("Beep at 6.0 s")
+    beep = await player.locator("[part~=beep]").bounding_box()
+    wave = await player.locator("[part~=wrapper]").bounding_box()
+    assert beep is not None
+    assert wave is not None
+    duration_s: float = await player.locator("audio").evaluate("audio => audio.duration")
+    assert (beep["x"] - wave["x"]) / wave["width"] * duration_s == pytest.approx(6.0, abs=0.05)
+    assert beep["width"] / wave["width"] * duration_s == pytest.approx(0.39, abs=0.05)
 
 
 async def test_a_new_analysis_appears_beside_the_old_one(visits: Visits, site: Site) -> None:
