@@ -154,16 +154,23 @@ async def _end_attempt(session: AsyncSession, job: DeliveryJob, **values: Any) -
     return await _LEASES.end_attempt(session, job.id, job.locked_by, **values)
 
 
-async def redrive(session: AsyncSession, *, call_sid: str | None, delivery_id: int | None, limit: int) -> int:
+async def known_ids(session: AsyncSession, ids: Sequence[int]) -> set[int]:
+    """Return those of the numbers that a delivery has."""
+    return set((await session.scalars(select(Delivery.id).where(Delivery.id.in_(ids)))).all())
+
+
+async def redrive(
+    session: AsyncSession, *, call_sid: str | None, delivery_ids: Sequence[int] | None, limit: int
+) -> int:
     """Make up to `limit` dead deliveries due again, oldest first. Returns their number.
 
-    `call_sid`, `delivery_id`: only this call or delivery.
+    `call_sid`, `delivery_ids`: only this call or these deliveries.
     """
     dead = select(Delivery.id).where(text("delivery.state = 'dead'"))
     if call_sid is not None:
         dead = dead.where(Delivery.call_sid == call_sid)
-    if delivery_id is not None:
-        dead = dead.where(Delivery.id == delivery_id)
+    if delivery_ids is not None:
+        dead = dead.where(Delivery.id.in_(delivery_ids))
     ids = (await session.scalars(dead.order_by(Delivery.id).limit(limit).with_for_update())).all()
     statement = update(Delivery).where(Delivery.id.in_(ids))
     values = {"state": DeliveryState.QUEUED, "attempts": 0, "retry_until": None, "finished_at": None}

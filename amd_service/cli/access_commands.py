@@ -3,6 +3,7 @@
 import json
 import sys
 from collections.abc import Collection, Mapping, Sequence
+from datetime import UTC, datetime
 
 from amd_service.database.opening import open_database
 from amd_service.domain import AccessScope, Role
@@ -108,17 +109,33 @@ async def print_keys(settings: Settings, *, as_json: bool) -> None:
     print_rows(rows, as_json=as_json, empty="no keys: `amd-service key add NAME --scope read` makes one")
 
 
-def print_rows(rows: Sequence[Mapping[str, str]], *, as_json: bool, empty: str) -> None:
-    """Print rows in aligned columns with a header, or as JSON. `empty`: a line for people if there are no rows."""
+def print_rows(rows: Sequence[Mapping[str, object]], *, as_json: bool, empty: str) -> None:
+    """Print rows in aligned columns with a header, or as JSON. `empty`: a line for people if there are no rows.
+
+    In JSON, numbers are numbers, times are ISO 8601 strings and None is null.
+    """
     if as_json:
         for row in rows:
-            print(json.dumps(row, ensure_ascii=False))  # noqa: T201 - the command's output
+            times = {name: value.isoformat() for name, value in row.items() if isinstance(value, datetime)}
+            print(json.dumps({**row, **times}, ensure_ascii=False))  # noqa: T201 - the command's output
         return
     if not rows:
         print(empty, file=sys.stderr)  # noqa: T201
         return
-    table = [[name.replace("_", " ") for name in rows[0]], *(list(row.values()) for row in rows)]
+    table = [
+        [name.replace("_", " ") for name in rows[0]],
+        *([_as_text(value) for value in row.values()] for row in rows),
+    ]
     widths = [max(len(row[column]) for row in table) for column in range(len(table[0]))]
     for line in table:
         cells = (cell.ljust(width) for cell, width in zip(line, widths, strict=True))
         print("  ".join(cells).rstrip())  # noqa: T201
+
+
+def _as_text(value: object) -> str:
+    """Return the text of a cell."""
+    if value is None:
+        return ""
+    if isinstance(value, datetime):
+        return f"{value.astimezone(UTC):%Y-%m-%d %H:%M:%S}"
+    return str(value)

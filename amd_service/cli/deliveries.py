@@ -31,15 +31,17 @@ def list_command(
 @app.command(cls=PlainCommand)
 def redrive(
     call: Call = None,
-    delivery: Annotated[int | None, typer.Option("--id", help="Only the delivery with this number.")] = None,
+    deliveries: Annotated[
+        list[int] | None, typer.Option("--id", help="Only the delivery with this number. Can be repeated.")
+    ] = None,
     everything: Annotated[bool, typer.Option("--all", help="All dead deliveries.")] = False,
 ) -> None:
     """Send dead deliveries again. A worker sends them; the retries then take up to three days again."""
-    if [call is not None, delivery is not None, everything].count(True) != 1:
+    if [call is not None, bool(deliveries), everything].count(True) != 1:
         raise typer.BadParameter("choose one of --call SID, --id NUMBER and --all")
     from amd_service.cli.delivery_commands import redrive_deliveries
 
-    count = run(redrive_deliveries(load_settings_and_logging(quiet=True), call, delivery))
+    count = run(redrive_deliveries(load_settings_and_logging(quiet=True), call, deliveries))
     if count:
         typer.echo(f"{count} dead {'delivery' if count == 1 else 'deliveries'} queued again")
     else:

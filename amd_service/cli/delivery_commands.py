@@ -1,8 +1,11 @@
 """Opens the database for the command `deliveries`."""
 
+from collections.abc import Sequence
+
 from amd_service.cli.access_commands import print_rows
 from amd_service.database.opening import open_database
 from amd_service.domain import DeliveryState, event_id
+from amd_service.errors import ConfigurationError
 from amd_service.operations.deliver import redrive
 from amd_service.settings import Settings
 
@@ -19,13 +22,13 @@ async def print_deliveries(
         found = await redrive.list_deliveries(database, call_sid=call_sid, state=chosen, limit=limit)
     rows = [
         {
-            "id": str(each.id),
+            "id": each.id,
             "event": event_id(each.call_sid, each.sequence),
             "type": each.type,
             "state": each.state,
-            "attempts": str(each.attempts),
-            "written": f"{each.created_at:%Y-%m-%d %H:%M:%S}",
-            "next_try": f"{each.available_at:%Y-%m-%d %H:%M:%S}" if each.state == DeliveryState.QUEUED else "",
+            "attempts": each.attempts,
+            "written": each.created_at,
+            "next_try": each.available_at if each.state == DeliveryState.QUEUED else None,
             "url": each.url,
             "error": REMOVED
             if each.finished_at is None and each.url not in settings.delivery_url
@@ -40,7 +43,15 @@ async def print_deliveries(
     print_rows(rows, as_json=as_json, empty=empty)
 
 
-async def redrive_deliveries(settings: Settings, call_sid: str | None, delivery_id: int | None) -> int:
-    """Make dead deliveries due again, and return their number."""
+async def redrive_deliveries(settings: Settings, call_sid: str | None, delivery_ids: Sequence[int] | None) -> int:
+    """Make dead deliveries due again, and return their number.
+
+    Raises ConfigurationError for a call without deliveries, or numbers of no delivery.
+    """
     async with open_database(settings) as database:
-        return await redrive.redrive(database, call_sid=call_sid, delivery_id=delivery_id)
+        cure = "`amd-service deliveries list` shows the deliveries"
+        if call_sid and not await redrive.list_deliveries(database, call_sid=call_sid, state=None, limit=1):
+            raise ConfigurationError(f"the call {call_sid} has no delivery: {cure}")
+        if unknown := await redrive.unknown_ids(database, delivery_ids or ()):
+            raise ConfigurationError(f"no delivery has the number {', '.join(map(str, unknown))}: {cure}")
+        return await redrive.redrive(database, call_sid=call_sid, delivery_ids=delivery_ids)

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from datetime import datetime, timedelta
 
 import pytest
 
@@ -38,6 +39,8 @@ def test_dead_deliveries_are_listed_with_their_reason_and_sent_again(command: Co
         json.loads(line) for line in command.run("deliveries", "list", "--state", "dead", "--json").out.splitlines()
     ]
     assert (row["event"], row["url"], row["error"]) == (f"evt_{CALL}_1", URL, "the backend answered 410 Gone")
+    assert (type(row["id"]), row["attempts"], row["next_try"]) == (int, 1, None)
+    assert datetime.fromisoformat(row["written"]).utcoffset() == timedelta(0)
     assert "evt_" in command.run("deliveries", "list", "--call", CALL).out
     assert command.run("deliveries", "redrive", "--call", CALL).out == "1 dead delivery queued again\n"
 
@@ -51,6 +54,19 @@ def test_a_queued_delivery_is_no_dead_delivery_and_is_listed_with_its_next_try(
     assert command.run("deliveries", "redrive", "--all").out.startswith("no dead deliveries to send again.")
     (row,) = [json.loads(line) for line in command.run("deliveries", "list", "--json").out.splitlines()]
     assert row["next_try"] == row["written"]
+
+
+def test_unknown_numbers_and_calls_are_named(command: CommandLine, database_url: str) -> None:
+    asyncio.run(make_dead_delivery(database_url))
+    known = json.loads(command.run("deliveries", "list", "--json").out)["id"]
+    ended = command.run("deliveries", "redrive", "--id", str(known), "--id", "8001", "--id", "8002")
+    assert (ended.code, ended.err) == (
+        2,
+        "amd-service: no delivery has the number 8001, 8002: `amd-service deliveries list` shows the deliveries\n",
+    )
+    ended = command.run("deliveries", "redrive", "--call", "CA0")
+    assert (ended.code, ended.err[:44]) == (2, "amd-service: the call CA0 has no delivery: `")
+    assert command.run("deliveries", "redrive", "--id", str(known)).out == "1 dead delivery queued again\n"
 
 
 async def queue_delivery(database_url: str) -> None:

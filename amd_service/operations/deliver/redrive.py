@@ -22,15 +22,22 @@ async def list_deliveries(
         return await deliveries.list_deliveries(session, call_sid=call_sid, state=state, limit=limit)
 
 
-async def redrive(database: Database, *, call_sid: str | None = None, delivery_id: int | None = None) -> int:
-    """Make the dead deliveries of a call, one delivery, or all of them due again. Returns their number.
+async def unknown_ids(database: Database, ids: Sequence[int]) -> Sequence[int]:
+    """Return the numbers that no delivery has. Raises DatabaseUnavailable."""
+    async with database.reading() as session:
+        known = await deliveries.known_ids(session, ids)
+    return [each for each in ids if each not in known]
+
+
+async def redrive(database: Database, *, call_sid: str | None = None, delivery_ids: Sequence[int] | None = None) -> int:
+    """Make the dead deliveries of a call, those with some numbers, or all of them due again. Returns their number.
 
     Raises DatabaseUnavailable.
     """
     total = 0
     while True:
         async with database.transaction() as session:
-            count = await deliveries.redrive(session, call_sid=call_sid, delivery_id=delivery_id, limit=BATCH)
+            count = await deliveries.redrive(session, call_sid=call_sid, delivery_ids=delivery_ids, limit=BATCH)
         total += count
         if count < BATCH:
             break

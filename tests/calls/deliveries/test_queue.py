@@ -105,8 +105,8 @@ async def test_redriven_events_are_due_with_new_time_for_retries(database: Datab
     async with database.transaction() as session:
         assert await deliveries.give_up(session, job, error="HTTP 500", status=500)
     async with database.transaction() as session:
-        assert await deliveries.redrive(session, call_sid=job.call_sid, delivery_id=None, limit=10) == 1
-        assert await deliveries.redrive(session, call_sid=None, delivery_id=None, limit=10) == 0
+        assert await deliveries.redrive(session, call_sid=job.call_sid, delivery_ids=None, limit=10) == 1
+        assert await deliveries.redrive(session, call_sid=None, delivery_ids=None, limit=10) == 0
     (again,) = await claim_deliveries(database)
     assert (again.id, again.attempts) == (job.id, 1)
     assert again.left_s == pytest.approx(RETRY_S)

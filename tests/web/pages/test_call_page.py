@@ -309,7 +309,7 @@ async def test_the_page_is_updated_whenever_a_delivery_changes(service: App, dat
             await deliveries.give_up(session, job, error=error, status=410)
         assert error in await update()
         async with database.transaction() as session:
-            await deliveries.redrive(session, call_sid=CALL, delivery_id=None, limit=1)
+            await deliveries.redrive(session, call_sid=CALL, delivery_ids=None, limit=1)
 
 
 async def test_a_call_without_deliveries_has_no_section_about_them(service: App, database: Database) -> None:
