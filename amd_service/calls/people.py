@@ -14,7 +14,7 @@ from amd_service.domain import SCOPES_OF_ROLE, Principal, Role
 
 @dataclass(frozen=True, slots=True)
 class Credentials:
-    """What is needed to check a password."""
+    """Values to check a password against."""
 
     person_id: int
     password_hash: str | None

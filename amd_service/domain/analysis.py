@@ -40,7 +40,7 @@ class Source(StrEnum):
 
 
 class ShadowOutcome(StrEnum):
-    """What became of a judged recording that the shadow model should judge too."""
+    """Outcome for a judged recording that the shadow model should judge too."""
 
     STORED = "stored"
     KNOWN = "known"

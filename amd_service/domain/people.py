@@ -21,7 +21,7 @@ class AccessScope(StrEnum):
 
 
 class Role(StrEnum):
-    """What a person may do."""
+    """Role of a person, which determines the permissions."""
 
     VIEWER = "viewer"
     REVIEWER = "reviewer"

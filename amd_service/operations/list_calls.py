@@ -18,7 +18,7 @@ EXPORT_BATCH = 250
 
 @dataclass(frozen=True, slots=True)
 class CallList:
-    """What the page of calls shows."""
+    """Contents of the page of calls."""
 
     page: CallPage
     views: list[SavedView]

@@ -34,7 +34,7 @@ async def judged(database: Database) -> None:
 
 
 async def everything_else(database: Database) -> dict[str, Any]:
-    """What the service says about the call, apart from its shadow runs."""
+    """The data of the call, apart from its shadow runs."""
     rules = make_rules(Settings(_env_file=None))
     async with database.transaction() as session:
         call = await read_call(session, CALL)

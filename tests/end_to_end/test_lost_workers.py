@@ -1,4 +1,4 @@
-"""What happens to a recording when its worker is killed."""
+"""A worker is killed while it judges a recording."""
 
 import asyncio
 import signal

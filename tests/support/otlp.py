@@ -16,7 +16,7 @@ from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
 @dataclass
 class Received:
-    """What the receiver got, in order of arrival."""
+    """Everything that the receiver got, in order of arrival."""
 
     url: str = ""
     paths: list[str] = field(default_factory=list)

@@ -111,7 +111,7 @@ async def test_without_keys_local_requests_are_allowed_with_a_loopback_public_ur
     assert await status(database, KEYLESS | {"public_url": "http://127.0.0.1:8080"}, host="127.0.0.1") is None
 
 
-# What browsers send with a form or a request of a script, by https://fetch.spec.whatwg.org and their own traces.
+# Headers of forms and of script requests in browsers, by https://fetch.spec.whatwg.org and their own traces.
 ATTACKS: dict[str, dict[str, str]] = {
     "a form of another site, Chromium and Firefox": {
         "origin": "https://evil.example",

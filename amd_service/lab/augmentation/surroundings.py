@@ -1,4 +1,4 @@
-"""What surrounds the speaker: a room, background noise, mains hum, other people's voices."""
+"""Surroundings of the speaker: a room, background noise, mains hum, other people's voices."""
 
 from collections.abc import Callable
 from functools import lru_cache

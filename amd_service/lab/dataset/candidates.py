@@ -14,7 +14,7 @@ from amd_service.lab.dataset.left_out import LeftOut
 from amd_service.lab.dataset.phone_numbers import raise_if_phone_number
 from amd_service.lab.synthesis.voices import Split
 
-# What calls can be grouped by.
+# Columns by which calls can be grouped.
 CALL_GROUPS = ("number", "day", "call")
 
 

@@ -103,7 +103,7 @@ class Measurement:
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """What the user wants to know.
+    """Choices of the user.
 
     `cluster`: column whose equal values make clips dependent. `by`: columns to split the figures by.
     """

@@ -31,7 +31,7 @@ class Chip:
 
 @dataclass(frozen=True, slots=True)
 class FilterForm:
-    """What the form needs: the filter, its query string, its values one by one, and the choices of its fields.
+    """Contents of the form: the filter, its query string, its values one by one, and the choices of its fields.
 
     `timespans`: choices of the period, as value and text. `timespan`: the chosen value. `more`: number of chosen
     values of the fields that are hidden at first.
