@@ -26,8 +26,8 @@ REASONS: Mapping[str, Reason | Failure] = {str(reason): reason for kind in (Reas
 
 MAX_TEXT_LENGTH = 200
 
-_TIMESPAN = re.compile(r"([1-9]\d{0,3})([hd])")
-_HOURS = {"h": 1, "d": 24}
+_TIMESPAN = re.compile(r"([1-9]\d{0,3})([mhd])")
+_MINUTES = {"m": 1, "h": 60, "d": 24 * 60}
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,8 +191,9 @@ def _review_conditions(reviewed: bool | None) -> list[ColumnElement[bool]]:
 
 def written_timespan(timespan: timedelta) -> str:
     """Return a timespan as the query string has it, for example `7d` or `1h`."""
-    hours = int(timespan.total_seconds()) // 3600
-    return f"{hours}h" if hours % 24 else f"{hours // 24}d"
+    minutes = int(timespan.total_seconds()) // 60
+    unit = next(unit for unit in ("d", "h", "m") if minutes % _MINUTES[unit] == 0)
+    return f"{minutes // _MINUTES[unit]}{unit}"
 
 
 def written_moment(moment: datetime) -> str:
@@ -232,8 +233,8 @@ def _timespan(given: Mapping[str, list[str]], name: str) -> timedelta | None:
         return None
     match = _TIMESPAN.fullmatch(value)
     if match is None:
-        raise InvalidFilter(f"{name}={value!r} is not a timespan: use for example 1h, 24h or 7d")
-    return timedelta(hours=int(match[1]) * _HOURS[match[2]])
+        raise InvalidFilter(f"{name}={value!r} is not a timespan: use for example 90m, 24h or 7d")
+    return timedelta(minutes=int(match[1]) * _MINUTES[match[2]])
 
 
 def _moment(given: Mapping[str, list[str]], name: str) -> datetime | None:

@@ -7,18 +7,17 @@ keeps its first verdict.
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import UTC, date, datetime, timedelta
+from datetime import datetime, timedelta
 
-from sqlalchemy import ARRAY, ColumnElement, Date, Select, Text, cast, func, literal_column, select, tuple_, update
+from sqlalchemy import ARRAY, Select, Text, cast, func, select, tuple_, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from amd_service.calls.tables import MEDIA_STREAM, CallLog, Recording, RecordingState
-from amd_service.calls.tables.call_log import DAY
 
 
 @dataclass(frozen=True, slots=True)
 class Period:
-    """Calls that were answered at or after `since` and before `until`. If the time is not known: by created_at.
+    """Calls that began at or after `since` and before `until`, by `created_at`, like those of `CallFilter`.
 
     `campaign`: only calls of this campaign.
     """
@@ -32,12 +31,12 @@ class Period:
 class JudgedBatch:
     """Result of one batch of judged calls.
 
-    `last`: day and SID of the last call, None after the end of the period. `requeued`: number of requeued recordings.
-    `deleted`: recordings that were deleted at Twilio. `streams`: live streams, whose audio is not stored.
+    `last`: `created_at` and SID of the last call, None after the end of the period. `requeued`: number of requeued
+    recordings. `deleted`: recordings that were deleted at Twilio. `streams`: live streams, whose audio is not stored.
     `failed_before`: number of requeued recordings whose latest attempt failed after an earlier verdict, by reason.
     """
 
-    last: tuple[date, str] | None
+    last: tuple[datetime, str] | None
     calls: int = 0
     requeued: int = 0
     deleted: int = 0
@@ -64,15 +63,15 @@ async def requeue_judged(
     session: AsyncSession,
     period: Period,
     *,
-    after: tuple[date, str] | None,
+    after: tuple[datetime, str] | None,
     limit: int,
     dry_run: bool,
     pace: Pace = AT_ONCE,
 ) -> JudgedBatch:
     """Requeue the recordings of up to `limit` judged calls of a period.
 
-    `after`: start after this day and SID. `dry_run`: count, but change nothing. The calls keep their rows, because
-    their verdicts do not change yet.
+    `after`: start after this `created_at` and SID. `dry_run`: count, but change nothing. The calls keep their rows,
+    because their verdicts do not change yet.
     """
     calls = (await session.execute(_judged_calls(period, after).limit(limit))).all()
     if not calls:
@@ -104,20 +103,17 @@ async def requeue_calls(
     )
 
 
-def _judged_calls(period: Period, after: tuple[date, str] | None) -> Select[date, str]:
-    day: ColumnElement[date] = literal_column(DAY, Date)
-    answered_at = func.coalesce(CallLog.answered_at, CallLog.created_at)
-    # The conditions on the day let Postgres use its index. The conditions on the time are exact.
+def _judged_calls(period: Period, after: tuple[datetime, str] | None) -> Select[datetime, str]:
+    key = (CallLog.created_at, CallLog.call_sid)
     statement = (
-        select(day, CallLog.call_sid)
+        select(*key)
         .where(CallLog.label.is_not(None))
-        .where(day.between(period.since.astimezone(UTC).date(), period.until.astimezone(UTC).date()))
-        .where(answered_at >= period.since, answered_at < period.until)
-        .order_by(day, CallLog.call_sid)
+        .where(CallLog.created_at >= period.since, CallLog.created_at < period.until)
+        .order_by(*key)
     )
     if period.campaign is not None:
         statement = statement.where(CallLog.campaign == period.campaign)
-    return statement if after is None else statement.where(tuple_(day, CallLog.call_sid) > tuple_(*after))
+    return statement if after is None else statement.where(tuple_(*key) > tuple_(*after))
 
 
 async def _enqueue(session: AsyncSession, sids: Sequence[str], pace: Pace) -> None:
@@ -138,11 +134,11 @@ async def _enqueue(session: AsyncSession, sids: Sequence[str], pace: Pace) -> No
 
 
 async def read_judged(
-    session: AsyncSession, period: Period, *, after: tuple[date, str] | None, limit: int
-) -> tuple[list[Recording], tuple[date, str] | None]:
+    session: AsyncSession, period: Period, *, after: tuple[datetime, str] | None, limit: int
+) -> tuple[list[Recording], tuple[datetime, str] | None]:
     """Read the judged recordings of up to `limit` judged calls of a period, without live streams.
 
-    Returns also the day and the SID of the last call, None after the end of the period.
+    Returns also `created_at` and the SID of the last call, None after the end of the period.
     """
     calls = (await session.execute(_judged_calls(period, after).limit(limit))).all()
     recordings = (

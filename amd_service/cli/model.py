@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from amd_service.cli.options import OneJsonFlag
+from amd_service.cli.options import DEFAULT_SINCE, OneJsonFlag, Since
 from amd_service.cli.plain_help import PlainCommand, PlainGroup
 from amd_service.cli.process import load_settings_and_logging, run
 
@@ -47,7 +47,7 @@ def show(
 
 @app.command(cls=PlainCommand)
 def compare(
-    since: Annotated[str, typer.Option(metavar="TIME", help="Runs since this time, e.g. 2026-11-20 or 7d.")] = "7d",
+    since: Since = DEFAULT_SINCE,
     model: Annotated[
         str | None, typer.Option(metavar="ID", help="Shadow model. Default: AMD_SHADOW_MODEL, else the newest runs.")
     ] = None,

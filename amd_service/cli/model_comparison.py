@@ -11,7 +11,7 @@ from amd_service.calls.review_sample import SamplingPlan
 from amd_service.calls.shadow_comparison import ChangedCall
 from amd_service.calls.strata import LowConfidence
 from amd_service.cli.access_commands import print_rows
-from amd_service.cli.times import parse_time
+from amd_service.cli.times import parse_period
 from amd_service.database.opening import open_database
 from amd_service.detection.stated_windows import find_policy
 from amd_service.domain import Label
@@ -21,8 +21,8 @@ from amd_service.settings import Settings
 
 
 async def print_comparison(settings: Settings, since: str, model: str | None, limit: int, *, as_json: bool) -> None:
-    """Compare the shadow model with the verdicts since a time, and print tables or one JSON document."""
-    begin = parse_time(since, "--since", now=datetime.now(UTC))
+    """Compare the shadow model with the verdicts on calls since a time, and print tables or one JSON document."""
+    begin, _ = parse_period(since, None, now=datetime.now(UTC))
     policy = await asyncio.to_thread(find_policy, settings)
     low = LowConfidence.above(human=policy.min_confidence_human, voicemail=policy.min_confidence_voicemail)
     plan = SamplingPlan.from_settings(settings, low)
@@ -36,7 +36,7 @@ async def print_comparison(settings: Settings, since: str, model: str | None, li
         return
     share = found.agreeing / found.calls if found.calls else 1.0
     print(  # noqa: T201
-        f"{found.model.id} (weights {found.model.weights_sha256[:12]}) judged {found.calls} calls since "
+        f"{found.model.id} (weights {found.model.weights_sha256[:12]}) judged {found.calls} calls that began since "
         f"{begin:%Y-%m-%d %H:%M} UTC. {found.calls - found.agreeing} labels would change; {share:.1%} stay.\n"
     )
     print_rows(_labels(found), as_json=False, empty="")

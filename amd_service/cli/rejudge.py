@@ -4,15 +4,13 @@ from typing import Annotated
 
 import typer
 
-from amd_service.cli.options import OneJsonFlag
+from amd_service.cli.options import OneJsonFlag, Since, Until
 from amd_service.cli.process import load_settings_and_logging, run
 
 
 def rejudge(
-    since: Annotated[str, typer.Option(metavar="TIME", help="Calls answered since this time, e.g. 2026-11-20 or 7d.")],
-    until: Annotated[
-        str | None, typer.Option(metavar="TIME", help="Calls answered before this time. Default: now.")
-    ] = None,
+    since: Since,
+    until: Until = None,
     model: Annotated[
         str | None,
         typer.Option(

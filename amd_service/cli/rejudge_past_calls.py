@@ -8,9 +8,8 @@ from rich.console import Console
 from rich.progress import MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from amd_service.calls.judged_again import Period
-from amd_service.cli.times import parse_time
+from amd_service.cli.times import parse_period
 from amd_service.database.opening import open_database
-from amd_service.errors import ConfigurationError
 from amd_service.operations.rejudge import Rejudged
 from amd_service.operations.requeue import RequeueReport, requeue_judged
 from amd_service.runtime.shadow import open_rejudger
@@ -34,12 +33,8 @@ class Options:
 
     def period(self, now: datetime) -> Period:
         """Return the calls that the options select. Raises ConfigurationError if no call can match."""
-        since = parse_time(self.since, "--since", now=now)
-        until = now if self.until is None else parse_time(self.until, "--until", now=now)
-        if since >= until:
-            end = "now" if self.until is None else f"--until {self.until}"
-            raise ConfigurationError(f"--since {self.since} must be before {end}: no call can match")
-        return Period(since, until, self.campaign)
+        since, until = parse_period(self.since, self.until, now=now)
+        return Period(since, until or now, self.campaign)
 
 
 async def rejudge_and_print(settings: Settings, options: Options, *, as_json: bool) -> None:
@@ -88,7 +83,7 @@ def _requeued_lines(report: RequeueReport, options: Options) -> list[str]:
     done = "would be requeued" if options.dry_run else "requeued"
     lines = [f"{report.requeued} recording(s) of {report.calls} call(s) {done}, to be judged after all new recordings"]
     if not report.requeued:
-        lines.append("calls are selected by the time at which they were answered, and only with a recording at Twilio")
+        lines.append("calls are selected by the time at which they began, and only with a recording at Twilio")
     if options.per_minute is not None and report.requeued:
         minutes = -(-report.requeued // options.per_minute)
         lines.append(f"they become due within {minutes} minute(s), {options.per_minute} per minute")

@@ -36,6 +36,16 @@ def parse_time(text: str, option: str, *, now: datetime) -> datetime:
     return time.replace(tzinfo=UTC) if time.tzinfo is None else time
 
 
+def parse_period(since: str, until: str | None, *, now: datetime) -> tuple[datetime, datetime | None]:
+    """Parse `--since` and `--until`. None stands for now. Raises ConfigurationError, also if no call can match."""
+    begin = parse_time(since, "--since", now=now)
+    end = None if until is None else parse_time(until, "--until", now=now)
+    if begin >= (end or now):
+        limit = "now" if until is None else f"--until {until}"
+        raise ConfigurationError(f"--since {since} must be before {limit}: no call can match")
+    return begin, end
+
+
 def _duration(text: str) -> timedelta | None:
     match = re.fullmatch(r"([1-9][0-9]{0,3})([mhd])", text)
     return None if match is None else timedelta(**{_UNITS[match[2]]: int(match[1])})

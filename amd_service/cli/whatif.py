@@ -4,17 +4,13 @@ from typing import Annotated
 
 import typer
 
-from amd_service.cli.options import OneJsonFlag
+from amd_service.cli.options import DEFAULT_SINCE, OneJsonFlag, Since, Until
 from amd_service.cli.process import load_settings_and_logging, run
 
 
 def whatif(
-    since: Annotated[
-        str, typer.Option(metavar="TIME", help="Calls that began since this time, e.g. 2026-11-20 or 7d.")
-    ] = "7d",
-    until: Annotated[
-        str | None, typer.Option(metavar="TIME", help="Calls that began before this time. Default: now.")
-    ] = None,
+    since: Since = DEFAULT_SINCE,
+    until: Until = None,
     min_confidence: Annotated[
         float | None, typer.Option(help="Minimum confidence of both labels, instead of AMD_MIN_CONFIDENCE.")
     ] = None,

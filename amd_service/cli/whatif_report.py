@@ -11,12 +11,11 @@ from amd_service.calls.call_filter import CallFilter, FilterRules
 from amd_service.calls.number_policy import NumberPolicy
 from amd_service.calls.review_sample import SamplingPlan
 from amd_service.calls.strata import LowConfidence
-from amd_service.cli.times import parse_time
+from amd_service.cli.times import parse_period
 from amd_service.database.opening import open_database
 from amd_service.detection.decide_again import Thresholds
 from amd_service.detection.stated_windows import find_policy
 from amd_service.domain import Label, ReviewAnswer
-from amd_service.errors import ConfigurationError
 from amd_service.operations.review.error_rates import ErrorRate
 from amd_service.operations.what_if import WhatIf, what_if
 from amd_service.settings import Settings
@@ -40,11 +39,7 @@ class Options:
 
     def call_filter(self, now: datetime) -> CallFilter:
         """Return the calls that the options select. Raises ConfigurationError."""
-        since = parse_time(self.since, "--since", now=now)
-        until = None if self.until is None else parse_time(self.until, "--until", now=now)
-        if since >= (until or now):
-            end = "now" if self.until is None else f"--until {self.until}"
-            raise ConfigurationError(f"--since {self.since} must be before {end}: no call can match")
+        since, until = parse_period(self.since, self.until, now=now)
         return CallFilter(since=since, until=until, campaign=self.campaign)
 
 

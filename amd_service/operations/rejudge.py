@@ -4,7 +4,7 @@ import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
-from datetime import date
+from datetime import datetime
 from typing import Self
 
 from amd_service.calls.judged_again import Period, read_judged
@@ -115,7 +115,7 @@ class Rejudger:
         """Yield the recordings that may still exist and that the model has not judged."""
         model = self._detector.identity
         assert model is not None
-        after: tuple[date, str] | None = None
+        after: tuple[datetime, str] | None = None
         while True:
             async with self._database.reading() as session:
                 rows, after = await read_judged(session, period, after=after, limit=BATCH)

@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import date
+from datetime import datetime
 
 from amd_service.calls import given_up, judged_again
 from amd_service.calls.judged_again import AT_ONCE, JudgedBatch, Pace, Period
@@ -67,7 +67,7 @@ async def requeue_judged(
     error or Ctrl-C, finished batches stay requeued.
     """
     batches: list[JudgedBatch] = []
-    after: tuple[date, str] | None = None
+    after: tuple[datetime, str] | None = None
     pace = AT_ONCE if per_minute is None else Pace(step_s=60 / per_minute)
     while True:
         total = _total(batches)

@@ -53,7 +53,7 @@ Work = Callable[[AsyncSession], Awaitable[Any]]
 ACCOUNT = AccountSid("AC1")
 LONG_AGO = datetime(2020, 1, 1, tzinfo=UTC)
 LAST_DAYS = Period(datetime.now(UTC) - timedelta(days=4), datetime.now(UTC))
-AFTER = ((datetime.now(UTC) - timedelta(days=2)).date(), "CA17")
+AFTER = (datetime.now(UTC) - timedelta(days=2), "CA17")
 HASH = NumberPolicy("hash", b"k" * 16)
 SEQ_SCAN = re.compile(r"Seq Scan on \w+")
 
@@ -116,11 +116,11 @@ QUERIES: dict[str, tuple[Work, set[str]]] = {
     ),
     "requeue of judged calls": (
         lambda session: judged_again.requeue_judged(session, LAST_DAYS, after=None, limit=20, dry_run=False),
-        {"ix_call_log_judged_day", "ix_recording_call_sid"},
+        {"ix_call_log_created_at", "ix_recording_call_sid"},
     ),
     "requeue of more judged calls": (
         lambda session: judged_again.requeue_judged(session, LAST_DAYS, after=AFTER, limit=20, dry_run=True),
-        {"ix_call_log_judged_day", "ix_recording_call_sid"},
+        {"ix_call_log_created_at", "ix_recording_call_sid"},
     ),
     "stored verdicts of a batch": (
         lambda session: read_stored_calls(

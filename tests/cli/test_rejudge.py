@@ -56,4 +56,4 @@ async def test_recordings_are_requeued_and_a_dry_run_changes_nothing(
     await rejudge_and_print(settings, Options("1d", campaign="spring"), as_json=True)
     assert json.loads(capsys.readouterr().out)["requeued"] == 0
     await rejudge_and_print(settings, Options("1d", campaign="spring"), as_json=False)
-    assert "selected by the time at which they were answered" in capsys.readouterr().out
+    assert "selected by the time at which they began" in capsys.readouterr().out

@@ -3,10 +3,12 @@
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from sqlalchemy import update
 
 from amd_service.calls.judged_again import requeue_calls
 from amd_service.calls.review_sample import SamplingPlan
 from amd_service.calls.strata import LowConfidence
+from amd_service.calls.tables import CallLog
 from amd_service.database.pool import Database
 from amd_service.domain import Label, ReviewAnswer, Stratum
 from amd_service.errors import NothingToCompare
@@ -37,6 +39,16 @@ async def test_labels_of_both_models_are_counted_and_changes_listed(database: Da
     assert {each.call_sid for each in found.changed[:2]} == {numbered_sid(2), numbered_sid(3)}
     assert len(found.changed) == 4
     assert len((await compare(database, limit=1)).changed) == 1
+
+
+async def test_only_calls_that_began_in_the_period_are_compared(database: Database) -> None:
+    for number in (1, 2):
+        await judged_by_both(database, number, H, V)
+    async with database.transaction() as session:
+        old = update(CallLog).where(CallLog.call_sid == numbered_sid(1))
+        await session.execute(old.values(created_at=datetime.now(UTC) - timedelta(days=8)))
+    found = await compare(database)
+    assert (found.calls, [each.call_sid for each in found.changed]) == (1, [numbered_sid(2)])
 
 
 async def test_reviews_say_which_model_is_right(database: Database) -> None:

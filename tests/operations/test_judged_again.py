@@ -4,10 +4,11 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import text, update
 
 from amd_service.calls import queue, queue_length
 from amd_service.calls.judged_again import Period
+from amd_service.calls.tables import CallLog
 from amd_service.database.pool import Database
 from amd_service.domain import Action, ActionKind, CallSid, Failure, Job, Label, RecordingSid, Verdict
 from amd_service.errors import MediaNotYet, Permanent
@@ -172,8 +173,11 @@ async def test_recordings_that_cannot_be_judged_again_are_reported(database: Dat
 async def test_only_calls_of_the_period_are_judged_again(database: Database) -> None:
     for number in range(5):
         sid = CallSid(f"CA{number:032x}")
-        answered = status("in-progress", call_sid=sid, timestamp=BEGAN + timedelta(hours=12 * number))
+        answered = status("in-progress", call_sid=sid)
         await deliver(database, answered, recording("completed", RecordingSid(f"RE{number:032x}"), call_sid=sid))
+        async with database.transaction() as session:
+            began = update(CallLog).where(CallLog.call_sid == sid)
+            await session.execute(began.values(created_at=BEGAN + timedelta(hours=12 * number)))
     for job in await claim(database):
         assert await settle(database, job, HUMAN)
     period = Period(BEGAN + timedelta(hours=12), BEGAN + timedelta(hours=36))

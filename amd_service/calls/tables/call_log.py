@@ -80,7 +80,7 @@ class CallLog(Base):
         Index(None, "answered_at"),
         # For the search for the calls to one number, newest first.
         Index(None, "to_number", "created_at"),
-        # For `call_log_agreement`, and for the search for the judged calls of a period.
+        # For `call_log_agreement`.
         Index("ix_call_log_judged_day", text(DAY), "call_sid", postgresql_where=text("label is not null")),
         # Partial indexes, so that the search for open calls stays fast with a million finished calls in the table.
         Index("ix_call_log_action_due", "verdict_at", postgresql_where=text(ACTION_DUE)),
