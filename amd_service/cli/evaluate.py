@@ -42,6 +42,9 @@ def evaluate(
     """
     # A new model may contradict the golden clips. Its figures are then of interest.
     settings = load_settings_and_logging(quiet=True, model=model, golden="warn")
+    from amd_service.cli.extra import EVALUATE, raise_if_extra_missing
+
+    raise_if_extra_missing("evaluate", EVALUATE)
     from amd_service.lab.evaluation.evaluate_command import Request, evaluate_and_print
     from amd_service.lab.evaluation.measurement import Question
     from amd_service.lab.evaluation.thresholds import Costs

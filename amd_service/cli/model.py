@@ -79,6 +79,9 @@ def promote(
     be worse than AMD_MODEL on DATA outside the 95 % interval. DATA must have enough recordings of each label.
     """
     settings = load_settings_and_logging(quiet=True)
+    from amd_service.cli.extra import EVALUATE, raise_if_extra_missing
+
+    raise_if_extra_missing("model promote", EVALUATE)
     from amd_service.cli.model_promotion import promote_model
 
     if not run(promote_model(settings, model, data, min_accuracy, min_clips, as_json=as_json)):

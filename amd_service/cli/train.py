@@ -9,9 +9,6 @@ import typer
 
 from amd_service.cli.process import load_settings_and_logging
 
-# Libraries of the extra `train` that the command needs.
-LIBRARIES = ("accelerate", "librosa", "peft", "scipy", "sklearn")
-
 
 class Device(StrEnum):
     """Processor for the training."""
@@ -92,7 +89,9 @@ def train(
     given = {"window_ms": window_ms, "long_window_ms": long_window_ms}
     windows_given = {key: value for key, value in given.items() if value}
     settings = load_settings_and_logging(quiet=True, model=model, **windows_given)
-    raise_if_extra_missing()
+    from amd_service.cli.extra import TRAIN, raise_if_extra_missing
+
+    raise_if_extra_missing("train", TRAIN)
     from amd_service.cli.train_and_print import train_and_print
     from amd_service.detection.classifier.hub import locate
     from amd_service.detection.classifier.model import read_windows
@@ -136,14 +135,3 @@ def train(
         ),
     )
     train_and_print(options, settings, as_json=as_json)
-
-
-def raise_if_extra_missing() -> None:
-    """Raise ConfigurationError with the install command if a library of the extra `train` is missing."""
-    from importlib.util import find_spec
-
-    from amd_service.errors import ConfigurationError
-
-    missing = [name for name in LIBRARIES if find_spec(name) is None]
-    if missing:
-        raise ConfigurationError(f"training needs {', '.join(missing)}: pip install 'amd-service[train]'")

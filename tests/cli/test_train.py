@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from amd_service.cli import train as command
+from amd_service.cli import extra
 from amd_service.detection.label_check import SHIPPED_CLIPS
 from tests.support.command_line import CommandLine
 from tests.support.models import build_model
@@ -54,12 +54,14 @@ def test_data_that_is_not_a_folder_is_named(command_line: CommandLine, tmp_path:
     assert ended.err.startswith(f"amd-service: {tmp_path / 'none'} is not a folder: name a dataset folder")
 
 
+@pytest.mark.parametrize("command", [("train", "DATA", "--out", "MODEL"), ("evaluate", "DATA"),
+                                     ("model", "promote", "MODEL", "--data", "DATA")])  # fmt: skip
 def test_without_the_extra_the_command_names_how_to_install_it(
-    command_line: CommandLine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    command_line: CommandLine, monkeypatch: pytest.MonkeyPatch, command: tuple[str, ...]
 ) -> None:
-    monkeypatch.setattr(command, "LIBRARIES", ("no_such_library",))
-    ended = command_line.run("train", str(tmp_path), "--out", str(tmp_path / "out"))
-    assert (ended.code, ended.err) == (
-        2,
-        "amd-service: training needs no_such_library: pip install 'amd-service[train]'\n",
-    )
+    monkeypatch.setattr(extra, "TRAIN", ("no_such_library",))
+    monkeypatch.setattr(extra, "EVALUATE", ("no_such_library",))
+    ended = command_line.run(*command)
+    name = "model promote" if command[0] == "model" else command[0]
+    expected = f"amd-service: `amd-service {name}` needs no_such_library: pip install 'amd-service[train]'\n"
+    assert (ended.code, ended.err) == (2, expected)
