@@ -1,12 +1,13 @@
 """Reads everything that is stored about one call."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
 from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from amd_service.calls.tables import Callback, CallLog, Delivery, Recording, Review, VerdictRow
+from amd_service.calls.tables import Annotation, Callback, CallLog, Delivery, Recording, Review, VerdictRow
 from amd_service.domain import CallSid, Source
 
 # Maximum number of rows of each kind. A usual call has ten callbacks and two recordings.
@@ -17,8 +18,8 @@ MAX_ROWS = 100
 class WholeCall:
     """A call with its recordings by start, its model runs, callbacks, reviews and deliveries in the order of writing.
 
-    `shadow_runs`: runs of another model, which do not affect the call. `now`: time of the database. Of each kind, at
-    most MAX_ROWS rows are read.
+    `annotation`: its Call Annotation at Twilio, None without one. `shadow_runs`: runs of another model, which do not
+    affect the call. `now`: time of the database. Of each kind, at most MAX_ROWS rows are read.
     """
 
     call: CallLog
@@ -28,7 +29,13 @@ class WholeCall:
     reviews: list[Review]
     deliveries: list[Delivery]
     now: datetime
+    annotation: Annotation | None = None
     shadow_runs: list[VerdictRow] = field(default_factory=list)
+
+    @property
+    def sent(self) -> Sequence[Delivery | Annotation]:
+        """The deliveries and the annotation."""
+        return [*self.deliveries, *([] if self.annotation is None else [self.annotation])]
 
 
 async def read_whole_call(session: AsyncSession, call_sid: CallSid) -> WholeCall | None:
@@ -55,5 +62,6 @@ async def read_whole_call(session: AsyncSession, call_sid: CallSid) -> WholeCall
         reviews=list(await session.scalars(reviews.order_by(Review.id).limit(MAX_ROWS))),
         deliveries=list(await session.scalars(deliveries.order_by(Delivery.id).limit(MAX_ROWS))),
         now=now,
+        annotation=await session.get(Annotation, call_sid),
         shadow_runs=list(await session.scalars(runs.where(is_shadow).limit(MAX_ROWS))),
     )

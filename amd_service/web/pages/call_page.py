@@ -105,6 +105,9 @@ def version_of(whole: WholeCall) -> str:
         (each.id, each.state, each.attempts, each.last_status, each.last_error, each.locked_by or each.available_at)
         for each in whole.deliveries
     ]
+    if (each := whole.annotation) is not None:
+        waits = each.locked_by or each.available_at
+        sent.append((each.version, each.state, each.attempts, None, each.last_error, waits))
     groups = (whole.runs, whole.shadow_runs, whole.callbacks, whole.reviews)
     counts = [each.id for group in groups for each in group[-1:]]
     return hashlib.sha256(repr((rows, counts, sent)).encode()).hexdigest()[:16]
@@ -147,7 +150,7 @@ def _context(request: Request, whole: WholeCall, message: str | None = None) -> 
         "agreement": agreement(call.label, call.twilio_answered_by),
         "callbacks": callback_rows(whole, principal),
         "is_sending": any(
-            each.state == "running" or (each.state == "queued" and not each.attempts) for each in whole.deliveries
+            each.state == "running" or (each.state == "queued" and not each.attempts) for each in whole.sent
         ),
         "answers": ANSWERS,
         "own": next((each for each in reversed(whole.reviews) if each.reviewer == principal.name), None),

@@ -2,19 +2,17 @@
 
 import re
 
-import httpx2
 import pytest
 from sqlalchemy import func, update
 
-from amd_service.calls import deliveries
 from amd_service.calls.streams import Stream, settle_stream
 from amd_service.calls.tables import CallLog, Recording
 from amd_service.database.pool import Database
 from amd_service.domain import CallSid, Label, Role, StreamSid
 from tests.support.app import RECORDED, STATUS, App
+from tests.support.call_page import HTML, PAGE, PART, judge, read, section, send
 from tests.support.deliveries import amd, claim, deliver, recording, recording_row, settle, status, verdict_rows
 from tests.support.intake import ANSWERED, COMPLETED, INITIATED, RINGING
-from tests.support.outbox import claim_deliveries, with_backends
 from tests.support.review_rows import stored_reviews
 from tests.support.shadow import shadow_verdict, store_shadow
 from tests.support.sids import ACCOUNT, CALL, OTHER_CALL, RECORDING
@@ -22,32 +20,6 @@ from tests.support.signed_in import sign_in
 from tests.support.verdicts import HUMAN, verdict
 
 pytestmark = pytest.mark.anyio
-
-PAGE = f"/calls/{CALL}"
-HTML = {"accept": "text/html"}
-PART = HTML | {"hx-request": "true"}
-
-
-async def judge(database: Database, *, label: Label = Label.HUMAN) -> None:
-    await deliver(database, INITIATED, RINGING, ANSWERED, COMPLETED, recording("completed", channels=2))
-    (job,) = await claim(database)
-    assert await settle(database, job, HUMAN if label is Label.HUMAN else verdict(label, human=0.6))
-
-
-async def read(service: App, path: str = PAGE) -> str:
-    response = await service.client.get(path, headers=HTML)
-    assert response.status_code == 200
-    return response.text
-
-
-async def send(service: App, path: str, **form: str) -> httpx2.Response:
-    return await service.client.post(f"{PAGE}/{path}", data=form, headers=PART)
-
-
-def section(page: str, name: str) -> str:
-    """The text of a section, without markup."""
-    start = page.index(f'id="{name}-title"')
-    return " ".join(re.sub("<[^>]*>", " ", page[page.index(">", start) + 1 : page.index("</section>", start)]).split())
 
 
 async def test_the_page_shows_verdict_facts_run_recording_and_callbacks(service: App, database: Database) -> None:
@@ -257,61 +229,3 @@ async def test_neighbours_keep_the_filter_of_the_list(service: App, database: Da
     assert (f"/calls/{sids[3]}" in ends, 'rel="prev"' in ends) == (True, False)
     nowhere = (await service.client.get(f"/calls/{OTHER_CALL}/neighbours", headers=PART)).text
     assert "rel=" not in nowhere
-
-
-async def test_deliveries_are_shown_and_dead_ones_are_sent_again(service: App, database: Database) -> None:
-    url = "https://backend.example.com/amd?token=abc"
-    async with with_backends(database, url) as opened:
-        await judge(opened)
-    (job,) = await claim_deliveries(database, url)
-    async with database.transaction() as session:
-        await deliveries.give_up(session, job, error="the backend answered 410 Gone", status=410)
-    page = await read(service)
-    assert "call.judged" in section(page, "deliveries")
-    assert "backend.example.com dead HTTP 410 1 – the backend answered 410 Gone" in section(page, "deliveries")
-    assert "token=abc" not in page
-    again = await send(service, "deliveries")
-    assert "1 dead events are queued again." in again.text
-    assert "queued" in section(again.text, "deliveries")
-
-
-async def test_the_page_is_updated_whenever_a_delivery_changes(service: App, database: Database) -> None:
-    url = "https://backend.example.com/amd"
-    async with with_backends(database, url) as opened:
-        await judge(opened)
-    page = await read(service)
-
-    async def update() -> str:
-        """Ask for an update as the page does, which must not be empty. A second request then gets no update."""
-        nonlocal page
-        path = re.search(r'hx-get="(/calls/[^"]*/parts[?][^"]*)"', page)
-        assert path is not None
-        response = await service.client.get(path[1].replace("&amp;", "&"), headers=PART)
-        assert response.status_code == 200
-        page = response.text
-        return section(page, "deliveries")
-
-    # The page asks every second for an event that is sent now, and every five seconds for one that waits for a retry.
-    assert "data-unfinished" in page
-    (job,) = await claim_deliveries(database, url)
-    assert "running" in await update()
-    async with database.transaction() as session:
-        await deliveries.retry_later(session, job, delay_s=0, error="the backend answered 503", status=503)
-    assert "queued HTTP 503 1" in await update()
-    assert "data-unfinished" not in page
-    (job,) = await claim_deliveries(database, url)
-    async with database.transaction() as session:
-        await deliveries.retry_later(session, job, delay_s=0, error="no response within 10 s", status=None)
-    assert "no response within 10 s" in await update()
-    for error in ("the backend answered 410 Gone", "another reason"):
-        (job,) = await claim_deliveries(database, url)
-        async with database.transaction() as session:
-            await deliveries.give_up(session, job, error=error, status=410)
-        assert error in await update()
-        async with database.transaction() as session:
-            await deliveries.redrive(session, call_sid=CALL, delivery_ids=None, limit=1)
-
-
-async def test_a_call_without_deliveries_has_no_section_about_them(service: App, database: Database) -> None:
-    await judge(database)
-    assert "deliveries-title" not in await read(service)
