@@ -6,6 +6,7 @@ from pathlib import Path
 import torch
 
 from amd_service.detection.classifier.cores import usable_cores
+from amd_service.detection.classifier.engines.torch import quiet_transformers
 from amd_service.detection.classifier.hub import locate
 from amd_service.lab.augmentation.chain import TELEPHONE
 from amd_service.lab.dataset.audio_folder import read_folder
@@ -23,7 +24,6 @@ from amd_service.lab.training.reporting import raise_if_not_installed
 from amd_service.lab.training.scoring import fit_temperature, score_windows
 from amd_service.lab.training.starting_point import (
     StartingPoint,
-    quiet_transformers,
     start_from_checkpoint,
     start_from_scratch,
 )

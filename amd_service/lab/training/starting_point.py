@@ -1,16 +1,13 @@
 """Loads the network from which a training starts: a classifier, a base checkpoint, or random weights."""
 
 import json
-import logging
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 from transformers import Wav2Vec2Config, Wav2Vec2FeatureExtractor, Wav2Vec2ForSequenceClassification
-from transformers.utils import logging as transformers_logging
 
 from amd_service.detection.classifier.hub import Located
 from amd_service.detection.classifier.labels import order_labels
@@ -166,18 +163,3 @@ def _load(folder: Path, config: Any, *, has_head: bool) -> Any:
             "belongs to other weights. Copy both from one checkpoint"
         )
     return model
-
-
-@contextmanager
-def quiet_transformers() -> Iterator[None]:
-    """Suppress the progress bars and warnings of transformers, which would break the command's own progress bar."""
-    noise: Any = transformers_logging
-    level, bars = noise.get_verbosity(), noise.is_progress_bar_enabled()
-    noise.set_verbosity(logging.CRITICAL)
-    noise.disable_progress_bar()
-    try:
-        yield
-    finally:
-        noise.set_verbosity(level)
-        if bars:
-            noise.enable_progress_bar()

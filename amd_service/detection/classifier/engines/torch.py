@@ -81,7 +81,7 @@ def load_model(files: ModelFiles) -> Any:
 
     Raises ModelUnusable if a weight that influences the scores is missing, unexpected or of another shape.
     """
-    with _quiet_transformers():
+    with quiet_transformers():
         _check_feature_extractor(files)
         model = _from_pretrained(files)
     return model.eval()
@@ -168,10 +168,10 @@ def _check_feature_extractor(files: ModelFiles) -> None:
 
 
 @contextmanager
-def _quiet_transformers() -> Iterator[None]:
-    """Suppress the progress bars and the table of weights that transformers prints while loading.
+def quiet_transformers() -> Iterator[None]:
+    """Suppress the progress bars and warnings of transformers, and its table of weights.
 
-    `_check_every_weight` reports problems with the weights instead.
+    `_check_every_weight` reports problems with the weights instead. A training has its own progress bar.
     """
     from transformers.utils import logging as transformers_logging
 
