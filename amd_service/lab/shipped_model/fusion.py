@@ -85,7 +85,7 @@ def measure_gain(fitted: Pipeline, calls: Heard) -> Gain:
         rate(right_alone, _is_decided(alone)),
         rate(right_fused, _is_decided(fused)),
         mean(np.subtract(right_fused, right_alone, dtype=float)),
-        mcnemar(np.count_nonzero(right_fused & ~right_alone), np.count_nonzero(right_alone & ~right_fused)),
+        mcnemar(int(np.count_nonzero(right_fused & ~right_alone)), int(np.count_nonzero(right_alone & ~right_fused))),
     )
 
 
