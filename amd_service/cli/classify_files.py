@@ -57,16 +57,17 @@ async def classify(files: Sequence[Path], settings: Settings, *, channel: int | 
     A mono file is assumed to contain only the called party. `channel`: the called party's channel of a dual-channel
     file; None mixes the two channels. Raises ModelUnusable if the model cannot be loaded.
     """
-    async with Detector.from_settings(settings, Metrics(), is_service=False) as detector, asyncio.TaskGroup() as group:
+    async with Detector.from_settings(settings, Metrics(), is_service=False) as detector:
         await detector.wait_ready_or_raise()
-        started: deque[asyncio.Task[Line]] = deque()
-        for file in files:
-            # The next files are read and decoded while the model runs.
-            if len(started) > detector.windows_at_once:
+        async with asyncio.TaskGroup() as group:
+            started: deque[asyncio.Task[Line]] = deque()
+            for file in files:
+                # The next files are read and decoded while the model runs.
+                if len(started) > detector.windows_at_once:
+                    yield await started.popleft()
+                started.append(group.create_task(_classify_file(file, detector, channel)))
+            while started:
                 yield await started.popleft()
-            started.append(group.create_task(_classify_file(file, detector, channel)))
-        while started:
-            yield await started.popleft()
 
 
 async def _classify_file(file: Path, detector: Detector, channel: int | None) -> Line:
