@@ -127,7 +127,7 @@ def test_a_trained_folder_is_one_that_transformers_and_the_service_read(small_co
 def test_the_folder_states_the_windows_of_its_recipe(tmp_path: Path) -> None:
     write_windows(tmp_path, RECIPES["8s-hidden"])
     stated = ModelWindows.parse(json.loads((tmp_path / "windows.json").read_text()), tmp_path)
-    assert (stated.window_ms, stated.long_window_ms) == (5000, 8000)
+    assert (stated.window_ms, stated.long_window_ms) == RECIPES["8s-hidden"].windows_ms == (8000, 10_000)
 
 
 def test_a_left_out_engine_is_only_heard_in_the_test(
