@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 from time import perf_counter
@@ -59,15 +59,8 @@ async def classify(files: Sequence[Path], settings: Settings, *, channel: int | 
     """
     async with Detector.from_settings(settings, Metrics(), is_service=False) as detector:
         await detector.wait_ready_or_raise()
-        async with asyncio.TaskGroup() as group:
-            started: deque[asyncio.Task[Line]] = deque()
-            for file in files:
-                # The next files are read and decoded while the model runs.
-                if len(started) > detector.windows_at_once:
-                    yield await started.popleft()
-                started.append(group.create_task(_classify_file(file, detector, channel)))
-            while started:
-                yield await started.popleft()
+        for file in files:
+            yield await _classify_file(file, detector, channel)
 
 
 async def _classify_file(file: Path, detector: Detector, channel: int | None) -> Line:
