@@ -87,7 +87,7 @@ async def test_a_recording_without_a_verdict_is_never_erased(database: Database)
     (job,) = await claim(database)
     assert await erasable(database) == []
     async with database.transaction() as session:
-        await queue.give_up(session, job, Failure.GAVE_UP, "it may be put up for work again")
+        await queue.give_up(session, job, Failure.GAVE_UP, "it may be queued again")
     assert await erasable(database) == []
 
 

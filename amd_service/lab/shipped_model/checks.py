@@ -55,11 +55,16 @@ class Model:
 
     def label(self, heard: Sound) -> Label:
         """Return the label of a call at 8 kHz."""
-        found = Label.UNDECIDED
+        voicemail = self.score(heard)
+        return Label.UNDECIDED if voicemail is None else self.label_of(voicemail)
+
+    def score(self, heard: Sound) -> float | None:
+        """Return the probability of voicemail on the window that decides. None if no speech was found."""
+        voicemail = None
         for window in cut_windows(heard, (self.policy.window_ms, self.policy.long_window_ms)):
-            if found is Label.UNDECIDED:
-                found = self.label_of(self.predict(window))
-        return found
+            if voicemail is None or self.label_of(voicemail) is Label.UNDECIDED:
+                voicemail = self.predict(window)
+        return voicemail
 
     def label_of(self, voicemail: float) -> Label:
         """Return the label of a probability of voicemail."""
@@ -148,7 +153,12 @@ def measure_announcers(model: Model, corpus: Corpus, *, count: int, seed: int) -
 
 def measure_rules(model: Model, learn: Sequence[DrawnCall], test: Sequence[DrawnCall]) -> Iterator[Check]:
     """Compare the more probable label of the model, on the window that decides, with each simple rule."""
-    right = rate(np.array([_is_right(model, call) for call in test]), np.ones(len(test), bool))
+    # A call without detected speech is wrong.
+    right_calls = [
+        (score := model.score(call.heard)) is not None and (score > 0.5) == (call.start.label is Label.VOICEMAIL)
+        for call in test
+    ]
+    right = rate(np.array(right_calls), np.ones(len(test), bool))
     yield Check("model: more probable label right", right)
     for name, measure in RULES.items():
         found = measure_rule(measure, learn, test)
@@ -162,15 +172,6 @@ def measure_accidents(learn: Sequence[DrawnCall], test: Sequence[DrawnCall]) -> 
     for name, share in {**found, "language": measure_language_rule(learn, test)}.items():
         passed = share.share is not None and share.share <= MOST_OF_ACCIDENTS
         yield Check(f"accident: {name}", share, f"at most {MOST_OF_ACCIDENTS:.0%}", passed)
-
-
-def _is_right(model: Model, call: DrawnCall) -> bool:
-    """A call without detected speech is wrong."""
-    voicemail = None
-    for window in cut_windows(call.heard, (model.policy.window_ms, model.policy.long_window_ms)):
-        if voicemail is None or model.label_of(voicemail) is Label.UNDECIDED:
-            voicemail = model.predict(window)
-    return voicemail is not None and (voicemail > 0.5) == (call.start.label is Label.VOICEMAIL)
 
 
 def _at_most(name: str, hits: Sequence[bool], bound: float) -> Check:

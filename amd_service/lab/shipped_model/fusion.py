@@ -21,7 +21,7 @@ from amd_service.lab.evaluation.comparison import mcnemar
 from amd_service.lab.evaluation.rates import Floats, Mask, Mean, Rate, mean, rate
 from amd_service.lab.shipped_model.checks import Model, load_model
 from amd_service.lab.shipped_model.simple_rules import DrawnCall, draw_calls
-from amd_service.lab.shipped_model.trials import THRESHOLD, cut_windows
+from amd_service.lab.shipped_model.trials import THRESHOLD
 from amd_service.lab.synthesis.corpus import CACHE, load_corpus
 from amd_service.lab.synthesis.voices import Split
 
@@ -57,11 +57,7 @@ def measure_calls(model: Model, calls: Sequence[DrawnCall]) -> Heard:
     """Score the calls. The score of a call is the log odds of voicemail on the window that decides."""
     rows, truth = [], []
     for call in calls:
-        windows = cut_windows(call.heard, (model.policy.window_ms, model.policy.long_window_ms))
-        voicemail = None
-        for window in windows:
-            if voicemail is None or model.label_of(voicemail) is Label.UNDECIDED:
-                voicemail = model.predict(window)
+        voicemail = model.score(call.heard)
         if voicemail is not None:
             rows.append(_figures(call, voicemail))
             truth.append(call.start.label is Label.VOICEMAIL)
@@ -106,10 +102,16 @@ def _figures(call: DrawnCall, voicemail: float) -> list[float]:
     rhythm = call.rhythm
     kept = min(max(voicemail, 1e-4), 1 - 1e-4)  # a score of 1 has no log odds
     start_ms = RHYTHM_MS if rhythm.speech_at_ms is None else rhythm.speech_at_ms
-    times_ms = (start_ms, rhythm.first_burst_ms, rhythm.longest_run_ms)
-    later_ms = (rhythm.longest_pause_ms, rhythm.trailing_silence_ms)
-    seconds, later = [ms / 1000 for ms in times_ms], [ms / 1000 for ms in later_ms]
-    return [float(np.log(kept / (1 - kept))), *seconds, rhythm.speech_share, float(rhythm.pauses), *later]
+    return [
+        float(np.log(kept / (1 - kept))),
+        start_ms / 1000,
+        rhythm.first_burst_ms / 1000,
+        rhythm.longest_run_ms / 1000,
+        rhythm.speech_share,
+        float(rhythm.pauses),
+        rhythm.longest_pause_ms / 1000,
+        rhythm.trailing_silence_ms / 1000,
+    ]
 
 
 def _is_decided(voicemail: Floats) -> Mask:
