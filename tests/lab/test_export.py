@@ -15,16 +15,19 @@ from rich.console import Console
 
 from amd_service.detection.classifier.engine_check import Requirements
 from amd_service.detection.classifier.engines.engine import load_engine
+from amd_service.detection.classifier.engines.selection import Hardware
 from amd_service.detection.classifier.exported_engine import locate_exported_engine
 from amd_service.detection.classifier.model import open_model
 from amd_service.detection.decision import Policy
 from amd_service.errors import ConfigurationError, ModelUnusable
 from amd_service.lab.export.build import build
 from amd_service.lab.export.check_windows import Samples, WindowSets, draw_windows, read_recordings
-from amd_service.lab.export.exporter import Exporter
+from amd_service.lab.export.exporter import Exporter, require_exportable
 from amd_service.lab.export.probabilities import EngineRun
 from amd_service.settings import Settings
 from tests.support.models import build_model
+
+WITH_BF16 = Hardware(cuda=False, bf16=True)
 
 
 @pytest.fixture(scope="module")
@@ -52,12 +55,12 @@ def draw_noise(_policy: Policy, _folder: Path | None, check: int, _calibration: 
 
 @pytest.fixture
 def exporter(settings: Settings, console: Console) -> Exporter:
-    return Exporter(settings, console, Requirements(windows=20), draw_noise)
+    return Exporter(settings, console, Requirements(windows=20), draw_noise, detect_hardware=lambda: WITH_BF16)
 
 
 @pytest.mark.slow
 def test_an_engine_that_passes_its_check_is_used_by_the_service(settings: Settings, console: Console) -> None:
-    check = Exporter(settings, console).export("openvino", "bf16")
+    check = Exporter(settings, console, detect_hardware=lambda: WITH_BF16).export("openvino", "bf16")
     assert check.passed
     assert check.windows == 200
     assert set(check.window_lengths_ms) >= {"1000", "2000"}
@@ -173,6 +176,19 @@ def test_an_engine_that_cannot_be_exported_is_rejected_with_the_reason_or_the_ch
 ) -> None:
     with pytest.raises(ConfigurationError, match=cure):
         Exporter(settings).export(engine, precision)
+
+
+@pytest.mark.parametrize("engine", ["torch", "openvino"])
+def test_bf16_is_not_exported_for_a_device_that_only_emulates_it(settings: Settings, engine: str) -> None:
+    emulated = Exporter(settings, detect_hardware=lambda: Hardware(cuda=False, bf16=False))
+    with pytest.raises(ModelUnusable, match=r"only emulates bf16; run `amd-service model export --engine openvino"):
+        emulated.export(engine, "bf16")
+
+
+def test_bf16_is_exported_for_a_gpu_whatever_the_processor_has() -> None:
+    require_exportable("torch", "bf16", Hardware(cuda=True, bf16=False))
+    with pytest.raises(ModelUnusable, match="this processor only emulates bf16"):
+        require_exportable("openvino", "bf16", Hardware(cuda=True, bf16=False))
 
 
 def test_the_same_seed_gives_the_same_windows_and_calibration_uses_other_windows() -> None:

@@ -22,7 +22,7 @@ from amd_service.detection.classifier.engine_check import (
     measure_deviation,
     write_engine_check,
 )
-from amd_service.detection.classifier.engines.selection import has_cuda
+from amd_service.detection.classifier.engines.selection import Hardware, detect_hardware
 from amd_service.detection.classifier.exported_engine import (
     PRECISIONS,
     ExportedEngine,
@@ -58,7 +58,7 @@ Measure = Callable[[EngineRun, ModelFiles, int, Sequence[Samples], Console], Pro
 
 @dataclass(frozen=True, slots=True)
 class Exporter:
-    """Exports engines of the configured model. The slow steps are fields, so that tests can replace them."""
+    """Exports engines of the configured model. Tests replace the slow steps and the hardware, which are fields."""
 
     settings: Settings
     console: Console = field(default_factory=lambda: Console(stderr=True))
@@ -66,6 +66,7 @@ class Exporter:
     draw_windows: DrawWindows = draw_windows
     build: Build = build
     measure: Measure = measure_probabilities
+    detect_hardware: Callable[[], Hardware] = detect_hardware
 
     def export(
         self, engine: str, precision: str, *, windows_dir: Path | None = None, again: bool = False
@@ -77,9 +78,10 @@ class Exporter:
         service uses only an engine that passed. Takes minutes. Raises ModelUnusable or ConfigurationError; the message
         names the cure.
         """
-        require_exportable(engine, precision)
+        hardware = self.detect_hardware()
+        require_exportable(engine, precision, hardware)
         files = open_model(self.settings)
-        device = "cuda" if engine == "torch" and has_cuda() else "cpu"
+        device = "cuda" if engine == "torch" and hardware.cuda else "cpu"
         exported = locate_exported_engine(files, engine, precision, self.settings.cache_dir, device=device)
         with self._lock(exported.folder.parent):
             known = exported.read_check()
@@ -183,8 +185,11 @@ class Exporter:
             self.console.print(f"  used only with AMD_ENGINE={check.engine} AMD_PRECISION=int8, never automatically")
 
 
-def require_exportable(engine: str, precision: str) -> None:
-    """Raise ConfigurationError for an unknown engine or the reference, ModelUnusable for a missing package."""
+def require_exportable(engine: str, precision: str, hardware: Hardware) -> None:
+    """Raise ConfigurationError for an unknown engine or the reference.
+
+    Raises ModelUnusable for a missing package, and for bf16 on a device that only emulates it, slower than fp32.
+    """
     if engine not in PRECISIONS or precision not in PRECISIONS[engine]:
         known = ", ".join(f"{name} {one}" for name, ones in PRECISIONS.items() for one in ones)
         raise ConfigurationError(f"unknown engine {engine} {precision}: choose one of {known}")
@@ -193,6 +198,12 @@ def require_exportable(engine: str, precision: str) -> None:
     package = missing_package(engine)
     if package is not None:
         raise ModelUnusable(f"{engine} needs {package}: pip install 'amd-service[{engine}]'")
+    if precision == "bf16" and not hardware.bf16 and not (engine == "torch" and hardware.cuda):
+        faster = "openvino" if engine == "torch" else engine
+        raise ModelUnusable(
+            f"{engine} bf16 would be slower than fp32: this processor only emulates bf16; "
+            f"run `amd-service model export --engine {faster} --precision fp32`"
+        )
 
 
 def _package_versions() -> dict[str, str]:
