@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Self
 
-from amd_service.detection.classifier.model_windows import NO_WINDOWS, ModelWindows
+from amd_service.detection.classifier.model_windows import LIVE_WINDOW_MS, NO_WINDOWS, ModelWindows, WindowLengths
 from amd_service.domain import Anchor, BeepRule, Label, Reason, RhythmRule, Scores
 from amd_service.settings import Settings
 from amd_service.settings.detection import DEFAULT_MIN_CONFIDENCE
@@ -21,11 +21,6 @@ HUMAN_SPEECH_MS = 1_500
 # Rhythm of a voicemail: at least this much speech in the first 8 s.
 VOICEMAIL_SPEECH_MS = 5_000
 RHYTHM_MS = 6_000
-
-# Windows for a model without `windows.json`, such as the production model.
-WINDOW_MS, LONG_WINDOW_MS = 2000, 5000
-# A caller on the line waits for the first look at a call in progress, so this look comes early for every model.
-LIVE_WINDOW_MS = 2000
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,21 +48,17 @@ class Policy:
 
     @classmethod
     def from_settings(cls, settings: Settings, model: ModelWindows = NO_WINDOWS) -> Self:
-        """Take each value from the settings, else from the model's `windows.json`, else the default.
-
-        A first window above an inherited long window leaves no second window.
-        """
+        """Take each value from the settings, else from the model's `windows.json`, else the default."""
         human, voicemail = settings.min_confidence_human, settings.min_confidence_voicemail
         both, default = settings.min_confidence, DEFAULT_MIN_CONFIDENCE
-        window_ms = settings.window_ms or model.window_ms or WINDOW_MS
-        early_ms = settings.window_ms or model.live_window_ms or LIVE_WINDOW_MS
+        lengths = WindowLengths.from_settings(settings, model)
         return cls(
             min_confidence_human=human or both or model.min_confidence_human or default,
             min_confidence_voicemail=voicemail or both or model.min_confidence_voicemail or default,
-            window_ms=window_ms,
-            long_window_ms=max(window_ms, settings.long_window_ms or model.long_window_ms or LONG_WINDOW_MS),
+            window_ms=lengths.window_ms,
+            long_window_ms=lengths.long_window_ms,
             anchor=settings.window_anchor,
-            live_window_ms=min(window_ms, early_ms),
+            live_window_ms=lengths.live_window_ms,
             beep=settings.beep_evidence,
             rhythm=settings.rhythm_evidence,
             names_tones=settings.tone_evidence == "heard",

@@ -5,10 +5,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
+from amd_service.settings import Settings
+
 WINDOWS_FILE = "windows.json"
 # Least and greatest value of each key, as in the settings of the same names, in the order of the fields below.
 _MILLISECONDS = {"window_ms": (1000, 10_000), "long_window_ms": (1000, 15_000), "live_window_ms": (1000, 10_000)}
 _PROBABILITIES = ("min_confidence_human", "min_confidence_voicemail")
+
+# Windows for a model without `windows.json`, such as the production model.
+WINDOW_MS, LONG_WINDOW_MS = 2000, 5000
+# A caller on the line waits for the first look at a call in progress, so this look comes early for every model.
+LIVE_WINDOW_MS = 2000
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +48,34 @@ class ModelWindows:
 
 
 NO_WINDOWS = ModelWindows()
+
+
+@dataclass(frozen=True, slots=True)
+class WindowLengths:
+    """Lengths of the windows that the service scores.
+
+    `live_window_ms`: length of the first look at a call in progress, if it is shorter than the first window.
+    """
+
+    window_ms: int
+    long_window_ms: int
+    live_window_ms: int
+
+    @classmethod
+    def from_settings(cls, settings: Settings, model: ModelWindows = NO_WINDOWS) -> Self:
+        """Take each length from the settings, else from the model's `windows.json`, else the default.
+
+        A first window above an inherited long window leaves no second window.
+        """
+        window_ms = settings.window_ms or model.window_ms or WINDOW_MS
+        long_ms = settings.long_window_ms or model.long_window_ms or LONG_WINDOW_MS
+        early_ms = settings.window_ms or model.live_window_ms or LIVE_WINDOW_MS
+        return cls(window_ms, max(window_ms, long_ms), min(window_ms, early_ms))
+
+    @property
+    def distinct_ms(self) -> tuple[int, ...]:
+        """Each length once; the first window comes first."""
+        return tuple(dict.fromkeys((self.window_ms, self.long_window_ms, self.live_window_ms)))
 
 
 def _milliseconds(value: object, key: str, path: Path) -> int | None:

@@ -10,14 +10,12 @@ from numpy.typing import NDArray
 
 from amd_service.detection.classifier.engines.engine import ChosenEngine, Engine
 from amd_service.detection.classifier.model import CURE, RATE_HZ, ModelFiles
+from amd_service.detection.classifier.model_windows import WindowLengths
 from amd_service.detection.classifier.softmax import softmax
 from amd_service.domain import Label, ModelIdentity, ModelRun, Scores, Window
 from amd_service.errors import ModelFailed, ModelUnusable
 from amd_service.settings import Settings
 from amd_service.telemetry import get_logger
-
-# Seconds of audio in the warm-up runs: the default lengths of the first window and of the long window.
-WARM_UP_S = (2, 5)
 
 OpenFiles = Callable[[Settings], ModelFiles]
 OpenEngine = Callable[[ModelFiles, Settings], ChosenEngine]
@@ -32,6 +30,7 @@ class Scorer:
     files: ModelFiles
     chosen: ChosenEngine
     identity: ModelIdentity
+    lengths: WindowLengths
 
     @property
     def engine(self) -> Engine:
@@ -60,20 +59,21 @@ class Scorer:
             log.warning(
                 "demonstration model in use", note="trained on synthetic speech, only for demonstrations and tests"
             )
-        return cls(files, chosen, identity)
+        return cls(files, chosen, identity, WindowLengths.from_settings(settings, files.windows))
 
     def gives_same_scores_as(self, other: Self) -> bool:
         """Return True if both scorers have the same files, the same settings and the same engine."""
         return (self.identity, self.files) == (other.identity, other.files)
 
     def warm_up(self) -> None:
-        """Run the model on noise, once for each length in WARM_UP_S.
+        """Run the model on noise, once for each length of window.
 
         Raises ModelUnusable if an output is not finite.
         """
-        noise = np.random.default_rng(0).normal(0.0, 0.1, RATE_HZ * max(WARM_UP_S)).astype(np.float32)
-        for seconds in WARM_UP_S:
-            [outcome] = self.score([Window(noise[: RATE_HZ * seconds], start_ms=0, onset_ms=None)])
+        longest_ms = max(self.lengths.distinct_ms)
+        noise = np.random.default_rng(0).normal(0.0, 0.1, RATE_HZ * longest_ms // 1000).astype(np.float32)
+        for length_ms in self.lengths.distinct_ms:
+            [outcome] = self.score([Window(noise[: RATE_HZ * length_ms // 1000], start_ms=0, onset_ms=None)])
             if isinstance(outcome, ModelFailed):
                 raise ModelUnusable(f"{self.files.folder}: {outcome}: the weights are damaged. {CURE}") from outcome
 

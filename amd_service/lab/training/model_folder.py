@@ -16,7 +16,8 @@ from safetensors import SafetensorError
 from amd_service.detection.classifier.engines import torch as torch_engine
 from amd_service.detection.classifier.hub import Located
 from amd_service.detection.classifier.model import check_files
-from amd_service.detection.decision import LONG_WINDOW_MS, WINDOW_MS, Policy
+from amd_service.detection.classifier.model_windows import LONG_WINDOW_MS, WINDOW_MS
+from amd_service.detection.decision import Policy
 from amd_service.domain import Label
 from amd_service.errors import ConfigurationError, ModelUnusable
 from amd_service.lab.training.starting_point import StartingPoint

@@ -12,6 +12,7 @@ from structlog.testing import capture_logs
 
 from amd_service.detection.classifier.inference import Classifier
 from amd_service.detection.classifier.model import ModelFiles
+from amd_service.detection.classifier.model_windows import ModelWindows
 from amd_service.detection.classifier.state import Phase
 from amd_service.errors import ClassifierUnavailable, ModelUnusable
 from amd_service.settings import Settings
@@ -48,6 +49,13 @@ async def test_the_model_is_warmed_up_before_ready_and_runs_on_one_thread() -> N
         assert engine.calls == [[2.0], [5.0]]
         await score(classifier)
     assert engine.threads == {"inference"}
+
+
+async def test_the_model_is_warmed_up_with_the_windows_that_its_folder_states() -> None:
+    engine = StubEngine()
+    stated = ModelWindows(window_ms=8000, long_window_ms=8000, live_window_ms=2000)
+    async with running(engine, load=lambda: model_files(windows=stated)):
+        assert engine.calls == [[8.0], [2.0]]
 
 
 async def test_the_state_of_an_unusable_model_names_the_cure() -> None:
