@@ -63,10 +63,14 @@ def _engine(folder: Path, pair: Pair, threads: int, cache: Path) -> Callable[[Cl
     from amd_service.detection.classifier.engines.engine import open_engine
     from amd_service.detection.classifier.exported_engine import locate_exported_engine
     from amd_service.detection.classifier.model import open_model
+    from amd_service.detection.classifier.model_windows import WindowLengths
     from amd_service.settings import Settings
 
-    files = open_model(Settings(model=str(folder), cache_dir=cache))
-    engine = open_engine(*pair, files, threads, locate_exported_engine(files, *pair, cache).graph)
+    settings = Settings(model=str(folder), cache_dir=cache)
+    files = open_model(settings)
+    lengths = WindowLengths.from_settings(settings, files.windows)
+    graph = locate_exported_engine(files, *pair, cache).graph
+    engine = open_engine(*pair, files, threads, graph, lengths.distinct_ms)
     return lambda clip: engine.logits([clip])
 
 

@@ -31,6 +31,7 @@ from amd_service.detection.classifier.exported_engine import (
     missing_package,
 )
 from amd_service.detection.classifier.model import RATE_HZ, ModelFiles, open_model
+from amd_service.detection.classifier.model_windows import WindowLengths
 from amd_service.detection.decision import Policy
 from amd_service.errors import ConfigurationError, ModelUnusable
 from amd_service.lab.export.build import CALIBRATED, build, quiet_builders
@@ -127,7 +128,9 @@ class Exporter:
         hashes = exported.hash_graph()
         threads = self.settings.threads or usable_cores()
         reference = self._reference(files, threads, windows.check)
-        run = EngineRun(exported.engine, exported.precision, exported.graph)
+        # The check must run the same compiled graphs as the service.
+        lengths_ms = WindowLengths.from_settings(self.settings, files.windows).distinct_ms
+        run = EngineRun(exported.engine, exported.precision, exported.graph, lengths_ms)
         candidate = self.measure(run, files, threads, windows.check, self.console)
         policy = Policy.from_settings(self.settings, files.windows)
         thresholds = sorted({0.5, policy.min_confidence_human, policy.min_confidence_voicemail})

@@ -23,11 +23,16 @@ Probabilities = NDArray[np.float64]
 
 @dataclass(frozen=True, slots=True)
 class EngineRun:
-    """An engine at a precision. `graph`: the graph's file; None if the engine runs the model directly."""
+    """An engine at a precision.
+
+    `graph`: the graph's file; None if the engine runs the model directly. `lengths_ms`: lengths of the windows of the
+    service, for which the engine may prepare.
+    """
 
     engine: str
     precision: str
     graph: Path | None
+    lengths_ms: tuple[int, ...] = ()
 
 
 REFERENCE = EngineRun("torch", "fp32", None)
@@ -40,7 +45,7 @@ def measure_probabilities(
 
     The engine is released at the end, because two large engines may not fit into memory.
     """
-    engine = open_engine(run.engine, run.precision, files, threads, run.graph)
+    engine = open_engine(run.engine, run.precision, files, threads, run.graph, run.lengths_ms)
     voicemail = files.labels.labels.index(Label.VOICEMAIL)
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with Progress(*columns, console=console) as progress:

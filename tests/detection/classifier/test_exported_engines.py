@@ -87,6 +87,24 @@ def test_float32_engines_equal_the_reference_at_any_length(
         np.testing.assert_allclose(engine.logits([clip]), reference.logits([clip]), atol=1e-4)
 
 
+@pytest.mark.parametrize(("fits", "graphs"), [(False, 1), (True, 3)])
+def test_windows_of_the_service_have_the_same_scores_with_and_without_a_graph_of_their_shape(
+    files: ModelFiles, cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fits: bool, graphs: int
+) -> None:
+    exported = locate_exported_engine(files, "openvino", "fp32", cache)
+    graph = tmp_path / "model.xml"
+    for suffix in (".xml", ".bin"):
+        shutil.copy(exported.folder / f"model{suffix}", graph.with_suffix(suffix))
+    any_length = open_engine("openvino", "fp32", files, 1, graph)
+    if not fits:
+        monkeypatch.setattr("amd_service.detection.classifier.engines.openvino.FIXED_SHAPES_BYTES", 1)
+    fixed = open_engine("openvino", "fp32", files, 1, graph, (2000, 5000))
+    for clips in ([noise(2.0, 1)], [noise(5.0, 2)], [noise(1.37, 3)], [noise(2.0, 4), noise(2.0, 5)]):
+        np.testing.assert_allclose(fixed.logits(clips), any_length.logits(clips), atol=1e-5)
+    # OpenVINO stores each compiled graph in its cache.
+    assert len(list(tmp_path.rglob("*.blob"))) == graphs
+
+
 @pytest.mark.parametrize(
     ("name", "limit"), [("openvino bf16", 0.02), ("torch bf16", 0.02), ("openvino int8", 0.06), ("onnx int8", 0.06)]
 )

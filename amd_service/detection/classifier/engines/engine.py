@@ -13,6 +13,7 @@ from amd_service.detection.classifier.engine_check import EngineCheck
 from amd_service.detection.classifier.engines import onnx, openvino, torch
 from amd_service.detection.classifier.engines.selection import choose, detect_hardware
 from amd_service.detection.classifier.model import ModelFiles
+from amd_service.detection.classifier.model_windows import WindowLengths
 from amd_service.detection.classifier.temporary_errors import temporary_cause
 from amd_service.errors import ModelUnusable
 from amd_service.settings import Settings
@@ -66,12 +67,14 @@ def load_engine(files: ModelFiles, settings: Settings) -> ChosenEngine:
     ModelUnusable; the message names the cure.
     """
     hardware, unopened = detect_hardware(), dict[tuple[str, str], str]()
+    lengths = WindowLengths.from_settings(settings, files.windows)
     while True:
         choice = choose(files, settings, hardware, unopened)
         log.info("engine chosen", engine=choice.engine, precision=choice.precision, reason=choice.reason)
         graph = choice.exported.graph if choice.exported else None
+        threads = settings.threads or usable_cores()
         try:
-            engine = open_engine(choice.engine, choice.precision, files, settings.threads or usable_cores(), graph)
+            engine = open_engine(choice.engine, choice.precision, files, threads, graph, lengths.distinct_ms)
         except ModelUnusable as error:
             # After a temporary error, the same engine is opened again later. Another engine may be slower.
             if settings.engine != "auto" or choice.exported is None or temporary_cause(error):
@@ -82,13 +85,24 @@ def load_engine(files: ModelFiles, settings: Settings) -> ChosenEngine:
             return ChosenEngine(engine, choice.reason, choice.check)
 
 
-def open_engine(engine: str, precision: str, files: ModelFiles, threads: int, graph: Path | None) -> Engine:
-    """Open one engine without reading its engine check. `graph`: the exported file; None for torch."""
+def open_engine(
+    engine: str,
+    precision: str,
+    files: ModelFiles,
+    threads: int,
+    graph: Path | None,
+    lengths_ms: Sequence[int] = (),
+) -> Engine:
+    """Open one engine without reading its engine check.
+
+    `graph`: the exported file; None for torch. `lengths_ms`: lengths of the windows, most frequent first. The engine
+    may prepare for these lengths, but scores windows of any length.
+    """
     match engine, graph:
         case "onnx", Path():
             return onnx.load(files, threads, graph=graph, precision=precision)
         case "openvino", Path():
-            return openvino.load(files, threads, graph=graph, precision=precision)
+            return openvino.load(files, threads, graph=graph, precision=precision, lengths_ms=lengths_ms)
         case "torch", None:
             return torch.load(files, threads, precision)
     raise ModelUnusable(f"there is no engine {engine} with {graph or 'no graph'}: correct AMD_ENGINE")
