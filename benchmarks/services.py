@@ -230,7 +230,7 @@ async def _await_verdict(bench: Bench, service: ServiceProcess, media_file: Medi
         async with asyncio.timeout(120):
             while True:
                 row: dict[str, Any] = (await client.get(f"{service.url}/api/calls/{call_sid}")).json()
-                if row["analysis_state"] in ("judged", "failed"):
+                if row.get("analysis_state") in ("judged", "failed"):
                     return row | {"posted_to_verdict_ms": 1000 * (perf_counter() - posted)}
                 await asyncio.sleep(0.005)
 

@@ -1,11 +1,12 @@
 """Derives the analysis of a call from its status and its recordings, and writes it onto the locked row of the call."""
 
-from collections.abc import Iterable
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Self
 
-from sqlalchemy import select
+from sqlalchemy import ARRAY, Text, any_, literal, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -74,22 +75,33 @@ async def lock_call(session: AsyncSession, call_sid: str) -> CallLog:
 
 async def refresh_call(session: AsyncSession, call: CallLog) -> None:
     """Compute the analysis of a locked call and write it onto the call's row. A new final state makes an event."""
-    await session.flush()
-    before = outcome_of(call)
+    await refresh_locked(session, [call], [call.call_sid])
+
+
+async def refresh_locked(session: AsyncSession, calls: Sequence[CallLog], recorded: Collection[str]) -> None:
+    """Do the same as `refresh_call` for several locked calls, with as many statements as for one call.
+
+    `recorded`: at least the calls among them that have recordings, as read after the calls were locked.
+    """
+    before = {call.call_sid: outcome_of(call) for call in calls}
     # Later results must not replace a verdict for which an action is scheduled, sent or done.
-    if call.action_state not in _ACTED_UPON:
+    open_calls = [call for call in calls if call.action_state not in _ACTED_UPON]
+    results = await _results(session, [call.call_sid for call in open_calls if call.call_sid in recorded])
+    for call in open_calls:
         conclusion = conclude(
             call.call_status,
-            await _results(session, call.call_sid),
+            results[call.call_sid],
             is_child=call.parent_call_sid is not None,
             is_reconciled=call.reconciled_at is not None,
         )
         call.analysis_state = conclusion.state
         _write_verdict(call, conclusion)
-    call.answer_to_verdict_ms = _elapsed_ms(call.answered_at, call.verdict_at)
+    for call in calls:
+        call.answer_to_verdict_ms = _elapsed_ms(call.answered_at, call.verdict_at)
     await session.flush()
-    if outcome_of(call) != before:
-        await add_event(session, call)
+    for call in calls:
+        if outcome_of(call) != before[call.call_sid]:
+            await add_event(session, call)
 
 
 def _write_verdict(call: CallLog, conclusion: Conclusion) -> None:
@@ -123,7 +135,13 @@ def _elapsed_ms(since: datetime | None, until: datetime | None) -> int | None:
     return max(0, elapsed_ms) if elapsed_ms <= LARGEST_INTEGER else None
 
 
-async def _results(session: AsyncSession, call_sid: str) -> list[RecordingResult]:
+async def _results(session: AsyncSession, call_sids: Sequence[str]) -> defaultdict[str, list[RecordingResult]]:
+    """Return the results of the recordings of these calls, by CallSid."""
+    results: defaultdict[str, list[RecordingResult]] = defaultdict(list)
+    if not call_sids:
+        return results
+    # The query reads the recordings again, so it must not overwrite changes that are not yet written.
+    await session.flush()
     # Only the latest model run that produced a verdict counts. A recording that is judged again gets new rows and keeps
     # its old rows. The state of the recording does not matter: while it is judged again, and after a failed second
     # attempt, its earlier verdict still counts.
@@ -138,7 +156,9 @@ async def _results(session: AsyncSession, call_sid: str) -> list[RecordingResult
     statement = (
         select(Recording, VerdictRow)
         .outerjoin(VerdictRow, VerdictRow.id == latest)
-        .where(Recording.call_sid == call_sid)
+        .where(Recording.call_sid == any_(literal(list(call_sids), ARRAY(Text))))
         .execution_options(populate_existing=True)
     )
-    return [RecordingResult(recording, verdict) for recording, verdict in await session.execute(statement)]
+    for recording, verdict in await session.execute(statement):
+        results[recording.call_sid].append(RecordingResult(recording, verdict))
+    return results

@@ -15,6 +15,8 @@ _AMD_ROUTE = "amd"
 # Positions of callbacks without a SequenceNumber among the status callbacks of a usual call: Twilio's detection and the
 # start of a recording follow the answer (2), and the end of a recording follows the end of the call (3).
 _DETECTED, _RECORDING, _RECORDED = 2.25, 2.5, 100.0
+# Position of callbacks that this version cannot read.
+_UNREADABLE = 1000.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,12 +32,12 @@ class Change:
 class Effect:
     """A callback with the values that it changed when it arrived.
 
-    `is_late`: it arrived after a callback that Twilio sent later. `is_foreign`: it is signed by another account than
-    the call's, so it was ignored.
+    `event`: None for a callback that this version cannot read. `is_late`: it arrived after a callback that Twilio sent
+    later. `is_foreign`: it is signed by another account than the call's, so it was ignored.
     """
 
     callback: Callback
-    event: Event
+    event: Event | None
     changes: tuple[Change, ...]
     is_late: bool
     is_foreign: bool
@@ -81,9 +83,13 @@ def find_effects(call: CallLog, callbacks: Sequence[Callback]) -> list[Effect]:
     found: list[tuple[Position, Effect]] = []
     latest: Position | None = None
     for callback in sorted(callbacks, key=lambda each: each.id):
-        event = _event_of(callback)
-        position = _position(event, callback.id)
         is_foreign = callback.account_sid != call.account_sid
+        try:
+            event = _event_of(callback)
+        except ValueError:
+            found.append(((_UNREADABLE, 0, callback.id), Effect(callback, None, (), False, is_foreign)))
+            continue
+        position = _position(event, callback.id)
         changes = () if is_foreign else known.add(event)
         is_late = latest is not None and position[0] < latest[0]
         latest = position if latest is None else max(latest, position)

@@ -58,7 +58,7 @@ async def settle_stream(
     rows = verdict_rows(stream.stream_sid, verdict, source=Source.STREAM, attempt=1)
     await session.execute(plain_insert(VerdictRow), rows)
     call = await lock_call(session, stream.call_sid)
-    await intake.store_stream_tagging(session, call, stream.stream_sid, stream.tagging)
+    await intake.store_stream_tagging(session, stream.call_sid, stream.account_sid, stream.stream_sid, stream.tagging)
     await refresh_call(session, call)
     # If the stream broke off, no action is scheduled, because the stream may hold only half of the greeting. If another
     # verdict of the call takes precedence, no action is scheduled either.

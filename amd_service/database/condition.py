@@ -17,6 +17,7 @@ from amd_service.errors import DatabaseMisconfigured, DatabaseUnavailable
 # The privileges that the statements of the service need. Identity columns need no privilege on their sequence.
 FOR_CALLBACKS = {
     "callback": ("SELECT", "INSERT"),
+    "inbox": ("SELECT", "INSERT", "UPDATE", "DELETE"),
     "call_log": ("SELECT", "INSERT", "UPDATE"),
     "recording": ("SELECT", "INSERT", "UPDATE"),
 }

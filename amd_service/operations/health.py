@@ -1,6 +1,6 @@
-"""Health of the database, and metrics of the queues."""
+"""Health of the database, and metrics of the inbox and the queues."""
 
-from amd_service.calls import queue_length
+from amd_service.calls import inbox, queue_length
 from amd_service.database.pool import Database
 from amd_service.errors import DatabaseMisconfigured, DatabaseUnavailable
 from amd_service.telemetry import Metrics, get_logger
@@ -24,7 +24,7 @@ async def database_fault(database: Database, *, is_logged: bool = True) -> str |
 
 
 async def measure_queue(database: Database, metrics: Metrics) -> None:
-    """Set the gauges of the queues of recordings and deliveries.
+    """Set the gauges of the inbox, and of the queues of recordings and deliveries.
 
     While the database is unavailable, the gauges keep their last values and `amd_loop_errors_total` counts the error.
     """
@@ -32,12 +32,14 @@ async def measure_queue(database: Database, metrics: Metrics) -> None:
         async with database.reading() as session:
             recordings = await queue_length.depth(session)
             deliveries = await queue_length.delivery_depth(session)
+            callbacks = await inbox.depth(session)
     except DatabaseUnavailable:
         metrics.loop_errors.labels("metrics").inc()
         return
     for gauge, age, depth in (
         (metrics.queue_depth, metrics.queue_oldest_s, recordings),
         (metrics.delivery_depth, metrics.delivery_oldest_s, deliveries),
+        (metrics.inbox_callbacks, metrics.inbox_oldest_s, callbacks),
     ):
         for state, count in depth.by_state.items():
             gauge.labels(state).set(count)

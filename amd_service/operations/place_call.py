@@ -192,7 +192,7 @@ class CallPlacer:
 
         async def store(session: AsyncSession, key: str) -> None:
             await call_requests.record_placed(session, key, placed.event.call_sid)
-            await intake.store_status(session, placed.raw, placed.event, self._numbers)
+            await intake.store(session, placed.raw, placed.event, self._numbers)
 
         await self._store_outcome(key, store)
         log.info("call placed", call_sid=placed.event.call_sid, account_sid=placed.event.account_sid)

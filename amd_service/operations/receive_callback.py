@@ -1,49 +1,118 @@
 """Store a verified callback of Twilio."""
 
-from sqlalchemy.ext.asyncio import AsyncSession
+import asyncio
+from dataclasses import dataclass
+
 from structlog.contextvars import bound_contextvars
 
 from amd_service.calls import intake
+from amd_service.calls.intake import Event, NewCallback
 from amd_service.calls.known_values import unknown_values
 from amd_service.calls.number_policy import NumberPolicy
 from amd_service.database.pool import Database
-from amd_service.domain import AmdCallback, RawCallback, RecordingCallback, StatusCallback
+from amd_service.domain import RawCallback
 from amd_service.errors import DatabaseUnavailable
 from amd_service.telemetry import Metrics, get_logger
 
+__all__ = ["Event", "Inbox"]
+
 log = get_logger(__name__)
 
-Event = StatusCallback | RecordingCallback | AmdCallback
+# Maximum number of transactions that store callbacks at once, and of callbacks in one of them.
+TRANSACTIONS = 2
+CALLBACKS = 100
 
 
-async def receive_callback(
-    raw: RawCallback, event: Event, *, database: Database, numbers: NumberPolicy, metrics: Metrics
-) -> None:
-    """Store a callback and count it. A duplicate changes no row. Raises DatabaseUnavailable.
+@dataclass(frozen=True, slots=True)
+class _Waiting:
+    """A callback whose transaction has not begun. `is_new`: set to False for a duplicate when it is stored."""
 
-    `raw`: the callback as Twilio sent it. `event`: the parsed callback.
+    callback: NewCallback
+    is_new: asyncio.Future[bool]
+
+
+class Inbox:
+    """Stores the callbacks of one process.
+
+    The callbacks that arrive while TRANSACTIONS transactions run are stored together by the next one. So a callback
+    that arrives alone is stored at once, and many callbacks share the price of a transaction. `stored` is set after
+    each commit, so that the callbacks are folded.
     """
-    sids = {"call_sid": event.call_sid, "recording_sid": getattr(event, "recording_sid", None)}
-    with bound_contextvars(**{name: sid for name, sid in sids.items() if sid}):
-        try:
-            async with database.transaction() as session:
-                is_new = await _store(session, raw, event, numbers)
-        except DatabaseUnavailable as error:
-            log.error("callback not stored", route=raw.route, error=str(error))
-            raise
-        log.info("callback stored" if is_new else "duplicate callback", route=raw.route)
-    _count(raw.route, event, is_new, metrics)
+
+    def __init__(self, database: Database, numbers: NumberPolicy, metrics: Metrics, stored: asyncio.Event) -> None:
+        self._database = database
+        self._numbers = numbers
+        self._metrics = metrics
+        self._stored = stored
+        self._waiting: list[_Waiting] = []
+        self._writers: set[asyncio.Task[None]] = set()
+
+    async def receive(self, raw: RawCallback, event: Event) -> None:
+        """Store a callback and count it. A duplicate changes no row. Raises DatabaseUnavailable.
+
+        `raw`: the callback as Twilio sent it. `event`: the parsed callback.
+        """
+        sids = {"call_sid": event.call_sid, "recording_sid": getattr(event, "recording_sid", None)}
+        with bound_contextvars(**{name: sid for name, sid in sids.items() if sid}):
+            try:
+                is_new = await self._store(intake.new_callback(raw, event, self._numbers))
+            except DatabaseUnavailable as error:
+                log.error("callback not stored", route=raw.route, error=str(error))
+                raise
+            log.info("callback stored" if is_new else "duplicate callback", route=raw.route)
+            if is_new:
+                intake.warn_of_unusual_values(event)
+        _count(raw.route, event, is_new, self._metrics)
+
+    async def _store(self, callback: NewCallback) -> bool:
+        waiting = _Waiting(callback, asyncio.get_running_loop().create_future())
+        self._waiting.append(waiting)
+        if len(self._writers) < TRANSACTIONS:
+            writer = asyncio.create_task(self._write())
+            self._writers.add(writer)
+            writer.add_done_callback(self._writers.discard)
+        return await waiting.is_new
+
+    async def _write(self) -> None:
+        while self._waiting:
+            batch = self._take(CALLBACKS)
+            try:
+                await self._store_batch(batch)
+            except DatabaseUnavailable as error:
+                # The callbacks that wait for the next transaction are refused too: Twilio retries them later. If each
+                # batch waited for the database in turn, the last of them would be answered too late.
+                _fail([*batch, *self._take(len(self._waiting))], error)
+            except Exception:
+                log.exception("batch of callbacks not stored, storing one at a time", count=len(batch))
+                await self._store_singly(batch)
+
+    def _take(self, limit: int) -> list[_Waiting]:
+        batch, self._waiting = self._waiting[:limit], self._waiting[limit:]
+        return batch
+
+    async def _store_batch(self, batch: list[_Waiting]) -> None:
+        # Of equal callbacks, the first is new and the others are duplicates.
+        first = {each.callback.sha256: each for each in reversed(batch)}
+        async with self._database.transaction() as session:
+            callbacks = [each.callback for each in batch if first[each.callback.sha256] is each]
+            new = await intake.put_into_inbox(session, callbacks)
+        self._stored.set()
+        for each in batch:
+            if not each.is_new.done():  # the request may have been cancelled
+                each.is_new.set_result(each.callback.sha256 in new and first[each.callback.sha256] is each)
+
+    async def _store_singly(self, batch: list[_Waiting]) -> None:
+        for each in batch:
+            try:
+                await self._store_batch([each])
+            except Exception as error:  # noqa: BLE001 - the request that waits for the result raises it
+                _fail([each], error)
 
 
-async def _store(session: AsyncSession, raw: RawCallback, event: Event, numbers: NumberPolicy) -> bool:
-    """Store the callback and update the row of its call or recording. Returns False for a duplicate."""
-    match event:
-        case StatusCallback():
-            return await intake.store_status(session, raw, event, numbers)
-        case RecordingCallback():
-            return await intake.store_recording(session, raw, event, numbers)
-        case AmdCallback():
-            return await intake.store_amd(session, raw, event, numbers)
+def _fail(batch: list[_Waiting], error: Exception) -> None:
+    for each in batch:
+        if not each.is_new.done():
+            each.is_new.set_exception(error)
 
 
 def _count(route: str, event: Event, is_new: bool, metrics: Metrics) -> None:

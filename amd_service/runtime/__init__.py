@@ -20,8 +20,10 @@ from amd_service.domain import Job
 from amd_service.operations.act_on_verdict import LOOK_EVERY_S, REFUSE_EVERY_S, ActionRunner, run_actions
 from amd_service.operations.deliver import removed_urls
 from amd_service.operations.dial_policy import DialPolicy
+from amd_service.operations.fold_callbacks import Folder
 from amd_service.operations.judge_stream import StreamJudge
 from amd_service.operations.place_call import CallPlacer
+from amd_service.operations.receive_callback import Inbox
 from amd_service.operations.reconcile import Reconciliation
 from amd_service.operations.retention import ERASE_EVERY_S, FORGET_EVERY_S, Retention
 from amd_service.runtime.shadow import run_shadow
@@ -30,6 +32,7 @@ from amd_service.runtime.workers import (
     check_backends,
     run_annotations,
     run_deliveries,
+    run_folder,
     run_worker,
 )
 from amd_service.settings import Settings
@@ -62,6 +65,8 @@ class Runtime:
     rest: RestClient
     recordings: Recordings
     numbers: NumberPolicy
+    inbox: Inbox
+    folder: Folder
     call_placer: CallPlacer
     traces: Traces
     rules: FilterRules
@@ -108,6 +113,7 @@ async def open_runtime(settings: Settings, *, with_worker: bool, with_model: boo
         opening = http_client(settings, is_used=with_worker or bool(settings.accounts))
         client = await stack.enter_async_context(opening)
         database = await stack.enter_async_context(open_database(settings, metrics, with_worker=with_worker))
+        folder = await stack.enter_async_context(run_folder(settings, database, metrics))
         detector = Detector.from_settings(settings, metrics)
         if with_model:
             await stack.enter_async_context(detector)
@@ -127,7 +133,8 @@ async def open_runtime(settings: Settings, *, with_worker: bool, with_model: boo
             await stack.enter_async_context(run_annotations(settings, database, rest, metrics))
             await stack.enter_async_context(run_deliveries(settings, database, metrics, traces))
         heard = Recordings(client, settings)
-        yield assemble_runtime(settings, metrics, database, detector, rest, heard, numbers, traces, worker, shadow)
+        parts = (settings, metrics, database, detector, rest, heard, numbers, traces, worker, shadow, folder)
+        yield assemble_runtime(*parts)
 
 
 def assemble_runtime(
@@ -141,8 +148,10 @@ def assemble_runtime(
     traces: Traces,
     worker: Worker[Job] | None = None,
     shadow: ShadowRuns | None = None,
+    folder: Folder | None = None,
 ) -> Runtime:
-    """Build a runtime from parts that are already open."""
+    """Build a runtime from parts that are already open. `folder`: a running one; None if nobody else folds."""
+    folder = folder or Folder(database, metrics)
     call_placer = build_call_placer(settings, database, rest, numbers, metrics)
     policy = detector.policy
     low = LowConfidence.above(human=policy.min_confidence_human, voicemail=policy.min_confidence_voicemail)
@@ -154,6 +163,8 @@ def assemble_runtime(
         rest=rest,
         recordings=recordings,
         numbers=numbers,
+        inbox=Inbox(database, numbers, metrics, folder.wake),
+        folder=folder,
         call_placer=call_placer,
         traces=traces,
         rules=FilterRules(numbers, low),
@@ -216,12 +227,7 @@ def build_action_runner(
 
 
 def build_retention(
-    settings: Settings,
-    database: Database,
-    rest: RestClient,
-    numbers: NumberPolicy,
-    metrics: Metrics,
-    **options: Any,
+    settings: Settings, database: Database, rest: RestClient, numbers: NumberPolicy, metrics: Metrics, **options: Any
 ) -> Retention:
     """Build the deletion of data that the settings do not allow to keep. `rest`: a client with a rate limit."""
     return Retention(

@@ -13,11 +13,12 @@ import httpx2
 from amd_service.database.pool import Database
 from amd_service.detection.detector import Detector
 from amd_service.domain import AnnotationJob, DeliveryJob, Job
-from amd_service.errors import ConfigurationError
+from amd_service.errors import ConfigurationError, DatabaseUnavailable
 from amd_service.operations.annotate import AnnotationQueue
 from amd_service.operations.deliver.outgoing import DeliveryQueue
 from amd_service.operations.deliver.sender import Sender, open_sender
 from amd_service.operations.deliver.targets import find_bad_targets
+from amd_service.operations.fold_callbacks import FOLD_EVERY_S, FOLD_PAUSE_S, Folder
 from amd_service.operations.judge_recording import RecordingJudge
 from amd_service.operations.recording_queue import RecordingQueue
 from amd_service.settings import Settings
@@ -28,6 +29,7 @@ from amd_service.twilio.rest import RestClient
 from amd_service.worker.annotating import AnnotationAttempts
 from amd_service.worker.delivering import DeliveryAttempts
 from amd_service.worker.judging import Judge, RecordingAttempts
+from amd_service.worker.periodic import PeriodicTask, run_periodically
 from amd_service.worker.queue_loop import Worker
 from amd_service.worker.retry import RetryPolicy
 from amd_service.worker.shadow import ShadowRuns
@@ -113,6 +115,26 @@ def build_annotation_worker(
     queue = AnnotationQueue(database, worker=worker_name(), lease_s=settings.job_lease_s)
     attempts = AnnotationAttempts(queue, rest, settings.accounts, metrics)
     return Worker(queue=queue, attempts=attempts, concurrency=1, poll_s=settings.poll_s, metrics=metrics)
+
+
+@asynccontextmanager
+async def run_folder(settings: Settings, database: Database, metrics: Metrics) -> AsyncIterator[Folder]:
+    """Fold stored callbacks until the context ends.
+
+    Every process folds, so that a process that was killed leaves no callback behind.
+    """
+    folder = Folder(database, metrics)
+    task = PeriodicTask("folding", FOLD_EVERY_S, folder.fold_waiting, folder.wake, FOLD_PAUSE_S)
+    grace_s, time = settings.shutdown_budget.fold_s, asyncio.get_running_loop().time
+    async with run_periodically([task], metrics, grace_s=grace_s):
+        yield folder
+        ends_at = time() + grace_s
+    # Callbacks of the last requests may have been stored after the last run.
+    try:
+        async with asyncio.timeout_at(ends_at):
+            await folder.fold_waiting()
+    except (TimeoutError, DatabaseUnavailable) as error:
+        log.warning("last callbacks not folded, the next process folds them", error=str(error) or "no time left")
 
 
 @asynccontextmanager

@@ -14,7 +14,8 @@ _SHARES = {
     "action_loop_s": 2,
     "start_actions_s": 3,
     "await_actions_s": 5,
-    "window_s": 10,
+    "window_s": 8,
+    "fold_s": 2,
 }
 
 
@@ -32,6 +33,7 @@ class ShutdownBudget:
     - `start_actions_s`: the actions of the last verdicts start.
     - `await_actions_s`: the running actions wait for Twilio's responses, which usually take 0.1 s.
     - `window_s`: the classifier finishes its current window.
+    - `fold_s`: the last callbacks are folded. Another process, or the next start, folds the rest.
     """
 
     requests_s: float
@@ -44,6 +46,7 @@ class ShutdownBudget:
     start_actions_s: float
     await_actions_s: float
     window_s: float
+    fold_s: float
 
     @classmethod
     def of(cls, grace_s: float) -> Self:

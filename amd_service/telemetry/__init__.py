@@ -59,6 +59,17 @@ class Metrics:
         for route in WEBHOOKS:
             self.callbacks.labels(route, "failed_500")
             self.callback_seconds.labels(route)
+        self.inbox_callbacks = self._gauge(
+            "amd_inbox_callbacks",
+            "Stored callbacks that are not yet folded into the row of their call, by state: `waiting`, and `failed` if "
+            "an attempt has failed. Every process reports the same numbers.",
+            "state",
+        )
+        self.inbox_oldest_s = self._gauge(
+            "amd_inbox_oldest_seconds",
+            "Seconds since the oldest callback that is not yet folded was received; 0 without one. Every process "
+            "reports the same number.",
+        )
         self.internal_errors = self._counter(
             "amd_internal_errors",
             "Responses with the HTTP status 500, by path. Each of them is a bug of this service.",

@@ -16,13 +16,15 @@ class PeriodicTask:
     """Work that is repeated every `every_s` seconds, and immediately after `wake` is set.
 
     An error never ends the task. If `retry_after_s` of the error is longer than `every_s`, the task pauses for
-    `retry_after_s` seconds.
+    `retry_after_s` seconds. `pause_s`: minimum pause after each run. Work that arrives during the pause is then done
+    together.
     """
 
     name: str
     every_s: float
     work: Callable[[], Awaitable[object]]
     wake: asyncio.Event = field(default_factory=asyncio.Event)
+    pause_s: float = 0.0
 
 
 @asynccontextmanager
@@ -58,13 +60,15 @@ async def _loop(task: PeriodicTask, stopping: asyncio.Event, metrics: Metrics) -
             # An unexpected error must not end the loop. The error is counted and logged, and the task runs again.
             metrics.loop_errors.labels(task.name).inc()
             log.exception("periodic task failed", task=task.name)
+        if task.pause_s:
+            await _wait(stopping, task.pause_s)
         if not stopping.is_set():
             await _wait(task.wake, pause_s)
 
 
-async def _wait(wake: asyncio.Event, seconds: float) -> None:
+async def _wait(event: asyncio.Event, seconds: float) -> None:
     try:
         async with asyncio.timeout(seconds):
-            await wake.wait()
+            await event.wait()
     except TimeoutError:
         return

@@ -163,7 +163,7 @@ async def test_a_callback_delivered_again_at_the_same_moment_is_stored_once(data
     async with database.transaction() as session:
         # This insert is not committed yet. Other transactions do not see the row, but an insert of the same fingerprint
         # waits for it.
-        await intake.store_status(session, *parsed("ringing"), HASH)
+        await intake.store(session, *parsed("ringing"), HASH)
         applying = asyncio.create_task(apply_policy(database, HASH))
         await until(partial(is_a_transaction_waiting, database))
     assert sum(await applying) == 3

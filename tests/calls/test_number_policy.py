@@ -66,11 +66,9 @@ async def deliver_one_of_each(database: Database, numbers: NumberPolicy) -> list
     """Deliver one callback of each kind, all with the numbers of both parties."""
     async with database.transaction() as session:
         return [
-            await intake.store_status(session, RawCallback("status", STATUS, "token"), parse_status(STATUS), numbers),
-            await intake.store_recording(
-                session, RawCallback("recording", RECORDED), parse_recording(RECORDED), numbers
-            ),
-            await intake.store_amd(session, RawCallback("amd", AMD), parse_amd(AMD), numbers),
+            await intake.store(session, RawCallback("status", STATUS, "token"), parse_status(STATUS), numbers),
+            await intake.store(session, RawCallback("recording", RECORDED), parse_recording(RECORDED), numbers),
+            await intake.store(session, RawCallback("amd", AMD), parse_amd(AMD), numbers),
         ]
 
 

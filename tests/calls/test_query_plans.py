@@ -20,6 +20,7 @@ from amd_service.calls import (
     erasure,
     expiry,
     given_up,
+    inbox,
     judged_again,
     number_backfill,
     queue,
@@ -28,8 +29,8 @@ from amd_service.calls import (
 )
 from amd_service.calls.analysis import lock_call, refresh_call
 from amd_service.calls.call_filter import CallFilter
-from amd_service.calls.call_tagging import update_tagging
 from amd_service.calls.campaign_totals import count_by_campaign
+from amd_service.calls.folding import Unfolded, fold
 from amd_service.calls.judged_again import Period
 from amd_service.calls.lookup import find_recording, read_call
 from amd_service.calls.neighbours import find_neighbours
@@ -40,7 +41,7 @@ from amd_service.calls.stored_verdicts import read_stored_calls
 from amd_service.calls.whole_call import read_whole_call
 from amd_service.database.connection import connect
 from amd_service.database.pool import Database
-from amd_service.domain import AccountSid, Action, ActionKind, CallSid, DeliveryState, Label, Tagging
+from amd_service.domain import AccountSid, Action, ActionKind, CallSid, DeliveryState, Label
 from tests.support.app import make_settings
 from tests.support.postgres import clone, with_database
 from tests.support.query_plans import FILL, plans
@@ -77,8 +78,8 @@ async def refresh(session: AsyncSession) -> None:
     await refresh_call(session, await lock_call(session, "CA17"))
 
 
-async def tag_call(session: AsyncSession) -> None:
-    await update_tagging(session, await lock_call(session, "CA17"), Tagging("spring"))
+async def fold_callback(session: AsyncSession) -> None:
+    await fold(session, [Unfolded(17, "CA17", ACCOUNT, "RE17", None, datetime.now(UTC))], skip_locked=True)
 
 
 RULES = make_rules(make_settings())
@@ -156,7 +157,12 @@ QUERIES: dict[str, tuple[Work, set[str]]] = {
         lambda session: count_by_campaign(session, timedelta(days=2)),
         {"ix_call_log_created_at"},
     ),
-    "campaign of a call": (tag_call, {"ix_callback_call_sid"}),
+    "claim of callbacks to fold": (lambda session: inbox.claim(session, 40), {"pk_inbox"}),
+    "calls of callbacks to fold": (lambda session: inbox.due_calls(session, 40), {"pk_inbox"}),
+    "folding": (
+        fold_callback,
+        {"pk_call_log", "pk_recording", "ix_callback_call_sid", "ix_recording_call_sid", "ix_verdict_recording_sid"},
+    ),
     "due actions": (
         lambda session: actions.claim_due(session, [ACCOUNT], {Label.HUMAN: Action(ActionKind.HANG_UP)}, 16),
         {"ix_call_log_action_due"},

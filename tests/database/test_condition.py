@@ -19,6 +19,7 @@ from amd_service.errors import ConfigurationError, DatabaseMisconfigured, Databa
 from amd_service.operations.health import database_fault
 from amd_service.settings import Settings
 from tests.support.deliveries import deliver, recording
+from tests.support.inbox import fold_all, put
 from tests.support.postgres import as_role, with_database
 
 pytestmark = pytest.mark.anyio
@@ -122,9 +123,11 @@ async def test_a_process_without_a_worker_starts_without_privileges_that_callbac
     owner: Database, capfd: pytest.CaptureFixture[str]
 ) -> None:
     await run(owner, f"grant select, insert, update on all tables in schema public to {ROLE}")
+    await run(owner, f"grant delete on inbox to {ROLE}")
     settings = Settings(_env_file=None, database_url=limited_url(owner))
     async with open_database(settings, with_worker=False) as database:
-        await deliver(database, recording("completed"))
+        await put(database, recording("completed"))
+        assert await fold_all(database) == 1
     assert "DELETE on callback" in "".join(capfd.readouterr())
     await run(owner, f"revoke insert on callback from {ROLE}")
     with pytest.raises(ConfigurationError, match="INSERT on callback"):

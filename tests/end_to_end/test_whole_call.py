@@ -6,6 +6,7 @@ import httpx2
 import pytest
 from twilio.request_validator import RequestValidator
 
+from amd_service.database.pool import Database
 from amd_service.simulator.live_calls import read_stream
 from amd_service.simulator.service_process import COMMAND
 from amd_service.simulator.twilio.call_simulation import CallScenario, simulate_call
@@ -13,6 +14,7 @@ from amd_service.simulator.twilio.media_host import MediaFile
 from amd_service.simulator.twilio.resources import SimulatedCall
 from amd_service.simulator.twilio.streams import MediaStream, send_stream
 from tests.end_to_end.test_live import audio_of, recording_of
+from tests.support.inbox import until_folded_by_service
 from tests.support.scene import Scene
 from tests.support.waiting import until
 
@@ -21,7 +23,7 @@ pytestmark = [pytest.mark.anyio, pytest.mark.timeout(300)]
 VOICEMAIL = "08-voicemail-personal"
 
 
-async def test_a_voicemail_is_hung_up_during_its_greeting(scene: Scene) -> None:
+async def test_a_voicemail_is_hung_up_during_its_greeting(scene: Scene, database: Database) -> None:
     token, key = scene.account.auth_tokens[0].get_secret_value(), token_hex(16)
     settings = {"live": "true", "on_voicemail": "hang_up", "dial_prefixes": "+1500", "api_keys": key}
     async with (
@@ -65,6 +67,7 @@ async def test_a_voicemail_is_hung_up_during_its_greeting(scene: Scene) -> None:
         answer = await client.post(f"{service.url}/api/calls", json=request)
         assert answer.status_code == 201, answer.text
         await scene.simulated_twilio.rest.wait_for_calls()
+        await until_folded_by_service(database)
 
         async def row() -> dict[str, object]:
             found = await client.get(f"{service.url}{answer.headers['location']}")

@@ -1,5 +1,6 @@
 """The service with a real Postgres and a model that is not started."""
 
+import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 from urllib.parse import urlencode
@@ -21,9 +22,11 @@ from amd_service.twilio.recordings import Recordings
 from amd_service.twilio.rest import RestClient
 from amd_service.web.app import create_app
 from amd_service.web.time_limits import DEFAULT_TIME_LIMITS, TimeLimits
+from tests.support.inbox import until_folded
 from tests.support.sids import ACCOUNT, CALL, RECORDING
 
 PUBLIC_URL = "https://amd.example.com"
+WEBHOOKS = {"/twilio/status", "/twilio/recording", "/twilio/amd"}
 TOKEN = "t" * 32
 API_KEY = "k" * 32
 STATUS = [
@@ -99,7 +102,7 @@ def open_app(
 ) -> App:
     """Open the service. Without `detector` the service gets a detector that is never started.
 
-    `client`: the HTTP client for Twilio.
+    Each stored callback is folded before its sender reads the response. `client`: the HTTP client for Twilio.
     """
     settings = make_settings(**changes)
     metrics = Metrics()
@@ -109,7 +112,19 @@ def open_app(
     numbers = NumberPolicy.from_settings(settings)
     runtime = assemble_runtime(settings, metrics, database, detector, rest, recordings, numbers, Traces())
     transport = httpx2.ASGITransport(app=create_app(runtime, time_limits=time_limits), raise_app_exceptions=True)
+
+    folding = asyncio.Lock()  # a second fold would meet the locks of the first one, and leave its callbacks
+
+    async def fold(response: httpx2.Response) -> None:
+        if response.is_success and response.request.url.path in WEBHOOKS:
+            async with folding:
+                if not await runtime.folder.fold_waiting():
+                    await until_folded(database)  # a worker may hold the lock on the call for a moment
+
     browser = httpx2.AsyncClient(
-        transport=transport, base_url="http://127.0.0.1:8080", headers={"authorization": f"Bearer {API_KEY}"}
+        transport=transport,
+        base_url="http://127.0.0.1:8080",
+        headers={"authorization": f"Bearer {API_KEY}"},
+        event_hooks={"response": [fold]},
     )
     return App(browser, runtime)

@@ -74,18 +74,14 @@ def raw_of(delivery: Delivery) -> RawCallback:
 
 
 async def deliver(database: Database, *deliveries: Delivery) -> list[bool]:
-    """Store each callback in a separate transaction, as the webhooks do. Returns False for each duplicate."""
+    """Store and fold each callback in a separate transaction. Returns False for each duplicate."""
     return [await _deliver_one(database, delivery) for delivery in deliveries]
 
 
 async def _deliver_one(database: Database, delivery: Delivery) -> bool:
     raw, event = raw_of(delivery), delivery.event if isinstance(delivery, Tagged) else delivery
     async with database.transaction() as session:
-        if isinstance(event, StatusCallback):
-            return await intake.store_status(session, raw, event, KEEP)
-        if isinstance(event, AmdCallback):
-            return await intake.store_amd(session, raw, event, KEEP)
-        return await intake.store_recording(session, raw, event, KEEP)
+        return await intake.store(session, raw, event, KEEP)
 
 
 async def call_row(database: Database, call_sid: CallSid = CALL) -> CallLog:

@@ -31,7 +31,7 @@ def parsed(call_status: str, **parameters: str) -> tuple[RawCallback, StatusCall
 async def deliver_status(database: Database, call_status: str, numbers: NumberPolicy = KEEP, **parameters: str) -> bool:
     """Store a status callback with numbers. Returns False for a duplicate."""
     async with database.transaction() as session:
-        return await intake.store_status(session, *parsed(call_status, **parameters), numbers)
+        return await intake.store(session, *parsed(call_status, **parameters), numbers)
 
 
 async def callbacks(database: Database) -> list[Callback]:

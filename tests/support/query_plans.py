@@ -30,6 +30,7 @@ FILL = """
       from generate_series(1, 50) n;
     insert into callback (sha256, route, call_sid, account_sid, facts, received_at)
     select n::text, 'status', 'CA' || n, 'AC1', '{}', now() - n * interval '5 min' from generate_series(1, 8000) n;
+    insert into inbox (callback_id, call_sid, account_sid) select n, 'CA' || n, 'AC1' from generate_series(1, 8000) n;
     insert into call_request (key, fingerprint, account_sid, outcome, call_sid, created_at)
     select n::text, '', 'AC1', 'placed', 'CA' || n, now() - n * interval '5 min' from generate_series(1, 8000) n;
     insert into review (call_sid, reviewer, answer) select 'CA' || n, 'ada', 'human' from generate_series(1, 8000) n;

@@ -19,6 +19,7 @@ from amd_service.simulator.twilio.resources import make_account
 from amd_service.simulator.twilio.signed_callbacks import send_callback
 from tests.support.deliveries import call_row
 from tests.support.fixture_calls import CALLS
+from tests.support.inbox import until_folded_by_service
 from tests.support.scene import Scene
 from tests.support.simulated_twilio import watched_simulated_twilio
 from tests.support.waiting import until
@@ -51,7 +52,9 @@ class Site:
         fields: Mapping[str, str] | None = None,
         current_times: bool = True,
     ) -> CallSid:
-        """Deliver the signed callbacks of a fixture call, and return the CallSid. Without `call_sid` the SID is new.
+        """Deliver the signed callbacks of a fixture call, and return the CallSid once the row of the call shows them.
+
+        Without `call_sid` the SID is new.
 
         `query`: query string of the callback URLs, for example `campaign=spring`. `fields`: values that replace those
         of the callbacks, for example `{"To": "+15005550001"}`. `current_times`: the call takes place now.
@@ -76,6 +79,7 @@ class Site:
                 path = f"{callback.path}?{query}" if query else callback.path
                 outcome = await send_callback(client, self.url, path, form, token=token, overrides=RETRY_OVERRIDES)
                 assert outcome.outcome == "2xx", outcome
+        await until_folded_by_service(self.database)
         return call_sid
 
     async def analysed(self, call_sid: CallSid) -> CallLog:

@@ -52,7 +52,7 @@ async def enqueue_recording(database: Database) -> RecordingSid:
     )
     raw = RawCallback("recording", (("RecordingSid", recording.recording_sid),))
     async with database.transaction() as session:
-        assert await intake.store_recording(session, raw, recording, KEEP)
+        assert await intake.store(session, raw, recording, KEEP)
     return recording.recording_sid
 
 

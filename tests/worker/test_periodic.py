@@ -57,6 +57,26 @@ async def test_a_wake_does_not_wait_for_the_interval() -> None:
     assert work.done == 4
 
 
+async def test_a_woken_task_pauses_after_each_run() -> None:
+    work = Work()
+    task = PeriodicTask("woken", NEVER, work, pause_s=0.05)
+    loop = asyncio.get_running_loop()
+    began = loop.time()
+    async with run_periodically([task], Metrics(), grace_s=5), asyncio.timeout(10):
+        for _ in range(3):
+            task.wake.set()
+            await work.well.wait()
+            work.well.clear()
+        assert loop.time() - began > 0.09
+
+
+async def test_the_end_does_not_wait_for_the_pause_after_a_run() -> None:
+    work = Work()
+    task = PeriodicTask("pausing", NEVER, work, pause_s=NEVER)
+    async with asyncio.timeout(30), run_periodically([task], Metrics(), grace_s=NEVER):
+        await work.well.wait()
+
+
 async def test_a_wake_during_the_work_is_not_lost() -> None:
     began, go_on, twice = asyncio.Event(), asyncio.Event(), asyncio.Event()
 

@@ -8,6 +8,7 @@ from amd_service.calls.tables.call_log import CallLog
 from amd_service.calls.tables.call_request_row import CallRequestRow, RequestOutcome
 from amd_service.calls.tables.callback import Callback
 from amd_service.calls.tables.delivery import Delivery
+from amd_service.calls.tables.inbox_row import InboxRow
 from amd_service.calls.tables.person import Person, PersonSession
 from amd_service.calls.tables.recheck import Recheck
 from amd_service.calls.tables.recording import (
@@ -37,6 +38,7 @@ __all__ = [
     "CallRequestRow",
     "Callback",
     "Delivery",
+    "InboxRow",
     "Person",
     "PersonSession",
     "Recheck",

@@ -4,15 +4,19 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 
-from amd_service.calls import erasure
+from amd_service.calls import erasure, inbox
 from amd_service.cli.doctor.check_result import CheckResult, Health
 from amd_service.database.condition import Condition, SchemaState
 from amd_service.database.connection import leads_to_pooler
 from amd_service.database.embedded import check_embedded, psql_command
 from amd_service.database.opening import build_pool
+from amd_service.database.pool import Database
 from amd_service.database.url import DATABASE_URL, LISTEN_URL, read_url
 from amd_service.errors import AmdError, ConfigurationError, DatabaseMisconfigured, DatabaseUnavailable
 from amd_service.settings import Settings
+
+# A callback that waits for longer is a sign of trouble. It usually waits for some milliseconds.
+_INBOX_S = 60
 
 
 async def check_database(settings: Settings) -> AsyncIterator[CheckResult]:
@@ -29,6 +33,9 @@ async def check_database(settings: Settings) -> AsyncIterator[CheckResult]:
             yield CheckResult(check, Health.OK, _reachable(url))
             check = "schema"
             yield _schema(condition)
+            if condition.state is SchemaState.CURRENT:
+                check = "inbox"
+                yield await _check_inbox(database)
             check = "notifications"
             await database.check_listen_url()
             listen_url = settings.database_listen_url
@@ -61,6 +68,19 @@ def _schema(condition: Condition) -> CheckResult:
     if condition.state is SchemaState.NEWER:
         return CheckResult("schema", Health.WARN, "newer than this version of amd-service; upgrade amd-service")
     return CheckResult("schema", Health.OK, "current, and the role has all privileges")
+
+
+async def _check_inbox(database: Database) -> CheckResult:
+    async with database.transaction() as session:
+        depth = await inbox.depth(session)
+    if depth.oldest_s <= _INBOX_S and not depth.by_state["failed"]:
+        return CheckResult("inbox", Health.OK, "no callback waits for its call to be updated")
+    text = (
+        f"{sum(depth.by_state.values())} callbacks wait, the oldest for {depth.oldest_s:.0f} s, "
+        f"{depth.by_state['failed']} after an error: check that `serve` or `worker` runs, and read the column error of "
+        "the table inbox"
+    )
+    return CheckResult("inbox", Health.WARN, text)
 
 
 async def _check_notifications(url: str, listen_url: str | None) -> CheckResult:

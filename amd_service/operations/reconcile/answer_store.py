@@ -1,7 +1,6 @@
 """Stores calls and recordings from Twilio's API with the same functions as callbacks."""
 
-from collections.abc import Awaitable, Callable, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 from amd_service.calls import intake, reconciliation
 from amd_service.calls.known_values import unknown_values
@@ -63,9 +62,9 @@ class AnswerStore:
         async with self._database.transaction() as session:
             before = await reconciliation.known_call(session, call_sid)
         for recording in recordings:
-            await self._store_event(intake.store_recording, recording)
+            await self._store_event(recording)
         if call is not None:
-            await self._store_event(intake.store_status, call)
+            await self._store_event(call)
         listed = [recording.event.recording_sid for recording in recordings]
         async with self._database.transaction() as session:
             is_concluded = is_complete and await reconciliation.record_reconciled(
@@ -76,9 +75,9 @@ class AnswerStore:
         if is_concluded or (after is not None and after != before):
             self.changed.add(call_sid)
 
-    async def _store_event(self, store: Callable[..., Awaitable[bool]], answer: ApiEvent[Any]) -> None:
+    async def _store_event(self, answer: ApiEvent[StatusCallback] | ApiEvent[RecordingCallback]) -> None:
         async with self._database.transaction() as session:
-            is_new = await store(session, answer.raw, answer.event, self._numbers)
+            is_new = await intake.store(session, answer.raw, answer.event, self._numbers)
         for parameter in unknown_values(answer.event) if is_new else ():
             self._metrics.unknown_values.labels(parameter).inc()
 

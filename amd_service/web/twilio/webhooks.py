@@ -11,7 +11,7 @@ from starlette.responses import Response
 
 from amd_service.domain import RawCallback
 from amd_service.errors import DatabaseLocked, DatabaseUnavailable, MalformedCallback
-from amd_service.operations.receive_callback import Event, receive_callback
+from amd_service.operations.receive_callback import Event
 from amd_service.telemetry import get_logger
 from amd_service.twilio import callbacks
 from amd_service.web.api.openapi.responses import Json, problems, sid
@@ -70,9 +70,9 @@ def _parse(route: str, parse: Callable[[Pairs], Event], pairs: Pairs) -> Event:
 async def _store(request: Request, raw: RawCallback, event: Event) -> None:
     runtime = runtime_of(request)
     try:
-        await receive_callback(raw, event, database=runtime.database, numbers=runtime.numbers, metrics=runtime.metrics)
+        await runtime.inbox.receive(raw, event)
     except DatabaseLocked as error:
-        detail = "another database session holds a lock on the data of this call; please retry"
+        detail = "another database session holds a lock on the table of callbacks; please retry"
         raise Problem(HTTPStatus.SERVICE_UNAVAILABLE, detail) from error
     except DatabaseUnavailable as error:  # Twilio retries after a 503
         raise Problem(HTTPStatus.SERVICE_UNAVAILABLE, "the database is unavailable; please retry") from error

@@ -21,6 +21,7 @@ from tests.support.deliveries import (
     snapshot,
     status,
 )
+from tests.support.inbox import fold_all, interrupted_fold, put
 from tests.support.intake import ANSWERED, COMPLETED, INITIATED, PARENT, RECORDED, RINGING
 from tests.support.postgres import empty
 from tests.support.sids import SECOND_RECORDING
@@ -87,6 +88,36 @@ async def test_any_order_and_any_repetition_end_in_the_same_rows(
     if number not in in_order:
         in_order[number] = await _rows_after(database, CALLS[number])
     assert await _rows_after(database, shuffled) == in_order[number]
+
+
+@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(drawn=deliveries(), ways=st.lists(st.sampled_from(["wait", "fold", "interrupt", "at once"]), min_size=11))
+async def test_the_inbox_gives_the_same_rows_whenever_it_is_folded(
+    database: Database,
+    in_order: dict[int, dict[str, list[dict[str, Any]]]],
+    drawn: tuple[int, list[Delivery]],
+    ways: list[str],
+) -> None:
+    """Some callbacks are folded at once, as by an older version. A fold may be interrupted before its commit."""
+    number, shuffled = drawn
+    if number not in in_order:
+        in_order[number] = await _rows_after(database, CALLS[number])
+    await empty(database)
+    for delivery, way in zip(shuffled, ways, strict=False):
+        match way:
+            case "at once":
+                await deliver(database, delivery)
+            case "fold":
+                await put(database, delivery)
+                await fold_all(database)
+            case "interrupt":
+                await put(database, delivery)
+                await interrupted_fold(database)
+            case _:
+                await put(database, delivery)
+    await put(database, *shuffled[len(ways) :])
+    await fold_all(database)
+    assert await snapshot(database) == in_order[number]
 
 
 async def _rows_after(database: Database, deliveries: Any) -> dict[str, list[dict[str, Any]]]:

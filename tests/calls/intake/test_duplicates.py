@@ -42,7 +42,7 @@ async def test_concurrent_deliveries_store_one_callback(database: Database) -> N
 async def test_the_raw_callback_is_stored_unchanged(database: Database) -> None:
     parameters = (("StatusCallbackEvent", "ringing"), ("StatusCallbackEvent", "answered"), ("Empty", ""))
     async with database.transaction() as session:
-        await intake.store_status(session, RawCallback("status", parameters, "token"), RINGING, KEEP)
+        await intake.store(session, RawCallback("status", parameters, "token"), RINGING, KEEP)
     async with database.transaction() as session:
         kept = (await session.scalars(select(Callback))).one()
     assert kept.parameters == [list(pair) for pair in parameters]
@@ -52,6 +52,6 @@ async def test_the_raw_callback_is_stored_unchanged(database: Database) -> None:
 async def test_characters_that_postgres_cannot_store_are_replaced(database: Database) -> None:
     strange = replace(INITIATED, from_number="a\0b\ud800", duration_s=2**40)
     async with database.transaction() as session:
-        assert await intake.store_status(session, RawCallback("status", (("From", "a\0b\ud800"),), "\0"), strange, KEEP)
+        assert await intake.store(session, RawCallback("status", (("From", "a\0b\ud800"),), "\0"), strange, KEEP)
     call = await call_row(database)
     assert (call.from_number, call.duration_s) == ("a\ufffdb\ufffd", None)

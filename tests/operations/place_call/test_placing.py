@@ -92,7 +92,7 @@ async def test_reconciliation_keeps_the_campaign(phone: Phone) -> None:
     listed = await RestClient(phone.client, phone.settings).get_call(phone.settings.accounts[AC], started.call_sid)
     assert listed is not None
     async with phone.database.transaction() as session:
-        await intake.store_status(session, listed.raw, listed.event, NumberPolicy("keep"))
+        await intake.store(session, listed.raw, listed.event, NumberPolicy("keep"))
         row = await read_call(session, started.call_sid)
     assert row is not None
     assert (row["campaign"], row["tags"]) == ("spring", ["list-b", "vip"])

@@ -13,6 +13,7 @@ from amd_service.database.pool import Database, Timeouts
 from amd_service.simulator.twilio.signed_callbacks import sign
 from amd_service.telemetry import Metrics
 from tests.support.app import PUBLIC_URL, RECORDED, STATUS, TOKEN, App, open_app
+from tests.support.inbox import until_folded
 from tests.support.locks import holding
 from tests.support.sids import ACCOUNT, CALL
 
@@ -217,28 +218,42 @@ async def test_a_get_of_a_callback_path_gets_405(service: App) -> None:
     assert (await service.client.get("/twilio/status")).status_code == 405
 
 
+async def test_a_callback_that_meets_a_lock_on_callbacks_gets_503_and_twilios_retry_stores_it(
+    database: Database,
+) -> None:
+    metrics = Metrics()
+    impatient = Database(database.url, timeouts=Timeouts(lock_s=0.2), metrics=metrics)
+    service = open_app(impatient)
+    async with holding(database.url, "lock table callback in share mode"):
+        response = await service.callback("/twilio/status", STATUS)
+    assert (response.status_code, "lock" in response.json()["detail"]) == (503, True)
+    assert metrics.registry.get_sample_value("amd_lock_timeouts_total") == 1
+    assert (await service.callback("/twilio/status", STATUS)).status_code == 204
+    assert (await service.client.get(f"/api/calls/{CALL}")).json()["call_status"] == "completed"
+    await service.client.aclose()
+    await impatient.dispose()
+
+
 @pytest.mark.parametrize(
     "statement",
     [
         f"select 1 from call_log where call_sid = '{CALL}' for update",
         f"update call_log set call_status = 'busy' where call_sid = '{CALL}'",
         "lock table call_log in share mode",
-        "lock table callback in share mode",
+        "lock table call_log, recording in access exclusive mode",
     ],
 )
-async def test_a_callback_that_meets_a_lock_gets_503_and_twilios_retry_stores_it(
+async def test_a_callback_that_meets_a_lock_on_its_call_is_stored_and_folded_later(
     database: Database, statement: str
 ) -> None:
-    metrics = Metrics()
-    impatient = Database(database.url, timeouts=Timeouts(lock_s=0.2), metrics=metrics)
+    impatient = Database(database.url, timeouts=Timeouts(lock_s=0.2))
     service = open_app(impatient)
     ringing = [*STATUS[:2], ("CallStatus", "ringing"), ("SequenceNumber", "1")]
     assert (await service.callback("/twilio/status", ringing)).status_code == 204
+    service.client.event_hooks = {"response": []}  # the callback cannot be folded before the response is read
     async with holding(database.url, statement):
-        response = await service.callback("/twilio/status", STATUS)
-    assert (response.status_code, "lock" in response.json()["detail"]) == (503, True)
-    assert metrics.registry.get_sample_value("amd_lock_timeouts_total") == 1
-    assert (await service.callback("/twilio/status", STATUS)).status_code == 204
+        assert (await service.callback("/twilio/status", STATUS)).status_code == 204
+    await until_folded(database)
     assert (await service.client.get(f"/api/calls/{CALL}")).json()["call_status"] == "completed"
     await service.client.aclose()
     await impatient.dispose()
