@@ -21,7 +21,7 @@ from rich.table import Table
 
 from amd_service.detection.classifier.cores import usable_cores
 from amd_service.detection.classifier.exported_engine import describe_cpu
-from benchmarks import cuda, engines, services, xlsr
+from benchmarks import cuda, engines, intake, services, xlsr
 
 RESULTS = Path("benchmarks/results")
 TOOLS = ("torch", "transformers", "onnxruntime", "openvino", "nncf", "starlette", "uvicorn", "asyncpg")
@@ -76,6 +76,7 @@ async def measure_services(folder: Path, rounds: int) -> dict[str, Any]:
         return {
             "services": await services.compare_with_naive(bench, folder, rounds=rounds),
             "callbacks": await services.follow_callbacks(bench, model, BF16),
+            "intake": await intake.measure_intake(bench, model, BF16),
             "hour": await services.long_against_short(bench, model, BF16, rounds=rounds),
             "start": await services.measure_start(bench, "demo", rounds=rounds, engine="torch"),
             "small_model": await services.small_model_rate(bench, rounds=rounds),
@@ -87,6 +88,8 @@ def show_services(found: dict[str, Any], console: Console) -> None:
     _show("/predict with uploads in 8 kHz μ-law", rows, console)
     callbacks = dict(found["callbacks"])
     _show("callback → verdict, ms", [callbacks | callbacks.pop("stage_ms_mean")], console)
+    _show("one callback at a time (fsync off)", [found["intake"]["one_at_a_time"]], console)
+    _show("callbacks at a constant rate, per second (fsync off)", found["intake"]["rates"], console)
     _show(
         "recordings of one hour and of 5 s", [{"recording": name} | row for name, row in found["hour"].items()], console
     )
