@@ -42,7 +42,7 @@ client-env: .venv-client/.installed ## install the generator of Python clients, 
 coverage: $(STAMP)dev ## all tests with branch coverage, printed by file
 	$(BIN)/pytest --cov --cov-report=term-missing:skip-covered
 
-bench: $(STAMP)dev ## measure engines and services; needs an idle machine, takes up to an hour the first time
+bench: $(STAMP)dev ## measure engines and services; needs an idle machine, the first run also builds the engines
 	$(BIN)/python -m benchmarks
 
 check: $(STAMP)dev ## formatting, lint, types, imports and structure

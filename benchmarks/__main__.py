@@ -25,17 +25,18 @@ from benchmarks import cuda, engines, intake, services, xlsr
 
 RESULTS = Path("benchmarks/results")
 TOOLS = ("torch", "transformers", "onnxruntime", "openvino", "nncf", "starlette", "uvicorn", "asyncpg")
-BF16: dict[str, object] = {"engine": "openvino", "precision": "bf16"}
+# Without a precision, the service chooses bf16 if the processor has it, else fp32.
+OPENVINO: dict[str, object] = {"engine": "openvino"}
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--rounds", type=int, default=3, help="rounds of the services; engines get twice as many")
     options = parser.parse_args()
     console = Console(width=None if Console().is_terminal else 180)
     folder = xlsr.ensure().resolve()
     found: dict[str, Any] = {"machine": describe_machine()}
-    on_engines = engines.measure_engines(folder, rounds=options.rounds)
+    on_engines = engines.measure_engines(folder, rounds=2 * options.rounds)
     found["engines"] = asdict(on_engines)
     engines.show(on_engines, console)
     found["cuda"] = cuda.measure(folder)
@@ -74,16 +75,18 @@ async def measure_services(folder: Path, rounds: int) -> dict[str, Any]:
     model = str(folder)
     async with services.open_bench() as bench:
         return {
+            "database": await services.read_database(bench),
             "services": await services.compare_with_naive(bench, folder, rounds=rounds),
-            "callbacks": await services.follow_callbacks(bench, model, BF16),
-            "intake": await intake.measure_intake(bench, model, BF16),
-            "hour": await services.long_against_short(bench, model, BF16, rounds=rounds),
+            "callbacks": await services.follow_callbacks(bench, model, OPENVINO),
+            "intake": await intake.measure_intake(bench, model, OPENVINO),
+            "hour": await services.long_against_short(bench, model, OPENVINO, rounds=rounds),
             "start": await services.measure_start(bench, "demo", rounds=rounds, engine="torch"),
             "small_model": await services.small_model_rate(bench, rounds=rounds),
         }
 
 
 def show_services(found: dict[str, Any], console: Console) -> None:
+    console.print(f"Postgres {found['database']['server_version']}, fsync {found['database']['fsync']}")
     rows = found["services"]["rows"]
     _show("/predict with uploads in 8 kHz μ-law", rows, console)
     callbacks = dict(found["callbacks"])

@@ -1,118 +1,98 @@
-"""Computes the minimum time per window from the operations per window and the machine's rate of matrix products."""
+"""Computes the floor of an engine: the shortest time per window that the machine's rates allow.
+
+Each product of matrices takes at least the larger of two times: its arithmetic, and reading its weights from memory.
+Norms and softmax are added: they read and write their values once. Activations are assumed to stay in the caches.
+Activation functions and sums are assumed to cost nothing.
+"""
 
 import json
-from collections.abc import Callable
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from time import perf_counter
-from typing import Self
-
-import torch
-from torch.nn import functional
+from typing import Any, Self
 
 from amd_service.detection.classifier.frames import ConvolutionalFront
+from benchmarks.rates import Rates
 
 _GIGA = 1e9
-# Rows, inner, columns. The first shape is a large square. The other shapes are those of the feed-forward block for
-# windows of 2 and 16 s.
-_SHAPES = ((2048, 2048, 2048), (99, 1024, 4096), (792, 1024, 4096))
+_VALUE_BYTES = {"fp32": 4, "bf16": 2, "int8": 1}
+
+
+@dataclass(frozen=True, slots=True)
+class Product:
+    """One product of matrices. A multiply-add counts as 2 operations.
+
+    `weights`: number of weights, 0 for the products of attention. `is_linear`: True for linear layers, the only
+    products that an int8 engine runs in int8.
+    """
+
+    operations: float
+    weights: int
+    is_linear: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class ComputeCost:
-    """Floating-point operations of one window, in 10^9. A multiply-add counts as 2 operations."""
+    """Work of one window. `normalised`: number of values that pass through norms and softmax."""
 
-    convolutions: float
-    positional: float
-    linears: float
-    attention: float
+    products: tuple[Product, ...]
+    normalised: int
 
     @property
     def total(self) -> float:
-        return self.convolutions + self.positional + self.linears + self.attention
+        """Return the operations of all products, in 10^9."""
+        return sum(product.operations for product in self.products) / _GIGA
 
     @classmethod
     def of_model(cls, folder: Path, samples: int) -> Self:
-        """Count the operations from the shapes in the config.json of a Wav2Vec2.
-
-        Norms, activations and softmax are not counted.
-        """
+        """Count the work from the shapes in the config.json of a Wav2Vec2."""
         config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-        hidden, layers = config["hidden_size"], config["num_hidden_layers"]
-        widths = [1, *config["conv_dim"]]
         front = ConvolutionalFront.of_model(folder)
-        convolutions = 0.0
-        for index, kernel in enumerate(front.kernels):
-            upto = ConvolutionalFront(front.kernels[: index + 1], front.strides[: index + 1])
-            convolutions += 2 * kernel * widths[index] * widths[index + 1] * upto.frames(samples)
-        frames = front.frames(samples)
-        grouped = hidden // config["num_conv_pos_embedding_groups"]
-        block = 4 * hidden**2 + 2 * hidden * config["intermediate_size"]
-        return cls(
-            convolutions=convolutions / _GIGA,
-            positional=2 * config["num_conv_pos_embeddings"] * grouped * hidden * frames / _GIGA,
-            linears=2 * frames * (layers * block + widths[-1] * hidden) / _GIGA,
-            attention=4 * frames**2 * hidden * layers / _GIGA,
-        )
+        frames = [
+            ConvolutionalFront(front.kernels[:count], front.strides[:count]).frames(samples)
+            for count in range(1, len(front.kernels) + 1)
+        ]
+        widths = config["conv_dim"]
+        normed = len(widths) if config.get("feat_extract_norm", "group") == "layer" else 1
+        layers, hidden = config["num_hidden_layers"], config["hidden_size"]
+        # Each layer has two norms, and a softmax per head. Two further norms surround the layers.
+        per_layer = 2 * frames[-1] * hidden + config["num_attention_heads"] * frames[-1] ** 2
+        around = frames[-1] * (widths[-1] + hidden)
+        front_values = sum(width * count for width, count in zip(widths[:normed], frames, strict=False))
+        products = (*_convolutions(config, front, frames), *_encoder(config, frames[-1]))
+        return cls(products, front_values + layers * per_layer + around)
 
+    def floor_ms(self, rates: Rates, precision: str, other_precision: str) -> float:
+        """Return the floor in milliseconds.
 
-@dataclass(frozen=True, slots=True)
-class Rates:
-    """The best measured rate of matrix products by number type, in 10^9 operations per second."""
-
-    fp32: float
-    bf16: float
-    int8: float
-
-    def minimum_ms(self, cost: ComputeCost, precision: str) -> float:
-        """Return the minimum milliseconds for `cost`.
-
-        With int8, the linear layers run at the int8 rate and all other operations at the bf16 rate.
+        `precision`: number format of the linear layers. `other_precision`: number format of everything else, which
+        differs from `precision` in an int8 engine.
         """
-        if precision == "int8":
-            return 1000 * (cost.linears / self.int8 + (cost.total - cost.linears) / self.bf16)
-        return 1000 * cost.total / (self.bf16 if precision == "bf16" else self.fp32)
-
-    def at_least(self, other: "Rates") -> "Rates":
-        """Return the higher rate of two measurements, by number type."""
-        return Rates(max(self.fp32, other.fp32), max(self.bf16, other.bf16), max(self.int8, other.int8))
+        seconds = sum(
+            _seconds(product, rates, precision if product.is_linear else other_precision) for product in self.products
+        )
+        moved = 2 * self.normalised * _VALUE_BYTES[other_precision]
+        return 1000 * (seconds + moved / (rates.copy_gb_s * _GIGA))
 
 
-def measure_rates(threads: int, repeats: int = 12) -> Rates:
-    """Time PyTorch's matrix products on `threads` threads: the best rate over shapes and repeats."""
-    torch.set_num_threads(threads)
-    return Rates(_best(_fp32, repeats), _best(_bf16, repeats), _best(_int8, repeats))
+def _convolutions(config: Mapping[str, Any], front: ConvolutionalFront, frames: list[int]) -> Iterator[Product]:
+    inputs = [1, *config["conv_dim"]]
+    for width_in, width, kernel, count in zip(inputs, config["conv_dim"], front.kernels, frames, strict=False):
+        weights = kernel * width_in * width
+        yield Product(2 * weights * count, weights)
 
 
-Product = Callable[[], object]
+def _encoder(config: Mapping[str, Any], frames: int) -> Iterator[Product]:
+    hidden, inner = config["hidden_size"], config["intermediate_size"]
+    positional = config["num_conv_pos_embeddings"] * hidden * hidden // config["num_conv_pos_embedding_groups"]
+    yield Product(2 * positional * frames, positional)
+    linears = [config["conv_dim"][-1] * hidden]
+    linears += config["num_hidden_layers"] * ([hidden * hidden] * 4 + [hidden * inner] * 2)
+    yield from (Product(2 * weights * frames, weights, is_linear=True) for weights in linears)
+    # Queries by keys, and weights by values.
+    yield from [Product(2 * frames**2 * hidden, 0)] * (2 * config["num_hidden_layers"])
 
 
-def _best(make: Callable[[int, int, int], Product], repeats: int) -> float:
-    return max(_rate(make(*shape), shape, repeats) for shape in _SHAPES)
-
-
-def _rate(product: Product, shape: tuple[int, int, int], repeats: int) -> float:
-    product()
-    shortest_s = float("inf")
-    for _ in range(repeats):
-        started = perf_counter()
-        product()
-        shortest_s = min(shortest_s, perf_counter() - started)
-    rows, inner, columns = shape
-    return 2 * rows * inner * columns / shortest_s / _GIGA
-
-
-def _fp32(rows: int, inner: int, columns: int) -> Product:
-    left, right = torch.randn(rows, inner), torch.randn(columns, inner)
-    return lambda: functional.linear(left, right)
-
-
-def _bf16(rows: int, inner: int, columns: int) -> Product:
-    left, right = torch.randn(rows, inner).bfloat16(), torch.randn(columns, inner).bfloat16()
-    return lambda: functional.linear(left, right)
-
-
-def _int8(rows: int, inner: int, columns: int) -> Product:
-    left = torch.randint(-127, 127, (rows, inner), dtype=torch.int8)
-    right = torch.randint(-127, 127, (inner, columns), dtype=torch.int8)
-    return lambda: torch._int_mm(left, right)
+def _seconds(product: Product, rates: Rates, precision: str) -> float:
+    arithmetic = product.operations / (rates.of(precision) * _GIGA)
+    return max(arithmetic, product.weights * _VALUE_BYTES[precision] / (rates.read_gb_s * _GIGA))

@@ -16,7 +16,9 @@ import httpx2
 import numpy as np
 import soundfile
 
+from amd_service.database.connection import connect
 from amd_service.database.opening import throwaway_database
+from amd_service.detection.classifier.exported_engine import has_bf16
 from amd_service.simulator.service_process import COMMAND, ServiceProcess, free_port, run_service, stop
 from amd_service.simulator.twilio.loopback_server import serve_simulated_twilio
 from amd_service.simulator.twilio.media_host import MediaFile, MediaHost
@@ -66,13 +68,24 @@ async def open_bench() -> AsyncIterator[Bench]:
         yield Bench(database_url, simulated_twilio, account)
 
 
+async def read_database(bench: Bench) -> dict[str, str]:
+    """Read the version of Postgres, and whether it waits for the disk."""
+    connection = await connect(bench.database_url, statement_timeout_s=5)
+    try:
+        return {name: await connection.fetchval(f"show {name}") for name in ("server_version", "fsync")}
+    finally:
+        await connection.close()
+
+
 async def compare_with_naive(bench: Bench, model: Path, *, rounds: int) -> dict[str, Any]:
     """Measure requests per second, latency, and latency of `/health`, by service, upload length and caller count."""
+    # Without a precision, the service chooses bf16 if the processor has it, else fp32.
+    precision = "bf16" if has_bf16() else "fp32"
     variants = {
-        "openvino bf16": {"engine": "openvino", "precision": "bf16", **WITHOUT_SECOND},
+        f"openvino {precision}": {"engine": "openvino", **WITHOUT_SECOND},
         "openvino int8": {"engine": "openvino", "precision": "int8", **WITHOUT_SECOND},
         "onnx int8": {"engine": "onnx", "precision": "int8", **WITHOUT_SECOND},
-        "openvino bf16, second window": {"engine": "openvino", "precision": "bf16", **WITH_SECOND},
+        f"openvino {precision}, second window": {"engine": "openvino", **WITH_SECOND},
     }
     async with AsyncExitStack() as stack:
         urls = {"naive": (await stack.enter_async_context(_run_naive(model)))}
