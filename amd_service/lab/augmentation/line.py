@@ -1,19 +1,30 @@
 """Effects of a telephone network on samples: μ-law, clipping, lost packets, level."""
 
+from functools import cache
+
 import numpy as np
 
 from amd_service.lab.augmentation.spectrum import Samples
 
 _MU = 255.0
+_SIZES = 1 << 15
 _PACKETS_PER_S = 50
 
 
 def compand(samples: Samples) -> Samples:
     """Encode to 8-bit μ-law and decode again, by the continuous formula of ITU-T G.711."""
-    squeezed = np.sign(samples) * np.log1p(_MU * np.minimum(np.abs(samples), 1)) / np.log1p(_MU)
-    steps = np.round(squeezed * 127) / 127
-    expanded: Samples = (np.sign(steps) * np.expm1(np.abs(steps) * np.log1p(_MU)) / _MU).astype(np.float32)
+    size = np.minimum(np.abs(samples), 1)
+    expanded: Samples = np.copysign(_expanded()[np.rint(size * (_SIZES - 1)).astype(np.intp)], samples)
     return expanded
+
+
+@cache
+def _expanded() -> Samples:
+    """Return the size of a sample after μ-law, for each 16-bit size. A table is ten times faster than logarithms."""
+    squeezed = np.log1p(_MU * np.linspace(0, 1, _SIZES)) / np.log1p(_MU)
+    steps = np.round(squeezed * 127) / 127
+    table: Samples = (np.expm1(steps * np.log1p(_MU)) / _MU).astype(np.float32)
+    return table
 
 
 def set_peak(samples: Samples, peak_db: float) -> Samples:

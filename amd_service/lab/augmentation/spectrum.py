@@ -2,6 +2,7 @@
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.fft import next_fast_len
 
 Samples = NDArray[np.float32]
 Curve = NDArray[np.float64]
@@ -37,7 +38,8 @@ def tilt_curve(frequency_hz: Curve, db_per_octave: float) -> Curve:
 def apply_curve(samples: Samples, curve: Curve) -> Samples:
     """Multiply the spectrum of `samples` by a curve that was computed at `frequencies(len(samples), rate_hz)`."""
     size = _padded(len(samples))
-    return np.fft.irfft(np.fft.rfft(samples, size) * curve, size)[: len(samples)].astype(np.float32)
+    spectrum = np.fft.rfft(samples, size) * curve.astype(np.float32)
+    return np.asarray(np.fft.irfft(spectrum, size)[: len(samples)], np.float32)
 
 
 def frequencies(count: int, rate_hz: int) -> Curve:
@@ -51,4 +53,4 @@ def limit_band(samples: Samples, rate_hz: int, low_hz: float, high_hz: float) ->
 
 
 def _padded(count: int) -> int:
-    return 1 << max(count - 1, 1).bit_length()
+    return int(next_fast_len(max(count, 2), real=True))

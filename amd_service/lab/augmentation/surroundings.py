@@ -4,6 +4,7 @@ from collections.abc import Callable
 from functools import lru_cache
 
 import numpy as np
+from scipy.fft import next_fast_len
 
 from amd_service.lab.augmentation.spectrum import Samples
 
@@ -21,9 +22,9 @@ def reverberate(samples: Samples, rate_hz: int, rng: np.random.Generator) -> Sam
     time = np.arange(round(decay_s * rate_hz)) / rate_hz
     tail = rng.standard_normal(len(time)) * 10 ** (-3 * time / decay_s) * rng.uniform(0.02, 0.12)
     tail[0] = 1.0
-    size = 1 << (len(samples) + len(tail) - 1).bit_length()
-    wet = np.fft.irfft(np.fft.rfft(samples, size) * np.fft.rfft(tail, size), size)
-    return wet[: len(samples)].astype(np.float32)
+    size = next_fast_len(len(samples) + len(tail), real=True)
+    wet = np.fft.irfft(np.fft.rfft(samples, size) * np.fft.rfft(tail.astype(np.float32), size), size)
+    return np.asarray(wet[: len(samples)], np.float32)
 
 
 def background(count: int, rate_hz: int, rng: np.random.Generator, babble: Babble | None = None) -> Samples:

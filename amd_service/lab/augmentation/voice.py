@@ -58,7 +58,9 @@ def vocode_with_noise(samples: Samples, rate_hz: int, bands: int, rng: np.random
     edges = np.unique(np.geomspace(1, frames.shape[1], bands + 1).round().astype(int))
     widths = np.diff(edges)
     level = np.sqrt(np.add.reduceat(np.abs(frames) ** 2, edges[:-1], axis=1) / widths)
-    noise = np.exp(2j * np.pi * rng.random(frames.shape)).astype(np.complex64)
+    turn = np.float32(2 * np.pi) * rng.random(frames.shape, np.float32)
+    noise = np.empty_like(frames)
+    noise.real, noise.imag = np.cos(turn), np.sin(turn)
     noise[:, edges[0] :] *= np.repeat(level, widths, axis=1)
     noise[:, : edges[0]] = 0
     return _synthesise(noise, frame)[: len(samples)]
@@ -94,12 +96,11 @@ def _stretch(frames: Spectrum, pace: float) -> Spectrum:
     position = np.arange(0, len(frames) - 1, pace)
     index, part = position.astype(int), (position % 1).astype(np.float32)[:, None]
     size: Samples = np.abs(frames)
-    phase = np.angle(frames)
-    expected = (2 * np.pi * np.arange(frames.shape[1]) / _OVERLAP).astype(np.float32)
-    step = phase[1:] - phase[:-1] - expected
-    step = step - 2 * np.pi * np.round(step / (2 * np.pi)) + expected
-    turned = np.cumsum(step[index], axis=0) - step[index[0]] + phase[0]
-    return np.asarray(((1 - part) * size[index] + part * size[index + 1]) * np.exp(1j * turned), np.complex64)
+    # Phases as complex numbers of size 1: a product adds them, and costs a third of an angle, a sum and a sine.
+    phase = np.where(size > 0, frames / np.maximum(size, np.float32(1e-20)), np.complex64(1))
+    step = phase[1:] * phase[:-1].conj()
+    turned = np.cumprod(step[index], axis=0) * (step[index[0]].conj() * phase[0])
+    return np.asarray(((1 - part) * size[index] + part * size[index + 1]) * turned, np.complex64)
 
 
 def _warp_envelope(frames: Spectrum, factor: float, rate_hz: int) -> Spectrum:

@@ -32,7 +32,7 @@ def build_model(recipe: Recipe) -> Wav2Vec2ForSequenceClassification:
         num_conv_pos_embedding_groups=8,
         classifier_proj_size=64,
         hidden_dropout=recipe.dropout,
-        attention_dropout=recipe.dropout,
+        attention_dropout=0.0,  # without it, the fused attention of torch is used: a tenth less time per step
         activation_dropout=recipe.dropout,
         feat_proj_dropout=0.0,
         final_dropout=0.0,

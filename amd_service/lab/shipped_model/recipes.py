@@ -45,7 +45,12 @@ _HIDDEN = replace(
     dropout=0.1,
     time_masks=0.1,
 )
-_EIGHT = replace(_HIDDEN, lengths_s=(8.0, 5.0, 2.0, 3.0), shares=(0.6, 0.2, 0.12, 0.08), windows_ms=(8000, 10_000))
+_EIGHT = replace(
+    _HIDDEN,
+    lengths_s=(8.0, 10.0, 5.0, 2.0, 3.0),
+    shares=(0.45, 0.2, 0.15, 0.12, 0.08),
+    windows_ms=(8000, 10_000),
+)
 
 RECIPES: Mapping[str, Recipe] = {
     "present": Recipe(),

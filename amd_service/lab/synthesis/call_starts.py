@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from amd_service.domain import Label
 from amd_service.lab.augmentation.chain import Chances
 from amd_service.lab.augmentation.lead import draw_lead
+from amd_service.lab.augmentation.surroundings import background
 from amd_service.lab.augmentation.voice import VoiceShift, shift_voice
 from amd_service.lab.synthesis import tones
 from amd_service.lab.synthesis.corpus import Corpus
@@ -141,21 +142,28 @@ def _add_machine(timeline: _Timeline, say: Callable[[Kind], None], rng: random.R
     while rng.random() < 0.4:
         timeline.add(tones.silence(rng.uniform(0.15, 0.6)))
         say(Kind.GREETING)
-    if rng.random() < 0.7:
-        timeline.add(tones.silence(rng.uniform(0.1, 0.8)))
+    # Some machines beep late or never: silence after a greeting must not mean a person who waits.
+    if rng.random() < 0.6:
+        timeline.add(tones.silence(rng.uniform(0.1, 0.8) if rng.random() < 0.75 else rng.uniform(0.8, 3.0)))
         timeline.add(tones.beep(rng))
 
 
 def _build_without_speech(seconds: float, rng: random.Random) -> CallStart:
-    """Build a start of silence, rings, beeps and touch tones, which the model gets when the onset search fails."""
+    """Build a start of silence, noise, music or tones, which the model gets when the onset search fails."""
     timeline = _Timeline()
-    while rng.random() < 0.75:
+    draw = rng.random()
+    if draw < 0.25:
+        timeline.add(tones.music(seconds + 0.5, rng))
+    elif draw < 0.4:
+        noise = background(round((seconds + 0.5) * RATE_HZ), RATE_HZ, np.random.default_rng(rng.getrandbits(64)))
+        timeline.add(noise * np.float32(rng.uniform(0.02, 0.2)))
+    while draw >= 0.4 and rng.random() < 0.75:
         timeline.add(tones.silence(rng.uniform(0.0, 1.5)))
         timeline.add(
             rng.choice(
                 (
                     lambda: tones.beep(rng),
-                    lambda: tones.ringback(rng.uniform(0.5, 3.0), rng.randrange(len(tones.RINGBACKS))),
+                    lambda: tones.ringback(rng.uniform(0.5, seconds), rng.randrange(len(tones.RINGBACKS))),
                     lambda: tones.special_information(),
                     lambda: tones.keys(rng),
                 )

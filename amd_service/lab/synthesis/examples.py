@@ -23,7 +23,7 @@ from amd_service.lab.synthesis.utterances import Kind
 from amd_service.lab.synthesis.voices import Split, Voice
 
 MODEL_RATE_HZ = 16_000
-_NO_SPEECH_SHARE = 0.06
+_NO_SPEECH_SHARE = 0.1
 _TRUE_TARGET = 0.97  # label smoothing: with a target of 1.0 the model learns to be overconfident
 _MIN_SPEECH_S = 0.15
 
@@ -40,7 +40,7 @@ class Example:
 
 
 def draw_example(corpus: Corpus, split: Split, seconds: float, rng: random.Random, style: Style = PRESENT) -> Example:
-    """Draw one random window of `seconds`. Both labels are equally likely; 6% of the windows have no speech."""
+    """Draw one random window of `seconds`. Both labels are equally likely; 10% of the windows have no speech."""
     return draw_examples(corpus, split, seconds, rng, style)[0]
 
 

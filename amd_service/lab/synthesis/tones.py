@@ -55,3 +55,25 @@ def keys(rng: random.Random) -> Sound:
     """Return a few touch tones."""
     pairs = [(rng.choice(_KEYS[0]), rng.choice(_KEYS[1])) for _ in range(rng.randint(1, 5))]
     return np.concatenate([part for pair in pairs for part in (tone(pair, 0.12), silence(0.08))])
+
+
+def music(seconds: float, rng: random.Random) -> Sound:
+    """Return notes of a random scale in one to three parts, each with its own overtones and its own decay."""
+    scale = [rng.uniform(110, 330) * 2 ** (step / 12) for step in sorted(rng.sample(range(24), 6))]
+    parts = [_part(seconds, scale, rng) for _ in range(rng.randint(1, 3))]
+    return np.asarray(np.sum(parts, axis=0) * rng.uniform(0.05, 0.3) / len(parts), np.float32)
+
+
+def _part(seconds: float, scale: Sequence[float], rng: random.Random) -> Sound:
+    beat_s, decay_s = rng.choice((0.25, 0.5, 1.0)) * rng.uniform(0.7, 1.3), rng.uniform(0.1, 3.0)
+    overtones = rng.randint(1, 6)
+    count = round(seconds * RATE_HZ)
+    time = np.arange(round(beat_s * RATE_HZ)) / RATE_HZ
+    fade = np.exp(-time / decay_s) * np.minimum(1, time / 0.01)
+    notes = []
+    while sum(map(len, notes)) < count:
+        pitch = rng.choice(scale)
+        turns = 2 * np.pi * pitch * time
+        wave = np.sum([np.sin(k * turns) / k for k in range(1, overtones + 1) if k * pitch < RATE_HZ / 2], axis=0)
+        notes.append(np.asarray(wave * fade, np.float32))
+    return np.concatenate(notes)[:count]
