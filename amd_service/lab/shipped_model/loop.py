@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors.torch import load_file
 from torch import Tensor
 from torch.nn import functional
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
@@ -33,7 +34,11 @@ _CHECKPOINT = "checkpoint.pt"
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """One training. `limit_s`: seconds of training, over all continuations, after which the run ends early."""
+    """One training.
+
+    `limit_s`: seconds of training, over all continuations, after which the run ends early. `start`: folder of a model
+    of the same size whose weights are trained further. None: random weights.
+    """
 
     recipe: Recipe
     seed: int
@@ -43,6 +48,7 @@ class Run:
     validation_count: int = 12
     workers: int = 1
     teachers: tuple[Path, ...] = ()
+    start: Path | None = None
 
 
 @dataclass
@@ -94,6 +100,8 @@ def train_with_teachers(corpus: Corpus, out: Path, run: Run) -> None:
 
 def _open(run: Run, checkpoint: Path) -> _State:
     model = build_model(run.recipe)
+    if run.start is not None:
+        model.load_state_dict(load_file(run.start / "model.safetensors"))
     average = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(_AVERAGE_DECAY))  # type: ignore[no-untyped-call]
     optimizer = torch.optim.AdamW(model.parameters(), lr=run.recipe.peak_rate, betas=(0.9, 0.98), weight_decay=0.02)
     schedule = torch.optim.lr_scheduler.OneCycleLR(

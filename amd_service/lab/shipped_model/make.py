@@ -39,6 +39,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description="Train the model that ships with the service.")
     parser.add_argument("--recipe", choices=sorted(RECIPES), required=True)
     parser.add_argument("--out", type=Path, help="folder for the model")
+    parser.add_argument("--start", type=Path, help="folder of a model whose weights are trained further")
     parser.add_argument("--seed", type=int, default=7)
     parser.add_argument("--corpus-seed", type=int, default=7, help="seed of the utterances")
     parser.add_argument("--steps", type=int, default=6000)
@@ -58,7 +59,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
         fitting = round(steps * 60 * options.limit_minutes)
         print(f"{steps:.2f} steps/s, {audio_s:.0f} s of audio per s: {fitting} steps in {options.limit_minutes:g} min")  # noqa: T201
         return
-    run = Run(recipe, options.seed, options.steps, options.limit_minutes * 60, workers=options.workers)
+    run = Run(
+        recipe, options.seed, options.steps, options.limit_minutes * 60, workers=options.workers, start=options.start
+    )
     train_with_teachers(corpus, options.out, run)
     finish(corpus, options.out, run, recipe_name=options.recipe)
 

@@ -58,6 +58,9 @@ RECIPES: Mapping[str, Recipe] = {
     "5s-strange": _STRANGE,
     "5s-hidden": _HIDDEN,
     "8s-hidden": _EIGHT,
+    "8s-settled": replace(
+        _EIGHT, style=replace(_EIGHT.style, no_speech=0.1, no_beep=0.36, late_beep=0.15), peak_rate=5e-4
+    ),
     "8s-half-hidden": replace(_EIGHT, style=Style(chances=replace(_EIGHT.style.chances, noise_vocoding=0.5))),
     "8s-consistent": replace(_EIGHT, consistency=1.0),
     "8s-mixed-voices": replace(_EIGHT, style=replace(_EIGHT.style, other_voice=0.3)),

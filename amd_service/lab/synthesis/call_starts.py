@@ -43,11 +43,16 @@ PRESENT_CHANCES = Chances(voice_shift=0, equaliser=0, tilt=0, overload=0)
 class Style:
     """How calls are made up.
 
+    - `no_speech`: share of the examples that have no speech or an assistant, and no label;
+    - `no_beep`, `late_beep`: share of the machines that never beep, and of the others that beep up to 3 s late;
     - `other_voice`: probability that an utterance has another voice than the first one;
     - `screening`: probability that an undecided call has an assistant that asks who is calling, instead of no speech.
     """
 
     chances: Chances = PRESENT_CHANCES
+    no_speech: float = 0.06
+    no_beep: float = 0.3
+    late_beep: float = 0.0
     other_voice: float = 0.0
     screening: float = 0.0
 
@@ -97,7 +102,7 @@ def build_call_start(
     elif label is Label.HUMAN:
         _add_person(timeline, say, rng)
     else:
-        _add_machine(timeline, say, rng)
+        _add_machine(timeline, say, rng, style)
     return timeline.build(seconds + 0.5, label, voice, language)
 
 
@@ -130,7 +135,7 @@ def _add_person(timeline: _Timeline, say: Callable[[Kind], None], rng: random.Ra
         say(Kind.FOLLOW)
 
 
-def _add_machine(timeline: _Timeline, say: Callable[[Kind], None], rng: random.Random) -> None:
+def _add_machine(timeline: _Timeline, say: Callable[[Kind], None], rng: random.Random, style: Style) -> None:
     """Add a recorded greeting, often with a hello first and usually with a beep at the end."""
     draw = rng.random()
     if draw < 0.06:
@@ -142,9 +147,8 @@ def _add_machine(timeline: _Timeline, say: Callable[[Kind], None], rng: random.R
     while rng.random() < 0.4:
         timeline.add(tones.silence(rng.uniform(0.15, 0.6)))
         say(Kind.GREETING)
-    # Some machines beep late or never: silence after a greeting must not mean a person who waits.
-    if rng.random() < 0.6:
-        timeline.add(tones.silence(rng.uniform(0.1, 0.8) if rng.random() < 0.75 else rng.uniform(0.8, 3.0)))
+    if rng.random() >= style.no_beep:
+        timeline.add(tones.silence(rng.uniform(0.8, 3.0) if rng.random() < style.late_beep else rng.uniform(0.1, 0.8)))
         timeline.add(tones.beep(rng))
 
 

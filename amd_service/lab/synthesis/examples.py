@@ -23,7 +23,6 @@ from amd_service.lab.synthesis.utterances import Kind
 from amd_service.lab.synthesis.voices import Split, Voice
 
 MODEL_RATE_HZ = 16_000
-_NO_SPEECH_SHARE = 0.1
 _TRUE_TARGET = 0.97  # label smoothing: with a target of 1.0 the model learns to be overconfident
 _MIN_SPEECH_S = 0.15
 
@@ -40,7 +39,7 @@ class Example:
 
 
 def draw_example(corpus: Corpus, split: Split, seconds: float, rng: random.Random, style: Style = PRESENT) -> Example:
-    """Draw one random window of `seconds`. Both labels are equally likely; 10% of the windows have no speech."""
+    """Draw one random window of `seconds`. Both labels are equally likely; some windows have no speech."""
     return draw_examples(corpus, split, seconds, rng, style)[0]
 
 
@@ -48,7 +47,7 @@ def draw_examples(
     corpus: Corpus, split: Split, seconds: float, rng: random.Random, style: Style, *, lines: int = 1
 ) -> list[Example]:
     """Draw the same window of one random call over `lines` telephone lines."""
-    has_no_speech = rng.random() < _NO_SPEECH_SHARE
+    has_no_speech = rng.random() < style.no_speech
     label = Label.UNDECIDED if has_no_speech else rng.choice((Label.HUMAN, Label.VOICEMAIL))
     call_start = build_call_start(corpus, split, label, seconds, rng, style)
     start = round(_window_start_s(call_start, rng) * RATE_HZ)
