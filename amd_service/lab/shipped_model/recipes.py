@@ -59,7 +59,10 @@ RECIPES: Mapping[str, Recipe] = {
     "5s-hidden": _HIDDEN,
     "8s-hidden": _EIGHT,
     "8s-settled": replace(
-        _EIGHT, style=replace(_EIGHT.style, no_speech=0.1, no_beep=0.36, late_beep=0.15), peak_rate=5e-4
+        _EIGHT,
+        shares=(0.4, 0.3, 0.12, 0.1, 0.08),
+        style=replace(_EIGHT.style, no_speech=0.1, no_beep=0.35, late_beep=0.15, cut_off=0.12),
+        peak_rate=5e-4,
     ),
     "8s-half-hidden": replace(_EIGHT, style=Style(chances=replace(_EIGHT.style.chances, noise_vocoding=0.5))),
     "8s-consistent": replace(_EIGHT, consistency=1.0),

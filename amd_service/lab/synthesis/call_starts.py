@@ -45,6 +45,7 @@ class Style:
 
     - `no_speech`: share of the examples that have no speech or an assistant, and no label;
     - `no_beep`, `late_beep`: share of the machines that never beep, and of the others that beep up to 3 s late;
+    - `cut_off`: share of the machines whose greeting breaks off after 2 to 5 s, and is followed by silence;
     - `other_voice`: probability that an utterance has another voice than the first one;
     - `screening`: probability that an undecided call has an assistant that asks who is calling, instead of no speech.
     """
@@ -53,6 +54,7 @@ class Style:
     no_speech: float = 0.06
     no_beep: float = 0.3
     late_beep: float = 0.0
+    cut_off: float = 0.0
     other_voice: float = 0.0
     screening: float = 0.0
 
@@ -70,6 +72,12 @@ class _Timeline:
     def add(self, sound: Sound, *, speech: bool = False) -> None:
         self._sounds.append(sound)
         self._speech.append(np.full(len(sound), speech))
+
+    def cut(self, seconds: float) -> None:
+        """Remove all sounds later than `seconds` after the first speech."""
+        samples, speech = np.concatenate(self._sounds), np.concatenate(self._speech)
+        end = int(np.argmax(speech)) + round(seconds * RATE_HZ)
+        self._sounds, self._speech = [samples[:end]], [speech[:end]]
 
     def build(self, seconds: float, label: Label, voice: Voice | None, language: str | None) -> CallStart:
         """Return the added sounds, cut or padded with silence to `seconds` after the first speech (or the start)."""
@@ -147,7 +155,9 @@ def _add_machine(timeline: _Timeline, say: Callable[[Kind], None], rng: random.R
     while rng.random() < 0.4:
         timeline.add(tones.silence(rng.uniform(0.15, 0.6)))
         say(Kind.GREETING)
-    if rng.random() >= style.no_beep:
+    if rng.random() < style.cut_off:
+        timeline.cut(rng.uniform(2, 5))
+    elif rng.random() >= style.no_beep:
         timeline.add(tones.silence(rng.uniform(0.8, 3.0) if rng.random() < style.late_beep else rng.uniform(0.1, 0.8)))
         timeline.add(tones.beep(rng))
 
