@@ -25,6 +25,7 @@ ACTION_TIMEOUT_S = 10.0
 
 _FINAL_STATES = {AnalysisState.JUDGED, AnalysisState.FAILED, AnalysisState.NOT_APPLICABLE}
 _UNFINISHED_RECORDING_STATES = {"queued", "running"}
+_FINISHED_RECORDING_STATES = {"done", "dead"}
 _PENDING_ACTION_STATES = {ActionState.DUE, ActionState.SENT}
 
 
@@ -104,7 +105,8 @@ class _Replayer:
         }
         note, stream = await self._send_callbacks(call, placeholders)
         started = perf_counter()
-        got = await self._await_row(call_sid, call.expected) if note is None else {}
+        awaited = None if media_file is None else recording_sid
+        got = await self._await_row(call_sid, call.expected, awaited) if note is None else {}
         ended = perf_counter()
         return Outcome(
             call.name,
@@ -169,13 +171,19 @@ class _Replayer:
         )
         return f"POST {callback.target} failed with {outcome.status or outcome.outcome}{hint}"
 
-    async def _await_row(self, call_sid: str, expected: Mapping[str, JsonValue]) -> dict[str, JsonValue]:
-        """Return the call's row once the row is final and as expected. At the deadline, return the current row."""
+    async def _await_row(
+        self, call_sid: str, expected: Mapping[str, JsonValue], recording_sid: str | None
+    ) -> dict[str, JsonValue]:
+        """Return the call's row once the row is final and as expected. At the deadline, return the current row.
+
+        `recording_sid`: the call's recording. The service stores its callback first and updates the rows later, so a
+        row can look final before the recording is in it.
+        """
         deadline = perf_counter() + self.deadline_s
         settling = False
         while True:
             row = await self.service.read_call(call_sid)
-            state, complete = row.get("analysis_state"), not _has_unfinished_recordings(row)
+            state, complete = row.get("analysis_state"), _has_finished_recordings(row, recording_sid)
             if complete and state in _FINAL_STATES and not compare(expected, row):
                 return row
             may_settle = state in _FINAL_STATES or is_acceptable(expected.get("analysis_state"), row, "analysis_state")
@@ -187,10 +195,11 @@ class _Replayer:
             await asyncio.sleep(POLL_S)
 
 
-def _has_unfinished_recordings(row: Mapping[str, JsonValue]) -> bool:
-    """Return whether the service still has to fetch a recording. The service does so even after a live verdict."""
+def _has_finished_recordings(row: Mapping[str, JsonValue], awaited: str | None) -> bool:
+    """Return whether the service has fetched every recording. The service does so even after a live verdict."""
     recordings = row.get("recordings")
-    states = (
-        [each.get("state") for each in recordings if isinstance(each, dict)] if isinstance(recordings, list) else []
-    )
-    return not _UNFINISHED_RECORDING_STATES.isdisjoint(states)
+    if not isinstance(recordings, list):
+        return True
+    states = {each.get("recording_sid"): each.get("state") for each in recordings if isinstance(each, dict)}
+    is_finished = awaited is None or states.get(awaited) in _FINISHED_RECORDING_STATES
+    return is_finished and _UNFINISHED_RECORDING_STATES.isdisjoint(states.values())

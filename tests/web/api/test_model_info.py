@@ -18,7 +18,7 @@ async def test_the_bundled_model_is_shown_with_its_proof_policy_and_limits(judgi
     assert info["model"]["proof"] == "proven"
     assert sorted(info["labels"]) == ["human", "voicemail"]
     assert info["policy"]["min_confidence"] == {"human": 0.7, "voicemail": 0.7}
-    assert (info["policy"]["window_ms"], info["policy"]["long_window_ms"]) == (2000, 5000)
+    assert (info["policy"]["window_ms"], info["policy"]["long_window_ms"]) == (5000, 8000)
     assert info["limits"] == {"max_upload_bytes": 32 * 1024 * 1024, "inference_queue": 32}
     assert info["engine"]["gate"] is None
     assert info["engine"]["reason"]

@@ -36,7 +36,7 @@ async def test_the_page_has_the_thresholds_and_limits_of_the_service(database: D
     page = (await app.client.get("/try", headers=HTML)).text
     assert re.findall(r'data-configured="([\d.]+)"', page) == ["0.8", "0.95"]
     assert 'data-max-bytes="123456"' in page
-    assert 'data-max-seconds="25"' in page
+    assert 'data-max-seconds="23"' in page
     assert "not stored" in page
 
 

@@ -16,14 +16,24 @@ from amd_service.detection.classifier.request_queue import Priority
 from amd_service.detection.detector import Detector
 from amd_service.detection.live_stream import CONTENT_TYPE
 from amd_service.domain import Verdict
+from amd_service.telemetry import Metrics
 from amd_service.web.time_limits import TimeLimits
-from tests.support.app import TOKEN
+from tests.support.app import TOKEN, make_settings
 from tests.support.deliveries import deliver, recording_row, status, verdict_rows
 from tests.support.media_streams import HELLO, QUIET, STREAM, STREAM_ROW, LiveService, call_row, send_messages, serving
 
 pytestmark = pytest.mark.anyio
 
 EMPTY = {"call_log": 0, "callback": 0, "recording": 0}
+
+
+@pytest.fixture(scope="module")
+async def demo() -> AsyncIterator[Detector]:
+    """A ready detector with the bundled model, whose first look at a stream is as long as that at a recording."""
+    settings = make_settings(threads=1, window_ms=2000, long_window_ms=5000)
+    async with Detector.from_settings(settings, Metrics()) as detector:
+        await detector.wait_ready_or_raise()
+        yield detector
 
 
 @pytest.fixture
