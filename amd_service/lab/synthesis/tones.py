@@ -67,13 +67,11 @@ def music(seconds: float, rng: random.Random) -> Sound:
 def _part(seconds: float, scale: Sequence[float], rng: random.Random) -> Sound:
     beat_s, decay_s = rng.choice((0.25, 0.5, 1.0)) * rng.uniform(0.7, 1.3), rng.uniform(0.1, 3.0)
     overtones = rng.randint(1, 6)
-    count = round(seconds * RATE_HZ)
     time = np.arange(round(beat_s * RATE_HZ)) / RATE_HZ
     fade = np.exp(-time / decay_s) * np.minimum(1, time / 0.01)
     notes = []
-    while sum(map(len, notes)) < count:
+    for _ in range(int(seconds / beat_s) + 1):
         pitch = rng.choice(scale)
-        turns = 2 * np.pi * pitch * time
-        wave = np.sum([np.sin(k * turns) / k for k in range(1, overtones + 1) if k * pitch < RATE_HZ / 2], axis=0)
-        notes.append(np.asarray(wave * fade, np.float32))
-    return np.concatenate(notes)[:count]
+        waves = [np.sin(2 * np.pi * k * pitch * time) / k for k in range(1, overtones + 1) if k * pitch < RATE_HZ / 2]
+        notes.append(np.asarray(np.sum(waves, axis=0) * fade, np.float32))
+    return np.concatenate(notes)[: round(seconds * RATE_HZ)]
