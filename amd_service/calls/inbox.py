@@ -43,20 +43,22 @@ async def due_calls(session: AsyncSession, limit: int) -> list[str]:
     return list(dict.fromkeys(await session.scalars(due.order_by(InboxRow.callback_id).limit(limit))))
 
 
-async def put_back(session: AsyncSession, unfolded: Sequence[Unfolded], error: str | None = None) -> None:
+async def put_back(
+    session: AsyncSession, unfolded: Sequence[Unfolded], error: str | None = None, *, locked_s: float = LOCKED_S
+) -> None:
     """Put claimed callbacks back into the inbox.
 
     `error`: of an attempt that failed. The delay until the next attempt is 1 s, and doubles with each attempt. Without
-    `error`, the callbacks met a lock and are due again in LOCKED_S or a little later.
+    `error`, the callbacks met a lock and are due again in `locked_s` or a little later.
     """
     rows: list[dict[str, Any]] = []
     for one in unfolded:
         if error is None:
             waited_s = func.extract("epoch", func.now() - literal(one.received_at, DateTime(timezone=True)))
-            delay_s = func.least(func.greatest(waited_s / 4, LOCKED_S), _LONG_LOCKED_S)
+            delay_s = func.least(func.greatest(waited_s / 4, locked_s), _LONG_LOCKED_S)
             changes: dict[str, Any] = {}
         else:
-            delay_s = func.least(2.0**one.attempts, _LONGEST_DELAY_S)
+            delay_s = func.least(2.0 ** min(one.attempts, 10), _LONGEST_DELAY_S)
             changes = {"attempts": one.attempts + 1, "error": storable(error)}
         delay = func.make_interval(0, 0, 0, 0, 0, 0, delay_s, type_=Interval)
         rows.append(asdict(one) | changes | {"available_at": func.now() + delay})
@@ -67,9 +69,11 @@ async def put_back(session: AsyncSession, unfolded: Sequence[Unfolded], error: s
 async def depth(session: AsyncSession) -> Depth:
     """Return the number of callbacks that are not yet folded: `failed` if an attempt has failed, otherwise `waiting`.
 
-    A callback waits from the time when it was received.
+    A callback waits from the time when it was received. The age is that of the oldest waiting callback: one that cannot
+    be folded stays for days, and would hide that others wait.
     """
-    age_s = func.extract("epoch", func.now() - func.min(InboxRow.received_at))
+    oldest = func.min(InboxRow.received_at).filter(InboxRow.attempts == 0)
+    age_s = func.extract("epoch", func.now() - oldest)
     failed = func.count().filter(InboxRow.attempts > 0)
     count, failed_count, oldest_s = (await session.execute(select(func.count(), failed, age_s))).one()
     return Depth({"waiting": count - failed_count, "failed": failed_count}, float(oldest_s or 0.0))

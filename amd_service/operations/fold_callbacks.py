@@ -9,7 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from amd_service.calls import inbox
 from amd_service.calls.folding import Unfolded, fold
 from amd_service.database.pool import Database
-from amd_service.errors import DatabaseLocked, DatabaseUnavailable
+from amd_service.errors import DatabaseLocked
 from amd_service.telemetry import Metrics, get_logger
 
 log = get_logger(__name__)
@@ -23,9 +23,12 @@ FOLD_PAUSE_S = 0.02
 
 # Callbacks per transaction. A larger batch is cheaper per callback, but it blocks the event loop for longer.
 _BATCH = 40
-# Seconds that folding a single call waits for a lock, and the number of locked calls after which a pass ends: somebody
-# has then probably locked the whole table.
-_SINGLE_LOCK_S = 0.2
+# Seconds that a fold waits for a lock, and the number of locked calls after which a pass ends: somebody has then
+# probably locked the whole table.
+_LOCK_S = 0.2
+# Shortest delay of a call that blocked a whole batch: longer than a pass over _MOST_LOCKED such calls, so that the next
+# pass reaches other calls.
+_BLOCKING_S = 2.0
 _MOST_LOCKED = 5
 
 
@@ -63,14 +66,14 @@ class Folder:
             return await self._fold_together(done)
         except DatabaseLocked:
             log.warning("lock on calls or recordings, folding one call at a time")
-        except DatabaseUnavailable:
-            raise
         except Exception:
+            # Also a batch that takes too long, which would be claimed again for ever. If Postgres is down, the next
+            # statement raises.
             log.exception("batch not folded, folding one call at a time")
         return await self._fold_singly(done)
 
     async def _fold_together(self, done: _Pass) -> bool:
-        async with self.database.transaction() as session:
+        async with self.database.transaction(lock_s=_LOCK_S) as session:
             unfolded = await inbox.claim(session, _BATCH)
             left = await self._fold(session, unfolded, skip_locked=True)
         done.folded += len(unfolded) - left
@@ -98,24 +101,23 @@ class Folder:
         folded = 0
         for call_sid in calls:
             try:
-                async with self.database.transaction(lock_s=_SINGLE_LOCK_S) as session:
+                async with self.database.transaction(lock_s=_LOCK_S) as session:
                     unfolded = await inbox.claim(session, _BATCH, call_sid=call_sid)
                     await self._fold(session, unfolded, skip_locked=False)
                 folded += len(unfolded)
             except DatabaseLocked:
+                await self._put_back(call_sid)  # otherwise the oldest callbacks, if locked, would stop all others
                 done.locked += 1
                 if done.locked >= _MOST_LOCKED:
                     break
-            except DatabaseUnavailable:
-                raise
-            except Exception as error:  # noqa: BLE001 - whatever it is, the other calls must be folded
-                await self._give_up(call_sid, error)
+            except Exception as error:
+                self.metrics.loop_errors.labels("folding").inc()
+                log.error("callbacks not folded, kept in the inbox", call_sid=call_sid, exc_info=error)
+                await self._put_back(call_sid, f"{type(error).__name__}: {error}")
         done.folded += folded
         return folded > 0
 
-    async def _give_up(self, call_sid: str, error: Exception) -> None:
-        self.metrics.loop_errors.labels("folding").inc()
-        log.error("callbacks not folded, kept in the inbox", call_sid=call_sid, exc_info=error)
+    async def _put_back(self, call_sid: str, error: str | None = None) -> None:
         async with self.database.transaction() as session:
             unfolded = await inbox.claim(session, _BATCH, call_sid=call_sid)
-            await inbox.put_back(session, unfolded, f"{type(error).__name__}: {error}")
+            await inbox.put_back(session, unfolded, error, locked_s=_BLOCKING_S)

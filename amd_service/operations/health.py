@@ -28,19 +28,18 @@ async def measure_queue(database: Database, metrics: Metrics) -> None:
 
     While the database is unavailable, the gauges keep their last values and `amd_loop_errors_total` counts the error.
     """
-    try:
-        async with database.reading() as session:
-            recordings = await queue_length.depth(session)
-            deliveries = await queue_length.delivery_depth(session)
-            callbacks = await inbox.depth(session)
-    except DatabaseUnavailable:
-        metrics.loop_errors.labels("metrics").inc()
-        return
-    for gauge, age, depth in (
-        (metrics.queue_depth, metrics.queue_oldest_s, recordings),
-        (metrics.delivery_depth, metrics.delivery_oldest_s, deliveries),
-        (metrics.inbox_callbacks, metrics.inbox_oldest_s, callbacks),
+    # The inbox first: while a lock on `recording` blocks the next statement, callbacks wait in the inbox.
+    for gauge, age, measure in (
+        (metrics.inbox_callbacks, metrics.inbox_oldest_s, inbox.depth),
+        (metrics.queue_depth, metrics.queue_oldest_s, queue_length.depth),
+        (metrics.delivery_depth, metrics.delivery_oldest_s, queue_length.delivery_depth),
     ):
+        try:
+            async with database.reading() as session:
+                depth = await measure(session)
+        except DatabaseUnavailable:
+            metrics.loop_errors.labels("metrics").inc()
+            return
         for state, count in depth.by_state.items():
             gauge.labels(state).set(count)
         age.set(depth.oldest_s)

@@ -1,6 +1,7 @@
 """Store a verified callback of Twilio."""
 
 import asyncio
+from contextvars import Context
 from dataclasses import dataclass
 
 from structlog.contextvars import bound_contextvars
@@ -11,7 +12,7 @@ from amd_service.calls.known_values import unknown_values
 from amd_service.calls.number_policy import NumberPolicy
 from amd_service.database.pool import Database
 from amd_service.domain import RawCallback
-from amd_service.errors import DatabaseUnavailable
+from amd_service.errors import DatabaseLocked, DatabaseUnavailable
 from amd_service.telemetry import Metrics, get_logger
 
 __all__ = ["Event", "Inbox"]
@@ -21,6 +22,8 @@ log = get_logger(__name__)
 # Maximum number of transactions that store callbacks at once, and of callbacks in one of them.
 TRANSACTIONS = 2
 CALLBACKS = 100
+# Number of locked callbacks after which the rest of a batch is refused: somebody has then probably locked the table.
+_MOST_LOCKED = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,16 +71,26 @@ class Inbox:
         waiting = _Waiting(callback, asyncio.get_running_loop().create_future())
         self._waiting.append(waiting)
         if len(self._writers) < TRANSACTIONS:
-            writer = asyncio.create_task(self._write())
+            # An empty context: the log lines of this task concern several requests.
+            writer = asyncio.create_task(self._write(), context=Context())
             self._writers.add(writer)
-            writer.add_done_callback(self._writers.discard)
         return await waiting.is_new
 
     async def _write(self) -> None:
+        try:
+            await self._store_waiting()
+        finally:
+            # Not in a callback of the task, which would run later: a request in between would find no free writer.
+            self._writers -= {asyncio.current_task()}
+
+    async def _store_waiting(self) -> None:
         while self._waiting:
             batch = self._take(CALLBACKS)
             try:
                 await self._store_batch(batch)
+            except DatabaseLocked:
+                # One of them may be a duplicate of a callback that another session has not committed yet.
+                await self._store_singly(batch)
             except DatabaseUnavailable as error:
                 # The callbacks that wait for the next transaction are refused too: Twilio retries them later. If each
                 # batch waited for the database in turn, the last of them would be answered too late.
@@ -102,9 +115,17 @@ class Inbox:
                 each.is_new.set_result(each.callback.sha256 in new and first[each.callback.sha256] is each)
 
     async def _store_singly(self, batch: list[_Waiting]) -> None:
-        for each in batch:
+        """Store each callback in its own transaction. If that is hopeless, refuse the rest, and those that wait."""
+        locked = 0
+        for position, each in enumerate(batch):
             try:
                 await self._store_batch([each])
+            except DatabaseUnavailable as error:
+                locked += 1
+                if locked == _MOST_LOCKED or not isinstance(error, DatabaseLocked):
+                    _fail([*batch[position:], *self._take(len(self._waiting))], error)
+                    return
+                _fail([each], error)
             except Exception as error:  # noqa: BLE001 - the request that waits for the result raises it
                 _fail([each], error)
 

@@ -67,7 +67,7 @@ class Metrics:
         )
         self.inbox_oldest_s = self._gauge(
             "amd_inbox_oldest_seconds",
-            "Seconds since the oldest callback that is not yet folded was received; 0 without one. Every process "
+            "Seconds since the oldest callback in the state `waiting` was received; 0 without one. Every process "
             "reports the same number.",
         )
         self.internal_errors = self._counter(

@@ -196,6 +196,35 @@ async def test_many_callbacks_of_a_locked_call_delay_no_later_callback(database:
     assert (await call_row(database)).twilio_amd_ms == 44
 
 
+async def test_locked_calls_with_new_recordings_stop_no_other_call(database: Database) -> None:
+    """The row of a new recording needs its call, so its insert waits for the lock that the claim skips."""
+    locked = of_calls(8)
+    await deliver(database, *locked[::2])
+    await put(database, *locked[1::2], *of_calls(10)[16:])
+    async with holding(database.url, "select 1 from call_log for update"):
+        assert sum([await fold_all(database) for _ in range(3)]) == 4
+        assert {row.call_sid for row in await waiting(database)} == {event.call_sid for event in locked}
+    await until_folded(database)
+
+
+async def test_a_callback_that_failed_a_thousand_times_is_tried_again_within_minutes(database: Database) -> None:
+    await put(database, RINGING)
+    async with database.transaction() as session:
+        await session.execute(update(InboxRow).values(attempts=2000))
+        await inbox.put_back(session, await inbox.claim(session, 1), "still bad")
+        assert await session.scalar(select(InboxRow.available_at - func.now())) == timedelta(minutes=10)
+
+
+async def test_a_callback_that_cannot_be_folded_does_not_count_as_the_oldest_that_waits(database: Database) -> None:
+    await put(database, RINGING)
+    async with database.transaction() as session:
+        await session.execute(update(InboxRow).values(attempts=3, received_at=func.now() - timedelta(days=1)))
+        assert (await inbox.depth(session)).oldest_s == 0
+    await put(database, COMPLETED)
+    async with database.transaction() as session:
+        assert 0 < (await inbox.depth(session)).oldest_s < 3600
+
+
 async def test_a_callback_that_is_put_back_keeps_its_attempts(database: Database) -> None:
     await put(database, RINGING)
     async with database.transaction() as session:

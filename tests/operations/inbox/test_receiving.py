@@ -91,6 +91,20 @@ async def test_a_callback_that_postgres_refuses_fails_alone(
     assert len(await waiting(database)) == 7
 
 
+async def test_a_duplicate_of_an_uncommitted_callback_fails_alone(database: Database) -> None:
+    impatient = Database(database.url, timeouts=Timeouts(lock_s=0.2))
+    inbox, _, _ = make_inbox(impatient)
+    sha256 = intake.fingerprint(raw_of(EVENTS[3]))
+    columns = "(sha256, route, account_sid, parameters, facts)"
+    async with holding(database.url, f"insert into callback {columns} values ('{sha256}', 'status', '', '[]', '{{}}')"):
+        results = await asyncio.gather(
+            *(inbox.receive(raw_of(event), event) for event in EVENTS[:8]), return_exceptions=True
+        )
+    assert [(number, type(result)) for number, result in enumerate(results) if result] == [(3, DatabaseLocked)]
+    assert len(await waiting(database)) == 7
+    await impatient.dispose()
+
+
 async def test_a_cancelled_request_does_not_disturb_the_others(database: Database) -> None:
     inbox, _, _ = make_inbox(database)
     requests = [asyncio.create_task(inbox.receive(raw_of(event), event)) for event in EVENTS[:5]]
