@@ -94,7 +94,9 @@ def audio_of(folder: str) -> bytes:
 
 @pytest.fixture
 async def client(scene: Scene) -> AsyncIterator[StreamClient]:
-    async with scene.run_service((*COMMAND, "serve"), live="true", live_streams=10, threads=1) as service:
+    # With this window, the first look at a stream is as long as that at its recording.
+    windows = {"window_ms": 2000, "long_window_ms": 5000}
+    async with scene.run_service((*COMMAND, "serve"), live="true", live_streams=10, threads=1, **windows) as service:
         await service.wait_until_ready()
         yield StreamClient(scene, service)
 
