@@ -88,9 +88,12 @@ class Inbox:
             batch = self._take(CALLBACKS)
             try:
                 await self._store_batch(batch)
-            except DatabaseLocked:
-                # One of them may be a duplicate of a callback that another session has not committed yet.
-                await self._store_singly(batch)
+            except DatabaseLocked as error:
+                # One of several may be a duplicate of a callback that another session has not committed yet.
+                if len(batch) == 1:
+                    _fail(batch, error)
+                else:
+                    await self._store_singly(batch)
             except DatabaseUnavailable as error:
                 # The callbacks that wait for the next transaction are refused too: Twilio retries them later. If each
                 # batch waited for the database in turn, the last of them would be answered too late.
