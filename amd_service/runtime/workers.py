@@ -36,6 +36,9 @@ from amd_service.worker.shadow import ShadowRuns
 
 log = get_logger(__name__)
 
+# Fewest seconds for the last fold of a process.
+_LEAST_FOLD_S = 0.05
+
 
 def worker_name() -> str:
     """Return a unique name: host name, process id and a random number."""
@@ -129,6 +132,8 @@ async def run_folder(settings: Settings, database: Database, metrics: Metrics) -
     async with run_periodically([task], metrics, grace_s=grace_s):
         yield folder
         ends_at = time() + grace_s
+    if ends_at - time() < _LEAST_FOLD_S:  # a transaction that is cut off costs a connection and folds nothing
+        return
     # Callbacks of the last requests may have been stored after the last run.
     try:
         async with asyncio.timeout_at(ends_at):
