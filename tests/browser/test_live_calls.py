@@ -8,6 +8,7 @@ from playwright.async_api import Page, Route, expect
 from tests.support.accessibility import assert_accessible_everywhere
 from tests.support.site import Site
 from tests.support.visits import Visits
+from tests.support.waiting import until
 
 pytestmark = [pytest.mark.anyio, pytest.mark.browser, pytest.mark.slow, pytest.mark.timeout(300)]
 
@@ -90,9 +91,13 @@ async def test_the_chart_follows_theme_and_width_and_has_a_table(site: Site, vis
     canvas = page.locator(".chart canvas")
     await expect(canvas).to_be_visible()
     light = await canvas.evaluate("(canvas) => canvas.toDataURL()")
+
+    async def is_drawn_again() -> bool:
+        return bool(await canvas.evaluate("(canvas) => canvas.toDataURL()") != light)
+
     await page.emulate_media(color_scheme="dark")
-    await expect(page.locator(".chart canvas")).to_have_count(1)
-    assert await page.locator(".chart canvas").evaluate("(canvas) => canvas.toDataURL()") != light
+    await until(is_drawn_again)
+    await expect(canvas).to_have_count(1)
     await page.set_viewport_size({"width": 390, "height": 844})
     width = await page.locator(".chart").evaluate("(chart) => chart.clientWidth")
     assert width < 390
