@@ -9,7 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from amd_service.calls import inbox
 from amd_service.calls.folding import Unfolded, fold
 from amd_service.database.pool import Database
-from amd_service.errors import DatabaseLocked
+from amd_service.errors import DatabaseLocked, DatabaseUnavailable
 from amd_service.telemetry import Metrics, get_logger
 
 log = get_logger(__name__)
@@ -64,11 +64,11 @@ class Folder:
         """Fold one batch. Returns True if another batch may find more callbacks."""
         try:
             return await self._fold_together(done)
-        except DatabaseLocked:
-            log.warning("lock on calls or recordings, folding one call at a time")
-        except Exception:
-            # Also a batch that takes too long, which would be claimed again for ever. If Postgres is down, the next
+        except DatabaseUnavailable as error:
+            # A lock, or a batch that takes too long and would be claimed again for ever. If Postgres is down, the next
             # statement raises.
+            log.warning("batch not folded, folding one call at a time", error=str(error))
+        except Exception:
             log.exception("batch not folded, folding one call at a time")
         return await self._fold_singly(done)
 

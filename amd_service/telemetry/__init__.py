@@ -33,7 +33,9 @@ class Metrics:
         self._campaigns = frozenset(campaigns)
         self.registry = CollectorRegistry()
         self._add_intake()
+        self._add_inbox()
         self._add_queue()
+        self._add_deliveries()
         self._add_calls_in_progress()
         self._add_background_work()
         self._add_classifier()
@@ -59,6 +61,22 @@ class Metrics:
         for route in WEBHOOKS:
             self.callbacks.labels(route, "failed_500")
             self.callback_seconds.labels(route)
+        self.internal_errors = self._counter(
+            "amd_internal_errors",
+            "Responses with the HTTP status 500, by path. Each of them is a bug of this service.",
+            "path",
+        )
+        self.unknown_values = self._counter(
+            "amd_unknown_values", "Callback values that Twilio does not document, by parameter.", "parameter"
+        )
+        self.invalid_tags = self._counter(
+            "amd_invalid_tags",
+            "Requests of Twilio to a URL with an invalid campaign or tag, by route. The invalid value is ignored, and "
+            "the callback is stored.",
+            "route",
+        )
+
+    def _add_inbox(self) -> None:
         self.inbox_callbacks = self._gauge(
             "amd_inbox_callbacks",
             "Stored callbacks that are not yet folded into the row of their call, by state: `waiting`, and `failed` if "
@@ -69,21 +87,6 @@ class Metrics:
             "amd_inbox_oldest_seconds",
             "Seconds since the oldest callback in the state `waiting` was received; 0 without one. Every process "
             "reports the same number.",
-        )
-        self.internal_errors = self._counter(
-            "amd_internal_errors",
-            "Responses with the HTTP status 500, by path. Each of them is a bug of this service.",
-            "path",
-        )
-        self.unknown_values = self._counter(
-            "amd_unknown_values", "Callback values that Twilio does not document, by parameter.", "parameter"
-        )
-
-        self.invalid_tags = self._counter(
-            "amd_invalid_tags",
-            "Requests of Twilio to a URL with an invalid campaign or tag, by route. The invalid value is ignored, and "
-            "the callback is stored.",
-            "route",
         )
 
     def _add_queue(self) -> None:
@@ -118,6 +121,16 @@ class Metrics:
         self.verdicts = self._counter(
             "amd_verdicts", "Verdicts on recordings and streams, by label and reason.", "label", "reason", "campaign"
         )
+        self.retries = self._counter("amd_retries", "Recordings scheduled for a retry, by error.", "error")
+        self.given_up = self._counter(
+            "amd_buried",
+            "Recordings that were given up, by reason. A recording that has an earlier verdict keeps it.",
+            "reason",
+        )
+        for failure in Failure:
+            self.given_up.labels(failure)
+
+    def _add_deliveries(self) -> None:
         self.delivery_depth = self._gauge(
             "amd_delivery_queue_depth",
             "Events for backends in the database, by state: `queued`, `running`, `dead` (given up). Every process "
@@ -144,14 +157,6 @@ class Metrics:
         )
         for outcome in ("done", "failed", "dead"):
             self.annotations.labels(outcome)
-        self.retries = self._counter("amd_retries", "Recordings scheduled for a retry, by error.", "error")
-        self.given_up = self._counter(
-            "amd_buried",
-            "Recordings that were given up, by reason. A recording that has an earlier verdict keeps it.",
-            "reason",
-        )
-        for failure in Failure:
-            self.given_up.labels(failure)
 
     def _add_calls_in_progress(self) -> None:
         self.actions = self._counter(

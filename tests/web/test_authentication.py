@@ -1,4 +1,4 @@
-"""Who sent a request: keys, sessions, a proxy that signs people in, and an unavailable database."""
+"""The service recognises the sender of a request by a key, a session or a sign-in proxy."""
 
 from datetime import timedelta
 from typing import Any
