@@ -19,6 +19,26 @@ _IS_SHADOW: ColumnElement[bool] = literal_column("verdict.source = 'shadow'", Bo
 
 
 @dataclass(frozen=True, slots=True)
+class CallPeriod:
+    """Calls that began at or after `since` and before `until`, by `created_at`, like those of `CallFilter`.
+
+    `until`: None for no end.
+    """
+
+    since: datetime
+    until: datetime | None = None
+
+    def conditions(self) -> list[ColumnElement[bool]]:
+        """Return the conditions of these calls."""
+        since = [CallLog.created_at >= self.since]
+        return since if self.until is None else [*since, CallLog.created_at < self.until]
+
+    def __str__(self) -> str:
+        until = "" if self.until is None else f" and before {self.until:%Y-%m-%d %H:%M}"
+        return f"since {self.since:%Y-%m-%d %H:%M}{until} UTC"
+
+
+@dataclass(frozen=True, slots=True)
 class ShadowModel:
     """A model with shadow runs. `weights_sha256` tells apart two models that were in the same folder."""
 
@@ -54,13 +74,16 @@ class ChangedCall:
     answer: ReviewAnswer | None
 
 
-async def list_shadow_models(session: AsyncSession, since: datetime) -> list[ShadowModel]:
-    """Return the models that have shadow runs since this time, the newest first."""
+async def list_shadow_models(session: AsyncSession, period: CallPeriod) -> list[ShadowModel]:
+    """Return the models that have shadow runs on calls of the period, the newest first."""
     keys = (VerdictRow.model_id, VerdictRow.weights_sha256)
     newest = func.max(VerdictRow.created_at)
     statement = (
         select(*keys, func.count(VerdictRow.recording_sid.distinct()), newest)
-        .where(_IS_SHADOW, VerdictRow.created_at >= since)
+        .join(Recording, Recording.recording_sid == VerdictRow.recording_sid)
+        .join(CallLog, CallLog.call_sid == Recording.call_sid)
+        # A run is newer than its call. The index of the shadow runs needs this condition.
+        .where(_IS_SHADOW, VerdictRow.created_at >= period.since, *period.conditions())
         .group_by(*keys)
         .order_by(newest.desc())
     )
@@ -68,15 +91,15 @@ async def list_shadow_models(session: AsyncSession, since: datetime) -> list[Sha
 
 
 async def count_pairs(
-    session: AsyncSession, model: ShadowModel, since: datetime, plan: SamplingPlan
+    session: AsyncSession, model: ShadowModel, period: CallPeriod, plan: SamplingPlan
 ) -> list[PairGroup]:
     """Count the calls by the labels of both models and by the answer of a reviewer."""
-    pairs = _pairs(model, since)
+    pairs = _pairs(model, period.since)
     keys = (stratum_of(plan.low), pairs.c.present, pairs.c.shadow, REVIEWED.c.answer, stands_for_its_group(plan))
     statement = (
         select(*keys, func.count())
         .join(CallLog, CallLog.call_sid == pairs.c.call_sid)
-        .where(CallLog.created_at >= since)
+        .where(*period.conditions())
         .outerjoin(REVIEWED, REVIEWED.c.call_sid == pairs.c.call_sid)
         .group_by(*keys)
         .order_by(*keys)
@@ -87,15 +110,15 @@ async def count_pairs(
     ]
 
 
-async def list_changed(session: AsyncSession, model: ShadowModel, since: datetime, limit: int) -> list[ChangedCall]:
+async def list_changed(session: AsyncSession, model: ShadowModel, period: CallPeriod, limit: int) -> list[ChangedCall]:
     """Return calls whose label would change: opposite labels first, and then the highest confidence."""
-    pairs = _pairs(model, since)
+    pairs = _pairs(model, period.since)
     is_undecided = or_(pairs.c.present == Label.UNDECIDED.value, pairs.c.shadow == Label.UNDECIDED.value)
     statement = (
         select(pairs.c.call_sid, pairs.c.present, pairs.c.shadow, pairs.c.confidence, REVIEWED.c.answer)
         .outerjoin(REVIEWED, REVIEWED.c.call_sid == pairs.c.call_sid)
         .join(CallLog, CallLog.call_sid == pairs.c.call_sid)
-        .where(pairs.c.present != pairs.c.shadow, CallLog.created_at >= since)
+        .where(pairs.c.present != pairs.c.shadow, *period.conditions())
         .order_by(is_undecided, pairs.c.confidence.desc(), pairs.c.call_sid)
         .limit(limit)
     )

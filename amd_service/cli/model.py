@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from amd_service.cli.options import DEFAULT_SINCE, OneJsonFlag, Since
+from amd_service.cli.options import DEFAULT_SINCE, OneJsonFlag, Since, Until
 from amd_service.cli.plain_help import PlainCommand, PlainGroup
 from amd_service.cli.process import load_settings_and_logging, run
 
@@ -48,6 +48,7 @@ def show(
 @app.command(cls=PlainCommand)
 def compare(
     since: Since = DEFAULT_SINCE,
+    until: Until = None,
     model: Annotated[
         str | None, typer.Option(metavar="ID", help="Shadow model. Default: AMD_SHADOW_MODEL, else the newest runs.")
     ] = None,
@@ -57,7 +58,7 @@ def compare(
     """Compare the runs of a shadow model with the verdicts, and with reviews where there are some."""
     from amd_service.cli.model_comparison import print_comparison
 
-    run(print_comparison(load_settings_and_logging(quiet=True), since, model, limit, as_json=as_json))
+    run(print_comparison(load_settings_and_logging(quiet=True), since, until, model, limit, as_json=as_json))
 
 
 @app.command(cls=PlainCommand)

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from rich.console import Console
 
 from amd_service.calls.review_sample import SamplingPlan
-from amd_service.calls.shadow_comparison import ChangedCall
+from amd_service.calls.shadow_comparison import CallPeriod, ChangedCall
 from amd_service.calls.strata import LowConfidence
 from amd_service.cli.access_commands import print_rows
 from amd_service.cli.times import parse_period
@@ -20,24 +20,26 @@ from amd_service.operations.review.error_rates import ErrorRate
 from amd_service.settings import Settings
 
 
-async def print_comparison(settings: Settings, since: str, model: str | None, limit: int, *, as_json: bool) -> None:
-    """Compare the shadow model with the verdicts on calls since a time, and print tables or one JSON document."""
-    begin, _ = parse_period(since, None, now=datetime.now(UTC))
+async def print_comparison(
+    settings: Settings, since: str, until: str | None, model: str | None, limit: int, *, as_json: bool
+) -> None:
+    """Compare the shadow model with the verdicts on calls of a period, and print tables or one JSON document."""
+    period = CallPeriod(*parse_period(since, until, now=datetime.now(UTC)))
     policy = await asyncio.to_thread(find_policy, settings)
     low = LowConfidence.above(human=policy.min_confidence_human, voicemail=policy.min_confidence_voicemail)
     plan = SamplingPlan.from_settings(settings, low)
     status = Console(stderr=True, quiet=as_json).status("comparing verdicts")
     with status:
         async with open_database(settings) as database:
-            found = await compare_models(database, begin, plan, model=model or settings.shadow_model, limit=limit)
+            found = await compare_models(database, period, plan, model=model or settings.shadow_model, limit=limit)
     url = (settings.public_url or "").rstrip("/")
     if as_json:
         print(json.dumps(_document(found, url), ensure_ascii=False))  # noqa: T201 - the command's output
         return
     share = found.agreeing / found.calls if found.calls else 1.0
     print(  # noqa: T201
-        f"{found.model.id} (weights {found.model.weights_sha256[:12]}) judged {found.calls} calls that began since "
-        f"{begin:%Y-%m-%d %H:%M} UTC. {found.calls - found.agreeing} labels would change; {share:.1%} stay.\n"
+        f"{found.model.id} (weights {found.model.weights_sha256[:12]}) judged {found.calls} calls that began "
+        f"{period}. {found.calls - found.agreeing} labels would change; {share:.1%} stay.\n"
     )
     print_rows(_labels(found), as_json=False, empty="")
     print()  # noqa: T201
@@ -95,7 +97,8 @@ def _row(changed: ChangedCall, url: str) -> dict[str, str]:
 def _document(found: ModelComparison, url: str) -> dict[str, object]:
     return {
         "model": {"id": found.model.id, "weights_sha256": found.model.weights_sha256},
-        "since": found.since.isoformat(),
+        "since": found.period.since.isoformat(),
+        "until": found.period.until and found.period.until.isoformat(),
         "calls": found.calls,
         "agreeing": found.agreeing,
         "labels": {present: {shadow: found.labels[present, shadow] for shadow in Label} for present in Label},

@@ -3,11 +3,11 @@
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from math import comb
 
 from amd_service.calls.review_sample import SamplingPlan
 from amd_service.calls.shadow_comparison import (
+    CallPeriod,
     ChangedCall,
     PairGroup,
     ShadowModel,
@@ -25,6 +25,7 @@ from amd_service.operations.review.error_rates import Cell, ErrorRates, estimate
 class ModelComparison:
     """A shadow model against the verdicts of the same calls.
 
+    - `period`: the time in which the calls began;
     - `labels`: number of calls by present label and label of the shadow model;
     - `present`, `shadow`: error rates of all these calls, estimated from calls that were drawn for review;
     - `only_present_right`, `only_shadow_right`: reviewed calls, drawn or chosen, on which only one model is right. An
@@ -34,7 +35,7 @@ class ModelComparison:
     """
 
     model: ShadowModel
-    since: datetime
+    period: CallPeriod
     labels: Counter[tuple[Label, Label]]
     reviewed: int
     only_present_right: int
@@ -55,33 +56,33 @@ class ModelComparison:
 
 
 async def compare_models(
-    database: Database, since: datetime, plan: SamplingPlan, *, model: str | None, limit: int
+    database: Database, period: CallPeriod, plan: SamplingPlan, *, model: str | None, limit: int
 ) -> ModelComparison:
-    """Compare the verdicts since a time with those of a shadow model. `model`: its id; None chooses the newest.
+    """Compare the verdicts on calls of a period with those of a shadow model. `model`: its id; None chooses the newest.
 
     Raises NothingToCompare without shadow runs.
     """
     async with database.reading() as session:
-        found = await list_shadow_models(session, since)
+        found = await list_shadow_models(session, period)
         chosen = next((each for each in found if model in (None, each.id)), None)
         if chosen is None:
-            raise NothingToCompare(_what_is_missing(model, since, found))
-        groups = await count_pairs(session, chosen, since, plan)
-        changed = await list_changed(session, chosen, since, limit)
-    return _comparison(chosen, since, groups, changed)
+            raise NothingToCompare(_what_is_missing(model, period, found))
+        groups = await count_pairs(session, chosen, period, plan)
+        changed = await list_changed(session, chosen, period, limit)
+    return _comparison(chosen, period, groups, changed)
 
 
-def _what_is_missing(model: str | None, since: datetime, found: Sequence[ShadowModel]) -> str:
+def _what_is_missing(model: str | None, period: CallPeriod, found: Sequence[ShadowModel]) -> str:
     which = f" of {model}" if model else ""
     others = f"; there are runs of {', '.join(sorted({each.id for each in found}))}" if found else ""
     return (
-        f"no shadow runs{which} since {since:%Y-%m-%d %H:%M}{others}. Set AMD_SHADOW_MODEL and restart the workers, "
+        f"no shadow runs{which} on calls that began {period}{others}. Set AMD_SHADOW_MODEL and restart the workers, "
         "or judge past calls with `amd-service rejudge --model`"
     )
 
 
 def _comparison(
-    model: ShadowModel, since: datetime, groups: Sequence[PairGroup], changed: list[ChangedCall]
+    model: ShadowModel, period: CallPeriod, groups: Sequence[PairGroup], changed: list[ChangedCall]
 ) -> ModelComparison:
     labels: Counter[tuple[Label, Label]] = Counter()
     only_present, only_shadow, reviewed = 0, 0, 0
@@ -94,7 +95,7 @@ def _comparison(
             only_shadow += group.calls * (group.shadow is truth and group.present is not truth)
     return ModelComparison(
         model=model,
-        since=since,
+        period=period,
         labels=labels,
         reviewed=reviewed,
         only_present_right=only_present,

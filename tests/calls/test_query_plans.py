@@ -36,7 +36,7 @@ from amd_service.calls.lookup import find_recording, read_call
 from amd_service.calls.neighbours import find_neighbours
 from amd_service.calls.number_backfill import Cursor
 from amd_service.calls.number_policy import NumberPolicy
-from amd_service.calls.shadow_comparison import list_shadow_models
+from amd_service.calls.shadow_comparison import CallPeriod, list_shadow_models
 from amd_service.calls.stored_verdicts import read_stored_calls
 from amd_service.calls.whole_call import read_whole_call
 from amd_service.database.connection import connect
@@ -135,7 +135,7 @@ QUERIES: dict[str, tuple[Work, set[str]]] = {
         {"pk_call_log", "ix_recording_call_sid", "ix_verdict_recording_sid"},
     ),
     "models with shadow runs": (
-        lambda session: list_shadow_models(session, LAST_DAYS.since),
+        lambda session: list_shadow_models(session, CallPeriod(LAST_DAYS.since, LAST_DAYS.until)),
         {"ix_verdict_shadow_created_at"},
     ),
     "page of a call": (

@@ -104,6 +104,9 @@ def test_compare_prints_what_would_change_with_reviews_and_pages(
     assert (found["only_present_right"], found["only_shadow_right"], found["p_value"]) == (0, 1, 1.0)
     (changed,) = found["changed"]
     assert changed["page"] == f"https://amd.example.com/calls/{numbered_sid(1)}"
+    assert found["until"] is None
+    ended = command.run("model", "compare", "--until", "1h")
+    assert (ended.code, "no shadow runs on calls that began since" in ended.err) == (2, True)
     text = command.run("model", "compare").out
     assert "1 labels would change; 50.0% stay" in text
     assert f"https://amd.example.com/calls/{numbered_sid(1)}" in text

@@ -7,6 +7,7 @@ from sqlalchemy import update
 
 from amd_service.calls.judged_again import requeue_calls
 from amd_service.calls.review_sample import SamplingPlan
+from amd_service.calls.shadow_comparison import CallPeriod
 from amd_service.calls.strata import LowConfidence
 from amd_service.calls.tables import CallLog
 from amd_service.database.pool import Database
@@ -24,8 +25,11 @@ PLAN = SamplingPlan(sample=0.0, difficult=0.5, second=0.0, low=LowConfidence(0.5
 H, V, U = Label.HUMAN, Label.VOICEMAIL, Label.UNDECIDED
 
 
-async def compare(database: Database, *, model: str | None = None, limit: int = 10) -> ModelComparison:
-    return await compare_models(database, datetime.now(UTC) - timedelta(days=7), PLAN, model=model, limit=limit)
+async def compare(
+    database: Database, *, until: datetime | None = None, model: str | None = None, limit: int = 10
+) -> ModelComparison:
+    period = CallPeriod(datetime.now(UTC) - timedelta(days=7), until)
+    return await compare_models(database, period, PLAN, model=model, limit=limit)
 
 
 async def test_labels_of_both_models_are_counted_and_changes_listed(database: Database) -> None:
@@ -42,13 +46,20 @@ async def test_labels_of_both_models_are_counted_and_changes_listed(database: Da
 
 
 async def test_only_calls_that_began_in_the_period_are_compared(database: Database) -> None:
-    for number in (1, 2):
+    for number, days in enumerate((8, 5, 1)):
         await judged_by_both(database, number, H, V)
-    async with database.transaction() as session:
-        old = update(CallLog).where(CallLog.call_sid == numbered_sid(1))
-        await session.execute(old.values(created_at=datetime.now(UTC) - timedelta(days=8)))
-    found = await compare(database)
-    assert (found.calls, [each.call_sid for each in found.changed]) == (1, [numbered_sid(2)])
+        async with database.transaction() as session:
+            old = update(CallLog).where(CallLog.call_sid == numbered_sid(number))
+            await session.execute(old.values(created_at=datetime.now(UTC) - timedelta(days=days)))
+    found = await compare(database, limit=1)
+    assert (found.calls, found.model.runs) == (2, 2)
+    before = await compare(database, until=datetime.now(UTC) - timedelta(days=3))
+    assert (before.calls, [each.call_sid for each in before.changed]) == (1, [numbered_sid(1)])
+    assert before.model.runs == 1
+    with pytest.raises(
+        NothingToCompare, match=r"no shadow runs on calls that began since \S+ \S+ and before \S+ \S+ UTC"
+    ):
+        await compare(database, until=datetime.now(UTC) - timedelta(days=6))
 
 
 async def test_reviews_say_which_model_is_right(database: Database) -> None:

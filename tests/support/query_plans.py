@@ -27,7 +27,7 @@ FILL = """
                          inference_ms, model_id, weights_sha256, engine, precision, proof, created_at)
     select 'RE' || n, 'shadow', 1, 1, false, 'human', 'confident', 0.9, false, '{}', '', '', 0, 2000, 0.9, 0.1, 1,
            'models/new', repeat('1', 64), 'torch', 'fp32', 'proven', now() - n * interval '5 min'
-      from generate_series(1, 50) n;
+      from generate_series(1, 10) n;
     insert into callback (sha256, route, call_sid, account_sid, facts, received_at)
     select n::text, 'status', 'CA' || n, 'AC1', '{}', now() - n * interval '5 min' from generate_series(1, 8000) n;
     insert into inbox (callback_id, call_sid, account_sid) select n, 'CA' || n, 'AC1' from generate_series(1, 8000) n;
