@@ -4,24 +4,22 @@ import asyncio
 import base64
 import json
 import re
-from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-import soundfile
-from playwright.async_api import Browser, FilePayload, Locator, Page, Route, async_playwright, expect
+from playwright.async_api import FilePayload, Page, Route, expect
 from sqlalchemy import func, select
 
 from amd_service.calls.tables import Base
 from amd_service.domain import Role
-from tests.support import chromium
 from tests.support.accessibility import assert_accessible
 from tests.support.detectors import speech
 from tests.support.fixture_calls import CALLS, HUMAN, VOICEMAIL
 from tests.support.signals import file_of
 from tests.support.site import Site
-from tests.support.visits import LOOKS, TIMEOUT_MS, Theme, Visits
+from tests.support.try_page import choose, finished, verdict
+from tests.support.visits import LOOKS, Theme, Visits
 
 pytestmark = [pytest.mark.anyio, pytest.mark.browser, pytest.mark.slow, pytest.mark.timeout(300)]
 
@@ -44,28 +42,11 @@ DROP = """([id, text]) => {
   dataTransfer.items.add(new File([bytes], "dropped.wav", { type: "audio/wav" }));
   document.getElementById(id).dispatchEvent(new DragEvent("drop", { dataTransfer, bubbles: true, cancelable: true }));
 }"""
-REFUSE_MICROPHONE = """(name) => {
-  navigator.mediaDevices.getUserMedia = () => Promise.reject(new DOMException("refused", name));
-}"""
 
 
 @pytest.fixture(autouse=True)
 async def _classifier(site: Site) -> None:
     await site.service.wait_until_ready()
-
-
-def verdict(page: Page) -> Locator:
-    return page.locator("#verdict")
-
-
-async def choose(page: Page, body: bytes, name: str = "call.wav", kind: str = "audio/wav") -> None:
-    await page.get_by_label("Choose an audio file").set_input_files(FilePayload(name=name, mimeType=kind, buffer=body))
-
-
-async def finished(page: Page, label: str) -> None:
-    """Wait for the final verdict."""
-    await expect(page.locator("#facts")).to_contain_text("Decided in")
-    await expect(verdict(page).locator(".label")).to_have_text(label)
 
 
 async def set_threshold(page: Page, label: str, value: str) -> None:
@@ -212,27 +193,6 @@ async def test_a_model_that_failed_is_reported_with_its_cure(visits: Visits) -> 
     await expect(page.locator("#problem")).to_have_text("The labels are swapped: set AMD_LABELS.")
 
 
-@pytest.mark.parametrize(
-    ("error", "cure"),
-    [("NotAllowedError", "Allow it beside the address"), ("NotFoundError", "No microphone was found")],
-)
-async def test_a_microphone_that_cannot_be_used_is_explained(error: str, cure: str, visits: Visits) -> None:
-    page = await visits.open("/try")
-    await page.evaluate(REFUSE_MICROPHONE, error)
-    await page.get_by_role("button", name="Record", exact=True).click()
-    await expect(page.locator("#problem")).to_contain_text(cure)
-    await expect(page.get_by_role("button", name="Record", exact=True)).to_be_enabled()
-
-
-async def test_without_https_the_page_says_why_it_cannot_record(visits: Visits) -> None:
-    page = await visits.open("/try")
-    await page.add_init_script("Object.defineProperty(window, 'isSecureContext', { value: false })")
-    await page.reload()
-    await expect(page.get_by_text("Browsers allow recording only with https or on localhost.")).to_be_visible()
-    await expect(page.get_by_role("button", name="Record", exact=True)).to_be_disabled()
-    await assert_accessible(page)
-
-
 async def test_a_file_chosen_before_the_script_has_loaded_is_judged(visits: Visits) -> None:
     page = await visits.open("about:blank")
     script = asyncio.Event()
@@ -256,35 +216,6 @@ async def test_a_signed_in_reviewer_judges_a_recording(guarded_visits: Visits) -
     await page.wait_for_url("**/try")
     await choose(page, HUMAN)
     await finished(page, "human")
-
-
-@pytest.fixture
-async def speaking_browser(tmp_path: Path) -> AsyncIterator[Browser]:
-    """A Chromium whose microphone hears a person again and again."""
-    file = tmp_path / "microphone.wav"
-    (tmp_path / "call.wav").write_bytes(HUMAN)
-    samples, rate_hz = soundfile.read(tmp_path / "call.wav")
-    soundfile.write(file, samples, rate_hz, subtype="PCM_16")
-    arguments = [*chromium.arguments(), f"--use-file-for-fake-audio-capture={file}"]
-    async with async_playwright() as playwright:
-        browser = await playwright.chromium.launch(
-            executable_path=chromium.program(), args=arguments, timeout=TIMEOUT_MS
-        )
-        yield browser
-        await browser.close()
-
-
-async def test_a_recording_of_the_microphone_is_judged(speaking_browser: Browser, site: Site) -> None:
-    visits = Visits(speaking_browser, site)
-    page = await visits.open("/try")
-    await page.get_by_role("button", name="Record", exact=True).click()
-    await expect(page.get_by_label("Level")).to_be_visible()
-    await page.get_by_role("button", name="Stop (16 s left)").click()
-    await finished(page, "human")
-    await expect(page.get_by_role("heading", name="Your recording")).to_be_visible()
-    await expect(page.get_by_text("Speech begins at")).to_be_visible()
-    await visits.close()
-    assert visits.faults == []
 
 
 async def test_an_open_page_shows_new_notices_and_removes_old_ones(visits: Visits) -> None:
