@@ -1,6 +1,5 @@
 """`amd-service train`"""
 
-from dataclasses import replace
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -92,24 +91,17 @@ def train(
     from amd_service.cli.extra import TRAIN, raise_if_extra_missing
 
     raise_if_extra_missing("train", TRAIN)
-    from amd_service.cli.train_and_print import train_and_print
-    from amd_service.detection.classifier.hub import locate
-    from amd_service.detection.classifier.model import read_windows
-    from amd_service.detection.classifier.model_windows import NO_WINDOWS
-    from amd_service.detection.decision import Policy
+    from amd_service.cli.train_and_print import policy_of, train_and_print
     from amd_service.lab.training.fitting import FitOptions
     from amd_service.lab.training.reporting import Reporter
     from amd_service.lab.training.starting_point import Masking
     from amd_service.lab.training.training_options import TrainingOptions
 
-    windows = NO_WINDOWS if scratch else read_windows(locate(settings.model, settings.model_revision).folder)
-    # The scores of the new model differ, so the thresholds of the starting model mean nothing for it.
-    windows = replace(windows, min_confidence_human=None, min_confidence_voicemail=None)
     options = TrainingOptions(
         data=data,
         out=out,
         model=settings.model,
-        policy=Policy.from_settings(settings, windows),
+        policy=policy_of(settings, from_scratch=scratch is not None),
         scratch=scratch,
         revision=settings.model_revision,
         stated_labels=settings.labels,

@@ -1,17 +1,30 @@
 """Trains a model with a progress bar and prints its scores."""
 
 import json
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 from rich.console import Console
 from rich.markdown import Markdown
 
+from amd_service.detection.classifier.hub import locate
+from amd_service.detection.classifier.model import read_windows
+from amd_service.detection.classifier.model_windows import NO_WINDOWS
+from amd_service.detection.decision import Policy
 from amd_service.lab.training.fine_tuning import fine_tune
 from amd_service.lab.training.model_card import scores_table
 from amd_service.lab.training.progress import TrainingProgress
 from amd_service.lab.training.training_options import Trained, TrainingOptions
 from amd_service.settings import Settings
 from amd_service.telemetry.command_name import next_command
+
+
+def policy_of(settings: Settings, *, from_scratch: bool) -> Policy:
+    """Return the windows of the starting model and of the settings, with the thresholds of the settings only.
+
+    The scores of the new model differ, so the thresholds of the starting model mean nothing for it.
+    """
+    windows = NO_WINDOWS if from_scratch else read_windows(locate(settings.model, settings.model_revision).folder)
+    return Policy.from_settings(settings, replace(windows, min_confidence_human=None, min_confidence_voicemail=None))
 
 
 def train_and_print(options: TrainingOptions, settings: Settings, *, as_json: bool) -> None:

@@ -1,7 +1,7 @@
 """Replays recorded calls against a running service over HTTP. The simulated Twilio replaces Twilio."""
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from secrets import token_hex
@@ -65,16 +65,22 @@ async def replay(
             streamer = LiveStreamer(client, url, public_url, account, live_pace, simulated_twilio.rest)
             await streamer.require_live_enabled()
         replayer = _Replayer(service, public_url, account, simulated_twilio, streamer, deadline_s, settle_s)
-        limit = asyncio.Semaphore(concurrent_calls)
+        return await _replay_all(replayer, calls, concurrent_calls, on_progress)
 
-        async def run(call: RecordedCall) -> Outcome:
-            async with limit:
-                outcome = await replayer.replay(call)
-            on_progress(outcome)
-            return outcome
 
-        async with asyncio.TaskGroup() as group:
-            tasks = [group.create_task(run(call)) for call in calls]
+async def _replay_all(
+    replayer: "_Replayer", calls: Sequence[RecordedCall], concurrent_calls: int, on_progress: Callable[[Outcome], None]
+) -> list[Outcome]:
+    limit = asyncio.Semaphore(concurrent_calls)
+
+    async def run(call: RecordedCall) -> Outcome:
+        async with limit:
+            outcome = await replayer.replay(call)
+        on_progress(outcome)
+        return outcome
+
+    async with asyncio.TaskGroup() as group:
+        tasks = [group.create_task(run(call)) for call in calls]
     return [task.result() for task in tasks]
 
 

@@ -101,22 +101,28 @@ def fit(
     trainer.train(resume_from_checkpoint=resume)
     # For bf16, accelerate replaces the forward function of the model. The caller gets the plain model back.
     trainer.accelerator.unwrap_model(trainer.model_wrapped, keep_fp32_wrapper=False)
+    ended_by = "time limit" if limit.is_reached else None
+    return _outcome(trainer, time.monotonic() - started, ended_by)
+
+
+def _outcome(trainer: Trainer, seconds: float, ended_by: str | None) -> Fit:
+    """Return the outcome of a run. `ended_by`: the reason, None if the Trainer ended it. Raises ModelUnusable."""
     state = trainer.state
     best_loss = state.best_metric
     if best_loss is None or not math.isfinite(best_loss):
         raise ModelUnusable(
             f"the training diverged: its held-out loss is {best_loss}. Lower the learning rate (--learning-rate), "
-            f"delete {checkpoints}, and start again"
+            f"delete {trainer.args.output_dir}, and start again"
         )
     finished = state.global_step >= state.max_steps
     return Fit(
         best_step=state.best_global_step or state.global_step,
         best_loss=float(best_loss),
         steps=state.global_step,
-        seconds=time.monotonic() - started,
+        seconds=seconds,
         device=trainer.args.device.type,
         precision="bf16" if trainer.args.bf16 else "fp32",
-        ended_by="time limit" if limit.is_reached else "all steps done" if finished else "no improvement",
+        ended_by=ended_by or ("all steps done" if finished else "no improvement"),
     )
 
 
