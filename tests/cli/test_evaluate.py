@@ -22,6 +22,8 @@ def test_json_is_one_document_and_the_files_are_written(
 ) -> None:
     calls = {"01-human-hello": "human", "07-voicemail-carrier": "voicemail"}
     folder, out = lay_out_calls(tmp_path / "calls", calls), tmp_path / "out"
+    metadata = folder / "metadata.csv"
+    metadata.write_text(metadata.read_text().replace(",xx", ",en"))
     model = copytree(DEMO_FOLDER, tmp_path / "model")
     stated = {"window_ms": 3000, "long_window_ms": 6000, "min_confidence_human": 0.6}
     (model / "windows.json").write_text(json.dumps(stated))
@@ -31,6 +33,8 @@ def test_json_is_one_document_and_the_files_are_written(
     found = json.loads(ended.out)
     assert found["model"]["confusion"]["human"] == {"human": 1, "voicemail": 0, "undecided": 0}
     assert found["question"]["cluster"] == "group"
+    # All clips have one language, so a table of languages would repeat the other figures.
+    assert found["question"]["by"] == []
     policy = found["model"]["policy"]
     assert (policy["window_ms"], policy["long_window_ms"]) == (3000, 7000)
     assert policy["min_confidence"] == {"human": 0.6, "voicemail": 0.7}

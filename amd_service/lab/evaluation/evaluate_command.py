@@ -42,7 +42,7 @@ async def evaluate_and_print(
     dataset = read_folder(request.data, keep_other=True)
     split = _split(request.split, dataset)
     question = replace(question, cluster=question.cluster or Question.about(dataset.files).cluster)
-    if not question.by and any(file.language for file in dataset.files):
+    if not question.by and len({file.language for file in dataset.files}) > 1:
         question = replace(question, by=("language",))
     files = chosen_files(dataset, split, question)
     console = Console()
