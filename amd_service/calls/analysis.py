@@ -6,10 +6,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Self
 
-from sqlalchemy import ARRAY, Text, any_, literal, select
+from sqlalchemy import select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from amd_service.calls.array_parameters import any_of
 from amd_service.calls.conclusion import Conclusion, RecordingResult, conclude
 from amd_service.calls.outbox import add_event, outcome_of
 from amd_service.calls.storable import LARGEST_INTEGER
@@ -156,7 +157,7 @@ async def _results(session: AsyncSession, call_sids: Sequence[str]) -> defaultdi
     statement = (
         select(Recording, VerdictRow)
         .outerjoin(VerdictRow, VerdictRow.id == latest)
-        .where(Recording.call_sid == any_(literal(list(call_sids), ARRAY(Text))))
+        .where(Recording.call_sid == any_of(call_sids))
         .execution_options(populate_existing=True)
     )
     for recording, verdict in await session.execute(statement):

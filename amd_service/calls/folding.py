@@ -10,12 +10,13 @@ from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from typing import Any, TypeVar
 
-from sqlalchemy import ARRAY, ColumnElement, Text, any_, func, literal, select, text
+from sqlalchemy import func, select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import InstrumentedAttribute
 
 from amd_service.calls import facts
 from amd_service.calls.analysis import refresh_locked
+from amd_service.calls.array_parameters import any_of
 from amd_service.calls.call_tagging import ROUTES, apply_tagging, tagging_from_json
 from amd_service.calls.conclusion import WITHOUT_AUDIO
 from amd_service.calls.tables import Callback, CallLog, Recording, RecordingState
@@ -189,11 +190,6 @@ async def _lock(
         .execution_options(populate_existing=True)
     )
     return {getattr(row, key.key): row for row in await session.scalars(statement)}
-
-
-def any_of(values: Iterable[str]) -> ColumnElement[Any]:
-    """SQL: any of these values, as one parameter. The statement is then the same for any number of values."""
-    return any_(literal(sorted(values), ARRAY(Text)))
 
 
 def _is_locked(one: Unfolded, calls: dict[str, CallLog], recordings: dict[str, Recording]) -> bool:

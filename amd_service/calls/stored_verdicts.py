@@ -9,6 +9,7 @@ from sqlalchemy import select, tuple_
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import load_only
 
+from amd_service.calls.array_parameters import any_of
 from amd_service.calls.call_filter import CallFilter, FilterRules, conditions
 from amd_service.calls.call_pages import Cursor
 from amd_service.calls.conclusion import RecordingResult, conclude
@@ -117,7 +118,7 @@ async def read_stored_calls(
 
 async def _recordings(session: AsyncSession, call_sids: Sequence[str]) -> defaultdict[str, list[Recording]]:
     found: defaultdict[str, list[Recording]] = defaultdict(list)
-    statement = select(Recording).where(Recording.call_sid.in_(call_sids))
+    statement = select(Recording).where(Recording.call_sid == any_of(call_sids))
     for row in await session.scalars(statement.options(load_only(*_RECORDING_COLUMNS, raiseload=True))):
         found[row.call_sid].append(row)
     return found
@@ -127,7 +128,7 @@ async def _verdicts(session: AsyncSession, recording_sids: Sequence[str]) -> dic
     """Return the latest verdict on each recording."""
     statement = (
         select(VerdictRow)
-        .where(VerdictRow.recording_sid.in_(recording_sids), VerdictRow.source.in_(VERDICT_SOURCES))
+        .where(VerdictRow.recording_sid == any_of(recording_sids), VerdictRow.source.in_(VERDICT_SOURCES))
         .order_by(VerdictRow.id)
     )
     found: dict[str, Verdict] = {}
@@ -147,7 +148,7 @@ async def _answers(
         select(REVIEWED.c.call_sid, REVIEWED.c.answer, stands_for_its_group(plan))
         .join(CallLog, CallLog.call_sid == REVIEWED.c.call_sid)
         # On the column of the view: Postgres then reads only the reviews of these calls.
-        .where(REVIEWED.c.call_sid.in_(call_sids), CallLog.call_sid.in_(call_sids))
+        .where(REVIEWED.c.call_sid == any_of(call_sids), CallLog.call_sid == any_of(call_sids))
     )
     rows = await session.execute(statement)
     return {call_sid: (ReviewAnswer(answer), bool(counts)) for call_sid, answer, counts in rows}
