@@ -12,10 +12,40 @@ from pathlib import Path
 from typing import Any, Self
 
 from amd_service.detection.classifier.frames import ConvolutionalFront
-from benchmarks.rates import Rates
 
 _GIGA = 1e9
 _VALUE_BYTES = {"fp32": 4, "bf16": 2, "int8": 1}
+
+
+@dataclass(frozen=True, slots=True)
+class Rates:
+    """The best measured rates: products in 10^9 operations per second, memory in 10^9 bytes per second.
+
+    `bf16`: None on a processor that only emulates bf16. `read_gb_s`: reading from memory. `copy_gb_s`: reading plus
+    writing an array of the size of one layer's activations, which stays in the caches.
+    """
+
+    fp32: float
+    bf16: float | None
+    int8: float
+    read_gb_s: float
+    copy_gb_s: float
+
+    def of(self, precision: str) -> float:
+        """Return the rate of products at a precision."""
+        rate = {"fp32": self.fp32, "bf16": self.bf16, "int8": self.int8}[precision]
+        assert rate is not None, f"{precision} was not measured"
+        return rate
+
+    def at_least(self, other: "Rates") -> "Rates":
+        """Return the higher rate of two measurements, each."""
+        return Rates(
+            fp32=max(self.fp32, other.fp32),
+            bf16=max(self.bf16, other.bf16) if self.bf16 and other.bf16 else None,
+            int8=max(self.int8, other.int8),
+            read_gb_s=max(self.read_gb_s, other.read_gb_s),
+            copy_gb_s=max(self.copy_gb_s, other.copy_gb_s),
+        )
 
 
 @dataclass(frozen=True, slots=True)

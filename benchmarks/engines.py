@@ -27,9 +27,9 @@ from amd_service.lab.export.exporter import Exporter
 from amd_service.settings import Settings
 from benchmarks import xlsr
 from benchmarks.clips import Clip, clips
-from benchmarks.compute_cost import ComputeCost
+from benchmarks.compute_cost import ComputeCost, Rates
 from benchmarks.engine_process import NAIVE, EngineProcess, Pair
-from benchmarks.rates import Rates, measure_rates
+from benchmarks.rates import measure_rates
 
 CACHE = Path(".cache/bench")
 ENGINES = (

@@ -5,7 +5,6 @@ use other weights in each repetition, so that the weights come from memory, as i
 """
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from itertools import cycle
 from time import perf_counter
 
@@ -16,6 +15,7 @@ from onnx import TensorProto, helper, numpy_helper
 from torch.nn import functional
 
 from amd_service.detection.classifier.exported_engine import OPSET, describe_cpu, has_bf16
+from benchmarks.compute_cost import Rates
 
 _GIGA = 1e9
 # Rows, inner, columns.
@@ -25,37 +25,6 @@ _WEIGHTS = 16
 _READ_VALUES, _COPY_VALUES = 1 << 26, 99 * 1024
 
 Run = Callable[[], object]
-
-
-@dataclass(frozen=True, slots=True)
-class Rates:
-    """The best measured rates: products in 10^9 operations per second, memory in 10^9 bytes per second.
-
-    `bf16`: None on a processor that only emulates bf16. `read_gb_s`: reading from memory. `copy_gb_s`: reading plus
-    writing an array of the size of one layer's activations, which stays in the caches.
-    """
-
-    fp32: float
-    bf16: float | None
-    int8: float
-    read_gb_s: float
-    copy_gb_s: float
-
-    def of(self, precision: str) -> float:
-        """Return the rate of products at a precision."""
-        rate = {"fp32": self.fp32, "bf16": self.bf16, "int8": self.int8}[precision]
-        assert rate is not None, f"{precision} was not measured"
-        return rate
-
-    def at_least(self, other: "Rates") -> "Rates":
-        """Return the higher rate of two measurements, each."""
-        return Rates(
-            fp32=max(self.fp32, other.fp32),
-            bf16=max(self.bf16, other.bf16) if self.bf16 and other.bf16 else None,
-            int8=max(self.int8, other.int8),
-            read_gb_s=max(self.read_gb_s, other.read_gb_s),
-            copy_gb_s=max(self.copy_gb_s, other.copy_gb_s),
-        )
 
 
 def measure_rates(threads: int, repeats: int = 12) -> Rates:
