@@ -8,11 +8,13 @@ import asyncio
 import json
 import os
 import platform
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
+from time import perf_counter
 from typing import Any
 
 import psutil
@@ -24,6 +26,7 @@ from amd_service.detection.classifier.exported_engine import describe_cpu
 from benchmarks import cuda, engines, intake, services, xlsr
 
 RESULTS = Path("benchmarks/results")
+PARTS = ("engines", "cuda", "services", "callbacks", "intake", "hour", "start", "small_model")
 TOOLS = ("torch", "transformers", "onnxruntime", "openvino", "nncf", "starlette", "uvicorn", "asyncpg")
 # Without a precision, the service chooses bf16 if the processor has it, else fp32.
 OPENVINO: dict[str, object] = {"engine": "openvino"}
@@ -32,21 +35,36 @@ OPENVINO: dict[str, object] = {"engine": "openvino"}
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=3, help="rounds of the services; engines get twice as many")
+    parser.add_argument("--only", nargs="+", choices=PARTS, default=PARTS, help="parts to run; writes no results")
     options = parser.parse_args()
     console = Console(width=None if Console().is_terminal else 180)
     folder = xlsr.ensure().resolve()
-    found: dict[str, Any] = {"machine": describe_machine()}
-    on_engines = engines.measure_engines(folder, rounds=2 * options.rounds)
-    found["engines"] = asdict(on_engines)
-    engines.show(on_engines, console)
-    found["cuda"] = cuda.measure(folder)
-    found |= asyncio.run(measure_services(folder, options.rounds))
+    found: dict[str, Any] = {"machine": describe_machine(), "minutes": {}}
+    if "engines" in options.only:
+        with _timed(found, "engines"):
+            on_engines = engines.measure_engines(folder, rounds=2 * options.rounds)
+        found["engines"] = asdict(on_engines)
+        engines.show(on_engines, console)
+    if "cuda" in options.only:
+        with _timed(found, "cuda"):
+            found["cuda"] = cuda.measure(folder)
+    asyncio.run(measure_services(found, folder, options.rounds, options.only))
     found["machine"]["load_after"] = os.getloadavg()
     show_services(found, console)
-    path = RESULTS / f"{datetime.now(UTC):%Y-%m-%d}.json"
-    path.parent.mkdir(exist_ok=True)
-    path.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
-    console.print(f"written to {path}")
+    _show("minutes by part", [found["minutes"] | {"all": sum(found["minutes"].values())}], console)
+    if len(options.only) == len(PARTS):
+        path = RESULTS / f"{datetime.now(UTC):%Y-%m-%d}.json"
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+        console.print(f"written to {path}")
+
+
+@contextmanager
+def _timed(found: dict[str, Any], part: str) -> Iterator[None]:
+    """Add the minutes of a part to the results."""
+    started = perf_counter()
+    yield
+    found["minutes"][part] = (perf_counter() - started) / 60
 
 
 def describe_machine() -> dict[str, Any]:
@@ -70,33 +88,43 @@ def _processor() -> str:
     return names[0] if names else platform.processor()
 
 
-async def measure_services(folder: Path, rounds: int) -> dict[str, Any]:
-    """Measure whole services, and the shipped model for the documentation."""
+async def measure_services(found: dict[str, Any], folder: Path, rounds: int, parts: Sequence[str]) -> None:
+    """Measure whole services, and the shipped model for the documentation. Adds the results to `found`."""
     model = str(folder)
     async with services.open_bench() as bench:
-        return {
-            "database": await services.read_database(bench),
-            "services": await services.compare_with_naive(bench, folder, rounds=rounds),
-            "callbacks": await services.follow_callbacks(bench, model, OPENVINO),
-            "intake": await intake.measure_intake(bench, model, OPENVINO),
-            "hour": await services.long_against_short(bench, model, OPENVINO, rounds=rounds),
-            "start": await services.measure_start(bench, "demo", rounds=rounds, engine="torch"),
-            "small_model": await services.small_model_rate(bench, rounds=rounds),
+        found["database"] = await services.read_database(bench)
+        measures: dict[str, Callable[[], Awaitable[Any]]] = {
+            "services": lambda: services.compare_with_naive(bench, folder, rounds=rounds),
+            "callbacks": lambda: services.follow_callbacks(bench, model, OPENVINO),
+            "intake": lambda: intake.measure_intake(bench, model, OPENVINO),
+            "hour": lambda: services.long_against_short(bench, model, OPENVINO, rounds=rounds),
+            "start": lambda: services.measure_start(bench),
+            "small_model": lambda: services.small_model_rate(bench, rounds=rounds),
         }
+        for part, measure in measures.items():
+            if part in parts:
+                with _timed(found, part):
+                    found[part] = await measure()
 
 
 def show_services(found: dict[str, Any], console: Console) -> None:
-    console.print(f"Postgres {found['database']['server_version']}, fsync {found['database']['fsync']}")
-    rows = found["services"]["rows"]
-    _show("/predict with uploads in 8 kHz μ-law", rows, console)
-    callbacks = dict(found["callbacks"])
-    _show("callback → verdict, ms", [callbacks | callbacks.pop("stage_ms_mean")], console)
-    _show("one callback at a time (fsync off)", [found["intake"]["one_at_a_time"]], console)
-    _show("callbacks at a constant rate, per second (fsync off)", found["intake"]["rates"], console)
-    _show(
-        "recordings of one hour and of 5 s", [{"recording": name} | row for name, row in found["hour"].items()], console
-    )
-    _show("the shipped model", [found["start"] | found["small_model"]], console)
+    """Print a table for each part that was measured."""
+    fsync = f"Postgres {found['database']['server_version']}, fsync {found['database']['fsync']}"
+    if "services" in found:
+        _show(f"/predict with uploads in 8 kHz μ-law ({fsync})", found["services"]["rows"], console)
+    if "callbacks" in found:
+        callbacks = dict(found["callbacks"])
+        _show(f"callback → verdict, ms ({fsync})", [callbacks | callbacks.pop("stage_ms_mean")], console)
+    if "intake" in found:
+        _show(f"one callback at a time ({fsync})", [found["intake"]["one_at_a_time"]], console)
+        _show(f"callbacks at a constant rate, per second ({fsync})", found["intake"]["rates"], console)
+    if "hour" in found:
+        rows = [{"recording": name} | row for name, row in found["hour"].items()]
+        _show(f"recordings of one hour and of 5 s ({fsync})", rows, console)
+    if "start" in found:
+        _show(f"start of a process, with the shipped model ({fsync})", found["start"], console)
+    if "small_model" in found:
+        _show("/predict with the shipped model", [found["small_model"]], console)
 
 
 def _show(title: str, rows: Sequence[dict[str, Any]], console: Console) -> None:

@@ -21,6 +21,7 @@ import httpx2
 from amd_service.database.connection import connect
 from amd_service.simulator.service_process import ServiceProcess
 from amd_service.simulator.twilio.signed_callbacks import sign
+from benchmarks.call_changes import watch_calls
 from benchmarks.load import percentile, upload
 from benchmarks.services import Bench, open_bench
 
@@ -31,7 +32,6 @@ CALLERS = 3
 # The callbacks of one call, in order.
 STATUSES = ("initiated", "ringing", "in-progress", "completed")
 IDLE_CALLS = 40
-_IS_VISIBLE = "select exists (select from call_log where call_sid = $1)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,19 +170,17 @@ async def _until_folded(database_url: str) -> float:
 async def _measure_visibility(bench: Bench, service: ServiceProcess) -> dict[str, Any]:
     """Measure, one callback at a time, the response and the time from the response until the row is visible."""
     answers, delays = [], []
-    connection = await connect(bench.database_url, statement_timeout_s=30)
     queue: asyncio.Queue[tuple[float, bytes] | None] = asyncio.Queue()
     address = urlsplit(service.url)
-    for sid, _ in _callbacks(IDLE_CALLS * len(STATUSES))[:: len(STATUSES)]:
-        queue.put_nowait((perf_counter(), _request(bench, service, sid, 0)))
-        queue.put_nowait(None)
-        answers += await _send(str(address.hostname), address.port or 80, queue)
-        answered = perf_counter()
-        while not await connection.fetchval(_IS_VISIBLE, sid):  # noqa: ASYNC110 - in another process
-            await asyncio.sleep(0.001)
-        delays.append(1000 * (perf_counter() - answered))
-        await asyncio.sleep(0.05)
-    await connection.close()
+    async with watch_calls(bench.database_url) as changes:
+        for _ in range(IDLE_CALLS):
+            sid = f"CA{token_hex(16)}"
+            queue.put_nowait((perf_counter(), _request(bench, service, sid, 0)))
+            queue.put_nowait(None)
+            answers += await _send(str(address.hostname), address.port or 80, queue)
+            answered = perf_counter()
+            delays.append(max(0.0, 1000 * (await changes.until(sid) - answered)))
+            await asyncio.sleep(0.05)
     times = [answer.ms for answer in answers]
     return {
         "callbacks": IDLE_CALLS,

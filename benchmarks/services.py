@@ -14,6 +14,7 @@ from typing import Any
 
 import httpx2
 import numpy as np
+import psutil
 import soundfile
 
 from amd_service.database.connection import connect
@@ -24,6 +25,7 @@ from amd_service.simulator.twilio.loopback_server import serve_simulated_twilio
 from amd_service.simulator.twilio.media_host import MediaFile, MediaHost
 from amd_service.simulator.twilio.resources import make_account
 from amd_service.simulator.twilio.signed_callbacks import send_callback
+from benchmarks.call_changes import CallChanges, watch_calls
 from benchmarks.load import Burst, burst, percentile, upload
 
 CACHE = Path(".cache/bench").resolve()
@@ -34,6 +36,7 @@ WITHOUT_SECOND = {"long_window_ms": 2000}
 WITH_SECOND = {"long_window_ms": 5000, "min_confidence": 0.999}
 HOUR_S = 3600
 CALLS = 20
+STARTS = 5
 # Pause between chunks. Without a pause, the socket buffers fill with megabytes that the service never reads.
 PACE_S = 0.001
 
@@ -146,16 +149,19 @@ async def follow_callbacks(
 ) -> dict[str, Any]:
     """Measure the time from callback to verdict, one call at a time, and the part of this time outside inference.
 
-    `posted_to_verdict_ms`: by this process's clock, from the POST of the callback until the verdict was read, with a
-    poll every 5 ms. `verdict_ms`: by the database's clock, from the transaction that queued the recording to the
-    verdict. `stage_ms_mean`: mean milliseconds per stage.
+    `posted_to_verdict_ms`: by this process's clock, from the POST of the callback until Postgres reported the committed
+    verdict. Nothing polls meanwhile. `verdict_ms`: by the database's clock, from the transaction that queued the
+    recording to the verdict. `stage_ms_mean`: mean milliseconds per stage.
     """
     audio = upload(5)
-    async with bench.run_service("serve", model=model, **settings) as service:
+    async with (
+        bench.run_service("serve", model=model, **settings) as service,
+        watch_calls(bench.database_url) as changes,
+    ):
         await service.wait_until_ready()
-        await _await_verdict(bench, service, MediaFile(audio))
+        await _await_verdict(bench, service, changes, MediaFile(audio))
         before = await _read_stage_sums(service)
-        rows = [await _await_verdict(bench, service, MediaFile(audio)) for _ in range(calls)]
+        rows = [await _await_verdict(bench, service, changes, MediaFile(audio)) for _ in range(calls)]
         after = await _read_stage_sums(service)
     inference = [sum(run["inference_ms"] or 0 for run in row["verdicts"]) for row in rows]
     return {
@@ -174,15 +180,18 @@ async def follow_callbacks(
 async def long_against_short(bench: Bench, model: str, settings: dict[str, object], *, rounds: int) -> dict[str, Any]:
     """Measure bytes sent and time to the verdict, for recordings of one hour and of 5 s in alternation."""
     found: dict[str, list[tuple[int, float]]] = {"5 s": [], "1 h": []}
-    async with bench.run_service("serve", model=model, **settings) as service:
+    async with (
+        bench.run_service("serve", model=model, **settings) as service,
+        watch_calls(bench.database_url) as changes,
+    ):
         await service.wait_until_ready()
-        await _await_verdict(bench, service, MediaFile(upload(5)))
+        await _await_verdict(bench, service, changes, MediaFile(upload(5)))
         for _ in range(rounds):
             for name, media_file in (
                 ("5 s", MediaFile(upload(5), pause_s=PACE_S)),
                 ("1 h", MediaFile(_an_hour, pause_s=PACE_S)),
             ):
-                row = await _await_verdict(bench, service, media_file)
+                row = await _await_verdict(bench, service, changes, media_file)
                 found[name].append((bench.simulated_twilio.media.requests[-1].sent_bytes, row["verdict_ms"]))
     return {
         name: {"sent_bytes_median": median(b for b, _ in pairs), "verdict_ms_median": median(ms for _, ms in pairs)}
@@ -204,17 +213,32 @@ def _an_hour() -> Iterator[bytes]:
         yield body
 
 
-async def measure_start(bench: Bench, model: str, *, rounds: int, **settings: object) -> dict[str, float]:
-    """Measure the median seconds from process start to the first response, and to a ready classifier."""
-    first_responses, classifiers = [], []
-    for _ in range(rounds):
+async def measure_start(bench: Bench) -> list[dict[str, Any]]:
+    """Measure the start of a process with everything, and of one that only stores callbacks and serves rows."""
+    with_model = await _start(bench, ("serve",), model="demo", engine="torch")
+    return [with_model, await _start(bench, ("serve", "--no-worker", "--no-model"))]
+
+
+async def _start(bench: Bench, command: tuple[str, ...], **settings: object) -> dict[str, Any]:
+    """Measure median seconds from process start to the first response and to a ready classifier, and the memory."""
+    first_responses, classifiers, memory = [], [], []
+    has_model = "--no-model" not in command
+    for _ in range(STARTS):
         started = perf_counter()
-        async with bench.run_service("serve", model=model, **settings) as service:
+        async with bench.run_service(*command, **settings) as service:
             await service.wait_until_alive()
             first_responses.append(perf_counter() - started)
-            await service.wait_until_ready()
-            classifiers.append(perf_counter() - started)
-    return {"first_response_s_median": median(first_responses), "classifier_s_median": median(classifiers)}
+            if has_model:
+                await service.wait_until_ready()
+                classifiers.append(perf_counter() - started)
+            memory.append(psutil.Process(service.process.pid).memory_info().rss / 1e6)
+    return {
+        "process": " ".join(command),
+        "starts": STARTS,
+        "first_response_s_median": median(first_responses),
+        "classifier_s_median": median(classifiers) if has_model else None,
+        "rss_mb_median": median(memory),
+    }
 
 
 async def small_model_rate(bench: Bench, *, rounds: int) -> dict[str, float]:
@@ -225,7 +249,9 @@ async def small_model_rate(bench: Bench, *, rounds: int) -> dict[str, float]:
     return {"windows_per_s_median": median(one.per_second for one in bursts)}
 
 
-async def _await_verdict(bench: Bench, service: ServiceProcess, media_file: MediaFile) -> dict[str, Any]:
+async def _await_verdict(
+    bench: Bench, service: ServiceProcess, changes: CallChanges, media_file: MediaFile
+) -> dict[str, Any]:
     """Send the callback for a new call with this recording, and return the call's final row."""
     call_sid, recording_sid = f"CA{token_hex(16)}", f"RE{token_hex(16)}"
     bench.simulated_twilio.media.files[recording_sid] = media_file
@@ -240,12 +266,9 @@ async def _await_verdict(bench: Bench, service: ServiceProcess, media_file: Medi
     async with httpx2.AsyncClient(trust_env=False) as client:
         posted = perf_counter()
         await send_callback(client, service.url, "/twilio/recording", form, token=token)
-        async with asyncio.timeout(120):
-            while True:
-                row: dict[str, Any] = (await client.get(f"{service.url}/api/calls/{call_sid}")).json()
-                if row.get("analysis_state") in ("judged", "failed"):
-                    return row | {"posted_to_verdict_ms": 1000 * (perf_counter() - posted)}
-                await asyncio.sleep(0.005)
+        judged = await changes.until(call_sid, "judged", "failed")
+        row: dict[str, Any] = (await client.get(f"{service.url}/api/calls/{call_sid}")).json()
+    return row | {"posted_to_verdict_ms": 1000 * (judged - posted)}
 
 
 async def _read_stage_sums(service: ServiceProcess) -> dict[str, float]:
