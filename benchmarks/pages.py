@@ -12,7 +12,6 @@ import tempfile
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from hashlib import md5
 from pathlib import Path
 from secrets import token_hex
 from statistics import median
@@ -32,39 +31,10 @@ from amd_service.simulator.twilio.media_host import MediaHost
 from amd_service.simulator.twilio.resources import make_account
 from amd_service.simulator.twilio.signed_callbacks import sign
 from benchmarks.__main__ import describe_machine
+from benchmarks.filling import FILL, sid
 from benchmarks.load import percentile
 
-# Calls of 30 days: 2 % failed, 8 % undecided, 1 in 3 human, 20 campaigns. The newest 20 000 calls also have a
-# recording, a model run and a callback.
-FILL = """
-    insert into call_log (call_sid, account_sid, from_number, to_number, call_status, analysis_state, label, confidence,
-                          reason, verdict_at, verdict_ms, verdict_source, answered_at, created_at, duration_s,
-                          twilio_answered_by, campaign, tags)
-    select 'CA' || md5(n::text), 'AC1', '+15005550006', '+1500' || lpad((n % 300000)::text, 7, '0'), 'completed',
-           case when failed then 'failed' else 'judged' end, label,
-           case when failed then null when label = 'undecided' then 0.6 else 0.9 + (n % 100) * 0.001 end,
-           case when failed then 'gave_up' when label = 'undecided' then 'low_confidence' else 'confident' end,
-           case when not failed then at end, case when not failed then 300 + n % 4000 end,
-           case when not failed then 'recording' end, at, at, 20 + n % 60,
-           case when n % 3 = 0 then 'human' else 'machine_start' end, 'campaign-' || n % 20, '{{}}'
-      from generate_series(1, {calls}) n,
-           lateral (select now() - n * interval '30 d' / {calls} as at, n % 50 = 0 as failed) moment,
-           lateral (select case when failed then null when n % 12 = 0 then 'undecided' when n % 3 = 0 then 'human'
-                           else 'voicemail' end as label) verdict;
-    insert into recording (recording_sid, call_sid, account_sid, source, recording_status, state, finished_at,
-                           available_at)
-    select 'RE' || md5(n::text), 'CA' || md5(n::text), 'AC1', 'OutboundAPI', 'completed', 'done', now(), now()
-      from generate_series(1, {detailed}) n;
-    insert into verdict (recording_sid, attempt, run_number, decided, label, reason, channels_mixed, policy,
-                         policy_version, audio_sha256)
-    select 'RE' || md5(n::text), 1, 0, true, 'undecided', 'no_speech', false, '{{}}', '', ''
-      from generate_series(1, {detailed}) n;
-    insert into callback (sha256, route, call_sid, account_sid, parameters, facts)
-    select n::text, 'status', 'CA' || md5(n::text), 'AC1', '[]',
-           jsonb_build_object('account_sid', 'AC' || md5('1'), 'call_sid', 'CA' || md5(n::text),
-                              'call_status', 'completed', 'sequence_number', 3)
-      from generate_series(1, {detailed}) n
-"""
+# The newest calls have a recording, a model run and a callback.
 DETAILED = 20_000
 PAGES = 50
 CALLERS = 10
@@ -161,11 +131,6 @@ def requests_by_page(count: int) -> Iterator[tuple[str, Iterator[str]]]:
     yield "tiles, counted anew for the newest 100 000 calls", (f"/calls/tiles?last={700 + n}h" for n in range(10))
     yield "tiles, counted in the last 10 s", ("/calls/tiles" for _ in numbers)
     yield "chart, counted in the last 10 s", ("/calls/over-time" for _ in numbers)
-
-
-def sid(number: int) -> str:
-    """Return the hex digits of the SIDs of a call, as FILL computes them."""
-    return md5(str(number).encode(), usedforsecurity=False).hexdigest()
 
 
 async def time_requests(bench: Bench, paths: list[str]) -> list[float]:

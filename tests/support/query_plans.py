@@ -58,8 +58,8 @@ async def plans(session: AsyncSession, work: Callable[[AsyncSession], Awaitable[
     connection = await session.connection()
     sent: list[tuple[str, Any]] = []
 
-    def note(_connection: Any, _cursor: Any, statement: str, parameters: Any, *_: Any) -> None:
-        sent.append((statement, parameters))
+    def note(_connection: Any, _cursor: Any, statement: str, parameters: Any, _context: Any, is_many: bool) -> None:
+        sent.append((statement, parameters[0] if is_many else parameters))
 
     event.listen(connection.sync_connection, "before_cursor_execute", note)
     await work(session)
