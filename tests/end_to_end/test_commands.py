@@ -16,7 +16,7 @@ import httpx2
 import pytest
 
 from amd_service.simulator.service_process import COMMAND
-from tests.support.scene import FIXTURES
+from tests.support.scene import FIXTURES, Scene
 
 pytestmark = [pytest.mark.anyio, pytest.mark.timeout(300)]
 
@@ -111,6 +111,18 @@ def test_help_imports_no_slow_packages() -> None:
     heavy = ["torch", "transformers", "sqlalchemy", "starlette", "numpy", "pydantic", "twilio"]
     script = f"import sys, amd_service.cli.main; print([name for name in {heavy} if name in sys.modules])"
     assert subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout == "[]\n"
+
+
+async def test_a_process_without_the_model_imports_no_library_that_only_the_model_needs(
+    scene: Scene, capfd: pytest.CaptureFixture[str]
+) -> None:
+    heavy = {"torch", "transformers", "onnxruntime", "openvino", "librosa", "scipy"}
+    command = (sys.executable, "-X", "importtime", "-m", "amd_service", "serve", "--no-worker", "--no-model")
+    async with scene.run_service(command) as service:
+        await service.wait_until_alive()
+    imported = {line.rpartition("|")[2].strip().partition(".")[0] for line in capfd.readouterr().err.splitlines()}
+    assert {"starlette", "sqlalchemy"} <= imported
+    assert imported & heavy == set()
 
 
 def test_help_takes_less_than_half_a_second_of_processor_time() -> None:
