@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, TypeVar
 
-from pydantic import TypeAdapter
+from pydantic import TypeAdapter, ValidationError
 
 from amd_service.domain import (
     TERMINAL_CALL_STATUSES,
@@ -106,18 +106,30 @@ def to_json(callback: StatusCallback | RecordingCallback | AmdCallback) -> dict[
 
 
 def statuses_from_json(facts: Iterable[dict[str, Any]]) -> list[StatusCallback]:
-    """Convert the JSON of `to_json` to status callbacks."""
-    return [_STATUS.validate_python(item) for item in facts]
+    """Convert the JSON of `to_json` to status callbacks. Raises ValueError without the values."""
+    return _validated(_STATUS, facts)
 
 
 def recordings_from_json(facts: Iterable[dict[str, Any]]) -> list[RecordingCallback]:
-    """Convert the JSON of `to_json` to recording callbacks."""
-    return [_RECORDING.validate_python(item) for item in facts]
+    """Convert the JSON of `to_json` to recording callbacks. Raises ValueError without the values."""
+    return _validated(_RECORDING, facts)
 
 
 def amd_results_from_json(facts: Iterable[dict[str, Any]]) -> list[AmdCallback]:
-    """Convert the JSON of `to_json` to results of Twilio's answering-machine detection."""
-    return [_AMD.validate_python(item) for item in facts]
+    """Convert the JSON of `to_json` to results of Twilio's detection. Raises ValueError without the values."""
+    return _validated(_AMD, facts)
+
+
+def _validated(adapter: TypeAdapter[T], facts: Iterable[dict[str, Any]]) -> list[T]:
+    try:
+        return [adapter.validate_python(item) for item in facts]
+    except ValidationError as error:
+        # The text of the library repeats the values, which can be personal. The error is stored and logged.
+        wrong = [
+            f"{'.'.join(map(str, each['loc']))}: {each['msg']}"
+            for each in error.errors(include_url=False, include_context=False, include_input=False)
+        ]
+        raise ValueError("; ".join(wrong)) from None
 
 
 def merge_call(callbacks: Iterable[StatusCallback], amd: Iterable[AmdCallback] = ()) -> CallFacts:

@@ -44,6 +44,17 @@ def one_line(error: BaseException) -> str:
     return " ".join(str(error).split()) or type(error).__name__
 
 
+def without_values(error: BaseException) -> str:
+    """Return the class of an error, and the code and names that Postgres gives.
+
+    The message is left out: Postgres repeats values of rows in it, such as phone numbers.
+    """
+    cause = error.orig.__cause__ if isinstance(error, DBAPIError) and error.orig is not None else error
+    names = ("sqlstate", "table_name", "column_name", "constraint_name")
+    known = [f"{name} {value}" for name in names if (value := getattr(cause, name, None))]
+    return ", ".join([type(cause).__name__, *known])
+
+
 def as_unavailable(error: BaseException) -> DatabaseUnavailable | None:
     """Convert an error of a transaction if Postgres is down, busy or misconfigured. Returns None for other errors."""
     if isinstance(error, PoolTimeoutError | TimeoutError):

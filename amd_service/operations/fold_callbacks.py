@@ -8,6 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from amd_service.calls import inbox
 from amd_service.calls.folding import Unfolded, fold
+from amd_service.database.driver_errors import without_values
 from amd_service.database.pool import Database
 from amd_service.errors import DatabaseLocked, DatabaseUnavailable
 from amd_service.telemetry import Metrics, get_logger
@@ -113,7 +114,7 @@ class Folder:
             except Exception as error:
                 self.metrics.loop_errors.labels("folding").inc()
                 log.error("callbacks not folded, kept in the inbox", call_sid=call_sid, exc_info=error)
-                await self._put_back(call_sid, f"{type(error).__name__}: {error}")
+                await self._put_back(call_sid, without_values(error))
         done.folded += folded
         return folded > 0
 

@@ -137,7 +137,10 @@ async def test_an_unreadable_callback_stays_visible_and_the_others_are_folded(da
     assert (await call_row(database)).call_status == "ringing"
     assert (await call_row(database, OTHER_CALL)).call_status == "in-progress"
     [kept] = await waiting(database)
-    assert (kept.callback_id, kept.attempts, "call_status" in (kept.error or "")) == (bad.callback_id, 1, True)
+    assert (kept.callback_id, kept.attempts) == (bad.callback_id, 1)
+    # The library repeats the value, which can be personal.
+    wanted = "account_sid: Field required; call_sid: Field required; call_status: Input should be a valid string"
+    assert kept.error == wanted
     assert await depth(database) == {"waiting": 0, "failed": 1}
     assert metrics.registry.get_sample_value("amd_loop_errors_total", {"loop": "folding"}) == 1
 
@@ -151,7 +154,9 @@ async def test_a_call_that_cannot_be_folded_delays_no_other_call_and_is_tried_ag
         await put(database, COMPLETED, *of_calls(3))
         assert await Folder(database, metrics).fold_waiting() == 6
         [kept] = await waiting(database)
-        assert (kept.call_sid, kept.attempts, "bad" in (kept.error or "")) == (CALL, 1, True)
+        assert (kept.call_sid, kept.attempts) == (CALL, 1)
+        # Postgres repeats the whole row in its message, with the phone numbers.
+        assert kept.error == "CheckViolationError, sqlstate 23514, table_name call_log, constraint_name bad"
         assert metrics.registry.get_sample_value("amd_loop_errors_total", {"loop": "folding"}) == 1
         assert await fold_all(database) == 0
     finally:
