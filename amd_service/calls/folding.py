@@ -6,7 +6,7 @@ of arrival does not matter.
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, TypeVar
 
@@ -263,8 +263,8 @@ def _update_columns(row: CallLog | Recording, merged: facts.CallFacts | facts.Re
 
     None means that Twilio did not report the value, so None never overwrites a value from an earlier callback.
     """
-    for column, value in asdict(merged).items():
-        if value is not None:
+    for column in merged.__slots__:
+        if (value := getattr(merged, column)) is not None:
             setattr(row, column, value)
 
 

@@ -16,6 +16,10 @@ from amd_service.domain import (
 ANSWERED_BY = frozenset(
     {"human", "machine_start", "machine_end_beep", "machine_end_silence", "machine_end_other", "fax", "unknown"}
 )
+# Made once, because each callback is compared with them.
+_CALL_STATUSES = frozenset(CallStatus)
+_RECORDING_STATUSES = frozenset(RecordingStatus)
+_RECORDING_SOURCES = frozenset(RecordingSource)
 
 
 def unknown_values(event: StatusCallback | RecordingCallback | AmdCallback) -> dict[str, str]:
@@ -31,13 +35,13 @@ def _closed_sets(
     match event:
         case StatusCallback():
             return {
-                "CallStatus": (event.call_status, frozenset(CallStatus)),
+                "CallStatus": (event.call_status, _CALL_STATUSES),
                 "AnsweredBy": (event.answered_by, ANSWERED_BY),
             }
         case RecordingCallback():
             return {
-                "RecordingStatus": (event.recording_status, frozenset(RecordingStatus)),
-                "RecordingSource": (event.source, frozenset(RecordingSource)),
+                "RecordingStatus": (event.recording_status, _RECORDING_STATUSES),
+                "RecordingSource": (event.source, _RECORDING_SOURCES),
             }
         case AmdCallback():
             return {"AnsweredBy": (event.answered_by, ANSWERED_BY)}

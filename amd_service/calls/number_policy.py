@@ -81,7 +81,7 @@ class NumberPolicy:
 
     def redact_request(self, raw: RawCallback) -> RawCallback:
         """Return a copy of the request with redacted parameters."""
-        return replace(raw, parameters=self.redact_parameters(raw.parameters))
+        return raw if self.keeps_numbers else replace(raw, parameters=self.redact_parameters(raw.parameters))
 
     def redact_event(self, event: T) -> T:
         """Return a copy of the event with redacted numbers."""

@@ -9,4 +9,5 @@ def storable(text: str) -> str:
 
     Signed callbacks and error messages can contain these characters. They must not make the transaction fail.
     """
-    return text.replace("\0", "\ufffd").encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    text = text.replace("\0", "\ufffd")
+    return text if text.isascii() else text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")

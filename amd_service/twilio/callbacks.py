@@ -61,7 +61,7 @@ def parse_form(body: bytes) -> tuple[tuple[str, str], ...]:
 
 def _rejoin(text: str) -> str:
     """Decode characters of which one byte was sent as it is and another byte percent-encoded."""
-    return text.encode("utf-8", "surrogateescape").decode("utf-8", "surrogateescape")
+    return text if text.isascii() else text.encode("utf-8", "surrogateescape").decode("utf-8", "surrogateescape")
 
 
 def parse_tagging(query_string: bytes) -> tuple[Tagging, tuple[str, ...]]:

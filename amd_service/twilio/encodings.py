@@ -27,7 +27,7 @@ def possible_readings(form: Sequence[tuple[str, str]]) -> Iterator[tuple[Form, F
 
 def _is_utf8(text: str) -> bool:
     """Whether the text has no surrogate escape."""
-    return not any("\ud800" <= character <= "\udfff" for character in text)
+    return text.isascii() or not any("\ud800" <= character <= "\udfff" for character in text)
 
 
 def _decode(form: Sequence[tuple[str, str]], read: Callable[[bytes], str]) -> Form:

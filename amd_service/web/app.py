@@ -49,6 +49,7 @@ FORM_PATHS = ("/sign-out", account.PASSWORD_PATH, view_actions.PATH)
 HEALTH_ROUTES: Routes = health.ROUTES
 
 SERVICE_ROUTES: Routes = (
+    *webhooks.ROUTES,  # first, because the router tries one route after the other, and most requests are callbacks
     start.ROUTE,
     banner.ROUTE,
     predict.ROUTE,
@@ -59,7 +60,6 @@ SERVICE_ROUTES: Routes = (
     *call_reviews.ROUTES,
     stats.ROUTE,
     document.ROUTE,
-    *webhooks.ROUTES,
     stream_xml.ROUTE,
     *media.ROUTES,
     *HEALTH_ROUTES,
