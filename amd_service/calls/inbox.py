@@ -20,13 +20,13 @@ _LONG_LOCKED_S = 5.0
 _LONGEST_DELAY_S = 600.0
 
 
-async def claim(session: AsyncSession, limit: int, *, call_sid: str | None = None) -> list[Unfolded]:
+async def claim(session: AsyncSession, limit: int, *, above: int = 0, call_sid: str | None = None) -> list[Unfolded]:
     """Take up to `limit` callbacks that are due out of the inbox, oldest first. Skips those of another transaction.
 
     The callbacks must be folded or put back in the same transaction: its commit deletes them from the inbox.
-    `call_sid`: only callbacks of this call.
+    `above`: only callbacks with a greater id. `call_sid`: only callbacks of this call.
     """
-    due = select(InboxRow.callback_id).where(InboxRow.available_at <= func.now())
+    due = select(InboxRow.callback_id).where(InboxRow.callback_id > above, InboxRow.available_at <= func.now())
     if call_sid is not None:
         due = due.where(InboxRow.call_sid == call_sid)
     due = due.order_by(InboxRow.callback_id).limit(limit).with_for_update(skip_locked=True)

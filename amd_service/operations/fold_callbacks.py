@@ -31,6 +31,20 @@ _LOCK_S = 0.2
 # pass reaches other calls.
 _BLOCKING_S = 2.0
 _MOST_LOCKED = 5
+# Ids before the last claimed one at which the next search begins: another transaction may commit a lower id later.
+_MARGIN = 1000
+
+
+@dataclass(slots=True)
+class _Start:
+    """Where the search for due callbacks begins: above an id, and from `whole_at` on with the oldest callback.
+
+    Postgres cannot remove the deleted rows of the inbox while another session keeps an old transaction open. A search
+    from the oldest callback reads them all, so it happens once per FOLD_EVERY_S, and after a lock.
+    """
+
+    above: int = 0
+    whole_at: float = 0.0
 
 
 @dataclass(slots=True)
@@ -48,17 +62,21 @@ class Folder:
     database: Database
     metrics: Metrics
     wake: asyncio.Event = field(default_factory=asyncio.Event)
+    _start: _Start = field(default_factory=_Start, init=False)
 
     async def fold_waiting(self) -> int:
         """Fold every callback that is due, and return their number. Raises DatabaseUnavailable.
 
         Callbacks that meet a lock are left, and `wake` is set soon.
         """
-        done = _Pass()
+        done, loop = _Pass(), asyncio.get_running_loop()
+        if loop.time() >= self._start.whole_at:
+            self._start.above, self._start.whole_at = 0, loop.time() + FOLD_EVERY_S
         while await self._fold_batch(done):
             continue
         if done.locked:
-            asyncio.get_running_loop().call_later(inbox.LOCKED_S, self.wake.set)
+            self._start.whole_at = loop.time() + inbox.LOCKED_S
+            loop.call_later(inbox.LOCKED_S, self.wake.set)
         return done.folded
 
     async def _fold_batch(self, done: _Pass) -> bool:
@@ -75,8 +93,10 @@ class Folder:
 
     async def _fold_together(self, done: _Pass) -> bool:
         async with self.database.transaction(lock_s=_LOCK_S) as session:
-            unfolded = await inbox.claim(session, _BATCH)
+            unfolded = await inbox.claim(session, _BATCH, above=self._start.above)
             left = await self._fold(session, unfolded, skip_locked=True)
+        if unfolded:
+            self._start.above = max(self._start.above, unfolded[-1].callback_id - _MARGIN)
         done.folded += len(unfolded) - left
         done.locked += left
         return len(unfolded) == _BATCH
