@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from amd_service.calls.array_parameters import any_of
 from amd_service.calls.conclusion import Conclusion, RecordingResult, conclude
-from amd_service.calls.outbox import add_event, outcome_of
+from amd_service.calls.outbox import add_events, outcome_of
 from amd_service.calls.storable import LARGEST_INTEGER
 from amd_service.calls.tables import CallLog, Recording, VerdictRow
 from amd_service.domain import AccountSid, ActionState, AnalysisState, CallSid
@@ -99,10 +99,8 @@ async def refresh_locked(session: AsyncSession, calls: Sequence[CallLog], record
         _write_verdict(call, conclusion)
     for call in calls:
         call.answer_to_verdict_ms = _elapsed_ms(call.answered_at, call.verdict_at)
+    await add_events(session, [call for call in calls if outcome_of(call) != before[call.call_sid]])
     await session.flush()
-    for call in calls:
-        if outcome_of(call) != before[call.call_sid]:
-            await add_event(session, call)
 
 
 def _write_verdict(call: CallLog, conclusion: Conclusion) -> None:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import func, select
+from sqlalchemy import func, insert, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from amd_service.calls.tables import CallLog, Delivery
@@ -43,32 +43,31 @@ def outcome_of(call: CallLog) -> tuple[object, ...]:
     return call.analysis_state, call.label, call.reason, call.recording_sid
 
 
-async def add_event(session: AsyncSession, call: CallLog) -> None:
-    """Write an event about the final state of a locked call, one row per URL. A state that is not final has no event.
+async def add_events(session: AsyncSession, calls: Sequence[CallLog]) -> None:
+    """Write an event about the final state of each locked call, one row per URL. Other states have no event.
 
-    The lock on the call keeps the sequence numbers in the order of the commits.
+    The lock on a call keeps its sequence numbers in the order of the commits.
     """
     urls: Sequence[str] = session.info.get(DELIVERY_URLS, ())
-    event_type = EVENT_OF_STATE.get(AnalysisState(call.analysis_state))
-    if event_type is None or not urls:
+    ended = [call for call in calls if AnalysisState(call.analysis_state) in EVENT_OF_STATE]
+    if not ended or not urls:
         return
-    call.events += 1
     now: datetime = (await session.scalars(select(func.now()))).one()
-    data = {"sequence": call.events} | {name: _json_value(getattr(call, name)) for name in COLUMNS}
-    event = {"type": event_type, "timestamp": _json_value(now), "data": data}
-    payload = json.dumps(event, ensure_ascii=False, separators=(",", ":"))
-    for url in urls:
-        session.add(
-            Delivery(
-                call_sid=call.call_sid,
-                sequence=call.events,
-                url=url,
-                type=event_type,
-                payload=payload,
-                state=DeliveryState.QUEUED,
-            )
-        )
-    await session.flush()
+    rows = []
+    for call in ended:
+        call.events += 1
+        event_type = EVENT_OF_STATE[AnalysisState(call.analysis_state)]
+        data = {"sequence": call.events} | {name: _json_value(getattr(call, name)) for name in COLUMNS}
+        event = {"type": event_type, "timestamp": _json_value(now), "data": data}
+        values = {
+            "call_sid": call.call_sid,
+            "sequence": call.events,
+            "type": event_type,
+            "payload": json.dumps(event, ensure_ascii=False, separators=(",", ":")),
+            "state": DeliveryState.QUEUED,
+        }
+        rows += [values | {"url": url} for url in urls]
+    await session.execute(insert(Delivery), rows)
 
 
 def _json_value(value: Any) -> Any:
