@@ -8,6 +8,7 @@ import sys
 import tempfile
 from pathlib import Path
 
+import huggingface_hub
 import pytest
 from huggingface_hub import constants
 from huggingface_hub.errors import LocalEntryNotFoundError
@@ -187,7 +188,7 @@ def test_a_model_cache_that_cannot_be_written_names_hf_home(number: int, monkeyp
             raise LocalEntryNotFoundError("not cached")
         raise OSError(number, os.strerror(number), "/models")
 
-    monkeypatch.setattr(hub, "snapshot_download", refuse)
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", refuse)
     for locate in (hub.locate, hub.fetch):
         with pytest.raises(ModelUnusable) as caught:
             locate("owner/name", None)
@@ -200,7 +201,7 @@ def test_a_download_of_the_model_names_the_broken_proxy(monkeypatch: pytest.Monk
     def not_cached(*_: object, **__: object) -> str:
         raise LocalEntryNotFoundError("not cached")
 
-    monkeypatch.setattr(hub, "snapshot_download", not_cached)
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", not_cached)
     monkeypatch.setenv("ALL_PROXY", "socks5://127.0.0.1:1080")
     with pytest.raises(
         ModelUnusable, match=r"^owner/name cannot be downloaded: ALL_PROXY=socks5://127\.0\.0\.1:1080: a S"

@@ -85,7 +85,7 @@ def test_a_failed_download_is_temporary_and_names_its_cause(
     def fail(*_: object, local_files_only: bool, **__: object) -> str:
         raise LocalEntryNotFoundError("not cached") if local_files_only else error
 
-    monkeypatch.setattr(hub, "snapshot_download", fail)
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", fail)
     with pytest.raises(ClassifierUnavailable) as raised:
         open_model(Settings(model="somebody/classifier"))
     assert said in str(raised.value)
@@ -98,6 +98,6 @@ def test_a_cache_without_permission_is_final_and_names_the_path(
     def fail(*_: object, local_files_only: bool, **__: object) -> str:
         raise LocalEntryNotFoundError("not cached") if local_files_only else PermissionError(13, "denied", "/cache/x")
 
-    monkeypatch.setattr(hub, "snapshot_download", fail)
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", fail)
     with pytest.raises(ModelUnusable, match=r"'/cache/x'.*HF_HOME"):
         open_model(Settings(model="somebody/classifier"))
