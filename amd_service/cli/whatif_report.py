@@ -17,7 +17,7 @@ from amd_service.detection.decide_again import Thresholds
 from amd_service.detection.stated_windows import find_policy
 from amd_service.domain import Label, ReviewAnswer
 from amd_service.operations.review.error_rates import ErrorRate
-from amd_service.operations.what_if import WhatIf, what_if
+from amd_service.operations.what_if import RETRY_AFTER_S, WhatIf, what_if
 from amd_service.settings import Settings
 from amd_service.web.api.what_if_shapes import WhatIfShape
 
@@ -61,6 +61,7 @@ async def ask_and_print(settings: Settings, options: Options, *, as_json: bool) 
                 FilterRules(NumberPolicy.from_settings(settings), low),
                 SamplingPlan.from_settings(settings, low),
                 thresholds,
+                retry_after_s=RETRY_AFTER_S,
                 progress=lambda reached: progress.update(task, completed=(newest - reached).total_seconds()),
             )
     text = WhatIfShape.of(result).model_dump_json() if as_json else "\n".join(report_lines(result))

@@ -2,11 +2,14 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from functools import partial
 from typing import Any, Self
+
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from amd_service.calls.call_filter import CallFilter, FilterRules
 from amd_service.calls.call_pages import Cursor
@@ -17,14 +20,21 @@ from amd_service.calls.tables import MEDIA_STREAM
 from amd_service.database.pool import Database
 from amd_service.detection.decide_again import Thresholds, decide_again
 from amd_service.domain import Label, ReviewAnswer
+from amd_service.errors import DatabaseUnavailable
 from amd_service.operations.review.error_rates import ErrorRates, estimate_error_rates
 from amd_service.operations.review.error_report import make_cells, select_for_report
 from amd_service.operations.shared_results import SharedResults
+from amd_service.telemetry import get_logger
 
 # Calls per transaction. A batch takes about 20 ms.
 BATCH = 250
 # Calls that one what-if of a program decides again, the newest first.
 MOST_CALLS = 20_000
+# Seconds before each further attempt of a command to read a batch. A million calls take minutes, and a busy database
+# that does not respond for a few seconds is no reason to begin again.
+RETRY_AFTER_S = (1.0, 5.0, 20.0)
+
+log = get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,16 +153,24 @@ async def what_if(
     *,
     limit: int | None = None,
     one_at_a_time: AbstractAsyncContextManager[Any] | None = None,
+    retry_after_s: Sequence[float] = (),
     progress: Callable[[datetime], None] | None = None,
 ) -> WhatIf:
     """Decide the judged calls of a filter's period, campaign and tags again, without their audio.
 
     Reads the newest calls first, at most `limit` calls. `one_at_a_time`: a lock for reading a batch. `progress` gets
-    the time at which the oldest call of each batch began. Raises DatabaseUnavailable.
+    the time at which the oldest call of each batch began. `retry_after_s`: pauses before further attempts to read a
+    batch. Raises DatabaseUnavailable.
     """
     selection, counts = select_for_report(call_filter), _Counts()
     batches = read_batches(
-        database, selection, rules, plan, limit=None if limit is None else limit + 1, one_at_a_time=one_at_a_time
+        database,
+        selection,
+        rules,
+        plan,
+        limit=None if limit is None else limit + 1,
+        one_at_a_time=one_at_a_time,
+        retry_after_s=retry_after_s,
     )
     async for batch in batches:
         for stored in batch:
@@ -174,19 +192,40 @@ async def read_batches(
     *,
     limit: int | None = None,
     one_at_a_time: AbstractAsyncContextManager[Any] | None = None,
+    retry_after_s: Sequence[float] = (),
 ) -> AsyncIterator[list[StoredCall]]:
     """Read the judged calls of a filter with their verdicts, newest first, a transaction for each batch."""
     older_than, left = None, limit
     while left is None or left > 0:
         size = BATCH if left is None else min(BATCH, left)
-        async with one_at_a_time or nullcontext(), database.reading() as session:
-            batch = await read_stored_calls(session, call_filter, rules, plan, older_than=older_than, limit=size)
+        read = partial(
+            read_stored_calls, call_filter=call_filter, rules=rules, plan=plan, older_than=older_than, limit=size
+        )
+        batch = await _read_batch(database, read, one_at_a_time or nullcontext(), retry_after_s)
         if batch:
             yield batch
         if len(batch) < size:
             return
         older_than = Cursor.of(batch[-1].call)
         left = None if left is None else left - size
+
+
+async def _read_batch(
+    database: Database,
+    read: Callable[[AsyncSession], Awaitable[list[StoredCall]]],
+    one_at_a_time: AbstractAsyncContextManager[Any],
+    retry_after_s: Sequence[float],
+) -> list[StoredCall]:
+    for pause_s in (*retry_after_s, None):
+        try:
+            async with one_at_a_time, database.reading() as session:
+                return await read(session)
+        except DatabaseUnavailable as error:
+            if pause_s is None:
+                raise
+            log.warning("batch not read, retrying", error=str(error), pause_s=pause_s)
+            await asyncio.sleep(pause_s)
+    raise AssertionError("the last attempt returns or raises")
 
 
 def label_again(stored: StoredCall, thresholds: Thresholds) -> Label | None:

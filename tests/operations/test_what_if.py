@@ -11,6 +11,7 @@ from sqlalchemy import text
 
 from amd_service.calls.call_filter import CallFilter
 from amd_service.calls.judged_again import Period
+from amd_service.calls.stored_verdicts import StoredCall, read_stored_calls
 from amd_service.calls.tables import Review
 from amd_service.database.pool import Database
 from amd_service.detection.audio.input import AudioInput
@@ -19,6 +20,7 @@ from amd_service.detection.classifier.request_queue import Priority
 from amd_service.detection.decide_again import Thresholds
 from amd_service.detection.detector import Detector
 from amd_service.domain import CallSid, Job, Label, RecordingSid, Stratum
+from amd_service.errors import DatabaseUnavailable
 from amd_service.operations import what_if as what_if_module
 from amd_service.operations.requeue import requeue_judged
 from amd_service.operations.what_if import Change, WhatIf, label_again, read_batches, what_if
@@ -191,6 +193,29 @@ async def test_a_limit_keeps_the_newest_calls(database: Database, monkeypatch: p
     assert (result.calls, result.is_cut, table_of(result)) == (2, True, {(Label.VOICEMAIL, Label.VOICEMAIL): 2})
     whole = await ask(database, 0.9, 0.9, limit=5)
     assert (whole.calls, whole.is_cut) == (5, False)
+
+
+async def test_a_batch_that_the_database_did_not_answer_is_read_again(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(what_if_module, "BATCH", 2)
+    await store_verdicts(database, [judged(Label.HUMAN, 0.99)] * 5)
+    outcomes = [False, True, True, False, True, False]
+
+    async def read(*arguments: Any, **options: Any) -> list[StoredCall]:
+        if outcomes.pop(0):
+            raise DatabaseUnavailable("Postgres did not respond in time")
+        return await read_stored_calls(*arguments, **options)
+
+    monkeypatch.setattr(what_if_module, "read_stored_calls", read)
+    assert (await ask(database, 0.9, 0.9, retry_after_s=(0.0, 0.0))).calls == 5
+    assert outcomes == []
+    outcomes[:] = [True] * 3
+    with pytest.raises(DatabaseUnavailable):
+        await ask(database, 0.9, 0.9, retry_after_s=(0.0, 0.0))
+    outcomes[:] = [True]
+    with pytest.raises(DatabaseUnavailable):
+        await ask(database, 0.9, 0.9)
 
 
 async def test_a_period_and_a_campaign_select_the_calls(database: Database) -> None:
