@@ -1,6 +1,6 @@
 """`make bench`: runs all measurements, prints tables and writes `benchmarks/results/<date>.json`.
 
-Needs an idle machine and about 8 GB of memory. The first run builds engines in `.cache/`, so it takes half an hour.
+Needs an idle machine and about 8 GB of memory. The first run builds engines in `.cache/`, so it takes longer.
 """
 
 import argparse

@@ -2,7 +2,7 @@
 
 Starts a private Postgres with fsync off, and fills a database for each size. Each round runs a statement once in every
 database, so that other load on the machine affects all sizes equally. Every transaction is rolled back. Prints the
-table of docs/performance.md. Takes about ten minutes and 6 GB of disk.
+table of docs/performance.md. Linux only. Takes about ten minutes and 6 GB of disk.
 """
 
 import argparse
@@ -10,12 +10,13 @@ import asyncio
 import os
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
 from statistics import median
 from time import perf_counter
-from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
-from sqlalchemy import event
+from sqlalchemy import event, text
 
 from amd_service.database.connection import connect
 from amd_service.database.embedded import embedded_postgres
@@ -27,6 +28,14 @@ from benchmarks.own_statements import Own, own_statements
 
 SIZES = (10_000, 100_000, 1_000_000)
 WARM_UPS = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Took:
+    """`took_ms`: milliseconds until the result arrived. `used_ms`: milliseconds that Postgres ran on a core for it."""
+
+    took_ms: float
+    used_ms: float
 
 
 def main() -> None:
@@ -44,14 +53,22 @@ async def measure(sizes: Sequence[int], rounds: int, only: str) -> None:
     print(f"{machine['cores']} cores of {machine['processor']}, load {os.getloadavg()[0]:.1f}", flush=True)
     async with embedded_postgres(None) as server, AsyncExitStack() as stack:
         databases = [await stack.enter_async_context(_filled(server, calls)) for calls in sizes]
-        print("\n| statements | " + " | ".join(f"{calls:,} calls, ms" for calls in sizes) + " | growth |")
-        print("|---" * (len(sizes) + 2) + "|")
-        for name, own in own_statements().items():
-            if only in name:
-                medians = await time_in_turn(databases, own, rounds)
-                figures = " | ".join(f"{each:.2f}" for each in medians)
-                print(f"| {name} | {figures} | {medians[-1] / medians[0]:.2f} |", flush=True)
+        await print_table(databases, sizes, rounds, only)
     print(f"\nload {os.getloadavg()[0]:.1f}")
+
+
+async def print_table(databases: Sequence[Database], sizes: Sequence[int], rounds: int, only: str) -> None:
+    """Print the medians, and how the time of Postgres on a core grows: other load on the machine hardly changes it."""
+    sized = " | ".join(f"{calls:,} calls, ms" for calls in sizes)
+    print(f"\n| statements | {sized} | growth | growth on a core |")
+    print("|---" * (len(sizes) + 3) + "|")
+    for name, own in own_statements().items():
+        if only in name:
+            found = await time_in_turn(databases, own, rounds)
+            took = [median(one.took_ms for one in times) for times in found]
+            used = [median(one.used_ms for one in times) for times in found]
+            figures = " | ".join(f"{each:.2f}" for each in took)
+            print(f"| {name} | {figures} | {took[-1] / took[0]:.2f} | {used[-1] / used[0]:.2f} |", flush=True)
 
 
 @asynccontextmanager
@@ -73,28 +90,32 @@ async def _filled(server: str, calls: int) -> AsyncIterator[Database]:
     await database.dispose()
 
 
-async def time_in_turn(databases: Sequence[Database], own: Own, rounds: int) -> list[float]:
-    """Return the median milliseconds in each database."""
-    found: list[list[float]] = [[] for _ in databases]
+async def time_in_turn(databases: Sequence[Database], own: Own, rounds: int) -> list[list[Took]]:
+    """Return the times of each execution in each database."""
+    found: list[list[Took]] = [[] for _ in databases]
     for number in range(WARM_UPS + rounds):
         for times, database in zip(found, databases, strict=True):
-            took_ms = await _time_once(database, own)
+            took = await _time_once(database, own)
             if number >= WARM_UPS:
-                times.append(took_ms)
-    return [median(times) for times in found]
+                times.append(took)
+    return found
 
 
-async def _time_once(database: Database, own: Own) -> float:
-    """Return the milliseconds that the statements took in Postgres and on the way, without the work of SQLAlchemy."""
-    spent_s: list[float] = []
+async def _time_once(database: Database, own: Own) -> Took:
+    """Time the statements in Postgres and on the way to it, without the work of SQLAlchemy."""
+    begun, took = Took(0.0, 0.0), Took(0.0, 0.0)
 
-    def begin(connection: Any, *_: object) -> None:
-        connection.info["began"] = perf_counter()
+    def begin(*_: object) -> None:
+        nonlocal begun
+        begun = Took(1000 * perf_counter(), _used_ms(server))
 
-    def end(connection: Any, *_: object) -> None:
-        spent_s.append(perf_counter() - connection.info["began"])
+    def end(*_: object) -> None:
+        nonlocal took
+        took_ms, used_ms = 1000 * perf_counter() - begun.took_ms, _used_ms(server) - begun.used_ms
+        took = Took(took.took_ms + took_ms, took.used_ms + used_ms)
 
     async with database.transaction() as session:
+        server: int = (await session.execute(text("select pg_backend_pid()"))).scalar_one()
         prepared = await own.prepare(session)
         connection = (await session.connection()).sync_connection
         event.listen(connection, "before_cursor_execute", begin)
@@ -102,7 +123,15 @@ async def _time_once(database: Database, own: Own) -> float:
         await own.work(session, prepared)
         await session.flush()
         await session.rollback()
-    return 1000 * sum(spent_s)
+    return took
+
+
+def _used_ms(process: int) -> float:
+    """Return the milliseconds that a process has run on a core.
+
+    https://docs.kernel.org/scheduler/sched-stats.html, section /proc/<pid>/schedstat.
+    """
+    return int(Path(f"/proc/{process}/schedstat").read_text(encoding="ascii").split()[0]) / 1e6
 
 
 if __name__ == "__main__":
