@@ -72,7 +72,8 @@ WAITING = """
     select id, call_sid, account_sid from callback, generate_series(301, 400) n where sha256 = n::text;
     update call_log set call_status = 'in-progress', created_at = now() - interval '1 d'
       from generate_series(401, 500) n where call_sid = 'CA' || md5(n::text);
-    update call_log set call_status = 'in-progress', action = 'hang_up', action_state = 'due', action_at = now()
+    update call_log set call_status = 'in-progress', action = 'hang_up', action_state = 'due',
+                        action_at = now() + interval '1 d'  -- a late action would be refused
       from generate_series(501, 520) n where call_sid = 'CA' || md5(n::text);
     update delivery set state = 'queued', finished_at = null,
                         url = case when n > 690 then 'https://removed.example.com' else url end,
