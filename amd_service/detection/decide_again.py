@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 from typing import Self
 
 from amd_service.detection.decision import Hints, Policy, decide
-from amd_service.domain import Label, Verdict
+from amd_service.domain import Label, LongWindowRule, Verdict
 from amd_service.errors import InvalidThreshold
 from amd_service.settings.types import check_threshold
 
@@ -50,14 +50,16 @@ def decide_again(stored: Verdict, thresholds: Thresholds, *, is_live: bool = Fal
         return None
     changed = replace(policy, min_confidence_human=thresholds.human, min_confidence_voicemail=thresholds.voicemail)
     hints = Hints.from_evidence(stored.evidence)
-    decision, used = decide(stored.runs[0].scores, changed, hints, is_last=not policy.has_long_window), 1
-    if decision.label is Label.UNDECIDED and policy.has_long_window:
+    first = stored.runs[0].scores
+    is_sure = policy.long_window is LongWindowRule.UNSURE and stored.label is not Label.UNDECIDED
+    decision, used = decide(first, changed, hints, is_last=not policy.has_long_window), 1
+    if changed.scores_longer_window(decision):
         if len(stored.runs) > 1:
-            decision, used = decide(stored.runs[1].scores, changed, hints), 2
-        elif stored.label is not Label.UNDECIDED and stored.runs[0].window_ms >= policy.window_ms:
+            decision, used = decide(stored.runs[1].scores, changed, hints, first=first), 2
+        elif is_sure and stored.runs[0].window_ms >= policy.window_ms:
             return None
         else:  # the audio ended within the first window, so that there was no longer window to score
-            decision = decide(stored.runs[0].scores, changed, hints)
+            decision = decide(first, changed, hints)
     return replace(
         stored,
         label=decision.label,

@@ -8,13 +8,13 @@ from dataclasses import dataclass, replace
 from typing import Any, Self
 
 from amd_service.detection.classifier.model_windows import LIVE_WINDOW_MS, NO_WINDOWS, ModelWindows, WindowLengths
-from amd_service.domain import Anchor, BeepRule, Label, Reason, RhythmRule, Scores
+from amd_service.domain import Anchor, BeepRule, Label, LongWindowRule, Reason, RhythmRule, Scores
 from amd_service.settings import Settings
 from amd_service.settings.detection import DEFAULT_MIN_CONFIDENCE
 
 # This version is stored with every verdict. Increase the number when a code change leads to a different decision for
 # the same scores and evidence.
-POLICY_VERSION = 2
+POLICY_VERSION = 3
 
 # Rhythm of a human: at most this much speech in the first 8 s, of which at least RHYTHM_MS were recorded.
 HUMAN_SPEECH_MS = 1_500
@@ -36,6 +36,7 @@ class Policy:
     window_ms: int
     long_window_ms: int
     anchor: Anchor
+    long_window: LongWindowRule = LongWindowRule.UNSURE
     live_window_ms: int = LIVE_WINDOW_MS
     beep: BeepRule = BeepRule.OFF
     rhythm: RhythmRule = RhythmRule.OFF
@@ -43,7 +44,7 @@ class Policy:
 
     @property
     def has_long_window(self) -> bool:
-        """True if a longer window is scored after a first window with low confidence."""
+        """True if a longer window can be scored after the first window."""
         return self.long_window_ms > self.window_ms
 
     @classmethod
@@ -58,6 +59,7 @@ class Policy:
             window_ms=lengths.window_ms,
             long_window_ms=lengths.long_window_ms,
             anchor=settings.window_anchor,
+            long_window=settings.long_window or model.long_window or LongWindowRule.UNSURE,
             live_window_ms=lengths.live_window_ms,
             beep=settings.beep_evidence,
             rhythm=settings.rhythm_evidence,
@@ -74,6 +76,7 @@ class Policy:
             },
             "window_ms": self.window_ms,
             "long_window_ms": self.long_window_ms,
+            "long_window": str(self.long_window),
             "live_window_ms": self.live_window_ms,
             "anchor": str(self.anchor),
             "beep": str(self.beep),
@@ -85,7 +88,7 @@ class Policy:
     def from_dict(cls, stored: Mapping[str, Any]) -> Self:
         """Return the policy with the values of `as_dict`. Raises KeyError, TypeError or ValueError for other values.
 
-        Version 1 had no rules about beep and rhythm.
+        Version 1 had no rules about beep and rhythm, and version 2 had no rule about the longer window.
         """
         return cls(
             min_confidence_human=stored["min_confidence"]["human"],
@@ -93,6 +96,7 @@ class Policy:
             window_ms=stored["window_ms"],
             long_window_ms=stored["long_window_ms"],
             anchor=Anchor(stored["anchor"]),
+            long_window=LongWindowRule(stored.get("long_window", LongWindowRule.UNSURE)),
             # Verdicts of earlier versions have no early look: their first look was the first window.
             live_window_ms=stored.get("live_window_ms", stored["window_ms"]),
             beep=BeepRule(stored.get("beep", BeepRule.OFF)),
@@ -101,8 +105,16 @@ class Policy:
         )
 
     def for_live(self) -> Self:
-        """Return the policy without the rules about evidence that a stream does not have yet at its verdict."""
-        return replace(self, beep=BeepRule.OFF, rhythm=RhythmRule.OFF)
+        """Return the policy for a call in progress, on which a caller waits for the verdict.
+
+        The first sure window decides. The rules about evidence do not apply, because a stream does not have it yet.
+        """
+        return replace(self, beep=BeepRule.OFF, rhythm=RhythmRule.OFF, long_window=LongWindowRule.UNSURE)
+
+    def scores_longer_window(self, first: "Decision") -> bool:
+        """Return True if the longer window is scored after this decision about the first window."""
+        is_wanted = self.long_window is LongWindowRule.ALWAYS or first.label is Label.UNDECIDED
+        return self.has_long_window and is_wanted
 
     def threshold(self, label: Label) -> float:
         """Return the minimum confidence for a decision for this label, as a probability."""
@@ -143,17 +155,25 @@ def top_label(scores: Scores) -> Label:
     return Label.HUMAN if scores.human > scores.voicemail else Label.VOICEMAIL
 
 
-def decide(scores: Scores, policy: Policy, hints: Hints | None = None, *, is_last: bool = True) -> Decision:
+def decide(
+    scores: Scores,
+    policy: Policy,
+    hints: Hints | None = None,
+    *,
+    is_last: bool = True,
+    first: Scores | None = None,
+) -> Decision:
     """Choose the more probable label if its score reaches the label's threshold.
 
-    Otherwise the label is `undecided` and the reason is `low_confidence`. The policy's rules about beep and rhythm can
-    change the decision. `is_last`: False if a longer window can follow. Some rules wait for it.
+    Otherwise the label is `undecided` and the reason is `low_confidence`. The policy's rules about beep, rhythm and the
+    longer window can change the decision. `is_last`: False if a longer window can follow. Some rules wait for it.
+    `first`: the scores of the first window, if `scores` are those of the longer window.
     """
     hints = hints or Hints()
     label, confidence = top_label(scores), max(scores.human, scores.voicemail)
     if confidence < policy.threshold(label):
         decision = Decision(Label.UNDECIDED, confidence, Reason.LOW_CONFIDENCE)
-    elif hints.rhythm not in (None, label) and _counts(policy.rhythm, is_last=is_last):
+    elif _is_contradicted(label, policy, hints, is_last=is_last, first=first):
         decision = Decision(Label.UNDECIDED, confidence, Reason.DISAGREEMENT)
     else:
         decision = Decision(label, confidence, Reason.CONFIDENT)
@@ -162,6 +182,15 @@ def decide(scores: Scores, policy: Policy, hints: Hints | None = None, *, is_las
     if hints.has_beep and wins and decision.label is not Label.VOICEMAIL:
         return Decision(Label.VOICEMAIL, scores.voicemail, Reason.BEEP)
     return decision
+
+
+def _is_contradicted(label: Label, policy: Policy, hints: Hints, *, is_last: bool, first: Scores | None) -> bool:
+    """Return True if the first window is sure of the other label, or the rhythm suggests it, and the rules count it."""
+    if policy.long_window is LongWindowRule.ALWAYS and first is not None:
+        opposite = top_label(first)
+        if opposite is not label and max(first.human, first.voicemail) >= policy.threshold(opposite):
+            return True
+    return hints.rhythm not in (None, label) and _counts(policy.rhythm, is_last=is_last)
 
 
 def _counts(rule: RhythmRule, *, is_last: bool) -> bool:

@@ -1,7 +1,7 @@
 """Turns a recording into a verdict.
 
-The steps are: decode the audio, find speech, cut a window, score the window, decide. If the confidence is too low, the
-last three steps are repeated with a longer window.
+The steps are: decode the audio, find speech, cut a window, score the window, decide. If the confidence is too low, or
+if the policy says so, the last three steps are repeated with a longer window.
 """
 
 from dataclasses import asdict, replace
@@ -238,12 +238,12 @@ class Detector:
         first = await self._score(await self._window(prepared, policy.window_ms), priority)
         runs: tuple[ModelRun, ...] = (first,)
         decision = decide(first.scores, policy, hints, is_last=not policy.has_long_window)
-        if decision.label is not Label.UNDECIDED or not policy.has_long_window:
+        if not policy.scores_longer_window(decision):
             return runs, decision
         second = await self._score_longer_window(prepared, first, priority)
-        if second is not None:
-            runs = (first, second)
-        return runs, decide(runs[-1].scores, policy, hints)
+        if second is None:
+            return runs, decide(first.scores, policy, hints)
+        return (first, second), decide(second.scores, policy, hints, first=first.scores)
 
     async def _score_longer_window(
         self, prepared: PreparedAudio, first: ModelRun, priority: Priority

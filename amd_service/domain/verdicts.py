@@ -20,7 +20,7 @@ class Reason(StrEnum):
     """Reason for the label of a verdict.
 
     `BEEP`: a beep after speech made the label voicemail. `DISAGREEMENT`: the model is confident, but the rhythm of
-    speech and pauses says the opposite.
+    speech and pauses, or the model itself in a shorter window, says the opposite.
     """
 
     CONFIDENT = "confident"
@@ -54,6 +54,16 @@ class BeepRule(StrEnum):
 
     OFF = "off"
     UNDECIDED = "undecided"
+    ALWAYS = "always"
+
+
+class LongWindowRule(StrEnum):
+    """Use of the longer window: only after an unsure first window, or always.
+
+    With `ALWAYS`, the longer window decides. If the first window is sure of the other label, the verdict is undecided.
+    """
+
+    UNSURE = "unsure"
     ALWAYS = "always"
 
 

@@ -4,7 +4,7 @@ from typing import Annotated, Self
 
 from pydantic import BaseModel, Field, model_validator
 
-from amd_service.domain import Anchor, BeepRule, RhythmRule
+from amd_service.domain import Anchor, BeepRule, LongWindowRule, RhythmRule
 from amd_service.settings.types import ExpandedPath, Threshold, home, one_of
 
 PRODUCTION_MODEL = "jakeBland/wav2vec-vm-finetune"
@@ -87,7 +87,14 @@ class DetectionSettings(BaseModel):
         ge=1000,
         le=15_000,
         description="Milliseconds of the second window. If unset, the length in the model's `windows.json` applies, "
-        "else 5000. The second window is scored if it is longer and the confidence of the first window is too low.",
+        "else 5000. `AMD_LONG_WINDOW` says when it is scored.",
+    )
+    long_window: LongWindowRule | None = Field(
+        None,
+        description="Use of the second window for a recording. `unsure`: it is scored, and decides, if the confidence "
+        "of the first window is too low. `always`: it is always scored, and decides. If the first window is sure of "
+        "the other label, the label is `undecided`. If unset, the rule in the model's `windows.json` applies, else "
+        "`unsure`. In a call in progress, the first sure window decides.",
     )
     beep_evidence: BeepRule = Field(
         BeepRule.UNDECIDED,

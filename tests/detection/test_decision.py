@@ -69,10 +69,11 @@ def test_one_threshold_applies_to_both_labels_by_default() -> None:
 def test_the_stored_policy_is_json_with_every_threshold() -> None:
     stored = json.loads(json.dumps(Policy(0.7, 0.9, 2000, 5000, Anchor.AUTO).as_dict()))
     assert stored == {
-        "version": 2,
+        "version": 3,
         "min_confidence": {"human": 0.7, "voicemail": 0.9},
         "window_ms": 2000,
         "long_window_ms": 5000,
+        "long_window": "unsure",
         "live_window_ms": 2000,
         "anchor": "auto",
         "beep": "off",

@@ -19,7 +19,7 @@ from amd_service.detection.classifier.inference import Classifier
 from amd_service.detection.classifier.request_queue import Priority
 from amd_service.detection.decide_again import Thresholds
 from amd_service.detection.detector import Detector
-from amd_service.domain import CallSid, Job, Label, RecordingSid, Stratum
+from amd_service.domain import CallSid, Job, Label, LongWindowRule, RecordingSid, Stratum
 from amd_service.errors import DatabaseUnavailable
 from amd_service.operations import what_if as what_if_module
 from amd_service.operations.requeue import requeue_judged
@@ -68,21 +68,22 @@ async def predicted(database: Database, thresholds: Thresholds) -> dict[str, Lab
     }
 
 
-def detector_with(thresholds: Thresholds) -> Detector:
+def detector_with(thresholds: Thresholds, rule: LongWindowRule) -> Detector:
     """The real detector with the model that ships."""
     settings = Settings(
         _env_file=None,
         model="demo",
         threads=1,
+        long_window=rule,
         min_confidence_human=thresholds.human,
         min_confidence_voicemail=thresholds.voicemail,
     )
     return Detector(Classifier(settings, Metrics()), settings, golden=NO_CLIPS)
 
 
-async def judge_all(database: Database, audio: Sequence[bytes], thresholds: Thresholds) -> None:
+async def judge_all(database: Database, audio: Sequence[bytes], thresholds: Thresholds, rule: LongWindowRule) -> None:
     """Judge the due recording number `n` from audio number `n`."""
-    async with detector_with(thresholds) as detector:
+    async with detector_with(thresholds, rule) as detector:
         await detector.wait_ready_or_raise()
         for job in await claim(database, limit=len(audio)):
             data = audio[int(job.recording_sid[2:], 16)]
@@ -90,23 +91,27 @@ async def judge_all(database: Database, audio: Sequence[bytes], thresholds: Thre
             assert await settle(database, job, found)
 
 
-async def test_every_known_label_is_that_of_judging_the_same_recordings_again(database: Database) -> None:
+@pytest.mark.parametrize("rule", LongWindowRule)
+async def test_every_known_label_is_that_of_judging_the_same_recordings_again(
+    database: Database, rule: LongWindowRule
+) -> None:
     audio = [(FIXTURES / name / "recording.wav").read_bytes() for name in RECORDINGS]
     audio.append(audio[0][: 44 + int(1.6 * 16_000)])  # the audio ends within the first window
     await queued(database, len(audio))
-    await judge_all(database, audio, Thresholds(0.7, 0.7))
-    policies = (Thresholds(0.52, 0.52), Thresholds(0.98, 0.84))
+    await judge_all(database, audio, Thresholds(0.7, 0.7), rule)
+    policies = (Thresholds(0.52, 0.52), Thresholds(0.97, 0.94))
     predictions = [await predicted(database, thresholds) for thresholds in policies]
     for thresholds, labels in zip(policies, predictions, strict=True):
         await requeue_judged(database, ALWAYS, dry_run=False)
-        await judge_all(database, audio, thresholds)
+        await judge_all(database, audio, thresholds, rule)
         rows = {row.recording_sid: row for row in await verdict_rows(database) if row.decided}
         for call_sid, label in labels.items():
             row = rows[f"RE{call_sid[2:]}"]
             # The label is not known exactly where the detector needs the second window, which it had not scored.
             assert label == row.label or (label is None and row.run_number == 2), (call_sid, thresholds)
     assert None not in predictions[0].values()
-    assert set(predictions[1].values()) == {*Label, None}
+    # With `always`, the scores of both windows are stored, so every label is known.
+    assert set(predictions[1].values()) == {*Label, *([None] if rule is LongWindowRule.UNSURE else [])}
 
 
 async def test_the_changes_are_counted_and_calls_that_cannot_be_known_are_counted_apart(database: Database) -> None:

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from amd_service.domain import LongWindowRule
 from amd_service.lab.evaluation.sample import Code, Sample
 from amd_service.lab.evaluation.thresholds import Thresholds, labels_at
 
@@ -16,6 +17,7 @@ def sample_of(
     long: Sequence[float | None] | None = None,
     clusters: Sequence[int] | None = None,
     thresholds: Thresholds = NOW,
+    long_window: LongWindowRule = LongWindowRule.UNSURE,
 ) -> Sample:
     """Build a sample from the true label and the first window's probability of voicemail of each clip.
 
@@ -25,10 +27,12 @@ def sample_of(
     first = _scores([score for _, score in clips])
     longer = first if long is None else _scores(long)
     groups = None if clusters is None else np.array(clusters)
-    undecided = Sample(truth, np.full(len(clips), Code.UNDECIDED, np.int8), first, longer, longer, groups)
+    nothing = np.full(len(clips), Code.UNDECIDED, np.int8)
+    undecided = Sample(truth, nothing, first, longer, longer, groups, long_window)
     is_sure = labels_at(Sample(truth, truth, first, first, first), thresholds) != Code.UNDECIDED
-    final = np.where(is_sure[:, None], first, longer)
-    return Sample(truth, labels_at(undecided, thresholds), first, longer, final, groups)
+    decides = is_sure[:, None] & (long_window is LongWindowRule.UNSURE)
+    final = np.where(decides, first, longer)
+    return Sample(truth, labels_at(undecided, thresholds), first, longer, final, groups, long_window)
 
 
 def _scores(values: Sequence[float | None]) -> np.ndarray:

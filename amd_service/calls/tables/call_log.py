@@ -159,8 +159,8 @@ class CallLog(Base):
     )
     reason: Mapped[str | None] = mapped_column(
         comment="If judged: `confident`, `beep` (a beep after speech made it a voicemail), `low_confidence`, "
-        "`disagreement` (the rhythm of speech contradicts the model), `no_speech`, `too_short`. If failed: "
-        "`no_recording`, `recording_failed`, `media_missing`, `unauthorised`, `encrypted`, "
+        "`disagreement` (the rhythm of speech or a shorter window contradicts the model), `no_speech`, `too_short`. If "
+        "failed: `no_recording`, `recording_failed`, `media_missing`, `unauthorised`, `encrypted`, "
         "`external_storage`, `undecodable`, `model_failed`, `gave_up`. Null in all other states."
     )
     channels_mixed: Mapped[bool | None] = mapped_column(

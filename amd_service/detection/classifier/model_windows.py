@@ -5,12 +5,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
+from amd_service.domain import LongWindowRule
 from amd_service.settings import Settings
 
 WINDOWS_FILE = "windows.json"
 # Least and greatest value of each key, as in the settings of the same names, in the order of the fields below.
 _MILLISECONDS = {"window_ms": (1000, 10_000), "long_window_ms": (1000, 15_000), "live_window_ms": (1000, 10_000)}
 _PROBABILITIES = ("min_confidence_human", "min_confidence_voicemail")
+_RULE = "long_window"
 
 # Windows for a model without `windows.json`, such as the production model.
 WINDOW_MS, LONG_WINDOW_MS = 2000, 5000
@@ -30,18 +32,19 @@ class ModelWindows:
     live_window_ms: int | None = None
     min_confidence_human: float | None = None
     min_confidence_voicemail: float | None = None
+    long_window: LongWindowRule | None = None
 
     @classmethod
     def parse(cls, content: Mapping[str, object], path: Path) -> Self:
         """Check the content of the file at `path`. Raises ValueError for an unknown key or a wrong value."""
-        unknown = sorted(set(content) - {*_MILLISECONDS, *_PROBABILITIES})
+        keys = (*_MILLISECONDS, *_PROBABILITIES, _RULE)
+        unknown = sorted(set(content) - {*keys})
         if unknown:
-            known = ", ".join([*_MILLISECONDS, *_PROBABILITIES])
+            known = ", ".join(keys)
             raise ValueError(f"{path}: unknown key {unknown[0]}; the file may contain {known}")
-        stated = cls(
-            *(_milliseconds(content.get(key), key, path) for key in _MILLISECONDS),
-            *(_probability(content.get(key), key, path) for key in _PROBABILITIES),
-        )
+        first_ms, long_ms, live_ms = (_milliseconds(content.get(key), key, path) for key in _MILLISECONDS)
+        human, voicemail = (_probability(content.get(key), key, path) for key in _PROBABILITIES)
+        stated = cls(first_ms, long_ms, live_ms, human, voicemail, _rule(content.get(_RULE), path))
         if stated.window_ms and stated.long_window_ms and stated.window_ms > stated.long_window_ms:
             raise ValueError(f"{path}: window_ms={stated.window_ms} is above long_window_ms={stated.long_window_ms}")
         return stated
@@ -93,3 +96,13 @@ def _probability(value: object, key: str, path: Path) -> float | None:
     if not isinstance(value, float) or not 0.5 < value < 1:
         raise ValueError(f"{path}: {key} must be a number between 0.5 and 1, not {value!r}")
     return value
+
+
+def _rule(value: object, path: Path) -> LongWindowRule | None:
+    if value is None:
+        return None
+    for rule in LongWindowRule:
+        if value == rule:
+            return rule
+    known = " or ".join(f'"{rule}"' for rule in LongWindowRule)
+    raise ValueError(f"{path}: {_RULE} must be {known}, not {value!r}")

@@ -9,7 +9,7 @@ import numpy as np
 
 from amd_service.detection.classifier.request_queue import Priority
 from amd_service.detection.detector import Detector
-from amd_service.domain import ModelRun, Verdict
+from amd_service.domain import LongWindowRule, ModelRun, Verdict
 from amd_service.errors import DatasetUnusable, ModelFailed, Undecodable
 from amd_service.lab.dataset.labelled_files import LabelledFile
 from amd_service.lab.evaluation.rates import Clusters, Floats
@@ -98,8 +98,15 @@ async def _judge(file: LabelledFile, detector: Detector) -> JudgedClip:
     return JudgedClip(file, verdict, longer)
 
 
-def sample_from(clips: Sequence[JudgedClip], clusters: Clusters | None = None) -> Sample:
-    """Collect clips with the true label human or voicemail. Every clip must have a verdict."""
+def sample_from(
+    clips: Sequence[JudgedClip],
+    clusters: Clusters | None = None,
+    long_window: LongWindowRule = LongWindowRule.UNSURE,
+) -> Sample:
+    """Collect clips with the true label human or voicemail. Every clip must have a verdict.
+
+    `long_window`: rule by which the verdicts used the longer window.
+    """
     verdicts = [clip.verdict for clip in clips if clip.verdict is not None]
     first = [verdict.runs[0] if verdict.runs else None for verdict in verdicts]
     long = [clip.long_run or run for clip, run in zip(clips, first, strict=True)]
@@ -111,6 +118,7 @@ def sample_from(clips: Sequence[JudgedClip], clusters: Clusters | None = None) -
         _scores(long),
         _scores(final),
         clusters,
+        long_window,
     )
 
 

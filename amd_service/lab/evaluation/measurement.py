@@ -129,7 +129,8 @@ def measure(
 ) -> Measurement:
     """Compute all figures. Raises DatasetUnusable if no judged clip is human, or none is voicemail."""
     detected = [clip for clip in clips if clip.is_measured]
-    sample = sample_from(detected, cluster_numbers([clip.file for clip in detected], question.cluster))
+    clusters = cluster_numbers([clip.file for clip in detected], question.cluster)
+    sample = sample_from(detected, clusters, policy.long_window)
     _raise_if_label_missing(sample)
     thresholds = Thresholds(policy.min_confidence_human, policy.min_confidence_voicemail)
     windows = {"first": sample.first, "long": sample.long, "service": sample.final}

@@ -6,6 +6,7 @@ from enum import IntEnum
 import numpy as np
 from numpy.typing import NDArray
 
+from amd_service.domain import LongWindowRule
 from amd_service.lab.evaluation.rates import Clusters, Floats, Mask
 
 Codes = NDArray[np.int8]
@@ -28,6 +29,7 @@ class Sample:
     - `first`, `long`: scores of the first and of the longer window, shape (clips, 2), NaN if the model did not run. If
       the clip has no longer window, `long` equals `first`;
     - `final`: scores that the verdict is based on;
+    - `long_window`: rule by which the detector used the longer window;
     - `clusters`: number of the clip's cluster, None if the clips are independent.
     """
 
@@ -37,6 +39,7 @@ class Sample:
     long: Floats
     final: Floats
     clusters: Clusters | None = None
+    long_window: LongWindowRule = LongWindowRule.UNSURE
 
     def __len__(self) -> int:
         return len(self.truth)
@@ -64,7 +67,8 @@ class Sample:
         """Return the selected clips."""
         clusters = None if self.clusters is None else self.clusters[among]
         truth, called = self.truth[among], self.called[among]
-        return Sample(truth, called, self.first[among], self.long[among], self.final[among], clusters)
+        windows = self.first[among], self.long[among], self.final[among]
+        return Sample(truth, called, *windows, clusters, self.long_window)
 
 
 def top(scores: Floats) -> Codes:

@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.model_selection import GroupKFold
 
+from amd_service.domain import LongWindowRule
 from amd_service.lab.evaluation.rates import Floats, Mean, mean
 from amd_service.lab.evaluation.sample import Code, Codes, Sample
 
@@ -82,13 +83,16 @@ class Recommendation:
 
 
 def labels_at(sample: Sample, thresholds: Thresholds) -> Codes:
-    """Decide again with other thresholds, as the detector does: the longer window counts if the first one is unsure.
+    """Decide again with other thresholds, as the detector does by its rule about the longer window.
 
     The scores do not explain every verdict: other evidence may have decided, or made the detector abstain. Use
     `explained` to find those clips.
     """
-    first = _decide(sample.first, thresholds)
-    return np.where(first == Code.UNDECIDED, _decide(sample.long, thresholds), first).astype(np.int8)
+    first, long = _decide(sample.first, thresholds), _decide(sample.long, thresholds)
+    if sample.long_window is LongWindowRule.ALWAYS:
+        is_contradicted = (first != Code.UNDECIDED) & (first != long)
+        return np.where(is_contradicted, Code.UNDECIDED, long).astype(np.int8)
+    return np.where(first == Code.UNDECIDED, long, first).astype(np.int8)
 
 
 def _decide(scores: Floats, thresholds: Thresholds) -> Codes:
@@ -151,16 +155,23 @@ def _folds(sample: Sample) -> NDArray[np.int64]:
 def _cost_sums(sample: Sample, costs: Costs) -> Floats:
     """Return the sum of the costs by threshold of human (rows) and of voicemail (columns).
 
-    A clip is called human if its first window says so, or if the first window is unsure and the longer one says so. The
-    two sums over clips are matrix products, which is a thousand times faster than deciding again for each pair.
+    A clip is called human if its first window says so, or if the first window is unsure and the longer one says so. If
+    the longer window always counts, it must say so, and the first window must not be sure of the opposite. The sums
+    over clips are matrix products, which is a thousand times faster than deciding again for each pair.
     """
     price = np.array([cost_per_clip(sample.truth, np.full(len(sample), code, np.int8), costs) for code in Code])
     human, voicemail = price[Code.HUMAN] - price[Code.UNDECIDED], price[Code.VOICEMAIL] - price[Code.UNDECIDED]
     first_human, first_voicemail = _decided(sample.first)
     long_human, long_voicemail = _decided(sample.long)
     unsure_human, unsure_voicemail = 1 - first_human, 1 - first_voicemail
-    called_human = (first_human @ human)[:, None] + (unsure_human * long_human * human) @ unsure_voicemail.T
-    called_voicemail = first_voicemail @ voicemail + unsure_human @ (unsure_voicemail * long_voicemail * voicemail).T
+    if sample.long_window is LongWindowRule.ALWAYS:
+        called_human = (long_human * human) @ unsure_voicemail.T
+        called_voicemail = unsure_human @ (long_voicemail * voicemail).T
+    else:
+        called_human = (first_human @ human)[:, None] + (unsure_human * long_human * human) @ unsure_voicemail.T
+        called_voicemail = (
+            first_voicemail @ voicemail + unsure_human @ (unsure_voicemail * long_voicemail * voicemail).T
+        )
     return np.asarray(price[Code.UNDECIDED].sum() + called_human + called_voicemail)
 
 

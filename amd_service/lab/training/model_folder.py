@@ -16,15 +16,20 @@ from safetensors import SafetensorError
 from amd_service.detection.classifier.engines import torch as torch_engine
 from amd_service.detection.classifier.hub import Located
 from amd_service.detection.classifier.model import check_files
-from amd_service.detection.classifier.model_windows import LONG_WINDOW_MS, WINDOW_MS
+from amd_service.detection.classifier.model_windows import LIVE_WINDOW_MS, LONG_WINDOW_MS, WINDOW_MS
 from amd_service.detection.decision import Policy
-from amd_service.domain import Label
+from amd_service.domain import Label, LongWindowRule
 from amd_service.errors import ConfigurationError, ModelUnusable
 from amd_service.lab.training.starting_point import StartingPoint
 
 CHECKPOINTS = "checkpoints"
 # Windows of a model without `windows.json`.
-_USUAL_WINDOWS = {"window_ms": WINDOW_MS, "long_window_ms": LONG_WINDOW_MS}
+_USUAL_WINDOWS = {
+    "window_ms": WINDOW_MS,
+    "long_window_ms": LONG_WINDOW_MS,
+    "live_window_ms": LIVE_WINDOW_MS,
+    "long_window": LongWindowRule.UNSURE,
+}
 # Largest difference between logits before and after saving. Kernels on a GPU round differently.
 _TOLERANCE = 1e-3
 # A checkpoint holds the weights and two moments of the optimizer; two checkpoints and the model are on the disk.
@@ -67,8 +72,8 @@ def raise_if_changed(
 def write_calibration(out: Path, temperature: float, policy: Policy) -> None:
     """Write `calibration.json`, and `windows.json` if the windows are not the usual ones."""
     write_json(out / "calibration.json", {"temperature": temperature})
-    windows = {"window_ms": policy.window_ms, "long_window_ms": policy.long_window_ms}
-    if windows != _USUAL_WINDOWS:
+    windows = {key: value for key, usual in _USUAL_WINDOWS.items() if (value := getattr(policy, key)) != usual}
+    if windows:
         write_json(out / "windows.json", windows)
 
 

@@ -11,6 +11,7 @@ from amd_service.domain import (
     Anchor,
     BeepRule,
     Label,
+    LongWindowRule,
     ModelIdentity,
     ModelRun,
     Reason,
@@ -171,8 +172,10 @@ class PolicyShape(Shape):
         description="Minimum probability for a verdict with the label `human` or `voicemail`."
     )
     window_ms: int
-    long_window_ms: int = Field(
-        description="Milliseconds of the second window, which is used if the confidence of the first run is too low."
+    long_window_ms: int = Field(description="Milliseconds of the second window. `long_window` says when it is scored.")
+    long_window: LongWindowRule = Field(
+        description="`unsure`: the second window is scored, and decides, if the confidence of the first is too low. "
+        "`always`: it is always scored, and decides. If the first is sure of the other label, the label is `undecided`."
     )
     live_window_ms: int = Field(
         description="Milliseconds of the first look at a call in progress, if it is shorter than the first window."

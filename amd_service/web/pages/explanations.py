@@ -36,10 +36,10 @@ EXPLANATIONS: Mapping[Cause, Explanation] = {
         "score of $confidence.",
     ),
     Reason.DISAGREEMENT: Explanation(
-        "Undecided, because the rhythm of speech and pauses contradicts the model, which gave $top a score of "
-        "$confidence.",
-        "Listen to the call and answer what you hear. If the model is right in most of these calls, set "
-        "AMD_RHYTHM_EVIDENCE=off.",
+        "Undecided, because the shorter of two windows, or the rhythm of speech and pauses, contradicts the last "
+        "result of the model, which gave $top a score of $confidence.",
+        "Listen to the call and answer what you hear. If the last result is right in most of these calls, set "
+        "AMD_LONG_WINDOW=unsure or AMD_RHYTHM_EVIDENCE=off.",
     ),
     Reason.NO_SPEECH: Explanation(
         "Undecided, because the called party says nothing in the first 15 seconds of the recording.",

@@ -11,7 +11,7 @@ import pytest
 from amd_service.detection.classifier.hub import Located
 from amd_service.detection.classifier.model import ModelFiles, check_files, open_model
 from amd_service.detection.classifier.model_windows import ModelWindows
-from amd_service.domain import Label
+from amd_service.domain import Label, LongWindowRule
 from amd_service.errors import ModelUnusable
 from amd_service.settings import Settings
 
@@ -113,6 +113,10 @@ def threshold_below_a_half(folder: Path) -> None:
     (folder / "windows.json").write_text('{"min_confidence_human": 0.4}')
 
 
+def unknown_rule(folder: Path) -> None:
+    (folder / "windows.json").write_text('{"long_window": "never"}')
+
+
 def unknown_window(folder: Path) -> None:
     (folder / "windows.json").write_text('{"windows": 2}')
 
@@ -148,6 +152,7 @@ def missing_shard(folder: Path) -> None:
         (first_window_above_the_second, "window_ms=8000 is above long_window_ms"),
         (window_as_text, "window_ms must be a whole number from 1000 to 10000, not '5 s'"),
         (threshold_below_a_half, "min_confidence_human must be a number between 0.5 and 1, not 0.4"),
+        (unknown_rule, 'long_window must be "unsure" or "always", not \'never\''),
         (unknown_window, "unknown key windows; the file may contain window_ms"),
     ],
 )
@@ -178,8 +183,10 @@ def test_the_temperature_is_read_from_the_model_folder(folder: Path) -> None:
 
 def test_windows_and_thresholds_are_read_from_the_model_folder(folder: Path) -> None:
     assert check(folder).windows == ModelWindows()
-    (folder / "windows.json").write_text('{"window_ms": 5000, "long_window_ms": 8000, "min_confidence_human": 0.8}')
-    assert check(folder).windows == ModelWindows(window_ms=5000, long_window_ms=8000, min_confidence_human=0.8)
+    (folder / "windows.json").write_text('{"window_ms": 5000, "long_window": "always", "min_confidence_human": 0.8}')
+    assert check(folder).windows == ModelWindows(
+        window_ms=5000, long_window=LongWindowRule.ALWAYS, min_confidence_human=0.8
+    )
 
 
 def test_normalisation_follows_the_preprocessor_file(folder: Path) -> None:

@@ -6,27 +6,32 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from amd_service.detection.decision import Policy, decide
-from amd_service.domain import Anchor, Label, Scores
+from amd_service.domain import Anchor, LongWindowRule, Scores
 from amd_service.lab.evaluation.sample import Code
 from amd_service.lab.evaluation.thresholds import Costs, Thresholds, cost_per_clip, labels_at, recommend
 from tests.support.evaluated import NOW, sample_of
 
 COSTS = Costs(lost_human=5, missed_voicemail=1, undecided=0.25)
 SCORES = st.floats(0, 1)
+RULES = st.sampled_from(LongWindowRule)
 MINIMUM = st.sampled_from([0.51, 0.6, 0.75, 0.9, 0.99])
 
 
 @settings(max_examples=60)
-@given(st.lists(st.tuples(SCORES, SCORES), min_size=1, max_size=20), MINIMUM, MINIMUM)
+@given(st.lists(st.tuples(SCORES, SCORES), min_size=1, max_size=20), MINIMUM, MINIMUM, RULES)
 def test_other_thresholds_decide_as_the_detector_decides(
-    scores: list[tuple[float, float]], human: float, voicemail: float
+    scores: list[tuple[float, float]], human: float, voicemail: float, rule: LongWindowRule
 ) -> None:
-    policy = Policy(human, voicemail, 2000, 5000, Anchor.AUTO)
-    sample = sample_of([("human", first) for first, _ in scores], long=[long for _, long in scores])
+    policy = Policy(human, voicemail, 2000, 5000, Anchor.AUTO, rule)
+    longer = [long for _, long in scores]
+    sample = sample_of([("human", first) for first, _ in scores], long=longer, long_window=rule)
     expected = []
     for number in range(len(scores)):
-        first, long = (decide(Scores(*windows[number].tolist()), policy) for windows in (sample.first, sample.long))
-        expected.append(Code[(first if first.label is not Label.UNDECIDED else long).label.name])
+        first, long = (Scores(*windows[number].tolist()) for windows in (sample.first, sample.long))
+        decision = decide(first, policy)
+        if policy.scores_longer_window(decision):
+            decision = decide(long, policy, first=first)
+        expected.append(Code[decision.label.name])
     assert labels_at(sample, Thresholds(human, voicemail)).tolist() == expected
 
 
@@ -76,9 +81,12 @@ def test_few_independent_clips_never_prove_a_gain() -> None:
 
 
 @settings(max_examples=20)
-@given(st.lists(st.tuples(st.sampled_from(["human", "voicemail"]), SCORES, SCORES), min_size=1, max_size=15))
-def test_the_curve_is_the_mean_cost_of_deciding_again(clips: list[tuple[str, float, float]]) -> None:
-    sample = sample_of([(label, first) for label, first, _ in clips], long=[long for *_, long in clips])
+@given(st.lists(st.tuples(st.sampled_from(["human", "voicemail"]), SCORES, SCORES), min_size=1, max_size=15), RULES)
+def test_the_curve_is_the_mean_cost_of_deciding_again(
+    clips: list[tuple[str, float, float]], rule: LongWindowRule
+) -> None:
+    longer = [long for *_, long in clips]
+    sample = sample_of([(label, first) for label, first, _ in clips], long=longer, long_window=rule)
     curve = recommend(sample, NOW, COSTS).curve
     again = [labels_at(sample, Thresholds(each, each)) for each in curve.thresholds]
     assert curve.both == pytest.approx([cost_per_clip(sample.truth, called, COSTS).mean() for called in again])

@@ -42,7 +42,9 @@ def test_the_folder_has_weights_labels_features_calibration_card_and_arguments(t
         {"0": "human", "1": "voicemail"},
         ["Wav2Vec2ForSequenceClassification"],
     )
-    assert json.loads((out / "windows.json").read_text()) == {"window_ms": 1000, "long_window_ms": 2000}
+    assert json.loads((out / "windows.json").read_text()) == {
+        "window_ms": 1000, "long_window_ms": 2000, "live_window_ms": 1000,
+    }  # fmt: skip
     assert json.loads((out / "calibration.json").read_text()) == {"temperature": trained.temperature}
     arguments = json.loads((out / "training_arguments.json").read_text())
     assert (arguments["fit"]["seed"], arguments["course"]["steps"]) == (QUICK.seed, trained.fit.steps)

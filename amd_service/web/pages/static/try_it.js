@@ -9,7 +9,7 @@ import { convertToWav } from "./wav.js";
 const LABELS = ["human", "voicemail"];
 const REASONS = {
   beep: "A beep follows speech, as at the end of a greeting (AMD_BEEP_EVIDENCE).",
-  disagreement: "The rhythm of speech and pauses contradicts the model (AMD_RHYTHM_EVIDENCE).",
+  disagreement: "The two windows contradict each other (AMD_LONG_WINDOW), or the rhythm contradicts the model (AMD_RHYTHM_EVIDENCE).",
   no_speech: "The service found no speech, so the model did not run. Such a call stays undecided. It never counts as human.",
   too_short: "The recording is shorter than 1 s, which is too short to judge. Use at least 2 s.",
 };
