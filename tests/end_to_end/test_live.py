@@ -94,8 +94,8 @@ def audio_of(folder: str) -> bytes:
 
 @pytest.fixture
 async def client(scene: Scene) -> AsyncIterator[StreamClient]:
-    # With this window, the first look at a stream is as long as that at its recording.
-    windows = {"window_ms": 2000, "long_window_ms": 5000}
+    # With these windows, the looks at a stream are those at its recording.
+    windows = {"window_ms": 2000, "long_window_ms": 5000, "long_window": "unsure"}
     async with scene.run_service((*COMMAND, "serve"), live="true", live_streams=10, threads=1, **windows) as service:
         await service.wait_until_ready()
         yield StreamClient(scene, service)

@@ -1,6 +1,7 @@
 """Finishes a trained model: temperature, windows and model card."""
 
 import json
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -26,7 +27,7 @@ A Wav2Vec2 ({parameters:,} parameters) that distinguishes a person who answers a
 is for demonstration and tests, never for real calls**, because it was trained only on the computer voices of espeak-ng,
 flite and festival.
 
-Input: 16 kHz mono. The service looks at the first {first} ms, and at {long} ms if it is unsure.
+Input: 16 kHz mono. The service looks at the first {first} ms and at {long} ms, by the rules in `windows.json`.
 
 ## Training
 
@@ -73,7 +74,7 @@ def finish(corpus: Corpus, out: Path, run: Run, *, recipe_name: str, calls: int 
 
 def write_windows(out: Path, recipe: Recipe) -> None:
     """Write `windows.json`, which the service reads."""
-    write_json(out / WINDOWS_FILE, {"window_ms": recipe.windows_ms[0], "long_window_ms": recipe.windows_ms[1]})
+    write_json(out / WINDOWS_FILE, {key: value for key, value in asdict(recipe.windows).items() if value is not None})
 
 
 def calibrate(corpus: Corpus, out: Path, recipe: Recipe, *, seed: int, count: int) -> float:

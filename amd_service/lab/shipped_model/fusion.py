@@ -21,9 +21,9 @@ from amd_service.lab.evaluation.comparison import mcnemar
 from amd_service.lab.evaluation.rates import Floats, Mask, Mean, Rate, mean, rate
 from amd_service.lab.shipped_model.checks import Model, load_model
 from amd_service.lab.shipped_model.simple_rules import DrawnCall, draw_calls
-from amd_service.lab.shipped_model.trials import THRESHOLD
 from amd_service.lab.synthesis.corpus import CACHE, load_corpus
 from amd_service.lab.synthesis.voices import Split
+from amd_service.settings.detection import DEFAULT_MIN_CONFIDENCE
 
 FIGURES = ("score", "speech_at_s", "first_burst_s", "longest_run_s", "speech_share", "pauses", "longest_pause_s",
            "trailing_silence_s")  # fmt: skip
@@ -115,7 +115,7 @@ def _figures(call: DrawnCall, voicemail: float) -> list[float]:
 
 
 def _is_decided(voicemail: Floats) -> Mask:
-    return np.asarray(np.maximum(voicemail, 1 - voicemail) >= THRESHOLD)
+    return np.asarray(np.maximum(voicemail, 1 - voicemail) >= DEFAULT_MIN_CONFIDENCE)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -14,13 +14,15 @@ from pathlib import Path
 
 import torch
 
+from amd_service.detection.decision import Policy
 from amd_service.domain import Label
 from amd_service.lab.evaluation.rates import wilson
 from amd_service.lab.shipped_model.loop import Run, train_with_teachers
 from amd_service.lab.shipped_model.recipes import RECIPES
-from amd_service.lab.shipped_model.trials import THRESHOLD, Trial, load_predictor, run_trials
+from amd_service.lab.shipped_model.trials import Trial, load_predictor, run_trials
 from amd_service.lab.synthesis.corpus import CACHE, Corpus, load_corpus
 from amd_service.lab.synthesis.voices import Engine
+from amd_service.settings import Settings
 
 RESULT = "left-out.json"
 
@@ -63,24 +65,21 @@ def run_recipe(corpus: Corpus, name: str, left_out: Engine, folder: Path, plan: 
         heard = replace(corpus, engines=tuple(engine for engine in Engine if engine is not left_out))
         train_with_teachers(heard, out, Run(recipe, plan.seed, plan.steps, plan.limit_s, workers=plan.workers))
         predict = load_predictor(out)
+        policy = Policy.from_settings(Settings(_env_file=None), recipe.windows)
         alone = replace(corpus, engines=(left_out,))
-        trials = run_trials(predict, alone, count=plan.tests, seed=plan.seed, windows_ms=recipe.windows_ms)
+        trials = run_trials(predict, alone, count=plan.tests, seed=plan.seed, policy=policy)
         counts = count_trials(trials)
         result.write_text(json.dumps([counts.calls, counts.right, counts.decided, counts.right_of_decided]))
     return Counts(*json.loads(result.read_text()))
 
 
 def count_trials(trials: Iterable[Trial]) -> Counts:
-    """Count right and decided calls at the threshold of the service. A call without detected speech is undecided."""
+    """Count right and decided calls. A call without detected speech is neither."""
     total = Counts(0, 0, 0, 0)
     for trial in trials:
-        score = trial.final
-        if score is None:
-            total += Counts(1, 0, 0, 0)
-            continue
-        is_right = (score > 0.5) == (trial.label is Label.VOICEMAIL)
-        is_decided = max(score, 1 - score) >= THRESHOLD
-        total += Counts(1, int(is_right), int(is_decided), int(is_right and is_decided))
+        is_right = trial.voicemail is not None and (trial.voicemail > 0.5) == (trial.label is Label.VOICEMAIL)
+        is_decided = trial.called is not Label.UNDECIDED
+        total += Counts(1, int(is_right), int(is_decided), int(trial.called is trial.label))
     return total
 
 

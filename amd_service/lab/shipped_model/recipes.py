@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
+from amd_service.detection.classifier.model_windows import LIVE_WINDOW_MS, ModelWindows
+from amd_service.domain import LongWindowRule
 from amd_service.lab.augmentation.chain import Chances
 from amd_service.lab.synthesis.call_starts import Style
 
@@ -12,7 +14,8 @@ class Recipe:
     """Settings of a training, without seed and length.
 
     - `lengths_s`, `shares`: window lengths in the batches and how often each occurs;
-    - `windows_ms`: first and second window in the evaluation and in `windows.json`;
+    - `windows_ms`: first and second window in the validation and in `windows.json`;
+    - `long_window`, `live_window_ms`: further values of `windows.json`;
     - `batch_s`: seconds of audio in a batch, so that batches of any window length cost the same;
     - `consistency`: weight of the difference between the answers to two lines for the same call;
     - `mixup`: probability that a batch blends pairs of windows and their targets;
@@ -23,6 +26,8 @@ class Recipe:
     lengths_s: tuple[float, ...] = (2.0, 5.0, 1.0, 1.5, 3.0, 4.0)
     shares: tuple[float, ...] = (0.58, 0.16, 0.05, 0.07, 0.08, 0.06)
     windows_ms: tuple[int, int] = (2000, 5000)
+    long_window: LongWindowRule = LongWindowRule.UNSURE
+    live_window_ms: int = LIVE_WINDOW_MS
     batch_s: float = 64.0
     peak_rate: float = 1.5e-3
     style: Style = field(default_factory=Style)
@@ -33,6 +38,11 @@ class Recipe:
     teachers: int = 0
     width: int = 160
     layers: int = 3
+
+    @property
+    def windows(self) -> ModelWindows:
+        """The content of `windows.json`."""
+        return ModelWindows(*self.windows_ms, self.live_window_ms, long_window=self.long_window)
 
 
 _LONG = replace(
@@ -49,7 +59,8 @@ _EIGHT = replace(
     _HIDDEN,
     lengths_s=(8.0, 10.0, 5.0, 2.0, 3.0),
     shares=(0.45, 0.2, 0.15, 0.12, 0.08),
-    windows_ms=(8000, 10_000),
+    long_window=LongWindowRule.ALWAYS,
+    live_window_ms=5000,
 )
 
 RECIPES: Mapping[str, Recipe] = {

@@ -3,7 +3,7 @@
 Onset search, window and engine are those of the service. The figures of a model card come from `amd-service evaluate`.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,13 +16,12 @@ from amd_service.detection.classifier.engines import torch as torch_engine
 from amd_service.detection.classifier.hub import Located
 from amd_service.detection.classifier.model import check_files
 from amd_service.detection.classifier.softmax import softmax
-from amd_service.domain import Anchor, Label, Waveform, Window
+from amd_service.detection.decision import Policy, decide
+from amd_service.domain import Anchor, Label, Scores, Waveform, Window
 from amd_service.lab.synthesis.corpus import Corpus
 from amd_service.lab.synthesis.examples import draw_recordings
 from amd_service.lab.synthesis.render import RATE_HZ, Sound
 from amd_service.lab.synthesis.voices import Split
-
-THRESHOLD = 0.7
 
 # From a window to its logits, in the order human, voicemail.
 Score = Callable[[Window], NDArray[np.float64]]
@@ -32,19 +31,17 @@ Predict = Callable[[Window], float]
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """One classified recording. `short`, `long`: probability of voicemail per window; None if no speech was found."""
+    """One classified recording.
+
+    `voicemail`: probability of voicemail on the window that decides, None if no speech was found. `called`: label of
+    the verdict.
+    """
 
     label: Label
     engine: str
     language: str
-    short: float | None
-    long: float | None
-
-    @property
-    def final(self) -> float | None:
-        """Return the probability of the long window if the short window is unsure, else that of the short window."""
-        unsure = self.short is not None and max(self.short, 1 - self.short) < THRESHOLD
-        return self.long if unsure else self.short
+    voicemail: float | None
+    called: Label
 
 
 def load_scorer(folder: Path) -> tuple[Score, float]:
@@ -73,6 +70,22 @@ def cut_windows(heard: Sound, windows_ms: tuple[int, int]) -> list[Window]:
     return [cut(waveform, onset_ms=onset_ms, anchor=Anchor.AUTO, length_ms=ms) for ms in windows_ms]
 
 
+def judge_windows(predict: Predict, windows: Sequence[Window], policy: Policy) -> tuple[float | None, Label]:
+    """Judge the first and the second window as the service does, without other evidence.
+
+    Returns the probability of voicemail on the window that decides, and the label. Without windows: None, undecided.
+    """
+    if not windows:
+        return None, Label.UNDECIDED
+    voicemail = predict(windows[0])
+    first = Scores(1 - voicemail, voicemail)
+    decision = decide(first, policy, is_last=False)
+    if not policy.scores_longer_window(decision):
+        return voicemail, decision.label
+    voicemail = predict(windows[1])
+    return voicemail, decide(Scores(1 - voicemail, voicemail), policy, first=first).label
+
+
 def run_trials(
     predict: Predict,
     corpus: Corpus,
@@ -80,13 +93,12 @@ def run_trials(
     count: int,
     seed: int,
     split: Split = Split.TEST,
-    windows_ms: tuple[int, int],
+    policy: Policy,
 ) -> list[Trial]:
-    """Classify `count` call starts of the split, half of each label, with a first and a second window."""
+    """Classify `count` call starts of the split, half of each label."""
     trials = []
-    for call_start, heard in draw_recordings(corpus, split, windows_ms[1] / 1000, seed, count):
-        scores = [predict(window) for window in cut_windows(heard, windows_ms)]
-        short, long = scores or (None, None)
+    for call_start, heard in draw_recordings(corpus, split, policy.long_window_ms / 1000, seed, count):
+        judged = judge_windows(predict, cut_windows(heard, (policy.window_ms, policy.long_window_ms)), policy)
         engine = str(call_start.voice.engine) if call_start.voice else ""
-        trials.append(Trial(call_start.label, engine, call_start.language or "", short, long))
+        trials.append(Trial(call_start.label, engine, call_start.language or "", *judged))
     return trials

@@ -47,10 +47,21 @@ def test_other_sounds_have_the_window_s_length_and_are_of_several_kinds() -> Non
     assert 1 <= sum(not sound.any() for sound in sounds) < 20
 
 
-def test_a_model_that_is_sure_of_everything_fails_on_other_sounds() -> None:
-    sure, unsure = (measure_other_sounds(model, count=10, seed=1) for model in (SURE, UNSURE))
+def test_a_model_that_is_sure_of_everything_fails_if_speech_is_found_in_other_sounds(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("amd_service.lab.shipped_model.trials.speech_onset_ms", lambda _: 500)
+    sure, alone = measure_other_sounds(SURE, count=10, seed=1)
     assert (sure.found.count, sure.passed) == (10, False)
+    assert (alone.found.count, alone.passed) == (10, None)
+    unsure, _ = measure_other_sounds(UNSURE, count=10, seed=1)
     assert (unsure.found.count, unsure.passed) == (0, True)
+
+
+def test_the_onset_search_keeps_most_other_sounds_from_the_model() -> None:
+    served, alone = measure_other_sounds(SURE, count=60, seed=1)
+    assert alone.found.count == 60
+    assert served.found.count < 15
 
 
 def test_an_announcer_says_two_short_things_and_is_silent(small_corpus: Corpus) -> None:

@@ -29,8 +29,8 @@ EMPTY = {"call_log": 0, "callback": 0, "recording": 0}
 
 @pytest.fixture(scope="module")
 async def demo() -> AsyncIterator[Detector]:
-    """A ready detector with the bundled model, whose first look at a stream is as long as that at a recording."""
-    settings = make_settings(threads=1, window_ms=2000, long_window_ms=5000)
+    """A ready detector with the bundled model, whose looks at a stream are those at a recording."""
+    settings = make_settings(threads=1, window_ms=2000, long_window_ms=5000, long_window="unsure")
     async with Detector.from_settings(settings, Metrics()) as detector:
         await detector.wait_ready_or_raise()
         yield detector
