@@ -5,8 +5,8 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-# The functions of the library are used through its module, which imports each of them at its first use. A process that
-# needs none of them then starts faster and is 7 MB smaller.
+# The functions of the library are used through its module, which imports each of them at its first use. With a folder
+# or `demo` as AMD_MODEL, a process needs none of them: it starts faster and is 7 MB smaller.
 import huggingface_hub
 from huggingface_hub import constants
 from huggingface_hub.errors import (  # type: ignore[attr-defined]  # HTTPError: raised by a broken download
