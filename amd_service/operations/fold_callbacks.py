@@ -70,12 +70,10 @@ class Folder:
         Callbacks that meet a lock are left, and `wake` is set soon.
         """
         done, loop = _Pass(), asyncio.get_running_loop()
-        if loop.time() >= self._start.whole_at:
-            self._start.above, self._start.whole_at = 0, loop.time() + FOLD_EVERY_S
         while await self._fold_batch(done):
             continue
         if done.locked:
-            self._start.whole_at = loop.time() + inbox.LOCKED_S
+            self._start.whole_at = min(self._start.whole_at, loop.time() + inbox.LOCKED_S)
             loop.call_later(inbox.LOCKED_S, self.wake.set)
         return done.folded
 
@@ -92,6 +90,9 @@ class Folder:
         return await self._fold_singly(done)
 
     async def _fold_together(self, done: _Pass) -> bool:
+        now = asyncio.get_running_loop().time()
+        if now >= self._start.whole_at:
+            self._start.above, self._start.whole_at = 0, now + FOLD_EVERY_S
         async with self.database.transaction(lock_s=_LOCK_S) as session:
             unfolded = await inbox.claim(session, _BATCH, above=self._start.above)
             left = await self._fold(session, unfolded, skip_locked=True)

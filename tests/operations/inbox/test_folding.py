@@ -11,7 +11,6 @@ from amd_service.calls import inbox
 from amd_service.calls.tables import Callback, InboxRow
 from amd_service.database.pool import Database, Timeouts
 from amd_service.domain import CallSid, RecordingSid
-from amd_service.operations import fold_callbacks
 from amd_service.operations.fold_callbacks import Folder
 from amd_service.runtime.workers import run_folder
 from amd_service.telemetry import Metrics
@@ -22,7 +21,6 @@ from tests.support.intake import ANSWERED, COMPLETED, INITIATED, RECORDED, RINGI
 from tests.support.locks import holding
 from tests.support.postgres import empty
 from tests.support.sids import CALL, OTHER_ACCOUNT
-from tests.support.waiting import until
 
 pytestmark = pytest.mark.anyio
 
@@ -260,27 +258,6 @@ async def test_callbacks_of_the_last_requests_are_folded_before_the_process_ends
     async with run_folder(make_settings(shutdown_grace_s=600), database, Metrics()):
         await put(database, *WHOLE)
     assert await waiting(database) == []
-
-
-async def test_a_callback_with_a_lower_number_that_is_committed_later_is_found(
-    database: Database, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(fold_callbacks, "FOLD_EVERY_S", 0.1)
-    folder = Folder(database, Metrics())
-    await put(database, RINGING)
-    async with database.transaction() as session:
-        number = "select setval(pg_get_serial_sequence('callback', 'id'), max(id) + 5000) from callback"
-        await session.execute(text(number))
-    await put(database, COMPLETED)
-    assert await folder.fold_waiting() == 2
-    async with database.transaction() as session:
-        first = "select id, call_sid, account_sid from callback order by id limit 1"
-        await session.execute(text(f"insert into inbox (callback_id, call_sid, account_sid) {first}"))
-
-    async def is_found() -> bool:
-        return await folder.fold_waiting() == 1
-
-    await until(is_found)
 
 
 async def test_a_callback_that_met_a_lock_wakes_the_folder_again(database: Database) -> None:
