@@ -15,7 +15,7 @@ from amd_service.detection.audio.input import AudioInput
 from amd_service.detection.classifier.request_queue import Priority
 from amd_service.detection.decision import Policy, decide
 from amd_service.detection.detector import Detector
-from amd_service.domain import Anchor, Scores
+from amd_service.domain import Anchor, LongWindowRule, Scores
 from amd_service.web.pages.explanations import percent
 from amd_service.web.pages.rendering import STATIC_FOLDER
 from tests.support.detectors import ready, speech
@@ -25,7 +25,8 @@ from tests.support.signals import file_of
 pytestmark = pytest.mark.node
 
 DECIDE = """
-process.stdout.write(JSON.stringify(cases.map(({ scored, minimum }) => module.decide(scored, minimum))));
+const decided = cases.map(({ scored, minimum, rule }) => module.decide(scored, minimum, rule));
+process.stdout.write(JSON.stringify(decided));
 """
 ENCODE = """
 const channels = cases.channels.map((samples) => Float32Array.from(samples));
@@ -58,7 +59,7 @@ def decide_in_browser(cases: list[Case]) -> list[Case | None]:
 
 def case(scores: list[Scores], policy: Policy) -> Case:
     minimum = {"human": policy.min_confidence_human, "voicemail": policy.min_confidence_voicemail}
-    return {"scored": [{"scores": each.as_dict()} for each in scores], "minimum": minimum}
+    return {"scored": [{"scores": each.as_dict()} for each in scores], "minimum": minimum, "rule": policy.long_window}
 
 
 def test_one_window_is_decided_as_the_service_decides_it() -> None:
@@ -80,10 +81,11 @@ def test_one_window_is_decided_as_the_service_decides_it() -> None:
 
 
 @pytest.mark.anyio
-async def test_two_windows_are_decided_as_the_detector_decides_them() -> None:
+@pytest.mark.parametrize("rule", LongWindowRule)
+async def test_two_windows_are_decided_as_the_detector_decides_them(rule: LongWindowRule) -> None:
     random, engine = Random(2), StubEngine()
     audio = AudioInput(data=file_of(speech(2.0)), one_sided=True)
-    async with ready(engine, window_ms=1000, long_window_ms=1500) as detector:
+    async with ready(engine, window_ms=1000, long_window_ms=1500, long_window=rule) as detector:
         cases = []
         for _ in range(40):
             # The scores of the first and of the longer window. The engine returns logits: ln(p) gives p after softmax.
@@ -93,17 +95,20 @@ async def test_two_windows_are_decided_as_the_detector_decides_them() -> None:
             )
             cases.append(await judged_and_scored(detector, audio))
     found = decide_in_browser([sent for sent, _ in cases])
-    assert [(each["label"], each["index"] + 1) for each in found if each] == [expected for _, expected in cases]
-    assert {expected for _, expected in cases} >= {("human", 1), ("human", 2), ("voicemail", 2), ("undecided", 2)}
+    decided = [(each["label"], each["reason"], each["index"] + 1) for each in found if each]
+    assert decided == [expected for _, expected in cases]
+    some = {("human", "confident", 2), ("voicemail", "confident", 2), ("undecided", "low_confidence", 2)}
+    only = ("human", "confident", 1) if rule is LongWindowRule.UNSURE else ("undecided", "disagreement", 2)
+    assert set(decided) >= {*some, only}
 
 
-async def judged_and_scored(detector: Detector, audio: AudioInput) -> tuple[Case, tuple[str, int]]:
-    """Return both windows, and the detector's label with its number of runs."""
+async def judged_and_scored(detector: Detector, audio: AudioInput) -> tuple[Case, tuple[str, str, int]]:
+    """Return both windows, and the detector's label and reason with its number of runs."""
     verdict = await detector.judge(audio, priority=Priority.INTERACTIVE)
     longer = await detector.score_longer_window(audio, verdict.runs[0], Priority.INTERACTIVE)
     assert longer is not None
     scores = [verdict.runs[0].scores, longer.scores]
-    return case(scores, detector.policy), (str(verdict.label), len(verdict.runs))
+    return case(scores, detector.policy), (str(verdict.label), str(verdict.reason), len(verdict.runs))
 
 
 def test_a_verdict_is_explained_by_its_last_run_even_if_an_earlier_run_is_confident() -> None:
@@ -111,7 +116,7 @@ def test_a_verdict_is_explained_by_its_last_run_even_if_an_earlier_run_is_confid
     scored = [case([Scores(0.9, 0.1), Scores(0.2, 0.8)], Policy(0.7, 0.7, 2000, 5000, Anchor.AUTO))]
     code = """
     const runs = [0, 1, 2];
-    const decisions = runs.map((each) => module.decideByLastRun(cases[0].scored, each, cases[0].minimum));
+    const decisions = runs.map((each) => module.decideByLastRun(cases[0].scored, each, cases[0].minimum, "unsure"));
     process.stdout.write(JSON.stringify(decisions));
     """
     none, first, second = json.loads(run_script("decision.js", code, scored))

@@ -2,28 +2,32 @@
 // both. The rules about beeps and rhythm are not here: a page knows neither before the verdict.
 
 // Decide from the scored windows of a recording, in order: the first window, then the longer window if there is one.
-// `minimum`: the thresholds {human, voicemail}. Returns null without a window: the model did not run.
-export function decide(scored, minimum) {
+// `minimum`: the thresholds {human, voicemail}. `longWindow`: the rule AMD_LONG_WINDOW. Returns null without a window: the
+// model did not run. `follows`: the reason of the decision about the window before, null for the first window.
+export function decide(scored, minimum, longWindow) {
   let decision = null;
   for (const [index, { scores }] of scored.entries()) {
     const top = scores.human > scores.voicemail ? "human" : "voicemail";
     const isConfident = scores[top] >= minimum[top];
+    const isContradicted = isConfident && decision?.reason === "confident" && decision.top !== top;
     decision = {
-      label: isConfident ? top : "undecided",
-      reason: isConfident ? "confident" : "low_confidence",
+      label: isConfident && !isContradicted ? top : "undecided",
+      reason: isContradicted ? "disagreement" : isConfident ? "confident" : "low_confidence",
       confidence: scores[top],
       top,
       index,
+      follows: decision?.reason ?? null,
     };
-    if (isConfident) break;
+    if (isConfident && longWindow !== "always") break;
   }
   return decision;
 }
 
 // The same for a verdict with `runs` model runs, whose last run decided. A rule about rhythm can make the service score the
 // longer window although the first window is confident.
-export function decideByLastRun(scored, runs, minimum) {
-  const decision = decide(scored.slice(Math.max(0, runs - 1), runs), minimum);
+export function decideByLastRun(scored, runs, minimum, longWindow) {
+  const first = longWindow === "always" ? 0 : Math.max(0, runs - 1);
+  const decision = decide(scored.slice(first, runs), minimum, longWindow);
   return decision && { ...decision, index: runs - 1 };
 }
 

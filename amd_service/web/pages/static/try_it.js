@@ -15,7 +15,7 @@ const REASONS = {
 };
 
 const element = (id) => document.getElementById(id);
-const { root, csrfToken, maxBytes, maxSeconds, windowMs, demoModel } = element("try").dataset;
+const { root, csrfToken, maxBytes, maxSeconds, windowMs, longWindow, demoModel } = element("try").dataset;
 const player = element("player");
 
 // The recording on the page, its lines from the service, and the request in progress.
@@ -121,7 +121,7 @@ function show() {
   if (last.provisional) {
     showVerdict("verdict", last.label, `so far, after ${last.speech_ms / 1000} s of speech: ${describe(last.scores)}.`);
   } else {
-    const decision = decideByLastRun(last.scored, last.runs, configured());
+    const decision = decideByLastRun(last.scored, last.runs, configured(), longWindow);
     showVerdict("verdict", last.label, REASONS[last.reason] ?? explain(decision, last.scored, configured()));
   }
   player.mark({
@@ -140,7 +140,7 @@ function rows(minimum) {
   for (const line of lines) {
     for (const [index, scored] of line.scored.entries()) {
       const when = line.provisional ? `after ${line.speech_ms / 1000} s of speech` : ["first window", "longer window"][index];
-      const isNeeded = line.provisional || index <= decide(line.scored, minimum).index;
+      const isNeeded = line.provisional || index <= decide(line.scored, minimum, longWindow).index;
       const endS = (scored.start_ms + scored.length_ms) / 1000;
       found.set(`${scored.start_ms} ${endS}`, { ...scored, endS, when: isNeeded ? when : `${when}, not needed` });
     }
@@ -172,7 +172,7 @@ function showThresholds() {
   chart ??= new ScoreChart(element("chart"));
   chart.show(found, minimum, durationS);
   const { scored, provisional } = lines.at(-1);
-  const decision = provisional ? null : decide(scored, minimum);
+  const decision = provisional ? null : decide(scored, minimum, longWindow);
   if (decision === null) element("decision").replaceChildren();
   else showVerdict("decision", decision.label, explain(decision, scored, minimum));
 }
@@ -183,13 +183,17 @@ function showVerdict(id, label, text) {
 }
 
 // Say in a sentence which window decided, or why none did.
-function explain({ index, top, confidence, label }, scored, minimum) {
+function explain({ index, top, confidence, label, reason, follows }, scored, minimum) {
   const window = ["first", "longer"][index];
   if (label !== "undecided") {
     return `The ${window} window scores ${percent(confidence)} for ${top}; ${percent(minimum[top])} is enough.`;
   }
+  if (reason === "disagreement") {
+    return `The longer window scores ${percent(confidence)} for ${top}, but the first window is sure of the other label.`;
+  }
   const missed = `scores ${percent(confidence)} for ${top}, below ${percent(minimum[top])}`;
-  return scored.length > 1 ? `The longer window also ${missed}.` : `The window ${missed}, and there is no longer window.`;
+  const also = follows === "confident" ? "" : "also ";
+  return scored.length > 1 ? `The longer window ${also}${missed}.` : `The window ${missed}, and there is no longer window.`;
 }
 
 function showFacts(elapsedMs) {
