@@ -59,16 +59,16 @@ async def measure(sizes: Sequence[int], rounds: int, only: str) -> None:
 
 async def print_table(databases: Sequence[Database], sizes: Sequence[int], rounds: int, only: str) -> None:
     """Print the medians, and how the time of Postgres on a core grows: other load on the machine hardly changes it."""
-    sized = " | ".join(f"{calls:,} calls, ms" for calls in sizes)
-    print(f"\n| statements | {sized} | growth | growth on a core |")
+    sized = " | ".join(f"{calls:,} calls, ms on a core" for calls in sizes)
+    print(f"\n| statements | {sized} | growth | growth until the result |")
     print("|---" * (len(sizes) + 3) + "|")
     for name, own in own_statements().items():
         if only in name:
             found = await time_in_turn(databases, own, rounds)
             took = [median(one.took_ms for one in times) for times in found]
             used = [median(one.used_ms for one in times) for times in found]
-            figures = " | ".join(f"{each:.2f}" for each in took)
-            print(f"| {name} | {figures} | {took[-1] / took[0]:.2f} | {used[-1] / used[0]:.2f} |", flush=True)
+            figures = " | ".join(f"{each:.2f}" for each in used)
+            print(f"| {name} | {figures} | {used[-1] / used[0]:.2f} | {took[-1] / took[0]:.2f} |", flush=True)
 
 
 @asynccontextmanager

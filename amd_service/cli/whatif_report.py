@@ -85,12 +85,17 @@ def report_lines(result: WhatIf) -> list[str]:
     ]
     lines += ["", *_aligned(_rates(result))]
     if len(result.judged_with) > 1:
-        lines += ["", "The scores do not all come from one model with the same windows:"]
+        lines += ["", "The scores do not all come from one model with the same windows and rule:"]
         lines += _aligned(
             [
-                ("model", "windows", "calls"),
+                ("model", "windows", "longer window", "calls"),
                 *(
-                    (each.model_id or "none ran", f"{each.window_ms or '–'} / {each.long_window_ms or '–'} ms", f"{n}")
+                    (
+                        each.model_id or "none ran",
+                        f"{each.window_ms or '–'} / {each.long_window_ms or '–'} ms",
+                        f"{each.long_window or '–'}",
+                        f"{n}",
+                    )
                     for each, n in result.judged_with
                 ),
             ]

@@ -49,7 +49,9 @@ def without_values(error: BaseException) -> str:
 
     The message is left out: Postgres repeats values of rows in it, such as phone numbers.
     """
-    cause = error.orig.__cause__ if isinstance(error, DBAPIError) and error.orig is not None else error
+    if isinstance(error, DatabaseUnavailable) and error.__cause__ is not None:
+        error = error.__cause__
+    cause = error.orig.__cause__ or error.orig if isinstance(error, DBAPIError) and error.orig is not None else error
     names = ("sqlstate", "table_name", "column_name", "constraint_name")
     known = [f"{name} {value}" for name in names if (value := getattr(cause, name, None))]
     return ", ".join([type(cause).__name__, *known])

@@ -174,7 +174,8 @@ class Detector:
     async def judge(self, audio: AudioInput, *, priority: Priority, is_live: bool = False) -> Verdict:
         """Return the verdict on a recording, or on the beginning of a recording.
 
-        `is_live`: True for a stream, on which the rules about beep and rhythm have no effect.
+        `is_live`: True for a stream. The first sure window then decides, and the rules about beep and rhythm have no
+        effect.
 
         The model does not run on audio that is shorter than one second or has no speech: the verdict is then
         `undecided` without a confidence. Raises Undecodable, ClassifierUnavailable, QueueFull or ModelFailed.

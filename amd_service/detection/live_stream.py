@@ -19,9 +19,14 @@ class LiveStream:
     """Collects and judges the called party's audio (μ-law, 8 kHz).
 
     Call `feed` with each chunk of audio. Call `finish` if the stream ends before `feed` has returned a verdict. The
-    verdict equals the verdict of `Detector.judge` on the whole audio, with two exceptions. The policy can have an
-    earlier look for calls in progress, and this look is confident. The rules about beep and rhythm have no effect. To
-    ensure this equality, a window is scored only when more audio can change neither the window nor the onset of speech.
+    verdict equals the verdict of `Detector.judge` on the whole audio, with these exceptions:
+
+    - the policy can have an earlier look for calls in progress, and this look is confident;
+    - the first confident window decides, also if the policy always scores the longer window;
+    - the rules about beep and rhythm have no effect.
+
+    To ensure this equality, a window is scored only when more audio can change neither the window nor the onset of
+    speech.
     """
 
     def __init__(self, detector: Detector) -> None:

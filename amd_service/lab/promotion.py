@@ -23,6 +23,7 @@ _OVERRIDING = (
     "min_confidence_voicemail",
     "window_ms",
     "long_window_ms",
+    "long_window",
 )
 
 

@@ -19,8 +19,8 @@ from amd_service.calls.stored_verdicts import StoredCall, read_stored_calls
 from amd_service.calls.tables import MEDIA_STREAM
 from amd_service.database.pool import Database
 from amd_service.detection.decide_again import Thresholds, decide_again
-from amd_service.domain import Label, ReviewAnswer
-from amd_service.errors import DatabaseUnavailable
+from amd_service.domain import Label, LongWindowRule, ReviewAnswer
+from amd_service.errors import DatabaseMisconfigured, DatabaseUnavailable
 from amd_service.operations.review.error_rates import ErrorRates, estimate_error_rates
 from amd_service.operations.review.error_report import make_cells, select_for_report
 from amd_service.operations.shared_results import SharedResults
@@ -52,17 +52,20 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class JudgedWith:
-    """The origin of the scores of a call: its model and the lengths of the windows, None if no model ran."""
+    """The origin of the scores of a call: its model, and the windows with their rule. None if no model ran."""
 
     model_id: str | None
     window_ms: object
     long_window_ms: object
+    long_window: object
 
     @classmethod
     def of(cls, stored: StoredCall) -> Self:
         verdict = stored.verdicts.get(stored.call.recording_sid or "")
         policy = verdict.policy if verdict is not None and verdict.runs else {}
-        return cls(stored.call.model_id, policy.get("window_ms"), policy.get("long_window_ms"))
+        # Verdicts of earlier versions do not state the rule.
+        rule = policy.get("long_window", LongWindowRule.UNSURE.value) if policy else None
+        return cls(stored.call.model_id, policy.get("window_ms"), policy.get("long_window_ms"), rule)
 
 
 @dataclass(frozen=True, slots=True)
@@ -221,7 +224,7 @@ async def _read_batch(
             async with one_at_a_time, database.reading() as session:
                 return await read(session)
         except DatabaseUnavailable as error:
-            if pause_s is None:
+            if pause_s is None or isinstance(error, DatabaseMisconfigured):
                 raise
             log.warning("batch not read, retrying", error=str(error), pause_s=pause_s)
             await asyncio.sleep(pause_s)

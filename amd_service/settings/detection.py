@@ -49,8 +49,8 @@ class DetectionSettings(BaseModel):
         None,
         description="Minimum confidence of the labels `human` and `voicemail`. If unset, the thresholds in the model's "
         "`windows.json` apply, else 0.7. If the confidence of the first "
-        "window is lower, a longer window is scored. If the confidence of the longer window is also lower, the "
-        "label is `undecided`.",
+        "window is lower, or if `AMD_LONG_WINDOW` says so, a longer window is scored. If the confidence of the last "
+        "window is lower, the label is `undecided`.",
     )
     min_confidence_human: Threshold | None = Field(
         None, description="Minimum confidence of `human`. If unset, `AMD_MIN_CONFIDENCE` applies."
@@ -104,8 +104,8 @@ class DetectionSettings(BaseModel):
     rhythm_evidence: RhythmRule = Field(
         RhythmRule.OFF,
         description="Effect of a rhythm of speech and pauses that contradicts a confident model in a recording: `off`, "
-        "`longer_window` (the longer window decides) or `abstain` (the longer window is scored; if the rhythm "
-        "contradicts it too, the label is `undecided`).",
+        "`longer_window` (the longer window decides, by the rule of `AMD_LONG_WINDOW`) or `abstain` (the longer window "
+        "is scored; if the rhythm contradicts it too, the label is `undecided`).",
     )
     tone_evidence: Annotated[str, one_of("off", "heard")] = Field(
         "heard",

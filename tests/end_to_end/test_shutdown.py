@@ -14,7 +14,7 @@ from tests.support.waiting import until
 pytestmark = [pytest.mark.anyio, pytest.mark.slow, pytest.mark.timeout(300)]
 
 GRACE_S = 3
-SLACK_S = 40  # torch processes end slowly on a loaded machine; a wait for the recording takes minutes
+SLACK_S = 20  # torch processes end slowly on a loaded machine; a wait for the recording takes minutes
 
 
 def in_quarters() -> Iterator[bytes]:

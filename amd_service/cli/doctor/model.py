@@ -44,6 +44,7 @@ async def check_model(settings: Settings) -> CheckResult:
     return CheckResult(
         "model",
         Health.OK,
-        f"{settings.model} loads and classifies audio: windows of {policy.window_ms} and {policy.long_window_ms} ms, "
+        f"{settings.model} loads and classifies audio: windows of {policy.window_ms} and {policy.long_window_ms} ms "
+        f"(longer window: {policy.long_window}), "
         f"human needs {policy.min_confidence_human:g}, voicemail {policy.min_confidence_voicemail:g}",
     )

@@ -15,7 +15,7 @@ from amd_service.detection.audio.file_suffixes import CONTENT_TYPES
 from amd_service.detection.audio.window import cut
 from amd_service.detection.classifier.model import RATE_HZ
 from amd_service.detection.decision import Policy
-from amd_service.domain import Anchor, Waveform
+from amd_service.domain import Anchor, LongWindowRule, Waveform
 from amd_service.errors import ConfigurationError, Undecodable
 from amd_service.lab.augmentation.line import compand
 
@@ -101,6 +101,8 @@ def _cut_windows(
 ) -> Iterator[Samples]:
     rng = np.random.default_rng(seed)
     lengths = [policy.window_ms] * 7 + [policy.long_window_ms] * 2 + [_MIN_MS]
+    if policy.long_window is LongWindowRule.ALWAYS:
+        lengths = [policy.window_ms, policy.long_window_ms] * 4 + [policy.long_window_ms, _MIN_MS]
     made = attempts = 0
     while made < count:
         waveform, onset_ms = recordings[attempts % len(recordings)]

@@ -38,8 +38,8 @@ def _introduction(trained: Trained) -> str:
         "A Wav2Vec2 that distinguishes a person who answers a phone from a voicemail greeting. `amd-service train` "
         f"(version {__version__}) made it from `{trained.start_id}`.\n\n"
         "Input: 16 kHz mono, the called party's channel alone. The service looks at the first "
-        f"{policy.window_ms} ms, and at {policy.long_window_ms} ms if it is unsure. To use the model: "
-        "`AMD_MODEL=` this folder."
+        f"{policy.window_ms} ms and at {policy.long_window_ms} ms (longer window: {policy.long_window}). "
+        "To use the model: `AMD_MODEL=` this folder."
     )
 
 

@@ -37,7 +37,7 @@ from amd_service.web.state import state_of
 LONGER_WINDOW: Json = {
     "name": "longer_window",
     "in": "query",
-    "description": "Score the longer window also if the first window decides. The verdict does not change. `scored` "
+    "description": "Score the longer window also if the policy does not need it. The verdict does not change. `scored` "
     "then has all windows that other thresholds could need.",
     "schema": {"type": "boolean", "default": False},
 }

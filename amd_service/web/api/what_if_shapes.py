@@ -1,11 +1,12 @@
 """Models of the what-if in the response of `/api/stats`, which `amd-service whatif --json` prints too."""
 
+from dataclasses import asdict
 from typing import Self
 
 from pydantic import Field
 
 from amd_service.calls.call_filter import filter_query
-from amd_service.domain import Label, ReviewAnswer
+from amd_service.domain import Label, LongWindowRule, ReviewAnswer
 from amd_service.operations.review.error_rates import ErrorRate, ErrorRates
 from amd_service.operations.what_if import WhatIf
 from amd_service.web.api.schemas import Shape
@@ -61,6 +62,7 @@ class JudgedWithShape(Shape):
     model_id: str | None
     window_ms: int | None
     long_window_ms: int | None
+    long_window: LongWindowRule | None
     calls: int
 
 
@@ -98,10 +100,6 @@ class WhatIfShape(Shape):
             error_rates_at_most=RatesShape.of(result.at_most),
             highest_scores=dict(result.highest),
             judged_with=[
-                JudgedWithShape.model_validate(
-                    {"model_id": each.model_id, "window_ms": each.window_ms, "long_window_ms": each.long_window_ms}
-                    | {"calls": calls}
-                )
-                for each, calls in result.judged_with
+                JudgedWithShape.model_validate(asdict(each) | {"calls": calls}) for each, calls in result.judged_with
             ],
         )
