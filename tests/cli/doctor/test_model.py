@@ -18,4 +18,4 @@ async def test_the_check_names_the_windows_and_thresholds_in_force(tmp_path: Pat
     settings = make_settings(model=str(folder), golden="warn", min_confidence_voicemail=0.9, engine="torch")
     result = await check_model(settings)
     assert result.health is Health.OK
-    assert result.text.endswith("windows of 3000 and 6000 ms, human needs 0.81, voicemail 0.9")
+    assert result.text.endswith("windows of 3000 and 6000 ms (longer window: unsure), human needs 0.81, voicemail 0.9")
