@@ -165,7 +165,7 @@ async def follow_callbacks(
         after = await _read_stage_sums(service)
     inference = [sum(run["inference_ms"] or 0 for run in row["verdicts"]) for row in rows]
     return {
-        "model": model,
+        "model": Path(model).name,
         "calls": calls,
         "posted_to_verdict_ms_median": median(row["posted_to_verdict_ms"] for row in rows),
         "verdict_ms_median": median(row["verdict_ms"] for row in rows),
