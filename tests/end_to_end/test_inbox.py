@@ -78,7 +78,7 @@ async def test_callbacks_are_answered_while_the_calls_are_locked_for_thirty_seco
 ) -> None:
     sids = [f"CA{token_hex(16)}" for _ in range(100)]
     async with scene.run_service(SERVE) as service:
-        await service.wait_until_alive()
+        await service.wait_until_ready()
         await post_calls(scene, service, [f"CA{token_hex(16)}"], pause_s=0)
         async with holding(database.url, LOCK):
             times = await post_calls(scene, service, sids, pause_s=0.06)
