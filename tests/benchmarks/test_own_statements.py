@@ -1,16 +1,14 @@
 """No statement that the service sends by itself reads a whole table that grows with the number of calls."""
 
-import os
 import re
 from collections.abc import AsyncIterator
 
 import pytest
 
-from amd_service.database.connection import connect
 from amd_service.database.pool import Database
 from benchmarks.filling import fill
 from benchmarks.own_statements import Batches, own_statements
-from tests.support.postgres import clone, with_database
+from tests.support.postgres import filled_database
 from tests.support.query_plans import plans
 
 pytestmark = [pytest.mark.anyio, pytest.mark.slow]
@@ -26,17 +24,8 @@ GROWING_SCAN = re.compile(
 
 @pytest.fixture(scope="module")
 async def filled(server_url: str, test_run: str, anyio_backend: str) -> AsyncIterator[Database]:
-    name = f"amd_test_{test_run}_{os.environ.get('PYTEST_XDIST_WORKER', 'main')}_own"
-    await clone(server_url, f"amd_test_{test_run}_template", name)
-    connection = await connect(with_database(server_url, name), statement_timeout_s=None)
-    await fill(connection, CALLS)
-    await connection.close()
-    database = Database(with_database(server_url, name))
-    yield database
-    await database.dispose()
-    connection = await connect(server_url, statement_timeout_s=None)
-    await connection.execute(f'drop database "{name}" with (force)')
-    await connection.close()
+    async with filled_database(server_url, test_run, "own", lambda connection: fill(connection, CALLS)) as database:
+        yield database
 
 
 @pytest.mark.parametrize("name", OWN)

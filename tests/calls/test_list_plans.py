@@ -1,6 +1,5 @@
 """The list of calls reads no table as a whole, whatever the filter, and stays fast with a million calls."""
 
-import os
 import re
 from collections.abc import AsyncIterator
 from statistics import median
@@ -13,11 +12,10 @@ from amd_service.calls.call_filter import FilterRules, parse_filter
 from amd_service.calls.call_pages import NEWEST, Position, read_page
 from amd_service.calls.number_policy import NumberPolicy
 from amd_service.calls.strata import LowConfidence
-from amd_service.database.connection import connect
 from amd_service.database.pool import Database
 from amd_service.operations.list_calls import EXPORT_BATCH
 from tests.support.many_calls import fill
-from tests.support.postgres import clone, with_database
+from tests.support.postgres import filled_database
 from tests.support.query_plans import plans
 
 pytestmark = pytest.mark.anyio
@@ -73,17 +71,10 @@ SIZES = [20_000, pytest.param(1_000_000, marks=[pytest.mark.slow, pytest.mark.so
 async def filled(
     request: pytest.FixtureRequest, server_url: str, test_run: str, anyio_backend: str
 ) -> AsyncIterator[Database]:
-    name = f"amd_test_{test_run}_{os.environ.get('PYTEST_XDIST_WORKER', 'main')}_many"
-    await clone(server_url, f"amd_test_{test_run}_template", name)
-    connection = await connect(with_database(server_url, name), statement_timeout_s=None)
-    await fill(connection, request.param)
-    await connection.close()
-    database = Database(with_database(server_url, name))
-    yield database
-    await database.dispose()
-    connection = await connect(server_url, statement_timeout_s=None)
-    await connection.execute(f'drop database "{name}" with (force)')
-    await connection.close()
+    async with filled_database(
+        server_url, test_run, "many", lambda connection: fill(connection, request.param)
+    ) as database:
+        yield database
 
 
 async def plans_of(database: Database, query: str, position: Position = NEWEST, size: int = 50) -> str:

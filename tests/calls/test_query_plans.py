@@ -1,6 +1,5 @@
 """No query that runs again and again reads a whole table."""
 
-import os
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import UTC, datetime, timedelta
@@ -39,11 +38,10 @@ from amd_service.calls.number_policy import NumberPolicy
 from amd_service.calls.shadow_comparison import CallPeriod, list_shadow_models
 from amd_service.calls.stored_verdicts import read_stored_calls
 from amd_service.calls.whole_call import read_whole_call
-from amd_service.database.connection import connect
 from amd_service.database.pool import Database
 from amd_service.domain import AccountSid, Action, ActionKind, CallSid, DeliveryState, Label
 from tests.support.app import make_settings
-from tests.support.postgres import clone, with_database
+from tests.support.postgres import filled_database
 from tests.support.query_plans import FILL, plans
 from tests.support.sampling import make_plan, make_rules
 
@@ -61,17 +59,8 @@ SEQ_SCAN = re.compile(r"Seq Scan on \w+")
 
 @pytest.fixture(scope="module")
 async def filled(server_url: str, test_run: str, anyio_backend: str) -> AsyncIterator[Database]:
-    name = f"amd_test_{test_run}_{os.environ.get('PYTEST_XDIST_WORKER', 'main')}_filled"
-    await clone(server_url, f"amd_test_{test_run}_template", name)
-    connection = await connect(with_database(server_url, name), statement_timeout_s=None)
-    await connection.execute(FILL)
-    await connection.close()
-    database = Database(with_database(server_url, name))
-    yield database
-    await database.dispose()
-    connection = await connect(server_url, statement_timeout_s=None)
-    await connection.execute(f'drop database "{name}" with (force)')
-    await connection.close()
+    async with filled_database(server_url, test_run, "filled", lambda connection: connection.execute(FILL)) as database:
+        yield database
 
 
 async def refresh(session: AsyncSession) -> None:

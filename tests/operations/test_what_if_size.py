@@ -1,17 +1,16 @@
 """A what-if about 300,000 calls, as command and as response, has bounded memory and a constant pace."""
 
-import os
 import resource
 from collections.abc import AsyncIterator, Callable
 from datetime import datetime, timedelta
 from itertools import pairwise
 from statistics import median
 from time import perf_counter
+from typing import Any
 
 import pytest
 
 from amd_service.calls.call_filter import CallFilter
-from amd_service.database.connection import connect
 from amd_service.database.pool import Database
 from amd_service.detection.decide_again import Thresholds
 from amd_service.detection.decision import Policy
@@ -19,7 +18,7 @@ from amd_service.operations.what_if import BATCH, MOST_CALLS, RETRY_AFTER_S, wha
 from amd_service.settings import Settings
 from tests.support.app import make_settings, open_app
 from tests.support.many_calls import fill, fill_verdicts
-from tests.support.postgres import clone, with_database
+from tests.support.postgres import filled_database
 from tests.support.sampling import make_plan, make_rules
 
 pytestmark = [pytest.mark.anyio, pytest.mark.slow, pytest.mark.soak, pytest.mark.timeout(1800)]
@@ -32,18 +31,12 @@ RULES, PLAN = make_rules(make_settings()), make_plan(make_settings())
 
 @pytest.fixture(scope="module")
 async def filled(server_url: str, test_run: str, anyio_backend: str) -> AsyncIterator[Database]:
-    name = f"amd_test_{test_run}_{os.environ.get('PYTEST_XDIST_WORKER', 'main')}_what_if"
-    await clone(server_url, f"amd_test_{test_run}_template", name)
-    connection = await connect(with_database(server_url, name), statement_timeout_s=None)
-    await fill(connection, CALLS)
-    await fill_verdicts(connection, Policy.from_settings(Settings(_env_file=None)).as_dict())
-    await connection.close()
-    database = Database(with_database(server_url, name))
-    yield database
-    await database.dispose()
-    connection = await connect(server_url, statement_timeout_s=None)
-    await connection.execute(f'drop database "{name}" with (force)')
-    await connection.close()
+    async def fill_judged(connection: Any) -> None:
+        await fill(connection, CALLS)
+        await fill_verdicts(connection, Policy.from_settings(Settings(_env_file=None)).as_dict())
+
+    async with filled_database(server_url, test_run, "what_if", fill_judged) as database:
+        yield database
 
 
 async def test_many_calls_are_decided_again_at_a_constant_pace_within_bounded_memory(

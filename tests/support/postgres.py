@@ -1,6 +1,9 @@
 """Test databases on one server. Each database is cloned from a migrated template and emptied between tests."""
 
 import asyncio
+import os
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
@@ -41,6 +44,24 @@ async def drop(server_url: str, template: str, own: str) -> None:
         await connection.execute(f'drop database if exists "{template}"')
     finally:
         await connection.close()
+
+
+@asynccontextmanager
+async def filled_database(
+    server_url: str, test_run: str, name: str, fill: Callable[[Any], Awaitable[object]]
+) -> AsyncIterator[Database]:
+    """A database for one test file, filled through a connection without a time limit, and dropped at the end."""
+    own = f"amd_test_{test_run}_{os.environ.get('PYTEST_XDIST_WORKER', 'main')}_{name}"
+    await clone(server_url, f"amd_test_{test_run}_template", own)
+    connection = await connect(with_database(server_url, own), statement_timeout_s=None)
+    await fill(connection)
+    await connection.close()
+    database = Database(with_database(server_url, own))
+    yield database
+    await database.dispose()
+    connection = await connect(server_url, statement_timeout_s=None)
+    await connection.execute(f'drop database "{own}" with (force)')
+    await connection.close()
 
 
 # DELETE is 50 times faster than TRUNCATE on such small tables, and one round trip for all of them takes 1 ms.
