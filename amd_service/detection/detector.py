@@ -11,14 +11,13 @@ import anyio.to_thread
 
 from amd_service.detection.audio.decode import has_seconds
 from amd_service.detection.audio.input import AudioInput
-from amd_service.detection.classifier.background import open_model_in_background
 from amd_service.detection.classifier.engines.engine import ChosenEngine
 from amd_service.detection.classifier.hub import DEMO
 from amd_service.detection.classifier.inference import Classifier
-from amd_service.detection.classifier.model import open_model
 from amd_service.detection.classifier.model_windows import NO_WINDOWS, ModelWindows
 from amd_service.detection.classifier.request_queue import Priority
 from amd_service.detection.classifier.state import ClassifierState
+from amd_service.detection.classifier.thread_priority import BACKGROUND, BEHIND_REQUESTS, open_model_with
 from amd_service.detection.decision import Decision, Hints, Policy, decide
 from amd_service.detection.label_check import SHIPPED_CLIPS, GoldenClips
 from amd_service.detection.prepared_audio import SEARCH_MS, PreparedAudio, cut_window, prepare_audio
@@ -62,13 +61,14 @@ class Detector:
     ) -> Self:
         """Create the detector that the settings describe, without starting the detector.
 
-        `is_service`: see `Classifier`. `background`: True if nobody waits for the results. The classifier then gets the
-        lowest priority, and `close` does not wait for its last window.
+        `is_service`: see `Classifier`. The model of a service lets other threads go first. `background`: True if nobody
+        waits for the results. The model then gets the lowest priority, and `close` does not wait for its last window.
         """
+        niceness = BACKGROUND if background else BEHIND_REQUESTS if is_service else 0
         classifier = Classifier(
             settings,
             metrics,
-            open_files=open_model_in_background if background else open_model,
+            open_files=open_model_with(niceness),
             close_timeout_s=0.0 if background else None,
             is_service=is_service,
         )

@@ -9,6 +9,7 @@ from time import perf_counter
 from typing import Self
 
 from amd_service.detection.classifier.engines.engine import ChosenEngine, load_engine
+from amd_service.detection.classifier.garbage import spare_new_objects
 from amd_service.detection.classifier.model import CURE, ModelFiles, open_model
 from amd_service.detection.classifier.request_queue import InferenceRequest, Priority, RequestQueue, fail_requests
 from amd_service.detection.classifier.scorer import OpenEngine, OpenFiles, Scorer
@@ -205,7 +206,8 @@ class Classifier:
             if self._stopping.is_set():
                 break
             try:
-                return self._load(reason)
+                with spare_new_objects():
+                    return self._load(reason)
             except Exception as error:  # noqa: BLE001 - every error becomes the reason of the state
                 obstacle = self._describe_if_temporary(error)
                 if obstacle is None:
