@@ -27,6 +27,9 @@ from benchmarks.services import Bench, open_bench
 
 RATES = (100, 300, 600, 1000)
 SECONDS = 8.0
+# While `call_log` is locked for this time, callbacks come at LOCKED_RATE per second.
+LOCK_S = 30.0
+LOCKED_RATE = 20
 CONNECTIONS = 32
 CALLERS = 3
 # The callbacks of one call, in order.
@@ -48,19 +51,37 @@ async def measure_intake(
     """Measure one process at each rate, with the classifier idle and with the classifier saturated.
 
     `one_at_a_time`: milliseconds until the response, and from the response until the row of the call is visible.
+    `locked`: callbacks while another session holds an exclusive lock on `call_log`.
     """
     rows = []
     async with bench.run_service("serve", model=model, **settings) as service:
         await service.wait_until_ready()
         one_at_a_time = await _measure_visibility(bench, service)
+        locked = await _measure_locked(bench, service)
         for is_saturated in (False, True):
             async with _saturated(service, CALLERS if is_saturated else 0):
                 for rate in rates:
-                    requests = [_request(bench, service, *one) for one in _callbacks(round(rate * SECONDS))]
-                    rows.append(
-                        {"saturated": is_saturated, "rate": rate} | await _offer(bench, service, requests, rate)
-                    )
-    return {"one_at_a_time": one_at_a_time, "rates": rows}
+                    row = await _offer(bench, service, _callbacks(round(rate * SECONDS)), rate)
+                    folded_s = await _until_folded(bench.database_url)
+                    rows.append({"saturated": is_saturated, "rate": rate} | row | {"folded_after_s": folded_s})
+    return {"one_at_a_time": one_at_a_time, "locked": locked, "rates": rows}
+
+
+async def _measure_locked(bench: Bench, service: ServiceProcess) -> dict[str, Any]:
+    """Measure callbacks while `call_log` is locked, and then count the calls whose row is not right."""
+    callbacks = _callbacks(round(LOCK_S * LOCKED_RATE))
+    sids = list({sid for sid, _ in callbacks})
+    ended = "select count(*) from call_log where call_sid = any($1) and call_status = $2"
+    connection = await connect(bench.database_url, statement_timeout_s=30)
+    try:
+        async with connection.transaction():
+            await connection.execute("lock table call_log in access exclusive mode")
+            row = await _offer(bench, service, callbacks, LOCKED_RATE)
+        folded_s = await _until_folded(bench.database_url)
+        right_rows = await connection.fetchval(ended, sids, STATUSES[-1])
+    finally:
+        await connection.close()
+    return row | {"folded_after_s": folded_s, "wrong_rows": len(sids) - right_rows}
 
 
 def _callbacks(count: int) -> list[tuple[str, int]]:
@@ -94,8 +115,11 @@ def _request(bench: Bench, service: ServiceProcess, sid: str, position: int) -> 
     return f"POST /twilio/status HTTP/1.1\r\n{head}\r\n".encode() + body
 
 
-async def _offer(bench: Bench, service: ServiceProcess, requests: list[bytes], rate: int) -> dict[str, Any]:
-    """Send requests at a constant rate, whether or not the earlier ones were answered."""
+async def _offer(
+    bench: Bench, service: ServiceProcess, callbacks: Sequence[tuple[str, int]], rate: int
+) -> dict[str, Any]:
+    """Send callbacks at a constant rate, whether or not the earlier ones were answered."""
+    requests = [_request(bench, service, *one) for one in callbacks]
     address = urlsplit(service.url)
     queue: asyncio.Queue[tuple[float, bytes] | None] = asyncio.Queue()
     workers = [asyncio.create_task(_send(str(address.hostname), address.port or 80, queue)) for _ in range(CONNECTIONS)]
@@ -110,7 +134,6 @@ async def _offer(bench: Bench, service: ServiceProcess, requests: list[bytes], r
         queue.put_nowait(None)
     answers = [answer for many in await asyncio.gather(*workers) for answer in many]
     seconds = perf_counter() - started
-    folded_s = await _until_folded(bench.database_url)
     times = [answer.ms for answer in answers]
     accepted = sum(answer.status == 204 for answer in answers)
     return {
@@ -120,7 +143,6 @@ async def _offer(bench: Bench, service: ServiceProcess, requests: list[bytes], r
         "p50_ms": percentile(times, 0.5),
         "p99_ms": percentile(times, 0.99),
         "max_ms": max(times),
-        "folded_after_s": folded_s,
     }
 
 
