@@ -1,7 +1,6 @@
 """Builds, opens and closes the parts of a process. Only this module turns settings into the parts' arguments."""
 
 import asyncio
-import gc
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager, nullcontext
 from dataclasses import dataclass
@@ -135,7 +134,6 @@ async def open_runtime(settings: Settings, *, with_worker: bool, with_model: boo
             await stack.enter_async_context(run_deliveries(settings, database, metrics, traces))
         heard = Recordings(client, settings)
         parts = (settings, metrics, database, detector, rest, heard, numbers, traces, worker, shadow, folder)
-        gc.freeze()  # a full run of the garbage collector, which stops everything, need not visit the imported modules
         yield assemble_runtime(*parts)
 
 
