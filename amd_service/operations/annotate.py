@@ -3,7 +3,6 @@
 from asyncio import Event
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass, field
 
 from amd_service.calls import annotations
 from amd_service.database.listener import Listener
@@ -23,14 +22,6 @@ async def send_annotation(rest: RestClient, accounts: Mapping[AccountSid, Accoun
     await rest.annotate_call(account, job.call_sid, job.answered_by)
 
 
-@dataclass(frozen=True, slots=True)
-class ClaimedAnnotations:
-    """Result of one claim. A claim gives up nothing: the time for retries ends with a request."""
-
-    jobs: list[AnnotationJob]
-    given_up: Mapping[str, int] = field(default_factory=dict)
-
-
 class AnnotationQueue:
     """Claims annotations for `worker` and stores the results. All methods raise DatabaseUnavailable.
 
@@ -47,11 +38,10 @@ class AnnotationQueue:
         """Set `wake` whenever an annotation may have been written, until the context ends."""
         return self._database.wake_on_notify(wake, metrics)
 
-    async def claim(self, limit: int) -> ClaimedAnnotations:
+    async def claim(self, limit: int) -> list[AnnotationJob]:
         """Claim up to `limit` due annotations."""
         async with self._database.transaction() as session:
-            jobs = await annotations.claim(session, worker=self.worker, limit=limit, lease_s=self.lease_s)
-        return ClaimedAnnotations(jobs)
+            return await annotations.claim(session, worker=self.worker, limit=limit, lease_s=self.lease_s)
 
     async def seconds_until_due(self) -> float | None:
         """Return the seconds until an annotation is due or a lease expires, None if the queue is empty."""

@@ -3,7 +3,6 @@
 from asyncio import Event
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass
 
 from amd_service.calls import queue, queue_length
 from amd_service.database.listener import Listener
@@ -16,14 +15,6 @@ from amd_service.telemetry import Metrics, get_logger
 SHORT_LOCK_S = 0.2
 
 log = get_logger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class Claimed:
-    """Result of one claim. `given_up`: number of recordings that had no attempt left, by the reason for giving up."""
-
-    jobs: list[Job]
-    given_up: Mapping[str, int]
 
 
 class RecordingQueue:
@@ -56,31 +47,33 @@ class RecordingQueue:
         """Set `wake` whenever a recording may have been enqueued, until the context ends."""
         return self._database.wake_on_notify(wake, metrics)
 
-    async def claim(self, limit: int) -> Claimed:
-        """Claim up to `limit` due recordings, and give up recordings that have no attempt left."""
+    async def claim(self, limit: int) -> list[Job]:
+        """Claim up to `limit` due recordings that have an attempt left."""
         async with self._database.transaction() as session:
-            jobs = await queue.claim(
+            return await queue.claim(
                 session, worker=self.worker, limit=limit, lease_s=self.lease_s, max_attempts=self.max_attempts
             )
+
+    async def after_claim(self, jobs: Sequence[Job], limit: int) -> Mapping[str, int]:
+        """Show the calls of claimed jobs as running, and give up up to `limit` recordings that have no attempt left.
+
+        Returns the number of recordings by the reason for giving up. The jobs need not wait for this.
+        """
         try:
             if jobs:
                 async with self._database.transaction(lock_s=SHORT_LOCK_S) as session:
                     await queue.show_running(session, jobs)
             async with self._database.transaction(lock_s=SHORT_LOCK_S) as session:
-                given_up = await queue.give_up_spent(session, limit=limit, max_attempts=self.max_attempts)
+                return await queue.give_up_spent(session, limit=limit, max_attempts=self.max_attempts)
         except DatabaseUnavailable as error:
-            # The jobs are claimed, so they must be judged in any case.
             log.warning("calls of claimed recordings not updated", error=str(error))
-            return Claimed(jobs, {})
         except Exception:
-            # Without this handler, one faulty row would end every claim. The claimed jobs would wait for the end of
-            # their lease, and each claim would count as an attempt.
+            # Without this handler, the worker would pause after every claim because of one faulty row.
             if not jobs:
                 raise
             self._metrics.loop_errors.labels("claim").inc()
             log.exception("calls of claimed recordings not updated")
-            return Claimed(jobs, {})
-        return Claimed(jobs, given_up)
+        return {}
 
     async def seconds_until_due(self) -> float | None:
         """Return the seconds until a recording is due or a lease expires.

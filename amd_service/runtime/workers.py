@@ -72,6 +72,7 @@ def build_worker(
         concurrency=settings.recordings_at_once,
         poll_s=settings.poll_s,
         metrics=metrics,
+        after_claim=queue.after_claim,
     )
 
 

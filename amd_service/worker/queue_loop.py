@@ -1,7 +1,7 @@
 """The loop of a queue: claims jobs, works on several at once, and finishes or releases them at shutdown."""
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Generic, Protocol
 
@@ -20,15 +20,6 @@ MOST_LOCKED = 8
 LEAST_RELEASE_S = 0.5
 
 
-class Claimed(Protocol[J]):
-    """Result of one claim. `given_up`: number of jobs that had no attempt left, by the reason for giving up."""
-
-    @property
-    def jobs(self) -> list[J]: ...
-    @property
-    def given_up(self) -> Mapping[str, int]: ...
-
-
 class Queue(Protocol[J]):
     """A queue in Postgres. All methods raise DatabaseUnavailable. `worker`: name of the worker that claims."""
 
@@ -37,7 +28,7 @@ class Queue(Protocol[J]):
     @property
     def lease_s(self) -> float: ...
     def wake_on_enqueue(self, wake: asyncio.Event, metrics: Metrics) -> AbstractAsyncContextManager[object]: ...
-    async def claim(self, limit: int) -> Claimed[J]: ...
+    async def claim(self, limit: int) -> list[J]: ...
     async def seconds_until_due(self) -> float | None: ...
     async def heartbeat(self, jobs: Sequence[J]) -> frozenset[J]: ...
 
@@ -47,7 +38,9 @@ class Worker(Generic[J]):
 
     `attempts` does the work of a job. `is_ready`: whether it can work now. While `is_ready` returns False, nothing is
     claimed, so jobs stay queued and use up no attempts. `concurrency`: maximum number of jobs that are claimed at once.
-    `poll_s`: maximum sleep in seconds without a notification.
+    `poll_s`: maximum sleep in seconds without a notification. `after_claim`: called with the claimed jobs, which have
+    then started, and the number of jobs that the claim asked for. Returns the number of jobs that were given up, by the
+    reason.
     """
 
     def __init__(
@@ -59,6 +52,7 @@ class Worker(Generic[J]):
         concurrency: int,
         poll_s: float,
         metrics: Metrics,
+        after_claim: Callable[[Sequence[J], int], Awaitable[Mapping[str, int]]] | None = None,
     ) -> None:
         self._queue = queue
         self._attempts = attempts
@@ -67,7 +61,9 @@ class Worker(Generic[J]):
         self._concurrency = concurrency
         self._poll_s = poll_s
         self._metrics = metrics
+        self._after_claim = after_claim
         self._held: dict[asyncio.Task[None], J] = {}
+        self._started = 0
         self._wake = asyncio.Event()
         self._stopping = False
 
@@ -101,11 +97,10 @@ class Worker(Generic[J]):
 
         Returns the number of attempts. Only tests and one-off runs use this method.
         """
-        made = 0
+        before = self._started
         while await self._claim():
-            made += len(self._held)
             await asyncio.gather(*self._held)
-        return made
+        return self._started - before
 
     async def _start_due_jobs(self) -> float:
         """Claim and start jobs while slots are free. Returns the number of seconds to sleep."""
@@ -148,14 +143,16 @@ class Worker(Generic[J]):
         free = self._concurrency - self._busy()
         if free <= 0 or self._stopping:
             return False
-        claimed = await self._queue.claim(free)
-        for failure, count in claimed.given_up.items():
-            self._metrics.given_up.labels(failure).inc(count)
-        for job in claimed.jobs:
+        jobs = await self._queue.claim(free)
+        for job in jobs:
             task = asyncio.create_task(self._attempts.make(job))
             self._held[task] = job
+            self._started += 1
             task.add_done_callback(self._on_done)
-        return bool(claimed.jobs or claimed.given_up)
+        given_up = {} if self._after_claim is None else await self._after_claim(jobs, free)
+        for failure, count in given_up.items():
+            self._metrics.given_up.labels(failure).inc(count)
+        return bool(jobs or given_up)
 
     def _busy(self) -> int:
         """Number of slots in use. A result that waits for a lock uses none, unless there are too many of them."""

@@ -34,7 +34,7 @@ def measured(metrics: Metrics, part: str = "count") -> float:
 
 
 async def claim_one(queue: RecordingQueue) -> Job:
-    (job,) = (await queue.claim(1)).jobs
+    (job,) = await queue.claim(1)
     return job
 
 
@@ -89,9 +89,11 @@ async def test_a_row_that_cannot_be_given_up_ends_no_claim_of_other_recordings(d
         await session.execute(text("alter table call_log add constraint faulty check (analysis_state <> 'failed')"))
     try:
         await deliver(database, recording("completed", SECOND_RECORDING, call_sid=CallSid(f"CA{'e' * 32}")))
-        assert [job.recording_sid for job in (await queue.claim(2)).jobs] == [SECOND_RECORDING]
+        jobs = await queue.claim(2)
+        assert [job.recording_sid for job in jobs] == [SECOND_RECORDING]
+        assert await queue.after_claim(jobs, 2) == {}
         with pytest.raises(IntegrityError, match="faulty"):
-            await queue.claim(2)
+            await queue.after_claim([], 2)
     finally:
         async with database.transaction() as session:
             await session.execute(text("alter table call_log drop constraint faulty"))

@@ -25,7 +25,7 @@ from amd_service.domain import (
     Tagging,
     Verdict,
 )
-from amd_service.operations.recording_queue import Claimed, RecordingQueue
+from amd_service.operations.recording_queue import RecordingQueue
 from amd_service.telemetry import Metrics
 from tests.support.sids import ACCOUNT, CALL, RECORDING
 
@@ -124,14 +124,17 @@ async def _rows(session: AsyncSession, name: str) -> list[dict[str, Any]]:
 
 
 async def claim(database: Database, worker: str = "worker-1", *, limit: int = 10, lease_s: float = 60.0) -> list[Job]:
-    return (await claim_or_give_up(database, worker, limit=limit, lease_s=lease_s)).jobs
+    jobs, _ = await claim_or_give_up(database, worker, limit=limit, lease_s=lease_s)
+    return jobs
 
 
 async def claim_or_give_up(
     database: Database, worker: str = "worker-1", *, limit: int = 10, lease_s: float = 60.0
-) -> Claimed:
+) -> tuple[list[Job], Mapping[str, int]]:
+    """Claim jobs, and return them with the number of jobs that were given up, by the reason."""
     queue = RecordingQueue(database, worker=worker, lease_s=lease_s, max_attempts=3, actions={}, metrics=Metrics())
-    return await queue.claim(limit)
+    jobs = await queue.claim(limit)
+    return jobs, await queue.after_claim(jobs, limit)
 
 
 async def settle(database: Database, job: Job, verdict: Verdict, wanted: Mapping[Label, Action] | None = None) -> bool:

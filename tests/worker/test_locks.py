@@ -9,7 +9,6 @@ import pytest
 from amd_service.calls import queue
 from amd_service.database.pool import Database, Timeouts
 from amd_service.domain import CallSid, Job, RecordingSid, Verdict
-from amd_service.operations.recording_queue import Claimed
 from amd_service.telemetry import Metrics
 from amd_service.worker.queue_loop import Worker
 from tests.support.deliveries import call_row, claim, claim_or_give_up, recording_row
@@ -102,15 +101,11 @@ async def test_a_recording_without_attempts_is_given_up_once_its_call_is_not_loc
         await claim(impatient)
         await expire_leases(impatient)
     async with holding(impatient.url, lock_of(locked)):
-        assert await claim_or_give_up(impatient) == claimed_none_and_gave_up(1)
+        assert await claim_or_give_up(impatient) == ([], {"gave_up": 1})
         assert (await recording_row(impatient, free)).state == "dead"
         assert (await recording_row(impatient, locked)).state == "running"
-    assert await claim_or_give_up(impatient) == claimed_none_and_gave_up(1)
+    assert await claim_or_give_up(impatient) == ([], {"gave_up": 1})
     assert (await call_row(impatient, CallSid(f"CA{locked[2:]}"))).reason == "gave_up"
-
-
-def claimed_none_and_gave_up(count: int) -> Claimed:
-    return Claimed([], {"gave_up": count})
 
 
 async def test_a_locked_recording_keeps_its_worker_and_does_not_stop_the_heartbeats_of_others(

@@ -1,23 +1,14 @@
 """The queue of deliveries to one URL, for a worker. Every operation is one transaction."""
 
 from asyncio import Event
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass, field
 
 from amd_service.calls import deliveries
 from amd_service.database.listener import Listener
 from amd_service.database.pool import Database
 from amd_service.domain import DeliveryJob
 from amd_service.telemetry import Metrics
-
-
-@dataclass(frozen=True, slots=True)
-class ClaimedDeliveries:
-    """Result of one claim. A claim gives up nothing: the time for retries ends with a request."""
-
-    jobs: list[DeliveryJob]
-    given_up: Mapping[str, int] = field(default_factory=dict)
 
 
 class DeliveryQueue:
@@ -37,12 +28,10 @@ class DeliveryQueue:
         """Set `wake` whenever an event may have been written, until the context ends."""
         return self._database.wake_on_notify(wake, metrics)
 
-    async def claim(self, limit: int) -> ClaimedDeliveries:
+    async def claim(self, limit: int) -> list[DeliveryJob]:
         """Claim up to `limit` due deliveries."""
         async with self._database.transaction() as session:
-            return ClaimedDeliveries(
-                await deliveries.claim(session, url=self._url, worker=self.worker, limit=limit, lease_s=self.lease_s)
-            )
+            return await deliveries.claim(session, url=self._url, worker=self.worker, limit=limit, lease_s=self.lease_s)
 
     async def seconds_until_due(self) -> float | None:
         """Return the seconds until a delivery is due or a lease expires, None if the queue is empty."""
