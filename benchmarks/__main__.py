@@ -117,7 +117,11 @@ def show_services(found: dict[str, Any], console: Console) -> None:
         _show(f"callback → verdict, ms ({fsync})", [callbacks | callbacks.pop("stage_ms_mean")], console)
     if "intake" in found:
         _show(f"one callback at a time ({fsync})", [found["intake"]["one_at_a_time"]], console)
-        _show(f"callbacks while call_log is locked for 30 s ({fsync})", [found["intake"]["locked"]], console)
+        _show(
+            f"callbacks while call_log is locked for {intake.LOCK_S:g} s ({fsync})",
+            [found["intake"]["locked"]],
+            console,
+        )
         _show(f"callbacks at a constant rate, per second ({fsync})", found["intake"]["rates"], console)
     if "hour" in found:
         rows = [{"recording": name} | row for name, row in found["hour"].items()]

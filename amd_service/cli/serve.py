@@ -5,8 +5,7 @@ from typing import Annotated, Any
 
 import typer
 
-from amd_service.cli.process import exit_despite_threads, load_settings_and_logging, run
-from amd_service.detection.classifier.garbage import spare_new_objects
+from amd_service.cli.process import exit_despite_threads, importing, load_settings_and_logging, run
 
 
 def serve(
@@ -28,7 +27,7 @@ def serve(
     """Receive callbacks, serve the HTTP API and, by default, judge recordings."""
     given: dict[str, Any] = {name: value for name, value in (("host", host), ("port", port)) if value is not None}
     settings = load_settings_and_logging(**given)
-    with spare_new_objects():
+    with importing():
         from amd_service.web import server
 
     is_for_people = sys.stdout.isatty() and settings.log_format != "json"

@@ -1,12 +1,11 @@
 """`amd-service worker`"""
 
-from amd_service.cli.process import exit_despite_threads, load_settings_and_logging, run
-from amd_service.detection.classifier.garbage import spare_new_objects
+from amd_service.cli.process import exit_despite_threads, importing, load_settings_and_logging, run
 
 
 def worker() -> None:
     """Judge recordings. Serve health and metrics on a separate port."""
-    with spare_new_objects():
+    with importing():
         from amd_service.web import server
 
     run(server.work(load_settings_and_logging()))

@@ -14,8 +14,10 @@ from amd_service.detection.audio.input import AudioInput
 from amd_service.detection.classifier.engines.engine import ChosenEngine
 from amd_service.detection.classifier.hub import DEMO
 from amd_service.detection.classifier.inference import Classifier
+from amd_service.detection.classifier.model import open_model
 from amd_service.detection.classifier.model_windows import NO_WINDOWS, ModelWindows
 from amd_service.detection.classifier.request_queue import Priority
+from amd_service.detection.classifier.scorer import OpenFiles
 from amd_service.detection.classifier.state import ClassifierState
 from amd_service.detection.classifier.thread_priority import BACKGROUND, BEHIND_REQUESTS, open_model_with
 from amd_service.detection.decision import Decision, Hints, Policy, decide
@@ -64,11 +66,15 @@ class Detector:
         `is_service`: see `Classifier`. The model of a service lets other threads go first. `background`: True if nobody
         waits for the results. The model then gets the lowest priority, and `close` does not wait for its last window.
         """
-        niceness = BACKGROUND if background else BEHIND_REQUESTS if is_service else 0
+        open_files: OpenFiles = open_model
+        if background:
+            open_files = open_model_with(BACKGROUND)
+        elif is_service:
+            open_files = open_model_with(BEHIND_REQUESTS)
         classifier = Classifier(
             settings,
             metrics,
-            open_files=open_model_with(niceness),
+            open_files=open_files,
             close_timeout_s=0.0 if background else None,
             is_service=is_service,
         )

@@ -1,4 +1,4 @@
-"""The queue of recordings for a worker. Every operation is one transaction."""
+"""The queue of recordings for a worker."""
 
 from asyncio import Event
 from collections.abc import Mapping, Sequence
@@ -11,14 +11,16 @@ from amd_service.domain import Action, Failure, Job, Label, Source, Verdict
 from amd_service.errors import DatabaseUnavailable
 from amd_service.telemetry import Metrics, get_logger
 
-# Seconds to wait for a lock on the table of calls before claimed recordings are judged without showing them as running.
+# Seconds to wait for a lock on the table of calls, after which claimed recordings are not shown as running.
 SHORT_LOCK_S = 0.2
 
 log = get_logger(__name__)
 
 
 class RecordingQueue:
-    """Claims recordings for `worker` and stores the results of attempts. All methods raise DatabaseUnavailable.
+    """Claims recordings for `worker` and stores the results of attempts.
+
+    All methods raise DatabaseUnavailable, but for `after_claim`, which logs it.
 
     `lease_s`: seconds that a claim or heartbeat holds a recording. `max_attempts`: the next claim gives up a recording
     that had this many attempts. `actions`: the action for each label.

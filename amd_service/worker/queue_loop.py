@@ -38,9 +38,8 @@ class Worker(Generic[J]):
 
     `attempts` does the work of a job. `is_ready`: whether it can work now. While `is_ready` returns False, nothing is
     claimed, so jobs stay queued and use up no attempts. `concurrency`: maximum number of jobs that are claimed at once.
-    `poll_s`: maximum sleep in seconds without a notification. `after_claim`: called with the claimed jobs, which have
-    then started, and the number of jobs that the claim asked for. Returns the number of jobs that were given up, by the
-    reason.
+    `poll_s`: maximum sleep in seconds without a notification. `after_claim`: called when the claimed jobs have started,
+    with the jobs and the limit of the claim. Returns the number of jobs that were given up, by the reason.
     """
 
     def __init__(
@@ -63,7 +62,6 @@ class Worker(Generic[J]):
         self._metrics = metrics
         self._after_claim = after_claim
         self._held: dict[asyncio.Task[None], J] = {}
-        self._started = 0
         self._wake = asyncio.Event()
         self._stopping = False
 
@@ -97,10 +95,12 @@ class Worker(Generic[J]):
 
         Returns the number of attempts. Only tests and one-off runs use this method.
         """
-        before = self._started
-        while await self._claim():
-            await asyncio.gather(*self._held)
-        return self._started - before
+        made, may_find_more = 0, True
+        while may_find_more:
+            started, may_find_more = await self._claim()
+            await asyncio.gather(*started)
+            made += len(started)
+        return made
 
     async def _start_due_jobs(self) -> float:
         """Claim and start jobs while slots are free. Returns the number of seconds to sleep."""
@@ -108,8 +108,9 @@ class Worker(Generic[J]):
         try:
             if not self._is_ready():
                 return self._poll_s
-            while await self._claim():
-                continue
+            may_find_more = True
+            while may_find_more:
+                _, may_find_more = await self._claim()
             due_s = await self._queue.seconds_until_due()
         except DatabaseUnavailable as error:
             self._metrics.loop_errors.labels("claim").inc()
@@ -135,24 +136,26 @@ class Worker(Generic[J]):
         except TimeoutError:
             return
 
-    async def _claim(self) -> bool:
+    async def _claim(self) -> tuple[list[asyncio.Task[None]], bool]:
         """Claim a job for each free slot and start the attempts.
 
-        Returns True if another claim may find more jobs.
+        Returns the attempts, and whether another claim may find more jobs.
         """
         free = self._concurrency - self._busy()
         if free <= 0 or self._stopping:
-            return False
+            return [], False
         jobs = await self._queue.claim(free)
-        for job in jobs:
-            task = asyncio.create_task(self._attempts.make(job))
-            self._held[task] = job
-            self._started += 1
-            task.add_done_callback(self._on_done)
+        started = [self._start(job) for job in jobs]
         given_up = {} if self._after_claim is None else await self._after_claim(jobs, free)
         for failure, count in given_up.items():
             self._metrics.given_up.labels(failure).inc(count)
-        return bool(jobs or given_up)
+        return started, bool(jobs or given_up)
+
+    def _start(self, job: J) -> asyncio.Task[None]:
+        task = asyncio.create_task(self._attempts.make(job))
+        self._held[task] = job
+        task.add_done_callback(self._on_done)
+        return task
 
     def _busy(self) -> int:
         """Number of slots in use. A result that waits for a lock uses none, unless there are too many of them."""

@@ -38,10 +38,11 @@ def make_worker(
     *,
     is_ready: Callable[[], bool] = lambda: True,
     make_queue: Callable[..., RecordingQueue] = RecordingQueue,
+    metrics: Metrics | None = None,
     **changes: object,
 ) -> Worker[Job]:
     settings = Settings(_env_file=None, **{"poll_s": 0.05, **changes})  # type: ignore[arg-type]
-    return build_worker(settings, database, judge, Metrics(), is_ready=is_ready, make_queue=make_queue)
+    return build_worker(settings, database, judge, metrics or Metrics(), is_ready=is_ready, make_queue=make_queue)
 
 
 async def enqueue_recording(database: Database) -> RecordingSid:

@@ -1,6 +1,7 @@
 """The worker claims, judges and settles recordings."""
 
 import asyncio
+from collections.abc import Mapping, Sequence
 
 import pytest
 from structlog.testing import capture_logs
@@ -8,6 +9,10 @@ from structlog.testing import capture_logs
 from amd_service.database.pool import Database
 from amd_service.domain import Failure, Job, RecordingSid, Verdict
 from amd_service.errors import MediaNotYet, MediaRefused, QueueFull, TwilioUnavailable
+from amd_service.operations.recording_queue import RecordingQueue
+from amd_service.telemetry import Metrics
+from tests.support.deliveries import claim
+from tests.support.queued import expire_leases
 from tests.support.verdicts import HUMAN
 from tests.support.waiting import until
 from tests.support.workers import enqueue_recording, is_in, make_worker, read
@@ -35,6 +40,33 @@ async def test_every_waiting_recording_is_judged_once(database: Database) -> Non
     first, second = make_worker(database, judge), make_worker(database, judge)
     await asyncio.gather(first.drain(), second.drain())
     assert sorted(seen) == sorted(sids)
+
+
+async def test_a_recording_is_judged_before_its_call_is_shown_as_running(database: Database) -> None:
+    await enqueue_recording(database)
+    begun = asyncio.Event()
+
+    async def judge(_job: Job) -> Verdict:
+        begun.set()
+        return HUMAN
+
+    class WaitingQueue(RecordingQueue):
+        async def after_claim(self, jobs: Sequence[Job], limit: int) -> Mapping[str, int]:
+            await asyncio.wait_for(begun.wait(), 30)
+            return await super().after_claim(jobs, limit)
+
+    assert await make_worker(database, judge, make_queue=WaitingQueue).drain() == 1
+
+
+async def test_a_recording_without_attempts_left_is_given_up_and_counted(database: Database) -> None:
+    sid = await enqueue_recording(database)
+    for _ in range(3):
+        await claim(database)
+        await expire_leases(database)
+    metrics = Metrics()
+    assert await make_worker(database, metrics=metrics, job_max_attempts=3).drain() == 0
+    assert await is_in(database, sid, "dead")
+    assert metrics.registry.get_sample_value("amd_buried_total", {"reason": "gave_up"}) == 1
 
 
 async def test_audio_that_is_not_ready_is_retried_later(database: Database) -> None:

@@ -9,7 +9,7 @@ from time import perf_counter
 from typing import Self
 
 from amd_service.detection.classifier.engines.engine import ChosenEngine, load_engine
-from amd_service.detection.classifier.garbage import spare_new_objects
+from amd_service.detection.classifier.garbage_collector import freeze_objects
 from amd_service.detection.classifier.model import CURE, ModelFiles, open_model
 from amd_service.detection.classifier.request_queue import InferenceRequest, Priority, RequestQueue, fail_requests
 from amd_service.detection.classifier.scorer import OpenEngine, OpenFiles, Scorer
@@ -20,11 +20,9 @@ from amd_service.errors import ClassifierUnavailable, ModelFailed, ModelUnusable
 from amd_service.settings import Settings
 from amd_service.telemetry import Metrics, get_logger
 
-# Maximum number of crashes without a scored window between them. After this number of crashes the thread is not
-# restarted, because a new thread would probably crash again.
+# Crashes without a scored window between them after which the thread is not restarted: it would crash again.
 MAX_CRASHES = 5
-# Maximum number of engine errors in a row. After this number of errors the model is loaded again, because only a new
-# load recovers from a lost device or lost memory.
+# Engine errors in a row after which the model is loaded again: only this recovers from a lost device or lost memory.
 MAX_ERRORS_IN_A_ROW = 5
 
 log = get_logger(__name__)
@@ -206,8 +204,7 @@ class Classifier:
             if self._stopping.is_set():
                 break
             try:
-                with spare_new_objects():
-                    return self._load(reason)
+                return self._load(reason)
             except Exception as error:  # noqa: BLE001 - every error becomes the reason of the state
                 obstacle = self._describe_if_temporary(error)
                 if obstacle is None:
@@ -244,6 +241,8 @@ class Classifier:
             raise ModelUnusable(f"{scorer.files.folder} has changed since the model was loaded: restart the service")
         self._set_state(Phase.WARMING, "running the model for the first time")
         scorer.warm_up()
+        if self._scorer is None:
+            freeze_objects()
         self._scorer = scorer
         self._errors_in_a_row = 0
         if not self._stopping.is_set():

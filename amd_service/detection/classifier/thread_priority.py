@@ -7,6 +7,9 @@ import threading
 from amd_service.detection.classifier.model import ModelFiles, open_model
 from amd_service.detection.classifier.scorer import OpenFiles
 from amd_service.settings import Settings
+from amd_service.telemetry import get_logger
+
+log = get_logger(__name__)
 
 # Niceness, as for nice(1). Behind requests: while the model computes on every core, callbacks and health checks get
 # nine tenths of a core if they need it. Background: for results that nobody waits for.
@@ -23,9 +26,15 @@ def open_model_with(niceness: int) -> OpenFiles:
 
     def open_files(settings: Settings) -> ModelFiles:
         if sys.platform == "linux":
-            thread = threading.get_native_id()
-            # Only root may lower the niceness of a process that was started with a higher one.
-            os.setpriority(os.PRIO_PROCESS, thread, max(niceness, os.getpriority(os.PRIO_PROCESS, thread)))
+            _raise_niceness(threading.get_native_id(), niceness)
         return open_model(settings)
 
     return open_files
+
+
+def _raise_niceness(thread: int, niceness: int) -> None:
+    """Give a thread at least this niceness. Without privileges, a process can only raise it."""
+    try:
+        os.setpriority(os.PRIO_PROCESS, thread, max(niceness, os.getpriority(os.PRIO_PROCESS, thread)))
+    except OSError as error:  # for example the system call filter of a container
+        log.warning("niceness of the model's threads not set", error=str(error))

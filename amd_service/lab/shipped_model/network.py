@@ -56,16 +56,18 @@ def build_model(recipe: Recipe) -> Wav2Vec2ForSequenceClassification:
 
 
 class FrameProduct(torch.nn.Conv1d):
-    """A convolution with one input channel, computed as the product of overlapping frames with the filters.
+    """A convolution without padding and with one input channel, as the product of overlapping frames and filters.
 
     The values and the names of the weights are those of the convolution. PyTorch computes the gradient of the filters
-    faster in this form: a training step takes 0.19 instead of 0.34 s.
+    faster in this form: on 2 cores with AVX-512, a step of `8s-hidden` takes 0.19 instead of 0.34 s. The product stays
+    in fp32 under autocast: in bf16, the loss on validation voices stopped falling at 0.57.
     """
 
     def forward(self, samples: Tensor) -> Tensor:
         """Convolve `samples`, (windows, 1, samples). Returns (windows, filters, frames)."""
-        frames = samples[:, 0].unfold(1, self.kernel_size[0], self.stride[0])
-        return functional.linear(frames, self.weight[:, 0], self.bias).transpose(1, 2)
+        frames = samples[:, 0].float().unfold(1, self.kernel_size[0], self.stride[0])
+        with torch.autocast("cpu", enabled=False):
+            return functional.linear(frames, self.weight[:, 0], self.bias).transpose(1, 2)
 
 
 def _start_as_filters(convolution: torch.nn.Conv1d) -> None:

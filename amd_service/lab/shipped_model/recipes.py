@@ -61,7 +61,6 @@ _EIGHT = replace(
     shares=(0.45, 0.2, 0.15, 0.12, 0.08),
     long_window=LongWindowRule.ALWAYS,
     live_window_ms=5000,
-    peak_rate=1e-3,  # with 1.5e-3, a run of 8,000 steps fell back to chance during the warm-up
 )
 
 RECIPES: Mapping[str, Recipe] = {

@@ -70,7 +70,7 @@ def _part(seconds: float, scale: Sequence[float], rng: random.Random) -> Sound:
     time = np.arange(round(beat_s * RATE_HZ)) / RATE_HZ
     fade = np.exp(-time / decay_s) * np.minimum(1, time / 0.01)
     notes = []
-    for _ in range(int(seconds / beat_s) + 1):
+    for _ in range(round(seconds * RATE_HZ) // len(time) + 1):
         pitch = rng.choice(scale)
         waves = [np.sin(2 * np.pi * k * pitch * time) / k for k in range(1, overtones + 1) if k * pitch < RATE_HZ / 2]
         notes.append(np.asarray(np.sum(waves, axis=0) * fade, np.float32))

@@ -7,6 +7,7 @@ from random import Random
 import numpy as np
 import pytest
 import torch
+from torch.nn import functional
 from transformers import AutoFeatureExtractor, AutoModelForAudioClassification
 
 from amd_service.detection.classifier.hub import Located
@@ -17,7 +18,7 @@ from amd_service.lab.shipped_model.drawing import Batch, Batches, validation_bat
 from amd_service.lab.shipped_model.finish import finish, write_windows
 from amd_service.lab.shipped_model.leave_out import RESULT, Counts, Plan, as_table, count_trials, run_recipe
 from amd_service.lab.shipped_model.loop import Run, train, train_with_teachers
-from amd_service.lab.shipped_model.network import build_model
+from amd_service.lab.shipped_model.network import FrameProduct, build_model
 from amd_service.lab.shipped_model.recipes import RECIPES, Recipe
 from amd_service.lab.shipped_model.trials import Trial
 from amd_service.lab.synthesis.corpus import Corpus
@@ -35,6 +36,22 @@ def test_every_recipe_fits_into_the_package(name: str) -> None:
     assert recipe.windows_ms[0] in [round(length * 1000) for length in recipe.lengths_s]
     assert len(recipe.lengths_s) == len(recipe.shares)
     assert sum(recipe.shares) == pytest.approx(1)
+
+
+@pytest.mark.parametrize("samples", [160, 239, 240, 16_000, 16_079])
+def test_the_product_of_frames_is_the_convolution(samples: int) -> None:
+    torch.manual_seed(1)
+    product, inputs = FrameProduct(1, 8, 160, 80), torch.randn(3, 1, samples)
+    convolved = functional.conv1d(inputs, product.weight, product.bias, stride=80)
+    assert torch.allclose(product(inputs), convolved, atol=1e-5)
+    (expected,) = torch.autograd.grad(convolved.square().sum(), product.weight)
+    (found,) = torch.autograd.grad(product(inputs).square().sum(), product.weight)
+    assert torch.allclose(found, expected, rtol=1e-4, atol=1e-3)
+
+
+def test_the_product_of_frames_stays_in_fp32_under_autocast() -> None:
+    with torch.autocast("cpu", torch.bfloat16):
+        assert FrameProduct(1, 8, 160, 80)(torch.randn(2, 1, 320)).dtype == torch.float32
 
 
 @pytest.mark.parametrize("name", ["present", "8s-hidden", "8s-consistent", "8s-mixed-voices", "8s-mixup"])
