@@ -1,9 +1,11 @@
+import random
 from collections import defaultdict
 
 import numpy as np
 import pytest
 
 from amd_service.errors import ConfigurationError
+from amd_service.lab.synthesis import tones
 from amd_service.lab.synthesis.render import INSTALL_COMMAND, RATE_HZ, render
 from amd_service.lab.synthesis.utterances import Kind, Utterance, plan_utterances
 from amd_service.lab.synthesis.voices import ACCENTS, Engine, Split, voice_named, voices
@@ -79,3 +81,9 @@ def test_a_missing_engine_is_reported_with_the_install_command(monkeypatch: pyte
     with pytest.raises(ConfigurationError, match="flite is not installed") as caught:
         list(render([_utterance(Engine.FLITE, "rms", "Hello?")]))
     assert INSTALL_COMMAND in str(caught.value)
+
+
+@pytest.mark.parametrize(("seed", "seconds"), [(998, 5.5), (6896, 8.5), (1, 0.3)])
+def test_music_lasts_as_long_as_asked_for(seed: int, seconds: float) -> None:
+    """With the first two seeds, rounded notes together last a little less than the music."""
+    assert len(tones.music(seconds, random.Random(seed))) == round(seconds * RATE_HZ)
