@@ -12,8 +12,8 @@ from amd_service.telemetry import get_logger
 log = get_logger(__name__)
 
 # Niceness, as for nice(1). Behind requests: while the model computes on every core, callbacks and health checks get
-# nine tenths of a core if they need it. Background: for results that nobody waits for.
-BEHIND_REQUESTS = 10
+# three quarters of a core if they need it. Background: for results that nobody waits for.
+BEHIND_REQUESTS = 5
 BACKGROUND = 19
 
 
