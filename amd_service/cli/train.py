@@ -92,11 +92,13 @@ def train(
 
     raise_if_extra_missing("train", TRAIN)
     from amd_service.cli.train_and_print import policy_of, train_and_print
+    from amd_service.lab.dataset.audio_folder import read_folder
     from amd_service.lab.training.fitting import FitOptions
     from amd_service.lab.training.reporting import Reporter
     from amd_service.lab.training.starting_point import Masking
     from amd_service.lab.training.training_options import TrainingOptions
 
+    read_folder(data, keep_other=True)  # report an unusable folder before the model is downloaded
     options = TrainingOptions(
         data=data,
         out=out,

@@ -102,7 +102,8 @@ async def build_dataset(
         collected, failed = await collector.collect(gathered.candidates)
         kept, duplicates = without_duplicates(collected)
         left_out = sorted([*gathered.left_out, *failed, *duplicates])
-        where = f"{folder} (left out: {count_by_reason(left_out)})"
+        reasons = ", ".join(f"{count} {reason}" for reason, count in count_by_reason(left_out).items())
+        where = f"the new dataset{f' (left out: {reasons})' if reasons else ''}"
         raise_if_label_missing([LabelledFile(each.stored.path, each.candidate.label) for each in kept], where=where)
         known = [each.name for each in gathered.candidates]
         placed = place(folder, store, kept, known=known, shares=shares, seed=seed)

@@ -8,6 +8,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from amd_service.detection.classifier.hub import DEMO
 from amd_service.errors import ConfigurationError
 from amd_service.lab.dataset.audio_folder import Dataset, read_folder
 from amd_service.lab.dataset.labelled_files import LabelledFile
@@ -55,7 +56,7 @@ async def evaluate_and_print(
     print_evaluation(evaluation, console)
     if request.out is not None:
         console.print(escape(f"The report is {request.out / REPORT}"), highlight=False, soft_wrap=True)
-    if request.candidate is not None:
+    if request.candidate not in (None, DEMO):  # the demonstration model is not for real calls
         line = next_command("model", "promote", request.candidate, "--data", request.data)
         console.print(escape(line), highlight=False, soft_wrap=True)
 
