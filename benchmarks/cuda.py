@@ -13,7 +13,7 @@ from typing import Any
 import torch
 
 from amd_service.detection.classifier.engines.engine import Engine, open_engine
-from amd_service.detection.classifier.model import open_model
+from amd_service.detection.classifier.model import RATE_HZ, open_model
 from amd_service.settings import Settings
 from benchmarks import xlsr
 from benchmarks.clips import clips
@@ -32,13 +32,13 @@ def measure(folder: Path) -> dict[str, Any]:
     peak_rate, cost = _peak_rate(), ComputeCost.of_model(folder, SAMPLES).total
     rows = []
     for precision in ("fp32", "bf16"):
-        engine = open_engine("torch", precision, files, 1, None)
+        engine = open_engine("torch", precision, files, 1, None, [1000 * SAMPLES // RATE_HZ])
         rows += [_row(engine, precision, batch, cost, peak_rate) for batch in BATCHES if batch <= engine.max_batch]
     return {"device": torch.cuda.get_device_name(), "bf16_gflops": peak_rate, "gigaflop": cost, "rows": rows}
 
 
 def _row(engine: Engine, precision: str, batch: int, cost: float, peak_rate: float) -> dict[str, float | str]:
-    windows = clips(batch, SAMPLES / 16_000)
+    windows = clips(batch, SAMPLES / RATE_HZ)
     seconds = median(_timed(lambda: engine.logits(windows)) for _ in range(ROUNDS))
     rate = batch / seconds
     return {

@@ -104,5 +104,5 @@ def open_engine(
         case "openvino", Path():
             return openvino.load(files, threads, graph=graph, precision=precision, lengths_ms=lengths_ms)
         case "torch", None:
-            return torch.load(files, threads, precision)
+            return torch.load(files, threads, precision, lengths_ms=lengths_ms)
     raise ModelUnusable(f"there is no engine {engine} with {graph or 'no graph'}: correct AMD_ENGINE")

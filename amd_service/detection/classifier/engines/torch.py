@@ -1,13 +1,14 @@
 """The reference engine: runs the model with PyTorch in float32, on CUDA if available.
 
-To run in bfloat16, the engine must have passed its engine check.
+On CUDA, batches of windows with the usual lengths run as recorded graphs (`cuda_graphs.py`). To run in bfloat16, the
+engine must have passed its engine check.
 """
 
 from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from amd_service.detection.classifier.features import normalise
-from amd_service.detection.classifier.model import CURE, FEATURE_EXTRACTOR, ModelFiles
+from amd_service.detection.classifier.model import CURE, FEATURE_EXTRACTOR, RATE_HZ, ModelFiles
 from amd_service.detection.classifier.temporary_errors import one_line
 from amd_service.errors import ModelUnusable
 from amd_service.telemetry import get_logger
@@ -23,9 +24,11 @@ from amd_service.telemetry import get_logger
 if TYPE_CHECKING:
     import torch
 
+    from amd_service.detection.classifier.engines.cuda_graphs import RecordedGraphs
+
 # Maximum number of clips per call on a GPU. On a CPU, batching saves at most 15 %, because the 99 frames of one clip
 # already fill the matrix unit.
-CUDA_BATCH = 16
+CUDA_BATCH = 64
 
 
 # Prefixes of weight names from programs that wrap the model: DataParallel, Lightning and torch.compile.
@@ -44,8 +47,17 @@ class TorchEngine:
 
     name = "torch"
 
-    def __init__(self, model: Any, files: ModelFiles, device: torch.device, precision: str = "fp32") -> None:
+    def __init__(
+        self,
+        model: Any,
+        files: ModelFiles,
+        device: torch.device,
+        precision: str = "fp32",
+        run: Callable[[torch.Tensor], torch.Tensor] | None = None,
+    ) -> None:
+        """`run`: computes the outputs of the model for inputs on the device. None: the model itself."""
         self.precision = precision
+        self._run = run or (lambda inputs: model(inputs).logits)
         self._model = model
         self._normalise = files.normalise
         self._device = device
@@ -54,17 +66,20 @@ class TorchEngine:
     def logits(self, clips: Sequence[NDArray[np.float32]]) -> NDArray[np.float32]:
         import torch
 
-        batch = np.stack([normalise(clip) if self._normalise else clip for clip in clips])
+        batch = torch.from_numpy(np.stack([normalise(clip) if self._normalise else clip for clip in clips]))
+        if self._device.type == "cuda":
+            batch = batch.pin_memory()
         with torch.inference_mode():
-            output = self._model(torch.from_numpy(batch).to(self._device, self._model.dtype)).logits
+            inputs = batch.to(self._device, non_blocking=True).to(self._model.dtype)
+            output = self._run(inputs)
         return np.asarray(output.float().cpu().numpy(), dtype=np.float32)
 
 
-def load(files: ModelFiles, threads: int, precision: str = "fp32") -> TorchEngine:
+def load(files: ModelFiles, threads: int, precision: str = "fp32", *, lengths_ms: Sequence[int] = ()) -> TorchEngine:
     """Load the model, entirely in bfloat16 if `precision` is bf16. Raises as `load_model`.
 
-    Call this function on the thread that runs the model: the function sets PyTorch's thread count, and OpenMP stores
-    this count per thread.
+    `lengths_ms`: lengths of windows for which graphs are recorded on CUDA. Call this function on the thread that runs
+    the model: the function sets PyTorch's thread count, and OpenMP stores this count per thread.
     """
     import torch
 
@@ -73,7 +88,21 @@ def load(files: ModelFiles, threads: int, precision: str = "fp32") -> TorchEngin
     # The reference must compute in float32 throughout, but cuDNN uses TF32 for convolutions by default.
     torch.backends.cudnn.allow_tf32 = False
     dtype = torch.bfloat16 if precision == "bf16" else torch.float32
-    return TorchEngine(load_model(files).to(device, dtype), files, device, precision)
+    model = load_model(files).to(device, dtype)
+    graphs = _record_graphs(model, device, dtype, lengths_ms) if device.type == "cuda" else None
+    return TorchEngine(model, files, device, precision, graphs)
+
+
+def _record_graphs(model: Any, device: torch.device, dtype: torch.dtype, lengths_ms: Sequence[int]) -> RecordedGraphs:
+    import torch
+
+    from amd_service.detection.classifier.engines.cuda_graphs import RecordedGraphs, cuda_recorder
+
+    graphs = RecordedGraphs(lambda inputs: model(inputs).logits, cuda_recorder())
+    with torch.inference_mode():
+        for length_ms in lengths_ms:
+            graphs.prepare(RATE_HZ * length_ms // 1000, device=device, dtype=dtype)
+    return graphs
 
 
 def load_model(files: ModelFiles) -> Any:
