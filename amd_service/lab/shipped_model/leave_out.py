@@ -1,6 +1,6 @@
 """Compares recipes on speech engines that were left out of the training.
 
-`python -m amd_service.lab.shipped_model.leave_out --out FOLDER --steps 1200` trains every recipe once without each
+`python -m amd_service.lab.shipped_model.leave_out --out FOLDER` trains every recipe once without each
 engine, and tests it on the test voices of that engine. Finished runs are kept, and a killed run continues. Prints a
 table in Markdown with Wilson intervals, and writes it to FOLDER/table.md.
 """
@@ -116,8 +116,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--recipes", nargs="+", choices=sorted(RECIPES), default=list(RECIPES))
     parser.add_argument("--engines", nargs="+", choices=[str(engine) for engine in Engine], default=list(Engine))
     parser.add_argument("--seed", type=int, default=7)
-    parser.add_argument("--steps", type=int, default=1200)
-    parser.add_argument("--limit-minutes", type=float, default=20.0, help="longest training of one model")
+    parser.add_argument("--steps", type=int, default=3000)
+    parser.add_argument("--limit-minutes", type=float, default=60.0, help="longest training of one model")
     parser.add_argument("--tests", type=int, default=600, help="test calls for each left-out engine")
     parser.add_argument("--scale", type=float, default=1.0, help="share of the utterances to render")
     parser.add_argument("--cache", type=Path, default=CACHE)
