@@ -48,8 +48,8 @@ class RecordedGraphs:
         If one fails, for example because the memory of the GPU is full, larger batches run directly.
         """
         for size in SIZES:
-            inputs = torch.randn(size, samples, device=device, dtype=dtype)
             try:
+                inputs = torch.randn(size, samples, device=device, dtype=dtype)
                 replay = self._record(self._run, inputs)
                 # `record` has computed the outputs of these inputs, so compare with others.
                 inputs.normal_()
