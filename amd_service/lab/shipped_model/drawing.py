@@ -8,9 +8,11 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from amd_service.lab.shipped_model.network import frame_middles
 from amd_service.lab.shipped_model.recipes import Recipe
 from amd_service.lab.synthesis.corpus import Corpus
-from amd_service.lab.synthesis.examples import Example, draw_examples
+from amd_service.lab.synthesis.examples import MODEL_RATE_HZ, Example, draw_examples
+from amd_service.lab.synthesis.render import RATE_HZ
 from amd_service.lab.synthesis.voices import Split
 
 
@@ -18,11 +20,13 @@ from amd_service.lab.synthesis.voices import Split
 class Batch:
     """`inputs`: (windows, samples) normalised, at 16 kHz. `targets`: (windows,) probability of voicemail.
 
-    With `paired`, the second half of the batch has the calls of the first half over other telephone lines.
+    `sounds`: (windows, frames) what sounds in the middle of each frame of the network, as position in `SOUNDS`. With
+    `paired`, the second half of the batch has the calls of the first half over other telephone lines.
     """
 
     inputs: Tensor
     targets: Tensor
+    sounds: Tensor
     paired: bool = False
 
 
@@ -52,7 +56,11 @@ def make_batch(corpus: Corpus, split: Split, recipe: Recipe, seconds: float, cou
     drawn: list[Example] = [call[line] for line in range(lines) for call in calls]
     inputs = np.stack([one.samples for one in drawn])
     inputs = (inputs - inputs.mean(axis=1, keepdims=True)) / np.sqrt(inputs.var(axis=1, keepdims=True) + 1e-7)
-    return Batch(torch.from_numpy(inputs), torch.tensor([one.target for one in drawn]), paired)
+    middles = frame_middles(inputs.shape[1]) * RATE_HZ // MODEL_RATE_HZ
+    sounds = np.stack([one.sounds[middles] for one in drawn])
+    return Batch(
+        torch.from_numpy(inputs), torch.tensor([one.target for one in drawn]), torch.from_numpy(sounds), paired
+    )
 
 
 def validation_batches(corpus: Corpus, recipe: Recipe, seed: int, count: int) -> list[Batch]:
@@ -69,4 +77,5 @@ def _mix(batch: Batch, rng: random.Random) -> Batch:
     share = rng.betavariate(0.4, 0.4)
     inputs = share * batch.inputs + (1 - share) * batch.inputs.roll(1, 0)
     targets = share * batch.targets + (1 - share) * batch.targets.roll(1, 0)
-    return Batch(inputs / inputs.std(dim=1, keepdim=True).clamp_min(1e-3), targets, batch.paired)
+    sounds = batch.sounds if share >= 0.5 else batch.sounds.roll(1, 0)  # those of the louder window
+    return Batch(inputs / inputs.std(dim=1, keepdim=True).clamp_min(1e-3), targets, sounds, batch.paired)

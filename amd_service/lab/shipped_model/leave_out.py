@@ -8,15 +8,18 @@ table in Markdown with Wilson intervals, and writes it to FOLDER/table.md.
 import argparse
 import json
 import logging
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
+import numpy as np
 import torch
 
 from amd_service.detection.decision import Policy
 from amd_service.domain import Label
-from amd_service.lab.evaluation.rates import wilson
+from amd_service.lab.evaluation.curves import roc
+from amd_service.lab.evaluation.rates import Interval, wilson
+from amd_service.lab.evaluation.sample import Code
 from amd_service.lab.shipped_model.loop import Run, train_with_teachers
 from amd_service.lab.shipped_model.recipes import RECIPES
 from amd_service.lab.shipped_model.trials import Trial, load_predictor, run_trials
@@ -25,24 +28,6 @@ from amd_service.lab.synthesis.voices import Engine
 from amd_service.settings import Settings
 
 RESULT = "left-out.json"
-
-
-@dataclass(frozen=True, slots=True)
-class Counts:
-    """Test calls, calls whose more probable label is right, decided calls, decided calls that are right."""
-
-    calls: int
-    right: int
-    decided: int
-    right_of_decided: int
-
-    def __add__(self, other: "Counts") -> "Counts":
-        return Counts(
-            self.calls + other.calls,
-            self.right + other.right,
-            self.decided + other.decided,
-            self.right_of_decided + other.right_of_decided,
-        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,8 +41,8 @@ class Plan:
     workers: int = 1
 
 
-def run_recipe(corpus: Corpus, name: str, left_out: Engine, folder: Path, plan: Plan) -> Counts:
-    """Train one recipe without one engine, test it on that engine, and store the counts. Returns stored counts."""
+def run_recipe(corpus: Corpus, name: str, left_out: Engine, folder: Path, plan: Plan) -> list[Trial]:
+    """Train one recipe without one engine, test it on that engine, and store the trials. Returns stored trials."""
     out = folder / f"{name}-without-{left_out}-{plan.seed}"
     result = out / RESULT
     if not result.exists():
@@ -68,46 +53,56 @@ def run_recipe(corpus: Corpus, name: str, left_out: Engine, folder: Path, plan: 
         policy = Policy.from_settings(Settings(_env_file=None), recipe.windows)
         alone = replace(corpus, engines=(left_out,))
         trials = run_trials(predict, alone, count=plan.tests, seed=plan.seed, policy=policy)
-        counts = count_trials(trials)
-        result.write_text(json.dumps([counts.calls, counts.right, counts.decided, counts.right_of_decided]))
-    return Counts(*json.loads(result.read_text()))
+        result.write_text(json.dumps([asdict(trial) for trial in trials]))
+    return [
+        Trial(**{**stored, "label": Label(stored["label"]), "called": Label(stored["called"])})
+        for stored in json.loads(result.read_text())
+    ]
 
 
-def count_trials(trials: Iterable[Trial]) -> Counts:
-    """Count right and decided calls. A call without detected speech is neither."""
-    total = Counts(0, 0, 0, 0)
-    for trial in trials:
-        is_right = trial.voicemail is not None and (trial.voicemail > 0.5) == (trial.label is Label.VOICEMAIL)
-        is_decided = trial.called is not Label.UNDECIDED
-        total += Counts(1, int(is_right), int(is_decided), int(trial.called is trial.label))
-    return total
-
-
-def as_table(results: Mapping[str, Mapping[str, Counts]]) -> str:
+def as_table(results: Mapping[str, Mapping[str, Sequence[Trial]]]) -> str:
     """Return the results by recipe and left-out engine as Markdown, with a row over all engines for each recipe."""
     lines = [
-        "| recipe | left-out engine | calls | right of all | right of decided | decided |",
-        "|---|---|---|---|---|---|",
+        "| recipe | left-out engine | calls | AUC | right of all | right of decided | decided |",
+        "|---|---|---|---|---|---|---|",
     ]
     for name, by_engine in results.items():
         rows = [*by_engine.items()]
         if len(rows) > 1:
-            rows.append(("all", sum(by_engine.values(), Counts(0, 0, 0, 0))))
-        for engine, counts in rows:
-            cells = (
-                _share(counts.right, counts.calls),
-                _share(counts.right_of_decided, counts.decided),
-                _share(counts.decided, counts.calls),
-            )
-            lines.append(f"| {name} | {engine} | {counts.calls} | {' | '.join(cells)} |")
+            rows.append(("all", [trial for trials in by_engine.values() for trial in trials]))
+        lines += [f"| {name} | {engine} | {len(trials)} | {' | '.join(_cells(trials))} |" for engine, trials in rows]
     return "\n".join(lines)
+
+
+def _cells(trials: Sequence[Trial]) -> tuple[str, ...]:
+    """Return AUC and shares with intervals. A call without detected speech is neither right nor decided."""
+    scored = [trial for trial in trials if trial.voicemail is not None]
+    right = [trial for trial in scored if ((trial.voicemail or 0.0) > 0.5) == (trial.label is Label.VOICEMAIL)]
+    decided = [trial for trial in trials if trial.called is not Label.UNDECIDED]
+    right_of_decided = [trial for trial in decided if trial.called is trial.label]
+    return (
+        _auc(scored),
+        _share(len(right), len(trials)),
+        _share(len(right_of_decided), len(decided)),
+        _share(len(decided), len(trials)),
+    )
+
+
+def _auc(scored: Sequence[Trial]) -> str:
+    truth = np.array([Code.VOICEMAIL if trial.label is Label.VOICEMAIL else Code.HUMAN for trial in scored])
+    voicemail = np.array([trial.voicemail for trial in scored], float)
+    found = roc(truth, np.stack([1 - voicemail, voicemail], axis=1))
+    return "–" if found.auc is None else _with_interval(found.auc, found.interval)
 
 
 def _share(part: int, whole: int) -> str:
     if not whole:
         return "–"
-    interval = wilson(part, whole)
-    return f"{part / whole:.3f} ({interval.low:.3f}–{interval.high:.3f})"
+    return _with_interval(part / whole, wilson(part, whole))
+
+
+def _with_interval(value: float, interval: Interval | None) -> str:
+    return f"{value:.3f} ({interval.low:.3f}–{interval.high:.3f})" if interval else f"{value:.3f}"
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -128,7 +123,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     torch.set_num_threads(options.threads)
     corpus = load_corpus(7, scale=options.scale, cache=options.cache)
     plan = Plan(options.seed, options.steps, options.limit_minutes * 60, options.tests, options.workers)
-    results: dict[str, dict[str, Counts]] = {}
+    results: dict[str, dict[str, Sequence[Trial]]] = {}
     for name in options.recipes:
         for engine in map(Engine, options.engines):
             logging.info("recipe %s without %s", name, engine)

@@ -24,12 +24,14 @@ from amd_service.detection.classifier.exported_engine import has_bf16
 from amd_service.lab.shipped_model.drawing import Batch, Batches, validation_batches
 from amd_service.lab.shipped_model.network import build_model, save
 from amd_service.lab.shipped_model.recipes import Recipe
+from amd_service.lab.synthesis.call_starts import SOUNDS
 from amd_service.lab.synthesis.corpus import Corpus
 
 log = logging.getLogger(__name__)
 
 _AVERAGE_DECAY = 0.995
 _CHECKPOINT = "checkpoint.pt"
+_STORED = ("model", "sounds", "average", "optimizer", "schedule")
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,9 +55,13 @@ class Run:
 
 @dataclass
 class _State:
-    """All that a continuation needs. The batches need only the step number."""
+    """All that a continuation needs. The batches need only the step number.
+
+    `sounds` tells from the last hidden states what sounds in each frame. It is used in training only.
+    """
 
     model: Any
+    sounds: torch.nn.Linear
     average: AveragedModel
     optimizer: torch.optim.Optimizer
     schedule: torch.optim.lr_scheduler.LRScheduler
@@ -102,15 +108,18 @@ def _open(run: Run, checkpoint: Path) -> _State:
     model = build_model(run.recipe)
     if run.start is not None:
         model.load_state_dict(load_file(run.start / "model.safetensors"))
+    sounds = torch.nn.Linear(run.recipe.width, len(SOUNDS))
     average = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(_AVERAGE_DECAY))  # type: ignore[no-untyped-call]
-    optimizer = torch.optim.AdamW(model.parameters(), lr=run.recipe.peak_rate, betas=(0.9, 0.98), weight_decay=0.02)
+    optimizer = torch.optim.AdamW(
+        [*model.parameters(), *sounds.parameters()], lr=run.recipe.peak_rate, betas=(0.9, 0.98), weight_decay=0.02
+    )
     schedule = torch.optim.lr_scheduler.OneCycleLR(
         optimizer, run.recipe.peak_rate, total_steps=run.steps + 1, pct_start=0.12
     )
-    state = _State(model, average, optimizer, schedule)
+    state = _State(model, sounds, average, optimizer, schedule)
     if checkpoint.exists():
         stored = torch.load(checkpoint, weights_only=True)
-        for name in ("model", "average", "optimizer", "schedule"):
+        for name in _STORED:
             getattr(state, name).load_state_dict(stored[name])
         state.step, state.spent_s, state.best, state.running = stored["progress"]
         log.info("continue at step %d", state.step)
@@ -120,9 +129,7 @@ def _open(run: Run, checkpoint: Path) -> _State:
 def _store(state: _State, checkpoint: Path) -> None:
     """Replace the checkpoint in one step, so that a killed process leaves the previous one."""
     partial = checkpoint.with_suffix(".partial")
-    stored: dict[str, Any] = {
-        name: getattr(state, name).state_dict() for name in ("model", "average", "optimizer", "schedule")
-    }
+    stored: dict[str, Any] = {name: getattr(state, name).state_dict() for name in _STORED}
     stored["progress"] = [state.step, state.spent_s, state.best, state.running]
     torch.save(stored, partial)
     partial.replace(checkpoint)
@@ -151,15 +158,15 @@ def _continue(
 
 def _step(state: _State, batch: Batch, recipe: Recipe, teachers: Sequence[Any]) -> None:
     state.model.train()
-    loss = _loss(state.model, batch, recipe, teachers)
-    loss.backward()  # type: ignore[no-untyped-call]
+    labels, others = _losses(state, batch, recipe, teachers)
+    (labels + others).backward()  # type: ignore[no-untyped-call]
     torch.nn.utils.clip_grad_norm_(state.model.parameters(), 1.0)
     state.optimizer.step()
     state.schedule.step()
     state.optimizer.zero_grad()
     state.average.update_parameters(state.model)
     state.step += 1
-    state.running = 0.98 * state.running + 0.02 * float(loss.detach())
+    state.running = 0.98 * state.running + 0.02 * float(labels.detach())
 
 
 def _check(state: _State, held_out: Sequence[Batch], out: Path) -> None:
@@ -173,22 +180,26 @@ def _check(state: _State, held_out: Sequence[Batch], out: Path) -> None:
         save(state.average.module, out)
 
 
-def _loss(model: Any, batch: Batch, recipe: Recipe, teachers: Sequence[Any]) -> Tensor:
-    logits = _logits(model, batch)
-    targets = _both(batch)
+def _losses(state: _State, batch: Batch, recipe: Recipe, teachers: Sequence[Any]) -> tuple[Tensor, Tensor]:
+    """Return the loss of the labels, and the weighted sum of the recipe's other losses."""
+    with _autocast():
+        found = state.model(batch.inputs, output_hidden_states=recipe.sounds > 0)
+    logits, targets, others = found.logits.float(), _both(batch), torch.zeros(())
     if teachers:
         with torch.inference_mode():
             taught = torch.stack([_logits(teacher, batch).softmax(dim=1) for teacher in teachers]).mean(dim=0)
         targets = (targets + taught.clone()) / 2
-    loss = functional.cross_entropy(logits, targets)
-    if batch.paired and recipe.consistency:
+    if recipe.sounds:
+        sounds = state.sounds(found.hidden_states[-1].float())
+        others = others + recipe.sounds * functional.cross_entropy(sounds.transpose(1, 2), batch.sounds)
+    if batch.paired:
         first, second = logits.log_softmax(dim=1).chunk(2)
         kl: Callable[..., Tensor] = functional.kl_div
         difference = kl(first, second, log_target=True, reduction="batchmean") + kl(
             second, first, log_target=True, reduction="batchmean"
         )
-        loss = loss + recipe.consistency * difference / 2
-    return loss
+        others = others + recipe.consistency * difference / 2
+    return functional.cross_entropy(logits, targets), others
 
 
 def _both(batch: Batch) -> Tensor:
@@ -196,5 +207,9 @@ def _both(batch: Batch) -> Tensor:
 
 
 def _logits(model: Any, batch: Batch) -> Tensor:
-    with torch.autocast("cpu", torch.bfloat16, enabled=has_bf16()):
+    with _autocast():
         return model(batch.inputs).logits.float()  # type: ignore[no-any-return]
+
+
+def _autocast() -> torch.autocast:
+    return torch.autocast("cpu", torch.bfloat16, enabled=has_bf16())

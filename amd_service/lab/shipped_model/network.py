@@ -4,12 +4,26 @@ import math
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 from transformers import Wav2Vec2Config, Wav2Vec2FeatureExtractor, Wav2Vec2ForSequenceClassification
 
 from amd_service.lab.shipped_model.recipes import Recipe
+
+_KERNELS, _STRIDES = (160, 5, 5), (80, 4, 2)
+
+
+def frame_middles(samples: int) -> NDArray[np.int64]:
+    """Return the middle sample of each frame that the convolutions make of a window."""
+    frames, seen, step = samples, 1, 1
+    for kernel, stride in zip(_KERNELS, _STRIDES, strict=True):
+        frames = (frames - kernel) // stride + 1
+        seen += (kernel - 1) * step
+        step *= stride
+    return np.arange(frames) * step + seen // 2
 
 
 def build_model(recipe: Recipe) -> Wav2Vec2ForSequenceClassification:
@@ -24,8 +38,8 @@ def build_model(recipe: Recipe) -> Wav2Vec2ForSequenceClassification:
         do_stable_layer_norm=True,
         conv_bias=True,
         conv_dim=(128, 128, 160),
-        conv_kernel=(160, 5, 5),
-        conv_stride=(80, 4, 2),
+        conv_kernel=_KERNELS,
+        conv_stride=_STRIDES,
         hidden_size=recipe.width,
         num_hidden_layers=recipe.layers,
         num_attention_heads=4,

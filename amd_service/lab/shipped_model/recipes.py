@@ -19,6 +19,7 @@ class Recipe:
     - `batch_s`: seconds of audio in a batch, so that batches of any window length cost the same;
     - `consistency`: weight of the difference between the answers to two lines for the same call;
     - `mixup`: probability that a batch blends pairs of windows and their targets;
+    - `sounds`: weight of the second task: to tell for each frame what sounds (silence, tone, kind of utterance);
     - `teachers`: number of models whose mean answer the model also learns;
     - `width`, `layers`: size of the transformer. 160 and 3 give 1.2 million parameters, 208 and 4 give 2.4 million.
     """
@@ -35,6 +36,7 @@ class Recipe:
     time_masks: float = 0.0
     consistency: float = 0.0
     mixup: float = 0.0
+    sounds: float = 0.0
     teachers: int = 0
     width: int = 160
     layers: int = 3
@@ -62,6 +64,7 @@ _EIGHT = replace(
     long_window=LongWindowRule.ALWAYS,
     live_window_ms=5000,
 )
+_SOUNDS = replace(_EIGHT, sounds=1.0, peak_rate=1e-3)
 
 RECIPES: Mapping[str, Recipe] = {
     "present": Recipe(),
@@ -75,12 +78,13 @@ RECIPES: Mapping[str, Recipe] = {
         style=replace(_EIGHT.style, no_speech=0.1, no_beep=0.35, late_beep=0.15, cut_off=0.12),
         peak_rate=5e-4,
     ),
-    "8s-half-hidden": replace(_EIGHT, style=Style(chances=replace(_EIGHT.style.chances, noise_vocoding=0.5))),
-    "8s-consistent": replace(_EIGHT, consistency=1.0),
-    "8s-mixed-voices": replace(_EIGHT, style=replace(_EIGHT.style, other_voice=0.3)),
-    "8s-screening": replace(_EIGHT, style=replace(_EIGHT.style, screening=0.3)),
-    "8s-mixup": replace(_EIGHT, mixup=0.5),
-    "8s-distilled": replace(_EIGHT, teachers=3),
-    "8s-larger": replace(_EIGHT, width=208, layers=4),
-    "8s-rhythm": replace(_EIGHT, style=Style(chances=replace(_EIGHT.style.chances, noise_vocoding=1.0))),
+    "8s-sounds": _SOUNDS,
+    "8s-half-hidden": replace(_SOUNDS, style=Style(chances=replace(_SOUNDS.style.chances, noise_vocoding=0.5))),
+    "8s-consistent": replace(_SOUNDS, consistency=1.0),
+    "8s-mixed-voices": replace(_SOUNDS, style=replace(_SOUNDS.style, other_voice=0.3)),
+    "8s-screening": replace(_SOUNDS, style=replace(_SOUNDS.style, screening=0.3)),
+    "8s-mixup": replace(_SOUNDS, mixup=0.5),
+    "8s-distilled": replace(_SOUNDS, teachers=3),
+    "8s-larger": replace(_SOUNDS, width=208, layers=4),
+    "8s-rhythm": replace(_SOUNDS, style=Style(chances=replace(_SOUNDS.style.chances, noise_vocoding=1.0))),
 }

@@ -19,21 +19,30 @@ from amd_service.lab.synthesis.render import RATE_HZ, Sound
 from amd_service.lab.synthesis.utterances import Kind
 from amd_service.lab.synthesis.voices import Split, Voice
 
+# What a sample can be: nothing, a tone (or music, or noise instead of speech), or a part of an utterance of some kind.
+SOUNDS = ("silence", "tone", *Kind)
+_FIRST_KIND = 2
+
 
 @dataclass(frozen=True, eq=False)
 class CallStart:
     """The called party's side of the start of a call, without line effects, at 8 kHz.
 
-    `speech` marks the samples that are speech; `onset_s` is the time of the first such sample. A call start labelled
-    `Label.UNDECIDED` has no speech, or an assistant that asks who is calling.
+    `sounds` has the position in `SOUNDS` of what each sample is; `onset_s` is the time of the first sample of speech. A
+    call start labelled `Label.UNDECIDED` has no speech, or an assistant that asks who is calling.
     """
 
     samples: Sound
-    speech: NDArray[np.bool_]
+    sounds: NDArray[np.int64]
     onset_s: float | None
     label: Label
     voice: Voice | None
     language: str | None
+
+    @property
+    def speech(self) -> NDArray[np.bool_]:
+        """Marks the samples that are speech."""
+        return self.sounds >= _FIRST_KIND
 
 
 PRESENT_CHANCES = Chances(voice_shift=0, equaliser=0, tilt=0, overload=0)
@@ -63,31 +72,31 @@ PRESENT = Style()
 
 
 class _Timeline:
-    """Sounds in sequence, each marked as speech or not."""
+    """Sounds in sequence, with what each sample is."""
 
     def __init__(self) -> None:
-        self._sounds: list[Sound] = []
-        self._speech: list[NDArray[np.bool_]] = []
+        self._samples: list[Sound] = []
+        self._sounds: list[NDArray[np.int64]] = []
 
-    def add(self, sound: Sound, *, speech: bool = False) -> None:
-        self._sounds.append(sound)
-        self._speech.append(np.full(len(sound), speech))
+    def add(self, samples: Sound, kind: Kind | None = None) -> None:
+        self._samples.append(samples)
+        self._sounds.append(np.full(len(samples), SOUNDS.index(kind)) if kind else (samples != 0).astype(np.int64))
 
     def cut(self, seconds: float) -> None:
         """Remove all sounds later than `seconds` after the first speech."""
-        samples, speech = np.concatenate(self._sounds), np.concatenate(self._speech)
-        end = int(np.argmax(speech)) + round(seconds * RATE_HZ)
-        self._sounds, self._speech = [samples[:end]], [speech[:end]]
+        samples, sounds = np.concatenate(self._samples), np.concatenate(self._sounds)
+        end = int(np.argmax(sounds >= _FIRST_KIND)) + round(seconds * RATE_HZ)
+        self._samples, self._sounds = [samples[:end]], [sounds[:end]]
 
     def build(self, seconds: float, label: Label, voice: Voice | None, language: str | None) -> CallStart:
         """Return the added sounds, cut or padded with silence to `seconds` after the first speech (or the start)."""
         fill = tones.silence(seconds)
-        samples = np.concatenate([*self._sounds, fill])
-        speech = np.concatenate([*self._speech, np.zeros(len(fill), np.bool_)])
-        spoken = np.flatnonzero(speech)
+        samples = np.concatenate([*self._samples, fill])
+        sounds = np.concatenate([*self._sounds, np.zeros(len(fill), np.int64)])
+        spoken = np.flatnonzero(sounds >= _FIRST_KIND)
         onset_s = float(spoken[0]) / RATE_HZ if spoken.size else None
         count = round(((onset_s or 0.0) + seconds) * RATE_HZ)
-        return CallStart(samples[:count], speech[:count], onset_s, label, voice, language)
+        return CallStart(samples[:count], sounds[:count], onset_s, label, voice, language)
 
 
 def build_call_start(
@@ -103,7 +112,7 @@ def build_call_start(
 
     def say(kind: Kind) -> None:
         speaker = corpus.speaker(split, rng) if rng.random() < style.other_voice else (voice, language)
-        timeline.add(change(corpus.say(*speaker, kind, rng)), speech=True)
+        timeline.add(change(corpus.say(*speaker, kind, rng)), kind)
 
     if label is Label.UNDECIDED:
         say(Kind.SCREENING)

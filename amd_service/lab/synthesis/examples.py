@@ -29,9 +29,13 @@ _MIN_SPEECH_S = 0.15
 
 @dataclass(frozen=True, eq=False)
 class Example:
-    """`samples`: float32 at 16 kHz, not yet normalised. `target`: probability of voicemail to learn."""
+    """`samples`: float32 at 16 kHz, not yet normalised. `target`: probability of voicemail to learn.
+
+    `sounds`: what each sample of the window at 8 kHz is, as position in `SOUNDS`.
+    """
 
     samples: NDArray[np.float32]
+    sounds: NDArray[np.int64]
     target: float
     label: Label
     voice: Voice | None
@@ -59,8 +63,9 @@ def draw_examples(
         target = _TRUE_TARGET if label is Label.VOICEMAIL else 1 - _TRUE_TARGET
     heard = [_send(corpus, split, call_start, rng, style.chances) for _ in range(lines)]
     windows = [soxr.resample(one[start : start + count], RATE_HZ, MODEL_RATE_HZ, quality="HQ") for one in heard]
+    sounds = call_start.sounds[start : start + count]
     return [
-        Example(np.asarray(window, np.float32), target, label, call_start.voice, call_start.language)
+        Example(np.asarray(window, np.float32), sounds, target, label, call_start.voice, call_start.language)
         for window in windows
     ]
 

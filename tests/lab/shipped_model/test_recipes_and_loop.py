@@ -7,6 +7,7 @@ from random import Random
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file
 from torch.nn import functional
 from transformers import AutoFeatureExtractor, AutoModelForAudioClassification
 
@@ -14,14 +15,16 @@ from amd_service.detection.classifier.hub import Located
 from amd_service.detection.classifier.model import check_files
 from amd_service.detection.classifier.model_windows import ModelWindows
 from amd_service.domain import Label, LongWindowRule
-from amd_service.lab.shipped_model.drawing import Batch, Batches, validation_batches
+from amd_service.lab.shipped_model.drawing import Batch, Batches, make_batch, validation_batches
 from amd_service.lab.shipped_model.finish import finish, write_windows
-from amd_service.lab.shipped_model.leave_out import RESULT, Counts, Plan, as_table, count_trials, run_recipe
+from amd_service.lab.shipped_model.leave_out import Plan, as_table, run_recipe
 from amd_service.lab.shipped_model.loop import Run, train, train_with_teachers
-from amd_service.lab.shipped_model.network import FrameProduct, build_model
+from amd_service.lab.shipped_model.network import FrameProduct, build_model, frame_middles
 from amd_service.lab.shipped_model.recipes import RECIPES, Recipe
 from amd_service.lab.shipped_model.trials import Trial
+from amd_service.lab.synthesis.call_starts import SOUNDS
 from amd_service.lab.synthesis.corpus import Corpus
+from amd_service.lab.synthesis.utterances import Kind
 from amd_service.lab.synthesis.voices import Engine, Split
 
 SMALL = Recipe(batch_s=12.0, width=32, layers=1)
@@ -89,11 +92,44 @@ def test_the_first_convolution_gives_25_frames_a_second(seconds: float) -> None:
     assert frames.shape[2] == pytest.approx(seconds * 25, abs=2)
 
 
+@pytest.mark.parametrize("samples", [16_000, 80_000, 128_000])
+def test_a_frame_hears_most_of_the_samples_around_its_middle(samples: int) -> None:
+    middles = frame_middles(samples)
+    extract = build_model(SMALL).wav2vec2.feature_extractor.eval()
+    inputs = torch.randn(1, samples, requires_grad=True)
+    frames = extract(inputs)
+    assert frames.shape[2] == len(middles)
+    for frame in (0, 7, len(middles) - 1):
+        (gradient,) = torch.autograd.grad(frames[0, :, frame].square().sum(), inputs, retain_graph=True)
+        heard = torch.nonzero(gradient[0]).flatten()
+        assert abs((int(heard[0]) + int(heard[-1])) / 2 - middles[frame]) <= 2
+
+
+def test_a_batch_tells_what_sounds_in_each_frame(small_corpus: Corpus) -> None:
+    batch = make_batch(small_corpus, Split.TRAIN, RECIPES["8s-sounds"], 8.0, 24, Random(1))
+    assert batch.sounds.shape == (24, len(frame_middles(128_000)))
+    greeting = SOUNDS.index(Kind.GREETING)
+    assert set((batch.sounds == greeting).any(dim=1)[batch.targets < 0.5].tolist()) == {False}
+    assert all((batch.sounds == greeting).any(dim=1)[batch.targets > 0.5].tolist())
+
+
+def test_the_second_task_changes_the_training_and_is_not_in_the_model_folder(
+    small_corpus: Corpus, tmp_path: Path
+) -> None:
+    torch.set_num_threads(1)
+    folders = {weight: tmp_path / str(weight) for weight in (0.0, 1.0)}
+    for weight, folder in folders.items():
+        train(small_corpus, folder, replace(RUN, recipe=replace(SMALL, sounds=weight)))
+    without, with_task = (load_file(folder / "model.safetensors") for folder in folders.values())
+    assert without.keys() == with_task.keys()
+    assert any(not torch.equal(without[name], with_task[name]) for name in without)
+
+
 def test_a_killed_run_continues_to_the_same_weights(
     small_corpus: Corpus, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     torch.set_num_threads(1)
-    run = replace(RUN, steps=4, check_every=2, recipe=replace(SMALL, dropout=0.1, time_masks=0.1))
+    run = replace(RUN, steps=4, check_every=2, recipe=replace(SMALL, dropout=0.1, time_masks=0.1, sounds=1.0))
     train(small_corpus, tmp_path / "whole", run)
     draw, drawn = Batches.__getitem__, count()
 
@@ -153,11 +189,10 @@ def test_a_left_out_engine_is_only_heard_in_the_test(
     torch.set_num_threads(1)
     monkeypatch.setattr("amd_service.lab.shipped_model.leave_out.RECIPES", {"small": SMALL})
     plan = Plan(seed=1, steps=1, limit_s=60, tests=4, workers=0)
-    counts = run_recipe(small_corpus, "small", Engine.FESTIVAL, tmp_path, plan)
-    assert counts.calls == 4
-    result = tmp_path / "small-without-festival-1" / RESULT
-    result.write_text("[4, 3, 2, 1]")
-    assert run_recipe(small_corpus, "small", Engine.FESTIVAL, tmp_path, plan) == Counts(4, 3, 2, 1)
+    trials = run_recipe(small_corpus, "small", Engine.FESTIVAL, tmp_path, plan)
+    assert [trial.engine for trial in trials] == ["festival"] * 4
+    (tmp_path / "small-without-festival-1" / "model.safetensors").unlink()
+    assert run_recipe(small_corpus, "small", Engine.FESTIVAL, tmp_path, plan) == trials
 
 
 def test_a_corpus_without_an_engine_has_no_voice_of_it(small_corpus: Corpus) -> None:
@@ -173,8 +208,6 @@ def test_the_table_counts_undecided_calls_apart_and_has_intervals() -> None:
         Trial(Label.VOICEMAIL, "flite", "en", 0.6, Label.UNDECIDED),
         Trial(Label.VOICEMAIL, "flite", "en", None, Label.UNDECIDED),
     ]
-    counts = count_trials(trials)
-    assert counts == Counts(4, 2, 2, 1)
-    table = as_table({"present": {"flite": counts, "festival": counts}})
-    assert "| present | flite | 4 | 0.500 (0.150–0.850) | 0.500 (0.095–0.905) | 0.500 (0.150–0.850) |" in table
+    table = as_table({"present": {"flite": trials, "festival": trials}})
+    assert "| present | flite | 4 | 0.500 | 0.500 (0.150–0.850) | 0.500 (0.095–0.905) | 0.500 (0.150–0.850) |" in table
     assert "| present | all | 8 |" in table
