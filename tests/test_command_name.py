@@ -49,6 +49,17 @@ def test_the_module_is_run_with_its_interpreter(checkout: Path, monkeypatch: pyt
     assert command_name() == ".venv/bin/python -m amd_service"
 
 
+def test_packages_are_installed_by_the_pip_of_this_installation(
+    checkout: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "executable", str(checkout / "python"))
+    assert with_command_name("run pip install 'amd-service[onnx]'") == "run pip install 'amd-service[onnx]'"
+    (checkout / "pip").touch(mode=0o755)
+    named = with_command_name("run pip install 'amd-service[onnx]'")
+    assert named == "run .venv/bin/pip install 'amd-service[onnx]'"
+    assert with_command_name(named) == named
+
+
 def test_another_program_names_the_command_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "argv", ["/usr/bin/uvicorn"])
     assert with_command_name("run `amd-service migrate`, not amd-service") == (

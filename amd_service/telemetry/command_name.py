@@ -1,11 +1,13 @@
 """How the commands of this installation are run: a checkout has no `amd-service` on the PATH."""
 
+import re
 import shlex
 import shutil
 import sys
 from pathlib import Path
 
 NAME = "amd-service"
+_INSTALL = re.compile(r"(?<![\w/])pip install ")
 
 
 def command_name() -> str:
@@ -21,10 +23,17 @@ def command_name() -> str:
 
 
 def with_command_name(text: str) -> str:
-    """Return a text whose commands, such as `amd-service doctor`, are as the reader must type them."""
+    """Return a text whose commands, such as `amd-service doctor`, are as the reader must type them.
+
+    `pip install` becomes the pip of this installation, because another pip would install for another Python.
+    """
     quoted = f"`{NAME} "
-    # Every value of every log line comes here, and the name costs a search of the PATH.
-    return text.replace(quoted, f"`{command_name()} ") if quoted in text else text
+    # Every value of every log line comes here, and the names cost a search of the PATH.
+    if quoted in text:
+        text = text.replace(quoted, f"`{command_name()} ")
+    if "pip install " in text and (pip := Path(sys.executable).with_name("pip")).exists():
+        text = _INSTALL.sub(lambda _: f"{_typed(pip)} install ", text)
+    return text
 
 
 def next_command(*words: object) -> str:

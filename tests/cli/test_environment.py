@@ -18,6 +18,7 @@ from amd_service.errors import ConfigurationError, ModelUnusable
 from amd_service.runtime import open_runtime
 from amd_service.settings import Settings, load_settings
 from amd_service.settings.network import check_network_environment
+from amd_service.telemetry.command_name import with_command_name
 from tests.support.command_line import CommandLine
 
 RECORDING = str(Path("fixtures/calls/01-human-hello/recording.wav").resolve())
@@ -81,7 +82,7 @@ def test_a_command_that_needs_twilio_names_the_broken_variable_in_one_line(
     ended = command_line.run(*arguments)
     (line,) = [line for line in ended.err.splitlines() if not line.startswith("{")]
     shown = value.replace("\n", "\\n")
-    assert (ended.code, line.startswith(f"amd-service: {name}={shown}: {cure}")) == (2, True), line
+    assert (ended.code, line.startswith(f"amd-service: {name}={shown}: {with_command_name(cure)}")) == (2, True), line
 
 
 @pytest.mark.parametrize("arguments", NEEDS_NO_TWILIO, ids=lambda arguments: arguments[0])

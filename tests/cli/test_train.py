@@ -5,6 +5,7 @@ import pytest
 
 from amd_service.cli import extra
 from amd_service.detection.label_check import SHIPPED_CLIPS
+from amd_service.telemetry.command_name import with_command_name
 from tests.support.command_line import CommandLine
 from tests.support.models import build_model
 
@@ -64,4 +65,4 @@ def test_without_the_extra_the_command_names_how_to_install_it(
     ended = command_line.run(*command)
     name = "model promote" if command[0] == "model" else command[0]
     expected = f"amd-service: `amd-service {name}` needs no_such_library: pip install 'amd-service[train]'\n"
-    assert (ended.code, ended.err) == (2, expected)
+    assert (ended.code, ended.err) == (2, with_command_name(expected))
