@@ -30,6 +30,7 @@ from amd_service.lab.synthesis.corpus import Corpus
 log = logging.getLogger(__name__)
 
 _AVERAGE_DECAY = 0.995
+_TEMPERATURES = torch.logspace(-0.3, 0.7, 41)
 _CHECKPOINT = "checkpoint.pt"
 _STORED = ("model", "sounds", "average", "optimizer", "schedule")
 
@@ -74,7 +75,8 @@ class _State:
 def train(corpus: Corpus, out: Path, run: Run) -> dict[str, float | int]:
     """Train, and leave the averaged weights with the lowest validation loss in `out`. Returns what `training.json` has.
 
-    If `out` has a checkpoint of an interrupted run, the training continues there. A finished run returns at once.
+    The validation loss is the one at the best temperature. If `out` has a checkpoint of an interrupted run, the
+    training continues there. A finished run returns at once.
     """
     out.mkdir(parents=True, exist_ok=True)
     finished = out / "training.json"
@@ -172,8 +174,10 @@ def _step(state: _State, batch: Batch, recipe: Recipe, teachers: Sequence[Any]) 
 def _check(state: _State, held_out: Sequence[Batch], out: Path) -> None:
     state.average.eval()
     with torch.inference_mode():
-        losses = [functional.cross_entropy(_logits(state.average, batch), _both(batch)) for batch in held_out]
-    found = float(torch.stack(losses).mean())
+        logits = torch.cat([_logits(state.average, batch) for batch in held_out])
+    targets = torch.cat([_both(batch) for batch in held_out])
+    # The temperature is fitted after the training, so overconfidence must not decide which weights are kept.
+    found = min(float(functional.cross_entropy(logits / each, targets)) for each in _TEMPERATURES)
     log.info("step %d loss %.3f validation %.3f %.0f s", state.step, state.running, found, state.spent_s)
     if found < state.best:
         state.best = found
