@@ -1,10 +1,14 @@
-"""Finishes a trained model: temperature, windows and model card."""
+"""Finishes a trained model: offset, temperature, windows and model card."""
 
 import json
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
+from safetensors.torch import load_file, save_file
+from sklearn.linear_model import LogisticRegression
 
 from amd_service.detection.audio.window import cut
 from amd_service.detection.classifier.known_models import count_parameters
@@ -78,14 +82,39 @@ def write_windows(out: Path, recipe: Recipe) -> None:
 
 
 def calibrate(corpus: Corpus, out: Path, recipe: Recipe, *, seed: int, count: int) -> float:
-    """Fit the temperature on calls by validation voices, in both windows, and write `calibration.json`."""
+    """Fit an offset and a temperature on calls by validation voices, in both windows. Returns the temperature.
+
+    The offset is added to the voicemail output of the weights, so that neither label is favoured. The temperature is
+    written to `calibration.json`.
+    """
     score, _ = load_scorer(out)
-    logits, targets = [], []
+    scored, targets = [], []
     for start, heard in draw_recordings(corpus, Split.VALIDATION, recipe.windows_ms[1] / 1000, seed, count):
         call, onset_ms = Waveform(heard, RATE_HZ), round((start.onset_s or 0.0) * 1000)
         windows = [cut(call, onset_ms=onset_ms, anchor=Anchor.AUTO, length_ms=ms) for ms in recipe.windows_ms]
-        logits.append([score(window) for window in windows])
+        scored.append([score(window) for window in windows])
         targets.append(float(start.label is Label.VOICEMAIL))
-    temperature = fit_temperature(np.array(logits), targets)
+    logits = np.array(scored)
+    offset = fit_offset(logits, targets)
+    logits[:, :, 1] += offset
+    _add_to_voicemail(out, offset)
+    temperature = fit_temperature(logits, targets)
     write_json(out / "calibration.json", {"temperature": temperature})
     return temperature
+
+
+def fit_offset(logits: NDArray[np.float64], targets: Sequence[float]) -> float:
+    """Return what to add to the logit of voicemail, at most 1. `logits`: (calls, windows, 2). `targets`: 1 or 0."""
+    margins = logits[:, :, 1] - logits[:, :, 0]
+    fitted = LogisticRegression().fit(margins.reshape(-1, 1), np.repeat(targets, margins.shape[1]))
+    slope, intercept = float(fitted.coef_[0, 0]), float(fitted.intercept_[0])
+    # Without a positive slope, the model does not tell the labels apart, and no offset helps.
+    return float(np.clip(intercept / slope, -1, 1)) if slope > 0 else 0.0
+
+
+def _add_to_voicemail(out: Path, offset: float) -> None:
+    weights = out / "model.safetensors"
+    tensors = load_file(weights)
+    tensors["classifier.bias"][1] += offset
+    save_file(tensors, weights, {"format": "pt"})
+    weights.chmod(0o644)

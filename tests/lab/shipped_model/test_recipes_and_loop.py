@@ -16,7 +16,7 @@ from amd_service.detection.classifier.model import check_files
 from amd_service.detection.classifier.model_windows import ModelWindows
 from amd_service.domain import Label, LongWindowRule
 from amd_service.lab.shipped_model.drawing import Batch, Batches, make_batch, validation_batches
-from amd_service.lab.shipped_model.finish import finish, write_windows
+from amd_service.lab.shipped_model.finish import finish, fit_offset, write_windows
 from amd_service.lab.shipped_model.leave_out import Plan, as_table, run_recipe
 from amd_service.lab.shipped_model.loop import Run, train, train_with_teachers
 from amd_service.lab.shipped_model.network import FrameProduct, build_model, frame_middles
@@ -175,6 +175,21 @@ def test_a_trained_folder_is_one_that_transformers_and_the_service_read(small_co
     inputs = extractor(np.zeros(32_000, np.float32), sampling_rate=16_000, return_tensors="pt")
     assert torch.isfinite(model(**inputs).logits).all()
     assert (tmp_path / "teacher-0" / "model.safetensors").exists()
+
+
+@pytest.mark.parametrize("offset", [-0.6, 0.0, 0.6])
+def test_the_offset_takes_back_a_preference_for_a_label(offset: float) -> None:
+    rng = np.random.default_rng(1)
+    targets = np.repeat([0.0, 1.0], 500)
+    margins = rng.normal(0, 2, (1000, 2)) + np.where(targets == 1, 2, -2)[:, None] - offset
+    logits = np.stack([np.zeros_like(margins), margins], axis=2)
+    assert fit_offset(logits, targets.tolist()) == pytest.approx(offset, abs=0.15)
+
+
+def test_a_model_that_cannot_tell_the_labels_apart_gets_no_offset() -> None:
+    logits = np.zeros((4, 1, 2))
+    logits[:, 0, 1] = [2, 3, -2, -3]
+    assert fit_offset(logits, [0.0, 0.0, 1.0, 1.0]) == 0
 
 
 def test_the_folder_states_the_windows_of_its_recipe(tmp_path: Path) -> None:
