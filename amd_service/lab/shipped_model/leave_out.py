@@ -20,6 +20,7 @@ from amd_service.domain import Label
 from amd_service.lab.evaluation.curves import roc
 from amd_service.lab.evaluation.rates import Interval, wilson
 from amd_service.lab.evaluation.sample import Code
+from amd_service.lab.shipped_model.finish import calibrate
 from amd_service.lab.shipped_model.loop import Run, train_with_teachers
 from amd_service.lab.shipped_model.recipes import RECIPES
 from amd_service.lab.shipped_model.trials import Trial, load_predictor, run_trials
@@ -32,13 +33,17 @@ RESULT = "left-out.json"
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """A comparison. `steps`, `limit_s`: length of each training. `tests`: test calls for each left-out engine."""
+    """A comparison. `steps`, `limit_s`: length of each training. `tests`: test calls for each left-out engine.
+
+    `calibration`: calls by validation voices of the other engines, for offset and temperature.
+    """
 
     seed: int
     steps: int
     limit_s: float
     tests: int
     workers: int = 1
+    calibration: int = 400
 
 
 def run_recipe(corpus: Corpus, name: str, left_out: Engine, folder: Path, plan: Plan) -> list[Trial]:
@@ -49,6 +54,7 @@ def run_recipe(corpus: Corpus, name: str, left_out: Engine, folder: Path, plan: 
         recipe = RECIPES[name]
         heard = replace(corpus, engines=tuple(engine for engine in Engine if engine is not left_out))
         train_with_teachers(heard, out, Run(recipe, plan.seed, plan.steps, plan.limit_s, workers=plan.workers))
+        calibrate(heard, out, recipe, seed=plan.seed, count=plan.calibration)
         predict = load_predictor(out)
         policy = Policy.from_settings(Settings(_env_file=None), recipe.windows)
         alone = replace(corpus, engines=(left_out,))

@@ -203,7 +203,7 @@ def test_a_left_out_engine_is_only_heard_in_the_test(
 ) -> None:
     torch.set_num_threads(1)
     monkeypatch.setattr("amd_service.lab.shipped_model.leave_out.RECIPES", {"small": SMALL})
-    plan = Plan(seed=1, steps=1, limit_s=60, tests=4, workers=0)
+    plan = Plan(seed=1, steps=1, limit_s=60, tests=4, workers=0, calibration=6)
     trials = run_recipe(small_corpus, "small", Engine.FESTIVAL, tmp_path, plan)
     assert [trial.engine for trial in trials] == ["festival"] * 4
     (tmp_path / "small-without-festival-1" / "model.safetensors").unlink()
