@@ -49,15 +49,19 @@ def test_the_module_is_run_with_its_interpreter(checkout: Path, monkeypatch: pyt
     assert command_name() == ".venv/bin/python -m amd_service"
 
 
-def test_packages_are_installed_by_the_pip_of_this_installation(
+def test_packages_are_installed_for_the_python_that_runs_the_service(
     checkout: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sys, "executable", str(checkout / "python"))
-    assert with_command_name("run pip install 'amd-service[onnx]'") == "run pip install 'amd-service[onnx]'"
-    (checkout / "pip").touch(mode=0o755)
     named = with_command_name("run pip install 'amd-service[onnx]'")
-    assert named == "run .venv/bin/pip install 'amd-service[onnx]'"
-    assert with_command_name(named) == named
+    assert named == "run .venv/bin/python -m pip install 'amd-service[onnx]'"
+    for whole in (named, "run `uv pip install x`", "run `/usr/bin/pip install x`"):
+        assert with_command_name(whole) == whole
+
+
+def test_without_pip_the_command_keeps_its_usual_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("amd_service.telemetry.command_name.find_spec", lambda _name: None)
+    assert with_command_name("run pip install 'amd-service[onnx]'") == "run pip install 'amd-service[onnx]'"
 
 
 def test_another_program_names_the_command_alone(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from amd_service.domain import Label
+from amd_service.lab.command import run
 from amd_service.lab.dataset.audio_folder import write_metadata
 from amd_service.lab.dataset.labelled_files import LabelledFile
 from amd_service.lab.dataset.whole_files import write_bytes
@@ -169,4 +170,4 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run(main)

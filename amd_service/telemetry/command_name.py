@@ -4,10 +4,11 @@ import re
 import shlex
 import shutil
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 NAME = "amd-service"
-_INSTALL = re.compile(r"(?<![\w/])pip install ")
+_INSTALL = re.compile(r"(?<!-m )(?<!uv )(?<![\w/])pip install ")
 
 
 def command_name() -> str:
@@ -31,8 +32,8 @@ def with_command_name(text: str) -> str:
     # Every value of every log line comes here, and the names cost a search of the PATH.
     if quoted in text:
         text = text.replace(quoted, f"`{command_name()} ")
-    if "pip install " in text and (pip := Path(sys.executable).with_name("pip")).exists():
-        text = _INSTALL.sub(lambda _: f"{_typed(pip)} install ", text)
+    if "pip install " in text and find_spec("pip"):
+        text = _INSTALL.sub(lambda _: f"{_typed(Path(sys.executable))} -m pip install ", text)
     return text
 
 

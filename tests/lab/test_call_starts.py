@@ -5,8 +5,9 @@ import numpy as np
 import pytest
 
 from amd_service.domain import Label
+from amd_service.lab.augmentation.chain import NO_EFFECTS
 from amd_service.lab.synthesis import tones
-from amd_service.lab.synthesis.call_starts import Style, build_call_start
+from amd_service.lab.synthesis.call_starts import SOUNDS, Style, build_call_start
 from amd_service.lab.synthesis.corpus import Corpus
 from amd_service.lab.synthesis.examples import draw_example, draw_recordings
 from amd_service.lab.synthesis.render import RATE_HZ
@@ -32,6 +33,14 @@ def test_windows_are_finite_and_within_full_scale(small_corpus: Corpus) -> None:
         samples = draw_example(small_corpus, Split.TRAIN, 2.0, rng).samples
         assert np.isfinite(samples).all()
         assert np.abs(samples).max() < 1.5  # the resampler overshoots at clipped peaks
+
+
+def test_samples_of_the_class_silence_are_silent(small_corpus: Corpus) -> None:
+    rng = random.Random(1)
+    for _ in range(60):
+        example = draw_example(small_corpus, Split.TRAIN, 5.0, rng, Style(chances=NO_EFFECTS))
+        energy = example.samples.astype(float) ** 2
+        assert energy[np.repeat(example.sounds, 2) == SOUNDS.index("silence")].sum() <= 1e-3 * energy.sum()
 
 
 def test_labels_are_equally_likely_and_windows_without_speech_have_no_label(small_corpus: Corpus) -> None:

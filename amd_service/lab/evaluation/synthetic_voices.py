@@ -12,6 +12,7 @@ from pathlib import Path
 import soundfile
 
 from amd_service.domain import Waveform
+from amd_service.lab.command import run
 from amd_service.lab.dataset.audio_folder import write_manifest, write_metadata
 from amd_service.lab.dataset.audio_store import as_pcm
 from amd_service.lab.dataset.labelled_files import LabelledFile
@@ -61,4 +62,4 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run(main)

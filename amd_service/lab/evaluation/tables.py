@@ -163,7 +163,7 @@ def _comparison(found: Comparison) -> Table:
     table.add_row("only the first model right", str(found.only_this))
     table.add_row("only the second model right", str(found.only_other))
     table.add_row("neither right", str(found.neither))
-    table.add_row("p value of the exact McNemar test", f"{found.p_value:.4f}")
+    table.add_row("p value of the exact McNemar test", "< 0.0001" if found.p_value < 1e-4 else f"{found.p_value:.4f}")
     table.add_row("share of right labels", describe_mean(found.right))
     if found.humans_lost is not None:
         table.add_row("share of humans called voicemail", describe_mean(found.humans_lost))

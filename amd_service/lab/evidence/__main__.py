@@ -3,6 +3,7 @@
 import argparse
 import time
 
+from amd_service.lab.command import run
 from amd_service.lab.evaluation.rates import wilson
 from amd_service.lab.evidence.scenes import draw_scenes
 from amd_service.lab.evidence.score import score_beeps
@@ -27,4 +28,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run(main)

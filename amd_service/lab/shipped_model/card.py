@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from amd_service.lab.command import run
 from amd_service.lab.dataset.whole_files import write_text
 
 SCORES = "scores.json"
@@ -99,4 +100,4 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run(main)

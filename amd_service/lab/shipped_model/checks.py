@@ -20,6 +20,7 @@ from amd_service.domain import Anchor, Label, Waveform
 from amd_service.lab.augmentation.chain import send_over_telephone
 from amd_service.lab.augmentation.lead import draw_lead
 from amd_service.lab.augmentation.surroundings import background
+from amd_service.lab.command import run
 from amd_service.lab.evaluation.rates import Rate, rate
 from amd_service.lab.evaluation.tables import describe_rate
 from amd_service.lab.shipped_model.simple_rules import (
@@ -213,4 +214,4 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run(main)

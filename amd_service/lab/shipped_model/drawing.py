@@ -20,7 +20,7 @@ from amd_service.lab.synthesis.voices import Split
 class Batch:
     """`inputs`: (windows, samples) normalised, at 16 kHz. `targets`: (windows,) probability of voicemail.
 
-    `sounds`: (windows, frames) what sounds in the middle of each frame of the network, as position in `SOUNDS`. With
+    `sounds`: (windows, frames) class of the sample in the middle of each frame, as position in `SOUNDS`. With
     `paired`, the second half of the batch has the calls of the first half over other telephone lines.
     """
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from sklearn.linear_model import LogisticRegression
 
@@ -25,6 +26,8 @@ from amd_service.lab.synthesis.voices import Split
 from amd_service.lab.training.model_folder import write_json
 from amd_service.lab.training.scoring import fit_temperature
 
+_OFFSET = "voicemail_offset"  # in the metadata of the weights file
+
 _CARD = """# Human or voicemail: {name}
 
 A Wav2Vec2 ({parameters:,} parameters) that distinguishes a person who answers a phone from a voicemail greeting. **It
@@ -40,7 +43,8 @@ python -m amd_service.lab.shipped_model.make --recipe {recipe} --out MODEL --see
 ```
 
 {steps} steps in {minutes:.0f} minutes. Lowest loss on validation voices: {validation_loss:.3f}. Temperature, fitted on
-{calls} calls by validation voices: {temperature}. Both labels have the same voices. The voices are split by speaker.
+{calls} calls by validation voices: {temperature}. The fit also added {offset} to the logit of voicemail. Both labels
+have the same voices. The voices are split by speaker.
 
 ## Evaluation
 
@@ -54,7 +58,10 @@ and `lost`: shares of the recordings with this true label that got it, and that 
 
 
 def finish(corpus: Corpus, out: Path, run: Run, *, recipe_name: str, calls: int = 400) -> None:
-    """Write `windows.json`, `calibration.json`, and the card unless there is one. The figures come from `card.py`."""
+    """Add the offset to the weights, and write `windows.json`, `calibration.json`, and the card unless there is one.
+
+    The figures of the card come from `card.py`.
+    """
     write_windows(out, run.recipe)
     temperature = calibrate(corpus, out, run.recipe, seed=run.seed, count=calls)
     if (out / CARD).exists():
@@ -69,6 +76,7 @@ def finish(corpus: Corpus, out: Path, run: Run, *, recipe_name: str, calls: int 
         minutes=training["seconds"] / 60,
         calls=calls,
         temperature=temperature,
+        offset=stated_offset(out / "model.safetensors"),
         begin=BEGIN,
         end=END,
         **training,
@@ -84,8 +92,8 @@ def write_windows(out: Path, recipe: Recipe) -> None:
 def calibrate(corpus: Corpus, out: Path, recipe: Recipe, *, seed: int, count: int) -> float:
     """Fit an offset and a temperature on calls by validation voices, in both windows. Returns the temperature.
 
-    The offset is added to the voicemail output of the weights, so that neither label is favoured. The temperature is
-    written to `calibration.json`.
+    The offset is added to the bias of the voicemail output, so that neither label is favoured. The weights file states
+    it in its metadata, so a second calibration changes nothing. The temperature is written to `calibration.json`.
     """
     score, _ = load_scorer(out)
     scored, targets = [], []
@@ -95,9 +103,13 @@ def calibrate(corpus: Corpus, out: Path, recipe: Recipe, *, seed: int, count: in
         scored.append([score(window) for window in windows])
         targets.append(float(start.label is Label.VOICEMAIL))
     logits = np.array(scored)
-    offset = fit_offset(logits, targets)
+    weights = out / "model.safetensors"
+    before = stated_offset(weights)
+    logits[:, :, 1] -= before
+    offset = round(fit_offset(logits, targets), 2)
     logits[:, :, 1] += offset
-    _add_to_voicemail(out, offset)
+    if offset != before:
+        _set_offset(weights, before, offset)
     temperature = fit_temperature(logits, targets)
     write_json(out / "calibration.json", {"temperature": temperature})
     return temperature
@@ -112,9 +124,17 @@ def fit_offset(logits: NDArray[np.float64], targets: Sequence[float]) -> float:
     return float(np.clip(intercept / slope, -1, 1)) if slope > 0 else 0.0
 
 
-def _add_to_voicemail(out: Path, offset: float) -> None:
-    weights = out / "model.safetensors"
+def stated_offset(weights: Path) -> float:
+    """Return the offset that a weights file says it contains, or 0."""
+    with safe_open(weights, "pt") as file:
+        return float((file.metadata() or {}).get(_OFFSET, 0))
+
+
+def _set_offset(weights: Path, before: float, offset: float) -> None:
+    """Replace the weights in one step, so that a killed process leaves the previous ones."""
     tensors = load_file(weights)
-    tensors["classifier.bias"][1] += offset
-    save_file(tensors, weights, {"format": "pt"})
-    weights.chmod(0o644)
+    tensors["classifier.bias"][1] += offset - before
+    partial = weights.with_suffix(".partial")
+    save_file(tensors, partial, {"format": "pt", _OFFSET: str(offset)})
+    partial.chmod(0o644)  # safetensors makes the file readable only by its owner
+    partial.replace(weights)

@@ -17,6 +17,7 @@ from sklearn.preprocessing import StandardScaler
 
 from amd_service.detection.evidence.rhythm import RHYTHM_MS
 from amd_service.domain import Label
+from amd_service.lab.command import run
 from amd_service.lab.evaluation.comparison import mcnemar
 from amd_service.lab.evaluation.rates import Floats, Mask, Mean, Rate, mean, rate
 from amd_service.lab.shipped_model.checks import Model, load_model
@@ -138,4 +139,4 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run(main)

@@ -17,6 +17,8 @@ import torch
 
 from amd_service.detection.decision import Policy
 from amd_service.domain import Label
+from amd_service.lab.command import run
+from amd_service.lab.dataset.whole_files import write_bytes
 from amd_service.lab.evaluation.curves import roc
 from amd_service.lab.evaluation.rates import Interval, wilson
 from amd_service.lab.evaluation.sample import Code
@@ -28,7 +30,7 @@ from amd_service.lab.synthesis.corpus import CACHE, Corpus, load_corpus
 from amd_service.lab.synthesis.voices import Engine
 from amd_service.settings import Settings
 
-RESULT = "left-out.json"
+RESULT = "trials.json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +61,7 @@ def run_recipe(corpus: Corpus, name: str, left_out: Engine, folder: Path, plan: 
         policy = Policy.from_settings(Settings(_env_file=None), recipe.windows)
         alone = replace(corpus, engines=(left_out,))
         trials = run_trials(predict, alone, count=plan.tests, seed=plan.seed, policy=policy)
-        result.write_text(json.dumps([asdict(trial) for trial in trials]))
+        write_bytes(result, json.dumps([asdict(trial) for trial in trials]).encode())
     return [
         Trial(**{**stored, "label": Label(stored["label"]), "called": Label(stored["called"])})
         for stored in json.loads(result.read_text())
@@ -139,4 +141,4 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run(main)

@@ -58,7 +58,7 @@ class Run:
 class _State:
     """All that a continuation needs. The batches need only the step number.
 
-    `sounds` tells from the last hidden states what sounds in each frame. It is used in training only.
+    `sounds`: linear layer that classifies each frame, from the last hidden states. Only the training uses it.
     """
 
     model: Any

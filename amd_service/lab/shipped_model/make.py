@@ -1,4 +1,4 @@
-"""Trains the shipped model: `python -m amd_service.lab.shipped_model.make --recipe 8s-hidden --out FOLDER --steps N`.
+"""Trains the shipped model: `python -m amd_service.lab.shipped_model.make --recipe 8s-sounds --out FOLDER --steps N`.
 
 The same command continues a run that was killed. The same seed gives the same examples in the same order. `--speed`
 only measures the steps per second, and prints how many steps fit into a number of minutes.
@@ -14,6 +14,7 @@ from tempfile import TemporaryDirectory
 
 import torch
 
+from amd_service.lab.command import run
 from amd_service.lab.shipped_model.finish import finish
 from amd_service.lab.shipped_model.loop import Run, train, train_with_teachers
 from amd_service.lab.shipped_model.recipes import RECIPES, Recipe
@@ -67,4 +68,4 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run(main)

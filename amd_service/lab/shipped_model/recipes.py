@@ -19,7 +19,7 @@ class Recipe:
     - `batch_s`: seconds of audio in a batch, so that batches of any window length cost the same;
     - `consistency`: weight of the difference between the answers to two lines for the same call;
     - `mixup`: probability that a batch blends pairs of windows and their targets;
-    - `sounds`: weight of the second task: to tell for each frame what sounds (silence, tone, kind of utterance);
+    - `sounds`: weight of the second task: to classify each frame as silence, a tone, or a kind of utterance;
     - `teachers`: number of models whose mean answer the model also learns;
     - `width`, `layers`: size of the transformer. 160 and 3 give 1.2 million parameters, 208 and 4 give 2.4 million.
     """

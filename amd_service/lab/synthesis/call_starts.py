@@ -19,7 +19,7 @@ from amd_service.lab.synthesis.render import RATE_HZ, Sound
 from amd_service.lab.synthesis.utterances import Kind
 from amd_service.lab.synthesis.voices import Split, Voice
 
-# What a sample can be: nothing, a tone (or music, or noise instead of speech), or a part of an utterance of some kind.
+# Classes of a sample: silence, a tone (also music, or noise instead of speech), or a kind of utterance.
 SOUNDS = ("silence", "tone", *Kind)
 _FIRST_KIND = 2
 
@@ -28,8 +28,8 @@ _FIRST_KIND = 2
 class CallStart:
     """The called party's side of the start of a call, without line effects, at 8 kHz.
 
-    `sounds` has the position in `SOUNDS` of what each sample is; `onset_s` is the time of the first sample of speech. A
-    call start labelled `Label.UNDECIDED` has no speech, or an assistant that asks who is calling.
+    `sounds` has the class of each sample, as position in `SOUNDS`; `onset_s` is the time of the first sample of speech.
+    A call start labelled `Label.UNDECIDED` has no speech, or an assistant that asks who is calling.
     """
 
     samples: Sound
@@ -72,7 +72,7 @@ PRESENT = Style()
 
 
 class _Timeline:
-    """Sounds in sequence, with what each sample is."""
+    """Sounds in sequence, with the class of each sample."""
 
     def __init__(self) -> None:
         self._samples: list[Sound] = []

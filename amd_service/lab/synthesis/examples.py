@@ -31,7 +31,7 @@ _MIN_SPEECH_S = 0.15
 class Example:
     """`samples`: float32 at 16 kHz, not yet normalised. `target`: probability of voicemail to learn.
 
-    `sounds`: what each sample of the window at 8 kHz is, as position in `SOUNDS`.
+    `sounds`: class of each sample of the window at 8 kHz, as position in `SOUNDS`.
     """
 
     samples: NDArray[np.float32]

@@ -16,7 +16,7 @@ from amd_service.detection.classifier.model import check_files
 from amd_service.detection.classifier.model_windows import ModelWindows
 from amd_service.domain import Label, LongWindowRule
 from amd_service.lab.shipped_model.drawing import Batch, Batches, make_batch, validation_batches
-from amd_service.lab.shipped_model.finish import finish, fit_offset, write_windows
+from amd_service.lab.shipped_model.finish import calibrate, finish, fit_offset, stated_offset, write_windows
 from amd_service.lab.shipped_model.leave_out import Plan, as_table, run_recipe
 from amd_service.lab.shipped_model.loop import Run, train, train_with_teachers
 from amd_service.lab.shipped_model.network import FrameProduct, build_model, frame_middles
@@ -105,12 +105,11 @@ def test_a_frame_hears_most_of_the_samples_around_its_middle(samples: int) -> No
         assert abs((int(heard[0]) + int(heard[-1])) / 2 - middles[frame]) <= 2
 
 
-def test_a_batch_tells_what_sounds_in_each_frame(small_corpus: Corpus) -> None:
+def test_only_voicemails_have_frames_of_a_greeting(small_corpus: Corpus) -> None:
     batch = make_batch(small_corpus, Split.TRAIN, RECIPES["8s-sounds"], 8.0, 24, Random(1))
     assert batch.sounds.shape == (24, len(frame_middles(128_000)))
-    greeting = SOUNDS.index(Kind.GREETING)
-    assert set((batch.sounds == greeting).any(dim=1)[batch.targets < 0.5].tolist()) == {False}
-    assert all((batch.sounds == greeting).any(dim=1)[batch.targets > 0.5].tolist())
+    greeting = (batch.sounds == SOUNDS.index(Kind.GREETING)).any(dim=1)
+    assert torch.equal(greeting, batch.targets > 0.5)
 
 
 def test_the_second_task_changes_the_training_and_is_not_in_the_model_folder(
@@ -175,6 +174,25 @@ def test_a_trained_folder_is_one_that_transformers_and_the_service_read(small_co
     inputs = extractor(np.zeros(32_000, np.float32), sampling_rate=16_000, return_tensors="pt")
     assert torch.isfinite(model(**inputs).logits).all()
     assert (tmp_path / "teacher-0" / "model.safetensors").exists()
+
+
+def test_the_offset_is_added_to_the_voicemail_output_once(
+    small_corpus: Corpus, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    torch.set_num_threads(1)
+    monkeypatch.setattr("amd_service.lab.shipped_model.finish.fit_offset", lambda *_: 0.4)
+    train(small_corpus, tmp_path, RUN)
+    weights = tmp_path / "model.safetensors"
+    trained = load_file(weights)
+    calibrate(small_corpus, tmp_path, SMALL, seed=3, count=2)
+    finished = load_file(weights)
+    assert [name for name in trained if not torch.equal(trained[name], finished[name])] == ["classifier.bias"]
+    assert (finished["classifier.bias"] - trained["classifier.bias"]).tolist() == pytest.approx([0, 0.4], abs=1e-6)
+    assert stated_offset(weights) == 0.4
+    assert weights.stat().st_mode & 0o777 == 0o644
+    before = weights.read_bytes()
+    calibrate(small_corpus, tmp_path, SMALL, seed=3, count=2)
+    assert weights.read_bytes() == before
 
 
 @pytest.mark.parametrize("offset", [-0.6, 0.0, 0.6])
