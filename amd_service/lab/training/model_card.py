@@ -10,7 +10,7 @@ from pathlib import Path
 from amd_service import __version__
 from amd_service.domain import Label
 from amd_service.lab.evaluation.measurement import Figures
-from amd_service.lab.evaluation.rates import Rate
+from amd_service.lab.evaluation.rates import FEW_CLUSTERS, Rate
 from amd_service.lab.evaluation.tables import intervals_note
 from amd_service.lab.synthesis.voices import Split
 from amd_service.lab.training.training_options import Trained
@@ -70,9 +70,15 @@ def _data(trained: Trained) -> str:
 
 
 def _scores(trained: Trained) -> str:
+    note = intervals_note(trained.evaluation)
+    if trained.evaluation.clusters is not None:
+        note = (
+            "95 % intervals by bootstrap over the groups of the part (counted above). With fewer than "
+            f"{FEW_CLUSTERS} groups they are too narrow."
+        )
     return (
         "## Scores\n\nVerdicts of the service, from the code of `amd-service evaluate`. A recording without speech is "
-        f"undecided. {intervals_note(trained.evaluation)}\n\n"
+        f"undecided. {note}\n\n"
         f"{scores_table(trained.figures)}\n\n"
         "The validation part chose the best checkpoint and the temperature, so its scores are slightly too good. The "
         "test part had no influence. To measure the model again, or against another model: `amd-service evaluate`."
