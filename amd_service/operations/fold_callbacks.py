@@ -84,7 +84,9 @@ class Folder:
         except DatabaseUnavailable as error:
             # A lock, or a batch that takes too long and would be claimed again for ever. If Postgres is down, the next
             # statement raises.
-            log.warning("batch not folded, folding one call at a time", error=str(error))
+            has_more = await self._fold_singly(done)
+            log.warning("batch folded one call at a time", error=str(error))
+            return has_more
         except Exception:
             log.exception("batch not folded, folding one call at a time")
         return await self._fold_singly(done)

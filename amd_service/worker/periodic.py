@@ -10,6 +10,9 @@ from amd_service.telemetry import Metrics, get_logger
 
 log = get_logger(__name__)
 
+# The same error of a task is logged once in this time, because a task may run every second.
+_LOG_AGAIN_S = 60.0
+
 
 @dataclass(frozen=True, slots=True)
 class PeriodicTask:
@@ -46,16 +49,20 @@ async def run_periodically(tasks: Sequence[PeriodicTask], metrics: Metrics, *, g
 
 
 async def _loop(task: PeriodicTask, stopping: asyncio.Event, metrics: Metrics) -> None:
+    logged, logged_at, clock = "", 0.0, asyncio.get_running_loop().time
     while not stopping.is_set():
         task.wake.clear()
         pause_s = task.every_s
         try:
             await task.work()
+            logged = ""
         except AmdError as error:
             metrics.loop_errors.labels(task.name).inc()
             if isinstance(error, Retryable):
                 pause_s = max(pause_s, error.retry_after_s or 0.0)
-            log.warning("periodic task failed, retrying", task=task.name, error=str(error), in_s=pause_s)
+            if str(error) != logged or clock() - logged_at > _LOG_AGAIN_S:
+                log.warning("periodic task failed, retrying", task=task.name, error=str(error), in_s=pause_s)
+                logged, logged_at = str(error), clock()
         except Exception:
             # An unexpected error must not end the loop. The error is counted and logged, and the task runs again.
             metrics.loop_errors.labels(task.name).inc()

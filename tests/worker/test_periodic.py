@@ -3,6 +3,7 @@
 import asyncio
 
 import pytest
+from structlog.testing import capture_logs
 
 from amd_service.errors import AmdError, DatabaseUnavailable, TwilioUnavailable
 from amd_service.telemetry import Metrics
@@ -100,6 +101,32 @@ async def test_an_error_is_counted_and_the_task_runs_again(error: Exception) -> 
     async with run_periodically([PeriodicTask("failing", AT_ONCE, work)], metrics, grace_s=5), asyncio.timeout(10):
         await work.well.wait()
     assert metrics.registry.get_sample_value("amd_loop_errors_total", {"loop": "failing"}) == 1
+
+
+async def test_an_error_that_stays_is_logged_once_and_counted_each_time() -> None:
+    away = [DatabaseUnavailable("away") for _ in range(5)]
+    work, metrics = Work(*away, DatabaseUnavailable("read-only"), DatabaseUnavailable("read-only")), Metrics()
+    with capture_logs() as logs:
+        async with run_periodically([PeriodicTask("failing", AT_ONCE, work)], metrics, grace_s=5), asyncio.timeout(10):
+            await work.well.wait()
+    assert [log["error"] for log in logs] == ["away", "read-only"]
+    assert metrics.registry.get_sample_value("amd_loop_errors_total", {"loop": "failing"}) == 7
+
+
+async def test_an_error_that_comes_back_is_logged_again() -> None:
+    outcomes = [DatabaseUnavailable("away"), None, DatabaseUnavailable("away")]
+    done = asyncio.Event()
+
+    async def work() -> None:
+        if not outcomes:
+            done.set()
+        elif error := outcomes.pop(0):
+            raise error
+
+    with capture_logs() as logs:
+        async with run_periodically([PeriodicTask("failing", AT_ONCE, work)], Metrics(), grace_s=5):
+            await asyncio.wait_for(done.wait(), 10)
+    assert [log["error"] for log in logs] == ["away", "away"]
 
 
 async def test_a_longer_requested_pause_is_respected() -> None:
