@@ -2,10 +2,11 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 from amd_service.detection.audio.input import AudioInput
-from amd_service.detection.prepared_audio import prepare_audio
+from amd_service.detection.prepared_audio import PreparedAudio, prepare_audio
 from amd_service.errors import AmdError, DatasetUnusable, TwilioUnavailable
 from amd_service.lab.dataset.audio_store import AudioStore, StoredAudio, audio_digest
 from amd_service.lab.dataset.candidates import Candidate
@@ -87,11 +88,21 @@ class Collector:
                 self._done()
             if stored is None:
                 # A dataset file contains one channel. `mixed` is the only fact about the channels that matters later.
-                stored = await asyncio.to_thread(
-                    self._store.add, candidate.name, prepared.waveform, is_mixed=prepared.party.mixed
-                )
+                stored = await self._add(candidate.name, prepared)
             digest, length_ms = audio_digest(prepared.waveform), prepared.waveform.duration_ms
             return Collected(candidate, stored, digest, length_ms, prepared.onset_ms)
+
+    async def _add(self, name: str, prepared: PreparedAudio) -> StoredAudio:
+        adding = asyncio.create_task(
+            asyncio.to_thread(self._store.add, name, prepared.waveform, is_mixed=prepared.party.mixed)
+        )
+        try:
+            return await asyncio.shield(adding)
+        except asyncio.CancelledError:
+            # A thread cannot be cancelled. Without this wait, it would still write after the error was reported.
+            with suppress(DatasetUnusable):
+                await adding
+            raise
 
     async def _fetch_patiently(self, candidate: Candidate) -> AudioInput:
         """Fetch, and repeat after an outage of Twilio."""

@@ -4,6 +4,7 @@ import csv
 import errno
 import json
 from pathlib import Path
+from threading import Lock
 
 import numpy as np
 import pytest
@@ -250,11 +251,16 @@ async def test_a_full_disk_leaves_no_part_of_a_file_and_the_next_run_continues(
     write_bytes = Path.write_bytes
     written: list[Path] = []
 
+    counting = Lock()
+
     def fill(path: Path, data: bytes) -> int:
-        if len(written) == 5:
+        with counting:
+            is_full = len(written) == 5
+            if not is_full:
+                written.append(path)
+        if is_full:
             write_bytes(path, data[: len(data) // 2])
             raise OSError(errno.ENOSPC, "No space left on device")
-        written.append(path)
         return write_bytes(path, data)
 
     monkeypatch.setattr(Path, "write_bytes", fill)
